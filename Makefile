@@ -1,0 +1,110 @@
+# What `make help` prints is in the comments behind the targets.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+BUILD := build/fortran
+JOBS := $(shell nproc 2>/dev/null || echo 2)
+
+# make dataset N=32768 SEED=1 DATASET=activation.nc
+N := 32768
+SEED := 1
+DATASET := build/activation.nc
+# make test PYTEST_ARGS='-m "not slow" tests/runtime'
+PYTEST_ARGS :=
+RUN := runs/demo
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+FPRETTIFY := $(BIN)/fprettify -i 2 -l 120 -w 2
+FORTRAN_FOLDERS := fortran coupling data_prep
+
+# The installed package is made of these; folders are listed because a deleted file changes them.
+PACKAGE_SOURCES := $(shell find python/emufort fortran coupling/python coupling/activation \
+    -name __pycache__ -prune -o -name _fortran -prune -o -name '_native*' -prune -o -print) \
+    CMakeLists.txt README.md LICENSE
+
+.PHONY: help demo test lint format dataset setup clean tools
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+
+demo: setup ## Search, retrain, time, select, export, verify and report on the embedded data: runs/demo
+	$(BIN)/emufort run --out $(RUN)
+
+test: setup ## Build and run the Fortran tests, then the Python tests
+	cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
+	cmake --build $(BUILD) --parallel $(JOBS)
+	ctest --test-dir $(BUILD) --output-on-failure --parallel $(JOBS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+
+lint: $(STAMPS)/dependencies ## Check formatting, style and types; changes no file
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	@changes=$$($(FPRETTIFY) --diff --silent --recursive $(FORTRAN_FOLDERS)); \
+	if [ -n "$$changes" ]; then \
+	  echo "$$changes"; echo "fprettify would change the Fortran sources above: run make format" >&2; exit 1; \
+	fi
+
+format: $(STAMPS)/dependencies ## Bring all sources into the form that lint wants
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(FPRETTIFY) --silent --recursive $(FORTRAN_FOLDERS)
+
+dataset: setup ## Label a data set with the parcel model (N=32768 SEED=1 DATASET=build/activation.nc)
+	mkdir -p $(dir $(DATASET))
+	$(BIN)/python data_prep/make_dataset.py --train $(N) --seed $(SEED) --out $(DATASET)
+
+clean: ## Remove builds, caches, the virtual environment and runs/demo; other runs stay
+	rm -rf build $(VENV) $(RUN) python/emufort/_fortran python/emufort/_native*
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---------------------------------------------------------------- set-up
+# A stamp is written when its step is complete, so an interrupted step is done again.
+
+setup: $(STAMPS)/package ## Make .venv with emufort in it
+
+# Looked at every time, but order-only: a compiler that is there makes nothing else happen.
+tools:
+	@missing=; \
+	for tool in gfortran cmake; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	[ -z "$$missing" ] && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing gcc libc6-dev; \
+	else \
+	  echo "emufort needs$$missing: install with 'sudo apt-get install$$missing' or your system's packages" >&2; \
+	  exit 1; \
+	fi
+
+$(STAMPS)/venv: | tools
+	@for python in $(PYTHON) python3.11 python3.12 python3.13 python3 python; do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+	      echo "$$python cannot make virtual environments: install python3-venv" >&2; exit 1; \
+	    fi; \
+	    "$$python" -m venv $(VENV); mkdir -p $(STAMPS); touch $@; exit 0; \
+	  fi; \
+	done; \
+	echo "emufort needs Python 3.11 or newer: install it, or say make PYTHON=/path/to/python3" >&2; exit 1
+
+# torch goes first and alone: asked for by its exact version, a CPU build that pip can see is taken;
+# any other way pip may choose a build with several GB of CUDA.
+$(STAMPS)/dependencies: constraints.txt pyproject.toml $(STAMPS)/venv
+	$(PIP) install --quiet --constraint constraints.txt torch
+	@$(BIN)/python -c 'import tomllib; content = tomllib.load(open("pyproject.toml", "rb")); \
+	project = content["project"]; extras = project["optional-dependencies"]; \
+	print(*content["build-system"]["requires"], *project["dependencies"], *extras["dask"], *extras["dev"], \
+	      sep="\n")' > $(STAMPS)/requirements.txt
+	$(PIP) install --quiet --constraint constraints.txt --requirement $(STAMPS)/requirements.txt
+	@touch $@
+
+$(STAMPS)/package: $(STAMPS)/dependencies $(PACKAGE_SOURCES) | tools
+	$(PIP) install --quiet --no-deps --no-build-isolation --force-reinstall .
+	@touch $@

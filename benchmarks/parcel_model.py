@@ -1,0 +1,218 @@
+"""Measure the parcel model: speed on one core, accuracy, and skill of the classical schemes.
+
+python benchmarks/parcel_model.py [--samples 2000] [--json results.json]
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "data_prep"))
+
+import numpy as np
+import xarray as xr
+from activation_data.ranges import GEOMETRIC_STANDARD_DEVIATION, VARIABLES, split_columns
+from activation_data.sampling import sample_split
+from activation_data.solver import (
+    STATUS_MEANINGS,
+    STATUS_PEAK,
+    ParcelOptions,
+    ParcelResult,
+    compiler_version,
+    solve_cells,
+    solve_modes,
+)
+from numpy.typing import NDArray
+
+from emufort.activation import arg2000, mbn2014
+from emufort.activation.head import activated_fractions
+
+ROOT = Path(__file__).resolve().parent.parent
+FIXTURE = ROOT / "tests" / "fixtures" / "pyrcel_smax.nc"
+DATA = ROOT / "python" / "emufort" / "data" / "activation.nc"
+
+
+def processor() -> str:
+    """Model name of the processor."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"
+
+
+def solve(
+    columns: dict[str, NDArray[np.float64]], bins: int, options: ParcelOptions | None = None
+) -> ParcelResult:
+    """Solve samples of the data set's modes."""
+    return solve_modes(columns, GEOMETRIC_STANDARD_DEVIATION, bins=bins, options=options)
+
+
+def relative_error(found: ParcelResult, reference: ParcelResult) -> NDArray[np.float64]:
+    """Relative error of the maximum supersaturation where both have a peak, shape (k,)."""
+    both = (found.status == STATUS_PEAK) & (reference.status == STATUS_PEAK)
+    return np.asarray(found.max_supersaturation[both] / reference.max_supersaturation[both] - 1.0)
+
+
+def measure_speed(
+    columns: dict[str, NDArray[np.float64]], bins: int, repeats: int
+) -> dict[str, float]:
+    """Samples per second and core: all repeats, by CPU time of this process."""
+    rates = []
+    result = None
+    for _ in range(repeats):
+        started = time.process_time()
+        result = solve(columns, bins)
+        rates.append(len(result.status) / (time.process_time() - started))
+    assert result is not None
+    return {
+        "samples_per_second_per_core_median": float(np.median(rates)),
+        "samples_per_second_per_core_min": float(np.min(rates)),
+        "samples_per_second_per_core_max": float(np.max(rates)),
+        "steps_per_sample": float(result.steps.mean()),
+    }
+
+
+def measure_convergence(
+    columns: dict[str, NDArray[np.float64]], bins: list[int], reference_bins: int
+) -> dict[str, dict[str, float]]:
+    """Error of the maximum supersaturation, and of the number fractions, against many bins."""
+    sigma = np.array(GEOMETRIC_STANDARD_DEVIATION)
+    context = columns | {"geometric_standard_deviation": sigma}
+    reference = solve(columns, reference_bins)
+    answer: dict[str, dict[str, float]] = {}
+    for count in bins:
+        found = solve(columns, count)
+        error = relative_error(found, reference)
+        both = (found.status == STATUS_PEAK) & (reference.status == STATUS_PEAK)
+        name = "number_activated_fraction"
+        difference = (
+            activated_fractions(context, found.max_supersaturation)[name]
+            - activated_fractions(context, reference.max_supersaturation)[name]
+        )[both]
+        answer[str(count)] = {
+            "smax_rms": float(np.sqrt(np.mean(error**2))),
+            "smax_max": float(np.abs(error).max()),
+            "number_fraction_rmse": float(np.sqrt(np.mean(difference**2))),
+            "status_differs": float((found.status != reference.status).sum()),
+        }
+    return answer
+
+
+def measure_tolerance(columns: dict[str, NDArray[np.float64]], bins: int) -> dict[str, float]:
+    """Error by the step control alone, against a tolerance a hundred times smaller."""
+    found = solve(columns, bins)
+    tight = ParcelOptions(
+        relative_tolerance=ParcelOptions().relative_tolerance * 1e-2, maximum_steps=100_000
+    )
+    error = relative_error(found, solve(columns, bins, tight))
+    return {"smax_rms": float(np.sqrt(np.mean(error**2))), "smax_max": float(np.abs(error).max())}
+
+
+def measure_pyrcel(options: ParcelOptions) -> dict[str, float]:
+    """Difference from pyrcel on identical cells, and of the classical schemes from pyrcel's."""
+    fixture = xr.load_dataset(FIXTURE)
+    found = solve_cells(
+        *(fixture[name].values for name in ("air_temperature", "air_pressure", "updraft_speed")),
+        *(fixture[name].values for name in ("dry_radius", "number", "cell_hygroscopicity")),
+        options=options,
+    )
+    peak = np.isfinite(fixture["max_supersaturation"].values)
+    event = peak & (found.status == STATUS_PEAK)
+    error = np.abs(found.max_supersaturation / fixture["max_supersaturation"].values - 1.0)[event]
+    inputs = [fixture[name].values for name in VARIABLES]
+    sigma = fixture["geometric_standard_deviation"].values
+    classical = {
+        name: np.abs(
+            scheme.max_supersaturation(*inputs, sigma) / fixture[f"smax_{name}"].values - 1.0
+        ).max()
+        for name, scheme in (("arg2000", arg2000), ("mbn2014", mbn2014))
+    }
+    return {
+        "cases": float(event.size),
+        "cases_compared": float(event.sum()),
+        "smax_median": float(np.median(error)),
+        "smax_max": float(error.max()),
+        "arg2000_max": float(classical["arg2000"]),
+        "mbn2014_max": float(classical["mbn2014"]),
+    }
+
+
+def measure_data() -> dict[str, Any]:
+    """Counts of the embedded data set and the skill of the classical schemes on its test split."""
+    data = xr.load_dataset(DATA)
+    splits = data["split"].attrs["flag_meanings"].split()
+    counts = {
+        split: {
+            name: int(((data["status"] == flag) & (data["split"] == part)).sum())
+            for flag, name in enumerate(STATUS_MEANINGS)
+        }
+        for part, split in enumerate(splits)
+    }
+    rows = (data["split"].values == splits.index("test")) & (data["status"].values == STATUS_PEAK)
+    columns = {name: data[name].values.astype(np.float64)[rows] for name in VARIABLES}
+    columns["geometric_standard_deviation"] = data["geometric_standard_deviation"].values
+    target = data["number_activated_fraction"].values[rows].astype(np.float64)
+    skill = {}
+    for name in ("arg2000", "mbn2014"):
+        smax = data[f"smax_{name}"].values[rows].astype(np.float64)
+        error = activated_fractions(columns, smax)["number_activated_fraction"] - target
+        skill[name] = {
+            "rmse": float(np.sqrt(np.mean(error**2))),
+            "r2": float(1.0 - np.sum(error**2) / np.sum((target - target.mean()) ** 2)),
+        }
+    heights = data["height_of_smax"].values
+    percentiles = {str(q): float(np.nanpercentile(heights, q)) for q in (50, 90, 99, 100)}
+    return {
+        "bytes": DATA.stat().st_size,
+        "status_counts": counts,
+        "number_fraction_skill_on_test": skill,
+        "height_of_smax_percentiles_m": percentiles,
+    }
+
+
+def main(
+    samples: Annotated[int, typer.Option(min=100, help="Samples for the speed.")] = 2000,
+    reference_samples: Annotated[
+        int, typer.Option(min=10, help="Samples for the convergence.")
+    ] = 500,
+    repeats: Annotated[int, typer.Option(min=1, help="Repeats of the speed measurement.")] = 5,
+    out: Annotated[Path | None, typer.Option("--json", help="Also write the results here.")] = None,
+) -> None:
+    """Measure the parcel model and print the results as JSON."""
+    columns = split_columns(sample_split("test", samples, seed=4242))
+    few = {name: values[:reference_samples] for name, values in columns.items()}
+    solve(few, 10)  # compile, warm up
+    results: dict[str, Any] = {
+        "processor": processor(),
+        "compiler": compiler_version(),
+        "samples": samples,
+        "speed": {str(bins): measure_speed(columns, bins, repeats) for bins in (40, 60, 100)},
+        "against_400_bins": measure_convergence(few, [20, 40, 60, 100], 400),
+        "convergence_samples": reference_samples,
+        "step_control_40_bins": measure_tolerance(few, 40),
+    }
+    if FIXTURE.exists():
+        results["against_pyrcel"] = measure_pyrcel(ParcelOptions())
+        tight = ParcelOptions(relative_tolerance=1e-7, maximum_steps=100_000)
+        results["against_pyrcel_tolerance_1e-7"] = measure_pyrcel(tight)
+    if DATA.exists():
+        results["embedded_data"] = measure_data()
+    text = json.dumps(results, indent=2)
+    print(text)
+    if out is not None:
+        out.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)

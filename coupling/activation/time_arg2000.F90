@@ -1,0 +1,98 @@
+!> Time of the scalar ARG2000 call on a file of samples.
+!!
+!!     time_arg2000 INPUT REPEATS [OUTPUT]
+!!
+!! INPUT is a little-endian stream of float64: the number of samples, then for each sample air_temperature,
+!! air_pressure, updraft_speed, number_concentration(4), dry_median_radius(4), hygroscopicity(4), SI units.
+!! Prints for each repeat `ns_per_sample VALUE` in CPU time of this thread, then `checksum VALUE`, the mean of the
+!! results. OUTPUT receives the results as a stream of float64. Exit code 0, or 2 for wrong use or a bad file.
+program time_arg2000
+  use, intrinsic :: iso_fortran_env, only: real64, int64, error_unit
+  use arg2000, only: arg2000_max_supersaturation
+  implicit none
+
+  integer, parameter :: n_inputs = 15
+  real(real64), parameter :: seconds_per_repeat = 0.02_real64 ! well above the resolution of the clock
+  real(real64), allocatable :: inputs(:, :), results(:)
+  real(real64) :: header, started, finished, elapsed
+  integer(int64) :: passes, pass
+  integer :: n_samples, repeats, repeat, i, unit, status
+  character(len=:), allocatable :: input_file, output_file, text
+
+  if (command_argument_count() < 2) call fail('usage: time_arg2000 INPUT REPEATS [OUTPUT]')
+  input_file = argument(1)
+  text = argument(2)
+  read (text, *, iostat=status) repeats
+  if (status /= 0) call fail('REPEATS is not a whole number: '//text)
+  if (repeats < 1) call fail('REPEATS must be at least 1: '//text)
+
+  open (newunit=unit, file=input_file, access='stream', form='unformatted', status='old', action='read', iostat=status)
+  if (status /= 0) call fail('cannot open '//input_file)
+  read (unit, iostat=status) header
+  if (status /= 0) call fail('cannot read the number of samples from '//input_file)
+  if (.not. (header >= 1.0_real64 .and. header <= 1.0e9_real64)) call fail('bad number of samples in '//input_file)
+  n_samples = nint(header)
+  allocate (inputs(n_inputs, n_samples), results(n_samples), stat=status)
+  if (status /= 0) call fail('not enough memory for the samples of '//input_file)
+  read (unit, iostat=status) inputs
+  if (status /= 0) call fail('fewer samples than announced in '//input_file)
+  close (unit)
+
+  ! passes over the samples that take long enough to time; this also warms the caches
+  passes = 1
+  do
+    call run(passes, elapsed)
+    if (elapsed >= seconds_per_repeat) exit
+    passes = passes*max(2_int64, min(1000_int64, int(1.5_real64*seconds_per_repeat/max(elapsed, 1.0e-6_real64), int64)))
+  end do
+  do repeat = 1, repeats
+    call run(passes, elapsed)
+    write (*, '(a, f0.3)') 'ns_per_sample ', 1.0e9_real64*elapsed/(real(passes, real64)*real(n_samples, real64))
+  end do
+  write (*, '(a, es24.16)') 'checksum ', sum(results)/real(n_samples, real64)
+
+  if (command_argument_count() >= 3) then
+    output_file = argument(3)
+    open (newunit=unit, file=output_file, access='stream', form='unformatted', status='replace', action='write', &
+          iostat=status)
+    if (status /= 0) call fail('cannot write '//output_file)
+    write (unit, iostat=status) results
+    if (status /= 0) call fail('cannot write '//output_file)
+    close (unit)
+  end if
+
+contains
+
+  subroutine run(passes, elapsed)
+    !! Call the scheme for every sample, `passes` times.
+    integer(int64), intent(in) :: passes
+    real(real64), intent(out) :: elapsed !! CPU time [s]
+    call cpu_time(started)
+    do pass = 1, passes
+      do i = 1, n_samples
+        call arg2000_max_supersaturation(inputs(1, i), inputs(2, i), inputs(3, i), inputs(4:7, i), inputs(8:11, i), &
+                                         inputs(12:15, i), results(i))
+      end do
+    end do
+    call cpu_time(finished)
+    elapsed = finished - started
+  end subroutine run
+
+  function argument(position) result(value)
+    !! Command-line argument at its full length.
+    integer, intent(in) :: position
+    character(len=:), allocatable :: value
+    integer :: length
+    call get_command_argument(position, length=length)
+    allocate (character(len=length) :: value)
+    call get_command_argument(position, value)
+  end function argument
+
+  subroutine fail(message)
+    !! One line on what is wrong, then the end.
+    character(len=*), intent(in) :: message
+    write (error_unit, '(a)') 'time_arg2000: '//message
+    stop 2, quiet = .true.
+  end subroutine fail
+
+end program time_arg2000

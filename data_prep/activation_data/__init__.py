@@ -1,0 +1,1 @@
+"""Making of the aerosol activation data set: sampling, labelling by the parcel model, writing."""

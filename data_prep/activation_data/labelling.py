@@ -1,0 +1,250 @@
+"""Labelling of samples in parallel processes; a killed run loses no finished chunk.
+
+A chunk is a file in a work folder. It appears there whole (written under another name, synced,
+renamed) and depends on nothing but the recipe, so neither the number of processes nor an
+interruption can change a label.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass, field
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from activation_data.ranges import (
+    GEOMETRIC_STANDARD_DEVIATION,
+    range_table,
+    split_columns,
+)
+from activation_data.sampling import SPLITS, sample_split
+from activation_data.solver import (
+    ParcelOptions,
+    ParcelResult,
+    build,
+    compiler_version,
+    solve_modes,
+    source_hash,
+)
+
+#: Results of a sample in the order in which a chunk stores them.
+RESULT_COLUMNS = (
+    "max_supersaturation",
+    "temperature_at_smax",
+    "height_of_smax",
+    "time_of_smax",
+    "status",
+    "steps",
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that determines the values of a data set.
+
+    Attributes
+    ----------
+    train, validation, test : int
+        Samples of each split.
+    seed : int
+        Seed of the training split; validation and test use the next two.
+    bins : int
+        Cells per mode.
+    half_width : float
+        Half width of a mode's cells [standard deviations of ln radius].
+    chunk : int
+        Samples per chunk.
+    options : ParcelOptions
+        How the parcel model solves.
+    """
+
+    train: int
+    validation: int
+    test: int
+    seed: int = 1
+    bins: int = 100
+    half_width: float = 5.0
+    chunk: int = 256
+    options: ParcelOptions = field(default_factory=ParcelOptions)
+
+    def sizes(self) -> dict[str, int]:
+        """Samples by split, in storage order."""
+        return {split: getattr(self, split) for split in SPLITS}
+
+    def samples(self) -> NDArray[np.float32]:
+        """All samples, shape (n, 15), splits one after the other."""
+        return np.concatenate(
+            [sample_split(split, n, self.seed) for split, n in self.sizes().items()]
+        )
+
+    def split_flags(self) -> NDArray[np.int8]:
+        """Flag of each sample's split, shape (n,)."""
+        return np.repeat(np.arange(len(SPLITS), dtype=np.int8), list(self.sizes().values()))
+
+    def fingerprint(self) -> str:
+        """Hash that names the work folder: recipe, solver sources, compiler and ranges."""
+        text = json.dumps(
+            [asdict(self), source_hash(), compiler_version(), range_table()], sort_keys=True
+        )
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def write_atomically(path: Path, data: bytes | memoryview) -> None:
+    """Write a file that appears under its name only when it is whole and on disk.
+
+    Parameters
+    ----------
+    path : Path
+        Where.
+    data : bytes or memoryview
+        What.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the rename itself must survive a power failure
+    finally:
+        os.close(folder)
+
+
+def label(samples: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float64]:
+    """Label samples in this process.
+
+    Parameters
+    ----------
+    samples : ndarray, shape (n, 15), float32
+        Rows in the order of `ranges.RANGES`.
+    recipe : Recipe
+        How.
+
+    Returns
+    -------
+    ndarray, shape (n, 6), float64
+        Columns `RESULT_COLUMNS`.
+    """
+    result: ParcelResult = solve_modes(
+        split_columns(samples),
+        GEOMETRIC_STANDARD_DEVIATION,
+        bins=recipe.bins,
+        half_width=recipe.half_width,
+        options=recipe.options,
+    )
+    return np.column_stack(
+        [np.asarray(getattr(result, name), dtype=np.float64) for name in RESULT_COLUMNS]
+    )
+
+
+def _chunk_path(folder: Path, index: int) -> Path:
+    return folder / f"chunk_{index:06d}.f64"
+
+
+def _read_chunk(path: Path, rows: int) -> NDArray[np.float64] | None:
+    """A finished chunk, or None if there is none of the right size."""
+    try:
+        values = np.fromfile(path, dtype="<f8")
+    except FileNotFoundError:
+        return None
+    if values.size != rows * len(RESULT_COLUMNS):
+        return None
+    return values.reshape(rows, len(RESULT_COLUMNS))
+
+
+def _work(index: int, samples: NDArray[np.float32], recipe: Recipe, folder: Path) -> int:
+    """Label one chunk and store it; runs in a worker process."""
+    values = np.ascontiguousarray(label(samples, recipe), dtype="<f8")
+    write_atomically(_chunk_path(folder, index), values.tobytes())
+    return index
+
+
+def _end_with_parent(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _start_worker() -> None:
+    """Make a worker end when the main process is killed, instead of waiting for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+
+
+def label_in_parallel(
+    samples: NDArray[np.float32],
+    recipe: Recipe,
+    folder: Path,
+    workers: int,
+    progress: Callable[[int], None] | None = None,
+) -> NDArray[np.float64]:
+    """Label samples, going on from the finished chunks in a work folder.
+
+    Parameters
+    ----------
+    samples : ndarray, shape (n, 15), float32
+        Rows in the order of `ranges.RANGES`.
+    recipe : Recipe
+        How; must be the one of the folder.
+    folder : Path
+        Work folder, made if needed.
+    workers : int
+        Number of processes.
+    progress : callable, optional
+        Called with the number of samples each time some are finished.
+
+    Returns
+    -------
+    ndarray, shape (n, 6), float64
+        Columns `RESULT_COLUMNS`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob(".*.part"):
+        leftover.unlink(missing_ok=True)
+    build()  # once, before the workers look for the library
+    starts = list(range(0, len(samples), recipe.chunk))
+    rows = [samples[start : start + recipe.chunk] for start in starts]
+    todo = []
+    for index, chunk in enumerate(rows):
+        if _read_chunk(_chunk_path(folder, index), len(chunk)) is None:
+            todo.append(index)
+        elif progress is not None:
+            progress(len(chunk))
+    if todo:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(max(1, min(workers, len(todo))), context, _start_worker) as pool:
+            pending: set[Future[int]] = {
+                pool.submit(_work, i, rows[i], recipe, folder) for i in todo
+            }
+            try:
+                while pending:
+                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        index = future.result()
+                        if progress is not None:
+                            progress(len(rows[index]))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    chunks = [
+        _read_chunk(_chunk_path(folder, index), len(chunk)) for index, chunk in enumerate(rows)
+    ]
+    finished = [chunk for chunk in chunks if chunk is not None]
+    if len(finished) != len(chunks):
+        raise OSError(f"chunks vanished from the work folder {folder} while they were read")
+    return np.concatenate(finished) if finished else np.empty((0, len(RESULT_COLUMNS)))

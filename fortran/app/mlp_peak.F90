@@ -1,0 +1,156 @@
+!> How near the networks alone (no transforms) come to the peak of the fused multiply-add units, one core.
+!>
+!> Prints lines `network,ncol,percent_of_peak,ns_per_sample` for 16-32-32-4 (S), 16-64-64-64-4 (M) and
+!> 16-256x4-4 (L), relu; the peak is measured in the same run. Percentages count 2 operations per multiply-add.
+program mlp_peak
+  use, intrinsic :: iso_fortran_env, only: int64, real64, output_unit
+  use emufort_kinds, only: wp, lanes, block_columns, max_width, widest_panel
+  use emufort_core, only: evaluate_network, few_columns
+  use emufort_dense, only: packed_size, packed_slack, is_wide
+  implicit none
+  integer, parameter :: n_repeats = 15
+  integer, parameter :: ncols(5) = [1, 16, 128, 1152, 16384]
+  real(real64), parameter :: shortest = 5.0e-3_real64
+  real(wp) :: a(block_columns*(max_width + widest_panel)), b(block_columns*(max_width + widest_panel))
+  real(wp) :: features(block_columns*16)
+  real(real64) :: peak
+
+  call measure_peak()
+  write (output_unit, '(a,f0.1)') '# peak_gflops,', peak
+  call measure('S', [16, 32, 32, 4])
+  call measure('M', [16, 64, 64, 64, 4])
+  call measure('L', [16, 256, 256, 256, 256, 4])
+
+contains
+
+  !> The best that independent multiply-adds in registers reach, in 1e9 operations per second.
+  subroutine measure_peak()
+    real(wp) :: r(lanes, 16)
+    real(real64) :: seconds, best
+    integer(int64), parameter :: n = 300000_int64
+    integer(int64) :: start, finish, rate
+    integer :: i
+
+    best = huge(1.0_real64)
+    do i = 1, n_repeats
+      call random_number(r)
+      call system_clock(start, rate)
+      call multiply_add(n, r)
+      call system_clock(finish)
+      seconds = real(finish - start, real64)/real(rate, real64)
+      if (sum(r) < huge(1.0_wp)) best = min(best, seconds)
+    end do
+    peak = real(2*size(r), real64)*real(n, real64)/best*1.0e-9_real64
+
+  end subroutine measure_peak
+
+  !> Sixteen independent chains of multiply-adds per lane.
+  subroutine multiply_add(n, r)
+    integer(int64), intent(in) :: n               !! length of the chains
+    real(wp), intent(inout) :: r(lanes, 16)       !! their values
+    real(wp) :: f, g
+    real(wp) :: s1, s2, s3, s4, s5, s6, s7, s8, t1, t2, t3, t4, t5, t6, t7, t8
+    integer(int64) :: k
+    integer :: i
+
+    f = 0.5_wp*r(1, 1)
+    g = r(2, 1)
+    if (n < 1) return
+    !$omp simd private(s1, s2, s3, s4, s5, s6, s7, s8, t1, t2, t3, t4, t5, t6, t7, t8)
+    do i = 1, lanes
+      s1 = r(i, 1); s2 = r(i, 2); s3 = r(i, 3); s4 = r(i, 4)
+      s5 = r(i, 5); s6 = r(i, 6); s7 = r(i, 7); s8 = r(i, 8)
+      t1 = r(i, 9); t2 = r(i, 10); t3 = r(i, 11); t4 = r(i, 12)
+      t5 = r(i, 13); t6 = r(i, 14); t7 = r(i, 15); t8 = r(i, 16)
+      do k = 1, n
+        s1 = s1*f + g; s2 = s2*f + g; s3 = s3*f + g; s4 = s4*f + g
+        s5 = s5*f + g; s6 = s6*f + g; s7 = s7*f + g; s8 = s8*f + g
+        t1 = t1*f + g; t2 = t2*f + g; t3 = t3*f + g; t4 = t4*f + g
+        t5 = t5*f + g; t6 = t6*f + g; t7 = t7*f + g; t8 = t8*f + g
+      end do
+      r(i, 1) = s1; r(i, 2) = s2; r(i, 3) = s3; r(i, 4) = s4
+      r(i, 5) = s5; r(i, 6) = s6; r(i, 7) = s7; r(i, 8) = s8
+      r(i, 9) = t1; r(i, 10) = t2; r(i, 11) = t3; r(i, 12) = t4
+      r(i, 13) = t5; r(i, 14) = t6; r(i, 15) = t7; r(i, 16) = t8
+    end do
+
+  end subroutine multiply_add
+
+  !> Time one network for every number of columns.
+  subroutine measure(name, widths)
+    character(len=*), intent(in) :: name   !! name of the network
+    integer, intent(in) :: widths(:)       !! number of features, neurons of each layer
+    integer :: activation(size(widths) - 1), n_layers, l, i, n_macs, r
+    real(real64) :: slope(size(widths) - 1), seconds, best
+    real(wp), allocatable :: weights(:)
+    integer(int64) :: start, finish, rate, n_calls, call
+
+    n_layers = size(widths) - 1
+    activation = 1
+    activation(n_layers) = 0
+    slope = 0.0_real64
+    l = 0
+    n_macs = 0
+    do i = 1, n_layers
+      l = l + packed_size(widths(i), widths(i + 1))
+      n_macs = n_macs + widths(i)*widths(i + 1)
+    end do
+    allocate (weights(l + packed_slack))
+    call random_number(weights)
+    weights = (weights - 0.5_wp)*0.1_wp
+    call random_number(features)
+    a = 0.0_wp
+    b = 0.0_wp
+    do i = 1, size(ncols)
+      n_calls = 1_int64
+      best = huge(1.0_real64)
+      seconds = 0.0_real64
+      do while (seconds < shortest)
+        n_calls = 2_int64*n_calls
+        call system_clock(start, rate)
+        do call = 1_int64, n_calls
+          call all_columns(ncols(i), n_layers, widths, activation, slope, weights)
+        end do
+        call system_clock(finish)
+        seconds = real(finish - start, real64)/real(rate, real64)
+      end do
+      do r = 1, n_repeats
+        call system_clock(start, rate)
+        do call = 1_int64, n_calls
+          call all_columns(ncols(i), n_layers, widths, activation, slope, weights)
+        end do
+        call system_clock(finish)
+        best = min(best, real(finish - start, real64)/real(rate, real64))
+      end do
+      best = best/(real(n_calls, real64)*ncols(i))
+      write (output_unit, '(a,",",i0,",",f0.1,",",f0.2)') name, ncols(i), 100.0_real64*2.0e-9_real64*n_macs/best/peak, &
+        1.0e9_real64*best
+    end do
+
+  end subroutine measure
+
+  !> Evaluate the network on `ncol` columns in the blocks that the runtime cuts them into.
+  subroutine all_columns(ncol, n_layers, widths, activation, slope, weights)
+    integer, intent(in) :: ncol, n_layers, widths(0:n_layers), activation(n_layers)
+    real(real64), intent(in) :: slope(n_layers)
+    real(wp), intent(in) :: weights(*)
+    integer :: first, n, columns
+
+    do first = 0, ncol - 1, block_columns
+      n = min(block_columns, ncol - first)
+      columns = block_columns
+      if (n <= lanes) columns = lanes
+      if (n <= few_columns) columns = 1
+      if (columns == block_columns .and. .not. is_wide) then
+        a(1:lanes*widths(0)) = features(1:lanes*widths(0))
+        call evaluate_network(n_layers, widths, activation, slope, weights, lanes, a, b)
+        columns = lanes
+      end if
+      ! New features for each block, as in a host: without them every call would wait for the one before.
+      a(1:columns*widths(0)) = features(1:columns*widths(0))
+      call evaluate_network(n_layers, widths, activation, slope, weights, columns, a, b)
+    end do
+
+  end subroutine all_columns
+
+end program mlp_peak

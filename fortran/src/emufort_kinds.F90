@@ -1,0 +1,39 @@
+!> Kinds and sizes that all parts of the runtime share.
+!>
+!> Throughout the runtime, what `predict` calls is `recursive`: only then do compilers that know Fortran 2008 alone keep
+!> local arrays on the stack of the calling thread.
+module emufort_kinds
+  use, intrinsic :: iso_fortran_env, only: int8, int32, int64, real32, real64
+  implicit none
+  private
+
+  public :: int8, int32, int64, real32, real64
+  public :: wp, lanes, block_columns, widest_panel, max_width, max_layers
+
+#ifdef EMUFORT_MAX_WIDTH
+  integer, parameter :: max_width = EMUFORT_MAX_WIDTH
+#else
+  !> Most neurons in a layer, most inputs and most outputs: it fixes the scratch on the stack, so that a
+  !> prediction allocates nothing (about 1 kB per unit of width). Set it by -DEMUFORT_MAX_WIDTH=n.
+  integer, parameter :: max_width = 512
+#endif
+
+#ifdef EMUFORT_DOUBLE
+  !> Kind in which the network is evaluated.
+  integer, parameter :: wp = real64
+#else
+  !> Kind in which the network is evaluated (real64 with -DEMUFORT_DOUBLE).
+  integer, parameter :: wp = real32
+#endif
+
+  !> Columns that are worked on in lock step. A short block is padded to this.
+  integer, parameter :: lanes = 16
+  !> Columns in a full block: two times `lanes`, because a weight that has been fetched then serves two vector
+  !> operations, which is what a core with two fused multiply-add units and two loads a cycle needs.
+  integer, parameter :: block_columns = 2*lanes
+  !> Neurons in the widest panel of packed weights.
+  integer, parameter :: widest_panel = 16
+  !> Most layers in a network.
+  integer, parameter :: max_layers = 64
+
+end module emufort_kinds

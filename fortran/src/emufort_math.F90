@@ -1,0 +1,252 @@
+!> Elementary functions on arrays, in place, written so that compilers vectorise them.
+!>
+!> Arithmetic only: no table, no branch, no call, so that a value has the same bits wherever it stands in the
+!> array. In single precision the errors are bounded by (measured by test_math over the whole range, in units in
+!> the last place): exp 1.5, ln 1.5, tanh 2, sigmoid 3, erfc 8. In double precision the
+!> intrinsics are used.
+module emufort_math
+  use emufort_kinds, only: wp, int32, lanes
+  implicit none
+  private
+
+  public :: vector_exp, vector_ln, vector_tanh, vector_erfc, vector_sigmoid
+
+#ifndef EMUFORT_DOUBLE
+  real(wp), parameter :: ln2_high = 0.693359375_wp, ln2_low = -2.12194440e-4_wp
+  real(wp), parameter :: log2_e = 1.44269504088896341_wp
+  !> 1.5*2**23: adding and subtracting it rounds to an integer, which then stands in the low bits.
+  real(wp), parameter :: rounder = 12582912.0_wp
+  integer(int32), parameter :: rounder_bits = 1262485504_int32
+
+  ! Minimax polynomials: exp(r) = 1 + r + r**2 p(r) for |r| <= ln(2)/2
+  real(wp), parameter :: e0 = 0.4999999341_wp, e1 = 0.1666652011_wp, e2 = 0.04166839422_wp, e3 = 0.008368780429_wp, &
+                         e4 = 0.001381446674_wp
+  ! ln(1 + f) = f - f**2/2 + f**3 p(f) for sqrt(1/2) <= 1 + f <= sqrt(2)
+  real(wp), parameter :: l0 = 0.333333126_wp, l1 = -0.250000096_wp, l2 = 0.2000211866_wp, l3 = -0.1666799584_wp, &
+          l4 = 0.1421955228_wp, l5 = -0.1240558906_wp, l6 = 0.1188816296_wp, l7 = -0.116756512_wp, l8 = 0.06746638261_wp
+  ! tanh(x) = x + x**3 p(x**2) for |x| <= 0.625
+  real(wp), parameter :: t0 = -0.3333328393_wp, t1 = 0.1333149128_wp, t2 = -0.05374349792_wp, t3 = 0.02065058679_wp, &
+                         t4 = -0.005717044512_wp
+  ! (1 + 2 x) exp(x**2) erfc(x) = p((x - 2)/(x + 2)) for 0 <= x <= 10.2
+  real(wp), parameter :: c0 = 1.276978394_wp, c1 = -0.09276398501_wp, c2 = -0.1660314611_wp, c3 = 0.1640554253_wp, &
+                      c4 = -0.05420388295_wp, c5 = -0.008060142056_wp, c6 = 0.008630094313_wp, c7 = 0.001313307363_wp, &
+                         c8 = -0.001227999186_wp, c9 = -0.0003994469579_wp
+#endif
+
+contains
+
+#ifdef EMUFORT_DOUBLE
+
+  !> a = exp(a)
+  pure recursive subroutine vector_exp(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp) :: b(lanes)
+    integer :: first, m
+
+    ! Always a full set of lanes: compilers have a vector and a scalar version of the intrinsic, of other bits.
+    b = 1.0_wp
+    do first = 0, n - 1, lanes
+      m = min(lanes, n - first)
+      b(1:m) = a(first + 1:first + m)
+      b = exp(b)
+      a(first + 1:first + m) = b(1:m)
+    end do
+
+  end subroutine vector_exp
+
+  !> a = ln(a)
+  pure recursive subroutine vector_ln(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1], positive
+    real(wp) :: b(lanes)
+    integer :: first, m
+
+    ! Always a full set of lanes: compilers have a vector and a scalar version of the intrinsic, of other bits.
+    b = 1.0_wp
+    do first = 0, n - 1, lanes
+      m = min(lanes, n - first)
+      b(1:m) = a(first + 1:first + m)
+      b = log(b)
+      a(first + 1:first + m) = b(1:m)
+    end do
+
+  end subroutine vector_ln
+
+  !> a = tanh(a)
+  pure recursive subroutine vector_tanh(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp) :: b(lanes)
+    integer :: first, m
+
+    ! Always a full set of lanes: compilers have a vector and a scalar version of the intrinsic, of other bits.
+    b = 1.0_wp
+    do first = 0, n - 1, lanes
+      m = min(lanes, n - first)
+      b(1:m) = a(first + 1:first + m)
+      b = tanh(b)
+      a(first + 1:first + m) = b(1:m)
+    end do
+
+  end subroutine vector_tanh
+
+  !> a = erfc(a)
+  pure recursive subroutine vector_erfc(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp) :: b(lanes)
+    integer :: first, m
+
+    ! Always a full set of lanes: compilers have a vector and a scalar version of the intrinsic, of other bits.
+    b = 1.0_wp
+    do first = 0, n - 1, lanes
+      m = min(lanes, n - first)
+      b(1:m) = a(first + 1:first + m)
+      b = erfc(b)
+      a(first + 1:first + m) = b(1:m)
+    end do
+
+  end subroutine vector_erfc
+
+#else
+
+  !> a = exp(a); 0 and infinity beyond the range, NaN for NaN. Error below 1.5 ulp.
+  pure recursive subroutine vector_exp(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp) :: x, t, r, p
+    integer(int32) :: k, half
+    integer :: i
+
+    !$omp simd private(x, t, r, p, k, half)
+    do i = 1, n
+      x = a(i)
+      x = merge(-104.0_wp, x, x < -104.0_wp)
+      x = merge(89.0_wp, x, x > 89.0_wp)
+      t = x*log2_e + rounder
+      k = transfer(t, 0_int32) - rounder_bits
+      t = t - rounder
+      r = (x - t*ln2_high) - t*ln2_low
+      p = (((e4*r + e3)*r + e2)*r + e1)*r + e0
+      p = (r*r)*p + r
+      p = p + 1.0_wp
+      ! 2**k in two factors, because 2**k itself may exceed the range where exp(x) does not.
+      half = shifta(k, 1)
+      p = p*transfer(shiftl(half + 127_int32, 23), 0.0_wp)
+      a(i) = p*transfer(shiftl(k - half + 127_int32, 23), 0.0_wp)
+    end do
+
+  end subroutine vector_exp
+
+  !> a = ln(a); NaN below 0, what is smaller than the smallest normal number counts as that. Error below 1.5 ulp.
+  pure recursive subroutine vector_ln(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1], positive
+    real(wp), parameter :: least = tiny(1.0_wp)
+    real(wp) :: x, f, e, p, q
+    integer(int32) :: bits, k
+    integer(int32), parameter :: root_half_bits = 1060439283_int32
+    integer :: i
+
+    !$omp simd private(x, f, e, p, q, bits, k)
+    do i = 1, n
+      x = merge(least, a(i), a(i) < least .and. a(i) >= 0.0_wp)
+      bits = transfer(x, 0_int32)
+      ! Exponent such that the mantissa lies between sqrt(1/2) and sqrt(2).
+      k = shifta(bits - root_half_bits, 23)
+      f = transfer(bits - shiftl(k, 23), 0.0_wp) - 1.0_wp
+      e = real(k, wp)
+      p = (((((((l8*f + l7)*f + l6)*f + l5)*f + l4)*f + l3)*f + l2)*f + l1)*f + l0
+      q = f*f
+      p = (q*f)*p
+      p = e*ln2_low + p
+      p = p - 0.5_wp*q
+      p = p + f
+      p = e*ln2_high + p
+      a(i) = merge(p, sqrt(min(a(i), -1.0_wp)), a(i) >= 0.0_wp)
+    end do
+
+  end subroutine vector_ln
+
+  !> a = tanh(a). Error below 2 ulp.
+  pure recursive subroutine vector_tanh(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp) :: b(lanes), z, small, large
+    integer :: first, m, i
+
+    do first = 0, n - 1, lanes
+      m = min(lanes, n - first)
+      !$omp simd
+      do i = 1, m
+        b(i) = 2.0_wp*abs(a(first + i))
+      end do
+      call vector_exp(m, b)
+      !$omp simd private(z, small, large)
+      do i = 1, m
+        z = a(first + i)*a(first + i)
+        small = (((t4*z + t3)*z + t2)*z + t1)*z + t0
+        small = (a(first + i)*z)*small + a(first + i)
+        large = 1.0_wp - 2.0_wp/(b(i) + 1.0_wp)
+        large = sign(large, a(first + i))
+        a(first + i) = merge(small, large, z < 0.390625_wp)
+      end do
+    end do
+
+  end subroutine vector_tanh
+
+  !> a = erfc(a). Error below 8 ulp where the result is a normal number.
+  pure recursive subroutine vector_erfc(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp) :: b(lanes), d(lanes), x, high, s, p
+    integer :: first, m, i
+
+    do first = 0, n - 1, lanes
+      m = min(lanes, n - first)
+      !$omp simd private(x, high)
+      do i = 1, m
+        x = min(abs(a(first + i)), 10.2_wp)
+        ! x**2 = high**2 + (x - high)*(x + high), where high**2 is exact: exp() would magnify its rounding.
+        high = transfer(iand(transfer(x, 0_int32), not(4095_int32)), 0.0_wp)
+        b(i) = -(high*high)
+        d(i) = (high - x)*(high + x)
+      end do
+      call vector_exp(m, b)
+      call vector_exp(m, d)
+      !$omp simd private(x, s, p)
+      do i = 1, m
+        x = min(abs(a(first + i)), 10.2_wp)
+        s = (x - 2.0_wp)/(x + 2.0_wp)
+        p = ((((((((c9*s + c8)*s + c7)*s + c6)*s + c5)*s + c4)*s + c3)*s + c2)*s + c1)*s + c0
+        p = p/(1.0_wp + 2.0_wp*x)
+        p = (p*d(i))*b(i)
+        p = merge(p, 2.0_wp - p, a(first + i) >= 0.0_wp)
+        a(first + i) = merge(p, a(first + i), abs(a(first + i)) >= 0.0_wp)
+      end do
+    end do
+
+  end subroutine vector_erfc
+
+#endif
+
+  !> a = 1/(1 + exp(-a)). Error below 3 ulp in single precision.
+  pure recursive subroutine vector_sigmoid(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    integer :: i
+
+    !$omp simd
+    do i = 1, n
+      a(i) = -a(i)
+    end do
+    call vector_exp(n, a)
+    !$omp simd
+    do i = 1, n
+      a(i) = 1.0_wp/(1.0_wp + a(i))
+    end do
+
+  end subroutine vector_sigmoid
+
+end module emufort_math

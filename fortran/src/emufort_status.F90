@@ -1,0 +1,46 @@
+!> What a call reports: a code, a message, and counts of what was done to the data.
+module emufort_status
+  use emufort_kinds, only: int64
+  implicit none
+  private
+
+  public :: status_type, set_error
+  public :: emufort_success, emufort_error_file, emufort_error_format, emufort_error_version, emufort_error_checksum, &
+     emufort_error_limit, emufort_error_shape, emufort_error_contract, emufort_error_self_test, emufort_error_not_loaded
+
+  integer, parameter :: emufort_success = 0           !! all is well
+  integer, parameter :: emufort_error_file = 1        !! a file cannot be opened or read
+  integer, parameter :: emufort_error_format = 2      !! not a weights file, or one that contradicts itself
+  integer, parameter :: emufort_error_version = 3     !! a weights file of another format version or byte order
+  integer, parameter :: emufort_error_checksum = 4    !! a weights file that was damaged
+  integer, parameter :: emufort_error_limit = 5       !! larger than this build of the runtime allows
+  integer, parameter :: emufort_error_shape = 6       !! an array of the wrong shape
+  integer, parameter :: emufort_error_contract = 7    !! the host's variables are not those of the emulator
+  integer, parameter :: emufort_error_self_test = 8   !! the golden vectors are not reproduced
+  integer, parameter :: emufort_error_not_loaded = 9  !! the emulator holds no network
+
+  !> Outcome of a call. Out-of-range and invalid values are counted and are no error.
+  type :: status_type
+    integer :: code = emufort_success       !! one of the emufort_* codes; 0 is success
+    integer(int64) :: n_clipped = 0_int64   !! input values that were clipped to the contract's range
+    integer(int64) :: n_invalid = 0_int64   !! columns with a NaN or infinite input; their outputs are NaN
+    character(len=32) :: place = ' '        !! procedure that reports the error
+    character(len=160) :: message = ' '     !! one line that says what is wrong
+  end type status_type
+
+contains
+
+  !> Record an error.
+  pure recursive subroutine set_error(status, code, place, message)
+    type(status_type), intent(inout) :: status   !! status to write to
+    integer, intent(in) :: code                  !! one of the emufort_error_* codes
+    character(len=*), intent(in) :: place        !! procedure that reports the error
+    character(len=*), intent(in) :: message      !! one line that says what is wrong
+
+    status%code = code
+    status%place = place
+    status%message = message
+
+  end subroutine set_error
+
+end module emufort_status

@@ -1,0 +1,328 @@
+!> What the tests share: checks, networks made up from a seed, and their weights.bin.
+module test_support
+  use emufort_kinds, only: int8, int32, int64, real32, real64
+  use emufort_weights_file, only: crc32
+  implicit none
+  private
+
+  public :: check, network_type, make_network, to_bytes, reference_prediction, make_inputs, bits, same_bits
+
+  !> A network in plain arrays.
+  type :: network_type
+    integer, allocatable :: widths(:)              !! number of features, neurons of each layer
+    integer, allocatable :: activation(:)          !! of each layer
+    integer, allocatable :: feature(:)             !! input of each feature
+    integer, allocatable :: feature_kind(:)        !! transform of each feature
+    integer, allocatable :: output_kind(:)         !! transform of each output
+    integer, allocatable :: reference(:)           !! input that the output is relative to, or 0
+    real(real64), allocatable :: ranges(:, :)      !! (2, n_inputs)
+    real(real64), allocatable :: feature_c(:, :)   !! (2, n_features)
+    real(real64), allocatable :: output_c(:, :)    !! (2, n_outputs)
+    real(real64), allocatable :: bounds(:, :)      !! (2, n_outputs)
+    real(real64), allocatable :: slope(:)          !! of each layer
+    real(real32), allocatable :: weights(:)        !! as in the file
+  end type network_type
+
+contains
+
+  !> End the test unless a condition holds.
+  subroutine check(condition, what)
+    logical, intent(in) :: condition        !! what must be true
+    character(len=*), intent(in) :: what    !! what it means
+
+    if (.not. condition) then
+      print '(a)', 'FAILED: '//what
+      error stop 1
+    end if
+
+  end subroutine check
+
+  !> Bits of a number, which tell apart what compares as equal.
+  pure elemental integer(int64) function bits(x)
+    real(real64), intent(in) :: x
+
+    bits = transfer(x, 0_int64)
+
+  end function bits
+
+  pure elemental logical function same_bits(x, y)
+    real(real64), intent(in) :: x, y
+
+    same_bits = bits(x) == bits(y)
+
+  end function same_bits
+
+  !> A network of given widths: its inputs cycle through affine, ln and logit, its outputs through affine, ln,
+  !> sigmoid, and ln relative to the last input, which is no feature.
+  function make_network(hidden, n_features, n_outputs, activation, seed) result(net)
+    integer, intent(in) :: hidden(:)      !! neurons of the hidden layers
+    integer, intent(in) :: n_features     !! number of features; there is one input more
+    integer, intent(in) :: n_outputs      !! number of outputs
+    integer, intent(in) :: activation     !! of the hidden layers
+    integer, intent(in) :: seed           !! seed
+    type(network_type) :: net
+    integer :: n_layers, l, i, n, place, n_in, n_out
+    real(real64), allocatable :: random(:)
+
+    call seed_random(seed)
+    n_layers = size(hidden) + 1
+    allocate (net%widths(n_layers + 1))
+    net%widths = [n_features, hidden, n_outputs]
+    net%activation = [(activation, l=1, n_layers - 1), 0]
+    net%slope = [(0.125_real64, l=1, n_layers)]
+    ! Features in reverse order of the inputs, so that their order is tested.
+    net%feature = [(n_features + 1 - i, i=1, n_features)]
+    allocate (net%ranges(2, n_features + 1), net%feature_c(2, n_features), net%feature_kind(n_features))
+    do i = 1, n_features
+      select case (mod(net%feature(i), 3))
+      case (0)
+        net%feature_kind(i) = 3
+        net%ranges(:, net%feature(i)) = [0.01_real64, 0.97_real64]
+        net%feature_c(:, i) = [1.3_real64, 0.4_real64]
+      case (1)
+        net%feature_kind(i) = 1
+        net%ranges(:, net%feature(i)) = [250.0_real64, 310.0_real64]
+        net%feature_c(:, i) = [280.0_real64, 0.06_real64]
+      case default
+        net%feature_kind(i) = 2
+        net%ranges(:, net%feature(i)) = [1.0e6_real64, 1.0e10_real64]
+        net%feature_c(:, i) = [1.0e-8_real64, 0.3_real64]
+      end select
+    end do
+    net%ranges(:, n_features + 1) = [1.0e-4_real64, 1.0e-1_real64]
+    allocate (net%output_kind(n_outputs), net%reference(n_outputs), net%output_c(2, n_outputs), &
+              net%bounds(2, n_outputs))
+    net%reference = 0
+    do i = 1, n_outputs
+      net%bounds(:, i) = [-1.0e30_real64, 1.0e30_real64]
+      select case (mod(i, 4))
+      case (0)
+        net%output_kind(i) = 2
+        net%output_c(:, i) = [0.5_real64, 1.1_real64]
+        net%reference(i) = n_features + 1
+      case (1)
+        net%output_kind(i) = 2
+        net%output_c(:, i) = [0.7_real64, 3.0e-3_real64]
+      case (2)
+        net%output_kind(i) = 4
+        net%output_c(:, i) = [1.0_real64, 0.1_real64]
+        net%bounds(:, i) = [0.2_real64, 0.8_real64]
+      case default
+        net%output_kind(i) = 1
+        net%output_c(:, i) = [2.0_real64, 5.0_real64]
+      end select
+    end do
+    n = 0
+    do l = 1, n_layers
+      n = n + (net%widths(l) + 1)*net%widths(l + 1)
+    end do
+    allocate (net%weights(n), random(n))
+    call random_number(random)
+    place = 0
+    do l = 1, n_layers
+      n_in = net%widths(l)
+      n_out = net%widths(l + 1)
+      do i = place + 1, place + (n_in + 1)*n_out
+        net%weights(i) = real((2.0_real64*random(i) - 1.0_real64)*sqrt(3.0_real64/n_in), real32)
+      end do
+      place = place + (n_in + 1)*n_out
+    end do
+
+  end function make_network
+
+  !> Inputs within the ranges, exact in single precision.
+  subroutine make_inputs(net, x)
+    type(network_type), intent(in) :: net         !! network
+    real(real64), intent(out) :: x(:, :)          !! inputs (ncol, n_inputs)
+    integer :: i, j
+
+    call random_number(x)
+    do j = 1, size(x, 2)
+      do i = 1, size(x, 1)
+        if (net%ranges(1, j) > 0.0_real64 .and. net%ranges(2, j)/net%ranges(1, j) > 100.0_real64) then
+          x(i, j) = net%ranges(1, j)*(net%ranges(2, j)/net%ranges(1, j))**(0.01_real64 + 0.98_real64*x(i, j))
+        else
+          x(i, j) = net%ranges(1, j) + (0.01_real64 + 0.98_real64*x(i, j))*(net%ranges(2, j) - net%ranges(1, j))
+        end if
+        x(i, j) = real(real(x(i, j), real32), real64)
+      end do
+    end do
+
+  end subroutine make_inputs
+
+  !> Plain evaluation of one column in double precision.
+  function reference_prediction(net, x) result(y)
+    type(network_type), intent(in) :: net         !! network
+    real(real64), intent(in) :: x(:)              !! inputs within range
+    real(real64) :: y(net%widths(size(net%widths)))
+    real(real64), allocatable :: a(:), b(:)
+    integer :: f, l, o, k, n_in, place
+
+    allocate (a(net%widths(1)))
+    do f = 1, size(a)
+      associate (v => x(net%feature(f)), c => net%feature_c(:, f))
+        select case (net%feature_kind(f))
+        case (1)
+          a(f) = (v - c(1))*c(2)
+        case (2)
+          a(f) = log(v*c(1))*c(2)
+        case default
+          a(f) = log(v/(1.0_real64 - v)*c(1))*c(2)
+        end select
+      end associate
+    end do
+    place = 0
+    do l = 1, size(net%activation)
+      n_in = net%widths(l)
+      allocate (b(net%widths(l + 1)))
+      do o = 1, size(b)
+        b(o) = net%weights(place + n_in*size(b) + o)
+        do k = 1, n_in
+          b(o) = b(o) + real(net%weights(place + (o - 1)*n_in + k), real64)*a(k)
+        end do
+        b(o) = activation(net%activation(l), b(o), net%slope(l))
+      end do
+      place = place + (n_in + 1)*size(b)
+      call move_alloc(b, a)
+    end do
+    do o = 1, size(y)
+      associate (c => net%output_c(:, o))
+        select case (net%output_kind(o))
+        case (1)
+          y(o) = a(o)*c(1) + c(2)
+        case (2)
+          y(o) = c(2)*exp(a(o)*c(1))
+        case default
+          y(o) = 1.0_real64/(1.0_real64 + exp(-(a(o)*c(1) + c(2))))
+        end select
+      end associate
+      if (net%reference(o) > 0) y(o) = y(o)*x(net%reference(o))
+      y(o) = min(max(y(o), net%bounds(1, o)), net%bounds(2, o))
+    end do
+
+  end function reference_prediction
+
+  !> Activation functions by their definitions.
+  pure real(real64) function activation(code, x, slope)
+    integer, intent(in) :: code
+    real(real64), intent(in) :: x, slope
+
+    select case (code)
+    case (1)
+      activation = max(x, 0.0_real64)
+    case (2)
+      activation = max(x, 0.0_real64)**2
+    case (3)
+      activation = merge(x, slope*x, x > 0.0_real64)
+    case (4)
+      activation = x*min(max(x + 3.0_real64, 0.0_real64), 6.0_real64)/6.0_real64
+    case (5)
+      activation = tanh(x)
+    case (6)
+      activation = 1.0_real64/(1.0_real64 + exp(-x))
+    case (7)
+      activation = x/(1.0_real64 + exp(-x))
+    case (8)
+      activation = 0.5_real64*x*erfc(-x/sqrt(2.0_real64))
+    case (9)
+      activation = max(x, 0.0_real64) + log(1.0_real64 + exp(-abs(x)))
+    case (10)
+      activation = merge(x, slope*(exp(min(x, 0.0_real64)) - 1.0_real64), x > 0.0_real64)
+    case default
+      activation = x
+    end select
+
+  end function activation
+
+  !> The weights.bin of a network, with golden vectors by `reference_prediction`.
+  function to_bytes(net, golden_x, tolerance) result(bytes)
+    type(network_type), intent(in) :: net              !! network
+    real(real64), intent(in) :: golden_x(:, :)         !! golden inputs (n, n_inputs)
+    real(real64), intent(in) :: tolerance              !! relative tolerance, and absolute
+    integer(int8), allocatable :: bytes(:)
+    integer, parameter :: n_sections = 7
+    character(len=8), parameter :: names(n_sections) = [character(len=8) :: 'about', 'columns', 'contract', 'plan', &
+                                                                                         'numbers', 'weights', 'golden']
+    integer, parameter :: types(n_sections) = [1, 1, 1, 2, 4, 3, 4]
+    integer, parameter :: value_size(4) = [1, 4, 4, 8]
+    integer, parameter :: magic(8) = [137, 69, 77, 85, 70, 13, 10, 26]
+    integer(int8), allocatable :: body(:), section(:), head(:), table(:)
+    real(real64), allocatable :: y(:, :), one(:)
+    character(len=:), allocatable :: text
+    character(len=16) :: number
+    integer :: i, n, n_inputs, n_outputs
+
+    n_inputs = size(net%ranges, 2)
+    n_outputs = size(net%bounds, 2)
+    n = size(golden_x, 1)
+    allocate (y(n, n_outputs), table(0), body(0), section(0))
+    do i = 1, n
+      one = golden_x(i, :)
+      y(i, :) = reference_prediction(net, one)
+    end do
+    do i = 1, n_sections
+      select case (i)
+      case (1)
+        section = text_bytes('name'//achar(9)//'test'//achar(10)//'hash'//achar(9)//'0123'//achar(10))
+      case (2)
+        text = ''
+        block
+          integer :: j
+          do j = 1, n_inputs + n_outputs
+            write (number, '(i0)') j
+            text = text//trim(merge('input ', 'output', j <= n_inputs))//achar(9)//'v['//trim(number)//']'//achar(9)// &
+                   'm s-1'//achar(10)
+          end do
+        end block
+        section = text_bytes(text)
+      case (3)
+        section = text_bytes('{}')
+      case (4)
+        section = transfer([n_inputs, net%widths(1), n_outputs, size(net%activation), net%widths, net%activation, &
+                            net%feature, net%feature_kind, net%output_kind, net%reference], [0_int8])
+      case (5)
+        section = transfer([reshape(net%ranges, [size(net%ranges)]), reshape(net%feature_c, [size(net%feature_c)]), &
+             reshape(net%output_c, [size(net%output_c)]), reshape(net%bounds, [size(net%bounds)]), net%slope], [0_int8])
+      case (6)
+        section = transfer(net%weights, [0_int8])
+      case default
+        section = transfer([real(n, real64), tolerance, spread(tolerance, 1, n_outputs), &
+                            reshape(golden_x, [size(golden_x)]), reshape(y, [size(y)])], [0_int8])
+      end select
+      table = [table, text_bytes(names(i)), transfer([int(types(i), int64), 64_int64 + 32*n_sections + size(body), &
+                                                      int(size(section)/value_size(types(i)), int64)], [0_int8])]
+      body = [body, section]
+    end do
+    head = [int(merge(magic, magic - 256, magic < 128), int8), transfer([16909060_int32, 1_int32], [0_int8]), &
+            transfer(64_int64 + 32*n_sections + size(body), [0_int8]), transfer([n_sections, 0], [0_int8]), &
+            [(0_int8, i=1, 32)]]
+    bytes = [head, table, body]
+    bytes(29:32) = transfer(transfer(crc32(bytes, 29_int64), [0_int32], 1), [0_int8])
+
+  end function to_bytes
+
+  !> Bytes of text.
+  function text_bytes(text) result(bytes)
+    character(len=*), intent(in) :: text
+    integer(int8) :: bytes(len(text))
+    integer :: i
+
+    do i = 1, len(text)
+      bytes(i) = int(iachar(text(i:i)), int8)
+    end do
+
+  end function text_bytes
+
+  !> Make random numbers repeatable.
+  subroutine seed_random(seed)
+    integer, intent(in) :: seed
+    integer, allocatable :: state(:)
+    integer :: n, i
+
+    call random_seed(size=n)
+    state = [(seed + 7919*i, i=1, n)]
+    call random_seed(put=state)
+
+  end subroutine seed_random
+
+end module test_support

@@ -1,0 +1,33 @@
+"""Neural emulators of physical processes for Fortran climate models."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emufort.contract import Contract
+    from emufort.dataset import Dataset
+    from emufort.network import Architecture, Emulator
+
+__version__ = "0.1.0"
+
+#: Public name -> module that holds it; imported on first use so that `import emufort` stays cheap.
+_HOMES = {
+    "Architecture": "emufort.network",
+    "Contract": "emufort.contract",
+    "Dataset": "emufort.dataset",
+    "Emulator": "emufort.network",
+}
+
+__all__ = ["Architecture", "Contract", "Dataset", "Emulator", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'emufort' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

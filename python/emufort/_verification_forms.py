@@ -1,0 +1,271 @@
+"""The forms of an exported emulator, each as a function from inputs to outputs.
+
+All take physical inputs (n, n_inputs) that are exact in single precision and return physical
+outputs (n, n_outputs). What cannot run on this machine raises `Unavailable`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emufort.compiler import Compiler, CompilerMissing
+from emufort.config import TimingConfig
+from emufort.contract import Contract, Input, Output
+from emufort.errors import EmufortError
+from emufort.export.bundle import Bundle
+from emufort.files import write_text
+from emufort.network import Emulator
+
+Array = NDArray[np.float64]
+
+#: Seconds after which the compiled driver is taken to hang.
+_PATIENCE = 300
+
+
+class Unavailable(Exception):  # noqa: N818 - reads as what is the case
+    """A form cannot run on this machine; the message says what is missing."""
+
+
+def torch_single(emulator: Emulator, x: Array) -> Array:
+    """Outputs of the torch module, single precision."""
+    import torch
+
+    with torch.no_grad():
+        y = emulator.torch_module()(torch.tensor(x, dtype=torch.float32))
+    return np.asarray(y.numpy(), dtype=np.float64)
+
+
+def onnx_runtime(path: Path, x: Array) -> Array:
+    """Outputs of the ONNX model in ONNX Runtime, single precision, one thread."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+        y = session.run(["y"], {"x": x.astype(np.float32)})[0]
+    except Exception as error:  # ONNX Runtime has no public base class of its errors
+        reason = str(error).splitlines()[0]
+        raise EmufortError(f"ONNX Runtime cannot use {path}: {reason}") from error
+    return np.asarray(y, dtype=np.float64)
+
+
+def bindings(weights: Path, x: Array, single: bool) -> Array:
+    """Outputs of the Fortran runtime through the Python bindings, arrays of either precision."""
+    from emufort import _bindings
+
+    if not _bindings.available():
+        raise Unavailable("the Fortran bindings are not built")
+    loaded = _bindings.FortranEmulator.from_file(weights)
+    return np.asarray(
+        loaded.predict(x.astype(np.float32 if single else np.float64)).y, dtype=np.float64
+    )
+
+
+# --------------------------------------------------------------- compiled Fortran
+
+
+@dataclass(frozen=True)
+class FortranOutputs:
+    """What the compiled driver found.
+
+    Attributes
+    ----------
+    generated, generated_single
+        Outputs of the generated module, host arrays in double and in single precision.
+    loaded, loaded_single
+        The same from weights.bin, loaded at run time.
+    hash
+        What the generated module says of its origin.
+    self_test
+        Complaint of the self test of weights.bin, empty if it passes.
+    compiler, flags
+        What it was built with.
+    """
+
+    generated: Array
+    generated_single: Array
+    loaded: Array
+    loaded_single: Array
+    hash: str
+    self_test: str
+    compiler: str
+    flags: str
+
+
+def compiled(
+    bundle: Bundle, x: Array, compiler: str, flags: str | None, work: Path
+) -> FortranOutputs:
+    """Compile the bundle's two Fortran files with a driver, and run it on `x`.
+
+    Parameters
+    ----------
+    bundle
+        The bundle.
+    x
+        Inputs (n, n_inputs).
+    compiler, flags
+        Name of the compiler; flags as one would type them, or None for our own defaults as far as
+        the compiler knows them.
+    work
+        Folder for the program.
+
+    Raises
+    ------
+    Unavailable
+        There is no such compiler.
+    EmufortError
+        The bundle does not compile, or the program fails.
+    """
+    try:
+        found = Compiler.find(compiler)
+    except CompilerMissing as error:
+        raise Unavailable(f"there is no Fortran compiler '{compiler}'") from error
+    contract = bundle.manifest.contract
+    if flags is None:
+        flags = found.accepted(TimingConfig().flags)
+    driver = work / "verify_bundle.F90"
+    write_text(driver, driver_source(contract, bundle.module_name))
+    program = found.build(
+        [bundle.runtime_source, bundle.module_source, driver], flags, work / "verify_bundle"
+    )
+    n_outputs = len(contract.output_columns)
+    with tempfile.TemporaryDirectory(dir=work) as name:
+        inputs, outputs = Path(name) / "inputs.bin", Path(name) / "outputs.bin"
+        inputs.write_bytes(
+            np.int64(len(x)).tobytes() + np.asarray(x, np.float64).tobytes(order="F")
+        )
+        said = _run([program, inputs, outputs, bundle.weights])
+        values = np.fromfile(outputs)
+    if values.size != 4 * len(x) * n_outputs:
+        raise EmufortError(f"the compiled driver wrote {values.size} numbers; verify again")
+    forms = [v.reshape((len(x), n_outputs), order="F") for v in np.split(values, 4)]
+    return FortranOutputs(
+        generated=forms[0],
+        generated_single=forms[1],
+        loaded=forms[2],
+        loaded_single=forms[3],
+        hash=said.get("hash", ""),
+        self_test=said.get("self_test", "it gave no answer"),
+        compiler=found.version,
+        flags=flags,
+    )
+
+
+def _run(command: Sequence[Path]) -> dict[str, str]:
+    """Run the driver and return what it says, ``key value`` a line."""
+    try:
+        done = subprocess.run(
+            list(map(str, command)),
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EmufortError(f"the compiled driver does not run: {error}") from error
+    if done.returncode != 0:
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        raise EmufortError(f"the compiled driver fails: {lines[0] if lines else 'no message'}")
+    pairs = (line.strip().partition(" ") for line in done.stdout.splitlines())
+    return {key: value.strip() for key, _, value in pairs}
+
+
+_DRIVER = """\
+! Runs both ways of calling an emulator on rows from a file; written by emufort for `verify`.
+program verify_bundle
+  use, intrinsic :: iso_fortran_env, only: real32, real64, int64
+  use {module}, only: {module}_predict, {module}_hash
+  use emufort_runtime, only: emulator_type, status_type
+  implicit none
+  integer(int64) :: length
+  integer :: n, unit
+  real(real64), allocatable :: x(:, :), y(:, :)
+  real(real32), allocatable :: xs(:, :), ys(:, :)
+  type(emulator_type) :: emulator
+  type(status_type) :: status
+  character(len=4096) :: inputs, outputs, weights
+
+  call get_command_argument(1, inputs)
+  call get_command_argument(2, outputs)
+  call get_command_argument(3, weights)
+  open (newunit=unit, file=trim(inputs), access='stream', form='unformatted', status='old', &
+    action='read')
+  read (unit) length
+  n = int(length)
+  allocate (x(n, {n_inputs}), y(n, {n_outputs}), xs(n, {n_inputs}), ys(n, {n_outputs}))
+  read (unit) x
+  close (unit)
+  xs = real(x, real32)
+
+  open (newunit=unit, file=trim(outputs), access='stream', form='unformatted', status='replace', &
+    action='write')
+  call {module}_predict(n, &
+    {double}, status)
+  call check('generated')
+  write (unit) y
+  call {module}_predict(n, &
+    {single}, status)
+  call check('generated, single')
+  write (unit) real(ys, real64)
+  call emulator%load(trim(weights), status)
+  call check('load')
+  call emulator%predict(x, y, status)
+  call check('predict')
+  write (unit) y
+  call emulator%predict(xs, ys, status)
+  call check('predict, single')
+  write (unit) real(ys, real64)
+  close (unit)
+
+  print '(a, 1x, a)', 'hash', {module}_hash
+  call emulator%self_test(status)
+  print '(a, 1x, a)', 'self_test', trim(status%message)
+
+contains
+
+  subroutine check(what)
+    character(len=*), intent(in) :: what
+    if (status%code == 0) return
+    write (*, '(4a)') what, ': ', trim(status%place), ' '//trim(status%message)
+    stop 1
+  end subroutine check
+
+end program verify_bundle
+"""
+
+
+def driver_source(contract: Contract, module: str) -> str:
+    """Return a program that calls the generated module `module` and loads weights.bin."""
+    variables: list[Input | Output] = [*contract.input, *contract.output]
+    n_inputs, n_outputs = len(contract.input_columns), len(contract.output_columns)
+
+    def arguments(x: str, y: str) -> str:
+        parts = []
+        start = 0
+        for variable in variables:
+            width = contract.width(variable)
+            array, first = (x, start) if start < n_inputs else (y, start - n_inputs)
+            last = first + width
+            columns = f"{first + 1}" if variable.dimension is None else f"{first + 1}:{last}"
+            parts.append(f"{array}(:, {columns})")
+            start += width
+        return ", &\n    ".join(parts)
+
+    return _DRIVER.format(
+        module=module,
+        n_inputs=n_inputs,
+        n_outputs=n_outputs,
+        double=arguments("x", "y"),
+        single=arguments("xs", "ys"),
+    )

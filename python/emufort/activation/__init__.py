@@ -1,0 +1,1 @@
+"""What is special to aerosol activation: contracts, physics head, classical schemes."""

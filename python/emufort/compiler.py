@@ -1,0 +1,223 @@
+"""A Fortran compiler on this machine: find it, and build programs and libraries with it.
+
+compiler = Compiler.find("gfortran")
+program = compiler.build([runtime, main], "-O2", work / "program")
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from emufort.errors import EmufortError
+from emufort.files import make_directory, replacing, write_json
+from emufort.provenance import command_version, cpu_model, file_sha256
+
+_INCLUDE = re.compile(rb"""^[ \t]*#?[ \t]*include[ \t]+['"<]([^'">]+)['">]""", re.M | re.I)
+_PLACE = re.compile(r"^(?P<file>[^\s:][^:]*):(?P<line>\d+)[:.\d]*:?(?P<rest>.*)$")
+_ERROR = re.compile(r"\b(fatal\s+)?error\b|undefined reference|multiple definition", re.I)
+_TRIVIAL = "program trivial\nend program trivial\n"
+
+
+class CompilerMissing(EmufortError):  # noqa: N818 - reads as what is the case
+    """There is no such Fortran compiler on this machine."""
+
+
+class CompilationError(EmufortError):
+    """The compiler refuses a source or an option; the message holds its first complaint."""
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A Fortran compiler that exists and answers.
+
+    Attributes
+    ----------
+    name
+        What the user calls it, such as ``gfortran-13`` or ``/opt/llvm/bin/flang``.
+    path
+        The executable.
+    version
+        First line of its ``--version``.
+    """
+
+    name: str
+    path: Path
+    version: str
+
+    @classmethod
+    def find(cls, name: str = "gfortran") -> Self:
+        """Look up a compiler by command name or path.
+
+        Raises
+        ------
+        CompilerMissing
+            There is no such command, or it does not answer ``--version``.
+        """
+        found = shutil.which(Path(name).expanduser()) if name.strip() else None
+        if found is None:
+            raise CompilerMissing(
+                f"there is no Fortran compiler '{name}' on this machine; install it, or name "
+                "another one by --compiler or [timing] compiler"
+            )
+        version = command_version(found)
+        if version is None:
+            raise CompilerMissing(
+                f"'{found} --version' fails: this is no working Fortran compiler; name another "
+                "one by --compiler or [timing] compiler"
+            )
+        return cls(name, Path(found).absolute(), version)
+
+    @cached_property
+    def target(self) -> str:
+        """What decides, beside sources and flags, what comes out: the compiler and the CPU."""
+        return f"{self.path} {self.version} on {cpu_model()}"
+
+    def key(self, sources: Sequence[Path], flags: str, shared: bool = False) -> str:
+        """Return the SHA-256 over all that decides what `build` gives."""
+        digest = hashlib.sha256()
+        for part in (self.target, " ".join(shlex.split(flags)), str(shared)):
+            digest.update(part.encode() + b"\0")
+        for source in sources:
+            for path in (source, *_included(source)):
+                digest.update(path.name.encode() + b"\0" + file_sha256(path).encode() + b"\0")
+        return digest.hexdigest()
+
+    def build(
+        self, sources: Sequence[Path], flags: str, output: Path, *, shared: bool = False
+    ) -> Path:
+        """Compile and link `sources` (modules before their users) into `output`.
+
+        Nothing is compiled when `output` stands there already, made of the same sources by the
+        same compiler with the same flags for the same CPU (``-march=native`` may be among them).
+        An interrupted build leaves the earlier file or none.
+
+        Parameters
+        ----------
+        sources
+            Fortran files, and objects or libraries if need be, in the order of the command line.
+        flags
+            Options as one would type them.
+        output
+            The executable, or with `shared` the library, to write.
+
+        Raises
+        ------
+        CompilationError
+            A source is missing, or the compiler refuses; the message holds its first complaint.
+        """
+        paths = [Path(source).resolve() for source in sources]
+        for path in paths:
+            if not path.is_file():
+                raise CompilationError(f"there is no Fortran source {path}")
+        key = self.key(paths, flags, shared)
+        stamp = output.with_name(f".{output.name}.build.json")
+        if _is_current(output, stamp, key):
+            return output
+        make_directory(output.parent)
+        # In a folder of its own, as every compiler writes its module files where it runs.
+        with tempfile.TemporaryDirectory(prefix=".build-", dir=output.parent) as folder:
+            built = Path(folder) / output.name
+            options = shlex.split(flags) + (["-shared", "-fPIC"] if shared else [])
+            self._run([*options, *map(str, paths), "-o", str(built)], Path(folder), paths)
+            with replacing(output) as temporary:
+                shutil.copyfile(built, temporary)
+                shutil.copymode(built, temporary)
+        write_json(stamp, {"key": key, "sha256": file_sha256(output), "compiler": self.version})
+        return output
+
+    def accepted(self, flags: str) -> str:
+        """Return `flags` without those that this compiler does not know.
+
+        For our own default flags only: what a user asks for is obeyed or refused, never dropped.
+        """
+        with tempfile.TemporaryDirectory(prefix="emufort-") as name:
+            folder = Path(name)
+            source = folder / "trivial.f90"
+            source.write_text(_TRIVIAL)
+
+            def compiles(options: list[str]) -> bool:
+                try:
+                    self._run([*options, str(source), "-o", str(folder / "trivial")], folder, [])
+                except CompilationError:
+                    return False
+                return True
+
+            options = shlex.split(flags)
+            if not compiles(options):
+                options = [option for option in options if compiles([option])]
+            return shlex.join(options)
+
+    def _run(self, arguments: list[str], folder: Path, sources: Sequence[Path]) -> None:
+        # Messages in English, as their first error is searched for.
+        environment = {**os.environ, "LC_ALL": "C"}
+        try:
+            done = subprocess.run(
+                [str(self.path), *arguments],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+            )
+        except OSError as error:
+            raise CompilationError(f"cannot run {self.path}: {error.strerror}") from error
+        if done.returncode != 0:
+            what = ", ".join(path.name for path in sources) or "the options"
+            complaint = first_error(done.stderr + "\n" + done.stdout)
+            raise CompilationError(f"{self.name} does not compile {what}: {complaint}")
+
+
+def first_error(output: str) -> str:
+    """Return the first complaint in a compiler's output as one line, with its place in the source.
+
+    GNU compilers print the place lines before the message, others on the same line.
+    """
+    place = ""
+    lines = [line.rstrip() for line in output.splitlines() if line.strip()]
+    for line in lines:
+        match = _PLACE.match(line)
+        if match:
+            place = f"{Path(match['file']).name}:{match['line']}"
+            if not match["rest"].strip():
+                continue
+        if _ERROR.search(line):
+            text = match["rest"].lstrip(": ") if match else line.strip()
+            text = re.sub(r"^[\d:.]*\s*", "", text)
+            return f"{place}: {text}" if place else text
+    return lines[0].strip() if lines else "it says nothing"
+
+
+def _included(source: Path) -> list[Path]:
+    """Return the files that `source` includes, directly or not, where they lie beside it."""
+    found: list[Path] = []
+    waiting = [source]
+    while waiting:
+        current = waiting.pop()
+        for name in _INCLUDE.findall(current.read_bytes()):
+            path = current.parent / os.fsdecode(name)
+            if path.is_file() and path not in found:
+                found.append(path)
+                waiting.append(path)
+    return found
+
+
+def _is_current(output: Path, stamp: Path, key: str) -> bool:
+    try:
+        recorded = json.loads(stamp.read_text())
+        return bool(recorded["key"] == key and recorded["sha256"] == file_sha256(output))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

@@ -1,0 +1,422 @@
+"""The contract of an emulator: what goes in, what comes out, in which order, units and ranges.
+
+A contract is a TOML file and says all that the rest of the package must know of a process. Nothing
+here or in the modules that read a contract knows of any particular process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import keyword
+import math
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from emufort.errors import ContractError, did_you_mean
+
+InputTransform = Literal["standardise", "minmax", "ln", "log10", "logit", "none"]
+OutputTransform = Literal["standardise", "minmax", "ln", "log10", "logit", "sigmoid", "none"]
+
+_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
+#: A Fortran name has at most 63 characters.
+_LONGEST_NAME = 63
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Variable(_Part):
+    name: str
+    long_name: str = ""
+    units: str = "1"
+    dimension: str | None = None
+    range: tuple[float, float] | tuple[tuple[float, float], ...] | None = None
+
+    @model_validator(mode="after")
+    def _check_name(self) -> Self:
+        if not _NAME.fullmatch(self.name) or keyword.iskeyword(self.name):
+            raise ValueError(
+                f"'{self.name}' cannot name a variable: use letters, digits and underscores"
+            )
+        if len(self.name) > _LONGEST_NAME:
+            raise ValueError(f"'{self.name}' is longer than {_LONGEST_NAME} characters")
+        return self
+
+
+class Input(_Variable):
+    """An input variable, of shape (sample,) or (sample, dimension).
+
+    ``feature = false`` marks a variable that the network does not see; an output may be relative
+    to it (``relative_to``), and the host model passes it like any other input.
+    """
+
+    transform: InputTransform = "standardise"
+    feature: bool = True
+
+
+class Output(_Variable):
+    """An output variable; the network predicts its transform.
+
+    ``ln`` with ``relative_to = "v"`` predicts ln(output / v). ``sigmoid`` keeps the output in
+    (0, 1) and measures the training loss on the output itself. ``lower_bound`` and ``upper_bound``
+    clamp what is returned.
+    """
+
+    transform: OutputTransform = "standardise"
+    relative_to: str | None = None
+    lower_bound: float | None = None
+    upper_bound: float | None = None
+
+
+class Parameter(_Part):
+    """A quantity that is the same for all samples, such as the width of a size mode."""
+
+    name: str
+    units: str = "1"
+    dimension: str | None = None
+    values: tuple[float, ...]
+    long_name: str = ""
+
+
+class Baseline(_Part):
+    """A classical scheme's answer that the data set holds beside the labels.
+
+    Attributes
+    ----------
+    variable
+        The data variable with the scheme's value.
+    gives
+        The quantity it stands for, handed to `head` under this name (or a contract output).
+    head
+        ``module:function`` that turns it into the skill variables; default: that of ``[skill]``.
+    timing_source
+        ``module:function`` returning the Fortran sources of a program that times the scheme.
+    """
+
+    name: str
+    variable: str
+    gives: str
+    head: str | None = None
+    timing_source: str | None = None
+
+
+class Skill(_Part):
+    """What an emulator is judged by: the outputs, or what `head` makes of them."""
+
+    variables: tuple[str, ...] = ()
+    head: str | None = None
+
+
+class Filter(_Part):
+    """Rows of the data set that may be used: those whose flag has one of these meanings."""
+
+    variable: str
+    keep: tuple[str, ...]
+
+
+class Split(_Part):
+    """The data variable (a CF flag) that says train, validation or test."""
+
+    variable: str = "split"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One scalar column of the matrix of inputs or outputs.
+
+    Attributes
+    ----------
+    variable, index, label
+        Name of the variable, position along its dimension (0 if it has none), label there.
+    lower, upper
+        Range in physical units; infinite where the contract gives none.
+    """
+
+    variable: str
+    index: int
+    label: str | None
+    units: str
+    transform: str
+    lower: float
+    upper: float
+    feature: bool = True
+
+    @property
+    def name(self) -> str:
+        """Name for tables and metadata, such as ``hygroscopicity[aitken]``."""
+        return self.variable if self.label is None else f"{self.variable}[{self.label}]"
+
+
+class Contract(_Part):
+    """Inputs and outputs of an emulator: names, units, order, ranges, transforms."""
+
+    name: str
+    title: str = ""
+    version: int = 1
+    sample_dimension: str = "sample"
+    #: File among the package's data that is used when the user names none.
+    default_data: str | None = None
+    dimensions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    input: tuple[Input, ...]
+    output: tuple[Output, ...]
+    parameter: tuple[Parameter, ...] = ()
+    baseline: tuple[Baseline, ...] = ()
+    skill: Skill = Skill()
+    filter: Filter | None = None
+    split: Split | None = None
+
+    # ---------------------------------------------------------------- reading
+
+    @classmethod
+    def load(cls, name: str | Path) -> Self:
+        """Read a contract: a bundled name (``"activation"``) or the path of a TOML file.
+
+        Raises
+        ------
+        ContractError
+            No such contract, not TOML, an unknown key, or parts that contradict each other.
+        """
+        path = Path(name)
+        if path.suffix != ".toml" and not path.exists():
+            bundled = bundled_contracts()
+            if str(name) not in bundled:
+                raise ContractError(
+                    f"there is no contract '{name}'{did_you_mean(str(name), bundled)}; bundled are "
+                    f"{', '.join(sorted(bundled))}, or give the path of a TOML file"
+                )
+            path = bundled[str(name)]
+        try:
+            text = path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not a text file"
+            raise ContractError(f"cannot read the contract {path}: {reason}") from error
+        return cls.from_toml(text, source=str(path))
+
+    @classmethod
+    def from_toml(cls, text: str, source: str = "contract") -> Self:
+        """Build a contract from TOML text; `source` names it in error messages."""
+        try:
+            content = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ContractError(f"{source} is not valid TOML: {error}") from error
+        return cls.from_dict(content, source)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any], source: str = "contract") -> Self:
+        """Build a contract from plain data (the inverse of `to_dict`)."""
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise ContractError(f"{source}: {explain(error, cls)}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the contract as plain data for JSON."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the contract's meaning, independent of the layout of its file."""
+        canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    # ------------------------------------------------------------ consistency
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"'{self.name}' cannot name a Fortran module")
+        if not self.input or not self.output:
+            raise ValueError("a contract needs at least one [[input]] and one [[output]]")
+        names = [v.name.lower() for v in (*self.input, *self.output)]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"the variable '{name}' appears twice (Fortran ignores case)")
+        dimension_of = {v.name: v.dimension for v in (*self.input, *self.output)}
+        dimension_of |= {p.name: p.dimension for p in self.parameter}
+        for name, dimension in dimension_of.items():
+            if dimension is not None and dimension not in self.dimensions:
+                raise ValueError(
+                    f"'{name}' has the dimension '{dimension}' which [dimensions] does not list"
+                    f"{did_you_mean(dimension, self.dimensions)}"
+                )
+        for parameter in self.parameter:
+            if len(parameter.values) != self._length(parameter.dimension):
+                raise ValueError(
+                    f"the parameter '{parameter.name}' needs {self._length(parameter.dimension)} "
+                    f"values and has {len(parameter.values)}"
+                )
+        if not any(v.feature for v in self.input):
+            raise ValueError("no input is a feature of the network")
+        self._check_references()
+        for column in self.input_columns:
+            if column.transform == "logit" and not 0 < column.lower < column.upper < 1:
+                raise ValueError(
+                    f"the logit of {column.name} needs a range between 0 and 1, without the ends"
+                )
+        for column in (*self.input_columns, *self.output_columns):
+            if not column.lower < column.upper:
+                raise ValueError(f"the range of {column.name} is empty")
+            if column.transform in ("ln", "log10") and -math.inf < column.lower <= 0:
+                raise ValueError(
+                    f"{column.name} is taken the logarithm of, but its range reaches down to "
+                    f"{column.lower}"
+                )
+        return self
+
+    def _check_references(self) -> None:
+        inputs = {v.name: v for v in self.input}
+        for output in self.output:
+            if output.relative_to is None:
+                continue
+            reference = inputs.get(output.relative_to)
+            if reference is None:
+                raise ValueError(
+                    f"'{output.name}' is relative to '{output.relative_to}', which is no input"
+                    f"{did_you_mean(output.relative_to, inputs)}"
+                )
+            if reference.dimension != output.dimension:
+                raise ValueError(
+                    f"'{output.name}' and '{reference.name}' have different dimensions"
+                )
+            if output.transform not in ("ln", "log10"):
+                raise ValueError(f"'{output.name}': relative_to needs the transform 'ln'")
+
+    # ------------------------------------------------------------------ views
+
+    def _length(self, dimension: str | None) -> int:
+        return 1 if dimension is None else len(self.dimensions[dimension])
+
+    def _columns(self, variables: Sequence[Input] | Sequence[Output]) -> tuple[Column, ...]:
+        columns = []
+        for variable in variables:
+            length = self._length(variable.dimension)
+            labels = self.dimensions[variable.dimension] if variable.dimension else (None,)
+            for index, label in enumerate(labels):
+                lower, upper = _range_at(variable, index, length)
+                columns.append(
+                    Column(
+                        variable.name,
+                        index,
+                        label,
+                        variable.units,
+                        variable.transform,
+                        lower,
+                        upper,
+                        getattr(variable, "feature", True),
+                    )
+                )
+        return tuple(columns)
+
+    @cached_property
+    def input_columns(self) -> tuple[Column, ...]:
+        """Every scalar input in contract order, a dimension unrolled in place."""
+        return self._columns(self.input)
+
+    @cached_property
+    def output_columns(self) -> tuple[Column, ...]:
+        """Every scalar output in contract order, a dimension unrolled in place."""
+        return self._columns(self.output)
+
+    @cached_property
+    def feature_indices(self) -> tuple[int, ...]:
+        """Positions among `input_columns` of what the network sees."""
+        return tuple(i for i, column in enumerate(self.input_columns) if column.feature)
+
+    @cached_property
+    def reference_indices(self) -> tuple[int | None, ...]:
+        """For each output column the input column that it is relative to, or None."""
+        position = {(c.variable, c.index): i for i, c in enumerate(self.input_columns)}
+        relative = {v.name: v.relative_to for v in self.output}
+        found: list[int | None] = []
+        for column in self.output_columns:
+            name = relative[column.variable]
+            found.append(None if name is None else position[name, column.index])
+        return tuple(found)
+
+    @cached_property
+    def output_bounds(self) -> tuple[tuple[float, float], ...]:
+        """Bounds of each output column, infinite where there are none."""
+        bounds = {
+            v.name: (
+                -math.inf if v.lower_bound is None else v.lower_bound,
+                math.inf if v.upper_bound is None else v.upper_bound,
+            )
+            for v in self.output
+        }
+        return tuple(bounds[c.variable] for c in self.output_columns)
+
+    def width(self, variable: Input | Output) -> int:
+        """Return the number of columns that `variable` takes."""
+        return self._length(variable.dimension)
+
+    @cached_property
+    def skill_variables(self) -> tuple[str, ...]:
+        """Names of the quantities by which emulators are judged."""
+        return self.skill.variables or tuple(v.name for v in self.output)
+
+
+def _range_at(variable: _Variable, index: int, length: int) -> tuple[float, float]:
+    if variable.range is None:
+        return (-math.inf, math.inf)
+    first = variable.range[0]
+    if not isinstance(first, tuple):
+        lower, upper = variable.range
+        return (float(lower), float(upper))  # type: ignore[arg-type]
+    if len(variable.range) != length:
+        raise ValueError(f"'{variable.name}' has {length} columns and {len(variable.range)} ranges")
+    lower, upper = variable.range[index]  # type: ignore[misc]
+    return (float(lower), float(upper))
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """Put the first complaint of pydantic into one line, with the nearest right key."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        key = str(first["loc"][-1])
+        return f"unknown key '{place}'{did_you_mean(key, _known_keys(model, first['loc'][:-1]))}"
+    if first["type"] == "missing":
+        return f"the key '{place}' is missing"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message
+
+
+def _known_keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that `model` knows at `place`, following nested models."""
+    current: Any = model
+    for part in place:
+        if isinstance(part, int):
+            continue
+        field = current.model_fields.get(part)
+        if field is None:
+            return []
+        current = _model_in(field.annotation)
+        if current is None:
+            return []
+    return list(current.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _model_in(argument)
+        if found is not None:
+            return found
+    return None
+
+
+def bundled_contracts() -> dict[str, Path]:
+    """Return the contracts that come with the package, by name."""
+    root = Path(str(resources.files("emufort")))
+    return {path.stem: path for path in sorted(root.glob("*/contracts/*.toml"))}

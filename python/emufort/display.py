@@ -1,0 +1,290 @@
+"""What a person sees in the terminal: progress and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from emufort.files import read_csv, read_json
+from emufort.run_folder import STEPS, Stopwatch
+
+if TYPE_CHECKING:
+    from emufort.dataset import Dataset
+    from emufort.pipeline import Run
+
+TITLES = {
+    "search": "search: many candidates, little data",
+    "retrain": "retrain: the best, all data",
+    "time": "time: compiled Fortran",
+    "select": "select: Pareto front",
+    "export": "export: ONNX and Fortran",
+    "verify": "verify: all forms agree",
+    "report": "report",
+}
+
+
+def _console() -> Console:
+    return Console(highlight=False)
+
+
+class StepDisplay:
+    """Shows the steps of a run as progress bars, or as lines where there is no terminal."""
+
+    def __init__(self, progress: Progress, console: Console, steps: tuple[str, ...]) -> None:
+        self._progress = progress
+        self._console = console
+        self._steps = steps
+        self._tasks: dict[str, Any] = {}
+        self._watch = Stopwatch()
+
+    def _head(self, step: str) -> str:
+        return f"[{self._steps.index(step) + 1}/{len(self._steps)}] {TITLES[step]}"
+
+    def _say(self, text: str) -> None:
+        """Print a line where no live display is seen."""
+        if not self._console.is_terminal:
+            self._console.print(text, markup=False, soft_wrap=True)
+
+    def skip(self, step: str) -> None:
+        """Show a step that needs no work."""
+        self._progress.add_task(self._head(step), total=1, completed=1, note="already finished")
+        self._say(f"{self._head(step)}: already finished")
+
+    def begin(self, step: str) -> None:
+        """Show that a step begins."""
+        self._watch = Stopwatch()
+        self._tasks[step] = self._progress.add_task(self._head(step), total=None, note="")
+        self._say(self._head(step))
+
+    def end(self, step: str) -> None:
+        """Show that a step is finished."""
+        task = self._tasks[step]
+        total = self._progress.tasks[task].total or 1
+        self._progress.update(task, total=total, completed=total)
+        self._say(f"{self._head(step)}: done in {self._watch.seconds:.1f} s")
+
+    def __call__(self, step: str, done: int, total: int, note: str = "") -> None:
+        """Be a `Reporter`: show how far the running step is."""
+        if not self._tasks:
+            return
+        task = self._tasks.get(step, list(self._tasks.values())[-1])
+        self._progress.update(task, completed=done, total=total, note=note)
+
+
+@contextmanager
+def progress(steps: tuple[str, ...]) -> Iterator[StepDisplay]:
+    """Show the progress of `steps` while the block runs."""
+    console = _console()
+    bars = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    with bars:
+        yield StepDisplay(bars, console, steps)
+
+
+# ------------------------------------------------------------------------ tables
+
+
+def closing(run: Run, steps: tuple[str, ...]) -> None:
+    """Print what the run, or its last step, found."""
+    last = steps[-1]
+    printers = {
+        "search": _search_table,
+        "retrain": _retrain_table,
+        "time": _timing_table,
+        "select": _selection_words,
+        "export": _bundle_words,
+        "verify": _verification_table,
+        "report": _closing_table if len(steps) > 1 else _report_words,
+    }
+    printers[last](run)
+
+
+def _table(title: str, columns: list[str]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for k, column in enumerate(columns):
+        table.add_column(column, justify="left" if k == 0 else "right", no_wrap=True)
+    return table
+
+
+def _add(table: Table, *cells: str, style: str | None = None) -> None:
+    """Add a row of plain text; brackets in names are no markup."""
+    table.add_row(*(escape(cell) for cell in cells), style=style)
+
+
+def _number(value: Any, digits: int = 4) -> str:
+    return "-" if value is None or value == "" else f"{float(value):.{digits}g}"
+
+
+def _search_table(run: Run) -> None:
+    rows = [r for r in read_csv(run.folder.search / "trials.csv") if r["value"]]
+    rows.sort(key=lambda r: float(r["value"]))
+    table = _table("Best candidates of step 1", ["network", "loss", "epochs", "learning rate"])
+    for row in rows[:10]:
+        _add(
+            table,
+            row["label"],
+            _number(row["value"]),
+            row["epochs"],
+            _number(row["learning_rate"], 2),
+        )
+    _console().print(table)
+
+
+def _retrain_table(run: Run) -> None:
+    rows = sorted(read_csv(run.folder.retrain / "candidates.csv"), key=lambda r: float(r["rmse"]))
+    table = _table("Retrained candidates", ["candidate", "network", "RMSE", "parameters"])
+    for row in rows:
+        _add(table, row["id"], row["label"], _number(row["rmse"]), row["n_parameters"])
+    _console().print(table)
+
+
+def _timing_table(run: Run) -> None:
+    table = _table("Inference time", ["what", "backend", "columns", "ns per sample"])
+    for row in read_csv(run.folder.timing):
+        _add(table, row["id"], row["backend"], row["ncol"], _number(row["ns_per_sample"], 3))
+    _console().print(table)
+
+
+def _selection_words(run: Run) -> None:
+    selection = read_json(run.folder.selection)
+    table = _table("Pareto front", ["candidate", "network", "RMSE", "ns per sample"])
+    for row in selection["front"]:
+        mark = " <- chosen" if row["id"] == selection["choice"] else ""
+        _add(
+            table,
+            row["id"] + mark,
+            row["label"],
+            _number(row["rmse"]),
+            _number(row["ns_per_sample"], 3),
+        )
+    _console().print(table)
+    _console().print(selection["reason"], markup=False)
+
+
+def _bundle_words(run: Run) -> None:
+    console = _console()
+    console.print(f"{run.folder.bundle} holds", markup=False)
+    for path in sorted(run.folder.bundle.iterdir()):
+        console.print(f"  {path.name}  {path.stat().st_size} bytes", markup=False)
+
+
+def _report_words(run: Run) -> None:
+    _console().print(f"{run.folder.report} is written", markup=False)
+
+
+def _verification_table(run: Run) -> None:
+    verification(read_json(run.folder.verification))
+
+
+def verification(content: dict[str, Any]) -> None:
+    """Print the comparisons of verification.json."""
+    verdict = "passed" if content["passed"] else "FAILED"
+    table = _table(f"Verification {verdict}", ["form", "worst difference", "rows", "verdict"])
+    for row in content["comparisons"]:
+        skipped = row.get("skipped")
+        _add(
+            table,
+            row["name"],
+            "-" if skipped else f"{row['max_difference']:.1e}",
+            "-" if skipped else str(row["rows"]),
+            f"skipped: {skipped}" if skipped else ("agrees" if row["passed"] else "DIFFERS"),
+        )
+    _console().print(table)
+
+
+def _closing_table(run: Run) -> None:
+    from emufort.skill import skill_of_baseline
+
+    folder = run.folder
+    selection = read_json(folder.selection)
+    checked = read_json(folder.verification)
+    manifest = read_json(folder.bundle / "manifest.json")
+    console = _console()
+    test = run.data.part("test")
+    judged = ", ".join(run.data.contract.skill_variables)
+    table = _table(
+        f"{judged}: errors on {len(test)} test rows",
+        ["scheme", "RMSE", "R2", "ns per sample"],
+    )
+    chosen = next(r for r in selection["all"] if r["id"] == selection["choice"])
+    skill = manifest["skill"]["test"]["overall"]
+    _add(
+        table,
+        f"emulator {chosen['label']}",
+        _number(skill["rmse"]),
+        f"{skill['r2']:.5f}",
+        _number(chosen["ns_per_sample"], 3),
+        style="bold",
+    )
+    times = {b["name"]: b["ns_per_sample"] for b in selection["baselines"]}
+    for baseline in run.data.contract.baseline:
+        overall = skill_of_baseline(test, baseline.name).overall
+        _add(
+            table,
+            baseline.name,
+            _number(overall.rmse),
+            f"{overall.r2:.5f}",
+            _number(times.get(baseline.name), 3),
+        )
+    console.print(table)
+    agree = sum(bool(c["passed"]) and not c.get("skipped") for c in checked["comparisons"])
+    console.print(
+        f"{selection['reason']}\n"
+        f"Verified: {agree} forms agree on {checked['rows']} rows "
+        f"(tolerance {checked['tolerance']:g}).\n"
+        f"Report: {folder.report}\nBundle: {folder.bundle}",
+        markup=False,
+    )
+    seconds = folder.seconds()
+    parts = ", ".join(f"{step} {seconds[step]:.0f} s" for step in STEPS if step in seconds)
+    console.print(f"Time: {sum(seconds.values()):.0f} s ({parts})", markup=False)
+
+
+def status(run: Run) -> None:
+    """Print which steps of a run are finished."""
+    seconds = run.folder.seconds()
+    table = _table(f"{run.folder.path}", ["step", "state", "seconds"])
+    for step in STEPS:
+        if run.is_finished(step):
+            _add(table, step, "finished", f"{seconds[step]:.1f}")
+        else:
+            begun = {"search": run.folder.search, "retrain": run.folder.retrain}.get(step, Path())
+            _add(table, step, "begun" if begun != Path() and begun.exists() else "to do", "-")
+    _console().print(table)
+
+
+def dataset(data: Dataset) -> None:
+    """Print what a data set holds."""
+    from emufort.dataset import SPLITS
+
+    console = _console()
+    console.print(f"{data.source}: {len(data)} usable rows", markup=False)
+    for meaning, count in data.dropped.items():
+        console.print(f"  left out as {meaning}: {count}", markup=False)
+    for code, name in enumerate(SPLITS):
+        console.print(f"  {name}: {int((data.split == code).sum())}", markup=False)
+    table = _table("", ["column", "units", "lowest", "median", "highest"])
+    for columns, values in (
+        (data.contract.input_columns, data.x),
+        (data.contract.output_columns, data.y),
+    ):
+        import numpy as np
+
+        for j, column in enumerate(columns):
+            low, mid, high = np.quantile(values[:, j], [0.0, 0.5, 1.0])
+            _add(table, column.name, column.units, _number(low), _number(mid), _number(high))
+    console.print(table)

@@ -1,0 +1,38 @@
+"""Errors that a user can act on: one line, the thing at fault, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EmufortError(Exception):
+    """Something failed; the message is one line and names the file, variable or option at fault."""
+
+    exit_code = 1
+
+
+class UsageError(EmufortError):
+    """The request itself is wrong: an unknown option, key or value."""
+
+    exit_code = 2
+
+
+class ContractError(UsageError):
+    """A contract file is unreadable or contradicts itself."""
+
+
+class DataError(EmufortError):
+    """A data set does not satisfy its contract."""
+
+
+class VerificationError(EmufortError):
+    """An exported bundle does not reproduce the trained network."""
+
+    exit_code = 3
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``" (did you mean 'x'?)"`` for the known word nearest to `word`, else nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" (did you mean '{near[0]}'?)" if near else ""

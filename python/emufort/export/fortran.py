@@ -1,0 +1,204 @@
+"""Write an emulator as a Fortran module, and the runtime that it needs as one file.
+
+The module holds names, sizes and weights; the arithmetic is the runtime's.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from emufort import __version__
+from emufort._sources import fortran_sources
+from emufort.contract import Input, Output
+from emufort.errors import EmufortError, UsageError
+from emufort.export._render import render
+from emufort.export.weights_file import flatten, pack
+from emufort.network import Emulator
+
+#: Names that the generated procedures use themselves; a contract variable of such a name gets an
+#: underscore behind it.
+_TAKEN = frozenset(
+    {
+        *("ncol", "status", "is_outside", "status_type"),
+        *("int64", "real32", "real64", "real", "min", "present"),
+    }
+)
+_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
+_LONGEST_NAME = 63
+_LONGEST_SUFFIX = len("_emulator_predict_real64")
+#: Fortran 2018 allows 255 continuation lines of 132 characters.
+_VALUES_PER_STATEMENT = 1000
+_LINE = 120
+
+_RUNTIME_HEADER = (
+    "! SPDX-License-Identifier: Apache-2.0\n"
+    f"! The emufort {__version__} runtime in one file; made from its modules, do not edit.\n"
+)
+
+
+@dataclass(frozen=True)
+class _Column:
+    place: int
+    index: str
+
+
+@dataclass(frozen=True)
+class _Variable:
+    name: str
+    shape: str
+    comment: str
+    columns: tuple[_Column, ...]
+
+
+def check_name(name: str) -> str:
+    """Return `name` if a module ``<name>_emulator`` can be made of it.
+
+    Raises
+    ------
+    UsageError
+        It is no Fortran name, or too long for the names of the procedures.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"'{name}' cannot name a Fortran module: use letters, digits and underscores"
+        )
+    if len(name) + _LONGEST_SUFFIX > _LONGEST_NAME:
+        raise UsageError(
+            f"the name '{name}' is too long for Fortran: at most "
+            f"{_LONGEST_NAME - _LONGEST_SUFFIX} characters"
+        )
+    return name
+
+
+def dummy_name(name: str, module: str) -> str:
+    """Return the name of a contract variable as a dummy argument.
+
+    Fortran has no reserved words, so only what the generated code uses itself must be avoided:
+    such a name gets an underscore behind it. Names that begin with ``emufort_`` are refused.
+    """
+    if name.lower().startswith("emufort_"):
+        raise EmufortError(f"the variable '{name}' must not begin with 'emufort_'; rename it")
+    own = {module, *(f"{module}_{s}" for s in ("predict", "hash", "n_inputs", "n_outputs"))}
+    own |= {f"{module}_predict_{kind}" for kind in ("real32", "real64")}
+    if name.lower() not in _TAKEN | {o.lower() for o in own}:
+        return name
+    if len(name) >= _LONGEST_NAME:
+        raise EmufortError(f"the variable '{name}' clashes with a name of the module; rename it")
+    return name + "_"
+
+
+def fortran_source(emulator: Emulator, chain: str, name: str | None = None) -> str:
+    """Return the source of the module ``<name>_emulator``.
+
+    Parameters
+    ----------
+    chain
+        What the constant ``<name>_emulator_hash`` says: the hash of all that led to the weights.
+    name
+        Name of the emulator; default: that of the contract.
+
+    Raises
+    ------
+    EmufortError
+        Names of the contract that Fortran cannot tell apart, or that the runtime keeps for itself.
+    """
+    contract = emulator.contract
+    module = f"{check_name(name or contract.name)}_emulator"
+    flat = flatten(emulator)
+    packed = pack(flat)
+    inputs = list(_variables(contract.input, contract.dimensions, module))
+    outputs = list(_variables(contract.output, contract.dimensions, module))
+    names = [v.name.lower() for v in (*inputs, *outputs)]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise EmufortError(f"two variables of the contract become '{twice.pop()}' in Fortran")
+    return render(
+        "emulator.F90.j2",
+        title=_comment(contract.title or contract.name),
+        contract=contract.name,
+        module=module,
+        architecture=emulator.architecture.label,
+        hash=chain,
+        n_inputs=flat.n_inputs,
+        n_outputs=flat.n_outputs,
+        n_plan=len(flat.plan),
+        n_numbers=len(flat.numbers),
+        n_weights=len(packed),
+        plan=_wrap(map(str, flat.plan.tolist())),
+        data=[
+            *_data("emufort_numbers", (_real64(v) for v in flat.numbers.tolist())),
+            *_data("emufort_weights", (_real32(v) for v in packed)),
+        ],
+        inputs=inputs,
+        outputs=outputs,
+        arguments=_wrap(["ncol", *(v.name for v in (*inputs, *outputs)), "status", "is_outside"]),
+    )
+
+
+def runtime_source() -> str:
+    """Return the source of the runtime as one file.
+
+    Raises
+    ------
+    EmufortError
+        The package was installed without its Fortran sources.
+    """
+    files = fortran_sources("emufort_runtime")
+    if len(files) == 1:
+        return files[0].read_text()
+    return _RUNTIME_HEADER + "".join("\n" + path.read_text() for path in files)
+
+
+def _variables(
+    variables: Iterable[Input | Output], dimensions: dict[str, tuple[str, ...]], module: str
+) -> Iterator[_Variable]:
+    place = 1
+    for variable in variables:
+        labels = dimensions[variable.dimension] if variable.dimension else ()
+        width = len(labels) or 1
+        comment = f"{variable.long_name or variable.name} [{variable.units}]"
+        comment += f" (ncol, {width}): {', '.join(labels)}" if labels else " (ncol)"
+        yield _Variable(
+            dummy_name(variable.name, module),
+            f"(ncol, {width})" if labels else "(ncol)",
+            _comment(comment, 132 - 20 - _LONGEST_NAME),
+            tuple(_Column(place + i, f", {i + 1}" if labels else "") for i in range(width)),
+        )
+        place += width
+
+
+def _comment(text: str, length: int = 110) -> str:
+    """Make text fit to stand in a comment: one line, ASCII, not too long."""
+    line = " ".join(text.split()).encode("ascii", "replace").decode()
+    return textwrap.shorten(line, length, placeholder=" ...")
+
+
+def _real64(value: float) -> str:
+    """Write a double so that it is read back exactly."""
+    mantissa, _, exponent = repr(value).partition("e")
+    return f"{mantissa}d{int(exponent or 0)}"
+
+
+def _real32(value: np.float32) -> str:
+    """Write a single so that it is read back exactly: the shortest digits that do."""
+    if value == 0:
+        return "0.0"
+    return np.format_float_scientific(value, unique=True, trim="0", exp_digits=1)
+
+
+def _wrap(items: Iterable[str]) -> str:
+    lines = textwrap.wrap(", ".join(items), _LINE - 8, break_long_words=False)
+    return " &\n    ".join(lines)
+
+
+def _data(name: str, values: Iterable[str]) -> Iterator[str]:
+    """Yield DATA statements: arrays of constants take compilers far longer to read."""
+    items = list(values)
+    for first in range(0, len(items), _VALUES_PER_STATEMENT):
+        part = items[first : first + _VALUES_PER_STATEMENT]
+        yield f"data {name}({first + 1}:{first + len(part)}) / &\n    {_wrap(part)}/"

@@ -1,0 +1,216 @@
+"""Golden vectors: inputs with the outputs that every form of an emulator must reproduce.
+
+They travel with the weights, so that a host model can check an emulator where it runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emufort.contract import Column, Contract, Input, Output
+from emufort.dataset import Dataset
+from emufort.errors import EmufortError
+from emufort.files import replacing
+from emufort.network import Emulator
+
+if TYPE_CHECKING:
+    import netCDF4
+
+Array = NDArray[np.float64]
+
+#: Largest difference (see `emufort.verification.differences`) that a self test accepts.
+TOLERANCE = 1e-5
+#: Golden inputs are the same for the same data and contract.
+_SEED = 20_240_101
+#: Share of golden vectors whose inputs all lie on an edge of their range.
+_CORNERS = 0.25
+#: How near to 0 and 1 an input goes whose logit is taken.
+_LOGIT_MARGIN = 1e-6
+
+_FORMAT = "emufort-golden-1"
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Golden vectors in physical units.
+
+    Attributes
+    ----------
+    contract
+        What the columns mean.
+    x
+        Inputs (n, n_inputs), within the contract's range and exact in single precision, so that
+        hosts of either precision hand over the same numbers.
+    y
+        Outputs (n, n_outputs) of `Emulator.predict`, double precision.
+    tolerance
+        Largest difference that a self test accepts.
+    """
+
+    contract: Contract
+    x: Array
+    y: Array
+    tolerance: float = TOLERANCE
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @classmethod
+    def draw(
+        cls, emulator: Emulator, data: Dataset, n: int, tolerance: float = TOLERANCE
+    ) -> Golden:
+        """Draw `n` golden vectors; the same arguments give the same vectors.
+
+        The first has every input at its lower limit, the second at its upper, further ones at
+        either at random; three quarters are rows of `data`. An input that has no range in the
+        contract takes the limits of the data.
+        """
+        contract = emulator.contract
+        rng = np.random.default_rng(_SEED)
+        lower, upper = limits(contract, data.x)
+        n_corners = min(n, max(2, round(_CORNERS * n)))
+        at_upper = rng.random((n_corners, len(lower))) < 0.5
+        at_upper[0] = False
+        at_upper[1:2] = True
+        corners = np.where(at_upper, upper, lower)
+        rows = rng.choice(len(data), size=n - n_corners, replace=len(data) < n - n_corners)
+        x = single_within(np.concatenate([corners, data.x[rows]]), contract)
+        return cls(contract, x, emulator.predict(x), tolerance)
+
+    @property
+    def spread(self) -> Array:
+        """Typical size of each output, for measuring differences near zero, (n_outputs,).
+
+        See `emufort.verification.differences`.
+        """
+        return output_spread(self.contract, self.y)
+
+    # ------------------------------------------------------------------ files
+
+    def save(self, path: Path, attributes: dict[str, str] | None = None) -> None:
+        """Write a CF netCDF file with one variable per contract variable, atomically.
+
+        Parameters
+        ----------
+        path
+            The file to write.
+        attributes
+            Further global attributes, such as hashes.
+        """
+        import netCDF4
+
+        contract = self.contract
+        with replacing(path) as temporary, netCDF4.Dataset(temporary, "w") as file:
+            file.setncatts(
+                {
+                    "Conventions": "CF-1.11",
+                    "title": f"Golden vectors of the emulator '{contract.name}'",
+                    "format": _FORMAT,
+                    "contract_sha256": contract.sha256,
+                    "tolerance": self.tolerance,
+                    **(attributes or {}),
+                }
+            )
+            file.createDimension(contract.sample_dimension, len(self))
+            for name, labels in contract.dimensions.items():
+                file.createDimension(name, len(labels))
+                file.createVariable(name, str, (name,))[:] = np.array(labels, dtype=object)
+            self._write(file, contract.input, contract.input_columns, self.x)
+            self._write(file, contract.output, contract.output_columns, self.y)
+
+    def _write(
+        self,
+        file: netCDF4.Dataset,
+        variables: tuple[Input, ...] | tuple[Output, ...],
+        columns: tuple[Column, ...],
+        values: Array,
+    ) -> None:
+        for variable in variables:
+            taken = [j for j, column in enumerate(columns) if column.variable == variable.name]
+            dimensions: tuple[str, ...] = (self.contract.sample_dimension,)
+            block = values[:, taken[0]]
+            if variable.dimension is not None:
+                dimensions = (*dimensions, variable.dimension)
+                block = values[:, taken]
+            stored = file.createVariable(variable.name, "f8", dimensions)
+            stored.units = variable.units
+            if variable.long_name:
+                stored.long_name = variable.long_name
+            stored[:] = block
+
+    @classmethod
+    def load(cls, path: Path, contract: Contract) -> Golden:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        EmufortError
+            The file is missing, damaged, or belongs to another contract.
+        """
+        import netCDF4
+
+        try:
+            with netCDF4.Dataset(path) as file:
+                if getattr(file, "format", None) != _FORMAT:
+                    raise EmufortError(f"{path} holds no golden vectors of the format {_FORMAT}")
+                if file.contract_sha256 != contract.sha256:
+                    raise EmufortError(
+                        f"{path} holds golden vectors of another contract than '{contract.name}'"
+                    )
+                return cls(
+                    contract,
+                    _read(file, contract.input),
+                    _read(file, contract.output),
+                    float(file.tolerance),
+                )
+        except (OSError, RuntimeError, IndexError, AttributeError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise EmufortError(f"cannot read the golden vectors {path}: {reason}") from error
+
+
+def _read(file: netCDF4.Dataset, variables: tuple[Input, ...] | tuple[Output, ...]) -> Array:
+    blocks = [np.ma.filled(file[v.name][:], np.nan).astype(np.float64) for v in variables]
+    return np.concatenate([b.reshape(len(b), -1) for b in blocks], axis=1)
+
+
+def output_spread(contract: Contract, y: Array) -> Array:
+    """Return a typical size of each output from its values `y` (n, n_outputs).
+
+    0 for outputs whose logarithm the network predicts: only their relative difference counts. 1 for
+    fractions (sigmoid, logit). The standard deviation of `y` for all others.
+    """
+    deviations = np.nanstd(y, axis=0)
+    sizes = {"ln": 0.0, "log10": 0.0, "sigmoid": 1.0, "logit": 1.0}
+    kinds = [c.transform for c in contract.output_columns]
+    return np.array([sizes.get(k, d) for k, d in zip(kinds, deviations, strict=True)])
+
+
+def limits(contract: Contract, x: Array) -> tuple[Array, Array]:
+    """Return the lowest and highest value of each input column, each (n_inputs,).
+
+    Those of the contract; where it gives none, those among the rows `x` (n, n_inputs).
+    """
+    lower = np.array([c.lower for c in contract.input_columns])
+    upper = np.array([c.upper for c in contract.input_columns])
+    lower = np.where(np.isfinite(lower), lower, x.min(axis=0))
+    upper = np.where(np.isfinite(upper), upper, x.max(axis=0))
+    # A logit is infinite at 0 and 1: stay just inside.
+    is_logit = np.array([c.transform == "logit" for c in contract.input_columns])
+    lower = np.where(is_logit, np.maximum(lower, _LOGIT_MARGIN), lower)
+    upper = np.where(is_logit, np.minimum(upper, 1.0 - _LOGIT_MARGIN), upper)
+    return lower, upper
+
+
+def single_within(x: Array, contract: Contract) -> Array:
+    """Round to single precision, towards the inside where rounding would leave the range."""
+    lower = np.array([c.lower for c in contract.input_columns])
+    upper = np.array([c.upper for c in contract.input_columns])
+    single = np.clip(x, lower, upper).astype(np.float32)
+    single = np.where(single < lower, np.nextafter(single, np.float32(np.inf)), single)
+    single = np.where(single > upper, np.nextafter(single, np.float32(-np.inf)), single)
+    return np.asarray(single, dtype=np.float64)

@@ -1,0 +1,197 @@
+"""MODEL_CARD.md: what an emulator is, what it takes and gives, how good it is, where it ends."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from emufort.contract import Column, Contract, Input, Output
+from emufort.dataset import SPLITS, Dataset
+from emufort.export._render import render
+from emufort.export.fortran import dummy_name
+from emufort.network import Emulator
+from emufort.skill import Skill, skill_of, skill_of_baseline
+
+_TRANSFORMS = {
+    "standardise": "standardised",
+    "minmax": "scaled by its range",
+    "ln": "ln",
+    "log10": "ln",
+    "logit": "logit",
+    "sigmoid": "sigmoid",
+    "none": "as it is",
+}
+
+
+@dataclass(frozen=True)
+class TestSkill:
+    """Skill on the test split, which neither training nor choice has seen.
+
+    Attributes
+    ----------
+    n_rows
+        Rows of the split.
+    emulator
+        Of the exported network.
+    baselines
+        Of the classical schemes that the data set holds.
+    """
+
+    __test__ = False  # the name is no invitation to pytest
+
+    n_rows: int
+    emulator: Skill
+    baselines: Mapping[str, Skill]
+
+    @classmethod
+    def of(cls, emulator: Emulator, data: Dataset) -> TestSkill | None:
+        """Score on the test split; None when `data` has no test rows."""
+        if not (data.split == SPLITS.index("test")).any():
+            return None
+        test = data.part("test")
+        names = [baseline.name for baseline in test.contract.baseline]
+        return cls(
+            len(test),
+            skill_of(test, emulator.predict(test.x)),
+            {name: skill_of_baseline(test, name) for name in names},
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {
+            "rows": self.n_rows,
+            "test": self.emulator.to_dict(),
+            "baselines": {name: skill.to_dict() for name, skill in self.baselines.items()},
+        }
+
+
+def model_card(
+    emulator: Emulator,
+    data: Dataset,
+    skill: TestSkill | None,
+    *,
+    name: str,
+    module: str,
+    date: str,
+    bundle_hash: str,
+    files: Mapping[str, str],
+) -> str:
+    """Return the text of MODEL_CARD.md.
+
+    Parameters
+    ----------
+    emulator, data, skill
+        The network, the data set it was scored on, and the score.
+    name, module
+        Of the emulator and of its Fortran module.
+    date
+        Day of the export.
+    bundle_hash
+        What the module prints, see `Manifest.hash`.
+    files
+        Name -> SHA-256 of the other files of the bundle.
+    """
+    from emufort import __version__
+
+    contract = emulator.contract
+    trained_on = emulator.metadata.get("data_sha256")
+    counts = [f"{int((data.split == k).sum())} for {s}" for k, s in enumerate(SPLITS)]
+    dropped = [f"{count} as {meaning}" for meaning, count in data.dropped.items() if count]
+    return render(
+        "MODEL_CARD.md.j2",
+        name=name,
+        module=module,
+        title=(contract.title or name).rstrip("."),
+        version=__version__,
+        date=date,
+        hash=bundle_hash,
+        architecture=emulator.architecture,
+        inputs=[_row(contract, v, contract.input_columns) for v in contract.input],
+        outputs=[_output_row(contract, v) for v in contract.output],
+        parameters=[
+            {
+                "name": p.name,
+                "long_name": p.long_name,
+                "units": p.units,
+                "value": ", ".join(f"{value:g}" for value in p.values),
+            }
+            for p in contract.parameter
+        ],
+        dimensions=contract.dimensions,
+        judged=contract.skill_variables,
+        skill=None if skill is None else _skill_tables(name, skill),
+        data={
+            "name": data.source.name,
+            "sha256": data.sha256,
+            "trained_on": trained_on if trained_on != data.sha256 else None,
+            "counts": f"{len(data)} usable rows: {', '.join(counts)}."
+            + (f" Left out: {', '.join(dropped)}." if dropped else ""),
+        },
+        arguments=_arguments(contract, module),
+        n_inputs=len(contract.input_columns),
+        n_outputs=len(contract.output_columns),
+        files=files,
+    )
+
+
+def _arguments(contract: Contract, module: str) -> str:
+    """Return the arguments of a call in Fortran, on as many lines as they need."""
+    names = (dummy_name(v.name, module) for v in (*contract.input, *contract.output))
+    lines = textwrap.wrap(", ".join(["ncol", *names, "status"]), 90, break_long_words=False)
+    return " &\n    ".join(lines)
+
+
+def _row(contract: Contract, variable: Input | Output, columns: Sequence[Column]) -> dict[str, str]:
+    own = [c for c in columns if c.variable == variable.name]
+    ranges = [_interval(c.lower, c.upper) for c in own]
+    seen = not isinstance(variable, Input) or variable.feature
+    return {
+        "name": f"`{variable.name}`",
+        "long_name": variable.long_name or variable.name.replace("_", " "),
+        "units": variable.units,
+        "shape": "(ncol)" if variable.dimension is None else f"(ncol, {len(own)})",
+        "range": ranges[0] if len(set(ranges)) == 1 else "; ".join(ranges),
+        "transform": _TRANSFORMS[variable.transform] if seen else "not seen by it",
+    }
+
+
+def _output_row(contract: Contract, variable: Output) -> dict[str, str]:
+    row = _row(contract, variable, contract.output_columns)
+    lower, upper = variable.lower_bound, variable.upper_bound
+    row["range"] = _interval(
+        -math.inf if lower is None else lower, math.inf if upper is None else upper
+    )
+    if variable.relative_to is not None:
+        row["transform"] += f" of the ratio to `{variable.relative_to}`"
+    return row
+
+
+def _interval(lower: float, upper: float) -> str:
+    if math.isfinite(lower) and math.isfinite(upper):
+        return f"{lower:g} to {upper:g}"
+    if math.isfinite(lower):
+        return f"at least {lower:g}"
+    return f"at most {upper:g}" if math.isfinite(upper) else "any"
+
+
+def _skill_tables(name: str, skill: TestSkill) -> dict[str, Any]:
+    schemes = {f"**{name}**": skill.emulator, **skill.baselines}
+    columns = skill.emulator.columns
+    return {
+        "n_rows": skill.n_rows,
+        "rows": [_scores(label, one.overall) for label, one in schemes.items()],
+        "columns": [_scores(c, s) for c, s in columns.items()] if len(columns) > 1 else [],
+    }
+
+
+def _scores(label: str, score: Any) -> dict[str, str]:
+    return {
+        "name": label,
+        "rmse": f"{score.rmse:.4g}",
+        "mae": f"{score.mae:.4g}",
+        "bias": f"{score.bias:+.2g}",
+        "r2": "-" if math.isnan(score.r2) else f"{score.r2:.5f}",
+    }

@@ -1,0 +1,307 @@
+"""An emulator as one ONNX graph: physical units in, physical units out, single precision.
+
+The graph holds everything between the host's numbers and its answer, in the order of
+`Emulator.predict`: clipping to the contract's range, input transforms and scalers, the network,
+output transforms, the multiplication with a reference input, output bounds.
+
+A NaN in a row gives NaN in every output of that row and touches no other row. ONNX leaves open
+what Max, Min and Relu do with NaN, so the graph does not rely on them: the sum of a row's absolute
+values is NaN if and only if the row holds a NaN, and it decides at the very end.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emufort.contract import Column, Contract
+from emufort.export.manifest import HashChain, hashes
+from emufort.network import Emulator, Scaler
+
+if TYPE_CHECKING:
+    import onnx
+
+#: Opset 17 (IR 8) is read by every ONNX Runtime since 1.13.
+OPSET = 17
+IR_VERSION = 8
+
+
+def build_onnx(emulator: Emulator) -> onnx.ModelProto:
+    """Return the emulator as a checked ONNX model.
+
+    Parameters
+    ----------
+    emulator
+        The trained network with its contract and scalers.
+
+    Returns
+    -------
+    onnx.ModelProto
+        One input ``x`` (ncol, n_inputs) and one output ``y`` (ncol, n_outputs), float32, physical
+        units, contract order (a dimension unrolled in place). The metadata properties name and
+        describe the columns and carry the hashes that the manifest holds too; see
+        `onnx_metadata`.
+    """
+    import onnx
+    from onnx import TensorProto, helper
+
+    from emufort import __version__
+
+    contract = emulator.contract
+    graph = _Graph()
+    x = _clip(graph, "x", [(c.lower, c.upper) for c in contract.input_columns], "input")
+    z = _features(graph, emulator, x)
+    z = _network(graph, emulator, z)
+    y = _outputs(graph, emulator, z, x)
+    y = _clip(graph, y, contract.output_bounds, "output")
+    _nan_where_input_is_invalid(graph, y)
+
+    def value(name: str, width: int) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["ncol", width])
+
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            contract.name,
+            [value("x", len(contract.input_columns))],
+            [value("y", len(contract.output_columns))],
+            graph.initializers,
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="emufort",
+        producer_version=__version__,
+        model_version=contract.version,
+        doc_string=contract.title,
+    )
+    helper.set_model_props(model, onnx_metadata(emulator))
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def onnx_metadata(emulator: Emulator) -> dict[str, str]:
+    """Return the metadata properties of the model.
+
+    ``inputs`` and ``outputs`` are JSON lists with one object per column of ``x`` and ``y``: name,
+    variable, index and label along its dimension, units, range (null where there is none),
+    transform. ``contract`` and ``architecture`` are JSON too. The hashes are those of
+    `emufort.export.manifest`.
+    """
+    from emufort import __version__
+
+    contract = emulator.contract
+    inputs = [_column(c) | {"feature": c.feature} for c in contract.input_columns]
+    outputs = []
+    for column, (lower, upper) in zip(contract.output_columns, contract.output_bounds, strict=True):
+        bounds = {"lower_bound": _finite(lower), "upper_bound": _finite(upper)}
+        outputs.append(_column(column) | bounds | {"relative_to": _reference(contract, column)})
+    properties = {
+        "producer": f"emufort {__version__}",
+        "inputs": json.dumps(inputs),
+        "outputs": json.dumps(outputs),
+        "contract": json.dumps(contract.to_dict()),
+        "architecture": json.dumps(emulator.architecture.to_dict()),
+    }
+    chain = HashChain.of_candidate(emulator).head
+    return {**properties, **hashes(emulator), "chain": chain}
+
+
+def _column(column: Column) -> dict[str, Any]:
+    return {
+        "name": column.name,
+        "variable": column.variable,
+        "index": column.index,
+        "label": column.label,
+        "units": column.units,
+        "range": [_finite(column.lower), _finite(column.upper)],
+        "transform": column.transform,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _reference(contract: Contract, column: Column) -> str | None:
+    return next(o.relative_to for o in contract.output if o.name == column.variable)
+
+
+# ------------------------------------------------------------------- the graph
+
+
+class _Graph:
+    """Nodes and constants of a graph under construction; every method returns a value's name."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+
+    def node(self, operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
+        from onnx import helper
+
+        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
+        return output
+
+    def constant(self, name: str, values: Any) -> str:
+        """Add a constant: integers as int64, everything else as float32."""
+        from onnx import numpy_helper
+
+        array = np.asarray(values)
+        kind = np.int64 if array.dtype.kind == "i" else np.float32
+        self.initializers.append(numpy_helper.from_array(array.astype(kind), name))
+        return name
+
+    def split(self, value: str, sizes: Sequence[int], names: Sequence[str]) -> list[str]:
+        """Cut the columns of `value` into blocks of the given widths."""
+        from onnx import helper
+
+        if len(sizes) == 1:
+            return [value]
+        widths = self.constant(f"{value}_widths", np.array(sizes, dtype=np.int64))
+        self.nodes.append(
+            helper.make_node("Split", [value, widths], names, name=f"{value}_split", axis=1)
+        )
+        return list(names)
+
+    def concat(self, blocks: Sequence[str], output: str) -> str:
+        """Put blocks of columns side by side."""
+        return blocks[0] if len(blocks) == 1 else self.node("Concat", blocks, output, axis=1)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Neighbouring columns that are treated alike, and their positions among the scaler's."""
+
+    kind: str | None
+    relative: bool
+    width: int
+    places: list[int]
+
+
+def _runs(kinds: Sequence[tuple[str | None, bool]]) -> list[_Run]:
+    """Group neighbouring columns of equal kind; a kind of None takes no place in the scaler."""
+    runs = []
+    place = 0
+    for (kind, relative), group in itertools.groupby(kinds):
+        width = len(list(group))
+        places = list(range(place, place + width)) if kind is not None else []
+        place += len(places)
+        runs.append(_Run(kind, relative, width, places))
+    return runs
+
+
+def _clip(graph: _Graph, value: str, bounds: Sequence[tuple[float, float]], prefix: str) -> str:
+    """Clip columns to their bounds; infinite bounds cost no node."""
+    lower, upper = np.array(bounds).T
+    if np.isfinite(lower).any():
+        bound = graph.constant(f"{prefix}_lower", lower)
+        value = graph.node("Max", [value, bound], f"{prefix}_above_lower")
+    if np.isfinite(upper).any():
+        bound = graph.constant(f"{prefix}_upper", upper)
+        value = graph.node("Min", [value, bound], f"{prefix}_within_range")
+    return value
+
+
+def _features(graph: _Graph, emulator: Emulator, x: str) -> str:
+    """Take the feature columns out of `x` and bring them to the network's side."""
+    columns = emulator.contract.input_columns
+    kinds = iter(emulator.input_scaler.kinds)
+    runs = _runs([(next(kinds) if c.feature else None, False) for c in columns])
+    blocks = graph.split(x, [r.width for r in runs], [f"input_{i}" for i in range(len(runs))])
+    scaled = [
+        _forward(graph, block, run, emulator.input_scaler, f"feature_{i}")
+        for i, (block, run) in enumerate(zip(blocks, runs, strict=True))
+        if run.kind is not None
+    ]
+    return graph.concat(scaled, "features")
+
+
+def _forward(graph: _Graph, x: str, run: _Run, scaler: Scaler, prefix: str) -> str:
+    """`Scaler.forward` of one run of columns."""
+    if run.kind == "sigmoid":
+        return x
+    shift = graph.constant(f"{prefix}_shift", scaler.shift[run.places])
+    scale = graph.constant(f"{prefix}_scale", scaler.scale[run.places])
+    if run.kind == "ln":
+        # Divide first: the quotient is near 1, and radii of 1e-9 m would cost digits of the log.
+        quotient = graph.node("Div", [x, shift], f"{prefix}_quotient")
+        log = graph.node("Log", [quotient], f"{prefix}_ln")
+        return graph.node("Mul", [log, scale], f"{prefix}_z")
+    if run.kind == "logit":
+        one = graph.constant(f"{prefix}_one", 1.0)
+        log = graph.node("Log", [x], f"{prefix}_ln")
+        rest = graph.node("Sub", [one, x], f"{prefix}_rest")
+        log_rest = graph.node("Log", [rest], f"{prefix}_ln_rest")
+        x = graph.node("Sub", [log, log_rest], f"{prefix}_logit")
+    centred = graph.node("Sub", [x, shift], f"{prefix}_centred")
+    return graph.node("Mul", [centred, scale], f"{prefix}_z")
+
+
+def _network(graph: _Graph, emulator: Emulator, a: str) -> str:
+    """Add the layers of the perceptron; the last one is linear."""
+    last = len(emulator.weights) - 1
+    for layer, (w, b) in enumerate(zip(emulator.weights, emulator.biases, strict=True)):
+        weight = graph.constant(f"layer_{layer}_weight", w)
+        bias = graph.constant(f"layer_{layer}_bias", b)
+        a = graph.node("Gemm", [a, weight, bias], f"layer_{layer}", transB=1)
+        if layer < last:
+            a = _activate(graph, emulator.architecture.activation, a)
+    return a
+
+
+def _activate(graph: _Graph, activation: str, a: str) -> str:
+    if activation == "tanh":
+        return graph.node("Tanh", [a], f"{a}_tanh")
+    if activation == "silu":
+        sigmoid = graph.node("Sigmoid", [a], f"{a}_sigmoid")
+        return graph.node("Mul", [a, sigmoid], f"{a}_silu")
+    relu = graph.node("Relu", [a], f"{a}_relu")
+    if activation == "relu":
+        return relu
+    return graph.node("Mul", [relu, relu], f"{a}_squared_relu")
+
+
+def _outputs(graph: _Graph, emulator: Emulator, z: str, x: str) -> str:
+    """Bring the last layer's columns to physical units and multiply them with their reference."""
+    references = emulator.contract.reference_indices
+    scaler = emulator.output_scaler
+    runs = _runs([(k, r is not None) for k, r in zip(scaler.kinds, references, strict=True)])
+    blocks = graph.split(z, [r.width for r in runs], [f"last_{i}" for i in range(len(runs))])
+    outputs = []
+    for i, (block, run) in enumerate(zip(blocks, runs, strict=True)):
+        y = _backward(graph, block, run, scaler, f"output_{i}")
+        if run.relative:
+            taken = graph.constant(f"output_{i}_reference", [references[j] for j in run.places])
+            reference = graph.node("Gather", [x, taken], f"output_{i}_relative_to", axis=1)
+            y = graph.node("Mul", [y, reference], f"output_{i}_absolute")
+        outputs.append(y)
+    return graph.concat(outputs, "outputs")
+
+
+def _backward(graph: _Graph, z: str, run: _Run, scaler: Scaler, prefix: str) -> str:
+    """`Scaler.backward` of one run of columns."""
+    if run.kind == "sigmoid":
+        return graph.node("Sigmoid", [z], f"{prefix}_sigmoid")
+    shift = graph.constant(f"{prefix}_shift", scaler.shift[run.places])
+    scale = graph.constant(f"{prefix}_scale", scaler.scale[run.places])
+    z = graph.node("Div", [z, scale], f"{prefix}_unscaled")
+    if run.kind == "ln":
+        z = graph.node("Exp", [z], f"{prefix}_exp")
+        return graph.node("Mul", [z, shift], f"{prefix}_physical")
+    x = graph.node("Add", [z, shift], f"{prefix}_physical")
+    return graph.node("Sigmoid", [x], f"{prefix}_sigmoid") if run.kind == "logit" else x
+
+
+def _nan_where_input_is_invalid(graph: _Graph, y: str) -> None:
+    """End the graph with ``y``: NaN in rows whose input holds a NaN or an infinity."""
+    nan = graph.constant("nan", math.nan)
+    # x - x is 0 for every number and NaN for NaN and infinity.
+    zero = graph.node("Sub", ["x", "x"], "zero_or_nan")
+    row = graph.node("ReduceL1", [zero], "row_zero_or_nan", axes=[1], keepdims=1)
+    graph.node("Where", [graph.node("IsNaN", [row], "row_is_invalid"), nan, y], "y")

@@ -1,0 +1,111 @@
+"""The emulator that a weights.bin holds, as the numpy and torch forms need it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emufort.contract import Contract
+from emufort.errors import EmufortError
+from emufort.export.weights_file import ACTIVATION_CODES, AFFINE, LN, LOGIT, SIGMOID, WeightsFile
+from emufort.network import ACTIVATIONS, Activation, Architecture, Emulator, Scaler, ScalerKind
+
+Array = NDArray[np.float64]
+
+
+def restore(file: WeightsFile, source: str = "weights.bin") -> Emulator:
+    """Return the emulator whose coefficients, network and contract `file` holds.
+
+    Its double precision outputs equal those of the exported emulator up to rounding: the file has
+    the reciprocals of some scalers.
+
+    Parameters
+    ----------
+    file
+        Content of a weights.bin.
+    source
+        Names it in error messages.
+
+    Raises
+    ------
+    EmufortError
+        The parts of the file contradict each other.
+    """
+    try:
+        contract = Contract.from_dict(json.loads(file.contract), source)
+        return _restore(file, contract)
+    except (ValueError, KeyError, IndexError) as error:
+        raise EmufortError(f"{source} contradicts itself: {error}; export again") from error
+
+
+def _restore(file: WeightsFile, contract: Contract) -> Emulator:
+    plan = [int(value) for value in file.flat.plan]
+    n_inputs, n_features, n_outputs, n_layers = plan[:4]
+    widths = plan[4 : 5 + n_layers]
+    at = 5 + n_layers
+    activations, at = plan[at : at + n_layers], at + n_layers
+    at += n_features
+    feature_kinds, at = plan[at : at + n_features], at + n_features
+    output_kinds = plan[at : at + n_outputs]
+
+    numbers = file.flat.numbers
+    start = 2 * n_inputs
+    features = numbers[start : start + 2 * n_features].reshape(n_features, 2)
+    start += 2 * n_features
+    outputs = numbers[start : start + 2 * n_outputs].reshape(n_outputs, 2)
+
+    weights, biases = [], []
+    place = 0
+    for n_in, n_out in itertools.pairwise(widths):
+        weights.append(file.flat.weights[place : place + n_in * n_out].reshape(n_out, n_in))
+        place += n_in * n_out
+        biases.append(file.flat.weights[place : place + n_out])
+        place += n_out
+    architecture = Architecture(
+        widths[0], tuple(widths[1:-1]), widths[-1], _activation(activations[:-1])
+    )
+    return Emulator(
+        contract,
+        architecture,
+        _input_scaler(feature_kinds, features),
+        _output_scaler(output_kinds, outputs, contract),
+        tuple(weights),
+        tuple(biases),
+        dict(file.about),
+    )
+
+
+def _activation(codes: list[int]) -> Activation:
+    if not codes:
+        return "relu"
+    names = {code: name for name, code in ACTIVATION_CODES.items()}
+    name = names.get(codes[0], "unknown")
+    if len(set(codes)) > 1 or name not in ACTIVATIONS:
+        raise ValueError(f"the activations {codes} are none of {', '.join(ACTIVATIONS)}")
+    return cast(Activation, name)
+
+
+def _input_scaler(kinds: list[int], numbers: Array) -> Scaler:
+    """Undo what the writer did to shift and scale of the features."""
+    names: dict[int, ScalerKind] = {AFFINE: "affine", LN: "ln", LOGIT: "logit"}
+    shift, scale = numbers[:, 0].copy(), numbers[:, 1].copy()
+    for j, kind in enumerate(kinds):
+        if kind == LN:
+            shift[j] = 1.0 / shift[j]
+        elif kind == LOGIT:
+            shift[j] = -np.log(shift[j])
+    return Scaler(tuple(names[kind] for kind in kinds), shift, scale)
+
+
+def _output_scaler(kinds: list[int], numbers: Array, contract: Contract) -> Scaler:
+    """Undo what the writer did to shift and scale of the outputs."""
+    names: dict[int, ScalerKind] = {AFFINE: "affine", LN: "ln", SIGMOID: "logit"}
+    found = [names[kind] for kind in kinds]
+    for j, column in enumerate(contract.output_columns):
+        if found[j] == "logit" and column.transform == "sigmoid":
+            found[j] = "sigmoid"
+    return Scaler(tuple(found), numbers[:, 1].copy(), 1.0 / numbers[:, 0])

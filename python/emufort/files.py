@@ -1,0 +1,114 @@
+"""Files that are either whole or absent: every result is written beside its place and renamed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from emufort.errors import EmufortError
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def make_directory(path: Path) -> Path:
+    """Create `path` and its parents; raise `EmufortError` when that is impossible."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EmufortError(
+            f"cannot create the folder {path}: {_reason(error)}; choose another --out or mend its "
+            "permissions"
+        ) from error
+    return path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on success it replaces `path`, otherwise it is removed.
+
+    The rename is atomic and comes after the data have reached the disk, so a reader (or the same
+    command after a kill) sees the old file or the new one, never part of one.
+
+    Raises
+    ------
+    EmufortError
+        The folder is not writable or the disk is full; nothing is left behind.
+    """
+    make_directory(path.parent)
+    temporary: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        temporary.chmod(0o666 & ~_umask())
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+        temporary = None
+    except OSError as error:
+        raise EmufortError(
+            f"cannot write {path}: {_reason(error)}; free some space or choose another --out"
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path` atomically."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write `content` to `path` atomically, UTF-8."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` to `path` atomically as indented JSON; NaN and infinity are refused."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of a run folder; raise `EmufortError` when it is missing or damaged."""
+    try:
+        return json.loads(path.read_text())
+    except OSError as error:
+        raise EmufortError(f"cannot read {path}: {_reason(error)}") from error
+    except ValueError as error:
+        raise EmufortError(f"{path} is not valid JSON: {error}") from error
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Write `rows` to `path` atomically with the given column order."""
+    buffer = io.StringIO(newline="")
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, buffer.getvalue())
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Read a CSV table of a run folder as a list of rows of strings."""
+    try:
+        with open(path, newline="") as stream:
+            return list(csv.DictReader(stream))
+    except OSError as error:
+        raise EmufortError(f"cannot read {path}: {_reason(error)}") from error

@@ -1,0 +1,373 @@
+"""The network of an emulator: its architecture, scalers and weights, all plain data.
+
+An `Emulator` maps physical inputs to physical outputs; the transforms of the contract and the
+scalers are part of it. The numpy `Emulator.predict` in double precision is the definition that the
+torch module, the ONNX graph and the Fortran runtime are held to.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emufort.contract import Column, Contract
+from emufort.errors import DataError, EmufortError
+from emufort.files import replacing
+
+if TYPE_CHECKING:
+    import torch
+
+Activation = Literal["relu", "squared_relu", "tanh", "silu"]
+ACTIVATIONS: tuple[str, ...] = get_args(Activation)
+
+#: How a column is mapped to the network's side; see `Scaler`.
+ScalerKind = Literal["affine", "ln", "logit", "sigmoid"]
+
+Array = NDArray[np.float64]
+
+_FORMAT = "emufort-emulator-1"
+
+
+def sigmoid(z: Array) -> Array:
+    """Return 1 / (1 + exp(-z)) without overflow."""
+    e = np.exp(-np.abs(z))
+    return np.where(z >= 0, 1.0, e) / (1.0 + e)
+
+
+_APPLY: dict[str, Callable[[Array], Array]] = {
+    "relu": lambda z: np.maximum(z, 0.0),
+    "squared_relu": lambda z: np.square(np.maximum(z, 0.0)),
+    "tanh": np.tanh,
+    "silu": lambda z: z * sigmoid(z),
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Shape of a multilayer perceptron with a linear last layer.
+
+    Attributes
+    ----------
+    n_inputs
+        Number of features that the network sees.
+    hidden
+        Width of each hidden layer.
+    n_outputs
+        Number of scalar outputs.
+    activation
+        One of `ACTIVATIONS`; the same for all hidden layers.
+    """
+
+    n_inputs: int
+    hidden: tuple[int, ...]
+    n_outputs: int
+    activation: Activation = "relu"
+
+    def __post_init__(self) -> None:
+        if min(self.sizes) < 1:
+            raise EmufortError(f"a layer of the network {self.sizes} has no neuron")
+        if self.activation not in ACTIVATIONS:
+            raise EmufortError(
+                f"the activation '{self.activation}' is none of {', '.join(ACTIVATIONS)}"
+            )
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Width of every layer, from inputs to outputs."""
+        return (self.n_inputs, *self.hidden, self.n_outputs)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights and biases."""
+        return sum((i + 1) * o for i, o in zip(self.sizes, self.sizes[1:], strict=False))
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of one sample."""
+        return sum(i * o for i, o in zip(self.sizes, self.sizes[1:], strict=False))
+
+    @property
+    def label(self) -> str:
+        """Short name for tables, such as ``15-64-64-1 relu``."""
+        return "-".join(map(str, self.sizes)) + f" {self.activation}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {
+            "n_inputs": self.n_inputs,
+            "hidden": list(self.hidden),
+            "n_outputs": self.n_outputs,
+            "activation": self.activation,
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Inverse of `to_dict`."""
+        return cls(
+            int(content["n_inputs"]),
+            tuple(int(w) for w in content["hidden"]),
+            int(content["n_outputs"]),
+            content["activation"],
+        )
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """Maps physical columns x to the network's side z and back, column by column.
+
+    ========= =========================== ===============================
+    kind      forward                     backward
+    ========= =========================== ===============================
+    affine    z = (x - shift) * scale     x = z / scale + shift
+    ln        z = ln(x / shift) * scale   x = shift * exp(z / scale)
+    logit     z = (logit(x) - shift) * scale  x = sigmoid(z / scale + shift)
+    sigmoid   z = x                       x = sigmoid(z)
+    ========= =========================== ===============================
+
+    For ``ln`` the shift is the geometric mean: the quotient is near 1, so that its logarithm keeps
+    its digits in single precision where ln(1e9) would waste two of them. ``sigmoid`` (outputs
+    only) leaves targets as they are and puts the sigmoid behind the network's last layer.
+
+    Attributes
+    ----------
+    kinds
+        `ScalerKind` of each column.
+    shift, scale
+        Double precision, shape (n_columns,).
+    """
+
+    kinds: tuple[ScalerKind, ...]
+    shift: Array
+    scale: Array
+
+    @classmethod
+    def fit(cls, columns: Sequence[Column], values: Array) -> Self:
+        """Fit to `values` of shape (n, n_columns), physical units.
+
+        Raises
+        ------
+        DataError
+            A column cannot be transformed: not positive for ``ln``, outside (0, 1) for ``logit``.
+        """
+        kinds: list[ScalerKind] = []
+        shift = np.zeros(len(columns))
+        scale = np.ones(len(columns))
+        for j, column in enumerate(columns):
+            x = np.asarray(values[:, j], dtype=np.float64)
+            kind: ScalerKind = "affine"
+            if column.transform in ("ln", "log10"):
+                kind = "ln"
+                if not (x > 0).all():
+                    raise DataError(f"{column.name} is not positive everywhere: no logarithm of it")
+                logs = np.log(x)
+                shift[j] = math.exp(float(logs.mean()))
+                scale[j] = _inverse_spread(logs)
+            elif column.transform == "logit":
+                kind = "logit"
+                if not ((x > 0) & (x < 1)).all():
+                    raise DataError(f"{column.name} leaves (0, 1): it has no logit")
+                logits = np.log(x) - np.log1p(-x)
+                shift[j] = float(logits.mean())
+                scale[j] = _inverse_spread(logits)
+            elif column.transform == "sigmoid":
+                kind = "sigmoid"
+            elif column.transform == "minmax":
+                shift[j] = float(x.min())
+                width = float(x.max() - x.min())
+                scale[j] = 1.0 / width if width > 0 else 1.0
+            elif column.transform == "standardise":
+                shift[j] = float(x.mean())
+                scale[j] = _inverse_spread(x)
+            kinds.append(kind)
+        return cls(tuple(kinds), shift, scale)
+
+    def forward(self, x: Array) -> Array:
+        """Map physical values (n, n_columns) to the network's side, double precision."""
+        x = np.asarray(x, dtype=np.float64)
+        z = (x - self.shift) * self.scale
+        for j, kind in enumerate(self.kinds):
+            with np.errstate(divide="ignore", invalid="ignore"):
+                if kind == "ln":
+                    z[:, j] = np.log(x[:, j] / self.shift[j]) * self.scale[j]
+                elif kind == "logit":
+                    logit = np.log(x[:, j]) - np.log1p(-x[:, j])
+                    z[:, j] = (logit - self.shift[j]) * self.scale[j]
+                elif kind == "sigmoid":
+                    z[:, j] = x[:, j]
+        return z
+
+    def backward(self, z: Array) -> Array:
+        """Map what the network's last (linear) layer gives (n, n_columns) to physical values."""
+        z = np.asarray(z, dtype=np.float64)
+        x = z / self.scale + self.shift
+        for j, kind in enumerate(self.kinds):
+            if kind == "ln":
+                x[:, j] = self.shift[j] * np.exp(z[:, j] / self.scale[j])
+            elif kind == "logit":
+                x[:, j] = sigmoid(x[:, j])
+            elif kind == "sigmoid":
+                x[:, j] = sigmoid(z[:, j])
+        return x
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON; floats survive the round trip exactly."""
+        return {
+            "kinds": list(self.kinds),
+            "shift": self.shift.tolist(),
+            "scale": self.scale.tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Inverse of `to_dict`."""
+        return cls(
+            tuple(content["kinds"]),
+            np.asarray(content["shift"], dtype=np.float64),
+            np.asarray(content["scale"], dtype=np.float64),
+        )
+
+
+def _inverse_spread(values: Array) -> float:
+    spread = float(values.std())
+    return 1.0 / spread if spread > 0 else 1.0
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """A trained network with all that turns physical inputs into physical outputs.
+
+    Attributes
+    ----------
+    contract
+        Names, units, order and ranges of inputs and outputs.
+    architecture
+        Shape of the network.
+    input_scaler, output_scaler
+        For the feature columns and for the output columns (an output relative to an input is
+        scaled as the quotient).
+    weights, biases
+        Per layer, single precision: weights (n_out, n_in), biases (n_out,).
+    metadata
+        Plain data that travels with the emulator: hashes, seeds, metrics.
+    """
+
+    contract: Contract
+    architecture: Architecture
+    input_scaler: Scaler
+    output_scaler: Scaler
+    weights: tuple[NDArray[np.float32], ...]
+    biases: tuple[NDArray[np.float32], ...]
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shapes = [w.shape for w in self.weights]
+        sizes = self.architecture.sizes
+        wanted = [(o, i) for i, o in itertools.pairwise(sizes)]
+        if shapes != wanted or [b.shape for b in self.biases] != [(o,) for o, _ in wanted]:
+            raise EmufortError(f"the weights have the shapes {shapes}, not {wanted}")
+        if len(self.input_scaler.kinds) != sizes[0] or sizes[0] != len(
+            self.contract.feature_indices
+        ):
+            raise EmufortError("the network's inputs are not the features of its contract")
+        if len(self.output_scaler.kinds) != sizes[-1] or sizes[-1] != len(
+            self.contract.output_columns
+        ):
+            raise EmufortError("the network's outputs are not the outputs of its contract")
+
+    # -------------------------------------------------------------- inference
+
+    def clip(self, x: Array) -> Array:
+        """Clip physical inputs (n, n_inputs) to the contract's range; NaN stays NaN."""
+        columns = self.contract.input_columns
+        lower = np.array([c.lower for c in columns])
+        upper = np.array([c.upper for c in columns])
+        return np.clip(np.asarray(x, dtype=np.float64), lower, upper)
+
+    def predict(self, x: Array) -> Array:
+        """Return outputs (n, n_outputs) of inputs `x` (n, n_inputs), physical, double precision.
+
+        Inputs outside the contract's range are clipped; a row with a NaN or an infinite input
+        gives NaN. The Fortran runtime does the same.
+        """
+        invalid = ~np.isfinite(x).all(axis=1)
+        x = self.clip(x)
+        a = self.input_scaler.forward(x[:, list(self.contract.feature_indices)])
+        apply = _APPLY[self.architecture.activation]
+        for layer, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
+            a = a @ w.T.astype(np.float64) + b
+            if layer < len(self.weights) - 1:
+                a = apply(a)
+        y = self.output_scaler.backward(a)
+        for j, reference in enumerate(self.contract.reference_indices):
+            if reference is not None:
+                y[:, j] *= x[:, reference]
+        bounds = np.array(self.contract.output_bounds)
+        y = np.clip(y, bounds[:, 0], bounds[:, 1])
+        y[invalid] = np.nan
+        return y
+
+    def torch_module(self) -> torch.nn.Module:
+        """Return a torch module from physical `x` (n, n_inputs) to physical `y` (n, n_outputs)."""
+        from emufort._torch_module import EmulatorModule
+
+        return EmulatorModule(self)
+
+    # ------------------------------------------------------------------ files
+
+    def save(self, path: Path) -> None:
+        """Write a safetensors file that holds the whole emulator, atomically."""
+        from safetensors.numpy import save_file
+
+        tensors: dict[str, NDArray[np.float32]] = {}
+        for layer, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
+            tensors[f"layers.{layer}.weight"] = np.ascontiguousarray(w, dtype=np.float32)
+            tensors[f"layers.{layer}.bias"] = np.ascontiguousarray(b, dtype=np.float32)
+        header = {
+            "format": _FORMAT,
+            "contract": json.dumps(self.contract.to_dict()),
+            "architecture": json.dumps(self.architecture.to_dict()),
+            "input_scaler": json.dumps(self.input_scaler.to_dict()),
+            "output_scaler": json.dumps(self.output_scaler.to_dict()),
+            "metadata": json.dumps(self.metadata, allow_nan=False),
+        }
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata=header)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        EmufortError
+            The file is missing, damaged or no emulator.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="numpy") as stream:
+                header = stream.metadata() or {}
+                if header.get("format") != _FORMAT:
+                    raise EmufortError(f"{path} holds no emulator of the format {_FORMAT}")
+                n = len(list(stream.keys())) // 2
+                weights = tuple(stream.get_tensor(f"layers.{i}.weight") for i in range(n))
+                biases = tuple(stream.get_tensor(f"layers.{i}.bias") for i in range(n))
+        except (OSError, SafetensorError) as error:
+            raise EmufortError(f"cannot read the weights {path}: {error}") from error
+        return cls(
+            Contract.from_dict(json.loads(header["contract"]), str(path)),
+            Architecture.from_dict(json.loads(header["architecture"])),
+            Scaler.from_dict(json.loads(header["input_scaler"])),
+            Scaler.from_dict(json.loads(header["output_scaler"])),
+            weights,
+            biases,
+            json.loads(header["metadata"]),
+        )

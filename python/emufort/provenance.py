@@ -1,0 +1,86 @@
+"""Where a result comes from: versions, host, compiler, revision, hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("numpy", "torch", "optuna", "xarray", "netCDF4", "onnx", "onnxruntime", "scipy")
+
+
+def cpu_model() -> str:
+    """Return the CPU's model name as the system gives it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def command_version(command: str) -> str | None:
+    """Return the first line of ``command --version``, or None when there is no such command."""
+    try:
+        done = subprocess.run(
+            [command, "--version"], capture_output=True, text=True, timeout=20, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    lines = done.stdout.strip().splitlines()
+    return lines[0] if done.returncode == 0 and lines else None
+
+
+def git_revision(folder: Path) -> str | None:
+    """Return the git revision of the checkout that holds `folder`, or None outside of one."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, emufort and the packages that results depend on."""
+    import emufort
+
+    found = {"python": platform.python_version(), "emufort": emufort.__version__}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def describe(compiler: str = "gfortran") -> dict[str, Any]:
+    """Return everything about this machine and moment that a reader of a result may ask for."""
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "revision": git_revision(Path.cwd()),
+        "compiler": command_version(compiler),
+        "cpu": cpu_model(),
+        "cores": len(os.sched_getaffinity(0)),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "command": sys.argv,
+    }

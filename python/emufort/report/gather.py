@@ -1,0 +1,194 @@
+"""What the report tells, gathered from a run folder; what a run has not reached is absent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emufort.contract import Contract
+from emufort.dataset import Dataset
+from emufort.errors import EmufortError
+from emufort.files import read_csv, read_json
+from emufort.network import Emulator
+from emufort.skill import (
+    Skill,
+    baseline_values,
+    column_names,
+    compare,
+    skill_values,
+)
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One scalar that emulators are judged by, on the test split.
+
+    Attributes
+    ----------
+    name, units
+        Such as ``fraction[coarse]``; units are empty where only the contract's head knows them.
+    true, predicted
+        Values (n,).
+    is_logarithmic
+        Whether it is better shown on logarithmic axes.
+    """
+
+    name: str
+    units: str
+    true: Array
+    predicted: Array
+    is_logarithmic: bool
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Losses of one retrained candidate along its training steps."""
+
+    id: str
+    step: Array
+    train: Array
+    validation: Array
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that the report shows.
+
+    Attributes
+    ----------
+    contract
+        What is emulated.
+    selection
+        Content of selection.json.
+    candidates, times
+        Rows of candidates.csv (by id) and timing.csv.
+    emulator
+        The chosen one.
+    skills
+        Name of a scheme -> its skill on the test split; the emulator first, then the baselines.
+    columns
+        Test values of the chosen emulator.
+    curves
+        Learning curves of the retrained candidates.
+    agreement, verification, manifest, provenance, search
+        Content of the files of these names; empty where a run has none.
+    seconds
+        Step -> wall time.
+    config
+        Text of config.toml.
+    """
+
+    contract: Contract
+    selection: Mapping[str, Any]
+    candidates: Mapping[str, Mapping[str, str]]
+    times: list[dict[str, str]]
+    emulator: Emulator
+    skills: Mapping[str, Skill]
+    columns: list[Column]
+    curves: list[Curve]
+    agreement: Mapping[str, Any] = field(default_factory=dict)
+    verification: Mapping[str, Any] = field(default_factory=dict)
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    search: Mapping[str, Any] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    config: str = ""
+
+    @property
+    def choice(self) -> str:
+        """Identity of the chosen emulator."""
+        return str(self.selection["choice"])
+
+    @property
+    def rows(self) -> int:
+        """Number of test samples."""
+        return len(self.columns[0].true)
+
+
+def gather(folder: Path, data: Dataset) -> Run:
+    """Read a run folder and judge its choice on the test split of `data`.
+
+    Raises
+    ------
+    EmufortError
+        The folder has no selection, or one of its files is damaged.
+    """
+    selection = read_json(folder / "selection.json")
+    candidates = {row["id"]: row for row in read_csv(folder / "retrain" / "candidates.csv")}
+    try:
+        weights = folder / "retrain" / str(selection["choice"]) / "weights.safetensors"
+    except (KeyError, TypeError) as error:
+        raise EmufortError(f"{folder / 'selection.json'} names no choice; select again") from error
+    emulator = Emulator.load(weights)
+    test = data.part("test")
+    skills, columns = _judge(emulator, test)
+    config = folder / "config.toml"
+    steps = _optional(folder / "steps.json")
+    return Run(
+        contract=data.contract,
+        selection=selection,
+        candidates=candidates,
+        times=read_csv(folder / "timing.csv"),
+        emulator=emulator,
+        skills=skills,
+        columns=columns,
+        curves=[c for i in candidates if (c := _curve(folder / "retrain" / i, i)) is not None],
+        agreement=_optional(folder / "retrain" / "agreement.json"),
+        verification=_optional(folder / "verification.json"),
+        manifest=_optional(folder / "bundle" / "manifest.json"),
+        provenance=_optional(folder / "provenance.json"),
+        search=_optional(folder / "search" / "search.json"),
+        seconds={name: float(entry["seconds"]) for name, entry in steps.items()},
+        config=config.read_text() if config.is_file() else "",
+    )
+
+
+def _optional(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    content = read_json(path)
+    return content if isinstance(content, dict) else {}
+
+
+def _judge(emulator: Emulator, test: Dataset) -> tuple[dict[str, Skill], list[Column]]:
+    contract = test.contract
+    true = skill_values(contract, test.x, test.y)
+    predicted = skill_values(contract, test.x, emulator.predict(test.x))
+    skills = {"emulator": compare(contract, predicted, true)}
+    for baseline in contract.baseline:
+        skills[baseline.name] = compare(contract, baseline_values(test, baseline.name), true)
+    outputs = {v.name: v for v in contract.output}
+    columns = []
+    for variable in contract.skill_variables:
+        names = column_names(contract, {variable: true[variable]})
+        output = outputs.get(variable)
+        for j, name in enumerate(names):
+            t, p = true[variable][:, j], predicted[variable][:, j]
+            logarithmic = (
+                output is not None
+                and output.transform in ("ln", "log10")
+                and bool((t > 0).all() and (p > 0).all())
+            )
+            columns.append(Column(name, output.units if output else "", t, p, logarithmic))
+    return skills, columns
+
+
+def _curve(folder: Path, identity: str) -> Curve | None:
+    path = folder / "curve.csv"
+    if not path.exists():
+        return None
+    rows = read_csv(path)
+    if not rows:
+        return None
+    names = ("step", "train_loss", "validation_loss")
+    try:
+        return Curve(identity, *(np.array([float(r[n] or "nan") for r in rows]) for n in names))
+    except (KeyError, ValueError) as error:
+        raise EmufortError(f"{path} is no learning curve: {error}") from error

@@ -1,0 +1,341 @@
+"""Write the report of a run: one HTML file with its figures inside, nothing to fetch."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emufort.dataset import Dataset
+from emufort.files import write_text
+from emufort.progress import Reporter, silent
+from emufort.report import plots
+from emufort.report.gather import Run, gather
+from emufort.skill import Score
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: More panels than this tell a reader little; the table has all columns.
+_MOST_PANELS = 12
+
+
+def write_report(run_dir: Path, data: Dataset, report: Reporter = silent) -> Path:
+    """Write ``report.html`` into a run folder.
+
+    Parts that the run has not reached (verification, bundle) are left out of the report.
+
+    Parameters
+    ----------
+    run_dir
+        The run folder; at least its steps up to the selection are finished.
+    data
+        The data of the run; the chosen emulator is judged on its test split.
+    report
+        Told of the progress.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    EmufortError
+        A file of the run is missing or damaged.
+    DataError
+        `data` has no test split.
+    """
+    report("report", 0, 2, "judging the choice on the test split")
+    run = gather(run_dir, data)
+    report("report", 1, 2, "drawing")
+    path = run_dir / "report.html"
+    write_text(path, render(run))
+    report("report", 2, 2)
+    return path
+
+
+def render(run: Run) -> str:
+    """Return the report as HTML."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, signed=signed, r2=r2, seconds=duration, commas=commas)
+    return environment.get_template("template.html.j2").render(
+        run=run,
+        contract=run.contract,
+        choice=run.choice,
+        architecture=run.emulator.architecture,
+        selection=run.selection,
+        headline=headline(run),
+        cards=cards(run),
+        schemes=list(run.skills.items()),
+        quantities=[("overall", "overall"), *((c.name, _plain(c.name)) for c in run.columns)],
+        score=_score,
+        times=_times(run),
+        candidates=_candidates(run),
+        figures=_figures(run),
+        hidden_panels=max(0, len(run.columns) - _MOST_PANELS),
+        comparisons=[_comparison(c) for c in run.verification.get("comparisons", ())],
+        chain=_chain(run),
+        environment=_environment(run.provenance),
+        regret=_regret(run.agreement),
+    )
+
+
+# --------------------------------------------------------------------------------------- in words
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """Return a number with three significant digits, a dash for None."""
+    if value is None or value != value:
+        return "–"
+    value = float(value)
+    if value == 0:
+        return "0"
+    if 1e-4 <= abs(value) < 1e5:
+        text = f"{value:#.{digits}g}".rstrip(".")
+        return commas(value) if abs(value) >= 1000 else text
+    mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+    superscripts = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+    return f"{mantissa}×10{str(int(exponent)).translate(superscripts)}"
+
+
+def signed(value: Any) -> str:
+    """Return a number with its sign."""
+    text = number(value)
+    return f"+{text}" if value is not None and value > 0 else text.replace("-", "−", 1)
+
+
+def r2(value: Any) -> str:
+    """Return a coefficient of determination with all digits that differ from 1."""
+    if value is None or value != value:
+        return "–"
+    text = f"{value:.3f}" if value < 0.99 else f"{value:.5f}"
+    return text.replace("-", "−")
+
+
+def commas(value: Any) -> str:
+    """Return a whole number with thin spaces between thousands."""
+    return f"{round(float(value)):,}".replace(",", "\u202f")
+
+
+def duration(value: float) -> str:
+    """Return a wall time in words."""
+    if value < 120:
+        return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
+    if value < 7200:
+        return f"{value / 60:.0f} min"
+    return f"{value / 3600:.1f} h"
+
+
+def _ratio(ratio: float) -> str:
+    return f"{ratio:.0f}" if ratio >= 9.5 else f"{ratio:.2g}"
+
+
+def headline(run: Run) -> str:
+    """Say in one sentence what was found."""
+    score = run.skills["emulator"].overall
+    ns = _chosen(run)["ns_per_sample"]
+    architecture = run.emulator.architecture
+    words = (
+        f"A {architecture.label} network with {commas(architecture.n_parameters)} parameters "
+        f"reproduces {_joined(run.contract.skill_variables)} with an RMSE of {number(score.rmse)} "
+        f"on {commas(run.rows)} test samples at {number(ns)} ns per sample"
+    )
+    clauses = []
+    for baseline in run.selection["baselines"]:
+        if baseline["name"] not in run.skills:
+            continue
+        error = run.skills[baseline["name"]].overall.rmse / score.rmse
+        clause = f"{baseline['name']} has {_ratio(error)} times the error"
+        if baseline["ns_per_sample"] is not None:
+            clause += f" and takes {_ratio(baseline['ns_per_sample'] / ns)} times as long"
+        clauses.append(clause)
+    return ". ".join([words, *(["; ".join(clauses)] if clauses else [])]) + "."
+
+
+def _plain(name: str) -> str:
+    """Return the name of a column as words: ``rain_rate[deep_cloud]`` as rain rate, deep cloud."""
+    return name.replace("_", " ").replace("[", ", ").rstrip("]")
+
+
+def _joined(names: Sequence[str]) -> str:
+    words = [_plain(name) for name in names]
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
+
+
+@dataclass(frozen=True)
+class Card:
+    """One figure at the top of the report: a value, what it is, and whether it is good or bad."""
+
+    value: str
+    label: str
+    state: str = ""
+
+
+def cards(run: Run) -> list[Card]:
+    """Return the figures that a reader looks for first."""
+    score = run.skills["emulator"].overall
+    ncol = run.selection["ncol"]
+    found = [
+        Card(number(score.rmse), "RMSE, test split"),
+        Card(r2(score.r2), "R², test split"),
+        Card(
+            f"{number(_chosen(run)['ns_per_sample'])} ns",
+            f"per sample, {ncol} column{'s' * (ncol != 1)} per call",
+        ),
+        Card(commas(run.emulator.architecture.n_parameters), "parameters"),
+    ]
+    if run.verification:
+        passed = bool(run.verification["passed"])
+        forms = run.verification.get("comparisons", ())
+        n_skipped = sum(1 for form in forms if form.get("skipped"))
+        label = f"{len(forms) - n_skipped} forms agree" if passed else "see the comparisons"
+        label += f", {n_skipped} skipped" if n_skipped else ""
+        found.append(Card("verified" if passed else "failed", label, "good" if passed else "bad"))
+    return found
+
+
+# -------------------------------------------------------------------------------------- the tables
+
+
+def _chosen(run: Run) -> Mapping[str, Any]:
+    return next(e for e in run.selection["all"] if e["id"] == run.choice)
+
+
+def _score(skill: Any, quantity: str) -> Score:
+    found: Score = skill.overall if quantity == "overall" else skill.columns[quantity]
+    return found
+
+
+def _times(run: Run) -> list[dict[str, Any]]:
+    """Return the measured times of the choice and the baselines, one row each."""
+    rows: dict[str, dict[str, Any]] = {}
+    for row in run.times:
+        if row["kind"] == "candidate" and row["id"] != run.choice:
+            continue
+        entry = rows.setdefault(row["id"], {**row, "at": {}})
+        entry["at"][int(row["ncol"])] = row
+    return list(rows.values())
+
+
+def _candidates(run: Run) -> list[dict[str, Any]]:
+    """Return every candidate with its skill and time, best first."""
+    front = {entry["id"] for entry in run.selection["front"]}
+    return [
+        {
+            "n_parameters": None,
+            **run.candidates.get(entry["id"], {}),
+            **entry,
+            "on_front": entry["id"] in front,
+            "is_choice": entry["id"] == run.choice,
+        }
+        for entry in run.selection["all"]
+    ]
+
+
+def _comparison(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one comparison of verification.json as a row: state in words, largest difference."""
+    largest = next((v for k, v in entry.items() if k.startswith("max_")), None)
+    if entry.get("skipped"):
+        state, words = "note", f"skipped: {entry['skipped']}"
+    elif entry.get("passed"):
+        state, words = "good", "passed"
+    else:
+        what = entry.get("problem") or entry.get("worst")
+        state, words = "bad", f"failed: {what}" if what else "failed"
+    # What has no rows, such as the check of a hash, has no difference either.
+    ran = not entry.get("skipped") and not entry.get("problem") and entry.get("rows")
+    return {
+        "name": entry["name"],
+        "backend": entry.get("backend", ""),
+        "rows": entry.get("rows") if ran else None,
+        "max": largest if ran else None,
+        "tolerance": entry.get("tolerance") if ran else None,
+        "state": state,
+        "words": words,
+    }
+
+
+def _regret(agreement: Mapping[str, Any]) -> str:
+    """Say what trusting the ranking of the search would have cost."""
+    parts = [
+        f"{100 * agreement[key]:.2g} % {words}"
+        for key, words, n in (
+            ("regret_top1", "with only its first", 1),
+            ("regret_top5", "with five", 5),
+        )
+        if agreement.get(key) is not None and n < agreement.get("n", 0)
+    ]
+    sentences = []
+    if parts:
+        sentences.append(
+            "How far the best retrained loss would exceed the best of all if fewer of the search "
+            f"had been retrained: {', '.join(parts)}."
+        )
+    if agreement.get("seed_spread") is not None:
+        sentences.append(f"Spread between seeds: {100 * agreement['seed_spread']:.2g} %.")
+    return " ".join(sentences)
+
+
+def _chain(run: Run) -> list[tuple[str, str]]:
+    """Return the links from the data to the generated code, as far as they are known."""
+    links = run.manifest.get("chain")
+    if links:
+        return [(str(link["link"]), str(link["sha256"] or "unknown")) for link in links]
+    known = run.provenance.get("data", {}).get("sha256")
+    return [("contract", run.contract.sha256), *([("data", known)] if known else [])]
+
+
+def _environment(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Flatten provenance.json into lines for a table."""
+    lines = []
+    for key, value in provenance.items():
+        if value is None:
+            continue
+        if isinstance(value, Mapping):
+            inner = ((k, v) for k, v in value.items() if not isinstance(v, Mapping))
+            text = ", ".join(f"{k} {v}" for k, v in inner)
+        elif isinstance(value, (list, tuple)):
+            text = " ".join(map(str, value))
+        else:
+            text = str(value)
+        lines.append((key, text))
+    return lines
+
+
+# ------------------------------------------------------------------------------------- the figures
+
+
+def _figures(run: Run) -> dict[str, Any]:
+    figures: dict[str, Any] = {
+        "pareto": _inline(plots.pareto(run.selection)),
+        "density": [
+            (_plain(column.name), _inline(plots.density(column)))
+            for column in run.columns[:_MOST_PANELS]
+        ],
+        "curves": None,
+        "agreement": None,
+    }
+    if run.curves:
+        figures["curves"] = _inline(plots.learning_curves(run.curves, run.choice))
+    pairs = run.agreement.get("pairs")
+    if pairs:
+        trial = run.candidates.get(run.choice, {}).get("trial")
+        chosen = int(trial) if trial not in (None, "") else None
+        figures["agreement"] = _inline(plots.agreement(pairs, chosen))
+    return figures
+
+
+def _inline(figure: Figure) -> str:
+    """Return a figure as an address that holds the figure itself."""
+    return "data:image/svg+xml;base64," + base64.b64encode(plots.svg(figure)).decode()

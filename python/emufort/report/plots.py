@@ -1,0 +1,303 @@
+"""Figures of the report; each function draws one and knows nothing of files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emufort.report.gather import Column, Curve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, MUTED, GRID = "#1c2733", "#6b7785", "#dfe4ea"
+BLUE, ORANGE = "#2563a8", "#d9480f"
+#: Baselines, in the order of the contract.
+BASELINES = ("#2b8a3e", "#7048a8", "#0b7285", "#a61e4d")
+
+_STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.5,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.axisbelow": True,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    # The same run gives the same bytes.
+    "svg.hashsalt": "emufort",
+    "svg.fonttype": "path",
+}
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _styled() -> Any:
+    import matplotlib as mpl
+
+    return mpl.rc_context(_STYLE)
+
+
+def svg(figure: Figure) -> bytes:
+    """Return a figure as SVG, the same bytes for the same figure."""
+    buffer = io.BytesIO()
+    with _styled():
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, dpi=110)
+    return buffer.getvalue()
+
+
+def png(figure: Figure, dpi: int = 160) -> bytes:
+    """Return a figure as PNG on a white ground."""
+    buffer = io.BytesIO()
+    with _styled():
+        figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", metadata={"Software": ""})
+    return buffer.getvalue()
+
+
+# ------------------------------------------------------------------------------------- the front
+
+
+def pareto(selection: Mapping[str, Any], width: float = 6.4, height: float = 4.2) -> Figure:
+    """Draw error against measured time with the front, the choice and the baselines.
+
+    Parameters
+    ----------
+    selection
+        Content of selection.json.
+    width, height
+        In inches.
+    """
+    choice = next(e for e in selection["all"] if e["id"] == selection["choice"])
+    front = selection["front"]
+    with _styled():
+        figure, axes = _figure(width, height)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.grid(True, which="major")
+        _scatter(axes, selection["all"], s=26, color="#a9b8c9", label="retrained candidates")
+        axes.step(*_points(front), where="post", color=BLUE, linewidth=1.2, alpha=0.55, zorder=3)
+        _scatter(axes, front, s=38, color=BLUE, label="Pareto front", zorder=4)
+        _scatter(
+            axes, [choice], s=190, marker="*", color=ORANGE, label="choice", zorder=6, linewidths=0
+        )
+        _baselines(axes, selection["baselines"])
+        _limits(axes, [*selection["all"], *selection["baselines"]])
+        axes.annotate(
+            choice["label"],
+            (choice["ns_per_sample"], choice["rmse"]),
+            xytext=(9, 9),
+            textcoords="offset points",
+            color=ORANGE,
+            fontweight="bold",
+            zorder=7,
+        )
+        ncol = selection["ncol"]
+        axes.set_xlabel(f"measured time per sample [ns], {ncol} column{'s' * (ncol != 1)} per call")
+        axes.set_ylabel("RMSE on the validation split")
+        _plain_ticks(axes.xaxis)
+        _plain_ticks(axes.yaxis)
+        axes.legend(loc="best")
+    return figure
+
+
+def _points(entries: Sequence[Mapping[str, Any]]) -> tuple[list[float], list[float]]:
+    return [e["ns_per_sample"] for e in entries], [e["rmse"] for e in entries]
+
+
+def _scatter(axes: Axes, entries: Sequence[Mapping[str, Any]], **style: Any) -> None:
+    axes.scatter(*_points(entries), **{"zorder": 2, "edgecolors": "white", **style})
+
+
+def _baselines(axes: Axes, baselines: Sequence[Mapping[str, Any]]) -> None:
+    """Draw a diamond for a timed baseline, a line for one of which only the skill is known."""
+    for color, baseline in zip(BASELINES * (1 + len(baselines) // 4), baselines, strict=False):
+        name = baseline["name"]
+        if baseline["ns_per_sample"] is None:
+            axes.axhline(baseline["rmse"], color=color, linestyle=(0, (4, 3)), linewidth=1.1)
+            axes.annotate(
+                f"{name} (not timed)",
+                (0.01, baseline["rmse"]),
+                xycoords=("axes fraction", "data"),
+                xytext=(0, 4),
+                textcoords="offset points",
+                color=color,
+            )
+            continue
+        _scatter(axes, [baseline], s=64, marker="D", color=color, zorder=5)
+        axes.annotate(
+            name,
+            (baseline["ns_per_sample"], baseline["rmse"]),
+            xytext=(-8, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            color=color,
+            fontweight="bold",
+        )
+
+
+def _limits(axes: Axes, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Leave room for labels around everything shown."""
+    x = [e["ns_per_sample"] for e in entries if e["ns_per_sample"] is not None]
+    y = [e["rmse"] for e in entries]
+    room = 0.09 * max(np.log(max(x) / min(x)), 1.0)
+    axes.set_xlim(min(x) * np.exp(-room), max(x) * np.exp(2.0 * room))
+    room = 0.10 * max(np.log(max(y) / min(y)), 0.6)
+    axes.set_ylim(min(y) * np.exp(-room), max(y) * np.exp(room))
+
+
+def _plain_ticks(axis: Any) -> None:
+    """Label a logarithmic axis by numbers such as 20, 50, 100 rather than powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+# ------------------------------------------------------------------------------- the predictions
+
+
+def density(column: Column, width: float = 3.0, height: float = 3.0) -> Figure:
+    """Draw predicted against true values as a density, the diagonal in between."""
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm
+    from matplotlib.ticker import MaxNLocator
+
+    colors = LinearSegmentedColormap.from_list(
+        "density", ["#d6e4f3", "#7fb0dd", BLUE, "#123a66", "#081d36"]
+    )
+    true, predicted = column.true, column.predicted
+    finite = np.isfinite(true) & np.isfinite(predicted)
+    true, predicted = true[finite], predicted[finite]
+    with _styled():
+        figure, axes = _figure(width, height)
+        edges = _edges(np.concatenate([true, predicted]), column.is_logarithmic)
+        counts, _, _ = np.histogram2d(true, predicted, bins=(edges, edges))
+        mesh = np.ma.masked_equal(counts.T, 0)
+        axes.pcolormesh(
+            edges,
+            edges,
+            mesh,
+            cmap=colors,
+            norm=LogNorm(1, max(2.0, counts.max())),
+            rasterized=True,
+        )
+        if column.is_logarithmic:
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+        ends = [edges[0], edges[-1]]
+        axes.plot(ends, ends, color=ORANGE, linewidth=0.8, alpha=0.9)
+        axes.set_xlim(*ends)
+        axes.set_ylim(*ends)
+        axes.set_aspect("equal")
+        if not column.is_logarithmic:
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        units = f" [{column.units}]" if column.units not in ("", "1") else ""
+        axes.set_xlabel(f"true{units}")
+        axes.set_ylabel(f"predicted{units}")
+    return figure
+
+
+def _edges(values: NDArray[np.float64], logarithmic: bool, bins: int = 90) -> NDArray[np.float64]:
+    low, high = float(values.min()), float(values.max())
+    if logarithmic:
+        return np.geomspace(low, high if high > low else 2.0 * low, bins + 1)
+    return np.linspace(low, high if high > low else low + 1.0, bins + 1)
+
+
+# ------------------------------------------------------------------------------------ the training
+
+
+def learning_curves(
+    curves: Sequence[Curve], choice: str, width: float = 6.4, height: float = 3.5
+) -> Figure:
+    """Draw the validation loss of every retrained candidate, and both losses of the choice."""
+    with _styled():
+        figure, axes = _figure(width, height)
+        axes.set_yscale("log")
+        axes.grid(True, which="major")
+        others = [c for c in curves if c.id != choice]
+        for number, curve in enumerate(others):
+            axes.plot(
+                curve.step,
+                curve.validation,
+                color="#a9b8c9",
+                linewidth=0.9,
+                label="other candidates, validation" if number == 0 else None,
+            )
+        for curve in curves:
+            if curve.id == choice:
+                axes.plot(
+                    curve.step,
+                    curve.train,
+                    color=ORANGE,
+                    linewidth=1.0,
+                    linestyle=(0, (2, 2)),
+                    label="choice, training",
+                )
+                axes.plot(
+                    curve.step,
+                    curve.validation,
+                    color=ORANGE,
+                    linewidth=1.8,
+                    label="choice, validation",
+                )
+        axes.set_xlabel("training step")
+        axes.set_ylabel("loss")
+        axes.legend(loc="upper right")
+    return figure
+
+
+def agreement(
+    pairs: Sequence[Mapping[str, Any]], choice: int | None, width: float = 5.2, height: float = 3.8
+) -> Figure:
+    """Draw the loss after retraining against that of the search, the choice's trial marked."""
+    with _styled():
+        figure, axes = _figure(width, height)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.grid(True, which="major")
+        styles: dict[bool, dict[str, Any]] = {
+            False: {"s": 38, "color": BLUE},
+            True: {"s": 170, "marker": "*", "color": ORANGE, "label": "choice"},
+        }
+        for mine, style in styles.items():
+            shown = [p for p in pairs if (p["trial"] == choice) is mine]
+            axes.scatter(
+                [p["search_loss"] for p in shown],
+                [p["validation_loss"] for p in shown],
+                edgecolors="white",
+                zorder=3,
+                **style,
+            )
+        _plain_ticks(axes.xaxis)
+        _plain_ticks(axes.yaxis)
+        axes.set_xlabel("validation loss in the search (subset of the data)")
+        axes.set_ylabel("validation loss, retrained")
+        if any(p["trial"] == choice for p in pairs):
+            axes.legend(loc="best")
+    return figure

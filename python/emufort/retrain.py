@@ -1,0 +1,315 @@
+"""Step 2: the top candidates of a search on all training rows, with several seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from emufort.config import Config
+from emufort.dataset import Dataset
+from emufort.errors import EmufortError
+from emufort.files import make_directory, read_json, write_csv, write_json
+from emufort.network import Emulator, Scaler
+from emufort.progress import Reporter, silent
+from emufort.search.agreement import agreement
+from emufort.search.executor import make_executor
+from emufort.search.identity import check_same, data_identity, data_sha256, rows_sha256
+from emufort.search.promotion import promote
+from emufort.search.result import SearchResult, load_search
+from emufort.search.trials import Trial
+from emufort.skill import skill_of
+from emufort.training import Arrays, Layout, StepPlan, TrainerState, TrainingTask
+from emufort.training.durable import DurableUnit, run_durably
+
+COLUMNS = (
+    "id", "trial", "seed", "why", "label", "activation", "n_parameters", "multiply_adds",
+    "search_loss", "validation_loss", "rmse", "mae", "bias", "r2", "seconds",
+)  # fmt: skip
+CURVE_COLUMNS = ("step", "train_loss", "validation_loss", "learning_rate")
+
+#: Seconds between two checkpoints: what a kill costs at most.
+CHECKPOINT_SECONDS = 10.0
+#: Looks at the validation rows per training.
+_LOOKS = 100
+#: Share of the steps over which the learning rate rises.
+_WARM_UP = 0.02
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """A network of step 2: one row of candidates.csv.
+
+    Attributes
+    ----------
+    id
+        Name of its folder, from the trial and the seed.
+    trial
+        The trial of step 1 that found it.
+    why
+        ``"skill"`` or ``"front"``, see `promote`.
+    search_loss, validation_loss
+        Lowest validation loss of step 1 and of step 2, both on the network's side.
+    rmse, mae, bias, r2
+        Of the contract's skill variables over the validation rows, physical units.
+    """
+
+    id: str
+    trial: int
+    seed: int
+    why: str
+    label: str
+    activation: str
+    n_parameters: int
+    multiply_adds: int
+    search_loss: float
+    validation_loss: float
+    rmse: float
+    mae: float
+    bias: float
+    r2: float
+    seconds: float
+
+
+def retrain(
+    search_dir: Path, data: Dataset, config: Config, out: Path, report: Reporter = silent
+) -> list[Retrained]:
+    """Train the top candidates of the search in `search_dir` on all training rows.
+
+    Killed at any moment, the same call goes on from the last checkpoint and ends with bitwise the
+    same weights; finished trainings are not repeated.
+
+    Parameters
+    ----------
+    search_dir
+        Folder of a finished search of the same data.
+    data
+        All rows; scalers are fitted to the training rows, skill is that on the validation rows.
+    config
+        Uses `seed`, `workers` and the section `retrain`.
+    out
+        Folder of the retrained networks.
+    report
+        Told after every training.
+
+    Returns
+    -------
+    list
+        One entry per candidate and seed, best validation skill first.
+
+    Raises
+    ------
+    EmufortError
+        The search is not finished or is one of other data, `out` holds other results, all
+        trainings diverged, or workers kept dying.
+    """
+    found = load_search(search_dir)
+    searched = check_same(search_dir / "subset.json", data_identity(data)) or {}
+    identity = {
+        **searched.get("identity", {}),
+        "search.trials": len(found.trials),
+        "seed": config.seed,
+        **{f"retrain.{k}": v for k, v in config.retrain.model_dump(mode="json").items()},
+    }
+    known = check_same(out / "retrain.json", identity)
+    train, validation = data.part("train"), data.part("validation")
+    jobs = _jobs(found, config, out, len(train))
+    if known is not None and known.get("finished") and all(job.finished for job in jobs):
+        return _ordered([job.read() for job in jobs])
+    make_directory(out)
+    write_json(out / "retrain.json", {"finished": False, "identity": identity})
+    waiting = sorted(
+        (job for job in jobs if not job.finished),
+        key=lambda job: -job.unit.task.seconds_estimate(config.retrain.steps),
+    )
+    if waiting:
+        arrays, x_scaler, y_scaler = Arrays.from_datasets(train, validation)
+        finisher = _Finisher(found, data, train, validation, x_scaler, y_scaler)
+        _train(waiting, arrays, finisher, config.n_workers, len(jobs), report)
+    done = [job.read() for job in jobs]
+    if not any(math.isfinite(one.validation_loss) for one in done):
+        raise EmufortError(
+            "all trainings of step 2 diverged, with lower learning rates too; look at the data"
+        )
+    write_csv(out / "candidates.csv", [asdict(one) for one in _ordered(done)], COLUMNS)
+    losses: dict[int, list[float]] = {}
+    for one in done:
+        losses.setdefault(one.trial, []).append(one.validation_loss)
+    step1 = {t.number: t.value for t, _ in promote(found.trials, config.retrain.top)}
+    write_json(out / "agreement.json", agreement(step1, losses))
+    write_json(out / "retrain.json", {"finished": True, "identity": identity})
+    return _ordered(done)
+
+
+def _ordered(done: Sequence[Retrained]) -> list[Retrained]:
+    def key(one: Retrained) -> tuple[float, str]:
+        return (one.rmse if math.isfinite(one.rmse) else math.inf, one.id)
+
+    return sorted(done, key=key)
+
+
+def _train(
+    jobs: Sequence[_Job],
+    arrays: Arrays,
+    finisher: _Finisher,
+    workers: int,
+    total: int,
+    report: Reporter,
+) -> None:
+    done = total - len(jobs)
+    report("retrain", done, total)
+    with make_executor(min(workers, len(jobs)), arrays) as executor:
+        for position, state in executor.run(run_durably, [job.unit for job in jobs]):
+            job = jobs[position]
+            row = finisher.finish(job, state)
+            done += 1
+            report("retrain", done, total, f"{row.label}, RMSE {row.rmse:.2e}")
+
+
+# ------------------------------------------------------------------------ jobs
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One candidate with one seed, and its folder."""
+
+    id: str
+    trial: Trial
+    why: str
+    seed: int
+    folder: Path
+    unit: DurableUnit
+
+    @property
+    def finished(self) -> bool:
+        # metrics.json is written last.
+        return (self.folder / "metrics.json").exists()
+
+    def read(self) -> Retrained:
+        row: dict[str, Any] = read_json(self.folder / "metrics.json")["candidate"]
+        if row["validation_loss"] is None:  # diverged; JSON has no infinity
+            row = {k: math.nan if v is None else v for k, v in row.items()}
+            row["validation_loss"] = math.inf
+        return Retrained(**row)
+
+
+def _jobs(found: SearchResult, config: Config, out: Path, n_train: int) -> list[_Job]:
+    options = config.retrain
+    batch_size = min(options.batch_size, n_train)
+    plan = StepPlan(
+        options.steps,
+        warm_up=max(1, round(_WARM_UP * options.steps)),
+        evaluate_every=max(1, options.steps // _LOOKS),
+    )
+    jobs = []
+    for trial, why in promote(found.trials, options.top):
+        for i in range(options.seeds):
+            seed = config.seed + i
+            name = f"t{trial.number:05d}-s{seed}"
+            task = TrainingTask(
+                trial.architecture,
+                learning_rate_for(trial, batch_size, options.learning_rate),
+                batch_size,
+                # Apart from the seeds of step 1, and another for every trial.
+                seed=((seed + 1) << 32) + trial.number,
+            )
+            checkpoint = out / name / "checkpoint.safetensors"
+            unit = DurableUnit(task, plan, checkpoint, CHECKPOINT_SECONDS)
+            jobs.append(_Job(name, trial, why, seed, out / name, unit))
+    return jobs
+
+
+def learning_rate_for(trial: Trial, batch_size: int, bounds: tuple[float, float]) -> float:
+    """Return the peak learning rate of step 2 for another batch size than the trial's.
+
+    Adam's noise grows as the learning rate over the square root of the batch size, so the rate
+    that the search found goes with that root; within `bounds`, for the search's rate is one that
+    was good over few steps.
+    """
+    scaled = trial.learning_rate * math.sqrt(batch_size / trial.batch_size)
+    return min(max(scaled, bounds[0]), bounds[1])
+
+
+@dataclass(frozen=True)
+class _Finisher:
+    """Turns a finished training into the files of its folder."""
+
+    found: SearchResult
+    data: Dataset
+    train: Dataset
+    validation: Dataset
+    x_scaler: Scaler
+    y_scaler: Scaler
+
+    def finish(self, job: _Job, state: TrainerState) -> Retrained:
+        """Write weights.safetensors, curve.csv and, last, metrics.json."""
+        subset = read_json(self.found.folder / "subset.json")
+        trial, task = job.trial, state.task
+        chain = {
+            "data_sha256": data_sha256(self.data),
+            "contract_sha256": self.data.contract.sha256,
+            "subset_sha256": subset["sha256"],
+            "train_rows_sha256": rows_sha256(self.train.rows),
+            "trial": trial.number,
+            "seed": job.seed,
+        }
+        training = {
+            **task.to_dict(),
+            "steps": state.step,
+            "warm_up": job.unit.plan.warm_up,
+            "n_train": len(self.train),
+        }
+        weights, biases = Layout(task.architecture).split(state.best_weights)
+        emulator = Emulator(
+            self.data.contract,
+            task.architecture,
+            self.x_scaler,
+            self.y_scaler,
+            weights,
+            biases,
+            {
+                **chain,
+                "id": job.id,
+                "search_loss": trial.value,
+                "validation_loss": _finite(state.value),
+                "training": training,
+            },
+        )
+        diverged = not math.isfinite(state.value)
+        skill = None if diverged else skill_of(self.validation, emulator.predict(self.validation.x))
+        row = Retrained(
+            id=job.id,
+            trial=trial.number,
+            seed=job.seed,
+            why=job.why,
+            label=task.architecture.label,
+            activation=task.architecture.activation,
+            n_parameters=task.architecture.n_parameters,
+            multiply_adds=task.architecture.multiply_adds,
+            search_loss=trial.value,
+            validation_loss=state.value,
+            rmse=skill.overall.rmse if skill else math.nan,
+            mae=skill.overall.mae if skill else math.nan,
+            bias=skill.overall.bias if skill else math.nan,
+            r2=skill.overall.r2 if skill else math.nan,
+            seconds=round(state.seconds, 3),
+        )
+        emulator.save(job.folder / "weights.safetensors")
+        curve = [dict(zip(CURVE_COLUMNS, line, strict=True)) for line in state.curve]
+        write_csv(job.folder / "curve.csv", curve, CURVE_COLUMNS)
+        metrics = {
+            "candidate": {key: _finite(value) for key, value in asdict(row).items()},
+            "validation": skill.to_dict() if skill else None,
+            "training": training,
+            "provenance": chain,
+        }
+        write_json(job.folder / "metrics.json", metrics)
+        job.unit.checkpoint.unlink(missing_ok=True)
+        return row
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity: such numbers become null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

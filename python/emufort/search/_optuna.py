@@ -1,0 +1,16 @@
+"""Optuna without its chatter."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+
+def quiet_optuna() -> Any:
+    """Import Optuna on first use; it speaks up only when something is wrong."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna

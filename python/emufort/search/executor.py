@@ -1,0 +1,194 @@
+"""Where units of work run: in this process or in a pool of worker processes that may die.
+
+A unit's result depends on the unit alone, so a unit whose worker died is given to another.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from types import ModuleType
+from typing import Any, Protocol, Self, TypeVar
+
+from emufort.errors import EmufortError
+from emufort.training import Arrays, Trainer, make_trainer
+
+Unit = TypeVar("Unit")
+Result = TypeVar("Result")
+
+#: Times that workers may die without any unit finishing in between.
+_TRIES = 3
+
+
+class Executor(Protocol):
+    """Runs ``function(trainer, unit)`` for many units."""
+
+    def run(
+        self, function: Callable[[Trainer, Unit], Result], units: Sequence[Unit]
+    ) -> Iterator[tuple[int, Result]]:
+        """Yield (position of the unit, result) as results come; give the longest units first."""
+
+
+class InProcess:
+    """One unit after the other in this process."""
+
+    def __init__(self, arrays: Arrays, backend: str = "torch", device: str = "cpu") -> None:
+        self._trainer = make_trainer(arrays, backend, device)
+
+    def run(
+        self, function: Callable[[Trainer, Unit], Result], units: Sequence[Unit]
+    ) -> Iterator[tuple[int, Result]]:
+        """See `Executor.run`."""
+        for position, unit in enumerate(units):
+            yield position, function(self._trainer, unit)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *ignored: object) -> None:
+        pass
+
+
+class ProcessPool:
+    """Worker processes on this machine, each with one thread and a copy of the data."""
+
+    def __init__(
+        self, workers: int, arrays: Arrays, backend: str = "torch", device: str = "cpu"
+    ) -> None:
+        self._workers = workers
+        self._initial = (arrays, backend, device)
+        self._pool: ProcessPoolExecutor | None = None
+        self.warm_up()
+
+    def warm_up(self) -> None:
+        """Start the workers without waiting for them."""
+        if self._pool is None:
+            method = "forkserver" if _HAS_FORKSERVER else "spawn"
+            context = multiprocessing.get_context(method)
+            if _HAS_FORKSERVER:
+                # The server imports torch once and every worker is forked from it, ready.
+                context.set_forkserver_preload(["emufort.training.torch_backend"])
+            self._pool = ProcessPoolExecutor(
+                self._workers, mp_context=context, initializer=_start, initargs=self._initial
+            )
+        for _ in range(self._workers):
+            self._submit(os.getpid)
+
+    def _submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        assert self._pool is not None
+        with _without_main():
+            return self._pool.submit(function, *arguments)
+
+    def run(
+        self, function: Callable[[Trainer, Unit], Result], units: Sequence[Unit]
+    ) -> Iterator[tuple[int, Result]]:
+        """See `Executor.run`.
+
+        Raises
+        ------
+        EmufortError
+            Workers died several times in a row.
+        """
+        left = set(range(len(units)))
+        tries = 0
+        while left:
+            finished = False
+            try:
+                if self._pool is None:
+                    self.warm_up()
+                futures = {
+                    self._submit(_call, function, units[position]): position
+                    for position in sorted(left)
+                }
+                for future in as_completed(futures):
+                    result = future.result()
+                    position = futures[future]
+                    left.discard(position)
+                    finished = True
+                    yield position, result
+            except BrokenProcessPool as error:
+                self.close()
+                tries = 1 if finished else tries + 1
+                if tries >= _TRIES:
+                    raise EmufortError(
+                        f"worker processes died {tries} times in a row (killed, or out of "
+                        "memory); free memory or use fewer --workers and give the same command "
+                        "again: finished work is kept"
+                    ) from error
+
+    def close(self) -> None:
+        """Stop the workers, whatever they are doing."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        processes = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            if process.is_alive():
+                process.terminate()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *ignored: object) -> None:
+        self.close()
+
+
+def make_executor(
+    workers: int, arrays: Arrays, backend: str = "torch", device: str = "cpu"
+) -> InProcess | ProcessPool:
+    """Return an executor for `workers` processes; one worker needs no process of its own."""
+    if workers == 1:
+        return InProcess(arrays, backend, device)
+    return ProcessPool(workers, arrays, backend, device)
+
+
+_HAS_FORKSERVER = "forkserver" in multiprocessing.get_all_start_methods()
+
+# ------------------------------------------------------------------ in a worker
+
+_trainer: Trainer | None = None
+
+
+def _start(arrays: Arrays, backend: str, device: str) -> None:
+    global _trainer
+    # Ctrl-C reaches every process of the terminal; the driver decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    _trainer = make_trainer(arrays, backend, device)
+
+
+def _call(function: Callable[[Trainer, Any], Any], unit: Any) -> Any:
+    assert _trainer is not None
+    return function(_trainer, unit)
+
+
+def _die_with_parent() -> None:
+    """A driver that is killed cannot stop its workers: they would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Hide the user's script while workers start.
+
+    multiprocessing would run the script again in every worker, which calls for the idiom
+    ``if __name__ == "__main__"``. Nothing of it is needed there.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

@@ -1,0 +1,83 @@
+"""What a search was made of, so that a folder is never continued with something else."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emufort.config import Config
+from emufort.dataset import Dataset
+from emufort.errors import EmufortError
+from emufort.files import read_json
+
+
+def data_sha256(data: Dataset) -> str:
+    """Return the hash of the data's file, or of its values if they come from memory."""
+    if data.sha256:
+        return data.sha256
+    digest = hashlib.sha256()
+    for array in (data.x, data.y, data.split):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def rows_sha256(rows: np.ndarray) -> str:
+    """Return the hash of row numbers."""
+    return hashlib.sha256(np.ascontiguousarray(rows, dtype="<i8").tobytes()).hexdigest()
+
+
+def data_identity(data: Dataset) -> dict[str, Any]:
+    """Return what tells one data set, read by one contract, from another."""
+    return {
+        "contract": data.contract.sha256,
+        "data": data_sha256(data),
+        "rows": rows_sha256(data.rows),
+    }
+
+
+def search_identity(data: Dataset, config: Config) -> dict[str, Any]:
+    """Return everything that the trials depend on, flat, as plain data.
+
+    The number of trials is not part of it: a search may be made longer.
+    """
+    search = config.search.model_dump(mode="json", exclude={"trials"})
+    space = {f"search.space.{k}": v for k, v in search.pop("space").items()}
+    return {
+        **data_identity(data),
+        "seed": config.seed,
+        **{f"search.{k}": v for k, v in search.items()},
+        **space,
+    }
+
+
+def check_same(path: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the content of `path` if it exists and its ``identity`` is `wanted`.
+
+    Raises
+    ------
+    EmufortError
+        The folder holds results of another configuration or other data.
+    """
+    if not path.exists():
+        return None
+    content: dict[str, Any] = read_json(path)
+    found = content.get("identity", {})
+    for key, value in wanted.items():
+        if found.get(key) != value:
+            what = (
+                f"another {key} than asked for now"
+                if isinstance(value, str) and len(value) == 64
+                else f"{key} = {_short(found.get(key))}, asked for is {_short(value)}"
+            )
+            raise EmufortError(
+                f"the folder {path.parent} holds results made with {what}; choose another --out "
+                "or remove the folder"
+            )
+    return content
+
+
+def _short(value: Any) -> str:
+    return str(tuple(value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,60 @@
+"""A finished search, as later steps see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emufort.config import Config
+from emufort.errors import EmufortError
+from emufort.files import read_json
+from emufort.search.trials import Trial, ranked, read_trials
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """Trials of a search, in the order in which they were asked for.
+
+    Attributes
+    ----------
+    folder
+        Where the search is kept.
+    trials
+        All of them, pruned and diverged ones too.
+    summary
+        Content of search.json.
+    """
+
+    folder: Path
+    trials: tuple[Trial, ...]
+    summary: dict[str, Any]
+
+    @property
+    def config(self) -> Config:
+        """The configuration that the search was run with."""
+        return Config.from_dict(self.summary["config"], str(self.folder / "search.json"))
+
+    def top(self, k: int) -> list[Trial]:
+        """Return the `k` trials of the lowest search loss (fewer if there are not so many)."""
+        return ranked(self.trials)[:k]
+
+
+def load_search(folder: Path) -> SearchResult:
+    """Read a finished search.
+
+    Raises
+    ------
+    EmufortError
+        There is none in `folder`, or it was killed before its end.
+    """
+    if not (folder / "search.json").exists():
+        raise EmufortError(f"there is no search in {folder}; run 'emufort search' first")
+    summary: dict[str, Any] = read_json(folder / "search.json")
+    if not summary["finished"]:
+        raise EmufortError(
+            f"the search in {folder} has done {summary['trials']} of {summary['trials_wanted']} "
+            "trials; give the same 'emufort search' command again to finish it"
+        )
+    trials = read_trials(folder / "trials.csv", summary["n_inputs"], summary["n_outputs"])
+    return SearchResult(folder, tuple(trials), summary)

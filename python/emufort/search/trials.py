@@ -1,0 +1,137 @@
+"""The table of finished trials; what a search knows is what this file says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from emufort.errors import EmufortError
+from emufort.files import read_csv, write_csv
+from emufort.network import Architecture
+from emufort.search.space import Candidate
+
+COLUMNS = (
+    "number", "value", "epochs", "pruned_at", "label", "hidden", "activation", "learning_rate",
+    "batch_size", "n_parameters", "multiply_adds", "seconds", "batch", "rungs",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A finished trial.
+
+    Attributes
+    ----------
+    number
+        Position in the order in which candidates were asked for.
+    architecture, learning_rate, batch_size
+        The candidate.
+    value
+        Lowest validation loss on the network's side; infinite if the training diverged.
+    epochs
+        Epochs that it was trained.
+    pruned_at
+        Epochs of the rung where halving stopped it, None if it reached the last rung.
+    seconds
+        Training time; not reproducible.
+    batch
+        Number of the batch that asked for it.
+    rungs
+        (epochs of the rung, value there) for every rung it reached.
+    """
+
+    number: int
+    architecture: Architecture
+    learning_rate: float
+    batch_size: int
+    value: float
+    epochs: int
+    pruned_at: int | None
+    seconds: float
+    batch: int
+    rungs: tuple[tuple[int, float], ...]
+
+    @property
+    def candidate(self) -> Candidate:
+        """The point of the search space."""
+        a = self.architecture
+        return Candidate(a.hidden, a.activation, self.learning_rate, self.batch_size)
+
+    @property
+    def optuna_state(self) -> str:
+        """Name of Optuna's state of such a trial."""
+        return "COMPLETE" if self.pruned_at is None else "PRUNED"
+
+    @property
+    def finite(self) -> bool:
+        """Whether the training did not diverge."""
+        return math.isfinite(self.value)
+
+
+def ranked(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials that did not diverge, best first.
+
+    A pruned trial counts with the loss that it had reached, which more epochs could only lower.
+    """
+    return sorted((t for t in trials if t.finite), key=lambda t: (t.value, t.number))
+
+
+def write_trials(path: Path, trials: Sequence[Trial]) -> None:
+    """Write the table atomically; floats are written such that they read back exactly."""
+    rows = [
+        {
+            "number": t.number,
+            "value": repr(t.value),
+            "epochs": t.epochs,
+            "pruned_at": "" if t.pruned_at is None else t.pruned_at,
+            "label": t.architecture.label,
+            "hidden": "-".join(map(str, t.architecture.hidden)),
+            "activation": t.architecture.activation,
+            "learning_rate": repr(t.learning_rate),
+            "batch_size": t.batch_size,
+            "n_parameters": t.architecture.n_parameters,
+            "multiply_adds": t.architecture.multiply_adds,
+            "seconds": f"{t.seconds:.3f}",
+            "batch": t.batch,
+            "rungs": " ".join(f"{epochs}:{value!r}" for epochs, value in t.rungs),
+        }
+        for t in trials
+    ]
+    write_csv(path, rows, COLUMNS)
+
+
+def read_trials(path: Path, n_inputs: int, n_outputs: int) -> list[Trial]:
+    """Read what `write_trials` wrote.
+
+    Raises
+    ------
+    EmufortError
+        The file is missing or damaged.
+    """
+    trials = []
+    for line, row in enumerate(read_csv(path), start=2):
+        try:
+            hidden = tuple(map(int, row["hidden"].split("-")))
+            activation = row["activation"]
+            rungs = (pair.split(":") for pair in row["rungs"].split())
+            trial = Trial(
+                number=int(row["number"]),
+                architecture=Architecture(n_inputs, hidden, n_outputs, activation),  # type: ignore[arg-type]
+                learning_rate=float(row["learning_rate"]),
+                batch_size=int(row["batch_size"]),
+                value=float(row["value"]),
+                epochs=int(row["epochs"]),
+                pruned_at=int(row["pruned_at"]) if row["pruned_at"] else None,
+                seconds=float(row["seconds"]),
+                batch=int(row["batch"]),
+                rungs=tuple((int(epochs), float(value)) for epochs, value in rungs),
+            )
+        except (KeyError, ValueError, AttributeError, TypeError, EmufortError) as error:
+            raise EmufortError(
+                f"line {line} of {path} is no trial; remove the folder {path.parent} and search "
+                "again"
+            ) from error
+        trials.append(trial)
+    return trials

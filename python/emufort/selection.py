@@ -1,0 +1,378 @@
+"""The Pareto front of skill against measured time, and the choice on it; works on tables only."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from emufort.errors import EmufortError, UsageError, did_you_mean
+
+#: A candidate whose error exceeds the best one's by this factor is no contender for the knee.
+_WORST = 3.0
+#: Less error by this share is what another seed may give or take: no reason to be slower.
+_NOISE = 0.02
+#: Where there is no knee: twice the time has to lower the error at least to this share.
+_WORTH = 0.75
+
+RULES = ("knee", "fastest-within=5%", "best", "max-ns=200")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One emulator with what counts for the choice.
+
+    Attributes
+    ----------
+    id
+        Identity of the candidate (architecture, trial and seed).
+    label
+        Its architecture in words; entries with the same label differ in their seed or training.
+    rmse
+        Root mean square error of the skill variables on the validation split.
+    ns_per_sample
+        Measured median inference time in ns.
+    """
+
+    id: str
+    label: str
+    rmse: float
+    ns_per_sample: float
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.label})"
+
+
+@dataclass(frozen=True)
+class BaselineEntry:
+    """A classical scheme to compare with; its time in ns is None where it was not measured."""
+
+    name: str
+    rmse: float
+    ns_per_sample: float | None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The choice, why, and all it was chosen from.
+
+    Attributes
+    ----------
+    rule, ncol
+        The rule, and the columns per call of the times that it looked at.
+    choice
+        The chosen emulator; a member of `front`.
+    reason
+        Sentences for a person.
+    front
+        What no other is better than in both time and error; ascending time, descending error.
+    all
+        Every candidate, ascending error.
+    baselines
+        The classical schemes.
+    """
+
+    rule: str
+    ncol: int
+    choice: Entry
+    reason: str
+    front: tuple[Entry, ...]
+    all: tuple[Entry, ...]
+    baselines: tuple[BaselineEntry, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for selection.json."""
+        return {
+            "rule": self.rule,
+            "ncol": self.ncol,
+            "choice": self.choice.id,
+            "reason": self.reason,
+            "front": [asdict(entry) for entry in self.front],
+            "all": [asdict(entry) for entry in self.all],
+            "baselines": [asdict(baseline) for baseline in self.baselines],
+        }
+
+
+def select(
+    candidates: Iterable[Mapping[str, Any]],
+    times: Iterable[Mapping[str, Any]],
+    rule: str = "knee",
+    ncol: int = 16,
+    baselines: Mapping[str, float] | None = None,
+) -> Selection:
+    """Choose an emulator from the tables of skill and of measured time.
+
+    Parameters
+    ----------
+    candidates
+        Rows of candidates.csv: at least ``id``, ``label`` and ``rmse``.
+    times
+        Rows of timing.csv: at least ``id``, ``kind``, ``ncol`` and ``ns_per_sample``.
+    rule
+        ``knee``
+            The member of the front where more time stops to pay: furthest below the straight line
+            between the ends of the front in ln(time), ln(error), both normalised to 0..1; see
+            `knee`.
+        ``fastest-within=P%``
+            The fastest whose error exceeds the best one's by no more than P per cent.
+        ``best``
+            The least error.
+        ``max-ns=T``
+            The least error among those that take at most T ns per sample.
+    ncol
+        Columns per call of the times that count.
+    baselines
+        Name of a classical scheme -> its RMSE over the same rows as that of the candidates.
+
+    Raises
+    ------
+    UsageError
+        There is no such rule, or nothing was timed at `ncol`.
+    EmufortError
+        A table lacks a row or holds no usable number, or no candidate satisfies the rule.
+    """
+    choose = _parse(rule)
+    rows = list(times)
+    timed = _times_at(rows, "candidate", ncol)
+    entries = [_entry(row, timed, ncol) for row in candidates]
+    if not entries:
+        raise EmufortError("there is no candidate to choose from: the table of candidates is empty")
+    front = pareto_front(entries)
+    choice, why = choose(front, ncol)
+    baseline_times = _times_at(rows, "baseline", ncol, required=False)
+    compared = tuple(
+        BaselineEntry(name, rmse, baseline_times.get(name))
+        for name, rmse in (baselines or {}).items()
+    )
+    ranked = tuple(sorted(set(entries), key=lambda e: (e.rmse, e.ns_per_sample, e.id)))
+    reason = " ".join([why, *_neighbours(choice, front), *_against(choice, compared)])
+    return Selection(rule, ncol, choice, reason, front, ranked, compared)
+
+
+# ------------------------------------------------------------------------------------- the front
+
+
+def pareto_front(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """Return what no other entry beats: none is as fast and as good, and better in one of both.
+
+    Of entries with the same label only the one with the least error takes part, as the others are
+    the same network from another seed. Of entries equal in time and error one stays. The result
+    does not depend on the order of the entries, and ascends in time.
+    """
+    best: dict[str, Entry] = {}
+    for entry in sorted(entries, key=lambda e: (e.rmse, e.ns_per_sample, e.id)):
+        best.setdefault(entry.label, entry)
+    front: list[Entry] = []
+    for entry in sorted(best.values(), key=lambda e: (e.ns_per_sample, e.rmse, e.id)):
+        if not front or entry.rmse < front[-1].rmse:
+            front.append(entry)
+    return tuple(front)
+
+
+def knee(front: Sequence[Entry]) -> tuple[Entry, str]:
+    """Return the member of a Pareto front where more time stops to pay, and why in words.
+
+    Time and error count by their logarithms, as ratios are what users weigh. First the ends are
+    trimmed, since they set the scale: of the members within 2 % of the least error only the fastest
+    stays, and those with more than 3 times its error are no contenders. Between the ends of the
+    rest both logarithms are normalised to 0..1, and the member furthest below the chord (the
+    straight line between the ends) is the knee; of equals the faster. With fewer than three
+    members, or with none below the chord, there is no knee: then the slower end is taken if it
+    pays, which is when twice the time lowers the error by a quarter or more (in proportion for
+    other ratios).
+    """
+    slow = next(e for e in front if e.rmse <= front[-1].rmse * (1 + _NOISE))
+    contenders = [e for e in front if slow.rmse <= e.rmse <= slow.rmse * _WORST * (1 + 1e-9)]
+    fast = contenders[0]
+    if len(contenders) == 1:
+        return fast, "no other has clearly less error or, at a comparable error, less time"
+    time_range = math.log(slow.ns_per_sample / fast.ns_per_sample)
+    error_range = math.log(fast.rmse / slow.rmse)
+
+    def below_chord(entry: Entry) -> float:
+        time = math.log(entry.ns_per_sample / fast.ns_per_sample) / time_range
+        error = math.log(entry.rmse / slow.rmse) / error_range
+        return 1.0 - time - error
+
+    # Rounded, so that equals tie; `max` keeps the first of them, which is the fastest.
+    found = max(contenders, key=lambda e: round(below_chord(e), 12))
+    if below_chord(found) > 1e-9 and found not in (fast, slow):
+        return found, "up to it more time lowers the error well, beyond it little"
+    pays = error_range >= math.log(1.0 / _WORTH) * time_range / math.log(2.0)
+    trade = (
+        f"{slow} has {_per_cent(1 - slow.rmse / fast.rmse)} less error than {fast} for "
+        f"{_ratio(slow.ns_per_sample / fast.ns_per_sample)} the time, which"
+    )
+    limit = f"(twice the time has to lower the error by {_per_cent(1 - _WORTH)})"
+    return (slow, f"{trade} pays {limit}") if pays else (fast, f"{trade} does not pay {limit}")
+
+
+# ------------------------------------------------------------------------------------- the rules
+
+_Choice = Callable[[Sequence[Entry], int], tuple[Entry, str]]
+
+
+def _parse(rule: str) -> _Choice:
+    name, _, value = rule.partition("=")
+    if name == "knee" and not value:
+        return _knee
+    if name == "best" and not value:
+        return _best
+    if name == "fastest-within" and re.fullmatch(r"\d+(\.\d*)?\s*%", value):
+        return _fastest_within(float(value.rstrip("% ")) / 100)
+    if name == "max-ns" and re.fullmatch(r"\d+(\.\d*)?", value) and float(value) > 0:
+        return _max_ns(float(value))
+    names = [known.partition("=")[0] for known in RULES]
+    hint = "" if name in names else did_you_mean(name, names)
+    raise UsageError(
+        f"there is no rule '{rule}'{hint}; give {', '.join(RULES[:-1])} or {RULES[-1]} (with your "
+        "numbers)"
+    )
+
+
+def _knee(front: Sequence[Entry], ncol: int) -> tuple[Entry, str]:
+    choice, why = knee(front)
+    return choice, f"{choice} is the knee of {_front_words(front, ncol)}: {why}."
+
+
+def _best(front: Sequence[Entry], ncol: int) -> tuple[Entry, str]:
+    choice = front[-1]
+    return choice, f"{choice} has the least error of {_front_words(front, ncol)}."
+
+
+def _fastest_within(share: float) -> _Choice:
+    def choose(front: Sequence[Entry], ncol: int) -> tuple[Entry, str]:
+        best = front[-1]
+        choice = next(e for e in front if e.rmse <= best.rmse * (1 + share) * (1 + 1e-12))
+        return choice, (
+            f"{choice} is the fastest of {_front_words(front, ncol)} whose error is within "
+            f"{100 * share:g} % of the least."
+        )
+
+    return choose
+
+
+def _max_ns(limit: float) -> _Choice:
+    def choose(front: Sequence[Entry], ncol: int) -> tuple[Entry, str]:
+        affordable = [e for e in front if e.ns_per_sample <= limit]
+        if not affordable:
+            raise EmufortError(
+                f"no candidate takes at most {limit:g} ns per sample at {_columns(ncol)}: the "
+                f"fastest, {front[0]}, takes {front[0].ns_per_sample:.3g}; give "
+                f"max-ns={_rounded_up(front[0].ns_per_sample)} or more, or search smaller networks"
+            )
+        choice = affordable[-1]
+        return choice, (
+            f"{choice} has the least error among those of {_front_words(front, ncol)} that take at "
+            f"most {limit:g} ns per sample."
+        )
+
+    return choose
+
+
+# ------------------------------------------------------------------------------------- the words
+
+
+def _front_words(front: Sequence[Entry], ncol: int) -> str:
+    members = "1 member" if len(front) == 1 else f"{len(front)} members"
+    return f"the front ({members}, {_columns(ncol)} per call)"
+
+
+def _columns(ncol: int) -> str:
+    return "1 column" if ncol == 1 else f"{ncol} columns"
+
+
+def _neighbours(choice: Entry, front: Sequence[Entry]) -> list[str]:
+    """Say what the next faster and the next slower member would change."""
+    sentences = [f"Its RMSE is {choice.rmse:.3g} at {choice.ns_per_sample:.3g} ns per sample."]
+    place = front.index(choice)
+    if place + 1 < len(front):
+        slower = front[place + 1]
+        sentences.append(
+            f"Going to the next slower, {slower}, lowers the error by "
+            f"{_per_cent(1 - slower.rmse / choice.rmse)} for "
+            f"{_ratio(slower.ns_per_sample / choice.ns_per_sample)} the time."
+        )
+    if place > 0:
+        faster = front[place - 1]
+        more = faster.rmse / choice.rmse
+        price = (
+            f"raises the error by {_per_cent(more - 1)}"
+            if more < 2
+            else (f"has {_ratio(more)} the error")
+        )
+        sentences.append(
+            f"Going to the next faster, {faster}, saves "
+            f"{_per_cent(1 - faster.ns_per_sample / choice.ns_per_sample)} of the time and {price}."
+        )
+    return sentences
+
+
+def _against(choice: Entry, baselines: Sequence[BaselineEntry]) -> list[str]:
+    """Say how each baseline compares with the choice."""
+    sentences = []
+    for baseline in baselines:
+        words = f"{baseline.name} has {_ratio(baseline.rmse / choice.rmse)} its error"
+        if baseline.ns_per_sample is None:
+            words += " (its time was not measured)"
+        else:
+            words += (
+                f" and takes {_ratio(baseline.ns_per_sample / choice.ns_per_sample)} its time "
+                f"({baseline.ns_per_sample:.3g} ns per sample)"
+            )
+        sentences.append(words + ".")
+    return sentences
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.0f} times" if value >= 10 else f"{value:.2g} times"
+
+
+def _per_cent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
+
+
+def _rounded_up(value: float) -> str:
+    unit = 10.0 ** (math.floor(math.log10(value)) - 2)
+    return f"{math.ceil(value / unit) * unit:.6g}"
+
+
+# ------------------------------------------------------------------------------------ the tables
+
+
+def _times_at(
+    rows: Sequence[Mapping[str, Any]], kind: str, ncol: int, required: bool = True
+) -> dict[str, float]:
+    """Return id -> time in ns of the rows of this kind at `ncol`."""
+    known = sorted({int(row["ncol"]) for row in rows if row["kind"] == kind})
+    if required and ncol not in known:
+        measured = ", ".join(map(str, known)) or "nothing"
+        raise UsageError(
+            f"no candidate was timed at ncol {ncol} but at {measured}: choose one of these, or add "
+            f"{ncol} to [timing] ncol and time again"
+        )
+    return {
+        row["id"]: _positive(row["ns_per_sample"], f"the time of {row['id']} at ncol {ncol}")
+        for row in rows
+        if row["kind"] == kind and int(row["ncol"]) == ncol
+    }
+
+
+def _entry(row: Mapping[str, Any], timed: Mapping[str, float], ncol: int) -> Entry:
+    identity = str(row["id"])
+    if identity not in timed:
+        raise EmufortError(f"{identity} has no time at ncol {ncol}: time the candidates again")
+    rmse = _positive(row["rmse"], f"the RMSE of {identity}")
+    return Entry(identity, str(row["label"]), rmse, timed[identity])
+
+
+def _positive(value: Any, what: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise EmufortError(f"{what} is {value!r}, not a positive number")
+    return number

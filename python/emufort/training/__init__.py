@@ -1,0 +1,24 @@
+"""Fit networks: what to train, its resumable state, and the backends that do it.
+
+A backend is bound to the data once (`make_trainer`) and then advances any number of `TrainerState`
+objects. States are plain arrays and numbers, the same for every backend.
+"""
+
+from __future__ import annotations
+
+from emufort.training.backend import BACKENDS, Trainer, make_trainer
+from emufort.training.layout import Layout
+from emufort.training.schedule import StepPlan
+from emufort.training.state import TrainerState
+from emufort.training.task import Arrays, TrainingTask
+
+__all__ = [
+    "BACKENDS",
+    "Arrays",
+    "Layout",
+    "StepPlan",
+    "Trainer",
+    "TrainerState",
+    "TrainingTask",
+    "make_trainer",
+]

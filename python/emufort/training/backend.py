@@ -1,0 +1,66 @@
+"""The seam between what is trained and what does the arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from emufort.errors import UsageError, did_you_mean
+from emufort.training.schedule import StepPlan
+from emufort.training.state import TrainerState
+from emufort.training.task import Arrays
+
+Listener = Callable[[TrainerState], None]
+
+
+def ignore(state: TrainerState) -> None:
+    """Listen to nothing."""
+
+
+class Trainer(Protocol):
+    """Advances trainings on the data that it was made for.
+
+    A trainer holds no state of any one training: a call depends on its arguments alone, and calls
+    that stop half way and go on later give bitwise what one call gives.
+    """
+
+    def run_epochs(self, state: TrainerState, until_epoch: int, patience: int) -> TrainerState:
+        """Train until `until_epoch` epochs are done at a constant learning rate.
+
+        Every epoch ends with a look at the validation rows. The training stops for good after
+        `patience` epochs without a lower loss, or when the loss is no longer finite.
+        """
+
+    def run_steps(
+        self, state: TrainerState, plan: StepPlan, listener: Listener = ignore
+    ) -> TrainerState:
+        """Train to the end of `plan`; `listener` gets the state after every look.
+
+        The listener may save the state or raise; it must not change it.
+        """
+
+
+def _torch(arrays: Arrays, device: str) -> Trainer:
+    from emufort.training.torch_backend import TorchTrainer
+
+    return TorchTrainer(arrays, device)
+
+
+#: Name -> maker of a trainer; heavy imports happen inside.
+BACKENDS: dict[str, Callable[[Arrays, str], Trainer]] = {"torch": _torch}
+
+
+def make_trainer(arrays: Arrays, backend: str = "torch", device: str = "cpu") -> Trainer:
+    """Return a trainer for `arrays`.
+
+    Raises
+    ------
+    UsageError
+        There is no such backend.
+    """
+    if backend not in BACKENDS:
+        raise UsageError(
+            f"there is no training backend '{backend}'{did_you_mean(backend, BACKENDS)}; "
+            f"there are {', '.join(BACKENDS)}"
+        )
+    return BACKENDS[backend](arrays, device)

@@ -1,0 +1,131 @@
+"""A training that can stop anywhere and go on as if it had not."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emufort.errors import EmufortError
+from emufort.files import write_bytes
+from emufort.training.layout import Layout
+from emufort.training.task import TrainingTask
+
+Float32 = NDArray[np.float32]
+
+_FORMAT = "emufort-trainer-state-1"
+_TENSORS = ("weights", "moment1", "moment2", "best_weights")
+
+
+@dataclass
+class TrainerState:
+    """Everything that the next step of a training depends on.
+
+    Attributes
+    ----------
+    task
+        What is trained.
+    weights, moment1, moment2, best_weights
+        Flat buffers in the order of `Layout`; Adam's moments; the weights of the best validation
+        loss so far.
+    step, epoch
+        Optimiser steps done; whole passes through the data done (`run_epochs` only).
+    best_loss
+        Lowest validation loss so far on the network's side; infinite before the first look and
+        for a training that diverged before it.
+    stale
+        Looks at the validation rows since the best one.
+    stopped
+        Empty, ``"patience"`` or ``"diverged"``: why further calls do nothing.
+    curve
+        Rows (step, training loss, validation loss, learning rate); `run_steps` only.
+    seconds
+        Time spent training; informative, not reproducible.
+    """
+
+    task: TrainingTask
+    weights: Float32
+    moment1: Float32
+    moment2: Float32
+    best_weights: Float32
+    step: int = 0
+    epoch: int = 0
+    best_loss: float = math.inf
+    stale: int = 0
+    stopped: str = ""
+    curve: list[tuple[int, float, float, float]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @classmethod
+    def initial(cls, task: TrainingTask) -> Self:
+        """Return the state before the first step."""
+        weights = Layout(task.architecture).initial(task.seed)
+        return cls(task, weights, np.zeros_like(weights), np.zeros_like(weights), np.copy(weights))
+
+    def look(self, loss: float, weights: Float32) -> None:
+        """Take note of a validation loss and keep `weights` if it is the lowest so far."""
+        if not math.isfinite(loss):
+            self.stopped = "diverged"
+        elif loss < self.best_loss:
+            self.best_loss = loss
+            self.best_weights = np.array(weights, dtype=np.float32)
+            self.stale = 0
+        else:
+            self.stale += 1
+
+    @property
+    def value(self) -> float:
+        """Objective of the search: the best validation loss, infinite if the training diverged."""
+        return math.inf if self.stopped == "diverged" else self.best_loss
+
+    # ------------------------------------------------------------------ files
+
+    def to_bytes(self) -> bytes:
+        """Return the state as a safetensors file; exact, no pickle."""
+        from safetensors.numpy import save
+
+        tensors = {name: getattr(self, name) for name in _TENSORS}
+        tensors["curve"] = np.array(self.curve, dtype=np.float64).reshape(-1, 4)
+        numbers = {
+            name: getattr(self, name)
+            for name in ("step", "epoch", "best_loss", "stale", "stopped", "seconds")
+        }
+        header = {
+            "format": _FORMAT,
+            "task": json.dumps(self.task.to_dict()),
+            "numbers": json.dumps(numbers),
+        }
+        return bytes(save(tensors, metadata=header))
+
+    def save(self, path: Path) -> None:
+        """Write a safetensors file atomically."""
+        write_bytes(path, self.to_bytes())
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        EmufortError
+            The file is missing, damaged or something else.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="numpy") as stream:
+                header = stream.metadata() or {}
+                if header.get("format") != _FORMAT:
+                    raise EmufortError(f"{path} holds no training of the format {_FORMAT}")
+                tensors = {name: stream.get_tensor(name) for name in (*_TENSORS, "curve")}
+        except (OSError, SafetensorError) as error:
+            raise EmufortError(f"cannot read the training {path}: {error}; remove it") from error
+        numbers = json.loads(header["numbers"])
+        curve = [(int(s), float(t), float(v), float(r)) for s, t, v, r in tensors.pop("curve")]
+        task = TrainingTask.from_dict(json.loads(header["task"]))
+        return cls(task, **tensors, **numbers, curve=curve)

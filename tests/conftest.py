@@ -1,0 +1,88 @@
+"""Data of a process that has nothing to do with aerosols, for tests of the whole pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+SYNTHETIC_CONTRACT = """
+name = "evaporation"
+title = "Evaporation and surface cooling of a pond (synthetic)"
+[[input]]
+name = "wind_speed"
+units = "m s-1"
+transform = "ln"
+range = [0.1, 30.0]
+[[input]]
+name = "relative_humidity"
+units = "1"
+transform = "logit"
+range = [0.05, 0.95]
+[[input]]
+name = "water_temperature"
+units = "K"
+range = [273.0, 310.0]
+[[output]]
+name = "evaporation_rate"
+units = "kg m-2 s-1"
+transform = "ln"
+lower_bound = 0.0
+[[output]]
+name = "cooling"
+units = "K"
+"""
+
+SYNTHETIC_CONFIG = """
+contract = "evaporation.toml"
+data = "evaporation.nc"
+workers = 2
+[search]
+trials = 8
+batch = 4
+subset = 128
+validation = 100
+rungs = [1, 4]
+[search.space]
+depth = [1, 2]
+width = [4, 8]
+[retrain]
+top = 3
+seeds = 2
+steps = 400
+batch_size = 32
+[timing]
+ncol = [1, 16]
+repeats = 2
+[verify]
+rows = 500
+"""
+
+
+def synthetic_data(n: int = 600, seed: int = 0) -> xr.Dataset:
+    """Return a smooth process with 3 inputs and 2 outputs."""
+    rng = np.random.default_rng(seed)
+    wind = np.exp(rng.uniform(np.log(0.1), np.log(30.0), n))
+    humidity = rng.uniform(0.05, 0.95, n)
+    temperature = rng.uniform(273.0, 310.0, n)
+    rate = 1e-6 * (1 + wind) ** 0.7 * (1 - humidity) * np.exp(0.06 * (temperature - 273.0))
+    return xr.Dataset(
+        {
+            "wind_speed": ("sample", wind, {"units": "m s-1"}),
+            "relative_humidity": ("sample", humidity, {"units": "1"}),
+            "water_temperature": ("sample", temperature, {"units": "K"}),
+            "evaporation_rate": ("sample", rate, {"units": "kg m-2 s-1"}),
+            "cooling": ("sample", -1e5 * rate, {"units": "K"}),
+        }
+    )
+
+
+@pytest.fixture
+def synthetic(tmp_path: Path) -> Path:
+    """Write contract, data and configuration of the synthetic process; return their folder."""
+    (tmp_path / "evaporation.toml").write_text(SYNTHETIC_CONTRACT)
+    (tmp_path / "run.toml").write_text(SYNTHETIC_CONFIG)
+    synthetic_data().to_netcdf(tmp_path / "evaporation.nc")
+    return tmp_path

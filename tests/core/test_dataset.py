@@ -1,0 +1,206 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from emufort.contract import Contract
+from emufort.dataset import Dataset
+from emufort.errors import DataError
+from emufort.skill import skill_of, skill_of_baseline
+
+CONTRACT = Contract.from_toml("""
+name = "pond"
+sample_dimension = "case"
+[dimensions]
+layer = ["top", "bottom"]
+[[input]]
+name = "depth"
+units = "m"
+transform = "ln"
+range = [0.1, 10.0]
+[[input]]
+name = "salinity"
+units = "kg m-3"
+dimension = "layer"
+range = [0.0, 40.0]
+[[parameter]]
+name = "albedo"
+dimension = "layer"
+values = [0.1, 0.2]
+[[output]]
+name = "evaporation"
+units = "m s-1"
+[[baseline]]
+name = "Dalton"
+variable = "evaporation_dalton"
+gives = "evaporation"
+[filter]
+variable = "status"
+keep = ["good"]
+[split]
+""")
+
+
+def pond(n: int = 40) -> xr.Dataset:
+    rng = np.random.default_rng(0)
+    depth = rng.uniform(0.2, 9.0, n)
+    return xr.Dataset(
+        {
+            "depth": ("case", depth, {"units": "m"}),
+            "salinity": (("layer", "case"), rng.uniform(0, 40, (2, n)), {"units": "kg m-3"}),
+            "albedo": ("layer", [0.2, 0.1], {"units": "1"}),
+            "evaporation": ("case", 2 * depth, {"units": "m/s"}),
+            "evaporation_dalton": ("case", 2 * depth + 1, {"units": "m s-1"}),
+            "status": (
+                "case",
+                (np.arange(n) % 4 == 3).astype("i1"),
+                {"flag_values": np.array([0, 1], "i1"), "flag_meanings": "good bad"},
+            ),
+            "split": (
+                "case",
+                (np.arange(n) % 3).astype("i1"),
+                {
+                    "flag_values": np.array([0, 1, 2], "i1"),
+                    "flag_meanings": "train validation test",
+                },
+            ),
+        },
+        coords={"layer": ["bottom", "top"]},
+    )
+
+
+def opened(raw: xr.Dataset) -> Dataset:
+    return Dataset.from_xarray(raw, CONTRACT, Path("pond.nc"))
+
+
+def test_rows_are_filtered_counted_and_put_in_contract_order() -> None:
+    raw = pond()
+    data = opened(raw)
+    assert len(data) == 30
+    assert dict(data.dropped) == {"bad": 10}
+    np.testing.assert_array_equal(data.x[:, 1], raw.salinity.sel(layer="top").values[data.rows])
+    assert len(data.part("train")) + len(data.part("validation")) + len(data.part("test")) == 30
+
+
+def test_a_netcdf_file_reads_as_the_memory_it_came_from(tmp_path: Path) -> None:
+    path = tmp_path / "pond.nc"
+    pond().to_netcdf(path)
+    data = Dataset.open(path, CONTRACT)
+    np.testing.assert_array_equal(data.x, opened(pond()).x)
+    assert len(data.sha256) == 64
+
+
+def test_a_subset_depends_on_its_seed_only() -> None:
+    data = opened(pond()).part("train")
+    np.testing.assert_array_equal(data.subset(7, 1).rows, data.subset(7, 1).rows)
+    assert list(data.subset(7, 1).rows) != list(data.subset(7, 2).rows)
+    assert sorted(data.subset(len(data), 1).rows) == sorted(data.rows)
+
+
+def test_a_subset_thins_the_training_rows_alone() -> None:
+    data = opened(pond())
+    thinned = data.subset(3, 1)
+    assert len(thinned.part("train")) == 3
+    for name in ("validation", "test"):
+        np.testing.assert_array_equal(thinned.part(name).rows, data.part(name).rows)
+
+
+@pytest.mark.parametrize("size", [0, -1, 31])
+def test_a_subset_larger_than_the_data_is_refused(size: int) -> None:
+    with pytest.raises(DataError, match=r"cannot be drawn from the 1\d usable rows"):
+        opened(pond()).subset(size, 1)
+
+
+def poison(name: str, value: float) -> Callable[[xr.Dataset], xr.Dataset]:
+    def change(raw: xr.Dataset) -> xr.Dataset:
+        raw = raw.copy(deep=True)
+        raw[name].values[..., 4] = value
+        return raw
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.rename(depth="dept"), "no variable 'depth' .did you mean 'dept'"),
+        (lambda d: d.drop_vars("evaporation_dalton"), "no variable 'evaporation_dalton'"),
+        (lambda d: d.rename(case="cases"), "no dimension 'case' .did you mean 'cases'"),
+        (lambda d: d.isel(case=slice(0, 0)), "no rows"),
+        (lambda d: d.isel(layer=[0]), "no layer 'top'; it has bottom"),
+        (lambda d: d.drop_vars("layer").isel(layer=[0, 1, 1]), "3 entries along 'layer'"),
+        (lambda d: d.assign(depth=d.depth.assign_attrs(units="cm")), "'depth' has the units 'cm'"),
+        (lambda d: d.assign(depth=d.depth.expand_dims(z=2)),
+         "dimensions .z, case., the contract 'pond' wants .case."),
+        (lambda d: d.assign(albedo=d.albedo * 2), "'albedo' is"),
+        (poison("evaporation", np.nan), "evaporation is NaN or infinite in 1 of 30.*row 4"),
+        (poison("evaporation", np.inf), "evaporation is NaN or infinite"),
+        (poison("depth", np.nan), "depth is NaN"),
+        (poison("depth", 11.0), r"depth is 11 m in row 4 and outside .* 0.1 to 10 in 1 rows"),
+        (poison("salinity", -1.0), r"salinity\[top\] is -1"),
+        (lambda d: d.assign(status=d.status.drop_attrs()), "lacks the attributes"),
+        (lambda d: d.assign(status=(d.status * 0 + 1).assign_attrs(d.status.attrs)),
+         "no row is usable, 'status' is never good .bad 40"),
+        (lambda d: d.assign(status=d.status.assign_attrs(flag_meanings="fine bad")), "no meaning"),
+        (lambda d: d.assign(depth=("case", np.array(["a"] * 40), {"units": "m"})), "numbers"),
+    ],
+)  # fmt: skip
+def test_errors_name_the_variable_and_what_is_wrong(
+    change: Callable[[xr.Dataset], xr.Dataset], message: str
+) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        opened(change(pond()))
+    assert "\n" not in str(caught.value)
+    assert "pond.nc" in str(caught.value)
+
+
+def test_a_nan_in_an_unusable_row_does_no_harm() -> None:
+    raw = pond()
+    raw.evaporation.values[3] = np.nan
+    assert len(opened(raw)) == 30
+
+
+def test_values_at_the_limit_survive_single_precision() -> None:
+    raw = pond()
+    raw.depth.values[0] = np.float32(0.1)
+    raw.depth.values[1] = np.nextafter(np.float32(10.0), np.float32(11.0))
+    assert len(opened(raw)) == 30
+
+
+def test_files_that_are_no_netcdf_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pond.nc"
+    with pytest.raises(DataError, match="no data file"):
+        Dataset.open(path, CONTRACT)
+    path.write_text("not netCDF")
+    with pytest.raises(DataError, match="as netCDF"):
+        Dataset.open(path, CONTRACT)
+    with pytest.raises(DataError, match="no data set comes with the contract 'pond'"):
+        Dataset.open(None, CONTRACT)
+
+
+def test_an_empty_split_is_an_error() -> None:
+    raw = pond()
+    raw["split"] = (raw.split * 0).assign_attrs(raw.split.attrs)
+    with pytest.raises(DataError, match="no usable row in the split 'test'"):
+        opened(raw).part("test")
+
+
+def test_without_a_split_variable_rows_are_shared_out_reproducibly() -> None:
+    contract = CONTRACT.model_copy(update={"split": None})
+    data = Dataset.from_xarray(pond(), contract)
+    again = Dataset.from_xarray(pond(), contract)
+    np.testing.assert_array_equal(data.split, again.split)
+    assert {0, 1, 2} == set(data.split)
+
+
+def test_skill_of_a_perfect_and_of_a_biased_prediction() -> None:
+    data = opened(pond())
+    perfect = skill_of(data, data.y).overall
+    assert (perfect.rmse, perfect.bias, perfect.r2) == (0.0, 0.0, 1.0)
+    biased = skill_of_baseline(data, "Dalton").overall
+    assert biased.rmse == pytest.approx(1.0)
+    assert biased.bias == pytest.approx(1.0)
+    assert biased.mae == pytest.approx(1.0)
+    assert biased.r2 == pytest.approx(1 - 1 / data.y.var())

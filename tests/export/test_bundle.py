@@ -1,0 +1,332 @@
+"""The bundle: whole or absent, its files chained to each other and to what they were made from."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import xarray as xr
+
+from emufort.contract import Contract
+from emufort.dataset import Dataset
+from emufort.errors import EmufortError, UsageError
+from emufort.export import Bundle, bundle, export
+from emufort.export.golden import Golden
+from emufort.export.manifest import HashChain, candidate_sha256
+from emufort.export.weights_file import WeightsFile
+from emufort.network import Emulator
+from emufort.provenance import file_sha256
+from tests.conftest import SYNTHETIC_CONTRACT, synthetic_data
+from tests.export.emulators import random_emulator
+
+FILES = {
+    "CMakeLists.txt",
+    "MODEL_CARD.md",
+    "emufort_runtime.F90",
+    "evaporation_emulator.F90",
+    "golden.nc",
+    "manifest.json",
+    "model.onnx",
+    "weights.bin",
+}
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return Dataset.from_xarray(
+        synthetic_data(), Contract.from_toml(SYNTHETIC_CONTRACT), Path("pond.nc"), "d" * 64
+    )
+
+
+@pytest.fixture(scope="module")
+def emulator(data: Dataset) -> Emulator:
+    return random_emulator(data.contract, (8, 8), "tanh")
+
+
+@pytest.fixture(scope="module")
+def exported(data: Dataset, emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return export(emulator, data, tmp_path_factory.mktemp("run") / "bundle", golden=16)
+
+
+@pytest.fixture
+def copy(exported: Bundle, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(exported, tmp_path / "bundle"))
+
+
+# ---------------------------------------------------------------------- content
+
+
+def test_it_holds_what_the_design_lists(exported: Bundle) -> None:
+    assert {p.name for p in exported.path.iterdir()} == FILES
+    assert set(exported.manifest.files) == FILES - {"manifest.json"}
+    assert Bundle.open(exported.path).manifest == exported.manifest
+
+
+def test_the_chain_leads_from_the_data_to_fortran(exported: Bundle, emulator: Emulator) -> None:
+    chain = exported.manifest.chain
+    assert list(chain.links) == ["data", "study", "candidate", "onnx", "weights", "fortran"]
+    assert chain.links["data"] == "d" * 64
+    assert chain.links["study"] == "5" * 64
+    assert chain.links["candidate"] == candidate_sha256(emulator)
+    assert chain.links["onnx"] == file_sha256(exported.onnx)
+    assert chain.links["weights"] == file_sha256(exported.weights)
+    assert chain.links["fortran"] == file_sha256(exported.module_source)
+    # each file carries the chain up to the link before it
+    properties = {p.key: p.value for p in onnx.load(exported.onnx).metadata_props}
+    assert properties["chain"] == chain.upto("candidate")
+    assert WeightsFile.read(exported.weights).about["chain"] == chain.upto("onnx")
+    assert exported.hash == chain.upto("weights")
+    assert exported.hash in exported.module_source.read_text()
+    assert exported.manifest.to_dict()["hash"] == exported.hash
+    assert exported.hash in (exported.path / "MODEL_CARD.md").read_text()
+
+
+def test_a_changed_link_changes_all_that_follow() -> None:
+    links = {"data": "1", "study": "2", "candidate": "3"}
+    chain = HashChain(links)
+    assert HashChain.from_list(chain.to_list()) == chain
+    for link in links:
+        other = HashChain({**links, link: "x"})
+        assert other.head != chain.head
+        broken = chain.to_list()
+        broken[list(links).index(link)]["sha256"] = "x"
+        with pytest.raises(EmufortError, match="do not follow"):
+            HashChain.from_list(broken)
+
+
+def test_the_same_emulator_gives_the_same_bytes(
+    exported: Bundle, data: Dataset, emulator: Emulator, tmp_path: Path
+) -> None:
+    again = export(emulator, data, tmp_path / "bundle", golden=16)
+    for name in ("model.onnx", "weights.bin", "evaporation_emulator.F90", "emufort_runtime.F90"):
+        assert (again.path / name).read_bytes() == (exported.path / name).read_bytes()
+
+
+def test_what_weights_bin_holds_is_the_emulator(exported: Bundle, emulator: Emulator) -> None:
+    restored = exported.emulator()
+    assert restored.contract == emulator.contract
+    assert restored.architecture == emulator.architecture
+    for mine, theirs in zip(restored.weights, emulator.weights, strict=True):
+        assert (mine == theirs).all()
+    x = exported.golden.x
+    np.testing.assert_allclose(restored.predict(x), emulator.predict(x), rtol=1e-13)
+
+
+def test_the_model_card_says_what_it_is(exported: Bundle) -> None:
+    card = (exported.path / "MODEL_CARD.md").read_text()
+    assert "| `wind_speed`: wind speed | m s-1 | (ncol) | 0.1 to 30 | ln |" in card
+    assert "| `evaporation_rate`: evaporation rate | kg m-2 s-1 | (ncol) | at least 0 |" in card
+    assert "RMSE" in card
+    assert "call evaporation_emulator_predict(ncol, wind_speed" in card
+    assert "built-in method" not in card
+    for name in FILES - {"manifest.json", "MODEL_CARD.md"}:
+        assert file_sha256(exported.path / name) in card
+
+
+def test_the_model_card_sets_the_skill_beside_the_baselines() -> None:
+    from emufort.export.model_card import TestSkill
+
+    contract = Contract.load("activation")
+    whole = Dataset.open(None, contract)
+    part = whole.part("test").take(np.arange(200))
+    skill = TestSkill.of(random_emulator(contract), part)
+    assert skill is not None
+    assert set(skill.to_dict()["baselines"]) == {"ARG2000", "MBN2014"}
+    assert TestSkill.of(random_emulator(contract), whole.part("train")) is None
+
+
+def test_another_name_renames_the_module(data: Dataset, emulator: Emulator, tmp_path: Path) -> None:
+    named = export(emulator, data, tmp_path / "bundle", name="pond", golden=2)
+    assert named.module_source.name == "pond_emulator.F90"
+    assert "module pond_emulator" in named.module_source.read_text()
+    assert "pond_emulator" in (named.path / "CMakeLists.txt").read_text()
+    assert named.manifest.contract.name == "evaporation"
+
+
+# --------------------------------------------------------------- golden vectors
+
+
+def test_golden_vectors_survive_their_file_exactly(
+    exported: Bundle, data: Dataset, emulator: Emulator
+) -> None:
+    golden = exported.golden
+    drawn = Golden.draw(emulator, data, 16)
+    assert (golden.x == drawn.x).all()
+    assert (golden.y == drawn.y).all()
+    assert (WeightsFile.read(exported.weights).golden_x == golden.x).all()
+    assert (golden.x == golden.x.astype(np.float32)).all()
+    columns = data.contract.input_columns
+    assert all(
+        c.lower <= v <= c.upper for row in golden.x for c, v in zip(columns, row, strict=True)
+    )
+    np.testing.assert_allclose(golden.x[0], [c.lower for c in columns], rtol=1e-6)
+    np.testing.assert_allclose(golden.x[1], [c.upper for c in columns], rtol=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 1000])
+def test_any_number_of_golden_vectors(data: Dataset, emulator: Emulator, n: int) -> None:
+    assert len(Golden.draw(emulator, data, n)) == n
+
+
+def test_golden_nc_has_the_variables_and_units_of_the_contract(exported: Bundle) -> None:
+    with xr.open_dataset(exported.path / "golden.nc") as file:
+        assert file["wind_speed"].attrs["units"] == "m s-1"
+        assert file["evaporation_rate"].dims == ("sample",)
+        assert file.attrs["Conventions"].startswith("CF-")
+
+
+# ------------------------------------------------------------- damaged or missing
+
+
+@pytest.mark.parametrize("name", sorted(FILES - {"manifest.json"}))
+def test_a_damaged_or_missing_file_is_named(copy: Path, name: str) -> None:
+    content = (copy / name).read_bytes()
+    (copy / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(EmufortError, match=f"{name} is not the file that was exported"):
+        Bundle.open(copy)
+    (copy / name).unlink()
+    with pytest.raises(EmufortError, match=f"lacks {name}"):
+        Bundle.open(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.pop("chain"), "lacks the entry 'chain'"),
+        (lambda c: c.update(format="other"), "not a manifest"),
+        (lambda c: c["chain"][2].update(sha256="0" * 64), "do not follow"),
+        (lambda c: c["contract"]["input"][0].update(units="km h-1"), "contract was changed"),
+        (lambda c: c.update(files=3), "damaged"),
+    ],
+)
+def test_a_damaged_manifest_is_refused(copy: Path, change: object, message: str) -> None:
+    content = json.loads((copy / "manifest.json").read_text())
+    change(content)  # type: ignore[operator]
+    (copy / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(EmufortError, match=message):
+        Bundle.open(copy)
+
+
+def test_no_bundle_and_no_json_are_errors_of_one_line(copy: Path, tmp_path: Path) -> None:
+    with pytest.raises(EmufortError, match="is no bundle"):
+        Bundle.open(tmp_path)
+    (copy / "manifest.json").write_text("{")
+    with pytest.raises(EmufortError, match="not valid JSON"):
+        Bundle.open(copy)
+
+
+# ------------------------------------------------------------------ replacing it
+
+
+def test_exporting_again_replaces_all_of_it(copy: Path, data: Dataset, emulator: Emulator) -> None:
+    export(emulator, data, copy, name="pond", golden=2)
+    assert {p.name for p in copy.iterdir()} == (FILES - {"evaporation_emulator.F90"}) | {
+        "pond_emulator.F90"
+    }
+    assert [p.name for p in copy.parent.iterdir()] == ["bundle"]
+
+
+def test_a_failing_export_leaves_the_old_bundle(
+    copy: Path, data: Dataset, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bundle, "write_json", fail)
+    with pytest.raises(EmufortError, match="No space left on device"):
+        export(emulator, data, copy, golden=2)
+    Bundle.open(copy)
+    assert [p.name for p in copy.parent.iterdir()] == ["bundle"]
+
+
+def test_a_killed_export_leaves_the_old_bundle_and_is_swept_later(
+    copy: Path, data: Dataset, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = os.fork()
+    if child == 0:  # dies without a chance to clean up
+        monkeypatch.setattr(bundle, "write_json", lambda *_: os._exit(9))
+        export(emulator, data, copy, golden=2)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    Bundle.open(copy)
+    left = [p for p in copy.parent.iterdir() if p.name.startswith(".")]
+    assert len(left) == 1
+    os.utime(left[0], (0, 0))
+    export(emulator, data, copy, golden=2)
+    assert [p.name for p in copy.parent.iterdir()] == ["bundle"]
+
+
+def test_a_folder_with_something_else_is_never_replaced(
+    copy: Path, data: Dataset, emulator: Emulator
+) -> None:
+    (copy / "thesis.tex").write_text("years of work")
+    with pytest.raises(EmufortError, match=r"thesis\.tex"):
+        export(emulator, data, copy)
+    assert (copy / "thesis.tex").exists()
+    file = copy.parent / "file"
+    file.write_text("")
+    with pytest.raises(EmufortError, match="is a file"):
+        export(emulator, data, file)
+
+
+def test_wrong_requests_are_refused(data: Dataset, emulator: Emulator, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot name a Fortran module"):
+        export(emulator, data, tmp_path / "b", name="2d-pond")
+    with pytest.raises(UsageError, match="at least 1"):
+        export(emulator, data, tmp_path / "b", golden=0)
+    other = random_emulator(Contract.load("activation"))
+    with pytest.raises(EmufortError, match="another contract"):
+        export(other, data, tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+
+
+# -------------------------------------------------------------------------- CMake
+
+
+@pytest.mark.skipif(
+    shutil.which("cmake") is None or shutil.which("gfortran") is None, reason="needs a compiler"
+)
+def test_two_bundles_go_into_one_host_by_add_subdirectory(
+    exported: Bundle, data: Dataset, emulator: Emulator, tmp_path: Path
+) -> None:
+    export(emulator, data, tmp_path / "second", name="pond", golden=2)
+    shutil.copytree(exported, tmp_path / "first")
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.20)\n"
+        "project(host LANGUAGES Fortran)\n"
+        "add_subdirectory(first)\nadd_subdirectory(second)\n"
+        "add_executable(host host.f90)\n"
+        "target_link_libraries(host emufort::evaporation_emulator emufort::pond_emulator)\n"
+    )
+    (tmp_path / "host.f90").write_text(
+        "program host\n"
+        "  use evaporation_emulator, only: evaporation_emulator_predict, status_type\n"
+        "  use pond_emulator, only: pond_emulator_predict\n"
+        "  real :: rate(2), cooling(2), rate2(2), cooling2(2)\n"
+        "  type(status_type) :: status\n"
+        "  call evaporation_emulator_predict(2, [1.0, 5.0], [0.5, 0.6], [280.0, 300.0], rate, &\n"
+        "    cooling, status)\n"
+        "  call pond_emulator_predict(2, [1.0, 5.0], [0.5, 0.6], [280.0, 300.0], rate2, &\n"
+        "    cooling2, status)\n"
+        "  if (any(rate /= rate2) .or. any(cooling /= cooling2)) error stop\n"
+        "  print *, rate, cooling\n"
+        "end program host\n"
+    )
+    build = tmp_path / "build"
+    for command in (
+        ["cmake", "-S", tmp_path, "-B", build, "-DEMUFORT_FLAGS=-O0", "-Werror=dev"],
+        ["cmake", "--build", build],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    said = subprocess.run([build / "host"], capture_output=True, text=True, check=True).stdout
+    x = np.array([[1.0, 0.5, 280.0], [5.0, 0.6, 300.0]], dtype=np.float32)
+    np.testing.assert_allclose(
+        np.array(said.split(), float), emulator.predict(x).T.ravel(), rtol=1e-4
+    )

@@ -1,0 +1,89 @@
+"""weights.bin: what is written is read back, and damage is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emufort.errors import EmufortError
+from emufort.export.weights_file import WeightsFile, flatten, pack, panel_width
+from tests.export.emulators import inputs, mixed, random_emulator
+
+
+def _file(hidden: tuple[int, ...] = (5,), activation: str = "tanh", seed: int = 0) -> WeightsFile:
+    emulator = random_emulator(mixed(), hidden, activation, seed)
+    x = inputs(emulator.contract, 6, seed)
+    return WeightsFile.from_emulator(emulator, x, absolute_tolerance=1e-6, about={"chain": "ab"})
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.integers(1, 40), max_size=4),
+    st.sampled_from(["relu", "squared_relu", "tanh", "silu"]),
+    st.integers(0, 1000),
+)
+def test_round_trip(hidden: list[int], activation: str, seed: int) -> None:
+    file = _file(tuple(hidden), activation, seed)
+    again = WeightsFile.from_bytes(file.to_bytes())
+    np.testing.assert_array_equal(again.flat.plan, file.flat.plan)
+    np.testing.assert_array_equal(again.flat.numbers, file.flat.numbers)
+    np.testing.assert_array_equal(again.flat.weights, file.flat.weights)
+    np.testing.assert_array_equal(again.golden_x, file.golden_x)
+    np.testing.assert_array_equal(again.golden_y, file.golden_y)
+    np.testing.assert_array_equal(again.absolute_tolerance, file.absolute_tolerance)
+    assert again.columns == file.columns
+    assert again.about == file.about
+    assert again.contract == file.contract
+    assert again.to_bytes() == file.to_bytes()
+
+
+def test_write_gives_the_hash_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "weights.bin"
+    sha256 = _file().write(path)
+    assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert WeightsFile.read(path).about["name"] == "mixed"
+
+
+def test_damage_is_refused() -> None:
+    content = _file().to_bytes()
+    for length in (0, 7, 63, 64, 200, len(content) - 1):
+        with pytest.raises(EmufortError):
+            WeightsFile.from_bytes(content[:length])
+    rng = np.random.default_rng(0)
+    for place in rng.integers(0, len(content), 300):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        with pytest.raises(EmufortError):
+            WeightsFile.from_bytes(bytes(damaged))
+
+
+def test_hostile_sizes_are_refused() -> None:
+    content = bytearray(_file().to_bytes())
+    content[64 + 24 : 64 + 32] = struct.pack("<Q", 2**40)
+    content[28:32] = bytes(4)
+    content[28:32] = struct.pack("<I", zlib.crc32(bytes(content)))
+    with pytest.raises(EmufortError, match="outside the file"):
+        WeightsFile.from_bytes(bytes(content))
+
+
+def test_text_that_would_break_lines_is_refused() -> None:
+    emulator = random_emulator(mixed())
+    with pytest.raises(EmufortError, match="tab or line end"):
+        WeightsFile.from_emulator(emulator, about={"note": "two\nlines"}).to_bytes()
+
+
+def test_packing_covers_every_neuron_once() -> None:
+    assert [panel_width(n) for n in (1, 4, 5, 8, 9, 12, 13, 16, 300)] == [
+        *(4, 4, 8, 8, 8, 8, 16, 16, 16)
+    ]
+    flat = flatten(random_emulator(mixed(), (37, 5)))
+    packed = pack(flat)
+    assert np.count_nonzero(packed) == np.count_nonzero(flat.weights)
+    assert sorted(packed[packed != 0]) == sorted(flat.weights[flat.weights != 0])

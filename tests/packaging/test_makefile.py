@@ -1,0 +1,147 @@
+"""`make` sets up once, says what is missing, and leaves no broken stamp."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[2]
+COPIED = ("Makefile", "pyproject.toml", "constraints.txt", "CMakeLists.txt", "LICENSE")
+STAMPS = ("venv", "dependencies", "package")
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The files that `make` looks at, all older than the stamps of a finished set-up."""
+    for name in COPIED:
+        shutil.copy(TOP / name, tmp_path / name)
+    (tmp_path / "README.md").write_text("# emufort\n")
+    for folder in (
+        "python/emufort",
+        "fortran/src",
+        "coupling/python",
+        "coupling/activation",
+        "bin",
+        ".venv/.stamps",
+        ".venv/bin",
+    ):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "python/emufort/__init__.py").write_text("")
+    (tmp_path / "fortran/src/a.F90").write_text("")
+    for path in [tmp_path, *tmp_path.rglob("*")]:
+        os.utime(path, (1e9, 1e9))
+    for age, name in enumerate(STAMPS):
+        stamp = tmp_path / ".venv/.stamps" / name
+        stamp.touch()
+        os.utime(stamp, (1.1e9 + age, 1.1e9 + age))
+    return tmp_path
+
+
+def make(folder: Path, *arguments: str, path: Path | None = None) -> subprocess.CompletedProcess:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    if path is not None:
+        environment["PATH"] = str(path)
+    return subprocess.run(
+        [str(shutil.which("make")), "-C", str(folder), *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_help_lists_the_targets(project: Path) -> None:
+    done = make(project)
+    assert done.returncode == 0
+    for target in ("demo", "test", "lint", "dataset", "clean"):
+        assert f"make {target}" in done.stdout
+
+
+def test_a_second_demo_sets_up_nothing(project: Path) -> None:
+    done = make(project, "-n", "demo")
+    assert done.returncode == 0, done.stderr
+    assert "emufort run --out runs/demo" in done.stdout
+    assert "pip" not in done.stdout
+    assert "-m venv" not in done.stdout
+
+
+@pytest.mark.parametrize("changed", ["fortran/src/a.F90", "python/emufort/__init__.py"])
+def test_changed_sources_are_installed_again(project: Path, changed: str) -> None:
+    os.utime(project / changed)
+    done = make(project, "-n", "setup")
+    assert "--no-build-isolation --force-reinstall ." in done.stdout
+    assert "--requirement" not in done.stdout
+
+
+def test_a_deleted_source_is_noticed(project: Path) -> None:
+    (project / "fortran/src/a.F90").unlink()
+    assert "--force-reinstall ." in make(project, "-n", "setup").stdout
+
+
+def test_changed_pins_are_installed(project: Path) -> None:
+    os.utime(project / "constraints.txt")
+    done = make(project, "-n", "setup")
+    assert done.stdout.index("constraints.txt torch") < done.stdout.index("--requirement")
+
+
+def tools(folder: Path, *names: str, **scripts: str) -> Path:
+    """A folder for PATH with the named programs of this machine and with scripts."""
+    for name in ("bash", "sh", "find", "nproc", "mkdir", "touch", "rm", "id", *names):
+        found = shutil.which(name)
+        if found is not None and name not in scripts:
+            (folder / name).symlink_to(found)
+    for name, script in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def test_missing_tools_are_named_in_one_line(project: Path) -> None:
+    path = tools(project / "bin", id="echo 1000")
+    done = make(project, "setup", path=path)
+    assert done.returncode != 0
+    assert "emufort needs gfortran cmake: install" in done.stderr.splitlines()[0]
+
+
+def test_root_gets_missing_tools_from_apt(project: Path) -> None:
+    apt = {"id": "echo 0", "apt-get": f'echo "$@" >> {project}/apt.log'}
+    done = make(project, "tools", path=tools(project / "bin", "cmake", **apt))
+    assert done.returncode == 0, done.stderr
+    update, install = (project / "apt.log").read_text().splitlines()
+    assert update.startswith("update")
+    assert "gfortran" in install.split()
+    assert "cmake" not in install.split()
+
+
+def test_an_old_python_is_refused(project: Path) -> None:
+    shutil.rmtree(project / ".venv")
+    path = tools(project / "bin", gfortran="", cmake="", python3="exit 1")
+    done = make(project, "setup", path=path)
+    assert done.returncode != 0
+    assert "emufort needs Python 3.11 or newer" in done.stderr
+    assert not (project / ".venv/.stamps/venv").exists()
+
+
+def test_a_python_without_venv_is_refused(project: Path) -> None:
+    shutil.rmtree(project / ".venv")
+    script = 'case "$2" in *ensurepip*) exit 1;; esac'
+    path = tools(project / "bin", gfortran="", cmake="", **{"python3.11": script})
+    done = make(project, "setup", path=path)
+    assert done.returncode != 0
+    assert "install python3-venv" in done.stderr
+
+
+def test_an_interrupted_step_leaves_no_stamp(project: Path) -> None:
+    os.utime(project / "constraints.txt")
+    (project / ".venv/bin/python").write_text("#!/bin/sh\nexit 1\n")
+    (project / ".venv/bin/python").chmod(0o755)
+    done = make(project, "setup", path=tools(project / "bin", gfortran="", cmake=""))
+    assert done.returncode != 0
+    assert "torch" in make(project, "-n", "setup").stdout

@@ -1,0 +1,255 @@
+"""The command `emufort run` as its users meet it, on a process without aerosols."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from emufort.files import read_csv, read_json
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "emufort.cli", *map(str, arguments)]
+
+
+def emufort(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, timeout=300, check=False, **options
+    )  # type: ignore[call-overload, no-any-return]
+
+
+def results(out: Path) -> dict[str, object]:
+    """Return everything of a run that must not depend on how often it was killed."""
+    candidates = read_csv(out / "retrain" / "candidates.csv")
+    kept = ("id", "label", "search_loss", "validation_loss", "rmse")
+    weights = {
+        row["id"]: {
+            name: tensor.tobytes()
+            for name, tensor in load_file(
+                out / "retrain" / row["id"] / "weights.safetensors"
+            ).items()
+        }
+        for row in candidates
+    }
+    trials = read_csv(out / "search" / "trials.csv")
+    return {
+        "trials": [(r["number"], r["value"], r["label"], r["learning_rate"]) for r in trials],
+        "candidates": [[row[k] for k in kept] for row in candidates],
+        "weights": weights,
+    }
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.conftest import SYNTHETIC_CONFIG, SYNTHETIC_CONTRACT, synthetic_data
+
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "evaporation.toml").write_text(SYNTHETIC_CONTRACT)
+    (folder / "run.toml").write_text(SYNTHETIC_CONFIG)
+    synthetic_data().to_netcdf(folder / "evaporation.nc")
+    done = emufort("run", folder / "run.toml", "--out", folder / "out")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_another_process_reaches_a_verified_bundle_without_touching_python(
+    uninterrupted: Path,
+) -> None:
+    out = uninterrupted / "out"
+    verification = read_json(out / "verification.json")
+    assert verification["passed"]
+    manifest = read_json(out / "bundle" / "manifest.json")
+    text = json.dumps(manifest) + (out / "bundle" / "evaporation_emulator.F90").read_text()
+    assert "aerosol" not in text.lower()
+    assert "supersaturation" not in (out / "report.html").read_text().lower()
+    assert {p.name for p in (out / "bundle").iterdir()} >= {
+        "model.onnx",
+        "weights.bin",
+        "evaporation_emulator.F90",
+        "emufort_runtime.F90",
+        "manifest.json",
+        "golden.nc",
+        "CMakeLists.txt",
+        "MODEL_CARD.md",
+    }
+
+
+def test_a_finished_run_is_not_repeated(uninterrupted: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in (uninterrupted / "out").rglob("*.csv")}
+    done = emufort("run", uninterrupted / "run.toml", "--out", uninterrupted / "out")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("already finished") == 7
+    assert before == {p: p.stat().st_mtime_ns for p in (uninterrupted / "out").rglob("*.csv")}
+
+
+def test_status_names_every_step(uninterrupted: Path) -> None:
+    done = emufort("status", "--out", uninterrupted / "out")
+    assert done.stdout.count("finished") == 7
+
+
+def test_a_later_step_can_be_repeated_with_another_option(uninterrupted: Path) -> None:
+    out = uninterrupted / "out"
+    done = emufort("select", "--out", out, "--rule", "best")
+    assert done.returncode == 0, done.stderr
+    selection = read_json(out / "selection.json")
+    best = min(read_csv(out / "retrain" / "candidates.csv"), key=lambda r: float(r["rmse"]))
+    assert selection["choice"] == best["id"]
+    done = emufort("run", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("already finished") == 4
+
+
+def test_finished_training_is_not_given_up_for_another_option(uninterrupted: Path) -> None:
+    done = emufort("run", uninterrupted / "run.toml", "--out", uninterrupted / "out", "--trials", 9)
+    assert done.returncode == 2
+    assert "search.trials = 8, not 9" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [2.5, 4.0, 6.0, 9.0])
+def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(
+    uninterrupted: Path, synthetic: Path, delay: float
+) -> None:
+    out = synthetic / "out"
+    arguments = command("run", synthetic / "run.toml", "--out", out)
+    for _ in range(3):
+        process = subprocess.Popen(
+            arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+        )
+        time.sleep(delay)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    done = emufort("run", synthetic / "run.toml", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert results(out) == results(uninterrupted / "out")
+    assert read_json(out / "verification.json")["passed"]
+
+
+def test_two_drivers_in_one_folder_are_refused(synthetic: Path) -> None:
+    import fcntl
+
+    out = synthetic / "out"
+    out.mkdir()
+    with open(out / ".lock", "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = emufort("run", synthetic / "run.toml", "--out", out)
+    assert done.returncode == 1
+    assert "another emufort is at work" in done.stderr
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "message"),
+    [
+        ("trials = 8", "trails = 8", 2, "unknown key 'search.trails' (did you mean 'trials'?)"),
+        ("trials = 8", "trials = 0", 2, "search.trials"),
+        ("trials = 8", "trials = ", 2, "not valid TOML"),
+        ("rungs = [1, 4]", "rungs = [4, 1]", 2, "ascending"),
+        ("subset = 128", "subset = 5000", 1, "a subset of 5000 rows cannot be drawn from the 480"),
+        ('"evaporation.nc"', '"absent.nc"', 1, "there is no data file absent.nc"),
+        ('"evaporation.toml"', '"absent.toml"', 2, "cannot read the contract absent.toml"),
+        ("[verify]", '[select]\nrule = "cheapest"\n[verify]', 2, "cheapest"),
+    ],
+)
+def test_a_bad_configuration_is_one_clear_line(
+    synthetic: Path, old: str, new: str, code: int, message: str
+) -> None:
+    edit(synthetic / "run.toml", old, new)
+    done = emufort("run", synthetic / "run.toml", "--out", synthetic / "out")
+    assert done.returncode == code
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (synthetic / "out" / "search" / "trials.csv").exists()
+
+
+def test_bad_data_is_one_clear_line_and_leaves_no_folder(synthetic: Path) -> None:
+    import xarray as xr
+
+    path = synthetic / "evaporation.nc"
+    with xr.open_dataset(path) as opened:
+        raw = opened.load()
+    raw.cooling.values[7] = np.nan
+    path.unlink()
+    raw.to_netcdf(path)
+    done = emufort("run", synthetic / "run.toml", "--out", synthetic / "out")
+    assert done.returncode == 1
+    assert "cooling is NaN or infinite in 1 of 600 usable rows, first in row 7" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (synthetic / "out").exists()
+
+
+def test_debug_shows_the_traceback(synthetic: Path) -> None:
+    (synthetic / "evaporation.nc").unlink()
+    done = emufort("--debug", "run", synthetic / "run.toml", "--out", synthetic / "out")
+    assert "Traceback" in done.stderr
+
+
+def test_an_output_folder_that_cannot_be_made_is_one_clear_line(synthetic: Path) -> None:
+    (synthetic / "file").write_text("")
+    done = emufort("run", synthetic / "run.toml", "--out", synthetic / "file" / "out")
+    assert done.returncode == 1
+    assert "cannot create the folder" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_full_disk_is_one_clear_line_and_the_run_goes_on_later(synthetic: Path) -> None:
+    """A limit on the size of files stands in for the full disk: writing fails in the same way."""
+    import resource
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+
+    out = synthetic / "out"
+    done = emufort("run", synthetic / "run.toml", "--out", out, preexec_fn=limit)
+    assert done.returncode == 1, done.stdout
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert not list(out.rglob("*.part"))
+    done = emufort("run", synthetic / "run.toml", "--out", out)
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_a_compiler_onnx_runtime_is_timed_and_the_table_says_so(synthetic: Path) -> None:
+    edit(synthetic / "run.toml", "repeats = 2", 'repeats = 2\ncompiler = "no-such-fortran"')
+    done = emufort("run", synthetic / "run.toml", "--out", synthetic / "out")
+    assert done.returncode == 0, done.stderr
+    rows = read_csv(synthetic / "out" / "timing.csv")
+    assert {row["backend"] for row in rows} == {"onnxruntime"}
+
+
+def test_a_wanted_compiler_that_is_missing_is_one_clear_line(synthetic: Path) -> None:
+    edit(
+        synthetic / "run.toml",
+        "repeats = 2",
+        'repeats = 2\nbackend = "fortran"\ncompiler = "no-such-fortran"',
+    )
+    done = emufort("run", synthetic / "run.toml", "--out", synthetic / "out")
+    assert done.returncode == 1
+    assert "no-such-fortran" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_help_is_light() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "emufort.cli", "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    for heavy in ("torch", "onnx", "optuna", "xarray", "matplotlib", "scipy", "numpy"):
+        assert f"| {heavy}\n" not in done.stderr.replace(" ", "").replace("|", "| ")

@@ -1,0 +1,245 @@
+"""The report: stands alone, holds every part that the run has, and knows no process."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emufort.contract import Contract
+from emufort.dataset import Dataset
+from emufort.errors import EmufortError
+from emufort.files import read_json, write_json
+from emufort.report import plots, write_report
+from emufort.report.gather import Column
+from emufort.report.html import duration, number, r2, signed
+
+sys.path.insert(0, str(Path(__file__).parent))
+from folders import run_folder
+
+POND = """
+name = "pond"
+title = "Evaporation <of> a pond"
+[dimensions]
+bank = ["north_bank", "south_bank"]
+[[input]]
+name = "wind_speed"
+units = "m s-1"
+transform = "ln"
+[[input]]
+name = "sunshine"
+[[output]]
+name = "evaporation_rate"
+units = "kg m-2 s-1"
+dimension = "bank"
+transform = "ln"
+[[output]]
+name = "cooling"
+units = "K"
+[[baseline]]
+name = "BULK"
+variable = "bulk"
+gives = "evaporation_rate"
+head = "{module}:bulk_head"
+[[baseline]]
+name = "GUESS"
+variable = "bulk"
+gives = "evaporation_rate"
+head = "{module}:bulk_head"
+"""
+
+
+def bulk_head(inputs: dict[str, np.ndarray], evaporation_rate: np.ndarray) -> dict[str, np.ndarray]:
+    return {"evaporation_rate": evaporation_rate, "cooling": inputs["sunshine"]}
+
+
+def pond(n: int = 700) -> Dataset:
+    rng = np.random.default_rng(3)
+    wind, sun = np.exp(rng.uniform(-1, 3, n)), rng.uniform(0, 1, n)
+    north = 1e-6 * (1 + wind) ** 0.7 * (1 + sun)
+    y = np.stack([north, 2 * north, 3 * sun - 0.2 * wind], axis=1)
+    split = np.repeat([0, 1, 2], [n - 200, 100, 100]).astype(np.int8)
+    bulk = np.stack([1.4 * north, 2.5 * north], axis=1)
+    return Dataset(
+        Contract.from_toml(POND.replace("{module}", __name__)),
+        Path("pond.nc"),
+        "ab" * 32,
+        np.stack([wind, sun], axis=1),
+        y,
+        split,
+        np.arange(n),
+        {"BULK": bulk, "GUESS": bulk},
+    )
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return pond()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, data: Dataset) -> Path:
+    folder = run_folder(tmp_path_factory.mktemp("run"), data)
+    write_report(folder, data)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> str:
+    return (folder / "report.html").read_text()
+
+
+class Reader(HTMLParser):
+    """Gathers what a browser would fetch, and whether tags are balanced."""
+
+    void = frozenset(("meta", "img", "br", "link", "input", "hr"))
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.fetched += [
+            value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")
+        ]
+        assert tag not in ("script", "link", "iframe", "object", "embed")
+        if tag == "img":
+            self.images.append(found)
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text.append(data)
+
+
+def words(page: str) -> str:
+    return re.sub(r"\s+", " ", "".join(Reader(page).text))
+
+
+def test_nothing_is_fetched(page: str) -> None:
+    reader = Reader(page)
+    assert reader.open == []
+    assert reader.fetched, "there are figures"
+    assert all(address.startswith("data:image/svg+xml;base64,") for address in reader.fetched)
+    outside = re.sub(r"data:image/[^\"]*", "", page)
+    assert not re.search(r"https?:|//[a-z]|url\(|@import", outside)
+    assert all(image.get("alt") for image in reader.images)
+
+
+def test_every_part_is_there(page: str, folder: Path) -> None:
+    for part in ("skill", "choice", "time", "predictions", "training", "search", "verification"):
+        assert f'<section id="{part}">' in page
+    text = words(page)
+    selection = read_json(folder / "selection.json")
+    assert selection["reason"] in text
+    assert "Evaporation <of> a pond" in text
+    assert "On the 100 samples of the test split" in text
+    assert "evaporation rate, north bank" in text
+    assert "BULK" in text and "GUESS" in text
+    assert "Spearman rank correlation" in text and "0.90" in text
+    assert "skipped: no Fortran compiler" in text
+    assert "2 forms agree, 1 skipped" in text
+    assert "3 % with only its first. Spread" in text, "with all five there is no regret"
+    assert "f" * 64 in text and "a fast one" in text and 'contract = "<none>"' in text
+    assert html.escape('"<none>"') in page or "&lt;none&gt;" in page
+    assert len(Reader(page).images) == 1 + 3 + 2
+
+
+def test_the_numbers_are_those_of_the_test_split(page: str, folder: Path, data: Dataset) -> None:
+    from emufort.network import Emulator
+    from emufort.skill import skill_of
+
+    choice = read_json(folder / "selection.json")["choice"]
+    emulator = Emulator.load(folder / "retrain" / choice / "weights.safetensors")
+    test = data.part("test")
+    skill = skill_of(test, emulator.predict(test.x))
+    row = [number(skill.overall.rmse), number(skill.overall.mae), signed(skill.overall.bias)]
+    assert '</td><td class="n">'.join(row) in page
+    assert number(skill.columns["cooling"].rmse) in page
+
+
+def test_the_headline_compares_with_the_baselines(page: str) -> None:
+    text = words(page)
+    assert re.search(r"reproduces evaporation rate and cooling with an RMSE of [\d.]+", text)
+    assert re.search(r"BULK has [\d.]+ times the error and takes [\d.]+ times as long", text)
+    assert re.search(r"GUESS has [\d.]+ times the error\.", text)
+
+
+def test_the_same_run_gives_the_same_report(folder: Path, data: Dataset, page: str) -> None:
+    assert write_report(folder, data).read_text() == page
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave figures empty: drawing is most of the time of a report."""
+    monkeypatch.setattr(plots, "svg", lambda figure: b"<svg/>")
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_unfinished_run_is_reported_as_far_as_it_is(tmp_path: Path, data: Dataset) -> None:
+    page = write_report(run_folder(tmp_path, data, unfinished=True), data).read_text()
+    assert '<section id="verification">' not in page
+    assert '<section id="search">' not in page
+    assert data.contract.sha256 in page
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_failed_verification_shows(folder: Path, tmp_path: Path, data: Dataset) -> None:
+    folder = shutil.copytree(folder, tmp_path / "run")
+    content = read_json(folder / "verification.json")
+    content["passed"] = False
+    content["comparisons"][1] |= {"passed": False, "worst": "cooling in row 7", "skipped": None}
+    write_json(folder / "verification.json", content)
+    text = words(write_report(folder, data).read_text())
+    assert "failed: cooling in row 7" in text
+    assert "agree," not in text
+
+
+def test_a_run_without_a_choice_is_refused(tmp_path: Path, data: Dataset) -> None:
+    with pytest.raises(EmufortError, match=r"selection\.json"):
+        write_report(tmp_path, data)
+    folder = run_folder(tmp_path / "run", data, seeds=1, unfinished=True)
+    (folder / "selection.json").write_text(json.dumps({"rule": "knee"}))
+    with pytest.raises(EmufortError, match="names no choice"):
+        write_report(folder, data)
+
+
+def test_the_pareto_figure_stands_alone(folder: Path) -> None:
+    figure = plots.pareto(read_json(folder / "selection.json"))
+    assert plots.png(figure).startswith(b"\x89PNG")
+    labels = [text.get_text() for text in figure.axes[0].texts]
+    assert "BULK" in labels and "GUESS (not timed)" in labels
+
+
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_a_constant_column_can_be_drawn(logarithmic: bool) -> None:
+    column = Column("c", "K", np.ones(5), np.ones(5), logarithmic)
+    assert plots.svg(plots.density(column)).startswith(b"<?xml")
+
+
+def test_numbers_for_people() -> None:
+    assert number(0.0035999) == "0.00360"
+    assert number(60.04) == "60.0"
+    assert number(1234.5) == "1\u202f234"
+    assert number(8.1e-7, 2) == "8.1×10⁻⁷"
+    assert number(None) == number(float("nan")) == "–"
+    assert number(0) == "0"
+    assert (signed(0.01), signed(-0.01)) == ("+0.0100", "−0.0100")
+    assert (r2(0.95), r2(0.999961), r2(-2.9), r2(None)) == ("0.950", "0.99996", "−2.900", "–")
+    assert (duration(3.14), duration(600), duration(9000)) == ("3.1 s", "10 min", "2.5 h")

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from emufort.errors import DataError, EmufortError
+from emufort.files import read_csv, read_json
+from emufort.search import driver, load_search, search, unfinished
+from tests.search.pond import config, data
+
+
+def open_study(folder):
+    import optuna
+
+    journal = optuna.storages.journal.JournalFileBackend(str(folder / "study.journal"))
+    storage = optuna.storages.JournalStorage(journal)
+    return optuna.load_study(study_name="search", storage=storage)
+
+
+def content(result) -> list:
+    """Everything of the trials but the time they took."""
+    return [replace(trial, seconds=0.0) for trial in result.trials]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    return search(data(), config(), folder)
+
+
+class KilledError(BaseException):
+    pass
+
+
+def test_files_of_a_search(finished):
+    rows = read_csv(finished.folder / "trials.csv")
+    assert [int(row["number"]) for row in rows] == list(range(18))
+    assert sum(row["pruned_at"] == "" for row in rows) == 3
+    subset = read_json(finished.folder / "subset.json")
+    assert len(subset["rows"]) == len(set(subset["rows"])) == subset["size"] == 128
+    train = set(data().part("train").rows.tolist())
+    assert set(subset["rows"]) <= train
+    summary = read_json(finished.folder / "search.json")
+    assert summary["finished"]
+    assert summary["best"]["trial"] == finished.top(1)[0].number
+    assert summary["trials"] == 18
+    best = [trial.value for trial in finished.top(5)]
+    assert best == sorted(best)
+    assert not (finished.folder / "unfinished").exists()
+
+
+def test_the_study_opens_in_optuna(finished):
+    study = open_study(finished.folder)
+    assert [t.number for t in study.trials] == list(range(18))
+    assert study.best_value == min(t.value for t in finished.trials if t.pruned_at is None)
+    assert study.trials[0].params["depth"] == len(finished.trials[0].architecture.hidden)
+    states = {t.state.name for t in study.trials}
+    assert states == {"COMPLETE", "PRUNED"}
+
+
+def test_two_workers_find_what_one_finds(finished, tmp_path):
+    assert content(search(data(), config(workers=2), tmp_path)) == content(finished)
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc"])
+def test_other_samplers(sampler, tmp_path):
+    result = search(data(), config(sampler=sampler, trials=6), tmp_path)
+    assert len(result.top(3)) == 3
+
+
+def test_a_finished_search_is_not_repeated(finished, monkeypatch):
+    monkeypatch.setattr(driver, "make_executor", None)
+    before = (finished.folder / "trials.csv").stat().st_mtime_ns
+    assert content(search(data(), config(), finished.folder)) == content(finished)
+    assert (finished.folder / "trials.csv").stat().st_mtime_ns == before
+    assert len(search(data(), config(trials=6), finished.folder).trials) == 18
+
+
+def test_a_search_can_be_made_longer(finished, tmp_path):
+    search(data(), config(trials=6), tmp_path)
+    assert content(search(data(), config(), tmp_path)) == content(finished)
+
+
+@pytest.mark.parametrize("when", ["write_trials", "Mirror.add", "write_summary", "write_json"])
+def test_killed_at_the_end_of_a_batch(when, finished, tmp_path, monkeypatch):
+    """Stop before each of the writes of the second batch: nothing is lost and nothing doubled."""
+    owner = {"Mirror.add": driver.Mirror, "write_summary": driver._Run}.get(when, driver)
+    name = when.split(".")[-1]
+    original = getattr(owner, name)
+    calls = 0
+
+    def deadly(*arguments):
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KilledError
+        return original(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, deadly)
+        with pytest.raises(KilledError):
+            search(data(), config(), tmp_path)
+    assert content(search(data(), config(), tmp_path)) == content(finished)
+    assert len(open_study(tmp_path).trials) == 18
+
+
+def test_killed_within_a_batch_the_finished_units_are_kept(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(unfinished, "WORTH_KEEPING_SECONDS", 0.0)
+    original = unfinished.UnfinishedBatch.keep
+    calls = 0
+
+    def deadly(self, *arguments):
+        nonlocal calls
+        calls += 1
+        if calls == 9:
+            raise KilledError
+        original(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unfinished.UnfinishedBatch, "keep", deadly)
+        with pytest.raises(KilledError):
+            search(data(), config(), tmp_path)
+    kept = len(list((tmp_path / "unfinished").iterdir()))
+    assert kept == 8
+    trained = []
+    run_rung = driver.run_rung
+    monkeypatch.setattr(driver, "run_rung", lambda t, u: (trained.append(u), run_rung(t, u))[1])
+    assert content(search(data(), config(), tmp_path)) == content(finished)
+    assert len(trained) == 3 * (6 + 3 + 1) - kept
+    assert not (tmp_path / "unfinished").exists()
+
+
+@pytest.mark.parametrize("damage", ["torn", "junk", "lost", "locked"])
+def test_a_damaged_study_is_made_again(damage, finished, tmp_path):
+    shutil.copytree(finished.folder, tmp_path / "s")
+    study = tmp_path / "s" / "study.journal"
+    if damage == "torn":
+        study.write_bytes(study.read_bytes()[:-20])
+    elif damage == "junk":
+        study.write_bytes(b"junk\n" * 1000)
+    elif damage == "lost":
+        study.unlink()
+    else:
+        (tmp_path / "s" / "study.journal.lock").symlink_to(study)
+    summary = read_json(tmp_path / "s" / "search.json")
+    (tmp_path / "s" / "search.json").write_text(json.dumps({**summary, "finished": False}))
+    assert content(search(data(), config(), tmp_path / "s")) == content(finished)
+    assert [t.number for t in open_study(tmp_path / "s").trials] == list(range(18))
+
+
+def test_another_search_in_the_folder_is_left_alone(finished):
+    before = (finished.folder / "trials.csv").read_bytes()
+    with pytest.raises(EmufortError, match="seed = 1, asked for is 2; choose another --out"):
+        search(data(), config(seed=2), finished.folder)
+    with pytest.raises(EmufortError, match="another data than asked for now"):
+        search(data(seed=1), config(), finished.folder)
+    with pytest.raises(EmufortError, match=r"search\.rungs = \(1, 3, 6\), asked for is \(1, 2\)"):
+        search(data(), config(rungs=[1, 2]), finished.folder)
+    assert (finished.folder / "trials.csv").read_bytes() == before
+
+
+def test_a_subset_larger_than_the_data(tmp_path):
+    with pytest.raises(DataError, match="a subset of 5000 rows cannot be drawn"):
+        search(data(), config(subset=5000), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_diverged_trials_stay_in_the_table(tmp_path):
+    options = config(
+        trials=12,
+        space={
+            "learning_rate": [1e-3, 1e30],
+            "width": [4],
+            "depth": [2, 2],
+            "activation": ["squared_relu"],
+        },
+    )
+    result = search(data(), options, tmp_path)
+    diverged = [t for t in result.trials if not t.finite]
+    assert 0 < len(diverged) < 12
+    assert read_json(tmp_path / "search.json")["diverged"] == len(diverged)
+    assert all(math.isfinite(t.value) for t in result.top(12))
+    assert len(result.top(12)) == 12 - len(diverged)
+
+
+def test_all_diverged_is_an_error(tmp_path):
+    space = {"learning_rate": [1e29, 1e30], "width": [4], "activation": ["squared_relu"]}
+    options = config(trials=4, space={**space, "depth": [2, 2]})
+    for _ in range(2):
+        with pytest.raises(EmufortError, match="all 4 trainings of the search diverged"):
+            search(data(), options, tmp_path)
+
+
+def test_no_search_and_an_unfinished_one(finished, tmp_path):
+    with pytest.raises(EmufortError, match="there is no search"):
+        load_search(tmp_path)
+    shutil.copytree(finished.folder, tmp_path / "s")
+    summary = {**finished.summary, "finished": False, "trials": 6}
+    (tmp_path / "s" / "search.json").write_text(json.dumps(summary))
+    with pytest.raises(EmufortError, match="has done 6 of 18 trials"):
+        load_search(tmp_path / "s")
+
+
+def test_progress_is_reported(tmp_path):
+    heard = []
+    search(data(), config(), tmp_path, lambda *arguments: heard.append(arguments))
+    assert [h[:3] for h in heard] == [("search", n, 18) for n in (0, 6, 12, 18)]
+    assert "best 3-" in heard[-1][3]
+
+
+def test_a_killed_worker_costs_only_its_work(finished, tmp_path):
+    killed = []
+
+    def kill_one(step, done, total, note=""):
+        if done == 6 and not killed:
+            import multiprocessing.process
+
+            pids = [p.pid for p in multiprocessing.process.active_children()]
+            killed.append(pids[0])
+            os.kill(pids[0], signal.SIGKILL)
+
+    result = search(data(), config(workers=2), tmp_path, kill_one)
+    assert killed
+    assert content(result) == content(finished)
+    assert np.isfinite([t.value for t in result.top(3)]).all()

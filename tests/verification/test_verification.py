@@ -1,0 +1,327 @@
+"""Verification finds one wrong weight in any artefact, and says what it could not check."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from emufort import _bindings
+from emufort.contract import Contract
+from emufort.dataset import Dataset
+from emufort.errors import EmufortError, VerificationError
+from emufort.export import Bundle, export
+from emufort.export.golden import Golden, single_within
+from emufort.export.manifest import HashChain, Manifest
+from emufort.export.weights_file import WeightsFile
+from emufort.network import Emulator
+from emufort.provenance import file_sha256
+from emufort.verification import Verification, differences, draw_rows, odd_rows, verify
+from tests.export.emulators import inputs, mixed, random_emulator
+
+NO_COMPILER = "no-such-fortran"
+needs_gfortran = pytest.mark.skipif(shutil.which("gfortran") is None, reason="needs gfortran")
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Emulator:
+    return random_emulator(mixed(), (8, 8), "silu")
+
+
+@pytest.fixture(scope="module")
+def exported(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    x = inputs(emulator.contract, 60)
+    n = np.arange(len(x))
+    data = Dataset(
+        emulator.contract,
+        Path("memory.nc"),
+        "d" * 64,
+        x,
+        emulator.predict(x),
+        (n % 3).astype(np.int8),
+        n,
+    )
+    return export(emulator, data, tmp_path_factory.mktemp("run") / "bundle", golden=16)
+
+
+@pytest.fixture
+def copy(exported: Bundle, tmp_path: Path) -> Bundle:
+    return Bundle.open(shutil.copytree(exported, tmp_path / "bundle"))
+
+
+def sign(bundle: Bundle) -> None:
+    """Make the manifest fit the files as they are now, as a careful forger would."""
+    files = {name: file_sha256(bundle.path / name) for name in bundle.manifest.files}
+    links = dict(bundle.manifest.chain.links)
+    links |= {
+        "onnx": files["model.onnx"],
+        "weights": files["weights.bin"],
+        "fortran": files[bundle.module_source.name],
+    }
+    signed: Manifest = replace(bundle.manifest, files=files, chain=HashChain(links))
+    (bundle.path / "manifest.json").write_text(json.dumps(signed.to_dict()))
+
+
+def by_name(result: Verification) -> dict[str, bool]:
+    return {c.name: c.passed for c in result.comparisons}
+
+
+def failures(result: Verification) -> set[str]:
+    return {c.name for c in result.comparisons if c.failed}
+
+
+# ------------------------------------------------------------------- one weight
+
+
+def tamper_onnx(bundle: Bundle) -> None:
+    model = onnx.load(bundle.onnx)
+    tensor = next(t for t in model.graph.initializer if t.name == "layer_1_weight")
+    values = numpy_helper.to_array(tensor).copy()
+    values[3, 2] += 0.01
+    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    onnx.save(model, bundle.onnx)
+
+
+def tamper_weights(bundle: Bundle) -> None:
+    file = WeightsFile.read(bundle.weights)
+    values = file.flat.weights.copy()
+    values[40] += np.float32(0.01)
+    replace(file, flat=replace(file.flat, weights=values)).write(bundle.weights)
+
+
+def tamper_golden(bundle: Bundle) -> None:
+    golden = bundle.golden
+    y = golden.y.copy()
+    y[5, 0] *= 1.001
+    Golden(golden.contract, golden.x, y, golden.tolerance).save(bundle.path / "golden.nc")
+
+
+def tamper_module(bundle: Bundle) -> None:
+    text = bundle.module_source.read_text()
+    start = text.index("data emufort_weights")
+    place = re.compile(r"-?\d+\.\d+(e[-+]?\d+)?").search(text, text.index("/", start) + 200)
+    assert place is not None
+    value = float(place[0]) + 0.01
+    bundle.module_source.write_text(text[: place.start()] + f"{value:.8e}" + text[place.end() :])
+
+
+@pytest.mark.parametrize(
+    ("tamper", "found"),
+    [
+        (tamper_onnx, "model.onnx"),
+        (tamper_weights, "reference"),
+        (tamper_golden, "reference"),
+    ],
+)
+def test_one_wrong_number_is_found_even_if_the_manifest_is_forged(
+    copy: Bundle, tamper: Callable[[Bundle], None], found: str
+) -> None:
+    tamper(copy)
+    assert "files and hash chain" in failures(verify(copy, rows=200, compiler=NO_COMPILER))
+    sign(copy)
+    result = verify(copy.path, rows=200, compiler=NO_COMPILER)
+    assert found in failures(result)
+    assert "files and hash chain" not in failures(result)
+    with pytest.raises(VerificationError, match="does not agree") as error:
+        result.raise_if_failed()
+    assert error.value.exit_code == 3
+    assert "\n" not in str(error.value)
+
+
+@needs_gfortran
+def test_one_wrong_number_in_the_generated_module_is_found(copy: Bundle) -> None:
+    tamper_module(copy)
+    sign(copy)
+    result = verify(copy.path, rows=200, flags="-O0")
+    assert "generated module" in failures(result)
+    assert by_name(result)["weights.bin"]
+    assert result.notes["generated_and_loaded_bitwise_equal"] is False
+
+
+@needs_gfortran
+def test_wrong_weights_that_numpy_restores_faithfully_are_found(copy: Bundle) -> None:
+    """A forged weights.bin with forged golden vectors still differs from ONNX and Fortran."""
+    tamper_weights(copy)
+    restored = copy.emulator()
+    golden = copy.golden
+    Golden(golden.contract, golden.x, restored.predict(golden.x)).save(copy.path / "golden.nc")
+    sign(copy)
+    assert failures(verify(copy.path, rows=200, flags="-O0")) >= {"model.onnx", "generated module"}
+
+
+# --------------------------------------------------------------- a right bundle
+
+
+@needs_gfortran
+def test_all_forms_agree(exported: Bundle, tmp_path: Path) -> None:
+    out = tmp_path / "verification.json"
+    heard: list[tuple[int, int]] = []
+    result = verify(
+        exported,
+        rows=1000,
+        out=out,
+        flags="-O1",
+        report=lambda step, done, total, note="": heard.append((done, total)),
+    )
+    result.raise_if_failed()
+    assert result.passed
+    names = by_name(result)
+    for name in (
+        "files and hash chain",
+        "reference",
+        "torch",
+        "model.onnx",
+        "generated module",
+        "generated module, single",
+        "weights.bin",
+        "weights.bin, single",
+        "self test of weights.bin",
+        "hash in the module",
+    ):
+        assert names[name], name
+    assert heard[-1][0] == heard[-1][1]
+    content = json.loads(out.read_text())
+    assert content == result.to_dict()
+    assert content["rows"] == 1000 + 16 + 16
+    assert content["reference"]
+    assert max(content["pairs"].values()) < 2e-5
+    assert content["notes"]["generated_and_loaded_bitwise_equal"] is True
+
+
+def test_the_trained_emulator_may_be_the_reference(exported: Bundle, emulator: Emulator) -> None:
+    assert verify(exported, emulator, rows=100, compiler=NO_COMPILER).passed
+    weights = [w.copy() for w in emulator.weights]
+    weights[0][0, 0] += 0.01
+    other = replace(emulator, weights=tuple(weights))
+    failed = failures(verify(exported, other, rows=100, compiler=NO_COMPILER))
+    assert failed >= {"reference", "model.onnx"}
+    assert "torch" not in failed
+
+
+def test_an_emulator_of_another_contract_is_refused(exported: Bundle) -> None:
+    other = random_emulator(Contract.load("activation"))
+    with pytest.raises(VerificationError, match="another contract"):
+        verify(exported, other, rows=20, compiler=NO_COMPILER)
+
+
+def test_what_cannot_run_is_shown_and_fails_nothing(
+    exported: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_bindings, "available", lambda: False)
+    result = verify(exported, rows=50, compiler=NO_COMPILER)
+    result.raise_if_failed()
+    skipped = {c.name: c.skipped for c in result.comparisons if c.skipped}
+    assert NO_COMPILER in str(skipped["generated module"])
+    assert "not built" in str(skipped["Python bindings"])
+    assert not any(by_name(result)[name] for name in skipped)
+
+
+@pytest.mark.skipif(not _bindings.available(), reason="the bindings are not built")
+def test_the_bindings_agree(exported: Bundle) -> None:
+    names = by_name(verify(exported, rows=100, compiler=NO_COMPILER))
+    assert names["Python bindings"]
+    assert names["Python bindings, single"]
+
+
+# ------------------------------------------------------------------------ damage
+
+
+@needs_gfortran
+def test_a_module_that_does_not_compile_fails(copy: Bundle, tmp_path: Path) -> None:
+    copy.module_source.write_text(copy.module_source.read_text().replace("implicit none", "imp"))
+    out = tmp_path / "verification.json"
+    result = verify(copy, rows=20, flags="-O0", out=out)
+    assert failures(result) == {"files and hash chain", "generated module"}
+    assert "does not compile" in str(result.to_dict())
+    assert not json.loads(out.read_text())["passed"]
+
+
+def test_a_bundle_with_nothing_to_compare_with_fails(copy: Bundle) -> None:
+    copy.weights.write_bytes(b"nonsense")
+    with pytest.raises(VerificationError, match=r"weights\.bin"):
+        verify(copy, rows=20, compiler=NO_COMPILER)
+    copy.onnx.unlink()
+    (copy.path / "golden.nc").unlink()
+    with pytest.raises(VerificationError, match=r"golden\.nc"):
+        verify(copy, rows=20, compiler=NO_COMPILER)
+
+
+def test_a_broken_onnx_model_fails(copy: Bundle) -> None:
+    copy.onnx.write_bytes(b"nonsense")
+    assert "model.onnx" in failures(verify(copy, rows=20, compiler=NO_COMPILER))
+    copy.onnx.unlink()
+    assert "model.onnx" in failures(verify(copy, rows=20, compiler=NO_COMPILER))
+
+
+def test_no_bundle_is_an_ordinary_error(tmp_path: Path) -> None:
+    with pytest.raises(EmufortError, match="is no bundle"):
+        verify(tmp_path)
+
+
+def test_an_infinite_difference_is_written_as_null(copy: Bundle, tmp_path: Path) -> None:
+    model = onnx.load(copy.onnx)
+    tensor = next(t for t in model.graph.initializer if t.name == "layer_2_bias")
+    values = np.full_like(numpy_helper.to_array(tensor), np.nan)
+    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    onnx.save(model, copy.onnx)
+    out = tmp_path / "verification.json"
+    result = verify(copy, rows=20, compiler=NO_COMPILER, out=out)
+    found = next(c for c in result.comparisons if c.name == "model.onnx")
+    assert math.isinf(found.max_difference)
+    stored = json.loads(out.read_text())["comparisons"]
+    assert next(c for c in stored if c["name"] == "model.onnx")["max_difference"] is None
+
+
+# ------------------------------------------------------------------ rows, measure
+
+
+def test_rows_fill_the_range_and_reach_its_edges() -> None:
+    contract = mixed()
+    known = inputs(contract, 10)
+    x = draw_rows(contract, known, 1000)
+    assert (x == draw_rows(contract, known, 1000)).all()
+    assert (x == x.astype(np.float32)).all()
+    for j, column in enumerate(contract.input_columns):
+        lower, upper = single_within(np.tile([[column.lower], [column.upper]], 6), contract)[:, j]
+        assert x[:, j].min() == lower
+        assert x[:, j].max() == upper
+    # uniform in the logarithm: as many small particles as large ones
+    assert 0.4 < (x[:, 0] < 1e-8).mean() < 0.6
+    assert len(draw_rows(contract, known, 1)) == 1
+
+
+def test_odd_rows_leave_the_range_or_hold_one_invalid_value() -> None:
+    contract = mixed()
+    rows = draw_rows(contract, inputs(contract, 10), 50)
+    odd = odd_rows(contract, rows)
+    lower = np.array([c.lower for c in contract.input_columns])
+    upper = np.array([c.upper for c in contract.input_columns])
+    invalid = ~np.isfinite(odd)
+    outside = ((odd < lower) | (odd > upper)) & ~invalid
+    assert set((outside | invalid).sum(axis=1)) == {1}
+    assert invalid.sum() == len(odd) / 2
+    assert np.isnan(odd).any()
+    assert np.isinf(odd).any()
+
+
+def test_differences_mean_the_same_for_every_output() -> None:
+    spread = np.array([0.0, 1.0, 10.0])
+    reference = np.array([[1e-6, 0.5, 300.0]])
+    y = np.array([[1e-6 * math.exp(1e-5), 0.5 + 1e-5, 300.0 + 3e-3]])
+    np.testing.assert_allclose(differences(reference, y, spread), [[1e-5] * 3], rtol=1e-4)
+    near_zero = differences(np.array([[1e-6, 0.0, 0.0]]), np.array([[1e-6, 0.0, 1e-4]]), spread)
+    np.testing.assert_allclose(near_zero, [[0.0, 0.0, 1e-5]], rtol=1e-12)
+    nan = np.full((1, 3), np.nan)
+    assert (differences(nan, nan, spread) == 0.0).all()
+    assert np.isinf(differences(reference, nan, spread)).all()
+    assert np.isinf(differences(nan, reference, spread)).all()
+    assert np.isinf(differences(reference, np.zeros((1, 3)) - 1e-9, spread)[0, 0])
