@@ -24,7 +24,7 @@ class SpaceConfig(_Section):
     depth: tuple[int, int] = (1, 3)
     width: tuple[int, ...] = (8, 16, 24, 32, 48, 64, 96, 128)
     activation: tuple[Activation, ...] = ("relu", "squared_relu", "tanh", "silu")
-    learning_rate: tuple[float, float] = (5e-4, 2e-2)
+    learning_rate: tuple[float, float] = (1e-3, 3e-2)
     batch_size: tuple[int, ...] = (32, 64, 128, 256)
 
     @model_validator(mode="after")
@@ -44,14 +44,14 @@ class SpaceConfig(_Section):
 class SearchConfig(_Section):
     """Step 1: many candidates on a small subset."""
 
-    trials: int = Field(128, ge=1)
+    trials: int = Field(256, ge=1)
     batch: int = Field(32, ge=1, description="candidates asked for at once")
     subset: int = Field(2000, ge=16, description="training rows that step 1 sees")
     validation: int = Field(2000, ge=16, description="validation rows that score step 1, at most")
     sampler: Literal["random", "tpe", "qmc"] = "tpe"
-    rungs: tuple[int, ...] = (4, 16, 100)
+    rungs: tuple[int, ...] = (5, 20, 100)
     eta: int = Field(4, ge=2)
-    patience: int = Field(10, ge=1)
+    patience: int = Field(15, ge=1)
     space: SpaceConfig = SpaceConfig()
 
     @model_validator(mode="after")
@@ -69,7 +69,7 @@ class RetrainConfig(_Section):
     steps: int = Field(40_000, ge=1)
     batch_size: int = Field(256, ge=1)
     learning_rate: tuple[float, float] = Field(
-        (2e-3, 1e-2), description="bounds of the peak learning rate that the search suggests"
+        (3e-3, 1e-2), description="bounds of the peak learning rate that the search suggests"
     )
 
     @model_validator(mode="after")

@@ -82,7 +82,7 @@ def test_proposals_depend_on_seed_batch_and_finished_trials_only(sampler):
     for candidate in first:
         assert set(candidate.hidden) <= {8, 16, 64}
         assert 1 <= len(candidate.hidden) <= 3
-        assert 5e-4 <= candidate.learning_rate <= 2e-2
+        assert 1e-3 <= candidate.learning_rate <= 3e-2
         assert candidate_from(parameters_of(candidate)) == candidate
 
 
