@@ -7,11 +7,12 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from emufort.contract import explain
 from emufort.errors import UsageError
 from emufort.network import Activation
+from emufort.selection import check_rule
 
 
 class _Section(BaseModel):
@@ -99,6 +100,15 @@ class SelectConfig(_Section):
     rule: str = "knee"
     ncol: int = Field(16, ge=1, description="columns per call whose measured time counts")
 
+    @field_validator("rule")
+    @classmethod
+    def _check_rule(cls, rule: str) -> str:
+        try:
+            check_rule(rule)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        return rule
+
 
 class ExportConfig(_Section):
     """The bundle."""
@@ -127,6 +137,15 @@ class Config(_Section):
     select: SelectConfig = SelectConfig()
     export: ExportConfig = ExportConfig()
     verify: VerifyConfig = VerifyConfig()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.select.ncol not in self.timing.ncol:
+            raise ValueError(
+                f"select.ncol = {self.select.ncol} is none of timing.ncol = "
+                f"{list(self.timing.ncol)}: nothing is timed there"
+            )
+        return self
 
     @classmethod
     def load(cls, path: Path) -> Self:

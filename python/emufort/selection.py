@@ -114,7 +114,8 @@ def select(
         ``knee``
             The member of the front where more time stops to pay: furthest below the straight line
             between the ends of the front in ln(time), ln(error), both normalised to 0..1; see
-            `knee`.
+            `knee`. Where a baseline was timed and the knee is slower, which would be no
+            replacement for it, the least error among those that are faster (if there are any).
         ``fastest-within=P%``
             The fastest whose error exceeds the best one's by no more than P per cent.
         ``best``
@@ -140,8 +141,17 @@ def select(
     if not entries:
         raise EmufortError("there is no candidate to choose from: the table of candidates is empty")
     front = pareto_front(entries)
-    choice, why = choose(front, ncol)
     baseline_times = _times_at(rows, "baseline", ncol, required=False)
+    choice, why = choose(front, ncol)
+    limit = min(baseline_times.values(), default=math.inf)
+    faster = [entry for entry in front if entry.ns_per_sample < limit]
+    if rule == "knee" and faster and choice not in faster:
+        knee_at, choice = choice, faster[-1]
+        names = " and ".join(sorted(baseline_times))
+        why = (
+            f"{choice} has the least error of what is faster than {names}; the knee of "
+            f"{_front_words(front, ncol)}, {knee_at}, is slower."
+        )
     compared = tuple(
         BaselineEntry(name, rmse, baseline_times.get(name))
         for name, rmse in (baselines or {}).items()
@@ -212,6 +222,11 @@ def knee(front: Sequence[Entry]) -> tuple[Entry, str]:
 # ------------------------------------------------------------------------------------- the rules
 
 _Choice = Callable[[Sequence[Entry], int], tuple[Entry, str]]
+
+
+def check_rule(rule: str) -> None:
+    """Raise `UsageError` unless `rule` is one of the rules of `select`."""
+    _parse(rule)
 
 
 def _parse(rule: str) -> _Choice:

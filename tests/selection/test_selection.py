@@ -255,3 +255,15 @@ def test_selection_needs_no_torch() -> None:
         "import sys, emufort.selection; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("baseline", "expected"), [(1000.0, 60.0), (50.0, 34.0), (5.0, 60.0)])
+def test_the_knee_is_faster_than_the_classical_scheme_if_any_is(
+    baseline: float, expected: float
+) -> None:
+    candidates, times = rows_of(table(TYPICAL))
+    times.append({"id": "C", "kind": "baseline", "ncol": "16", "ns_per_sample": str(baseline)})
+    selection = select(candidates, times)
+    assert selection.choice.ns_per_sample == expected
+    assert ("faster than C" in selection.reason) == (baseline == 50.0)
+    assert len(selection.front) == len(TYPICAL)
