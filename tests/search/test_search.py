@@ -159,7 +159,7 @@ def test_another_search_in_the_folder_is_left_alone(finished):
     before = (finished.folder / "trials.csv").read_bytes()
     with pytest.raises(EmufortError, match="seed = 1, asked for is 2; choose another --out"):
         search(data(), config(seed=2), finished.folder)
-    with pytest.raises(EmufortError, match="another data than asked for now"):
+    with pytest.raises(EmufortError, match="another 'data' than"):
         search(data(seed=1), config(), finished.folder)
     with pytest.raises(EmufortError, match=r"search\.rungs = \(1, 3, 6\), asked for is \(1, 2\)"):
         search(data(), config(rungs=[1, 2]), finished.folder)

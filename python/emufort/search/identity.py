@@ -68,7 +68,7 @@ def check_same(path: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
     for key, value in wanted.items():
         if found.get(key) != value:
             what = (
-                f"another {key} than asked for now"
+                f"another '{key}' than that asked for now"
                 if isinstance(value, str) and len(value) == 64
                 else f"{key} = {_short(found.get(key))}, asked for is {_short(value)}"
             )
