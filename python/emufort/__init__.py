@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from emufort.contract import Contract
     from emufort.dataset import Dataset
     from emufort.network import Architecture, Emulator
+    from emufort.runtime import load
 
 __version__ = "0.1.0"
 
@@ -18,9 +19,10 @@ _HOMES = {
     "Contract": "emufort.contract",
     "Dataset": "emufort.dataset",
     "Emulator": "emufort.network",
+    "load": "emufort.runtime",
 }
 
-__all__ = ["Architecture", "Contract", "Dataset", "Emulator", "__version__"]
+__all__ = ["Architecture", "Contract", "Dataset", "Emulator", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:

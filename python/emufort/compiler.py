@@ -117,6 +117,8 @@ class Compiler:
         CompilationError
             A source is missing, or the compiler refuses; the message holds its first complaint.
         """
+        # Absolute, as the compiler runs in another folder.
+        output = Path(output).absolute()
         paths = [Path(source).resolve() for source in sources]
         for path in paths:
             if not path.is_file():

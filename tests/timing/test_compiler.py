@@ -67,6 +67,17 @@ def test_modules_are_compiled_in_order_and_leave_nothing_else(
 
 
 @needs_gfortran
+def test_relative_paths_are_those_of_the_caller(
+    sources: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    relative = [path.relative_to(tmp_path) for path in sources]
+    program = Compiler.find("gfortran").build(relative, "-O1", Path("out/hello"))
+    assert output_of(program) == "good morning"
+    assert (tmp_path / "out" / "hello").exists()
+
+
+@needs_gfortran
 def test_the_same_is_built_once_and_a_change_is_noticed(
     sources: list[Path], tmp_path: Path
 ) -> None:
