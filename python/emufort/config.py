@@ -65,7 +65,7 @@ class SearchConfig(_Section):
 class RetrainConfig(_Section):
     """Step 2: the top candidates on all training rows."""
 
-    top: int = Field(6, ge=1)
+    top: int = Field(12, ge=1)
     seeds: int = Field(2, ge=1)
     steps: int = Field(40_000, ge=1)
     batch_size: int = Field(256, ge=1)

@@ -199,7 +199,7 @@ def verification(content: dict[str, Any]) -> None:
         _add(
             table,
             row["name"],
-            "-" if skipped else f"{row['max_difference']:.1e}",
+            "-" if skipped or row["max_difference"] is None else f"{row['max_difference']:.1e}",
             "-" if skipped else str(row["rows"]),
             f"skipped: {skipped}" if skipped else ("agrees" if row["passed"] else "DIFFERS"),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -102,7 +103,9 @@ def _retrain(run: Run, report: Reporter) -> None:
 
 
 def _candidates(run: Run) -> list[dict[str, str]]:
-    return read_csv(run.folder.retrain / "candidates.csv")
+    """Return the retrained candidates, without those that diverged."""
+    rows = read_csv(run.folder.retrain / "candidates.csv")
+    return [row for row in rows if math.isfinite(float(row["rmse"]))]
 
 
 def _time(run: Run, report: Reporter) -> None:
