@@ -7,8 +7,9 @@ network gave when the bundle was written.
 
 Inputs are the golden vectors; rows all over the contract's range, its edges included; and a few
 rows out of range and with NaN or infinity. All are exact in single precision, so that every form
-gets the same numbers. Differences are those of `differences`; a form agrees when its worst row does not differ
-by more than the tolerance. A form that cannot run here is shown as skipped and decides nothing.
+gets the same numbers. Differences are those of `differences`; a form agrees when its worst row does
+not differ by more than the tolerance. A form that cannot run here is shown as skipped and decides
+nothing.
 """
 
 from __future__ import annotations
