@@ -41,8 +41,8 @@ def table(run: Path) -> str:
     machine = f"{provenance['cpu']}, {provenance['compiler']}"
     lines += [
         "",
-        f"{skill['overall']['n']} values of the test split; time at {selection['ncol']} columns per",
-        f"call, one core of {machine}.",
+        f"{skill['overall']['n']} values of the test split; time at {selection['ncol']} columns",
+        f"per call, one core of {machine}.",
         f"The job took {seconds:.0f} s on {provenance['cores']} cores.",
     ]
     return "\n".join(lines)
