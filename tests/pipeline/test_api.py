@@ -29,8 +29,8 @@ def test_from_data_to_predictions(synthetic: Path) -> None:
         study, data, top=2, seeds=1, steps=1500, batch_size=32, out=synthetic / "retrain"
     )
     assert len(models) == 2
-    times = ef.time(models, ncol=(16,), repeats=2, out=synthetic / "timing.csv")
-    best = ef.select(models, times, rule="best")
+    times = ef.time(models, ncol=(8,), repeats=2, out=synthetic / "timing.csv")
+    best = ef.select(models, times, rule="best", ncol=8)
     bundle = ef.export(best, data, synthetic / "bundle")
     ef.verify(bundle, rows=200).raise_if_failed()
     held_out = synthetic_data(n=50, seed=7)
