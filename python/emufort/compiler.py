@@ -6,6 +6,7 @@ program = compiler.build([runtime, main], "-O2", work / "program")
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from emufort.errors import EmufortError
+from emufort.errors import EmufortError, StorageError
 from emufort.files import make_directory, replacing, write_json
 from emufort.provenance import command_version, cpu_model, file_sha256
 
@@ -116,6 +117,8 @@ class Compiler:
         ------
         CompilationError
             A source is missing, or the compiler refuses; the message holds its first complaint.
+        StorageError
+            The disk is full, or `output` cannot be written.
         """
         # Absolute, as the compiler runs in another folder.
         output = Path(output).absolute()
@@ -179,6 +182,11 @@ class Compiler:
             raise CompilationError(f"cannot run {self.path}: {error.strerror}") from error
         if done.returncode != 0:
             what = ", ".join(path.name for path in sources) or "the options"
+            if os.strerror(errno.ENOSPC) in done.stderr + done.stdout:
+                raise StorageError(
+                    f"{self.name} cannot write in {folder.parent} or {tempfile.gettempdir()}: "
+                    f"{os.strerror(errno.ENOSPC)}; free some space"
+                )
             complaint = first_error(done.stderr + "\n" + done.stdout)
             raise CompilationError(f"{self.name} does not compile {what}: {complaint}")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from emufort.config import Config
-from emufort.errors import EmufortError, UsageError
+from emufort.errors import EmufortError, StorageError, UsageError
 from emufort.files import make_directory, read_json, write_json, write_text
 
 STEPS = ("search", "retrain", "time", "select", "export", "verify", "report")
@@ -133,7 +133,10 @@ class RunFolder:
             with open(self.path / "run.log", "a") as stream:
                 stream.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}\n")
         except OSError as error:
-            raise EmufortError(f"cannot write {self.path / 'run.log'}: {error.strerror}") from error
+            raise StorageError(
+                f"cannot write {self.path / 'run.log'}: {error.strerror}; free some space or "
+                "choose another --out"
+            ) from error
 
     # ---------------------------------------------------------- configuration
 
