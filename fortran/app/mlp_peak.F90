@@ -4,14 +4,14 @@
 !> 16-256x4-4 (L), relu; the peak is measured in the same run. Percentages count 2 operations per multiply-add.
 program mlp_peak
   use, intrinsic :: iso_fortran_env, only: int64, real64, output_unit
-  use emufort_kinds, only: wp, lanes, block_columns, max_width, widest_panel
-  use emufort_core, only: evaluate_network, few_columns
+  use emufort_kinds, only: wp, lanes, block_columns
+  use emufort_core, only: evaluate_network, few_columns, scratch_size, aligned_place
   use emufort_dense, only: packed_size, packed_slack, is_wide
   implicit none
   integer, parameter :: n_repeats = 15
   integer, parameter :: ncols(5) = [1, 16, 128, 1152, 16384]
   real(real64), parameter :: shortest = 5.0e-3_real64
-  real(wp) :: a(block_columns*(max_width + widest_panel)), b(block_columns*(max_width + widest_panel))
+  real(wp), target :: a(scratch_size), b(scratch_size)
   real(wp) :: features(block_columns*16)
   real(real64) :: peak
 
@@ -135,7 +135,10 @@ contains
     integer, intent(in) :: ncol, n_layers, widths(0:n_layers), activation(n_layers)
     real(real64), intent(in) :: slope(n_layers)
     real(wp), intent(in) :: weights(*)
-    integer :: first, n, columns
+    integer :: first, n, columns, at_a, at_b
+
+    at_a = aligned_place(a)
+    at_b = aligned_place(b)
 
     do first = 0, ncol - 1, block_columns
       n = min(block_columns, ncol - first)
@@ -143,13 +146,13 @@ contains
       if (n <= lanes) columns = lanes
       if (n <= few_columns) columns = 1
       if (columns == block_columns .and. .not. is_wide) then
-        a(1:lanes*widths(0)) = features(1:lanes*widths(0))
-        call evaluate_network(n_layers, widths, activation, slope, weights, lanes, a, b)
+        a(at_a:at_a + lanes*widths(0) - 1) = features(1:lanes*widths(0))
+        call evaluate_network(n_layers, widths, activation, slope, weights, lanes, a(at_a), b(at_b))
         columns = lanes
       end if
       ! New features for each block, as in a host: without them every call would wait for the one before.
-      a(1:columns*widths(0)) = features(1:columns*widths(0))
-      call evaluate_network(n_layers, widths, activation, slope, weights, columns, a, b)
+      a(at_a:at_a + columns*widths(0) - 1) = features(1:columns*widths(0))
+      call evaluate_network(n_layers, widths, activation, slope, weights, columns, a(at_a), b(at_b))
     end do
 
   end subroutine all_columns

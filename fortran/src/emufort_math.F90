@@ -256,28 +256,35 @@ contains
   !> erfc of a full set of lanes.
   pure recursive subroutine erfc_lanes(a)
     real(wp), intent(inout) :: a(lanes)   !! values [1]
-    real(wp) :: b(lanes), x, high, d, s, p
+    real(wp) :: x, high, d, s, p, q, r, t
+    integer(int32) :: k, half
     integer :: i
 
-    !$omp simd private(x, high)
+    ! In one loop, with exp written out: the values stay in registers.
+    !$omp simd private(x, high, d, s, p, q, r, t, k, half)
     do i = 1, lanes
       x = min(abs(a(i)), 10.2_wp)
       ! x**2 = high**2 + (x - high)*(x + high), where high**2 is exact: exp() would magnify its rounding.
       high = transfer(iand(transfer(x, 0_int32), not(4095_int32)), 0.0_wp)
-      b(i) = -(high*high)
-    end do
-    call exp_lanes(b)
-    !$omp simd private(x, high, d, s, p)
-    do i = 1, lanes
-      x = min(abs(a(i)), 10.2_wp)
-      high = transfer(iand(transfer(x, 0_int32), not(4095_int32)), 0.0_wp)
       d = (high - x)*(high + x)
+      ! exp(-high**2)
+      q = -(high*high)
+      t = q*log2_e + rounder
+      k = transfer(t, 0_int32) - rounder_bits
+      t = t - rounder
+      r = (q - t*ln2_high) - t*ln2_low
+      q = (((e4*r + e3)*r + e2)*r + e1)*r + e0
+      q = (r*r)*q + r
+      q = q + 1.0_wp
+      half = shifta(k, 1)
+      q = q*transfer(shiftl(half + 127_int32, 23), 0.0_wp)
+      ! exp(d) - 1, where -0.11 < d <= 0
+      d = ((((d*d5 + d4)*d + d3)*d + 0.5_wp)*d + 1.0_wp)*d
       s = (x - 2.0_wp)/(x + 2.0_wp)
       p = ((((((((c9*s + c8)*s + c7)*s + c6)*s + c5)*s + c4)*s + c3)*s + c2)*s + c1)*s + c0
       p = p/(1.0_wp + 2.0_wp*x)
-      ! exp(d) - 1, where -0.11 < d <= 0
-      d = ((((d*d5 + d4)*d + d3)*d + 0.5_wp)*d + 1.0_wp)*d
-      p = (p + p*d)*b(i)
+      p = (p + p*d)*q
+      p = p*transfer(shiftl(k - half + 127_int32, 23), 0.0_wp)
       p = merge(p, 2.0_wp - p, a(i) >= 0.0_wp)
       a(i) = merge(p, a(i), abs(a(i)) >= 0.0_wp)
     end do
