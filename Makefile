@@ -18,6 +18,7 @@ DATASET := build/activation.nc
 # make test PYTEST_ARGS='-m "not slow" tests/runtime'
 PYTEST_ARGS :=
 RUN := runs/demo
+FLANG := flang-22
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 FPRETTIFY := $(BIN)/fprettify -i 2 -l 120 -w 2
@@ -40,6 +41,11 @@ test: setup ## Build and run the Fortran tests, then the Python tests
 	cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
 	cmake --build $(BUILD) --parallel $(JOBS)
 	ctest --test-dir $(BUILD) --output-on-failure --parallel $(JOBS)
+	@if command -v $(FLANG) >/dev/null; then \
+	  cmake -S fortran -B $(BUILD)-flang -DCMAKE_Fortran_COMPILER=$(FLANG) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING; \
+	  cmake --build $(BUILD)-flang --parallel $(JOBS); \
+	  ctest --test-dir $(BUILD)-flang --output-on-failure --parallel $(JOBS); \
+	else echo "no $(FLANG): the runtime is not tested with flang"; fi
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(STAMPS)/dependencies ## Check formatting, style and types; changes no file
