@@ -18,6 +18,7 @@ from emufort.run_folder import STEPS, Stopwatch
 if TYPE_CHECKING:
     from emufort.dataset import Dataset
     from emufort.pipeline import Run
+    from emufort.progress import Reporter
 
 TITLES = {
     "search": "search: many candidates, little data",
@@ -27,6 +28,9 @@ TITLES = {
     "export": "export: ONNX and Fortran",
     "verify": "verify: all forms agree",
     "report": "report",
+    "prepare": "prepare: programs and workers",
+    "check": "check: the numbers of all contenders",
+    "measure": "measure: rounds",
 }
 
 
@@ -76,6 +80,21 @@ class StepDisplay:
             return
         task = self._tasks.get(step, list(self._tasks.values())[-1])
         self._progress.update(task, completed=done, total=total, note=note)
+
+    def following(self) -> Reporter:
+        """Return a `Reporter` that begins a step when it first hears of it, and ends the last."""
+        current = ""
+
+        def report(step: str, done: int, total: int, note: str = "") -> None:
+            nonlocal current
+            if step != current:
+                current = step
+                self.begin(step)
+            self(step, done, total, note)
+            if done == total:
+                self.end(step)
+
+        return report
 
 
 @contextmanager
