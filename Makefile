@@ -26,6 +26,7 @@ FORTRAN_FOLDERS := fortran coupling data_prep
 
 # The installed package is made of these; folders are listed because a deleted file changes them.
 PACKAGE_SOURCES := $(shell find python/emufort fortran coupling/python coupling/activation \
+    coupling/onnxruntime \
     -name __pycache__ -prune -o -name _fortran -prune -o -name '_native*' -prune -o -print) \
     CMakeLists.txt README.md LICENSE
 

@@ -142,6 +142,25 @@ class Compiler:
         write_json(stamp, {"key": key, "sha256": file_sha256(output), "compiler": self.version})
         return output
 
+    def file_name(self, library: str) -> Path | None:
+        """Return where the linker would find `library`, such as ``libopenblas.so``, or None."""
+        for folder in self._library_folders:
+            if (folder / library).is_file():
+                return (folder / library).resolve()
+        return None
+
+    @cached_property
+    def _library_folders(self) -> tuple[Path, ...]:
+        """Folders that the linker looks into: those of the environment, then its own."""
+        given = [p for p in os.environ.get("LIBRARY_PATH", "").split(os.pathsep) if p]
+        done = subprocess.run(
+            [str(self.path), "-print-search-dirs"], capture_output=True, text=True, check=False
+        )
+        found = [line for line in done.stdout.splitlines() if line.startswith("libraries:")]
+        own = found[0].partition("=")[2].split(os.pathsep) if found else []
+        usual = ["/usr/local/lib", "/usr/lib64", "/usr/lib"]
+        return (*map(Path, [*given, *own, *usual]), *Path("/usr/lib").glob("*-linux-gnu"))
+
     def accepted(self, flags: str) -> str:
         """Return `flags` without those that this compiler does not know.
 
