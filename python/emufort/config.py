@@ -140,6 +140,15 @@ class SearchConfig(_Section):
         return self
 
 
+class AdviceConfig(_Section):
+    """``emufort search --advise``: how small the subset may be."""
+
+    candidates: int = Field(32, ge=8)
+    seeds: int = Field(2, ge=2)
+    first: int = Field(250, ge=16, description="rows of the smallest subset; doubled on and on")
+    largest: int = Field(8000, ge=32, description="rows of the largest subset, at most")
+
+
 class RetrainConfig(_Section):
     """Step 2: the top candidates on all training rows."""
 
@@ -238,6 +247,7 @@ class Config(_Section):
     seed: int = Field(1, ge=0)
     workers: int = Field(0, ge=0, description="processes; 0 means one per core")
     search: SearchConfig = SearchConfig()
+    advice: AdviceConfig = AdviceConfig()
     retrain: RetrainConfig = RetrainConfig()
     timing: TimingConfig = TimingConfig()
     select: SelectConfig = SelectConfig()

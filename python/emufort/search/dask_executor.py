@@ -121,7 +121,9 @@ class DaskPool:
         try:
             while futures:
                 try:
-                    for future in as_completed(list(futures), timeout=_LOOK_SECONDS):
+                    for future in as_completed(
+                        list(futures), loop=self._client.loop, timeout=_LOOK_SECONDS
+                    ):
                         result = future.result()
                         yield futures.pop(future), result
                         future.release()

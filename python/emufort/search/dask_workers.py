@@ -32,7 +32,7 @@ def own_scheduler(where: ClusterConfig) -> Iterator[str]:
     else:
         host = socket.gethostbyname(where.host or socket.gethostname())
     with LocalCluster(
-        n_workers=0, host=host, scheduler_port=0, dashboard_address=None, silence_logs=50
+        n_workers=0, host=host, scheduler_port=0, dashboard_address="127.0.0.1:0", silence_logs=50
     ) as cluster:
         yield str(cluster.scheduler_address)
 

@@ -18,14 +18,15 @@ class RungUnit:
         Where the training stands; the worker gets a copy.
     until_epoch, patience
         See `Trainer.run_epochs`.
-    rows
-        Rows of the subset to train on, its first ones; 0 for all.
+    rows, first
+        Rows of the subset to train on, from row `first`; 0 rows for all.
     """
 
     state: TrainerState
     until_epoch: int
     patience: int
     rows: int = 0
+    first: int = 0
 
     def seconds_estimate(self, n_train: int) -> float:
         """Return a rough time, to start the long units first."""
@@ -36,7 +37,8 @@ class RungUnit:
 
 def run_rung(bench: Workbench, unit: RungUnit) -> TrainerState:
     """Do the work of a unit; its own state stays as it is."""
-    return bench.on(unit.rows).run_epochs(replace(unit.state), unit.until_epoch, unit.patience)
+    trainer = bench.on(unit.rows, unit.first)
+    return trainer.run_epochs(replace(unit.state), unit.until_epoch, unit.patience)
 
 
 def with_more_rows(state: TrainerState) -> TrainerState:

@@ -14,17 +14,18 @@ class Workbench:
     def __init__(self, arrays: Arrays, backend: str = "torch", device: str = "cpu") -> None:
         self._arrays = arrays
         self._backend = backend, device
-        self._trainers: dict[int, Trainer] = {}
+        self._trainers: dict[tuple[int, int], Trainer] = {}
 
-    def on(self, rows: int = 0) -> Trainer:
-        """Return the trainer for the first `rows` rows; 0 stands for all of them."""
+    def on(self, rows: int = 0, first: int = 0) -> Trainer:
+        """Return the trainer for `rows` rows from row `first`; 0 rows stands for all of them."""
         n = len(self._arrays.x_train)
-        rows = min(rows or n, n)
-        if rows not in self._trainers:
+        rows = min(rows or n, n - first)
+        if (rows, first) not in self._trainers:
+            part = slice(first, first + rows)
             arrays = self._arrays
-            head = replace(arrays, x_train=arrays.x_train[:rows], y_train=arrays.y_train[:rows])
-            self._trainers[rows] = make_trainer(head, *self._backend)
-        return self._trainers[rows]
+            arrays = replace(arrays, x_train=arrays.x_train[part], y_train=arrays.y_train[part])
+            self._trainers[rows, first] = make_trainer(arrays, *self._backend)
+        return self._trainers[rows, first]
 
     def run_epochs(self, state: TrainerState, until_epoch: int, patience: int) -> TrainerState:
         """See `Trainer.run_epochs`."""
