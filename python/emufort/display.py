@@ -256,16 +256,15 @@ def _closing_table(run: Run) -> None:
 
 def advice(found: dict[str, Any], folder: Path) -> None:
     """Print what `emufort search --advise` found."""
-    names = ["rows", "rank correlation", "noise", "top 1", "top 5", f"top {found['keep']}"]
     table = _table(
-        f"{found['candidates']} candidates, {found['seeds']} seeds; attainable rank correlation "
-        f"{found['ceiling']:.2f}",
-        [*names[:3], *(f"regret {name}" for name in names[3:]), "seconds"],
+        f"{found['candidates']} candidates, {found['seeds']} seeds; two seeds of the largest "
+        f"subset correlate by {found['ceiling']:.2f}",
+        ["rows", "rank corr.", "+-", "regret: 1", "5", str(found["keep"]), "seconds"],
     )
     for entry in found["sizes"]:
         _add(
             table,
-            str(entry["rows"]) + (" <- enough" if entry["rows"] == found["subset"] else ""),
+            str(entry["rows"]) + (" <-" if entry["rows"] == found["subset"] else ""),
             f"{entry['rank_correlation']:.2f}",
             f"{entry['noise']:.2f}",
             *(f"{100 * entry[f'regret_top{k}']:.0f} %" for k in (1, 5, "K")),

@@ -27,6 +27,8 @@ def table(noise_of: dict[int, float], n: int = 40, seed: int = 0):
 
 def test_the_smallest_size_that_ranks_like_the_largest():
     noise = {250: 3.0, 500: 1.0, 1000: 0.05, 2000: 0.05}
+    assert not conclude(table(noise), list(noise), Config())["converged"]
+    noise[4000] = 0.05
     found = conclude(table(noise), list(noise), Config())
     assert found["subset"] == 1000
     assert found["converged"]

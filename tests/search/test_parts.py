@@ -68,7 +68,7 @@ def test_ties_go_to_the_earlier_candidate():
 # ------------------------------------------------------------------ samplers
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe", "qmc", "parzen", "gp"])
+@pytest.mark.parametrize("sampler", ["random", "tpe", "qmc", "parzen"])
 def test_proposals_depend_on_seed_batch_and_finished_trials_only(sampler):
     done = [
         trial(i, float(i + 1), hidden=(8,) * (1 + i % 3), pruned_at=1 if i % 2 else None)
@@ -86,7 +86,7 @@ def test_proposals_depend_on_seed_batch_and_finished_trials_only(sampler):
         assert candidate_from(SPACE, parameters_of(SPACE, candidate)) == candidate
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "parzen", "gp"])
+@pytest.mark.parametrize("sampler", ["tpe", "parzen"])
 def test_samplers_learn_and_bear_infinite_values(sampler):
     done = [
         trial(i, math.inf if i % 9 == 0 else (0.1 if i % 2 else 1.0), (16,) if i % 2 else (64,))

@@ -2,7 +2,8 @@
 
 The sample is trained on 250 rows, 500, 1000, ... A small subset is good enough when it ranks the
 candidates as the largest does, as well as another seed of the largest would: more rows cannot
-improve on that.
+improve on that. The sample grows until that holds for a size of a quarter of the largest; twice
+the rows would be too like to be a judge.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ Losses = dict[tuple[int, int, int], tuple[float, float]]
 
 COLUMNS = ("rows", "seed", "candidate", "label", "loss", "seconds")
 _RESAMPLES = 400
+#: How much larger than a size the one that judges it must be.
+_JUDGE = 4
 
 
 def advise(data: Dataset, config: Config, out: Path, report: Reporter = silent) -> dict[str, Any]:
@@ -206,9 +209,8 @@ def conclude(losses: Mapping[tuple[int, int, int], tuple[float, float]],
                 "seconds": round(sum(s for (r, _, _), (_, s) in losses.items() if r == size), 3),
             }
         )
-    enough = [entry for entry in entries if entry["enough"]]
-    converged = len(enough) > 1
-    chosen = enough[0]
+    chosen = next(entry for entry in entries if entry["enough"])
+    converged = bool(_JUDGE * chosen["rows"] <= largest)
     return {
         "subset": chosen["rows"],
         "converged": converged,
@@ -226,17 +228,18 @@ def conclude(losses: Mapping[tuple[int, int, int], tuple[float, float]],
 def _reason(
     chosen: dict[str, Any], ceiling: float, converged: bool, top: int, n: int, largest: int
 ) -> str:
-    if not converged:
+    if chosen["rows"] == largest:
         return (
-            f"No size below {largest} rows ranks the candidates as {largest} rows do; larger "
-            "subsets were not tried: raise advice.largest, or take this one."
+            f"No size below {largest} rows ranks the candidates as {largest} rows do; take this "
+            "one, or raise advice.largest if there are more rows."
         )
-    return (
+    text = (
         f"A subset of {chosen['rows']} rows ranks candidates as {largest} rows do: rank "
         f"correlation {chosen['rank_correlation']:.2f}, two seeds of {largest} rows reach "
         f"{ceiling:.2f} (noise {chosen['noise']:.2f}). Keeping the best {top} of {n}, expect the "
         f"best of them to be {100 * chosen['regret_topK']:.0f} % above the best of all."
     )
+    return text if converged else f"{text} More than {largest} rows were not tried."
 
 
 def _ranks(values: Array) -> Array:
@@ -301,11 +304,9 @@ def draw(found: dict[str, Any], out: Path) -> None:
     )  # fmt: skip
     left.set_ylabel("rank correlation of candidates")
     left.set_ylim(top=1.0)
-    for name, label in (
-        ("regret_top1", "top 1"),
-        ("regret_top5", "top 5"),
-        ("regret_topK", f"top {found['keep']} of {found['keep_of']}"),
-    ):
+    curves = {1: "regret_top1", 5: "regret_top5"} | {found["keep"]: "regret_topK"}
+    for k, name in sorted(curves.items()):
+        label = f"top {k} of {found['keep_of']}"
         right.plot(rows, [100 * entry[name] for entry in entries], marker="o", label=label)
     right.set_ylabel("expected regret (%)")
     right.set_ylim(bottom=0.0)
