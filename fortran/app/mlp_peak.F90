@@ -28,16 +28,16 @@ contains
     real(wp) :: r(lanes, 16)
     real(real64) :: seconds, best
     integer(int64), parameter :: n = 300000_int64
-    integer(int64) :: start, finish, rate
+    real(real64) :: start, finish
     integer :: i
 
     best = huge(1.0_real64)
     do i = 1, n_repeats
       call random_number(r)
-      call system_clock(start, rate)
+      call cpu_time(start)
       call multiply_add(n, r)
-      call system_clock(finish)
-      seconds = real(finish - start, real64)/real(rate, real64)
+      call cpu_time(finish)
+      seconds = finish - start
       if (sum(r) < huge(1.0_wp)) best = min(best, seconds)
     end do
     peak = real(2*size(r), real64)*real(n, real64)/best*1.0e-9_real64
@@ -83,7 +83,8 @@ contains
     integer :: activation(size(widths) - 1), n_layers, l, i, n_macs, r
     real(real64) :: slope(size(widths) - 1), seconds, best
     real(wp), allocatable :: weights(:)
-    integer(int64) :: start, finish, rate, n_calls, call
+    real(real64) :: start, finish
+    integer(int64) :: n_calls, call
 
     n_layers = size(widths) - 1
     activation = 1
@@ -107,20 +108,20 @@ contains
       seconds = 0.0_real64
       do while (seconds < shortest)
         n_calls = 2_int64*n_calls
-        call system_clock(start, rate)
+        call cpu_time(start)
         do call = 1_int64, n_calls
           call all_columns(ncols(i), n_layers, widths, activation, slope, weights)
         end do
-        call system_clock(finish)
-        seconds = real(finish - start, real64)/real(rate, real64)
+        call cpu_time(finish)
+        seconds = finish - start
       end do
       do r = 1, n_repeats
-        call system_clock(start, rate)
+        call cpu_time(start)
         do call = 1_int64, n_calls
           call all_columns(ncols(i), n_layers, widths, activation, slope, weights)
         end do
-        call system_clock(finish)
-        best = min(best, real(finish - start, real64)/real(rate, real64))
+        call cpu_time(finish)
+        best = min(best, finish - start)
       end do
       best = best/(real(n_calls, real64)*ncols(i))
       write (output_unit, '(a,",",i0,",",f0.1,",",f0.2)') name, ncols(i), 100.0_real64*2.0e-9_real64*n_macs/best/peak, &

@@ -13,9 +13,25 @@ module emufort_core
   use emufort_kinds, only: wp, int64, real64, lanes, block_columns, max_width, widest_panel
   use emufort_dense, only: dense_block, dense_half_block, dense_single, packed_size, padded_width, is_wide
   use emufort_activations, only: activate, activation_relu, activation_linear
-  use emufort_transforms, only: check_inputs, inputs_to_features, outputs_to_physical
+  use emufort_transforms, only: are_within, check_inputs, inputs_to_features, outputs_to_physical, &
+                                column_to_features, column_to_physical
   implicit none
   private
+
+  !> Bits of a quiet NaN in double precision.
+  integer(int64), parameter :: nan_bits = ishft(4095_int64, 51)
+
+  !> Where the parts of an emulator begin: the first four in the plan, the others in the numbers.
+  type :: layout_type
+    integer :: feature        ! input of each feature
+    integer :: feature_kind   ! transform of each feature
+    integer :: output_kind    ! transform of each output
+    integer :: reference      ! reference input of each output
+    integer :: feature_c      ! coefficients of the features
+    integer :: output_c       ! coefficients of the outputs
+    integer :: bound          ! bounds of the outputs
+    integer :: slope          ! parameters of the activations
+  end type layout_type
 
   public :: evaluate_block, evaluate_network, plan_size, numbers_size, few_columns, scratch_size
 
@@ -46,6 +62,24 @@ contains
     numbers_size = 2_int64*n_inputs + 2_int64*n_features + 4_int64*n_outputs + n_layers
 
   end function numbers_size
+
+  !> Where the parts of an emulator begin.
+  pure recursive type(layout_type) function layout_of(n_inputs, n_features, n_outputs, n_layers) result(at)
+    integer, intent(in) :: n_inputs     !! number of inputs
+    integer, intent(in) :: n_features   !! number of features
+    integer, intent(in) :: n_outputs    !! number of outputs
+    integer, intent(in) :: n_layers     !! number of layers
+
+    at%feature = 6 + 2*n_layers
+    at%feature_kind = at%feature + n_features
+    at%output_kind = at%feature_kind + n_features
+    at%reference = at%output_kind + n_outputs
+    at%feature_c = 1 + 2*n_inputs
+    at%output_c = at%feature_c + 2*n_features
+    at%bound = at%output_c + 2*n_outputs
+    at%slope = at%bound + 2*n_outputs
+
+  end function layout_of
 
   !> Evaluate the network alone: features to outputs of the last layer, both dimensionless.
   !>
@@ -114,22 +148,24 @@ contains
     integer(int64), intent(inout) :: n_invalid            !! incremented by the columns that hold NaN or infinity
     logical, intent(out) :: is_outside(block_columns)     !! whether an input of the column was clipped or invalid
     real(wp), target :: first(scratch_size), second(scratch_size)
+    type(layout_type) :: at
     integer :: n_inputs, n_features, n_outputs, n_layers, columns, i, j, a, b
-    integer :: at_feature, at_kind, at_output, at_reference, at_coefficient, at_output_coefficient, at_bound, at_slope
     integer(int64) :: outside(block_columns), invalid(block_columns)
+    logical :: is_within
 
     n_inputs = plan(1)
     n_features = plan(2)
     n_outputs = plan(3)
     n_layers = plan(4)
-    at_feature = 6 + 2*n_layers
-    at_kind = at_feature + n_features
-    at_output = at_kind + n_features
-    at_reference = at_output + n_outputs
-    at_coefficient = 1 + 2*n_inputs
-    at_output_coefficient = at_coefficient + 2*n_features
-    at_bound = at_output_coefficient + 2*n_outputs
-    at_slope = at_bound + 2*n_outputs
+    at = layout_of(n_inputs, n_features, n_outputs, n_layers)
+    is_outside = .false.
+
+    if (n <= few_columns) then
+      do i = 1, n
+        call evaluate_column(plan, numbers, weights, is_single, i, x, y, n_clipped, n_invalid, is_outside(i))
+      end do
+      return
+    end if
 
     columns = block_columns
     if (n <= lanes) columns = lanes
@@ -138,84 +174,103 @@ contains
         x(i, j) = x(n, j)
       end do
     end do
-    call check_inputs(columns, n_inputs, block_columns, is_single, numbers, x, outside, invalid)
+    is_within = are_within(columns, n_inputs, block_columns, is_single, numbers, x)
+    if (.not. is_within) call check_inputs(columns, n_inputs, block_columns, is_single, numbers, x, outside, invalid)
 
     a = aligned_place(first)
     b = aligned_place(second)
-    call inputs_to_features(columns, n_inputs, n_features, block_columns, plan(at_feature), plan(at_kind), &
-                            numbers(at_coefficient), x, first(a))
-    if (n <= few_columns) then
-      call evaluate_few(n, n_layers, plan(5), plan(6 + n_layers), numbers(at_slope), weights, columns, first(a), &
-                        second(b))
-    else if (columns == block_columns .and. .not. is_wide) then
-      call evaluate_halves(n_layers, plan(5), plan(6 + n_layers), numbers(at_slope), weights, first(a), second(b))
+    call inputs_to_features(columns, n_inputs, n_features, block_columns, plan(at%feature), plan(at%feature_kind), &
+                            numbers(at%feature_c), x, first(a))
+    if (columns == block_columns .and. .not. is_wide) then
+      call evaluate_halves(n_layers, plan(5), plan(6 + n_layers), numbers(at%slope), weights, first(a), second(b))
     else
-      call evaluate_network(n_layers, plan(5), plan(6 + n_layers), numbers(at_slope), weights, columns, first(a), &
+      call evaluate_network(n_layers, plan(5), plan(6 + n_layers), numbers(at%slope), weights, columns, first(a), &
                             second(b))
     end if
     if (mod(n_layers, 2) == 1) then
-      call outputs_to_physical(columns, n_inputs, n_outputs, block_columns, plan(at_output), plan(at_reference), &
-                               numbers(at_output_coefficient), numbers(at_bound), x, second(b), y)
+      call outputs_to_physical(columns, n_inputs, n_outputs, block_columns, plan(at%output_kind), plan(at%reference), &
+                               numbers(at%output_c), numbers(at%bound), x, second(b), y)
     else
-      call outputs_to_physical(columns, n_inputs, n_outputs, block_columns, plan(at_output), plan(at_reference), &
-                               numbers(at_output_coefficient), numbers(at_bound), x, first(a), y)
+      call outputs_to_physical(columns, n_inputs, n_outputs, block_columns, plan(at%output_kind), plan(at%reference), &
+                               numbers(at%output_c), numbers(at%bound), x, first(a), y)
     end if
 
+    if (is_within) return
     do i = 1, n
       is_outside(i) = outside(i) + invalid(i) > 0_int64
       n_clipped = n_clipped + outside(i)
       if (invalid(i) > 0_int64) then
         n_invalid = n_invalid + 1_int64
         do j = 1, n_outputs
-          y(i, j) = transfer(ishft(4095_int64, 51), 0.0_real64)
+          y(i, j) = transfer(nan_bits, 0.0_real64)
         end do
       end if
     end do
 
   end subroutine evaluate_block
 
-  !> Evaluate the network on a few columns of a padded block, one by one.
-  recursive subroutine evaluate_few(n, n_layers, widths, activation, slope, weights, columns, a, b)
-    integer, intent(in) :: n                          !! number of columns
-    integer, intent(in) :: n_layers                   !! number of layers
-    integer, intent(in) :: widths(0:n_layers)         !! number of features, neurons of each layer
-    integer, intent(in) :: activation(n_layers)       !! one of the activation_* codes for each layer
-    real(real64), intent(in) :: slope(n_layers)       !! parameter of the activation of each layer
-    real(wp), intent(in) :: weights(*)                !! packed weights
-    integer, intent(in) :: columns                    !! columns of the padded block
-    real(wp), intent(inout) :: a(columns, *)          !! as for evaluate_network
-    real(wp), intent(inout) :: b(columns, *)          !! as for evaluate_network
-    real(wp), target :: u(max_width + widest_panel + lanes), v(max_width + widest_panel + lanes)
-    integer :: i, j, at_u, at_v
+  !> Evaluate the emulator on one column of a block, without the padding that a block has.
+  recursive subroutine evaluate_column(plan, numbers, weights, is_single, column, x, y, n_clipped, n_invalid, &
+                                       is_outside)
+    integer, intent(in) :: plan(*)                        !! integers of the emulator
+    real(real64), intent(in) :: numbers(*)                !! real numbers of the emulator
+    real(wp), intent(in) :: weights(*)                    !! packed weights
+    logical, intent(in) :: is_single                      !! whether the host's inputs are single precision
+    integer, intent(in) :: column                         !! column of the block, from 1
+    real(real64), intent(inout) :: x(block_columns, *)    !! physical inputs (column, input); clipped on return
+    real(real64), intent(inout) :: y(block_columns, *)    !! physical outputs (column, output)
+    integer(int64), intent(inout) :: n_clipped            !! incremented by the values that were clipped
+    integer(int64), intent(inout) :: n_invalid            !! incremented by the columns that hold NaN or infinity
+    logical, intent(out) :: is_outside                    !! whether an input was clipped or invalid
+    real(wp), target :: first(max_width + widest_panel + lanes), second(max_width + widest_panel + lanes)
+    real(real64) :: one_x(max_width), one_y(max_width)
+    type(layout_type) :: at
+    integer :: n_inputs, n_features, n_outputs, n_layers, j, a, b
+    integer(int64) :: outside(1), invalid(1)
+    logical :: is_within
 
-    at_u = aligned_place(u)
-    at_v = aligned_place(v)
-    do i = 1, n
-      do j = 1, widths(0)
-        u(at_u + j - 1) = a(i, j)
-      end do
-      call evaluate_network(n_layers, widths, activation, slope, weights, 1, u(at_u), v(at_v))
-      if (mod(n_layers, 2) == 1) then
-        do j = 1, widths(n_layers)
-          b(i, j) = v(at_v + j - 1)
-        end do
-      else
-        do j = 1, widths(n_layers)
-          a(i, j) = u(at_u + j - 1)
-        end do
-      end if
+    n_inputs = plan(1)
+    n_features = plan(2)
+    n_outputs = plan(3)
+    n_layers = plan(4)
+    at = layout_of(n_inputs, n_features, n_outputs, n_layers)
+
+    do j = 1, n_inputs
+      one_x(j) = x(column, j)
     end do
-    do j = 1, widths(n_layers)
-      do i = n + 1, columns
-        if (mod(n_layers, 2) == 1) then
-          b(i, j) = b(n, j)
-        else
-          a(i, j) = a(n, j)
-        end if
-      end do
+    is_within = are_within(1, n_inputs, 1, is_single, numbers, one_x)
+    if (.not. is_within) call check_inputs(1, n_inputs, 1, is_single, numbers, one_x, outside, invalid)
+
+    a = aligned_place(first)
+    b = aligned_place(second)
+    call column_to_features(n_inputs, n_features, plan(at%feature), plan(at%feature_kind), numbers(at%feature_c), &
+                            one_x, first(a))
+    call evaluate_network(n_layers, plan(5), plan(6 + n_layers), numbers(at%slope), weights, 1, first(a), second(b))
+    if (mod(n_layers, 2) == 1) then
+      call column_to_physical(n_inputs, n_outputs, plan(at%output_kind), plan(at%reference), numbers(at%output_c), &
+                              numbers(at%bound), one_x, second(b), one_y)
+    else
+      call column_to_physical(n_inputs, n_outputs, plan(at%output_kind), plan(at%reference), numbers(at%output_c), &
+                              numbers(at%bound), one_x, first(a), one_y)
+    end if
+    do j = 1, n_outputs
+      y(column, j) = one_y(j)
     end do
 
-  end subroutine evaluate_few
+    is_outside = .not. is_within
+    if (is_within) return
+    n_clipped = n_clipped + outside(1)
+    do j = 1, n_inputs
+      x(column, j) = one_x(j)
+    end do
+    if (invalid(1) > 0_int64) then
+      n_invalid = n_invalid + 1_int64
+      do j = 1, n_outputs
+        y(column, j) = transfer(nan_bits, 0.0_real64)
+      end do
+    end if
+
+  end subroutine evaluate_column
 
   !> Evaluate the network on a block as two halves.
   recursive subroutine evaluate_halves(n_layers, widths, activation, slope, weights, a, b)

@@ -1,9 +1,9 @@
 !> Elementary functions on arrays, in place, written so that compilers vectorise them.
 !>
-!> Arithmetic only: no table, no branch, no call, so that a value has the same bits wherever it stands in the
-!> array. In single precision the errors are bounded by (measured by test_math over the whole range, in units in
-!> the last place): exp 1.5, ln 1.5, tanh 2, sigmoid 3, erfc 8. In double precision the
-!> intrinsics are used.
+!> Arithmetic only, always on a full set of lanes: no table, no branch, no loop over a remainder, so that a value
+!> has the same bits wherever it stands in the array. In single precision the errors are bounded by (measured by
+!> test_math over the whole range, in units in the last place): exp 1.5, ln 1.5, tanh 2, sigmoid 3, erfc 8. In
+!> double precision the intrinsics are used.
 module emufort_math
   use emufort_kinds, only: wp, int32, lanes
   implicit none
@@ -31,96 +31,157 @@ module emufort_math
   real(wp), parameter :: c0 = 1.276978394_wp, c1 = -0.09276398501_wp, c2 = -0.1660314611_wp, c3 = 0.1640554253_wp, &
                       c4 = -0.05420388295_wp, c5 = -0.008060142056_wp, c6 = 0.008630094313_wp, c7 = 0.001313307363_wp, &
                          c8 = -0.001227999186_wp, c9 = -0.0003994469579_wp
+  ! exp(d) = 1 + d + d**2/2 + d**3 (d3 + d4 d + d5 d**2)
+  real(wp), parameter :: d3 = 1.0_wp/6.0_wp, d4 = 1.0_wp/24.0_wp, d5 = 1.0_wp/120.0_wp
 #endif
 
 contains
-
-#ifdef EMUFORT_DOUBLE
-
-  !> a = exp(a)
-  pure recursive subroutine vector_exp(n, a)
-    integer, intent(in) :: n          !! number of values
-    real(wp), intent(inout) :: a(n)   !! values [1]
-    real(wp) :: b(lanes)
-    integer :: first, m
-
-    ! Always a full set of lanes: compilers have a vector and a scalar version of the intrinsic, of other bits.
-    b = 1.0_wp
-    do first = 0, n - 1, lanes
-      m = min(lanes, n - first)
-      b(1:m) = a(first + 1:first + m)
-      b = exp(b)
-      a(first + 1:first + m) = b(1:m)
-    end do
-
-  end subroutine vector_exp
-
-  !> a = ln(a)
-  pure recursive subroutine vector_ln(n, a)
-    integer, intent(in) :: n          !! number of values
-    real(wp), intent(inout) :: a(n)   !! values [1], positive
-    real(wp) :: b(lanes)
-    integer :: first, m
-
-    ! Always a full set of lanes: compilers have a vector and a scalar version of the intrinsic, of other bits.
-    b = 1.0_wp
-    do first = 0, n - 1, lanes
-      m = min(lanes, n - first)
-      b(1:m) = a(first + 1:first + m)
-      b = log(b)
-      a(first + 1:first + m) = b(1:m)
-    end do
-
-  end subroutine vector_ln
-
-  !> a = tanh(a)
-  pure recursive subroutine vector_tanh(n, a)
-    integer, intent(in) :: n          !! number of values
-    real(wp), intent(inout) :: a(n)   !! values [1]
-    real(wp) :: b(lanes)
-    integer :: first, m
-
-    ! Always a full set of lanes: compilers have a vector and a scalar version of the intrinsic, of other bits.
-    b = 1.0_wp
-    do first = 0, n - 1, lanes
-      m = min(lanes, n - first)
-      b(1:m) = a(first + 1:first + m)
-      b = tanh(b)
-      a(first + 1:first + m) = b(1:m)
-    end do
-
-  end subroutine vector_tanh
-
-  !> a = erfc(a)
-  pure recursive subroutine vector_erfc(n, a)
-    integer, intent(in) :: n          !! number of values
-    real(wp), intent(inout) :: a(n)   !! values [1]
-    real(wp) :: b(lanes)
-    integer :: first, m
-
-    ! Always a full set of lanes: compilers have a vector and a scalar version of the intrinsic, of other bits.
-    b = 1.0_wp
-    do first = 0, n - 1, lanes
-      m = min(lanes, n - first)
-      b(1:m) = a(first + 1:first + m)
-      b = erfc(b)
-      a(first + 1:first + m) = b(1:m)
-    end do
-
-  end subroutine vector_erfc
-
-#else
 
   !> a = exp(a); 0 and infinity beyond the range, NaN for NaN. Error below 1.5 ulp.
   pure recursive subroutine vector_exp(n, a)
     integer, intent(in) :: n          !! number of values
     real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp) :: b(lanes)
+    integer :: first
+
+    do first = 1, n - lanes + 1, lanes
+      call exp_lanes(a(first:first + lanes - 1))
+    end do
+    first = n - mod(n, lanes) + 1
+    if (first <= n) then
+      b = 1.0_wp
+      b(1:n - first + 1) = a(first:n)
+      call exp_lanes(b)
+      a(first:n) = b(1:n - first + 1)
+    end if
+
+  end subroutine vector_exp
+
+  !> a = ln(a); NaN below 0, what is smaller than the smallest normal number counts as that. Error below 1.5 ulp.
+  pure recursive subroutine vector_ln(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1], positive
+    real(wp) :: b(lanes)
+    integer :: first
+
+    do first = 1, n - lanes + 1, lanes
+      call ln_lanes(a(first:first + lanes - 1))
+    end do
+    first = n - mod(n, lanes) + 1
+    if (first <= n) then
+      b = 1.0_wp
+      b(1:n - first + 1) = a(first:n)
+      call ln_lanes(b)
+      a(first:n) = b(1:n - first + 1)
+    end if
+
+  end subroutine vector_ln
+
+  !> a = tanh(a). Error below 2 ulp.
+  pure recursive subroutine vector_tanh(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp) :: b(lanes)
+    integer :: first
+
+    do first = 1, n - lanes + 1, lanes
+      call tanh_lanes(a(first:first + lanes - 1))
+    end do
+    first = n - mod(n, lanes) + 1
+    if (first <= n) then
+      b = 1.0_wp
+      b(1:n - first + 1) = a(first:n)
+      call tanh_lanes(b)
+      a(first:n) = b(1:n - first + 1)
+    end if
+
+  end subroutine vector_tanh
+
+  !> a = erfc(a). Error below 8 ulp where the result is a normal number.
+  pure recursive subroutine vector_erfc(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp) :: b(lanes)
+    integer :: first
+
+    do first = 1, n - lanes + 1, lanes
+      call erfc_lanes(a(first:first + lanes - 1))
+    end do
+    first = n - mod(n, lanes) + 1
+    if (first <= n) then
+      b = 1.0_wp
+      b(1:n - first + 1) = a(first:n)
+      call erfc_lanes(b)
+      a(first:n) = b(1:n - first + 1)
+    end if
+
+  end subroutine vector_erfc
+
+  !> a = 1/(1 + exp(-a)). Error below 3 ulp in single precision.
+  pure recursive subroutine vector_sigmoid(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp) :: b(lanes)
+    integer :: first
+
+    do first = 1, n - lanes + 1, lanes
+      call sigmoid_lanes(a(first:first + lanes - 1))
+    end do
+    first = n - mod(n, lanes) + 1
+    if (first <= n) then
+      b = 1.0_wp
+      b(1:n - first + 1) = a(first:n)
+      call sigmoid_lanes(b)
+      a(first:n) = b(1:n - first + 1)
+    end if
+
+  end subroutine vector_sigmoid
+
+#ifdef EMUFORT_DOUBLE
+
+  !> exp of a full set of lanes.
+  pure recursive subroutine exp_lanes(a)
+    real(wp), intent(inout) :: a(lanes)   !! values [1]
+
+    a = exp(a)
+
+  end subroutine exp_lanes
+
+  !> ln of a full set of lanes.
+  pure recursive subroutine ln_lanes(a)
+    real(wp), intent(inout) :: a(lanes)   !! values [1]
+
+    a = log(a)
+
+  end subroutine ln_lanes
+
+  !> tanh of a full set of lanes.
+  pure recursive subroutine tanh_lanes(a)
+    real(wp), intent(inout) :: a(lanes)   !! values [1]
+
+    a = tanh(a)
+
+  end subroutine tanh_lanes
+
+  !> erfc of a full set of lanes.
+  pure recursive subroutine erfc_lanes(a)
+    real(wp), intent(inout) :: a(lanes)   !! values [1]
+
+    a = erfc(a)
+
+  end subroutine erfc_lanes
+
+#else
+
+  !> exp of a full set of lanes.
+  pure recursive subroutine exp_lanes(a)
+    real(wp), intent(inout) :: a(lanes)   !! values [1]
     real(wp) :: x, t, r, p
     integer(int32) :: k, half
     integer :: i
 
     !$omp simd private(x, t, r, p, k, half)
-    do i = 1, n
+    do i = 1, lanes
       x = a(i)
       x = merge(-104.0_wp, x, x < -104.0_wp)
       x = merge(89.0_wp, x, x > 89.0_wp)
@@ -137,21 +198,21 @@ contains
       a(i) = p*transfer(shiftl(k - half + 127_int32, 23), 0.0_wp)
     end do
 
-  end subroutine vector_exp
+  end subroutine exp_lanes
 
-  !> a = ln(a); NaN below 0, what is smaller than the smallest normal number counts as that. Error below 1.5 ulp.
-  pure recursive subroutine vector_ln(n, a)
-    integer, intent(in) :: n          !! number of values
-    real(wp), intent(inout) :: a(n)   !! values [1], positive
+  !> ln of a full set of lanes.
+  pure recursive subroutine ln_lanes(a)
+    real(wp), intent(inout) :: a(lanes)   !! values [1]
     real(wp), parameter :: least = tiny(1.0_wp)
-    real(wp) :: x, f, e, p, q
+    integer(int32), parameter :: root_half_bits = 1060439283_int32, nan_bits = 2143289344_int32
+    real(wp) :: x, f, e, p, q, not_a_number
     integer(int32) :: bits, k
-    integer(int32), parameter :: root_half_bits = 1060439283_int32
     integer :: i
 
+    not_a_number = transfer(nan_bits, 0.0_wp)
     !$omp simd private(x, f, e, p, q, bits, k)
-    do i = 1, n
-      x = merge(least, a(i), a(i) < least .and. a(i) >= 0.0_wp)
+    do i = 1, lanes
+      x = max(a(i), least)
       bits = transfer(x, 0_int32)
       ! Exponent such that the mantissa lies between sqrt(1/2) and sqrt(2).
       k = shifta(bits - root_half_bits, 23)
@@ -164,89 +225,82 @@ contains
       p = p - 0.5_wp*q
       p = p + f
       p = e*ln2_high + p
-      a(i) = merge(p, sqrt(min(a(i), -1.0_wp)), a(i) >= 0.0_wp)
+      a(i) = merge(p, not_a_number, a(i) >= 0.0_wp)
     end do
 
-  end subroutine vector_ln
+  end subroutine ln_lanes
 
-  !> a = tanh(a). Error below 2 ulp.
-  pure recursive subroutine vector_tanh(n, a)
-    integer, intent(in) :: n          !! number of values
-    real(wp), intent(inout) :: a(n)   !! values [1]
+  !> tanh of a full set of lanes.
+  pure recursive subroutine tanh_lanes(a)
+    real(wp), intent(inout) :: a(lanes)   !! values [1]
     real(wp) :: b(lanes), z, small, large
-    integer :: first, m, i
-
-    do first = 0, n - 1, lanes
-      m = min(lanes, n - first)
-      !$omp simd
-      do i = 1, m
-        b(i) = 2.0_wp*abs(a(first + i))
-      end do
-      call vector_exp(m, b)
-      !$omp simd private(z, small, large)
-      do i = 1, m
-        z = a(first + i)*a(first + i)
-        small = (((t4*z + t3)*z + t2)*z + t1)*z + t0
-        small = (a(first + i)*z)*small + a(first + i)
-        large = 1.0_wp - 2.0_wp/(b(i) + 1.0_wp)
-        large = sign(large, a(first + i))
-        a(first + i) = merge(small, large, z < 0.390625_wp)
-      end do
-    end do
-
-  end subroutine vector_tanh
-
-  !> a = erfc(a). Error below 8 ulp where the result is a normal number.
-  pure recursive subroutine vector_erfc(n, a)
-    integer, intent(in) :: n          !! number of values
-    real(wp), intent(inout) :: a(n)   !! values [1]
-    real(wp) :: b(lanes), d(lanes), x, high, s, p
-    integer :: first, m, i
-
-    do first = 0, n - 1, lanes
-      m = min(lanes, n - first)
-      !$omp simd private(x, high)
-      do i = 1, m
-        x = min(abs(a(first + i)), 10.2_wp)
-        ! x**2 = high**2 + (x - high)*(x + high), where high**2 is exact: exp() would magnify its rounding.
-        high = transfer(iand(transfer(x, 0_int32), not(4095_int32)), 0.0_wp)
-        b(i) = -(high*high)
-        d(i) = (high - x)*(high + x)
-      end do
-      call vector_exp(m, b)
-      call vector_exp(m, d)
-      !$omp simd private(x, s, p)
-      do i = 1, m
-        x = min(abs(a(first + i)), 10.2_wp)
-        s = (x - 2.0_wp)/(x + 2.0_wp)
-        p = ((((((((c9*s + c8)*s + c7)*s + c6)*s + c5)*s + c4)*s + c3)*s + c2)*s + c1)*s + c0
-        p = p/(1.0_wp + 2.0_wp*x)
-        p = (p*d(i))*b(i)
-        p = merge(p, 2.0_wp - p, a(first + i) >= 0.0_wp)
-        a(first + i) = merge(p, a(first + i), abs(a(first + i)) >= 0.0_wp)
-      end do
-    end do
-
-  end subroutine vector_erfc
-
-#endif
-
-  !> a = 1/(1 + exp(-a)). Error below 3 ulp in single precision.
-  pure recursive subroutine vector_sigmoid(n, a)
-    integer, intent(in) :: n          !! number of values
-    real(wp), intent(inout) :: a(n)   !! values [1]
     integer :: i
 
     !$omp simd
-    do i = 1, n
+    do i = 1, lanes
+      b(i) = 2.0_wp*abs(a(i))
+    end do
+    call exp_lanes(b)
+    !$omp simd private(z, small, large)
+    do i = 1, lanes
+      z = a(i)*a(i)
+      small = (((t4*z + t3)*z + t2)*z + t1)*z + t0
+      small = (a(i)*z)*small + a(i)
+      large = 1.0_wp - 2.0_wp/(b(i) + 1.0_wp)
+      large = sign(large, a(i))
+      a(i) = merge(small, large, z < 0.390625_wp)
+    end do
+
+  end subroutine tanh_lanes
+
+  !> erfc of a full set of lanes.
+  pure recursive subroutine erfc_lanes(a)
+    real(wp), intent(inout) :: a(lanes)   !! values [1]
+    real(wp) :: b(lanes), x, high, d, s, p
+    integer :: i
+
+    !$omp simd private(x, high)
+    do i = 1, lanes
+      x = min(abs(a(i)), 10.2_wp)
+      ! x**2 = high**2 + (x - high)*(x + high), where high**2 is exact: exp() would magnify its rounding.
+      high = transfer(iand(transfer(x, 0_int32), not(4095_int32)), 0.0_wp)
+      b(i) = -(high*high)
+    end do
+    call exp_lanes(b)
+    !$omp simd private(x, high, d, s, p)
+    do i = 1, lanes
+      x = min(abs(a(i)), 10.2_wp)
+      high = transfer(iand(transfer(x, 0_int32), not(4095_int32)), 0.0_wp)
+      d = (high - x)*(high + x)
+      s = (x - 2.0_wp)/(x + 2.0_wp)
+      p = ((((((((c9*s + c8)*s + c7)*s + c6)*s + c5)*s + c4)*s + c3)*s + c2)*s + c1)*s + c0
+      p = p/(1.0_wp + 2.0_wp*x)
+      ! exp(d) - 1, where -0.11 < d <= 0
+      d = ((((d*d5 + d4)*d + d3)*d + 0.5_wp)*d + 1.0_wp)*d
+      p = (p + p*d)*b(i)
+      p = merge(p, 2.0_wp - p, a(i) >= 0.0_wp)
+      a(i) = merge(p, a(i), abs(a(i)) >= 0.0_wp)
+    end do
+
+  end subroutine erfc_lanes
+
+#endif
+
+  !> 1/(1 + exp(-a)) of a full set of lanes.
+  pure recursive subroutine sigmoid_lanes(a)
+    real(wp), intent(inout) :: a(lanes)   !! values [1]
+    integer :: i
+
+    !$omp simd
+    do i = 1, lanes
       a(i) = -a(i)
     end do
-    call vector_exp(n, a)
+    call exp_lanes(a)
     !$omp simd
-    do i = 1, n
+    do i = 1, lanes
       a(i) = 1.0_wp/(1.0_wp + a(i))
     end do
 
-  end subroutine vector_sigmoid
+  end subroutine sigmoid_lanes
 
 end module emufort_math

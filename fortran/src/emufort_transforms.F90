@@ -3,13 +3,14 @@
 !> Differences and quotients with the scalers are formed in double precision and rounded afterwards: the
 !> logarithm of 1e9 in single precision would waste two of its seven digits.
 module emufort_transforms
-  use emufort_kinds, only: wp, int64, real32, real64
+  use emufort_kinds, only: wp, int64, real32, real64, lanes
   use emufort_math, only: vector_exp, vector_ln, vector_sigmoid
   implicit none
   private
 
   public :: transform_affine, transform_ln, transform_logit, transform_sigmoid
-  public :: check_inputs, inputs_to_features, outputs_to_physical, is_finite
+  public :: are_within, check_inputs, inputs_to_features, outputs_to_physical, is_finite
+  public :: column_to_features, column_to_physical
 
   integer, parameter :: transform_affine = 1    !! in: (x - c1)*c2          out: z*c1 + c2
   integer, parameter :: transform_ln = 2        !! in: ln(x*c1)*c2          out: c2*exp(z*c1)
@@ -26,6 +27,48 @@ contains
     is_finite = iand(transfer(x, 0_int64), exponent_bits) /= exponent_bits
 
   end function is_finite
+
+  !> Bounds of an input as the host's precision has them: one that it rounded is no value out of range.
+  pure elemental real(real64) function bound_of_host(bound, is_single)
+    real(real64), intent(in) :: bound    !! lower or upper bound of an input
+    logical, intent(in) :: is_single     !! whether the host's inputs are single precision
+
+    bound_of_host = bound
+    if (is_single) bound_of_host = real(real(bound, real32), real64)
+
+  end function bound_of_host
+
+  !> Whether all inputs of a block are numbers within their ranges, as they nearly always are.
+  pure recursive logical function are_within(n_columns, n_inputs, leading, is_single, ranges, x)
+    integer, intent(in) :: n_columns                       !! columns, a multiple of lanes or 1
+    integer, intent(in) :: n_inputs                        !! number of inputs
+    integer, intent(in) :: leading                         !! leading dimension of x
+    logical, intent(in) :: is_single                       !! whether the host's inputs are single precision
+    real(real64), intent(in) :: ranges(2, n_inputs)        !! lower and upper bound of each input
+    real(real64), intent(in) :: x(leading, n_inputs)       !! inputs (column, input)
+    real(real64) :: lower, upper
+    integer(int64) :: n_beyond(lanes)
+    integer :: first, i, j
+
+    n_beyond = 0_int64
+    do j = 1, n_inputs
+      lower = bound_of_host(ranges(1, j), is_single)
+      upper = bound_of_host(ranges(2, j), is_single)
+      ! Comparisons are false for NaN.
+      if (n_columns == 1) then
+        if (.not. (x(1, j) >= lower .and. x(1, j) <= upper)) n_beyond(1) = 1_int64
+        cycle
+      end if
+      do first = 0, n_columns - lanes, lanes
+        !$omp simd
+        do i = 1, lanes
+          n_beyond(i) = merge(n_beyond(i), 1_int64, x(first + i, j) >= lower .and. x(first + i, j) <= upper)
+        end do
+      end do
+    end do
+    are_within = all(n_beyond == 0_int64)
+
+  end function are_within
 
   !> Clip one block of inputs to its range, count what was clipped, and find the columns that hold no numbers.
   pure recursive subroutine check_inputs(n_columns, n_inputs, leading, is_single, ranges, x, n_outside, n_invalid)
@@ -47,13 +90,8 @@ contains
       n_invalid(i) = 0_int64
     end do
     do j = 1, n_inputs
-      lower = ranges(1, j)
-      upper = ranges(2, j)
-      ! A bound that the host rounded to its own precision is no value out of range.
-      if (is_single) then
-        lower = real(real(lower, real32), real64)
-        upper = real(real(upper, real32), real64)
-      end if
+      lower = bound_of_host(ranges(1, j), is_single)
+      upper = bound_of_host(ranges(2, j), is_single)
       fallback = 0.0_real64
       if (abs(lower) <= huge(lower)) then
         fallback = lower
@@ -75,10 +113,21 @@ contains
 
   end subroutine check_inputs
 
+  !> Number of entries from the first on whose kind is one of two.
+  pure recursive integer function run_length(kinds, kind, other_kind)
+    integer, intent(in) :: kinds(:)            !! transform_* codes
+    integer, intent(in) :: kind, other_kind    !! transform_* codes
+
+    do run_length = 0, size(kinds) - 1
+      if (kinds(run_length + 1) /= kind .and. kinds(run_length + 1) /= other_kind) exit
+    end do
+
+  end function run_length
+
   !> Transform one block of inputs to features of the network.
   pure recursive subroutine inputs_to_features(n_columns, n_inputs, n_features, leading, feature, kinds, &
                                                coefficients, x, z)
-    integer, intent(in) :: n_columns                          !! columns, with those that pad the block
+    integer, intent(in) :: n_columns                          !! columns of the block, a multiple of lanes
     integer, intent(in) :: n_inputs                           !! number of inputs
     integer, intent(in) :: n_features                         !! number of features
     integer, intent(in) :: leading                            !! leading dimension of x
@@ -88,44 +137,93 @@ contains
     real(real64), intent(in) :: x(leading, n_inputs)          !! physical inputs (column, input)
     real(wp), intent(inout) :: z(n_columns, *)                !! features [1] (column, feature)
     real(real64) :: c1, c2
-    integer :: i, j, f
+    real(wp) :: scale
+    integer :: first, i, j, f, g, n
 
     do f = 1, n_features
       j = feature(f)
       c1 = coefficients(1, f)
       c2 = coefficients(2, f)
-      select case (kinds(f))
-      case (transform_ln)
-        !$omp simd
-        do i = 1, n_columns
-          z(i, f) = real(x(i, j)*c1, wp)
-        end do
-        call vector_ln(n_columns, z(:, f))
-      case (transform_logit)
-        !$omp simd
-        do i = 1, n_columns
-          z(i, f) = real(x(i, j)/(1.0_real64 - x(i, j))*c1, wp)
-        end do
-        call vector_ln(n_columns, z(:, f))
-      case default
-        !$omp simd
-        do i = 1, n_columns
-          z(i, f) = real((x(i, j) - c1)*c2, wp)
-        end do
-        cycle
-      end select
-      !$omp simd
-      do i = 1, n_columns
-        z(i, f) = z(i, f)*real(c2, wp)
+      do first = 0, n_columns - lanes, lanes
+        select case (kinds(f))
+        case (transform_ln)
+          !$omp simd
+          do i = 1, lanes
+            z(first + i, f) = real(x(first + i, j)*c1, wp)
+          end do
+        case (transform_logit)
+          !$omp simd
+          do i = 1, lanes
+            z(first + i, f) = real(x(first + i, j)/(1.0_real64 - x(first + i, j))*c1, wp)
+          end do
+        case default
+          !$omp simd
+          do i = 1, lanes
+            z(first + i, f) = real((x(first + i, j) - c1)*c2, wp)
+          end do
+        end select
       end do
+    end do
+    ! Logarithms of neighbouring features in one go.
+    f = 1
+    do while (f <= n_features)
+      n = run_length(kinds(f:), transform_ln, transform_logit)
+      if (n > 0) call vector_ln(n*n_columns, z(1, f))
+      do g = f, f + n - 1
+        scale = real(coefficients(2, g), wp)
+        do first = 0, n_columns - lanes, lanes
+          !$omp simd
+          do i = 1, lanes
+            z(first + i, g) = z(first + i, g)*scale
+          end do
+        end do
+      end do
+      f = f + n + 1
     end do
 
   end subroutine inputs_to_features
 
+  !> Transform the inputs of one column to features, to the bits of `inputs_to_features`.
+  pure recursive subroutine column_to_features(n_inputs, n_features, feature, kinds, coefficients, x, z)
+    integer, intent(in) :: n_inputs                           !! number of inputs
+    integer, intent(in) :: n_features                         !! number of features
+    integer, intent(in) :: feature(n_features)                !! input that each feature comes from
+    integer, intent(in) :: kinds(n_features)                  !! one of the transform_* codes
+    real(real64), intent(in) :: coefficients(2, n_features)   !! coefficients c1, c2 of the transforms
+    real(real64), intent(in) :: x(n_inputs)                   !! physical inputs
+    real(wp), intent(inout) :: z(*)                           !! features [1] (feature)
+    real(real64) :: c1, c2, value
+    integer :: f, g, n
+
+    do f = 1, n_features
+      value = x(feature(f))
+      c1 = coefficients(1, f)
+      c2 = coefficients(2, f)
+      select case (kinds(f))
+      case (transform_ln)
+        z(f) = real(value*c1, wp)
+      case (transform_logit)
+        z(f) = real(value/(1.0_real64 - value)*c1, wp)
+      case default
+        z(f) = real((value - c1)*c2, wp)
+      end select
+    end do
+    f = 1
+    do while (f <= n_features)
+      n = run_length(kinds(f:), transform_ln, transform_logit)
+      if (n > 0) call vector_ln(n, z(f))
+      do g = f, f + n - 1
+        z(g) = z(g)*real(coefficients(2, g), wp)
+      end do
+      f = f + n + 1
+    end do
+
+  end subroutine column_to_features
+
   !> Transform one block of the network's outputs to physical outputs.
   pure recursive subroutine outputs_to_physical(n_columns, n_inputs, n_outputs, leading, kinds, reference, &
                                                 coefficients, bounds, x, z, y)
-    integer, intent(in) :: n_columns                         !! columns, with those that pad the block
+    integer, intent(in) :: n_columns                         !! columns of the block, a multiple of lanes
     integer, intent(in) :: n_inputs                          !! number of inputs
     integer, intent(in) :: n_outputs                         !! number of outputs
     integer, intent(in) :: leading                           !! leading dimension of x and y
@@ -136,56 +234,107 @@ contains
     real(real64), intent(in) :: x(leading, n_inputs)         !! physical inputs (column, input)
     real(wp), intent(inout) :: z(n_columns, *)               !! outputs of the network [1]; overwritten
     real(real64), intent(inout) :: y(leading, n_outputs)     !! physical outputs (column, output)
-    real(real64) :: c1, c2, lower, upper
-    integer :: i, j, r
+    real(real64) :: c1, c2, factor, lower, upper
+    real(wp) :: scale
+    integer :: first, i, j, r
 
     do j = 1, n_outputs
       c1 = coefficients(1, j)
       c2 = coefficients(2, j)
-      select case (kinds(j))
-      case (transform_ln)
-        !$omp simd
-        do i = 1, n_columns
-          z(i, j) = z(i, j)*real(c1, wp)
-        end do
-        call vector_exp(n_columns, z(:, j))
-        !$omp simd
-        do i = 1, n_columns
-          y(i, j) = real(z(i, j), real64)*c2
-        end do
-      case (transform_sigmoid)
-        !$omp simd
-        do i = 1, n_columns
-          z(i, j) = real(real(z(i, j), real64)*c1 + c2, wp)
-        end do
-        call vector_sigmoid(n_columns, z(:, j))
-        !$omp simd
-        do i = 1, n_columns
-          y(i, j) = real(z(i, j), real64)
-        end do
-      case default
-        !$omp simd
-        do i = 1, n_columns
-          y(i, j) = real(z(i, j), real64)*c1 + c2
-        end do
-      end select
-      r = reference(j)
-      if (r > 0) then
-        !$omp simd
-        do i = 1, n_columns
-          y(i, j) = y(i, j)*x(i, r)
-        end do
-      end if
       lower = bounds(1, j)
       upper = bounds(2, j)
-      ! Written with comparisons that are false for NaN, so that a NaN is not clamped away.
-      !$omp simd
-      do i = 1, n_columns
-        y(i, j) = merge(lower, y(i, j), y(i, j) < lower)
-        y(i, j) = merge(upper, y(i, j), y(i, j) > upper)
+      r = reference(j)
+      do first = 0, n_columns - lanes, lanes
+        select case (kinds(j))
+        case (transform_ln)
+          scale = real(c1, wp)
+          !$omp simd
+          do i = 1, lanes
+            z(first + i, j) = z(first + i, j)*scale
+          end do
+          call vector_exp(lanes, z(first + 1, j))
+          !$omp simd
+          do i = 1, lanes
+            y(first + i, j) = real(z(first + i, j), real64)*c2
+          end do
+        case (transform_sigmoid)
+          !$omp simd
+          do i = 1, lanes
+            z(first + i, j) = real(real(z(first + i, j), real64)*c1 + c2, wp)
+          end do
+          call vector_sigmoid(lanes, z(first + 1, j))
+          !$omp simd
+          do i = 1, lanes
+            y(first + i, j) = real(z(first + i, j), real64)
+          end do
+        case default
+          !$omp simd
+          do i = 1, lanes
+            y(first + i, j) = real(z(first + i, j), real64)*c1 + c2
+          end do
+        end select
+        if (r > 0) then
+          !$omp simd private(factor)
+          do i = 1, lanes
+            factor = x(first + i, r)
+            y(first + i, j) = y(first + i, j)*factor
+          end do
+        end if
+        ! Written with comparisons that are false for NaN, so that a NaN is not clamped away.
+        !$omp simd
+        do i = 1, lanes
+          y(first + i, j) = merge(lower, y(first + i, j), y(first + i, j) < lower)
+          y(first + i, j) = merge(upper, y(first + i, j), y(first + i, j) > upper)
+        end do
       end do
     end do
 
   end subroutine outputs_to_physical
+
+  !> Transform the network's outputs of one column to physical outputs, to the bits of `outputs_to_physical`.
+  pure recursive subroutine column_to_physical(n_inputs, n_outputs, kinds, reference, coefficients, bounds, x, z, y)
+    integer, intent(in) :: n_inputs                          !! number of inputs
+    integer, intent(in) :: n_outputs                         !! number of outputs
+    integer, intent(in) :: kinds(n_outputs)                  !! one of the transform_* codes
+    integer, intent(in) :: reference(n_outputs)              !! input that the output is relative to, or 0
+    real(real64), intent(in) :: coefficients(2, n_outputs)   !! coefficients c1, c2 of the transforms
+    real(real64), intent(in) :: bounds(2, n_outputs)         !! the output is clamped to these
+    real(real64), intent(in) :: x(n_inputs)                  !! physical inputs
+    real(wp), intent(inout) :: z(*)                          !! outputs of the network [1]; overwritten
+    real(real64), intent(inout) :: y(n_outputs)              !! physical outputs
+    integer :: j, n
+
+    do j = 1, n_outputs
+      select case (kinds(j))
+      case (transform_ln)
+        z(j) = z(j)*real(coefficients(1, j), wp)
+      case (transform_sigmoid)
+        z(j) = real(real(z(j), real64)*coefficients(1, j) + coefficients(2, j), wp)
+      case default
+        y(j) = real(z(j), real64)*coefficients(1, j) + coefficients(2, j)
+      end select
+    end do
+    j = 1
+    do while (j <= n_outputs)
+      n = run_length(kinds(j:), transform_ln, transform_ln)
+      if (n > 0) then
+        call vector_exp(n, z(j))
+        y(j:j + n - 1) = real(z(j:j + n - 1), real64)*coefficients(2, j:j + n - 1)
+      else
+        n = run_length(kinds(j:), transform_sigmoid, transform_sigmoid)
+        if (n > 0) then
+          call vector_sigmoid(n, z(j))
+          y(j:j + n - 1) = real(z(j:j + n - 1), real64)
+        end if
+      end if
+      j = j + max(n, 1)
+    end do
+    do j = 1, n_outputs
+      if (reference(j) > 0) y(j) = y(j)*x(reference(j))
+      if (y(j) < bounds(1, j)) y(j) = bounds(1, j)
+      if (y(j) > bounds(2, j)) y(j) = bounds(2, j)
+    end do
+
+  end subroutine column_to_physical
 
 end module emufort_transforms

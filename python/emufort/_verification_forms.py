@@ -115,8 +115,8 @@ def compiled(
     x
         Inputs (n, n_inputs).
     compiler, flags
-        Name of the compiler; flags as one would type them, or None for our own defaults as far as
-        the compiler knows them.
+        Name of the compiler; flags as one would type them. Of our own defaults (which None means,
+        too) those that the compiler knows are taken, as when it is timed.
     work
         Folder for the program.
 
@@ -132,7 +132,7 @@ def compiled(
     except CompilerMissing as error:
         raise Unavailable(f"there is no Fortran compiler '{compiler}'") from error
     contract = bundle.manifest.contract
-    if flags is None:
+    if flags in (None, TimingConfig().flags):
         flags = found.accepted(TimingConfig().flags)
     driver = work / "verify_bundle.F90"
     write_text(driver, driver_source(contract, bundle.module_name))
@@ -185,7 +185,9 @@ _DRIVER = """\
 ! Runs both ways of calling an emulator on rows from a file; written by emufort for `verify`.
 program verify_bundle
   use, intrinsic :: iso_fortran_env, only: real32, real64, int64
-  use {module}, only: {module}_predict, {module}_hash
+  use {module}, only: &
+    {module}_predict, &
+    {module}_hash
   use emufort_runtime, only: emulator_type, status_type
   implicit none
   integer(int64) :: length

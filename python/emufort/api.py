@@ -14,15 +14,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emufort.config import Config
-from emufort.contract import Contract
+from pydantic import ValidationError
+
+from emufort.config import Config, TimingConfig
+from emufort.contract import Contract, explain
 from emufort.dataset import Dataset
+from emufort.errors import UsageError
 from emufort.export.bundle import Bundle, export
 from emufort.network import Architecture, Emulator
 from emufort.progress import Reporter, silent
@@ -79,6 +83,11 @@ class Models:
     def __iter__(self) -> Iterator[Retrained]:
         return iter(self.rows)
 
+    @property
+    def trained(self) -> tuple[Retrained, ...]:
+        """The rows of those that did not diverge."""
+        return tuple(row for row in self.rows if math.isfinite(row.rmse))
+
     def weights(self, identity: str) -> Path:
         """Return the weights file of one network."""
         return self.folder / identity / "weights.safetensors"
@@ -86,6 +95,13 @@ class Models:
     def load(self, identity: str) -> Emulator:
         """Read one network."""
         return Emulator.load(self.weights(identity))
+
+
+def _timing(options: dict[str, Any]) -> TimingConfig:
+    try:
+        return TimingConfig.model_validate(options)
+    except ValidationError as error:
+        raise UsageError(f"arguments: {explain(error, TimingConfig)}") from error
 
 
 def _config(seed: int, workers: int, **sections: dict[str, Any]) -> Config:
@@ -174,9 +190,9 @@ def time(
 
     train = models.data.part("train")
     return time_candidates(
-        {row.id: models.weights(row.id) for row in models},
+        {row.id: models.weights(row.id) for row in models.trained},
         models.data.contract,
-        _config(1, 0, timing=options).timing,
+        _timing(options),
         Path(out),
         Path(out).parent / "work",
         train.subset(min(TIMING_ROWS, len(train)), 1).x,
@@ -190,5 +206,5 @@ def select(
     """Choose on the Pareto front of skill and measured time; see `emufort.selection.select`."""
     from emufort.selection import select as choose
 
-    rows = [asdict(row) for row in models]
+    rows = [asdict(row) for row in models.trained]
     return models.load(choose(rows, [asdict(t) for t in times], rule, ncol).choice.id)

@@ -116,6 +116,7 @@ def _carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
 
     folder = RunFolder(out)
     run = Run.open(folder, config)
+    run.check()
     with folder.driver():
         run.prepare()
         with display.progress(steps) as shown:
@@ -356,12 +357,15 @@ def check(
 ) -> None:
     """Check configuration, contract and data without doing anything."""
     from emufort.config import Config
-    from emufort.contract import Contract
-    from emufort.dataset import Dataset
+    from emufort.pipeline import Run
+    from emufort.run_folder import RunFolder
 
     loaded = Config() if config is None else Config.load(config)
-    rules = Contract.load(contract or loaded.contract)
-    opened = Dataset.open(data or loaded.data, rules)
+    given = {"data": _absolute(data), "contract": contract}
+    wanted = loaded.model_copy(update={k: v for k, v in given.items() if v is not None})
+    run = Run.open(RunFolder(Path()), wanted)
+    run.check()
+    opened, rules = run.data, run.data.contract
     typer.echo(
         f"contract '{rules.name}': {len(rules.input_columns)} inputs, "
         f"{len(rules.output_columns)} outputs; {opened.source}: {len(opened)} usable rows; all well"

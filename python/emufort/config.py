@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -179,6 +180,24 @@ class TimingConfig(_Section):
         "-fno-trapping-math -fopenmp-simd"
     )
     baseline_flags: str = "-O3 -march=native"
+
+    @field_validator("ncol")
+    @classmethod
+    def _check_ncol(cls, ncol: tuple[int, ...]) -> tuple[int, ...]:
+        if not ncol or min(ncol) < 1:
+            raise ValueError(
+                "numbers of columns per call are at least 1, and there is one at least"
+            )
+        return tuple(sorted(set(ncol)))
+
+    @field_validator("flags", "baseline_flags")
+    @classmethod
+    def _check_flags(cls, flags: str) -> str:
+        try:
+            shlex.split(flags)
+        except ValueError as error:
+            raise ValueError(f"{flags!r} is no list of options: {error}") from error
+        return flags
 
 
 class SelectConfig(_Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import resources
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort.contract import Column, Contract, Input, Output, Parameter
+from emufort.contract import Baseline, Column, Contract, Input, Output, Parameter
 from emufort.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ SPLITS = ("train", "validation", "test")
 _RANGE_SLACK = 1e-6
 #: Shares of a data set that comes without a split variable, drawn with a fixed seed.
 _DEFAULT_SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
+
+#: Outputs, weights and ONNX are single precision.
+_SINGLE = np.finfo(np.float32)
 
 _UNIT_ALIASES = {"": "1", "m/s": "m s-1", "m s^-1": "m s-1", "m^-3": "m-3", "1/m3": "m-3"}
 
@@ -51,7 +54,8 @@ class Dataset:
     baselines
         Name of a baseline -> its values, shape (n, k).
     dropped
-        Meaning of the filter's flag -> number of rows left out for it.
+        Meaning of the filter's flag -> number of rows left out for it; rows whose filter or split
+        has a value without a meaning are counted as such.
     """
 
     contract: Contract
@@ -77,7 +81,8 @@ class Dataset:
         ------
         DataError
             The file, a variable, a dimension or a label is missing, units differ, a label or input
-            is NaN or infinite, a value lies outside the contract's range, or no row is usable.
+            is NaN or infinite, a value lies outside the contract's range, outside the domain of its
+            transform or beyond single precision, or no row is usable.
         """
         import xarray as xr
 
@@ -100,7 +105,8 @@ class Dataset:
     ) -> Self:
         """Check `raw` against `contract` and keep the usable rows; errors as for `open`."""
         reader = _Reader(raw, contract, source)
-        keep, dropped = reader.usable_rows()
+        split = reader.split()
+        keep, dropped = reader.usable_rows(split)
         x = reader.matrix(contract.input)[keep]
         y = reader.matrix(contract.output)[keep]
         rows = np.flatnonzero(keep)
@@ -109,8 +115,11 @@ class Dataset:
         reader.check_finite(y, contract.output_columns, rows)
         reader.check_range(x, contract.input_columns, rows)
         reader.check_range(y, contract.output_columns, rows)
-        baselines = {b.name: reader.values_of(b.variable)[keep] for b in contract.baseline}
-        return cls(contract, source, sha256, x, y, reader.split()[keep], rows, baselines, dropped)
+        references = [j for j in contract.reference_indices if j is not None]
+        reader.check_domain(x, contract.input_columns, rows, references)
+        reader.check_domain(y, contract.output_columns, rows)
+        baselines = {b.name: reader.baseline(b, rows) for b in contract.baseline}
+        return cls(contract, source, sha256, x, y, split[keep], rows, baselines, dropped)
 
     # -------------------------------------------------------------- selecting
 
@@ -219,15 +228,18 @@ class _Reader:
         except (TypeError, ValueError) as error:
             raise DataError(f"{self.source}: '{name}' does not hold numbers") from error
 
+    def check_units(self, name: str, wanted: str) -> None:
+        units = str(self.variable(name).attrs.get("units", "")).strip()
+        if _UNIT_ALIASES.get(units, units) != _UNIT_ALIASES.get(wanted, wanted):
+            raise DataError(
+                f"{self.source}: '{name}' has the units '{units}', the contract "
+                f"'{self.contract.name}' wants '{wanted}'"
+            )
+
     def column_block(self, variable: Input | Output | Parameter, over_samples: bool) -> Array:
         """Return the values of a contract variable with the contract's units and labels."""
         found = self.variable(variable.name)
-        units = str(found.attrs.get("units", "")).strip()
-        if _UNIT_ALIASES.get(units, units) != _UNIT_ALIASES.get(variable.units, variable.units):
-            raise DataError(
-                f"{self.source}: '{variable.name}' has the units '{units}', the contract "
-                f"'{self.contract.name}' wants '{variable.units}'"
-            )
+        self.check_units(variable.name, variable.units)
         wanted = (self.contract.sample_dimension,) if over_samples else ()
         if variable.dimension is not None:
             wanted = (*wanted, variable.dimension)
@@ -301,7 +313,68 @@ class _Reader:
                     f"{column.upper:.6g} in {len(bad)} rows; mend the data or widen the contract"
                 )
 
-    def usable_rows(self) -> tuple[NDArray[np.bool_], dict[str, int]]:
+    def check_domain(
+        self,
+        values: Array,
+        columns: tuple[Column, ...],
+        rows: NDArray[np.int64],
+        references: Sequence[int] = (),
+    ) -> None:
+        """Find values that the column's transform, or single precision, cannot take.
+
+        The columns at `references` are divided by, and the logarithm of the quotient is taken.
+        """
+        for j, column in enumerate(columns):
+            v = values[:, j]
+            size = np.abs(v)
+            bad = (size > _SINGLE.max) | ((size > 0) & (size < _SINGLE.tiny))
+            why = "single precision cannot hold"
+            advice = "choose other units"
+            if not bad.any():
+                advice = "mend the data or choose another transform"
+                if column.transform in ("ln", "log10") or j in references:
+                    bad, why = v <= 0, "has no logarithm"
+                elif column.transform == "logit":
+                    bad, why = (v <= 0) | (v >= 1), "has no logit"
+            if bad.any():
+                first = int(np.flatnonzero(bad)[0])
+                raise DataError(
+                    f"{self.source}: {column.name} is {v[first]:.6g} {column.units} in row "
+                    f"{rows[first]}, which {why}, and so in {bad.sum()} of {len(v)} usable rows; "
+                    f"{advice}"
+                )
+
+    def baseline(self, baseline: Baseline, rows: NDArray[np.int64]) -> Array:
+        """Return what a classical scheme gives for `rows`, (n, k)."""
+        name = baseline.variable
+        values = self.values_of(name)[rows]
+        for output in self.contract.output:
+            if output.name == baseline.gives:
+                self.check_units(name, output.units)
+        bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+        if len(bad):
+            raise DataError(
+                f"{self.source}: {name}, of the baseline {baseline.name}, is NaN or infinite in "
+                f"{len(bad)} of {len(values)} usable rows, first in row {rows[bad[0]]}"
+            )
+        return values
+
+    def usable_rows(self, split: NDArray[np.int8]) -> tuple[NDArray[np.bool_], dict[str, int]]:
+        """Say which rows may be used, and count the others by the reason."""
+        keep, dropped = self._filtered()
+        lost = keep & (split < 0)
+        if lost.any():
+            assert self.contract.split is not None
+            dropped[f"{self.contract.split.variable} without a meaning"] = int(lost.sum())
+            keep &= ~lost
+            if not keep.any():
+                raise DataError(
+                    f"{self.source}: no row is usable, '{self.contract.split.variable}' is never "
+                    f"{', '.join(SPLITS)}"
+                )
+        return keep, dropped
+
+    def _filtered(self) -> tuple[NDArray[np.bool_], dict[str, int]]:
         rule = self.contract.filter
         if rule is None:
             return np.ones(self.n, dtype=bool), {}
@@ -314,6 +387,9 @@ class _Reader:
                 )
         keep = np.isin(flags, [meanings[m] for m in rule.keep])
         dropped = {m: int((flags == v).sum()) for m, v in meanings.items() if m not in rule.keep}
+        without = ~np.isin(flags, list(meanings.values()))
+        if without.any():
+            dropped[f"{rule.variable} without a meaning"] = int(without.sum())
         if not keep.any():
             counts = ", ".join(f"{m} {c}" for m, c in dropped.items() if c)
             raise DataError(
@@ -322,8 +398,8 @@ class _Reader:
             )
         return keep, dropped
 
-    def flags(self, name: str) -> tuple[NDArray[np.int64], dict[str, int]]:
-        """Return a CF flag variable and its meanings."""
+    def flags(self, name: str) -> tuple[Array, dict[str, int]]:
+        """Return a CF flag variable, NaN where it is missing, and its meanings."""
         found = self.variable(name)
         values = found.attrs.get("flag_values")
         meanings = found.attrs.get("flag_meanings")
@@ -333,7 +409,7 @@ class _Reader:
                 "flag_meanings"
             )
         known = dict(zip(str(meanings).split(), map(int, np.atleast_1d(values)), strict=False))
-        return self.values_of(name)[:, 0].astype(np.int64), known
+        return self.values_of(name)[:, 0], known
 
     def split(self) -> NDArray[np.int8]:
         rule = self.contract.split

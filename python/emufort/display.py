@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from emufort.files import read_csv, read_json
 from emufort.run_folder import STEPS, Stopwatch
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
     from emufort.pipeline import Run
 
 TITLES = {
-    "search": "search: many candidates, little data",
-    "retrain": "retrain: the best, all data",
+    "search": "search: little data",
+    "retrain": "retrain: all data",
     "time": "time: compiled Fortran",
     "select": "select: Pareto front",
-    "export": "export: ONNX and Fortran",
+    "export": "export: ONNX, Fortran",
     "verify": "verify: all forms agree",
     "report": "report",
 }
+_TITLE_WIDTH = 30
 
 
 def _console() -> Console:
@@ -43,6 +44,7 @@ class StepDisplay:
         self._steps = steps
         self._tasks: dict[str, Any] = {}
         self._watch = Stopwatch()
+        self._quarters: dict[str, int] = {}
 
     def _head(self, step: str) -> str:
         return f"[{self._steps.index(step) + 1}/{len(self._steps)}] {TITLES[step]}"
@@ -60,6 +62,7 @@ class StepDisplay:
     def begin(self, step: str) -> None:
         """Show that a step begins."""
         self._watch = Stopwatch()
+        self._quarters.pop(step, None)
         self._tasks[step] = self._progress.add_task(self._head(step), total=None, note="")
         self._say(self._head(step))
 
@@ -74,20 +77,29 @@ class StepDisplay:
         """Be a `Reporter`: show how far the running step is."""
         if not self._tasks:
             return
-        task = self._tasks.get(step, list(self._tasks.values())[-1])
-        self._progress.update(task, completed=done, total=total, note=note)
+        name = step if step in self._tasks else list(self._tasks)[-1]
+        self._progress.update(self._tasks[name], completed=done, total=total, note=note)
+        quarter = 4 * done // max(total, 1)
+        if 0 < quarter < 4 and quarter > self._quarters.get(name, 0):
+            self._quarters[name] = quarter
+            self._say(f"    {done} of {total}{f', {note}' if note else ''}")
 
 
 @contextmanager
 def progress(steps: tuple[str, ...]) -> Iterator[StepDisplay]:
     """Show the progress of `steps` while the block runs."""
     console = _console()
+    # The note is the first to give way on a narrow terminal.
     bars = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}", markup=False),
+        TextColumn("{task.description}", markup=False, table_column=Column(min_width=_TITLE_WIDTH)),
+        BarColumn(bar_width=10, table_column=Column(min_width=10)),
+        MofNCompleteColumn(table_column=Column(min_width=7)),
+        TimeElapsedColumn(table_column=Column(min_width=7)),
+        TextColumn(
+            "{task.fields[note]}",
+            markup=False,
+            table_column=Column(no_wrap=True, overflow="ellipsis"),
+        ),
         console=console,
         disable=not console.is_terminal,
     )

@@ -210,7 +210,8 @@ class Scaler:
         x = z / self.scale + self.shift
         for j, kind in enumerate(self.kinds):
             if kind == "ln":
-                x[:, j] = self.shift[j] * np.exp(z[:, j] / self.scale[j])
+                with np.errstate(over="ignore"):
+                    x[:, j] = self.shift[j] * np.exp(z[:, j] / self.scale[j])
             elif kind == "logit":
                 x[:, j] = sigmoid(x[:, j])
             elif kind == "sigmoid":

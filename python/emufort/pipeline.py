@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from emufort import provenance
 from emufort.config import Config
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset import SPLITS, Dataset
 from emufort.errors import EmufortError
 from emufort.files import read_csv, read_json, write_json
 from emufort.network import Emulator
@@ -47,6 +47,25 @@ class Run:
         """Hash of contract and data."""
         both = self.data.contract.sha256 + self.data.sha256
         return hashlib.sha256(both.encode()).hexdigest()
+
+    def check(self) -> None:
+        """Find now what would stop a later step after much work.
+
+        Raises
+        ------
+        EmufortError
+            A split is empty, the subset larger than the data, a name impossible in Fortran, or the
+            compiler that is asked for missing.
+        """
+        from emufort.compiler import Compiler
+        from emufort.export.fortran import check_names
+
+        for split in SPLITS:
+            self.data.part(split)
+        self.data.part("train").subset(self.config.search.subset, self.config.seed)
+        check_names(self.data.contract, self.config.export.name)
+        if self.config.timing.backend == "fortran":
+            Compiler.find(self.config.timing.compiler)
 
     def is_finished(self, step: str) -> bool:
         """Say whether `step` needs no more work."""

@@ -16,14 +16,20 @@ _PACKAGES = ("numpy", "torch", "optuna", "xarray", "netCDF4", "onnx", "onnxrunti
 
 
 def cpu_model() -> str:
-    """Return the CPU's model name as the system gives it."""
+    """Return the CPU's model name, with family and model numbers: cloud names are vague."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        pass
-    return platform.processor() or platform.machine()
+        return platform.processor() or platform.machine()
+    known: dict[str, str] = {}
+    for line in lines:
+        key, _, value = line.partition(":")
+        known.setdefault(key.strip(), value.strip())
+    if "model name" not in known:
+        return platform.processor() or platform.machine()
+    if "cpu family" not in known:
+        return known["model name"]
+    return f"{known['model name']} (family {known['cpu family']}, model {known['model']})"
 
 
 def file_sha256(path: Path) -> str:

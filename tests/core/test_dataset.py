@@ -145,6 +145,13 @@ def poison(name: str, value: float) -> Callable[[xr.Dataset], xr.Dataset]:
          "no row is usable, 'status' is never good .bad 40"),
         (lambda d: d.assign(status=d.status.assign_attrs(flag_meanings="fine bad")), "no meaning"),
         (lambda d: d.assign(depth=("case", np.array(["a"] * 40), {"units": "m"})), "numbers"),
+        (lambda d: d.assign(split=(d.split * 0 + 9).assign_attrs(d.split.attrs)),
+         "no row is usable, 'split' is never train, validation, test"),
+        (poison("evaporation", 1e39), "1e.39 m s-1 in row 4, which single precision"),
+        (poison("evaporation", 1e-40), "which single precision cannot hold.* other units"),
+        (poison("evaporation_dalton", np.nan), "of the baseline Dalton, is NaN or infinite in 1"),
+        (lambda d: d.assign(evaporation_dalton=d.evaporation_dalton.assign_attrs(units="mm d-1")),
+         "'evaporation_dalton' has the units 'mm d-1'"),
     ],
 )  # fmt: skip
 def test_errors_name_the_variable_and_what_is_wrong(
@@ -154,6 +161,50 @@ def test_errors_name_the_variable_and_what_is_wrong(
         opened(change(pond()))
     assert "\n" not in str(caught.value)
     assert "pond.nc" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("transform", "value", "message"),
+    [
+        ("ln", 0.0, "evaporation is 0 m s-1 in row 4, which has no logarithm, and so in 1 of 30"),
+        ("ln", -2.0, "evaporation is -2 m s-1 in row 4, which has no logarithm"),
+        ("logit", 1.0, "which has no logit"),
+    ],
+)
+def test_values_outside_the_domain_of_their_transform_are_named(
+    transform: str, value: float, message: str
+) -> None:
+    content = CONTRACT.to_dict()
+    content["output"][0]["transform"] = transform
+    raw = pond()
+    raw["evaporation"] = (raw.evaporation / 100).assign_attrs(raw.evaporation.attrs)
+    with pytest.raises(DataError, match=message):
+        Dataset.from_xarray(poison("evaporation", value)(raw), Contract.from_dict(content))
+
+
+def test_what_an_output_is_relative_to_must_be_positive() -> None:
+    content = CONTRACT.to_dict()
+    content["output"][0] |= {"transform": "ln", "relative_to": "speed"}
+    content["input"].append({"name": "speed", "units": "m s-1"})
+    raw = pond()
+    raw["speed"] = raw.depth.assign_attrs(units="m s-1")
+    with pytest.raises(DataError, match=r"speed is 0 m s-1 in row 4, which has no logarithm"):
+        Dataset.from_xarray(poison("speed", 0.0)(raw), Contract.from_dict(content))
+
+
+def test_rows_whose_flags_mean_nothing_are_counted() -> None:
+    raw = pond()
+    raw["status"] = raw.status.astype("f8").assign_attrs(raw.status.attrs)
+    raw.status.values[:2] = np.nan
+    raw.split.values[4] = 7
+    data = opened(raw)
+    assert len(data) == 27
+    assert dict(data.dropped) == {
+        "bad": 10,
+        "status without a meaning": 2,
+        "split without a meaning": 1,
+    }
+    assert set(data.split) == {0, 1, 2}
 
 
 def test_a_nan_in_an_unusable_row_does_no_harm() -> None:

@@ -11,7 +11,13 @@ import pytest
 
 from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError
-from emufort.export.fortran import check_name, dummy_name, fortran_source, runtime_source
+from emufort.export.fortran import (
+    check_name,
+    check_names,
+    dummy_name,
+    fortran_source,
+    runtime_source,
+)
 from emufort.export.weights_file import WeightsFile
 from emufort.network import Emulator
 from tests.export.emulators import inputs, mixed, random_emulator
@@ -42,7 +48,8 @@ def _driver(emulator: Emulator) -> str:
 program driver
   use, intrinsic :: iso_fortran_env, only: real64
   use emufort_runtime, only: emulator_type, status_type
-  use {module}, only: {module}_predict, {module}_hash
+  use {module}, only: {module}_predict, &
+    {module}_hash
   implicit none
   type(emulator_type) :: emulator
   type(status_type) :: status
@@ -122,6 +129,29 @@ def test_lines_and_statements_are_within_the_standard() -> None:
         for line in lines:
             run = run + 1 if line.rstrip().endswith("&") else 0
             assert run <= 255
+
+
+@needs_compiler
+def test_longest_names(tmp_path: Path) -> None:
+    longest = {"size": "s" * 63, "temperature": "T" * 63, "fraction": "f" * 63, "ratio": "r" * 63}
+    content = mixed().to_dict()
+    content["name"] = "m" * 39
+    content["title"] = "A long title " * 20
+    for variable in (*content["input"], *content["output"]):
+        variable["name"] = longest.get(variable["name"], variable["name"])
+        variable["long_name"] = "a long description of it " * 10
+    emulator = random_emulator(Contract.from_dict(content))
+    source = fortran_source(emulator, "f" * 64)
+    assert max(map(len, source.splitlines())) <= 132
+    generated, loaded, _ = _run(emulator, tmp_path)
+    np.testing.assert_array_equal(generated.view(np.int64), loaded.view(np.int64))
+
+
+def test_variables_that_clash_in_fortran() -> None:
+    content = mixed().to_dict()
+    content["input"][0]["name"], content["input"][1]["name"] = "ncol", "NCOL_"
+    with pytest.raises(EmufortError, match=r"'mixed' become 'ncol_'"):
+        check_names(Contract.from_dict(content))
 
 
 def test_names() -> None:

@@ -164,6 +164,8 @@ def edit(path: Path, old: str, new: str) -> None:
         ('"evaporation.nc"', '"absent.nc"', 1, "there is no data file absent.nc"),
         ('"evaporation.toml"', '"absent.toml"', 2, "cannot read the contract absent.toml"),
         ("[verify]", '[select]\nrule = "cheapest"\n[verify]', 2, "cheapest"),
+        ("ncol = [1, 16]", "ncol = [0, 16]", 2, "timing.ncol"),
+        ("[verify]", '[export]\nname = "2d"\n[verify]', 2, "'2d' cannot name a Fortran module"),
     ],
 )
 def test_a_bad_configuration_is_one_clear_line(
@@ -174,7 +176,25 @@ def test_a_bad_configuration_is_one_clear_line(
     assert done.returncode == code
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
-    assert not (synthetic / "out" / "search" / "trials.csv").exists()
+    assert not (synthetic / "out").exists()
+
+
+def test_names_that_clash_in_fortran_are_found_before_the_training(synthetic: Path) -> None:
+    import xarray as xr
+
+    path = synthetic / "evaporation.nc"
+    with xr.open_dataset(path) as opened:
+        raw = opened.load().rename(wind_speed="ncol", cooling="NCOL_")
+    path.unlink()
+    raw.to_netcdf(path)
+    edit(synthetic / "evaporation.toml", '"wind_speed"', '"ncol"')
+    edit(synthetic / "evaporation.toml", '"cooling"', '"NCOL_"')
+    for command_name in ("check", "run"):
+        options = ("--out", synthetic / "out") if command_name == "run" else ()
+        done = emufort(command_name, synthetic / "run.toml", *options)
+        assert done.returncode == 1
+        assert "become 'ncol_' in Fortran" in done.stderr
+    assert not (synthetic / "out").exists()
 
 
 def test_bad_data_is_one_clear_line_and_leaves_no_folder(synthetic: Path) -> None:

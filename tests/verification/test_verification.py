@@ -16,6 +16,7 @@ import pytest
 from onnx import numpy_helper
 
 from emufort import _bindings
+from emufort.config import TimingConfig
 from emufort.contract import Contract
 from emufort.dataset import Dataset
 from emufort.errors import EmufortError, VerificationError
@@ -325,3 +326,20 @@ def test_differences_mean_the_same_for_every_output() -> None:
     assert np.isinf(differences(reference, nan, spread)).all()
     assert np.isinf(differences(nan, reference, spread)).all()
     assert np.isinf(differences(reference, np.zeros((1, 3)) - 1e-9, spread)[0, 0])
+
+
+@needs_gfortran
+def test_default_flags_that_a_compiler_does_not_know_are_left_out_as_in_timing(
+    exported: Bundle, tmp_path: Path
+) -> None:
+    picky = tmp_path / "picky"
+    picky.write_text(
+        "#!/bin/sh\nfor option; do case $option in -mprefer*) echo Error: $option >&2; exit 1;; "
+        'esac; done\nexec gfortran "$@"\n'
+    )
+    picky.chmod(0o755)
+    flags = TimingConfig().flags
+    assert "-mprefer" in flags
+    result = verify(exported, rows=50, compiler=str(picky), flags=flags)
+    result.raise_if_failed()
+    assert "-mprefer" not in str(result.notes["flags"])

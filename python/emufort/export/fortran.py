@@ -14,7 +14,7 @@ import numpy as np
 
 from emufort import __version__
 from emufort._sources import fortran_sources
-from emufort.contract import Input, Output
+from emufort.contract import Contract, Input, Output
 from emufort.errors import EmufortError, UsageError
 from emufort.export._render import render
 from emufort.export.weights_file import flatten, pack
@@ -34,6 +34,9 @@ _LONGEST_SUFFIX = len("_emulator_predict_real64")
 #: Fortran 2018 allows 255 continuation lines of 132 characters.
 _VALUES_PER_STATEMENT = 1000
 _LINE = 120
+_LONGEST_LINE = 132
+#: The longest of what stands before the name of a dummy argument.
+_DECLARATION = "    real(real64), intent(out) :: "
 
 _RUNTIME_HEADER = (
     "! SPDX-License-Identifier: Apache-2.0\n"
@@ -92,6 +95,34 @@ def dummy_name(name: str, module: str) -> str:
     return name + "_"
 
 
+def check_names(contract: Contract, name: str | None = None) -> str:
+    """Return the name of the module that can be made of a contract.
+
+    Parameters
+    ----------
+    contract
+        Its variables become dummy arguments.
+    name
+        Name of the emulator; default: that of the contract.
+
+    Raises
+    ------
+    EmufortError
+        Fortran cannot tell its names apart, or the runtime keeps one for itself.
+    UsageError
+        The name of the emulator is no Fortran name, or too long.
+    """
+    module = f"{check_name(name or contract.name)}_emulator"
+    names = [dummy_name(v.name, module).lower() for v in (*contract.input, *contract.output)]
+    for one in names:
+        if names.count(one) > 1:
+            raise EmufortError(
+                f"two variables of the contract '{contract.name}' become '{one}' in Fortran; "
+                "rename one"
+            )
+    return module
+
+
 def fortran_source(emulator: Emulator, chain: str, name: str | None = None) -> str:
     """Return the source of the module ``<name>_emulator``.
 
@@ -108,15 +139,11 @@ def fortran_source(emulator: Emulator, chain: str, name: str | None = None) -> s
         Names of the contract that Fortran cannot tell apart, or that the runtime keeps for itself.
     """
     contract = emulator.contract
-    module = f"{check_name(name or contract.name)}_emulator"
+    module = check_names(contract, name)
     flat = flatten(emulator)
     packed = pack(flat)
     inputs = list(_variables(contract.input, contract.dimensions, module))
     outputs = list(_variables(contract.output, contract.dimensions, module))
-    names = [v.name.lower() for v in (*inputs, *outputs)]
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise EmufortError(f"two variables of the contract become '{twice.pop()}' in Fortran")
     return render(
         "emulator.F90.j2",
         title=_comment(contract.title or contract.name),
@@ -163,10 +190,12 @@ def _variables(
         width = len(labels) or 1
         comment = f"{variable.long_name or variable.name} [{variable.units}]"
         comment += f" (ncol, {width}): {', '.join(labels)}" if labels else " (ncol)"
+        name = dummy_name(variable.name, module)
+        shape = f"(ncol, {width})" if labels else "(ncol)"
         yield _Variable(
-            dummy_name(variable.name, module),
-            f"(ncol, {width})" if labels else "(ncol)",
-            _comment(comment, 132 - 20 - _LONGEST_NAME),
+            name,
+            shape,
+            _comment(comment, _LONGEST_LINE - len(f"{_DECLARATION}{name}{shape}   !! ")),
             tuple(_Column(place + i, f", {i + 1}" if labels else "") for i in range(width)),
         )
         place += width
@@ -192,7 +221,9 @@ def _real32(value: np.float32) -> str:
 
 
 def _wrap(items: Iterable[str]) -> str:
-    lines = textwrap.wrap(", ".join(items), _LINE - 8, break_long_words=False)
+    lines = textwrap.wrap(
+        ", ".join(items), _LINE - 8, break_long_words=False, break_on_hyphens=False
+    )
     return " &\n    ".join(lines)
 
 

@@ -1,0 +1,48 @@
+"""The steps as functions, as the README shows them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import emufort.api as ef
+from emufort.errors import UsageError
+from tests.conftest import synthetic_data
+
+
+def test_from_data_to_predictions(synthetic: Path) -> None:
+    contract = ef.Contract.load(synthetic / "evaporation.toml")
+    data = ef.Dataset.open(synthetic / "evaporation.nc", contract)
+    study = ef.search(
+        data,
+        trials=4,
+        batch=4,
+        subset=128,
+        validation=100,
+        rungs=(2, 6),
+        space={"depth": (1, 2), "width": (8, 16)},
+        out=synthetic / "search",
+    )
+    models = ef.retrain(
+        study, data, top=2, seeds=1, steps=1500, batch_size=32, out=synthetic / "retrain"
+    )
+    assert len(models) == 2
+    times = ef.time(models, ncol=(8,), repeats=2, out=synthetic / "timing.csv")
+    best = ef.select(models, times, rule="best", ncol=8)
+    bundle = ef.export(best, data, synthetic / "bundle")
+    ef.verify(bundle, rows=200).raise_if_failed()
+    held_out = synthetic_data(n=50, seed=7)
+    predicted = ef.load(bundle).predict(held_out)
+    assert predicted.evaporation_rate.attrs["units"] == "kg m-2 s-1"
+    error = np.log(predicted.evaporation_rate / held_out.evaporation_rate)
+    spread = np.log(held_out.evaporation_rate).std()
+    assert float(np.sqrt((error**2).mean())) < 0.2 * float(spread)
+
+
+def test_an_unknown_option_is_named(synthetic: Path) -> None:
+    contract = ef.Contract.load(synthetic / "evaporation.toml")
+    data = ef.Dataset.open(synthetic / "evaporation.nc", contract)
+    with pytest.raises(UsageError, match="did you mean 'trials'"):
+        ef.search(data, trails=4, out=synthetic / "search")
