@@ -47,6 +47,7 @@ __all__ = [
     "LoadedEmulator",
     "Models",
     "Verification",
+    "advise",
     "export",
     "load",
     "retrain",
@@ -114,6 +115,7 @@ def search(
     out: PathLike,
     seed: int = 1,
     workers: int = 0,
+    cluster: dict[str, Any] | None = None,
     report: Reporter = silent,
     **options: Any,
 ) -> SearchResult:
@@ -127,6 +129,8 @@ def search(
         Folder of the search. The same call on the same folder continues a killed search.
     seed, workers
         Seed of everything that is drawn; processes (0: one per core).
+    cluster
+        Options of `emufort.config.ClusterConfig`, such as ``{"scheduler": "tcp://node:8786"}``.
     report
         Told how far the search is.
     **options
@@ -134,7 +138,42 @@ def search(
     """
     from emufort.search import search as run_search
 
-    return run_search(data, _config(seed, workers, search=options), Path(out), report)
+    config = _config(seed, workers, search=options, cluster=cluster or {})
+    return run_search(data, config, Path(out), report)
+
+
+def advise(
+    data: Dataset,
+    *,
+    out: PathLike,
+    seed: int = 1,
+    workers: int = 0,
+    search: dict[str, Any] | None = None,
+    report: Reporter = silent,
+    **options: Any,
+) -> dict[str, Any]:
+    """Measure how small the subset of step 1 may be.
+
+    Parameters
+    ----------
+    data, seed, workers, report
+        As for `search`.
+    out
+        Folder of the measurements; the same call continues a killed one.
+    search
+        Options of the search that the advice is for: space, rungs, patience, ...
+    **options
+        Those of `emufort.config.AdviceConfig`: candidates, seeds, first, largest.
+
+    Returns
+    -------
+    dict
+        What ``advice.json`` holds; ``subset`` is the number of rows.
+    """
+    from emufort.search.advice import advise as measure
+
+    config = _config(seed, workers, search=search or {}, advice=options)
+    return measure(data, config, Path(out), report)
 
 
 def retrain(
@@ -143,6 +182,7 @@ def retrain(
     *,
     out: PathLike,
     workers: int = 0,
+    cluster: dict[str, Any] | None = None,
     report: Reporter = silent,
     **options: Any,
 ) -> Models:
@@ -156,15 +196,16 @@ def retrain(
         The data set that was searched on.
     out
         Folder of the retrained networks; the same call continues a killed retraining.
-    workers, report
+    workers, cluster, report
         As for `search`.
     **options
         Those of `emufort.config.RetrainConfig`: top, seeds, steps, batch_size.
     """
     from emufort.retrain import retrain as run_retrain
 
+    given = _config(1, workers, retrain=options, cluster=cluster or {})
     config = study.config.model_copy(
-        update={"workers": workers, "retrain": _config(1, 0, retrain=options).retrain}
+        update={"workers": workers, "retrain": given.retrain, "cluster": given.cluster}
     )
     rows = run_retrain(study.folder, data, config, Path(out), report)
     return Models(Path(out), tuple(rows), data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -35,6 +36,19 @@ ContractName = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything that is drawn.")]
 Workers = Annotated[int | None, typer.Option(help="Processes; 0 means one per core.")]
+Engine = Annotated[str | None, typer.Option(help="pool or dask: who runs the processes.")]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Use the workers of this Dask scheduler, tcp://HOST:PORT.")
+]
+Cluster = Annotated[
+    str | None, typer.Option(help="slurm: start Dask workers in batch jobs, see --profile.")
+]
+Profile = Annotated[
+    Path | None, typer.Option(help="TOML file of batch jobs: the keys of the section [cluster].")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the batch script and do nothing else.")
+]
 
 
 @app.callback()
@@ -64,6 +78,35 @@ def _config(file: Path | None, out: Path, overrides: dict[str, Any]) -> Config:
         section, _, name = key.rpartition(".")
         (content[section] if section else content)[name] = value
     return Config.from_dict(content, "command line")
+
+
+def _where(
+    engine: str | None, scheduler: str | None, cluster: str | None, profile: Path | None
+) -> dict[str, Any]:
+    """Return what the options say of where to compute."""
+    keys: dict[str, Any] = {}
+    if profile is not None:
+        from emufort.config import read_toml
+
+        keys = {f"cluster.{key}": value for key, value in read_toml(profile).items()}
+    return keys | {
+        key: value
+        for key, value in (
+            ("cluster.engine", engine),
+            ("cluster.scheduler", scheduler),
+            ("cluster.kind", cluster),
+        )
+        if value is not None
+    }
+
+
+def _print_batch_script(config: Config, out: Path) -> None:
+    from emufort.search.dask_workers import sbatch_script
+
+    if config.cluster.kind is None:
+        raise UsageError("--dry-run shows the batch script of a cluster; give --cluster slurm")
+    host = config.cluster.host or "DRIVER"
+    typer.echo(sbatch_script(config.cluster, f"tcp://{host}:PORT", out / "search"), nl=False)
 
 
 def _carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
@@ -99,6 +142,11 @@ def run(
     contract: ContractName = None,
     seed: Seed = None,
     workers: Workers = None,
+    engine: Engine = None,
+    scheduler: Scheduler = None,
+    cluster: Cluster = None,
+    profile: Profile = None,
+    dry_run: DryRun = False,
     trials: Annotated[int | None, typer.Option(help="Candidates of step 1.")] = None,
     top: Annotated[int | None, typer.Option(help="Candidates of step 2.")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps of step 2.")] = None,
@@ -119,8 +167,13 @@ def run(
         "retrain.top": top,
         "retrain.steps": steps,
         "select.rule": rule,
+        **_where(engine, scheduler, cluster, profile),
     }
-    _carry_out(STEPS, _config(config, out, overrides), out)
+    options = _config(config, out, overrides)
+    if dry_run:
+        _print_batch_script(options, out)
+    else:
+        _carry_out(STEPS, options, out)
 
 
 @app.command()
@@ -131,9 +184,22 @@ def search(
     contract: ContractName = None,
     seed: Seed = None,
     workers: Workers = None,
+    engine: Engine = None,
+    scheduler: Scheduler = None,
+    cluster: Cluster = None,
+    profile: Profile = None,
+    dry_run: DryRun = False,
     trials: Annotated[int | None, typer.Option(help="Candidates.")] = None,
     subset: Annotated[int | None, typer.Option(help="Training rows used.")] = None,
-    sampler: Annotated[str | None, typer.Option(help="random, tpe or qmc.")] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="parzen, random, qmc, tpe, gp, cmaes, nsga2 or nsga3.")
+    ] = None,
+    max_ns: Annotated[
+        float | None, typer.Option("--max-ns", help="Predicted ns per sample, at most.")
+    ] = None,
+    advise: Annotated[
+        bool, typer.Option("--advise", help="Measure how small the subset may be, and stop.")
+    ] = False,
 ) -> None:
     """Step 1: train many candidates on a small subset of the data."""
     overrides = {
@@ -144,14 +210,40 @@ def search(
         "search.trials": trials,
         "search.subset": subset,
         "search.sampler": sampler,
+        "search.max_ns": max_ns,
+        **_where(engine, scheduler, cluster, profile),
     }
-    _carry_out(("search",), _config(config, out, overrides), out)
+    options = _config(config, out, overrides)
+    if dry_run:
+        _print_batch_script(options, out)
+    elif advise:
+        _advise(options, out)
+    else:
+        _carry_out(("search",), options, out)
+
+
+def _advise(config: Config, out: Path) -> None:
+    from emufort import display
+    from emufort.contract import Contract
+    from emufort.dataset import Dataset
+    from emufort.search.advice import advise
+
+    opened = Dataset.open(config.data, Contract.load(config.contract))
+    with display.progress(("search",)) as shown:
+        shown.begin("search")
+        found = advise(opened, config, out / "advice", shown)
+        shown.end("search")
+    display.advice(found, out / "advice")
 
 
 @app.command()
 def retrain(
     out: Out = Path("runs/latest"),
     workers: Workers = None,
+    engine: Engine = None,
+    scheduler: Scheduler = None,
+    cluster: Cluster = None,
+    profile: Profile = None,
     top: Annotated[int | None, typer.Option(help="Candidates to retrain.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Trainings of each candidate.")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps of each.")] = None,
@@ -162,6 +254,7 @@ def retrain(
         "retrain.top": top,
         "retrain.seeds": seeds,
         "retrain.steps": steps,
+        **_where(engine, scheduler, cluster, profile),
     }
     _carry_out(("retrain",), _config(None, out, overrides), out)
 
@@ -344,8 +437,19 @@ def check(
     )
 
 
+class TerminatedError(BaseException):
+    """The process was asked to end: a batch system's time limit, or somebody's ``kill``."""
+
+
+def _terminate(number: int, frame: object) -> None:
+    # Once is enough: a second signal must not disturb the way out.
+    signal.signal(number, signal.SIG_IGN)
+    raise TerminatedError
+
+
 def main() -> None:
     """Run the command; errors are one line on stderr, a traceback only with ``--debug``."""
+    signal.signal(signal.SIGTERM, _terminate)
     sys.exit(_run(sys.argv[1:]))
 
 
@@ -363,6 +467,9 @@ def _run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         _complain("stopped; the same command continues where this one was")
         return 130
+    except TerminatedError:
+        _complain("terminated; finished work is kept, the same command continues it")
+        return 143
     except OSError as error:
         place = f" ({error.filename})" if error.filename else ""
         _complain(f"{error.strerror or error}{place}")

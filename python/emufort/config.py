@@ -16,18 +16,64 @@ from emufort.network import Activation
 from emufort.selection import check_rule
 
 
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises
+    ------
+    UsageError
+        It is missing or no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"cannot read the configuration {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class SpaceConfig(_Section):
-    """Search space: depth, one width per hidden layer, activation, learning rate, batch size."""
+    """Search space: shape of the hidden layers, activation, and how to train.
 
+    ``family = "layers"`` gives every hidden layer a width of its own; ``"taper"`` draws the first
+    width and a ratio, and every layer is that much narrower than the one before it.
+    """
+
+    family: Literal["layers", "taper"] = "layers"
     depth: tuple[int, int] = (1, 3)
     width: tuple[int, ...] = (8, 16, 24, 32, 48, 64, 96, 128)
+    taper: tuple[float, ...] = (1.0, 0.75, 0.5)
     activation: tuple[Activation, ...] = ("relu", "squared_relu", "tanh", "silu")
     learning_rate: tuple[float, float] = (1e-3, 3e-2)
     batch_size: tuple[int, ...] = (32, 64, 128, 256)
+    weight_decay: tuple[float, ...] = (0.0,)
+
+    @field_validator("width", mode="before")
+    @classmethod
+    def _expand_width(cls, width: Any) -> Any:
+        """Let ``{lowest = 8, highest = 2048, choices = 17}`` stand for a geometric list."""
+        if not isinstance(width, dict):
+            return width
+        try:
+            lowest, highest = int(width["lowest"]), int(width["highest"])
+            choices = int(width.get("choices", 17))
+            if set(width) - {"lowest", "highest", "choices"}:
+                raise KeyError
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                "a list of widths, or {lowest = 8, highest = 2048, choices = 17}"
+            ) from error
+        if not (1 <= lowest <= highest and choices >= 1):
+            raise ValueError("width needs 1 <= lowest <= highest and at least one choice")
+        ratio = (highest / lowest) ** (1.0 / max(1, choices - 1))
+        steps = (lowest * ratio**i for i in range(choices))
+        # Whole vectors of 4 or 8 neurons cost the runtime no more than a few less.
+        rounded = (w if w < 8 else 4 * round(w / 4) if w < 64 else 8 * round(w / 8) for w in steps)
+        return sorted({lowest, highest, *(min(max(round(w), lowest), highest) for w in rounded)})
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -35,11 +81,18 @@ class SpaceConfig(_Section):
             raise ValueError("depth needs 1 <= lowest <= highest")
         if not 0 < self.learning_rate[0] <= self.learning_rate[1]:
             raise ValueError("learning_rate needs 0 < lowest <= highest")
-        for name in ("width", "activation", "batch_size"):
-            if not getattr(self, name):
+        for name in ("width", "taper", "activation", "batch_size", "weight_decay"):
+            choices = getattr(self, name)
+            if not choices:
                 raise ValueError(f"{name} lists no choice")
+            if len(set(choices)) < len(choices):
+                raise ValueError(f"{name} lists a choice twice")
         if min(self.width) < 1 or min(self.batch_size) < 1:
             raise ValueError("widths and batch sizes are at least 1")
+        if min(self.taper) <= 0 or max(self.taper) > 1:
+            raise ValueError("taper lists ratios above 0 and up to 1")
+        if min(self.weight_decay) < 0:
+            raise ValueError("weight_decay is not negative")
         return self
 
 
@@ -49,18 +102,52 @@ class SearchConfig(_Section):
     trials: int = Field(256, ge=1)
     batch: int = Field(32, ge=1, description="candidates asked for at once")
     subset: int = Field(2000, ge=16, description="training rows that step 1 sees")
+    subset_by: Literal["random", "stratified", "space_filling"] = "random"
     validation: int = Field(2000, ge=16, description="validation rows that score step 1, at most")
-    sampler: Literal["random", "tpe", "qmc"] = "tpe"
+    sampler: str = "parzen"
+    sampler_options: dict[str, bool | int | float | str] = {}
     rungs: tuple[int, ...] = (5, 20, 100)
+    rung_rows: tuple[int, ...] = Field(
+        (), description="rows of the subset at each rung; all of them if empty"
+    )
     eta: int = Field(4, ge=2)
+    halving: Literal["batch", "asha"] = Field(
+        "batch", description="a candidate is compared with its batch, or with all before it"
+    )
     patience: int = Field(15, ge=1)
+    max_ns: float | None = Field(None, gt=0, description="predicted ns per sample, at most")
+    cost_table: str | None = Field(None, description="CSV of measured times; else they are taken")
     space: SpaceConfig = SpaceConfig()
+
+    @field_validator("sampler")
+    @classmethod
+    def _check_sampler(cls, sampler: str) -> str:
+        from emufort.search.samplers import sampler_name
+
+        try:
+            return sampler_name(sampler)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not self.rungs or self.rungs[0] < 1 or list(self.rungs) != sorted(set(self.rungs)):
             raise ValueError("rungs are numbers of epochs in ascending order")
+        rows = self.rung_rows
+        if rows and (len(rows) != len(self.rungs) or rows[0] < 16 or list(rows) != sorted(rows)):
+            raise ValueError("rung_rows has a number of rows for each of rungs, ascending, from 16")
+        if rows and rows[-1] > self.subset:
+            raise ValueError(f"rung_rows asks for {rows[-1]} rows of a subset of {self.subset}")
         return self
+
+
+class AdviceConfig(_Section):
+    """``emufort search --advise``: how small the subset may be."""
+
+    candidates: int = Field(32, ge=8)
+    seeds: int = Field(2, ge=2)
+    first: int = Field(250, ge=16, description="rows of the smallest subset; doubled on and on")
+    largest: int = Field(8000, ge=32, description="rows of the largest subset, at most")
 
 
 class RetrainConfig(_Section):
@@ -143,6 +230,34 @@ class VerifyConfig(_Section):
     tolerance: float = Field(1e-5, gt=0)
 
 
+class ClusterConfig(_Section):
+    """Where steps 1 and 2 are computed; no part of what they compute."""
+
+    engine: Literal["auto", "pool", "dask"] = Field(
+        "auto", description="processes of this machine; auto takes Dask for a cluster only"
+    )
+    scheduler: str | None = Field(None, description="a Dask scheduler, such as tcp://node:8786")
+    kind: Literal["slurm"] | None = Field(None, description="a batch system to start workers with")
+    jobs: int = Field(1, ge=1, description="batch jobs")
+    workers_per_job: int = Field(1, ge=1, description="worker processes in each, one core each")
+    time: str = Field("01:00:00", description="time limit of a job")
+    partition: str | None = None
+    account: str | None = None
+    memory: str | None = Field(None, description="of a job, such as 8G")
+    options: tuple[str, ...] = Field((), description="more #SBATCH options")
+    setup: tuple[str, ...] = Field((), description="shell lines before the worker, module load ...")
+    python: str | None = Field(None, description="interpreter on the nodes; this one if not given")
+    host: str | None = Field(None, description="name or address by which nodes reach the driver")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.scheduler is not None and self.kind is not None:
+            raise ValueError("give a scheduler or a kind of cluster, not both")
+        if self.engine == "pool" and (self.scheduler or self.kind):
+            raise ValueError("engine = 'pool' knows this machine only; leave it out")
+        return self
+
+
 class Config(_Section):
     """A whole run; ``Config()`` is the default run on the embedded data set."""
 
@@ -151,11 +266,13 @@ class Config(_Section):
     seed: int = Field(1, ge=0)
     workers: int = Field(0, ge=0, description="processes; 0 means one per core")
     search: SearchConfig = SearchConfig()
+    advice: AdviceConfig = AdviceConfig()
     retrain: RetrainConfig = RetrainConfig()
     timing: TimingConfig = TimingConfig()
     select: SelectConfig = SelectConfig()
     export: ExportConfig = ExportConfig()
     verify: VerifyConfig = VerifyConfig()
+    cluster: ClusterConfig = ClusterConfig()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -175,12 +292,7 @@ class Config(_Section):
         UsageError
             The file is missing or no TOML, a key is unknown or a value is impossible.
         """
-        try:
-            content = tomllib.loads(path.read_text())
-        except OSError as error:
-            raise UsageError(f"cannot read the configuration {path}: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path} is not valid TOML: {error}") from error
+        content = read_toml(path)
         for key in ("data", "contract"):
             value = content.get(key)
             if isinstance(value, str) and (path.parent / value).is_file():

@@ -285,6 +285,26 @@ def _closing_table(run: Run) -> None:
     console.print(f"Time: {sum(seconds.values()):.0f} s ({parts})", markup=False)
 
 
+def advice(found: dict[str, Any], folder: Path) -> None:
+    """Print what `emufort search --advise` found."""
+    table = _table(
+        f"{found['candidates']} candidates, {found['seeds']} seeds; two seeds of the largest "
+        f"subset correlate by {found['ceiling']:.2f}",
+        ["rows", "rank corr.", "+-", "regret: 1", "5", str(found["keep"]), "seconds"],
+    )
+    for entry in found["sizes"]:
+        _add(
+            table,
+            str(entry["rows"]) + (" <-" if entry["rows"] == found["subset"] else ""),
+            f"{entry['rank_correlation']:.2f}",
+            f"{entry['noise']:.2f}",
+            *(f"{100 * entry[f'regret_top{k}']:.0f} %" for k in (1, 5, "K")),
+            f"{entry['seconds']:.0f}",
+        )
+    _console().print(table)
+    _console().print(f"{found['reason']}\nDrawn in {folder / 'advice.png'}", markup=False)
+
+
 def status(run: Run) -> None:
     """Print which steps of a run are finished."""
     seconds = run.folder.seconds()

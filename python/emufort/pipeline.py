@@ -54,15 +54,17 @@ class Run:
         Raises
         ------
         EmufortError
-            A split is empty, the subset larger than the data, a name impossible in Fortran, or the
-            compiler that is asked for missing.
+            A split is empty, the subset larger than the data, an option of the sampler unknown, a
+            name impossible in Fortran, or the compiler that is asked for missing.
         """
         from emufort.compiler import Compiler
         from emufort.export.fortran import check_names
+        from emufort.search.samplers import check_options
 
         for split in SPLITS:
             self.data.part(split)
         self.data.part("train").subset(self.config.search.subset, self.config.seed)
+        check_options(self.config.search.sampler, self.config.search.sampler_options)
         check_names(self.data.contract, self.config.export.name)
         if self.config.timing.backend == "fortran":
             Compiler.find(self.config.timing.compiler)

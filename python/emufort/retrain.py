@@ -11,17 +11,19 @@ from typing import Any
 from emufort.config import Config
 from emufort.dataset import Dataset
 from emufort.errors import EmufortError
-from emufort.files import make_directory, read_json, write_csv, write_json
+from emufort.files import read_json, write_csv, write_json
+from emufort.lock import only_writer
 from emufort.network import Emulator, Scaler
 from emufort.progress import Reporter, silent
 from emufort.search.agreement import agreement
-from emufort.search.executor import make_executor
+from emufort.search.executor import executor_for
 from emufort.search.identity import check_same, data_identity, data_sha256, rows_sha256
 from emufort.search.promotion import promote
 from emufort.search.result import SearchResult, load_search
+from emufort.search.stored import StoredArrays
 from emufort.search.trials import Trial
 from emufort.skill import skill_of
-from emufort.training import Arrays, Layout, StepPlan, TrainerState, TrainingTask
+from emufort.training import Layout, StepPlan, TrainerState, TrainingTask
 from emufort.training.durable import DurableUnit, run_durably
 
 COLUMNS = (
@@ -118,28 +120,32 @@ def retrain(
     jobs = _jobs(found, config, out, len(train))
     if known is not None and known.get("finished") and all(job.finished for job in jobs):
         return _ordered([job.read() for job in jobs])
-    make_directory(out)
-    write_json(out / "retrain.json", {"finished": False, "identity": identity})
-    waiting = sorted(
-        (job for job in jobs if not job.finished),
-        key=lambda job: -job.unit.task.seconds_estimate(config.retrain.steps),
-    )
-    if waiting:
-        arrays, x_scaler, y_scaler = Arrays.from_datasets(train, validation)
-        finisher = _Finisher(found, data, train, validation, x_scaler, y_scaler)
-        _train(waiting, arrays, finisher, config.n_workers, len(jobs), report)
-    done = [job.read() for job in jobs]
-    if not any(math.isfinite(one.validation_loss) for one in done):
-        raise EmufortError(
-            "all trainings of step 2 diverged, with lower learning rates too; look at the data"
+    with only_writer(out):
+        check_same(out / "retrain.json", identity)
+        write_json(out / "retrain.json", {"finished": False, "identity": identity})
+        waiting = sorted(
+            (job for job in jobs if not job.finished),
+            key=lambda job: -job.unit.task.seconds_estimate(config.retrain.steps),
         )
-    write_csv(out / "candidates.csv", [asdict(one) for one in _ordered(done)], COLUMNS)
-    losses: dict[int, list[float]] = {}
-    for one in done:
-        losses.setdefault(one.trial, []).append(one.validation_loss)
-    step1 = {t.number: t.value for t, _ in promote(found.trials, config.retrain.top)}
-    write_json(out / "agreement.json", agreement(step1, losses))
-    write_json(out / "retrain.json", {"finished": True, "identity": identity})
+        if waiting:
+            stored, x_scaler, y_scaler = StoredArrays.from_datasets(train, validation, out)
+            try:
+                finisher = _Finisher(found, data, train, validation, x_scaler, y_scaler)
+                _train(waiting, stored, finisher, config, out, len(jobs), report)
+            finally:
+                stored.remove()
+        done = [job.read() for job in jobs]
+        if not any(math.isfinite(one.validation_loss) for one in done):
+            raise EmufortError(
+                "all trainings of step 2 diverged, with lower learning rates too; look at the data"
+            )
+        write_csv(out / "candidates.csv", [asdict(one) for one in _ordered(done)], COLUMNS)
+        losses: dict[int, list[float]] = {}
+        for one in done:
+            losses.setdefault(one.trial, []).append(one.validation_loss)
+        step1 = {t.number: t.value for t, _ in promote(found.trials, config.retrain.top)}
+        write_json(out / "agreement.json", agreement(step1, losses))
+        write_json(out / "retrain.json", {"finished": True, "identity": identity})
     return _ordered(done)
 
 
@@ -152,15 +158,16 @@ def _ordered(done: Sequence[Retrained]) -> list[Retrained]:
 
 def _train(
     jobs: Sequence[_Job],
-    arrays: Arrays,
+    stored: StoredArrays,
     finisher: _Finisher,
-    workers: int,
+    config: Config,
+    out: Path,
     total: int,
     report: Reporter,
 ) -> None:
     done = total - len(jobs)
     report("retrain", done, total)
-    with make_executor(min(workers, len(jobs)), arrays) as executor:
+    with executor_for(config, stored, out, len(jobs)) as executor:
         for position, state in executor.run(run_durably, [job.unit for job in jobs]):
             job = jobs[position]
             row = finisher.finish(job, state)
@@ -214,8 +221,9 @@ def _jobs(found: SearchResult, config: Config, out: Path, n_train: int) -> list[
                 batch_size,
                 # Apart from the seeds of step 1, and another for every trial.
                 seed=((seed + 1) << 32) + trial.number,
+                weight_decay=trial.weight_decay,
             )
-            checkpoint = out / name / "checkpoint.safetensors"
+            checkpoint = out.resolve() / name / "checkpoint.safetensors"
             unit = DurableUnit(task, plan, checkpoint, CHECKPOINT_SECONDS)
             jobs.append(_Job(name, trial, why, seed, out / name, unit))
     return jobs

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import json
-import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from emufort.config import Config
-from emufort.errors import EmufortError, StorageError, UsageError
-from emufort.files import make_directory, read_json, write_json, write_text
+from emufort.errors import StorageError, UsageError
+from emufort.files import read_json, write_json, write_text
+from emufort.lock import only_writer
 
 STEPS = ("search", "retrain", "time", "select", "export", "verify", "report")
 
@@ -98,34 +95,9 @@ class RunFolder:
 
     # ----------------------------------------------------------------- driver
 
-    @contextmanager
-    def driver(self) -> Iterator[None]:
-        """Be the only process that writes here, until the block ends or the process dies.
-
-        Raises
-        ------
-        EmufortError
-            Another process is at work in the folder, or it cannot be written to.
-        """
-        make_directory(self.path)
-        try:
-            handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError as error:
-            raise EmufortError(
-                f"cannot write to {self.path}: {error.strerror}; choose another --out"
-            ) from error
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno not in (errno.EAGAIN, errno.EACCES):
-                    raise EmufortError(f"cannot lock {self.path}: {error.strerror}") from error
-                raise EmufortError(
-                    f"another emufort is at work in {self.path}; wait or choose another --out"
-                ) from error
-            yield
-        finally:
-            os.close(handle)
+    def driver(self) -> AbstractContextManager[None]:
+        """Be the only process that writes here; see `only_writer`."""
+        return only_writer(self.path)
 
     def log(self, text: str) -> None:
         """Append a line with the time to run.log."""
@@ -160,7 +132,8 @@ class RunFolder:
                         f"{self.path} holds a run with {change}; give the old value or choose "
                         "another --out"
                     )
-        content = config.model_dump(mode="json", exclude_none=True)
+        # Where a run is computed is no part of it: the next session may be elsewhere.
+        content = config.model_dump(mode="json", exclude_none=True, exclude={"cluster"})
         write_text(self.config, tomli_w.dumps(content))
 
     # ------------------------------------------------------------------ steps

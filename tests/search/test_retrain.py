@@ -103,7 +103,7 @@ def test_finished_trainings_are_not_repeated(finished, tmp_path, monkeypatch):
     rows = retrain(tmp_path / "run" / "search", data(), config(), folder)
     assert [path.parent.name for path in trained] == names[:1]
     assert_same_weights(folder, finished / "retrain")
-    monkeypatch.setattr(module, "make_executor", None)
+    monkeypatch.setattr(module, "executor_for", None)
     again = retrain(tmp_path / "run" / "search", data(), config(), folder)
     assert again == rows
 

@@ -69,14 +69,14 @@ def test_two_workers_find_what_one_finds(finished, tmp_path):
     assert content(search(data(), config(workers=2), tmp_path)) == content(finished)
 
 
-@pytest.mark.parametrize("sampler", ["random", "qmc"])
+@pytest.mark.parametrize("sampler", ["random", "qmc", "tpe"])
 def test_other_samplers(sampler, tmp_path):
     result = search(data(), config(sampler=sampler, trials=6), tmp_path)
     assert len(result.top(3)) == 3
 
 
 def test_a_finished_search_is_not_repeated(finished, monkeypatch):
-    monkeypatch.setattr(driver, "make_executor", None)
+    monkeypatch.setattr(driver, "executor_for", None)
     before = (finished.folder / "trials.csv").stat().st_mtime_ns
     assert content(search(data(), config(), finished.folder)) == content(finished)
     assert (finished.folder / "trials.csv").stat().st_mtime_ns == before
@@ -88,10 +88,14 @@ def test_a_search_can_be_made_longer(finished, tmp_path):
     assert content(search(data(), config(), tmp_path)) == content(finished)
 
 
-@pytest.mark.parametrize("when", ["write_trials", "Mirror.add", "write_summary", "write_json"])
+@pytest.mark.parametrize("when", ["TrialsFile.write", "Mirror.add", "write_summary", "write_json"])
 def test_killed_at_the_end_of_a_batch(when, finished, tmp_path, monkeypatch):
     """Stop before each of the writes of the second batch: nothing is lost and nothing doubled."""
-    owner = {"Mirror.add": driver.Mirror, "write_summary": driver._Run}.get(when, driver)
+    owner = {
+        "TrialsFile.write": driver.TrialsFile,
+        "Mirror.add": driver.Mirror,
+        "write_summary": driver._Run,
+    }.get(when, driver)
     name = when.split(".")[-1]
     original = getattr(owner, name)
     calls = 0

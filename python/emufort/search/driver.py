@@ -11,19 +11,24 @@ from typing import Any
 from emufort.config import Config
 from emufort.dataset import Dataset
 from emufort.errors import EmufortError
-from emufort.files import make_directory, read_json, write_json
+from emufort.files import read_json, write_json
+from emufort.lock import only_writer
 from emufort.progress import Reporter, silent
-from emufort.search.executor import Executor, make_executor
+from emufort.search.cost import CostModel, cost_model
+from emufort.search.executor import Executor, executor_for
 from emufort.search.halving import successive_halving
 from emufort.search.identity import check_same, data_sha256, rows_sha256, search_identity
 from emufort.search.result import SearchResult, load_search
-from emufort.search.sampling import propose
+from emufort.search.samplers import check_options
+from emufort.search.sampling import everything, make_proposer
 from emufort.search.space import Candidate
 from emufort.search.storage import Mirror
-from emufort.search.trials import Trial, ranked, read_trials, write_trials
+from emufort.search.stored import StoredArrays
+from emufort.search.subset import draw_subset
+from emufort.search.trials import Trial, TrialsFile, ranked, read_trials
 from emufort.search.unfinished import UnfinishedBatch
-from emufort.search.work import RungUnit, run_rung
-from emufort.training import Arrays, TrainerState, TrainingTask
+from emufort.search.work import RungUnit, run_rung, with_more_rows
+from emufort.training import TrainerState, TrainingTask
 
 
 def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) -> SearchResult:
@@ -55,37 +60,51 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
     known = check_same(out / "subset.json", identity)
     if known is not None and (finished := _finished(out, config)) is not None:
         return finished
-    subset = data.part("train").subset(config.search.subset, config.seed)
+    options = config.search
+    check_options(options.sampler, options.sampler_options)
+    subset = draw_subset(data.part("train"), options.subset, options.subset_by, config.seed)
     validation = data.part("validation")
-    n_validation = min(config.search.validation, len(validation))
-    arrays, _, _ = Arrays.from_datasets(subset, validation.subset(n_validation, config.seed))
-    make_directory(out)
-    if known is None:
-        write_json(
-            out / "subset.json",
-            {
-                "seed": config.seed,
-                "size": len(subset),
-                "rows": subset.rows.tolist(),
-                "sha256": rows_sha256(subset.rows),
-                "data_sha256": data_sha256(data),
-                "identity": identity,
-            },
-        )
-    run = _Run(data, config, out, arrays)
-    with make_executor(config.n_workers, arrays) as executor:
-        run.open_study()
-        while len(run.trials) < config.search.trials:
-            report("search", len(run.trials), config.search.trials, run.note())
-            run.next_batch(executor)
-    report("search", len(run.trials), config.search.trials, run.note())
-    run.write_summary()
+    validation = validation.subset(min(options.validation, len(validation)), config.seed)
+    with only_writer(out):
+        # Again, now that nobody else can write.
+        if check_same(out / "subset.json", identity) is None:
+            _keep_subset(out, subset, data, identity, config)
+        model = cost_model(data, config, out, report)
+        stored, _, _ = StoredArrays.from_datasets(subset, validation, out)
+        run = _Run(data, config, out, len(subset), model)
+        try:
+            with executor_for(config, stored, out) as executor:
+                run.open_study()
+                while len(run.trials) < options.trials:
+                    report("search", len(run.trials), options.trials, run.note())
+                    run.next_batch(executor)
+        finally:
+            stored.remove()
+        report("search", len(run.trials), options.trials, run.note())
+        run.write_summary()
     if not ranked(run.trials):
         raise EmufortError(
             f"all {len(run.trials)} trainings of the search diverged; lower "
             "search.space.learning_rate or look at the data"
         )
     return load_search(out)
+
+
+def _keep_subset(
+    out: Path, subset: Dataset, data: Dataset, identity: dict[str, Any], config: Config
+) -> None:
+    write_json(
+        out / "subset.json",
+        {
+            "seed": config.seed,
+            "method": config.search.subset_by,
+            "size": len(subset),
+            "rows": subset.rows.tolist(),
+            "sha256": rows_sha256(subset.rows),
+            "data_sha256": data_sha256(data),
+            "identity": identity,
+        },
+    )
 
 
 def _finished(out: Path, config: Config) -> SearchResult | None:
@@ -104,7 +123,8 @@ class _Run:
     data: Dataset
     config: Config
     out: Path
-    arrays: Arrays
+    n_train: int
+    cost: CostModel | None = None
 
     def __post_init__(self) -> None:
         contract = self.data.contract
@@ -116,6 +136,23 @@ class _Run:
         if (self.out / "search.json").exists():
             self.seconds = float(read_json(self.out / "search.json")["seconds"])
         self.started = time.perf_counter()
+        self.table = TrialsFile(self.out / "trials.csv")
+        self.data_sha256 = data_sha256(self.data)
+        options = self.config.search
+        self.proposer = make_proposer(
+            options.sampler,
+            options.space,
+            self.config.seed,
+            self.trials,
+            options.sampler_options,
+            everything if self.cost is None else self.is_cheap_enough,
+        )
+
+    def is_cheap_enough(self, candidate: Candidate) -> bool:
+        limit = self.config.search.max_ns
+        assert self.cost is not None
+        assert limit is not None
+        return self.cost.predict(candidate.architecture(*self.sizes)) <= limit
 
     def open_study(self) -> None:
         self.mirror = Mirror(self.out, self.config.search.space, self.trials)
@@ -131,12 +168,14 @@ class _Run:
         options = self.config.search
         number = self.trials[-1].batch + 1 if self.trials else 0
         size = min(options.batch, options.trials - len(self.trials))
-        candidates = propose(
-            options.sampler, options.space, self.trials, size, self.config.seed, number
-        )
+        candidates = self.proposer.propose(size, number)
         batch = _Batch(self, number, candidates)
         courses = successive_halving(
-            size, options.rungs, options.eta, lambda at, epochs: batch.run(executor, at, epochs)
+            size,
+            options.rungs,
+            options.eta,
+            lambda at, epochs: batch.run(executor, at, epochs),
+            self.earlier() if options.halving == "asha" else None,
         )
         new = [
             Trial(
@@ -150,6 +189,7 @@ class _Run:
                 seconds=state.seconds,
                 batch=number,
                 rungs=course.rungs,
+                weight_decay=candidate.weight_decay,
             )
             for i, (candidate, course, state) in enumerate(
                 zip(candidates, courses, batch.states, strict=True)
@@ -157,10 +197,19 @@ class _Run:
         ]
         self.trials.extend(new)
         # First the table, which is what counts; the study follows it.
-        write_trials(self.out / "trials.csv", self.trials)
+        self.table.write(self.trials)
         self.mirror.add(new)
+        self.proposer.add(new)
         self.write_summary()
         batch.unfinished.clear()
+
+    def earlier(self) -> dict[int, list[float]]:
+        """Return the values at every rung of the batches before this one."""
+        found: dict[int, list[float]] = {}
+        for trial in self.trials:
+            for epochs, value in trial.rungs:
+                found.setdefault(epochs, []).append(value)
+        return found
 
     def write_summary(self) -> None:
         now = time.perf_counter()
@@ -183,22 +232,25 @@ class _Run:
             "eta": options.eta,
             "n_inputs": self.sizes[0],
             "n_outputs": self.sizes[1],
-            "best": [
-                {
-                    "trial": t.number,
-                    "label": t.architecture.label,
-                    "value": t.value,
-                    "learning_rate": t.learning_rate,
-                    "batch_size": t.batch_size,
-                }
-                for t in best
-            ],
+            "best": _in_short(best[0]) if best else None,
             "config": self.config.model_dump(mode="json"),
             "contract_sha256": self.data.contract.sha256,
-            "data_sha256": data_sha256(self.data),
+            "data_sha256": self.data_sha256,
         }
-        summary["best"] = summary["best"][0] if best else None
+        if self.cost is not None:
+            summary["cost_model"] = self.cost.to_dict()
         write_json(self.out / "search.json", summary)
+
+
+def _in_short(trial: Trial) -> dict[str, Any]:
+    return {
+        "trial": trial.number,
+        "label": trial.architecture.label,
+        "value": trial.value,
+        "learning_rate": trial.learning_rate,
+        "batch_size": trial.batch_size,
+        "weight_decay": trial.weight_decay,
+    }
 
 
 class _Batch:
@@ -216,6 +268,7 @@ class _Batch:
                     candidate.batch_size,
                     # Not the same order of samples for all: a lucky order is not a good network.
                     seed=(run.config.seed << 20) + first + i,
+                    weight_decay=candidate.weight_decay,
                 )
             )
             for i, candidate in enumerate(candidates)
@@ -223,6 +276,12 @@ class _Batch:
 
     def run(self, executor: Executor, positions: Sequence[int], epochs: int) -> list[float]:
         """Train the candidates at `positions` up to `epochs`; return their values."""
+        options = self.run_.config.search
+        level = options.rungs.index(epochs)
+        rows = options.rung_rows[level] if options.rung_rows else 0
+        if level and options.rung_rows and rows > options.rung_rows[level - 1]:
+            for position in positions:
+                self.states[position] = with_more_rows(self.states[position])
         waiting = []
         for position in positions:
             saved = self.unfinished.find(self.states[position].task, position, epochs)
@@ -230,10 +289,8 @@ class _Batch:
                 self.states[position] = saved
             else:
                 waiting.append(position)
-        patience = self.run_.config.search.patience
-        n_train = len(self.run_.arrays.x_train)
-        units = {p: RungUnit(self.states[p], epochs, patience) for p in waiting}
-        waiting.sort(key=lambda p: -units[p].seconds_estimate(n_train))
+        units = {p: RungUnit(self.states[p], epochs, options.patience, rows) for p in waiting}
+        waiting.sort(key=lambda p: -units[p].seconds_estimate(self.run_.n_train))
         for i, state in executor.run(run_rung, [units[p] for p in waiting]):
             position = waiting[i]
             spent = state.seconds - self.states[position].seconds

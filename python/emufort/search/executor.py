@@ -7,19 +7,25 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.connection import wait
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, Self, TypeVar
 
+from emufort.config import Config
 from emufort.errors import EmufortError
-from emufort.training import Arrays, Trainer, make_trainer
+from emufort.search.stored import StoredArrays
+from emufort.search.workbench import Workbench
+from emufort.training import Arrays
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
@@ -29,10 +35,10 @@ _TRIES = 3
 
 
 class Executor(Protocol):
-    """Runs ``function(trainer, unit)`` for many units."""
+    """Runs ``function(workbench, unit)`` for many units."""
 
     def run(
-        self, function: Callable[[Trainer, Unit], Result], units: Sequence[Unit]
+        self, function: Callable[[Workbench, Unit], Result], units: Sequence[Unit]
     ) -> Iterator[tuple[int, Result]]:
         """Yield (position of the unit, result) as results come; give the longest units first."""
 
@@ -41,14 +47,14 @@ class InProcess:
     """One unit after the other in this process."""
 
     def __init__(self, arrays: Arrays, backend: str = "torch", device: str = "cpu") -> None:
-        self._trainer = make_trainer(arrays, backend, device)
+        self._bench = Workbench(arrays, backend, device)
 
     def run(
-        self, function: Callable[[Trainer, Unit], Result], units: Sequence[Unit]
+        self, function: Callable[[Workbench, Unit], Result], units: Sequence[Unit]
     ) -> Iterator[tuple[int, Result]]:
         """See `Executor.run`."""
         for position, unit in enumerate(units):
-            yield position, function(self._trainer, unit)
+            yield position, function(self._bench, unit)
 
     def __enter__(self) -> Self:
         return self
@@ -58,12 +64,20 @@ class InProcess:
 
 
 class ProcessPool:
-    """Worker processes on this machine, each with one thread and a copy of the data."""
+    """Worker processes on this machine, each with one thread; they share the data."""
 
     def __init__(
-        self, workers: int, arrays: Arrays, backend: str = "torch", device: str = "cpu"
+        self,
+        workers: int,
+        arrays: Arrays | StoredArrays,
+        backend: str = "torch",
+        device: str = "cpu",
     ) -> None:
         self._workers = workers
+        self._scratch: Path | None = None
+        if isinstance(arrays, Arrays):
+            self._scratch = Path(tempfile.mkdtemp(prefix="emufort-"))
+            arrays = StoredArrays.write(arrays, self._scratch)
         self._initial = (arrays, backend, device)
         self._pool: ProcessPoolExecutor | None = None
         self.warm_up()
@@ -88,7 +102,7 @@ class ProcessPool:
             return self._pool.submit(function, *arguments)
 
     def run(
-        self, function: Callable[[Trainer, Unit], Result], units: Sequence[Unit]
+        self, function: Callable[[Workbench, Unit], Result], units: Sequence[Unit]
     ) -> Iterator[tuple[int, Result]]:
         """See `Executor.run`.
 
@@ -140,35 +154,60 @@ class ProcessPool:
 
     def __exit__(self, *ignored: object) -> None:
         self.close()
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
 
 def make_executor(
-    workers: int, arrays: Arrays, backend: str = "torch", device: str = "cpu"
+    workers: int, arrays: Arrays | StoredArrays, backend: str = "torch", device: str = "cpu"
 ) -> InProcess | ProcessPool:
     """Return an executor for `workers` processes; one worker needs no process of its own."""
     if workers == 1:
-        return InProcess(arrays, backend, device)
+        loaded = arrays if isinstance(arrays, Arrays) else arrays.load()
+        return InProcess(loaded, backend, device)
     return ProcessPool(workers, arrays, backend, device)
+
+
+def executor_for(
+    config: Config, stored: StoredArrays, out: Path, units: int | None = None
+) -> AbstractContextManager[Executor]:
+    """Return the executor that `config` asks for.
+
+    Parameters
+    ----------
+    out
+        Folder for scripts and logs of batch jobs.
+    units
+        Largest number of units at once, if that is known: more workers are of no use.
+    """
+    where = config.cluster
+    workers = config.n_workers if units is None else max(1, min(config.n_workers, units))
+    if where.scheduler or where.kind or where.engine == "dask":
+        from emufort.search.dask_executor import DaskPool
+
+        return DaskPool(where, workers, stored, out)
+    return make_executor(workers, stored)
 
 
 _HAS_FORKSERVER = "forkserver" in multiprocessing.get_all_start_methods()
 
 # ------------------------------------------------------------------ in a worker
 
-_trainer: Trainer | None = None
+_bench: Workbench | None = None
 
 
-def _start(arrays: Arrays, backend: str, device: str) -> None:
-    global _trainer
+def _start(arrays: StoredArrays, backend: str, device: str) -> None:
+    global _bench
     # Ctrl-C reaches every process of the terminal; the driver decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    _trainer = make_trainer(arrays, backend, device)
+    _bench = Workbench(arrays.load(), backend, device)
 
 
-def _call(function: Callable[[Trainer, Any], Any], unit: Any) -> Any:
-    assert _trainer is not None
-    return function(_trainer, unit)
+def _call(function: Callable[[Workbench, Any], Any], unit: Any) -> Any:
+    assert _bench is not None
+    return function(_bench, unit)
 
 
 def _die_with_parent() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 #: Trains the candidates at these positions up to a rung's epochs; returns their values in order.
@@ -33,8 +33,29 @@ def survivors(values: Sequence[float], eta: int) -> list[int]:
     return sorted(kept)
 
 
-def successive_halving(n: int, rungs: Sequence[int], eta: int, run: Rung) -> list[Course]:
-    """Take `n` candidates through `rungs` (epochs, ascending); keep the best 1/eta at each."""
+def survivors_among(values: Sequence[float], eta: int, earlier: Sequence[float]) -> list[int]:
+    """Return the positions of those of `values` that are among the best 1/eta of all so far.
+
+    `earlier` are the values of other batches at the same rung. That is the rule of ASHA: nobody
+    waits for a rung to fill, and a good batch sends on more than a poor one, which may send none.
+    """
+    if not earlier:
+        return survivors(values, eta)
+    everyone = [*earlier, *values]
+    return [i - len(earlier) for i in survivors(everyone, eta) if i >= len(earlier)]
+
+
+def successive_halving(
+    n: int,
+    rungs: Sequence[int],
+    eta: int,
+    run: Rung,
+    earlier: Mapping[int, Sequence[float]] | None = None,
+) -> list[Course]:
+    """Take `n` candidates through `rungs` (epochs, ascending); keep the best 1/eta at each.
+
+    With `earlier` (epochs -> values of other batches) the best are those of all so far.
+    """
     active = list(range(n))
     seen: list[list[tuple[int, float]]] = [[] for _ in range(n)]
     pruned_at: list[int | None] = [None] * n
@@ -46,9 +67,10 @@ def successive_halving(n: int, rungs: Sequence[int], eta: int, run: Rung) -> lis
             seen[position].append((epochs, value))
         if level == len(rungs) - 1:
             break
-        kept = [active[i] for i in survivors(values, eta)]
+        others = (earlier or {}).get(epochs, ())
+        kept = {active[i] for i in survivors_among(values, eta, others)}
         for position in active:
             if position not in kept:
                 pruned_at[position] = epochs
-        active = kept
+        active = [position for position in active if position in kept]
     return [Course(tuple(s), p) for s, p in zip(seen, pruned_at, strict=True)]

@@ -43,7 +43,7 @@ def search_identity(data: Dataset, config: Config) -> dict[str, Any]:
 
     The number of trials is not part of it: a search may be made longer.
     """
-    search = config.search.model_dump(mode="json", exclude={"trials"})
+    search = config.search.model_dump(mode="json", exclude={"trials", "cost_table"})
     space = {f"search.space.{k}": v for k, v in search.pop("space").items()}
     return {
         **data_identity(data),

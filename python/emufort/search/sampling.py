@@ -1,23 +1,105 @@
-"""Which candidates to try next: a pure function of the finished trials, the seed and the batch."""
+"""Which candidates to try next: determined by the finished trials, the seed and the batch.
+
+A search that was killed proposes what it would have proposed: a sampler is made anew for every
+batch from (seed, batch) and the trials, or, if it keeps what it knows to itself (CMA-ES, NSGA), it
+is asked again for all batches before.
+"""
 
 from __future__ import annotations
 
+import functools
+import itertools
+import math
 import warnings
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from emufort.config import SpaceConfig
-from emufort.errors import UsageError, did_you_mean
+from emufort.errors import EmufortError
 from emufort.search._optuna import quiet_optuna
-from emufort.search.space import Candidate, at_point, candidate_from, n_dimensions, width_name
+from emufort.search.parzen import propose_parzen
+from emufort.search.samplers import OWN, check_options, make_optuna_sampler, sampler_name
+from emufort.search.space import (
+    Candidate,
+    at_point,
+    candidate_from,
+    dimensions,
+    n_dimensions,
+    parameters_of,
+    to_point,
+)
 from emufort.search.trials import Trial
 
 if TYPE_CHECKING:
     import optuna
 
-Sampler = Callable[[SpaceConfig, Sequence[Trial], int, int, int], list[Candidate]]
+Accept = Callable[[Candidate], bool]
+
+#: Proposals per wanted candidate before a constraint is called impossible.
+_TRIES = 500
+
+
+def everything(candidate: Candidate) -> bool:
+    """Accept any candidate."""
+    return True
+
+
+class Proposer(Protocol):
+    """Proposes batch after batch; is told what became of each before the next."""
+
+    def propose(self, size: int, batch: int) -> list[Candidate]:
+        """Return the `size` candidates of batch number `batch`."""
+
+    def add(self, trials: Sequence[Trial]) -> None:
+        """Take note of the finished trials of the last batch."""
+
+
+def make_proposer(
+    sampler: str,
+    space: SpaceConfig,
+    seed: int,
+    finished: Sequence[Trial] = (),
+    options: Mapping[str, Any] | None = None,
+    accept: Accept = everything,
+) -> Proposer:
+    """Return a proposer that knows the `finished` trials.
+
+    Raises
+    ------
+    UsageError
+        There is no such sampler or option.
+    EmufortError
+        The sampler does not propose again what it proposed when `finished` were made.
+    """
+    name = sampler_name(sampler)
+    options = dict(options or {})
+    check_options(name, options)
+    proposer: Proposer
+    if name in OWN:
+        merged = {**OWN[name], **options}
+        kinds: dict[str, Callable[..., Proposer]] = {
+            "random": _Random,
+            "qmc": _Qmc,
+            "parzen": _Parzen,
+        }
+        proposer = kinds[name](space, seed, merged, accept)
+        proposer.add(finished)
+    elif name in _KEEPS_TO_ITSELF:
+        proposer = _Replayed(name, space, seed, options, accept)
+        for number, group in itertools.groupby(finished, key=lambda t: t.batch):
+            trials = list(group)
+            if proposer.propose(len(trials), number) != [t.candidate for t in trials]:
+                raise EmufortError(
+                    f"the sampler '{name}' does not propose again what it did when this search "
+                    "was begun (another version of Optuna?); choose another --out"
+                )
+            proposer.add(trials)
+    else:
+        proposer = _Renewed(name, space, seed, options, accept)
+        proposer.add(finished)
+    return proposer
 
 
 def propose(
@@ -28,110 +110,280 @@ def propose(
     seed: int,
     batch: int,
 ) -> list[Candidate]:
-    """Return the `size` candidates of batch number `batch`.
-
-    The sampler is made anew for every batch from (seed, batch): a search that was killed proposes
-    what it would have proposed.
+    """Return the `size` candidates of batch number `batch` after the `finished` trials.
 
     Raises
     ------
     UsageError
         There is no such sampler.
     """
-    if sampler not in SAMPLERS:
-        raise UsageError(
-            f"there is no sampler '{sampler}'{did_you_mean(sampler, SAMPLERS)}; there are "
-            f"{', '.join(SAMPLERS)}"
+    return make_proposer(sampler, space, seed, finished).propose(size, batch)
+
+
+def _wanted(proposals: Iterator[Candidate], size: int, accept: Accept) -> list[Candidate]:
+    """Return the first `size` proposals that are accepted."""
+    found = []
+    for tried, candidate in enumerate(proposals):
+        if accept(candidate):
+            found.append(candidate)
+            if len(found) == size:
+                break
+        elif tried >= _TRIES * size:
+            raise EmufortError(
+                f"of {tried} candidates proposed only {len(found)} satisfy search.max_ns; raise "
+                "it or make the networks of search.space smaller"
+            )
+    return found
+
+
+# ------------------------------------------------------------------ on the cube
+
+
+class _Cube:
+    def __init__(
+        self, space: SpaceConfig, seed: int, options: Mapping[str, Any], accept: Accept
+    ) -> None:
+        self._space, self._seed, self._accept = space, seed, accept
+        self._options = dict(options)
+        self._n = n_dimensions(space)
+
+    def add(self, trials: Sequence[Trial]) -> None:
+        pass
+
+    def _uniform(self, rng: np.random.Generator) -> Iterator[Candidate]:
+        while True:
+            yield at_point(self._space, rng.random(self._n).tolist())
+
+
+class _Random(_Cube):
+    def propose(self, size: int, batch: int) -> list[Candidate]:
+        rng = np.random.default_rng([self._seed, batch])
+        return _wanted(self._uniform(rng), size, self._accept)
+
+
+class _Qmc(_Cube):
+    """One Sobol sequence for the whole search.
+
+    Optuna's own leaves out categories and parameters that not all candidates have, which are most
+    of this space; and its place in the sequence lives in the study.
+    """
+
+    def __init__(
+        self, space: SpaceConfig, seed: int, options: Mapping[str, Any], accept: Accept
+    ) -> None:
+        super().__init__(space, seed, options, accept)
+        self._done = 0
+        self._given = 0
+        self._sequence = self._points()
+
+    def _points(self) -> Iterator[Candidate]:
+        from scipy.stats import qmc
+
+        scramble = bool(self._options.get("scramble", True))
+        sobol = qmc.Sobol(self._n, scramble=scramble, rng=np.random.default_rng(self._seed))
+        while True:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a batch need not be a power of two
+                points = sobol.random(64)
+            for point in points.tolist():
+                yield at_point(self._space, point)
+
+    def add(self, trials: Sequence[Trial]) -> None:
+        self._done += len(trials)
+
+    def propose(self, size: int, batch: int) -> list[Candidate]:
+        if self._given != self._done:
+            self._sequence, self._given = self._points(), 0
+            if self._done:
+                self._given = len(_wanted(self._sequence, self._done, self._accept))
+        self._given += size
+        return _wanted(self._sequence, size, self._accept)
+
+
+class _Parzen(_Cube):
+    def __init__(
+        self, space: SpaceConfig, seed: int, options: Mapping[str, Any], accept: Accept
+    ) -> None:
+        super().__init__(space, seed, options, accept)
+        self._start = _Qmc(space, seed, {}, accept)
+        self._finished: list[Trial] = []
+        self._points: list[np.ndarray] = []
+
+    def add(self, trials: Sequence[Trial]) -> None:
+        self._start.add(trials)
+        self._finished.extend(trials)
+        self._points.extend(to_point(self._space, trial.candidate) for trial in trials)
+
+    def propose(self, size: int, batch: int) -> list[Candidate]:
+        if len(self._finished) < self._options["startup"]:
+            return self._start.propose(size, batch)
+        rng = np.random.default_rng([self._seed, batch])
+        # Who was stopped early comes after all that went on, whatever its loss.
+        trials = self._finished
+        order = sorted(
+            range(len(trials)), key=lambda i: (-len(trials[i].rungs), trials[i].value, i)
         )
-    return SAMPLERS[sampler](space, finished, size, seed, batch)
+        points = np.array([self._points[i] for i in order])
+        found = propose_parzen(self._space, points, size, rng, self._options, self._accept)
+        if len(found) < size:
+            found += _wanted(self._uniform(rng), size - len(found), self._accept)
+        return found
 
 
-def _random(
-    space: SpaceConfig, finished: Sequence[Trial], size: int, seed: int, batch: int
-) -> list[Candidate]:
-    rng = np.random.default_rng([seed, batch])
-    return [
-        candidate_from(at_point(space, rng.random(n_dimensions(space)).tolist()))
-        for _ in range(size)
-    ]
+# --------------------------------------------------------------- Optuna's samplers
+
+#: Samplers that keep their state in the study, where a table of trials cannot bring it back.
+_KEEPS_TO_ITSELF = ("cmaes", "nsga2", "nsga3")
 
 
-def _qmc(
-    space: SpaceConfig, finished: Sequence[Trial], size: int, seed: int, batch: int
-) -> list[Candidate]:
-    # Optuna's own QMC leaves out categories and parameters that not all candidates have, which are
-    # most of this space; and its place in the sequence lives in the study.
-    from scipy.stats import qmc
+class _Renewed:
+    """A sampler that knows what the finished trials say: made anew for every batch."""
 
-    sequence = qmc.Sobol(n_dimensions(space), scramble=True, rng=np.random.default_rng(seed))
-    if finished:
-        sequence.fast_forward(len(finished))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a batch need not be a power of two
-        points = sequence.random(size)
-    return [candidate_from(at_point(space, point.tolist())) for point in points]
+    def __init__(
+        self, name: str, space: SpaceConfig, seed: int, options: Mapping[str, Any], accept: Accept
+    ) -> None:
+        self._name, self._space, self._seed = name, space, seed
+        self._options, self._accept = options, accept
+        self._study = quiet_optuna().create_study(direction="minimize")
 
+    def propose(self, size: int, batch: int) -> list[Candidate]:
+        number = int(np.random.SeedSequence([self._seed, batch]).generate_state(1)[0])
+        self._study.sampler = make_optuna_sampler(self._name, self._options, number)
+        asked = []
 
-def _tpe(
-    space: SpaceConfig, finished: Sequence[Trial], size: int, seed: int, batch: int
-) -> list[Candidate]:
-    optuna = quiet_optuna()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Optuna marks `multivariate` and `group` as experimental
-        sampler = optuna.samplers.TPESampler(
-            seed=int(np.random.SeedSequence([seed, batch]).generate_state(1)[0]),
-            multivariate=True,
-            group=True,
-            # Candidates of the same batch do not know each other's values: spread them.
-            constant_liar=True,
+        def proposals() -> Iterator[Candidate]:
+            while True:
+                trial = self._study.ask()
+                asked.append(trial)
+                yield _suggest(trial, self._space, whole=self._name != "tpe")
+
+        found = _wanted(proposals(), size, self._accept)
+        failed = quiet_optuna().trial.TrialState.FAIL
+        for trial in asked:
+            # They come back as finished trials; Optuna takes no notice of failed ones.
+            self._study.tell(trial, state=failed)
+        return found
+
+    def add(self, trials: Sequence[Trial]) -> None:
+        self._study.add_trials(
+            [_frozen(trial, self._space, whole=self._name != "tpe") for trial in trials]
         )
-    study = optuna.create_study(sampler=sampler, direction="minimize")
-    study.add_trials([_as_ranks(trial, space) for trial in finished])
-    return [_ask(study.ask(), space) for _ in range(size)]
 
 
-def _ask(trial: optuna.Trial, space: SpaceConfig) -> Candidate:
-    # Widths and batch sizes are asked for by rank: 48 is nearer to 64 than 8 is, and a category
-    # knows no neighbours.
-    widths, batch_sizes = sorted(space.width), sorted(space.batch_size)
-    depth = trial.suggest_int("depth", *space.depth)
-    ranks = [trial.suggest_int(width_name(i), 0, len(widths) - 1) for i in range(depth)]
-    activation: Any = trial.suggest_categorical("activation", space.activation)
-    low, high = space.learning_rate
-    return Candidate(
-        tuple(widths[rank] for rank in ranks),
-        activation,
-        trial.suggest_float("learning_rate", low, high, log=True),
-        batch_sizes[trial.suggest_int("batch_size", 0, len(batch_sizes) - 1)],
-    )
+class _Replayed:
+    """A sampler that is made once and told in order."""
+
+    def __init__(
+        self, name: str, space: SpaceConfig, seed: int, options: Mapping[str, Any], accept: Accept
+    ) -> None:
+        self._space, self._accept = space, accept
+        sampler = make_optuna_sampler(name, options, seed)
+        self._study = quiet_optuna().create_study(direction="minimize", sampler=sampler)
+        self._asked: list[optuna.Trial] = []
+
+    def propose(self, size: int, batch: int) -> list[Candidate]:
+        self._asked = []
+        failed = quiet_optuna().trial.TrialState.FAIL
+
+        def proposals() -> Iterator[Candidate]:
+            while True:
+                trial = self._study.ask()
+                candidate = _suggest(trial, self._space, whole=True)
+                if self._accept(candidate):
+                    self._asked.append(trial)
+                else:
+                    self._study.tell(trial, state=failed)
+                yield candidate
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _wanted(proposals(), size, self._accept)
+
+    def add(self, trials: Sequence[Trial]) -> None:
+        states = quiet_optuna().trial.TrialState
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for asked, trial in zip(self._asked, trials, strict=True):
+                if trial.finite:
+                    # Stopped early or not: populations are made of trials that count.
+                    self._study.tell(asked, trial.value)
+                else:
+                    self._study.tell(asked, state=states.FAIL)
+        self._asked = []
 
 
-def _as_ranks(trial: Trial, space: SpaceConfig) -> optuna.trial.FrozenTrial:
-    """Return a finished trial as `_ask` would have asked for it."""
+@functools.lru_cache(maxsize=4)
+def _distributions(space: SpaceConfig) -> dict[str, Any]:
+    """Return Optuna's view of the coordinates.
+
+    Choices with an order are asked for by rank: 48 is nearer to 64 than 8 is, and a category knows
+    no neighbours.
+    """
+    d = quiet_optuna().distributions
+    found: dict[str, Any] = {}
+    for dimension in dimensions(space):
+        n = len(dimension.choices)
+        if dimension.nominal:
+            found[dimension.name] = d.CategoricalDistribution(dimension.choices)
+        elif dimension.name == "depth":
+            found["depth"] = d.IntDistribution(*space.depth)
+        elif n:
+            found[dimension.name] = d.IntDistribution(0, n - 1)
+        else:
+            found[dimension.name] = d.FloatDistribution(*space.learning_rate, log=True)
+    return found
+
+
+def _is_used(name: str, depth: int) -> bool:
+    return not name.startswith("width_") or int(name.removeprefix("width_")) <= depth
+
+
+def _suggest(trial: optuna.Trial, space: SpaceConfig, whole: bool) -> Candidate:
+    """Ask for a candidate; if `whole`, also for widths of layers that it does not have."""
+    known = {d.name: d for d in dimensions(space)}
+    values: dict[str, Any] = {}
+    for name, distribution in _distributions(space).items():
+        if not whole and not _is_used(name, values.get("depth", space.depth[1])):
+            continue
+        raw = _ask(trial, name, distribution)
+        by_rank = name != "depth" and not known[name].nominal and known[name].choices
+        values[name] = known[name].choices[raw] if by_rank else raw
+    return candidate_from(space, values)
+
+
+def _ask(trial: optuna.Trial, name: str, distribution: Any) -> Any:
+    d = quiet_optuna().distributions
+    if isinstance(distribution, d.CategoricalDistribution):
+        return trial.suggest_categorical(name, distribution.choices)
+    if isinstance(distribution, d.IntDistribution):
+        return trial.suggest_int(name, distribution.low, distribution.high)
+    return trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
+
+
+def _frozen(trial: Trial, space: SpaceConfig, whole: bool) -> optuna.trial.FrozenTrial:
+    """Return a finished trial as `_suggest` would have asked for it."""
     optuna = quiet_optuna()
-    widths, batch_sizes = sorted(space.width), sorted(space.batch_size)
-    candidate = trial.candidate
-    ranks = {width_name(i): widths.index(width) for i, width in enumerate(candidate.hidden)}
-    distribution = optuna.distributions
+    values = parameters_of(space, trial.candidate)
+    distributions = _distributions(space)
+    used = {name: d for name, d in distributions.items() if whole or name in values}
+    known = {d.name: d for d in dimensions(space)}
+    params: dict[str, Any] = {}
+    for name in used:
+        dimension = known[name]
+        if name not in values:
+            params[name] = len(dimension.choices) // 2  # a layer that it does not have
+        elif name != "depth" and not dimension.nominal and dimension.choices:
+            params[name] = dimension.choices.index(values[name])
+        else:
+            params[name] = values[name]
+    complete = trial.pruned_at is None or whole
+    state = optuna.trial.TrialState.COMPLETE if complete else optuna.trial.TrialState.PRUNED
+    if not math.isfinite(trial.value) and whole:
+        state = optuna.trial.TrialState.FAIL
     return optuna.trial.create_trial(  # type: ignore[no-any-return]
-        state=optuna.trial.TrialState[trial.optuna_state],
-        value=trial.value,
+        state=state,
+        value=None if state is optuna.trial.TrialState.FAIL else trial.value,
         intermediate_values=dict(trial.rungs),
-        params={
-            "depth": len(candidate.hidden),
-            **ranks,
-            "activation": candidate.activation,
-            "learning_rate": candidate.learning_rate,
-            "batch_size": batch_sizes.index(candidate.batch_size),
-        },
-        distributions={
-            "depth": distribution.IntDistribution(*space.depth),
-            **{name: distribution.IntDistribution(0, len(widths) - 1) for name in ranks},
-            "activation": distribution.CategoricalDistribution(space.activation),
-            "learning_rate": distribution.FloatDistribution(*space.learning_rate, log=True),
-            "batch_size": distribution.IntDistribution(0, len(batch_sizes) - 1),
-        },
+        params=params,
+        distributions=used,
     )
-
-
-SAMPLERS: dict[str, Sampler] = {"random": _random, "tpe": _tpe, "qmc": _qmc}

@@ -1,11 +1,19 @@
-"""The search space: which candidates there are and what the sampler calls their parameters."""
+"""The search space: which candidates there are, as points of a unit cube and as parameters.
+
+A coordinate has one meaning for all candidates (depth, width of the second layer, ...), so that
+low-discrepancy sequences and density estimates make sense; coordinates of layers that a candidate
+does not have are drawn and not used.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from emufort.config import SpaceConfig
 from emufort.network import Activation, Architecture
@@ -21,63 +29,136 @@ class Candidate:
     activation: Activation
     learning_rate: float
     batch_size: int
+    weight_decay: float = 0.0
 
     def architecture(self, n_inputs: int, n_outputs: int) -> Architecture:
         """Return the network between the contract's inputs and outputs."""
         return Architecture(n_inputs, self.hidden, n_outputs, self.activation)
 
 
-def candidate_from(parameters: Parameters) -> Candidate:
-    """Turn a sampler's parameters into a candidate."""
-    return Candidate(
-        tuple(int(parameters[width_name(i)]) for i in range(int(parameters["depth"]))),
-        parameters["activation"],
-        float(parameters["learning_rate"]),
-        int(parameters["batch_size"]),
+@dataclass(frozen=True)
+class Dimension:
+    """A coordinate: its choices, in order unless they are `nominal`; without choices, the rate."""
+
+    name: str
+    choices: tuple[Any, ...] = ()
+    nominal: bool = False
+
+    def value(self, u: float, bounds: tuple[float, float]) -> Any:
+        """Return what the coordinate `u` in [0, 1] stands for."""
+        if self.choices:
+            return self.choices[min(int(u * len(self.choices)), len(self.choices) - 1)]
+        low, high = map(math.log, bounds)
+        return min(max(math.exp(low + u * (high - low)), bounds[0]), bounds[1])
+
+    def coordinate(self, value: Any, bounds: tuple[float, float]) -> float:
+        """Inverse of `value`: the middle of a choice's share."""
+        if self.choices:
+            return (self.choices.index(value) + 0.5) / len(self.choices)
+        low, high = map(math.log, bounds)
+        u = (math.log(value) - low) / (high - low) if high > low else 0.5
+        return min(max(u, 0.0), 1.0)
+
+
+@functools.lru_cache(maxsize=4)
+def dimensions(space: SpaceConfig) -> tuple[Dimension, ...]:
+    """Return the coordinates of `space`; what has one choice only is left out at the end."""
+    widths = tuple(sorted(space.width))
+    found = [Dimension("depth", tuple(range(space.depth[0], space.depth[1] + 1)))]
+    if space.family == "layers":
+        found += [Dimension(width_name(i), widths) for i in range(space.depth[1])]
+    else:
+        found += [Dimension("width", widths), Dimension("taper", tuple(sorted(space.taper)))]
+    found += [
+        Dimension("learning_rate"),
+        Dimension("activation", tuple(space.activation), nominal=True),
+        Dimension("batch_size", tuple(sorted(space.batch_size))),
+    ]
+    if len(space.weight_decay) > 1:
+        found.append(Dimension("weight_decay", tuple(sorted(space.weight_decay))))
+    return tuple(found)
+
+
+def n_dimensions(space: SpaceConfig) -> int:
+    """Return the number of coordinates that `at_point` needs."""
+    return len(dimensions(space))
+
+
+def at_point(space: SpaceConfig, point: Sequence[float]) -> Candidate:
+    """Map a point of the unit cube to a candidate."""
+    bounds = space.learning_rate
+    return candidate_from(
+        space,
+        {d.name: d.value(u, bounds) for d, u in zip(dimensions(space), point, strict=True)},
     )
 
 
-def parameters_of(candidate: Candidate) -> dict[str, Any]:
+def to_point(space: SpaceConfig, candidate: Candidate) -> np.ndarray:
+    """Return the coordinates of a candidate; NaN where it does not use a coordinate."""
+    values = parameters_of(space, candidate)
+    return np.array(
+        [
+            d.coordinate(values[d.name], space.learning_rate) if d.name in values else math.nan
+            for d in dimensions(space)
+        ]
+    )
+
+
+def candidate_from(space: SpaceConfig, parameters: Parameters) -> Candidate:
+    """Turn parameters into a candidate; widths of layers that it lacks are not looked at."""
+    depth = int(parameters["depth"])
+    if space.family == "layers":
+        hidden = tuple(int(parameters[width_name(i)]) for i in range(depth))
+    else:
+        hidden = tapered(int(parameters["width"]), float(parameters["taper"]), depth)
+    return Candidate(
+        hidden,
+        parameters["activation"],
+        float(parameters["learning_rate"]),
+        int(parameters["batch_size"]),
+        float(parameters.get("weight_decay", space.weight_decay[0])),
+    )
+
+
+def parameters_of(space: SpaceConfig, candidate: Candidate) -> dict[str, Any]:
     """Inverse of `candidate_from`."""
-    widths = {width_name(i): w for i, w in enumerate(candidate.hidden)}
-    return {
-        "depth": len(candidate.hidden),
-        **widths,
+    depth = len(candidate.hidden)
+    shape: dict[str, Any]
+    if space.family == "layers":
+        shape = {width_name(i): w for i, w in enumerate(candidate.hidden)}
+    else:
+        first = candidate.hidden[0]
+        # Several ratios may give the same widths; the largest stands for them.
+        shape = {
+            "width": first,
+            "taper": next(
+                ratio
+                for ratio in sorted(space.taper, reverse=True)
+                if tapered(first, ratio, depth) == candidate.hidden
+            ),
+        }
+    found = {
+        "depth": depth,
+        **shape,
         "activation": candidate.activation,
         "learning_rate": candidate.learning_rate,
         "batch_size": candidate.batch_size,
     }
+    if len(space.weight_decay) > 1:
+        found["weight_decay"] = candidate.weight_decay
+    return found
+
+
+def tapered(first: int, ratio: float, depth: int) -> tuple[int, ...]:
+    """Return widths that shrink by `ratio` from layer to layer, multiples of 4 where that fits."""
+    widths = [first]
+    for layer in range(1, depth):
+        width = first * ratio**layer
+        rounded = 4 * round(width / 4) if width >= 6 else round(width)
+        widths.append(max(1, min(rounded, widths[-1])))
+    return tuple(widths)
 
 
 def width_name(layer: int) -> str:
     """Name of the parameter that holds the width of a hidden layer (0, 1, ...)."""
     return f"width_{layer + 1}"
-
-
-def at_point(space: SpaceConfig, point: Sequence[float]) -> dict[str, Any]:
-    """Map a point of the unit cube with `n_dimensions` coordinates to parameters.
-
-    Used for low-discrepancy sequences: every coordinate has one meaning, widths of layers that a
-    candidate does not have are drawn and not used.
-    """
-    coordinate = iter(float(u) for u in point)
-
-    def choose(choices: Sequence[Any]) -> Any:
-        return choices[min(int(next(coordinate) * len(choices)), len(choices) - 1)]
-
-    depth = choose(range(space.depth[0], space.depth[1] + 1))
-    widths = [choose(sorted(space.width)) for _ in range(space.depth[1])]
-    low, high = map(math.log, space.learning_rate)
-    learning_rate = math.exp(low + next(coordinate) * (high - low))
-    return {
-        "depth": depth,
-        **{width_name(i): w for i, w in enumerate(widths[:depth])},
-        "activation": choose(space.activation),
-        "learning_rate": min(max(learning_rate, space.learning_rate[0]), space.learning_rate[1]),
-        "batch_size": choose(sorted(space.batch_size)),
-    }
-
-
-def n_dimensions(space: SpaceConfig) -> int:
-    """Return the number of coordinates that `at_point` needs."""
-    return space.depth[1] + 4

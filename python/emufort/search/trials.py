@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from emufort.errors import EmufortError
-from emufort.files import read_csv, write_csv
+from emufort.files import read_csv, write_text
 from emufort.network import Architecture
 from emufort.search.space import Candidate
 
 COLUMNS = (
     "number", "value", "epochs", "pruned_at", "label", "hidden", "activation", "learning_rate",
-    "batch_size", "n_parameters", "multiply_adds", "seconds", "batch", "rungs",
+    "batch_size", "weight_decay", "n_parameters", "multiply_adds", "seconds", "batch", "rungs",
 )  # fmt: skip
 
 
@@ -26,7 +29,7 @@ class Trial:
     ----------
     number
         Position in the order in which candidates were asked for.
-    architecture, learning_rate, batch_size
+    architecture, learning_rate, batch_size, weight_decay
         The candidate.
     value
         Lowest validation loss on the network's side; infinite if the training diverged.
@@ -52,12 +55,15 @@ class Trial:
     seconds: float
     batch: int
     rungs: tuple[tuple[int, float], ...]
+    weight_decay: float = 0.0
 
     @property
     def candidate(self) -> Candidate:
         """The point of the search space."""
         a = self.architecture
-        return Candidate(a.hidden, a.activation, self.learning_rate, self.batch_size)
+        return Candidate(
+            a.hidden, a.activation, self.learning_rate, self.batch_size, self.weight_decay
+        )
 
     @property
     def optuna_state(self) -> str:
@@ -78,28 +84,50 @@ def ranked(trials: Sequence[Trial]) -> list[Trial]:
     return sorted((t for t in trials if t.finite), key=lambda t: (t.value, t.number))
 
 
+class TrialsFile:
+    """The table on disk, always whole.
+
+    The text of earlier trials is kept: writing a batch costs the batch and one copy of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._text = ",".join(COLUMNS) + "\n"
+        self._n = 0
+
+    def write(self, trials: Sequence[Trial]) -> None:
+        """Write the table of `trials`, which begin with those that were written before."""
+        buffer = io.StringIO(newline="")
+        writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
+        writer.writerows(_row(trial) for trial in trials[self._n :])
+        self._text += buffer.getvalue()
+        self._n = len(trials)
+        write_text(self._path, self._text)
+
+
 def write_trials(path: Path, trials: Sequence[Trial]) -> None:
     """Write the table atomically; floats are written such that they read back exactly."""
-    rows = [
-        {
-            "number": t.number,
-            "value": repr(t.value),
-            "epochs": t.epochs,
-            "pruned_at": "" if t.pruned_at is None else t.pruned_at,
-            "label": t.architecture.label,
-            "hidden": "-".join(map(str, t.architecture.hidden)),
-            "activation": t.architecture.activation,
-            "learning_rate": repr(t.learning_rate),
-            "batch_size": t.batch_size,
-            "n_parameters": t.architecture.n_parameters,
-            "multiply_adds": t.architecture.multiply_adds,
-            "seconds": f"{t.seconds:.3f}",
-            "batch": t.batch,
-            "rungs": " ".join(f"{epochs}:{value!r}" for epochs, value in t.rungs),
-        }
-        for t in trials
-    ]
-    write_csv(path, rows, COLUMNS)
+    TrialsFile(path).write(trials)
+
+
+def _row(t: Trial) -> dict[str, Any]:
+    return {
+        "number": t.number,
+        "value": repr(t.value),
+        "epochs": t.epochs,
+        "pruned_at": "" if t.pruned_at is None else t.pruned_at,
+        "label": t.architecture.label,
+        "hidden": "-".join(map(str, t.architecture.hidden)),
+        "activation": t.architecture.activation,
+        "learning_rate": repr(t.learning_rate),
+        "batch_size": t.batch_size,
+        "weight_decay": repr(t.weight_decay),
+        "n_parameters": t.architecture.n_parameters,
+        "multiply_adds": t.architecture.multiply_adds,
+        "seconds": f"{t.seconds:.3f}",
+        "batch": t.batch,
+        "rungs": " ".join(f"{epochs}:{value!r}" for epochs, value in t.rungs),
+    }
 
 
 def read_trials(path: Path, n_inputs: int, n_outputs: int) -> list[Trial]:
@@ -127,6 +155,7 @@ def read_trials(path: Path, n_inputs: int, n_outputs: int) -> list[Trial]:
                 seconds=float(row["seconds"]),
                 batch=int(row["batch"]),
                 rungs=tuple((int(epochs), float(value)) for epochs, value in rungs),
+                weight_decay=float(row["weight_decay"]),
             )
         except (KeyError, ValueError, AttributeError, TypeError, EmufortError) as error:
             raise EmufortError(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from emufort.training import Trainer, TrainerState
+from emufort.search.workbench import Workbench
+from emufort.training import TrainerState
 
 
 @dataclass(frozen=True)
@@ -17,19 +18,30 @@ class RungUnit:
         Where the training stands; the worker gets a copy.
     until_epoch, patience
         See `Trainer.run_epochs`.
+    rows, first
+        Rows of the subset to train on, from row `first`; 0 rows for all.
     """
 
     state: TrainerState
     until_epoch: int
     patience: int
+    rows: int = 0
+    first: int = 0
 
     def seconds_estimate(self, n_train: int) -> float:
         """Return a rough time, to start the long units first."""
         task = self.state.task
-        per_epoch = max(1, n_train // task.batch_size)
+        per_epoch = max(1, (self.rows or n_train) // task.batch_size)
         return task.seconds_estimate((self.until_epoch - self.state.epoch) * per_epoch)
 
 
-def run_rung(trainer: Trainer, unit: RungUnit) -> TrainerState:
+def run_rung(bench: Workbench, unit: RungUnit) -> TrainerState:
     """Do the work of a unit; its own state stays as it is."""
+    trainer = bench.on(unit.rows, unit.first)
     return trainer.run_epochs(replace(unit.state), unit.until_epoch, unit.patience)
+
+
+def with_more_rows(state: TrainerState) -> TrainerState:
+    """Return a state that goes on with other rows: patience lost on few rows says nothing."""
+    stopped = "" if state.stopped == "patience" else state.stopped
+    return replace(state, stopped=stopped, stale=0)

@@ -27,6 +27,8 @@ _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 _EVALUATION_BLOCK = 1024
 #: Training rows whose loss the curve shows.
 _CURVE_ROWS = 2048
+#: Rows that are gathered at once: memory does not grow with the data, which may be a mapped file.
+_GATHER_ROWS = 8192
 
 
 @contextmanager
@@ -57,14 +59,16 @@ class TorchTrainer:
         self.dtype = dtype
         self.sigmoid = _runs(arrays.sigmoid)
         with _lean_torch():
-            # Rows of features end with the 1 that the bias multiplies.
-            self.x = _with_ones(arrays.x_train, self.device, dtype)
-            self.y = _tensor(arrays.y_train, self.device, dtype)
+            self.x = _in_place(arrays.x_train, self.device, dtype)
+            self.y = _in_place(arrays.y_train, self.device, dtype)
             self.validation = _blocks(
                 _with_ones(arrays.x_validation, self.device, dtype),
                 _tensor(arrays.y_validation, self.device, dtype),
             )
-            self.sample = _blocks(self.x[:_CURVE_ROWS], self.y[:_CURVE_ROWS])
+            self.sample = _blocks(
+                _with_ones(arrays.x_train[:_CURVE_ROWS], self.device, dtype),
+                _tensor(arrays.y_train[:_CURVE_ROWS], self.device, dtype),
+            )
 
     @property
     def n_train(self) -> int:
@@ -161,10 +165,20 @@ class _Network:
         used = self.steps_per_epoch * self.batch
         rng = np.random.default_rng([self.task.seed, 1, epoch])
         order = torch.from_numpy(rng.permutation(trainer.n_train)[:used]).to(trainer.device)
-        shape = (self.steps_per_epoch, self.batch, -1)
-        x = trainer.x.index_select(0, order).view(shape)
-        y = trainer.y.index_select(0, order).view(shape).transpose(1, 2).contiguous()
-        yield from zip(x.unbind()[first:], y.unbind()[first:], strict=True)
+        at_once = max(1, _GATHER_ROWS // self.batch)
+        # Blocks begin at the same batches wherever an epoch is entered: bits may depend on the
+        # alignment of a batch within its block.
+        for begin in range(first - first % at_once, self.steps_per_epoch, at_once):
+            rows = order[begin * self.batch : (begin + at_once) * self.batch]
+            shape = (len(rows) // self.batch, self.batch, -1)
+            # Rows of features end with the 1 that the bias multiplies.
+            x = torch.ones(
+                (len(rows), trainer.x.shape[1] + 1), device=trainer.device, dtype=trainer.dtype
+            )
+            x[:, :-1] = trainer.x.index_select(0, rows)
+            y = trainer.y.index_select(0, rows).view(shape).transpose(1, 2).contiguous()
+            skipped = max(0, first - begin)
+            yield from zip(x.view(shape).unbind()[skipped:], y.unbind()[skipped:], strict=True)
 
     def forward(self, x: torch.Tensor, layers: list[LayerBuffers]) -> torch.Tensor:
         """Return the network's output (n_outputs, n) for x (n_features + 1, n)."""
@@ -266,6 +280,13 @@ _adam: Callable[..., None] = _fused_adam if hasattr(torch, "_fused_adam_") else 
 
 def _tensor(array: np.ndarray, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(array)).to(device, dtype, copy=True)
+
+
+def _in_place(array: np.ndarray, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """Use the memory of `array` where torch can, else copy; never written to."""
+    if device.type == "cpu" and dtype == torch.float32 and array.flags.writeable:
+        return torch.from_numpy(np.ascontiguousarray(array))
+    return _tensor(array, device, dtype)
 
 
 def _with_ones(x: np.ndarray, device: torch.device, dtype: torch.dtype) -> torch.Tensor:

@@ -1,0 +1,54 @@
+"""One writer per folder, on one machine or on several that share a disk."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from emufort.errors import EmufortError
+from emufort.files import make_directory
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Be the only process that writes to `folder`, until the block ends or the process dies.
+
+    The lock belongs to this open file, so a second call of the same process is refused as well.
+
+    Raises
+    ------
+    EmufortError
+        Another process is at work in the folder, or it cannot be written to.
+    """
+    make_directory(folder)
+    try:
+        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise EmufortError(
+            f"cannot write to {folder}: {error.strerror}; choose another --out"
+        ) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise EmufortError(f"cannot lock {folder}: {error.strerror}") from error
+            raise EmufortError(
+                f"another emufort{_holder(handle)} is at work in {folder}; wait or choose another "
+                "--out"
+            ) from error
+        os.truncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _holder(handle: int) -> str:
+    words = os.pread(handle, 200, 0).decode(errors="replace").split()
+    return f" (process {words[0]} on {words[1]})" if len(words) == 2 else ""

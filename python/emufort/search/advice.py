@@ -1,0 +1,321 @@
+"""How small the subset of step 1 may be: measured on a sample of candidates.
+
+The sample is trained on 250 rows, 500, 1000, ... A small subset is good enough when it ranks the
+candidates as the largest does, as well as another seed of the largest would: more rows cannot
+improve on that. The sample grows until that holds for a size of a quarter of the largest; twice
+the rows would be too like to be a judge.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emufort.config import AdviceConfig, Config
+from emufort.dataset import Dataset
+from emufort.errors import DataError
+from emufort.files import read_csv, write_csv, write_json
+from emufort.lock import only_writer
+from emufort.progress import Reporter, silent
+from emufort.search.executor import executor_for
+from emufort.search.identity import check_same, search_identity
+from emufort.search.sampling import propose
+from emufort.search.stored import StoredArrays
+from emufort.search.subset import draw_subset
+from emufort.search.work import RungUnit, run_rung
+from emufort.training import TrainerState, TrainingTask
+
+Array = NDArray[np.float64]
+#: (rows, seed, candidate) -> (loss, seconds).
+Losses = dict[tuple[int, int, int], tuple[float, float]]
+
+COLUMNS = ("rows", "seed", "candidate", "label", "loss", "seconds")
+_RESAMPLES = 400
+#: How much larger than a size the one that judges it must be.
+_JUDGE = 4
+
+
+def advise(data: Dataset, config: Config, out: Path, report: Reporter = silent) -> dict[str, Any]:
+    """Measure how small a subset may be; return what ``advice.json`` holds.
+
+    Killed, the same call goes on; a finished training is not repeated. Writes ``losses.csv``,
+    ``advice.json``, ``advice.png`` and ``advice.svg`` to `out`.
+
+    Raises
+    ------
+    DataError
+        There are too few training rows.
+    EmufortError
+        `out` holds the advice for another search or other data.
+    """
+    options = config.advice
+    train, validation = data.part("train"), data.part("validation")
+    validation = validation.subset(min(config.search.validation, len(validation)), config.seed)
+    sizes = sizes_to_try(options, len(train))
+    excluded = ("search.subset", "search.sampler", "search.sampler_options")
+    identity = {
+        **{k: v for k, v in search_identity(data, config).items() if k not in excluded},
+        **{f"advice.{k}": v for k, v in options.model_dump(mode="json").items()},
+    }
+    with only_writer(out):
+        if check_same(out / "asked.json", identity) is None:
+            write_json(out / "asked.json", {"identity": identity})
+        work = _Work(data, config, out, report, sizes)
+        orders = [
+            draw_subset(train, sizes[-1], config.search.subset_by, config.seed + 1000 * s).rows
+            for s in range(options.seeds)
+        ]
+        sorter = np.argsort(train.rows)
+        wanted = np.searchsorted(train.rows, np.concatenate(orders), sorter=sorter)
+        both = train.take(sorter[wanted])
+        stored, _, _ = StoredArrays.from_datasets(both, validation, out)
+        try:
+            with executor_for(config, stored, out, options.candidates * options.seeds) as executor:
+                for i, size in enumerate(sizes):
+                    work.train(executor, size)
+                    found = conclude(work.losses, sizes[: i + 1], config)
+                    if found["converged"]:
+                        break
+        finally:
+            stored.remove()
+        write_json(out / "advice.json", found)
+        draw(found, out)
+    return found
+
+
+def sizes_to_try(options: AdviceConfig, n_train: int) -> list[int]:
+    """Return the numbers of rows: doubled from the first to the largest."""
+    largest = min(options.largest, n_train)
+    if largest < 2 * options.first:
+        raise DataError(
+            f"advice.first = {options.first} rows is more than half of the {largest} rows at hand; "
+            "there is nothing to compare with"
+        )
+    steps = int(math.log2(largest / options.first))
+    sizes = [options.first * 2**i for i in range(steps + 1)]
+    return sizes if sizes[-1] * 1.5 > largest else [*sizes, largest]
+
+
+class _Work:
+    """The trainings, and the table of those that are finished."""
+
+    def __init__(
+        self, data: Dataset, config: Config, out: Path, report: Reporter, sizes: Sequence[int]
+    ) -> None:
+        self._config, self._path, self._report = config, out / "losses.csv", report
+        self._sizes = sizes
+        contract = data.contract
+        shape = (len(contract.feature_indices), len(contract.output_columns))
+        space, n = config.search.space, config.advice.candidates
+        # Spread over the whole space, for what is good is not known yet.
+        self._candidates = propose("qmc", space, [], n, config.seed, 0)
+        self._architectures = [c.architecture(*shape) for c in self._candidates]
+        self.losses: Losses = {}
+        if self._path.exists():
+            self.losses = {
+                (int(r["rows"]), int(r["seed"]), int(r["candidate"])): (
+                    float(r["loss"]),
+                    float(r["seconds"]),
+                )
+                for r in read_csv(self._path)
+            }
+
+    def train(self, executor: Any, rows: int) -> None:
+        """Train all candidates with all seeds on `rows` rows."""
+        options, search = self._config.advice, self._config.search
+        keys, units = [], []
+        for seed, number in itertools.product(range(options.seeds), range(len(self._candidates))):
+            if (rows, seed, number) in self.losses:
+                continue
+            candidate = self._candidates[number]
+            task = TrainingTask(
+                self._architectures[number],
+                candidate.learning_rate,
+                candidate.batch_size,
+                seed=((self._config.seed * 16 + seed) << 20) + number,
+                weight_decay=candidate.weight_decay,
+            )
+            first = seed * self._sizes[-1]
+            state = TrainerState.initial(task)
+            keys.append((rows, seed, number))
+            units.append(RungUnit(state, search.rungs[-1], search.patience, rows, first))
+        order = sorted(range(len(units)), key=lambda i: -units[i].seconds_estimate(rows))
+        total = len(self._sizes) * options.seeds * len(self._candidates)
+        self._report("search", len(self.losses), total, f"{rows} rows")
+        for i, state in executor.run(run_rung, [units[i] for i in order]):
+            self.losses[keys[order[i]]] = (state.value, round(state.seconds, 3))
+            self._write()
+            self._report("search", len(self.losses), total, f"{rows} rows")
+
+    def _write(self) -> None:
+        rows = [
+            {
+                "rows": n,
+                "seed": seed,
+                "candidate": number,
+                "label": self._architectures[number].label,
+                "loss": repr(loss),
+                "seconds": seconds,
+            }
+            for (n, seed, number), (loss, seconds) in sorted(self.losses.items())
+        ]
+        write_csv(self._path, rows, COLUMNS)
+
+
+# ------------------------------------------------------------------- conclusions
+
+
+def conclude(losses: Mapping[tuple[int, int, int], tuple[float, float]],
+             sizes: Sequence[int], config: Config) -> dict[str, Any]:  # fmt: skip
+    """Say which of `sizes` is enough, from trainings with every seed on every size.
+
+    Correlations are between different seeds (other rows, other first weights), so that the one of
+    the largest size with itself is what is attainable: its seed noise.
+    """
+    seeds = sorted({seed for _, seed, _ in losses})
+    n = 1 + max(number for _, _, number in losses)
+    table = {
+        (size, seed): np.array([losses[size, seed, c][0] for c in range(n)])
+        for size in sizes
+        for seed in seeds
+    }
+    largest = sizes[-1]
+    pairs = [(a, b) for a in seeds for b in seeds if a != b]
+    rng = np.random.default_rng(config.seed)
+    drawn = rng.integers(0, n, (_RESAMPLES, n))
+    share = config.retrain.top / config.search.trials
+    top = max(1, min(n, round(share * n)))
+    ceiling, ceilings = _correlation(table, largest, largest, pairs, drawn)
+    entries = []
+    for size in sizes:
+        value, values = _correlation(table, size, largest, pairs, drawn)
+        # Both are estimated from the same candidates: what counts is the spread of the difference.
+        noise = float(np.nanstd(ceilings - values)) if size != largest else float(np.nanstd(values))
+        regrets = {f"regret_top{k}": _regret(table, size, largest, pairs, drawn, k) for k in (1, 5)}
+        entries.append(
+            {
+                "rows": size,
+                "rank_correlation": value,
+                "noise": noise,
+                "enough": bool(size == largest or ceiling - value <= noise),
+                **regrets,
+                "regret_topK": _regret(table, size, largest, pairs, drawn, top),
+                "seconds": round(sum(s for (r, _, _), (_, s) in losses.items() if r == size), 3),
+            }
+        )
+    chosen = next(entry for entry in entries if entry["enough"])
+    converged = bool(_JUDGE * chosen["rows"] <= largest)
+    return {
+        "subset": chosen["rows"],
+        "converged": converged,
+        "ceiling": ceiling,
+        "candidates": n,
+        "seeds": len(seeds),
+        "keep": top,
+        "keep_of": n,
+        "expected_regret": chosen["regret_topK"],
+        "sizes": entries,
+        "reason": _reason(chosen, ceiling, converged, top, n, largest),
+    }
+
+
+def _reason(
+    chosen: dict[str, Any], ceiling: float, converged: bool, top: int, n: int, largest: int
+) -> str:
+    if chosen["rows"] == largest:
+        return (
+            f"No size below {largest} rows ranks the candidates as {largest} rows do; take this "
+            "one, or raise advice.largest if there are more rows."
+        )
+    text = (
+        f"A subset of {chosen['rows']} rows ranks candidates as {largest} rows do: rank "
+        f"correlation {chosen['rank_correlation']:.2f}, two seeds of {largest} rows reach "
+        f"{ceiling:.2f} (noise {chosen['noise']:.2f}). Keeping the best {top} of {n}, expect the "
+        f"best of them to be {100 * chosen['regret_topK']:.0f} % above the best of all."
+    )
+    return text if converged else f"{text} More than {largest} rows were not tried."
+
+
+def _ranks(values: Array) -> Array:
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(values, axis=-1), dtype=np.float64)
+
+
+def _spearman(a: Array, b: Array) -> Array:
+    """Return the rank correlation along the last axis; 0 for a constant."""
+    a, b = _ranks(a), _ranks(b)
+    a -= a.mean(axis=-1, keepdims=True)
+    b -= b.mean(axis=-1, keepdims=True)
+    size = np.sqrt((a * a).sum(axis=-1) * (b * b).sum(axis=-1))
+    return np.asarray((a * b).sum(axis=-1) / np.where(size > 0, size, np.inf))
+
+
+def _correlation(
+    table: Mapping[tuple[int, int], Array], size: int, largest: int,
+    pairs: Sequence[tuple[int, int]], drawn: NDArray[np.int64],
+) -> tuple[float, Array]:  # fmt: skip
+    """Return the mean correlation over pairs of seeds, and that of every resample."""
+    both = [(table[size, a], table[largest, b]) for a, b in pairs]
+    value = float(np.mean([_spearman(a, b) for a, b in both]))
+    return value, np.mean([_spearman(a[drawn], b[drawn]) for a, b in both], axis=0)
+
+
+def _regret(
+    table: Mapping[tuple[int, int], Array], size: int, largest: int,
+    pairs: Sequence[tuple[int, int]], drawn: NDArray[np.int64], k: int,
+) -> float:  # fmt: skip
+    """Return how much worse the best of the top k is than the best of all, on average.
+
+    Chosen by one seed of `size`, judged by another of `largest`; averaged over resamples of the
+    candidates, for in a search they will be others.
+    """
+    found = []
+    for a, b in pairs:
+        first = np.argsort(table[size, a][drawn], axis=1, kind="stable")[:, :k]
+        judged = table[largest, b][drawn]
+        best = judged.min(axis=1)
+        kept = np.take_along_axis(judged, first, axis=1).min(axis=1)
+        usable = np.isfinite(best) & np.isfinite(kept) & (best > 0)
+        found.append(float(np.mean(kept[usable] / best[usable] - 1.0)) if usable.any() else 0.0)
+    return float(np.mean(found))
+
+
+def draw(found: dict[str, Any], out: Path) -> None:
+    """Draw rank correlation and regret against the number of rows: advice.png, advice.svg."""
+    from matplotlib.figure import Figure
+
+    entries = found["sizes"]
+    rows = [entry["rows"] for entry in entries]
+    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.axhline(found["ceiling"], color="0.6", linestyle="--", label="two seeds of the largest")
+    left.errorbar(
+        rows,
+        [entry["rank_correlation"] for entry in entries],
+        [entry["noise"] for entry in entries],
+        marker="o", capsize=3, label="with the largest",
+    )  # fmt: skip
+    left.set_ylabel("rank correlation of candidates")
+    left.set_ylim(top=1.0)
+    curves = {1: "regret_top1", 5: "regret_top5"} | {found["keep"]: "regret_topK"}
+    for k, name in sorted(curves.items()):
+        label = f"top {k} of {found['keep_of']}"
+        right.plot(rows, [100 * entry[name] for entry in entries], marker="o", label=label)
+    right.set_ylabel("expected regret (%)")
+    right.set_ylim(bottom=0.0)
+    for axes in (left, right):
+        axes.axvline(found["subset"], color="C3", linewidth=1, label=f"{found['subset']} rows")
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(rows, [str(n) for n in rows])
+        axes.set_xlabel("rows of the subset")
+        axes.legend(fontsize=8, frameon=False)
+        axes.spines[["top", "right"]].set_visible(False)
+    for name in ("advice.png", "advice.svg"):
+        figure.savefig(out / name, dpi=150)

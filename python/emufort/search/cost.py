@@ -1,0 +1,202 @@
+"""What a candidate will cost, before anything is trained: a linear model of measured times.
+
+A call of the runtime does the multiply-adds of every layer (in blocks of 8 neurons), applies the
+activation to every neuron, and has some overhead for each layer and each sample. The coefficients
+of these are fitted to measured times, none of them negative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from emufort.config import Config
+from emufort.dataset import Dataset
+from emufort.errors import UsageError
+from emufort.files import read_csv, read_json, write_json
+from emufort.network import Architecture, Emulator, Scaler
+from emufort.progress import Reporter, silent
+
+#: Networks that a quick measurement times, and rounds of it.
+_SAMPLES, _ROUNDS = 24, 3
+_BLOCK = 8
+
+
+def _terms(architecture: Architecture) -> dict[str, float]:
+    sizes = architecture.sizes
+    padded = [-(-n // _BLOCK) * _BLOCK for n in sizes[1:]]
+    macs = sum(i * o for i, o in zip(sizes[:-1], padded, strict=True))
+    return {
+        "sample": 1.0,
+        "layer": float(len(architecture.hidden)),
+        "multiply_add": float(macs),
+        f"neuron {architecture.activation}": float(sum(padded[:-1])),
+    }
+
+
+@dataclass(frozen=True)
+class CostModel:
+    """Predicts ns per sample.
+
+    Attributes
+    ----------
+    coefficients
+        Name of a term -> ns per unit of it.
+    error
+        Root mean square of the relative error, each network predicted by a fit to the others.
+    n
+        Number of measured networks.
+    source
+        Where the measured times came from.
+    """
+
+    coefficients: Mapping[str, float]
+    error: float
+    n: int
+    source: str
+
+    @classmethod
+    def fit(cls, architectures: Sequence[Architecture], ns: Sequence[float], source: str) -> Self:
+        """Fit to measured times; relative errors count, for cheap and dear networks alike.
+
+        Raises
+        ------
+        UsageError
+            There are too few times, or one is not positive.
+        """
+        times = np.asarray(ns, dtype=float)
+        if len(times) < 6 or not (times > 0).all():
+            raise UsageError(
+                f"{source} has {len(times)} usable times; a cost model needs 6 networks at least"
+            )
+        terms = [_terms(a) for a in architectures]
+        names = sorted({name for t in terms for name in t})
+        rows = np.array([[t.get(name, 0.0) for name in names] for t in terms])
+        fitted = _nnls(rows, times)
+        left_out = [
+            rows[i] @ _nnls(np.delete(rows, i, axis=0), np.delete(times, i)) / times[i] - 1.0
+            for i in range(len(times))
+        ]
+        error = float(np.sqrt(np.mean(np.square(left_out))))
+        return cls(dict(zip(names, map(float, fitted), strict=True)), error, len(times), source)
+
+    def predict(self, architecture: Architecture) -> float:
+        """Return ns per sample.
+
+        An activation that was not measured costs as much as the dearest that was.
+        """
+        neurons = [v for k, v in self.coefficients.items() if k.startswith("neuron")]
+        return sum(
+            self.coefficients.get(name, max(neurons, default=0.0)) * amount
+            for name, amount in _terms(architecture).items()
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {
+            "coefficients": dict(self.coefficients),
+            "error": self.error,
+            "n": self.n,
+            "source": self.source,
+        }
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what was kept of a fit."""
+        return cls(**read_json(path))
+
+
+def _nnls(rows: np.ndarray, times: np.ndarray) -> np.ndarray:
+    from scipy.optimize import nnls
+
+    weighted = rows / times[:, None]
+    scale = np.maximum(np.abs(weighted).max(axis=0), 1e-300)
+    solution: np.ndarray = nnls(weighted / scale, np.ones(len(times)))[0] / scale
+    return solution
+
+
+def cost_model(
+    data: Dataset, config: Config, out: Path, report: Reporter = silent
+) -> CostModel | None:
+    """Return the model that `config.search.max_ns` is checked with, or None without such a limit.
+
+    It is made once and kept in ``cost_model.json``: a search that goes on must judge as it did.
+
+    Raises
+    ------
+    UsageError
+        The table of times is no such table.
+    """
+    options = config.search
+    if options.max_ns is None:
+        return None
+    kept = out / "cost_model.json"
+    if kept.exists():
+        return CostModel.load(kept)
+    if options.cost_table is not None:
+        model = from_table(Path(options.cost_table), config.select.ncol)
+    else:
+        report("search", 0, options.trials, "measuring what networks cost")
+        model = measured(data, config, out / "cost")
+    write_json(kept, model.to_dict())
+    return model
+
+
+def from_table(path: Path, ncol: int) -> CostModel:
+    """Fit to a CSV table: columns ``label`` and ``ns_per_sample``, or timing.csv of a run."""
+    try:
+        rows = read_csv(path)
+        if rows and "label" not in rows[0]:
+            candidates = read_csv(path.parent / "retrain" / "candidates.csv")
+            labels = {row["id"]: row["label"] for row in candidates}
+            rows = [{**r, "label": labels[r["id"]]} for r in rows if r["id"] in labels]
+        if rows and "ncol" in rows[0]:
+            rows = [row for row in rows if int(row["ncol"]) == ncol]
+        architectures = [_from_label(row["label"]) for row in rows]
+        return CostModel.fit(architectures, [float(r["ns_per_sample"]) for r in rows], str(path))
+    except (KeyError, ValueError, TypeError) as error:
+        raise UsageError(
+            f"search.cost_table: {path} is no table with the columns label (such as '15-64-1 relu')"
+            " and ns_per_sample, nor timing.csv of a run folder"
+        ) from error
+
+
+def _from_label(label: str) -> Architecture:
+    shape, activation = label.split()
+    first, *hidden, last = map(int, shape.split("-"))
+    return Architecture(first, tuple(hidden), last, activation)  # type: ignore[arg-type]
+
+
+def measured(data: Dataset, config: Config, work: Path) -> CostModel:
+    """Time networks of the space with random weights, through the compiled runtime."""
+    from emufort.search.sampling import propose
+    from emufort.timing import TIMING_ROWS, time_candidates
+    from emufort.training import Layout
+
+    contract = data.contract
+    train = data.part("train")
+    sample = train.subset(min(TIMING_ROWS, len(train)), config.seed)
+    columns = [contract.input_columns[i] for i in contract.feature_indices]
+    scalers = (
+        Scaler.fit(columns, sample.features),
+        Scaler.fit(contract.output_columns, sample.targets),
+    )
+    sizes = (len(contract.feature_indices), len(contract.output_columns))
+    candidates = propose("qmc", config.search.space, [], _SAMPLES, config.seed, 0)
+    architectures = list(dict.fromkeys(c.architecture(*sizes) for c in candidates))
+    paths = {}
+    for i, architecture in enumerate(architectures):
+        layout = Layout(architecture)
+        weights, biases = layout.split(layout.initial(i))
+        paths[str(i)] = work / f"{i}.safetensors"
+        Emulator(contract, architecture, *scalers, weights, biases).save(paths[str(i)])
+    ncol = config.select.ncol
+    timing = config.timing.model_copy(update={"ncol": (ncol,), "repeats": _ROUNDS})
+    times = time_candidates(paths, contract, timing, work / "timing.csv", work, sample.x)
+    ns = {t.id: t.ns_per_sample for t in times}
+    backend = f"{times[0].backend} {times[0].compiler}, {ncol} columns per call"
+    return CostModel.fit(architectures, [ns[str(i)] for i in range(len(architectures))], backend)

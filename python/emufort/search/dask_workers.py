@@ -1,0 +1,205 @@
+"""Where Dask's workers come from: this machine, batch jobs, or somebody else."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+from emufort.config import ClusterConfig
+from emufort.errors import EmufortError, UsageError
+from emufort.files import make_directory, write_text
+
+#: Times that workers are started again without any being there in between.
+_RESTARTS = 3
+#: Seconds that a worker waits for a scheduler that is gone.
+_DEATH_SECONDS = 30
+
+
+@contextmanager
+def own_scheduler(where: ClusterConfig) -> Iterator[str]:
+    """Run a scheduler in a thread of this process; give its address."""
+    from distributed import LocalCluster
+
+    if where.kind is None:
+        host = "127.0.0.1"
+    else:
+        host = socket.gethostbyname(where.host or socket.gethostname())
+    with LocalCluster(
+        n_workers=0, host=host, scheduler_port=0, dashboard_address="127.0.0.1:0", silence_logs=50
+    ) as cluster:
+        yield str(cluster.scheduler_address)
+
+
+def worker_command(python: str, address: str, workers: int) -> list[str]:
+    """Return the plain command that starts `workers` processes of one thread each."""
+    return [
+        python, "-m", "dask", "worker", address,
+        "--nworkers", str(workers), "--nthreads", "1", "--memory-limit", "0", "--no-dashboard",
+        "--death-timeout", str(_DEATH_SECONDS),
+    ]  # fmt: skip
+
+
+class Nobody:
+    """Keeps no workers: they are those of an existing cluster."""
+
+    def __init__(self, address: str, patience: float) -> None:
+        self._address, self._patience = address, patience
+        self._seen = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *ignored: object) -> None:
+        pass
+
+    def tend(self, n_workers: int) -> None:
+        """Raise `EmufortError` if there have been no workers for long."""
+        if n_workers:
+            self._seen = time.monotonic()
+        elif time.monotonic() - self._seen > self._patience:
+            raise EmufortError(
+                f"the Dask scheduler {self._address} has had no worker for {self._patience:.0f} s; "
+                "start some and give the same command again: finished work is kept"
+            )
+
+
+class LocalWorkers:
+    """Worker processes of this machine; Dask's nanny replaces those that die."""
+
+    def __init__(self, address: str, workers: int) -> None:
+        self._command = worker_command(sys.executable, address, workers)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._starts = 0
+
+    def __enter__(self) -> Self:
+        self._start()
+        return self
+
+    def _start(self) -> None:
+        self._starts += 1
+        # A terminal's Ctrl-C is the driver's business: hence a session of its own.
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+
+    def __exit__(self, *ignored: object) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def tend(self, n_workers: int) -> None:
+        """Start the workers again if they are all gone."""
+        assert self._process is not None
+        if n_workers:
+            self._starts = 1
+        elif self._process.poll() is not None:
+            if self._starts > _RESTARTS:
+                raise EmufortError(
+                    f"Dask workers ended {self._starts} times at once; does "
+                    f"'{' '.join(self._command[:4])} --help' work?"
+                )
+            self._start()
+
+
+# ------------------------------------------------------------------------ SLURM
+
+
+def sbatch_script(where: ClusterConfig, address: str, out: Path) -> str:
+    """Return the batch script of one job."""
+    given = {
+        "job-name": "emufort",
+        "nodes": 1,
+        "ntasks": 1,
+        "cpus-per-task": where.workers_per_job,
+        "time": where.time,
+        "partition": where.partition,
+        "account": where.account,
+        "mem": where.memory,
+        "output": out.resolve() / "cluster" / "%j.log",
+    }
+    head = [f"#SBATCH --{name}={value}" for name, value in given.items() if value is not None]
+    head += [f"#SBATCH {option}" for option in where.options]
+    command = worker_command(where.python or sys.executable, address, where.workers_per_job)
+    return "\n".join(
+        [
+            "#!/bin/bash",
+            *head,
+            "export OMP_NUM_THREADS=1",
+            *where.setup,
+            "exec " + " ".join(command),
+            "",
+        ]
+    )
+
+
+class Jobs:
+    """Batch jobs that hold workers; submitted again when the time limit ends them."""
+
+    def __init__(self, where: ClusterConfig, address: str, out: Path) -> None:
+        self._where, self._address, self._out = where, address, out
+        self._ids: list[str] = []
+        self._rounds = 0
+
+    def __enter__(self) -> Self:
+        self._submit()
+        return self
+
+    def _submit(self) -> None:
+        self._rounds += 1
+        script = make_directory(self._out / "cluster") / "worker.sbatch"
+        write_text(script, sbatch_script(self._where, self._address, self._out))
+        self._ids = [
+            _slurm("sbatch", "--parsable", str(script)).split(";")[0].strip()
+            for _ in range(self._where.jobs)
+        ]
+
+    def __exit__(self, *ignored: object) -> None:
+        if self._ids:
+            # If that fails: without a scheduler its workers end by themselves.
+            with suppress(EmufortError):
+                _slurm("scancel", *self._ids)
+
+    def tend(self, n_workers: int) -> None:
+        """Submit again if all jobs have ended."""
+        if n_workers:
+            self._rounds = 1
+        elif not _slurm("squeue", "--noheader", "--jobs", ",".join(self._ids), missing="").strip():
+            if self._rounds > _RESTARTS:
+                raise EmufortError(
+                    f"batch jobs ended {self._rounds} times without a worker; see "
+                    f"{self._out / 'cluster'}"
+                )
+            self._submit()
+
+
+def _slurm(*command: str, missing: str | None = None) -> str:
+    """Run a command of SLURM; return what it prints, or `missing` if it knows no such job."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise UsageError(
+            f"cannot run {command[0]}: {error.strerror}; --cluster slurm works where SLURM's "
+            "commands are, --dry-run shows the script"
+        ) from error
+    if done.returncode != 0:
+        if missing is not None:
+            return missing
+        reason = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+        raise EmufortError(f"{command[0]} failed: {reason}")
+    return done.stdout

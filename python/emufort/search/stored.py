@@ -1,0 +1,118 @@
+"""Training data on disk, mapped into memory by every worker: one copy for all of them.
+
+The files are .npy (no pickle) and belong to the driver, which removes them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from emufort.dataset import Dataset
+from emufort.errors import EmufortError
+from emufort.files import make_directory, write_json
+from emufort.network import Scaler
+from emufort.training import Arrays
+
+_NAMES = ("x_train", "y_train", "x_validation", "y_validation")
+#: Rows that are scaled at a time.
+_BLOCK = 65536
+
+
+@dataclass(frozen=True)
+class StoredArrays:
+    """`Arrays` in a folder that all workers see.
+
+    Attributes
+    ----------
+    folder
+        Absolute path; its name is unique, for workers remember what they have read.
+    """
+
+    folder: Path
+
+    @classmethod
+    def write(cls, arrays: Arrays, parent: Path) -> Self:
+        """Store `arrays` in a new folder under `parent`."""
+        stored = cls._begin(parent)
+        for name in _NAMES:
+            np.save(stored.folder / f"{name}.npy", getattr(arrays, name), allow_pickle=False)
+        write_json(stored.folder / "sigmoid.json", list(arrays.sigmoid))
+        return stored
+
+    @classmethod
+    def from_datasets(
+        cls, train: Dataset, validation: Dataset, parent: Path
+    ) -> tuple[Self, Scaler, Scaler]:
+        """Do what `Arrays.from_datasets` does, block by block, without a copy in memory."""
+        contract = train.contract
+        columns = [contract.input_columns[i] for i in contract.feature_indices]
+        x_scaler = Scaler.fit(columns, train.features)
+        y_scaler = Scaler.fit(contract.output_columns, train.targets)
+        stored = cls._begin(parent)
+        for part, data in (("train", train), ("validation", validation)):
+            stored._save(f"x_{part}", data.features, x_scaler.forward)
+            stored._save(f"y_{part}", data.targets, y_scaler.forward)
+        sigmoid = [kind == "sigmoid" for kind in y_scaler.kinds]
+        write_json(stored.folder / "sigmoid.json", sigmoid)
+        return stored, x_scaler, y_scaler
+
+    @classmethod
+    def _begin(cls, parent: Path) -> Self:
+        cls.clear(parent)
+        return cls(make_directory(parent.resolve() / f"arrays-{uuid.uuid4().hex}"))
+
+    def _save(
+        self, name: str, values: np.ndarray, forward: Callable[[np.ndarray], np.ndarray]
+    ) -> None:
+        try:
+            stored = np.lib.format.open_memmap(
+                self.folder / f"{name}.npy", mode="w+", dtype=np.float32, shape=values.shape
+            )
+            for start in range(0, len(values), _BLOCK):
+                block = slice(start, start + _BLOCK)
+                stored[block] = forward(values[block])
+            stored.flush()
+        except OSError as error:
+            raise EmufortError(
+                f"cannot write {self.folder}: {error.strerror}; free some space or choose another "
+                "--out"
+            ) from error
+
+    def load(self) -> Arrays:
+        """Map the arrays into memory; pages are shared until somebody writes to them.
+
+        Raises
+        ------
+        EmufortError
+            This process does not see the folder.
+        """
+        try:
+            mapped = [
+                np.load(self.folder / f"{name}.npy", mmap_mode="c", allow_pickle=False)
+                for name in _NAMES
+            ]
+            sigmoid = json.loads((self.folder / "sigmoid.json").read_text())
+        except OSError as error:
+            raise EmufortError(
+                f"a worker cannot read {self.folder}: {error.strerror}; workers on other machines "
+                "need --out on a disk that they share with the driver"
+            ) from error
+        return Arrays(mapped[0], mapped[1], mapped[2], mapped[3], tuple(sigmoid))
+
+    def remove(self) -> None:
+        """Remove the files; workers that still have them mapped keep what they see."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @staticmethod
+    def clear(parent: Path) -> None:
+        """Remove what a killed driver left in `parent`."""
+        for folder in parent.glob("arrays-*"):
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,72 @@
+"""Which training rows step 1 sees.
+
+The order of the rows matters: a rung that sees fewer rows takes the first ones.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emufort.dataset import Dataset
+from emufort.network import Scaler
+
+Indices = NDArray[np.int64]
+
+#: Rows per wanted row that the space-filling choice looks at: it costs rows times wanted rows.
+_POOL_PER_ROW = 16
+
+
+def draw_subset(train: Dataset, size: int, method: str, seed: int) -> Dataset:
+    """Return `size` rows of `train`.
+
+    Parameters
+    ----------
+    method
+        ``"random"``; ``"stratified"``: one row from each of `size` strata of the outputs (along
+        their first principal component if there are several); ``"space_filling"``: each row as far
+        as possible from those before it, among a random pool.
+
+    Raises
+    ------
+    DataError
+        `size` is larger than the data.
+    """
+    if method == "random" or size >= len(train):
+        return train.subset(size, seed)
+    choose = {"stratified": _stratified, "space_filling": _space_filling}[method]
+    return train.take(choose(train, size, np.random.default_rng(seed)))
+
+
+def _stratified(train: Dataset, size: int, rng: np.random.Generator) -> Indices:
+    y = Scaler.fit(train.contract.output_columns, train.targets).forward(train.targets)
+    y = y - y.mean(axis=0)
+    if y.shape[1] > 1:
+        # The sign of a component is arbitrary, and does not matter for strata.
+        y = y @ np.linalg.eigh(y.T @ y)[1][:, -1:]
+    order = np.argsort(y[:, 0], kind="stable")
+    edges = np.linspace(0, len(order), size + 1).astype(np.int64)
+    drawn = edges[:-1] + (rng.random(size) * np.diff(edges)).astype(np.int64)
+    # In bit-reversed order of the strata any first rows are spread over all strata.
+    bits = max(1, (size - 1).bit_length())
+    numbers = np.arange(1 << bits)
+    reverse = sum(((numbers >> b) & 1) << (bits - 1 - b) for b in range(bits))
+    turn = int(rng.integers(size))
+    strata = (np.asarray(reverse)[np.asarray(reverse) < size] + turn) % size
+    return np.asarray(order[drawn[strata]])
+
+
+def _space_filling(train: Dataset, size: int, rng: np.random.Generator) -> Indices:
+    pool = rng.permutation(len(train))[: size * _POOL_PER_ROW]
+    contract = train.contract
+    columns = [contract.input_columns[i] for i in contract.feature_indices]
+    features = train.features
+    x = Scaler.fit(columns, features).forward(features[pool]).astype(np.float32)
+    chosen = np.empty(size, dtype=np.int64)
+    distance = np.full(len(pool), np.inf, dtype=np.float32)
+    latest = 0
+    for i in range(size):
+        chosen[i] = latest
+        np.minimum(distance, np.square(x - x[latest]).sum(axis=1), out=distance)
+        latest = int(np.argmax(distance))
+    return np.asarray(pool[chosen])

@@ -1,0 +1,153 @@
+"""Dask as engine: the same results, dead workers, lost schedulers, batch jobs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from emufort.config import ClusterConfig
+from emufort.errors import EmufortError, UsageError
+from emufort.search import dask_executor, dask_workers, search
+from emufort.search.dask_executor import DaskPool
+from emufort.search.dask_workers import sbatch_script
+from emufort.search.stored import StoredArrays
+from tests.search.pond import config, data
+from tests.training.problems import smooth
+
+pytest.importorskip("distributed")
+
+
+def die_once(bench, path):
+    """Die unless another worker already has."""
+    if path is not None and not path.exists():
+        path.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return os.getpid()
+
+
+def fail(bench, unit):
+    raise EmufortError("the disk is full")
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dask")
+    stored = StoredArrays.write(smooth(), folder)
+    with DaskPool(ClusterConfig(engine="dask"), 2, stored, folder) as executor:
+        yield executor
+
+
+def test_every_unit_is_done_once_though_a_worker_dies(pool, tmp_path):
+    found = list(pool.run(die_once, [None, tmp_path / "dead", *[None] * 6]))
+    assert sorted(position for position, _ in found) == list(range(8))
+    assert (tmp_path / "dead").exists()
+
+
+def test_errors_of_workers_come_through(pool):
+    with pytest.raises(EmufortError, match="the disk is full"):
+        list(pool.run(fail, [None]))
+    assert dict(pool.run(die_once, [None]))
+
+
+def test_an_existing_scheduler_finds_what_one_process_finds(pool, tmp_path):
+    """Through the scheduler of the pool above, as `--scheduler` does."""
+    alone = search(data(), config(), tmp_path / "alone")
+    address = pool._client.scheduler.address
+    options = config().model_copy(update={"cluster": ClusterConfig(scheduler=address)})
+    found = search(data(), options, tmp_path / "dask")
+    assert [replace(t, seconds=0) for t in found.trials] == [
+        replace(t, seconds=0) for t in alone.trials
+    ]
+    assert found.top(1)[0].number == alone.top(1)[0].number
+
+
+def test_no_scheduler(tmp_path, monkeypatch):
+    monkeypatch.setattr(dask_executor, "_CONNECT_SECONDS", 0.5)
+    options = config().model_copy(update={"cluster": ClusterConfig(scheduler="tcp://127.0.0.1:9")})
+    with pytest.raises(EmufortError, match=r"no Dask scheduler at tcp://127\.0\.0\.1:9"):
+        search(data(), options, tmp_path)
+
+
+def test_a_scheduler_without_workers(tmp_path, monkeypatch):
+    monkeypatch.setattr(dask_executor, "_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(dask_executor, "_WORKER_SECONDS", 0.3)
+    stored = StoredArrays.write(smooth(), tmp_path)
+    with (
+        dask_workers.own_scheduler(ClusterConfig()) as address,
+        DaskPool(ClusterConfig(scheduler=address), 1, stored, tmp_path) as executor,
+        pytest.raises(EmufortError, match="has had no worker for 0 s"),
+    ):
+        list(executor.run(fail, [None]))
+
+
+# ------------------------------------------------------------------------ SLURM
+
+SBATCH = """#!/bin/bash
+echo "$*" >> "$(dirname "$0")/calls"
+setsid bash "${@: -1}" > "$(dirname "$0")/log" 2>&1 < /dev/null &
+echo $!
+"""
+SCANCEL = """#!/bin/bash
+echo "scancel $*" >> "$(dirname "$0")/calls"
+kill "$1"
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """Commands of SLURM that run jobs on this machine."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, text in (("sbatch", SBATCH), ("scancel", SCANCEL)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(stat.S_IRWXU)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    return folder
+
+
+def test_workers_in_batch_jobs(slurm, tmp_path):
+    where = ClusterConfig(kind="slurm", host="127.0.0.1", setup=("export OF_THE_PROFILE=1",))
+    stored = StoredArrays.write(smooth(), tmp_path)
+    with DaskPool(where, 1, stored, tmp_path) as executor:
+        assert sorted(dict(executor.run(die_once, [None] * 3))) == [0, 1, 2]
+    calls = (slurm / "calls").read_text().splitlines()
+    assert calls[0].startswith("--parsable") and calls[1].startswith("scancel")
+    assert "OF_THE_PROFILE" in (tmp_path / "cluster" / "worker.sbatch").read_text()
+
+
+def test_the_batch_script():
+    where = ClusterConfig(
+        kind="slurm", workers_per_job=16, partition="short", memory="8G", python="python3",
+        options=("--exclusive",), setup=("module load python",),
+    )  # fmt: skip
+    lines = sbatch_script(where, "tcp://node:8786", Path("out")).splitlines()
+    assert lines[0] == "#!/bin/bash"
+    assert {"#SBATCH --cpus-per-task=16", "#SBATCH --partition=short", "#SBATCH --mem=8G",
+            "#SBATCH --exclusive", "module load python"} < set(lines)  # fmt: skip
+    assert lines[-1].startswith("exec python3 -m dask worker tcp://node:8786 --nworkers 16 ")
+
+
+def test_without_slurm(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    where = ClusterConfig(kind="slurm", host="127.0.0.1")
+    stored = StoredArrays.write(smooth(), tmp_path)
+    with pytest.raises(UsageError, match="cannot run sbatch"):
+        DaskPool(where, 1, stored, tmp_path).__enter__()
+
+
+def test_workers_of_this_machine_end_with_the_pool(tmp_path):
+    stored = StoredArrays.write(smooth(), tmp_path)
+    with DaskPool(ClusterConfig(engine="dask"), 1, stored, tmp_path) as executor:
+        pids = set(dict(executor.run(die_once, [None] * 2)).values())
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)

@@ -1,0 +1,87 @@
+"""One driver per folder; signals of the driver."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from emufort.errors import EmufortError
+from emufort.lock import only_writer
+from emufort.retrain import retrain
+from emufort.search import search
+from emufort.search.trials import read_trials
+from tests.search.pond import config, data
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_second_driver_is_refused(tmp_path):
+    refused = []
+
+    def second(step, done, total, note=""):
+        if done == 6:
+            with pytest.raises(EmufortError, match=r"another emufort \(process \d+ on .*\) is at"):
+                search(data(), config(), tmp_path)
+            refused.append(done)
+
+    assert len(search(data(), config(), tmp_path, second).trials) == 18
+    assert refused
+    # A finished search is only read.
+    with only_writer(tmp_path):
+        assert len(search(data(), config(), tmp_path).trials) == 18
+    with only_writer(tmp_path / "retrain"), pytest.raises(EmufortError, match="another emufort"):
+        retrain(tmp_path, data(), config(), tmp_path / "retrain")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Contract, data and configuration of a search of some seconds."""
+    from tests.conftest import SYNTHETIC_CONFIG, SYNTHETIC_CONTRACT, synthetic_data
+
+    (tmp_path / "evaporation.toml").write_text(SYNTHETIC_CONTRACT)
+    text = SYNTHETIC_CONFIG.replace("trials = 8", "trials = 24")
+    (tmp_path / "run.toml").write_text(text)
+    synthetic_data().to_netcdf(tmp_path / "evaporation.nc")
+    return tmp_path
+
+
+def start(folder: Path, out: str, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "emufort.cli", "search", "run.toml", "--out", out, *options],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "python")},
+    )
+
+
+def test_sigterm_ends_cleanly_and_the_search_goes_on(folder):
+    process = start(folder, "parts")
+    table = folder / "parts" / "search" / "trials.csv"
+    while not table.exists():
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 143
+    assert errors == ("error: terminated; finished work is kept, the same command continues it\n")
+    begun = len(read_trials(table, 3, 2))
+    assert 4 <= begun < 24
+    assert not list(table.parent.glob("arrays-*"))
+    for out in ("parts", "whole"):
+        process = start(folder, out, "--workers", "1")
+        assert process.wait(timeout=1200) == 0
+    found = [
+        [replace(t, seconds=0) for t in read_trials(folder / out / "search" / "trials.csv", 3, 2)]
+        for out in ("parts", "whole")
+    ]
+    assert len(found[0]) == 24
+    assert found[0] == found[1]

@@ -1,0 +1,65 @@
+"""Data are on disk once: the memory of a worker does not grow with them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emufort.network import Architecture
+from emufort.search.executor import make_executor
+from emufort.search.stored import StoredArrays
+from emufort.training import Arrays, StepPlan, TrainerState, TrainingTask
+from tests.search.pond import data
+
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux's account of memory"
+)
+
+
+def own_bytes() -> int:
+    """Memory of this process that no file backs."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))
+
+
+def train(bench, task):
+    """Take steps over the whole data; return how much memory that took."""
+    before = own_bytes()
+    bench.run_steps(TrainerState.initial(task), StepPlan(300, 1, 100))
+    return own_bytes() - before
+
+
+def large(rows: int) -> Arrays:
+    x = np.random.default_rng(0).normal(size=(rows, 16)).astype(np.float32)
+    y = x[:, :4].copy()
+    return Arrays(x, y, x[:1000], y[:1000], (False,) * 4)
+
+
+def test_a_worker_needs_little_memory_for_much_data(tmp_path):
+    arrays = large(800_000)
+    n_bytes = arrays.x_train.nbytes + arrays.y_train.nbytes
+    task = TrainingTask(Architecture(16, (8,), 4), 1e-3, 256, seed=0)
+    stored = StoredArrays.write(arrays, tmp_path)
+    del arrays
+    with make_executor(2, stored) as pool:
+        grown = dict(pool.run(train, [task, replace(task, seed=1)]))
+    # The order of the rows is drawn anew for every epoch, 8 bytes each, and shuffled in a copy.
+    assert max(grown.values()) < 0.25 * n_bytes
+
+
+def test_stored_arrays_are_those_made_in_memory(tmp_path):
+    train, validation = data().part("train"), data().part("validation")
+    made, *scalers = Arrays.from_datasets(train, validation)
+    stored, *others = StoredArrays.from_datasets(train, validation, tmp_path)
+    read = stored.load()
+    for name in ("x_train", "y_train", "x_validation", "y_validation"):
+        assert isinstance(getattr(read, name), np.memmap)
+        assert np.array_equal(getattr(read, name), getattr(made, name))
+    assert read.sigmoid == made.sigmoid
+    for a, b in zip(scalers, others, strict=True):
+        assert a.to_dict() == b.to_dict()
+    stored.remove()
+    assert list(tmp_path.iterdir()) == []

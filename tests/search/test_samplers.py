@@ -1,0 +1,277 @@
+"""Samplers by name and options, spaces, cost limits, subsets."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from emufort.config import Config, SpaceConfig
+from emufort.errors import DataError, EmufortError, UsageError
+from emufort.network import Architecture, Scaler
+from emufort.search.cost import CostModel, from_table
+from emufort.search.halving import successive_halving, survivors_among
+from emufort.search.samplers import check_options, sampler_name
+from emufort.search.sampling import make_proposer, propose
+from emufort.search.space import (
+    Candidate,
+    at_point,
+    candidate_from,
+    dimensions,
+    parameters_of,
+    tapered,
+    to_point,
+)
+from emufort.search.subset import draw_subset
+from tests.search.pond import data
+from tests.search.test_parts import trial
+
+SPACE = SpaceConfig(depth=(1, 3), width=(8, 16, 64), batch_size=(32, 64))
+TAPERED = SpaceConfig(
+    family="taper", depth=(1, 4), width=(16, 32, 64), weight_decay=(0.0, 1e-4), batch_size=(32,)
+)
+ALL = [
+    "random", "qmc", "parzen", "tpe", pytest.param("gp", marks=pytest.mark.slow), "nsga2", "nsga3",
+    "cmaes",
+]  # fmt: skip
+
+
+def installed(sampler: str) -> str:
+    if sampler == "cmaes":
+        pytest.importorskip("cmaes")
+    return sampler
+
+
+# ------------------------------------------------------------------- by name
+
+
+def test_names():
+    assert sampler_name("CmaEsSampler") == "cmaes"
+    assert sampler_name("NSGA-II") == "nsga2"
+    assert sampler_name(" TPE ") == "tpe"
+    with pytest.raises(UsageError, match=r"no sampler 'nsga4'.*did you mean 'nsga3'"):
+        sampler_name("nsga4")
+    assert Config.from_dict({"search": {"sampler": "GPSampler"}}).search.sampler == "gp"
+
+
+@pytest.mark.parametrize(
+    ("sampler", "options", "message"),
+    [
+        ("tpe", {"n_startup_trial": 3}, r"no option 'n_startup_trial'.*'n_startup_trials'"),
+        ("random", {"seed": 3}, r"'random' has no option 'seed'; it has none"),
+        ("parzen", {"gama": 0.2}, r"no option 'gama' \(did you mean 'gamma'\?\)"),
+        ("parzen", {"gamma": 2.0}, r"gamma = 2\.0 is not between 0 and 1"),
+        ("parzen", {"startup": "x"}, r"startup = 'x' is no number"),
+        ("nsga2", {"population_size": 1}, r"search\.sampler_options: nsga2: .*population_size"),
+    ],
+)
+def test_options_are_checked(sampler, options, message):
+    with pytest.raises(UsageError, match=message):
+        check_options(sampler, options)
+
+
+def test_options_reach_the_sampler():
+    done = [trial(i, float(i + 1), (8,)) for i in range(12)]
+    few = make_proposer("tpe", SPACE, 1, done, {"n_startup_trials": 4}).propose(8, 1)
+    many = make_proposer("tpe", SPACE, 1, done, {"n_startup_trials": 40}).propose(8, 1)
+    assert few != many
+
+
+def run(sampler, batches, size=6, resume_after=None, accept=lambda c: True):
+    """Ask and tell a made-up objective; optionally begin again from the table of trials."""
+    proposer = make_proposer(sampler, SPACE, 3, accept=accept)
+    trials = []
+    for batch in range(batches):
+        if batch == resume_after:
+            proposer = make_proposer(sampler, SPACE, 3, trials, accept=accept)
+        new = []
+        for i, c in enumerate(proposer.propose(size, batch)):
+            value = abs(math.log(c.learning_rate / 5e-3)) + abs(sum(c.hidden) - 80) / 80
+            new.append(
+                trial(len(trials) + i, math.inf if i == 3 else value, pruned_at=i % 2 or None)
+            )
+            new[-1] = new[-1].__class__(
+                **{
+                    **new[-1].__dict__,
+                    "architecture": c.architecture(3, 2),
+                    "learning_rate": c.learning_rate,
+                    "batch_size": c.batch_size,
+                    "batch": batch,
+                }
+            )
+        proposer.add(new)
+        trials += new
+    return trials
+
+
+@pytest.mark.parametrize("sampler", ALL)
+def test_a_sampler_begun_again_proposes_the_same(sampler):
+    batches = 3 if sampler == "gp" else 8
+    whole = run(installed(sampler), batches)
+    assert len(whole) == 6 * batches
+    assert run(sampler, batches, resume_after=batches - 1) == whole
+
+
+@pytest.mark.parametrize("sampler", ALL)
+def test_a_limit_is_kept_and_begun_again(sampler):
+    def accept(candidate: Candidate) -> bool:
+        return sum(candidate.hidden) <= 40
+
+    batches = 2 if sampler == "gp" else 8
+    found = run(installed(sampler), batches, accept=accept)
+    assert all(sum(t.architecture.hidden) <= 40 for t in found)
+    assert run(sampler, batches, resume_after=1, accept=accept) == found
+
+
+def test_an_impossible_limit_is_an_error():
+    with pytest.raises(EmufortError, match=r"only 0 satisfy search\.max_ns"):
+        make_proposer("random", SPACE, 1, accept=lambda c: False).propose(2, 0)
+
+
+def test_other_proposals_than_before_are_noticed():
+    done = [trial(i, 1.0, (8,)) for i in range(6)]
+    with pytest.raises(EmufortError, match="does not propose again"):
+        make_proposer("nsga2", SPACE, 1, done)
+
+
+def test_parzen_beats_random():
+    def best(sampler):
+        return np.mean(sorted(t.value for t in run(sampler, 16) if t.finite)[:8])
+
+    assert best("parzen") < 0.6 * best("random")
+
+
+# -------------------------------------------------------------------- spaces
+
+
+@pytest.mark.parametrize("space", [SPACE, TAPERED])
+def test_candidates_are_points_and_parameters(space):
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        candidate = at_point(space, rng.random(len(dimensions(space))).tolist())
+        assert candidate_from(space, parameters_of(space, candidate)) == candidate
+        point = np.nan_to_num(to_point(space, candidate), nan=0.3)
+        again = at_point(space, point.tolist())
+        assert again.hidden == candidate.hidden
+        assert again.learning_rate == pytest.approx(candidate.learning_rate)
+
+
+def test_tapered_widths():
+    assert tapered(64, 0.5, 4) == (64, 32, 16, 8)
+    assert tapered(5, 0.5, 4) == (5, 2, 1, 1)
+    assert tapered(32, 1.0, 3) == (32, 32, 32)
+    found = propose("qmc", TAPERED, [], 32, 1, 0)
+    assert {c.weight_decay for c in found} == {0.0, 1e-4}
+    assert all(list(c.hidden) == sorted(c.hidden, reverse=True) for c in found)
+
+
+def test_the_space_of_the_paper():
+    space = SpaceConfig.model_validate(
+        {"depth": [1, 20], "width": {"lowest": 8, "highest": 2048, "choices": 17}}
+    )
+    assert (min(space.width), max(space.width)) == (8, 2048)
+    assert all(width % 4 == 0 for width in space.width)
+    for sampler in ("qmc", "parzen", "tpe"):
+        done = [trial(i, float(i + 1), (8,) * (1 + i % 20)) for i in range(40)]
+        found = propose(sampler, space, done, 8, 1, 1)
+        assert max(len(c.hidden) for c in found) <= 20
+    for wrong in ({"lowest": 8}, {"lowest": 9, "highest": 8}, {"lowest": 1, "highest": 8, "x": 1}):
+        with pytest.raises(UsageError, match=r"search\.space\.width"):
+            Config.from_dict({"search": {"space": {"width": wrong}}})
+
+
+# ---------------------------------------------------------------------- ASHA
+
+
+def test_asha_compares_with_all_before():
+    assert survivors_among([5.0, 1.0, 2.0, 3.0], 2, []) == [1, 2]
+    assert sorted(survivors_among([5.0, 1.0, 2.0, 3.0], 2, [9.0] * 4)) == [0, 1, 2, 3]
+    assert survivors_among([5.0, 1.0], 2, [0.1] * 6) == []
+    courses = successive_halving(
+        3, (1, 4), 2, lambda at, epochs: [float(p) for p in at], {1: [0.5, 9.0, 9.0]}
+    )
+    assert [c.pruned_at for c in courses] == [None, None, 1]
+    courses = successive_halving(2, (1, 4), 2, lambda at, e: [2.0] * len(at), {1: [0.0] * 8})
+    assert [c.pruned_at for c in courses] == [1, 1]
+
+
+# ---------------------------------------------------------------------- cost
+
+
+def architectures():
+    return [
+        Architecture(15, (w,) * depth, 4, activation)
+        for w in (8, 24, 64)
+        for depth in (1, 3)
+        for activation in ("relu", "silu")
+    ]
+
+
+def test_the_cost_model_finds_the_coefficients():
+    def ns(a):
+        padded = [-(-n // 8) * 8 for n in a.sizes[1:]]
+        macs = sum(i * o for i, o in zip(a.sizes[:-1], padded, strict=True))
+        per_neuron = {"relu": 0.02, "silu": 0.5}[a.activation]
+        return 5 + 0.03 * macs + per_neuron * sum(padded[:-1])
+
+    model = CostModel.fit(architectures(), [ns(a) for a in architectures()], "test")
+    assert model.error < 1e-6
+    other = Architecture(15, (40, 16), 4, "silu")
+    assert model.predict(other) == pytest.approx(ns(other))
+    # What was not measured is taken to be dear.
+    tanh = Architecture(15, (40, 16), 4, "tanh")
+    assert model.predict(tanh) == pytest.approx(ns(other))
+
+
+def test_cost_tables(tmp_path):
+    lines = [f"{a.label},{10 + a.multiply_adds / 30}" for a in architectures()]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["label,ns_per_sample", *lines]) + "\n")
+    assert from_table(path, 16).n == 12
+    path.write_text("\n".join(["label,ns_per_sample", *lines[:3]]) + "\n")
+    with pytest.raises(UsageError, match="has 3 usable times; a cost model needs 6"):
+        from_table(path, 16)
+    path.write_text("label,time\nx,1\n")
+    with pytest.raises(UsageError, match="is no table with the columns"):
+        from_table(path, 16)
+
+
+# ------------------------------------------------------------------- subsets
+
+
+@pytest.mark.parametrize("method", ["random", "stratified", "space_filling"])
+def test_subsets_are_drawn_once_and_again(method):
+    train = data(4000).part("train")
+    found = draw_subset(train, 200, method, 1)
+    assert len(set(found.rows.tolist())) == 200
+    assert set(found.rows) <= set(train.rows)
+    assert (found.rows == draw_subset(train, 200, method, 1).rows).all()
+    assert (found.rows != draw_subset(train, 200, method, 2).rows).any()
+    with pytest.raises(DataError, match="a subset of 4000 rows cannot"):
+        draw_subset(train, 4000, method, 1)
+
+
+def test_what_subsets_are_good_for():
+    train = data(4000).part("train")
+    contract = train.contract
+    scaler = Scaler.fit(contract.output_columns, train.targets)
+    scaled = Scaler.fit(contract.input_columns, train.features)
+
+    def spread(method, rows):
+        """Distance of the quantiles of the first output from those of all rows."""
+        y = scaler.forward(draw_subset(train, 64, method, 1).targets[:rows])[:, 0]
+        whole = scaler.forward(train.targets)[:, 0]
+        at = np.linspace(0.05, 0.95, 19)
+        return np.abs(np.quantile(y, at) - np.quantile(whole, at)).mean()
+
+    assert spread("stratified", 64) < 0.6 * spread("random", 64)
+    assert spread("stratified", 16) < spread("random", 16)
+
+    def emptiest(method):
+        """Largest distance of a row from the nearest chosen one."""
+        x = scaled.forward(draw_subset(train, 64, method, 1).features)
+        everyone = scaled.forward(train.features)
+        return np.sqrt(((everyone[:, None] - x[None]) ** 2).sum(axis=2)).min(axis=1).max()
+
+    assert emptiest("space_filling") < 0.8 * emptiest("random")
