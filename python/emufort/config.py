@@ -43,8 +43,14 @@ class SpaceConfig(_Section):
         return self
 
 
+#: Who trains: the Fortran trainer, torch, or the former where it is built.
+TrainingBackend = Literal["auto", "native", "torch"]
+
+
 class SearchConfig(_Section):
     """Step 1: many candidates on a small subset."""
+
+    backend: TrainingBackend = "auto"
 
     trials: int = Field(256, ge=1)
     batch: int = Field(32, ge=1, description="candidates asked for at once")
@@ -65,6 +71,8 @@ class SearchConfig(_Section):
 
 class RetrainConfig(_Section):
     """Step 2: the top candidates on all training rows."""
+
+    backend: TrainingBackend = "auto"
 
     top: int = Field(12, ge=1)
     seeds: int = Field(2, ge=1)

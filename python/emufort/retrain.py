@@ -16,12 +16,18 @@ from emufort.network import Emulator, Scaler
 from emufort.progress import Reporter, silent
 from emufort.search.agreement import agreement
 from emufort.search.executor import make_executor
-from emufort.search.identity import check_same, data_identity, data_sha256, rows_sha256
+from emufort.search.identity import (
+    check_same,
+    data_identity,
+    data_sha256,
+    rows_sha256,
+    settled_backend,
+)
 from emufort.search.promotion import promote
 from emufort.search.result import SearchResult, load_search
 from emufort.search.trials import Trial
 from emufort.skill import skill_of
-from emufort.training import Arrays, Layout, StepPlan, TrainerState, TrainingTask
+from emufort.training import Arrays, Layout, StepPlan, TrainerState, TrainingTask, backend_detail
 from emufort.training.durable import DurableUnit, run_durably
 
 COLUMNS = (
@@ -106,6 +112,9 @@ def retrain(
         trainings diverged, or workers kept dying.
     """
     found = load_search(search_dir)
+    backend = settled_backend(config.retrain.backend, out / "retrain.json", "retrain.backend")
+    options = config.retrain.model_copy(update={"backend": backend})
+    config = config.model_copy(update={"retrain": options})
     searched = check_same(search_dir / "subset.json", data_identity(data)) or {}
     identity = {
         **searched.get("identity", {}),
@@ -126,8 +135,10 @@ def retrain(
     )
     if waiting:
         arrays, x_scaler, y_scaler = Arrays.from_datasets(train, validation)
-        finisher = _Finisher(found, data, train, validation, x_scaler, y_scaler)
-        _train(waiting, arrays, finisher, config.n_workers, len(jobs), report)
+        finisher = _Finisher(
+            found, data, train, validation, x_scaler, y_scaler, backend_detail(backend)
+        )
+        _train(waiting, arrays, finisher, config, len(jobs), report)
     done = [job.read() for job in jobs]
     if not any(math.isfinite(one.validation_loss) for one in done):
         raise EmufortError(
@@ -154,13 +165,14 @@ def _train(
     jobs: Sequence[_Job],
     arrays: Arrays,
     finisher: _Finisher,
-    workers: int,
+    config: Config,
     total: int,
     report: Reporter,
 ) -> None:
     done = total - len(jobs)
+    workers = min(config.n_workers, len(jobs))
     report("retrain", done, total)
-    with make_executor(min(workers, len(jobs)), arrays) as executor:
+    with make_executor(workers, arrays, config.retrain.backend) as executor:
         for position, state in executor.run(run_durably, [job.unit for job in jobs]):
             job = jobs[position]
             row = finisher.finish(job, state)
@@ -242,6 +254,7 @@ class _Finisher:
     validation: Dataset
     x_scaler: Scaler
     y_scaler: Scaler
+    backend: str
 
     def finish(self, job: _Job, state: TrainerState) -> Retrained:
         """Write weights.safetensors, curve.csv and, last, metrics.json."""
@@ -257,6 +270,7 @@ class _Finisher:
         }
         training = {
             **task.to_dict(),
+            "backend": self.backend,
             "steps": state.step,
             "warm_up": job.unit.plan.warm_up,
             "n_train": len(self.train),

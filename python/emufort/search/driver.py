@@ -15,7 +15,13 @@ from emufort.files import make_directory, read_json, write_json
 from emufort.progress import Reporter, silent
 from emufort.search.executor import Executor, make_executor
 from emufort.search.halving import successive_halving
-from emufort.search.identity import check_same, data_sha256, rows_sha256, search_identity
+from emufort.search.identity import (
+    check_same,
+    data_sha256,
+    rows_sha256,
+    search_identity,
+    settled_backend,
+)
 from emufort.search.result import SearchResult, load_search
 from emufort.search.sampling import propose
 from emufort.search.space import Candidate
@@ -23,7 +29,7 @@ from emufort.search.storage import Mirror
 from emufort.search.trials import Trial, ranked, read_trials, write_trials
 from emufort.search.unfinished import UnfinishedBatch
 from emufort.search.work import RungUnit, run_rung
-from emufort.training import Arrays, TrainerState, TrainingTask
+from emufort.training import Arrays, TrainerState, TrainingTask, backend_detail
 
 
 def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) -> SearchResult:
@@ -51,6 +57,7 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
     DataError
         The subset is larger than the data, or a transform is impossible.
     """
+    config = _settled(config, out)
     identity = search_identity(data, config)
     known = check_same(out / "subset.json", identity)
     if known is not None and (finished := _finished(out, config)) is not None:
@@ -73,7 +80,7 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
             },
         )
     run = _Run(data, config, out, arrays)
-    with make_executor(config.n_workers, arrays) as executor:
+    with make_executor(config.n_workers, arrays, config.search.backend) as executor:
         run.open_study()
         while len(run.trials) < config.search.trials:
             report("search", len(run.trials), config.search.trials, run.note())
@@ -86,6 +93,13 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
             "search.space.learning_rate or look at the data"
         )
     return load_search(out)
+
+
+def _settled(config: Config, out: Path) -> Config:
+    """Say by which backend, where the configuration leaves it open."""
+    backend = settled_backend(config.search.backend, out / "subset.json", "search.backend")
+    options = config.search.model_copy(update={"backend": backend})
+    return config.model_copy(update={"search": options})
 
 
 def _finished(out: Path, config: Config) -> SearchResult | None:
@@ -178,6 +192,8 @@ class _Run:
             "seconds": round(self.seconds, 3),
             "trials_per_minute": round(60 * len(self.trials) / max(self.seconds, 1e-3), 1),
             "workers": self.config.n_workers,
+            "backend": options.backend,
+            "backend_detail": backend_detail(options.backend),
             "sampler": options.sampler,
             "rungs": list(options.rungs),
             "eta": options.eta,

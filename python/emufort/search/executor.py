@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any, Protocol, Self, TypeVar
 
 from emufort.errors import EmufortError
-from emufort.training import Arrays, Trainer, make_trainer
+from emufort.training import Arrays, Trainer, make_trainer, resolve_backend
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
@@ -75,7 +75,8 @@ class ProcessPool:
             context = multiprocessing.get_context(method)
             if _HAS_FORKSERVER:
                 # The server imports torch once and every worker is forked from it, ready.
-                context.set_forkserver_preload(["emufort.training.torch_backend"])
+                _, backend, _ = self._initial
+                context.set_forkserver_preload([f"emufort.training.{backend}_backend"])
             self._pool = ProcessPoolExecutor(
                 self._workers, mp_context=context, initializer=_start, initargs=self._initial
             )
@@ -146,6 +147,7 @@ def make_executor(
     workers: int, arrays: Arrays, backend: str = "torch", device: str = "cpu"
 ) -> InProcess | ProcessPool:
     """Return an executor for `workers` processes; one worker needs no process of its own."""
+    resolve_backend(backend, device)  # a worker process could not say what is wrong
     if workers == 1:
         return InProcess(arrays, backend, device)
     return ProcessPool(workers, arrays, backend, device)

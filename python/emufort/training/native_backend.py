@@ -155,6 +155,7 @@ class NativeTrainer:
         """
         code_of_activation = ACTIVATION_CODES[task.architecture.activation]
         sizes = np.array(task.architecture.sizes, dtype=np.int32)
+        results: list[Any]
         *results, code = getattr(self._module, _PREFIX + procedure)(
             sizes, code_of_activation, self._sigmoid, *arguments
         )
