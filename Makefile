@@ -27,7 +27,7 @@ FORTRAN_FOLDERS := fortran coupling data_prep
 # The installed package is made of these; folders are listed because a deleted file changes them.
 PACKAGE_SOURCES := $(shell find python/emufort fortran coupling/python coupling/activation \
     coupling/onnxruntime \
-    -name __pycache__ -prune -o -name _fortran -prune -o -name '_native*' -prune -o -print) \
+    -name __pycache__ -prune -o -name _fortran -prune -o -name '_native*' -prune -o -name '_trainer*' -prune -o -print) \
     CMakeLists.txt README.md LICENSE
 
 .PHONY: help demo test lint format dataset setup clean tools
@@ -68,7 +68,7 @@ dataset: setup ## Label a data set with the parcel model (N=32768 SEED=1 DATASET
 	$(BIN)/python data_prep/make_dataset.py --train $(N) --seed $(SEED) --out $(DATASET)
 
 clean: ## Remove builds, caches, the virtual environment and runs/demo; other runs stay
-	rm -rf build $(VENV) $(RUN) python/emufort/_fortran python/emufort/_native*
+	rm -rf build $(VENV) $(RUN) python/emufort/_fortran python/emufort/_native* python/emufort/_trainer*
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -17,13 +17,19 @@ from emufort.network import Emulator, Scaler
 from emufort.progress import Reporter, silent
 from emufort.search.agreement import agreement
 from emufort.search.executor import executor_for
-from emufort.search.identity import check_same, data_identity, data_sha256, rows_sha256
+from emufort.search.identity import (
+    check_same,
+    data_identity,
+    data_sha256,
+    rows_sha256,
+    settled_backend,
+)
 from emufort.search.promotion import promote
 from emufort.search.result import SearchResult, load_search
 from emufort.search.stored import StoredArrays
 from emufort.search.trials import Trial
 from emufort.skill import skill_of
-from emufort.training import Layout, StepPlan, TrainerState, TrainingTask
+from emufort.training import Layout, StepPlan, TrainerState, TrainingTask, backend_detail
 from emufort.training.durable import DurableUnit, run_durably
 
 COLUMNS = (
@@ -108,6 +114,9 @@ def retrain(
         trainings diverged, or workers kept dying.
     """
     found = load_search(search_dir)
+    backend = settled_backend(config.retrain.backend, out / "retrain.json", "retrain.backend")
+    options = config.retrain.model_copy(update={"backend": backend})
+    config = config.model_copy(update={"retrain": options})
     searched = check_same(search_dir / "subset.json", data_identity(data)) or {}
     identity = {
         **searched.get("identity", {}),
@@ -130,7 +139,9 @@ def retrain(
         if waiting:
             stored, x_scaler, y_scaler = StoredArrays.from_datasets(train, validation, out)
             try:
-                finisher = _Finisher(found, data, train, validation, x_scaler, y_scaler)
+                finisher = _Finisher(
+                    found, data, train, validation, x_scaler, y_scaler, backend_detail(backend)
+                )
                 _train(waiting, stored, finisher, config, out, len(jobs), report)
             finally:
                 stored.remove()
@@ -167,7 +178,7 @@ def _train(
 ) -> None:
     done = total - len(jobs)
     report("retrain", done, total)
-    with executor_for(config, stored, out, len(jobs)) as executor:
+    with executor_for(config, stored, out, config.retrain.backend, len(jobs)) as executor:
         for position, state in executor.run(run_durably, [job.unit for job in jobs]):
             job = jobs[position]
             row = finisher.finish(job, state)
@@ -250,6 +261,7 @@ class _Finisher:
     validation: Dataset
     x_scaler: Scaler
     y_scaler: Scaler
+    backend: str
 
     def finish(self, job: _Job, state: TrainerState) -> Retrained:
         """Write weights.safetensors, curve.csv and, last, metrics.json."""
@@ -265,6 +277,7 @@ class _Finisher:
         }
         training = {
             **task.to_dict(),
+            "backend": self.backend,
             "steps": state.step,
             "warm_up": job.unit.plan.warm_up,
             "n_train": len(self.train),
