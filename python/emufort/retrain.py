@@ -15,6 +15,7 @@ from emufort.files import read_json, write_csv, write_json
 from emufort.lock import only_writer
 from emufort.network import Emulator, Scaler
 from emufort.progress import Reporter, silent
+from emufort.provenance import file_sha256
 from emufort.search.agreement import agreement
 from emufort.search.executor import executor_for
 from emufort.search.identity import (
@@ -124,11 +125,9 @@ def retrain(
         "seed": config.seed,
         **{f"retrain.{k}": v for k, v in config.retrain.model_dump(mode="json").items()},
     }
-    known = check_same(out / "retrain.json", identity)
+    check_same(out / "retrain.json", identity)
     train, validation = data.part("train"), data.part("validation")
     jobs = _jobs(found, config, out, len(train))
-    if known is not None and known.get("finished") and all(job.finished for job in jobs):
-        return _ordered([job.read() for job in jobs])
     with only_writer(out):
         check_same(out / "retrain.json", identity)
         write_json(out / "retrain.json", {"finished": False, "identity": identity})
@@ -202,8 +201,12 @@ class _Job:
 
     @property
     def finished(self) -> bool:
-        # metrics.json is written last.
-        return (self.folder / "metrics.json").exists()
+        # metrics.json is written last, and names what was written before.
+        try:
+            files = read_json(self.folder / "metrics.json")["files"]
+            return all(file_sha256(self.folder / name) == sha for name, sha in files.items())
+        except (EmufortError, OSError, KeyError, TypeError, AttributeError):
+            return False
 
     def read(self) -> Retrained:
         row: dict[str, Any] = read_json(self.folder / "metrics.json")["candidate"]
@@ -325,6 +328,10 @@ class _Finisher:
             "validation": skill.to_dict() if skill else None,
             "training": training,
             "provenance": chain,
+            "files": {
+                name: file_sha256(job.folder / name)
+                for name in ("weights.safetensors", "curve.csv")
+            },
         }
         write_json(job.folder / "metrics.json", metrics)
         job.unit.checkpoint.unlink(missing_ok=True)
