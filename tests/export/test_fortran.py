@@ -152,8 +152,10 @@ def test_inputs_without_a_range_trap_no_exception_in_the_host(tmp_path: Path) ->
 
 
 @needs_compiler
-def test_longest_names(tmp_path: Path) -> None:
+def test_longest_and_oddest_names(tmp_path: Path) -> None:
+    # the words of other languages, and of Fortran itself, are names like any other
     longest = {"size": "s" * 63, "temperature": "T" * 63, "fraction": "f" * 63, "ratio": "r" * 63}
+    longest |= {"share": "lambda", "height": "if", "growth": "do", "anomaly": "real"}
     content = mixed().to_dict()
     content["name"] = "m" * 39
     content["title"] = "A long title " * 20
