@@ -140,8 +140,8 @@ def _without_transforms(
     )
 
     def identity(n: int) -> Scaler:
-        kinds: tuple[ScalerKind, ...] = ("affine",) * n
-        return Scaler(kinds, np.zeros(n), np.ones(n))
+        kinds: list[ScalerKind] = ["affine"] * n
+        return Scaler(tuple(kinds), np.zeros(n), np.ones(n))
 
     return Emulator(
         contract, architecture, identity(n_in), identity(n_out), tuple(weights), tuple(biases), {}
