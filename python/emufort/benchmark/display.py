@@ -70,9 +70,7 @@ def _cell(row: Row | None) -> str:
 
 def _shares(result: Result) -> Table:
     table = Table(title="Our fastest form on one thread", title_justify="left")
-    for k, column in enumerate(
-        ("model", "columns", "form", "% of peak", "times faster", "than the best other")
-    ):
+    for k, column in enumerate(("model", "ncol", "form", "% peak", "faster", "than best other")):
         table.add_column(column, justify="right" if k in (1, 3, 4) else "left", no_wrap=True)
     for cell in result.comparison():
         if cell["threads"] != 1:
