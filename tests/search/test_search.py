@@ -97,6 +97,23 @@ def test_a_limit_of_cost(tmp_path):
     assert any(model.predict(t.architecture) > 25.0 for t in free.trials)
 
 
+@pytest.mark.slow
+def test_costs_are_measured_where_no_table_is_given(tmp_path):
+    if shutil.which("gfortran") is None:
+        pytest.skip("needs gfortran")
+    options = config(max_ns=1e6, trials=6)
+    found = search(data(), options, tmp_path)
+    model = found.summary["cost_model"]
+    assert model["n"] >= 6
+    assert model["error"] < 0.5
+    assert model["coefficients"]["multiply_add"] > 0
+    assert not (tmp_path / "cost").exists()
+    # A search that goes on judges as it did.
+    before = (tmp_path / "cost_model.json").read_bytes()
+    search(data(), config(max_ns=1e6, trials=12), tmp_path)
+    assert (tmp_path / "cost_model.json").read_bytes() == before
+
+
 @pytest.mark.parametrize("sampler", ["random", "qmc", "tpe"])
 def test_other_samplers(sampler, tmp_path):
     result = search(data(), config(sampler=sampler, trials=6), tmp_path)
