@@ -141,6 +141,14 @@ def _number(value: Any, digits: int = 4) -> str:
     return "-" if value is None or value == "" else f"{float(value):.{digits}g}"
 
 
+def _short(label: str, most: int = 36) -> str:
+    """Leave out the middle of a long label: deep networks would push numbers off the table."""
+    if len(label) <= most:
+        return label
+    half = (most - 3) // 2
+    return f"{label[:half]}...{label[-half:]}"
+
+
 def _search_table(run: Run) -> None:
     rows = [r for r in read_csv(run.folder.search / "trials.csv") if r["value"]]
     rows.sort(key=lambda r: float(r["value"]))
@@ -148,7 +156,7 @@ def _search_table(run: Run) -> None:
     for row in rows[:10]:
         _add(
             table,
-            row["label"],
+            _short(row["label"]),
             _number(row["value"]),
             row["epochs"],
             _number(row["learning_rate"], 2),
@@ -169,7 +177,7 @@ def _retrain_table(run: Run) -> None:
     rows = sorted(read_csv(run.folder.retrain / "candidates.csv"), key=lambda r: float(r["rmse"]))
     table = _table("Retrained candidates", ["candidate", "network", "RMSE", "parameters"])
     for row in rows:
-        _add(table, row["id"], row["label"], _number(row["rmse"]), row["n_parameters"])
+        _add(table, row["id"], _short(row["label"]), _number(row["rmse"]), row["n_parameters"])
     _console().print(table)
     found = read_json(run.folder.retrain / "agreement.json")
     words = [
