@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,6 +37,10 @@ from emufort.training.durable import DurableUnit, run_durably
 COLUMNS = (
     "id", "trial", "seed", "why", "label", "activation", "n_parameters", "multiply_adds",
     "search_loss", "validation_loss", "rmse", "mae", "bias", "r2", "seconds",
+)  # fmt: skip
+RANKING_COLUMNS = (
+    "rank", "trial", "label", "multiply_adds", "seeds", "rmse", "rmse_spread", "validation_loss",
+    "validation_loss_spread", "search_loss", "search_rank",
 )  # fmt: skip
 CURVE_COLUMNS = ("step", "train_loss", "validation_loss", "learning_rate")
 
@@ -150,6 +155,7 @@ def retrain(
                 "all trainings of step 2 diverged, with lower learning rates too; look at the data"
             )
         write_csv(out / "candidates.csv", [asdict(one) for one in _ordered(done)], COLUMNS)
+        write_csv(out / "ranking.csv", ranking(done), RANKING_COLUMNS)
         losses: dict[int, list[float]] = {}
         for one in done:
             losses.setdefault(one.trial, []).append(one.validation_loss)
@@ -164,6 +170,39 @@ def _ordered(done: Sequence[Retrained]) -> list[Retrained]:
         return (one.rmse if math.isfinite(one.rmse) else math.inf, one.id)
 
     return sorted(done, key=key)
+
+
+def ranking(done: Sequence[Retrained]) -> list[dict[str, Any]]:
+    """Rank trials by their skill averaged over seeds; a spread is a standard deviation over them.
+
+    Differences between neighbours that are smaller than the spread say nothing.
+    """
+    trials: dict[int, list[Retrained]] = {}
+    for one in done:
+        if math.isfinite(one.rmse):
+            trials.setdefault(one.trial, []).append(one)
+
+    def spread(values: Sequence[float]) -> float | str:
+        return statistics.stdev(values) if len(values) > 1 else ""
+
+    order = sorted(trials, key=lambda t: (statistics.fmean(o.rmse for o in trials[t]), t))
+    searched = sorted(trials, key=lambda t: (trials[t][0].search_loss, t))
+    return [
+        {
+            "rank": rank,
+            "trial": trial,
+            "label": trials[trial][0].label,
+            "multiply_adds": trials[trial][0].multiply_adds,
+            "seeds": len(trials[trial]),
+            "rmse": statistics.fmean(o.rmse for o in trials[trial]),
+            "rmse_spread": spread([o.rmse for o in trials[trial]]),
+            "validation_loss": statistics.fmean(o.validation_loss for o in trials[trial]),
+            "validation_loss_spread": spread([o.validation_loss for o in trials[trial]]),
+            "search_loss": trials[trial][0].search_loss,
+            "search_rank": 1 + searched.index(trial),
+        }
+        for rank, trial in enumerate(order, start=1)
+    ]
 
 
 def _train(
