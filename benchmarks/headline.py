@@ -1,6 +1,6 @@
 """The headline figures: how much faster to the same skill, and what skill in the end.
 
-    python -m benchmarks.headline reach|two-step|skill|all [--out FOLDER] [--quick] ...
+    python benchmarks/headline.py reach|two-step|skill|all [--out FOLDER] [--quick] ...
 
 reach      (a) processor time to the validation loss that the paper's procedure (Keras Tuner random
            search, 60 trials on the same subset) reaches
@@ -27,8 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
-
-from benchmarks._space import (
+from _space import (
     EPOCHS,
     ETA,
     PATIENCE,
@@ -41,6 +40,7 @@ from benchmarks._space import (
     machine,
     tasks_of_space,
 )
+
 from emufort.config import TimingConfig
 from emufort.contract import Contract
 from emufort.dataset import Dataset

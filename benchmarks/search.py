@@ -1,6 +1,6 @@
 """Trials per minute and core: Keras Tuner, torch, the native trainer, and successive halving.
 
-    python -m benchmarks.search [--trials 48] [--keras-trials 4] [--json FILE] [--csv FILE]
+    python benchmarks/search.py [--trials 48] [--keras-trials 4] [--json FILE] [--csv FILE]
 
 All contenders train the same candidates (1-8 layers of 8-256, 16 inputs, 4 outputs behind a
 sigmoid, 3,200 rows, at most 100 epochs, patience 5), one after the other on one thread, and are
@@ -23,8 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
-from benchmarks._space import (
+from _space import (
     EPOCHS,
     ETA,
     PATIENCE,
@@ -38,6 +37,7 @@ from benchmarks._space import (
     tasks_of_space,
     with_dataloader,
 )
+
 from emufort.search.executor import make_executor
 from emufort.search.halving import successive_halving
 from emufort.search.work import RungUnit, run_rung
