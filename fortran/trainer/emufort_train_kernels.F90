@@ -12,7 +12,8 @@ module emufort_train_kernels
   implicit none
   private
 
-  public :: panel, tile_panels, padded, layer_product, weight_gradient, bias_gradient, adam_step, transpose_tiles, beta1, beta2
+  public :: panel, tile_panels, padded, layer_product, weight_gradient, bias_gradient, adam_step, transpose_tiles
+  public :: beta1, beta2
 
   !> Lanes of a panel.
   integer, parameter :: panel = lanes

@@ -457,7 +457,8 @@ contains
           call layer_product(layer%room_in/panel, layer%n_out, layer%room_out, n, s(network%p + layer%at), &
                              s(layer%delta), layer%ld_out, s(network%zero), none, s(below%delta), below%ld_out)
           if (below%ld_out == below%room_out) then
-            call multiply_by_derivative(network%activation, below%room_out*n, s(below%a), s(below%slope), s(below%delta))
+            call multiply_by_derivative(network%activation, below%room_out*n, s(below%a), s(below%slope), &
+                                        s(below%delta))
           else
             do r = 0, n - 1
               call multiply_by_derivative(network%activation, below%room_out, s(below%a + r*below%ld_out), &

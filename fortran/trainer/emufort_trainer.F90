@@ -5,8 +5,9 @@
 !> between two looks and taken up again gives bitwise what it would have given in one call. Nothing is kept between
 !> calls and nothing is shared, so threads may train side by side.
 module emufort_trainer
-  use, intrinsic :: ieee_arithmetic, only: ieee_is_finite, ieee_support_underflow_control, ieee_get_underflow_mode, &
-                                           ieee_set_underflow_mode
+  use, intrinsic :: ieee_arithmetic, only: ieee_is_finite
+  use, intrinsic :: ieee_arithmetic, only: ieee_support_underflow_control
+  use, intrinsic :: ieee_arithmetic, only: ieee_get_underflow_mode, ieee_set_underflow_mode
   use emufort_kinds, only: wp, int32, int64, real64
   use emufort_train_activations, only: n_activations
   use emufort_train_network, only: network_type, flat_size
