@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import emufort
 from emufort import retrain as module
 from emufort.errors import EmufortError
 from emufort.files import read_csv, read_json
@@ -151,7 +152,8 @@ def test_learning_rates_go_with_the_root_of_the_batch_size(finished):
 
 def test_kill_9_at_any_moment(finished, tmp_path):
     """A real process, killed again and again, ends with what an undisturbed one ends with."""
-    path = os.pathsep.join([str(ROOT), str(ROOT / "python")])
+    # The package that this process has, with or without the native trainer.
+    path = os.pathsep.join([str(ROOT), str(Path(emufort.__file__).parents[1])])
     command = [sys.executable, "-m", "tests.search.pond", str(tmp_path), "2"]
     for moment in (_within_the_search, _within_the_retraining):
         process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, cwd=ROOT)
