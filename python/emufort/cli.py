@@ -14,6 +14,7 @@ from emufort.errors import EmufortError, UsageError
 
 if TYPE_CHECKING:
     from emufort.config import Config
+    from emufort.run_folder import RunFolder
 
 app = typer.Typer(
     help="Search, train, time, choose and export neural emulators for Fortran climate models.",
@@ -115,6 +116,8 @@ def _carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
     from emufort.run_folder import RunFolder
 
     folder = RunFolder(out)
+    if steps[0] != "search":
+        _must_hold_a_run(folder)
     run = Run.open(folder, config)
     run.check()
     with folder.driver():
@@ -128,6 +131,13 @@ def _carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
                 run.do(step, shown)
                 shown.end(step)
         display.closing(run, steps)
+
+
+def _must_hold_a_run(folder: RunFolder) -> None:
+    if not folder.config.exists():
+        raise UsageError(
+            f"{folder.path} holds no run; 'emufort run --out {folder.path}' begins one"
+        )
 
 
 def _absolute(path: Path | None) -> str | None:
@@ -396,8 +406,7 @@ def status(out: Out = Path("runs/latest")) -> None:
     from emufort.run_folder import RunFolder
 
     folder = RunFolder(out)
-    if not folder.config.exists():
-        raise UsageError(f"{out} holds no run; 'emufort run --out {out}' begins one")
+    _must_hold_a_run(folder)
     display.status(Run.open(folder, _config(None, out, {})))
 
 

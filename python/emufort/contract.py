@@ -363,6 +363,12 @@ class Contract(_Part):
         """Names of the quantities by which emulators are judged."""
         return self.skill.variables or tuple(v.name for v in self.output)
 
+    @cached_property
+    def skill_is_normalised(self) -> bool:
+        """Whether overall errors count in standard deviations: judged outputs differ in units."""
+        units = {v.units for v in self.output if v.name in self.skill_variables}
+        return self.skill.head is None and len(units) > 1
+
 
 def _range_at(variable: _Variable, index: int, length: int) -> tuple[float, float]:
     if variable.range is None:

@@ -276,8 +276,9 @@ def _closing_table(run: Run) -> None:
     console = _console()
     test = run.data.part("test")
     judged = ", ".join(run.data.contract.skill_variables)
+    scale = ", in standard deviations" if run.data.contract.skill_is_normalised else ""
     table = _table(
-        f"{judged}: errors on {len(test)} test rows",
+        f"{judged}: errors on {len(test)} test rows{scale}",
         ["scheme", "RMSE", "R2", "ns per sample"],
     )
     chosen = next(r for r in selection["all"] if r["id"] == selection["choice"])

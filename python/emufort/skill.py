@@ -128,11 +128,20 @@ def column_names(contract: Contract, values: Mapping[str, Array]) -> list[str]:
 
 
 def compare(contract: Contract, predicted: Mapping[str, Array], true: Mapping[str, Array]) -> Skill:
-    """Score skill values against the truth, overall and column by column."""
+    """Score skill values against the truth, overall and column by column.
+
+    Columns of different units cannot be summed up: overall, each then counts by its difference from
+    its mean, in its standard deviations (both of the truth).
+    """
     p = np.concatenate([predicted[v] for v in contract.skill_variables], axis=1)
     t = np.concatenate([true[v] for v in contract.skill_variables], axis=1)
     names = column_names(contract, true)
-    return Skill(score(p, t), {name: score(p[:, j], t[:, j]) for j, name in enumerate(names)})
+    columns = {name: score(p[:, j], t[:, j]) for j, name in enumerate(names)}
+    if contract.skill_is_normalised:
+        mean, spread = t.mean(axis=0), t.std(axis=0)
+        spread = np.where(spread > 0, spread, 1.0)
+        p, t = (p - mean) / spread, (t - mean) / spread
+    return Skill(score(p, t), columns)
 
 
 def skill_of(data: Dataset, outputs: Array) -> Skill:

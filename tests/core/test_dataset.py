@@ -255,3 +255,19 @@ def test_skill_of_a_perfect_and_of_a_biased_prediction() -> None:
     assert biased.bias == pytest.approx(1.0)
     assert biased.mae == pytest.approx(1.0)
     assert biased.r2 == pytest.approx(1 - 1 / data.y.var())
+
+
+def test_outputs_of_different_units_count_alike_overall() -> None:
+    content = CONTRACT.to_dict()
+    content["output"].append({"name": "mass", "units": "kg m-2"})
+    raw = pond()
+    raw["mass"] = ("case", 1e-6 * np.arange(40.0), {"units": "kg m-2"})
+    data = Dataset.from_xarray(raw, Contract.from_dict(content))
+    spread = data.y.std(axis=0)
+    for j in range(2):
+        wrong = data.y.copy()
+        wrong[:, j] += 0.5 * spread[j]
+        skill = skill_of(data, wrong)
+        assert skill.overall.rmse == pytest.approx(0.5 / np.sqrt(2))
+        assert skill.overall.r2 == pytest.approx(1 - 0.125)
+        assert list(skill.columns.values())[j].rmse == pytest.approx(0.5 * spread[j])

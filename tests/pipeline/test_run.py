@@ -92,6 +92,13 @@ def test_a_finished_run_is_not_repeated(uninterrupted: Path) -> None:
     assert before == {p: p.stat().st_mtime_ns for p in (uninterrupted / "out").rglob("*.csv")}
 
 
+def test_a_step_without_a_run_leaves_no_folder(tmp_path: Path) -> None:
+    done = emufort("select", "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert "holds no run" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_status_names_every_step(uninterrupted: Path) -> None:
     done = emufort("status", "--out", uninterrupted / "out")
     assert done.stdout.count("finished") == 7

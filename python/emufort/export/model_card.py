@@ -121,6 +121,7 @@ def model_card(
             for p in contract.parameter
         ],
         dimensions=contract.dimensions,
+        normalised=emulator.contract.skill_is_normalised,
         judged=contract.skill_variables,
         skill=None if skill is None else _skill_tables(name, skill),
         data={
