@@ -26,7 +26,6 @@ program time_activation
   integer, allocatable :: ncol(:)
   real(real64), allocatable :: inputs(:, :), x(:, :, :), turned(:, :), y(:, :), number(:, :, :), mass(:, :, :)
   real(wp), allocatable :: weights(:)
-  real(wp), target :: a(scratch_size), b(scratch_size)
   real(wp) :: features(block_columns*n_inputs)
   real(real64) :: seconds, times(n_kinds), slope(max_layers)
   integer :: widths(0:max_layers), activation(max_layers), n_layers, repeats, i, r, c, kind, n_calls, failure
@@ -125,11 +124,11 @@ contains
   !> The network on `m` columns, in the blocks that the runtime cuts them into.
   subroutine network_alone(m)
     integer, intent(in) :: m   !! number of columns
+    real(wp), target, save :: scratch(2*scratch_size) = 0.0_wp
     integer :: first, n, columns, part, j, at_a, at_b
 
-    at_a = aligned_place(a)
-    at_b = aligned_place(b)
-
+    at_a = aligned_place(scratch)
+    at_b = at_a + scratch_size
     do first = 0, m - 1, block_columns
       n = min(block_columns, m - first)
       columns = block_columns
@@ -138,8 +137,8 @@ contains
         if (columns == block_columns .and. .not. is_wide) columns = lanes
         do j = 1, merge(n, 1, n <= few_columns)
           if (n <= few_columns) columns = 1
-          a(at_a:at_a + columns*widths(0) - 1) = features(1:columns*widths(0))
-          call evaluate_network(n_layers, widths, activation, slope, weights, columns, a(at_a), b(at_b))
+          scratch(at_a:at_a + columns*widths(0) - 1) = features(1:columns*widths(0))
+          call evaluate_network(n_layers, widths, activation, slope, weights, columns, scratch(at_a), scratch(at_b))
         end do
       end do
     end do
@@ -173,8 +172,6 @@ contains
     call random_number(weights)
     call random_number(features)
     weights = 0.1_wp*(weights - 0.5_wp)
-    a = 0.0_wp
-    b = 0.0_wp
 
   end subroutine make_network
 

@@ -396,9 +396,11 @@ contains
       q = q*TWO_TO(half)
       ! exp(d) - 1, where abs(d) < 0.05
       d = ((((d*d5 + d4)*d + d3)*d + 0.5_wp)*d + 1.0_wp)*d
-      s = (x - 2.0_wp)/(x + 2.0_wp)
+      ! One division for (x - 2)/(x + 2) and p/(1 + 2 x).
+      t = 1.0_wp/((x + 2.0_wp)*(1.0_wp + 2.0_wp*x))
+      s = ((x - 2.0_wp)*(1.0_wp + 2.0_wp*x))*t
       p = ((((((((c9*s + c8)*s + c7)*s + c6)*s + c5)*s + c4)*s + c3)*s + c2)*s + c1)*s + c0
-      p = p/(1.0_wp + 2.0_wp*x)
+      p = p*((x + 2.0_wp)*t)
       p = (p + p*d)*q
       p = p*TWO_TO(k - half)
       p = merge(p, 2.0_wp - p, a(i) >= 0.0_wp)
