@@ -21,7 +21,11 @@ COPIED = (
 )
 SOURCES = (
     *("emufort_runtime.F90", "arg2000.F90", "time_arg2000.F90"),
-    *(path.name for path in (TOP / "fortran/app").glob("*.F90")),
+    *(
+        path.name
+        for folder in ("fortran/app", "fortran/bench", "coupling/onnxruntime")
+        for path in (TOP / folder).glob("*.F90")
+    ),
 )
 
 needs_cmake = pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake is not installed")
