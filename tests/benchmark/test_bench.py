@@ -159,6 +159,7 @@ def test_quick_writes_all_files(quick: Path) -> None:
     machine = content["machine"]
     assert machine["cpu"] and machine["cores"] >= 1 and machine["load_average"] >= 0
     assert "GNU Fortran" in content["compiler"] and "-O1" in content["flags"]
+    assert "-O3" in content["flags_of_others"]
     assert content["versions"]["numpy"]
     assert content["peak"]["gflops"] > 0.1
     assert set(content["peak"]["gflops_by_bits"]) == {"512", "256"}

@@ -58,8 +58,8 @@ class Options:
     threads
         Numbers of threads; 0 stands for all cores.
     compiler, flags, baseline_flags
-        Fortran compiler; flags of the runtime (None: our own, as far as the compiler knows them)
-        and of the classical scheme.
+        Fortran compiler; flags of the runtime (None: our own, as far as the compiler knows them,
+        which the other contenders always have) and of the classical scheme.
     blas
         Library with sgemm (None: the compiler's libopenblas).
     """
