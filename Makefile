@@ -18,6 +18,9 @@ DATASET := build/activation.nc
 # make test PYTEST_ARGS='-m "not slow" tests/runtime'
 PYTEST_ARGS :=
 RUN := runs/demo
+FLANG := flang-22
+# make bench BENCH_ARGS='--bundle runs/demo/bundle'
+BENCH_ARGS :=
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 FPRETTIFY := $(BIN)/fprettify -i 2 -l 120 -w 2
@@ -25,10 +28,11 @@ FORTRAN_FOLDERS := fortran coupling data_prep
 
 # The installed package is made of these; folders are listed because a deleted file changes them.
 PACKAGE_SOURCES := $(shell find python/emufort fortran coupling/python coupling/activation \
-    -name __pycache__ -prune -o -name _fortran -prune -o -name '_native*' -prune -o -print) \
+    coupling/onnxruntime \
+    -name __pycache__ -prune -o -name _fortran -prune -o -name '_native*' -prune -o -name '_trainer*' -prune -o -print) \
     CMakeLists.txt README.md LICENSE
 
-.PHONY: help demo test lint format dataset setup clean tools
+.PHONY: help demo bench test lint format dataset setup clean tools
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -36,10 +40,18 @@ help: ## Show this list
 demo: setup ## Search, retrain, time, select, export, verify and report on the embedded data: runs/demo
 	$(BIN)/emufort run --out $(RUN)
 
+bench: setup ## Measure inference beside other libraries, into runs/bench, and renew the tables of docs/benchmark.md
+	$(BIN)/emufort bench --out runs/bench --update docs/benchmark.md $(BENCH_ARGS)
+
 test: setup ## Build and run the Fortran tests, then the Python tests
 	cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
 	cmake --build $(BUILD) --parallel $(JOBS)
 	ctest --test-dir $(BUILD) --output-on-failure --parallel $(JOBS)
+	@if command -v $(FLANG) >/dev/null; then \
+	  cmake -S fortran -B $(BUILD)-flang -DCMAKE_Fortran_COMPILER=$(FLANG) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING; \
+	  cmake --build $(BUILD)-flang --parallel $(JOBS); \
+	  ctest --test-dir $(BUILD)-flang --output-on-failure --parallel $(JOBS); \
+	else echo "no $(FLANG): the runtime is not tested with flang"; fi
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(STAMPS)/dependencies ## Check formatting, style and types; changes no file
@@ -61,7 +73,7 @@ dataset: setup ## Label a data set with the parcel model (N=32768 SEED=1 DATASET
 	$(BIN)/python data_prep/make_dataset.py --train $(N) --seed $(SEED) --out $(DATASET)
 
 clean: ## Remove builds, caches, the virtual environment and runs/demo; other runs stay
-	rm -rf build $(VENV) $(RUN) python/emufort/_fortran python/emufort/_native*
+	rm -rf build $(VENV) $(RUN) python/emufort/_fortran python/emufort/_native* python/emufort/_trainer*
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

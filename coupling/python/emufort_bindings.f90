@@ -3,16 +3,31 @@
 !> A handle is the address of an emulator. Only python/emufort/_bindings.py calls this module: it keeps the handle
 !> to itself and closes it when nobody can use it any more.
 module emufort_bindings
-  use, intrinsic :: iso_c_binding, only: c_ptr, c_loc, c_f_pointer
+  use, intrinsic :: iso_c_binding, only: c_ptr, c_loc, c_f_pointer, c_int
   use, intrinsic :: iso_fortran_env, only: int8, int32, int64, real32, real64
   use emufort_runtime, only: emulator_type, status_type, emufort_success, emufort_error_limit
   implicit none
   private
 
   public :: open_file, open_bytes, close_emulator, sizes, require, self_test, describe, contract_size, contract
-  public :: predict_single, predict_double
+  public :: predict_single, predict_double, cpu_level
+
+  interface
+    !> See cpu_level.c.
+    integer(c_int) function emufort_cpu_level() bind(C)
+      import :: c_int
+    end function emufort_cpu_level
+  end interface
 
 contains
+
+  !> Which of the x86-64 levels the CPU has.
+  subroutine cpu_level(level)
+    integer(int32), intent(out) :: level   !! 4 (AVX-512), 3 (AVX2), 1 (older); 0 for other kinds of CPU
+
+    level = int(emufort_cpu_level(), int32)
+
+  end subroutine cpu_level
 
   !> Load an emulator from a file.
   subroutine open_file(path, handle, code, message, place)

@@ -1,17 +1,30 @@
+! The two forms of a loop over sums that gfortran and flang keep in registers, see emufort_dense.
+#ifdef __flang__
+#define SUMS real(wp), dimension(lanes)
+#define LANE(sum) sum(i)
+#define STEPS end do; do k = 1_int64, n; do i = 1, lanes
+#define END_STEPS end do; end do; do i = 1, lanes
+#else
+#define SUMS real(wp)
+#define LANE(sum) sum
+#define STEPS do k = 1_int64, n
+#define END_STEPS end do
+#endif
+
 !> How near the networks alone (no transforms) come to the peak of the fused multiply-add units, one core.
 !>
 !> Prints lines `network,ncol,percent_of_peak,ns_per_sample` for 16-32-32-4 (S), 16-64-64-64-4 (M) and
 !> 16-256x4-4 (L), relu; the peak is measured in the same run. Percentages count 2 operations per multiply-add.
 program mlp_peak
   use, intrinsic :: iso_fortran_env, only: int64, real64, output_unit
-  use emufort_kinds, only: wp, lanes, block_columns, max_width, widest_panel
-  use emufort_core, only: evaluate_network, few_columns
+  use emufort_kinds, only: wp, lanes, block_columns
+  use emufort_core, only: evaluate_network, few_columns, scratch_size, aligned_place
   use emufort_dense, only: packed_size, packed_slack, is_wide
   implicit none
   integer, parameter :: n_repeats = 15
   integer, parameter :: ncols(5) = [1, 16, 128, 1152, 16384]
   real(real64), parameter :: shortest = 5.0e-3_real64
-  real(wp) :: a(block_columns*(max_width + widest_panel)), b(block_columns*(max_width + widest_panel))
+  real(wp), target :: a(scratch_size), b(scratch_size)
   real(wp) :: features(block_columns*16)
   real(real64) :: peak
 
@@ -49,29 +62,67 @@ contains
     integer(int64), intent(in) :: n               !! length of the chains
     real(wp), intent(inout) :: r(lanes, 16)       !! their values
     real(wp) :: f, g
-    real(wp) :: s1, s2, s3, s4, s5, s6, s7, s8, t1, t2, t3, t4, t5, t6, t7, t8
+    SUMS :: s1, s2, s3, s4, s5, s6, s7, s8, t1, t2, t3, t4, t5, t6, t7, t8
     integer(int64) :: k
     integer :: i
 
     f = 0.5_wp*r(1, 1)
     g = r(2, 1)
     if (n < 1) return
+#ifndef __flang__
     !$omp simd private(s1, s2, s3, s4, s5, s6, s7, s8, t1, t2, t3, t4, t5, t6, t7, t8)
+#endif
     do i = 1, lanes
-      s1 = r(i, 1); s2 = r(i, 2); s3 = r(i, 3); s4 = r(i, 4)
-      s5 = r(i, 5); s6 = r(i, 6); s7 = r(i, 7); s8 = r(i, 8)
-      t1 = r(i, 9); t2 = r(i, 10); t3 = r(i, 11); t4 = r(i, 12)
-      t5 = r(i, 13); t6 = r(i, 14); t7 = r(i, 15); t8 = r(i, 16)
-      do k = 1, n
-        s1 = s1*f + g; s2 = s2*f + g; s3 = s3*f + g; s4 = s4*f + g
-        s5 = s5*f + g; s6 = s6*f + g; s7 = s7*f + g; s8 = s8*f + g
-        t1 = t1*f + g; t2 = t2*f + g; t3 = t3*f + g; t4 = t4*f + g
-        t5 = t5*f + g; t6 = t6*f + g; t7 = t7*f + g; t8 = t8*f + g
-      end do
-      r(i, 1) = s1; r(i, 2) = s2; r(i, 3) = s3; r(i, 4) = s4
-      r(i, 5) = s5; r(i, 6) = s6; r(i, 7) = s7; r(i, 8) = s8
-      r(i, 9) = t1; r(i, 10) = t2; r(i, 11) = t3; r(i, 12) = t4
-      r(i, 13) = t5; r(i, 14) = t6; r(i, 15) = t7; r(i, 16) = t8
+      LANE(s1) = r(i, 1)
+      LANE(s2) = r(i, 2)
+      LANE(s3) = r(i, 3)
+      LANE(s4) = r(i, 4)
+      LANE(s5) = r(i, 5)
+      LANE(s6) = r(i, 6)
+      LANE(s7) = r(i, 7)
+      LANE(s8) = r(i, 8)
+      LANE(t1) = r(i, 9)
+      LANE(t2) = r(i, 10)
+      LANE(t3) = r(i, 11)
+      LANE(t4) = r(i, 12)
+      LANE(t5) = r(i, 13)
+      LANE(t6) = r(i, 14)
+      LANE(t7) = r(i, 15)
+      LANE(t8) = r(i, 16)
+      STEPS
+      LANE(s1) = LANE(s1)*f + g
+      LANE(s2) = LANE(s2)*f + g
+      LANE(s3) = LANE(s3)*f + g
+      LANE(s4) = LANE(s4)*f + g
+      LANE(s5) = LANE(s5)*f + g
+      LANE(s6) = LANE(s6)*f + g
+      LANE(s7) = LANE(s7)*f + g
+      LANE(s8) = LANE(s8)*f + g
+      LANE(t1) = LANE(t1)*f + g
+      LANE(t2) = LANE(t2)*f + g
+      LANE(t3) = LANE(t3)*f + g
+      LANE(t4) = LANE(t4)*f + g
+      LANE(t5) = LANE(t5)*f + g
+      LANE(t6) = LANE(t6)*f + g
+      LANE(t7) = LANE(t7)*f + g
+      LANE(t8) = LANE(t8)*f + g
+      END_STEPS
+      r(i, 1) = LANE(s1)
+      r(i, 2) = LANE(s2)
+      r(i, 3) = LANE(s3)
+      r(i, 4) = LANE(s4)
+      r(i, 5) = LANE(s5)
+      r(i, 6) = LANE(s6)
+      r(i, 7) = LANE(s7)
+      r(i, 8) = LANE(s8)
+      r(i, 9) = LANE(t1)
+      r(i, 10) = LANE(t2)
+      r(i, 11) = LANE(t3)
+      r(i, 12) = LANE(t4)
+      r(i, 13) = LANE(t5)
+      r(i, 14) = LANE(t6)
+      r(i, 15) = LANE(t7)
+      r(i, 16) = LANE(t8)
     end do
 
   end subroutine multiply_add
@@ -135,7 +186,10 @@ contains
     integer, intent(in) :: ncol, n_layers, widths(0:n_layers), activation(n_layers)
     real(real64), intent(in) :: slope(n_layers)
     real(wp), intent(in) :: weights(*)
-    integer :: first, n, columns
+    integer :: first, n, columns, at_a, at_b
+
+    at_a = aligned_place(a)
+    at_b = aligned_place(b)
 
     do first = 0, ncol - 1, block_columns
       n = min(block_columns, ncol - first)
@@ -143,13 +197,13 @@ contains
       if (n <= lanes) columns = lanes
       if (n <= few_columns) columns = 1
       if (columns == block_columns .and. .not. is_wide) then
-        a(1:lanes*widths(0)) = features(1:lanes*widths(0))
-        call evaluate_network(n_layers, widths, activation, slope, weights, lanes, a, b)
+        a(at_a:at_a + lanes*widths(0) - 1) = features(1:lanes*widths(0))
+        call evaluate_network(n_layers, widths, activation, slope, weights, lanes, a(at_a), b(at_b))
         columns = lanes
       end if
       ! New features for each block, as in a host: without them every call would wait for the one before.
-      a(1:columns*widths(0)) = features(1:columns*widths(0))
-      call evaluate_network(n_layers, widths, activation, slope, weights, columns, a, b)
+      a(at_a:at_a + columns*widths(0) - 1) = features(1:columns*widths(0))
+      call evaluate_network(n_layers, widths, activation, slope, weights, columns, a(at_a), b(at_b))
     end do
 
   end subroutine all_columns

@@ -1,3 +1,17 @@
+#ifdef __flang__
+#define SUMS real(wp), dimension(lanes)
+#define LANE(sum) sum(i)
+#define INPUTS end do; do k = 1, n_in; do i = 1, lanes
+#define END_INPUTS end do; end do; do i = 1, lanes
+#else
+#define SUMS real(wp)
+#define LANE(sum) sum
+#define INPUTS do k = 1, n_in
+#define END_INPUTS end do
+#endif
+#define LANES do i = 1, lanes
+#define END_LANES end do
+
 !> Dense layers on packed weights, for a block of columns (column fastest) and for one column.
 !>
 !> Every neuron of every column is one chain of multiply-adds, bias first, then the inputs in ascending order.
@@ -5,7 +19,13 @@
 !>
 !> gfortran wants one scalar accumulator per neuron in a simd loop over the columns, and leading dimensions that it
 !> knows: with one of run time it does not vectorise. So there is one kernel for each number of neurons and columns
-!> held in registers.
+!> held in registers. flang wants the loop over the columns (or neurons) innermost and the accumulators as arrays of
+!> its length. The kernels are written once, with these words:
+!>
+!>     LANES ... END_LANES      for each lane i, before and after the sums
+!>     INPUTS ... END_INPUTS    between them, for each input k and each lane i
+!>     SUMS :: s1               declares an accumulator
+!>     LANE(s1)                 the accumulator of lane i
 module emufort_dense
   use emufort_kinds, only: wp, real32, lanes, block_columns, widest_panel
   implicit none
@@ -196,65 +216,68 @@ contains
     real(wp), intent(inout) :: y(32, 8)      !! outputs of the layer [1] (column, neuron)
     real(wp), intent(in) :: lowest            !! values below are raised to this [1]
     integer :: i, k
-    real(wp) :: x1, x2, s1, s2, s3, s4, s5, s6, s7, s8, t1, t2, t3, t4, t5, t6, t7, t8
+    real(wp) :: x1, x2
+    SUMS :: s1, s2, s3, s4, s5, s6, s7, s8, t1, t2, t3, t4, t5, t6, t7, t8
 
     ! Without this guard the zero-trip test of the k loop keeps gfortran from vectorising over i (14 times slower).
     if (n_in < 1) return
+#ifndef __flang__
     !$omp simd private(x1, x2, s1, s2, s3, s4, s5, s6, s7, s8, t1, t2, t3, t4, t5, t6, t7, t8)
-    do i = 1, lanes
-      s1 = w(1, 0)
-      s2 = w(2, 0)
-      s3 = w(3, 0)
-      s4 = w(4, 0)
-      s5 = w(5, 0)
-      s6 = w(6, 0)
-      s7 = w(7, 0)
-      s8 = w(8, 0)
-      t1 = w(1, 0)
-      t2 = w(2, 0)
-      t3 = w(3, 0)
-      t4 = w(4, 0)
-      t5 = w(5, 0)
-      t6 = w(6, 0)
-      t7 = w(7, 0)
-      t8 = w(8, 0)
-      do k = 1, n_in
-        x1 = x(i, k)
-        x2 = x(i + lanes, k)
-        s1 = s1 + w(1, k)*x1
-        t1 = t1 + w(1, k)*x2
-        s2 = s2 + w(2, k)*x1
-        t2 = t2 + w(2, k)*x2
-        s3 = s3 + w(3, k)*x1
-        t3 = t3 + w(3, k)*x2
-        s4 = s4 + w(4, k)*x1
-        t4 = t4 + w(4, k)*x2
-        s5 = s5 + w(5, k)*x1
-        t5 = t5 + w(5, k)*x2
-        s6 = s6 + w(6, k)*x1
-        t6 = t6 + w(6, k)*x2
-        s7 = s7 + w(7, k)*x1
-        t7 = t7 + w(7, k)*x2
-        s8 = s8 + w(8, k)*x1
-        t8 = t8 + w(8, k)*x2
-      end do
-      y(i, 1) = max(s1, lowest)
-      y(i, 2) = max(s2, lowest)
-      y(i, 3) = max(s3, lowest)
-      y(i, 4) = max(s4, lowest)
-      y(i, 5) = max(s5, lowest)
-      y(i, 6) = max(s6, lowest)
-      y(i, 7) = max(s7, lowest)
-      y(i, 8) = max(s8, lowest)
-      y(i + lanes, 1) = max(t1, lowest)
-      y(i + lanes, 2) = max(t2, lowest)
-      y(i + lanes, 3) = max(t3, lowest)
-      y(i + lanes, 4) = max(t4, lowest)
-      y(i + lanes, 5) = max(t5, lowest)
-      y(i + lanes, 6) = max(t6, lowest)
-      y(i + lanes, 7) = max(t7, lowest)
-      y(i + lanes, 8) = max(t8, lowest)
-    end do
+#endif
+    LANES
+    LANE(s1) = w(1, 0)
+    LANE(s2) = w(2, 0)
+    LANE(s3) = w(3, 0)
+    LANE(s4) = w(4, 0)
+    LANE(s5) = w(5, 0)
+    LANE(s6) = w(6, 0)
+    LANE(s7) = w(7, 0)
+    LANE(s8) = w(8, 0)
+    LANE(t1) = w(1, 0)
+    LANE(t2) = w(2, 0)
+    LANE(t3) = w(3, 0)
+    LANE(t4) = w(4, 0)
+    LANE(t5) = w(5, 0)
+    LANE(t6) = w(6, 0)
+    LANE(t7) = w(7, 0)
+    LANE(t8) = w(8, 0)
+    INPUTS
+    x1 = x(i, k)
+    x2 = x(i + lanes, k)
+    LANE(s1) = LANE(s1) + w(1, k)*x1
+    LANE(t1) = LANE(t1) + w(1, k)*x2
+    LANE(s2) = LANE(s2) + w(2, k)*x1
+    LANE(t2) = LANE(t2) + w(2, k)*x2
+    LANE(s3) = LANE(s3) + w(3, k)*x1
+    LANE(t3) = LANE(t3) + w(3, k)*x2
+    LANE(s4) = LANE(s4) + w(4, k)*x1
+    LANE(t4) = LANE(t4) + w(4, k)*x2
+    LANE(s5) = LANE(s5) + w(5, k)*x1
+    LANE(t5) = LANE(t5) + w(5, k)*x2
+    LANE(s6) = LANE(s6) + w(6, k)*x1
+    LANE(t6) = LANE(t6) + w(6, k)*x2
+    LANE(s7) = LANE(s7) + w(7, k)*x1
+    LANE(t7) = LANE(t7) + w(7, k)*x2
+    LANE(s8) = LANE(s8) + w(8, k)*x1
+    LANE(t8) = LANE(t8) + w(8, k)*x2
+    END_INPUTS
+    y(i, 1) = max(LANE(s1), lowest)
+    y(i, 2) = max(LANE(s2), lowest)
+    y(i, 3) = max(LANE(s3), lowest)
+    y(i, 4) = max(LANE(s4), lowest)
+    y(i, 5) = max(LANE(s5), lowest)
+    y(i, 6) = max(LANE(s6), lowest)
+    y(i, 7) = max(LANE(s7), lowest)
+    y(i, 8) = max(LANE(s8), lowest)
+    y(i + lanes, 1) = max(LANE(t1), lowest)
+    y(i + lanes, 2) = max(LANE(t2), lowest)
+    y(i + lanes, 3) = max(LANE(t3), lowest)
+    y(i + lanes, 4) = max(LANE(t4), lowest)
+    y(i + lanes, 5) = max(LANE(t5), lowest)
+    y(i + lanes, 6) = max(LANE(t6), lowest)
+    y(i + lanes, 7) = max(LANE(t7), lowest)
+    y(i + lanes, 8) = max(LANE(t8), lowest)
+    END_LANES
 
   end subroutine panel_32x8_of_16
 
@@ -266,65 +289,68 @@ contains
     real(wp), intent(inout) :: y(32, 8)      !! outputs of the layer [1] (column, neuron)
     real(wp), intent(in) :: lowest            !! values below are raised to this [1]
     integer :: i, k
-    real(wp) :: x1, x2, s1, s2, s3, s4, s5, s6, s7, s8, t1, t2, t3, t4, t5, t6, t7, t8
+    real(wp) :: x1, x2
+    SUMS :: s1, s2, s3, s4, s5, s6, s7, s8, t1, t2, t3, t4, t5, t6, t7, t8
 
     ! Without this guard the zero-trip test of the k loop keeps gfortran from vectorising over i (14 times slower).
     if (n_in < 1) return
+#ifndef __flang__
     !$omp simd private(x1, x2, s1, s2, s3, s4, s5, s6, s7, s8, t1, t2, t3, t4, t5, t6, t7, t8)
-    do i = 1, lanes
-      s1 = w(1, 0)
-      s2 = w(2, 0)
-      s3 = w(3, 0)
-      s4 = w(4, 0)
-      s5 = w(5, 0)
-      s6 = w(6, 0)
-      s7 = w(7, 0)
-      s8 = w(8, 0)
-      t1 = w(1, 0)
-      t2 = w(2, 0)
-      t3 = w(3, 0)
-      t4 = w(4, 0)
-      t5 = w(5, 0)
-      t6 = w(6, 0)
-      t7 = w(7, 0)
-      t8 = w(8, 0)
-      do k = 1, n_in
-        x1 = x(i, k)
-        x2 = x(i + lanes, k)
-        s1 = s1 + w(1, k)*x1
-        t1 = t1 + w(1, k)*x2
-        s2 = s2 + w(2, k)*x1
-        t2 = t2 + w(2, k)*x2
-        s3 = s3 + w(3, k)*x1
-        t3 = t3 + w(3, k)*x2
-        s4 = s4 + w(4, k)*x1
-        t4 = t4 + w(4, k)*x2
-        s5 = s5 + w(5, k)*x1
-        t5 = t5 + w(5, k)*x2
-        s6 = s6 + w(6, k)*x1
-        t6 = t6 + w(6, k)*x2
-        s7 = s7 + w(7, k)*x1
-        t7 = t7 + w(7, k)*x2
-        s8 = s8 + w(8, k)*x1
-        t8 = t8 + w(8, k)*x2
-      end do
-      y(i, 1) = max(s1, lowest)
-      y(i, 2) = max(s2, lowest)
-      y(i, 3) = max(s3, lowest)
-      y(i, 4) = max(s4, lowest)
-      y(i, 5) = max(s5, lowest)
-      y(i, 6) = max(s6, lowest)
-      y(i, 7) = max(s7, lowest)
-      y(i, 8) = max(s8, lowest)
-      y(i + lanes, 1) = max(t1, lowest)
-      y(i + lanes, 2) = max(t2, lowest)
-      y(i + lanes, 3) = max(t3, lowest)
-      y(i + lanes, 4) = max(t4, lowest)
-      y(i + lanes, 5) = max(t5, lowest)
-      y(i + lanes, 6) = max(t6, lowest)
-      y(i + lanes, 7) = max(t7, lowest)
-      y(i + lanes, 8) = max(t8, lowest)
-    end do
+#endif
+    LANES
+    LANE(s1) = w(1, 0)
+    LANE(s2) = w(2, 0)
+    LANE(s3) = w(3, 0)
+    LANE(s4) = w(4, 0)
+    LANE(s5) = w(5, 0)
+    LANE(s6) = w(6, 0)
+    LANE(s7) = w(7, 0)
+    LANE(s8) = w(8, 0)
+    LANE(t1) = w(1, 0)
+    LANE(t2) = w(2, 0)
+    LANE(t3) = w(3, 0)
+    LANE(t4) = w(4, 0)
+    LANE(t5) = w(5, 0)
+    LANE(t6) = w(6, 0)
+    LANE(t7) = w(7, 0)
+    LANE(t8) = w(8, 0)
+    INPUTS
+    x1 = x(i, k)
+    x2 = x(i + lanes, k)
+    LANE(s1) = LANE(s1) + w(1, k)*x1
+    LANE(t1) = LANE(t1) + w(1, k)*x2
+    LANE(s2) = LANE(s2) + w(2, k)*x1
+    LANE(t2) = LANE(t2) + w(2, k)*x2
+    LANE(s3) = LANE(s3) + w(3, k)*x1
+    LANE(t3) = LANE(t3) + w(3, k)*x2
+    LANE(s4) = LANE(s4) + w(4, k)*x1
+    LANE(t4) = LANE(t4) + w(4, k)*x2
+    LANE(s5) = LANE(s5) + w(5, k)*x1
+    LANE(t5) = LANE(t5) + w(5, k)*x2
+    LANE(s6) = LANE(s6) + w(6, k)*x1
+    LANE(t6) = LANE(t6) + w(6, k)*x2
+    LANE(s7) = LANE(s7) + w(7, k)*x1
+    LANE(t7) = LANE(t7) + w(7, k)*x2
+    LANE(s8) = LANE(s8) + w(8, k)*x1
+    LANE(t8) = LANE(t8) + w(8, k)*x2
+    END_INPUTS
+    y(i, 1) = max(LANE(s1), lowest)
+    y(i, 2) = max(LANE(s2), lowest)
+    y(i, 3) = max(LANE(s3), lowest)
+    y(i, 4) = max(LANE(s4), lowest)
+    y(i, 5) = max(LANE(s5), lowest)
+    y(i, 6) = max(LANE(s6), lowest)
+    y(i, 7) = max(LANE(s7), lowest)
+    y(i, 8) = max(LANE(s8), lowest)
+    y(i + lanes, 1) = max(LANE(t1), lowest)
+    y(i + lanes, 2) = max(LANE(t2), lowest)
+    y(i + lanes, 3) = max(LANE(t3), lowest)
+    y(i + lanes, 4) = max(LANE(t4), lowest)
+    y(i + lanes, 5) = max(LANE(t5), lowest)
+    y(i + lanes, 6) = max(LANE(t6), lowest)
+    y(i + lanes, 7) = max(LANE(t7), lowest)
+    y(i + lanes, 8) = max(LANE(t8), lowest)
+    END_LANES
 
   end subroutine panel_32x8
 
@@ -336,41 +362,44 @@ contains
     real(wp), intent(inout) :: y(32, 4)      !! outputs of the layer [1] (column, neuron)
     real(wp), intent(in) :: lowest            !! values below are raised to this [1]
     integer :: i, k
-    real(wp) :: x1, x2, s1, s2, s3, s4, t1, t2, t3, t4
+    real(wp) :: x1, x2
+    SUMS :: s1, s2, s3, s4, t1, t2, t3, t4
 
     ! Without this guard the zero-trip test of the k loop keeps gfortran from vectorising over i (14 times slower).
     if (n_in < 1) return
+#ifndef __flang__
     !$omp simd private(x1, x2, s1, s2, s3, s4, t1, t2, t3, t4)
-    do i = 1, lanes
-      s1 = w(1, 0)
-      s2 = w(2, 0)
-      s3 = w(3, 0)
-      s4 = w(4, 0)
-      t1 = w(1, 0)
-      t2 = w(2, 0)
-      t3 = w(3, 0)
-      t4 = w(4, 0)
-      do k = 1, n_in
-        x1 = x(i, k)
-        x2 = x(i + lanes, k)
-        s1 = s1 + w(1, k)*x1
-        t1 = t1 + w(1, k)*x2
-        s2 = s2 + w(2, k)*x1
-        t2 = t2 + w(2, k)*x2
-        s3 = s3 + w(3, k)*x1
-        t3 = t3 + w(3, k)*x2
-        s4 = s4 + w(4, k)*x1
-        t4 = t4 + w(4, k)*x2
-      end do
-      y(i, 1) = max(s1, lowest)
-      y(i, 2) = max(s2, lowest)
-      y(i, 3) = max(s3, lowest)
-      y(i, 4) = max(s4, lowest)
-      y(i + lanes, 1) = max(t1, lowest)
-      y(i + lanes, 2) = max(t2, lowest)
-      y(i + lanes, 3) = max(t3, lowest)
-      y(i + lanes, 4) = max(t4, lowest)
-    end do
+#endif
+    LANES
+    LANE(s1) = w(1, 0)
+    LANE(s2) = w(2, 0)
+    LANE(s3) = w(3, 0)
+    LANE(s4) = w(4, 0)
+    LANE(t1) = w(1, 0)
+    LANE(t2) = w(2, 0)
+    LANE(t3) = w(3, 0)
+    LANE(t4) = w(4, 0)
+    INPUTS
+    x1 = x(i, k)
+    x2 = x(i + lanes, k)
+    LANE(s1) = LANE(s1) + w(1, k)*x1
+    LANE(t1) = LANE(t1) + w(1, k)*x2
+    LANE(s2) = LANE(s2) + w(2, k)*x1
+    LANE(t2) = LANE(t2) + w(2, k)*x2
+    LANE(s3) = LANE(s3) + w(3, k)*x1
+    LANE(t3) = LANE(t3) + w(3, k)*x2
+    LANE(s4) = LANE(s4) + w(4, k)*x1
+    LANE(t4) = LANE(t4) + w(4, k)*x2
+    END_INPUTS
+    y(i, 1) = max(LANE(s1), lowest)
+    y(i, 2) = max(LANE(s2), lowest)
+    y(i, 3) = max(LANE(s3), lowest)
+    y(i, 4) = max(LANE(s4), lowest)
+    y(i + lanes, 1) = max(LANE(t1), lowest)
+    y(i + lanes, 2) = max(LANE(t2), lowest)
+    y(i + lanes, 3) = max(LANE(t3), lowest)
+    y(i + lanes, 4) = max(LANE(t4), lowest)
+    END_LANES
 
   end subroutine panel_32x4
 
@@ -382,64 +411,67 @@ contains
     real(wp), intent(inout) :: y(16, 16)      !! outputs of the layer [1] (column, neuron)
     real(wp), intent(in) :: lowest            !! values below are raised to this [1]
     integer :: i, k
-    real(wp) :: x1, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12, s13, s14, s15, s16
+    real(wp) :: x1
+    SUMS :: s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12, s13, s14, s15, s16
 
     ! Without this guard the zero-trip test of the k loop keeps gfortran from vectorising over i (14 times slower).
     if (n_in < 1) return
+#ifndef __flang__
     !$omp simd private(x1, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12, s13, s14, s15, s16)
-    do i = 1, lanes
-      s1 = w(1, 0)
-      s2 = w(2, 0)
-      s3 = w(3, 0)
-      s4 = w(4, 0)
-      s5 = w(5, 0)
-      s6 = w(6, 0)
-      s7 = w(7, 0)
-      s8 = w(8, 0)
-      s9 = w(9, 0)
-      s10 = w(10, 0)
-      s11 = w(11, 0)
-      s12 = w(12, 0)
-      s13 = w(13, 0)
-      s14 = w(14, 0)
-      s15 = w(15, 0)
-      s16 = w(16, 0)
-      do k = 1, n_in
-        x1 = x(i, k)
-        s1 = s1 + w(1, k)*x1
-        s2 = s2 + w(2, k)*x1
-        s3 = s3 + w(3, k)*x1
-        s4 = s4 + w(4, k)*x1
-        s5 = s5 + w(5, k)*x1
-        s6 = s6 + w(6, k)*x1
-        s7 = s7 + w(7, k)*x1
-        s8 = s8 + w(8, k)*x1
-        s9 = s9 + w(9, k)*x1
-        s10 = s10 + w(10, k)*x1
-        s11 = s11 + w(11, k)*x1
-        s12 = s12 + w(12, k)*x1
-        s13 = s13 + w(13, k)*x1
-        s14 = s14 + w(14, k)*x1
-        s15 = s15 + w(15, k)*x1
-        s16 = s16 + w(16, k)*x1
-      end do
-      y(i, 1) = max(s1, lowest)
-      y(i, 2) = max(s2, lowest)
-      y(i, 3) = max(s3, lowest)
-      y(i, 4) = max(s4, lowest)
-      y(i, 5) = max(s5, lowest)
-      y(i, 6) = max(s6, lowest)
-      y(i, 7) = max(s7, lowest)
-      y(i, 8) = max(s8, lowest)
-      y(i, 9) = max(s9, lowest)
-      y(i, 10) = max(s10, lowest)
-      y(i, 11) = max(s11, lowest)
-      y(i, 12) = max(s12, lowest)
-      y(i, 13) = max(s13, lowest)
-      y(i, 14) = max(s14, lowest)
-      y(i, 15) = max(s15, lowest)
-      y(i, 16) = max(s16, lowest)
-    end do
+#endif
+    LANES
+    LANE(s1) = w(1, 0)
+    LANE(s2) = w(2, 0)
+    LANE(s3) = w(3, 0)
+    LANE(s4) = w(4, 0)
+    LANE(s5) = w(5, 0)
+    LANE(s6) = w(6, 0)
+    LANE(s7) = w(7, 0)
+    LANE(s8) = w(8, 0)
+    LANE(s9) = w(9, 0)
+    LANE(s10) = w(10, 0)
+    LANE(s11) = w(11, 0)
+    LANE(s12) = w(12, 0)
+    LANE(s13) = w(13, 0)
+    LANE(s14) = w(14, 0)
+    LANE(s15) = w(15, 0)
+    LANE(s16) = w(16, 0)
+    INPUTS
+    x1 = x(i, k)
+    LANE(s1) = LANE(s1) + w(1, k)*x1
+    LANE(s2) = LANE(s2) + w(2, k)*x1
+    LANE(s3) = LANE(s3) + w(3, k)*x1
+    LANE(s4) = LANE(s4) + w(4, k)*x1
+    LANE(s5) = LANE(s5) + w(5, k)*x1
+    LANE(s6) = LANE(s6) + w(6, k)*x1
+    LANE(s7) = LANE(s7) + w(7, k)*x1
+    LANE(s8) = LANE(s8) + w(8, k)*x1
+    LANE(s9) = LANE(s9) + w(9, k)*x1
+    LANE(s10) = LANE(s10) + w(10, k)*x1
+    LANE(s11) = LANE(s11) + w(11, k)*x1
+    LANE(s12) = LANE(s12) + w(12, k)*x1
+    LANE(s13) = LANE(s13) + w(13, k)*x1
+    LANE(s14) = LANE(s14) + w(14, k)*x1
+    LANE(s15) = LANE(s15) + w(15, k)*x1
+    LANE(s16) = LANE(s16) + w(16, k)*x1
+    END_INPUTS
+    y(i, 1) = max(LANE(s1), lowest)
+    y(i, 2) = max(LANE(s2), lowest)
+    y(i, 3) = max(LANE(s3), lowest)
+    y(i, 4) = max(LANE(s4), lowest)
+    y(i, 5) = max(LANE(s5), lowest)
+    y(i, 6) = max(LANE(s6), lowest)
+    y(i, 7) = max(LANE(s7), lowest)
+    y(i, 8) = max(LANE(s8), lowest)
+    y(i, 9) = max(LANE(s9), lowest)
+    y(i, 10) = max(LANE(s10), lowest)
+    y(i, 11) = max(LANE(s11), lowest)
+    y(i, 12) = max(LANE(s12), lowest)
+    y(i, 13) = max(LANE(s13), lowest)
+    y(i, 14) = max(LANE(s14), lowest)
+    y(i, 15) = max(LANE(s15), lowest)
+    y(i, 16) = max(LANE(s16), lowest)
+    END_LANES
 
   end subroutine panel_16x16
 
@@ -451,40 +483,43 @@ contains
     real(wp), intent(inout) :: y(16, 8)      !! outputs of the layer [1] (column, neuron)
     real(wp), intent(in) :: lowest            !! values below are raised to this [1]
     integer :: i, k
-    real(wp) :: x1, s1, s2, s3, s4, s5, s6, s7, s8
+    real(wp) :: x1
+    SUMS :: s1, s2, s3, s4, s5, s6, s7, s8
 
     ! Without this guard the zero-trip test of the k loop keeps gfortran from vectorising over i (14 times slower).
     if (n_in < 1) return
+#ifndef __flang__
     !$omp simd private(x1, s1, s2, s3, s4, s5, s6, s7, s8)
-    do i = 1, lanes
-      s1 = w(1, 0)
-      s2 = w(2, 0)
-      s3 = w(3, 0)
-      s4 = w(4, 0)
-      s5 = w(5, 0)
-      s6 = w(6, 0)
-      s7 = w(7, 0)
-      s8 = w(8, 0)
-      do k = 1, n_in
-        x1 = x(i, k)
-        s1 = s1 + w(1, k)*x1
-        s2 = s2 + w(2, k)*x1
-        s3 = s3 + w(3, k)*x1
-        s4 = s4 + w(4, k)*x1
-        s5 = s5 + w(5, k)*x1
-        s6 = s6 + w(6, k)*x1
-        s7 = s7 + w(7, k)*x1
-        s8 = s8 + w(8, k)*x1
-      end do
-      y(i, 1) = max(s1, lowest)
-      y(i, 2) = max(s2, lowest)
-      y(i, 3) = max(s3, lowest)
-      y(i, 4) = max(s4, lowest)
-      y(i, 5) = max(s5, lowest)
-      y(i, 6) = max(s6, lowest)
-      y(i, 7) = max(s7, lowest)
-      y(i, 8) = max(s8, lowest)
-    end do
+#endif
+    LANES
+    LANE(s1) = w(1, 0)
+    LANE(s2) = w(2, 0)
+    LANE(s3) = w(3, 0)
+    LANE(s4) = w(4, 0)
+    LANE(s5) = w(5, 0)
+    LANE(s6) = w(6, 0)
+    LANE(s7) = w(7, 0)
+    LANE(s8) = w(8, 0)
+    INPUTS
+    x1 = x(i, k)
+    LANE(s1) = LANE(s1) + w(1, k)*x1
+    LANE(s2) = LANE(s2) + w(2, k)*x1
+    LANE(s3) = LANE(s3) + w(3, k)*x1
+    LANE(s4) = LANE(s4) + w(4, k)*x1
+    LANE(s5) = LANE(s5) + w(5, k)*x1
+    LANE(s6) = LANE(s6) + w(6, k)*x1
+    LANE(s7) = LANE(s7) + w(7, k)*x1
+    LANE(s8) = LANE(s8) + w(8, k)*x1
+    END_INPUTS
+    y(i, 1) = max(LANE(s1), lowest)
+    y(i, 2) = max(LANE(s2), lowest)
+    y(i, 3) = max(LANE(s3), lowest)
+    y(i, 4) = max(LANE(s4), lowest)
+    y(i, 5) = max(LANE(s5), lowest)
+    y(i, 6) = max(LANE(s6), lowest)
+    y(i, 7) = max(LANE(s7), lowest)
+    y(i, 8) = max(LANE(s8), lowest)
+    END_LANES
 
   end subroutine panel_16x8_of_16
 
@@ -496,40 +531,43 @@ contains
     real(wp), intent(inout) :: y(16, 8)      !! outputs of the layer [1] (column, neuron)
     real(wp), intent(in) :: lowest            !! values below are raised to this [1]
     integer :: i, k
-    real(wp) :: x1, s1, s2, s3, s4, s5, s6, s7, s8
+    real(wp) :: x1
+    SUMS :: s1, s2, s3, s4, s5, s6, s7, s8
 
     ! Without this guard the zero-trip test of the k loop keeps gfortran from vectorising over i (14 times slower).
     if (n_in < 1) return
+#ifndef __flang__
     !$omp simd private(x1, s1, s2, s3, s4, s5, s6, s7, s8)
-    do i = 1, lanes
-      s1 = w(1, 0)
-      s2 = w(2, 0)
-      s3 = w(3, 0)
-      s4 = w(4, 0)
-      s5 = w(5, 0)
-      s6 = w(6, 0)
-      s7 = w(7, 0)
-      s8 = w(8, 0)
-      do k = 1, n_in
-        x1 = x(i, k)
-        s1 = s1 + w(1, k)*x1
-        s2 = s2 + w(2, k)*x1
-        s3 = s3 + w(3, k)*x1
-        s4 = s4 + w(4, k)*x1
-        s5 = s5 + w(5, k)*x1
-        s6 = s6 + w(6, k)*x1
-        s7 = s7 + w(7, k)*x1
-        s8 = s8 + w(8, k)*x1
-      end do
-      y(i, 1) = max(s1, lowest)
-      y(i, 2) = max(s2, lowest)
-      y(i, 3) = max(s3, lowest)
-      y(i, 4) = max(s4, lowest)
-      y(i, 5) = max(s5, lowest)
-      y(i, 6) = max(s6, lowest)
-      y(i, 7) = max(s7, lowest)
-      y(i, 8) = max(s8, lowest)
-    end do
+#endif
+    LANES
+    LANE(s1) = w(1, 0)
+    LANE(s2) = w(2, 0)
+    LANE(s3) = w(3, 0)
+    LANE(s4) = w(4, 0)
+    LANE(s5) = w(5, 0)
+    LANE(s6) = w(6, 0)
+    LANE(s7) = w(7, 0)
+    LANE(s8) = w(8, 0)
+    INPUTS
+    x1 = x(i, k)
+    LANE(s1) = LANE(s1) + w(1, k)*x1
+    LANE(s2) = LANE(s2) + w(2, k)*x1
+    LANE(s3) = LANE(s3) + w(3, k)*x1
+    LANE(s4) = LANE(s4) + w(4, k)*x1
+    LANE(s5) = LANE(s5) + w(5, k)*x1
+    LANE(s6) = LANE(s6) + w(6, k)*x1
+    LANE(s7) = LANE(s7) + w(7, k)*x1
+    LANE(s8) = LANE(s8) + w(8, k)*x1
+    END_INPUTS
+    y(i, 1) = max(LANE(s1), lowest)
+    y(i, 2) = max(LANE(s2), lowest)
+    y(i, 3) = max(LANE(s3), lowest)
+    y(i, 4) = max(LANE(s4), lowest)
+    y(i, 5) = max(LANE(s5), lowest)
+    y(i, 6) = max(LANE(s6), lowest)
+    y(i, 7) = max(LANE(s7), lowest)
+    y(i, 8) = max(LANE(s8), lowest)
+    END_LANES
 
   end subroutine panel_16x8
 
@@ -541,28 +579,31 @@ contains
     real(wp), intent(inout) :: y(16, 4)      !! outputs of the layer [1] (column, neuron)
     real(wp), intent(in) :: lowest            !! values below are raised to this [1]
     integer :: i, k
-    real(wp) :: x1, s1, s2, s3, s4
+    real(wp) :: x1
+    SUMS :: s1, s2, s3, s4
 
     ! Without this guard the zero-trip test of the k loop keeps gfortran from vectorising over i (14 times slower).
     if (n_in < 1) return
+#ifndef __flang__
     !$omp simd private(x1, s1, s2, s3, s4)
-    do i = 1, lanes
-      s1 = w(1, 0)
-      s2 = w(2, 0)
-      s3 = w(3, 0)
-      s4 = w(4, 0)
-      do k = 1, n_in
-        x1 = x(i, k)
-        s1 = s1 + w(1, k)*x1
-        s2 = s2 + w(2, k)*x1
-        s3 = s3 + w(3, k)*x1
-        s4 = s4 + w(4, k)*x1
-      end do
-      y(i, 1) = max(s1, lowest)
-      y(i, 2) = max(s2, lowest)
-      y(i, 3) = max(s3, lowest)
-      y(i, 4) = max(s4, lowest)
-    end do
+#endif
+    LANES
+    LANE(s1) = w(1, 0)
+    LANE(s2) = w(2, 0)
+    LANE(s3) = w(3, 0)
+    LANE(s4) = w(4, 0)
+    INPUTS
+    x1 = x(i, k)
+    LANE(s1) = LANE(s1) + w(1, k)*x1
+    LANE(s2) = LANE(s2) + w(2, k)*x1
+    LANE(s3) = LANE(s3) + w(3, k)*x1
+    LANE(s4) = LANE(s4) + w(4, k)*x1
+    END_INPUTS
+    y(i, 1) = max(LANE(s1), lowest)
+    y(i, 2) = max(LANE(s2), lowest)
+    y(i, 3) = max(LANE(s3), lowest)
+    y(i, 4) = max(LANE(s4), lowest)
+    END_LANES
 
   end subroutine panel_16x4
 
@@ -574,26 +615,28 @@ contains
     real(wp), intent(inout) :: y(widest_panel, 4)           !! outputs of the layer [1]
     real(wp), intent(in) :: lowest                          !! values below are raised to this [1]
     integer :: i, k
-    real(wp) :: s1, s2, s3, s4
+    SUMS :: s1, s2, s3, s4
 
     if (n_in < 1) return
+#ifndef __flang__
     !$omp simd private(s1, s2, s3, s4)
-    do i = 1, widest_panel
-      s1 = w(i, 0, 1)
-      s2 = w(i, 0, 2)
-      s3 = w(i, 0, 3)
-      s4 = w(i, 0, 4)
-      do k = 1, n_in
-        s1 = s1 + w(i, k, 1)*x(k)
-        s2 = s2 + w(i, k, 2)*x(k)
-        s3 = s3 + w(i, k, 3)*x(k)
-        s4 = s4 + w(i, k, 4)*x(k)
-      end do
-      y(i, 1) = max(s1, lowest)
-      y(i, 2) = max(s2, lowest)
-      y(i, 3) = max(s3, lowest)
-      y(i, 4) = max(s4, lowest)
-    end do
+#endif
+    LANES
+    LANE(s1) = w(i, 0, 1)
+    LANE(s2) = w(i, 0, 2)
+    LANE(s3) = w(i, 0, 3)
+    LANE(s4) = w(i, 0, 4)
+    INPUTS
+    LANE(s1) = LANE(s1) + w(i, k, 1)*x(k)
+    LANE(s2) = LANE(s2) + w(i, k, 2)*x(k)
+    LANE(s3) = LANE(s3) + w(i, k, 3)*x(k)
+    LANE(s4) = LANE(s4) + w(i, k, 4)*x(k)
+    END_INPUTS
+    y(i, 1) = max(LANE(s1), lowest)
+    y(i, 2) = max(LANE(s2), lowest)
+    y(i, 3) = max(LANE(s3), lowest)
+    y(i, 4) = max(LANE(s4), lowest)
+    END_LANES
 
   end subroutine single_16x4
 
@@ -605,20 +648,22 @@ contains
     real(wp), intent(inout) :: y(widest_panel, 2)           !! outputs of the layer [1]
     real(wp), intent(in) :: lowest                          !! values below are raised to this [1]
     integer :: i, k
-    real(wp) :: s1, s2
+    SUMS :: s1, s2
 
     if (n_in < 1) return
+#ifndef __flang__
     !$omp simd private(s1, s2)
-    do i = 1, widest_panel
-      s1 = w(i, 0, 1)
-      s2 = w(i, 0, 2)
-      do k = 1, n_in
-        s1 = s1 + w(i, k, 1)*x(k)
-        s2 = s2 + w(i, k, 2)*x(k)
-      end do
-      y(i, 1) = max(s1, lowest)
-      y(i, 2) = max(s2, lowest)
-    end do
+#endif
+    LANES
+    LANE(s1) = w(i, 0, 1)
+    LANE(s2) = w(i, 0, 2)
+    INPUTS
+    LANE(s1) = LANE(s1) + w(i, k, 1)*x(k)
+    LANE(s2) = LANE(s2) + w(i, k, 2)*x(k)
+    END_INPUTS
+    y(i, 1) = max(LANE(s1), lowest)
+    y(i, 2) = max(LANE(s2), lowest)
+    END_LANES
 
   end subroutine single_16x2
 
@@ -630,17 +675,19 @@ contains
     real(wp), intent(inout) :: y(widest_panel, 1)           !! outputs of the layer [1]
     real(wp), intent(in) :: lowest                          !! values below are raised to this [1]
     integer :: i, k
-    real(wp) :: s1
+    SUMS :: s1
 
     if (n_in < 1) return
+#ifndef __flang__
     !$omp simd private(s1)
-    do i = 1, widest_panel
-      s1 = w(i, 0, 1)
-      do k = 1, n_in
-        s1 = s1 + w(i, k, 1)*x(k)
-      end do
-      y(i, 1) = max(s1, lowest)
-    end do
+#endif
+    LANES
+    LANE(s1) = w(i, 0, 1)
+    INPUTS
+    LANE(s1) = LANE(s1) + w(i, k, 1)*x(k)
+    END_INPUTS
+    y(i, 1) = max(LANE(s1), lowest)
+    END_LANES
 
   end subroutine single_16x1
 
@@ -652,18 +699,20 @@ contains
     real(wp), intent(inout) :: y(widest_panel)      !! outputs of the layer [1]; the first 8 count
     real(wp), intent(in) :: lowest                  !! values below are raised to this [1]
     integer :: i, k
-    real(wp) :: s
+    SUMS :: s
 
     if (n_in < 1) return
     ! A loop of 8 would be unrolled before it could be vectorised, and its sums lose the fused multiply-adds.
+#ifndef __flang__
     !$omp simd private(s)
-    do i = 1, widest_panel
-      s = w(i)
-      do k = 1, n_in
-        s = s + w(i + 8*k)*x(k)
-      end do
-      y(i) = max(s, lowest)
-    end do
+#endif
+    LANES
+    LANE(s) = w(i)
+    INPUTS
+    LANE(s) = LANE(s) + w(i + 8*k)*x(k)
+    END_INPUTS
+    y(i) = max(LANE(s), lowest)
+    END_LANES
 
   end subroutine single_8
 
@@ -675,18 +724,20 @@ contains
     real(wp), intent(inout) :: y(widest_panel)      !! outputs of the layer [1]; the first 4 count
     real(wp), intent(in) :: lowest                  !! values below are raised to this [1]
     integer :: i, k
-    real(wp) :: s
+    SUMS :: s
 
     if (n_in < 1) return
     ! A loop of 4 would be unrolled before it could be vectorised, and its sums lose the fused multiply-adds.
+#ifndef __flang__
     !$omp simd private(s)
-    do i = 1, widest_panel
-      s = w(i)
-      do k = 1, n_in
-        s = s + w(i + 4*k)*x(k)
-      end do
-      y(i) = max(s, lowest)
-    end do
+#endif
+    LANES
+    LANE(s) = w(i)
+    INPUTS
+    LANE(s) = LANE(s) + w(i + 4*k)*x(k)
+    END_INPUTS
+    y(i) = max(LANE(s), lowest)
+    END_LANES
 
   end subroutine single_4
 

@@ -41,6 +41,7 @@ module emufort_emulator
     procedure :: describe
     procedure :: get_value
     procedure :: get_contract
+    procedure :: predict_block
     procedure, private :: predict_real32
     procedure, private :: predict_real64
     generic :: predict => predict_real32, predict_real64
@@ -469,6 +470,28 @@ contains
     if (emulator%is_loaded()) text = emulator%contract
 
   end subroutine get_contract
+
+  !> Predict for one block of columns that the host gathers itself, such as from one array a variable.
+  recursive subroutine predict_block(emulator, n, is_single, x, y, status, is_outside)
+    class(emulator_type), intent(in) :: emulator          !! a loaded emulator
+    integer, intent(in) :: n                              !! number of columns, 0 to block_columns
+    logical, intent(in) :: is_single                      !! whether the host's own inputs are single precision
+    real(real64), intent(inout) :: x(block_columns, *)    !! inputs (column, n_inputs); padded and clipped on return
+    real(real64), intent(inout) :: y(block_columns, *)    !! outputs (column, n_outputs)
+    type(status_type), intent(inout) :: status            !! the counts are added to, so that it serves many blocks
+    logical, intent(out) :: is_outside(block_columns)     !! columns with an input out of range or invalid
+
+    is_outside = .false.
+    if (.not. allocated(emulator%plan)) then
+      call set_error(status, emufort_error_not_loaded, 'predict_block', 'the emulator has not been loaded')
+    else if (n > block_columns) then
+      call set_error(status, emufort_error_shape, 'predict_block', 'more columns than a block has')
+    else if (n > 0) then
+      call evaluate_block(emulator%plan, emulator%numbers, emulator%weights, n, is_single, x, y, status%n_clipped, &
+                          status%n_invalid, is_outside)
+    end if
+
+  end subroutine predict_block
 
   !> Predict, host arrays in single precision.
   recursive subroutine predict_real32(emulator, x, y, status, is_outside)

@@ -1,3 +1,12 @@
+! flang calls its run-time library for TRANSFER.
+#ifdef __flang__
+#define TWO_TO(k) power_of_two(k)
+#define INTEGER_OF(t) int(min(max(t, -160.0_wp), 160.0_wp), int32)
+#else
+#define TWO_TO(k) transfer(shiftl(k + 127_int32, 23), 0.0_wp)
+#define INTEGER_OF(t) int(t, int32)
+#endif
+
 !> Elementary functions on arrays, in place, written so that compilers vectorise them.
 !>
 !> Arithmetic only, always on a full set of lanes: no table, no branch, no loop over a remainder, so that a value
@@ -14,9 +23,8 @@ module emufort_math
 #ifndef EMUFORT_DOUBLE
   real(wp), parameter :: ln2_high = 0.693359375_wp, ln2_low = -2.12194440e-4_wp
   real(wp), parameter :: log2_e = 1.44269504088896341_wp
-  !> 1.5*2**23: adding and subtracting it rounds to an integer, which then stands in the low bits.
+  !> 1.5*2**23: adding and subtracting it rounds to an integer.
   real(wp), parameter :: rounder = 12582912.0_wp
-  integer(int32), parameter :: rounder_bits = 1262485504_int32
 
   ! Minimax polynomials: exp(r) = 1 + r + r**2 p(r) for |r| <= ln(2)/2
   real(wp), parameter :: e0 = 0.4999999341_wp, e1 = 0.1666652011_wp, e2 = 0.04166839422_wp, e3 = 0.008368780429_wp, &
@@ -36,6 +44,102 @@ module emufort_math
 #endif
 
 contains
+
+#ifdef EMUFORT_DOUBLE
+
+  !> a = exp(a)
+  pure recursive subroutine vector_exp(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp) :: b(lanes)
+    integer :: first, m
+
+    ! Always a full set of lanes, in one place of the code: compilers have a vector and a scalar version of the
+    ! intrinsic, of other bits.
+    b = 1.0_wp
+    do first = 0, n - 1, lanes
+      m = min(lanes, n - first)
+      b(1:m) = a(first + 1:first + m)
+      b = exp(b)
+      a(first + 1:first + m) = b(1:m)
+    end do
+
+  end subroutine vector_exp
+
+  !> a = ln(a)
+  pure recursive subroutine vector_ln(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1], positive
+    real(wp) :: b(lanes)
+    integer :: first, m
+
+    ! Always a full set of lanes, in one place of the code: compilers have a vector and a scalar version of the
+    ! intrinsic, of other bits.
+    b = 1.0_wp
+    do first = 0, n - 1, lanes
+      m = min(lanes, n - first)
+      b(1:m) = a(first + 1:first + m)
+      b = log(b)
+      a(first + 1:first + m) = b(1:m)
+    end do
+
+  end subroutine vector_ln
+
+  !> a = tanh(a)
+  pure recursive subroutine vector_tanh(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp) :: b(lanes)
+    integer :: first, m
+
+    ! Always a full set of lanes, in one place of the code: compilers have a vector and a scalar version of the
+    ! intrinsic, of other bits.
+    b = 1.0_wp
+    do first = 0, n - 1, lanes
+      m = min(lanes, n - first)
+      b(1:m) = a(first + 1:first + m)
+      b = tanh(b)
+      a(first + 1:first + m) = b(1:m)
+    end do
+
+  end subroutine vector_tanh
+
+  !> a = erfc(a)
+  pure recursive subroutine vector_erfc(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp) :: b(lanes)
+    integer :: first, m
+
+    ! Always a full set of lanes, in one place of the code: compilers have a vector and a scalar version of the
+    ! intrinsic, of other bits.
+    b = 1.0_wp
+    do first = 0, n - 1, lanes
+      m = min(lanes, n - first)
+      b(1:m) = a(first + 1:first + m)
+      b = erfc(b)
+      a(first + 1:first + m) = b(1:m)
+    end do
+
+  end subroutine vector_erfc
+
+  !> a = 1/(1 + exp(-a))
+  pure recursive subroutine vector_sigmoid(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    integer :: i
+
+    do i = 1, n
+      a(i) = -a(i)
+    end do
+    call vector_exp(n, a)
+    do i = 1, n
+      a(i) = 1.0_wp/(1.0_wp + a(i))
+    end do
+
+  end subroutine vector_sigmoid
+
+#else
 
   !> a = exp(a); 0 and infinity beyond the range, NaN for NaN. Error below 1.5 ulp.
   pure recursive subroutine vector_exp(n, a)
@@ -137,42 +241,26 @@ contains
 
   end subroutine vector_sigmoid
 
-#ifdef EMUFORT_DOUBLE
+#ifdef __flang__
+  !> 2**k for -76 <= k <= 75, exactly.
+  pure elemental real(wp) function power_of_two(k)
+    integer(int32), intent(in) :: k   !! exponent
+    integer(int32) :: m
 
-  !> exp of a full set of lanes.
-  pure recursive subroutine exp_lanes(a)
-    real(wp), intent(inout) :: a(lanes)   !! values [1]
+    m = k + 76_int32
+    power_of_two = 2.0_wp**(-76)
+    if (btest(m, 0)) power_of_two = power_of_two*2.0_wp**1
+    if (btest(m, 1)) power_of_two = power_of_two*2.0_wp**2
+    if (btest(m, 2)) power_of_two = power_of_two*2.0_wp**4
+    if (btest(m, 3)) power_of_two = power_of_two*2.0_wp**8
+    if (btest(m, 4)) power_of_two = power_of_two*2.0_wp**16
+    if (btest(m, 5)) power_of_two = power_of_two*2.0_wp**32
+    if (btest(m, 6)) power_of_two = power_of_two*2.0_wp**64
+    if (btest(m, 7)) power_of_two = power_of_two*2.0_wp**64*2.0_wp**64
 
-    a = exp(a)
+  end function power_of_two
 
-  end subroutine exp_lanes
-
-  !> ln of a full set of lanes.
-  pure recursive subroutine ln_lanes(a)
-    real(wp), intent(inout) :: a(lanes)   !! values [1]
-
-    a = log(a)
-
-  end subroutine ln_lanes
-
-  !> tanh of a full set of lanes.
-  pure recursive subroutine tanh_lanes(a)
-    real(wp), intent(inout) :: a(lanes)   !! values [1]
-
-    a = tanh(a)
-
-  end subroutine tanh_lanes
-
-  !> erfc of a full set of lanes.
-  pure recursive subroutine erfc_lanes(a)
-    real(wp), intent(inout) :: a(lanes)   !! values [1]
-
-    a = erfc(a)
-
-  end subroutine erfc_lanes
-
-#else
-
+#endif
   !> exp of a full set of lanes.
   pure recursive subroutine exp_lanes(a)
     real(wp), intent(inout) :: a(lanes)   !! values [1]
@@ -185,17 +273,16 @@ contains
       x = a(i)
       x = merge(-104.0_wp, x, x < -104.0_wp)
       x = merge(89.0_wp, x, x > 89.0_wp)
-      t = x*log2_e + rounder
-      k = transfer(t, 0_int32) - rounder_bits
-      t = t - rounder
+      t = (x*log2_e + rounder) - rounder
+      k = INTEGER_OF(t)
       r = (x - t*ln2_high) - t*ln2_low
       p = (((e4*r + e3)*r + e2)*r + e1)*r + e0
       p = (r*r)*p + r
       p = p + 1.0_wp
       ! 2**k in two factors, because 2**k itself may exceed the range where exp(x) does not.
       half = shifta(k, 1)
-      p = p*transfer(shiftl(half + 127_int32, 23), 0.0_wp)
-      a(i) = p*transfer(shiftl(k - half + 127_int32, 23), 0.0_wp)
+      p = p*TWO_TO(half)
+      a(i) = p*TWO_TO(k - half)
     end do
 
   end subroutine exp_lanes
@@ -204,20 +291,49 @@ contains
   pure recursive subroutine ln_lanes(a)
     real(wp), intent(inout) :: a(lanes)   !! values [1]
     real(wp), parameter :: least = tiny(1.0_wp)
-    integer(int32), parameter :: root_half_bits = 1060439283_int32, nan_bits = 2143289344_int32
-    real(wp) :: x, f, e, p, q, not_a_number
-    integer(int32) :: bits, k
+    real(wp), parameter :: not_a_number = transfer(2143289344_int32, 0.0_wp)
+    real(wp) :: x, f, e, p, q
     integer :: i
+#ifdef __flang__
+    real(wp), parameter :: two_127 = 2.0_wp**127, root_half = transfer(1060439283_int32, 0.0_wp)
+#else
+    integer(int32), parameter :: root_half_bits = 1060439283_int32
+    integer(int32) :: bits, k
+#endif
 
-    not_a_number = transfer(nan_bits, 0.0_wp)
+#ifndef __flang__
     !$omp simd private(x, f, e, p, q, bits, k)
+#endif
     do i = 1, lanes
       x = max(a(i), least)
+#ifdef __flang__
+      ! The same without looking at the bits: first above sqrt(1/2), then down by powers of two.
+      e = merge(-127.0_wp, 0.0_wp, x < root_half)
+      x = merge(x*two_127, x, x < root_half)
+      e = merge(e + 64.0_wp, e, x >= 2.0_wp**64*root_half)
+      x = merge(x*0.5_wp**64, x, x >= 2.0_wp**64*root_half)
+      e = merge(e + 32.0_wp, e, x >= 2.0_wp**32*root_half)
+      x = merge(x*0.5_wp**32, x, x >= 2.0_wp**32*root_half)
+      e = merge(e + 16.0_wp, e, x >= 2.0_wp**16*root_half)
+      x = merge(x*0.5_wp**16, x, x >= 2.0_wp**16*root_half)
+      e = merge(e + 8.0_wp, e, x >= 2.0_wp**8*root_half)
+      x = merge(x*0.5_wp**8, x, x >= 2.0_wp**8*root_half)
+      e = merge(e + 4.0_wp, e, x >= 2.0_wp**4*root_half)
+      x = merge(x*0.5_wp**4, x, x >= 2.0_wp**4*root_half)
+      e = merge(e + 2.0_wp, e, x >= 2.0_wp**2*root_half)
+      x = merge(x*0.5_wp**2, x, x >= 2.0_wp**2*root_half)
+      e = merge(e + 1.0_wp, e, x >= 2.0_wp**1*root_half)
+      x = merge(x*0.5_wp**1, x, x >= 2.0_wp**1*root_half)
+      e = merge(e + 1.0_wp, e, x >= 2.0_wp**1*root_half)
+      x = merge(x*0.5_wp**1, x, x >= 2.0_wp**1*root_half)
+      f = x - 1.0_wp
+#else
       bits = transfer(x, 0_int32)
       ! Exponent such that the mantissa lies between sqrt(1/2) and sqrt(2).
       k = shifta(bits - root_half_bits, 23)
       f = transfer(bits - shiftl(k, 23), 0.0_wp) - 1.0_wp
       e = real(k, wp)
+#endif
       p = (((((((l8*f + l7)*f + l6)*f + l5)*f + l4)*f + l3)*f + l2)*f + l1)*f + l0
       q = f*f
       p = (q*f)*p
@@ -256,35 +372,40 @@ contains
   !> erfc of a full set of lanes.
   pure recursive subroutine erfc_lanes(a)
     real(wp), intent(inout) :: a(lanes)   !! values [1]
-    real(wp) :: b(lanes), x, high, d, s, p
+    real(wp) :: x, high, d, s, p, q, r, t
+    integer(int32) :: k, half
     integer :: i
 
-    !$omp simd private(x, high)
+    ! In one loop, with exp written out: the values stay in registers.
+    !$omp simd private(x, high, d, s, p, q, r, t, k, half)
     do i = 1, lanes
       x = min(abs(a(i)), 10.2_wp)
-      ! x**2 = high**2 + (x - high)*(x + high), where high**2 is exact: exp() would magnify its rounding.
-      high = transfer(iand(transfer(x, 0_int32), not(4095_int32)), 0.0_wp)
-      b(i) = -(high*high)
-    end do
-    call exp_lanes(b)
-    !$omp simd private(x, high, d, s, p)
-    do i = 1, lanes
-      x = min(abs(a(i)), 10.2_wp)
-      high = transfer(iand(transfer(x, 0_int32), not(4095_int32)), 0.0_wp)
+      ! x**2 = high**2 + (x - high)*(x + high), where high, a multiple of 1/256, has an exact square: exp() would
+      ! magnify its rounding.
+      high = (x + rounder*0.00390625_wp) - rounder*0.00390625_wp
       d = (high - x)*(high + x)
+      ! exp(-high**2)
+      q = -(high*high)
+      t = (q*log2_e + rounder) - rounder
+      k = INTEGER_OF(t)
+      r = (q - t*ln2_high) - t*ln2_low
+      q = (((e4*r + e3)*r + e2)*r + e1)*r + e0
+      q = (r*r)*q + r
+      q = q + 1.0_wp
+      half = shifta(k, 1)
+      q = q*TWO_TO(half)
+      ! exp(d) - 1, where abs(d) < 0.05
+      d = ((((d*d5 + d4)*d + d3)*d + 0.5_wp)*d + 1.0_wp)*d
       s = (x - 2.0_wp)/(x + 2.0_wp)
       p = ((((((((c9*s + c8)*s + c7)*s + c6)*s + c5)*s + c4)*s + c3)*s + c2)*s + c1)*s + c0
       p = p/(1.0_wp + 2.0_wp*x)
-      ! exp(d) - 1, where -0.11 < d <= 0
-      d = ((((d*d5 + d4)*d + d3)*d + 0.5_wp)*d + 1.0_wp)*d
-      p = (p + p*d)*b(i)
+      p = (p + p*d)*q
+      p = p*TWO_TO(k - half)
       p = merge(p, 2.0_wp - p, a(i) >= 0.0_wp)
       a(i) = merge(p, a(i), abs(a(i)) >= 0.0_wp)
     end do
 
   end subroutine erfc_lanes
-
-#endif
 
   !> 1/(1 + exp(-a)) of a full set of lanes.
   pure recursive subroutine sigmoid_lanes(a)
@@ -302,5 +423,7 @@ contains
     end do
 
   end subroutine sigmoid_lanes
+
+#endif
 
 end module emufort_math

@@ -102,6 +102,11 @@ def available() -> bool:
     return _native() is not None
 
 
+def cpu_level() -> int:
+    """Return the x86-64 level of this CPU: 4 (AVX-512), 3 (AVX2) or 1; 0 for other kinds of CPU."""
+    return int(_call("cpu_level"))
+
+
 def _call(procedure: str, *arguments: Any) -> Any:
     return getattr(_native(), _PREFIX + procedure)(*arguments)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -15,24 +16,24 @@ _USE = re.compile(r"^\s*use\b(?:\s*,[^:\n]*)?(?:\s*::)?\s*(\w+)", re.IGNORECASE 
 _CHECKOUT = ("fortran/src", "fortran/app")
 
 
-def fortran_folders(also: str | None = None) -> tuple[Path, ...]:
+def fortran_folders(also: str | Sequence[str] = ()) -> tuple[Path, ...]:
     """Return the folders with Fortran sources: that of the installed package, or of a checkout.
 
-    A checkout also has the folder `also`, given from its top; an installed package has all in one.
+    A checkout also has the folders `also`, given from its top; an installed package has all in one.
     """
     package = Path(str(resources.files("emufort")))
     installed = package / "_fortran"
     if installed.is_dir():
         return (installed,)
     top = package.parent.parent
-    names = _CHECKOUT if also is None else (*_CHECKOUT, also)
+    names = (*_CHECKOUT, *([also] if isinstance(also, str) else also))
     return tuple(top / name for name in names if (top / name).is_dir())
 
 
-def fortran_sources(program: str, also: str | None = None) -> list[Path]:
+def fortran_sources(program: str, also: str | Sequence[str] = ()) -> list[Path]:
     """Return the source files of `program`, such as ``time_emulator``, modules before their users.
 
-    `also` is a further folder of a checkout to look into, see `fortran_folders`. The same whether
+    `also` names further folders of a checkout to look into, see `fortran_folders`. The same whether
     the runtime is one file (installed) or one file a module (checkout).
 
     Raises

@@ -14,6 +14,7 @@ ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "squared_relu": lambda z: torch.square(torch.relu(z)),
     "tanh": torch.tanh,
     "silu": torch.nn.functional.silu,
+    "gelu": torch.nn.functional.gelu,
 }
 
 

@@ -6,6 +6,8 @@ outputs (n, n_outputs). What cannot run on this machine raises `Unavailable`.
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -18,9 +20,9 @@ from numpy.typing import NDArray
 from emufort.compiler import Compiler, CompilerMissing
 from emufort.config import TimingConfig
 from emufort.contract import Contract, Input, Output
-from emufort.errors import EmufortError
+from emufort.errors import EmufortError, StorageError
 from emufort.export.bundle import Bundle
-from emufort.files import write_text
+from emufort.files import write_bytes, write_text
 from emufort.network import Emulator
 
 Array = NDArray[np.float64]
@@ -142,8 +144,8 @@ def compiled(
     n_outputs = len(contract.output_columns)
     with tempfile.TemporaryDirectory(dir=work) as name:
         inputs, outputs = Path(name) / "inputs.bin", Path(name) / "outputs.bin"
-        inputs.write_bytes(
-            np.int64(len(x)).tobytes() + np.asarray(x, np.float64).tobytes(order="F")
+        write_bytes(
+            inputs, np.int64(len(x)).tobytes() + np.asarray(x, np.float64).tobytes(order="F")
         )
         said = _run([program, inputs, outputs, bundle.weights])
         values = np.fromfile(outputs)
@@ -175,6 +177,10 @@ def _run(command: Sequence[Path]) -> dict[str, str]:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EmufortError(f"the compiled driver does not run: {error}") from error
     if done.returncode != 0:
+        if os.strerror(errno.ENOSPC) in done.stderr:
+            raise StorageError(
+                f"cannot write {command[2]}: {os.strerror(errno.ENOSPC)}; free some space"
+            )
         lines = (done.stderr or done.stdout).strip().splitlines()
         raise EmufortError(f"the compiled driver fails: {lines[0] if lines else 'no message'}")
     pairs = (line.strip().partition(" ") for line in done.stdout.splitlines())

@@ -318,6 +318,71 @@ def verify(
 
 
 @app.command()
+def bench(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path(
+        "runs/bench"
+    ),
+    bundle: Annotated[Path | None, typer.Option(help="Measure this bundle, too.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Seconds; for tests.")] = False,
+    models: Annotated[str | None, typer.Option(help="Such as S,M,L,bundle.")] = None,
+    contenders: Annotated[str | None, typer.Option(help="Such as native-network,torch.")] = None,
+    ncol: Annotated[str | None, typer.Option(help="Columns per call, such as 1,16,1152.")] = None,
+    threads: Annotated[str | None, typer.Option(help="Such as 1,0; 0 is all cores.")] = None,
+    repeats: Annotated[int | None, typer.Option(help="Rounds.")] = None,
+    compiler: Annotated[str | None, typer.Option(help="Fortran compiler.")] = None,
+    flags: Annotated[str | None, typer.Option(help="Its flags for the runtime.")] = None,
+    blas: Annotated[Path | None, typer.Option(help="Library with sgemm.")] = None,
+    update: Annotated[
+        Path | None, typer.Option(help="Markdown file whose tables are replaced.")
+    ] = None,
+    from_: Annotated[
+        Path | None, typer.Option("--from", help="Measure nothing, show this bench.json.")
+    ] = None,
+) -> None:
+    """Measure the inference of networks beside all other ways to run them."""
+    from emufort.benchmark import Options, Result
+    from emufort.benchmark import display as tables
+    from emufort.benchmark import run as measure
+    from emufort.benchmark.markdown import update_document
+    from emufort.benchmark.run import STEPS
+
+    if from_ is not None:
+        result = Result.read(from_)
+    else:
+        from emufort import display
+
+        options = (Options.quick() if quick else Options()).changed(
+            bundle=bundle,
+            models=_words(models),
+            contenders=_words(contenders),
+            ncol=_integers("--ncol", ncol),
+            threads=_integers("--threads", threads),
+            repeats=repeats,
+            compiler=compiler,
+            flags=flags,
+            blas=blas,
+        )
+        with display.progress(STEPS) as shown:
+            result = measure(options, out, shown.following())
+    tables.show(result)
+    if from_ is None:
+        typer.echo(f"{out} holds bench.csv, bench.json, bench.md and bench.png")
+    if update is not None:
+        update_document(result, update)
+
+
+def _words(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(w.strip() for w in text.split(",") if w.strip())
+
+
+def _integers(option: str, text: str | None) -> tuple[int, ...] | None:
+    try:
+        return None if text is None else tuple(int(word) for word in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"{option} must be whole numbers between commas, not '{text}'") from error
+
+
+@app.command()
 def report(out: Out = Path("runs/latest")) -> None:
     """Write report.html."""
     _carry_out(("report",), _config(None, out, {}), out)

@@ -6,6 +6,7 @@ program = compiler.build([runtime, main], "-O2", work / "program")
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from emufort.errors import EmufortError
+from emufort.errors import EmufortError, StorageError
 from emufort.files import make_directory, replacing, write_json
 from emufort.provenance import command_version, cpu_model, file_sha256
 
@@ -116,6 +117,8 @@ class Compiler:
         ------
         CompilationError
             A source is missing, or the compiler refuses; the message holds its first complaint.
+        StorageError
+            The disk is full, or `output` cannot be written.
         """
         # Absolute, as the compiler runs in another folder.
         output = Path(output).absolute()
@@ -138,6 +141,25 @@ class Compiler:
                 shutil.copymode(built, temporary)
         write_json(stamp, {"key": key, "sha256": file_sha256(output), "compiler": self.version})
         return output
+
+    def file_name(self, library: str) -> Path | None:
+        """Return where the linker would find `library`, such as ``libopenblas.so``, or None."""
+        for folder in self._library_folders:
+            if (folder / library).is_file():
+                return (folder / library).resolve()
+        return None
+
+    @cached_property
+    def _library_folders(self) -> tuple[Path, ...]:
+        """Folders that the linker looks into: those of the environment, then its own."""
+        given = [p for p in os.environ.get("LIBRARY_PATH", "").split(os.pathsep) if p]
+        done = subprocess.run(
+            [str(self.path), "-print-search-dirs"], capture_output=True, text=True, check=False
+        )
+        found = [line for line in done.stdout.splitlines() if line.startswith("libraries:")]
+        own = found[0].partition("=")[2].split(os.pathsep) if found else []
+        usual = ["/usr/local/lib", "/usr/lib64", "/usr/lib"]
+        return (*map(Path, [*given, *own, *usual]), *Path("/usr/lib").glob("*-linux-gnu"))
 
     def accepted(self, flags: str) -> str:
         """Return `flags` without those that this compiler does not know.
@@ -179,6 +201,11 @@ class Compiler:
             raise CompilationError(f"cannot run {self.path}: {error.strerror}") from error
         if done.returncode != 0:
             what = ", ".join(path.name for path in sources) or "the options"
+            if os.strerror(errno.ENOSPC) in done.stderr + done.stdout:
+                raise StorageError(
+                    f"{self.name} cannot write in {folder.parent} or {tempfile.gettempdir()}: "
+                    f"{os.strerror(errno.ENOSPC)}; free some space"
+                )
             complaint = first_error(done.stderr + "\n" + done.stdout)
             raise CompilationError(f"{self.name} does not compile {what}: {complaint}")
 

@@ -96,8 +96,14 @@ class SpaceConfig(_Section):
         return self
 
 
+#: Who trains: the Fortran trainer, torch, or the former where it is built.
+TrainingBackend = Literal["auto", "native", "torch"]
+
+
 class SearchConfig(_Section):
     """Step 1: many candidates on a small subset."""
+
+    backend: TrainingBackend = "auto"
 
     trials: int = Field(256, ge=1)
     batch: int = Field(32, ge=1, description="candidates asked for at once")
@@ -152,6 +158,8 @@ class AdviceConfig(_Section):
 
 class RetrainConfig(_Section):
     """Step 2: the top candidates on all training rows."""
+
+    backend: TrainingBackend = "auto"
 
     top: int = Field(12, ge=1)
     seeds: int = Field(2, ge=1)

@@ -327,7 +327,9 @@ class _Reader:
         for j, column in enumerate(columns):
             v = values[:, j]
             size = np.abs(v)
-            bad = (size > _SINGLE.max) | ((size > 0) & (size < _SINGLE.tiny))
+            bad = size > _SINGLE.max
+            if column.transform != "sigmoid":  # a fraction of 1e-39 may well become 0
+                bad |= (size > 0) & (size < _SINGLE.tiny)
             why = "single precision cannot hold"
             advice = "choose other units"
             if not bad.any():

@@ -18,6 +18,7 @@ from emufort.run_folder import STEPS, Stopwatch
 if TYPE_CHECKING:
     from emufort.dataset import Dataset
     from emufort.pipeline import Run
+    from emufort.progress import Reporter
 
 TITLES = {
     "search": "search: little data",
@@ -27,6 +28,9 @@ TITLES = {
     "export": "export: ONNX, Fortran",
     "verify": "verify: all forms agree",
     "report": "report",
+    "prepare": "prepare: programs and workers",
+    "check": "check: the numbers of all contenders",
+    "measure": "measure: rounds",
 }
 _TITLE_WIDTH = 30
 
@@ -83,6 +87,21 @@ class StepDisplay:
         if 0 < quarter < 4 and quarter > self._quarters.get(name, 0):
             self._quarters[name] = quarter
             self._say(f"    {done} of {total}{f', {note}' if note else ''}")
+
+    def following(self) -> Reporter:
+        """Return a `Reporter` that begins a step when it first hears of it, and ends the last."""
+        current = ""
+
+        def report(step: str, done: int, total: int, note: str = "") -> None:
+            nonlocal current
+            if step != current:
+                current = step
+                self.begin(step)
+            self(step, done, total, note)
+            if done == total:
+                self.end(step)
+
+        return report
 
 
 @contextmanager

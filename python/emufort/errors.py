@@ -26,6 +26,10 @@ class DataError(EmufortError):
     """A data set does not satisfy its contract."""
 
 
+class StorageError(EmufortError):
+    """A file or folder cannot be written: the disk is full, or there is no permission."""
+
+
 class VerificationError(EmufortError):
     """An exported bundle does not reproduce the trained network."""
 

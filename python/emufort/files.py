@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from emufort.errors import EmufortError
+from emufort.errors import EmufortError, StorageError
 
 
 def _reason(error: OSError) -> str:
@@ -20,11 +20,11 @@ def _reason(error: OSError) -> str:
 
 
 def make_directory(path: Path) -> Path:
-    """Create `path` and its parents; raise `EmufortError` when that is impossible."""
+    """Create `path` and its parents; raise `StorageError` when that is impossible."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise EmufortError(
+        raise StorageError(
             f"cannot create the folder {path}: {_reason(error)}; choose another --out or mend its "
             "permissions"
         ) from error
@@ -40,7 +40,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises
     ------
-    EmufortError
+    StorageError
         The folder is not writable or the disk is full; nothing is left behind.
     """
     make_directory(path.parent)
@@ -56,7 +56,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         temporary = None
     except OSError as error:
-        raise EmufortError(
+        raise StorageError(
             f"cannot write {path}: {_reason(error)}; free some space or choose another --out"
         ) from error
     finally:
@@ -93,7 +93,9 @@ def read_json(path: Path) -> Any:
     except OSError as error:
         raise EmufortError(f"cannot read {path}: {_reason(error)}") from error
     except ValueError as error:
-        raise EmufortError(f"{path} is not valid JSON: {error}") from error
+        raise EmufortError(
+            f"{path} is not valid JSON: {error}; remove it and give the command again that wrote it"
+        ) from error
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:

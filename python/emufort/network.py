@@ -25,7 +25,7 @@ from emufort.files import replacing
 if TYPE_CHECKING:
     import torch
 
-Activation = Literal["relu", "squared_relu", "tanh", "silu"]
+Activation = Literal["relu", "squared_relu", "tanh", "silu", "gelu"]
 ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 
 #: How a column is mapped to the network's side; see `Scaler`.
@@ -42,11 +42,19 @@ def sigmoid(z: Array) -> Array:
     return np.where(z >= 0, 1.0, e) / (1.0 + e)
 
 
+def _gelu(z: Array) -> Array:
+    from scipy.special import erfc
+
+    result: Array = 0.5 * z * erfc(-math.sqrt(0.5) * z)
+    return result
+
+
 _APPLY: dict[str, Callable[[Array], Array]] = {
     "relu": lambda z: np.maximum(z, 0.0),
     "squared_relu": lambda z: np.square(np.maximum(z, 0.0)),
     "tanh": np.tanh,
     "silu": lambda z: z * sigmoid(z),
+    "gelu": _gelu,
 }
 
 

@@ -16,15 +16,22 @@ from emufort.files import read_json, write_csv, write_json
 from emufort.lock import only_writer
 from emufort.network import Emulator, Scaler
 from emufort.progress import Reporter, silent
+from emufort.provenance import file_sha256
 from emufort.search.agreement import agreement
 from emufort.search.executor import executor_for
-from emufort.search.identity import check_same, data_identity, data_sha256, rows_sha256
+from emufort.search.identity import (
+    check_same,
+    data_identity,
+    data_sha256,
+    rows_sha256,
+    settled_backend,
+)
 from emufort.search.promotion import promote
 from emufort.search.result import SearchResult, load_search
 from emufort.search.stored import StoredArrays
 from emufort.search.trials import Trial
 from emufort.skill import skill_of
-from emufort.training import Layout, StepPlan, TrainerState, TrainingTask
+from emufort.training import Layout, StepPlan, TrainerState, TrainingTask, backend_detail
 from emufort.training.durable import DurableUnit, run_durably
 
 COLUMNS = (
@@ -113,6 +120,9 @@ def retrain(
         trainings diverged, or workers kept dying.
     """
     found = load_search(search_dir)
+    backend = settled_backend(config.retrain.backend, out / "retrain.json", "retrain.backend")
+    options = config.retrain.model_copy(update={"backend": backend})
+    config = config.model_copy(update={"retrain": options})
     searched = check_same(search_dir / "subset.json", data_identity(data)) or {}
     identity = {
         **searched.get("identity", {}),
@@ -120,11 +130,9 @@ def retrain(
         "seed": config.seed,
         **{f"retrain.{k}": v for k, v in config.retrain.model_dump(mode="json").items()},
     }
-    known = check_same(out / "retrain.json", identity)
+    check_same(out / "retrain.json", identity)
     train, validation = data.part("train"), data.part("validation")
     jobs = _jobs(found, config, out, len(train))
-    if known is not None and known.get("finished") and all(job.finished for job in jobs):
-        return _ordered([job.read() for job in jobs])
     with only_writer(out):
         check_same(out / "retrain.json", identity)
         write_json(out / "retrain.json", {"finished": False, "identity": identity})
@@ -135,7 +143,9 @@ def retrain(
         if waiting:
             stored, x_scaler, y_scaler = StoredArrays.from_datasets(train, validation, out)
             try:
-                finisher = _Finisher(found, data, train, validation, x_scaler, y_scaler)
+                finisher = _Finisher(
+                    found, data, train, validation, x_scaler, y_scaler, backend_detail(backend)
+                )
                 _train(waiting, stored, finisher, config, out, len(jobs), report)
             finally:
                 stored.remove()
@@ -206,7 +216,7 @@ def _train(
 ) -> None:
     done = total - len(jobs)
     report("retrain", done, total)
-    with executor_for(config, stored, out, len(jobs)) as executor:
+    with executor_for(config, stored, out, config.retrain.backend, len(jobs)) as executor:
         for position, state in executor.run(run_durably, [job.unit for job in jobs]):
             job = jobs[position]
             row = finisher.finish(job, state)
@@ -230,8 +240,12 @@ class _Job:
 
     @property
     def finished(self) -> bool:
-        # metrics.json is written last.
-        return (self.folder / "metrics.json").exists()
+        # metrics.json is written last, and names what was written before.
+        try:
+            files = read_json(self.folder / "metrics.json")["files"]
+            return all(file_sha256(self.folder / name) == sha for name, sha in files.items())
+        except (EmufortError, OSError, KeyError, TypeError, AttributeError):
+            return False
 
     def read(self) -> Retrained:
         row: dict[str, Any] = read_json(self.folder / "metrics.json")["candidate"]
@@ -289,6 +303,7 @@ class _Finisher:
     validation: Dataset
     x_scaler: Scaler
     y_scaler: Scaler
+    backend: str
 
     def finish(self, job: _Job, state: TrainerState) -> Retrained:
         """Write weights.safetensors, curve.csv and, last, metrics.json."""
@@ -304,6 +319,7 @@ class _Finisher:
         }
         training = {
             **task.to_dict(),
+            "backend": self.backend,
             "steps": state.step,
             "warm_up": job.unit.plan.warm_up,
             "n_train": len(self.train),
@@ -351,6 +367,10 @@ class _Finisher:
             "validation": skill.to_dict() if skill else None,
             "training": training,
             "provenance": chain,
+            "files": {
+                name: file_sha256(job.folder / name)
+                for name in ("weights.safetensors", "curve.csv")
+            },
         }
         write_json(job.folder / "metrics.json", metrics)
         job.unit.checkpoint.unlink(missing_ok=True)

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.contract import Contract
-from emufort.errors import EmufortError, VerificationError
+from emufort.errors import EmufortError, StorageError, VerificationError
 from emufort.export.bundle import Bundle
 from emufort.export.golden import limits, single_within
 from emufort.files import write_json
@@ -445,6 +445,8 @@ class _Checks:
             for name in names:
                 self.comparisons.append(Comparison(name, compiler, skipped=str(reason)))
             return
+        except StorageError:
+            raise  # says nothing about the bundle
         except EmufortError as error:
             self._say("generated module", compiler, str(error))
             return

@@ -60,7 +60,7 @@ def test_worst_row_agrees_with_the_definition(name: str, activation: str) -> Non
 @settings(max_examples=40, deadline=None)
 @given(
     hidden=st.lists(st.integers(1, 40), max_size=3).map(tuple),
-    activation=st.sampled_from(["relu", "tanh", "silu"]),
+    activation=st.sampled_from(["relu", "tanh", "silu", "gelu"]),
     seed=st.integers(0, 2**16),
     n=st.integers(1, 70),
 )

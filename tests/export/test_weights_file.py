@@ -26,7 +26,7 @@ def _file(hidden: tuple[int, ...] = (5,), activation: str = "tanh", seed: int = 
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.integers(1, 40), max_size=4),
-    st.sampled_from(["relu", "squared_relu", "tanh", "silu"]),
+    st.sampled_from(["relu", "squared_relu", "tanh", "silu", "gelu"]),
     st.integers(0, 1000),
 )
 def test_round_trip(hidden: list[int], activation: str, seed: int) -> None:

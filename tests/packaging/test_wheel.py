@@ -21,6 +21,7 @@ COPIED = (
 )
 SOURCES = (
     *("emufort_runtime.F90", "arg2000.F90", "time_arg2000.F90"),
+    *("activation_fractions.F90", "time_activation.F90"),
     *(path.name for path in (TOP / "fortran/app").glob("*.F90")),
 )
 

@@ -27,6 +27,9 @@ def own_bytes() -> int:
 
 def train(bench, task):
     """Take steps over the whole data; return how much memory that took."""
+    # What a backend itself takes is not the question; the server of the workers may not have it.
+    import emufort.training.torch_backend  # noqa: F401
+
     before = own_bytes()
     bench.run_steps(TrainerState.initial(task), StepPlan(300, 1, 100))
     return own_bytes() - before

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from emufort.compiler import CompilationError, Compiler, CompilerMissing, first_error
+from emufort.errors import StorageError
 
 needs_gfortran = pytest.mark.skipif(
     shutil.which("gfortran") is None, reason="needs a Fortran compiler"
@@ -152,3 +153,18 @@ def test_unknown_default_flags_are_left_out() -> None:
 )
 def test_the_first_complaint_is_found(output: str, message: str) -> None:
     assert first_error(output).endswith(message)
+
+
+def test_a_full_disk_is_not_taken_for_a_wrong_source(tmp_path: Path) -> None:
+    full = tmp_path / "full"
+    full.write_text(
+        "#!/bin/sh\n[ $1 = --version ] && echo full 1.0 && exit 0\n"
+        "echo 'ld: final link failed: No space left on device' >&2\n"
+        "echo 'collect2: error: ld returned 1 exit status' >&2\nexit 1\n"
+    )
+    full.chmod(0o755)
+    source = tmp_path / "trivial.f90"
+    source.write_text("program trivial\nend program trivial\n")
+    with pytest.raises(StorageError, match="No space left on device; free some space"):
+        Compiler.find(str(full)).build([source], "-O2", tmp_path / "work" / "trivial")
+    assert not (tmp_path / "work" / "trivial").exists()

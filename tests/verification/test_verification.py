@@ -19,7 +19,7 @@ from emufort import _bindings
 from emufort.config import TimingConfig
 from emufort.contract import Contract
 from emufort.dataset import Dataset
-from emufort.errors import EmufortError, VerificationError
+from emufort.errors import EmufortError, StorageError, VerificationError
 from emufort.export import Bundle, export
 from emufort.export.golden import Golden, single_within
 from emufort.export.manifest import HashChain, Manifest
@@ -343,3 +343,14 @@ def test_default_flags_that_a_compiler_does_not_know_are_left_out_as_in_timing(
     result = verify(exported, rows=50, compiler=str(picky), flags=flags)
     result.raise_if_failed()
     assert "-mprefer" not in str(result.notes["flags"])
+
+
+def test_a_full_disk_is_not_taken_for_a_bundle_that_does_not_agree(
+    exported: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StorageError("cannot write verify_bundle: No space left on device")
+
+    monkeypatch.setattr("emufort._verification_forms.compiled", full)
+    with pytest.raises(StorageError):
+        verify(exported, rows=10)

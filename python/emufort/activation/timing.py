@@ -4,9 +4,33 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from emufort._sources import fortran_sources
+
+#: Geometric standard deviations of the modes, constants of the Fortran module.
+_SIGMA = (1.8, 1.6, 1.8, 1.6)
 
 
 def arg2000_sources() -> list[Path]:
     """Return the sources of the program that times ARG2000, in the order of compilation."""
     return fortran_sources("time_arg2000", also="coupling/activation")
+
+
+def arg2000_reference(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what that program must give for `samples` (n, 15), its columns in the order it reads.
+
+    The benchmark looks for it beside the sources: the same name with ``_reference``.
+    """
+    from emufort.activation import arg2000
+
+    return arg2000.max_supersaturation(
+        samples[:, 0],
+        samples[:, 1],
+        samples[:, 2],
+        samples[:, 3:7],
+        samples[:, 7:11],
+        samples[:, 11:15],
+        _SIGMA,
+    )

@@ -86,7 +86,10 @@ def dummy_name(name: str, module: str) -> str:
     """
     if name.lower().startswith("emufort_"):
         raise EmufortError(f"the variable '{name}' must not begin with 'emufort_'; rename it")
-    own = {module, *(f"{module}_{s}" for s in ("predict", "hash", "n_inputs", "n_outputs"))}
+    own = {
+        module,
+        *(f"{module}_{s}" for s in ("predict", "predict_block", "hash", "n_inputs", "n_outputs")),
+    }
     own |= {f"{module}_predict_{kind}" for kind in ("real32", "real64")}
     if name.lower() not in _TAKEN | {o.lower() for o in own}:
         return name

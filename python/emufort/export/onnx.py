@@ -261,6 +261,13 @@ def _activate(graph: _Graph, activation: str, a: str) -> str:
     if activation == "silu":
         sigmoid = graph.node("Sigmoid", [a], f"{a}_sigmoid")
         return graph.node("Mul", [a, sigmoid], f"{a}_silu")
+    if activation == "gelu":
+        root_half = graph.constant(f"{a}_root_half", math.sqrt(0.5))
+        half = graph.constant(f"{a}_half", 0.5)
+        one = graph.constant(f"{a}_one", 1.0)
+        erf = graph.node("Erf", [graph.node("Mul", [a, root_half], f"{a}_scaled")], f"{a}_erf")
+        twice = graph.node("Add", [erf, one], f"{a}_twice_cumulative")
+        return graph.node("Mul", [graph.node("Mul", [a, half], f"{a}_halved"), twice], f"{a}_gelu")
     relu = graph.node("Relu", [a], f"{a}_relu")
     if activation == "relu":
         return relu

@@ -29,7 +29,7 @@ from emufort.search.sampling import propose
 from emufort.search.stored import StoredArrays
 from emufort.search.subset import draw_subset
 from emufort.search.work import RungUnit, run_rung
-from emufort.training import TrainerState, TrainingTask
+from emufort.training import TrainerState, TrainingTask, resolve_backend
 
 Array = NDArray[np.float64]
 #: (rows, seed, candidate) -> (loss, seconds).
@@ -76,7 +76,9 @@ def advise(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
         both = train.take(sorter[wanted])
         stored, _, _ = StoredArrays.from_datasets(both, validation, out)
         try:
-            with executor_for(config, stored, out, options.candidates * options.seeds) as executor:
+            units = options.candidates * options.seeds
+            backend = resolve_backend(config.search.backend)
+            with executor_for(config, stored, out, backend, units) as executor:
                 for i, size in enumerate(sizes):
                     work.train(executor, size)
                     found = conclude(work.losses, sizes[: i + 1], config)

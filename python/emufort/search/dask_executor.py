@@ -43,14 +43,23 @@ class DaskPool:
         Data on a disk that all workers see.
     out
         Folder for scripts and logs of batch jobs.
+    backend
+        What trains, see `emufort.training.make_trainer`.
     """
 
-    def __init__(self, where: ClusterConfig, workers: int, stored: StoredArrays, out: Path) -> None:
+    def __init__(
+        self,
+        where: ClusterConfig,
+        workers: int,
+        stored: StoredArrays,
+        out: Path,
+        backend: str = "torch",
+    ) -> None:
         self._where, self._workers, self._stored, self._out = where, workers, stored, out
         self._stack = ExitStack()
         self._name = uuid.uuid4().hex[:12]
         self._calls = 0
-        self._backend = ("torch", "cpu")
+        self._backend = (backend, "cpu")
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:

@@ -17,7 +17,13 @@ from emufort.progress import Reporter, silent
 from emufort.search.cost import CostModel, cost_model
 from emufort.search.executor import Executor, executor_for
 from emufort.search.halving import successive_halving
-from emufort.search.identity import check_same, data_sha256, rows_sha256, search_identity
+from emufort.search.identity import (
+    check_same,
+    data_sha256,
+    rows_sha256,
+    search_identity,
+    settled_backend,
+)
 from emufort.search.result import SearchResult, load_search
 from emufort.search.samplers import check_options
 from emufort.search.sampling import everything, make_proposer
@@ -28,7 +34,7 @@ from emufort.search.subset import draw_subset
 from emufort.search.trials import Trial, TrialsFile, best_of, read_trials
 from emufort.search.unfinished import UnfinishedBatch
 from emufort.search.work import RungUnit, run_rung, with_more_rows
-from emufort.training import TrainerState, TrainingTask
+from emufort.training import TrainerState, TrainingTask, backend_detail
 
 
 def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) -> SearchResult:
@@ -56,6 +62,7 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
     DataError
         The subset is larger than the data, or a transform is impossible.
     """
+    config = _settled(config, out)
     identity = search_identity(data, config)
     known = check_same(out / "subset.json", identity)
     if known is not None and (finished := _finished(out, config)) is not None:
@@ -73,7 +80,7 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
         stored, _, _ = StoredArrays.from_datasets(subset, validation, out)
         run = _Run(data, config, out, len(subset), model)
         try:
-            with executor_for(config, stored, out) as executor:
+            with executor_for(config, stored, out, options.backend) as executor:
                 run.open_study()
                 while len(run.trials) < options.trials:
                     report("search", len(run.trials), options.trials, run.note())
@@ -88,6 +95,13 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
             "search.space.learning_rate or look at the data"
         )
     return load_search(out)
+
+
+def _settled(config: Config, out: Path) -> Config:
+    """Say by which backend, where the configuration leaves it open."""
+    backend = settled_backend(config.search.backend, out / "subset.json", "search.backend")
+    options = config.search.model_copy(update={"backend": backend})
+    return config.model_copy(update={"search": options})
 
 
 def _keep_subset(
@@ -227,6 +241,8 @@ class _Run:
             "seconds": round(self.seconds, 3),
             "trials_per_minute": round(60 * len(self.trials) / max(self.seconds, 1e-3), 1),
             "workers": self.config.n_workers,
+            "backend": options.backend,
+            "backend_detail": backend_detail(options.backend),
             "sampler": options.sampler,
             "rungs": list(options.rungs),
             "eta": options.eta,

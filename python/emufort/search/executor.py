@@ -25,7 +25,7 @@ from emufort.config import Config
 from emufort.errors import EmufortError
 from emufort.search.stored import StoredArrays
 from emufort.search.workbench import Workbench
-from emufort.training import Arrays
+from emufort.training import Arrays, resolve_backend
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
@@ -89,7 +89,8 @@ class ProcessPool:
             context = multiprocessing.get_context(method)
             if _HAS_FORKSERVER:
                 # The server imports torch once and every worker is forked from it, ready.
-                context.set_forkserver_preload(["emufort.training.torch_backend"])
+                _, backend, _ = self._initial
+                context.set_forkserver_preload([f"emufort.training.{backend}_backend"])
             self._pool = ProcessPoolExecutor(
                 self._workers, mp_context=context, initializer=_start, initargs=self._initial
             )
@@ -162,6 +163,7 @@ def make_executor(
     workers: int, arrays: Arrays | StoredArrays, backend: str = "torch", device: str = "cpu"
 ) -> InProcess | ProcessPool:
     """Return an executor for `workers` processes; one worker needs no process of its own."""
+    resolve_backend(backend, device)  # a worker process could not say what is wrong
     if workers == 1:
         loaded = arrays if isinstance(arrays, Arrays) else arrays.load()
         return InProcess(loaded, backend, device)
@@ -169,7 +171,11 @@ def make_executor(
 
 
 def executor_for(
-    config: Config, stored: StoredArrays, out: Path, units: int | None = None
+    config: Config,
+    stored: StoredArrays,
+    out: Path,
+    backend: str = "torch",
+    units: int | None = None,
 ) -> AbstractContextManager[Executor]:
     """Return the executor that `config` asks for.
 
@@ -177,6 +183,8 @@ def executor_for(
     ----------
     out
         Folder for scripts and logs of batch jobs.
+    backend
+        What trains, see `emufort.training.make_trainer`.
     units
         Largest number of units at once, if that is known: more workers are of no use.
     """
@@ -185,8 +193,8 @@ def executor_for(
     if where.scheduler or where.kind or where.engine == "dask":
         from emufort.search.dask_executor import DaskPool
 
-        return DaskPool(where, workers, stored, out)
-    return make_executor(workers, stored)
+        return DaskPool(where, workers, stored, out, backend)
+    return make_executor(workers, stored, backend)
 
 
 _HAS_FORKSERVER = "forkserver" in multiprocessing.get_all_start_methods()

@@ -12,6 +12,7 @@ from emufort.config import Config
 from emufort.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.files import read_json
+from emufort.training import resolve_backend
 
 
 def data_sha256(data: Dataset) -> str:
@@ -51,6 +52,24 @@ def search_identity(data: Dataset, config: Config) -> dict[str, Any]:
         **{f"search.{k}": v for k, v in search.items()},
         **space,
     }
+
+
+def settled_backend(wanted: str, path: Path, key: str) -> str:
+    """Return the training backend to use: a folder that has results goes on with theirs.
+
+    Two backends agree on a training only for its first epochs, so a search must not change over.
+
+    Parameters
+    ----------
+    wanted
+        ``"auto"`` or a backend.
+    path, key
+        The file with the identity of earlier results, if there are any, and its entry.
+    """
+    if wanted == "auto" and path.exists():
+        known = read_json(path).get("identity", {}).get(key)
+        wanted = known or wanted
+    return resolve_backend(wanted) if wanted == "auto" else wanted
 
 
 def check_same(path: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:

@@ -6,7 +6,13 @@ objects. States are plain arrays and numbers, the same for every backend.
 
 from __future__ import annotations
 
-from emufort.training.backend import BACKENDS, Trainer, make_trainer
+from emufort.training.backend import (
+    BACKENDS,
+    Trainer,
+    backend_detail,
+    make_trainer,
+    resolve_backend,
+)
 from emufort.training.layout import Layout
 from emufort.training.schedule import StepPlan
 from emufort.training.state import TrainerState
@@ -20,5 +26,7 @@ __all__ = [
     "Trainer",
     "TrainerState",
     "TrainingTask",
+    "backend_detail",
     "make_trainer",
+    "resolve_backend",
 ]

@@ -74,9 +74,18 @@ class _Silu:
         _aten.silu_backward.grad_input(layer.delta, layer.z, grad_input=layer.delta)
 
 
+class _Gelu:
+    def forward(self, layer: LayerBuffers) -> None:
+        _aten.gelu.out(layer.z, out=layer.a)
+
+    def backward(self, layer: LayerBuffers) -> None:
+        _aten.gelu_backward.grad_input(layer.delta, layer.z, grad_input=layer.delta)
+
+
 ACTIVATIONS: dict[str, _Activation] = {
     "relu": _Relu(),
     "squared_relu": _SquaredRelu(),
     "tanh": _Tanh(),
     "silu": _Silu(),
+    "gelu": _Gelu(),
 }

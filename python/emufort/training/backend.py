@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from emufort.errors import UsageError, did_you_mean
+from emufort.errors import EmufortError, UsageError, did_you_mean
 from emufort.training.schedule import StepPlan
 from emufort.training.state import TrainerState
 from emufort.training.task import Arrays
@@ -46,8 +46,45 @@ def _torch(arrays: Arrays, device: str) -> Trainer:
     return TorchTrainer(arrays, device)
 
 
+def _native(arrays: Arrays, device: str) -> Trainer:
+    from emufort.training.native_backend import NativeTrainer
+
+    if device != "cpu":
+        raise UsageError(f"the native trainer runs on the CPU, not on '{device}'; choose torch")
+    return NativeTrainer(arrays)
+
+
 #: Name -> maker of a trainer; heavy imports happen inside.
-BACKENDS: dict[str, Callable[[Arrays, str], Trainer]] = {"torch": _torch}
+BACKENDS: dict[str, Callable[[Arrays, str], Trainer]] = {"native": _native, "torch": _torch}
+
+
+def resolve_backend(wanted: str, device: str = "cpu") -> str:
+    """Return the backend that ``"auto"`` stands for here: native where it is built, else torch.
+
+    Other names are returned as they are.
+
+    Raises
+    ------
+    EmufortError
+        The native backend is wanted and not built.
+    """
+    from emufort.training import native_backend
+
+    if wanted == "auto":
+        return "native" if device == "cpu" and native_backend.available() else "torch"
+    if wanted == "native" and not native_backend.available():
+        raise EmufortError(
+            "the native trainer is not built here; install emufort with gfortran and cmake at "
+            'hand, or choose backend = "torch"'
+        )
+    return wanted
+
+
+def backend_detail(backend: str) -> str:
+    """Return what computes: the kind of CPU that the native trainer is compiled for."""
+    from emufort.training import native_backend
+
+    return f"native ({native_backend.variant()})" if backend == "native" else backend
 
 
 def make_trainer(arrays: Arrays, backend: str = "torch", device: str = "cpu") -> Trainer:

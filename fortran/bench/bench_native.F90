@@ -1,0 +1,30 @@
+!> The runtime as a host model calls it: the generated module with its weights inside, or weights.bin loaded.
+!>
+!>     bench_native embedded|loaded WEIGHTS INPUTS THREADS
+!>
+!> `bench_embedded` is written for each model: `embedded_predict` hands the columns of x and y to the variables of
+!> the generated module.
+program bench_native
+  use emufort_runtime, only: status_type, emufort_success
+  use bench_worker, only: serve, read_inputs, argument, integer_argument, fail, hp
+  use bench_embedded, only: embedded_n_outputs
+  use bench_native_contender, only: native_contender_type
+  implicit none
+  type(native_contender_type) :: contender
+  type(status_type) :: status
+  real(hp), allocatable :: inputs(:, :)
+  character(len=:), allocatable :: form
+
+  form = argument(1)
+  call read_inputs(argument(3), inputs)
+  contender%n_threads = integer_argument(4)
+  contender%is_embedded = form == 'embedded'
+  contender%n_outputs = embedded_n_outputs
+  if (.not. contender%is_embedded) then
+    call contender%emulator%load(argument(2), status)
+    if (status%code /= emufort_success) call fail(trim(status%message))
+    contender%n_outputs = contender%emulator%n_outputs()
+  end if
+  call serve(contender, inputs, form)
+
+end program bench_native

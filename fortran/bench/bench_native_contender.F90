@@ -1,0 +1,71 @@
+!> The runtime as a contender, through either of its two faces.
+module bench_native_contender
+  use, intrinsic :: iso_fortran_env, only: int64
+  use emufort_runtime, only: emulator_type, status_type, emufort_success, emufort_block_columns
+  use bench_worker, only: contender_type, hp, chunk_of, fail
+  use bench_embedded, only: embedded_predict
+  implicit none
+  private
+
+  public :: native_contender_type
+
+  !> An emulator.
+  type, extends(contender_type) :: native_contender_type
+    logical :: is_embedded = .true.       !! the generated module, not `emulator`
+    integer :: n_threads = 1              !! threads among which the columns of a call are split
+    type(emulator_type) :: emulator       !! what was loaded
+  contains
+    procedure :: calls
+  end type native_contender_type
+
+contains
+
+  !> See the interface in bench_worker.
+  subroutine calls(contender, n_passes, x, y)
+    class(native_contender_type), intent(inout) :: contender   !! what is timed
+    integer(int64), intent(in) :: n_passes                     !! number of passes over all calls
+    real(hp), intent(in) :: x(:, :, :)                         !! inputs (ncol, n_inputs, n_calls)
+    real(hp), intent(inout) :: y(:, :, :)                      !! outputs (ncol, n_outputs, n_calls)
+    integer(int64) :: pass
+    integer :: call, ncol, thread, first, last, n_failed
+
+    ncol = size(x, 1)
+    n_failed = 0
+    do pass = 1_int64, n_passes
+      do call = 1, size(x, 3)
+        if (contender%n_threads == 1 .or. ncol <= emufort_block_columns) then
+          call one_call(contender, ncol, x(:, :, call), y(:, :, call), n_failed)
+        else
+          !$omp parallel do default(shared) private(first, last) reduction(+:n_failed) num_threads(contender%n_threads)
+          do thread = 0, contender%n_threads - 1
+            call chunk_of(ncol, contender%n_threads, thread, first, last)
+            if (last < first) cycle
+            call one_call(contender, last - first + 1, x(first:last, :, call), y(first:last, :, call), n_failed)
+          end do
+          !$omp end parallel do
+        end if
+      end do
+    end do
+    if (n_failed > 0) call fail('predict reports an error')
+
+  end subroutine calls
+
+  !> One call as a host model makes it.
+  recursive subroutine one_call(contender, ncol, x, y, n_failed)
+    class(native_contender_type), intent(in) :: contender   !! what is timed
+    integer, intent(in) :: ncol                             !! number of columns
+    real(hp), intent(in) :: x(:, :)                         !! inputs (ncol, n_inputs)
+    real(hp), intent(inout) :: y(:, :)                      !! outputs (ncol, n_outputs)
+    integer, intent(inout) :: n_failed                      !! incremented if the call reports an error
+    type(status_type) :: status
+
+    if (contender%is_embedded) then
+      call embedded_predict(ncol, x, y, status)
+    else
+      call contender%emulator%predict(x, y, status)
+    end if
+    if (status%code /= emufort_success) n_failed = n_failed + 1
+
+  end subroutine one_call
+
+end module bench_native_contender

@@ -1,0 +1,18 @@
+!> The network alone (no transforms) in the runtime's kernels: host features x(ncol, n) to outputs of the last layer.
+!>
+!>     bench_network NETWORK INPUTS THREADS
+program bench_network
+  use bench_worker, only: serve, read_inputs, argument, integer_argument, hp
+  use bench_layers, only: read_network
+  use bench_network_contender, only: kernel_contender_type
+  implicit none
+  type(kernel_contender_type) :: contender
+  real(hp), allocatable :: inputs(:, :)
+
+  call read_network(argument(1), contender%network)
+  call read_inputs(argument(2), inputs)
+  contender%n_threads = integer_argument(3)
+  call contender%prepare()
+  call serve(contender, inputs, 'kernels of the runtime')
+
+end program bench_network

@@ -1,0 +1,166 @@
+!> The runtime's kernels as a contender: a network between host arrays, cut into the blocks that the runtime works on.
+module bench_network_contender
+  use, intrinsic :: iso_c_binding, only: c_loc, c_intptr_t
+  use, intrinsic :: iso_fortran_env, only: int64, real64
+  use emufort_kinds, only: wp, lanes, block_columns
+  use emufort_core, only: evaluate_network, few_columns, scratch_size
+  use emufort_dense, only: pack_layer, packed_size
+  use bench_worker, only: contender_type, hp, chunk_of
+  use bench_layers, only: network_type
+  implicit none
+  private
+
+  public :: kernel_contender_type
+
+  !> Room behind the packed weights, since kernels may read narrow panels as if they were wide.
+  integer, parameter :: slack = 64
+
+  !> A packed network.
+  type, extends(contender_type) :: kernel_contender_type
+    type(network_type) :: network              !! as it was read
+    integer :: n_threads = 1                   !! threads among which the columns of a call are split
+    real(wp), allocatable :: packed(:)         !! packed weights, from `first` on
+    integer :: first = 1                       !! begins at a boundary of 64 bytes, as constants of a module do
+    real(real64), allocatable :: slope(:)      !! parameters of activations; none has one here
+  contains
+    procedure :: prepare
+    procedure :: calls
+  end type kernel_contender_type
+
+contains
+
+  !> Pack the weights.
+  subroutine prepare(contender)
+    class(kernel_contender_type), intent(inout) :: contender   !! with a network
+    integer :: l, n, place
+
+    associate (network => contender%network)
+      n = 0
+      do l = 1, network%n_layers
+        n = n + packed_size(network%widths(l - 1), network%widths(l))
+      end do
+      allocate (contender%packed(n + slack), source=0.0_wp)
+      allocate (contender%slope(network%n_layers), source=0.0_real64)
+      contender%first = aligned_place(contender%packed)
+      place = contender%first
+      do l = 1, network%n_layers
+        n = packed_size(network%widths(l - 1), network%widths(l))
+        call pack_layer(network%widths(l - 1), network%widths(l), &
+                        real(network%values(network%weight_at(l):network%bias_at(l) - 1), wp), &
+                        real(network%values(network%bias_at(l):network%bias_at(l) + network%widths(l) - 1), wp), &
+                        contender%packed(place:place + n - 1))
+        place = place + n
+      end do
+      contender%n_outputs = network%widths(network%n_layers)
+    end associate
+
+  end subroutine prepare
+
+  !> See the interface in bench_worker.
+  subroutine calls(contender, n_passes, x, y)
+    class(kernel_contender_type), intent(inout) :: contender   !! what is timed
+    integer(int64), intent(in) :: n_passes                     !! number of passes over all calls
+    real(hp), intent(in) :: x(:, :, :)                         !! inputs (ncol, n_inputs, n_calls)
+    real(hp), intent(inout) :: y(:, :, :)                      !! outputs (ncol, n_outputs, n_calls)
+    integer(int64) :: pass
+    integer :: call, ncol, thread, first, last
+
+    ncol = size(x, 1)
+    associate (network => contender%network)
+      do pass = 1_int64, n_passes
+        do call = 1, size(x, 3)
+          if (contender%n_threads == 1 .or. ncol <= block_columns) then
+            call columns_of_call(network%n_layers, network%widths, network%activation, contender%slope, &
+                                 contender%packed(contender%first:), ncol, 1, ncol, x(:, :, call), y(:, :, call))
+          else
+            !$omp parallel do default(shared) private(first, last) num_threads(contender%n_threads)
+            do thread = 0, contender%n_threads - 1
+              call chunk_of(ncol, contender%n_threads, thread, first, last)
+              call columns_of_call(network%n_layers, network%widths, network%activation, contender%slope, &
+                                   contender%packed(contender%first:), ncol, first, last, x(:, :, call), y(:, :, call))
+            end do
+            !$omp end parallel do
+          end if
+        end do
+      end do
+    end associate
+
+  end subroutine calls
+
+  !> Evaluate some columns of a call, in the blocks that the runtime cuts them into.
+  recursive subroutine columns_of_call(n_layers, widths, activation, slope, weights, ncol, first, last, x, y)
+    integer, intent(in) :: n_layers               !! number of layers
+    integer, intent(in) :: widths(0:n_layers)     !! number of features, neurons of each layer
+    integer, intent(in) :: activation(n_layers)   !! codes
+    real(real64), intent(in) :: slope(n_layers)   !! parameters of activations
+    real(wp), intent(in) :: weights(*)            !! packed weights
+    integer, intent(in) :: ncol                   !! columns of the call
+    integer, intent(in) :: first                  !! first column
+    integer, intent(in) :: last                   !! last column
+    real(hp), intent(in) :: x(ncol, *)            !! inputs
+    real(hp), intent(inout) :: y(ncol, *)         !! outputs
+    real(wp), target :: one(scratch_size), two(scratch_size)
+    integer :: a, b, at, n
+
+    a = aligned_place(one)
+    b = aligned_place(two)
+    at = first
+    do while (at <= last)
+      n = min(block_columns, last - at + 1)
+      if (n <= few_columns) then
+        n = 1
+        call one_block(1)
+      else if (n <= lanes) then
+        call one_block(lanes)
+      else
+        call one_block(block_columns)
+      end if
+      at = at + n
+    end do
+
+  contains
+
+    !> Evaluate `n` columns from `at` on, padded to `columns`.
+    subroutine one_block(columns)
+      integer, intent(in) :: columns   !! 1, lanes or block_columns
+      integer :: i, j, k
+
+      do j = 1, widths(0)
+        k = a + (j - 1)*columns - 1
+        do i = 1, n
+          one(k + i) = real(x(at + i - 1, j), wp)
+        end do
+        do i = n + 1, columns
+          one(k + i) = one(k + n)
+        end do
+      end do
+      call evaluate_network(n_layers, widths, activation, slope, weights, columns, one(a), two(b))
+      do j = 1, widths(n_layers)
+        if (mod(n_layers, 2) == 1) then
+          k = b + (j - 1)*columns - 1
+          do i = 1, n
+            y(at + i - 1, j) = real(two(k + i), hp)
+          end do
+        else
+          k = a + (j - 1)*columns - 1
+          do i = 1, n
+            y(at + i - 1, j) = real(one(k + i), hp)
+          end do
+        end if
+      end do
+
+    end subroutine one_block
+
+  end subroutine columns_of_call
+
+  !> First element of an array on a boundary of 64 bytes, as the runtime aligns its scratch.
+  integer function aligned_place(array)
+    real(wp), intent(in), target :: array(*)   !! scratch
+    integer(c_intptr_t) :: beyond
+
+    beyond = mod(transfer(c_loc(array), 0_c_intptr_t), 64_c_intptr_t)
+    aligned_place = 1 + int(mod(64_c_intptr_t - beyond, 64_c_intptr_t)/(storage_size(1.0_wp)/8))
+
+  end function aligned_place
+
+end module bench_network_contender

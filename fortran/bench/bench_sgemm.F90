@@ -1,0 +1,18 @@
+!> The network alone as matrix products of a BLAS, with bias and activation in one loop behind each.
+!>
+!>     bench_sgemm NETWORK INPUTS THREADS
+program bench_sgemm
+  use bench_worker, only: serve, read_inputs, argument, integer_argument, hp
+  use bench_layers, only: read_network
+  use bench_sgemm_contender, only: sgemm_contender_type
+  implicit none
+  type(sgemm_contender_type) :: contender
+  real(hp), allocatable :: inputs(:, :)
+
+  call read_network(argument(1), contender%network)
+  call read_inputs(argument(2), inputs)
+  contender%n_threads = integer_argument(3)
+  contender%n_outputs = contender%network%widths(contender%network%n_layers)
+  call serve(contender, inputs, 'sgemm')
+
+end program bench_sgemm

@@ -1,0 +1,175 @@
+!> Mutated weights files by the ten thousand: each is refused or harmless, none crashes.
+!>
+!>     fuzz_load N [SEED]
+!>
+!> Meant to be built with -fsanitize=address -fcheck=all (the target `fuzz_load` of CMake is). Most mutants get a right
+!> checksum, so that they come as far as the checks behind it. What is taken must predict, test itself and describe
+!> itself. Every 500th mutant goes by way of a file.
+program fuzz_load
+  use emufort_runtime, only: emulator_type, status_type, emufort_success
+  use emufort_kinds, only: int8, int32, int64, real64
+  use emufort_weights_file, only: crc32
+  use test_support, only: check, network_type, make_network, make_inputs, to_bytes
+  implicit none
+  integer, parameter :: n_parents = 4, n_columns = 37
+  !> Values that are likely to hurt.
+  integer(int64), parameter :: hostile(12) = [0_int64, 1_int64, 2_int64, 7_int64, 64_int64, 511_int64, 513_int64, &
+                                            65535_int64, 2147483647_int64, 2147483648_int64, 4294967295_int64, -1_int64]
+  type :: parent_type
+    type(network_type) :: net
+    integer(int8), allocatable :: bytes(:)
+    real(real64), allocatable :: x(:, :)
+  end type parent_type
+  type(parent_type) :: parents(n_parents)
+  type(emulator_type) :: emulator
+  type(status_type) :: status
+  integer(int8), allocatable :: mutant(:)
+  real(real64), allocatable :: y(:, :)
+  character(len=400) :: text
+  integer :: n, seed, i, p, n_taken, n_columns_now
+
+  n = from_argument(1, 2000)
+  seed = from_argument(2, 1)
+  call make_parent(parents(1), [6], 3, 2, 1)
+  call make_parent(parents(2), [17, 5, 33], 7, 4, 7)
+  call make_parent(parents(3), [1], 1, 1, 10)
+  call make_parent(parents(4), [40, 40], 15, 9, 9)
+  n_taken = 0
+  do i = 1, n
+    p = 1 + mod(i, n_parents)
+    mutant = parents(p)%bytes
+    call mutate(mutant, parents(pick(n_parents))%bytes)
+    if (mod(i, 500) == 0) then
+      call write_file(mutant)
+      call emulator%load('fuzz_load.bin', status)
+    else
+      call emulator%load_bytes(mutant, status)
+    end if
+    if (status%code /= emufort_success) then
+      call check(status%message /= ' ' .and. status%place /= ' ', 'a refusal says why')
+      cycle
+    end if
+    n_taken = n_taken + 1
+    n_columns_now = 1 + mod(i, n_columns)
+    if (emulator%n_inputs() == size(parents(p)%x, 2)) then
+      allocate (y(n_columns_now, emulator%n_outputs()))
+      call emulator%predict(parents(p)%x(1:n_columns_now, :), y, status)
+      deallocate (y)
+    end if
+    call emulator%self_test(status)
+    call emulator%describe(text)
+    call emulator%get_value('hash', text)
+    call emulator%require(['v'], ['m s-1'], status)
+  end do
+  print '(i0,a,i0,a)', n, ' mutated files: ', n - n_taken, ' refused, the others harmless'
+
+contains
+
+  !> Damage a file in one to four ways, and make its checksum right nine times out of ten.
+  subroutine mutate(bytes, other)
+    integer(int8), allocatable, intent(inout) :: bytes(:)   !! file
+    integer(int8), intent(in) :: other(:)                   !! file to take pieces from
+    integer :: k, at, from, length
+    integer(int64) :: word
+
+    do k = 1, pick(4)
+      if (size(bytes) < 65) exit
+      ! Half of the time header and table, where the sizes are.
+      at = merge(pick(min(size(bytes), 64 + 7*32)), pick(size(bytes)), pick(2) == 1)
+      select case (pick(8))
+      case (1)
+        bytes(at) = ieor(bytes(at), int(2**(pick(7) - 1), int8))
+      case (2)
+        bytes(at) = int(pick(256) - 129, int8)
+      case (3, 4)
+        ! A whole integer, at a place where one may stand.
+        at = 1 + 4*((at - 1)/4)
+        word = hostile(pick(size(hostile)))
+        if (at + 3 <= size(bytes)) bytes(at:at + 3) = transfer(word, bytes, 4)
+      case (5)
+        at = 1 + 8*((at - 1)/8)
+        word = hostile(pick(size(hostile)))
+        if (pick(2) == 1) word = ishft(2047_int64, 52) + pick(2) - 1
+        if (at + 7 <= size(bytes)) bytes(at:at + 7) = transfer(word, bytes, 8)
+      case (6)
+        bytes = bytes(1:at)
+        call mend_length(bytes)
+      case (7)
+        length = min(pick(200), size(other))
+        from = pick(size(other) - length + 1)
+        bytes = [bytes(1:at), other(from:from + length - 1), bytes(at + 1:)]
+        call mend_length(bytes)
+      case default
+        length = min(pick(64), size(bytes) - at + 1, size(other))
+        from = pick(size(other) - length + 1)
+        bytes(at:at + length - 1) = other(from:from + length - 1)
+      end select
+    end do
+    k = pick(10)
+    if (size(bytes) >= 32 .and. k > 1) &
+      bytes(29:32) = transfer(transfer(crc32(bytes, 29_int64), [0_int32], 1), [0_int8])
+
+  end subroutine mutate
+
+  !> Write the length of a file into its header.
+  subroutine mend_length(bytes)
+    integer(int8), intent(inout) :: bytes(:)   !! file
+    integer :: k
+
+    k = pick(4)
+    if (size(bytes) >= 24 .and. k > 1) bytes(17:24) = transfer(size(bytes, kind=int64), [0_int8])
+
+  end subroutine mend_length
+
+  !> A random integer from 1 to n.
+  integer function pick(n)
+    integer, intent(in) :: n   !! largest
+    real(real64) :: random
+
+    call random_number(random)
+    pick = min(n, 1 + int(random*n))
+
+  end function pick
+
+  !> A file to start from.
+  subroutine make_parent(parent, hidden, n_features, n_outputs, activation)
+    type(parent_type), intent(out) :: parent   !! file, network and inputs
+    integer, intent(in) :: hidden(:)           !! neurons of the hidden layers
+    integer, intent(in) :: n_features          !! number of features
+    integer, intent(in) :: n_outputs           !! number of outputs
+    integer, intent(in) :: activation          !! code of the activation
+
+    parent%net = make_network(hidden, n_features, n_outputs, activation, seed)
+    allocate (parent%x(n_columns, n_features + 1))
+    call make_inputs(parent%net, parent%x)
+    parent%bytes = to_bytes(parent%net, parent%x(1:3, :), 1.0e-4_real64)
+
+  end subroutine make_parent
+
+  !> Write a file.
+  subroutine write_file(bytes)
+    integer(int8), intent(in) :: bytes(:)   !! content
+    integer :: unit
+
+    open (newunit=unit, file='fuzz_load.bin', access='stream', form='unformatted', status='replace', action='write')
+    write (unit) bytes
+    close (unit)
+
+  end subroutine write_file
+
+  !> An argument that is a positive integer.
+  integer function from_argument(place, fallback)
+    integer, intent(in) :: place      !! which argument
+    integer, intent(in) :: fallback   !! value if it is missing
+    character(len=32) :: argument
+    integer :: failure
+
+    from_argument = fallback
+    if (command_argument_count() < place) return
+    call get_command_argument(place, argument)
+    read (argument, *, iostat=failure) from_argument
+    call check(failure == 0 .and. from_argument > 0, 'usage: fuzz_load N [SEED]')
+
+  end function from_argument
+
+end program fuzz_load

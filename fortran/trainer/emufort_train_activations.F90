@@ -1,0 +1,145 @@
+!> Activation functions with their derivatives, in place on flat arrays.
+module emufort_train_activations
+  use, intrinsic :: ieee_arithmetic, only: ieee_value, ieee_negative_inf
+  use emufort_kinds, only: wp
+  use emufort_math, only: vector_exp, vector_tanh, vector_erfc, vector_sigmoid
+  implicit none
+  private
+
+  public :: activation_relu, activation_squared_relu, activation_tanh, activation_silu, activation_gelu, n_activations
+  public :: lowest_of, activate, multiply_by_derivative
+
+  integer, parameter :: activation_relu = 1
+  integer, parameter :: activation_squared_relu = 2   !! max(z, 0)**2
+  integer, parameter :: activation_tanh = 3
+  integer, parameter :: activation_silu = 4           !! z*sigmoid(z)
+  integer, parameter :: activation_gelu = 5           !! z*erfc(-z/sqrt(2))/2
+  integer, parameter :: n_activations = 5
+
+  !> Length of the scratch of gelu.
+  integer, parameter :: chunk = 256
+
+contains
+
+  !> What the layer's product takes the maximum with.
+  pure real(wp) function lowest_of(code)
+    integer, intent(in) :: code   !! one of the activation_* codes, or 0 for none
+
+    select case (code)
+    case (activation_relu, activation_squared_relu)
+      lowest_of = 0.0_wp
+    case default
+      ! Minus infinity changes nothing; the largest number would hide a sum that has overflowed.
+      lowest_of = ieee_value(1.0_wp, ieee_negative_inf)
+    end select
+
+  end function lowest_of
+
+  !> Apply an activation to what the layer's product has raised to `lowest_of`.
+  pure recursive subroutine activate(code, n, a, slope)
+    integer, intent(in) :: code             !! one of the activation_* codes
+    integer, intent(in) :: n                !! number of values, a multiple of 16
+    real(wp), intent(inout) :: a(n)         !! sums [1], then activations [1]
+    real(wp), intent(inout) :: slope(*)     !! derivative [1] (n), not for relu and tanh
+    integer :: first, m
+
+    select case (code)
+    case (activation_squared_relu)
+      call squared_relu(n, a, slope)
+    case (activation_tanh)
+      call vector_tanh(n, a)
+    case (activation_silu)
+      call silu(n, a, slope)
+    case (activation_gelu)
+      do first = 1, n, chunk
+        m = min(chunk, n - first + 1)
+        call gelu(m, a(first), slope(first))
+      end do
+    case default
+    end select
+
+  end subroutine activate
+
+  !> delta = delta*(derivative of the activation)
+  pure recursive subroutine multiply_by_derivative(code, n, a, slope, delta)
+    integer, intent(in) :: code             !! one of the activation_* codes
+    integer, intent(in) :: n                !! number of values
+    real(wp), intent(in) :: a(n)            !! activations [1]
+    real(wp), intent(in) :: slope(*)        !! derivative [1] (n), not for relu and tanh
+    real(wp), intent(inout) :: delta(n)     !! derivative of the loss by the activations, then by the sums
+    integer :: i
+
+    select case (code)
+    case (activation_relu)
+      !$omp simd
+      do i = 1, n
+        delta(i) = merge(delta(i), 0.0_wp, a(i) > 0.0_wp)
+      end do
+    case (activation_tanh)
+      !$omp simd
+      do i = 1, n
+        delta(i) = delta(i)*(1.0_wp - a(i)*a(i))
+      end do
+    case default
+      !$omp simd
+      do i = 1, n
+        delta(i) = delta(i)*slope(i)
+      end do
+    end select
+
+  end subroutine multiply_by_derivative
+
+  pure recursive subroutine squared_relu(n, a, slope)
+    integer, intent(in) :: n
+    real(wp), intent(inout) :: a(n), slope(n)
+    integer :: i
+
+    !$omp simd
+    do i = 1, n
+      slope(i) = 2.0_wp*a(i)
+      a(i) = a(i)*a(i)
+    end do
+
+  end subroutine squared_relu
+
+  pure recursive subroutine silu(n, a, slope)
+    integer, intent(in) :: n
+    real(wp), intent(inout) :: a(n), slope(n)
+    integer :: i
+    real(wp) :: s
+
+    slope = a
+    call vector_sigmoid(n, slope)
+    !$omp simd private(s)
+    do i = 1, n
+      s = slope(i)
+      a(i) = a(i)*s
+      slope(i) = s + a(i)*(1.0_wp - s)
+    end do
+
+  end subroutine silu
+
+  pure recursive subroutine gelu(n, a, slope)
+    integer, intent(in) :: n
+    real(wp), intent(inout) :: a(n), slope(n)
+    real(wp), parameter :: minus_root_half = -0.70710678118654752440_wp, root_half_pi = 0.39894228040143267794_wp
+    real(wp) :: density(chunk), cumulative
+    integer :: i
+
+    !$omp simd
+    do i = 1, n
+      slope(i) = a(i)*minus_root_half
+      density(i) = -0.5_wp*(a(i)*a(i))
+    end do
+    call vector_erfc(n, slope)
+    call vector_exp(n, density)
+    !$omp simd private(cumulative)
+    do i = 1, n
+      cumulative = 0.5_wp*slope(i)
+      slope(i) = cumulative + a(i)*(root_half_pi*density(i))
+      a(i) = a(i)*cumulative
+    end do
+
+  end subroutine gelu
+
+end module emufort_train_activations

@@ -1,0 +1,328 @@
+"""Who takes part: each contender knows what it can run, and makes workers for it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from abc import ABC, abstractmethod
+from importlib import metadata, util
+from pathlib import Path
+
+from emufort.benchmark.machine import has_avx512
+from emufort.benchmark.models import Model
+from emufort.benchmark.programs import Programs, blas_description
+from emufort.benchmark.workers import BaselineWorker, Missing, ModelWorker, Process, Worker
+from emufort.skill import load_object
+
+
+class Bench:
+    """What contenders share: programs, the processes in use, the work folder.
+
+    Parameters
+    ----------
+    programs
+        The Fortran side.
+    work
+        Folder for what workers write.
+    models
+        All models of the run; workers in Python load those of them that they are asked about.
+    """
+
+    def __init__(self, programs: Programs, work: Path, models: list[Model]) -> None:
+        self.programs = programs
+        self.work = work
+        self.models = models
+        self._processes: list[Process] = []
+        self._python: dict[tuple[str, int], Process] = {}
+        self._lock = threading.Lock()
+
+    def spawn(self, command: list[object], model: Model, **environment: str) -> Worker:
+        """Start a Fortran program as the worker of one model."""
+        process = Process(command, {**os.environ, **environment})
+        with self._lock:
+            self._processes.append(process)
+        return ModelWorker(process, model.name, model.reference.shape[1], self.work)
+
+    def python(self, kind: str, model: Model, threads: int) -> Worker:
+        """Return a worker in Python; there is one process for each kind and number of threads."""
+        with self._lock:
+            process = self._python.get((kind, threads))
+            if process is None:
+                process = Process(
+                    [sys.executable, "-m", "emufort.benchmark.python_worker", kind, threads]
+                    + [m.folder for m in self.models if m.emulator is not None],
+                    _python_environment(threads),
+                )
+                self._python[kind, threads] = process
+                self._processes.append(process)
+        return ModelWorker(process, model.name, model.reference.shape[1], self.work)
+
+    def close(self) -> None:
+        """End all workers."""
+        for process in self._processes:
+            process.close()
+
+
+class Contender(ABC):
+    """One way to run a network.
+
+    Attributes
+    ----------
+    name
+        For tables and options.
+    title
+        For a person.
+    is_native
+        Whether it is emufort's own.
+    """
+
+    name: str
+    title: str
+    is_native = False
+
+    def runs(self, model: Model) -> bool:
+        """Whether this model is of a kind that the contender is for."""
+        return model.emulator is not None
+
+    def splits(self) -> bool:
+        """Whether it can use more than one thread."""
+        return True
+
+    @abstractmethod
+    def start(self, bench: Bench, model: Model, threads: int) -> Worker:
+        """Return a worker.
+
+        Raises
+        ------
+        Missing
+            The machine lacks something that the contender needs.
+        EmufortError
+            The contender is there and fails.
+        """
+
+    def describe(self, bench: Bench) -> str:
+        """Return versions and settings for bench.json."""
+        return ""
+
+
+class NativeNetwork(Contender):
+    """The runtime's kernels without transforms."""
+
+    name = "native-network"
+    title = "emufort, network alone"
+    is_native = True
+
+    def runs(self, model: Model) -> bool:
+        """See `Contender.runs`."""
+        return not model.is_physical
+
+    def start(self, bench: Bench, model: Model, threads: int) -> Worker:
+        """See `Contender.start`."""
+        folder = model.folder
+        program = bench.programs.network()
+        return bench.spawn([program, folder / "network.bin", folder / "inputs.bin", threads], model)
+
+    def describe(self, bench: Bench) -> str:
+        """See `Contender.describe`."""
+        return "host array to host array through the kernels; no checks, no transforms"
+
+
+class Native(Contender):
+    """The runtime as a host calls it."""
+
+    is_native = True
+
+    def __init__(self, form: str, title: str) -> None:
+        self.name = f"native-{form}"
+        self.title = title
+        self._form = form
+
+    def start(self, bench: Bench, model: Model, threads: int) -> Worker:
+        """See `Contender.start`."""
+        folder = model.folder
+        program = bench.programs.native(model)
+        inputs = folder / "inputs.bin"
+        return bench.spawn([program, self._form, folder / "weights.bin", inputs, threads], model)
+
+    def describe(self, bench: Bench) -> str:
+        """See `Contender.describe`."""
+        return "one call as a host makes it: range check, NaN check, transforms, bounds"
+
+
+class OnnxFortran(Contender):
+    """ONNX Runtime through coupling/onnxruntime."""
+
+    name = "onnxruntime-fortran"
+    title = "ONNX Runtime from Fortran"
+
+    def start(self, bench: Bench, model: Model, threads: int) -> Worker:
+        """See `Contender.start`."""
+        library = onnxruntime_library()
+        folder = model.folder
+        program = bench.programs.onnxruntime(model)
+        inputs = folder / "inputs.bin"
+        return bench.spawn([program, folder / "model.onnx", library, inputs, threads], model)
+
+    def describe(self, bench: Bench) -> str:
+        """See `Contender.describe`."""
+        return f"{_version('onnxruntime')}, C API, all optimisations"
+
+
+class OnnxPython(Contender):
+    """ONNX Runtime from Python."""
+
+    name = "onnxruntime-python"
+    title = "ONNX Runtime from Python"
+
+    def start(self, bench: Bench, model: Model, threads: int) -> Worker:
+        """See `Contender.start`."""
+        _require("onnxruntime")
+        return bench.python("onnxruntime", model, threads)
+
+    def describe(self, bench: Bench) -> str:
+        """See `Contender.describe`."""
+        return f"{_version('onnxruntime')}, InferenceSession.run on numpy arrays"
+
+
+class OpenBlas(Contender):
+    """Matrix products of OpenBLAS between loops."""
+
+    def __init__(self, name: str, title: str, core: str | None) -> None:
+        self.name = name
+        self.title = title
+        self._core = core
+
+    def runs(self, model: Model) -> bool:
+        """See `Contender.runs`: transforms are no matrix products."""
+        return model.emulator is not None and not model.is_physical
+
+    def start(self, bench: Bench, model: Model, threads: int) -> Worker:
+        """See `Contender.start`."""
+        library = bench.programs.blas()
+        environment = {"OPENBLAS_NUM_THREADS": "1"}
+        if self._core is not None:
+            chosen = blas_description(library)[1]
+            if not has_avx512():
+                raise Missing("the CPU has no AVX-512")
+            if not chosen:
+                raise Missing(f"{library.name} does not say which kernels it uses")
+            if chosen.lower() in _AVX512_CORES:
+                raise Missing(f"OpenBLAS uses its AVX-512 kernels ({chosen}) by itself")
+            environment["OPENBLAS_CORETYPE"] = self._core
+        program = bench.programs.sgemm(library)
+        folder = model.folder
+        return bench.spawn(
+            [program, folder / "network.bin", folder / "inputs.bin", threads],
+            model,
+            **environment,
+        )
+
+    def describe(self, bench: Bench) -> str:
+        """See `Contender.describe`."""
+        try:
+            version, core = blas_description(bench.programs.blas())
+        except Missing:
+            return ""
+        return f"{version or 'a BLAS'}, kernels {self._core or core or 'unknown'}"
+
+
+class Torch(Contender):
+    """torch, eager or compiled."""
+
+    def __init__(self, name: str, title: str, kind: str) -> None:
+        self.name = name
+        self.title = title
+        self._kind = kind
+
+    def start(self, bench: Bench, model: Model, threads: int) -> Worker:
+        """See `Contender.start`."""
+        _require("torch")
+        return bench.python(self._kind, model, threads)
+
+    def describe(self, bench: Bench) -> str:
+        """See `Contender.describe`."""
+        how = "torch.compile, freezing" if self._kind == "torch-compile" else "eager"
+        return f"{_version('torch')}, {how}, inference mode, single precision"
+
+
+class Baseline(Contender):
+    """The classical scheme of the contract, called column by column."""
+
+    name = "baseline"
+    title = "classical scheme"
+
+    def runs(self, model: Model) -> bool:
+        """See `Contender.runs`."""
+        return model.is_physical and any(b.timing_source for b in model.contract.baseline)
+
+    def splits(self) -> bool:
+        """See `Contender.splits`."""
+        return False
+
+    def start(self, bench: Bench, model: Model, threads: int) -> Worker:
+        """See `Contender.start`."""
+        scheme = next(b for b in model.contract.baseline if b.timing_source)
+        sources = load_object(str(scheme.timing_source))
+        program = bench.programs.baseline(scheme.name, sources)
+        return BaselineWorker(program, model.folder / "samples.bin")
+
+    def describe(self, bench: Bench) -> str:
+        """See `Contender.describe`."""
+        schemes = {b.name for m in bench.models for b in m.contract.baseline if b.timing_source}
+        return f"{', '.join(sorted(schemes))}: Fortran, real64, one column after the other"
+
+
+ALL: tuple[Contender, ...] = (
+    NativeNetwork(),
+    Native("embedded", "emufort, generated module"),
+    Native("loaded", "emufort, weights.bin"),
+    OnnxFortran(),
+    OnnxPython(),
+    OpenBlas("openblas", "sgemm of OpenBLAS", None),
+    OpenBlas("openblas-avx512", "sgemm of OpenBLAS, AVX-512 asked for", "SKYLAKEX"),
+    Torch("torch", "torch eager", "torch"),
+    Torch("torch-compile", "torch.compile", "torch-compile"),
+    Baseline(),
+)
+
+_AVX512_CORES = ("skylakex", "cooperlake", "sapphirerapids", "zen5")
+
+
+def onnxruntime_library() -> Path:
+    """Return libonnxruntime of the installed wheel; `Missing` if there is none.
+
+    The wheel is looked at without importing it.
+    """
+    found = util.find_spec("onnxruntime")
+    places = list(found.submodule_search_locations or []) if found else []
+    for place in places:
+        for path in sorted((Path(place) / "capi").glob("libonnxruntime.*")):
+            return path
+    raise Missing("no libonnxruntime: install the Python package onnxruntime")
+
+
+def _require(package: str) -> None:
+    if util.find_spec(package) is None:
+        raise Missing(f"the Python package {package} is not installed")
+
+
+def _version(package: str) -> str:
+    try:
+        return f"{package} {metadata.version(package)}"
+    except metadata.PackageNotFoundError:
+        return f"{package} (not installed)"
+
+
+def _python_environment(threads: int) -> dict[str, str]:
+    """Return an environment in which a worker finds this emufort and uses so many threads."""
+    package = str(Path(__file__).resolve().parents[2])
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    count = str(threads)
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "OMP_NUM_THREADS": count,
+        "MKL_NUM_THREADS": count,
+        "OPENBLAS_NUM_THREADS": count,
+    }

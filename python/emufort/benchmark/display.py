@@ -1,0 +1,87 @@
+"""The closing table of a benchmark in the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from emufort.benchmark import machine
+from emufort.benchmark.markdown import number
+from emufort.benchmark.result import Result, Row
+
+
+def show(result: Result) -> None:
+    """Print times, shares of the peak, and what is flagged."""
+    console = Console(highlight=False)
+    about = result.about
+    console.print(machine.title(about["machine"]), markup=False)
+    if about["peak"]:
+        peak = about["peak"]
+        widths = ", ".join(f"{k} bit {v:.0f}" for k, v in peak["gflops_by_bits"].items())
+        console.print(
+            f"{about['compiler']}; peak of a core {peak['gflops']:.0f} GFLOP/s ({widths})",
+            markup=False,
+        )
+    for threads in result.unique("threads"):
+        console.print(_times(result, threads))
+    console.print(_shares(result))
+    for row in result.flagged():
+        where = "" if row.status == "missing" else f" on {row.model}"
+        console.print(f"{row.contender}{where}: {row.status}, {row.note}", markup=False)
+    busy = about["machine"]["load_average"]
+    if busy > 0.5:
+        console.print(
+            f"The machine was busy before the run (load average {busy}): compare times within the "
+            "run only.",
+            markup=False,
+        )
+
+
+def _times(result: Result, threads: int) -> Table:
+    clock = "thread CPU time" if threads == 1 else f"{threads} threads, time on the wall"
+    table = Table(title=f"ns per column, {clock}; columns per call:", title_justify="left")
+    table.add_column("model", no_wrap=True)
+    table.add_column("contender", no_wrap=True)
+    columns = result.unique("ncol", threads=threads)
+    for n in columns:
+        table.add_column(f"{n}", justify="right", no_wrap=True)
+    for model in result.unique("model", threads=threads):
+        contenders = result.unique("contender", model=model, threads=threads)
+        for k, contender in enumerate(contenders):
+            cells = [_cell(result.get(model, contender, n, threads)) for n in columns]
+            table.add_row(
+                escape(model) if k == 0 else "",
+                escape(contender),
+                *cells,
+                style="bold" if contender.startswith("native") else None,
+                end_section=k == len(contenders) - 1,
+            )
+    return table
+
+
+def _cell(row: Row | None) -> str:
+    if row is None:
+        return ""
+    if row.ns_per_column is None or row.status != "ok":
+        return row.status
+    return number(row.ns_per_column)
+
+
+def _shares(result: Result) -> Table:
+    table = Table(title="Our fastest form on one thread", title_justify="left")
+    for k, column in enumerate(("model", "ncol", "form", "% peak", "faster", "than best other")):
+        table.add_column(column, justify="right" if k in (1, 3, 4) else "left", no_wrap=True)
+    for cell in result.comparison():
+        if cell["threads"] != 1:
+            continue
+        share, speedup = cell["percent_of_peak"], cell["speedup"]
+        table.add_row(
+            escape(cell["model"]),
+            str(cell["ncol"]),
+            cell["native"],
+            "" if share is None else f"{share:.1f}",
+            "" if speedup is None else f"{speedup:.2f}",
+            cell["best_other"] or "",
+        )
+    return table

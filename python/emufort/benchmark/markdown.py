@@ -1,0 +1,146 @@
+"""Tables of a benchmark as Markdown, for bench.md and for documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from emufort.benchmark import machine
+from emufort.benchmark.result import Result, Row
+from emufort.errors import EmufortError
+from emufort.files import write_text
+
+BEGIN = "<!-- bench: begin; made by `emufort bench --update`, do not edit -->"
+END = "<!-- bench: end -->"
+
+
+def write_markdown(result: Result, path: Path) -> None:
+    """Write all tables to `path`."""
+    write_text(path, tables(result))
+
+
+def update_document(result: Result, path: Path) -> None:
+    """Replace what stands between the markers in `path`.
+
+    Raises
+    ------
+    EmufortError
+        The file is missing or has no markers.
+    """
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise EmufortError(f"cannot read {path}: {error.strerror}") from error
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise EmufortError(f"{path} has no place for tables: add the lines {BEGIN} and {END}")
+    write_text(path, f"{head}{BEGIN}\n\n{tables(result)}\n{END}{tail}")
+
+
+def tables(result: Result) -> str:
+    """Return machine, times, shares of the peak and flags as Markdown."""
+    parts = [_head(result)]
+    for threads in result.unique("threads"):
+        for model in result.unique("model", threads=threads):
+            parts.append(_times(result, model, threads))
+    shares = _shares(result)
+    if shares:
+        parts.append(shares)
+    flags = [
+        f"- {row.contender}: {row.status}" + (f" ({row.note})" if row.note else "")
+        for row in result.flagged()
+    ]
+    if flags:
+        parts.append("Flagged:\n\n" + "\n".join(flags))
+    return "\n\n".join(parts) + "\n"
+
+
+def _head(result: Result) -> str:
+    about = result.about
+    lines = [f"- CPU: {machine.title(about['machine'])}"]
+    peak = about["peak"]
+    if peak:
+        widths = ", ".join(f"{k} bit {v:.0f}" for k, v in peak["gflops_by_bits"].items())
+        lines.append(
+            f"- Peak of a core, fused multiply-adds in registers: {peak['gflops']:.0f} GFLOP/s "
+            f"({widths})"
+        )
+    lines += [f"- Compiler: {about['compiler']}", f"- Flags: `{about['flags']}`"]
+    lines += [
+        f"- {c['title']} (`{c['name']}`)" + (f": {c['about']}" if c["about"] else "")
+        for c in about["contenders"]
+    ]
+    lines.append(
+        f"- {about['time'][:10]}, emufort {about['versions']['emufort']}, "
+        f"{about['options']['repeats']} rounds, load average {about['machine']['load_average']} "
+        f"before and {about['load_average_after']} after"
+    )
+    return "\n".join(lines)
+
+
+def _times(result: Result, model: str, threads: int) -> str:
+    """Return ns per column, contenders down and numbers of columns across."""
+    described = next(m for m in result.about["models"] if m["name"] == model)
+    ncol = result.unique("ncol", model=model, threads=threads)
+    clock = "thread CPU time" if threads == 1 else f"{threads} threads, time on the wall"
+    lines = [
+        f"**{model}** ({described['title']}; {described['work']}), ns per column, {clock}:",
+        "",
+        "| contender | " + " | ".join(f"{n:,}" for n in ncol) + " |",
+        "|---|" + "---:|" * len(ncol),
+    ]
+    best = {n: _fastest(result, model, threads, n) for n in ncol}
+    for contender in result.unique("contender", model=model, threads=threads):
+        cells = [result.get(model, contender, n, threads) for n in ncol]
+        words = [_cell(row, best[n]) for row, n in zip(cells, ncol, strict=True)]
+        lines.append(f"| {contender} | " + " | ".join(words) + " |")
+    return "\n".join(lines)
+
+
+def _fastest(result: Result, model: str, threads: int, ncol: int) -> float:
+    times = [
+        row.ns_per_column
+        for row in result.rows
+        if (row.model, row.threads, row.ncol, row.status) == (model, threads, ncol, "ok")
+        and row.ns_per_column is not None
+        and row.contender != "baseline"
+    ]
+    return min(times, default=0.0)
+
+
+def _cell(row: Row | None, best: float) -> str:
+    if row is None:
+        return ""
+    if row.ns_per_column is None:
+        return row.status
+    text = number(row.ns_per_column)
+    if row.status == "wrong":
+        return f"{text} (wrong)"
+    return f"**{text}**" if row.ns_per_column == best else text
+
+
+def _shares(result: Result) -> str:
+    """Return per cent of peak and advantage of our fastest form, one thread."""
+    cells = [c for c in result.comparison() if c["threads"] == 1]
+    if not cells:
+        return ""
+    lines = [
+        "Our fastest form on one thread: per cent of the measured peak (two operations per "
+        "multiply-add), and how many times faster than the fastest other contender:",
+        "",
+        "| model | columns | form | % of peak | best other | times faster |",
+        "|---|---:|---|---:|---|---:|",
+    ]
+    for c in cells:
+        share = "" if c["percent_of_peak"] is None else f"{c['percent_of_peak']:.1f}"
+        speedup = "" if c["speedup"] is None else f"{c['speedup']:.2f}"
+        lines.append(
+            f"| {c['model']} | {c['ncol']:,} | {c['native']} | {share} | "
+            f"{c['best_other'] or ''} | {speedup} |"
+        )
+    return "\n".join(lines)
+
+
+def number(value: float) -> str:
+    """Write a time with three digits."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"

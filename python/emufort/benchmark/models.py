@@ -1,0 +1,279 @@
+"""What is measured: networks alone, and emulators from physical inputs to physical outputs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emufort._timers import write_inputs, write_samples
+from emufort.benchmark.options import BUNDLE, STANDARD_MODELS, Options
+from emufort.contract import Contract
+from emufort.export.bundle import Bundle
+from emufort.export.weights_file import ACTIVATION_CODES, WeightsFile
+from emufort.files import make_directory, write_bytes, write_json
+from emufort.network import Activation, Architecture, Emulator, Scaler, ScalerKind
+
+Array = NDArray[np.float64]
+
+#: Rows of inputs: several calls of every usual size without much repetition.
+_ROWS = 4608
+
+
+@dataclass(frozen=True)
+class Model:
+    """One network to measure, with its files.
+
+    Attributes
+    ----------
+    name
+        For tables, file names and requests; no blanks.
+    title
+        For a person, such as ``16-32-32-4 relu``.
+    is_physical
+        Whether inputs are physical, so that transforms, checks and bounds belong to the work. If
+        not, it is the network alone: single precision features to outputs of the last layer.
+    contract
+        Of what goes in and out.
+    emulator
+        The network; None where only the classical scheme is measured.
+    x
+        Inputs (n, n_inputs), exact in single precision.
+    reference
+        Outputs in double precision (n, n_outputs); empty without an emulator.
+    folder
+        Holds inputs.bin, network.bin, weights.bin, model.onnx, model.safetensors, samples.bin.
+    """
+
+    name: str
+    title: str
+    is_physical: bool
+    contract: Contract
+    emulator: Emulator | None
+    x: Array
+    reference: Array
+    folder: Path
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of one column."""
+        return self.emulator.architecture.multiply_adds if self.emulator else 0
+
+    @property
+    def host_kind(self) -> str:
+        """Kind of the host's arrays."""
+        return "real64" if self.is_physical else "real32"
+
+    def summary(self) -> dict[str, Any]:
+        """Return what bench.json says of it."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "work": "physical inputs to physical outputs" if self.is_physical else "network alone",
+            "host_arrays": self.host_kind,
+            "multiply_adds": self.multiply_adds,
+            "parameters": self.emulator.architecture.n_parameters if self.emulator else 0,
+            "n_inputs": self.x.shape[1],
+            "n_outputs": self.reference.shape[1],
+        }
+
+
+def models_of(options: Options, work: Path) -> list[Model]:
+    """Make the models that `options` asks for, and write their files into `work`."""
+    rows = max(*options.ncol, _ROWS)
+    models = []
+    for name, sizes in STANDARD_MODELS.items():
+        if name in options.models:
+            emulator = random_network(name, sizes)
+            models.append(_network_model(name, emulator, rows, work))
+    wants_bundle = BUNDLE in options.models
+    if options.bundle is not None and wants_bundle:
+        bundle = Bundle.open(options.bundle)
+        emulator = bundle.emulator()
+        alone = bare_network(f"{bundle.name}_network", emulator)
+        models.append(_network_model(f"{bundle.name}-network", alone, rows, work))
+        models.append(_physical_model(bundle, emulator, rows, work))
+    elif "baseline" in options.contenders:
+        models.append(_baseline_model(rows, work))
+    return models
+
+
+def random_network(name: str, sizes: tuple[int, ...], activation: Activation = "relu") -> Emulator:
+    """Return a network with the random weights that a training begins with."""
+    rng = np.random.default_rng(sum(sizes))
+    weights, biases = [], []
+    for n_in, n_out in itertools.pairwise(sizes):
+        weights.append(rng.normal(0.0, np.sqrt(2.0 / n_in), (n_out, n_in)).astype(np.float32))
+        biases.append(rng.normal(0.0, 0.1, n_out).astype(np.float32))
+    architecture = Architecture(sizes[0], sizes[1:-1], sizes[-1], activation)
+    return _without_transforms(f"{name}_network".lower(), architecture, weights, biases)
+
+
+def bare_network(name: str, emulator: Emulator) -> Emulator:
+    """Return the network of `emulator` without transforms, ranges and bounds."""
+    return _without_transforms(
+        name, emulator.architecture, list(emulator.weights), list(emulator.biases)
+    )
+
+
+def _without_transforms(
+    name: str,
+    architecture: Architecture,
+    weights: list[NDArray[np.float32]],
+    biases: list[NDArray[np.float32]],
+) -> Emulator:
+    n_in, n_out = architecture.n_inputs, architecture.n_outputs
+    labels = {"feature": n_in, "value": n_out}
+    variable = {"units": "1", "transform": "none"}
+    contract = Contract.from_dict(
+        {
+            "name": name,
+            "dimensions": {d: [f"{d}{i + 1}" for i in range(n)] for d, n in labels.items()},
+            "input": [{"name": "features", "dimension": "feature", **variable}],
+            "output": [{"name": "values", "dimension": "value", **variable}],
+        }
+    )
+
+    def identity(n: int) -> Scaler:
+        affine: ScalerKind = "affine"
+        return Scaler((affine,) * n, np.zeros(n), np.ones(n))
+
+    return Emulator(
+        contract, architecture, identity(n_in), identity(n_out), tuple(weights), tuple(biases), {}
+    )
+
+
+def _network_model(name: str, emulator: Emulator, rows: int, work: Path) -> Model:
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((rows, emulator.architecture.n_inputs)).astype(np.float32)
+    model = Model(
+        name,
+        emulator.architecture.label,
+        False,
+        emulator.contract,
+        emulator,
+        x.astype(np.float64),
+        emulator.predict(x.astype(np.float64)),
+        make_directory(work / name),
+    )
+    _write_files(model)
+    _write_network(model.folder / "network.bin", emulator)
+    _write_plain_onnx(model.folder / "model.onnx", emulator)
+    return model
+
+
+def _physical_model(bundle: Bundle, emulator: Emulator, rows: int, work: Path) -> Model:
+    from emufort.verification import draw_rows
+
+    x = draw_rows(emulator.contract, bundle.golden.x, rows)
+    model = Model(
+        bundle.name,
+        f"{emulator.architecture.label}, physical",
+        True,
+        emulator.contract,
+        emulator,
+        x,
+        emulator.predict(x),
+        make_directory(work / bundle.name),
+    )
+    _write_files(model)
+    write_bytes(model.folder / "model.onnx", bundle.onnx.read_bytes())
+    return model
+
+
+def _baseline_model(rows: int, work: Path) -> Model:
+    """Return the default contract without a network: for its classical scheme."""
+    from emufort.verification import draw_rows
+
+    contract = Contract.load("activation")
+    known = np.array([[c.lower for c in contract.input_columns]])
+    x = draw_rows(contract, known, rows)
+    folder = make_directory(work / contract.name)
+    n_outputs = len(contract.output_columns)
+    empty = np.empty((0, n_outputs))
+    model = Model(contract.name, "classical scheme", True, contract, None, x, empty, folder)
+    write_samples(folder / "samples.bin", x[:, list(contract.feature_indices)])
+    return model
+
+
+def _write_files(model: Model) -> None:
+    assert model.emulator is not None
+    write_inputs(model.folder / "inputs.bin", model.x)
+    write_samples(model.folder / "samples.bin", model.x[:, list(model.contract.feature_indices)])
+    WeightsFile.from_emulator(model.emulator).write(model.folder / "weights.bin")
+    model.emulator.save(model.folder / "model.safetensors")
+    write_json(model.folder / "model.json", {"is_physical": model.is_physical})
+
+
+def _write_network(path: Path, emulator: Emulator) -> None:
+    """Write the file that ``bench_layers`` reads."""
+    sizes = emulator.architecture.sizes
+    code = ACTIVATION_CODES[emulator.architecture.activation]
+    n = len(sizes) - 1
+    header = np.array([n, *sizes, *([code] * (n - 1)), 0], dtype="<i4")
+    values = [
+        np.asarray(part, dtype="<f4").tobytes()
+        for w, b in zip(emulator.weights, emulator.biases, strict=True)
+        for part in (w, b)
+    ]
+    write_bytes(path, header.tobytes() + b"".join(values))
+
+
+def _write_plain_onnx(path: Path, emulator: Emulator) -> None:
+    """Write the network as a graph of Gemm and activation alone, as frameworks export it."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    from emufort.export.onnx import IR_VERSION, OPSET, build_onnx
+
+    operators = _ONNX_OPERATORS.get(emulator.architecture.activation)
+    if operators is None:
+        write_bytes(path, build_onnx(emulator).SerializeToString())
+        return
+    nodes, initialisers = [], []
+    value, last = "x", len(emulator.weights) - 1
+    for layer, (w, b) in enumerate(zip(emulator.weights, emulator.biases, strict=True)):
+        initialisers += [
+            numpy_helper.from_array(np.ascontiguousarray(w), f"w{layer}"),
+            numpy_helper.from_array(np.ascontiguousarray(b), f"b{layer}"),
+        ]
+        target = "y" if layer == last else f"z{layer}"
+        inputs = [value, f"w{layer}", f"b{layer}"]
+        nodes.append(helper.make_node("Gemm", inputs, [target], transB=1))
+        value = target
+        if layer < last:
+            for step, operator in enumerate(operators):
+                operands = [value if name == "" else target for name in operator[1]]
+                nodes.append(helper.make_node(operator[0], operands, [f"a{layer}_{step}"]))
+                value = f"a{layer}_{step}"
+    sizes = emulator.architecture.sizes
+    graph = helper.make_graph(
+        nodes,
+        "network",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["ncol", sizes[0]])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["ncol", sizes[-1]])],
+        initialisers,
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
+    )
+    write_bytes(path, model.SerializeToString())
+
+
+#: Operators of each activation with their operands: "" is the result before, "z" that of Gemm.
+_ONNX_OPERATORS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
+    "relu": (("Relu", ("",)),),
+    "squared_relu": (("Relu", ("",)), ("Mul", ("", ""))),
+    "tanh": (("Tanh", ("",)),),
+    "silu": (("Sigmoid", ("",)), ("Mul", ("", "z"))),
+}
+
+
+def describe_json(folder: Path) -> dict[str, Any]:
+    """Read model.json of a model's folder."""
+    content: dict[str, Any] = json.loads((folder / "model.json").read_text())
+    return content

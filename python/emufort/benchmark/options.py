@@ -1,0 +1,134 @@
+"""What a benchmark is asked to do."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from emufort.config import TimingConfig
+from emufort.errors import UsageError, did_you_mean
+
+#: Networks that stand for a small, a medium and a large emulator.
+STANDARD_MODELS: dict[str, tuple[int, ...]] = {
+    "S": (16, 32, 32, 4),
+    "M": (16, 64, 64, 64, 4),
+    "L": (16, 256, 256, 256, 256, 4),
+}
+#: Stands for the models of the bundle that was given.
+BUNDLE = "bundle"
+
+CONTENDERS = (
+    "native-network",
+    "native-embedded",
+    "native-loaded",
+    "onnxruntime-fortran",
+    "onnxruntime-python",
+    "openblas",
+    "openblas-avx512",
+    "torch",
+    "torch-compile",
+    "baseline",
+)
+
+_FLAGS: str = TimingConfig.model_fields["flags"].default
+_BASELINE_FLAGS: str = TimingConfig.model_fields["baseline_flags"].default
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of a benchmark; `checked` refuses what makes no sense.
+
+    Attributes
+    ----------
+    bundle
+        Bundle to measure beside the standard models.
+    models
+        Of `STANDARD_MODELS` and `BUNDLE`.
+    contenders
+        Of `CONTENDERS`.
+    ncol
+        Columns per call.
+    repeats
+        Rounds; each measures every contender in every cell once.
+    milliseconds
+        Least duration of one measurement.
+    threads
+        Numbers of threads; 0 stands for all cores.
+    compiler, flags, baseline_flags
+        Fortran compiler; flags of the runtime (None: our own, as far as the compiler knows them)
+        and of the classical scheme.
+    blas
+        Library with sgemm (None: the compiler's libopenblas).
+    """
+
+    bundle: Path | None = None
+    models: tuple[str, ...] = (*STANDARD_MODELS, BUNDLE)
+    contenders: tuple[str, ...] = CONTENDERS
+    ncol: tuple[int, ...] = (1, 16, 128, 1152, 16384)
+    repeats: int = 9
+    milliseconds: float = 20.0
+    threads: tuple[int, ...] = (1, 0)
+    compiler: str = "gfortran"
+    flags: str | None = None
+    baseline_flags: str = _BASELINE_FLAGS
+    blas: Path | None = None
+
+    @property
+    def default_flags(self) -> str:
+        """Flags of the runtime where the user gives none."""
+        return _FLAGS
+
+    @classmethod
+    def quick(cls) -> Self:
+        """Return options for tests and a first look: seconds, and figures of no value."""
+        return cls(
+            models=("S", BUNDLE),
+            contenders=tuple(c for c in CONTENDERS if c != "torch-compile"),
+            ncol=(1, 16, 128),
+            repeats=3,
+            milliseconds=1.0,
+            threads=(1,),
+        )
+
+    def changed(self, **values: Any) -> Self:
+        """Return a copy in which every value that is not None replaces the old one."""
+        return dataclasses.replace(self, **{k: v for k, v in values.items() if v is not None})
+
+    def checked(self) -> Self:
+        """Return the options without repetitions.
+
+        Raises
+        ------
+        UsageError
+            An unknown name, or a number that makes no sense.
+        """
+        for name in ("models", "contenders", "ncol", "threads"):
+            if not getattr(self, name):
+                raise UsageError(f"--{name} is empty")
+        _known("--models", self.models, (*STANDARD_MODELS, BUNDLE))
+        _known("--contenders", self.contenders, CONTENDERS)
+        if min(self.ncol) < 1:
+            raise UsageError("--ncol must be positive integers")
+        if min(self.threads) < 0:
+            raise UsageError("--threads must be positive integers, or 0 for all cores")
+        if self.repeats < 1 or not self.milliseconds > 0:
+            raise UsageError("--repeats and --milliseconds must be positive")
+        if self.models == (BUNDLE,) and self.bundle is None:
+            raise UsageError("--models bundle needs --bundle")
+        return dataclasses.replace(
+            self,
+            models=tuple(dict.fromkeys(self.models)),
+            contenders=tuple(dict.fromkeys(self.contenders)),
+            ncol=tuple(sorted(set(self.ncol))),
+        )
+
+
+def _known(option: str, words: Sequence[str], known: Sequence[str]) -> None:
+    for word in words:
+        if word not in known:
+            raise UsageError(
+                f"{option} has no '{word}'{did_you_mean(word, known)}: use {', '.join(known)}"
+            )

@@ -1,0 +1,201 @@
+"""The Fortran programs of the benchmark: found, generated and compiled."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from emufort._sources import fortran_sources
+from emufort.benchmark.models import Model
+from emufort.benchmark.options import Options
+from emufort.benchmark.workers import Missing
+from emufort.compiler import Compiler, CompilerMissing
+from emufort.errors import EmufortError
+from emufort.export.fortran import fortran_source
+from emufort.files import write_text
+
+_FOLDERS = ("fortran/bench", "coupling/onnxruntime", "coupling/activation")
+
+_EMBEDDED = """\
+!> Hands the columns of x and y to the variables of a generated module; written by `emufort bench`.
+module bench_embedded
+  use emufort_runtime, only: status_type
+  use bench_worker, only: hp
+  use {module}, only: {module}_predict
+  implicit none
+  private
+  public :: embedded_predict, embedded_n_outputs
+  integer, parameter :: embedded_n_outputs = {n_outputs}
+
+contains
+
+  recursive subroutine embedded_predict(ncol, x, y, status)
+    integer, intent(in) :: ncol                        !! number of columns
+    real(hp), intent(in) :: x(ncol, {n_inputs})        !! inputs
+    real(hp), intent(inout) :: y(ncol, {n_outputs})    !! outputs
+    type(status_type), intent(out) :: status           !! outcome
+
+    call {module}_predict(ncol, &
+      {arguments}, status)
+
+  end subroutine embedded_predict
+
+end module bench_embedded
+"""
+
+
+class Programs:
+    """Builds what the contenders need, each program once.
+
+    Parameters
+    ----------
+    options
+        Compiler, flags and BLAS.
+    work
+        Folder for programs and generated sources; what is current there is not built again.
+    """
+
+    def __init__(self, options: Options, work: Path) -> None:
+        self._options = options
+        self._work = work
+        self._lock = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
+        self._compiler: Compiler | None = None
+        self._why = ""
+        self._flags = ""
+        try:
+            self._compiler = Compiler.find(options.compiler)
+        except CompilerMissing:
+            self._why = f"no Fortran compiler '{options.compiler}'"
+        else:
+            given = options.flags
+            flags = self._compiler.accepted(options.default_flags) if given is None else given
+            self._flags = f"{flags} {self._compiler.accepted('-fopenmp')}".strip()
+
+    @property
+    def compiler(self) -> Compiler:
+        """The compiler; `Missing` if there is none."""
+        if self._compiler is None:
+            raise Missing(self._why)
+        return self._compiler
+
+    @property
+    def flags(self) -> str:
+        """Flags of all Fortran contenders but the classical scheme; empty without a compiler."""
+        return self._flags
+
+    def describe(self) -> dict[str, Any]:
+        """Return what bench.json says of the compiler."""
+        return {
+            "compiler": self._compiler.version if self._compiler else None,
+            "flags": self._flags,
+            "baseline_flags": self._options.baseline_flags,
+        }
+
+    # ---------------------------------------------------------------- programs
+
+    def peak(self, bits: int) -> Path:
+        """Return the program that measures the core, compiled for vectors of `bits`."""
+        flags = self.compiler.accepted(f"-mprefer-vector-width={bits}")
+        return self._build(f"bench_peak_{bits}", self._sources("bench_peak"), also=flags)
+
+    def network(self) -> Path:
+        """Return the program that runs the runtime's kernels."""
+        return self._build("bench_network", self._sources("bench_network"))
+
+    def sgemm(self, blas: Path) -> Path:
+        """Return the program that multiplies matrices by the library `blas`."""
+        return self._build("bench_sgemm", [*self._sources("bench_sgemm"), blas])
+
+    def onnxruntime(self, model: Model) -> Path:
+        """Return the program that calls ONNX Runtime with host arrays of the model's kind."""
+        name = f"bench_onnxruntime_{model.host_kind}"
+        return self._build(name, self._sources("bench_onnxruntime"), also=_kind_flag(model))
+
+    def native(self, model: Model) -> Path:
+        """Return the program that holds the model's generated module and can load weights.bin."""
+        assert model.emulator is not None
+        module = f"{model.contract.name}_emulator"
+        generated = model.folder / f"{module}.F90"
+        wrapper = model.folder / "bench_embedded.F90"
+        write_text(generated, fortran_source(model.emulator, "benchmark"))
+        write_text(wrapper, _embedded_source(model, module))
+        sources: list[Path] = []
+        for path in self._sources("bench_native"):
+            if path.stem == "bench_native_contender":
+                sources += [generated, wrapper]
+            sources.append(path)
+        return self._build(f"bench_native_{model.name}", sources, also=_kind_flag(model))
+
+    def baseline(self, name: str, sources: Callable[[], list[Path]]) -> Path:
+        """Return the program of a classical scheme."""
+        flags = self.compiler.accepted(self._options.baseline_flags)
+        return self._compile(f"time_{name}", sources(), flags)
+
+    def blas(self) -> Path:
+        """Return the library with sgemm; `Missing` if the compiler finds none."""
+        given = self._options.blas
+        if given is not None:
+            if not given.is_file():
+                raise Missing(f"no BLAS library {given}")
+            return given.resolve()
+        found = self.compiler.file_name("libopenblas.so")
+        if found is None:
+            raise Missing("no OpenBLAS (libopenblas.so); install it or name one by --blas")
+        return found
+
+    def _sources(self, program: str) -> list[Path]:
+        try:
+            return fortran_sources(program, _FOLDERS)
+        except EmufortError as error:
+            raise Missing(str(error)) from error
+
+    def _build(self, name: str, sources: list[Path], also: str = "") -> Path:
+        return self._compile(name, sources, f"{self._flags} {also}".strip())
+
+    def _compile(self, name: str, sources: list[Path], flags: str) -> Path:
+        compiler = self.compiler
+        with self._lock:
+            lock = self._locks.setdefault(name, threading.Lock())
+        with lock:
+            return compiler.build(sources, flags, self._work / "programs" / name)
+
+
+def blas_description(library: Path) -> tuple[str, str]:
+    """Return version and kernels that OpenBLAS says to use here; empty for another BLAS."""
+    try:
+        loaded = ctypes.CDLL(str(library))
+        words = []
+        for name in ("openblas_get_config", "openblas_get_corename"):
+            function = getattr(loaded, name)
+            function.restype = ctypes.c_char_p
+            words.append(str(function().decode()))
+    except (OSError, AttributeError):
+        return "", ""
+    return " ".join(words[0].split()[:2]), words[1]
+
+
+def _kind_flag(model: Model) -> str:
+    return "-DEMUFORT_BENCH_DOUBLE" if model.is_physical else ""
+
+
+def _embedded_source(model: Model, module: str) -> str:
+    contract = model.contract
+    arguments: list[str] = []
+    for array, variables in (("x", contract.input), ("y", contract.output)):
+        first = 1
+        for variable in variables:
+            width = contract.width(variable)
+            last = first + width - 1
+            place = f"{first}" if variable.dimension is None else f"{first}:{last}"
+            arguments.append(f"{array}(:, {place})")
+            first += width
+    return _EMBEDDED.format(
+        module=module,
+        n_inputs=len(contract.input_columns),
+        n_outputs=len(contract.output_columns),
+        arguments=", &\n      ".join(arguments),
+    )

@@ -1,0 +1,194 @@
+"""A worker in Python: ``python -m emufort.benchmark.python_worker KIND THREADS FOLDER...``.
+
+Speaks what ``fortran/bench/bench_worker.F90`` speaks, with the name of a model (of its folder)
+behind every request. Times include what a Python user pays for a call: arguments, results and the
+interpreter.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emufort.benchmark.models import describe_json
+from emufort.benchmark.workers import Missing
+from emufort.network import Emulator
+
+#: Makes a call on inputs (n, n_inputs), single precision, of its own array type.
+Call = Callable[[Any], Any]
+
+#: The columns in use are cut to so many: a host has just computed them, they are in the cache.
+_COLUMNS_IN_CACHE = 2048
+
+
+class Served:
+    """A model that is ready to be called.
+
+    Attributes
+    ----------
+    call
+        The thing that is timed.
+    prepare
+        Turns a numpy array into what `call` takes.
+    x
+        Inputs (n, n_inputs), single precision.
+    """
+
+    def __init__(
+        self, call: Call, prepare: Callable[[NDArray[np.float32]], Any], x: NDArray[np.float32]
+    ) -> None:
+        self.call = call
+        self.prepare = prepare
+        self.x = x
+        self._passes: dict[int, int] = {}
+
+    def time(self, ncol: int, seconds: float) -> tuple[float, float]:
+        """Return ns per column: CPU time of this thread, time on the wall."""
+        n_calls = max(1, _COLUMNS_IN_CACHE // ncol)
+        rows = np.arange(n_calls * ncol) % len(self.x)
+        calls = [self.prepare(np.ascontiguousarray(b)) for b in np.split(self.x[rows], n_calls)]
+        self._run(calls, 1)
+        if ncol not in self._passes:
+            passes = 1
+            while (wall := self._run(calls, passes)[1]) < 0.3 * seconds:
+                passes *= 2
+            self._passes[ncol] = max(1, int(np.ceil(seconds / wall * passes)))
+        passes = self._passes[ncol]
+        cpu, wall = self._run(calls, passes)
+        scale = 1e9 / (passes * n_calls * ncol)
+        return cpu * scale, wall * scale
+
+    def _run(self, calls: list[Any], passes: int) -> tuple[float, float]:
+        call = self.call
+        wall, cpu = time.perf_counter(), time.thread_time()
+        for _ in range(passes):
+            for x in calls:
+                call(x)
+        return time.thread_time() - cpu, time.perf_counter() - wall
+
+
+def read_inputs(path: Path) -> NDArray[np.float32]:
+    """Read what `write_inputs` wrote, in single precision."""
+    content = path.read_bytes()
+    n, n_inputs = np.frombuffer(content, "<i4", 2)
+    x = np.frombuffer(content, "<f8", offset=8).reshape((n, n_inputs), order="F")
+    return np.ascontiguousarray(x, dtype=np.float32)
+
+
+def with_onnxruntime(folder: Path, threads: int) -> Served:
+    """Serve model.onnx by ONNX Runtime."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(
+        str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+    )
+    x = read_inputs(folder / "inputs.bin")
+    return Served(lambda values: session.run(None, {"x": values})[0], lambda values: values, x)
+
+
+def with_torch(folder: Path, threads: int, compiled: bool) -> Served:
+    """Serve the network by torch: the exported module, or layers and activations alone."""
+    import torch
+
+    torch.set_num_threads(threads)
+    emulator = Emulator.load(folder / "model.safetensors")
+    module = emulator.torch_module()
+    if not describe_json(folder)["is_physical"]:
+        module = _layers(module, emulator)
+    module = module.float().eval()
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+    call: Any = module
+    if compiled:
+        import torch._inductor.config
+
+        # Weights become constants, which lets the CPU back end pack them.
+        torch._inductor.config.freezing = True
+        # One compilation for all batches but those of one column, which torch always sets apart.
+        call = torch.compile(module, dynamic=True)
+
+    def run(values: Any) -> Any:
+        with torch.inference_mode():
+            return call(values)
+
+    return Served(run, torch.from_numpy, read_inputs(folder / "inputs.bin"))
+
+
+def _layers(module: Any, emulator: Emulator) -> Any:
+    """Return linear layers and activations of the exported module as plain torch modules."""
+    import torch
+
+    plain = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "silu": torch.nn.SiLU}
+    activation = plain.get(emulator.architecture.activation)
+    if activation is None:
+        return module
+    parts: list[Any] = []
+    for layer in module.layers:
+        parts += [layer, activation()]
+    return torch.nn.Sequential(*parts[:-1])
+
+
+def load(kind: str, folder: Path, threads: int) -> Served:
+    """Make the model in `folder` ready."""
+    if kind == "onnxruntime":
+        return with_onnxruntime(folder, threads)
+    served = with_torch(folder, threads, compiled=kind == "torch-compile")
+    if kind == "torch-compile":
+        try:
+            served.call(served.prepare(served.x[:2]))
+        except Exception as error:  # torch raises many kinds, most for want of a C++ compiler
+            reason = " ".join(str(error).split())
+            raise Missing(f"torch.compile does not work here: {reason[:150]}") from error
+    return served
+
+
+def serve(kind: str, threads: int, folders: list[Path]) -> None:
+    """Answer requests until standard input ends."""
+    # Libraries may print; the driver reads only what we say.
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    models: dict[str, Served] = {}
+    known = {folder.name: folder for folder in folders}
+
+    def model(name: str) -> Served:
+        if name not in models:
+            models[name] = load(kind, known[name], threads)
+        return models[name]
+
+    answers.write(f"ready {kind}\n")
+    for line in sys.stdin:
+        try:
+            answers.write(_answer(line, model) + "\n")
+        except Missing as missing:
+            answers.write(f"missing {missing}\n")
+        except Exception as error:  # any failure of a contender is an answer of its own
+            answers.write(f"failed {type(error).__name__}: {' '.join(str(error).split())[:200]}\n")
+
+
+def _answer(line: str, model: Callable[[str], Served]) -> str:
+    word, _, rest = line.strip().partition(" ")
+    rest, _, name = rest.rpartition(" ")
+    if word == "time":
+        ncol, milliseconds = rest.split()
+        cpu, wall = model(name).time(int(ncol), 1e-3 * float(milliseconds))
+        return f"time {cpu:.8e} {wall:.8e}"
+    ncol, _, path = rest.partition(" ")
+    served = model(name)
+    y = np.asarray(served.call(served.prepare(served.x[: int(ncol)])), dtype=np.float64)
+    Path(path.strip('"')).write_bytes(y.tobytes(order="F"))
+    return "done"
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], int(sys.argv[2]), [Path(name) for name in sys.argv[3:]])

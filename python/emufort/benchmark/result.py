@@ -1,0 +1,181 @@
+"""What a benchmark found: rows, and the files that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from emufort.errors import EmufortError
+from emufort.files import read_json, write_csv, write_json
+
+#: ``ok``; ``wrong``: its numbers are; ``missing``: cannot run here; ``failed``: an error.
+Status = Literal["ok", "wrong", "missing", "failed"]
+
+_FORMAT = "emufort-bench-1"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell of the benchmark for one contender.
+
+    Attributes
+    ----------
+    model, work
+        What was evaluated: name, and ``network`` (alone) or ``physical`` (inputs to outputs).
+    contender, ncol, threads
+        By whom, in calls of how many columns, on how many threads.
+    status, note
+        See `Status`; the reason if it is not ``ok``.
+    ns_per_column
+        Median over the rounds.
+    ns_min, ns_q25, ns_q75, ns_max
+        Spread over the rounds.
+    repeats
+        Number of rounds.
+    clock
+        ``cpu``: time of the calling thread; ``wall``: with more than one thread.
+    gflops
+        Two operations per multiply-add of the network, at the median.
+    percent_of_peak
+        Median over the rounds of the rate against the peak measured just before, of all threads.
+    max_error
+        Largest error of an output against double precision, relative to the value or, where that is
+        larger, to the spread of that output.
+    """
+
+    model: str
+    work: str
+    contender: str
+    ncol: int
+    threads: int
+    status: Status
+    note: str = ""
+    ns_per_column: float | None = None
+    ns_min: float | None = None
+    ns_q25: float | None = None
+    ns_q75: float | None = None
+    ns_max: float | None = None
+    repeats: int = 0
+    clock: str = ""
+    gflops: float | None = None
+    percent_of_peak: float | None = None
+    max_error: float | None = None
+
+
+COLUMNS = tuple(field.name for field in fields(Row))
+
+
+@dataclass(frozen=True)
+class Result:
+    """A whole benchmark.
+
+    Attributes
+    ----------
+    about
+        Machine, compiler, versions, options, models, contenders, peak.
+    rows
+        All cells.
+    """
+
+    about: Mapping[str, Any]
+    rows: tuple[Row, ...]
+
+    def write(self, folder: Path) -> None:
+        """Write bench.csv and bench.json."""
+        write_csv(folder / "bench.csv", [asdict(row) for row in self.rows], COLUMNS)
+        content = {
+            "format": _FORMAT,
+            **self.about,
+            "comparison": self.comparison(),
+            "rows": [asdict(row) for row in self.rows],
+        }
+        write_json(folder / "bench.json", content)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a bench.json.
+
+        Raises
+        ------
+        EmufortError
+            It is missing, damaged or something else.
+        """
+        content = read_json(path)
+        try:
+            if content.pop("format") != _FORMAT:
+                raise KeyError
+            content.pop("comparison")
+            rows = tuple(Row(**row) for row in content.pop("rows"))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise EmufortError(f"{path} is no bench.json of this version of emufort") from error
+        return cls(content, rows)
+
+    def get(self, model: str, contender: str, ncol: int, threads: int) -> Row | None:
+        """Return a cell, or None."""
+        for row in self.rows:
+            if (row.model, row.contender, row.ncol, row.threads) == (
+                model,
+                contender,
+                ncol,
+                threads,
+            ):
+                return row
+        return None
+
+    def unique(self, field: str, **where: object) -> list[Any]:
+        """Return the values of a field of the rows that match, in order of appearance."""
+        values = [getattr(row, field) for row in self._matching(where)]
+        return list(dict.fromkeys(values))
+
+    def _matching(self, where: Mapping[str, object]) -> Iterator[Row]:
+        for row in self.rows:
+            if all(getattr(row, name) == value for name, value in where.items()):
+                yield row
+
+    def flagged(self) -> list[Row]:
+        """Return one row for each contender and reason that something is not ``ok``."""
+        found: dict[tuple[str, str, str], Row] = {}
+        for row in self.rows:
+            if row.status != "ok":
+                found.setdefault((row.contender, row.status, row.note), row)
+        return list(found.values())
+
+    def comparison(self) -> list[dict[str, Any]]:
+        """Return for every cell our fastest form of the same work beside the fastest other one.
+
+        A contender whose numbers are wrong does not count, nor does a classical scheme, which
+        does other work.
+        """
+        native = {c["name"] for c in self.about["contenders"] if c["is_native"]}
+        cells = dict.fromkeys((r.model, r.threads, r.ncol) for r in self.rows)
+        table = []
+        for model, threads, ncol in cells:
+            good = [
+                row
+                for row in self._matching({"model": model, "threads": threads, "ncol": ncol})
+                if row.status == "ok" and row.contender != "baseline" and row.ns_per_column
+            ]
+            ours = min((r for r in good if r.contender in native), key=_time, default=None)
+            other = min((r for r in good if r.contender not in native), key=_time, default=None)
+            if ours is None:
+                continue
+            table.append(
+                {
+                    "model": model,
+                    "threads": threads,
+                    "ncol": ncol,
+                    "native": ours.contender,
+                    "ns_native": ours.ns_per_column,
+                    "percent_of_peak": ours.percent_of_peak,
+                    "best_other": other.contender if other else None,
+                    "ns_best_other": other.ns_per_column if other else None,
+                    "speedup": round(_time(other) / _time(ours), 3) if other else None,
+                }
+            )
+        return table
+
+
+def _time(row: Row) -> float:
+    return row.ns_per_column or float("inf")

@@ -1,0 +1,190 @@
+"""Processes that measure on request, so that the driver can take turns among contenders.
+
+A worker reads requests from its standard input and answers with one line each (see
+``fortran/bench/bench_worker.F90``; `python_worker` speaks the same). All workers of a run are alive
+at the same time and wait, which costs nothing.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emufort.errors import EmufortError
+
+#: Seconds after which a worker that does not answer is ended; a first call may compile.
+_PATIENCE = 900.0
+
+
+class Missing(Exception):  # noqa: N818 - reads as what is the case
+    """A contender cannot run on this machine; the message says what is missing."""
+
+
+class Worker(Protocol):
+    """Something that can be timed and checked on one model with one number of threads."""
+
+    def time(self, ncol: int, milliseconds: float) -> tuple[float, float]:
+        """Return ns per column: CPU time of the calling thread, time on the wall."""
+
+    def check(self, ncol: int) -> NDArray[np.float64]:
+        """Return the outputs (ncol, n_outputs) of a call with the first `ncol` inputs."""
+
+
+class Process:
+    """A worker's process.
+
+    Parameters
+    ----------
+    command
+        The program with its arguments.
+    environment
+        All environment variables.
+    """
+
+    def __init__(self, command: Sequence[object], environment: Mapping[str, str]) -> None:
+        self._name = Path(str(command[0])).name
+        try:
+            self._process = subprocess.Popen(
+                [str(part) for part in command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=dict(environment),
+                text=True,
+                bufsize=1,
+            )
+        except OSError as error:
+            raise EmufortError(f"cannot run {command[0]}: {error.strerror}") from error
+        try:
+            self.greeting = self._answer("ready")
+        except BaseException:
+            self.close()
+            raise
+
+    def request(self, text: str, expected: str) -> list[str]:
+        """Send a request; return the words behind the expected word of the answer.
+
+        Raises
+        ------
+        Missing
+            The contender lacks something.
+        EmufortError
+            It fails, answers something else, or does not answer.
+        """
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(text + "\n")
+            self._process.stdin.flush()
+        except OSError as error:
+            raise EmufortError(f"{self._name} has ended") from error
+        return self._answer(expected).split()
+
+    def _answer(self, expected: str) -> str:
+        assert self._process.stdout is not None
+        watchdog = threading.Timer(_PATIENCE, self._process.kill)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            line = self._process.stdout.readline().strip()
+        finally:
+            watchdog.cancel()
+        word, _, rest = line.partition(" ")
+        if word == expected:
+            return rest
+        if word == "missing":
+            raise Missing(rest)
+        if word == "failed":
+            raise EmufortError(rest)
+        raise EmufortError(f"{self._name} ended or said: {line[:200] or 'nothing'}")
+
+    def close(self) -> None:
+        """End the process."""
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class ModelWorker:
+    """A process that works on one model.
+
+    Parameters
+    ----------
+    process
+        May serve other models too: `model` is told with every request.
+    model, n_outputs
+        Name and number of outputs of the model.
+    scratch
+        Folder for outputs.
+    """
+
+    def __init__(self, process: Process, model: str, n_outputs: int, scratch: Path) -> None:
+        self._process = process
+        self._model = model
+        self._n_outputs = n_outputs
+        self._outputs = scratch / f"outputs-{id(self)}.bin"
+
+    def time(self, ncol: int, milliseconds: float) -> tuple[float, float]:
+        """See `Worker.time`."""
+        words = self._process.request(f"time {ncol} {milliseconds:.4f} {self._model}", "time")
+        return float(words[0]), float(words[1])
+
+    def check(self, ncol: int) -> NDArray[np.float64]:
+        """See `Worker.check`."""
+        try:
+            self._process.request(f'check {ncol} "{self._outputs}" {self._model}', "done")
+            values = np.fromfile(self._outputs)
+        finally:
+            self._outputs.unlink(missing_ok=True)
+        if values.size != ncol * self._n_outputs:
+            raise EmufortError(f"it gives {values.size} numbers for {ncol} columns")
+        return values.reshape((ncol, self._n_outputs), order="F")
+
+
+class BaselineWorker:
+    """The program of a classical scheme, see `_timers.BaselineProgram`; one process a request.
+
+    Parameters
+    ----------
+    program, samples
+        The executable, and its inputs as `write_samples` leaves them.
+    """
+
+    def __init__(self, program: Path, samples: Path) -> None:
+        self._program = program
+        self._samples = samples
+
+    def time(self, ncol: int, milliseconds: float) -> tuple[float, float]:
+        """See `Worker.time`; a scheme that is called column by column knows no `ncol`."""
+        words = self._run(1)
+        return float(words["ns_per_sample"]), float(words["ns_per_sample"])
+
+    def check(self, ncol: int) -> NDArray[np.float64]:
+        """See `Worker.check`."""
+        outputs = self._program.with_suffix(".outputs")
+        try:
+            self._run(1, outputs)
+            return np.fromfile(outputs)[:ncol, None]
+        finally:
+            outputs.unlink(missing_ok=True)
+
+    def _run(self, repeats: int, *outputs: Path) -> dict[str, str]:
+        done = subprocess.run(
+            [str(self._program), str(self._samples), str(repeats), *map(str, outputs)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise EmufortError(done.stderr.strip() or f"{self._program.name} fails")
+        return dict(line.split()[:2] for line in done.stdout.splitlines() if len(line.split()) > 1)

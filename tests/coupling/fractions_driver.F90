@@ -1,0 +1,56 @@
+!> Fractions from x.bin to y.bin, with what must hold checked on the way; run by test_activation_fractions.py.
+program driver
+  use, intrinsic :: iso_fortran_env, only: int64, real32, real64
+  use emufort_runtime, only: emulator_type, status_type
+  use activation_emulator, only: activation_emulator_predict_block
+  use activation_fractions, only: predict_activated_fractions, activated_fractions
+  implicit none
+  type(emulator_type) :: emulator, empty
+  type(status_type) :: status
+  integer :: n, m, first, unit
+  real(real64), allocatable :: x(:, :), p(:, :), smax(:), f(:, :, :), g(:, :, :), s(:), h(:, :, :)
+  real(real32), allocatable :: x32(:, :), s32(:), f32(:, :, :)
+  logical, allocatable :: outside(:)
+  open (newunit=unit, file='x.bin', access='stream', form='unformatted')
+  read (unit) n
+  allocate (x(n, 15), smax(n), f(n, 4, 2), g(n, 4, 2), s(n), outside(n), x32(n, 15), s32(n), f32(n, 4, 2))
+  read (unit) x
+  close (unit)
+  call emulator%load('weights.bin', status)
+  if (status%code /= 0) error stop 'load'
+  call predict_activated_fractions(emulator, n, x(:, 1), x(:, 2), x(:, 3), x(:, 4:7), &
+                                   x(:, 8:11), x(:, 12:15), smax, f(:, :, 1), f(:, :, 2), status, outside)
+  if (status%code /= 0 .or. status%n_clipped /= 0 .or. status%n_invalid /= 1) error stop 'counts'
+  if (count(outside) /= 1 .or. .not. outside(3)) error stop 'mask'
+  call predict_activated_fractions(activation_emulator_predict_block, n, x(:, 1), x(:, 2), x(:, 3), &
+                                   x(:, 4:7), x(:, 8:11), x(:, 12:15), s, g(:, :, 1), g(:, :, 2), status)
+  if (any(bits(g) /= bits(f)) .or. any(bits(s) /= bits(smax))) error stop 'generated module'
+  call activated_fractions(n, x(:, 1), x(:, 8:11), x(:, 12:15), smax, g(:, :, 1), g(:, :, 2))
+  if (any(bits(g) /= bits(f))) error stop 'the formula alone'
+  do m = 1, 67
+    first = 1 + mod(5*m, n - m)
+    allocate (h(m, 4, 2))
+    p = x(first:first + m - 1, :)
+    call predict_activated_fractions(emulator, m, p(:, 1), p(:, 2), p(:, 3), p(:, 4:7), p(:, 8:11), p(:, 12:15), &
+                                     s(1:m), h(:, :, 1), h(:, :, 2), status)
+    if (any(bits(h) /= bits(f(first:first + m - 1, :, :)))) error stop 'bits depend on the batch'
+    deallocate (h)
+  end do
+  x32 = real(x, real32)
+  call predict_activated_fractions(emulator, n, x32(:, 1), x32(:, 2), x32(:, 3), x32(:, 4:7), x32(:, 8:11), &
+                                   x32(:, 12:15), s32, f32(:, :, 1), f32(:, :, 2), status)
+  if (status%n_clipped /= 0 .or. any(abs(f32 - f) > 1.0e-4)) error stop 'single precision'
+  call activated_fractions(1, x(1:1, 1), x(1:1, 8:11), x(1:1, 12:15), [0.0_real64], g(1:1, :, 1), g(1:1, :, 2))
+  if (any(abs(g(1, :, :)) > 0)) error stop 'nothing activates at 0'
+  call predict_activated_fractions(empty, n, x(:, 1), x(:, 2), x(:, 3), x(:, 4:7), x(:, 8:11), x(:, 12:15), &
+                                   s, g(:, :, 1), g(:, :, 2), status)
+  if (status%code == 0) error stop 'an empty emulator'
+  open (newunit=unit, file='y.bin', access='stream', form='unformatted', status='replace')
+  write (unit) smax, f
+  close (unit)
+contains
+  pure elemental integer(int64) function bits(r)
+    real(real64), intent(in) :: r
+    bits = transfer(r, 0_int64)
+  end function bits
+end program driver

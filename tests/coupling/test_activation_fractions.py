@@ -1,0 +1,66 @@
+"""The activated fractions in Fortran: against the Python head, in one call, in any batch."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emufort._sources import fortran_sources
+from emufort.activation.head import activated_fractions
+from emufort.contract import Contract
+from emufort.export.fortran import fortran_source, runtime_source
+from emufort.export.weights_file import WeightsFile
+from tests.export.emulators import inputs, random_emulator
+
+pytestmark = pytest.mark.skipif(shutil.which("gfortran") is None, reason="no gfortran")
+
+FLAGS = ["-std=f2018", "-Wall", "-Wextra", "-Werror", "-O2", "-march=native", "-fopenmp-simd"]
+SIGMA = np.array([1.8, 1.6, 1.8, 1.6])
+#: Stated in the module's header.
+LARGEST_ERROR = 1e-6
+
+DRIVER = Path(__file__).with_name("fractions_driver.F90")
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_fractions_in_one_call(tmp_path: Path, double: bool) -> None:
+    emulator = random_emulator(Contract.load("activation"), (32, 24), "silu")
+    x = inputs(emulator.contract, 200)
+    x[2, 5] = np.nan
+    n = len(x)
+    (tmp_path / "x.bin").write_bytes(np.array([n], "<i4").tobytes() + x.tobytes(order="F"))
+    WeightsFile.from_emulator(emulator).write(tmp_path / "weights.bin")
+    (tmp_path / "emufort_runtime.F90").write_text(runtime_source())
+    (tmp_path / "activation_emulator.F90").write_text(fortran_source(emulator, "0" * 64))
+    fractions = fortran_sources("activation_fractions", "coupling/activation")[-1]
+    flags = [*FLAGS, "-DEMUFORT_DOUBLE"] if double else FLAGS
+    for source in ("emufort_runtime.F90", "activation_emulator.F90", fractions):
+        subprocess.run(["gfortran", *flags, "-c", str(source)], cwd=tmp_path, check=True)
+    objects = [f"{s}.o" for s in ("emufort_runtime", "activation_emulator", "activation_fractions")]
+    command = ["gfortran", "-O1", str(DRIVER), *objects, "-o", "driver"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    subprocess.run(["./driver"], cwd=tmp_path, check=True)
+
+    values = np.fromfile(tmp_path / "y.bin")
+    smax, found = values[:n], values[n:].reshape((2, 4, n)).transpose(0, 2, 1)
+    assert np.isnan(smax[2]) and np.isnan(found[:, 2]).all()
+    good = np.arange(n) != 2
+    expected = activated_fractions(
+        {
+            "air_temperature": x[good, 0],
+            "dry_median_radius": x[good, 7:11],
+            "hygroscopicity": x[good, 11:15],
+            "geometric_standard_deviation": SIGMA,
+        },
+        smax[good],
+    )
+    number, mass = found[:, good]
+    largest = LARGEST_ERROR if not double else 1e-13
+    assert np.abs(number - expected["number_activated_fraction"]).max() < largest
+    assert np.abs(mass - expected["mass_activated_fraction"]).max() < largest
+    assert (mass >= number).all() and (number >= 0).all() and (mass <= 1).all()
+    assert 0.01 < number.mean() < 0.99
