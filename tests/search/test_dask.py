@@ -151,3 +151,45 @@ def test_workers_of_this_machine_end_with_the_pool(tmp_path):
     while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def test_jobs_that_ended_are_submitted_again(slurm, tmp_path):
+    (slurm / "sbatch").write_text('#!/bin/bash\necho "$*" >> "$(dirname "$0")/calls"\necho 7\n')
+    (slurm / "squeue").write_text('#!/bin/bash\ncat "$(dirname "$0")/queue"\n')
+    (slurm / "squeue").chmod(stat.S_IRWXU)
+    (slurm / "scancel").write_text("#!/bin/bash\nexit 1\n")
+    where = ClusterConfig(kind="slurm", jobs=2)
+    with dask_workers.Jobs(where, "tcp://node:1", tmp_path) as jobs:
+        submitted = 2
+        (slurm / "queue").write_text("7 waits\n")
+        jobs.tend(0)
+        assert len((slurm / "calls").read_text().splitlines()) == submitted
+        (slurm / "queue").write_text("")
+        jobs.tend(3)
+        for _ in range(3):
+            jobs.tend(0)
+            submitted += 2
+            assert len((slurm / "calls").read_text().splitlines()) == submitted
+        with pytest.raises(EmufortError, match="batch jobs ended 4 times without a worker"):
+            jobs.tend(0)
+
+
+def test_workers_that_do_not_start_are_given_up():
+    workers = dask_workers.LocalWorkers("tcp://127.0.0.1:1", 1)
+    workers._command = [sys.executable, "-c", "raise SystemExit(1)"]
+    with workers, pytest.raises(EmufortError, match="Dask workers ended 4 times at once"):
+        for _ in range(4):
+            assert workers._process is not None
+            workers._process.wait()
+            workers.tend(0)
+
+
+def always_die(bench, unit):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_a_unit_that_kills_every_worker_is_given_up(pool):
+    with pytest.raises(EmufortError, match="killed 5 workers one after the other"):
+        list(pool.run(always_die, [None]))
+    assert dict(pool.run(die_once, [None]))

@@ -24,12 +24,12 @@ from emufort.files import read_csv, write_csv, write_json
 from emufort.lock import only_writer
 from emufort.progress import Reporter, silent
 from emufort.search.executor import executor_for
-from emufort.search.identity import check_same, search_identity
+from emufort.search.identity import check_same, search_identity, settled_backend
 from emufort.search.sampling import propose
 from emufort.search.stored import StoredArrays
 from emufort.search.subset import draw_subset
 from emufort.search.work import RungUnit, run_rung
-from emufort.training import TrainerState, TrainingTask, resolve_backend
+from emufort.training import TrainerState, TrainingTask
 
 Array = NDArray[np.float64]
 #: (rows, seed, candidate) -> (loss, seconds).
@@ -55,6 +55,9 @@ def advise(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
         `out` holds the advice for another search or other data.
     """
     options = config.advice
+    backend = settled_backend(config.search.backend, out / "asked.json", "search.backend")
+    search = config.search.model_copy(update={"backend": backend})
+    config = config.model_copy(update={"search": search})
     train, validation = data.part("train"), data.part("validation")
     validation = validation.subset(min(config.search.validation, len(validation)), config.seed)
     sizes = sizes_to_try(options, len(train))
@@ -77,7 +80,6 @@ def advise(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
         stored, _, _ = StoredArrays.from_datasets(both, validation, out)
         try:
             units = options.candidates * options.seeds
-            backend = resolve_backend(config.search.backend)
             with executor_for(config, stored, out, backend, units) as executor:
                 for i, size in enumerate(sizes):
                     work.train(executor, size)
