@@ -95,6 +95,16 @@ def on_workers(workers: int, tasks: Sequence[TrainingTask], arrays: Arrays) -> t
         return time.perf_counter() - start, sum(state.seconds for state in states)
 
 
+def row_of(name: str, seconds: Timed, native: Timed | None) -> dict[str, Any]:
+    """Return a row of the table; `native` are the native trainer's times for the same tasks."""
+    return {
+        "contender": name,
+        "trials": len(seconds),
+        "trials_per_minute": 60 * len(seconds) / sum(seconds),
+        "native_is_faster_by": sum(seconds) / sum(native) if native else None,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default=None, help="netCDF file; the embedded data otherwise")
@@ -115,36 +125,40 @@ def main() -> None:
     trainer = make_trainer(arrays, "native")
     in_full(trainer, tasks[:2])
     native = in_full(trainer, tasks)
-    contenders: dict[str, Timed] = {"native, in full": native}
-    contenders["emufort's torch backend"] = in_full(make_trainer(arrays, "torch"), few)
-    contenders["lean torch loop"] = each(few, lambda task: lean_torch(task, arrays))
-    contenders["torch DataLoader"] = each(fewer, lambda task: with_dataloader(task, arrays))
+    table = [row_of("native, in full", native, native)]
+
+    def beside(name: str, run: Callable[[], Timed]) -> None:
+        """Measure a contender between two measurements of the native trainer.
+
+        What else the machine does changes over minutes, and with it even the processor time.
+        """
+        seconds = run()
+        before = table[-1]["native_after"] if len(table) > 1 else native
+        after = in_full(trainer, tasks[: len(seconds)])
+        mean = [(b + a) / 2 for b, a in zip(before, after, strict=False)]
+        table.append(row_of(name, seconds, mean) | {"native_after": after})
+
+    torch_trainer = make_trainer(arrays, "torch")
+    beside("emufort's torch backend", lambda: in_full(torch_trainer, few))
+    beside("lean torch loop", lambda: each(few, lambda task: lean_torch(task, arrays)))
+    beside("torch DataLoader", lambda: each(fewer, lambda task: with_dataloader(task, arrays)))
+    keras = f"Keras Tuner ({options.keras_backend})"
     note = None
     if keras_is_there():
-        ends = keras_tuner_search(fewer, arrays, options.keras_backend)
-        contenders[f"Keras Tuner ({options.keras_backend})"] = [ends[-1][0] / len(ends)] * len(ends)
+
+        def with_keras() -> Timed:
+            ends = keras_tuner_search(fewer, arrays, options.keras_backend)
+            return [ends[-1][0] / len(ends)] * len(ends)
+
+        beside(keras, with_keras)
     else:
         note = "Keras Tuner is not installed: left out (pip install keras keras-tuner)"
+    for row in table:
+        row.pop("native_after", None)
 
-    table = [
-        {
-            "contender": name,
-            "trials": len(seconds),
-            "trials_per_minute": 60 * len(seconds) / sum(seconds),
-            "native_is_faster_by": sum(seconds) / sum(native[: len(seconds)]),
-        }
-        for name, seconds in contenders.items()
-    ]
     many = tasks_of_space(options.halving_trials, arrays, seed=2)
     seconds, best = halved(trainer, many)
-    table.append(
-        {
-            "contender": "native, halving",
-            "trials": len(many),
-            "trials_per_minute": 60 * len(many) / seconds,
-            "native_is_faster_by": float("nan"),
-        }
-    )
+    table.append(row_of("native, halving", [seconds / len(many)] * len(many), None))
     one_wall, one_cpu = on_workers(1, tasks, arrays)
     two_wall, two_cpu = on_workers(2, tasks, arrays)
 
@@ -161,12 +175,14 @@ def main() -> None:
         "two cores / one": one_wall / two_wall,
     }
     if note is None:
-        reached["native / Keras Tuner"] = ratios[f"Keras Tuner ({options.keras_backend})"]
+        reached["native / Keras Tuner"] = ratios[keras]
     print(f"{before['cpu']}, {before['trainer']}, load {before['load_average']}")
     for row in table:
+        ratio = row["native_is_faster_by"]
+        slower = f"{ratio:8.1f}x slower than native" if ratio and ratio != 1.0 else ""
         print(
             f"{row['contender']:28s} {row['trials_per_minute']:9.1f} trials/min"
-            f" {row['native_is_faster_by']:8.1f}x slower than native ({row['trials']} trials)"
+            f" ({row['trials']} trials) {slower}"
         )
     if note:
         print(note)

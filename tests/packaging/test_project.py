@@ -87,6 +87,7 @@ def test_builds_and_runs_are_ignored_by_git() -> None:
         "build/CMakeCache.txt",
         "runs/demo/report.html",
         "python/emufort/_native.cpython-311-x86_64-linux-gnu.so",
+        "python/emufort/_trainer_v4.cpython-311-x86_64-linux-gnu.so",
         "python/emufort/_fortran/emufort_runtime.F90",
         "python/emufort/__pycache__/cli.pyc",
         "data/.activation.nc.abc.part",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import platform
 import shutil
 import subprocess
 import sys
@@ -90,12 +91,15 @@ def copy_sources(folder: Path) -> None:
     for name in COPIED:
         source = TOP / name
         if source.is_dir():
-            ignored = shutil.ignore_patterns("__pycache__", ".mypy_cache", "_native*", "_fortran")
+            ignored = shutil.ignore_patterns(
+                "__pycache__", ".mypy_cache", "_native*", "_trainer*", "_fortran"
+            )
             shutil.copytree(source, folder / name, ignore=ignored)
         else:
             shutil.copy(source, folder / name)
     # what an earlier `cmake --install` may have left in the checkout
     (folder / "python/emufort/_native.old.so").write_bytes(b"")
+    (folder / "python/emufort/_trainer.old.so").write_bytes(b"")
     (folder / "python/emufort/_fortran").mkdir()
     (folder / "python/emufort/_fortran/old.F90").write_text("")
 
@@ -126,9 +130,13 @@ def test_wheel(tmp_path: Path) -> None:
     copy_sources(tmp_path)
     first = wheel(tmp_path)
     names = list(first)
-    extensions = {name.partition(".")[0] for name in names if name.endswith(".so")}
-    assert extensions >= {"emufort/_native", "emufort/_trainer"}
-    assert all(name.startswith(("emufort/_native", "emufort/_trainer")) for name in extensions)
+    extensions = [name for name in names if name.endswith(".so")]
+    modules = {name.removeprefix("emufort/").partition(".")[0] for name in extensions}
+    assert len(modules) == len(extensions)
+    assert {"_native", "_trainer", "_trainer_double"} <= modules
+    assert modules <= {"_native", *(f"_trainer{kind}" for kind in ("", "_double", "_v3", "_v4"))}
+    if platform.machine() == "x86_64":
+        assert {"_trainer_v3", "_trainer_v4"} <= modules
     fortran = sorted(name for name in names if name.startswith("emufort/_fortran/"))
     assert fortran == sorted(f"emufort/_fortran/{name}" for name in SOURCES)
     packaged = {path for path in names if path.startswith("emufort/") and path.endswith(".py")}
