@@ -12,6 +12,9 @@ from emufort.files import write_text
 BEGIN = "<!-- bench: begin; made by `emufort bench --update`, do not edit -->"
 END = "<!-- bench: end -->"
 
+#: Load before the run above which times on the wall say more of the others than of us.
+_QUIET = 0.5
+
 
 def write_markdown(result: Result, path: Path) -> None:
     """Write all tables to `path`."""
@@ -40,7 +43,14 @@ def update_document(result: Result, path: Path) -> None:
 def tables(result: Result) -> str:
     """Return machine, times, shares of the peak and flags as Markdown."""
     parts = [_head(result)]
+    busy = float(result.about["machine"]["load_average"])
     for threads in result.unique("threads"):
+        if threads > 1 and busy > _QUIET:
+            parts.append(
+                f"Times on the wall with {threads} threads are left out: the machine was busy "
+                f"before the run (load average {busy})."
+            )
+            continue
         for model in result.unique("model", threads=threads):
             parts.append(_times(result, model, threads))
     shares = _shares(result)
