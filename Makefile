@@ -19,6 +19,8 @@ DATASET := build/activation.nc
 PYTEST_ARGS :=
 RUN := runs/demo
 FLANG := flang-22
+# make bench BENCH_ARGS='--bundle runs/demo/bundle'
+BENCH_ARGS :=
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 FPRETTIFY := $(BIN)/fprettify -i 2 -l 120 -w 2
@@ -30,13 +32,16 @@ PACKAGE_SOURCES := $(shell find python/emufort fortran coupling/python coupling/
     -name __pycache__ -prune -o -name _fortran -prune -o -name '_native*' -prune -o -name '_trainer*' -prune -o -print) \
     CMakeLists.txt README.md LICENSE
 
-.PHONY: help demo test lint format dataset setup clean tools
+.PHONY: help demo bench test lint format dataset setup clean tools
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
 
 demo: setup ## Search, retrain, time, select, export, verify and report on the embedded data: runs/demo
 	$(BIN)/emufort run --out $(RUN)
+
+bench: setup ## Measure inference beside other libraries, into runs/bench, and renew the tables of docs/benchmark.md
+	$(BIN)/emufort bench --out runs/bench --update docs/benchmark.md $(BENCH_ARGS)
 
 test: setup ## Build and run the Fortran tests, then the Python tests
 	cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING

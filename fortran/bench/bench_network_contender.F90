@@ -19,7 +19,8 @@ module bench_network_contender
   type, extends(contender_type) :: kernel_contender_type
     type(network_type) :: network              !! as it was read
     integer :: n_threads = 1                   !! threads among which the columns of a call are split
-    real(wp), allocatable :: packed(:)         !! packed weights
+    real(wp), allocatable :: packed(:)         !! packed weights, from `first` on
+    integer :: first = 1                       !! begins at a boundary of 64 bytes, as constants of a module do
     real(real64), allocatable :: slope(:)      !! parameters of activations; none has one here
   contains
     procedure :: prepare
@@ -40,7 +41,8 @@ contains
       end do
       allocate (contender%packed(n + slack), source=0.0_wp)
       allocate (contender%slope(network%n_layers), source=0.0_real64)
-      place = 1
+      contender%first = aligned_place(contender%packed)
+      place = contender%first
       do l = 1, network%n_layers
         n = packed_size(network%widths(l - 1), network%widths(l))
         call pack_layer(network%widths(l - 1), network%widths(l), &
@@ -69,13 +71,13 @@ contains
         do call = 1, size(x, 3)
           if (contender%n_threads == 1 .or. ncol <= block_columns) then
             call columns_of_call(network%n_layers, network%widths, network%activation, contender%slope, &
-                                 contender%packed, ncol, 1, ncol, x(:, :, call), y(:, :, call))
+                                 contender%packed(contender%first:), ncol, 1, ncol, x(:, :, call), y(:, :, call))
           else
             !$omp parallel do default(shared) private(first, last) num_threads(contender%n_threads)
             do thread = 0, contender%n_threads - 1
               call chunk_of(ncol, contender%n_threads, thread, first, last)
               call columns_of_call(network%n_layers, network%widths, network%activation, contender%slope, &
-                                   contender%packed, ncol, first, last, x(:, :, call), y(:, :, call))
+                                   contender%packed(contender%first:), ncol, first, last, x(:, :, call), y(:, :, call))
             end do
             !$omp end parallel do
           end if

@@ -45,6 +45,102 @@ module emufort_math
 
 contains
 
+#ifdef EMUFORT_DOUBLE
+
+  !> a = exp(a)
+  pure recursive subroutine vector_exp(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp) :: b(lanes)
+    integer :: first, m
+
+    ! Always a full set of lanes, in one place of the code: compilers have a vector and a scalar version of the
+    ! intrinsic, of other bits.
+    b = 1.0_wp
+    do first = 0, n - 1, lanes
+      m = min(lanes, n - first)
+      b(1:m) = a(first + 1:first + m)
+      b = exp(b)
+      a(first + 1:first + m) = b(1:m)
+    end do
+
+  end subroutine vector_exp
+
+  !> a = ln(a)
+  pure recursive subroutine vector_ln(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1], positive
+    real(wp) :: b(lanes)
+    integer :: first, m
+
+    ! Always a full set of lanes, in one place of the code: compilers have a vector and a scalar version of the
+    ! intrinsic, of other bits.
+    b = 1.0_wp
+    do first = 0, n - 1, lanes
+      m = min(lanes, n - first)
+      b(1:m) = a(first + 1:first + m)
+      b = log(b)
+      a(first + 1:first + m) = b(1:m)
+    end do
+
+  end subroutine vector_ln
+
+  !> a = tanh(a)
+  pure recursive subroutine vector_tanh(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp) :: b(lanes)
+    integer :: first, m
+
+    ! Always a full set of lanes, in one place of the code: compilers have a vector and a scalar version of the
+    ! intrinsic, of other bits.
+    b = 1.0_wp
+    do first = 0, n - 1, lanes
+      m = min(lanes, n - first)
+      b(1:m) = a(first + 1:first + m)
+      b = tanh(b)
+      a(first + 1:first + m) = b(1:m)
+    end do
+
+  end subroutine vector_tanh
+
+  !> a = erfc(a)
+  pure recursive subroutine vector_erfc(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp) :: b(lanes)
+    integer :: first, m
+
+    ! Always a full set of lanes, in one place of the code: compilers have a vector and a scalar version of the
+    ! intrinsic, of other bits.
+    b = 1.0_wp
+    do first = 0, n - 1, lanes
+      m = min(lanes, n - first)
+      b(1:m) = a(first + 1:first + m)
+      b = erfc(b)
+      a(first + 1:first + m) = b(1:m)
+    end do
+
+  end subroutine vector_erfc
+
+  !> a = 1/(1 + exp(-a))
+  pure recursive subroutine vector_sigmoid(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    integer :: i
+
+    do i = 1, n
+      a(i) = -a(i)
+    end do
+    call vector_exp(n, a)
+    do i = 1, n
+      a(i) = 1.0_wp/(1.0_wp + a(i))
+    end do
+
+  end subroutine vector_sigmoid
+
+#else
+
   !> a = exp(a); 0 and infinity beyond the range, NaN for NaN. Error below 1.5 ulp.
   pure recursive subroutine vector_exp(n, a)
     integer, intent(in) :: n          !! number of values
@@ -144,42 +240,6 @@ contains
     end if
 
   end subroutine vector_sigmoid
-
-#ifdef EMUFORT_DOUBLE
-
-  !> exp of a full set of lanes.
-  pure recursive subroutine exp_lanes(a)
-    real(wp), intent(inout) :: a(lanes)   !! values [1]
-
-    a = exp(a)
-
-  end subroutine exp_lanes
-
-  !> ln of a full set of lanes.
-  pure recursive subroutine ln_lanes(a)
-    real(wp), intent(inout) :: a(lanes)   !! values [1]
-
-    a = log(a)
-
-  end subroutine ln_lanes
-
-  !> tanh of a full set of lanes.
-  pure recursive subroutine tanh_lanes(a)
-    real(wp), intent(inout) :: a(lanes)   !! values [1]
-
-    a = tanh(a)
-
-  end subroutine tanh_lanes
-
-  !> erfc of a full set of lanes.
-  pure recursive subroutine erfc_lanes(a)
-    real(wp), intent(inout) :: a(lanes)   !! values [1]
-
-    a = erfc(a)
-
-  end subroutine erfc_lanes
-
-#else
 
 #ifdef __flang__
   !> 2**k for -76 <= k <= 75, exactly.
@@ -347,8 +407,6 @@ contains
 
   end subroutine erfc_lanes
 
-#endif
-
   !> 1/(1 + exp(-a)) of a full set of lanes.
   pure recursive subroutine sigmoid_lanes(a)
     real(wp), intent(inout) :: a(lanes)   !! values [1]
@@ -365,5 +423,7 @@ contains
     end do
 
   end subroutine sigmoid_lanes
+
+#endif
 
 end module emufort_math

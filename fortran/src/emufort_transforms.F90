@@ -34,7 +34,8 @@ contains
     logical, intent(in) :: is_single     !! whether the host's inputs are single precision
 
     bound_of_host = bound
-    if (is_single) bound_of_host = real(real(bound, real32), real64)
+    ! Without a bound it is the largest number, whose conversion a host may trap.
+    if (is_single .and. abs(bound) <= huge(1.0_real32)) bound_of_host = real(real(bound, real32), real64)
 
   end function bound_of_host
 
@@ -92,21 +93,17 @@ contains
     do j = 1, n_inputs
       lower = bound_of_host(ranges(1, j), is_single)
       upper = bound_of_host(ranges(2, j), is_single)
-      fallback = 0.0_real64
-      if (abs(lower) <= huge(lower)) then
-        fallback = lower
-      else if (abs(upper) <= huge(upper)) then
-        fallback = upper
-      end if
+      ! Not a bound itself: where there is none, that is the largest number, and the transform would overflow.
+      fallback = min(max(1.0_real64, lower), upper)
       !$omp simd private(value, outside, invalid)
       do i = 1, n_columns
         value = x(i, j)
         invalid = merge(1_int64, 0_int64, iand(transfer(value, 0_int64), exponent_bits) == exponent_bits)
-        outside = merge(1_int64, 0_int64, value < lower .or. value > upper)
-        n_outside(i) = n_outside(i) + outside*(1_int64 - invalid)
-        n_invalid(i) = n_invalid(i) + invalid
-        ! An invalid value is replaced by one in range, so that nothing is trapped; its outputs become NaN at the end.
+        ! An invalid value is replaced by one in range, so that no transform overflows; its outputs become NaN at the end.
         value = merge(fallback, value, invalid == 1_int64)
+        outside = merge(1_int64, 0_int64, value < lower .or. value > upper)
+        n_outside(i) = n_outside(i) + outside
+        n_invalid(i) = n_invalid(i) + invalid
         x(i, j) = min(max(value, lower), upper)
       end do
     end do
@@ -304,14 +301,17 @@ contains
     real(real64), intent(inout) :: y(n_outputs)              !! physical outputs
     integer :: j, n
 
+    ! The line in one place, so that it is one fused multiply-add as in `outputs_to_physical`.
+    do j = 1, n_outputs
+      y(j) = real(z(j), real64)*coefficients(1, j) + coefficients(2, j)
+    end do
     do j = 1, n_outputs
       select case (kinds(j))
       case (transform_ln)
         z(j) = z(j)*real(coefficients(1, j), wp)
       case (transform_sigmoid)
-        z(j) = real(real(z(j), real64)*coefficients(1, j) + coefficients(2, j), wp)
+        z(j) = real(y(j), wp)
       case default
-        y(j) = real(z(j), real64)*coefficients(1, j) + coefficients(2, j)
       end select
     end do
     j = 1

@@ -105,11 +105,11 @@ contains
         net%output_c(:, i) = [0.7_real64, 3.0e-3_real64]
       case (2)
         net%output_kind(i) = 4
-        net%output_c(:, i) = [1.0_real64, 0.1_real64]
+        net%output_c(:, i) = [1.3_real64, 0.1_real64]
         net%bounds(:, i) = [0.2_real64, 0.8_real64]
       case default
         net%output_kind(i) = 1
-        net%output_c(:, i) = [2.0_real64, 5.0_real64]
+        net%output_c(:, i) = [2.3_real64, 5.1_real64]
       end select
     end do
     n = 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import keyword
 import math
 import re
 import tomllib
@@ -44,7 +43,7 @@ class _Variable(_Part):
 
     @model_validator(mode="after")
     def _check_name(self) -> Self:
-        if not _NAME.fullmatch(self.name) or keyword.iskeyword(self.name):
+        if not _NAME.fullmatch(self.name):
             raise ValueError(
                 f"'{self.name}' cannot name a variable: use letters, digits and underscores"
             )

@@ -160,6 +160,14 @@ def _number(value: Any, digits: int = 4) -> str:
     return "-" if value is None or value == "" else f"{float(value):.{digits}g}"
 
 
+def _short(label: str, most: int = 36) -> str:
+    """Leave out the middle of a long label: deep networks would push numbers off the table."""
+    if len(label) <= most:
+        return label
+    half = (most - 3) // 2
+    return f"{label[:half]}...{label[-half:]}"
+
+
 def _search_table(run: Run) -> None:
     rows = [r for r in read_csv(run.folder.search / "trials.csv") if r["value"]]
     rows.sort(key=lambda r: float(r["value"]))
@@ -167,20 +175,41 @@ def _search_table(run: Run) -> None:
     for row in rows[:10]:
         _add(
             table,
-            row["label"],
+            _short(row["label"]),
             _number(row["value"]),
             row["epochs"],
             _number(row["learning_rate"], 2),
         )
     _console().print(table)
+    summary = read_json(run.folder.search / "search.json")
+    model = summary.get("cost_model")
+    if model is not None:
+        _console().print(
+            f"All of them cost at most {summary['config']['search']['max_ns']:g} ns per sample as "
+            f"predicted from {model['n']} measured networks ({model['source']}); the prediction "
+            f"errs by {100 * model['error']:.0f} % (rms).",
+            markup=False,
+        )
 
 
 def _retrain_table(run: Run) -> None:
     rows = sorted(read_csv(run.folder.retrain / "candidates.csv"), key=lambda r: float(r["rmse"]))
     table = _table("Retrained candidates", ["candidate", "network", "RMSE", "parameters"])
     for row in rows:
-        _add(table, row["id"], row["label"], _number(row["rmse"]), row["n_parameters"])
+        _add(table, row["id"], _short(row["label"]), _number(row["rmse"]), row["n_parameters"])
     _console().print(table)
+    found = read_json(run.folder.retrain / "agreement.json")
+    words = [
+        f"rank correlation {_number(found['spearman'], 2)}",
+        f"best of step 1 {_percent(found['regret_top1'])} above the best, "
+        f"best of its first five {_percent(found['regret_top5'])}",
+        f"seeds differ by {_percent(found['seed_spread'])}",
+    ]
+    _console().print(f"Loss of step 1 against step 2: {'; '.join(words)}.", markup=False)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
 
 
 def _timing_table(run: Run) -> None:

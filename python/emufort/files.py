@@ -93,7 +93,9 @@ def read_json(path: Path) -> Any:
     except OSError as error:
         raise EmufortError(f"cannot read {path}: {_reason(error)}") from error
     except ValueError as error:
-        raise EmufortError(f"{path} is not valid JSON: {error}") from error
+        raise EmufortError(
+            f"{path} is not valid JSON: {error}; remove it and give the command again that wrote it"
+        ) from error
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from emufort.files import read_json, write_csv, write_json
 from emufort.lock import only_writer
 from emufort.network import Emulator, Scaler
 from emufort.progress import Reporter, silent
+from emufort.provenance import file_sha256
 from emufort.search.agreement import agreement
 from emufort.search.executor import executor_for
 from emufort.search.identity import (
@@ -35,6 +37,10 @@ from emufort.training.durable import DurableUnit, run_durably
 COLUMNS = (
     "id", "trial", "seed", "why", "label", "activation", "n_parameters", "multiply_adds",
     "search_loss", "validation_loss", "rmse", "mae", "bias", "r2", "seconds",
+)  # fmt: skip
+RANKING_COLUMNS = (
+    "rank", "trial", "label", "multiply_adds", "seeds", "rmse", "rmse_spread", "validation_loss",
+    "validation_loss_spread", "search_loss", "search_rank",
 )  # fmt: skip
 CURVE_COLUMNS = ("step", "train_loss", "validation_loss", "learning_rate")
 
@@ -124,11 +130,9 @@ def retrain(
         "seed": config.seed,
         **{f"retrain.{k}": v for k, v in config.retrain.model_dump(mode="json").items()},
     }
-    known = check_same(out / "retrain.json", identity)
+    check_same(out / "retrain.json", identity)
     train, validation = data.part("train"), data.part("validation")
     jobs = _jobs(found, config, out, len(train))
-    if known is not None and known.get("finished") and all(job.finished for job in jobs):
-        return _ordered([job.read() for job in jobs])
     with only_writer(out):
         check_same(out / "retrain.json", identity)
         write_json(out / "retrain.json", {"finished": False, "identity": identity})
@@ -151,6 +155,7 @@ def retrain(
                 "all trainings of step 2 diverged, with lower learning rates too; look at the data"
             )
         write_csv(out / "candidates.csv", [asdict(one) for one in _ordered(done)], COLUMNS)
+        write_csv(out / "ranking.csv", ranking(done), RANKING_COLUMNS)
         losses: dict[int, list[float]] = {}
         for one in done:
             losses.setdefault(one.trial, []).append(one.validation_loss)
@@ -165,6 +170,39 @@ def _ordered(done: Sequence[Retrained]) -> list[Retrained]:
         return (one.rmse if math.isfinite(one.rmse) else math.inf, one.id)
 
     return sorted(done, key=key)
+
+
+def ranking(done: Sequence[Retrained]) -> list[dict[str, Any]]:
+    """Rank trials by their skill averaged over seeds; a spread is a standard deviation over them.
+
+    Differences between neighbours that are smaller than the spread say nothing.
+    """
+    trials: dict[int, list[Retrained]] = {}
+    for one in done:
+        if math.isfinite(one.rmse):
+            trials.setdefault(one.trial, []).append(one)
+
+    def spread(values: Sequence[float]) -> float | str:
+        return statistics.stdev(values) if len(values) > 1 else ""
+
+    order = sorted(trials, key=lambda t: (statistics.fmean(o.rmse for o in trials[t]), t))
+    searched = sorted(trials, key=lambda t: (trials[t][0].search_loss, t))
+    return [
+        {
+            "rank": rank,
+            "trial": trial,
+            "label": trials[trial][0].label,
+            "multiply_adds": trials[trial][0].multiply_adds,
+            "seeds": len(trials[trial]),
+            "rmse": statistics.fmean(o.rmse for o in trials[trial]),
+            "rmse_spread": spread([o.rmse for o in trials[trial]]),
+            "validation_loss": statistics.fmean(o.validation_loss for o in trials[trial]),
+            "validation_loss_spread": spread([o.validation_loss for o in trials[trial]]),
+            "search_loss": trials[trial][0].search_loss,
+            "search_rank": 1 + searched.index(trial),
+        }
+        for rank, trial in enumerate(order, start=1)
+    ]
 
 
 def _train(
@@ -202,8 +240,12 @@ class _Job:
 
     @property
     def finished(self) -> bool:
-        # metrics.json is written last.
-        return (self.folder / "metrics.json").exists()
+        # metrics.json is written last, and names what was written before.
+        try:
+            files = read_json(self.folder / "metrics.json")["files"]
+            return all(file_sha256(self.folder / name) == sha for name, sha in files.items())
+        except (EmufortError, OSError, KeyError, TypeError, AttributeError):
+            return False
 
     def read(self) -> Retrained:
         row: dict[str, Any] = read_json(self.folder / "metrics.json")["candidate"]
@@ -325,6 +367,10 @@ class _Finisher:
             "validation": skill.to_dict() if skill else None,
             "training": training,
             "provenance": chain,
+            "files": {
+                name: file_sha256(job.folder / name)
+                for name in ("weights.safetensors", "curve.csv")
+            },
         }
         write_json(job.folder / "metrics.json", metrics)
         job.unit.checkpoint.unlink(missing_ok=True)

@@ -13,8 +13,9 @@ from typing import Any
 
 from emufort.config import Config
 from emufort.errors import StorageError, UsageError
-from emufort.files import read_json, write_json, write_text
+from emufort.files import write_json, write_text
 from emufort.lock import only_writer
+from emufort.provenance import file_sha256
 
 STEPS = ("search", "retrain", "time", "select", "export", "verify", "report")
 
@@ -27,6 +28,23 @@ _SECTIONS = {
     "export": ("export",),
     "verify": ("verify",),
     "report": (),
+}
+#: What each step leaves behind, as patterns below the run folder.
+_RESULTS = {
+    "search": ("search/trials.csv", "search/subset.json"),
+    "retrain": (
+        "retrain/candidates.csv",
+        "retrain/retrain.json",
+        "retrain/agreement.json",
+        "retrain/*/weights.safetensors",
+        "retrain/*/metrics.json",
+        "retrain/*/curve.csv",
+    ),
+    "time": ("timing.csv",),
+    "select": ("selection.json",),
+    "export": ("bundle/*",),
+    "verify": ("verification.json",),
+    "report": ("report.html",),
 }
 #: Steps whose finished work is too dear to be overwritten because an option changed.
 _PRECIOUS = ("search", "retrain")
@@ -139,16 +157,33 @@ class RunFolder:
     # ------------------------------------------------------------------ steps
 
     def _finished(self) -> dict[str, Any]:
-        path = self.path / "steps.json"
-        if not path.exists():
+        try:
+            content = json.loads((self.path / "steps.json").read_text())
+        except (OSError, ValueError):
+            # Missing or damaged: every step looks anew at what it has, and does what is lacking.
             return {}
-        content: dict[str, Any] = read_json(path)
-        return content
+        return content if isinstance(content, dict) else {}
+
+    def _results(self, step: str) -> dict[str, str]:
+        """Return the files that `step` has left behind, with their SHA-256."""
+        found = (path for pattern in _RESULTS[step] for path in self.path.glob(pattern))
+        return {
+            path.relative_to(self.path).as_posix(): file_sha256(path)
+            for path in sorted(found)
+            if path.is_file()
+        }
 
     def is_finished(self, step: str, config: Config, inputs: str) -> bool:
-        """Say whether `step` is finished for this configuration and these `inputs` (a hash)."""
+        """Say whether `step` is finished for this configuration and these `inputs` (a hash).
+
+        It is not when one of its results is missing or is not as the step left it.
+        """
         done = self._finished().get(step)
-        return done is not None and done["fingerprint"] == fingerprint(step, config, inputs)
+        return (
+            done is not None
+            and done["fingerprint"] == fingerprint(step, config, inputs)
+            and done.get("results") == self._results(step)
+        )
 
     def finish(self, step: str, config: Config, inputs: str, seconds: float) -> None:
         """Record that `step` is finished; what came after it is out of date."""
@@ -160,6 +195,7 @@ class RunFolder:
             "fingerprint": fingerprint(step, config, inputs),
             "seconds": round(before + seconds, 3),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "results": self._results(step),
         }
         write_json(self.path / "steps.json", kept)
 

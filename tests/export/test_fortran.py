@@ -44,9 +44,10 @@ def _driver(emulator: Emulator) -> str:
     call = ", &\n    ".join(
         ["n", *arguments("x", contract.input), *arguments("y", contract.output)]
     )
+    single = call.replace("x(", "xs(").replace("y(", "ys(")
     return f"""
 program driver
-  use, intrinsic :: iso_fortran_env, only: real64
+  use, intrinsic :: iso_fortran_env, only: real32, real64
   use emufort_runtime, only: emulator_type, status_type
   use {module}, only: {module}_predict, &
     {module}_hash
@@ -61,6 +62,7 @@ program driver
   read (unit) x
   close (unit)
   call {module}_predict({call}, status)
+  call predict_single()
   if (status%n_clipped /= 0 .or. status%n_invalid /= 0) error stop 'counts'
   call emulator%load('weights.bin', status)
   if (status%code /= 0) error stop 'load'
@@ -71,6 +73,13 @@ program driver
   write (unit) y, z
   close (unit)
   print '(a)', {module}_hash
+contains
+  subroutine predict_single()
+    real(real32) :: xs(n, n_in), ys(n, n_out)
+    xs = real(x, real32)
+    call {module}_predict({single}, status)
+    if (any(.not. abs(ys - y) <= 1e-5_real32*abs(ys))) error stop 'single'
+  end subroutine predict_single
 end program driver
 """
 
@@ -91,7 +100,8 @@ def _run(emulator: Emulator, folder: Path, n: int = 100) -> tuple[np.ndarray, np
     for source in ("emufort_runtime.F90", name):
         subprocess.run(["gfortran", *FLAGS, "-c", source], cwd=folder, check=True)
     objects = ["emufort_runtime.o", f"{emulator.contract.name}_emulator.o"]
-    command = ["gfortran", "-O1", "driver.F90", *objects, "-o", "driver"]
+    traps = "-ffpe-trap=invalid,overflow,zero"
+    command = ["gfortran", "-O1", traps, "driver.F90", *objects, "-o", "driver"]
     subprocess.run(command, cwd=folder, check=True)
     done = subprocess.run(["./driver"], cwd=folder, check=True, capture_output=True, text=True)
     both = np.fromfile(folder / "y.bin").reshape((2, n_out, n)).transpose(0, 2, 1)
@@ -132,8 +142,20 @@ def test_lines_and_statements_are_within_the_standard() -> None:
 
 
 @needs_compiler
-def test_longest_names(tmp_path: Path) -> None:
+def test_inputs_without_a_range_trap_no_exception_in_the_host(tmp_path: Path) -> None:
+    content = mixed().to_dict()
+    for variable in content["input"]:
+        if variable["transform"] != "logit":
+            variable.pop("range")
+    generated, loaded, _ = _run(random_emulator(Contract.from_dict(content)), tmp_path)
+    np.testing.assert_array_equal(generated.view(np.int64), loaded.view(np.int64))
+
+
+@needs_compiler
+def test_longest_and_oddest_names(tmp_path: Path) -> None:
+    # the words of other languages, and of Fortran itself, are names like any other
     longest = {"size": "s" * 63, "temperature": "T" * 63, "fraction": "f" * 63, "ratio": "r" * 63}
+    longest |= {"share": "lambda", "height": "if", "growth": "do", "anomaly": "real"}
     content = mixed().to_dict()
     content["name"] = "m" * 39
     content["title"] = "A long title " * 20

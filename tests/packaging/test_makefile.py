@@ -27,6 +27,7 @@ def project(tmp_path: Path) -> Path:
         "fortran/src",
         "coupling/python",
         "coupling/activation",
+        "coupling/onnxruntime",
         "bin",
         ".venv/.stamps",
         ".venv/bin",

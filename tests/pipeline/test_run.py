@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -106,6 +107,33 @@ def test_a_later_step_can_be_repeated_with_another_option(uninterrupted: Path) -
     done = emufort("run", "--out", out)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("already finished") == 4
+
+
+@pytest.mark.parametrize(
+    ("pattern", "finished"),
+    [
+        ("search/trials.csv", 0),
+        ("retrain/*/weights.safetensors", 1),
+        ("bundle/weights.bin", 4),
+        ("report.html", 6),
+    ],
+)
+def test_a_result_that_is_lost_or_damaged_is_made_again(
+    uninterrupted: Path, tmp_path: Path, pattern: str, finished: int
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(uninterrupted / "out", out)
+    expected = results(out)
+    lost = sorted(out.glob(pattern))[0]
+    if pattern.startswith("search"):
+        lost.unlink()
+    else:
+        os.truncate(lost, lost.stat().st_size // 2)
+    done = emufort("run", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("already finished") == finished
+    assert results(out) == expected
+    assert lost.exists()
 
 
 def test_finished_training_is_not_given_up_for_another_option(uninterrupted: Path) -> None:

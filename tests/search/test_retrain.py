@@ -66,6 +66,13 @@ def test_files_of_a_retraining(finished):
         assert int(curve[-1]["step"]) == 300
         best = min(float(line["validation_loss"]) for line in curve)
         assert best == float(row["validation_loss"])
+    ranked = read_csv(folder / "ranking.csv")
+    assert [float(r["rmse"]) for r in ranked] == sorted(float(r["rmse"]) for r in ranked)
+    for row in ranked:
+        of_trial = [float(r["rmse"]) for r in rows if r["trial"] == row["trial"]]
+        assert float(row["rmse"]) == pytest.approx(np.mean(of_trial))
+        assert float(row["rmse_spread"]) == pytest.approx(np.std(of_trial, ddof=1))
+    assert sorted(int(r["search_rank"]) for r in ranked) == [1, 2, 3]
     found = read_json(folder / "agreement.json")
     assert found["n"] == 3
     assert found["seed_spread"] > 0

@@ -13,6 +13,7 @@ import pytest
 from emufort.errors import DataError, EmufortError
 from emufort.files import read_csv, read_json
 from emufort.search import driver, load_search, search, unfinished
+from emufort.search.cost import CostModel
 from tests.search.pond import config, data
 
 
@@ -65,8 +66,52 @@ def test_the_study_opens_in_optuna(finished):
     assert states == {"COMPLETE", "PRUNED"}
 
 
-def test_two_workers_find_what_one_finds(finished, tmp_path):
-    assert content(search(data(), config(workers=2), tmp_path)) == content(finished)
+@pytest.mark.parametrize("workers", [2, 4])
+def test_many_workers_find_what_one_finds(workers, finished, tmp_path):
+    assert content(search(data(), config(workers=workers), tmp_path)) == content(finished)
+
+
+def test_rungs_of_more_rows_and_asha(tmp_path):
+    options = {"rung_rows": [32, 64, 128], "halving": "asha"}
+    whole = search(data(), config(**options), tmp_path / "whole")
+    assert len({t.rungs[-1][0] for t in whole.trials}) > 1
+    # From the second batch on a candidate is compared with all before it.
+    last = [t for t in whole.trials if t.pruned_at is None]
+    assert all(len(t.rungs) == 3 for t in last)
+    search(data(), config(**options, trials=6), tmp_path / "parts")
+    assert content(search(data(), config(**options, workers=2), tmp_path / "parts")) == content(
+        whole
+    )
+
+
+def test_a_limit_of_cost(tmp_path):
+    labels = [f"3-{w}-{v}-2 {a}" for w in (4, 8, 16) for v in (4, 16) for a in ("relu", "silu")]
+    lines = [f"{label},{sum(map(int, label.split()[0].split('-')))}" for label in labels]
+    (tmp_path / "times.csv").write_text("\n".join(["label,ns_per_sample", *lines]) + "\n")
+    options = {"max_ns": 25.0, "cost_table": str(tmp_path / "times.csv"), "sampler": "random"}
+    found = search(data(), config(**options), tmp_path / "s")
+    model = CostModel.load(tmp_path / "s" / "cost_model.json")
+    assert all(model.predict(t.architecture) <= 25.0 for t in found.trials)
+    assert found.summary["cost_model"]["n"] == 12
+    free = search(data(), config(sampler="random"), tmp_path / "free")
+    assert any(model.predict(t.architecture) > 25.0 for t in free.trials)
+
+
+@pytest.mark.slow
+def test_costs_are_measured_where_no_table_is_given(tmp_path):
+    if shutil.which("gfortran") is None:
+        pytest.skip("needs gfortran")
+    options = config(max_ns=1e6, trials=6)
+    found = search(data(), options, tmp_path)
+    model = found.summary["cost_model"]
+    assert model["n"] >= 6
+    assert model["error"] < 0.5
+    assert model["coefficients"]["multiply_add"] > 0
+    assert not (tmp_path / "cost").exists()
+    # A search that goes on judges as it did.
+    before = (tmp_path / "cost_model.json").read_bytes()
+    search(data(), config(max_ns=1e6, trials=12), tmp_path)
+    assert (tmp_path / "cost_model.json").read_bytes() == before
 
 
 @pytest.mark.parametrize("sampler", ["random", "qmc", "tpe"])

@@ -24,7 +24,8 @@ def show(result: Result) -> None:
             markup=False,
         )
     for threads in result.unique("threads"):
-        console.print(_table(result, threads))
+        console.print(_times(result, threads))
+    console.print(_shares(result))
     for row in result.flagged():
         where = "" if row.status == "missing" else f" on {row.model}"
         console.print(f"{row.contender}{where}: {row.status}, {row.note}", markup=False)
@@ -37,9 +38,9 @@ def show(result: Result) -> None:
         )
 
 
-def _table(result: Result, threads: int) -> Table:
+def _times(result: Result, threads: int) -> Table:
     clock = "thread CPU time" if threads == 1 else f"{threads} threads, time on the wall"
-    table = Table(title=f"ns per column, {clock} (per cent of peak)", title_justify="left")
+    table = Table(title=f"ns per column, {clock}; columns per call:", title_justify="left")
     table.add_column("model", no_wrap=True)
     table.add_column("contender", no_wrap=True)
     columns = result.unique("ncol", threads=threads)
@@ -64,5 +65,23 @@ def _cell(row: Row | None) -> str:
         return ""
     if row.ns_per_column is None or row.status != "ok":
         return row.status
-    share = "" if row.percent_of_peak is None else f" ({row.percent_of_peak:.0f})"
-    return number(row.ns_per_column) + share
+    return number(row.ns_per_column)
+
+
+def _shares(result: Result) -> Table:
+    table = Table(title="Our fastest form on one thread", title_justify="left")
+    for k, column in enumerate(("model", "ncol", "form", "% peak", "faster", "than best other")):
+        table.add_column(column, justify="right" if k in (1, 3, 4) else "left", no_wrap=True)
+    for cell in result.comparison():
+        if cell["threads"] != 1:
+            continue
+        share, speedup = cell["percent_of_peak"], cell["speedup"]
+        table.add_row(
+            escape(cell["model"]),
+            str(cell["ncol"]),
+            cell["native"],
+            "" if share is None else f"{share:.1f}",
+            "" if speedup is None else f"{speedup:.2f}",
+            cell["best_other"] or "",
+        )
+    return table

@@ -22,8 +22,10 @@ def write_plot(result: Result, path: Path) -> None:
     names = [m["name"] for m in result.about["models"] if m["multiply_adds"]]
     models = [m for m in result.about["models"] if m["name"] in names]
     n_panels = len(models) + 1
-    figure = Figure(figsize=(4.6 * min(n_panels, 3), 4.0 * -(-n_panels // 3)), dpi=110)
-    axes = figure.subplots(-(-n_panels // 3), min(n_panels, 3), squeeze=False).ravel()
+    n_wide = 2 if n_panels in (1, 2, 4) else 3
+    n_high = -(-n_panels // n_wide)
+    figure = Figure(figsize=(5.2 * n_wide, 4.2 * n_high + 1.0), dpi=110)
+    axes = figure.subplots(n_high, n_wide, squeeze=False).ravel()
     styles = _styles(result)
     for axis, model in zip(axes, models, strict=False):
         _latency(axis, result, model, styles)
@@ -41,7 +43,8 @@ def write_plot(result: Result, path: Path) -> None:
         frameon=False,
     )
     figure.suptitle(machine.title(result.about["machine"]) + ", one thread", fontsize=10)
-    figure.tight_layout(rect=(0, 0.03 + 0.03 * (len(styles) // 4 + 1), 1, 0.98))
+    legend_height = 0.25 * (-(-len(styles) // 4) + 1) / (4.2 * n_high + 1.0)
+    figure.tight_layout(rect=(0, legend_height, 1, 0.99))
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
 
@@ -86,8 +89,11 @@ def _latency(
         ideal = 2.0 * model["multiply_adds"] / peak["gflops"]
         axis.axhline(ideal, color="black", linestyle="--", linewidth=1)
         axis.text(1, ideal * 1.05, "peak", fontsize=8)
-    axis.set_xscale("log", base=4)
+    axis.set_xscale("log")
     axis.set_yscale("log")
+    ticks = result.unique("ncol")
+    axis.set_xticks(ticks, [f"{n:,}" for n in ticks], fontsize=8)
+    axis.minorticks_off()
     axis.set_xlabel("columns per call")
     axis.set_ylabel("ns per column")
     axis.set_title(f"{model['name']}: {model['title']}", fontsize=9)
@@ -120,7 +126,8 @@ def _roofline(
                 / (4.0 * (model["parameters"] + moved * r.ncol))
                 for r in points
             ]
-            axis.plot(x, [r.gflops for r in points], alpha=0.8, **styles[name])
+            style = {**styles[name], "linewidth": 0.5, "markersize": 3}
+            axis.plot(x, [r.gflops for r in points], alpha=0.8, **style)
     axis.set_xscale("log", base=2)
     axis.set_yscale("log")
     axis.set_ylim(0.1, None)

@@ -25,9 +25,13 @@ def agreement(
     Returns
     -------
     dict
-        ``spearman``: rank correlation of the two (mean over seeds), None below 3 trials.
+        ``spearman``: rank correlation of the two (mean over seeds), None below 3 trials. It is
+        that among trials which were good enough to be retrained; among all of a search it is
+        higher.
         ``regret_top1``, ``regret_top5``, ``regret_topK``: how much larger than the best loss of
-        step 2 the best one among the first 1, 5, K of step 1 is, as a share of it.
+        step 2 the best one among the first 1, 5, K of step 1 is, as a share of it. K is all
+        that were retrained, so the last one is zero: what the others would have become is not
+        known here (``emufort search --advise`` estimates it).
         ``seed_spread``: standard deviation over seeds as a share of the mean, averaged over trials;
         None with one seed. Differences below it say nothing.
     """

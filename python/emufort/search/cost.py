@@ -7,6 +7,7 @@ of these are fitted to measured times, none of them negative.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +143,7 @@ def cost_model(
     else:
         report("search", 0, options.trials, "measuring what networks cost")
         model = measured(data, config, out / "cost")
+        shutil.rmtree(out / "cost", ignore_errors=True)
     write_json(kept, model.to_dict())
     return model
 

@@ -31,7 +31,7 @@ from emufort.search.space import Candidate
 from emufort.search.storage import Mirror
 from emufort.search.stored import StoredArrays
 from emufort.search.subset import draw_subset
-from emufort.search.trials import Trial, TrialsFile, ranked, read_trials
+from emufort.search.trials import Trial, TrialsFile, best_of, read_trials
 from emufort.search.unfinished import UnfinishedBatch
 from emufort.search.work import RungUnit, run_rung, with_more_rows
 from emufort.training import TrainerState, TrainingTask, backend_detail
@@ -89,7 +89,7 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
             stored.remove()
         report("search", len(run.trials), options.trials, run.note())
         run.write_summary()
-    if not ranked(run.trials):
+    if best_of(run.trials) is None:
         raise EmufortError(
             f"all {len(run.trials)} trainings of the search diverged; lower "
             "search.space.learning_rate or look at the data"
@@ -172,8 +172,8 @@ class _Run:
         self.mirror = Mirror(self.out, self.config.search.space, self.trials)
 
     def note(self) -> str:
-        best = ranked(self.trials)[:1]
-        return f"best {best[0].architecture.label}, loss {best[0].value:.2e}" if best else ""
+        best = best_of(self.trials)
+        return f"best {best.architecture.label}, loss {best.value:.2e}" if best else ""
 
     # ------------------------------------------------------------------ batch
 
@@ -230,7 +230,7 @@ class _Run:
         self.seconds += now - self.started
         self.started = now
         options = self.config.search
-        best = ranked(self.trials)[:1]
+        best = best_of(self.trials)
         finite = [t for t in self.trials if t.finite]
         summary: dict[str, Any] = {
             "finished": len(self.trials) >= options.trials,
@@ -248,7 +248,7 @@ class _Run:
             "eta": options.eta,
             "n_inputs": self.sizes[0],
             "n_outputs": self.sizes[1],
-            "best": _in_short(best[0]) if best else None,
+            "best": _in_short(best) if best else None,
             "config": self.config.model_dump(mode="json"),
             "contract_sha256": self.data.contract.sha256,
             "data_sha256": self.data_sha256,

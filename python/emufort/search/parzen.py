@@ -22,10 +22,17 @@ Array = NDArray[np.float64]
 _FLAT, _PRIOR = 0.4, 1.0
 
 
-def split(order: Sequence[int], gamma: float) -> tuple[list[int], list[int]]:
-    """Cut trials, best first, into good and bad ones; few are good however many there are."""
+def good_and_bad(
+    order: NDArray[np.int64], gamma: float, history: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Cut trials, best first, into good and bad ones; few are good however many there are.
+
+    Of the bad ones every so many stand for all, at most `history`: they say where the search has
+    been, and more of them add nothing.
+    """
     n_good = min(25, max(1, int(np.ceil(gamma * len(order)))))
-    return list(order[:n_good]), list(order[n_good:])
+    bad = order[n_good:]
+    return order[:n_good], bad[:: max(1, -(-len(bad) // history))]
 
 
 class Densities:
@@ -101,7 +108,8 @@ class Densities:
 
 def propose_parzen(
     space: SpaceConfig,
-    points: Array,
+    good: Array,
+    bad: Array,
     size: int,
     rng: np.random.Generator,
     options: dict[str, Any],
@@ -111,17 +119,13 @@ def propose_parzen(
 
     Parameters
     ----------
-    points
-        Finished candidates, best first, as points of the cube (n, d); see `to_point`.
+    good, bad
+        Finished candidates as points of the cube (n, d); see `to_point`.
     accept
         Says whether a candidate is wanted; of a group the best acceptable member is taken.
     """
     dims = dimensions(space)
-    good, bad = split(range(len(points)), options["gamma"])
-    # The bad ones stand for where the search has been; more than some hundred add nothing.
-    keep = options["history"]
-    step = max(1, -(-len(bad) // keep))
-    densities = Densities(dims, points[good], points[bad[::step]])
+    densities = Densities(dims, good, bad)
     m = int(options["candidates"])
     drawn = densities.draw(size * m, rng)
     # Snap to what a point stands for before it is judged.

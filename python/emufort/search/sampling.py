@@ -19,7 +19,7 @@ import numpy as np
 from emufort.config import SpaceConfig
 from emufort.errors import EmufortError
 from emufort.search._optuna import quiet_optuna
-from emufort.search.parzen import propose_parzen
+from emufort.search.parzen import good_and_bad, propose_parzen
 from emufort.search.samplers import OWN, check_options, make_optuna_sampler, sampler_name
 from emufort.search.space import (
     Candidate,
@@ -219,12 +219,13 @@ class _Parzen(_Cube):
             return self._start.propose(size, batch)
         rng = np.random.default_rng([self._seed, batch])
         # Who was stopped early comes after all that went on, whatever its loss.
-        trials = self._finished
-        order = sorted(
-            range(len(trials)), key=lambda i: (-len(trials[i].rungs), trials[i].value, i)
+        levels = [-len(t.rungs) for t in self._finished]
+        order = np.lexsort(([t.value for t in self._finished], levels))
+        good, bad = (
+            np.array([self._points[i] for i in part]).reshape(-1, self._n)
+            for part in good_and_bad(order, self._options["gamma"], self._options["history"])
         )
-        points = np.array([self._points[i] for i in order])
-        found = propose_parzen(self._space, points, size, rng, self._options, self._accept)
+        found = propose_parzen(self._space, good, bad, size, rng, self._options, self._accept)
         if len(found) < size:
             found += _wanted(self._uniform(rng), size - len(found), self._accept)
         return found

@@ -26,6 +26,10 @@ _NAMES = ("x_train", "y_train", "x_validation", "y_validation")
 _BLOCK = 65536
 
 
+def _as_it_is(values: np.ndarray) -> np.ndarray:
+    return values
+
+
 @dataclass(frozen=True)
 class StoredArrays:
     """`Arrays` in a folder that all workers see.
@@ -43,7 +47,7 @@ class StoredArrays:
         """Store `arrays` in a new folder under `parent`."""
         stored = cls._begin(parent)
         for name in _NAMES:
-            np.save(stored.folder / f"{name}.npy", getattr(arrays, name), allow_pickle=False)
+            stored._save(name, getattr(arrays, name), _as_it_is)
         write_json(stored.folder / "sigmoid.json", list(arrays.sigmoid))
         return stored
 
@@ -72,14 +76,18 @@ class StoredArrays:
     def _save(
         self, name: str, values: np.ndarray, forward: Callable[[np.ndarray], np.ndarray]
     ) -> None:
+        header = {
+            "descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)),
+            "fortran_order": False,
+            "shape": values.shape,
+        }
         try:
-            stored = np.lib.format.open_memmap(
-                self.folder / f"{name}.npy", mode="w+", dtype=np.float32, shape=values.shape
-            )
-            for start in range(0, len(values), _BLOCK):
-                block = slice(start, start + _BLOCK)
-                stored[block] = forward(values[block])
-            stored.flush()
+            # Not through a map: a full disk would be a signal instead of an error.
+            with open(self.folder / f"{name}.npy", "wb") as stream:
+                np.lib.format.write_array_header_1_0(stream, header)
+                for start in range(0, len(values), _BLOCK):
+                    block = forward(values[start : start + _BLOCK])
+                    stream.write(np.ascontiguousarray(block, dtype=np.float32).data)
         except OSError as error:
             raise EmufortError(
                 f"cannot write {self.folder}: {error.strerror}; free some space or choose another "

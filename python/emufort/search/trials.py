@@ -84,6 +84,11 @@ def ranked(trials: Sequence[Trial]) -> list[Trial]:
     return sorted((t for t in trials if t.finite), key=lambda t: (t.value, t.number))
 
 
+def best_of(trials: Sequence[Trial]) -> Trial | None:
+    """Return the first of `ranked`, or None."""
+    return min((t for t in trials if t.finite), key=lambda t: t.value, default=None)
+
+
 class TrialsFile:
     """The table on disk, always whole.
 

@@ -1,0 +1,251 @@
+"""The benchmark: files, checks and flags. Never how fast anything is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from emufort.benchmark import Options, Result, run
+from emufort.benchmark.contenders import Bench, Contender
+from emufort.benchmark.markdown import BEGIN, END, update_document
+from emufort.benchmark.measure import TOLERANCE, largest_error
+from emufort.benchmark.models import Model
+from emufort.benchmark.options import CONTENDERS
+from emufort.benchmark.result import COLUMNS
+from emufort.benchmark.workers import Missing, Process, Worker
+from emufort.cli import _run
+from emufort.errors import EmufortError, UsageError
+from emufort.files import read_csv
+
+needs_gfortran = pytest.mark.skipif(
+    shutil.which("gfortran") is None, reason="needs a Fortran compiler"
+)
+
+FILES = {"bench.csv", "bench.json", "bench.md", "bench.png"}
+NO_COMPILER = "emufort-no-such-compiler"
+
+
+class Numbers:
+    """A worker that answers with the right outputs plus an error, in a made-up time."""
+
+    def __init__(self, model: Model, error: float, ns: float) -> None:
+        self._y = model.reference
+        self._error = error
+        self._ns = ns
+
+    def time(self, ncol: int, milliseconds: float) -> tuple[float, float]:
+        return self._ns, self._ns
+
+    def check(self, ncol: int) -> NDArray[np.float64]:
+        y = self._y[:ncol].copy()
+        y[-1, 0] += self._error
+        return y
+
+
+class Pretended(Contender):
+    """A contender of which all is known."""
+
+    title = "pretended"
+
+    def __init__(self, name: str, error: float = 0.0, ns: float = 100.0, native: bool = False):
+        self.name = name
+        self.is_native = native
+        self._error = error
+        self._ns = ns
+
+    def start(self, bench: Bench, model: Model, threads: int) -> Worker:
+        return Numbers(model, self._error, self._ns)
+
+
+class Absent(Pretended):
+    """A contender that the machine does not have."""
+
+    def start(self, bench: Bench, model: Model, threads: int) -> Worker:
+        raise Missing("there is no such library")
+
+
+class Broken(Pretended):
+    """A contender that fails when it is called."""
+
+    def start(self, bench: Bench, model: Model, threads: int) -> Worker:
+        class Failing(Numbers):
+            def check(self, ncol: int) -> NDArray[np.float64]:
+                raise EmufortError("it fell over")
+
+        return Failing(model, 0.0, 1.0)
+
+
+@pytest.fixture(scope="module")
+def options() -> Options:
+    return Options.quick().changed(compiler=NO_COMPILER, ncol=(1, 16), models=("S",))
+
+
+# ----------------------------------------------------------------- contenders that are pretended
+
+
+def test_wrong_numbers_are_flagged_and_win_nothing(options: Options, tmp_path: Path) -> None:
+    contenders = (
+        Pretended("native-network", ns=50.0, native=True),
+        Pretended("openblas", ns=120.0),
+        Pretended("torch", error=1e-2, ns=1.0),
+    )
+    result = run(options, tmp_path, contenders=contenders)
+    rows = {row.contender: row for row in result.rows if row.ncol == 16}
+    assert rows["torch"].status == "wrong"
+    assert "differ" in rows["torch"].note
+    assert rows["torch"].max_error is not None and rows["torch"].max_error > TOLERANCE
+    assert rows["openblas"].status == "ok" and rows["openblas"].max_error == 0.0
+    comparison = next(c for c in result.comparison() if c["ncol"] == 16)
+    assert comparison["best_other"] == "openblas"
+    assert comparison["speedup"] == pytest.approx(120.0 / 50.0)
+    assert "wrong" in (tmp_path / "bench.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("contender", "status", "note"),
+    [
+        (Absent("openblas"), "missing", "no such library"),
+        (Broken("openblas"), "failed", "fell over"),
+    ],
+)
+def test_what_cannot_run_is_flagged(
+    options: Options, tmp_path: Path, contender: Contender, status: str, note: str
+) -> None:
+    result = run(options, tmp_path, contenders=(Pretended("torch"), contender))
+    rows = [row for row in result.rows if row.contender == "openblas"]
+    assert {row.status for row in rows} == {status}
+    assert all(note in row.note and row.ns_per_column is None for row in rows)
+    assert {row.status for row in result.rows if row.contender == "torch"} == {"ok"}
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == FILES
+    assert f"openblas: {status}" in (tmp_path / "bench.md").read_text()
+
+
+def test_without_a_compiler_all_fortran_is_missing(options: Options, tmp_path: Path) -> None:
+    fortran = ("native-network", "native-loaded", "onnxruntime-fortran", "openblas")
+    chosen = options.changed(contenders=(*fortran, "onnxruntime-python"))
+    result = run(chosen, tmp_path)
+    by_name = {row.contender: row for row in result.rows}
+    assert {by_name[name].status for name in fortran} == {"missing"}
+    assert NO_COMPILER in by_name["openblas"].note
+    assert by_name["onnxruntime-python"].status == "ok"
+    assert by_name["onnxruntime-python"].percent_of_peak is None
+    assert result.about["peak"] is None
+
+
+# ------------------------------------------------------------------------------ the whole command
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bench")
+    # -O1 compiles faster, and no time is looked at.
+    code = _run(["bench", "--quick", "--ncol", "1,5,40", "--flags=-O1", "--out", str(folder)])
+    assert code == 0
+    return folder
+
+
+@needs_gfortran
+def test_quick_writes_all_files(quick: Path) -> None:
+    assert {path.name for path in quick.iterdir() if path.is_file()} == FILES
+    rows = read_csv(quick / "bench.csv")
+    assert tuple(rows[0]) == COLUMNS
+    content = json.loads((quick / "bench.json").read_text())
+    machine = content["machine"]
+    assert machine["cpu"] and machine["cores"] >= 1 and machine["load_average"] >= 0
+    assert "GNU Fortran" in content["compiler"] and "-O1" in content["flags"]
+    assert content["versions"]["numpy"]
+    assert content["peak"]["gflops"] > 0.1
+    assert set(content["peak"]["gflops_by_bits"]) == {"512", "256"}
+    assert content["models"][0]["multiply_adds"] == 16 * 32 + 32 * 32 + 32 * 4
+
+
+@needs_gfortran
+def test_quick_checks_every_number(quick: Path) -> None:
+    result = Result.read(quick / "bench.json")
+    wanted = set(CONTENDERS) - {"torch-compile"}
+    assert {row.contender for row in result.rows} == wanted
+    for row in result.rows:
+        if row.status == "missing":
+            assert row.contender in ("openblas", "openblas-avx512", "torch"), row
+            continue
+        assert row.status == "ok", row
+        assert row.max_error is not None and row.max_error <= TOLERANCE
+        assert row.repeats == 3
+        assert row.ns_per_column is not None and row.ns_min is not None and row.ns_max is not None
+        assert 0 < row.ns_min <= row.ns_per_column <= row.ns_max
+    ours = result.get("S", "native-network", 40, 1)
+    assert ours is not None and ours.percent_of_peak is not None and ours.gflops is not None
+    operations = 2 * result.about["models"][0]["multiply_adds"]
+    assert ours.gflops == pytest.approx(operations / (ours.ns_per_column or 0), rel=1e-2)
+
+
+@needs_gfortran
+def test_results_are_shown_and_put_into_a_document(
+    quick: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = tmp_path / "page.md"
+    document.write_text(f"Before\n\n{BEGIN}\nold\n{END}\n\nAfter\n")
+    source = str(quick / "bench.json")
+    assert _run(["bench", "--from", source, "--update", str(document)]) == 0
+    assert "native-network" in capsys.readouterr().out
+    text = document.read_text()
+    assert text.startswith("Before") and text.endswith("After\n")
+    assert "old" not in text
+    assert "| native-network |" in text
+    update_document(Result.read(quick / "bench.json"), document)
+    assert document.read_text() == text
+
+
+def test_a_document_without_markers_is_refused(tmp_path: Path) -> None:
+    document = tmp_path / "page.md"
+    document.write_text("nothing\n")
+    with pytest.raises(EmufortError, match="no place for tables"):
+        update_document(Result({"contenders": []}, ()), document)
+
+
+# -------------------------------------------------------------------------------------- small parts
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--models", "XL"], "XL"),
+        (["--contenders", "open-blas"], "did you mean 'openblas'"),
+        (["--ncol", "0"], "--ncol"),
+        (["--ncol", "many"], "many"),
+        (["--models", "bundle"], "--bundle"),
+        (["--repeats", "0"], "--repeats"),
+    ],
+)
+def test_wrong_use(arguments: list[str], word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(["bench", *arguments]) == 2
+    message = capsys.readouterr().err
+    assert word in message and message.count("\n") == 1
+
+
+def test_options_are_put_in_order() -> None:
+    options = Options(ncol=(16, 1, 16), models=("M", "M")).checked()
+    assert options.ncol == (1, 16)
+    assert options.models == ("M",)
+    with pytest.raises(UsageError):
+        dataclasses.replace(options, ncol=()).checked()
+
+
+def test_errors_are_relative_to_value_or_spread() -> None:
+    reference = np.array([[100.0, 0.0], [-100.0, 2.0]])
+    y = reference + np.array([[1.0, 0.1], [0.0, 0.0]])
+    assert largest_error(y, reference, 2) == pytest.approx(0.1)
+    assert largest_error(y[:1] * np.nan, reference, 1) == np.inf
+
+
+def test_a_worker_that_ends_is_an_error() -> None:
+    with pytest.raises(EmufortError, match="ended or said"):
+        Process(["true"], {})
+    with pytest.raises(EmufortError, match="cannot run"):
+        Process(["/nowhere/program"], {})
