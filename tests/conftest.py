@@ -8,6 +8,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import emufort
+
+#: Folder of the package under test, for processes that tests start: installed, or of the checkout.
+PACKAGE = str(Path(emufort.__file__).resolve().parents[1])
+
 SYNTHETIC_CONTRACT = """
 name = "evaporation"
 title = "Evaporation and surface cooling of a pond (synthetic)"

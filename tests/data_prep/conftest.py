@@ -10,9 +10,8 @@ import pytest
 import xarray as xr
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-for folder in (ROOT / "python", ROOT / "data_prep"):
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+if str(ROOT / "data_prep") not in sys.path:
+    sys.path.insert(0, str(ROOT / "data_prep"))
 
 from activation_data import solver  # noqa: E402
 from activation_data.ranges import GEOMETRIC_STANDARD_DEVIATION, VARIABLES  # noqa: E402

@@ -12,6 +12,7 @@ import pytest
 
 from emufort.errors import EmufortError
 from emufort.search.executor import ProcessPool, make_executor
+from tests.conftest import PACKAGE
 from tests.training.problems import smooth
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +71,7 @@ def test_closing_leaves_no_process():
 SCRIPT = """
 import os, time
 from emufort.search.executor import make_executor
+from tests.conftest import PACKAGE
 from tests.search.test_executor import die_once
 from tests.training.problems import smooth
 print("script", flush=True)
@@ -83,7 +85,7 @@ with make_executor(2, smooth()) as executor:
 def run_script(tmp_path: Path, seconds: float) -> subprocess.Popen[str]:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(seconds=seconds))
-    path = os.pathsep.join([str(ROOT), str(ROOT / "python"), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(ROOT), PACKAGE, os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(
         [sys.executable, str(script)],
         stdout=subprocess.PIPE,

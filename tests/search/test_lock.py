@@ -20,7 +20,7 @@ from emufort.lock import only_writer
 from emufort.retrain import retrain
 from emufort.search import search
 from emufort.search.trials import read_trials
-from tests.conftest import SYNTHETIC_CONFIG, SYNTHETIC_CONTRACT, synthetic_data
+from tests.conftest import PACKAGE, SYNTHETIC_CONFIG, SYNTHETIC_CONTRACT, synthetic_data
 from tests.search.pond import config, data
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,7 @@ def start(folder: Path, out: str, *options: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "python")},
+        env={**os.environ, "PYTHONPATH": PACKAGE},
     )
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import emufort
 from emufort import retrain as module
 from emufort.errors import EmufortError
 from emufort.files import read_csv, read_json
@@ -22,6 +21,7 @@ from emufort.retrain import learning_rate_for, retrain
 from emufort.search import load_search, search
 from emufort.search.trials import read_trials
 from emufort.skill import skill_of
+from tests.conftest import PACKAGE
 from tests.search.pond import config, data
 
 ROOT = Path(__file__).parents[2]
@@ -152,8 +152,7 @@ def test_learning_rates_go_with_the_root_of_the_batch_size(finished):
 
 def test_kill_9_at_any_moment(finished, tmp_path):
     """A real process, killed again and again, ends with what an undisturbed one ends with."""
-    # The package that this process has, with or without the native trainer.
-    path = os.pathsep.join([str(ROOT), str(Path(emufort.__file__).parents[1])])
+    path = os.pathsep.join([str(ROOT), PACKAGE])
     command = [sys.executable, "-m", "tests.search.pond", str(tmp_path), "2"]
     for moment in (_within_the_search, _within_the_retraining):
         process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, cwd=ROOT)
