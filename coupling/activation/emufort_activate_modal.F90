@@ -16,7 +16,8 @@ module emufort_activate_modal
 contains
 
   !> Set the scheme. With an error, ARG2000 serves the host.
-  subroutine activate_modal_init(host_kind, constants, sigmag_amode, status, emulator, predictor, outside, formula)
+  subroutine activate_modal_init(host_kind, constants, sigmag_amode, status, emulator, predictor, outside, formula, &
+                                 lower, upper)
     integer, intent(in) :: host_kind                          !! kind of the host's reals
     type(activation_constants_type), intent(in) :: constants  !! of the host
     real(hk), intent(in) :: sigmag_amode(:)                   !! geometric standard deviations of the modes [1] (mode)
@@ -25,8 +26,10 @@ contains
     procedure(activation_predictor), optional :: predictor    !! or the procedure of a generated module
     integer, intent(in), optional :: outside                  !! outside_arg2000 (default), _ratio or _clip
     integer, intent(in), optional :: formula                  !! arg2000_paper (default) or arg2000_e3sm
+    real(hk), intent(in), optional :: lower(:), upper(:)      !! range of the emulator, contract units (15)
 
-    call activate_modal_scheme%init(host_kind, constants, sigmag_amode, status, emulator, predictor, outside, formula)
+    call activate_modal_scheme%init(host_kind, constants, sigmag_amode, status, emulator, predictor, outside, formula, &
+                                    lower, upper)
 
   end subroutine activate_modal_init
 

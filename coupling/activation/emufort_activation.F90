@@ -654,6 +654,7 @@ contains
     call vector_erfc(n, fraction(:, 2))
     do j = 1, n
       fraction(j, :) = 0.5_wp*fraction(j, :)
+      if (fraction(j, 2) < fraction(j, 1)) fraction(j, 2) = fraction(j, 1)   ! by rounding alone
       if (.not. is_active(at(j)) .or. smax(j) <= 0.0_dp) fraction(j, :) = 0.0_wp
     end do
 
