@@ -5,7 +5,7 @@
 module emufort_activation
   use, intrinsic :: iso_fortran_env, only: int64, real32, real64
   use, intrinsic :: ieee_arithmetic, only: ieee_is_finite
-  use emufort_kinds, only: wp
+  use emufort_kinds, only: wp, lanes
   use emufort_math, only: vector_ln, vector_exp, vector_erfc
   use emufort_status, only: set_error
   use emufort_runtime, only: emulator_type, status_type, emufort_success, emufort_error_contract, emufort_error_shape, &
@@ -31,7 +31,7 @@ module emufort_activation
   integer, parameter :: outside_ratio = 1     !! the emulator at the nearest point of its range, times ARG2000's ratio
   integer, parameter :: outside_clip = 2      !! the emulator at the nearest point of its range
 
-  integer, parameter :: block = 64, n_emulated_modes = 4, n_plain = 15, most_inputs = 16
+  integer, parameter :: block = 4*lanes, n_emulated_modes = 4, n_plain = 15, most_inputs = 16
   real(dp), parameter :: pi = 3.14159265358979323846_dp, root2 = sqrt(2.0_dp)
 
   ! What E3SM counts as nothing: number [m-3], volume [m3 m-3], hygroscopicity [1], width of the spectrum [m s-1].
@@ -348,8 +348,8 @@ contains
     real(dp), intent(out) :: f(block, activation_max_modes, 4)   !! fn, fm, fluxn, fluxm (column, mode, which)
     real(dp), intent(out) :: full(block)                  !! flux if everything activated [m s-1] (column)
     type(activation_counts_type), intent(inout) :: counts !! who answered
-    real(dp) :: lower(block), upper(block), norm(block), flux_norm(block), w(block), smax(block), &
-                critical(block, activation_max_modes), density, share, factor
+    real(dp) :: lower(block), upper(block), w(block), smax(block), critical(block, activation_max_modes)
+    real(dp) :: speed(n_nodes, block), share(n_nodes, block), flux(n_nodes, block)
     real(wp) :: log_critical(block, activation_max_modes), fraction(block, 2)
     real(dp) :: length(block)
     integer :: at(block), n_at, i, j, m, q
@@ -370,7 +370,8 @@ contains
                                1.0e4_dp, is_active(i, m))
         log_critical(i, m) = real(critical(i, m), wp)
       end do
-      call vector_ln(n, log_critical(:, m))
+      log_critical(n + 1:padded(n), m) = 1.0_wp
+      call vector_ln(padded(n), log_critical(:, m))
       log_critical(1:n, m) = 0.5_wp*log_critical(1:n, m)
     end do
 
@@ -413,43 +414,22 @@ contains
       if (upper(i) <= lower(i)) cycle
       n_at = n_at + 1
       at(n_at) = i
-      norm(i) = 0.0_dp
-      flux_norm(i) = 0.0_dp
-      do q = 1, n_nodes
-        w(i) = node_speed(lower(i), upper(i), q)
-        share = node_weight(lower(i), upper(i), w_mean(i), w_sigma(i), q)
-        norm(i) = norm(i) + share
-        flux_norm(i) = flux_norm(i) + share*max(w(i), 0.0_dp)
-      end do
-      norm(i) = probability(lower(i), upper(i), w_mean(i), w_sigma(i))/norm(i)
-      density = mean_speed(max(lower(i), 0.0_dp), upper(i), w_mean(i), w_sigma(i))
-      if (flux_norm(i) > 0.0_dp) flux_norm(i) = density/flux_norm(i)
-      full(i) = max(density, 0.0_dp)
-      if (w_most(i) > upper(i)) full(i) = full(i) + max(0.0_dp, &
-                                                        mean_speed(upper(i), w_most(i), w_mean(i), w_sigma(i)))
+      call weigh(lower(i), upper(i), w_most(i), w_mean(i), w_sigma(i), speed(:, i), share(:, i), flux(:, i), full(i))
     end do
     if (n_at == 0) return
     do q = 1, n_nodes
       do j = 1, n_at
-        w(j) = node_speed(lower(at(j)), upper(at(j)), q) + w_diabatic(at(j))
+        w(j) = speed(q, at(j)) + w_diabatic(at(j))
       end do
       call find_smax(scheme, n_at, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, smax, counts)
       do m = 1, n_modes
         call fractions(n_at, at, scheme%log_sigma(m), smax, log_critical(:, m), is_active(:, m), fraction)
         do j = 1, n_at
           i = at(j)
-          share = node_weight(lower(i), upper(i), w_mean(i), w_sigma(i), q)
-          factor = share*max(node_speed(lower(i), upper(i), q), 0.0_dp)*flux_norm(i)
-          share = share*norm(i)
-          if (q == n_nodes .and. w_most(i) > upper(i)) then
-            ! stronger updrafts than the last node activate what it activates
-            share = share + probability(upper(i), w_most(i), w_mean(i), w_sigma(i))
-            factor = factor + max(0.0_dp, mean_speed(upper(i), w_most(i), w_mean(i), w_sigma(i)))
-          end if
-          f(i, m, 1) = f(i, m, 1) + share*real(fraction(j, 1), dp)
-          f(i, m, 2) = f(i, m, 2) + share*real(fraction(j, 2), dp)
-          f(i, m, 3) = f(i, m, 3) + factor*real(fraction(j, 1), dp)
-          f(i, m, 4) = f(i, m, 4) + factor*real(fraction(j, 2), dp)
+          f(i, m, 1) = f(i, m, 1) + share(q, i)*real(fraction(j, 1), dp)
+          f(i, m, 2) = f(i, m, 2) + share(q, i)*real(fraction(j, 2), dp)
+          f(i, m, 3) = f(i, m, 3) + flux(q, i)*real(fraction(j, 1), dp)
+          f(i, m, 4) = f(i, m, 4) + flux(q, i)*real(fraction(j, 2), dp)
         end do
       end do
     end do
@@ -575,9 +555,10 @@ contains
       do j = 1, n
         radius(j) = real(merge(cube(at(j), m), 1.0_dp, is_active(at(j), m)), wp)
       end do
-      call vector_ln(n, radius)
-      radius(1:n) = radius(1:n)*(1.0_wp/3.0_wp)
-      call vector_exp(n, radius)
+      radius(n + 1:padded(n)) = 1.0_wp
+      call vector_ln(padded(n), radius)
+      radius(1:padded(n)) = radius(1:padded(n))*(1.0_wp/3.0_wp)
+      call vector_exp(padded(n), radius)
       do j = 1, n
         i = at(j)
         if (is_active(i, m)) then
@@ -645,13 +626,14 @@ contains
     do j = 1, n
       fraction(j, 1) = real(smax(j), wp)
     end do
-    call vector_ln(n, fraction(:, 1))
+    fraction(n + 1:padded(n), :) = 1.0_wp
+    call vector_ln(padded(n), fraction(:, 1))
     do j = 1, n
       fraction(j, 1) = slope*(log_critical(at(j)) - fraction(j, 1))
       fraction(j, 2) = fraction(j, 1) - shift
     end do
-    call vector_erfc(n, fraction(:, 1))
-    call vector_erfc(n, fraction(:, 2))
+    call vector_erfc(padded(n), fraction(:, 1))
+    call vector_erfc(padded(n), fraction(:, 2))
     do j = 1, n
       fraction(j, :) = 0.5_wp*fraction(j, :)
       if (fraction(j, 2) < fraction(j, 1)) fraction(j, 2) = fraction(j, 1)   ! by rounding alone
@@ -660,25 +642,46 @@ contains
 
   end subroutine fractions
 
-  !> Speed of a node of the spectrum [m s-1].
-  pure recursive real(dp) function node_speed(lower, upper, q)
-    real(dp), intent(in) :: lower, upper   !! limits of the spectrum [m s-1]
-    integer, intent(in) :: q               !! node
+  !> Length to which vectors are filled up: the vector functions have the same bits in every place of full lanes only,
+  !> because the compiler may fuse products and sums in the body of a loop and not in its rest.
+  pure recursive integer function padded(n)
+    integer, intent(in) :: n   !! number of values
 
-    node_speed = lower + (upper - lower)*(node(q)*node(q)*node(q))
+    padded = lanes*((n + lanes - 1)/lanes)
 
-  end function node_speed
+  end function padded
 
-  !> Weight of a node of the spectrum [1].
-  pure recursive real(dp) function node_weight(lower, upper, mean, sigma, q)
-    real(dp), intent(in) :: lower, upper   !! limits of the spectrum [m s-1]
-    real(dp), intent(in) :: mean, sigma    !! of the updraft speed [m s-1]
-    integer, intent(in) :: q               !! node
+  !> Speeds and weights of the spectrum of one column. The loop is over the nodes, whose number is fixed: in a loop over
+  !> columns the compiler may take another exponential for the body than for the rest.
+  recursive subroutine weigh(lower, upper, most, mean, sigma, speed, share, flux, full)
+    real(dp), intent(in) :: lower, upper      !! limits of the quadrature [m s-1]
+    real(dp), intent(in) :: most              !! largest updraft [m s-1]
+    real(dp), intent(in) :: mean, sigma       !! of the updraft speed [m s-1]
+    real(dp), intent(out) :: speed(n_nodes)   !! [m s-1] (node)
+    real(dp), intent(out) :: share(n_nodes)   !! what a fraction is weighted with [1] (node)
+    real(dp), intent(out) :: flux(n_nodes)    !! what a flux is weighted with [m s-1] (node)
+    real(dp), intent(out) :: full             !! flux if everything activated [m s-1]
+    real(dp) :: exact, tail
+    integer :: q
 
-    node_weight = weight(q)*(upper - lower)*(3.0_dp*node(q)*node(q))* &
-                  density_at(node_speed(lower, upper, q), mean, sigma)
+    do q = 1, n_nodes
+      speed(q) = lower + (upper - lower)*(node(q)*node(q)*node(q))
+      share(q) = weight(q)*(upper - lower)*(3.0_dp*node(q)*node(q))*density_at(speed(q), mean, sigma)
+      flux(q) = share(q)*max(speed(q), 0.0_dp)
+    end do
+    ! what is known exactly, the weights add up to
+    share = share*(probability(lower, upper, mean, sigma)/sum(share))
+    exact = mean_speed(max(lower, 0.0_dp), upper, mean, sigma)
+    if (sum(flux) > 0.0_dp) flux = flux*(exact/sum(flux))
+    full = max(exact, 0.0_dp)
+    if (most > upper) then   ! stronger updrafts than the last node activate what it activates
+      share(n_nodes) = share(n_nodes) + probability(upper, most, mean, sigma)
+      tail = max(0.0_dp, mean_speed(upper, most, mean, sigma))
+      flux(n_nodes) = flux(n_nodes) + tail
+      full = full + tail
+    end if
 
-  end function node_weight
+  end subroutine weigh
 
   !> Density of a normal distribution [s m-1].
   pure recursive real(dp) function density_at(speed, mean, sigma)

@@ -100,9 +100,9 @@ contains
       real(dp), intent(out) :: values(n_columns, width)         !! of the file
       real(dp), allocatable :: cube(:, :, :)
       integer :: ids(3), shape_of(3), rank_of, k
-        call must(nf90_inquire_variable(file, variable, ndims=rank_of), 'cannot read '//filename)
-        ids = 0
-        call must(nf90_inquire_variable(file, variable, dimids=ids(1:rank_of)), 'cannot read '//filename)
+      call must(nf90_inquire_variable(file, variable, ndims=rank_of), 'cannot read '//filename)
+      ids = 0
+      call must(nf90_inquire_variable(file, variable, dimids=ids(1:rank_of)), 'cannot read '//filename)
       shape_of = 1
       do k = 1, rank_of
         call must(nf90_inquire_dimension(file, ids(k), len=shape_of(k)), 'cannot read '//filename)
@@ -219,7 +219,7 @@ contains
         call must(nf90_put_att(file, id, '_FillValue', fill), filename)
       end do
       call must(nf90_put_att(file, nf90_global, 'Conventions', 'CF-1.11'), filename)
-      call must(nf90_put_att(file, nf90_global, 'title', 'Droplet number and cloud albedo by activation scheme'), filename)
+   call must(nf90_put_att(file, nf90_global, 'title', 'Droplet number and cloud albedo by activation scheme'), filename)
       call must(nf90_put_att(file, nf90_global, 'source', about), filename)
       call must(nf90_enddef(file), filename)
       call must(nf90_put_var(file, p_id, all_columns), 'cannot write '//filename)

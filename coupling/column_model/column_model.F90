@@ -6,7 +6,7 @@
 !> The namelist is described in docs/coupling.md. Results do not depend on chunk, threads, ranks or restarts.
 program column_model
   use, intrinsic :: iso_fortran_env, only: real64, int64
-  !$ use omp_lib, only: omp_get_max_threads
+!$ use omp_lib, only: omp_get_max_threads
   use emufort_runtime, only: emulator_type, status_type, emufort_success
   use emufort_activation, only: activation_type, activation_counts_type, outside_arg2000, outside_ratio, outside_clip, &
                                 arg2000_paper, arg2000_e3sm
@@ -194,7 +194,7 @@ contains
   !> Droplets and albedo of all schemes for the aerosol as it is, into the output.
   subroutine diagnose(time)
     real(dp), intent(in) :: time   !! [s]
-    real(dp) :: kept_fn(n, n_levels, n_modes), kept_fm(n, n_levels, n_modes), drops(n, n_levels), albedo(n), w(n, n_levels)
+ real(dp) :: kept_fn(n, n_levels, n_modes), kept_fm(n, n_levels, n_modes), drops(n, n_levels), albedo(n), w(n, n_levels)
     type(activation_counts_type) :: ignored
     integer :: i, k, s
 
@@ -242,7 +242,7 @@ contains
     do i = 1, n
       do k = 1, n_levels
         call parcel_truth(work, n_bins, columns%temperature(i, k), columns%pressure(i, k), w(i, k), &
-                          columns%number(i, k, :), columns%volume(i, k, :), columns%kappa(i, k, :), drops(i, k), outcome)
+                         columns%number(i, k, :), columns%volume(i, k, :), columns%kappa(i, k, :), drops(i, k), outcome)
         if (outcome /= 0) drops(i, k) = fill
       end do
       if (all(drops(i, :) < fill)) albedo(i) = cloud_albedo(columns, i, drops(i, :))
@@ -261,7 +261,7 @@ contains
     sums = [total(counts(active)%n_parcels), total(counts(active)%n_outside), total(counts(active)%n_fall_back), &
             total(counts(active)%n_bad), total(counts(active)%n_invalid)]
     threads = 1
-    !$ threads = omp_get_max_threads()
+!$  threads = omp_get_max_threads()
     if (is_root) print '(a, i0, a, i0, 4(a, i0), a, i0, a, i0)', trim(scheme)//': ', n_steps - first_step + 1, &
       ' steps, ', sums(1), ' parcels, ', sums(2), ' outside the range, ', sums(3), ' by ARG2000, ', sums(4), ' bad, ', &
       sums(5), ' invalid; ranks ', n_ranks, ', threads ', threads

@@ -76,9 +76,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--outside", type=float, default=0.05, help="share of columns too cold")
     arguments = parser.parse_args()
-    write(
-        arguments.path, arguments.columns, arguments.levels, arguments.seed, arguments.outside
-    )
+    write(arguments.path, arguments.columns, arguments.levels, arguments.seed, arguments.outside)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ program test_activation_host
   type(emulator_type) :: not_loaded
   real(dp) :: fn(n, 4), fm(n, 4), fluxn(n, 4), fluxm(n, 4), full(n), fn2(n, 4), fm2(n, 4), fluxn2(n, 4), fluxm2(n, 4), &
               full2(n), width(n), zero(n), ten(n), jump(0:2), w, outer(4), inner(4), drops
-  integer, parameter :: chunks(4) = [1, 7, 16, 128]
+  integer, parameter :: chunks(8) = [1, 2, 3, 5, 7, 16, 41, 128]
   integer :: i, j, c, first, last, policy
 
   s = draw(n)
