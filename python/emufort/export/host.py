@@ -29,7 +29,13 @@ _SCHEME = (
     "host/emufort_host.F90",
 )
 _FILES: dict[str, tuple[str, ...]] = {
-    "plain": ("Makefile", "CMakeLists.txt", "example_host.F90"),
+    "plain": (
+        "Makefile",
+        "CMakeLists.txt",
+        "example_host.F90",
+        "../mpi/emufort_broadcast.F90",
+        "../mpi/mpi_host.F90",
+    ),
     "ccpp": ("emufort_activate.F90", "emufort_activate.meta"),
     "cime": ("buildlib", "Filepath", "Filepath.stub", "stub/emufort_host.F90"),
 }
@@ -146,7 +152,8 @@ def _contents(
     )
     add("src/emufort_activation_binding.F90", binding)
     for name in _FILES[host]:
-        add(name, (sources / host / name).read_text(), executable=name == "buildlib")
+        text = (sources / host / name).read_text()
+        add(name.removeprefix("../"), text, executable=name == "buildlib")
     add(
         _MARKER,
         f"Glue for the host '{host}', written by 'emufort export --host {host}'; replaced by the "
