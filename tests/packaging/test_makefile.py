@@ -76,7 +76,7 @@ def test_column_wants_a_bundle(project: Path) -> None:
     commands = make(project, "-n", "column").stdout
     assert "--target column_model" in commands
     assert "draw_column.py build/column/output.nc build/column --log" in commands
-    path = tools(project / "bin", **{name: "" for name in ("gfortran", "cmake", "mpif90")})
+    path = tools(project / "bin", **dict.fromkeys(("gfortran", "cmake", "mpif90"), ""))
     (path / "nf-config").symlink_to(path / "cmake")
     done = make(project, "column", path=path)
     assert done.returncode != 0
