@@ -254,18 +254,20 @@ contains
     real(dp) :: number(block, activation_max_modes), cube(block, activation_max_modes), &
                 kappa(block, activation_max_modes), f(block, activation_max_modes, 4), full(block), given(block)
     logical :: is_active(block, activation_max_modes)
-    integer :: first, n, i, m, c, k, total
+    integer :: first, n, i, m, c, k, total, column(block), level(block)
 
     if (nmode < 1 .or. nmode > scheme%n_modes .or. ncol > pcols .or. min(ncol, pver) < 0) then
       call set_error(status, emufort_error_shape, 'activate', 'modes or columns beyond those of init or of the arrays')
       return
     end if
     total = ncol*pver
+    c = 1
+    k = 1
     do first = 0, total - 1, block
       n = min(block, total - first)
       do i = 1, n
-        c = 1 + mod(first + i - 1, ncol)
-        k = 1 + (first + i - 1)/ncol
+        column(i) = c
+        level(i) = k
         w_mean(i) = real(wbar(c, k), dp)
         w_sigma(i) = real(sigw(c, k), dp)
         w_diabatic(i) = real(wdiab(c, k), dp)
@@ -273,14 +275,17 @@ contains
         w_most(i) = real(wmaxf(c, k), dp)
         t(i) = real(tair(c, k), dp)
         p(i) = scheme%constants%gas_constant_air*real(rhoair(c, k), dp)*t(i)
+        c = c + 1
+        if (c > ncol) then
+          c = 1
+          k = k + 1
+        end if
       end do
       do m = 1, nmode
         do i = 1, n
-          c = 1 + mod(first + i - 1, ncol)
-          k = 1 + (first + i - 1)/ncol
-          number(i, m) = real(na(c, k, m), dp)
-          kappa(i, m) = real(hygro(c, k, m), dp)
-          cube(i, m) = real(volume(c, k, m), dp)
+          number(i, m) = real(na(column(i), level(i), m), dp)
+          kappa(i, m) = real(hygro(column(i), level(i), m), dp)
+          cube(i, m) = real(volume(column(i), level(i), m), dp)
           ! written so that a NaN is active and shows in the result
           is_active(i, m) = .not. (number(i, m) <= least_number .or. cube(i, m) <= least_volume .or. &
                                    kappa(i, m) <= least_hygroscopicity)
@@ -294,34 +299,30 @@ contains
       given(1:n) = -1.0_dp
       if (present(smax_fixed)) then
         do i = 1, n
-          given(i) = real(smax_fixed(1 + mod(first + i - 1, ncol), 1 + (first + i - 1)/ncol), dp)
+          given(i) = real(smax_fixed(column(i), level(i)), dp)
         end do
       end if
       if (present(in_cloud)) then
         do i = 1, n
-          c = 1 + mod(first + i - 1, ncol)
-          k = 1 + (first + i - 1)/ncol
           ! E3SM and CAM know the balance with drops for a single updraft alone
-          if (.not. in_cloud(c, k) .or. w_sigma(i) > least_width .or. given(i) >= 0.0_dp) cycle
+          if (.not. in_cloud(column(i), level(i)) .or. w_sigma(i) > least_width .or. given(i) >= 0.0_dp) cycle
           given(i) = 0.0_dp
          if (present(smax_f)) given(i) = in_cloud_smax(scheme%constants, air_properties(scheme%constants, t(i), p(i)), &
-                                                        w_mean(i), real(smax_f(c, k), dp))
+                                                        w_mean(i), real(smax_f(column(i), level(i)), dp))
         end do
       end if
       call activate_block(scheme, n, nmode, w_mean, w_sigma, w_diabatic, w_least, w_most, t, p, number, cube, kappa, &
                           is_active, given, f, full, counts)
       do m = 1, nmode
         do i = 1, n
-          c = 1 + mod(first + i - 1, ncol)
-          k = 1 + (first + i - 1)/ncol
-          fn(c, k, m) = real(f(i, m, 1), hk)
-          fm(c, k, m) = real(f(i, m, 2), hk)
-          fluxn(c, k, m) = real(f(i, m, 3), hk)
-          fluxm(c, k, m) = real(f(i, m, 4), hk)
+          fn(column(i), level(i), m) = real(f(i, m, 1), hk)
+          fm(column(i), level(i), m) = real(f(i, m, 2), hk)
+          fluxn(column(i), level(i), m) = real(f(i, m, 3), hk)
+          fluxm(column(i), level(i), m) = real(f(i, m, 4), hk)
         end do
       end do
       do i = 1, n
-        flux_fullact(1 + mod(first + i - 1, ncol), 1 + (first + i - 1)/ncol) = real(full(i), hk)
+        flux_fullact(column(i), level(i)) = real(full(i), hk)
       end do
     end do
 
@@ -541,7 +542,7 @@ contains
     real(dp), intent(in) :: critical(block, *)            !! square of the critical supersaturation [1] (column, mode)
     integer, intent(in) :: n_inputs                       !! of the emulator
     real(dp), intent(out) :: x(n, n_inputs)               !! inputs (updraft, place in the contract)
-    real(dp) :: own(n_emulated_modes), its(n_emulated_modes)
+    real(dp) :: own(n_emulated_modes), its(n_emulated_modes), least, most, value
     logical :: mask(n_emulated_modes)
     real(wp) :: radius(block)
     integer :: i, j, m
@@ -574,12 +575,12 @@ contains
       end do
     end do
     do m = 1, n_plain
+      least = scheme%lower(m)
+      most = scheme%upper(m)
       do j = 1, n
-        if (x(j, m) < scheme%lower(m)) then
-          if (x(j, m) >= scheme%lower(m)*(1.0_dp - edge)) x(j, m) = scheme%lower(m)
-        else if (x(j, m) > scheme%upper(m)) then
-          if (x(j, m) <= scheme%upper(m)*(1.0_dp + edge)) x(j, m) = scheme%upper(m)
-        end if
+        value = x(j, m)
+        value = merge(least, value, value < least .and. value >= least*(1.0_dp - edge))
+        x(j, m) = merge(most, value, value > most .and. value <= most*(1.0_dp + edge))
       end do
     end do
     if (n_inputs == n_plain) return
