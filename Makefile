@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 BUILD := build/fortran
+COLUMN := build/column
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 
 # make dataset N=32768 SEED=1 DATASET=activation.nc
@@ -27,12 +28,12 @@ FPRETTIFY := $(BIN)/fprettify -i 2 -l 120 -w 2
 FORTRAN_FOLDERS := fortran coupling data_prep
 
 # The installed package is made of these; folders are listed because a deleted file changes them.
-PACKAGE_SOURCES := $(shell find python/emufort fortran coupling/python coupling/activation \
-    coupling/onnxruntime \
+PACKAGE_SOURCES := $(shell find python/emufort fortran \
+    $(wildcard $(addprefix coupling/,python activation onnxruntime host plain ccpp cime mpi)) \
     -name __pycache__ -prune -o -name _fortran -prune -o -name '_native*' -prune -o -name '_trainer*' -prune -o -print) \
     CMakeLists.txt README.md LICENSE
 
-.PHONY: help demo bench test lint format dataset setup clean tools
+.PHONY: help demo bench test lint format dataset column setup clean tools column-tools
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -72,6 +73,18 @@ dataset: setup ## Label a data set with the parcel model (N=32768 SEED=1 DATASET
 	mkdir -p $(dir $(DATASET))
 	$(BIN)/python data_prep/make_dataset.py --train $(N) --seed $(SEED) --out $(DATASET)
 
+column: setup column-tools ## Run the column model with the bundle of RUN: profiles and errors in build/column
+	@test -f $(RUN)/bundle/weights.bin || { \
+	  echo "$(RUN) has no bundle: run make demo, or say make column RUN=folder" >&2; exit 1; }
+	cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
+	cmake --build $(BUILD) --parallel $(JOBS) --target column_model
+	mkdir -p $(COLUMN)
+	$(BIN)/python coupling/column_model/make_columns.py $(COLUMN)/columns.nc --outside 0
+	printf "&column_nml\n input = '%s'\n output = '%s'\n weights = '%s'\n time_schemes = .true.\n/\n" \
+	  $(COLUMN)/columns.nc $(COLUMN)/output.nc $(RUN)/bundle/weights.bin > $(COLUMN)/column.nml
+	OMP_NUM_THREADS=$(JOBS) $(BUILD)/coupling/column_model/column_model $(COLUMN)/column.nml | tee $(COLUMN)/log.txt
+	$(BIN)/python coupling/column_model/draw_column.py $(COLUMN)/output.nc $(COLUMN) --log $(COLUMN)/log.txt
+
 clean: ## Remove builds, caches, the virtual environment and runs/demo; other runs stay
 	rm -rf build $(VENV) $(RUN) python/emufort/_fortran python/emufort/_native* python/emufort/_trainer*
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -93,6 +106,21 @@ tools:
 	else \
 	  echo "emufort needs$$missing: install with 'sudo apt-get install$$missing' or your system's packages" >&2; \
 	  exit 1; \
+	fi
+
+# What the column model needs on top; MPI is taken along because Debian's packages are small.
+column-tools: | tools
+	@missing=; \
+	command -v nf-config >/dev/null || missing="$$missing libnetcdff-dev"; \
+	command -v mpif90 >/dev/null || missing="$$missing libopenmpi-dev openmpi-bin"; \
+	[ -z "$$missing" ] && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing; \
+	elif command -v nf-config >/dev/null; then \
+	  echo "without MPI: the column model runs on one process"; \
+	else \
+	  echo "the column model needs$$missing: install with 'sudo apt-get install$$missing'" >&2; exit 1; \
 	fi
 
 $(STAMPS)/venv: | tools

@@ -30,6 +30,24 @@ def fortran_folders(also: str | Sequence[str] = ()) -> tuple[Path, ...]:
     return tuple(top / name for name in names if (top / name).is_dir())
 
 
+def coupling_folder() -> Path:
+    """Return the folder with what sits between the runtime and a host model.
+
+    Raises
+    ------
+    EmufortError
+        The package was installed without it.
+    """
+    package = Path(str(resources.files("emufort")))
+    for folder in (package / "_fortran" / "coupling", package.parent.parent / "coupling"):
+        if (folder / "activation").is_dir():
+            return folder
+    raise EmufortError(
+        "the Fortran sources for host models are missing from this installation of emufort; "
+        "install it again"
+    )
+
+
 def fortran_sources(program: str, also: str | Sequence[str] = ()) -> list[Path]:
     """Return the source files of `program`, such as ``time_emulator``, modules before their users.
 

@@ -302,9 +302,33 @@ def select(
 def export(
     out: Out = Path("runs/latest"),
     name: Annotated[str | None, typer.Option(help="Name of the Fortran module.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Write glue for a host model, too: plain, ccpp or cime.")
+    ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Write the glue for this bundle instead of a run's.")
+    ] = None,
 ) -> None:
-    """Write the bundle: ONNX, Fortran, weights, golden vectors, manifest, model card."""
-    _carry_out(("export",), _config(None, out, {"export.name": name}), out)
+    """Write the bundle: ONNX, Fortran, weights, golden vectors, manifest, model card.
+
+    With --host, sources and build files for a host model go to the folder host/ beside it.
+    """
+    from emufort.run_folder import RunFolder
+
+    if bundle is not None and host is None:
+        raise UsageError("--bundle needs --host: plain, ccpp or cime")
+    if host is not None:
+        from emufort.export.host import HOSTS
+
+        if host not in HOSTS:
+            raise UsageError(f"there is no host '{host}'; choose of {', '.join(HOSTS)}")
+    if bundle is None:
+        _carry_out(("export",), _config(None, out, {"export.name": name}), out)
+    if host is not None:
+        from emufort.export.host import write_host
+
+        written = write_host(RunFolder(out).bundle if bundle is None else bundle, host)
+        typer.echo(f"{written.path}: {len(written.files)} files")
 
 
 @app.command()

@@ -73,6 +73,26 @@ def test_a_second_demo_sets_up_nothing(project: Path) -> None:
     assert "-m venv" not in done.stdout
 
 
+def test_column_wants_a_bundle(project: Path) -> None:
+    commands = make(project, "-n", "column").stdout
+    assert "--target column_model" in commands
+    assert "draw_column.py build/column/output.nc build/column --log" in commands
+    path = tools(project / "bin", **dict.fromkeys(("gfortran", "cmake", "mpif90"), ""))
+    (path / "nf-config").symlink_to(path / "cmake")
+    done = make(project, "column", path=path)
+    assert done.returncode != 0
+    assert "runs/demo has no bundle: run make demo" in done.stderr
+
+
+def test_root_gets_netcdf_and_mpi_from_apt(project: Path) -> None:
+    apt = {"id": "echo 0", "apt-get": f'echo "$@" >> {project}/apt.log'}
+    present = dict.fromkeys(("gfortran", "cmake"), "")
+    done = make(project, "column-tools", path=tools(project / "bin", **present, **apt))
+    assert done.returncode == 0, done.stderr
+    install = (project / "apt.log").read_text().splitlines()[-1].split()
+    assert {"libnetcdff-dev", "libopenmpi-dev", "openmpi-bin"} <= set(install)
+
+
 @pytest.mark.parametrize("changed", ["fortran/src/a.F90", "python/emufort/__init__.py"])
 def test_changed_sources_are_installed_again(project: Path, changed: str) -> None:
     os.utime(project / changed)

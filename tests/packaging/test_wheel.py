@@ -29,6 +29,8 @@ SOURCES = (
         for path in (TOP / folder).glob("*.F90")
     ),
 )
+#: What `emufort export --host` writes from.
+GLUE = tuple(f"coupling/{name}" for name in ("activation", "host", "plain", "ccpp", "cime", "mpi"))
 
 needs_cmake = pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake is not installed")
 needs_gfortran = pytest.mark.skipif(
@@ -138,7 +140,10 @@ def test_wheel(tmp_path: Path) -> None:
     if platform.machine() == "x86_64":
         assert {"_trainer_v3", "_trainer_v4"} <= modules
     fortran = sorted(name for name in names if name.startswith("emufort/_fortran/"))
-    assert fortran == sorted(f"emufort/_fortran/{name}" for name in SOURCES)
+    glue = [path.relative_to(TOP) for folder in GLUE for path in (TOP / folder).rglob("*")]
+    wanted = [*SOURCES, *(str(path) for path in glue if (TOP / path).is_file())]
+    wanted = [name for name in wanted if "test" not in Path(name).parts]
+    assert fortran == sorted(f"emufort/_fortran/{name}" for name in wanted)
     packaged = {path for path in names if path.startswith("emufort/") and path.endswith(".py")}
     package = TOP / "python"
     assert packaged == {str(path.relative_to(package)) for path in package.rglob("*.py")}

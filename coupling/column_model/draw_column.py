@@ -1,0 +1,136 @@
+"""Draw what the column model wrote, and judge the emulator against ARG2000.
+
+python draw_column.py OUTPUT.nc FOLDER [--log LOG]
+
+FOLDER gets profiles.png, errors.png and summary.json. LOG is what the column model printed; with it
+the cost counts, too. Exit code 1 if the emulator misses what is asked of it: an error of the
+droplet number at least 20 times smaller than that of ARG2000, at no more than its cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import netCDF4
+import numpy as np
+
+SCHEMES = {"arg2000": ("ARG2000", "tab:orange"), "emulator": ("emulator", "tab:blue")}
+#: How many times smaller the error must be.
+WANTED = 20.0
+
+
+def summary(file: netCDF4.Dataset, log: str) -> dict[str, Any]:
+    """Return errors and costs of both schemes."""
+    truth = file["droplet_number_parcel"][:]
+    found: dict[str, Any] = {
+        "parcels": int(truth.count()),
+        "parcels_without_truth": int(truth.size - truth.count()),
+    }
+    for name in SCHEMES:
+        error = (file[f"droplet_number_{name}"][:] - truth) / truth
+        albedo = file[f"cloud_albedo_{name}"][:] - file["cloud_albedo_parcel"][:]
+        found[name] = {
+            "droplet_number_relative_rms": float(np.sqrt(np.ma.mean(error**2))),
+            "droplet_number_relative_median": float(np.ma.median(abs(error))),
+            "droplet_number_relative_largest": float(abs(error).max()),
+            "cloud_albedo_rms": float(np.sqrt(np.ma.mean(albedo**2))),
+        }
+    found["times_smaller"] = (
+        found["arg2000"]["droplet_number_relative_rms"]
+        / found["emulator"]["droplet_number_relative_rms"]
+    )
+    for name in ("classical", *SCHEMES):
+        times = re.findall(rf"^time {name} +([\d.]+) ns", log, re.MULTILINE)
+        if times:
+            found.setdefault("ns_per_parcel", {})[name] = float(times[-1])
+    return found
+
+
+def draw_profiles(file: netCDF4.Dataset, path: Path) -> None:
+    """Draw droplet number against pressure in four columns of rising pollution, last time."""
+    truth = file["droplet_number_parcel"][-1]
+    order = np.argsort(np.ma.mean(truth, axis=0))
+    chosen = order[np.linspace(0, len(order) - 1, 4).astype(int)]
+    figure, axes = plt.subplots(1, 4, figsize=(11, 3.6), sharey=True, layout="constrained")
+    for axis, column in zip(axes, chosen, strict=True):
+        pressure = 1e-2 * file["air_pressure"][:, column]
+        axis.plot(1e-6 * truth[:, column], pressure, "k-", lw=3, alpha=0.4, label="parcel model")
+        for name, (label, colour) in SCHEMES.items():
+            drops = 1e-6 * file[f"droplet_number_{name}"][-1, :, column]
+            axis.plot(drops, pressure, "o-", ms=3, color=colour, label=label)
+        axis.set_xlabel("droplets [cm$^{-3}$]")
+        axis.set_xlim(left=0.0)
+        axis.set_title(f"column {column}", fontsize=9)
+    axes[0].set_ylabel("pressure [hPa]")
+    axes[0].invert_yaxis()
+    axes[0].legend(fontsize=8)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def draw_errors(file: netCDF4.Dataset, found: dict[str, Any], path: Path) -> None:
+    """Draw the distribution of the error of each scheme, and both against the truth."""
+    truth = file["droplet_number_parcel"][:]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+    for name, (label, colour) in SCHEMES.items():
+        drops = file[f"droplet_number_{name}"][:]
+        error = np.sort(np.ma.compressed(abs(drops - truth) / truth))
+        share = np.arange(1, error.size + 1) / error.size
+        rms = found[name]["droplet_number_relative_rms"]
+        left.plot(np.maximum(error, 1e-6), share, color=colour, label=f"{label}: rms {rms:.2g}")
+        right.plot(1e-6 * truth.ravel(), 1e-6 * drops.ravel(), ".", ms=2, color=colour, label=label)
+    left.set_xscale("log")
+    left.set_xlabel("relative error of the droplet number")
+    left.set_ylabel("share of parcels below")
+    left.legend(fontsize=8)
+    ends = [1e-6 * float(truth.min()), 1e-6 * float(truth.max())]
+    right.plot(ends, ends, "k-", lw=0.7)
+    right.set_xscale("log")
+    right.set_yscale("log")
+    right.set_xlabel("droplets by the parcel model [cm$^{-3}$]")
+    right.set_ylabel("droplets by the scheme [cm$^{-3}$]")
+    right.legend(fontsize=8)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def main() -> int:
+    """Read the command line, draw, print the summary, judge."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--log", type=Path)
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    with netCDF4.Dataset(arguments.output) as file:
+        found = summary(file, arguments.log.read_text() if arguments.log else "")
+        draw_profiles(file, arguments.folder / "profiles.png")
+        draw_errors(file, found, arguments.folder / "errors.png")
+    (arguments.folder / "summary.json").write_text(json.dumps(found, indent=1) + "\n")
+    for name, (label, _) in SCHEMES.items():
+        rms = found[name]["droplet_number_relative_rms"]
+        print(f"{label}: relative error of the droplet number {rms:.4f} rms")
+    print(f"the emulator's is {found['times_smaller']:.0f} times smaller")
+    times = found.get("ns_per_parcel", {})
+    for name, nanoseconds in times.items():
+        print(f"cost of a parcel, {name}: {nanoseconds:.0f} ns")
+    if found["times_smaller"] < WANTED:
+        print(f"that is less than {WANTED:.0f} times", file=sys.stderr)
+        return 1
+    if times and times["emulator"] > times["classical"]:
+        print("that is more than the cost of the classical scheme", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

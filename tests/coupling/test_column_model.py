@@ -1,0 +1,214 @@
+"""The column model: the same bits on any decomposition and after a restart; its errors."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from emufort.export import Bundle
+from tests.coupling.conftest import COUPLING, TOP, attempt, run
+from tests.coupling.test_mpi import SETTINGS
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        any(shutil.which(tool) is None for tool in ("gfortran", "cmake")),
+        reason="no gfortran or no cmake",
+    ),
+    pytest.mark.skipif(
+        shutil.which("nf-config") is None,
+        reason="no netCDF for Fortran: apt-get install libnetcdff-dev",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program: out of the build that `make test` made, if there is one."""
+    build = TOP / "build" / "fortran"
+    if not (build / "CMakeCache.txt").is_file():
+        build = tmp_path_factory.mktemp("column_build")
+    run("cmake", "-S", TOP, "-B", build, "-DCMAKE_BUILD_TYPE=Release")
+    shown = run("cmake", "--build", build, "--parallel", "2", "--target", "column_model")
+    assert "Warning" not in shown
+    return build / "coupling" / "column_model" / "column_model"
+
+
+@pytest.fixture(scope="module")
+def columns(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """37 columns of 5 levels, a fifth of them out of the emulator's range."""
+    path = tmp_path_factory.mktemp("columns") / "columns.nc"
+    script = COUPLING / "column_model" / "make_columns.py"
+    size = ("--columns", "37", "--levels", "5", "--seed", "3", "--outside", "0.2")
+    run(sys.executable, script, path, *size)
+    return path
+
+
+class Case:
+    """Runs of the column model in one folder, all with the same input."""
+
+    def __init__(self, model: Path, columns: Path, bundle: Bundle, folder: Path) -> None:
+        self.model, self.columns, self.weights, self.folder = model, columns, bundle.weights, folder
+
+    def start(
+        self, name: str, launcher: tuple[str, ...] = (), threads: int = 1, **options: object
+    ) -> subprocess.CompletedProcess[str]:
+        settings: dict[str, object] = {
+            "input": self.columns,
+            "output": self.folder / f"{name}.nc",
+            "weights": self.weights,
+            "n_steps": 6,
+            "output_every": 1,
+            "n_bins": 8,
+            "chunk": 16,
+            **options,
+        }
+        lines = [
+            f" {key} = {value if isinstance(value, int) else repr(str(value))}"
+            for key, value in settings.items()
+        ]
+        namelist = self.folder / f"{name}.nml"
+        namelist.write_text("\n".join(["&column_nml", *lines, "/", ""]))
+        environment = {**SETTINGS, "OMP_NUM_THREADS": str(threads)}
+        return attempt(*launcher, self.model, namelist, **environment)
+
+    def run(
+        self, name: str, launcher: tuple[str, ...] = (), threads: int = 1, **options: object
+    ) -> xr.Dataset:
+        done = self.start(name, launcher, threads, **options)
+        assert done.returncode == 0, done.stdout + done.stderr
+        self.shown = done.stdout
+        return xr.load_dataset(self.folder / f"{name}.nc", decode_cf=False)
+
+
+@pytest.fixture
+def case(model: Path, columns: Path, bundle: Bundle, tmp_path: Path) -> Case:
+    return Case(model, columns, bundle, tmp_path)
+
+
+def same_bits(a: xr.Dataset, b: xr.Dataset) -> bool:
+    assert set(a.variables) == set(b.variables)
+    return all(a[name].values.tobytes() == b[name].values.tobytes() for name in a.variables)
+
+
+def test_chunks_and_threads(case: Case) -> None:
+    reference = case.run("reference")
+    counted = case.shown.split("; ranks")[0]
+    assert " 0 bad, 0 invalid" in counted and " 0 outside" not in counted
+    for chunk in (1, 7, 128):
+        assert same_bits(reference, case.run(f"chunk{chunk}", chunk=chunk))
+        assert case.shown.split("; ranks")[0] == counted
+    for threads in (2, 3):
+        assert same_bits(reference, case.run(f"threads{threads}", threads=threads, chunk=4))
+        assert case.shown.split("; ranks")[0] == counted
+        assert f"threads {threads}" in case.shown
+
+
+@pytest.mark.skipif(shutil.which("mpirun") is None, reason="no MPI: apt-get install openmpi-bin")
+def test_ranks(case: Case) -> None:
+    reference = case.run("reference")
+    counted = case.shown.split("; ranks")[0]
+    for ranks in (2, 3, 4):
+        launcher = ("mpirun", "-n", str(ranks))
+        assert same_bits(reference, case.run(f"ranks{ranks}", launcher, chunk=5))
+        if f"ranks {ranks}" not in case.shown:
+            pytest.skip("the column model was built without MPI")
+        assert case.shown.split("; ranks")[0] == counted
+
+
+def test_restart(case: Case) -> None:
+    whole = case.run("whole", restart_to=case.folder / "end_of_whole.nc")
+    half = case.run("half", n_steps=3, restart_to=case.folder / "half_restart.nc")
+    rest = case.run(
+        "rest",
+        chunk=7,
+        restart_from=case.folder / "half_restart.nc",
+        restart_to=case.folder / "end_of_rest.nc",
+    )
+    assert same_bits(whole.isel(time=slice(0, 3)), half)
+    assert same_bits(whole.isel(time=slice(3, 6)), rest)
+    ends = [
+        xr.load_dataset(case.folder / f"end_of_{name}.nc", decode_cf=False)
+        for name in ("whole", "rest")
+    ]
+    assert same_bits(*ends)
+
+
+def test_output_is_cf_and_complete(case: Case) -> None:
+    case.run("output")
+    with xr.open_dataset(case.folder / "output.nc") as data:
+        assert data.attrs["Conventions"].startswith("CF-")
+        assert data["time"].dtype.kind == "M"
+        assert dict(data.sizes) == {"time": 6, "level": 5, "column": 37}
+        for name, variable in data.data_vars.items():
+            assert variable.attrs["units"], name
+            assert "long_name" in variable.attrs or "standard_name" in variable.attrs, name
+        for name in ("arg2000", "emulator", "parcel"):
+            drops = data[f"droplet_number_{name}"].values
+            drops = drops[np.isfinite(drops)]
+            assert drops.size and (drops >= 0).all()
+            assert (drops <= 1.001 * data["number_concentration"].max().item()).all()
+            albedo = data[f"cloud_albedo_{name}"].values
+            albedo = albedo[np.isfinite(albedo)]
+            assert ((albedo >= 0) & (albedo < 1)).all()
+
+
+def test_off_means_unchanged(case: Case) -> None:
+    """With ARG2000 as the scheme the aerosol does not know of the emulator, nor of its policy."""
+    own = ["updraft_speed", "droplet_number_arg2000", "cloud_albedo_arg2000"]
+    own += ["number_concentration"]
+    classical = case.run("classical", scheme="arg2000")
+    clipped = case.run("clipped", scheme="arg2000", outside="clip")
+    emulated = case.run("emulated")
+    assert same_bits(classical[own], clipped[own])
+    assert not same_bits(classical[own], emulated[own])
+
+
+def test_restart_of_another_scheme_and_formula(case: Case) -> None:
+    paper = case.run("paper", scheme="arg2000")
+    e3sm = case.run("e3sm", scheme="arg2000", formula="e3sm")
+    assert not same_bits(paper, e3sm)
+
+
+def test_errors_are_one_line(case: Case, columns: Path) -> None:
+    broken = case.folder / "broken.nc"
+    with xr.open_dataset(columns) as data:
+        changed = data.load()
+    changed["air_pressure"].attrs["units"] = "hPa"
+    changed.to_netcdf(broken)
+    bad = case.folder / "bad.bin"
+    bad.write_bytes(b"\0" * 100)
+    for options, message in (
+        ({"input": case.folder / "absent.nc"}, "cannot open"),
+        ({"input": broken}, "air_pressure is in hPa, wanted Pa"),
+        ({"weights": case.folder / "absent.bin"}, "absent.bin"),
+        ({"weights": bad}, "bad.bin"),
+        ({"scheme": "mbn"}, "scheme must be emulator or arg2000"),
+        ({"outside": "guess"}, "outside must be"),
+        ({"chunk": 0}, "must be positive"),
+        ({"no_such_option": 1}, "no_such_option"),
+    ):
+        done = case.start("wrong", **options)
+        assert done.returncode == 2, done
+        lines = [line for line in done.stderr.splitlines() if "column_model:" in line]
+        assert len(lines) == 1 and message in lines[0], done.stderr
+
+
+def test_drawing_judges(case: Case) -> None:
+    case.run("drawn")
+    script = COUPLING / "column_model" / "draw_column.py"
+    # random weights are far from the truth
+    done = attempt(sys.executable, script, case.folder / "drawn.nc", case.folder / "figures")
+    assert done.returncode == 1
+    assert "that is less than 20 times" in done.stderr
+    found = json.loads((case.folder / "figures/summary.json").read_text())
+    assert found["arg2000"]["droplet_number_relative_rms"] > 0.05
+    for name in ("profiles.png", "errors.png"):
+        assert (case.folder / "figures" / name).stat().st_size > 10_000
