@@ -28,7 +28,7 @@ validation = 100
 rungs = [1]
 [search.space]
 depth = [1, 1]
-width = [8, 8]
+width = [8]
 [retrain]
 top = 1
 seeds = 1
