@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from emufort.files import read_json, write_bytes, write_text
+from emufort.files import read_csv, read_json, write_bytes, write_text
 from emufort.report.plots import pareto, png
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,26 +23,31 @@ def table(run: Path) -> str:
     selection = read_json(run / "selection.json")
     provenance = read_json(run / "provenance.json")
     seconds = sum(step["seconds"] for step in read_json(run / "steps.json").values())
-    skill = read_json(run / "bundle" / "manifest.json")["skill"]["test"]
+    skill = read_json(run / "bundle" / "manifest.json")["skill"]
     chosen = next(row for row in selection["all"] if row["id"] == selection["choice"])
-    times = {row["name"]: row["ns_per_sample"] for row in selection["baselines"]}
+    times: dict[str, dict[int, float]] = {}
+    for row in read_csv(run / "timing.csv"):
+        times.setdefault(row["id"], {})[int(row["ncol"])] = float(row["ns_per_sample"])
+    sizes = sorted(times[chosen["id"]])
 
-    def line(name: str, overall: dict[str, Any], ns: float | None) -> str:
-        time = "-" if ns is None else f"{ns:.0f}"
-        return f"| {name} | {overall['rmse']:.4f} | {overall['r2']:.5f} | {time} |"
+    def line(name: str, overall: dict[str, Any], identity: str) -> str:
+        known = times.get(identity, {})
+        cells = [f"{known[n]:.0f}" if n in known else "-" for n in sizes]
+        return f"| {name} | {overall['rmse']:.4f} | {overall['r2']:.5f} | {' | '.join(cells)} |"
 
+    judged = ", ".join(skill_names(skill["test"]))
     lines = [
-        f"| scheme | RMSE of {', '.join(skill_names(skill))} | R2 | ns per sample |",
-        "|---|---|---|---|",
-        line(f"**emulator {chosen['label']}**", skill["overall"], chosen["ns_per_sample"]),
+        f"| scheme | RMSE of {judged} | R2 | {' | '.join(f'ns, ncol {n}' for n in sizes)} |",
+        "|---|---|---|" + "---|" * len(sizes),
+        line(f"**emulator {chosen['label']}**", skill["test"]["overall"], chosen["id"]),
     ]
-    baselines = read_json(run / "bundle" / "manifest.json")["skill"]["baselines"]
-    lines += [line(name, scores["overall"], times.get(name)) for name, scores in baselines.items()]
-    machine = f"{provenance['cpu']}, {provenance['compiler']}"
+    for name, scores in skill["baselines"].items():
+        lines.append(line(name, scores["overall"], name))
     lines += [
         "",
-        f"{skill['overall']['n']} values of the test split; time at {selection['ncol']} columns",
-        f"per call, one core of {machine}.",
+        f"{skill['test']['overall']['n']} values of the test split; ns per sample with ncol",
+        f"columns per call, one core of an {provenance['cpu']},",
+        f"{provenance['compiler']}. The choice looked at {selection['ncol']} columns.",
         f"The job took {seconds:.0f} s on {provenance['cores']} cores.",
     ]
     return "\n".join(lines)
