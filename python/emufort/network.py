@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 Activation = Literal["relu", "squared_relu", "tanh", "silu", "gelu"]
 ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 
+#: What an activation costs per neuron, in multiply-adds: an exponential and a division take about
+#: as long as 50 of them (fitted to the timing.csv of a run, AVX-512; see benchmarks/cost.py).
+ACTIVATION_COST: dict[str, float] = {
+    name: {"relu": 0.0, "squared_relu": 1.0}.get(name, 50.0) for name in ACTIVATIONS
+}
+
 #: How a column is mapped to the network's side; see `Scaler`.
 ScalerKind = Literal["affine", "ln", "logit", "sigmoid"]
 
@@ -101,6 +107,11 @@ class Architecture:
     def multiply_adds(self) -> int:
         """Multiply-adds of one sample."""
         return sum(i * o for i, o in zip(self.sizes, self.sizes[1:], strict=False))
+
+    @property
+    def relative_cost(self) -> float:
+        """Rough cost of one sample in multiply-adds, the activations included."""
+        return self.multiply_adds + ACTIVATION_COST[self.activation] * sum(self.hidden)
 
     @property
     def label(self) -> str:

@@ -17,8 +17,9 @@ def promote(trials: Sequence[Trial], k: int) -> list[tuple[Trial, str]]:
     """Return at most `k` trials and why each was taken: ``"skill"`` or ``"front"``.
 
     Half of them (rounded up) have the lowest search loss. The others come from the front of loss
-    against multiply-adds (then the next front, and so on), each time the one whose cost is
-    farthest from those already taken: the choice between skill and speed needs a spread of both.
+    against cost (multiply-adds and activations), then from the next front, and so on, each time
+    the one whose cost is farthest from those already taken: the choice between skill and speed
+    needs a spread of both.
     Of trials with the same network the best one stands for all.
     """
     distinct: dict[tuple[object, ...], Trial] = {}
@@ -39,14 +40,14 @@ def promote(trials: Sequence[Trial], k: int) -> list[tuple[Trial, str]]:
 
 def _distance(trial: Trial, taken: Sequence[tuple[Trial, str]]) -> float:
     """Distance in the logarithm of the cost to the nearest of `taken`."""
-    cost = math.log(trial.architecture.multiply_adds)
-    return min(abs(cost - math.log(t.architecture.multiply_adds)) for t, _ in taken)
+    cost = math.log(trial.architecture.relative_cost)
+    return min(abs(cost - math.log(t.architecture.relative_cost)) for t, _ in taken)
 
 
 def _first_front(trials: Sequence[Trial], taken: Sequence[Trial]) -> list[int]:
     """Return the first front of `trials` that is not empty when `taken` dominate too."""
     everyone = [*trials, *taken]
-    points = np.array([(t.value, t.architecture.multiply_adds) for t in everyone])
+    points = np.array([(t.value, t.architecture.relative_cost) for t in everyone])
     for front in non_dominated_fronts(points):
         found = [i for i in front if i < len(trials)]
         if found:
