@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 Activation = Literal["relu", "squared_relu", "tanh", "silu", "gelu"]
 ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 
-#: What an activation costs per neuron, in multiply-adds: an exponential and a division take about
-#: as long as 50 of them (fitted to the timing.csv of a run, AVX-512; see benchmarks/cost.py).
+#: What an activation costs per neuron, in multiply-adds, for ranking candidates before they are
+#: timed. An exponential and a division: benchmarks/cost.py fitted 48 and 73 to two runs (AVX-512).
 ACTIVATION_COST: dict[str, float] = {
     name: {"relu": 0.0, "squared_relu": 1.0}.get(name, 50.0) for name in ACTIVATIONS
 }
