@@ -123,7 +123,7 @@ tools:
 	  exit 1; \
 	fi
 
-# flang alone is a download of 150 MB: nobody gets it unasked. A package that apt does not know is said and left out.
+# With flang this is a download of 100 MB: nobody gets it unasked. A package that apt does not know is said and left out.
 test-tools: | tools
 	@[ "$${CI:-}" = true ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || exit 0; \
 	missing=; \
