@@ -44,8 +44,11 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make(folder: Path, *arguments: str, path: Path | None = None) -> subprocess.CompletedProcess:
+def make(
+    folder: Path, *arguments: str, path: Path | None = None, ci: str = ""
+) -> subprocess.CompletedProcess:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    environment["CI"] = ci
     if path is not None:
         environment["PATH"] = str(path)
     return subprocess.run(
@@ -139,6 +142,50 @@ def test_root_gets_missing_tools_from_apt(project: Path) -> None:
     assert update.startswith("update")
     assert "gfortran" in install.split()
     assert "cmake" not in install.split()
+
+
+def test_ci_gets_what_tests_need_from_apt_as_far_as_it_is_offered(project: Path) -> None:
+    scripts = {
+        "id": "echo 0",
+        "apt-get": f'echo "$@" >> {project}/apt.log',
+        "apt-cache": 'case "$2" in libomp*) exit 1;; esac',
+        "dpkg-query": 'for p; do :; done; [ "$p" = valgrind ] && echo installed',
+    }
+    path = tools(project / "bin", "grep", "cat", gfortran="", cmake="", **scripts)
+    done = make(project, "test-tools", path=path)
+    assert done.returncode == 0, done.stderr
+    assert not (project / "apt.log").exists()
+    done = make(project, "test-tools", path=path, ci="true")
+    assert done.returncode == 0, done.stderr
+    assert "apt does not offer libomp-22-dev" in done.stdout
+    update, install = (project / "apt.log").read_text().splitlines()
+    assert update.startswith("update")
+    assert install.split()[-2:] == ["flang-22", "pkg-config"]
+    (path / "apt-get").write_text("#!/bin/sh\nexit 100\n")
+    assert make(project, "test-tools", path=path, ci="true").returncode != 0
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_flang_and_valgrind_are_used_where_they_are(project: Path, is_there: bool) -> None:
+    log = f'echo "$(basename $0) $@" >> {project}/commands.log'
+    present = dict.fromkeys(("cmake", "ctest"), log) | {"gfortran": ""}
+    if is_there:
+        present |= {"flang-22": "", "valgrind": ""}
+    (project / ".venv/bin/pytest").write_text(f"#!/bin/sh\n{log}\n")
+    (project / ".venv/bin/pytest").chmod(0o755)
+    done = make(project, "test", path=tools(project / "bin", "basename", **present))
+    assert done.returncode == 0, done.stderr
+    for what in ("tested with flang", "tested under valgrind"):
+        assert (f"SKIPPED: the runtime is not {what}; apt-get install" in done.stdout) != is_there
+    commands = (project / "commands.log").read_text()
+    assert (
+        "cmake -S . -B build/fortran -DCMAKE_BUILD_TYPE=Release -DCMAKE_Fortran_FLAGS=-Werror"
+        in commands
+    )
+    assert ("-DCMAKE_Fortran_FLAGS=-pedantic -Werror" in commands) == is_there
+    assert ("ctest --test-dir build/fortran-flang" in commands) == is_there
+    assert ("ctest --test-dir build/fortran-valgrind -C valgrind" in commands) == is_there
+    assert commands.splitlines()[-1].startswith("pytest -n")
 
 
 def test_an_old_python_is_refused(project: Path) -> None:
