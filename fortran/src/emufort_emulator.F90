@@ -209,6 +209,7 @@ contains
     type(emulator_type), intent(inout) :: emulator   !! with a checked plan
     real(real64), intent(in) :: values(:)            !! for each layer: weights (n_in, n_out), then biases (n_out)
     type(status_type), intent(inout) :: status       !! outcome
+    real(wp), allocatable, target :: packed(:)
     integer(int64) :: n_values, n_packed
     integer :: n_layers, l, n_in, n_out, start, place
 
@@ -225,8 +226,8 @@ contains
       call set_error(status, emufort_error_format, 'load', 'weights file has not the weights that its plan asks for')
       return
     end if
-    allocate (emulator%weights(n_packed + packed_slack + lanes), source=0.0_wp)
-    emulator%first_weight = aligned_place(emulator%weights)
+    allocate (packed(n_packed + packed_slack + lanes), source=0.0_wp)
+    emulator%first_weight = aligned_place(packed)
     start = 1
     place = emulator%first_weight
     do l = 1, n_layers
@@ -234,10 +235,11 @@ contains
       n_out = emulator%plan(5 + l)
       call pack_layer(n_in, n_out, real(values(start:start + n_in*n_out - 1), wp), &
                       real(values(start + n_in*n_out:start + (n_in + 1)*n_out - 1), wp), &
-                      emulator%weights(place:place + packed_size(n_in, n_out) - 1))
+                      packed(place:place + packed_size(n_in, n_out) - 1))
       start = start + (n_in + 1)*n_out
       place = place + packed_size(n_in, n_out)
     end do
+    call move_alloc(packed, emulator%weights)
 
   end subroutine pack_weights
 
