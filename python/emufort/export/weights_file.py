@@ -436,7 +436,8 @@ def pack(flat: FlatEmulator) -> NDArray[np.float32]:
     """Pack the weights of all layers as the runtime does when it loads them.
 
     Each layer is filled up to a multiple of `LANES`, so that all begin on a cache line if the
-    first does. `PACKED_SLACK` zeros follow, because the runtime reads narrow panels as if they were wide.
+    first does. `PACKED_SLACK` zeros follow, because the runtime reads narrow panels as if they
+    were wide.
     """
     packed: list[NDArray[np.float32]] = []
     place = 0
