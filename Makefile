@@ -159,8 +159,18 @@ column-tools: | tools
 $(STAMPS)/venv: | tools
 	@for python in $(PYTHON) python3.11 python3.12 python3.13 python3 python; do \
 	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-	    if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
-	      echo "$$python cannot make virtual environments: install python3-venv" >&2; exit 1; \
+	    missing=; \
+	    name=$$("$$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])'); \
+	    "$$python" -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing $$name-venv"; \
+	    "$$python" -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null || \
+	      missing="$$missing $$name-dev"; \
+	    if [ -z "$$missing" ]; then :; \
+	    elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	         [ "$$("$$python" -c 'import sys; print(sys.base_prefix)')" = /usr ]; then \
+	      apt-get update -qq; \
+	      DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing; \
+	    else \
+	      echo "$$python lacks what Debian has in$$missing (virtual environments, Python.h): install that" >&2; exit 1; \
 	    fi; \
 	    "$$python" -m venv $(VENV); mkdir -p $(STAMPS); touch $@; exit 0; \
 	  fi; \

@@ -201,13 +201,41 @@ def test_an_old_python_is_refused(project: Path) -> None:
     assert not (project / ".venv/.stamps/venv").exists()
 
 
-def test_a_python_without_venv_is_refused(project: Path) -> None:
+#: A Python that has neither venv nor headers, as Debian's is at first.
+BARE_PYTHON = """case "$2" in
+  *ensurepip*|*Python.h*) exit 1;;
+  *base_prefix*) echo /usr;;
+  *print*) echo python3.11;;
+esac"""
+
+
+def test_a_python_without_venv_or_headers_is_refused(project: Path) -> None:
     shutil.rmtree(project / ".venv")
-    script = 'case "$2" in *ensurepip*) exit 1;; esac'
-    path = tools(project / "bin", gfortran="", cmake="", **{"python3.11": script})
+    scripts = {"id": "echo 1000", "apt-get": "exit 1", "python3.11": BARE_PYTHON}
+    path = tools(project / "bin", gfortran="", cmake="", **scripts)
     done = make(project, "setup", path=path)
     assert done.returncode != 0
-    assert "install python3-venv" in done.stderr
+    assert "python3.11 lacks what Debian has in python3.11-venv python3.11-dev" in done.stderr
+    assert not (project / ".venv/.stamps/venv").exists()
+
+
+@pytest.mark.parametrize("prefix", ["/usr", "/opt/python"])
+def test_root_gets_venv_and_headers_of_the_systems_python(project: Path, prefix: str) -> None:
+    shutil.rmtree(project / ".venv")
+    scripts = {
+        "id": "echo 0",
+        "apt-get": f'echo "$@" >> {project}/apt.log',
+        "python3.11": BARE_PYTHON.replace("/usr", prefix),
+    }
+    path = tools(project / "bin", gfortran="", cmake="", **scripts)
+    done = make(project, ".venv/.stamps/venv", path=path)
+    assert (done.returncode == 0) == (prefix == "/usr"), done.stderr
+    assert (project / ".venv/.stamps/venv").exists() == (prefix == "/usr")
+    if prefix == "/usr":
+        install = (project / "apt.log").read_text().splitlines()[-1].split()
+        assert install[-2:] == ["python3.11-venv", "python3.11-dev"]
+    else:
+        assert not (project / "apt.log").exists()
 
 
 def test_an_interrupted_step_leaves_no_stamp(project: Path) -> None:
