@@ -28,7 +28,9 @@ module emufort_activation
 
   integer, parameter :: activation_max_modes = 16   !! most aerosol modes
   integer, parameter :: outside_arg2000 = 0   !! outside the emulator's range ARG2000 answers
-  integer, parameter :: outside_ratio = 1     !! the emulator at the nearest point of its range, times ARG2000's ratio
+  !> ARG2000 times the emulator over ARG2000 at the nearest point of its range: continuous, and in docs/coupling.md
+  !> closer to the parcel model than ARG2000 however far outside.
+  integer, parameter :: outside_ratio = 1
   integer, parameter :: outside_clip = 2      !! the emulator at the nearest point of its range
 
   integer, parameter :: n_emulated_modes = 4, n_plain = 15, most_inputs = 16
@@ -37,6 +39,10 @@ module emufort_activation
   ! What E3SM counts as nothing: number [m-3], volume [m3 m-3], hygroscopicity [1], width of the spectrum [m s-1].
   real(dp), parameter :: least_number = 1.0e-39_dp, least_volume = 1.0e-39_dp, least_hygroscopicity = 1.0e-10_dp
   real(dp), parameter :: least_width = 1.0e-5_dp
+  !> Less hygroscopicity than this is no less in the emulator's inputs and in the ratio beyond its range [1]: particles
+  !> that take up next to nothing lower the supersaturation no less for it in the parcel model, as measured in
+  !> docs/coupling.md. E3SM gives primary carbon 1e-10, where it counts a mode as nothing: rounding must not decide.
+  real(dp), parameter :: felt_hygroscopicity = 1.0e-3_dp
   !> Inputs this close to a limit of the range are taken for the limit: hosts clamp aerosol sizes to the same limits,
   !> and the rounding of a cube root must not decide on the scheme.
   real(dp), parameter :: edge = 1.0e-4_dp
@@ -98,7 +104,7 @@ module emufort_activation
     private
     integer :: n_modes = 0
     integer :: formula = arg2000_paper
-    integer :: outside = outside_arg2000
+    integer :: outside = outside_ratio
     integer :: n_inputs = 0                                        ! of the emulator; 0: ARG2000 answers always
     type(activation_constants_type) :: constants
     real(dp) :: log_sigma(activation_max_modes) = 0.0_dp
@@ -141,7 +147,7 @@ contains
     type(status_type), intent(out) :: status                           !! outcome
     type(emulator_type), intent(in), optional :: emulator              !! a loaded emulator; a copy is kept
     procedure(activation_predictor), optional :: predictor             !! or the procedure of a generated module
-    integer, intent(in), optional :: outside                           !! outside_arg2000 (default), _ratio or _clip
+    integer, intent(in), optional :: outside                           !! outside_ratio (default), _arg2000 or _clip
     integer, intent(in), optional :: formula                           !! arg2000_paper (default) or arg2000_e3sm
     real(hk), intent(in), optional :: lower(:), upper(:)               !! range of the emulator, contract units (15)
     character(len=*), parameter :: place = 'activation init'
@@ -247,7 +253,7 @@ contains
     real(dp) :: w_mean(block), w_sigma(block), w_diabatic(block), w_least(block), w_most(block), t(block), p(block)
     real(dp) :: number(block, activation_max_modes), cube(block, activation_max_modes), &
                 kappa(block, activation_max_modes), f(block, activation_max_modes, 4), full(block), given(block), safe
-    logical :: is_active(block, activation_max_modes)
+    logical :: is_active(block, activation_max_modes), is_present
     integer :: first, n, i, m, c, k, total, column(block), level(block), place(block)
 
     if (nmode < 1 .or. nmode > scheme%n_modes .or. ncol > pcols .or. min(ncol, pver) < 0) then
@@ -284,12 +290,12 @@ contains
         call gather(n, place, hygro(1, 1, m), kappa(:, m))
         call gather(n, place, volume(1, 1, m), cube(:, m))
         do i = 1, n
-          ! written so that a NaN is active and shows in the result
-          is_active(i, m) = .not. (number(i, m) <= least_number .or. cube(i, m) <= least_volume .or. &
-                                   kappa(i, m) <= least_hygroscopicity)
+          ! written so that a NaN is present and active and shows in the result
+          is_present = .not. (number(i, m) <= least_number .or. cube(i, m) <= least_volume)
+          is_active(i, m) = is_present .and. .not. kappa(i, m) <= least_hygroscopicity
           ! no division by zero, which a host may trap
-          safe = merge(number(i, m), 1.0_dp, is_active(i, m))
-          cube(i, m) = merge(scheme%volume_factor(m)*cube(i, m)/safe, 0.0_dp, is_active(i, m))
+          safe = merge(number(i, m), 1.0_dp, is_present)
+          cube(i, m) = merge(scheme%volume_factor(m)*cube(i, m)/safe, 0.0_dp, is_present)
         end do
       end do
       given(1:n) = -1.0_dp
@@ -526,8 +532,8 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
       end if
     end if
     if (n_others > 0) then
-      call answer_others(scheme, n, at, n_modes, w, t, p, number, critical, is_active, given, use_emulator, x, found, &
-                         is_outside, smax, counts)
+    call answer_others(scheme, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, use_emulator, &
+                         x, found, is_outside, smax, counts)
     else
       counts%n_parcels = counts%n_parcels + n
     end if
@@ -541,8 +547,8 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
   end subroutine find_smax
 
   !> Maximum supersaturation of the updrafts of a block, some of which the emulator does not answer alone.
- recursive subroutine answer_others(scheme, n, at, n_modes, w, t, p, number, critical, is_active, given, has_found, x, &
-                                     found, is_outside, smax, counts)
+  recursive subroutine answer_others(scheme, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, &
+                                     has_found, x, found, is_outside, smax, counts)
     type(activation_type), intent(in) :: scheme           !! after `init`
     integer, intent(in) :: n                              !! number of updrafts
     integer, intent(in) :: at(block)                      !! their columns (updraft)
@@ -551,6 +557,8 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
     real(dp), intent(in) :: t(block)                      !! air temperature [K] (column)
     real(dp), intent(in) :: p(block)                      !! air pressure [Pa] (column)
     real(dp), intent(in) :: number(block, *)              !! [m-3] (column, mode)
+    real(dp), intent(in) :: cube(block, *)                !! cube of the median radius, 0 without a mode [m3] (column, mode)
+    real(dp), intent(in) :: kappa(block, *)               !! hygroscopicity [1] (column, mode)
     real(dp), intent(in) :: critical(block, *)            !! square of the critical supersaturation [1] (column, mode)
     logical, intent(in) :: is_active(block, *)            !! modes that count (column, mode)
     real(dp), intent(in) :: given(block)                  !! supersaturation if 0 or above [1] (column)
@@ -583,12 +591,13 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
         if (is_good .and. (.not. is_out .or. scheme%outside == outside_clip)) cycle
       end if
       air = air_properties(scheme%constants, t(i), p(i))
-      own(1:n_modes) = critical(i, 1:n_modes)
       its(1:n_modes) = number(i, 1:n_modes)
-      mask(1:n_modes) = is_active(i, 1:n_modes)
-      smax(j) = arg2000_smax(scheme%constants, scheme%formula, n_modes, scheme%breadth, scheme%spread, air, w(j), its, &
-                             own, mask)
       if (is_good .and. scheme%outside == outside_ratio) then
+        mask(1:4) = .not. cube(i, 1:4) <= 0.0_dp
+        own(1:4) = critical_supersaturation_squared(air%kelvin_length, merge(cube(i, 1:4), 1.0_dp, mask(1:4)), &
+                                                    felt(kappa(i, 1:4)))
+        smax(j) = arg2000_smax(scheme%constants, scheme%formula, n_modes, scheme%breadth, scheme%spread, air, w(j), &
+                               its, own, mask)
         air = air_properties(scheme%constants, x(j, 1), x(j, 2))
         own(1:4) = critical_supersaturation_squared(air%kelvin_length, x(j, 8:11)**3, x(j, 12:15))
         its(1:4) = x(j, 4:7)
@@ -596,6 +605,10 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
         smax(j) = smax(j)*(found(j)/arg2000_smax(scheme%constants, scheme%formula, n_modes, scheme%breadth, &
                                                  scheme%spread, air, x(j, 3), its, own, mask))
       else
+        own(1:n_modes) = critical(i, 1:n_modes)
+        mask(1:n_modes) = is_active(i, 1:n_modes)
+        smax(j) = arg2000_smax(scheme%constants, scheme%formula, n_modes, scheme%breadth, scheme%spread, air, w(j), &
+                               its, own, mask)
         counts%n_fall_back = counts%n_fall_back + 1
       end if
       if (.not. smax(j) >= 0.0_dp) counts%n_invalid = counts%n_invalid + 1
@@ -644,7 +657,7 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
       least = scheme%lower(11 + m)
       do j = 1, n
         x(j, 3 + m) = merge(0.0_dp, x(j, 3 + m), x(j, 7 + m) <= 0.0_dp)
-        x(j, 11 + m) = merge(least, x(j, 11 + m), x(j, 7 + m) <= 0.0_dp)
+        x(j, 11 + m) = merge(least, felt(x(j, 11 + m)), x(j, 7 + m) <= 0.0_dp)
         x(j, 7 + m) = merge(middle, real(radius(j), dp), x(j, 7 + m) <= 0.0_dp)
       end do
     end do
@@ -669,6 +682,14 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
     end do
 
   end subroutine fill_inputs
+
+  !> Hygroscopicity as it is felt by the supersaturation [1].
+  elemental recursive real(dp) function felt(kappa)
+    real(dp), intent(in) :: kappa   !! hygroscopicity [1]
+
+    felt = merge(felt_hygroscopicity, kappa, kappa < felt_hygroscopicity)   ! a NaN stays one
+
+  end function felt
 
   !> Values of the columns that the updrafts are of.
   pure recursive subroutine take(n, n_columns, at, values, taken)

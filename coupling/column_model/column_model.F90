@@ -26,7 +26,7 @@ program column_model
 
   character(len=1024) :: input = 'columns.nc', output = 'column_output.nc', restart_from = '', restart_to = '', &
                          weights = 'weights.bin'
-  character(len=16) :: scheme = 'emulator', outside = 'arg2000', formula = 'paper'
+  character(len=16) :: scheme = 'emulator', outside = 'ratio', formula = 'paper'
   integer :: chunk = 16, n_steps = 12, output_every = 3, n_bins = 60
   real(dp) :: time_step = 1800.0_dp
   logical :: with_truth = .true., time_schemes = .false.
