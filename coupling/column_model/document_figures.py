@@ -128,7 +128,7 @@ def column(found: dict[str, Any], architecture: str) -> str:
             "",
             _fill(
                 f"The error is {found['times_smaller']:.0f} times smaller; the cost is "
-                f"{times['emulator'] / times['scalar']:.2f} of that of ARG2000 as models have it, and "
+                f"{times['emulator'] / times['scalar']:.2f} of that of ARG2000 as models have it, "
                 f"{times['emulator'] / times['arg2000']:.2f} of that of ARG2000 in this scheme "
                 f"({machine()}; processor time of the call alone, least of 15 rounds in turn)."
             ),
