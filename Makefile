@@ -26,6 +26,8 @@ WERROR := $(if $(filter true,$(CI)),-Werror)
 FLANG_WERROR := -pedantic $(WERROR) -Wno-f202-x-allocatable-breaking-change
 # What tests need on top of the tools, as Debian names it: installed where CI=true, named where it is missing elsewhere.
 TEST_PACKAGES := $(FLANG) $(FLANG:flang-%=libomp-%-dev) valgrind pkg-config
+# make column UPDATE=docs/coupling.md
+UPDATE :=
 # make bench BENCH_ARGS='--bundle runs/demo/bundle'
 BENCH_ARGS :=
 
@@ -92,13 +94,15 @@ column: setup column-tools ## Run the column model with the bundle of RUN: profi
 	@test -f $(RUN)/bundle/weights.bin || { \
 	  echo "$(RUN) has no bundle: run make demo, or say make column RUN=folder" >&2; exit 1; }
 	cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
-	cmake --build $(BUILD) --parallel $(JOBS) --target column_model
+	cmake --build $(BUILD) --parallel $(JOBS) --target column_model measure_activation
 	mkdir -p $(COLUMN)
 	$(BIN)/python coupling/column_model/make_columns.py $(COLUMN)/columns.nc --outside 0
-	printf "&column_nml\n input = '%s'\n output = '%s'\n weights = '%s'\n time_schemes = .true.\n/\n" \
+	printf "&column_nml\n input = '%s'\n output = '%s'\n weights = '%s'\n with_times = .true.\n/\n" \
 	  $(COLUMN)/columns.nc $(COLUMN)/output.nc $(RUN)/bundle/weights.bin > $(COLUMN)/column.nml
 	OMP_NUM_THREADS=$(JOBS) $(BUILD)/coupling/column_model/column_model $(COLUMN)/column.nml | tee $(COLUMN)/log.txt
 	$(BIN)/python coupling/column_model/draw_column.py $(COLUMN)/output.nc $(COLUMN) --log $(COLUMN)/log.txt
+	$(if $(UPDATE),$(BIN)/python coupling/column_model/document_figures.py \
+	  $(BUILD)/coupling/column_model/measure_activation $(RUN)/bundle/weights.bin $(COLUMN) $(UPDATE))
 
 clean: ## Remove builds, caches, the virtual environment and runs/demo; other runs stay
 	rm -rf build $(VENV) $(RUN) python/emufort/_fortran python/emufort/_native* python/emufort/_trainer*
