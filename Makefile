@@ -20,12 +20,14 @@ DATASET := build/activation.nc
 PYTEST_ARGS :=
 RUN := runs/demo
 FLANG := flang-22
-# Warnings are errors: make test WERROR= FLANG_WERROR= leaves it, for compilers that warn of more. What flang is told not
-# to warn of is a change of a standard after 2018.
-WERROR := -Werror
-FLANG_WERROR := -pedantic -Werror -Wno-f202-x-allocatable-breaking-change
+# In CI warnings are errors; elsewhere the compiler may be one that warns of more. What flang is told not to warn of is a
+# change of a standard after 2018.
+WERROR := $(if $(filter true,$(CI)),-Werror)
+FLANG_WERROR := -pedantic $(WERROR) -Wno-f202-x-allocatable-breaking-change
 # What tests need on top of the tools, as Debian names it: installed where CI=true, named where it is missing elsewhere.
 TEST_PACKAGES := $(FLANG) $(FLANG:flang-%=libomp-%-dev) valgrind pkg-config
+# make column UPDATE=docs/coupling.md
+UPDATE :=
 # make bench BENCH_ARGS='--bundle runs/demo/bundle'
 BENCH_ARGS :=
 
@@ -47,8 +49,8 @@ help: ## Show this list
 demo: setup ## Search, retrain, time, select, export, verify and report on the embedded data: runs/demo
 	$(BIN)/emufort run --out $(RUN)
 
-bench: setup ## Measure inference beside other libraries, into runs/bench, and renew the tables of docs/benchmark.md
-	$(BIN)/emufort bench --out runs/bench --update docs/benchmark.md $(BENCH_ARGS)
+bench: setup ## Measure inference beside other libraries, into runs/bench, and renew the tables of docs/benchmark.md and README.md
+	$(BIN)/emufort bench --out runs/bench --update docs/benchmark.md --update README.md $(BENCH_ARGS)
 
 test: setup test-tools ## Build and run the Fortran tests with gfortran, flang and under valgrind, then the Python tests
 	cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release "-DCMAKE_Fortran_FLAGS=$(WERROR)" --log-level=WARNING
@@ -92,13 +94,15 @@ column: setup column-tools ## Run the column model with the bundle of RUN: profi
 	@test -f $(RUN)/bundle/weights.bin || { \
 	  echo "$(RUN) has no bundle: run make demo, or say make column RUN=folder" >&2; exit 1; }
 	cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
-	cmake --build $(BUILD) --parallel $(JOBS) --target column_model
+	cmake --build $(BUILD) --parallel $(JOBS) --target column_model measure_activation
 	mkdir -p $(COLUMN)
 	$(BIN)/python coupling/column_model/make_columns.py $(COLUMN)/columns.nc --outside 0
-	printf "&column_nml\n input = '%s'\n output = '%s'\n weights = '%s'\n time_schemes = .true.\n/\n" \
+	printf "&column_nml\n input = '%s'\n output = '%s'\n weights = '%s'\n with_times = .true.\n/\n" \
 	  $(COLUMN)/columns.nc $(COLUMN)/output.nc $(RUN)/bundle/weights.bin > $(COLUMN)/column.nml
 	OMP_NUM_THREADS=$(JOBS) $(BUILD)/coupling/column_model/column_model $(COLUMN)/column.nml | tee $(COLUMN)/log.txt
 	$(BIN)/python coupling/column_model/draw_column.py $(COLUMN)/output.nc $(COLUMN) --log $(COLUMN)/log.txt
+	$(if $(UPDATE),$(BIN)/python coupling/column_model/document_figures.py \
+	  $(BUILD)/coupling/column_model/measure_activation $(RUN)/bundle/weights.bin $(COLUMN) $(UPDATE))
 
 clean: ## Remove builds, caches, the virtual environment and runs/demo; other runs stay
 	rm -rf build $(VENV) $(RUN) python/emufort/_fortran python/emufort/_native* python/emufort/_trainer*
