@@ -51,10 +51,11 @@ test: setup ## Build and run the Fortran tests, then the Python tests
 	cmake --build $(BUILD) --parallel $(JOBS)
 	ctest --test-dir $(BUILD) --output-on-failure --parallel $(JOBS)
 	@if command -v $(FLANG) >/dev/null; then \
-	  cmake -S fortran -B $(BUILD)-flang -DCMAKE_Fortran_COMPILER=$(FLANG) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING; \
-	  cmake --build $(BUILD)-flang --parallel $(JOBS); \
-	  ctest --test-dir $(BUILD)-flang --output-on-failure --parallel $(JOBS); \
-	else echo "no $(FLANG): the runtime is not tested with flang"; fi
+	  cmake -S . -B build/flang -DEMUFORT_DATA_PREP=OFF -DCMAKE_Fortran_COMPILER=$(FLANG) -DCMAKE_BUILD_TYPE=Release \
+	    --log-level=WARNING; \
+	  cmake --build build/flang --parallel $(JOBS); \
+	  ctest --test-dir build/flang --output-on-failure --parallel $(JOBS); \
+	else echo "no $(FLANG): the runtime and the activation scheme are not tested with flang"; fi
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(STAMPS)/dependencies ## Check formatting, style and types; changes no file
