@@ -40,7 +40,7 @@ class Run:
     def open(cls, folder: RunFolder, config: Config) -> Run:
         """Read and check contract and data; errors are those of `Contract.load`, `Dataset.open`."""
         contract = Contract.load(config.contract)
-        return cls(folder, config, Dataset.open(config.data, contract))
+        return cls(folder, config, Dataset.open(config.data, contract, folder.work))
 
     @property
     def inputs(self) -> str:

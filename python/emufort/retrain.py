@@ -30,7 +30,7 @@ from emufort.search.promotion import promote
 from emufort.search.result import SearchResult, load_search
 from emufort.search.stored import StoredArrays
 from emufort.search.trials import Trial
-from emufort.skill import skill_of
+from emufort.skill import skill_of_emulator
 from emufort.training import Layout, StepPlan, TrainerState, TrainingTask, backend_detail
 from emufort.training.durable import DurableUnit, run_durably
 
@@ -341,7 +341,7 @@ class _Finisher:
             },
         )
         diverged = not math.isfinite(state.value)
-        skill = None if diverged else skill_of(self.validation, emulator.predict(self.validation.x))
+        skill = None if diverged else skill_of_emulator(emulator, self.validation)
         row = Retrained(
             id=job.id,
             trial=trial.number,

@@ -35,7 +35,7 @@ class Table:
     Parameters
     ----------
     scratch
-        Folder on the disk that a long table goes to; default: that of temporary files.
+        Folder that a long table goes to, made if need be; default: that of temporary files.
     """
 
     def __init__(self, scratch: Path | None = None) -> None:
@@ -57,6 +57,8 @@ class Table:
         if self._n > BLOCK:
             with self._writing():
                 if self._file is None:
+                    if self._scratch is not None:
+                        self._scratch.mkdir(parents=True, exist_ok=True)
                     self._file = tempfile.TemporaryFile(dir=self._scratch)  # noqa: SIM115, mapped
                 for one in self._waiting:
                     self._file.write(np.ascontiguousarray(one).data)

@@ -12,6 +12,7 @@ from emufort.config import Config
 from emufort.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.files import read_json
+from emufort.rows import blocks, forget
 from emufort.training import resolve_backend
 
 
@@ -27,7 +28,11 @@ def data_sha256(data: Dataset) -> str:
 
 def rows_sha256(rows: np.ndarray) -> str:
     """Return the hash of row numbers."""
-    return hashlib.sha256(np.ascontiguousarray(rows, dtype="<i8").tobytes()).hexdigest()
+    digest = hashlib.sha256()
+    for part in blocks(len(rows)):
+        digest.update(np.ascontiguousarray(rows[part], dtype="<i8").data)
+    forget(rows)
+    return digest.hexdigest()
 
 
 def data_identity(data: Dataset) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -19,15 +19,10 @@ from emufort.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.files import make_directory, write_json
 from emufort.network import Scaler
+from emufort.rows import blocks
 from emufort.training import Arrays
 
 _NAMES = ("x_train", "y_train", "x_validation", "y_validation")
-#: Rows that are scaled at a time.
-_BLOCK = 65536
-
-
-def _as_it_is(values: np.ndarray) -> np.ndarray:
-    return values
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,8 @@ class StoredArrays:
         """Store `arrays` in a new folder under `parent`."""
         stored = cls._begin(parent)
         for name in _NAMES:
-            stored._save(name, getattr(arrays, name), _as_it_is)
+            values: np.ndarray = getattr(arrays, name)
+            stored._save(name, values.shape, (values[part] for part in blocks(len(values))))
         write_json(stored.folder / "sigmoid.json", list(arrays.sigmoid))
         return stored
 
@@ -58,12 +54,14 @@ class StoredArrays:
         """Do what `Arrays.from_datasets` does, block by block, without a copy in memory."""
         contract = train.contract
         columns = [contract.input_columns[i] for i in contract.feature_indices]
-        x_scaler = Scaler.fit(columns, train.features)
-        y_scaler = Scaler.fit(contract.output_columns, train.targets)
+        x_scaler = Scaler.fit_blocks(columns, train.feature_blocks)
+        y_scaler = Scaler.fit_blocks(contract.output_columns, train.target_blocks)
         stored = cls._begin(parent)
+        widths = len(columns), len(contract.output_columns)
         for part, data in (("train", train), ("validation", validation)):
-            stored._save(f"x_{part}", data.features, x_scaler.forward)
-            stored._save(f"y_{part}", data.targets, y_scaler.forward)
+            x, y = data.feature_blocks(), data.target_blocks()
+            stored._save(f"x_{part}", (len(data), widths[0]), map(x_scaler.forward, x))
+            stored._save(f"y_{part}", (len(data), widths[1]), map(y_scaler.forward, y))
         sigmoid = [kind == "sigmoid" for kind in y_scaler.kinds]
         write_json(stored.folder / "sigmoid.json", sigmoid)
         return stored, x_scaler, y_scaler
@@ -73,21 +71,18 @@ class StoredArrays:
         cls.clear(parent)
         return cls(make_directory(parent.resolve() / f"arrays-{uuid.uuid4().hex}"))
 
-    def _save(
-        self, name: str, values: np.ndarray, forward: Callable[[np.ndarray], np.ndarray]
-    ) -> None:
+    def _save(self, name: str, shape: tuple[int, ...], parts: Iterable[np.ndarray]) -> None:
         header = {
             "descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)),
             "fortran_order": False,
-            "shape": values.shape,
+            "shape": shape,
         }
         try:
             # Not through a map: a full disk would be a signal instead of an error.
             with open(self.folder / f"{name}.npy", "wb") as stream:
                 np.lib.format.write_array_header_1_0(stream, header)
-                for start in range(0, len(values), _BLOCK):
-                    block = forward(values[start : start + _BLOCK])
-                    stream.write(np.ascontiguousarray(block, dtype=np.float32).data)
+                for part in parts:
+                    stream.write(np.ascontiguousarray(part, dtype=np.float32).data)
         except OSError as error:
             raise EmufortError(
                 f"cannot write {self.folder}: {error.strerror}; free some space or choose another "
