@@ -149,6 +149,34 @@ class Dataset:
             baselines={name: of(values) for name, values in self.baselines.items()},
         )
 
+    def under(self, contract: Contract) -> Dataset:
+        """Return the data as another contract reads them; the whole, not a part of the rows.
+
+        Raises
+        ------
+        DataError
+            See `open`; or these data are in memory only, and the contract has other variables.
+        """
+        if contract.sha256 == self.contract.sha256:
+            return self
+        if [_untransformed(self.contract), contract.sample_dimension] == [
+            _untransformed(contract), self.contract.sample_dimension,
+        ]:  # fmt: skip
+            complaints = _Complaints(self.source, contract)
+            complaints.passed = complaints.kept = len(self)
+            for part in tables.blocks(len(self)):
+                baselines = [self.baselines[b.name][part] for b in contract.baseline]
+                complaints.look(self.x[part], self.y[part], self.rows[part], baselines)
+                self.forget()
+            complaints.raise_first()
+            return replace(self, contract=contract)
+        if not self.source.is_file():
+            raise DataError(
+                f"the contract '{contract.name}' has other variables than "
+                f"'{self.contract.name}', and these data come from no file to read them from"
+            )
+        return Dataset.open(self.source, contract, self.scratch)
+
     def part(self, name: str) -> Self:
         """Return the rows of one split: ``"train"``, ``"validation"`` or ``"test"``.
 
@@ -580,6 +608,16 @@ def _text_of_baseline(name: str) -> Callable[[_Complaint, int], str]:
     return lambda found, n: (
         f"{name} is NaN or infinite in {found.count} of {n} usable rows, first in row {found.row}"
     )
+
+
+def _untransformed(contract: Contract) -> dict[str, Any]:
+    """Return what says which numbers of a file are read."""
+    content = contract.to_dict()
+    for variable in (*content["input"], *content["output"]):
+        for key in ("transform", "relative_to", "lower_bound", "upper_bound", "feature"):
+            variable.pop(key, None)
+    kept = ("input", "output", "dimensions", "parameter", "baseline", "filter", "split")
+    return {key: content.get(key) for key in kept}
 
 
 def _tuple(names: tuple[object, ...]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,9 @@ from emufort.search.promotion import promote
 from emufort.search.result import SearchResult, load_search
 from emufort.search.stored import StoredArrays
 from emufort.search.trials import Trial
+from emufort.search.workbench import Workbench
 from emufort.skill import skill_of_emulator
+from emufort.targets import Targets
 from emufort.training import Layout, StepPlan, TrainerState, TrainingTask, backend_detail
 from emufort.training.durable import DurableUnit, run_durably
 
@@ -65,9 +67,12 @@ class Retrained:
     why
         ``"skill"`` or ``"front"``, see `promote`.
     search_loss, validation_loss
-        Lowest validation loss of step 1 and of step 2, both on the network's side.
+        Lowest validation loss of step 1 and of step 2, both on the network's side; where targets
+        were searched, the former is the error by which step 1 compared them.
     rmse, mae, bias, r2
         Of the contract's skill variables over the validation rows, physical units.
+    target
+        What it predicts, see `emufort.targets`; empty for the run's contract.
     """
 
     id: str
@@ -85,6 +90,28 @@ class Retrained:
     bias: float
     r2: float
     seconds: float
+    target: str = ""
+
+    def row(self) -> dict[str, Any]:
+        """Return plain data; the target only where there are several."""
+        found = asdict(self)
+        return found if self.target else {k: v for k, v in found.items() if k != "target"}
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """A training of one target for a worker."""
+
+    training: DurableUnit
+    target: str
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.training.checkpoint
+
+
+def _run(bench: Workbench, unit: _Unit) -> TrainerState:
+    return run_durably(bench.on(target=unit.target), unit.training)
 
 
 def retrain(
@@ -131,20 +158,23 @@ def retrain(
         **{f"retrain.{k}": v for k, v in config.retrain.model_dump(mode="json").items()},
     }
     check_same(out / "retrain.json", identity)
-    train, validation = data.part("train"), data.part("validation")
-    jobs = _jobs(found, config, out, len(train))
+    kept = promote(found.trials, config.retrain.top)
+    names = dict.fromkeys(trial.target for trial, _ in kept if trial.target)
+    targets = Targets.of(data, list(names))
+    train, validation = targets.part("train"), targets.part("validation")
+    jobs = _jobs(kept, config, out, len(train.judge))
     with only_writer(out):
         check_same(out / "retrain.json", identity)
         write_json(out / "retrain.json", {"finished": False, "identity": identity})
         waiting = sorted(
             (job for job in jobs if not job.finished),
-            key=lambda job: -job.unit.task.seconds_estimate(config.retrain.steps),
+            key=lambda job: -job.task.seconds_estimate(config.retrain.steps),
         )
         if waiting:
-            stored, x_scaler, y_scaler = StoredArrays.from_datasets(train, validation, out)
+            stored, scalers = StoredArrays.from_targets(train, validation, out)
             try:
                 finisher = _Finisher(
-                    found, data, train, validation, x_scaler, y_scaler, backend_detail(backend)
+                    found, targets, train, validation, scalers, backend_detail(backend)
                 )
                 _train(waiting, stored, finisher, config, out, len(jobs), report)
             finally:
@@ -154,12 +184,16 @@ def retrain(
             raise EmufortError(
                 "all trainings of step 2 diverged, with lower learning rates too; look at the data"
             )
-        write_csv(out / "candidates.csv", [asdict(one) for one in _ordered(done)], COLUMNS)
-        write_csv(out / "ranking.csv", ranking(done), RANKING_COLUMNS)
+        more = ("target",) if targets.named else ()
+        rows = [one.row() for one in _ordered(done)]
+        write_csv(out / "candidates.csv", rows, (*COLUMNS, *more))
+        write_csv(out / "ranking.csv", ranking(done), (*RANKING_COLUMNS, *more))
         losses: dict[int, list[float]] = {}
         for one in done:
-            losses.setdefault(one.trial, []).append(one.validation_loss)
-        step1 = {t.number: t.value for t, _ in promote(found.trials, config.retrain.top)}
+            # Losses of different targets cannot be compared; step 1 compared errors too.
+            loss = one.rmse if targets.named else one.validation_loss
+            losses.setdefault(one.trial, []).append(loss)
+        step1 = {t.number: t.value for t, _ in kept}
         write_json(out / "agreement.json", agreement(step1, losses))
         write_json(out / "retrain.json", {"finished": True, "identity": identity})
     return _ordered(done)
@@ -200,6 +234,7 @@ def ranking(done: Sequence[Retrained]) -> list[dict[str, Any]]:
             "validation_loss_spread": spread([o.validation_loss for o in trials[trial]]),
             "search_loss": trials[trial][0].search_loss,
             "search_rank": 1 + searched.index(trial),
+            **({"target": trials[trial][0].target} if trials[trial][0].target else {}),
         }
         for rank, trial in enumerate(order, start=1)
     ]
@@ -217,7 +252,7 @@ def _train(
     done = total - len(jobs)
     report("retrain", done, total)
     with executor_for(config, stored, out, config.retrain.backend, len(jobs)) as executor:
-        for position, state in executor.run(run_durably, [job.unit for job in jobs]):
+        for position, state in executor.run(_run, [job.unit for job in jobs]):
             job = jobs[position]
             row = finisher.finish(job, state)
             done += 1
@@ -236,7 +271,11 @@ class _Job:
     why: str
     seed: int
     folder: Path
-    unit: DurableUnit
+    unit: _Unit
+
+    @property
+    def task(self) -> TrainingTask:
+        return self.unit.training.task
 
     @property
     def finished(self) -> bool:
@@ -255,7 +294,7 @@ class _Job:
         return Retrained(**row)
 
 
-def _jobs(found: SearchResult, config: Config, out: Path, n_train: int) -> list[_Job]:
+def _jobs(kept: Sequence[tuple[Trial, str]], config: Config, out: Path, n_train: int) -> list[_Job]:
     options = config.retrain
     batch_size = min(options.batch_size, n_train)
     plan = StepPlan(
@@ -264,7 +303,7 @@ def _jobs(found: SearchResult, config: Config, out: Path, n_train: int) -> list[
         evaluate_every=max(1, options.steps // _LOOKS),
     )
     jobs = []
-    for trial, why in promote(found.trials, options.top):
+    for trial, why in kept:
         for i in range(options.seeds):
             seed = config.seed + i
             name = f"t{trial.number:05d}-s{seed}"
@@ -277,7 +316,7 @@ def _jobs(found: SearchResult, config: Config, out: Path, n_train: int) -> list[
                 weight_decay=trial.weight_decay,
             )
             checkpoint = out.resolve() / name / "checkpoint.safetensors"
-            unit = DurableUnit(task, plan, checkpoint, CHECKPOINT_SECONDS)
+            unit = _Unit(DurableUnit(task, plan, checkpoint, CHECKPOINT_SECONDS), trial.target)
             jobs.append(_Job(name, trial, why, seed, out / name, unit))
     return jobs
 
@@ -298,22 +337,22 @@ class _Finisher:
     """Turns a finished training into the files of its folder."""
 
     found: SearchResult
-    data: Dataset
-    train: Dataset
-    validation: Dataset
-    x_scaler: Scaler
-    y_scaler: Scaler
+    targets: Targets
+    train: Targets
+    validation: Targets
+    scalers: Mapping[str, tuple[Scaler, Scaler]]
     backend: str
 
     def finish(self, job: _Job, state: TrainerState) -> Retrained:
         """Write weights.safetensors, curve.csv and, last, metrics.json."""
         subset = read_json(self.found.folder / "subset.json")
         trial, task = job.trial, state.task
+        data, validation = self.targets.data[trial.target], self.validation.data[trial.target]
         chain = {
-            "data_sha256": data_sha256(self.data),
-            "contract_sha256": self.data.contract.sha256,
+            "data_sha256": data_sha256(data),
+            "contract_sha256": data.contract.sha256,
             "subset_sha256": subset["sha256"],
-            "train_rows_sha256": rows_sha256(self.train.rows),
+            "train_rows_sha256": rows_sha256(self.train.judge.rows),
             "trial": trial.number,
             "seed": job.seed,
         }
@@ -321,18 +360,17 @@ class _Finisher:
             **task.to_dict(),
             "backend": self.backend,
             "steps": state.step,
-            "warm_up": job.unit.plan.warm_up,
-            "n_train": len(self.train),
+            "warm_up": job.unit.training.plan.warm_up,
+            "n_train": len(self.train.judge),
         }
         weights, biases = Layout(task.architecture).split(state.best_weights)
         emulator = Emulator(
-            self.data.contract,
+            data.contract,
             task.architecture,
-            self.x_scaler,
-            self.y_scaler,
-            weights,
-            biases,
-            {
+            *self.scalers[trial.target],
+            weights=weights,
+            biases=biases,
+            metadata={
                 **chain,
                 "id": job.id,
                 "search_loss": trial.value,
@@ -341,13 +379,13 @@ class _Finisher:
             },
         )
         diverged = not math.isfinite(state.value)
-        skill = None if diverged else skill_of_emulator(emulator, self.validation)
+        skill = None if diverged else skill_of_emulator(emulator, validation, self.validation.judge)
         row = Retrained(
             id=job.id,
             trial=trial.number,
             seed=job.seed,
             why=job.why,
-            label=task.architecture.label,
+            label=f"{task.architecture.label} {trial.target}".rstrip(),
             activation=task.architecture.activation,
             n_parameters=task.architecture.n_parameters,
             multiply_adds=task.architecture.multiply_adds,
@@ -358,12 +396,13 @@ class _Finisher:
             bias=skill.overall.bias if skill else math.nan,
             r2=skill.overall.r2 if skill else math.nan,
             seconds=round(state.seconds, 3),
+            target=trial.target,
         )
         emulator.save(job.folder / "weights.safetensors")
         curve = [dict(zip(CURVE_COLUMNS, line, strict=True)) for line in state.curve]
         write_csv(job.folder / "curve.csv", curve, CURVE_COLUMNS)
         metrics = {
-            "candidate": {key: _finite(value) for key, value in asdict(row).items()},
+            "candidate": {key: _finite(value) for key, value in row.row().items()},
             "validation": skill.to_dict() if skill else None,
             "training": training,
             "provenance": chain,

@@ -211,12 +211,24 @@ def skill_of(data: Dataset, outputs: Array) -> Skill:
     return _skill(data, lambda part: skill_values(data.contract, data.x[part], outputs[part]))
 
 
-def skill_of_emulator(emulator: Emulator, data: Dataset) -> Skill:
-    """Score what an emulator predicts against the labels of data of its contract."""
-    return _skill(
-        data,
-        lambda part: skill_values(data.contract, data.x[part], emulator.predict(data.x[part])),
-    )
+def skill_of_emulator(emulator: Emulator, data: Dataset, judge: Dataset | None = None) -> Skill:
+    """Score what an emulator predicts.
+
+    Parameters
+    ----------
+    data
+        Rows of the emulator's contract.
+    judge
+        The same rows as another contract reads them, whose labels count; default `data`.
+    """
+
+    def predicted(part: slice) -> dict[str, Array]:
+        x = data.x[part]
+        found = skill_values(data.contract, x, emulator.predict(x))
+        data.forget()
+        return found
+
+    return _skill(data if judge is None else judge, predicted)
 
 
 def skill_of_baseline(data: Dataset, name: str) -> Skill:
@@ -225,12 +237,12 @@ def skill_of_baseline(data: Dataset, name: str) -> Skill:
 
 
 #: Rows whose skill values are in memory at a time.
-_BLOCK = 4096
+SKILL_BLOCK = 4096
 
 
 def _skill(data: Dataset, predicted: Callable[[slice], Mapping[str, Array]]) -> Skill:
     def pairs() -> Iterator[Pair]:
-        for part in blocks(len(data), _BLOCK):
+        for part in blocks(len(data), SKILL_BLOCK):
             yield predicted(part), skill_values(data.contract, data.x[part], data.y[part])
             data.forget()
 

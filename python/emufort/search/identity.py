@@ -13,6 +13,7 @@ from emufort.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.files import read_json
 from emufort.rows import blocks, forget
+from emufort.targets import target_contract
 from emufort.training import resolve_backend
 
 
@@ -51,6 +52,11 @@ def search_identity(data: Dataset, config: Config) -> dict[str, Any]:
     """
     search = config.search.model_dump(mode="json", exclude={"trials", "cost_table"})
     space = {f"search.space.{k}": v for k, v in search.pop("space").items()}
+    # Searches from before there were targets go on.
+    if not space["search.space.target"]:
+        del space["search.space.target"]
+    for name in config.search.space.target:
+        space[f"contract of {name}"] = target_contract(name, data.contract).sha256
     return {
         **data_identity(data),
         "seed": config.seed,
