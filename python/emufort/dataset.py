@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import resources
@@ -99,7 +100,8 @@ class Dataset:
                 f"there is no data file {source}; give --data the path of a netCDF file"
             )
         try:
-            opened = xr.open_dataset(source, engine="netcdf4", decode_times=False, cache=False)
+            with _little_chunk_cache():
+                opened = xr.open_dataset(source, engine="netcdf4", decode_times=False, cache=False)
         except (OSError, ValueError, RuntimeError) as error:
             raise _unreadable(source, error) from error
         with opened:
@@ -256,6 +258,23 @@ class Dataset:
         """Give back the memory of what was read of long tables."""
         for values in (self.x, self.y, self.rows, *self.baselines.values()):
             tables.forget(values)
+
+
+#: Bytes of chunks that netCDF keeps of each variable; its default of 16 MB is for all of them much.
+_CHUNK_CACHE = 2 << 20
+
+
+@contextmanager
+def _little_chunk_cache() -> Iterator[None]:
+    """Limit what netCDF keeps in memory of a file that is opened here."""
+    import netCDF4
+
+    size, elements, preemption = netCDF4.get_chunk_cache()
+    netCDF4.set_chunk_cache(min(size, _CHUNK_CACHE), elements, preemption)
+    try:
+        yield
+    finally:
+        netCDF4.set_chunk_cache(size, elements, preemption)
 
 
 def _unreadable(source: Path, error: Exception) -> DataError:
