@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from emufort.config import Config
 from emufort.dataset import Dataset
@@ -34,7 +35,15 @@ from emufort.search.workbench import Workbench
 from emufort.skill import skill_of_emulator
 from emufort.targets import Targets, label_of
 from emufort.training import Layout, StepPlan, TrainerState, TrainingTask, backend_detail
-from emufort.training.durable import DurableUnit, run_durably
+from emufort.training.durable import (
+    DurableUnit,
+    forget_together,
+    run_durably,
+    run_durably_together,
+)
+
+if TYPE_CHECKING:
+    from emufort.training.torch_backend import TorchTrainer
 
 COLUMNS = (
     "id", "trial", "seed", "why", "label", "activation", "n_parameters", "multiply_adds",
@@ -100,18 +109,20 @@ class Retrained:
 
 @dataclass(frozen=True)
 class _Unit:
-    """A training of one target for a worker."""
+    """Trainings of one target for a worker; several go side by side."""
 
-    training: DurableUnit
+    trainings: tuple[DurableUnit, ...]
     target: str
 
-    @property
-    def checkpoint(self) -> Path:
-        return self.training.checkpoint
+    def seconds_estimate(self, steps: int) -> float:
+        return sum(training.task.seconds_estimate(steps) for training in self.trainings)
 
 
-def _run(bench: Workbench, unit: _Unit) -> TrainerState:
-    return run_durably(bench.on(target=unit.target), unit.training)
+def _run(bench: Workbench, unit: _Unit) -> list[TrainerState]:
+    trainer = bench.on(target=unit.target)
+    if len(unit.trainings) > 1:
+        return run_durably_together(cast("TorchTrainer", trainer), unit.trainings)
+    return [run_durably(trainer, unit.trainings[0])]
 
 
 def retrain(
@@ -166,10 +177,9 @@ def retrain(
     with only_writer(out):
         check_same(out / "retrain.json", identity)
         write_json(out / "retrain.json", {"finished": False, "identity": identity})
-        waiting = sorted(
-            (job for job in jobs if not job.finished),
-            key=lambda job: -job.task.seconds_estimate(config.retrain.steps),
-        )
+        waiting = [
+            group for group in _groups(jobs, backend) if not all(job.finished for job in group)
+        ]
         if waiting:
             stored, scalers = StoredArrays.from_targets(train, validation, out)
             try:
@@ -240,8 +250,25 @@ def ranking(done: Sequence[Retrained]) -> list[dict[str, Any]]:
     ]
 
 
+def _groups(jobs: Sequence[_Job], backend: str) -> list[list[_Job]]:
+    """Put jobs that are trained side by side together: seeds of a small network, with torch.
+
+    This depends on the jobs alone, for side by side is not bitwise one after the other.
+    """
+    if backend != "torch":
+        return [[job] for job in jobs]
+    from emufort.training.torch_ensemble import pays
+
+    groups: list[list[_Job]] = []
+    for _, same in itertools.groupby(jobs, key=lambda job: job.trial.number):
+        seeds = list(same)
+        together = pays([job.training.task for job in seeds])
+        groups += [seeds] if together else [[job] for job in seeds]
+    return groups
+
+
 def _train(
-    jobs: Sequence[_Job],
+    groups: list[list[_Job]],
     stored: StoredArrays,
     finisher: _Finisher,
     config: Config,
@@ -249,14 +276,20 @@ def _train(
     total: int,
     report: Reporter,
 ) -> None:
-    done = total - len(jobs)
+    done = total - sum(map(len, groups))
     report("retrain", done, total)
-    with executor_for(config, stored, out, config.retrain.backend, len(jobs)) as executor:
-        for position, state in executor.run(_run, [job.unit for job in jobs]):
-            job = jobs[position]
-            row = finisher.finish(job, state)
-            done += 1
-            report("retrain", done, total, f"{row.label}, RMSE {row.rmse:.2e}")
+    units = [_Unit(tuple(job.training for job in g), g[0].trial.target) for g in groups]
+    order = sorted(
+        range(len(units)), key=lambda i: -units[i].seconds_estimate(config.retrain.steps)
+    )
+    with executor_for(config, stored, out, config.retrain.backend, len(units)) as executor:
+        for position, states in executor.run(_run, [units[i] for i in order]):
+            group = groups[order[position]]
+            for job, state in zip(group, states, strict=True):
+                row = finisher.finish(job, state)
+                done += 1
+                report("retrain", done, total, f"{row.label}, RMSE {row.rmse:.2e}")
+            forget_together([job.training for job in group])
 
 
 # ------------------------------------------------------------------------ jobs
@@ -271,11 +304,7 @@ class _Job:
     why: str
     seed: int
     folder: Path
-    unit: _Unit
-
-    @property
-    def task(self) -> TrainingTask:
-        return self.unit.training.task
+    training: DurableUnit
 
     @property
     def finished(self) -> bool:
@@ -316,7 +345,7 @@ def _jobs(kept: Sequence[tuple[Trial, str]], config: Config, out: Path, n_train:
                 weight_decay=trial.weight_decay,
             )
             checkpoint = out.resolve() / name / "checkpoint.safetensors"
-            unit = _Unit(DurableUnit(task, plan, checkpoint, CHECKPOINT_SECONDS), trial.target)
+            unit = DurableUnit(task, plan, checkpoint, CHECKPOINT_SECONDS)
             jobs.append(_Job(name, trial, why, seed, out / name, unit))
     return jobs
 
@@ -360,7 +389,7 @@ class _Finisher:
             **task.to_dict(),
             "backend": self.backend,
             "steps": state.step,
-            "warm_up": job.unit.training.plan.warm_up,
+            "warm_up": job.training.plan.warm_up,
             "n_train": len(self.train.judge),
         }
         weights, biases = Layout(task.architecture).split(state.best_weights)
@@ -412,7 +441,6 @@ class _Finisher:
             },
         }
         write_json(job.folder / "metrics.json", metrics)
-        job.unit.checkpoint.unlink(missing_ok=True)
         return row
 
 
