@@ -23,8 +23,9 @@ from emufort.errors import StorageError
 BLOCK = 32768
 
 
-def blocks(n: int, size: int = BLOCK) -> Iterator[slice]:
-    """Cut `n` rows into blocks."""
+def blocks(n: int, size: int | None = None) -> Iterator[slice]:
+    """Cut `n` rows into blocks, of `BLOCK` rows if no other size is given."""
+    size = BLOCK if size is None else size
     for start in range(0, n, size):
         yield slice(start, min(start + size, n))
 
