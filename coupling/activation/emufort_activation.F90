@@ -388,13 +388,15 @@ contains
     real(dp) :: lower(block), upper(block), w(block), smax(block), critical(block, activation_max_modes)
     real(dp) :: speed(n_nodes, block), share(n_nodes, block), flux(n_nodes, block)
     real(wp) :: log_critical(block, activation_max_modes), log_smax(block), fraction(block, 2)
+    type(air_type) :: air(block)
     real(dp) :: factor(block), safe
     integer :: at(block), n_at, i, j, m, q
-    logical :: is_spectral(block)
+    logical :: is_spectral(block), has_air(block)
 
     call critical_factors(scheme%constants, n, t, factor)
     do i = 1, n
       is_spectral(i) = .not. w_sigma(i) <= least_width
+      has_air(i) = .false.
     end do
     do m = 1, n_modes
       do i = 1, n
@@ -420,7 +422,7 @@ contains
     if (n_at < n) f(1:n, 1:n_modes, :) = 0.0_dp
     if (n_at > 0) then
 call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, smax, log_smax, &
-                     counts)
+                     air, has_air, counts)
       do m = 1, n_modes
         call fractions(n_at, n, at, scheme%log_sigma(m), smax, log_smax, log_critical(:, m), is_active(:, m), fraction)
         if (n_at == n) then
@@ -461,7 +463,7 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
         w(j) = speed(q, at(j)) + w_diabatic(at(j))
       end do
 call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, smax, log_smax, &
-                     counts)
+                     air, has_air, counts)
       do m = 1, n_modes
         call fractions(n_at, n, at, scheme%log_sigma(m), smax, log_smax, log_critical(:, m), is_active(:, m), fraction)
         do j = 1, n_at
@@ -485,7 +487,7 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
 
   !> Maximum supersaturation of some columns of a block, each with an updraft.
   recursive subroutine find_smax(scheme, n, n_columns, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, &
-                                 smax, log_smax, counts)
+                                 smax, log_smax, air, has_air, counts)
     type(activation_type), intent(in) :: scheme           !! after `init`
     integer, intent(in) :: n                              !! number of updrafts
     integer, intent(in) :: n_columns                      !! number of columns; if as many, updraft j is that of column j
@@ -502,6 +504,8 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
     real(dp), intent(in) :: given(block)                  !! supersaturation if 0 or above [1] (column)
     real(dp), intent(out) :: smax(block)                  !! maximum supersaturation [1] (updraft)
     real(wp), intent(out) :: log_smax(block)              !! its logarithm [1] (updraft)
+    type(air_type), intent(inout) :: air(block)           !! air of the columns for ARG2000, where it was needed (column)
+    logical, intent(inout) :: has_air(block)              !! whether it is there (column)
     type(activation_counts_type), intent(inout) :: counts !! who answered
     real(dp) :: x(block, most_inputs), found(block, 1)
     logical :: is_outside(block), use_emulator
@@ -533,7 +537,7 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
     end if
     if (n_others > 0) then
     call answer_others(scheme, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, use_emulator, &
-                         x, found, is_outside, smax, counts)
+                         x, found, is_outside, smax, air, has_air, counts)
     else
       counts%n_parcels = counts%n_parcels + n
     end if
@@ -548,7 +552,7 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
 
   !> Maximum supersaturation of the updrafts of a block, some of which the emulator does not answer alone.
   recursive subroutine answer_others(scheme, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, &
-                                     has_found, x, found, is_outside, smax, counts)
+                                     has_found, x, found, is_outside, smax, air, has_air, counts)
     type(activation_type), intent(in) :: scheme           !! after `init`
     integer, intent(in) :: n                              !! number of updrafts
     integer, intent(in) :: at(block)                      !! their columns (updraft)
@@ -567,8 +571,10 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
     real(dp), intent(in) :: found(block)                  !! its answers [1] (updraft)
     logical, intent(in) :: is_outside(block)              !! whether it is out of its range (updraft)
     real(dp), intent(out) :: smax(block)                  !! maximum supersaturation [1] (updraft)
+    type(air_type), intent(inout) :: air(block)           !! air of the columns for ARG2000, where it was needed (column)
+    logical, intent(inout) :: has_air(block)              !! whether it is there (column)
     type(activation_counts_type), intent(inout) :: counts !! who answered
-    type(air_type) :: air
+    type(air_type) :: there
     real(dp) :: own(activation_max_modes), its(activation_max_modes)
     logical :: mask(activation_max_modes), is_out, is_good
     integer :: i, j
@@ -590,24 +596,27 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
         if (.not. is_out .and. .not. is_good) counts%n_bad = counts%n_bad + 1
         if (is_good .and. (.not. is_out .or. scheme%outside == outside_clip)) cycle
       end if
-      air = air_properties(scheme%constants, t(i), p(i))
+      if (.not. has_air(i)) air(i) = air_properties(scheme%constants, t(i), p(i))
+      has_air(i) = .true.
       its(1:n_modes) = number(i, 1:n_modes)
       if (is_good .and. scheme%outside == outside_ratio) then
         mask(1:4) = .not. cube(i, 1:4) <= 0.0_dp
-        own(1:4) = critical_supersaturation_squared(air%kelvin_length, merge(cube(i, 1:4), 1.0_dp, mask(1:4)), &
+        own(1:4) = critical_supersaturation_squared(air(i)%kelvin_length, merge(cube(i, 1:4), 1.0_dp, mask(1:4)), &
                                                     felt(kappa(i, 1:4)))
-        smax(j) = arg2000_smax(scheme%constants, scheme%formula, n_modes, scheme%breadth, scheme%spread, air, w(j), &
+        smax(j) = arg2000_smax(scheme%constants, scheme%formula, n_modes, scheme%breadth, scheme%spread, air(i), w(j), &
                                its, own, mask)
-        air = air_properties(scheme%constants, x(j, 1), x(j, 2))
-        own(1:4) = critical_supersaturation_squared(air%kelvin_length, x(j, 8:11)**3, x(j, 12:15))
+        there = air(i)
+        if (abs(x(j, 1) - t(i)) > 0.0_dp .or. abs(x(j, 2) - p(i)) > 0.0_dp) &
+          there = air_properties(scheme%constants, x(j, 1), x(j, 2))
+        own(1:4) = critical_supersaturation_squared(there%kelvin_length, x(j, 8:11)**3, x(j, 12:15))
         its(1:4) = x(j, 4:7)
         mask(1:4) = .true.
         smax(j) = smax(j)*(found(j)/arg2000_smax(scheme%constants, scheme%formula, n_modes, scheme%breadth, &
-                                                 scheme%spread, air, x(j, 3), its, own, mask))
+                                                 scheme%spread, there, x(j, 3), its, own, mask))
       else
         own(1:n_modes) = critical(i, 1:n_modes)
         mask(1:n_modes) = is_active(i, 1:n_modes)
-        smax(j) = arg2000_smax(scheme%constants, scheme%formula, n_modes, scheme%breadth, scheme%spread, air, w(j), &
+        smax(j) = arg2000_smax(scheme%constants, scheme%formula, n_modes, scheme%breadth, scheme%spread, air(i), w(j), &
                                its, own, mask)
         counts%n_fall_back = counts%n_fall_back + 1
       end if

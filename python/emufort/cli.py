@@ -122,6 +122,8 @@ def _carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
     run.check()
     with folder.driver():
         run.prepare()
+        if "search" in steps and not run.is_finished("search"):
+            _warn_of_slow_sampler(config)
         with display.progress(steps) as shown:
             for step in steps:
                 if run.is_finished(step):
@@ -131,6 +133,14 @@ def _carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
                 run.do(step, shown)
                 shown.end(step)
         display.closing(run, steps)
+
+
+def _warn_of_slow_sampler(config: Config) -> None:
+    from emufort.search.samplers import slowness
+
+    warning = slowness(config.search.sampler, config.search.trials)
+    if warning is not None:
+        typer.echo(f"warning: {warning}", err=True)
 
 
 def _must_hold_a_run(folder: RunFolder) -> None:

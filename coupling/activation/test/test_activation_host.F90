@@ -85,7 +85,7 @@ program test_activation_host
                       s%kappa(1, :), inner, fm2(1, :), fluxn2(1, :), fluxm2(1, :), full2(1), in_cloud_in=.true.)
   call check(.not. any(inner > 0.0_dp) .and. abs(full2(1) - 1.0_dp) <= 0.0_dp, 'in cloud without drops')
   call activate_modal(1.0_dp, 0.0_dp, 0.0_dp, 0.0_dp, 10.0_dp, s%t(1), s%rho(1), s%number(1, :), 4, s%volume(1, :), &
-                      s%kappa(1, :), inner, fm2(1, :), fluxn2(1, :), fluxm2(1, :), full2(1), smax_prescribed=0.0_dp)
+                      s%kappa(1, :), inner, fm2(1, :), fluxn2(1, :), fluxm2(1, :), full2(1), 0.0_dp)
   call check(.not. any(inner > 0.0_dp) .and. .not. full2(1) > 0.0_dp, 'prescribed supersaturation of nothing')
 
   ! ---- the way back to ARG2000: error of the emulator, other widths, other number of modes, no emulator
