@@ -2,8 +2,8 @@
 !>
 !> A block and a single column go through the same loops, so their bits are the same.
 module emufort_activations
-  use emufort_kinds, only: wp, lanes, block_columns
-  use emufort_math, only: vector_exp, vector_ln, vector_tanh, vector_erfc, vector_sigmoid
+  use emufort_kinds, only: wp
+  use emufort_math, only: vector_tanh, vector_sigmoid, vector_silu, vector_gelu, vector_softplus, vector_elu
   implicit none
   private
 
@@ -28,9 +28,6 @@ module emufort_activations
   character(len=12), parameter :: names(0:n_activations) = [character(len=12) :: 'linear', 'relu', 'squared_relu', &
                                         'leaky_relu', 'hardswish', 'tanh', 'sigmoid', 'silu', 'gelu', 'softplus', 'elu']
 
-  !> Length of the scratch of the composed functions.
-  integer, parameter :: chunk = block_columns
-
 contains
 
   !> Code of an activation by name; -1 if there is none of that name.
@@ -51,7 +48,6 @@ contains
     integer, intent(in) :: n             !! number of values, a multiple of 4
     real(wp), intent(inout) :: a(n)      !! values [1]
     real(wp), intent(in) :: slope        !! parameter of leaky_relu and elu [1]
-    integer :: first, m
 
     select case (code)
     case (activation_squared_relu)
@@ -64,20 +60,14 @@ contains
       call vector_tanh(n, a)
     case (activation_sigmoid)
       call vector_sigmoid(n, a)
-    case (activation_silu, activation_gelu, activation_softplus, activation_elu)
-      do first = 1, n, chunk
-        m = min(chunk, n - first + 1)
-        select case (code)
-        case (activation_silu)
-          call silu(m, a(first:first + m - 1))
-        case (activation_gelu)
-          call gelu(m, a(first:first + m - 1))
-        case (activation_softplus)
-          call softplus(m, a(first:first + m - 1))
-        case default
-          call elu(m, a(first:first + m - 1), slope)
-        end select
-      end do
+    case (activation_silu)
+      call vector_silu(n, a)
+    case (activation_gelu)
+      call vector_gelu(n, a)
+    case (activation_softplus)
+      call vector_softplus(n, a)
+    case (activation_elu)
+      call vector_elu(n, a, slope)
     case default
     end select
 
@@ -101,11 +91,14 @@ contains
     integer, intent(in) :: n
     real(wp), intent(inout) :: a(n)
     real(wp), intent(in) :: slope
+    real(wp) :: factor
     integer :: i
 
+    ! A copy: as an argument it keeps gfortran from vectorising.
+    factor = slope
     !$omp simd
     do i = 1, n
-      a(i) = merge(a(i), slope*a(i), a(i) > 0.0_wp)
+      a(i) = merge(a(i), factor*a(i), a(i) > 0.0_wp)
     end do
 
   end subroutine leaky_relu
@@ -124,92 +117,5 @@ contains
     end do
 
   end subroutine hardswish
-
-  pure recursive subroutine silu(n, a)
-    integer, intent(in) :: n
-    real(wp), intent(inout) :: a(n)
-    real(wp) :: t(chunk)
-    integer :: i
-
-    t(1:n) = a
-    call vector_sigmoid(n, t(1:n))
-    !$omp simd
-    do i = 1, n
-      a(i) = a(i)*t(i)
-    end do
-
-  end subroutine silu
-
-  pure recursive subroutine gelu(n, a)
-    integer, intent(in) :: n
-    real(wp), intent(inout) :: a(n)
-    real(wp), parameter :: minus_root_half = -0.70710678118654752440_wp
-    real(wp) :: t(chunk)
-    integer :: i
-
-    !$omp simd
-    do i = 1, n
-      t(i) = a(i)*minus_root_half
-    end do
-    call vector_erfc(n, t(1:n))
-    !$omp simd
-    do i = 1, n
-      a(i) = (0.5_wp*a(i))*t(i)
-    end do
-
-  end subroutine gelu
-
-  pure recursive subroutine softplus(n, a)
-    integer, intent(in) :: n
-    real(wp), intent(inout) :: a(n)
-    real(wp) :: t(chunk), u(chunk), lost
-    integer :: i
-
-    !$omp simd
-    do i = 1, n
-      t(i) = -abs(a(i))
-    end do
-    call vector_exp(n, t(1:n))
-    !$omp simd
-    do i = 1, n
-      u(i) = 1.0_wp + t(i)
-    end do
-    ! ln(1 + t) = ln(u) + (what the rounding of u lost)/u, which keeps the digits of a small t.
-    !$omp simd private(lost)
-    do i = 1, n
-      lost = t(i) - (u(i) - 1.0_wp)
-      t(i) = lost/u(i)
-    end do
-    call vector_ln(n, u(1:n))
-    !$omp simd
-    do i = 1, n
-      a(i) = max(a(i), 0.0_wp) + (u(i) + t(i))
-    end do
-
-  end subroutine softplus
-
-  pure recursive subroutine elu(n, a, slope)
-    integer, intent(in) :: n
-    real(wp), intent(inout) :: a(n)
-    real(wp), intent(in) :: slope
-    real(wp) :: t(chunk)
-    integer :: i
-
-    !$omp simd
-    do i = 1, n
-      t(i) = 0.5_wp*min(a(i), 0.0_wp)
-    end do
-    call vector_tanh(n, t(1:n))
-    ! exp(x) - 1 = 2 t/(1 - t) with t = tanh(x/2): no cancellation near 0.
-    !$omp simd
-    do i = 1, n
-      t(i) = (slope*(t(i) + t(i)))/(1.0_wp - t(i))
-    end do
-    !$omp simd
-    do i = 1, n
-      a(i) = merge(a(i), t(i), a(i) > 0.0_wp)
-    end do
-
-  end subroutine elu
 
 end module emufort_activations

@@ -1,34 +1,31 @@
-! flang calls its run-time library for TRANSFER.
-#ifdef __flang__
-#define TWO_TO(k) power_of_two(k)
-#define INTEGER_OF(t) int(min(max(t, -160.0_wp), 160.0_wp), int32)
-#else
-#define TWO_TO(k) transfer(shiftl(k + 127_int32, 23), 0.0_wp)
-#define INTEGER_OF(t) int(t, int32)
-#endif
-
-!> Elementary functions on arrays, in place, written so that compilers vectorise them.
+!> Elementary and activation functions on arrays, in place, each in one pass that compilers vectorise.
 !>
-!> Arithmetic only, always on a full set of lanes: no table, no branch, no loop over a remainder, so that a value
-!> has the same bits wherever it stands in the array. In single precision the errors are bounded by (measured by
-!> test_math over the whole range, in units in the last place): exp 1.5, ln 1.5, tanh 2, sigmoid 3, erfc 8. In
-!> double precision the intrinsics are used.
+!> Arithmetic only, always on a full set of lanes and from one place of the code: no table, no branch, no loop over a
+!> remainder, so that a value has the same bits wherever it stands in an array of any length. Errors in single
+!> precision are bounded as stated at each function, in units in the last place of the result; test_math measures them
+!> over the whole range. In double precision the intrinsics are used. NaN gives NaN.
 module emufort_math
   use emufort_kinds, only: wp, int32, lanes
   implicit none
   private
 
   public :: vector_exp, vector_ln, vector_tanh, vector_erfc, vector_sigmoid
+  public :: vector_silu, vector_gelu, vector_softplus, vector_elu
 
+  real(wp), parameter :: root_half = 0.70710678118654752440_wp
 #ifndef EMUFORT_DOUBLE
   real(wp), parameter :: ln2_high = 0.693359375_wp, ln2_low = -2.12194440e-4_wp
   real(wp), parameter :: log2_e = 1.44269504088896341_wp
-  !> 1.5*2**23: adding and subtracting it rounds to an integer.
+  !> 1.5*2**23: adding and subtracting it rounds to an integer, which stands in the last bits of the sum.
   real(wp), parameter :: rounder = 12582912.0_wp
+  integer(int32), parameter :: infinity_bits = 2139095040_int32, nan_bits = 2143289344_int32
 
   ! Minimax polynomials: exp(r) = 1 + r + r**2 p(r) for |r| <= ln(2)/2
   real(wp), parameter :: e0 = 0.4999999341_wp, e1 = 0.1666652011_wp, e2 = 0.04166839422_wp, e3 = 0.008368780429_wp, &
                          e4 = 0.001381446674_wp
+  ! the same for |r| <= 0.39
+  real(wp), parameter :: w0 = 0.4999998675_wp, w1 = 0.1666643318_wp, w2 = 0.04166941682_wp, w3 = 0.008378096967_wp, &
+                         w4 = 0.001379523184_wp
   ! ln(1 + f) = f - f**2/2 + f**3 p(f) for sqrt(1/2) <= 1 + f <= sqrt(2)
   real(wp), parameter :: l0 = 0.333333126_wp, l1 = -0.250000096_wp, l2 = 0.2000211866_wp, l3 = -0.1666799584_wp, &
           l4 = 0.1421955228_wp, l5 = -0.1240558906_wp, l6 = 0.1188816296_wp, l7 = -0.116756512_wp, l8 = 0.06746638261_wp
@@ -39,144 +36,52 @@ module emufort_math
   real(wp), parameter :: c0 = 1.276978394_wp, c1 = -0.09276398501_wp, c2 = -0.1660314611_wp, c3 = 0.1640554253_wp, &
                       c4 = -0.05420388295_wp, c5 = -0.008060142056_wp, c6 = 0.008630094313_wp, c7 = 0.001313307363_wp, &
                          c8 = -0.001227999186_wp, c9 = -0.0003994469579_wp
-  ! exp(d) = 1 + d + d**2/2 + d**3 (d3 + d4 d + d5 d**2)
-  real(wp), parameter :: d3 = 1.0_wp/6.0_wp, d4 = 1.0_wp/24.0_wp, d5 = 1.0_wp/120.0_wp
 #endif
 
 contains
 
-#ifdef EMUFORT_DOUBLE
-
-  !> a = exp(a)
+  !> a = exp(a). 0 and infinity beyond the range. Error below 1.5 ulp.
   pure recursive subroutine vector_exp(n, a)
     integer, intent(in) :: n          !! number of values
     real(wp), intent(inout) :: a(n)   !! values [1]
-    real(wp) :: b(lanes)
-    integer :: first, m
+    real(wp) :: rest(lanes)
+    integer :: first, i
 
-    ! Always a full set of lanes, in one place of the code: compilers have a vector and a scalar version of the
-    ! intrinsic, of other bits.
-    b = 1.0_wp
-    do first = 0, n - 1, lanes
-      m = min(lanes, n - first)
-      b(1:m) = a(first + 1:first + m)
-      b = exp(b)
-      a(first + 1:first + m) = b(1:m)
+    do first = 0, n - lanes, lanes
+      !$omp simd
+      do i = first + 1, first + lanes
+        a(i) = exp_of(a(i))
+      end do
     end do
-
-  end subroutine vector_exp
-
-  !> a = ln(a)
-  pure recursive subroutine vector_ln(n, a)
-    integer, intent(in) :: n          !! number of values
-    real(wp), intent(inout) :: a(n)   !! values [1], positive
-    real(wp) :: b(lanes)
-    integer :: first, m
-
-    ! Always a full set of lanes, in one place of the code: compilers have a vector and a scalar version of the
-    ! intrinsic, of other bits.
-    b = 1.0_wp
-    do first = 0, n - 1, lanes
-      m = min(lanes, n - first)
-      b(1:m) = a(first + 1:first + m)
-      b = log(b)
-      a(first + 1:first + m) = b(1:m)
-    end do
-
-  end subroutine vector_ln
-
-  !> a = tanh(a)
-  pure recursive subroutine vector_tanh(n, a)
-    integer, intent(in) :: n          !! number of values
-    real(wp), intent(inout) :: a(n)   !! values [1]
-    real(wp) :: b(lanes)
-    integer :: first, m
-
-    ! Always a full set of lanes, in one place of the code: compilers have a vector and a scalar version of the
-    ! intrinsic, of other bits.
-    b = 1.0_wp
-    do first = 0, n - 1, lanes
-      m = min(lanes, n - first)
-      b(1:m) = a(first + 1:first + m)
-      b = tanh(b)
-      a(first + 1:first + m) = b(1:m)
-    end do
-
-  end subroutine vector_tanh
-
-  !> a = erfc(a)
-  pure recursive subroutine vector_erfc(n, a)
-    integer, intent(in) :: n          !! number of values
-    real(wp), intent(inout) :: a(n)   !! values [1]
-    real(wp) :: b(lanes)
-    integer :: first, m
-
-    ! Always a full set of lanes, in one place of the code: compilers have a vector and a scalar version of the
-    ! intrinsic, of other bits.
-    b = 1.0_wp
-    do first = 0, n - 1, lanes
-      m = min(lanes, n - first)
-      b(1:m) = a(first + 1:first + m)
-      b = erfc(b)
-      a(first + 1:first + m) = b(1:m)
-    end do
-
-  end subroutine vector_erfc
-
-  !> a = 1/(1 + exp(-a))
-  pure recursive subroutine vector_sigmoid(n, a)
-    integer, intent(in) :: n          !! number of values
-    real(wp), intent(inout) :: a(n)   !! values [1]
-    integer :: i
-
-    do i = 1, n
-      a(i) = -a(i)
-    end do
-    call vector_exp(n, a)
-    do i = 1, n
-      a(i) = 1.0_wp/(1.0_wp + a(i))
-    end do
-
-  end subroutine vector_sigmoid
-
-#else
-
-  !> a = exp(a); 0 and infinity beyond the range, NaN for NaN. Error below 1.5 ulp.
-  pure recursive subroutine vector_exp(n, a)
-    integer, intent(in) :: n          !! number of values
-    real(wp), intent(inout) :: a(n)   !! values [1]
-    real(wp) :: b(lanes)
-    integer :: first
-
-    do first = 1, n - lanes + 1, lanes
-      call exp_lanes(a(first:first + lanes - 1))
-    end do
-    first = n - mod(n, lanes) + 1
-    if (first <= n) then
-      b = 1.0_wp
-      b(1:n - first + 1) = a(first:n)
-      call exp_lanes(b)
-      a(first:n) = b(1:n - first + 1)
+    first = n - mod(n, lanes)
+    if (first < n) then
+      rest = 1.0_wp
+      rest(1:n - first) = a(first + 1:n)
+      call vector_exp(lanes, rest)
+      a(first + 1:n) = rest(1:n - first)
     end if
 
   end subroutine vector_exp
 
-  !> a = ln(a); NaN below 0, what is smaller than the smallest normal number counts as that. Error below 1.5 ulp.
+  !> a = ln(a). NaN below 0; what is smaller than the smallest normal number counts as that. Error below 1.5 ulp.
   pure recursive subroutine vector_ln(n, a)
     integer, intent(in) :: n          !! number of values
-    real(wp), intent(inout) :: a(n)   !! values [1], positive
-    real(wp) :: b(lanes)
-    integer :: first
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp) :: rest(lanes)
+    integer :: first, i
 
-    do first = 1, n - lanes + 1, lanes
-      call ln_lanes(a(first:first + lanes - 1))
+    do first = 0, n - lanes, lanes
+      !$omp simd
+      do i = first + 1, first + lanes
+        a(i) = ln_of(a(i))
+      end do
     end do
-    first = n - mod(n, lanes) + 1
-    if (first <= n) then
-      b = 1.0_wp
-      b(1:n - first + 1) = a(first:n)
-      call ln_lanes(b)
-      a(first:n) = b(1:n - first + 1)
+    first = n - mod(n, lanes)
+    if (first < n) then
+      rest = 1.0_wp
+      rest(1:n - first) = a(first + 1:n)
+      call vector_ln(lanes, rest)
+      a(first + 1:n) = rest(1:n - first)
     end if
 
   end subroutine vector_ln
@@ -185,18 +90,21 @@ contains
   pure recursive subroutine vector_tanh(n, a)
     integer, intent(in) :: n          !! number of values
     real(wp), intent(inout) :: a(n)   !! values [1]
-    real(wp) :: b(lanes)
-    integer :: first
+    real(wp) :: rest(lanes)
+    integer :: first, i
 
-    do first = 1, n - lanes + 1, lanes
-      call tanh_lanes(a(first:first + lanes - 1))
+    do first = 0, n - lanes, lanes
+      !$omp simd
+      do i = first + 1, first + lanes
+        a(i) = tanh_of(a(i))
+      end do
     end do
-    first = n - mod(n, lanes) + 1
-    if (first <= n) then
-      b = 1.0_wp
-      b(1:n - first + 1) = a(first:n)
-      call tanh_lanes(b)
-      a(first:n) = b(1:n - first + 1)
+    first = n - mod(n, lanes)
+    if (first < n) then
+      rest = 1.0_wp
+      rest(1:n - first) = a(first + 1:n)
+      call vector_tanh(lanes, rest)
+      a(first + 1:n) = rest(1:n - first)
     end if
 
   end subroutine vector_tanh
@@ -205,226 +113,464 @@ contains
   pure recursive subroutine vector_erfc(n, a)
     integer, intent(in) :: n          !! number of values
     real(wp), intent(inout) :: a(n)   !! values [1]
-    real(wp) :: b(lanes)
-    integer :: first
+    real(wp) :: rest(lanes)
+    integer :: first, i
 
-    do first = 1, n - lanes + 1, lanes
-      call erfc_lanes(a(first:first + lanes - 1))
+    do first = 0, n - lanes, lanes
+      !$omp simd
+      do i = first + 1, first + lanes
+        a(i) = erfc_of(a(i))
+      end do
     end do
-    first = n - mod(n, lanes) + 1
-    if (first <= n) then
-      b = 1.0_wp
-      b(1:n - first + 1) = a(first:n)
-      call erfc_lanes(b)
-      a(first:n) = b(1:n - first + 1)
+    first = n - mod(n, lanes)
+    if (first < n) then
+      rest = 1.0_wp
+      rest(1:n - first) = a(first + 1:n)
+      call vector_erfc(lanes, rest)
+      a(first + 1:n) = rest(1:n - first)
     end if
 
   end subroutine vector_erfc
 
-  !> a = 1/(1 + exp(-a)). Error below 3 ulp in single precision.
+  !> a = 1/(1 + exp(-a)). 0 below -88 (-700 in double precision). Error below 3 ulp.
   pure recursive subroutine vector_sigmoid(n, a)
     integer, intent(in) :: n          !! number of values
     real(wp), intent(inout) :: a(n)   !! values [1]
-    real(wp) :: b(lanes)
-    integer :: first
+    real(wp) :: rest(lanes)
+    integer :: first, i
 
-    do first = 1, n - lanes + 1, lanes
-      call sigmoid_lanes(a(first:first + lanes - 1))
+    do first = 0, n - lanes, lanes
+      !$omp simd
+      do i = first + 1, first + lanes
+        a(i) = sigmoid_of(a(i))
+      end do
     end do
-    first = n - mod(n, lanes) + 1
-    if (first <= n) then
-      b = 1.0_wp
-      b(1:n - first + 1) = a(first:n)
-      call sigmoid_lanes(b)
-      a(first:n) = b(1:n - first + 1)
+    first = n - mod(n, lanes)
+    if (first < n) then
+      rest = 1.0_wp
+      rest(1:n - first) = a(first + 1:n)
+      call vector_sigmoid(lanes, rest)
+      a(first + 1:n) = rest(1:n - first)
     end if
 
   end subroutine vector_sigmoid
 
-#ifdef __flang__
-  !> 2**k for -76 <= k <= 75, exactly.
-  pure elemental real(wp) function power_of_two(k)
-    integer(int32), intent(in) :: k   !! exponent
-    integer(int32) :: m
+  !> a = a/(1 + exp(-a)). 0 below -88 (-700 in double precision). Error below 3 ulp.
+  pure recursive subroutine vector_silu(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp) :: rest(lanes)
+    integer :: first, i
 
-    m = k + 76_int32
-    power_of_two = 2.0_wp**(-76)
-    if (btest(m, 0)) power_of_two = power_of_two*2.0_wp**1
-    if (btest(m, 1)) power_of_two = power_of_two*2.0_wp**2
-    if (btest(m, 2)) power_of_two = power_of_two*2.0_wp**4
-    if (btest(m, 3)) power_of_two = power_of_two*2.0_wp**8
-    if (btest(m, 4)) power_of_two = power_of_two*2.0_wp**16
-    if (btest(m, 5)) power_of_two = power_of_two*2.0_wp**32
-    if (btest(m, 6)) power_of_two = power_of_two*2.0_wp**64
-    if (btest(m, 7)) power_of_two = power_of_two*2.0_wp**64*2.0_wp**64
-
-  end function power_of_two
-
-#endif
-  !> exp of a full set of lanes.
-  pure recursive subroutine exp_lanes(a)
-    real(wp), intent(inout) :: a(lanes)   !! values [1]
-    real(wp) :: x, t, r, p
-    integer(int32) :: k, half
-    integer :: i
-
-    !$omp simd private(x, t, r, p, k, half)
-    do i = 1, lanes
-      x = a(i)
-      x = merge(-104.0_wp, x, x < -104.0_wp)
-      x = merge(89.0_wp, x, x > 89.0_wp)
-      t = (x*log2_e + rounder) - rounder
-      k = INTEGER_OF(t)
-      r = (x - t*ln2_high) - t*ln2_low
-      p = (((e4*r + e3)*r + e2)*r + e1)*r + e0
-      p = (r*r)*p + r
-      p = p + 1.0_wp
-      ! 2**k in two factors, because 2**k itself may exceed the range where exp(x) does not.
-      half = shifta(k, 1)
-      p = p*TWO_TO(half)
-      a(i) = p*TWO_TO(k - half)
+    do first = 0, n - lanes, lanes
+      !$omp simd
+      do i = first + 1, first + lanes
+        a(i) = silu_of(a(i))
+      end do
     end do
+    first = n - mod(n, lanes)
+    if (first < n) then
+      rest = 1.0_wp
+      rest(1:n - first) = a(first + 1:n)
+      call vector_silu(lanes, rest)
+      a(first + 1:n) = rest(1:n - first)
+    end if
 
-  end subroutine exp_lanes
+  end subroutine vector_silu
 
-  !> ln of a full set of lanes.
-  pure recursive subroutine ln_lanes(a)
-    real(wp), intent(inout) :: a(lanes)   !! values [1]
-    real(wp), parameter :: least = tiny(1.0_wp)
-    real(wp), parameter :: not_a_number = transfer(2143289344_int32, 0.0_wp)
-    real(wp) :: x, f, e, p, q
-    integer :: i
-#ifdef __flang__
-    real(wp), parameter :: two_127 = 2.0_wp**127, root_half = transfer(1060439283_int32, 0.0_wp)
+  !> a = a*erfc(-a/sqrt(2))/2. Error below BBB ulp
+  pure recursive subroutine vector_gelu(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp) :: rest(lanes)
+    integer :: first, i
+
+    do first = 0, n - lanes, lanes
+      !$omp simd
+      do i = first + 1, first + lanes
+        a(i) = gelu_of(a(i))
+      end do
+    end do
+    first = n - mod(n, lanes)
+    if (first < n) then
+      rest = 1.0_wp
+      rest(1:n - first) = a(first + 1:n)
+      call vector_gelu(lanes, rest)
+      a(first + 1:n) = rest(1:n - first)
+    end if
+
+  end subroutine vector_gelu
+
+  !> a = ln(1 + exp(a)). Error below 3 ulp.
+  pure recursive subroutine vector_softplus(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp) :: rest(lanes)
+    integer :: first, i
+
+    do first = 0, n - lanes, lanes
+      !$omp simd
+      do i = first + 1, first + lanes
+        a(i) = softplus_of(a(i))
+      end do
+    end do
+    first = n - mod(n, lanes)
+    if (first < n) then
+      rest = 1.0_wp
+      rest(1:n - first) = a(first + 1:n)
+      call vector_softplus(lanes, rest)
+      a(first + 1:n) = rest(1:n - first)
+    end if
+
+  end subroutine vector_softplus
+
+  !> a = a above 0, slope*(exp(a) - 1) below. Error below 3 ulp.
+  pure recursive subroutine vector_elu(n, a, slope)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp), intent(in) :: slope     !! factor below 0 [1]
+    real(wp) :: rest(lanes)
+    real(wp) :: factor
+    integer :: first, i
+
+    ! A copy: as an argument it keeps gfortran from vectorising.
+    factor = slope
+    do first = 0, n - lanes, lanes
+      !$omp simd
+      do i = first + 1, first + lanes
+        a(i) = elu_of(a(i), factor)
+      end do
+    end do
+    first = n - mod(n, lanes)
+    if (first < n) then
+      rest = 1.0_wp
+      rest(1:n - first) = a(first + 1:n)
+      call vector_elu(lanes, rest, slope)
+      a(first + 1:n) = rest(1:n - first)
+    end if
+
+  end subroutine vector_elu
+
+#ifdef EMUFORT_DOUBLE
+
+  pure elemental real(wp) function exp_of(x)
+    real(wp), intent(in) :: x   !! [1]
+
+    exp_of = exp(x)
+
+  end function exp_of
+
+  pure elemental real(wp) function ln_of(x)
+    real(wp), intent(in) :: x   !! [1]
+
+    ln_of = log(x)
+
+  end function ln_of
+
+  pure elemental real(wp) function tanh_of(x)
+    real(wp), intent(in) :: x   !! [1]
+
+    tanh_of = tanh(x)
+
+  end function tanh_of
+
+  pure elemental real(wp) function erfc_of(x)
+    real(wp), intent(in) :: x   !! [1]
+
+    erfc_of = erfc(x)
+
+  end function erfc_of
+
+  pure elemental real(wp) function gelu_of(x)
+    real(wp), intent(in) :: x   !! [1]
+    real(wp) :: y
+
+    y = 0.5_wp*merge(-40.0_wp, x, x < -40.0_wp)
+    gelu_of = y*erfc(-root_half*x)
+
+  end function gelu_of
+
+  pure elemental real(wp) function sigmoid_of(x)
+    real(wp), intent(in) :: x   !! [1]
+
+    ! The exponential does not overflow, which a host may trap.
+    sigmoid_of = merge(0.0_wp, 1.0_wp/(1.0_wp + exp(-merge(-700.0_wp, x, x <= -700.0_wp))), x <= -700.0_wp)
+
+  end function sigmoid_of
+
+  pure elemental real(wp) function silu_of(x)
+    real(wp), intent(in) :: x   !! [1]
+    real(wp) :: y
+
+    y = merge(0.0_wp, x, x <= -700.0_wp)
+    silu_of = y/(1.0_wp + exp(-y))
+
+  end function silu_of
+
+  pure elemental real(wp) function softplus_of(x)
+    real(wp), intent(in) :: x   !! [1]
+    real(wp) :: t, u
+
+    t = exp(-abs(x))
+    u = 1.0_wp + t
+    ! ln(1 + t) = ln(u) + (what the rounding of u lost)/u, which keeps the digits of a small t.
+    softplus_of = max(x, 0.0_wp) + (log(u) + (t - (u - 1.0_wp))/u)
+
+  end function softplus_of
+
+  pure elemental real(wp) function elu_of(x, slope)
+    real(wp), intent(in) :: x       !! [1]
+    real(wp), intent(in) :: slope   !! [1]
+    real(wp) :: t
+
+    ! exp(x) - 1 = 2 t/(1 - t) with t = tanh(x/2): no cancellation near 0.
+    t = tanh(0.5_wp*min(x, 0.0_wp))
+    elu_of = merge((slope*(t + t))/(1.0_wp - t), x, x < 0.0_wp)
+
+  end function elu_of
+
 #else
+
+  !> Bits of a number.
+  pure elemental integer(int32) function bits_of(x)
+    real(wp), intent(in) :: x   !! any number
+#ifdef __flang__
+    ! flang calls its run-time library for TRANSFER.
+    integer(int32) :: bits
+    real(wp) :: y
+    equivalence(bits, y)
+
+    y = x
+    bits_of = bits
+#else
+
+    bits_of = transfer(x, 0_int32)
+#endif
+
+  end function bits_of
+
+  !> Number with given bits.
+  pure elemental real(wp) function number_of(bits)
+    integer(int32), intent(in) :: bits   !! any
+#ifdef __flang__
+    integer(int32) :: same
+    real(wp) :: y
+    equivalence(same, y)
+
+    same = bits
+    number_of = y
+#else
+
+    number_of = transfer(bits, 0.0_wp)
+#endif
+
+  end function number_of
+
+  !> Whether a number is NaN.
+  pure elemental logical function is_nan(x)
+    real(wp), intent(in) :: x   !! any number
+
+    is_nan = iand(bits_of(x), huge(0_int32)) > infinity_bits
+
+  end function is_nan
+
+  !> x = k ln(2) + r with integer k: exp(x) = e*2**k. The last 9 bits of `shifted` are those of k - offset.
+  pure elemental subroutine reduce(x, offset, shifted, e)
+    real(wp), intent(in) :: x          !! [1], within -104 and 104
+    real(wp), intent(in) :: offset     !! a small integer
+    real(wp), intent(out) :: shifted   !! k, shifted to the end of the mantissa
+    real(wp), intent(out) :: e         !! exp(r) [1]
+    real(wp) :: k, r
+
+    shifted = x*log2_e + (rounder - offset)
+    k = shifted - (rounder - offset)
+    r = (x - k*ln2_high) - k*ln2_low
+    e = (((((e4*r + e3)*r + e2)*r + e1)*r + e0)*r + 1.0_wp)*r + 1.0_wp
+
+  end subroutine reduce
+
+  !> e*2**k by adding k to the exponent, which must not overflow.
+  pure elemental real(wp) function scaled(e, shifted)
+    real(wp), intent(in) :: e         !! [1], normal
+    real(wp), intent(in) :: shifted   !! has the bits of k at its end
+
+    scaled = number_of(bits_of(e) + shiftl(bits_of(shifted), 23))
+
+  end function scaled
+
+  pure elemental real(wp) function exp_of(x)
+    real(wp), intent(in) :: x   !! [1]
+    real(wp) :: shifted, e
+    integer(int32) :: k, half
+
+    call reduce(max(min(x, 89.0_wp), -104.0_wp), 0.0_wp, shifted, e)
+    ! 2**k in two factors, because 2**k itself may exceed the range where exp(x) does not.
+    k = bits_of(shifted)
+    half = shifta(k, 1)
+    e = number_of(bits_of(e) + shiftl(half, 23))*number_of(shiftl(k - half + 127_int32, 23))
+    exp_of = merge(x, e, is_nan(x))
+
+  end function exp_of
+
+  !> ln(1 + f) + k ln(2) for sqrt(1/2) <= 1 + f <= sqrt(2).
+  pure elemental real(wp) function ln_of_parts(f, k)
+    real(wp), intent(in) :: f   !! [1]
+    real(wp), intent(in) :: k   !! an integer
+    real(wp) :: p, q
+
+    q = f*f
+    ! In pairs, which need not wait for each other.
+    p = (((l8*q + (l7*f + l6))*q + (l5*f + l4))*q + (l3*f + l2))*q + (l1*f + l0)
+    p = (q*f)*p
+    p = k*ln2_low + p
+    p = p - 0.5_wp*q
+    p = p + f
+    ln_of_parts = k*ln2_high + p
+
+  end function ln_of_parts
+
+  pure elemental real(wp) function ln_of(x)
+    real(wp), intent(in) :: x   !! [1]
     integer(int32), parameter :: root_half_bits = 1060439283_int32
     integer(int32) :: bits, k
-#endif
 
-#ifndef __flang__
-    !$omp simd private(x, f, e, p, q, bits, k)
-#endif
-    do i = 1, lanes
-      x = max(a(i), least)
-#ifdef __flang__
-      ! The same without looking at the bits: first above sqrt(1/2), then down by powers of two.
-      e = merge(-127.0_wp, 0.0_wp, x < root_half)
-      x = merge(x*two_127, x, x < root_half)
-      e = merge(e + 64.0_wp, e, x >= 2.0_wp**64*root_half)
-      x = merge(x*0.5_wp**64, x, x >= 2.0_wp**64*root_half)
-      e = merge(e + 32.0_wp, e, x >= 2.0_wp**32*root_half)
-      x = merge(x*0.5_wp**32, x, x >= 2.0_wp**32*root_half)
-      e = merge(e + 16.0_wp, e, x >= 2.0_wp**16*root_half)
-      x = merge(x*0.5_wp**16, x, x >= 2.0_wp**16*root_half)
-      e = merge(e + 8.0_wp, e, x >= 2.0_wp**8*root_half)
-      x = merge(x*0.5_wp**8, x, x >= 2.0_wp**8*root_half)
-      e = merge(e + 4.0_wp, e, x >= 2.0_wp**4*root_half)
-      x = merge(x*0.5_wp**4, x, x >= 2.0_wp**4*root_half)
-      e = merge(e + 2.0_wp, e, x >= 2.0_wp**2*root_half)
-      x = merge(x*0.5_wp**2, x, x >= 2.0_wp**2*root_half)
-      e = merge(e + 1.0_wp, e, x >= 2.0_wp**1*root_half)
-      x = merge(x*0.5_wp**1, x, x >= 2.0_wp**1*root_half)
-      e = merge(e + 1.0_wp, e, x >= 2.0_wp**1*root_half)
-      x = merge(x*0.5_wp**1, x, x >= 2.0_wp**1*root_half)
-      f = x - 1.0_wp
-#else
-      bits = transfer(x, 0_int32)
-      ! Exponent such that the mantissa lies between sqrt(1/2) and sqrt(2).
-      k = shifta(bits - root_half_bits, 23)
-      f = transfer(bits - shiftl(k, 23), 0.0_wp) - 1.0_wp
-      e = real(k, wp)
-#endif
-      p = (((((((l8*f + l7)*f + l6)*f + l5)*f + l4)*f + l3)*f + l2)*f + l1)*f + l0
-      q = f*f
-      p = (q*f)*p
-      p = e*ln2_low + p
-      p = p - 0.5_wp*q
-      p = p + f
-      p = e*ln2_high + p
-      a(i) = merge(p, not_a_number, a(i) >= 0.0_wp)
-    end do
+    bits = max(bits_of(x), bits_of(tiny(1.0_wp)))
+    ! Exponent such that the mantissa lies between sqrt(1/2) and sqrt(2).
+    k = shifta(bits - root_half_bits, 23)
+    ln_of = ln_of_parts(number_of(bits - shiftl(k, 23)) - 1.0_wp, real(k, wp))
+    ln_of = merge(ln_of, number_of(nan_bits), x >= 0.0_wp)
 
-  end subroutine ln_lanes
+  end function ln_of
 
-  !> tanh of a full set of lanes.
-  pure recursive subroutine tanh_lanes(a)
-    real(wp), intent(inout) :: a(lanes)   !! values [1]
-    real(wp) :: b(lanes), z, small, large
-    integer :: i
+  pure elemental real(wp) function tanh_of(x)
+    real(wp), intent(in) :: x   !! [1]
+    real(wp) :: y, z, shifted, e, small, large
 
-    !$omp simd
-    do i = 1, lanes
-      b(i) = 2.0_wp*abs(a(i))
-    end do
-    call exp_lanes(b)
-    !$omp simd private(z, small, large)
-    do i = 1, lanes
-      z = a(i)*a(i)
-      small = (((t4*z + t3)*z + t2)*z + t1)*z + t0
-      small = (a(i)*z)*small + a(i)
-      large = 1.0_wp - 2.0_wp/(b(i) + 1.0_wp)
-      large = sign(large, a(i))
-      a(i) = merge(small, large, z < 0.390625_wp)
-    end do
+    ! Clamped by min, in all functions: behind a condition compilers compute what may overflow, and a host may trap it.
+    y = min(abs(x), 10.0_wp)
+    z = y*y
+    small = (((t4*z + t3)*z + t2)*z + t1)*z + t0
+    small = (y*z)*small + abs(x)
+    call reduce(2.0_wp*y, 0.0_wp, shifted, e)
+    large = 1.0_wp - 2.0_wp/(scaled(e, shifted) + 1.0_wp)
+    ! NaN goes by way of the polynomial.
+    tanh_of = sign(merge(large, small, abs(x) >= 0.625_wp), x)
 
-  end subroutine tanh_lanes
+  end function tanh_of
 
-  !> erfc of a full set of lanes.
-  pure recursive subroutine erfc_lanes(a)
-    real(wp), intent(inout) :: a(lanes)   !! values [1]
-    real(wp) :: x, high, d, s, p, q, r, t
-    integer(int32) :: k, half
-    integer :: i
+  !> erfc(x) for 0 <= x <= 10.2, where -x**2 = correction - square.
+  pure elemental real(wp) function erfc_of_parts(x, square, correction)
+    real(wp), intent(in) :: x            !! [1]
+    real(wp), intent(in) :: square       !! [1], exact, of at most 24 bits
+    real(wp), intent(in) :: correction   !! [1], within -0.04 and 0.04
+    real(wp) :: shifted, k, r, e, s, p, q, t
 
-    ! In one loop, with exp written out: the values stay in registers.
-    !$omp simd private(x, high, d, s, p, q, r, t, k, half)
-    do i = 1, lanes
-      x = min(abs(a(i)), 10.2_wp)
-      ! x**2 = high**2 + (x - high)*(x + high), where high, a multiple of 1/256, has an exact square: exp() would
-      ! magnify its rounding.
-      high = (x + rounder*0.00390625_wp) - rounder*0.00390625_wp
-      d = (high - x)*(high + x)
-      ! exp(-high**2)
-      q = -(high*high)
-      t = (q*log2_e + rounder) - rounder
-      k = INTEGER_OF(t)
-      r = (q - t*ln2_high) - t*ln2_low
-      q = (((e4*r + e3)*r + e2)*r + e1)*r + e0
-      q = (r*r)*q + r
-      q = q + 1.0_wp
-      half = shifta(k, 1)
-      q = q*TWO_TO(half)
-      ! exp(d) - 1, where abs(d) < 0.05
-      d = ((((d*d5 + d4)*d + d3)*d + 0.5_wp)*d + 1.0_wp)*d
-      ! One division for (x - 2)/(x + 2) and p/(1 + 2 x).
-      t = 1.0_wp/((x + 2.0_wp)*(1.0_wp + 2.0_wp*x))
-      s = ((x - 2.0_wp)*(1.0_wp + 2.0_wp*x))*t
-      p = ((((((((c9*s + c8)*s + c7)*s + c6)*s + c5)*s + c4)*s + c3)*s + c2)*s + c1)*s + c0
-      p = p*((x + 2.0_wp)*t)
-      p = (p + p*d)*q
-      p = p*TWO_TO(k - half)
-      p = merge(p, 2.0_wp - p, a(i) >= 0.0_wp)
-      a(i) = merge(p, a(i), abs(a(i)) >= 0.0_wp)
-    end do
+    ! exp(-x**2)*2**32, so that it is a normal number.
+    shifted = (rounder + 32.0_wp) - square*log2_e
+    k = shifted - (rounder + 32.0_wp)
+    r = (-square - k*ln2_high) - k*ln2_low
+    r = r + correction
+    e = (((((w4*r + w3)*r + w2)*r + w1)*r + w0)*r + 1.0_wp)*r + 1.0_wp
+    ! One division for (x - 2)/(x + 2) and p/(1 + 2 x).
+    t = 1.0_wp/((x + 2.0_wp)*(1.0_wp + 2.0_wp*x))
+    s = ((x - 2.0_wp)*(1.0_wp + 2.0_wp*x))*t
+    q = s*s
+    p = ((((c9*s + c8)*q + (c7*s + c6))*q + (c5*s + c4))*q + (c3*s + c2))*q + (c1*s + c0)
+    p = p*((x + 2.0_wp)*t)
+    erfc_of_parts = (p*scaled(e, shifted))*2.0_wp**(-32)
 
-  end subroutine erfc_lanes
+  end function erfc_of_parts
 
-  !> 1/(1 + exp(-a)) of a full set of lanes.
-  pure recursive subroutine sigmoid_lanes(a)
-    real(wp), intent(inout) :: a(lanes)   !! values [1]
-    integer :: i
+  !> A positive number rounded to a multiple of 1/256, which has an exact square up to 16.
+  pure elemental real(wp) function rounded(x)
+    real(wp), intent(in) :: x   !! [1]
 
-    !$omp simd
-    do i = 1, lanes
-      a(i) = -a(i)
-    end do
-    call exp_lanes(a)
-    !$omp simd
-    do i = 1, lanes
-      a(i) = 1.0_wp/(1.0_wp + a(i))
-    end do
+    rounded = (x + rounder*0.00390625_wp) - rounder*0.00390625_wp
 
-  end subroutine sigmoid_lanes
+  end function rounded
+
+  pure elemental real(wp) function erfc_of(x)
+    real(wp), intent(in) :: x   !! [1]
+    real(wp) :: y, high, p
+
+    y = min(abs(x), 10.2_wp)
+    ! y**2 = high**2 + (y - high)*(y + high): exp() would magnify the rounding of y**2.
+    high = rounded(y)
+    p = erfc_of_parts(y, high*high, (high - y)*(high + y))
+    p = merge(2.0_wp - p, p, x < 0.0_wp)
+    erfc_of = merge(x, p, is_nan(x))
+
+  end function erfc_of
+
+  pure elemental real(wp) function gelu_of(x)
+    real(wp), intent(in) :: x   !! [1]
+    real(wp) :: y, high, p
+
+    y = min(abs(x), 14.4_wp)
+    ! The square of x/sqrt(2) from that of x, for the sake of its digits.
+    high = rounded(y)
+    p = erfc_of_parts(y*root_half, 0.5_wp*(high*high), (0.5_wp*(high - y))*(high + y))
+    ! The factor is NaN for NaN.
+    y = 0.5_wp*merge(-14.4_wp, x, x < -14.4_wp)
+    gelu_of = y*merge(2.0_wp - p, p, x > 0.0_wp)
+
+  end function gelu_of
+
+  pure elemental real(wp) function sigmoid_of(x)
+    real(wp), intent(in) :: x   !! [1]
+    real(wp) :: shifted, e
+
+    ! exp(-x)*2**(-32), so that the exponent does not overflow.
+    call reduce(min(max(-x, -60.0_wp), 88.0_wp), 32.0_wp, shifted, e)
+    e = 1.0_wp/(scaled(e, shifted)*2.0_wp**32 + 1.0_wp)
+    e = merge(0.0_wp, e, x <= -88.0_wp)
+    sigmoid_of = merge(x, e, is_nan(x))
+
+  end function sigmoid_of
+
+  pure elemental real(wp) function silu_of(x)
+    real(wp), intent(in) :: x   !! [1]
+    real(wp) :: y, shifted, e
+
+    call reduce(min(max(-x, -60.0_wp), 88.0_wp), 32.0_wp, shifted, e)
+    ! The numerator is 0 where exp(-x) would overflow, and NaN for NaN.
+    y = merge(0.0_wp, x, x <= -88.0_wp)
+    silu_of = y/(scaled(e, shifted)*2.0_wp**32 + 1.0_wp)
+
+  end function silu_of
+
+  pure elemental real(wp) function softplus_of(x)
+    real(wp), intent(in) :: x   !! [1]
+    real(wp) :: shifted, e
+    logical :: is_large
+
+    call reduce(max(-abs(x), -87.0_wp), 0.0_wp, shifted, e)
+    e = scaled(e, shifted)
+    ! 1 + exp(-|x|) lies between 1 and 2: halved, if it is beyond sqrt(2); otherwise f = exp(-|x|) with all its digits.
+    is_large = e > 0.41421356_wp
+    e = ln_of_parts(merge(0.5_wp*e - 0.5_wp, e, is_large), merge(1.0_wp, 0.0_wp, is_large))
+    softplus_of = merge(0.0_wp, x, x <= 0.0_wp) + merge(0.0_wp, e, x <= -87.0_wp)
+
+  end function softplus_of
+
+  pure elemental real(wp) function elu_of(x, slope)
+    real(wp), intent(in) :: x       !! [1]
+    real(wp), intent(in) :: slope   !! [1]
+    real(wp) :: y, shifted, k, r, e, power
+
+    ! exp(y) - 1 = 2**k (exp(r) - 1) + (2**k - 1): no cancellation near 0. The last bits of `shifted` are those of the
+    ! exponent of 2**k.
+    y = max(min(x, 0.0_wp), -87.0_wp)
+    shifted = y*log2_e + (rounder + 127.0_wp)
+    k = shifted - (rounder + 127.0_wp)
+    r = (y - k*ln2_high) - k*ln2_low
+    e = (((e4*r + e3)*r + e2)*r + e1)*r + e0
+    e = (r*r)*e + r
+    power = number_of(shiftl(bits_of(shifted), 23))
+    e = power*e + (power - 1.0_wp)
+    elu_of = merge(slope*e, x, x < 0.0_wp)
+
+  end function elu_of
 
 #endif
 

@@ -367,7 +367,7 @@ def bench(
     flags: Annotated[str | None, typer.Option(help="Its flags for the runtime.")] = None,
     blas: Annotated[Path | None, typer.Option(help="Library with sgemm.")] = None,
     update: Annotated[
-        Path | None, typer.Option(help="Markdown file whose tables are replaced.")
+        list[Path] | None, typer.Option(help="Markdown file whose tables are replaced; repeatable.")
     ] = None,
     from_: Annotated[
         Path | None, typer.Option("--from", help="Measure nothing, show this bench.json.")
@@ -401,8 +401,8 @@ def bench(
     tables.show(result)
     if from_ is None:
         typer.echo(f"{out} holds bench.csv, bench.json, bench.md and bench.png")
-    if update is not None:
-        update_document(result, update)
+    for document in update or ():
+        update_document(result, document)
 
 
 def _words(text: str | None) -> tuple[str, ...] | None:
