@@ -6,10 +6,11 @@ module emufort_activation
   use, intrinsic :: iso_fortran_env, only: int64, real32, real64
   use, intrinsic :: ieee_arithmetic, only: ieee_is_finite
   use emufort_kinds, only: wp, lanes
-  use emufort_math, only: vector_ln, vector_exp, vector_erfc
+  use emufort_math, only: vector_ln, vector_exp
   use emufort_status, only: set_error
   use emufort_runtime, only: emulator_type, status_type, emufort_success, emufort_error_contract, emufort_error_shape, &
                              emufort_error_limit
+  use emufort_activation_head, only: steepness_factor, shift_factor, activated_fractions_of_logs, padded
   use emufort_activation_arg2000, only: activation_constants_type, air_type, air_properties, arg2000_smax, &
                              critical_supersaturation_squared, in_cloud_smax, kelvin_length, arg2000_paper, arg2000_e3sm
   implicit none
@@ -351,7 +352,7 @@ contains
     type(activation_counts_type), intent(inout) :: counts !! who answered
     real(dp) :: lower(block), upper(block), w(block), smax(block), critical(block, activation_max_modes)
     real(dp) :: speed(n_nodes, block), share(n_nodes, block), flux(n_nodes, block)
-    real(wp) :: log_critical(block, activation_max_modes), fraction(block, 2)
+    real(wp) :: log_critical(block, activation_max_modes), fraction(block, activation_max_modes, 2)
     real(dp) :: length(block)
     integer :: at(block), n_at, i, j, m, q
     logical :: is_spectral(block)
@@ -371,9 +372,7 @@ contains
                                1.0e4_dp, is_active(i, m))
         log_critical(i, m) = real(critical(i, m), wp)
       end do
-      log_critical(n + 1:padded(n), m) = 1.0_wp
-      call vector_ln(padded(n), log_critical(:, m))
-      log_critical(1:n, m) = 0.5_wp*log_critical(1:n, m)
+      call vector_ln(n, log_critical(:, m))
     end do
 
     ! Single updrafts.
@@ -390,12 +389,12 @@ contains
     end do
     if (n_at > 0) then
       call find_smax(scheme, n_at, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, smax, counts)
+      call fractions(n_at, at, n_modes, scheme%log_sigma, smax, log_critical, is_active, fraction)
       do m = 1, n_modes
-        call fractions(n_at, at, scheme%log_sigma(m), smax, log_critical(:, m), is_active(:, m), fraction)
         do j = 1, n_at
           i = at(j)
-          f(i, m, 1) = real(fraction(j, 1), dp)
-          f(i, m, 2) = real(fraction(j, 2), dp)
+          f(i, m, 1) = real(fraction(j, m, 1), dp)
+          f(i, m, 2) = real(fraction(j, m, 2), dp)
           f(i, m, 3) = f(i, m, 1)*w_mean(i)
           f(i, m, 4) = f(i, m, 2)*w_mean(i)
         end do
@@ -423,14 +422,14 @@ contains
         w(j) = speed(q, at(j)) + w_diabatic(at(j))
       end do
       call find_smax(scheme, n_at, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, smax, counts)
+      call fractions(n_at, at, n_modes, scheme%log_sigma, smax, log_critical, is_active, fraction)
       do m = 1, n_modes
-        call fractions(n_at, at, scheme%log_sigma(m), smax, log_critical(:, m), is_active(:, m), fraction)
         do j = 1, n_at
           i = at(j)
-          f(i, m, 1) = f(i, m, 1) + share(q, i)*real(fraction(j, 1), dp)
-          f(i, m, 2) = f(i, m, 2) + share(q, i)*real(fraction(j, 2), dp)
-          f(i, m, 3) = f(i, m, 3) + flux(q, i)*real(fraction(j, 1), dp)
-          f(i, m, 4) = f(i, m, 4) + flux(q, i)*real(fraction(j, 2), dp)
+          f(i, m, 1) = f(i, m, 1) + share(q, i)*real(fraction(j, m, 1), dp)
+          f(i, m, 2) = f(i, m, 2) + share(q, i)*real(fraction(j, m, 2), dp)
+          f(i, m, 3) = f(i, m, 3) + flux(q, i)*real(fraction(j, m, 1), dp)
+          f(i, m, 4) = f(i, m, 4) + flux(q, i)*real(fraction(j, m, 2), dp)
         end do
       end do
     end do
@@ -556,10 +555,11 @@ contains
       do j = 1, n
         radius(j) = real(merge(cube(at(j), m), 1.0_dp, is_active(at(j), m)), wp)
       end do
-      radius(n + 1:padded(n)) = 1.0_wp
-      call vector_ln(padded(n), radius)
-      radius(1:padded(n)) = radius(1:padded(n))*(1.0_wp/3.0_wp)
-      call vector_exp(padded(n), radius)
+      call vector_ln(n, radius)
+      do j = 1, n
+        radius(j) = radius(j)*(1.0_wp/3.0_wp)
+      end do
+      call vector_exp(n, radius)
       do j = 1, n
         i = at(j)
         if (is_active(i, m)) then
@@ -610,47 +610,44 @@ contains
 
   end subroutine predict_loaded
 
-  !> Number and mass fraction of one mode above the size that activates at a supersaturation.
-  recursive subroutine fractions(n, at, log_sigma, smax, log_critical, is_active, fraction)
-    integer, intent(in) :: n                          !! number of updrafts
-    integer, intent(in) :: at(block)                  !! their columns (updraft)
-    real(dp), intent(in) :: log_sigma                 !! ln of the geometric standard deviation of the mode [1]
-    real(dp), intent(in) :: smax(block)               !! maximum supersaturation [1] (updraft)
-    real(wp), intent(in) :: log_critical(block)       !! ln of the critical supersaturation [1] (column)
-    logical, intent(in) :: is_active(block)           !! whether the mode counts (column)
-    real(wp), intent(out) :: fraction(block, 2)       !! number and mass fraction [1] (updraft, which)
-    real(wp) :: slope, shift
-    integer :: j
+  !> Number and mass fractions above the size that activates at a supersaturation.
+  recursive subroutine fractions(n, at, n_modes, log_sigma, smax, log_critical, is_active, fraction)
+    integer, intent(in) :: n                           !! number of updrafts
+    integer, intent(in) :: at(block)                   !! their columns (updraft)
+    integer, intent(in) :: n_modes                     !! modes
+    real(dp), intent(in) :: log_sigma(n_modes)         !! ln of the geometric standard deviation [1] (mode)
+    real(dp), intent(in) :: smax(block)                !! maximum supersaturation [1] (updraft)
+    real(wp), intent(in) :: log_critical(block, *)     !! ln of the squared critical supersaturation [1] (column, mode)
+    logical, intent(in) :: is_active(block, *)         !! modes that count (column, mode)
+    real(wp), intent(inout) :: fraction(block, activation_max_modes, 2)   !! number and mass [1] (updraft, mode, which)
+    real(wp), dimension(block*activation_max_modes) :: log_ratio, steepness, shift, number, mass
+    real(wp) :: log_smax(block)
+    integer :: columns, j, m, k
 
-    slope = real(2.0_dp/(3.0_dp*root2*log_sigma), wp)
-    shift = real(1.5_dp*root2*log_sigma, wp)
-    do j = 1, n
-      fraction(j, 1) = real(smax(j), wp)
+    columns = padded(n)
+    do j = 1, columns
+      log_smax(j) = real(smax(min(j, n)), wp)
     end do
-    fraction(n + 1:padded(n), :) = 1.0_wp
-    call vector_ln(padded(n), fraction(:, 1))
-    do j = 1, n
-      fraction(j, 1) = slope*(log_critical(at(j)) - fraction(j, 1))
-      fraction(j, 2) = fraction(j, 1) - shift
+    call vector_ln(columns, log_smax)
+    do m = 1, n_modes
+      do j = 1, columns
+        k = (m - 1)*columns + j
+        log_ratio(k) = log_critical(at(min(j, n)), m) - 2.0_wp*log_smax(j)
+        steepness(k) = real(steepness_factor/log_sigma(m), wp)
+        shift(k) = real(shift_factor*log_sigma(m), wp)
+      end do
     end do
-    call vector_erfc(padded(n), fraction(:, 1))
-    call vector_erfc(padded(n), fraction(:, 2))
-    do j = 1, n
-      fraction(j, :) = 0.5_wp*fraction(j, :)
-      if (fraction(j, 2) < fraction(j, 1)) fraction(j, 2) = fraction(j, 1)   ! by rounding alone
-      if (.not. is_active(at(j)) .or. smax(j) <= 0.0_dp) fraction(j, :) = 0.0_wp
+    call activated_fractions_of_logs(columns*n_modes, log_ratio, steepness, shift, number, mass)
+    do m = 1, n_modes
+      do j = 1, n
+        k = (m - 1)*columns + j
+        fraction(j, m, 1) = number(k)
+        fraction(j, m, 2) = mass(k)
+        if (.not. is_active(at(j), m) .or. smax(j) <= 0.0_dp) fraction(j, m, :) = 0.0_wp
+      end do
     end do
 
   end subroutine fractions
-
-  !> Length to which vectors are filled up: the vector functions have the same bits in every place of full lanes only,
-  !> because the compiler may fuse products and sums in the body of a loop and not in its rest.
-  pure recursive integer function padded(n)
-    integer, intent(in) :: n   !! number of values
-
-    padded = lanes*((n + lanes - 1)/lanes)
-
-  end function padded
 
   !> Speeds and weights of the spectrum of one column. The loop is over the nodes, whose number is fixed: in a loop over
   !> columns the compiler may take another exponential for the body than for the rest.
