@@ -20,12 +20,20 @@ DATASET := build/activation.nc
 PYTEST_ARGS :=
 RUN := runs/demo
 FLANG := flang-22
+# In CI warnings are errors; elsewhere the compiler may be one that warns of more. What flang is told not to warn of is a
+# change of a standard after 2018.
+WERROR := $(if $(filter true,$(CI)),-Werror)
+FLANG_WERROR := -pedantic $(WERROR) -Wno-f202-x-allocatable-breaking-change
+# What tests need on top of the tools, as Debian names it: installed where CI=true, named where it is missing elsewhere.
+TEST_PACKAGES := $(FLANG) $(FLANG:flang-%=libomp-%-dev) valgrind pkg-config
+# make column UPDATE=docs/coupling.md
+UPDATE :=
 # make bench BENCH_ARGS='--bundle runs/demo/bundle'
 BENCH_ARGS :=
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 FPRETTIFY := $(BIN)/fprettify -i 2 -l 120 -w 2
-FORTRAN_FOLDERS := fortran coupling data_prep
+FORTRAN_FOLDERS := fortran coupling data_prep tests
 
 # The installed package is made of these; folders are listed because a deleted file changes them.
 PACKAGE_SOURCES := $(shell find python/emufort fortran \
@@ -33,7 +41,7 @@ PACKAGE_SOURCES := $(shell find python/emufort fortran \
     -name __pycache__ -prune -o -name _fortran -prune -o -name '_native*' -prune -o -name '_trainer*' -prune -o -print) \
     CMakeLists.txt README.md LICENSE
 
-.PHONY: help demo bench test lint format dataset column setup clean tools column-tools
+.PHONY: help demo bench test lint format dataset column setup clean tools column-tools test-tools
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -41,18 +49,27 @@ help: ## Show this list
 demo: setup ## Search, retrain, time, select, export, verify and report on the embedded data: runs/demo
 	$(BIN)/emufort run --out $(RUN)
 
-bench: setup ## Measure inference beside other libraries, into runs/bench, and renew the tables of docs/benchmark.md
-	$(BIN)/emufort bench --out runs/bench --update docs/benchmark.md $(BENCH_ARGS)
+bench: setup ## Measure inference beside other libraries, into runs/bench, and renew the tables of docs/benchmark.md and README.md
+	$(BIN)/emufort bench --out runs/bench --update docs/benchmark.md --update README.md $(BENCH_ARGS)
 
-test: setup ## Build and run the Fortran tests, then the Python tests
-	cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
+test: setup test-tools ## Build and run the Fortran tests with gfortran, flang and under valgrind, then the Python tests
+	cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release "-DCMAKE_Fortran_FLAGS=$(WERROR)" --log-level=WARNING
 	cmake --build $(BUILD) --parallel $(JOBS)
 	ctest --test-dir $(BUILD) --output-on-failure --parallel $(JOBS)
 	@if command -v $(FLANG) >/dev/null; then \
-	  cmake -S fortran -B $(BUILD)-flang -DCMAKE_Fortran_COMPILER=$(FLANG) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING; \
+	  set -x; \
+	  cmake -S . -B $(BUILD)-flang -DEMUFORT_DATA_PREP=OFF -DCMAKE_Fortran_COMPILER=$(FLANG) \
+	    -DCMAKE_BUILD_TYPE=Release "-DCMAKE_Fortran_FLAGS=$(FLANG_WERROR)" --log-level=WARNING; \
 	  cmake --build $(BUILD)-flang --parallel $(JOBS); \
 	  ctest --test-dir $(BUILD)-flang --output-on-failure --parallel $(JOBS); \
-	else echo "no $(FLANG): the runtime is not tested with flang"; fi
+	else echo "SKIPPED: runtime and scheme are not tested with flang; apt-get install $(wordlist 1,2,$(TEST_PACKAGES))"; fi
+	@if command -v valgrind >/dev/null; then \
+	  set -x; \
+	  cmake -S fortran -B $(BUILD)-valgrind -DCMAKE_BUILD_TYPE=Release -DEMUFORT_NATIVE=OFF -DEMUFORT_PACKAGE=OFF \
+	    --log-level=WARNING; \
+	  cmake --build $(BUILD)-valgrind --parallel $(JOBS); \
+	  ctest --test-dir $(BUILD)-valgrind -C valgrind -L valgrind --output-on-failure --parallel $(JOBS); \
+	else echo "SKIPPED: the runtime is not tested under valgrind; apt-get install valgrind"; fi
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(STAMPS)/dependencies ## Check formatting, style and types; changes no file
@@ -77,13 +94,15 @@ column: setup column-tools ## Run the column model with the bundle of RUN: profi
 	@test -f $(RUN)/bundle/weights.bin || { \
 	  echo "$(RUN) has no bundle: run make demo, or say make column RUN=folder" >&2; exit 1; }
 	cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
-	cmake --build $(BUILD) --parallel $(JOBS) --target column_model
+	cmake --build $(BUILD) --parallel $(JOBS) --target column_model measure_activation
 	mkdir -p $(COLUMN)
 	$(BIN)/python coupling/column_model/make_columns.py $(COLUMN)/columns.nc --outside 0
-	printf "&column_nml\n input = '%s'\n output = '%s'\n weights = '%s'\n time_schemes = .true.\n/\n" \
+	printf "&column_nml\n input = '%s'\n output = '%s'\n weights = '%s'\n with_times = .true.\n/\n" \
 	  $(COLUMN)/columns.nc $(COLUMN)/output.nc $(RUN)/bundle/weights.bin > $(COLUMN)/column.nml
 	OMP_NUM_THREADS=$(JOBS) $(BUILD)/coupling/column_model/column_model $(COLUMN)/column.nml | tee $(COLUMN)/log.txt
 	$(BIN)/python coupling/column_model/draw_column.py $(COLUMN)/output.nc $(COLUMN) --log $(COLUMN)/log.txt
+	$(if $(UPDATE),$(BIN)/python coupling/column_model/document_figures.py \
+	  $(BUILD)/coupling/column_model/measure_activation $(RUN)/bundle/weights.bin $(COLUMN) $(UPDATE))
 
 clean: ## Remove builds, caches, the virtual environment and runs/demo; other runs stay
 	rm -rf build $(VENV) $(RUN) python/emufort/_fortran python/emufort/_native* python/emufort/_trainer*
@@ -108,6 +127,24 @@ tools:
 	  exit 1; \
 	fi
 
+# With flang this is a download of 100 MB: nobody gets it unasked. A package that apt does not know is said and left out.
+test-tools: | tools
+	@[ "$${CI:-}" = true ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || exit 0; \
+	missing=; \
+	for package in $(TEST_PACKAGES); do \
+	  dpkg-query --show --showformat '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || \
+	    missing="$$missing $$package"; \
+	done; \
+	[ -z "$$missing" ] && exit 0; \
+	apt-get update -qq; \
+	offered=; \
+	for package in $$missing; do \
+	  if apt-cache show $$package >/dev/null 2>&1; then offered="$$offered $$package"; \
+	  else echo "apt does not offer $$package: its tests are skipped"; fi; \
+	done; \
+	[ -z "$$offered" ] && exit 0; \
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$offered
+
 # What the column model needs on top; MPI is taken along because Debian's packages are small.
 column-tools: | tools
 	@missing=; \
@@ -126,8 +163,18 @@ column-tools: | tools
 $(STAMPS)/venv: | tools
 	@for python in $(PYTHON) python3.11 python3.12 python3.13 python3 python; do \
 	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-	    if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
-	      echo "$$python cannot make virtual environments: install python3-venv" >&2; exit 1; \
+	    missing=; \
+	    name=$$("$$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])'); \
+	    "$$python" -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing $$name-venv"; \
+	    "$$python" -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null || \
+	      missing="$$missing $$name-dev"; \
+	    if [ -z "$$missing" ]; then :; \
+	    elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	         [ "$$("$$python" -c 'import sys; print(sys.base_prefix)')" = /usr ]; then \
+	      apt-get update -qq; \
+	      DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing; \
+	    else \
+	      echo "$$python lacks what Debian has in$$missing (virtual environments, Python.h): install that" >&2; exit 1; \
 	    fi; \
 	    "$$python" -m venv $(VENV); mkdir -p $(STAMPS); touch $@; exit 0; \
 	  fi; \

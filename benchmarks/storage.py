@@ -1,6 +1,7 @@
 """What the driver of a search spends on each candidate: sampling, tables, study.
 
-    python benchmarks/storage.py [--trials 2000] [--samplers random,qmc,parzen,tpe] [--json FILE]
+    python benchmarks/storage.py [--trials 2000] [--samplers random,qmc,parzen,nsga2,tpe]
+                                 [--history 100] [--json FILE]
 
 Trainings are replaced by made-up losses that come at once, so all that is left is the driver. Its
 processor time per candidate is given in ms and as a share of a run of 2,000 candidates per minute
@@ -24,6 +25,7 @@ from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset import Dataset
 from emufort.search import driver
+from emufort.search.samplers import FORGETFUL
 from emufort.search.work import RungUnit
 
 RATE = 2000.0  # candidates per minute
@@ -64,10 +66,11 @@ class Clock:
         return call
 
 
-def measure(data: Dataset, sampler: str, trials: int) -> dict[str, Any]:
-    config = Config.from_dict(
-        {"workers": 1, "search": {"sampler": sampler, "trials": trials, "rungs": [1, 4, 16, 100]}}
-    )
+def measure(data: Dataset, sampler: str, trials: int, history: int = 0) -> dict[str, Any]:
+    search = {"sampler": sampler, "trials": trials, "rungs": [1, 4, 16, 100]}
+    if history and sampler in FORGETFUL:
+        search["sampler_options"] = {"history": history}
+    config = Config.from_dict({"workers": 1, "search": search})
     clock = Clock()
     make = driver.make_proposer
 
@@ -106,14 +109,15 @@ def measure(data: Dataset, sampler: str, trials: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=2000)
-    parser.add_argument("--samplers", default="random,qmc,parzen,tpe")
+    parser.add_argument("--samplers", default="random,qmc,parzen,nsga2,tpe")
+    parser.add_argument("--history", type=int, default=0, help="trials that tpe and gp are told of")
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args()
     data = Dataset.open(None, Contract.load("activation"))
     results = {}
     budget = 60e3 / RATE
     for sampler in options.samplers.split(","):
-        found = results[sampler] = measure(data, sampler, options.trials)
+        found = results[sampler] = measure(data, sampler, options.trials, options.history)
         print(f"{sampler}, {options.trials} candidates")
         for name, ms in sorted(found["ms"].items(), key=lambda item: -item[1]):
             late = found["ms_last_quarter"][name]

@@ -1,5 +1,7 @@
 !> Drop-in replacements of `activate_modal` (E3SM) and `actdrop_mam_calc` (CAM): same arguments, same meaning.
 !>
+!> The optional arguments of `activate_modal` are in the order of CAM, of which E3SM has the first.
+!>
 !> The scheme is kept here as E3SM and CAM keep theirs: set once by `activate_modal_init`, constant from then on. Hosts
 !> that pass their state as arguments use `activation_type` of the module `emufort_activation` instead.
 module emufort_activate_modal
@@ -24,7 +26,7 @@ contains
     type(status_type), intent(out) :: status                  !! outcome
     type(emulator_type), intent(in), optional :: emulator     !! a loaded emulator
     procedure(activation_predictor), optional :: predictor    !! or the procedure of a generated module
-    integer, intent(in), optional :: outside                  !! outside_arg2000 (default), _ratio or _clip
+    integer, intent(in), optional :: outside                  !! outside_ratio (default), _arg2000 or _clip
     integer, intent(in), optional :: formula                  !! arg2000_paper (default) or arg2000_e3sm
     real(hk), intent(in), optional :: lower(:), upper(:)      !! range of the emulator, contract units (15)
 
@@ -35,7 +37,7 @@ contains
 
   !> Activated fractions of one parcel and their fluxes into cloud; arguments in E3SM's order.
   recursive subroutine activate_modal(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, fn, fm, &
-                                      fluxn, fluxm, flux_fullact, in_cloud_in, smax_f, smax_prescribed, counts)
+                                      fluxn, fluxm, flux_fullact, smax_prescribed, in_cloud_in, smax_f, counts)
     real(hk), intent(in) :: wbar             !! mean vertical velocity [m s-1]
     real(hk), intent(in) :: sigw             !! standard deviation of vertical velocity [m s-1]
     real(hk), intent(in) :: wdiab            !! diabatic vertical velocity, 0 if adiabatic [m s-1]
@@ -52,9 +54,9 @@ contains
     real(hk), intent(out) :: fluxn(:)        !! flux of that number fraction into cloud [m s-1] (mode)
     real(hk), intent(out) :: fluxm(:)        !! flux of that mass fraction into cloud [m s-1] (mode)
     real(hk), intent(out) :: flux_fullact    !! flux if everything activated [m s-1]
+    real(hk), intent(in), optional :: smax_prescribed                !! maximum supersaturation [1]
     logical, intent(in), optional :: in_cloud_in                     !! above cloud base
     real(hk), intent(in), optional :: smax_f                         !! number times size factor of the drops [m-2]
-    real(hk), intent(in), optional :: smax_prescribed                !! maximum supersaturation [1]
     type(activation_counts_type), intent(out), optional :: counts    !! who answered
     logical :: in_cloud
     real(hk) :: drops, fixed

@@ -5,14 +5,14 @@
 module emufort_activation
   use, intrinsic :: iso_fortran_env, only: int64, real32, real64
   use, intrinsic :: ieee_arithmetic, only: ieee_is_finite
-  use emufort_kinds, only: wp, lanes
+  use emufort_kinds, only: wp, block => block_columns
   use emufort_math, only: vector_ln, vector_exp
   use emufort_status, only: set_error
   use emufort_runtime, only: emulator_type, status_type, emufort_success, emufort_error_contract, emufort_error_shape, &
                              emufort_error_limit
   use emufort_activation_head, only: steepness_factor, shift_factor, activated_fractions_of_logs, padded
   use emufort_activation_arg2000, only: activation_constants_type, air_type, air_properties, arg2000_smax, &
-                             critical_supersaturation_squared, in_cloud_smax, kelvin_length, arg2000_paper, arg2000_e3sm
+                          critical_supersaturation_squared, critical_factors, in_cloud_smax, arg2000_paper, arg2000_e3sm
   implicit none
   private
 
@@ -29,15 +29,21 @@ module emufort_activation
 
   integer, parameter :: activation_max_modes = 16   !! most aerosol modes
   integer, parameter :: outside_arg2000 = 0   !! outside the emulator's range ARG2000 answers
-  integer, parameter :: outside_ratio = 1     !! the emulator at the nearest point of its range, times ARG2000's ratio
+  !> ARG2000 times the emulator over ARG2000 at the nearest point of its range: continuous, and in docs/coupling.md
+  !> closer to the parcel model than ARG2000 however far outside.
+  integer, parameter :: outside_ratio = 1
   integer, parameter :: outside_clip = 2      !! the emulator at the nearest point of its range
 
-  integer, parameter :: block = 4*lanes, n_emulated_modes = 4, n_plain = 15, most_inputs = 16
+  integer, parameter :: n_emulated_modes = 4, n_plain = 15, most_inputs = 16
   real(dp), parameter :: pi = 3.14159265358979323846_dp, root2 = sqrt(2.0_dp)
 
   ! What E3SM counts as nothing: number [m-3], volume [m3 m-3], hygroscopicity [1], width of the spectrum [m s-1].
   real(dp), parameter :: least_number = 1.0e-39_dp, least_volume = 1.0e-39_dp, least_hygroscopicity = 1.0e-10_dp
   real(dp), parameter :: least_width = 1.0e-5_dp
+  !> Less hygroscopicity than this is no less in the emulator's inputs and in the ratio beyond its range [1]: particles
+  !> that take up next to nothing lower the supersaturation no less for it in the parcel model, as measured in
+  !> docs/coupling.md. E3SM gives primary carbon 1e-10, where it counts a mode as nothing: rounding must not decide.
+  real(dp), parameter :: felt_hygroscopicity = 1.0e-3_dp
   !> Inputs this close to a limit of the range are taken for the limit: hosts clamp aerosol sizes to the same limits,
   !> and the rounding of a cube root must not decide on the scheme.
   real(dp), parameter :: edge = 1.0e-4_dp
@@ -82,21 +88,15 @@ module emufort_activation
   end type activation_counts_type
 
   abstract interface
-    !> What the generated module of a bundle offers, host arrays in double precision.
-    recursive subroutine activation_predictor(ncol, air_temperature, air_pressure, updraft_speed, &
-                                 number_concentration, dry_median_radius, hygroscopicity, max_supersaturation, status, &
-                                              is_outside)
-      import :: status_type, real64
-      integer, intent(in) :: ncol                               !! number of columns
-      real(real64), intent(in) :: air_temperature(ncol)         !! [K] (ncol)
-      real(real64), intent(in) :: air_pressure(ncol)            !! [Pa] (ncol)
-      real(real64), intent(in) :: updraft_speed(ncol)           !! [m s-1] (ncol)
-      real(real64), intent(in) :: number_concentration(ncol, 4) !! [m-3] (ncol, mode)
-      real(real64), intent(in) :: dry_median_radius(ncol, 4)    !! [m] (ncol, mode)
-      real(real64), intent(in) :: hygroscopicity(ncol, 4)       !! [1] (ncol, mode)
-      real(real64), intent(out) :: max_supersaturation(ncol)    !! [1] (ncol)
-      type(status_type), intent(out) :: status                  !! outcome
-      logical, intent(out), optional :: is_outside(ncol)        !! columns out of range or invalid (ncol)
+    !> What the generated module of a bundle offers as `<name>_predict_block`.
+    recursive subroutine activation_predictor(n, is_single, x, y, status, is_outside)
+      import :: block, status_type, real64
+      integer, intent(in) :: n                      !! number of parcels, 1 to emufort_block_columns
+      logical, intent(in) :: is_single              !! whether the inputs were rounded to single precision
+      real(real64), intent(inout) :: x(block, *)    !! inputs in contract order and units; clipped on return
+      real(real64), intent(inout) :: y(block, *)    !! maximum supersaturation [1] (parcel, 1)
+      type(status_type), intent(inout) :: status    !! outcome; counts are added to
+      logical, intent(out) :: is_outside(block)     !! parcels out of range or invalid (parcel)
     end subroutine activation_predictor
   end interface
 
@@ -105,7 +105,7 @@ module emufort_activation
     private
     integer :: n_modes = 0
     integer :: formula = arg2000_paper
-    integer :: outside = outside_arg2000
+    integer :: outside = outside_ratio
     integer :: n_inputs = 0                                        ! of the emulator; 0: ARG2000 answers always
     type(activation_constants_type) :: constants
     real(dp) :: log_sigma(activation_max_modes) = 0.0_dp
@@ -148,7 +148,7 @@ contains
     type(status_type), intent(out) :: status                           !! outcome
     type(emulator_type), intent(in), optional :: emulator              !! a loaded emulator; a copy is kept
     procedure(activation_predictor), optional :: predictor             !! or the procedure of a generated module
-    integer, intent(in), optional :: outside                           !! outside_arg2000 (default), _ratio or _clip
+    integer, intent(in), optional :: outside                           !! outside_ratio (default), _arg2000 or _clip
     integer, intent(in), optional :: formula                           !! arg2000_paper (default) or arg2000_e3sm
     real(hk), intent(in), optional :: lower(:), upper(:)               !! range of the emulator, contract units (15)
     character(len=*), parameter :: place = 'activation init'
@@ -253,56 +253,54 @@ contains
     real(hk), intent(in), optional :: smax_fixed(pcols, pver) !! maximum supersaturation, negative if to be found [1]
     real(dp) :: w_mean(block), w_sigma(block), w_diabatic(block), w_least(block), w_most(block), t(block), p(block)
     real(dp) :: number(block, activation_max_modes), cube(block, activation_max_modes), &
-                kappa(block, activation_max_modes), f(block, activation_max_modes, 4), full(block), given(block)
-    logical :: is_active(block, activation_max_modes)
-    integer :: first, n, i, m, c, k, total, column(block), level(block)
+                kappa(block, activation_max_modes), f(block, activation_max_modes, 4), full(block), given(block), safe
+    logical :: is_active(block, activation_max_modes), is_present
+    integer :: first, n, i, m, c, k, total, column(block), level(block), place(block)
 
     if (nmode < 1 .or. nmode > scheme%n_modes .or. ncol > pcols .or. min(ncol, pver) < 0) then
       call set_error(status, emufort_error_shape, 'activate', 'modes or columns beyond those of init or of the arrays')
       return
     end if
     total = ncol*pver
-    c = 1
+    c = 0
     k = 1
     do first = 0, total - 1, block
       n = min(block, total - first)
       do i = 1, n
-        column(i) = c
-        level(i) = k
-        w_mean(i) = real(wbar(c, k), dp)
-        w_sigma(i) = real(sigw(c, k), dp)
-        w_diabatic(i) = real(wdiab(c, k), dp)
-        w_least(i) = real(wminf(c, k), dp)
-        w_most(i) = real(wmaxf(c, k), dp)
-        t(i) = real(tair(c, k), dp)
-        p(i) = scheme%constants%gas_constant_air*real(rhoair(c, k), dp)*t(i)
         c = c + 1
         if (c > ncol) then
           c = 1
           k = k + 1
         end if
+        column(i) = c
+        level(i) = k
+        place(i) = (k - 1)*pcols + c
+      end do
+      call gather(n, place, wbar, w_mean)
+      call gather(n, place, sigw, w_sigma)
+      call gather(n, place, wdiab, w_diabatic)
+      call gather(n, place, wminf, w_least)
+      call gather(n, place, wmaxf, w_most)
+      call gather(n, place, tair, t)
+      call gather(n, place, rhoair, p)
+      do i = 1, n
+        p(i) = scheme%constants%gas_constant_air*p(i)*t(i)
       end do
       do m = 1, nmode
+        call gather(n, place, na(1, 1, m), number(:, m))
+        call gather(n, place, hygro(1, 1, m), kappa(:, m))
+        call gather(n, place, volume(1, 1, m), cube(:, m))
         do i = 1, n
-          number(i, m) = real(na(column(i), level(i), m), dp)
-          kappa(i, m) = real(hygro(column(i), level(i), m), dp)
-          cube(i, m) = real(volume(column(i), level(i), m), dp)
-          ! written so that a NaN is active and shows in the result
-          is_active(i, m) = .not. (number(i, m) <= least_number .or. cube(i, m) <= least_volume .or. &
-                                   kappa(i, m) <= least_hygroscopicity)
-          if (is_active(i, m)) then
-            cube(i, m) = scheme%volume_factor(m)*cube(i, m)/number(i, m)
-          else
-            cube(i, m) = 0.0_dp
-          end if
+          ! written so that a NaN is present and active and shows in the result
+          is_present = .not. (number(i, m) <= least_number .or. cube(i, m) <= least_volume)
+          is_active(i, m) = is_present .and. .not. kappa(i, m) <= least_hygroscopicity
+          ! no division by zero, which a host may trap
+          safe = merge(number(i, m), 1.0_dp, is_present)
+          cube(i, m) = merge(scheme%volume_factor(m)*cube(i, m)/safe, 0.0_dp, is_present)
         end do
       end do
       given(1:n) = -1.0_dp
-      if (present(smax_fixed)) then
-        do i = 1, n
-          given(i) = real(smax_fixed(column(i), level(i)), dp)
-        end do
-      end if
+      if (present(smax_fixed)) call gather(n, place, smax_fixed, given)
       if (present(in_cloud)) then
         do i = 1, n
           ! E3SM and CAM know the balance with drops for a single updraft alone
@@ -315,19 +313,57 @@ contains
       call activate_block(scheme, n, nmode, w_mean, w_sigma, w_diabatic, w_least, w_most, t, p, number, cube, kappa, &
                           is_active, given, f, full, counts)
       do m = 1, nmode
-        do i = 1, n
-          fn(column(i), level(i), m) = real(f(i, m, 1), hk)
-          fm(column(i), level(i), m) = real(f(i, m, 2), hk)
-          fluxn(column(i), level(i), m) = real(f(i, m, 3), hk)
-          fluxm(column(i), level(i), m) = real(f(i, m, 4), hk)
-        end do
+        call scatter(n, place, f(:, m, 1), fn(1, 1, m))
+        call scatter(n, place, f(:, m, 2), fm(1, 1, m))
+        call scatter(n, place, f(:, m, 3), fluxn(1, 1, m))
+        call scatter(n, place, f(:, m, 4), fluxm(1, 1, m))
       end do
-      do i = 1, n
-        flux_fullact(column(i), level(i)) = real(full(i), hk)
-      end do
+      call scatter(n, place, full, flux_fullact)
     end do
 
   end subroutine activate
+
+  !> Values of a block out of an array of the host.
+  pure recursive subroutine gather(n, place, array, values)
+    integer, intent(in) :: n                  !! number of values
+    integer, intent(in) :: place(block)       !! where they are in the array, rising (value)
+    real(hk), intent(in) :: array(*)          !! of the host
+    real(dp), intent(inout) :: values(block)  !! the same units (value)
+    integer :: i, before
+
+    before = place(1) - 1
+    if (place(n) == before + n) then   ! neighbours, as they nearly always are
+      do i = 1, n
+        values(i) = real(array(before + i), dp)
+      end do
+    else
+      do i = 1, n
+        values(i) = real(array(place(i)), dp)
+      end do
+    end if
+
+  end subroutine gather
+
+  !> Values of a block into an array of the host.
+  pure recursive subroutine scatter(n, place, values, array)
+    integer, intent(in) :: n                !! number of values
+    integer, intent(in) :: place(block)     !! where they belong in the array, rising (value)
+    real(dp), intent(in) :: values(block)   !! any units (value)
+    real(hk), intent(inout) :: array(*)     !! of the host, the same units
+    integer :: i, before
+
+    before = place(1) - 1
+    if (place(n) == before + n) then
+      do i = 1, n
+        array(before + i) = real(values(i), hk)
+      end do
+    else
+      do i = 1, n
+        array(place(i)) = real(values(i), hk)
+      end do
+    end if
+
+  end subroutine scatter
 
   !> One block of columns: single updrafts first, then the spectra node by node.
   recursive subroutine activate_block(scheme, n, n_modes, w_mean, w_sigma, w_diabatic, w_least, w_most, t, p, number, &
@@ -352,24 +388,21 @@ contains
     type(activation_counts_type), intent(inout) :: counts !! who answered
     real(dp) :: lower(block), upper(block), w(block), smax(block), critical(block, activation_max_modes)
     real(dp) :: speed(n_nodes, block), share(n_nodes, block), flux(n_nodes, block)
-    real(wp) :: log_critical(block, activation_max_modes), fraction(block, activation_max_modes, 2)
-    real(dp) :: length(block)
+    real(wp) :: log_critical(block, activation_max_modes), log_smax(block), fraction(block, 2)
+    type(air_type) :: air(block)
+    real(dp) :: factor(block), safe
     integer :: at(block), n_at, i, j, m, q
-    logical :: is_spectral(block)
+    logical :: is_spectral(block), has_air(block)
 
-    do m = 1, n_modes
-      f(1:n, m, :) = 0.0_dp
-    end do
-    full(1:n) = 0.0_dp
+    call critical_factors(scheme%constants, n, t, factor)
     do i = 1, n
-      length(i) = kelvin_length(scheme%constants, t(i))
       is_spectral(i) = .not. w_sigma(i) <= least_width
+      has_air(i) = .false.
     end do
     do m = 1, n_modes
       do i = 1, n
-        critical(i, m) = merge(critical_supersaturation_squared(length(i), merge(cube(i, m), 1.0_dp, is_active(i, m)), &
-                                                                merge(kappa(i, m), 1.0_dp, is_active(i, m))), &
-                               1.0e4_dp, is_active(i, m))
+        safe = merge(kappa(i, m)*cube(i, m), 1.0_dp, is_active(i, m))
+        critical(i, m) = merge(factor(i)/safe, 1.0e4_dp, is_active(i, m))
         log_critical(i, m) = real(critical(i, m), wp)
       end do
       call vector_ln(n, log_critical(:, m))
@@ -378,30 +411,38 @@ contains
     ! Single updrafts.
     n_at = 0
     do i = 1, n
+      full(i) = 0.0_dp
       if (is_spectral(i) .or. w_mean(i) <= 0.0_dp .or. w_mean(i) + w_diabatic(i) <= 0.0_dp) cycle
-      if (abs(given(i)) <= 0.0_dp) then
-        full(i) = w_mean(i)
-        cycle
-      end if
+      full(i) = w_mean(i)
+      if (abs(given(i)) <= 0.0_dp) cycle
       n_at = n_at + 1
       at(n_at) = i
       w(n_at) = w_mean(i) + w_diabatic(i)
     end do
+    if (n_at < n) f(1:n, 1:n_modes, :) = 0.0_dp
     if (n_at > 0) then
-      call find_smax(scheme, n_at, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, smax, counts)
-      call fractions(n_at, at, n_modes, scheme%log_sigma, smax, log_critical, is_active, fraction)
+call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, smax, log_smax, &
+                     air, has_air, counts)
       do m = 1, n_modes
+        call fractions(n_at, n, at, scheme%log_sigma(m), smax, log_smax, log_critical(:, m), is_active(:, m), fraction)
+        if (n_at == n) then
+          do i = 1, n
+            f(i, m, 1) = real(fraction(i, 1), dp)
+            f(i, m, 2) = real(fraction(i, 2), dp)
+            f(i, m, 3) = f(i, m, 1)*w_mean(i)
+            f(i, m, 4) = f(i, m, 2)*w_mean(i)
+          end do
+          cycle
+        end if
         do j = 1, n_at
           i = at(j)
-          f(i, m, 1) = real(fraction(j, m, 1), dp)
-          f(i, m, 2) = real(fraction(j, m, 2), dp)
+          f(i, m, 1) = real(fraction(j, 1), dp)
+          f(i, m, 2) = real(fraction(j, 2), dp)
           f(i, m, 3) = f(i, m, 1)*w_mean(i)
           f(i, m, 4) = f(i, m, 2)*w_mean(i)
         end do
       end do
-      do j = 1, n_at
-        full(at(j)) = w_mean(at(j))
-      end do
+      if (n_at == n) return
     end if
 
     ! Spectra: limits, and what makes the weights add up to the exact integrals.
@@ -421,15 +462,16 @@ contains
       do j = 1, n_at
         w(j) = speed(q, at(j)) + w_diabatic(at(j))
       end do
-      call find_smax(scheme, n_at, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, smax, counts)
-      call fractions(n_at, at, n_modes, scheme%log_sigma, smax, log_critical, is_active, fraction)
+call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, smax, log_smax, &
+                     air, has_air, counts)
       do m = 1, n_modes
+        call fractions(n_at, n, at, scheme%log_sigma(m), smax, log_smax, log_critical(:, m), is_active(:, m), fraction)
         do j = 1, n_at
           i = at(j)
-          f(i, m, 1) = f(i, m, 1) + share(q, i)*real(fraction(j, m, 1), dp)
-          f(i, m, 2) = f(i, m, 2) + share(q, i)*real(fraction(j, m, 2), dp)
-          f(i, m, 3) = f(i, m, 3) + flux(q, i)*real(fraction(j, m, 1), dp)
-          f(i, m, 4) = f(i, m, 4) + flux(q, i)*real(fraction(j, m, 2), dp)
+          f(i, m, 1) = f(i, m, 1) + share(q, i)*real(fraction(j, 1), dp)
+          f(i, m, 2) = f(i, m, 2) + share(q, i)*real(fraction(j, 2), dp)
+          f(i, m, 3) = f(i, m, 3) + flux(q, i)*real(fraction(j, 1), dp)
+          f(i, m, 4) = f(i, m, 4) + flux(q, i)*real(fraction(j, 2), dp)
         end do
       end do
     end do
@@ -444,10 +486,11 @@ contains
   end subroutine activate_block
 
   !> Maximum supersaturation of some columns of a block, each with an updraft.
-  recursive subroutine find_smax(scheme, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, &
-                                 smax, counts)
+  recursive subroutine find_smax(scheme, n, n_columns, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, &
+                                 smax, log_smax, air, has_air, counts)
     type(activation_type), intent(in) :: scheme           !! after `init`
     integer, intent(in) :: n                              !! number of updrafts
+    integer, intent(in) :: n_columns                      !! number of columns; if as many, updraft j is that of column j
     integer, intent(in) :: at(block)                      !! their columns (updraft)
     integer, intent(in) :: n_modes                        !! modes
     real(dp), intent(in) :: w(block)                      !! speeds [m s-1] (updraft)
@@ -460,30 +503,80 @@ contains
     logical, intent(in) :: is_active(block, *)            !! modes that count (column, mode)
     real(dp), intent(in) :: given(block)                  !! supersaturation if 0 or above [1] (column)
     real(dp), intent(out) :: smax(block)                  !! maximum supersaturation [1] (updraft)
+    real(wp), intent(out) :: log_smax(block)              !! its logarithm [1] (updraft)
+    type(air_type), intent(inout) :: air(block)           !! air of the columns for ARG2000, where it was needed (column)
+    logical, intent(inout) :: has_air(block)              !! whether it is there (column)
     type(activation_counts_type), intent(inout) :: counts !! who answered
+    real(dp) :: x(block, most_inputs), found(block, 1)
+    logical :: is_outside(block), use_emulator
+    integer :: j, n_others
     type(status_type) :: status
-    type(air_type) :: air
-    real(dp) :: x(block*most_inputs), near(n_plain), found(block), own(activation_max_modes), its(activation_max_modes)
-    logical :: is_outside(block), use_emulator, mask(activation_max_modes)
-    integer :: i, j, m
 
     use_emulator = scheme%n_inputs > 0 .and. n_modes == n_emulated_modes
     if (use_emulator) use_emulator = any(given(at(1:n)) < 0.0_dp)
+    n_others = n
     if (use_emulator) then
-      call fill_inputs(scheme, n, at, w, t, p, number, cube, kappa, is_active, critical, scheme%n_inputs, x)
+      call fill_inputs(scheme, n, n_columns, at, w, t, p, number, cube, kappa, is_active, critical, x)
       if (associated(scheme%predictor)) then
-        call scheme%predictor(n, x(1), x(n + 1), x(2*n + 1), x(3*n + 1), x(7*n + 1), x(11*n + 1), found, status, &
-                              is_outside)
+        call scheme%predictor(n, .false., x, found, status, is_outside)
       else
-        call predict_loaded(scheme%emulator, n, scheme%n_inputs, x, found, status, is_outside)
+        call scheme%emulator%predict_block(n, .false., x, found, status, is_outside)
       end if
       if (status%code /= emufort_success) then
         use_emulator = .false.
         counts%n_bad = counts%n_bad + n
-      else if (scheme%outside /= outside_arg2000) then
-        counts%n_clipped = counts%n_clipped + status%n_clipped
+      else
+        if (scheme%outside /= outside_arg2000) counts%n_clipped = counts%n_clipped + status%n_clipped
+        n_others = 0
+        do j = 1, n
+          smax(j) = found(j, 1)
+          n_others = n_others + merge(0, 1, found(j, 1) > 0.0_dp .and. found(j, 1) <= huge(1.0_dp) .and. &
+                                      .not. is_outside(j) .and. given(at(j)) < 0.0_dp)
+        end do
       end if
     end if
+    if (n_others > 0) then
+    call answer_others(scheme, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, use_emulator, &
+                         x, found, is_outside, smax, air, has_air, counts)
+    else
+      counts%n_parcels = counts%n_parcels + n
+    end if
+
+    do j = 1, n
+      log_smax(j) = real(smax(j), wp)
+    end do
+    call vector_ln(n, log_smax)
+
+  end subroutine find_smax
+
+  !> Maximum supersaturation of the updrafts of a block, some of which the emulator does not answer alone.
+  recursive subroutine answer_others(scheme, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, &
+                                     has_found, x, found, is_outside, smax, air, has_air, counts)
+    type(activation_type), intent(in) :: scheme           !! after `init`
+    integer, intent(in) :: n                              !! number of updrafts
+    integer, intent(in) :: at(block)                      !! their columns (updraft)
+    integer, intent(in) :: n_modes                        !! modes
+    real(dp), intent(in) :: w(block)                      !! speeds [m s-1] (updraft)
+    real(dp), intent(in) :: t(block)                      !! air temperature [K] (column)
+    real(dp), intent(in) :: p(block)                      !! air pressure [Pa] (column)
+    real(dp), intent(in) :: number(block, *)              !! [m-3] (column, mode)
+    real(dp), intent(in) :: cube(block, *)                !! cube of the median radius, 0 without a mode [m3] (column, mode)
+    real(dp), intent(in) :: kappa(block, *)               !! hygroscopicity [1] (column, mode)
+    real(dp), intent(in) :: critical(block, *)            !! square of the critical supersaturation [1] (column, mode)
+    logical, intent(in) :: is_active(block, *)            !! modes that count (column, mode)
+    real(dp), intent(in) :: given(block)                  !! supersaturation if 0 or above [1] (column)
+    logical, intent(in) :: has_found                      !! whether the emulator was asked, the next three hold
+    real(dp), intent(in) :: x(block, most_inputs)         !! its inputs, clipped to its range (updraft, input)
+    real(dp), intent(in) :: found(block)                  !! its answers [1] (updraft)
+    logical, intent(in) :: is_outside(block)              !! whether it is out of its range (updraft)
+    real(dp), intent(out) :: smax(block)                  !! maximum supersaturation [1] (updraft)
+    type(air_type), intent(inout) :: air(block)           !! air of the columns for ARG2000, where it was needed (column)
+    logical, intent(inout) :: has_air(block)              !! whether it is there (column)
+    type(activation_counts_type), intent(inout) :: counts !! who answered
+    type(air_type) :: there
+    real(dp) :: own(activation_max_modes), its(activation_max_modes)
+    logical :: mask(activation_max_modes), is_out, is_good
+    integer :: i, j
 
     do j = 1, n
       i = at(j)
@@ -492,86 +585,89 @@ contains
         cycle
       end if
       counts%n_parcels = counts%n_parcels + 1
-      if (use_emulator) then
+      is_out = .false.
+      is_good = .false.
+      if (has_found) then
+        is_out = is_outside(j)
+        is_good = found(j) > 0.0_dp .and. ieee_is_finite(found(j))
         smax(j) = found(j)
-        if (is_outside(j)) then
-          counts%n_outside = counts%n_outside + 1
-        else if (.not. (found(j) > 0.0_dp .and. ieee_is_finite(found(j)))) then
-          counts%n_bad = counts%n_bad + 1
-        else
-          cycle
-        end if
-        if (is_outside(j) .and. scheme%outside == outside_clip .and. ieee_is_finite(found(j))) cycle
+        if (is_out) counts%n_outside = counts%n_outside + 1
+        if (.not. is_out .and. .not. is_good) counts%n_bad = counts%n_bad + 1
+        if (is_good .and. (.not. is_out .or. scheme%outside == outside_clip)) cycle
       end if
-      air = air_properties(scheme%constants, t(i), p(i))
-      own(1:n_modes) = critical(i, 1:n_modes)
+      if (.not. has_air(i)) air(i) = air_properties(scheme%constants, t(i), p(i))
+      has_air(i) = .true.
       its(1:n_modes) = number(i, 1:n_modes)
-      mask(1:n_modes) = is_active(i, 1:n_modes)
-      smax(j) = arg2000_smax(scheme%constants, scheme%formula, n_modes, scheme%breadth, scheme%spread, air, w(j), its, &
-                             own, mask)
-     if (use_emulator .and. scheme%outside == outside_ratio .and. found(j) > 0.0_dp .and. ieee_is_finite(found(j))) then
-        do m = 1, n_plain
-          near(m) = min(max(x((m - 1)*n + j), scheme%lower(m)), scheme%upper(m))
-        end do
-        air = air_properties(scheme%constants, near(1), near(2))
-        own(1:4) = critical_supersaturation_squared(air%kelvin_length, near(8:11)**3, near(12:15))
+      if (is_good .and. scheme%outside == outside_ratio) then
+        mask(1:4) = .not. cube(i, 1:4) <= 0.0_dp
+        own(1:4) = critical_supersaturation_squared(air(i)%kelvin_length, merge(cube(i, 1:4), 1.0_dp, mask(1:4)), &
+                                                    felt(kappa(i, 1:4)))
+        smax(j) = arg2000_smax(scheme%constants, scheme%formula, n_modes, scheme%breadth, scheme%spread, air(i), w(j), &
+                               its, own, mask)
+        there = air(i)
+        if (abs(x(j, 1) - t(i)) > 0.0_dp .or. abs(x(j, 2) - p(i)) > 0.0_dp) &
+          there = air_properties(scheme%constants, x(j, 1), x(j, 2))
+        own(1:4) = critical_supersaturation_squared(there%kelvin_length, x(j, 8:11)**3, x(j, 12:15))
+        its(1:4) = x(j, 4:7)
         mask(1:4) = .true.
         smax(j) = smax(j)*(found(j)/arg2000_smax(scheme%constants, scheme%formula, n_modes, scheme%breadth, &
-                                                 scheme%spread, air, near(3), near(4:7), own, mask))
+                                                 scheme%spread, there, x(j, 3), its, own, mask))
       else
+        own(1:n_modes) = critical(i, 1:n_modes)
+        mask(1:n_modes) = is_active(i, 1:n_modes)
+        smax(j) = arg2000_smax(scheme%constants, scheme%formula, n_modes, scheme%breadth, scheme%spread, air(i), w(j), &
+                               its, own, mask)
         counts%n_fall_back = counts%n_fall_back + 1
       end if
       if (.not. smax(j) >= 0.0_dp) counts%n_invalid = counts%n_invalid + 1
     end do
 
-  end subroutine find_smax
+  end subroutine answer_others
 
   !> Inputs of the emulator in contract order; what is at the edge of the range is put on it.
-  recursive subroutine fill_inputs(scheme, n, at, w, t, p, number, cube, kappa, is_active, critical, n_inputs, x)
+  recursive subroutine fill_inputs(scheme, n, n_columns, at, w, t, p, number, cube, kappa, is_active, critical, x)
     type(activation_type), intent(in) :: scheme           !! after `init`
     integer, intent(in) :: n                              !! number of updrafts
-    integer, intent(in) :: at(block)                      !! their columns (updraft)
+    integer, intent(in) :: n_columns                      !! number of columns; if as many, updraft j is that of column j
+    integer, intent(in) :: at(block)                      !! columns of the updrafts, rising (updraft)
     real(dp), intent(in) :: w(block)                      !! speeds [m s-1] (updraft)
     real(dp), intent(in) :: t(block)                      !! air temperature [K] (column)
     real(dp), intent(in) :: p(block)                      !! air pressure [Pa] (column)
     real(dp), intent(in) :: number(block, *)              !! [m-3] (column, mode)
-    real(dp), intent(in) :: cube(block, *)                !! cube of the median radius [m3] (column, mode)
+    real(dp), intent(in) :: cube(block, *)                !! cube of the median radius, 0 without a mode [m3] (column, mode)
     real(dp), intent(in) :: kappa(block, *)               !! hygroscopicity [1] (column, mode)
     logical, intent(in) :: is_active(block, *)            !! modes that count (column, mode)
     real(dp), intent(in) :: critical(block, *)            !! square of the critical supersaturation [1] (column, mode)
-    integer, intent(in) :: n_inputs                       !! of the emulator
-    real(dp), intent(out) :: x(n, n_inputs)               !! inputs (updraft, place in the contract)
-    real(dp) :: own(n_emulated_modes), its(n_emulated_modes), least, most, value
+    real(dp), intent(inout) :: x(block, most_inputs)      !! inputs (updraft, place in the contract)
+    real(dp) :: own(n_emulated_modes), its(n_emulated_modes), least, most, value, middle
     logical :: mask(n_emulated_modes)
     real(wp) :: radius(block)
     integer :: i, j, m
 
+    call take(n, n_columns, at, t, x(:, 1))
+    call take(n, n_columns, at, p, x(:, 2))
     do j = 1, n
-      x(j, 1) = t(at(j))
-      x(j, 2) = p(at(j))
       x(j, 3) = w(j)
     end do
     do m = 1, n_emulated_modes
+      call take(n, n_columns, at, number(:, m), x(:, 3 + m))
+      call take(n, n_columns, at, cube(:, m), x(:, 7 + m))
+      call take(n, n_columns, at, kappa(:, m), x(:, 11 + m))
       do j = 1, n
-        radius(j) = real(merge(cube(at(j), m), 1.0_dp, is_active(at(j), m)), wp)
+        radius(j) = real(merge(1.0_dp, x(j, 7 + m), x(j, 7 + m) <= 0.0_dp), wp)
       end do
       call vector_ln(n, radius)
       do j = 1, n
         radius(j) = radius(j)*(1.0_wp/3.0_wp)
       end do
       call vector_exp(n, radius)
+      ! a mode of nothing: no number, and size and substance that do not matter
+      middle = sqrt(scheme%lower(7 + m)*scheme%upper(7 + m))
+      least = scheme%lower(11 + m)
       do j = 1, n
-        i = at(j)
-        if (is_active(i, m)) then
-          x(j, 3 + m) = number(i, m)
-          x(j, 7 + m) = real(radius(j), dp)
-          x(j, 11 + m) = kappa(i, m)
-        else
-          ! a mode of nothing: no number, and size and substance that do not matter
-          x(j, 3 + m) = 0.0_dp
-          x(j, 7 + m) = sqrt(scheme%lower(7 + m)*scheme%upper(7 + m))
-          x(j, 11 + m) = scheme%lower(11 + m)
-        end if
+        x(j, 3 + m) = merge(0.0_dp, x(j, 3 + m), x(j, 7 + m) <= 0.0_dp)
+        x(j, 11 + m) = merge(least, felt(x(j, 11 + m)), x(j, 7 + m) <= 0.0_dp)
+        x(j, 7 + m) = merge(middle, real(radius(j), dp), x(j, 7 + m) <= 0.0_dp)
       end do
     end do
     do m = 1, n_plain
@@ -583,7 +679,7 @@ contains
         x(j, m) = merge(most, value, value > most .and. value <= most*(1.0_dp + edge))
       end do
     end do
-    if (n_inputs == n_plain) return
+    if (scheme%n_inputs == n_plain) return
     do j = 1, n
       i = at(j)
       own = critical(i, 1:n_emulated_modes)
@@ -596,55 +692,68 @@ contains
 
   end subroutine fill_inputs
 
-  !> Ask a loaded emulator.
-  recursive subroutine predict_loaded(emulator, n, n_inputs, x, smax, status, is_outside)
-    type(emulator_type), intent(in) :: emulator   !! a loaded emulator
-    integer, intent(in) :: n                      !! number of updrafts
-    integer, intent(in) :: n_inputs               !! of the emulator
-    real(dp), intent(in) :: x(n, n_inputs)        !! inputs (updraft, place in the contract)
-    real(dp), intent(inout) :: smax(n, 1)         !! maximum supersaturation [1] (updraft, 1)
-    type(status_type), intent(out) :: status      !! outcome
-    logical, intent(out) :: is_outside(n)         !! updrafts out of range or invalid (updraft)
+  !> Hygroscopicity as it is felt by the supersaturation [1].
+  elemental recursive real(dp) function felt(kappa)
+    real(dp), intent(in) :: kappa   !! hygroscopicity [1]
 
-    call emulator%predict(x, smax, status, is_outside)
+    felt = merge(felt_hygroscopicity, kappa, kappa < felt_hygroscopicity)   ! a NaN stays one
 
-  end subroutine predict_loaded
+  end function felt
 
-  !> Number and mass fractions above the size that activates at a supersaturation.
-  recursive subroutine fractions(n, at, n_modes, log_sigma, smax, log_critical, is_active, fraction)
-    integer, intent(in) :: n                           !! number of updrafts
-    integer, intent(in) :: at(block)                   !! their columns (updraft)
-    integer, intent(in) :: n_modes                     !! modes
-    real(dp), intent(in) :: log_sigma(n_modes)         !! ln of the geometric standard deviation [1] (mode)
-    real(dp), intent(in) :: smax(block)                !! maximum supersaturation [1] (updraft)
-    real(wp), intent(in) :: log_critical(block, *)     !! ln of the squared critical supersaturation [1] (column, mode)
-    logical, intent(in) :: is_active(block, *)         !! modes that count (column, mode)
-    real(wp), intent(inout) :: fraction(block, activation_max_modes, 2)   !! number and mass [1] (updraft, mode, which)
-    real(wp), dimension(block*activation_max_modes) :: log_ratio, steepness, shift, number, mass
-    real(wp) :: log_smax(block)
-    integer :: columns, j, m, k
+  !> Values of the columns that the updrafts are of.
+  pure recursive subroutine take(n, n_columns, at, values, taken)
+    integer, intent(in) :: n                  !! number of updrafts
+    integer, intent(in) :: n_columns          !! number of columns
+    integer, intent(in) :: at(block)          !! columns of the updrafts, rising (updraft)
+    real(dp), intent(in) :: values(block)     !! any units (column)
+    real(dp), intent(inout) :: taken(block)   !! the same units (updraft)
+    integer :: j
 
-    columns = padded(n)
-    do j = 1, columns
-      log_smax(j) = real(smax(min(j, n)), wp)
-    end do
-    call vector_ln(columns, log_smax)
-    do m = 1, n_modes
-      do j = 1, columns
-        k = (m - 1)*columns + j
-        log_ratio(k) = log_critical(at(min(j, n)), m) - 2.0_wp*log_smax(j)
-        steepness(k) = real(steepness_factor/log_sigma(m), wp)
-        shift(k) = real(shift_factor*log_sigma(m), wp)
-      end do
-    end do
-    call activated_fractions_of_logs(columns*n_modes, log_ratio, steepness, shift, number, mass)
-    do m = 1, n_modes
+    if (n == n_columns) then
       do j = 1, n
-        k = (m - 1)*columns + j
-        fraction(j, m, 1) = number(k)
-        fraction(j, m, 2) = mass(k)
-        if (.not. is_active(at(j), m) .or. smax(j) <= 0.0_dp) fraction(j, m, :) = 0.0_wp
+        taken(j) = values(j)
       end do
+    else
+      do j = 1, n
+        taken(j) = values(at(j))
+      end do
+    end if
+
+  end subroutine take
+
+  !> Number and mass fraction of one mode above the size that activates at a supersaturation.
+  recursive subroutine fractions(n, n_columns, at, log_sigma, smax, log_smax, log_critical, is_active, fraction)
+    integer, intent(in) :: n                          !! number of updrafts
+    integer, intent(in) :: n_columns                  !! number of columns; if as many, updraft j is that of column j
+    integer, intent(in) :: at(block)                  !! columns of the updrafts, rising (updraft)
+    real(dp), intent(in) :: log_sigma                 !! ln of the geometric standard deviation of the mode [1]
+    real(dp), intent(in) :: smax(block)               !! maximum supersaturation [1] (updraft)
+    real(wp), intent(in) :: log_smax(block)           !! its logarithm [1] (updraft)
+    real(wp), intent(in) :: log_critical(block)       !! ln of the square of the critical supersaturation [1] (column)
+    logical, intent(in) :: is_active(block)           !! whether the mode counts (column)
+    real(wp), intent(out) :: fraction(block, 2)       !! number and mass fraction [1] (updraft, which)
+    real(wp), dimension(block) :: log_ratio, steepness, shift, number, mass
+    logical :: counts(block)
+    integer :: j
+
+    steepness = real(steepness_factor/log_sigma, wp)
+    shift = real(shift_factor*log_sigma, wp)
+    if (n == n_columns) then
+      do j = 1, n
+        log_ratio(j) = log_critical(j) - 2.0_wp*log_smax(j)
+        counts(j) = is_active(j) .and. .not. smax(j) <= 0.0_dp
+      end do
+    else
+      do j = 1, n
+        log_ratio(j) = log_critical(at(j)) - 2.0_wp*log_smax(j)
+        counts(j) = is_active(at(j)) .and. .not. smax(j) <= 0.0_dp
+      end do
+    end if
+    log_ratio(n + 1:padded(n)) = 0.0_wp
+    call activated_fractions_of_logs(padded(n), log_ratio, steepness, shift, number, mass)
+    do j = 1, n
+      fraction(j, 1) = merge(number(j), 0.0_wp, counts(j))
+      fraction(j, 2) = merge(mass(j), 0.0_wp, counts(j))
     end do
 
   end subroutine fractions

@@ -9,7 +9,7 @@ module emufort_activation_arg2000
   private
 
   public :: activation_constants_type, air_type, air_properties, critical_supersaturation_squared, arg2000_smax
-  public :: in_cloud_smax, kelvin_length, arg2000_paper, arg2000_e3sm
+  public :: critical_factors, in_cloud_smax, arg2000_paper, arg2000_e3sm
 
   integer, parameter :: dp = real64
   integer, parameter :: arg2000_paper = 0   !! (zeta/eta)**1.5 in eq. 6, as published
@@ -79,6 +79,22 @@ contains
     critical_supersaturation_squared = 4.0_dp*kelvin_length**3/(27.0_dp*hygroscopicity*radius_cubed)
 
   end function critical_supersaturation_squared
+
+  !> What the square of the critical supersaturation of a column is, times hygroscopicity and cubed radius, ARG eq. 9.
+  pure recursive subroutine critical_factors(constants, n, air_temperature, factor)
+    type(activation_constants_type), intent(in) :: constants   !! of the host
+    integer, intent(in) :: n                                   !! number of columns
+    real(dp), intent(in) :: air_temperature(n)                 !! [K] (column)
+    real(dp), intent(out) :: factor(n)                         !! 4 A**3/27 [m3] (column)
+    real(dp) :: length
+    integer :: i
+
+    do i = 1, n
+      length = kelvin_length(constants, air_temperature(i))
+      factor(i) = 4.0_dp*(length*length*length)/27.0_dp
+    end do
+
+  end subroutine critical_factors
 
   !> Maximum supersaturation of one parcel by ARG [1]; 0 without an updraft or without anything that could activate.
   pure recursive function arg2000_smax(constants, formula, n_modes, breadth, spread, air, updraft_speed, number, &

@@ -10,28 +10,27 @@ program column_model
   use emufort_runtime, only: emulator_type, status_type, emufort_success
   use emufort_activation, only: activation_type, activation_counts_type, outside_arg2000, outside_ratio, outside_clip, &
                                 arg2000_paper, arg2000_e3sm
-  use arg2000, only: arg2000_max_supersaturation
   use rodas_step, only: workspace_type
   use column_parallel, only: parallel_begin, parallel_end, parallel_fail, rank, n_ranks, is_root, columns_of, total, &
                              load_emulator
   use column_files, only: read_sizes, read_columns, read_number, output_type, write_restart, fill
   use column_physics, only: columns_type, allocate_columns, updraft_at, activate_chunk, age_aerosol, parcel_truth, &
                             cloud_albedo, n_modes, sigma, constants
+  use column_timing, only: time_schemes
   implicit none
   integer, parameter :: dp = real64, n_schemes = 2
   integer, parameter :: policies(3) = [outside_arg2000, outside_ratio, outside_clip]
-  real(dp), parameter :: log_sigma(n_modes) = log(sigma)
   integer, parameter :: formulas(2) = [arg2000_paper, arg2000_e3sm]
   character(len=*), parameter :: scheme_names(n_schemes) = [character(len=8) :: 'arg2000', 'emulator']
 
   character(len=1024) :: input = 'columns.nc', output = 'column_output.nc', restart_from = '', restart_to = '', &
                          weights = 'weights.bin'
-  character(len=16) :: scheme = 'emulator', outside = 'arg2000', formula = 'paper'
+  character(len=16) :: scheme = 'emulator', outside = 'ratio', formula = 'paper'
   integer :: chunk = 16, n_steps = 12, output_every = 3, n_bins = 60
   real(dp) :: time_step = 1800.0_dp
-  logical :: with_truth = .true., time_schemes = .false.
+  logical :: with_truth = .true., with_times = .false.
   namelist /column_nml/ input, output, restart_from, restart_to, weights, scheme, outside, formula, chunk, n_steps, &
-    output_every, n_bins, time_step, with_truth, time_schemes
+    output_every, n_bins, time_step, with_truth, with_times
 
   type(columns_type) :: columns
   type(activation_type) :: schemes(n_schemes)
@@ -110,7 +109,7 @@ program column_model
   if (restart_to /= '') call write_restart(trim(restart_to), n_steps, n_columns, n, n_levels, n_modes, columns%number, &
                                            columns%volume)
   call say(counts)
-  if (time_schemes) call time_all()
+  if (with_times) call time_all()
   call parallel_end()
 
 contains
@@ -268,84 +267,20 @@ contains
 
   end subroutine say
 
-  !> Time of each scheme, chunk by chunk and one parcel at a time, in processor time of one thread [ns].
+  !> Time of a parcel by each scheme, in one line each of the root.
   subroutine time_all()
-    integer, parameter :: repeats = 5
-    real(dp) :: started, finished, best(n_schemes, 2), classical
-    type(activation_counts_type) :: ignored
-    integer :: s, way, repeat, at, size_of, passes
+    real(dp) :: scalar, blocked(n_schemes), single(n_schemes)
+    integer :: s
 
-    best = huge(1.0_dp)
-    classical = huge(1.0_dp)
-    passes = max(1, 100000/max(1, n*n_levels))
-    do repeat = 1, repeats
-      call cpu_time(started)
-      do at = 0, passes - 1
-        call one_classical_pass()
-      end do
-      call cpu_time(finished)
-      classical = min(classical, 1.0e9_dp*(finished - started)/(real(passes, dp)*real(n*n_levels, dp)))
-      do way = 1, 2
-        size_of = merge(chunk, 1, way == 1)
-        do s = 1, n_schemes
-          call cpu_time(started)
-          do at = 0, passes - 1
-            call one_pass(schemes(s), size_of, ignored)
-          end do
-          call cpu_time(finished)
-          best(s, way) = min(best(s, way), 1.0e9_dp*(finished - started)/(real(passes, dp)*real(n*n_levels, dp)))
-        end do
-      end do
+    call time_schemes(columns, schemes, chunk, scalar, blocked, single)
+    if (.not. is_root) return
+    print '(a, f0.1, a)', 'time scalar ', scalar, &
+      ' ns, ARG2000 as models have it: parcel by parcel, double precision, intrinsic functions'
+    do s = 1, n_schemes
+      print '(a, f0.1, a, i0, a, f0.1, a)', 'time '//trim(scheme_names(s))//' ', blocked(s), ' ns in this scheme, chunks of ', &
+        min(chunk, n), ' columns; ', single(s), ' ns column by column'
     end do
-    if (is_root) then
-      print '(a, f0.1, a)', 'time classical ', classical, ' ns, ARG2000 parcel by parcel in double precision'
-      do s = 1, n_schemes
-        print '(a, f0.1, a, i0, a, f0.1, a)', 'time '//trim(scheme_names(s))//' ', best(s, 1), ' ns in chunks of ', &
-          chunk, ' columns, ', best(s, 2), ' ns column by column'
-      end do
-    end if
 
   end subroutine time_all
-
-  !> All columns by one scheme, on this thread.
-  subroutine one_pass(scheme, size_of, counts)
-    type(activation_type), intent(in) :: scheme             !! after init
-    integer, intent(in) :: size_of                          !! columns of a chunk
-    type(activation_counts_type), intent(inout) :: counts   !! is added to
-    integer :: at
-
-    do at = 0, n - 1, size_of
-      call activate_chunk(columns, scheme, at, min(size_of, n - at), 0.0_dp, fn, fm, counts)
-    end do
-
-  end subroutine one_pass
-
-  !> All columns by ARG2000 as climate models have it: parcel by parcel, intrinsic functions, double precision.
-  subroutine one_classical_pass()
-    real(dp), parameter :: pi = 3.14159265358979323846_dp
-    real(dp) :: cube(n_modes), radius(n_modes), critical(n_modes), smax, length, x
-    integer :: i, k, m
-
-    do k = 1, n_levels
-      do i = 1, n
-        length = 2.0_dp*(0.0761_dp - 1.55e-4_dp*(columns%temperature(i, k) - 273.15_dp))/ &
-                 (constants%gas_constant_vapour*columns%temperature(i, k)*constants%density_water)
-        do m = 1, n_modes
-          cube(m) = 3.0_dp*columns%volume(i, k, m)/(4.0_dp*pi*exp(4.5_dp*log_sigma(m)**2)*columns%number(i, k, m))
-          radius(m) = cube(m)**(1.0_dp/3.0_dp)
-          critical(m) = sqrt(4.0_dp*length**3/(27.0_dp*columns%kappa(i, k, m)*cube(m)))
-        end do
-        call arg2000_max_supersaturation(columns%temperature(i, k), columns%pressure(i, k), &
-                                         updraft_at(columns, i, k, 0.0_dp), columns%number(i, k, :), radius, &
-                                         columns%kappa(i, k, :), smax)
-        do m = 1, n_modes
-          x = 2.0_dp*log(critical(m)/smax)/(3.0_dp*sqrt(2.0_dp)*log_sigma(m))
-          fn(i, k, m) = 0.5_dp*erfc(x)
-          fm(i, k, m) = 0.5_dp*erfc(x - 1.5_dp*sqrt(2.0_dp)*log_sigma(m))
-        end do
-      end do
-    end do
-
-  end subroutine one_classical_pass
 
 end program column_model

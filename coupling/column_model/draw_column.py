@@ -4,7 +4,8 @@ python draw_column.py OUTPUT.nc FOLDER [--log LOG]
 
 FOLDER gets profiles.png, errors.png and summary.json. LOG is what the column model printed; with it
 the cost counts, too. Exit code 1 if the emulator misses what is asked of it: an error of the
-droplet number at least 20 times smaller than that of ARG2000, at no more than its cost.
+droplet number at least 20 times smaller than that of ARG2000, at no more than the cost of ARG2000
+as models have it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ import netCDF4
 import numpy as np
 
 SCHEMES = {"arg2000": ("ARG2000", "tab:orange"), "emulator": ("emulator", "tab:blue")}
+#: What the column model times: names in its log, and what they are.
+COSTS = {
+    "scalar": "ARG2000 as models have it: parcel by parcel, double precision, intrinsic functions",
+    "arg2000": "ARG2000 in this scheme: s_max parcel by parcel, the rest in vectors",
+    "emulator": "the emulator in this scheme",
+}
 #: How many times smaller the error must be.
 WANTED = 20.0
 
@@ -48,7 +55,7 @@ def summary(file: netCDF4.Dataset, log: str) -> dict[str, Any]:
         found["arg2000"]["droplet_number_relative_rms"]
         / found["emulator"]["droplet_number_relative_rms"]
     )
-    for name in ("classical", *SCHEMES):
+    for name in COSTS:
         times = re.findall(rf"^time {name} +([\d.]+) ns", log, re.MULTILINE)
         if times:
             found.setdefault("ns_per_parcel", {})[name] = float(times[-1])
@@ -122,12 +129,14 @@ def main() -> int:
     print(f"the emulator's is {found['times_smaller']:.0f} times smaller")
     times = found.get("ns_per_parcel", {})
     for name, nanoseconds in times.items():
-        print(f"cost of a parcel, {name}: {nanoseconds:.0f} ns")
+        share = times["emulator"] / nanoseconds
+        rest = "" if name == "emulator" else f"; the emulator costs {share:.2f} of it"
+        print(f"cost of a parcel, {COSTS[name]}: {nanoseconds:.0f} ns{rest}")
     if found["times_smaller"] < WANTED:
         print(f"that is less than {WANTED:.0f} times", file=sys.stderr)
         return 1
-    if times and times["emulator"] > times["classical"]:
-        print("that is more than the cost of the classical scheme", file=sys.stderr)
+    if times and times["emulator"] > times["scalar"]:
+        print("that is more than the cost of ARG2000 as models have it", file=sys.stderr)
         return 1
     return 0
 

@@ -22,8 +22,8 @@ contains
   subroutine calls(contender, n_passes, x, y)
     class(onnx_contender_type), intent(inout) :: contender   !! what is timed
     integer(int64), intent(in) :: n_passes                   !! number of passes over all calls
-    real(hp), intent(in) :: x(:, :, :)                       !! inputs (ncol, n_inputs, n_calls)
-    real(hp), intent(inout) :: y(:, :, :)                    !! outputs (ncol, n_outputs, n_calls)
+    real(hp), contiguous, intent(in) :: x(:, :, :)                       !! inputs (ncol, n_inputs, n_calls)
+    real(hp), contiguous, intent(inout) :: y(:, :, :)                    !! outputs (ncol, n_outputs, n_calls)
     type(status_type) :: status
     integer(int64) :: pass
     integer :: call

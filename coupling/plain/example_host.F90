@@ -19,7 +19,7 @@ program example_host
   print '(a)', 'emulator '//emufort_host_hash
   do i = 1, size(schemes)
     call emufort_host_init(r8, 9.80616_r8, 287.042_r8, 461.505_r8, 1004.64_r8, 2.501e6_r8, 1000.0_r8, sigma, &
-                           schemes(i), 'arg2000', 'paper', errmsg, errflg)
+                           schemes(i), 'ratio', 'paper', errmsg, errflg)
     if (errflg /= 0) then
       write (error_unit, '(a)') trim(errmsg)
       error stop 1

@@ -189,6 +189,10 @@ def data_columns(
     return columns
 
 
+#: Samples per chunk of a compressed variable.
+_CHUNK = 65536
+
+
 def _add(
     dataset: netCDF4.Dataset,
     name: str,
@@ -198,9 +202,13 @@ def _add(
     **attributes: Any,
 ) -> None:
     fill = attributes.pop("_FillValue", None)
+    # A reader that goes through the samples needs memory for one chunk of each variable.
+    sizes = [len(dataset.dimensions[d]) for d in dims]
+    chunks = [min(n, _CHUNK) for n in sizes] if all(sizes) else None
     variable: netCDF4.Variable[Any] = dataset.createVariable(
-        name, np.dtype(kind), dims, zlib=True, complevel=9, shuffle=True, fill_value=fill
-    )
+        name, np.dtype(kind), dims, zlib=True, complevel=9, shuffle=True, fill_value=fill,
+        chunksizes=chunks,
+    )  # fmt: skip
     variable.setncatts(attributes)
     variable[:] = values
 

@@ -131,9 +131,9 @@ contains
   subroutine measure(name, widths)
     character(len=*), intent(in) :: name   !! name of the network
     integer, intent(in) :: widths(:)       !! number of features, neurons of each layer
-    integer :: activation(size(widths) - 1), n_layers, l, i, n_macs, r
+    integer :: activation(size(widths) - 1), n_layers, l, i, n_macs, r, at
     real(real64) :: slope(size(widths) - 1), seconds, best
-    real(wp), allocatable :: weights(:)
+    real(wp), allocatable, target :: weights(:)
     real(real64) :: start, finish
     integer(int64) :: n_calls, call
 
@@ -147,7 +147,8 @@ contains
       l = l + packed_size(widths(i), widths(i + 1))
       n_macs = n_macs + widths(i)*widths(i + 1)
     end do
-    allocate (weights(l + packed_slack))
+    allocate (weights(l + packed_slack + lanes))
+    at = aligned_place(weights)
     call random_number(weights)
     weights = (weights - 0.5_wp)*0.1_wp
     call random_number(features)
@@ -161,7 +162,7 @@ contains
         n_calls = 2_int64*n_calls
         call cpu_time(start)
         do call = 1_int64, n_calls
-          call all_columns(ncols(i), n_layers, widths, activation, slope, weights)
+          call all_columns(ncols(i), n_layers, widths, activation, slope, weights(at))
         end do
         call cpu_time(finish)
         seconds = finish - start
@@ -169,7 +170,7 @@ contains
       do r = 1, n_repeats
         call cpu_time(start)
         do call = 1_int64, n_calls
-          call all_columns(ncols(i), n_layers, widths, activation, slope, weights)
+          call all_columns(ncols(i), n_layers, widths, activation, slope, weights(at))
         end do
         call cpu_time(finish)
         best = min(best, finish - start)

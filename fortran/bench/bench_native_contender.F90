@@ -24,8 +24,8 @@ contains
   subroutine calls(contender, n_passes, x, y)
     class(native_contender_type), intent(inout) :: contender   !! what is timed
     integer(int64), intent(in) :: n_passes                     !! number of passes over all calls
-    real(hp), intent(in) :: x(:, :, :)                         !! inputs (ncol, n_inputs, n_calls)
-    real(hp), intent(inout) :: y(:, :, :)                      !! outputs (ncol, n_outputs, n_calls)
+    real(hp), contiguous, intent(in) :: x(:, :, :)                         !! inputs (ncol, n_inputs, n_calls)
+    real(hp), contiguous, intent(inout) :: y(:, :, :)                      !! outputs (ncol, n_outputs, n_calls)
     integer(int64) :: pass
     integer :: call, ncol, thread, first, last, n_failed
 
@@ -54,8 +54,8 @@ contains
   recursive subroutine one_call(contender, ncol, x, y, n_failed)
     class(native_contender_type), intent(in) :: contender   !! what is timed
     integer, intent(in) :: ncol                             !! number of columns
-    real(hp), intent(in) :: x(:, :)                         !! inputs (ncol, n_inputs)
-    real(hp), intent(inout) :: y(:, :)                      !! outputs (ncol, n_outputs)
+    real(hp), contiguous, intent(in) :: x(:, :)                         !! inputs (ncol, n_inputs)
+    real(hp), contiguous, intent(inout) :: y(:, :)                      !! outputs (ncol, n_outputs)
     integer, intent(inout) :: n_failed                      !! incremented if the call reports an error
     type(status_type) :: status
 

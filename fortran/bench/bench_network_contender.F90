@@ -60,8 +60,8 @@ contains
   subroutine calls(contender, n_passes, x, y)
     class(kernel_contender_type), intent(inout) :: contender   !! what is timed
     integer(int64), intent(in) :: n_passes                     !! number of passes over all calls
-    real(hp), intent(in) :: x(:, :, :)                         !! inputs (ncol, n_inputs, n_calls)
-    real(hp), intent(inout) :: y(:, :, :)                      !! outputs (ncol, n_outputs, n_calls)
+    real(hp), contiguous, intent(in) :: x(:, :, :)                         !! inputs (ncol, n_inputs, n_calls)
+    real(hp), contiguous, intent(inout) :: y(:, :, :)                      !! outputs (ncol, n_outputs, n_calls)
     integer(int64) :: pass
     integer :: call, ncol, thread, first, last
 
@@ -71,13 +71,13 @@ contains
         do call = 1, size(x, 3)
           if (contender%n_threads == 1 .or. ncol <= block_columns) then
             call columns_of_call(network%n_layers, network%widths, network%activation, contender%slope, &
-                                 contender%packed(contender%first:), ncol, 1, ncol, x(:, :, call), y(:, :, call))
+                                 contender%packed(contender%first), ncol, 1, ncol, x(:, :, call), y(:, :, call))
           else
             !$omp parallel do default(shared) private(first, last) num_threads(contender%n_threads)
             do thread = 0, contender%n_threads - 1
               call chunk_of(ncol, contender%n_threads, thread, first, last)
               call columns_of_call(network%n_layers, network%widths, network%activation, contender%slope, &
-                                   contender%packed(contender%first:), ncol, first, last, x(:, :, call), y(:, :, call))
+                                   contender%packed(contender%first), ncol, first, last, x(:, :, call), y(:, :, call))
             end do
             !$omp end parallel do
           end if
@@ -100,7 +100,7 @@ contains
     real(hp), intent(in) :: x(ncol, *)            !! inputs
     real(hp), intent(inout) :: y(ncol, *)         !! outputs
     real(wp), target :: one(scratch_size), two(scratch_size)
-    integer :: a, b, at, n
+    integer :: a, b, at, n, columns
 
     a = aligned_place(one)
     b = aligned_place(two)
@@ -109,49 +109,94 @@ contains
       n = min(block_columns, last - at + 1)
       if (n <= few_columns) then
         n = 1
-        call one_block(1)
+        columns = 1
       else if (n <= lanes) then
-        call one_block(lanes)
+        columns = lanes
       else
-        call one_block(block_columns)
+        columns = block_columns
+      end if
+      call gather(ncol, n, columns, widths(0), x(at, 1), one(a))
+      call evaluate_network(n_layers, widths, activation, slope, weights, columns, one(a), two(b))
+      if (mod(n_layers, 2) == 1) then
+        call scatter(ncol, n, columns, widths(n_layers), two(b), y(at, 1))
+      else
+        call scatter(ncol, n, columns, widths(n_layers), one(a), y(at, 1))
       end if
       at = at + n
     end do
 
-  contains
+  end subroutine columns_of_call
 
-    !> Evaluate `n` columns from `at` on, padded to `columns`.
-    subroutine one_block(columns)
-      integer, intent(in) :: columns   !! 1, lanes or block_columns
-      integer :: i, j, k
+  !> Take the inputs of a block from the host's array. A loop of known length is one or two vectors.
+  pure recursive subroutine gather(ncol, n, columns, n_inputs, x, block)
+    integer, intent(in) :: ncol                         !! columns of the call
+    integer, intent(in) :: n                            !! columns of the block
+    integer, intent(in) :: columns                      !! 1, lanes or block_columns, to which the block is padded
+    integer, intent(in) :: n_inputs                     !! number of inputs
+    real(hp), intent(in) :: x(ncol, *)                  !! inputs of the host, from the block's first column on
+    real(wp), intent(inout) :: block(columns, *)        !! inputs of the block
+    integer :: i, j
 
-      do j = 1, widths(0)
-        k = a + (j - 1)*columns - 1
+    if (columns == 1) then
+      do j = 1, n_inputs
+        block(1, j) = real(x(1, j), wp)
+      end do
+      return
+    end if
+    do j = 1, n_inputs
+      if (n == block_columns) then
+        do i = 1, block_columns
+          block(i, j) = real(x(i, j), wp)
+        end do
+      else if (n == lanes) then
+        do i = 1, lanes
+          block(i, j) = real(x(i, j), wp)
+        end do
+      else
         do i = 1, n
-          one(k + i) = real(x(at + i - 1, j), wp)
+          block(i, j) = real(x(i, j), wp)
         end do
         do i = n + 1, columns
-          one(k + i) = one(k + n)
+          block(i, j) = block(n, j)
         end do
-      end do
-      call evaluate_network(n_layers, widths, activation, slope, weights, columns, one(a), two(b))
-      do j = 1, widths(n_layers)
-        if (mod(n_layers, 2) == 1) then
-          k = b + (j - 1)*columns - 1
-          do i = 1, n
-            y(at + i - 1, j) = real(two(k + i), hp)
-          end do
-        else
-          k = a + (j - 1)*columns - 1
-          do i = 1, n
-            y(at + i - 1, j) = real(one(k + i), hp)
-          end do
-        end if
-      end do
+      end if
+    end do
 
-    end subroutine one_block
+  end subroutine gather
 
-  end subroutine columns_of_call
+  !> Hand the outputs of a block to the host.
+  pure recursive subroutine scatter(ncol, n, columns, n_outputs, block, y)
+    integer, intent(in) :: ncol                     !! columns of the call
+    integer, intent(in) :: n                        !! columns of the block
+    integer, intent(in) :: columns                  !! 1, lanes or block_columns, to which the block is padded
+    integer, intent(in) :: n_outputs                !! number of outputs
+    real(wp), intent(in) :: block(columns, *)       !! outputs of the block
+    real(hp), intent(inout) :: y(ncol, *)           !! outputs of the host, from the block's first column on
+    integer :: i, j
+
+    if (columns == 1) then
+      do j = 1, n_outputs
+        y(1, j) = real(block(1, j), hp)
+      end do
+      return
+    end if
+    do j = 1, n_outputs
+      if (n == block_columns) then
+        do i = 1, block_columns
+          y(i, j) = real(block(i, j), hp)
+        end do
+      else if (n == lanes) then
+        do i = 1, lanes
+          y(i, j) = real(block(i, j), hp)
+        end do
+      else
+        do i = 1, n
+          y(i, j) = real(block(i, j), hp)
+        end do
+      end if
+    end do
+
+  end subroutine scatter
 
   !> First element of an array on a boundary of 64 bytes, as the runtime aligns its scratch.
   integer function aligned_place(array)

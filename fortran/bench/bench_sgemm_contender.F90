@@ -52,8 +52,8 @@ contains
   subroutine calls(contender, n_passes, x, y)
     class(sgemm_contender_type), intent(inout) :: contender   !! what is timed
     integer(int64), intent(in) :: n_passes                    !! number of passes over all calls
-    real(real32), intent(in) :: x(:, :, :)                        !! inputs (ncol, n_inputs, n_calls)
-    real(real32), intent(inout) :: y(:, :, :)                     !! outputs (ncol, n_outputs, n_calls)
+    real(real32), contiguous, intent(in) :: x(:, :, :)                    !! inputs (ncol, n_inputs, n_calls)
+    real(real32), contiguous, intent(inout) :: y(:, :, :)                 !! outputs (ncol, n_outputs, n_calls)
     real(real32), allocatable :: scratch(:, :)
     integer(int64) :: pass
     integer :: call, ncol, thread, first, last, room

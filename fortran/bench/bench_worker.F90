@@ -46,8 +46,8 @@ module bench_worker
       import :: contender_type, hp, int64
       class(contender_type), intent(inout) :: contender   !! what is timed
       integer(int64), intent(in) :: n_passes              !! number of passes over all calls
-      real(hp), intent(in) :: x(:, :, :)                  !! inputs (ncol, n_inputs, n_calls)
-      real(hp), intent(inout) :: y(:, :, :)               !! outputs (ncol, n_outputs, n_calls)
+      real(hp), contiguous, intent(in) :: x(:, :, :)                  !! inputs (ncol, n_inputs, n_calls)
+      real(hp), contiguous, intent(inout) :: y(:, :, :)               !! outputs (ncol, n_outputs, n_calls)
     end subroutine calls_interface
   end interface
 

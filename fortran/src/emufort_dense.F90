@@ -1,33 +1,15 @@
-#ifdef __flang__
-#define SUMS real(wp), dimension(lanes)
-#define LANE(sum) sum(i)
-#define INPUTS end do; do k = 1, n_in; do i = 1, lanes
-#define END_INPUTS end do; end do; do i = 1, lanes
-#else
-#define SUMS real(wp)
-#define LANE(sum) sum
-#define INPUTS do k = 1, n_in
-#define END_INPUTS end do
-#endif
-#define LANES do i = 1, lanes
-#define END_LANES end do
-
 !> Dense layers on packed weights, for a block of columns (column fastest) and for one column.
 !>
-!> Every neuron of every column is one chain of multiply-adds, bias first, then the inputs in ascending order.
-!> All kernels keep that order, so a column has the same bits in whichever of them it is computed.
-!>
-!> gfortran wants one scalar accumulator per neuron in a simd loop over the columns, and leading dimensions that it
-!> knows: with one of run time it does not vectorise. So there is one kernel for each number of neurons and columns
-!> held in registers. flang wants the loop over the columns (or neurons) innermost and the accumulators as arrays of
-!> its length. The kernels are written once, with these words:
-!>
-!>     LANES ... END_LANES      for each lane i, before and after the sums
-!>     INPUTS ... END_INPUTS    between them, for each input k and each lane i
-!>     SUMS :: s1               declares an accumulator
-!>     LANE(s1)                 the accumulator of lane i
+!> Every neuron of every column is a sum of multiply-adds in an order that depends on the sizes of the layer alone, so
+!> a column has the same bits in whichever kernel it is computed: bias first, then the inputs in ascending order, in as
+!> many parts of equal length as `n_parts` says, each a chain of its own; the parts are added at the end.
 module emufort_dense
   use emufort_kinds, only: wp, real32, lanes, block_columns, widest_panel
+  use emufort_panels, only: panel_32x8_of_16, panel_32x8, panel_32x4, panel_16x16, panel_16x8_of_16, panel_16x8, &
+                            panel_16x4, more_32x8_of_16, more_32x8, more_32x4, more_16x16, more_16x8_of_16, &
+                            more_16x8, more_16x4, quarters_32x2_of_4, quarters_16x4, quarters_16x2_of_4
+  use emufort_single, only: single_16x8, single_16x4, single_16x2, single_16x1, single_8, single_4, halves_16x4, &
+                            halves_16x2, halves_16x1, halves_8, halves_4, quarters_4
   implicit none
   private
 
@@ -40,7 +22,30 @@ module emufort_dense
   !> Whether full blocks of `block_columns` pay: in double precision their accumulators exceed the registers.
   logical, parameter :: is_wide = wp == real32
 
+  !> Layers of more neurons have chains enough for one column without parts.
+  integer, parameter :: most_neurons_of_halves = 64, most_neurons_of_quarters = 4
+  !> With fewer inputs the sums are short anyway.
+  integer, parameter :: least_inputs_of_parts = 24
+
 contains
+
+  !> Number of parts in which the inputs of a layer are summed: a divisor of `n_in`.
+  !>
+  !> A core has 8 multiply-adds in flight (2 begun a cycle, 4 cycles each). In a block every neuron of every vector of
+  !> columns is a chain of its own. One column of a narrow layer has fewer chains than that, unless each is cut.
+  pure recursive integer function n_parts(n_in, n_out)
+    integer, intent(in) :: n_in    !! number of inputs of the layer
+    integer, intent(in) :: n_out   !! number of neurons of the layer
+
+    n_parts = 1
+    if (n_in < least_inputs_of_parts) return
+    if (n_out <= most_neurons_of_quarters .and. mod(n_in, 4) == 0) then
+      n_parts = 4
+    else if (n_out <= most_neurons_of_halves .and. mod(n_in, 2) == 0) then
+      n_parts = 2
+    end if
+
+  end function n_parts
 
   !> Number of neurons in the next panel when `n_left` neurons are left.
   pure recursive integer function panel_width(n_left)
@@ -60,19 +65,17 @@ contains
   pure recursive integer function padded_width(n_out)
     integer, intent(in) :: n_out   !! number of neurons of the layer
 
-    padded_width = 0
-    do while (padded_width < n_out)
-      padded_width = padded_width + panel_width(n_out - padded_width)
-    end do
+    padded_width = 4*((n_out + 3)/4)
 
   end function padded_width
 
-  !> Number of values that a packed layer takes.
+  !> Number of values that a packed layer takes: a multiple of `lanes`, so that the next layer begins on a cache line
+  !> if this one does. A vector that straddles two lines costs two loads, which one column feels (up to 1.5 times).
   pure recursive integer function packed_size(n_in, n_out)
     integer, intent(in) :: n_in    !! number of inputs of the layer
     integer, intent(in) :: n_out   !! number of neurons of the layer
 
-    packed_size = padded_width(n_out)*(n_in + 1)
+    packed_size = lanes*((padded_width(n_out)*(n_in + 1) + lanes - 1)/lanes)
 
   end function packed_size
 
@@ -111,20 +114,35 @@ contains
     real(wp), intent(in) :: x(block_columns, n_in)         !! inputs of the layer [1] (column, input)
     real(wp), intent(inout) :: y(block_columns, *)         !! outputs of the layer [1] (column, neuron), padded
     real(wp), intent(in) :: lowest                         !! values below are raised to this [1]
-    integer :: first, width, start
+    integer :: first, width, start, part, o, second
+    real(wp) :: bound
 
+    if (n_parts(n_in, n_out) == 4) then
+      do o = 0, n_out - 1, 2
+        call quarters_32x2_of_4(n_in, w(1 + o), x, y(1, 1 + o), lowest)
+      end do
+      return
+    end if
+    part = n_in/n_parts(n_in, n_out)
+    bound = lowest
+    if (part < n_in) bound = -huge(1.0_wp)
     first = 1
     start = 1
     do while (first <= n_out)
       width = panel_width(n_out - first + 1)
+      second = start + part*width
       select case (width)
       case (widest_panel)
-        call panel_32x8_of_16(n_in, w(start), x, y(1, first), lowest)
-        call panel_32x8_of_16(n_in, w(start + 8), x, y(1, first + 8), lowest)
+        do o = 0, 8, 8
+          call panel_32x8_of_16(part, w(start + o), x, y(1, first + o), bound)
+          if (part < n_in) call more_32x8_of_16(part, w(second + o), x(1, part + 1), y(1, first + o), lowest)
+        end do
       case (8)
-        call panel_32x8(n_in, w(start), x, y(1, first), lowest)
+        call panel_32x8(part, w(start), x, y(1, first), bound)
+        if (part < n_in) call more_32x8(part, w(second), x(1, part + 1), y(1, first), lowest)
       case default
-        call panel_32x4(n_in, w(start), x, y(1, first), lowest)
+        call panel_32x4(part, w(start), x, y(1, first), bound)
+        if (part < n_in) call more_32x4(part, w(second), x(1, part + 1), y(1, first), lowest)
       end select
       start = start + width*(n_in + 1)
       first = first + width
@@ -140,24 +158,44 @@ contains
     real(wp), intent(in) :: x(lanes, n_in)       !! inputs of the layer [1] (column, input)
     real(wp), intent(inout) :: y(lanes, *)       !! outputs of the layer [1] (column, neuron), padded
     real(wp), intent(in) :: lowest               !! values below are raised to this [1]
-    integer :: first, width, start
+    integer :: first, width, start, part, o, second
+    real(wp) :: bound
 
+    if (n_parts(n_in, n_out) == 4) then
+      if (is_wide .and. n_out > 2) then
+        call quarters_16x4(n_in, w, x, y, lowest)
+      else
+        do o = 0, n_out - 1, 2
+          call quarters_16x2_of_4(n_in, w(1 + o), x, y(1, 1 + o), lowest)
+        end do
+      end if
+      return
+    end if
+    part = n_in/n_parts(n_in, n_out)
+    bound = lowest
+    if (part < n_in) bound = -huge(1.0_wp)
     first = 1
     start = 1
     do while (first <= n_out)
       width = panel_width(n_out - first + 1)
+      second = start + part*width
       select case (width)
       case (widest_panel)
         if (is_wide) then
-          call panel_16x16(n_in, w(start), x, y(1, first), lowest)
+          call panel_16x16(part, w(start), x, y(1, first), bound)
+          if (part < n_in) call more_16x16(part, w(second), x(1, part + 1), y(1, first), lowest)
         else
-          call panel_16x8_of_16(n_in, w(start), x, y(1, first), lowest)
-          call panel_16x8_of_16(n_in, w(start + 8), x, y(1, first + 8), lowest)
+          do o = 0, 8, 8
+            call panel_16x8_of_16(part, w(start + o), x, y(1, first + o), bound)
+            if (part < n_in) call more_16x8_of_16(part, w(second + o), x(1, part + 1), y(1, first + o), lowest)
+          end do
         end if
       case (8)
-        call panel_16x8(n_in, w(start), x, y(1, first), lowest)
+        call panel_16x8(part, w(start), x, y(1, first), bound)
+        if (part < n_in) call more_16x8(part, w(second), x(1, part + 1), y(1, first), lowest)
       case default
-        call panel_16x4(n_in, w(start), x, y(1, first), lowest)
+        call panel_16x4(part, w(start), x, y(1, first), bound)
+        if (part < n_in) call more_16x4(part, w(second), x(1, part + 1), y(1, first), lowest)
       end select
       start = start + width*(n_in + 1)
       first = first + width
@@ -173,572 +211,65 @@ contains
     real(wp), intent(in) :: x(n_in)          !! inputs of the layer [1]
     real(wp), intent(inout) :: y(*)          !! outputs of the layer [1], padded
     real(wp), intent(in) :: lowest           !! values below are raised to this [1]
-    integer :: first, left, start, panel
+    integer :: first, left, start, panel, n, parts
 
+    parts = n_parts(n_in, n_out)
     first = 1
     start = 1
     panel = widest_panel*(n_in + 1)
     do
       left = n_out - first + 1
-      ! Several panels at a time keep enough independent chains in flight; the last may be one of 13 to 15 neurons.
-      if (left > 3*widest_panel + 12) then
-        call single_16x4(n_in, w(start), x, y(first), lowest)
-        first = first + 4*widest_panel
-        start = start + 4*panel
-      else if (left > widest_panel + 12) then
-        call single_16x2(n_in, w(start), x, y(first), lowest)
-        first = first + 2*widest_panel
-        start = start + 2*panel
-      else if (left > 12) then
-        call single_16x1(n_in, w(start), x, y(first), lowest)
-        first = first + widest_panel
-        start = start + panel
-      else if (left > 4) then
-        call single_8(n_in, w(start), x, y(first), lowest)
-        first = first + 8
-        start = start + 8*(n_in + 1)
-      else if (left > 0) then
-        call single_4(n_in, w(start), x, y(first), lowest)
-        first = first + 4
-        start = start + 4*(n_in + 1)
+      ! Panels of 16 that are left; the last may be one of 13 to 15 neurons.
+      n = (left + 3)/widest_panel
+      if (n >= 8) then
+        n = 8
+        call single_16x8(n_in, w(start), x, y(first), lowest)
+      else if (n >= 4) then
+        n = 4
+        if (parts == 1) then
+          call single_16x4(n_in, w(start), x, y(first), lowest)
+        else
+          call halves_16x4(n_in, w(start), x, y(first), lowest)
+        end if
+      else if (n >= 2) then
+        n = 2
+        if (parts == 1) then
+          call single_16x2(n_in, w(start), x, y(first), lowest)
+        else
+          call halves_16x2(n_in, w(start), x, y(first), lowest)
+        end if
+      else if (n == 1) then
+        if (parts == 1) then
+          call single_16x1(n_in, w(start), x, y(first), lowest)
+        else
+          call halves_16x1(n_in, w(start), x, y(first), lowest)
+        end if
       else
         exit
       end if
+      first = first + n*widest_panel
+      start = start + n*panel
     end do
+    if (left > 4) then
+      if (parts == 1) then
+        call single_8(n_in, w(start), x, y(first), lowest)
+      else
+        call halves_8(n_in, w(start), x, y(first), lowest)
+      end if
+      first = first + 8
+      start = start + 8*(n_in + 1)
+      left = left - 8
+    end if
+    if (left < 1) return
+    select case (parts)
+    case (1)
+      call single_4(n_in, w(start), x, y(first), lowest)
+    case (2)
+      call halves_4(n_in, w(start), x, y(first), lowest)
+    case default
+      call quarters_4(n_in, w(start), x, y(first), lowest)
+    end select
 
   end subroutine dense_single
-
-  !> 8 neurons of a panel of 16 on 32 columns: y = max(bias + weights . x, lowest), summed over k in ascending order.
-  pure recursive subroutine panel_32x8_of_16(n_in, w, x, y, lowest)
-    integer, intent(in) :: n_in               !! number of inputs of the layer
-    real(wp), intent(in) :: w(16, 0:*)        !! bias (k = 0) and weights [1]
-    real(wp), intent(in) :: x(32, n_in)       !! inputs of the layer [1] (column, input)
-    real(wp), intent(inout) :: y(32, 8)      !! outputs of the layer [1] (column, neuron)
-    real(wp), intent(in) :: lowest            !! values below are raised to this [1]
-    integer :: i, k
-    real(wp) :: x1, x2
-    SUMS :: s1, s2, s3, s4, s5, s6, s7, s8, t1, t2, t3, t4, t5, t6, t7, t8
-
-    ! Without this guard the zero-trip test of the k loop keeps gfortran from vectorising over i (14 times slower).
-    if (n_in < 1) return
-#ifndef __flang__
-    !$omp simd private(x1, x2, s1, s2, s3, s4, s5, s6, s7, s8, t1, t2, t3, t4, t5, t6, t7, t8)
-#endif
-    LANES
-    LANE(s1) = w(1, 0)
-    LANE(s2) = w(2, 0)
-    LANE(s3) = w(3, 0)
-    LANE(s4) = w(4, 0)
-    LANE(s5) = w(5, 0)
-    LANE(s6) = w(6, 0)
-    LANE(s7) = w(7, 0)
-    LANE(s8) = w(8, 0)
-    LANE(t1) = w(1, 0)
-    LANE(t2) = w(2, 0)
-    LANE(t3) = w(3, 0)
-    LANE(t4) = w(4, 0)
-    LANE(t5) = w(5, 0)
-    LANE(t6) = w(6, 0)
-    LANE(t7) = w(7, 0)
-    LANE(t8) = w(8, 0)
-    INPUTS
-    x1 = x(i, k)
-    x2 = x(i + lanes, k)
-    LANE(s1) = LANE(s1) + w(1, k)*x1
-    LANE(t1) = LANE(t1) + w(1, k)*x2
-    LANE(s2) = LANE(s2) + w(2, k)*x1
-    LANE(t2) = LANE(t2) + w(2, k)*x2
-    LANE(s3) = LANE(s3) + w(3, k)*x1
-    LANE(t3) = LANE(t3) + w(3, k)*x2
-    LANE(s4) = LANE(s4) + w(4, k)*x1
-    LANE(t4) = LANE(t4) + w(4, k)*x2
-    LANE(s5) = LANE(s5) + w(5, k)*x1
-    LANE(t5) = LANE(t5) + w(5, k)*x2
-    LANE(s6) = LANE(s6) + w(6, k)*x1
-    LANE(t6) = LANE(t6) + w(6, k)*x2
-    LANE(s7) = LANE(s7) + w(7, k)*x1
-    LANE(t7) = LANE(t7) + w(7, k)*x2
-    LANE(s8) = LANE(s8) + w(8, k)*x1
-    LANE(t8) = LANE(t8) + w(8, k)*x2
-    END_INPUTS
-    y(i, 1) = max(LANE(s1), lowest)
-    y(i, 2) = max(LANE(s2), lowest)
-    y(i, 3) = max(LANE(s3), lowest)
-    y(i, 4) = max(LANE(s4), lowest)
-    y(i, 5) = max(LANE(s5), lowest)
-    y(i, 6) = max(LANE(s6), lowest)
-    y(i, 7) = max(LANE(s7), lowest)
-    y(i, 8) = max(LANE(s8), lowest)
-    y(i + lanes, 1) = max(LANE(t1), lowest)
-    y(i + lanes, 2) = max(LANE(t2), lowest)
-    y(i + lanes, 3) = max(LANE(t3), lowest)
-    y(i + lanes, 4) = max(LANE(t4), lowest)
-    y(i + lanes, 5) = max(LANE(t5), lowest)
-    y(i + lanes, 6) = max(LANE(t6), lowest)
-    y(i + lanes, 7) = max(LANE(t7), lowest)
-    y(i + lanes, 8) = max(LANE(t8), lowest)
-    END_LANES
-
-  end subroutine panel_32x8_of_16
-
-  !> 8 neurons on 32 columns: y = max(bias + weights . x, lowest), summed over k in ascending order.
-  pure recursive subroutine panel_32x8(n_in, w, x, y, lowest)
-    integer, intent(in) :: n_in               !! number of inputs of the layer
-    real(wp), intent(in) :: w(8, 0:*)         !! bias (k = 0) and weights [1]
-    real(wp), intent(in) :: x(32, n_in)       !! inputs of the layer [1] (column, input)
-    real(wp), intent(inout) :: y(32, 8)      !! outputs of the layer [1] (column, neuron)
-    real(wp), intent(in) :: lowest            !! values below are raised to this [1]
-    integer :: i, k
-    real(wp) :: x1, x2
-    SUMS :: s1, s2, s3, s4, s5, s6, s7, s8, t1, t2, t3, t4, t5, t6, t7, t8
-
-    ! Without this guard the zero-trip test of the k loop keeps gfortran from vectorising over i (14 times slower).
-    if (n_in < 1) return
-#ifndef __flang__
-    !$omp simd private(x1, x2, s1, s2, s3, s4, s5, s6, s7, s8, t1, t2, t3, t4, t5, t6, t7, t8)
-#endif
-    LANES
-    LANE(s1) = w(1, 0)
-    LANE(s2) = w(2, 0)
-    LANE(s3) = w(3, 0)
-    LANE(s4) = w(4, 0)
-    LANE(s5) = w(5, 0)
-    LANE(s6) = w(6, 0)
-    LANE(s7) = w(7, 0)
-    LANE(s8) = w(8, 0)
-    LANE(t1) = w(1, 0)
-    LANE(t2) = w(2, 0)
-    LANE(t3) = w(3, 0)
-    LANE(t4) = w(4, 0)
-    LANE(t5) = w(5, 0)
-    LANE(t6) = w(6, 0)
-    LANE(t7) = w(7, 0)
-    LANE(t8) = w(8, 0)
-    INPUTS
-    x1 = x(i, k)
-    x2 = x(i + lanes, k)
-    LANE(s1) = LANE(s1) + w(1, k)*x1
-    LANE(t1) = LANE(t1) + w(1, k)*x2
-    LANE(s2) = LANE(s2) + w(2, k)*x1
-    LANE(t2) = LANE(t2) + w(2, k)*x2
-    LANE(s3) = LANE(s3) + w(3, k)*x1
-    LANE(t3) = LANE(t3) + w(3, k)*x2
-    LANE(s4) = LANE(s4) + w(4, k)*x1
-    LANE(t4) = LANE(t4) + w(4, k)*x2
-    LANE(s5) = LANE(s5) + w(5, k)*x1
-    LANE(t5) = LANE(t5) + w(5, k)*x2
-    LANE(s6) = LANE(s6) + w(6, k)*x1
-    LANE(t6) = LANE(t6) + w(6, k)*x2
-    LANE(s7) = LANE(s7) + w(7, k)*x1
-    LANE(t7) = LANE(t7) + w(7, k)*x2
-    LANE(s8) = LANE(s8) + w(8, k)*x1
-    LANE(t8) = LANE(t8) + w(8, k)*x2
-    END_INPUTS
-    y(i, 1) = max(LANE(s1), lowest)
-    y(i, 2) = max(LANE(s2), lowest)
-    y(i, 3) = max(LANE(s3), lowest)
-    y(i, 4) = max(LANE(s4), lowest)
-    y(i, 5) = max(LANE(s5), lowest)
-    y(i, 6) = max(LANE(s6), lowest)
-    y(i, 7) = max(LANE(s7), lowest)
-    y(i, 8) = max(LANE(s8), lowest)
-    y(i + lanes, 1) = max(LANE(t1), lowest)
-    y(i + lanes, 2) = max(LANE(t2), lowest)
-    y(i + lanes, 3) = max(LANE(t3), lowest)
-    y(i + lanes, 4) = max(LANE(t4), lowest)
-    y(i + lanes, 5) = max(LANE(t5), lowest)
-    y(i + lanes, 6) = max(LANE(t6), lowest)
-    y(i + lanes, 7) = max(LANE(t7), lowest)
-    y(i + lanes, 8) = max(LANE(t8), lowest)
-    END_LANES
-
-  end subroutine panel_32x8
-
-  !> 4 neurons on 32 columns: y = max(bias + weights . x, lowest), summed over k in ascending order.
-  pure recursive subroutine panel_32x4(n_in, w, x, y, lowest)
-    integer, intent(in) :: n_in               !! number of inputs of the layer
-    real(wp), intent(in) :: w(4, 0:*)         !! bias (k = 0) and weights [1]
-    real(wp), intent(in) :: x(32, n_in)       !! inputs of the layer [1] (column, input)
-    real(wp), intent(inout) :: y(32, 4)      !! outputs of the layer [1] (column, neuron)
-    real(wp), intent(in) :: lowest            !! values below are raised to this [1]
-    integer :: i, k
-    real(wp) :: x1, x2
-    SUMS :: s1, s2, s3, s4, t1, t2, t3, t4
-
-    ! Without this guard the zero-trip test of the k loop keeps gfortran from vectorising over i (14 times slower).
-    if (n_in < 1) return
-#ifndef __flang__
-    !$omp simd private(x1, x2, s1, s2, s3, s4, t1, t2, t3, t4)
-#endif
-    LANES
-    LANE(s1) = w(1, 0)
-    LANE(s2) = w(2, 0)
-    LANE(s3) = w(3, 0)
-    LANE(s4) = w(4, 0)
-    LANE(t1) = w(1, 0)
-    LANE(t2) = w(2, 0)
-    LANE(t3) = w(3, 0)
-    LANE(t4) = w(4, 0)
-    INPUTS
-    x1 = x(i, k)
-    x2 = x(i + lanes, k)
-    LANE(s1) = LANE(s1) + w(1, k)*x1
-    LANE(t1) = LANE(t1) + w(1, k)*x2
-    LANE(s2) = LANE(s2) + w(2, k)*x1
-    LANE(t2) = LANE(t2) + w(2, k)*x2
-    LANE(s3) = LANE(s3) + w(3, k)*x1
-    LANE(t3) = LANE(t3) + w(3, k)*x2
-    LANE(s4) = LANE(s4) + w(4, k)*x1
-    LANE(t4) = LANE(t4) + w(4, k)*x2
-    END_INPUTS
-    y(i, 1) = max(LANE(s1), lowest)
-    y(i, 2) = max(LANE(s2), lowest)
-    y(i, 3) = max(LANE(s3), lowest)
-    y(i, 4) = max(LANE(s4), lowest)
-    y(i + lanes, 1) = max(LANE(t1), lowest)
-    y(i + lanes, 2) = max(LANE(t2), lowest)
-    y(i + lanes, 3) = max(LANE(t3), lowest)
-    y(i + lanes, 4) = max(LANE(t4), lowest)
-    END_LANES
-
-  end subroutine panel_32x4
-
-  !> 16 neurons on 16 columns: y = max(bias + weights . x, lowest), summed over k in ascending order.
-  pure recursive subroutine panel_16x16(n_in, w, x, y, lowest)
-    integer, intent(in) :: n_in               !! number of inputs of the layer
-    real(wp), intent(in) :: w(16, 0:*)        !! bias (k = 0) and weights [1]
-    real(wp), intent(in) :: x(16, n_in)       !! inputs of the layer [1] (column, input)
-    real(wp), intent(inout) :: y(16, 16)      !! outputs of the layer [1] (column, neuron)
-    real(wp), intent(in) :: lowest            !! values below are raised to this [1]
-    integer :: i, k
-    real(wp) :: x1
-    SUMS :: s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12, s13, s14, s15, s16
-
-    ! Without this guard the zero-trip test of the k loop keeps gfortran from vectorising over i (14 times slower).
-    if (n_in < 1) return
-#ifndef __flang__
-    !$omp simd private(x1, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12, s13, s14, s15, s16)
-#endif
-    LANES
-    LANE(s1) = w(1, 0)
-    LANE(s2) = w(2, 0)
-    LANE(s3) = w(3, 0)
-    LANE(s4) = w(4, 0)
-    LANE(s5) = w(5, 0)
-    LANE(s6) = w(6, 0)
-    LANE(s7) = w(7, 0)
-    LANE(s8) = w(8, 0)
-    LANE(s9) = w(9, 0)
-    LANE(s10) = w(10, 0)
-    LANE(s11) = w(11, 0)
-    LANE(s12) = w(12, 0)
-    LANE(s13) = w(13, 0)
-    LANE(s14) = w(14, 0)
-    LANE(s15) = w(15, 0)
-    LANE(s16) = w(16, 0)
-    INPUTS
-    x1 = x(i, k)
-    LANE(s1) = LANE(s1) + w(1, k)*x1
-    LANE(s2) = LANE(s2) + w(2, k)*x1
-    LANE(s3) = LANE(s3) + w(3, k)*x1
-    LANE(s4) = LANE(s4) + w(4, k)*x1
-    LANE(s5) = LANE(s5) + w(5, k)*x1
-    LANE(s6) = LANE(s6) + w(6, k)*x1
-    LANE(s7) = LANE(s7) + w(7, k)*x1
-    LANE(s8) = LANE(s8) + w(8, k)*x1
-    LANE(s9) = LANE(s9) + w(9, k)*x1
-    LANE(s10) = LANE(s10) + w(10, k)*x1
-    LANE(s11) = LANE(s11) + w(11, k)*x1
-    LANE(s12) = LANE(s12) + w(12, k)*x1
-    LANE(s13) = LANE(s13) + w(13, k)*x1
-    LANE(s14) = LANE(s14) + w(14, k)*x1
-    LANE(s15) = LANE(s15) + w(15, k)*x1
-    LANE(s16) = LANE(s16) + w(16, k)*x1
-    END_INPUTS
-    y(i, 1) = max(LANE(s1), lowest)
-    y(i, 2) = max(LANE(s2), lowest)
-    y(i, 3) = max(LANE(s3), lowest)
-    y(i, 4) = max(LANE(s4), lowest)
-    y(i, 5) = max(LANE(s5), lowest)
-    y(i, 6) = max(LANE(s6), lowest)
-    y(i, 7) = max(LANE(s7), lowest)
-    y(i, 8) = max(LANE(s8), lowest)
-    y(i, 9) = max(LANE(s9), lowest)
-    y(i, 10) = max(LANE(s10), lowest)
-    y(i, 11) = max(LANE(s11), lowest)
-    y(i, 12) = max(LANE(s12), lowest)
-    y(i, 13) = max(LANE(s13), lowest)
-    y(i, 14) = max(LANE(s14), lowest)
-    y(i, 15) = max(LANE(s15), lowest)
-    y(i, 16) = max(LANE(s16), lowest)
-    END_LANES
-
-  end subroutine panel_16x16
-
-  !> 8 neurons of a panel of 16 on 16 columns: y = max(bias + weights . x, lowest), summed over k in ascending order.
-  pure recursive subroutine panel_16x8_of_16(n_in, w, x, y, lowest)
-    integer, intent(in) :: n_in               !! number of inputs of the layer
-    real(wp), intent(in) :: w(16, 0:*)        !! bias (k = 0) and weights [1]
-    real(wp), intent(in) :: x(16, n_in)       !! inputs of the layer [1] (column, input)
-    real(wp), intent(inout) :: y(16, 8)      !! outputs of the layer [1] (column, neuron)
-    real(wp), intent(in) :: lowest            !! values below are raised to this [1]
-    integer :: i, k
-    real(wp) :: x1
-    SUMS :: s1, s2, s3, s4, s5, s6, s7, s8
-
-    ! Without this guard the zero-trip test of the k loop keeps gfortran from vectorising over i (14 times slower).
-    if (n_in < 1) return
-#ifndef __flang__
-    !$omp simd private(x1, s1, s2, s3, s4, s5, s6, s7, s8)
-#endif
-    LANES
-    LANE(s1) = w(1, 0)
-    LANE(s2) = w(2, 0)
-    LANE(s3) = w(3, 0)
-    LANE(s4) = w(4, 0)
-    LANE(s5) = w(5, 0)
-    LANE(s6) = w(6, 0)
-    LANE(s7) = w(7, 0)
-    LANE(s8) = w(8, 0)
-    INPUTS
-    x1 = x(i, k)
-    LANE(s1) = LANE(s1) + w(1, k)*x1
-    LANE(s2) = LANE(s2) + w(2, k)*x1
-    LANE(s3) = LANE(s3) + w(3, k)*x1
-    LANE(s4) = LANE(s4) + w(4, k)*x1
-    LANE(s5) = LANE(s5) + w(5, k)*x1
-    LANE(s6) = LANE(s6) + w(6, k)*x1
-    LANE(s7) = LANE(s7) + w(7, k)*x1
-    LANE(s8) = LANE(s8) + w(8, k)*x1
-    END_INPUTS
-    y(i, 1) = max(LANE(s1), lowest)
-    y(i, 2) = max(LANE(s2), lowest)
-    y(i, 3) = max(LANE(s3), lowest)
-    y(i, 4) = max(LANE(s4), lowest)
-    y(i, 5) = max(LANE(s5), lowest)
-    y(i, 6) = max(LANE(s6), lowest)
-    y(i, 7) = max(LANE(s7), lowest)
-    y(i, 8) = max(LANE(s8), lowest)
-    END_LANES
-
-  end subroutine panel_16x8_of_16
-
-  !> 8 neurons on 16 columns: y = max(bias + weights . x, lowest), summed over k in ascending order.
-  pure recursive subroutine panel_16x8(n_in, w, x, y, lowest)
-    integer, intent(in) :: n_in               !! number of inputs of the layer
-    real(wp), intent(in) :: w(8, 0:*)         !! bias (k = 0) and weights [1]
-    real(wp), intent(in) :: x(16, n_in)       !! inputs of the layer [1] (column, input)
-    real(wp), intent(inout) :: y(16, 8)      !! outputs of the layer [1] (column, neuron)
-    real(wp), intent(in) :: lowest            !! values below are raised to this [1]
-    integer :: i, k
-    real(wp) :: x1
-    SUMS :: s1, s2, s3, s4, s5, s6, s7, s8
-
-    ! Without this guard the zero-trip test of the k loop keeps gfortran from vectorising over i (14 times slower).
-    if (n_in < 1) return
-#ifndef __flang__
-    !$omp simd private(x1, s1, s2, s3, s4, s5, s6, s7, s8)
-#endif
-    LANES
-    LANE(s1) = w(1, 0)
-    LANE(s2) = w(2, 0)
-    LANE(s3) = w(3, 0)
-    LANE(s4) = w(4, 0)
-    LANE(s5) = w(5, 0)
-    LANE(s6) = w(6, 0)
-    LANE(s7) = w(7, 0)
-    LANE(s8) = w(8, 0)
-    INPUTS
-    x1 = x(i, k)
-    LANE(s1) = LANE(s1) + w(1, k)*x1
-    LANE(s2) = LANE(s2) + w(2, k)*x1
-    LANE(s3) = LANE(s3) + w(3, k)*x1
-    LANE(s4) = LANE(s4) + w(4, k)*x1
-    LANE(s5) = LANE(s5) + w(5, k)*x1
-    LANE(s6) = LANE(s6) + w(6, k)*x1
-    LANE(s7) = LANE(s7) + w(7, k)*x1
-    LANE(s8) = LANE(s8) + w(8, k)*x1
-    END_INPUTS
-    y(i, 1) = max(LANE(s1), lowest)
-    y(i, 2) = max(LANE(s2), lowest)
-    y(i, 3) = max(LANE(s3), lowest)
-    y(i, 4) = max(LANE(s4), lowest)
-    y(i, 5) = max(LANE(s5), lowest)
-    y(i, 6) = max(LANE(s6), lowest)
-    y(i, 7) = max(LANE(s7), lowest)
-    y(i, 8) = max(LANE(s8), lowest)
-    END_LANES
-
-  end subroutine panel_16x8
-
-  !> 4 neurons on 16 columns: y = max(bias + weights . x, lowest), summed over k in ascending order.
-  pure recursive subroutine panel_16x4(n_in, w, x, y, lowest)
-    integer, intent(in) :: n_in               !! number of inputs of the layer
-    real(wp), intent(in) :: w(4, 0:*)         !! bias (k = 0) and weights [1]
-    real(wp), intent(in) :: x(16, n_in)       !! inputs of the layer [1] (column, input)
-    real(wp), intent(inout) :: y(16, 4)      !! outputs of the layer [1] (column, neuron)
-    real(wp), intent(in) :: lowest            !! values below are raised to this [1]
-    integer :: i, k
-    real(wp) :: x1
-    SUMS :: s1, s2, s3, s4
-
-    ! Without this guard the zero-trip test of the k loop keeps gfortran from vectorising over i (14 times slower).
-    if (n_in < 1) return
-#ifndef __flang__
-    !$omp simd private(x1, s1, s2, s3, s4)
-#endif
-    LANES
-    LANE(s1) = w(1, 0)
-    LANE(s2) = w(2, 0)
-    LANE(s3) = w(3, 0)
-    LANE(s4) = w(4, 0)
-    INPUTS
-    x1 = x(i, k)
-    LANE(s1) = LANE(s1) + w(1, k)*x1
-    LANE(s2) = LANE(s2) + w(2, k)*x1
-    LANE(s3) = LANE(s3) + w(3, k)*x1
-    LANE(s4) = LANE(s4) + w(4, k)*x1
-    END_INPUTS
-    y(i, 1) = max(LANE(s1), lowest)
-    y(i, 2) = max(LANE(s2), lowest)
-    y(i, 3) = max(LANE(s3), lowest)
-    y(i, 4) = max(LANE(s4), lowest)
-    END_LANES
-
-  end subroutine panel_16x4
-
-  !> 64 neurons (4 panels) on one column, vectorised over the neurons; the sums are those of the blocks.
-  pure recursive subroutine single_16x4(n_in, w, x, y, lowest)
-    integer, intent(in) :: n_in                             !! number of inputs of the layer
-    real(wp), intent(in) :: w(widest_panel, 0:n_in, 4)      !! bias (k = 0) and weights [1]
-    real(wp), intent(in) :: x(n_in)                         !! inputs of the layer [1]
-    real(wp), intent(inout) :: y(widest_panel, 4)           !! outputs of the layer [1]
-    real(wp), intent(in) :: lowest                          !! values below are raised to this [1]
-    integer :: i, k
-    SUMS :: s1, s2, s3, s4
-
-    if (n_in < 1) return
-#ifndef __flang__
-    !$omp simd private(s1, s2, s3, s4)
-#endif
-    LANES
-    LANE(s1) = w(i, 0, 1)
-    LANE(s2) = w(i, 0, 2)
-    LANE(s3) = w(i, 0, 3)
-    LANE(s4) = w(i, 0, 4)
-    INPUTS
-    LANE(s1) = LANE(s1) + w(i, k, 1)*x(k)
-    LANE(s2) = LANE(s2) + w(i, k, 2)*x(k)
-    LANE(s3) = LANE(s3) + w(i, k, 3)*x(k)
-    LANE(s4) = LANE(s4) + w(i, k, 4)*x(k)
-    END_INPUTS
-    y(i, 1) = max(LANE(s1), lowest)
-    y(i, 2) = max(LANE(s2), lowest)
-    y(i, 3) = max(LANE(s3), lowest)
-    y(i, 4) = max(LANE(s4), lowest)
-    END_LANES
-
-  end subroutine single_16x4
-
-  !> 32 neurons (2 panels) on one column, vectorised over the neurons; the sums are those of the blocks.
-  pure recursive subroutine single_16x2(n_in, w, x, y, lowest)
-    integer, intent(in) :: n_in                             !! number of inputs of the layer
-    real(wp), intent(in) :: w(widest_panel, 0:n_in, 2)      !! bias (k = 0) and weights [1]
-    real(wp), intent(in) :: x(n_in)                         !! inputs of the layer [1]
-    real(wp), intent(inout) :: y(widest_panel, 2)           !! outputs of the layer [1]
-    real(wp), intent(in) :: lowest                          !! values below are raised to this [1]
-    integer :: i, k
-    SUMS :: s1, s2
-
-    if (n_in < 1) return
-#ifndef __flang__
-    !$omp simd private(s1, s2)
-#endif
-    LANES
-    LANE(s1) = w(i, 0, 1)
-    LANE(s2) = w(i, 0, 2)
-    INPUTS
-    LANE(s1) = LANE(s1) + w(i, k, 1)*x(k)
-    LANE(s2) = LANE(s2) + w(i, k, 2)*x(k)
-    END_INPUTS
-    y(i, 1) = max(LANE(s1), lowest)
-    y(i, 2) = max(LANE(s2), lowest)
-    END_LANES
-
-  end subroutine single_16x2
-
-  !> 16 neurons (1 panel) on one column, vectorised over the neurons; the sums are those of the blocks.
-  pure recursive subroutine single_16x1(n_in, w, x, y, lowest)
-    integer, intent(in) :: n_in                             !! number of inputs of the layer
-    real(wp), intent(in) :: w(widest_panel, 0:n_in, 1)      !! bias (k = 0) and weights [1]
-    real(wp), intent(in) :: x(n_in)                         !! inputs of the layer [1]
-    real(wp), intent(inout) :: y(widest_panel, 1)           !! outputs of the layer [1]
-    real(wp), intent(in) :: lowest                          !! values below are raised to this [1]
-    integer :: i, k
-    SUMS :: s1
-
-    if (n_in < 1) return
-#ifndef __flang__
-    !$omp simd private(s1)
-#endif
-    LANES
-    LANE(s1) = w(i, 0, 1)
-    INPUTS
-    LANE(s1) = LANE(s1) + w(i, k, 1)*x(k)
-    END_INPUTS
-    y(i, 1) = max(LANE(s1), lowest)
-    END_LANES
-
-  end subroutine single_16x1
-
-  !> 8 neurons on one column, in as many lanes as a wide panel has: the further lanes hold values of no meaning.
-  pure recursive subroutine single_8(n_in, w, x, y, lowest)
-    integer, intent(in) :: n_in                     !! number of inputs of the layer
-    real(wp), intent(in) :: w(*)                    !! bias and weights [1] (8, 0:n_in), then at least widest_panel more
-    real(wp), intent(in) :: x(n_in)                 !! inputs of the layer [1]
-    real(wp), intent(inout) :: y(widest_panel)      !! outputs of the layer [1]; the first 8 count
-    real(wp), intent(in) :: lowest                  !! values below are raised to this [1]
-    integer :: i, k
-    SUMS :: s
-
-    if (n_in < 1) return
-    ! A loop of 8 would be unrolled before it could be vectorised, and its sums lose the fused multiply-adds.
-#ifndef __flang__
-    !$omp simd private(s)
-#endif
-    LANES
-    LANE(s) = w(i)
-    INPUTS
-    LANE(s) = LANE(s) + w(i + 8*k)*x(k)
-    END_INPUTS
-    y(i) = max(LANE(s), lowest)
-    END_LANES
-
-  end subroutine single_8
-
-  !> 4 neurons on one column, in as many lanes as a wide panel has: the further lanes hold values of no meaning.
-  pure recursive subroutine single_4(n_in, w, x, y, lowest)
-    integer, intent(in) :: n_in                     !! number of inputs of the layer
-    real(wp), intent(in) :: w(*)                    !! bias and weights [1] (4, 0:n_in), then at least widest_panel more
-    real(wp), intent(in) :: x(n_in)                 !! inputs of the layer [1]
-    real(wp), intent(inout) :: y(widest_panel)      !! outputs of the layer [1]; the first 4 count
-    real(wp), intent(in) :: lowest                  !! values below are raised to this [1]
-    integer :: i, k
-    SUMS :: s
-
-    if (n_in < 1) return
-    ! A loop of 4 would be unrolled before it could be vectorised, and its sums lose the fused multiply-adds.
-#ifndef __flang__
-    !$omp simd private(s)
-#endif
-    LANES
-    LANE(s) = w(i)
-    INPUTS
-    LANE(s) = LANE(s) + w(i + 4*k)*x(k)
-    END_INPUTS
-    y(i) = max(LANE(s), lowest)
-    END_LANES
-
-  end subroutine single_4
 
 end module emufort_dense

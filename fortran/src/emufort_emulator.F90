@@ -1,13 +1,13 @@
 !> The emulator as a host model sees it: load once, then predict from any number of threads.
 module emufort_emulator
-  use emufort_kinds, only: wp, int8, int64, real32, real64, block_columns, max_width, max_layers
+  use emufort_kinds, only: wp, int8, int64, real32, real64, lanes, block_columns, max_width, max_layers
   use emufort_status, only: status_type, set_error, emufort_success, emufort_error_file, emufort_error_format, &
                             emufort_error_limit, emufort_error_shape, emufort_error_contract, emufort_error_self_test, &
                             emufort_error_not_loaded
   use emufort_dense, only: pack_layer, packed_size, packed_slack
   use emufort_activations, only: n_activations
   use emufort_transforms, only: transform_affine, transform_ln, transform_logit, transform_sigmoid, is_finite
-  use emufort_core, only: evaluate_block, plan_size, numbers_size
+  use emufort_core, only: evaluate_block, plan_size, numbers_size, aligned_place
   use emufort_weights_file, only: section_type, read_table, find_section, get_integers, get_reals, get_text, &
                                   type_text, type_int32, type_real32, type_real64
   implicit none
@@ -24,7 +24,8 @@ module emufort_emulator
     private
     integer, allocatable :: plan(:)             ! see emufort_core
     real(real64), allocatable :: numbers(:)     ! see emufort_core
-    real(wp), allocatable :: weights(:)         ! packed layers
+    real(wp), allocatable :: weights(:)         ! packed layers, from first_weight on
+    integer :: first_weight = 1                 ! place of the first weight: on a cache line when loaded
     real(real64), allocatable :: golden(:)      ! n, relative tolerance, absolute(n_outputs), x(n, :), y(n, :)
     character(len=name_length), allocatable :: names(:)      ! of the input columns, then of the output columns
     character(len=units_length), allocatable :: units(:)     ! likewise
@@ -125,6 +126,7 @@ contains
     call move_alloc(new%plan, emulator%plan)
     call move_alloc(new%numbers, emulator%numbers)
     call move_alloc(new%weights, emulator%weights)
+    emulator%first_weight = new%first_weight
     call move_alloc(new%golden, emulator%golden)
     call move_alloc(new%names, emulator%names)
     call move_alloc(new%units, emulator%units)
@@ -207,6 +209,7 @@ contains
     type(emulator_type), intent(inout) :: emulator   !! with a checked plan
     real(real64), intent(in) :: values(:)            !! for each layer: weights (n_in, n_out), then biases (n_out)
     type(status_type), intent(inout) :: status       !! outcome
+    real(wp), allocatable, target :: packed(:)
     integer(int64) :: n_values, n_packed
     integer :: n_layers, l, n_in, n_out, start, place
 
@@ -223,18 +226,20 @@ contains
       call set_error(status, emufort_error_format, 'load', 'weights file has not the weights that its plan asks for')
       return
     end if
-    allocate (emulator%weights(n_packed + packed_slack), source=0.0_wp)
+    allocate (packed(n_packed + packed_slack + lanes), source=0.0_wp)
+    emulator%first_weight = aligned_place(packed)
     start = 1
-    place = 1
+    place = emulator%first_weight
     do l = 1, n_layers
       n_in = emulator%plan(4 + l)
       n_out = emulator%plan(5 + l)
       call pack_layer(n_in, n_out, real(values(start:start + n_in*n_out - 1), wp), &
                       real(values(start + n_in*n_out:start + (n_in + 1)*n_out - 1), wp), &
-                      emulator%weights(place:place + packed_size(n_in, n_out) - 1))
+                      packed(place:place + packed_size(n_in, n_out) - 1))
       start = start + (n_in + 1)*n_out
       place = place + packed_size(n_in, n_out)
     end do
+    call move_alloc(packed, emulator%weights)
 
   end subroutine pack_weights
 
@@ -487,8 +492,8 @@ contains
     else if (n > block_columns) then
       call set_error(status, emufort_error_shape, 'predict_block', 'more columns than a block has')
     else if (n > 0) then
-      call evaluate_block(emulator%plan, emulator%numbers, emulator%weights, n, is_single, x, y, status%n_clipped, &
-                          status%n_invalid, is_outside)
+      call evaluate_block(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), n, is_single, &
+                          x, y, status%n_clipped, status%n_invalid, is_outside)
     end if
 
   end subroutine predict_block
@@ -528,9 +533,8 @@ contains
           block_x(i, j) = real(x(first + i, j), real64)
         end do
       end do
-      call evaluate_block(emulator%plan, emulator%numbers, emulator%weights, n, .true., &
-                          block_x, block_y, &
-                          status%n_clipped, status%n_invalid, outside)
+      call evaluate_block(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), n, .true., &
+                          block_x, block_y, status%n_clipped, status%n_invalid, outside)
       do j = 1, n_out
         do i = 1, n
           y(first + i, j) = real(block_y(i, j), real32)
@@ -576,8 +580,8 @@ contains
           block_x(i, j) = x(first + i, j)
         end do
       end do
-      call evaluate_block(emulator%plan, emulator%numbers, emulator%weights, n, .false., block_x, block_y, &
-                          status%n_clipped, status%n_invalid, outside)
+      call evaluate_block(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), n, .false., &
+                          block_x, block_y, status%n_clipped, status%n_invalid, outside)
       do j = 1, n_out
         do i = 1, n
           y(first + i, j) = block_y(i, j)
@@ -623,9 +627,8 @@ contains
           block_x(i, j) = real(x(j, first + i), real64)
         end do
       end do
-      call evaluate_block(emulator%plan, emulator%numbers, emulator%weights, n, .true., &
-                          block_x, block_y, &
-                          status%n_clipped, status%n_invalid, outside)
+      call evaluate_block(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), n, .true., &
+                          block_x, block_y, status%n_clipped, status%n_invalid, outside)
       do i = 1, n
         do j = 1, n_out
           y(j, first + i) = real(block_y(i, j), real32)
@@ -671,8 +674,8 @@ contains
           block_x(i, j) = x(j, first + i)
         end do
       end do
-      call evaluate_block(emulator%plan, emulator%numbers, emulator%weights, n, .false., block_x, block_y, &
-                          status%n_clipped, status%n_invalid, outside)
+      call evaluate_block(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), n, .false., &
+                          block_x, block_y, status%n_clipped, status%n_invalid, outside)
       do i = 1, n
         do j = 1, n_out
           y(j, first + i) = block_y(i, j)

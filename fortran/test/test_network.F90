@@ -15,6 +15,13 @@ program test_network
     call compare([odd(i), odd(9 - i), 64, odd(i)], 5, 3, 5)
   end do
   call compare([256, 100], 16, 8, 7)
+  ! every way of cutting sums into parts: halves and quarters, panels of 16, 8 and 4, more than 8 panels
+  do i = 1, 4
+    call compare([24 + i, 24, 28, 30], 24, i, 1)
+    call compare([36, 44, 48, 64], 24, i, 1)
+    call compare([64, 13, 26, 10], 32, i, 4)
+    call compare([32, 4, 132, 72, 40], 32, i, 0)
+  end do
   print '(a)', 'networks agree with the plain evaluation'
 
 contains
@@ -27,10 +34,10 @@ contains
     type(status_type) :: status
     integer(int8), allocatable :: bytes(:)
     real(real64) :: x(ncol, n_features + 1), y(ncol, n_outputs), wanted(n_outputs), one(n_features + 1), tolerance
-    character(len=80) :: what
+    character(len=120) :: what
     integer :: c
 
-    write (what, '(a,i0,a,10(i0,"-"))') 'activation ', code, ' widths ', n_features, hidden, n_outputs
+    write (what, '(a,i0,a,12(i0,"-"))') 'activation ', code, ' widths ', n_features, hidden, n_outputs
     net = make_network(hidden, n_features, n_outputs, code, 17 + code)
     call make_inputs(net, x)
     tolerance = merge(3.0e-5_real64, 1.0e-11_real64, emufort_kind == kind(1.0))

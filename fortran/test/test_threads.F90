@@ -1,17 +1,20 @@
-!> Threads share one emulator and get the bits of one thread.
+!> Threads share one emulator and get the bits of one thread, whatever their number and however the host has its arrays.
 program test_threads
+  use omp_lib, only: omp_get_num_threads
   use emufort_runtime, only: emulator_type, status_type, emufort_success
   use emufort_kinds, only: int8, int64, real64
-  use test_support, only: check, network_type, make_network, make_inputs, to_bytes, same_bits
+  use test_support, only: check, network_type, make_network, make_inputs, to_bytes, same_bits, n_ways, way_names, &
+                          predict_by
   implicit none
-  integer, parameter :: ncol = 4096, n_inputs = 6, n_outputs = 3, chunk = 29
+  integer, parameter :: ncol = 2057, n_inputs = 6, n_outputs = 3
+  integer, parameter :: numbers(5) = [1, 2, 3, 4, 9], chunks(4) = [1, 29, 32, 257]
   type(network_type) :: net
   type(emulator_type) :: emulator
   type(status_type) :: status
   integer(int8), allocatable :: bytes(:)
   real(real64), allocatable :: x(:, :), y(:, :), shared(:, :)
   integer(int64) :: n_clipped
-  integer :: first, last
+  integer :: first, last, way, i, j, n_threads
 
   net = make_network([64, 33], n_inputs - 1, n_outputs, 7, 11)
   allocate (x(ncol, n_inputs), y(ncol, n_outputs), shared(ncol, n_outputs))
@@ -20,17 +23,31 @@ program test_threads
   call emulator%load_bytes(bytes, status)
   call check(status%code == emufort_success, 'load')
   x(100, 1) = 0.0_real64
-  call emulator%predict(x, y, status)
-  n_clipped = 0_int64
-  !$omp parallel do private(last, status) schedule(dynamic) num_threads(4) reduction(+:n_clipped)
-  do first = 1, ncol, chunk
-    last = min(first + chunk - 1, ncol)
-    call emulator%predict(x(first:last, :), shared(first:last, :), status)
-    n_clipped = n_clipped + status%n_clipped
+  do way = 1, n_ways
+    call predict_by(way, emulator, x, y, status)
+    do j = 1, size(chunks)
+      do i = 1, size(numbers)
+        shared = -1.0_real64
+        n_clipped = 0_int64
+        n_threads = 0
+        !$omp parallel private(last, status) num_threads(numbers(i)) reduction(+:n_clipped)
+        !$omp single
+        n_threads = omp_get_num_threads()
+        !$omp end single
+        !$omp do schedule(dynamic)
+        do first = 1, ncol, chunks(j)
+          last = min(first + chunks(j) - 1, ncol)
+          call predict_by(way, emulator, x(first:last, :), shared(first:last, :), status)
+          n_clipped = n_clipped + status%n_clipped
+        end do
+        !$omp end do
+        !$omp end parallel
+        call check(n_threads == numbers(i), 'there are as many threads as asked for')
+        call check(all(same_bits(y, shared)), 'same bits from several threads, '//way_names(way))
+        call check(n_clipped == 1_int64, 'counts add up, '//way_names(way))
+      end do
+    end do
   end do
-  !$omp end parallel do
-  call check(all(same_bits(y, shared)), 'same bits from several threads')
-  call check(n_clipped == 1_int64, 'counts add up')
   print '(a)', 'threads share an emulator'
 
 end program test_threads

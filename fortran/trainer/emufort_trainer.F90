@@ -56,7 +56,7 @@ contains
     integer(int32), intent(out) :: looks_done                  !! number of looks
     integer(int32), intent(out) :: stopped                     !! train_goes_on, train_out_of_patience, train_diverged
     integer(int32), intent(out) :: code                        !! train_ok, or what is wrong with the call
-    type(network_type) :: network
+    type(network_type), target :: network
     integer :: look, s, n_each
     logical :: gradual, improved
 
@@ -118,7 +118,7 @@ contains
     real(wp), intent(in), contiguous :: weights(:)          !! flat weights and biases
     real(real64), intent(out) :: error                      !! mean squared error
     integer(int32), intent(out) :: code                     !! train_ok, or what is wrong with the call
-    type(network_type) :: network
+    type(network_type), target :: network
     logical :: gradual
 
     error = 0.0_real64
@@ -133,7 +133,7 @@ contains
 
   !> Check what a network and its data have in common, and make the network.
   subroutine prepare(network, sizes, activation, sigmoid, x, y, weights, code)
-    type(network_type), intent(out) :: network
+    type(network_type), intent(out), target :: network
     integer(int32), intent(in), contiguous :: sizes(:)      !! number of features, neurons of each layer
     integer(int32), intent(in) :: activation                !! one of the activation_* codes
     integer(int32), intent(in), contiguous :: sigmoid(:)    !! 1 where a sigmoid follows the last layer (output)

@@ -227,17 +227,21 @@ def time(
     **options
         Those of `emufort.config.TimingConfig`: ncol, repeats, compiler, flags, ...
     """
+    from emufort.targets import own_inputs
     from emufort.timing import TIMING_ROWS, time_candidates
 
     train = models.data.part("train")
+    sample = train.subset(min(TIMING_ROWS, len(train)), 1)
+    weights = {row.id: models.weights(row.id) for row in models.trained}
     return time_candidates(
-        {row.id: models.weights(row.id) for row in models.trained},
+        weights,
         models.data.contract,
         _timing(options),
         Path(out),
         Path(out).parent / "work",
-        train.subset(min(TIMING_ROWS, len(train)), 1).x,
+        sample.x,
         report,
+        own_inputs(models.data, sample.rows, weights),
     )
 
 

@@ -122,6 +122,8 @@ def _carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
     run.check()
     with folder.driver():
         run.prepare()
+        if "search" in steps and not run.is_finished("search"):
+            _warn_of_slow_sampler(config)
         with display.progress(steps) as shown:
             for step in steps:
                 if run.is_finished(step):
@@ -131,6 +133,14 @@ def _carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
                 run.do(step, shown)
                 shown.end(step)
         display.closing(run, steps)
+
+
+def _warn_of_slow_sampler(config: Config) -> None:
+    from emufort.search.samplers import slowness
+
+    warning = slowness(config.search.sampler, config.search.trials)
+    if warning is not None:
+        typer.echo(f"warning: {warning}", err=True)
 
 
 def _must_hold_a_run(folder: RunFolder) -> None:
@@ -367,7 +377,7 @@ def bench(
     flags: Annotated[str | None, typer.Option(help="Its flags for the runtime.")] = None,
     blas: Annotated[Path | None, typer.Option(help="Library with sgemm.")] = None,
     update: Annotated[
-        Path | None, typer.Option(help="Markdown file whose tables are replaced.")
+        list[Path] | None, typer.Option(help="Markdown file whose tables are replaced; repeatable.")
     ] = None,
     from_: Annotated[
         Path | None, typer.Option("--from", help="Measure nothing, show this bench.json.")
@@ -401,8 +411,8 @@ def bench(
     tables.show(result)
     if from_ is None:
         typer.echo(f"{out} holds bench.csv, bench.json, bench.md and bench.png")
-    if update is not None:
-        update_document(result, update)
+    for document in update or ():
+        update_document(result, document)
 
 
 def _words(text: str | None) -> tuple[str, ...] | None:

@@ -51,6 +51,9 @@ class SpaceConfig(_Section):
     learning_rate: tuple[float, float] = (1e-3, 3e-2)
     batch_size: tuple[int, ...] = (32, 64, 128, 256)
     weight_decay: tuple[float, ...] = (0.0,)
+    target: tuple[str, ...] = Field(
+        (), description="contracts or 'output=transform'; the run's contract if there are none"
+    )
 
     @field_validator("width", mode="before")
     @classmethod
@@ -93,6 +96,8 @@ class SpaceConfig(_Section):
             raise ValueError("taper lists ratios above 0 and up to 1")
         if min(self.weight_decay) < 0:
             raise ValueError("weight_decay is not negative")
+        if len(set(self.target)) < len(self.target) or not all(map(str.strip, self.target)):
+            raise ValueError("target lists contracts or 'output=transform', each once")
         return self
 
 
@@ -305,6 +310,15 @@ class Config(_Section):
             value = content.get(key)
             if isinstance(value, str) and (path.parent / value).is_file():
                 content[key] = str((path.parent / value).resolve())
+        space = content.get("search", {})
+        space = space.get("space", {}) if isinstance(space, dict) else {}
+        if isinstance(space, dict) and isinstance(space.get("target"), list):
+            space["target"] = [
+                str((path.parent / name).resolve())
+                if isinstance(name, str) and "=" not in name and (path.parent / name).is_file()
+                else name
+                for name in space["target"]
+            ]
         return cls.from_dict(content, str(path))
 
     @classmethod

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emufort import rows as tables
 from emufort.contract import Baseline, Column, Contract, Input, Output, Parameter
 from emufort.errors import DataError, did_you_mean
 
@@ -37,6 +39,9 @@ _UNIT_ALIASES = {"": "1", "m/s": "m s-1", "m s^-1": "m s-1", "m^-3": "m-3", "1/m
 class Dataset:
     """Rows of inputs and outputs that may be used, in physical units and double precision.
 
+    Tables of more rows than `emufort.rows.BLOCK` are on disk and mapped into memory, read-only. Go
+    through them block by block; `features` and `targets` are copies of the whole.
+
     Attributes
     ----------
     contract
@@ -56,6 +61,8 @@ class Dataset:
     dropped
         Meaning of the filter's flag -> number of rows left out for it; rows whose filter or split
         has a value without a meaning are counted as such.
+    scratch
+        Folder for long tables, None for that of temporary files.
     """
 
     contract: Contract
@@ -67,6 +74,7 @@ class Dataset:
     rows: NDArray[np.int64]
     baselines: Mapping[str, Array] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
+    scratch: Path | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -74,7 +82,7 @@ class Dataset:
     # ---------------------------------------------------------------- opening
 
     @classmethod
-    def open(cls, path: str | Path | None, contract: Contract) -> Self:
+    def open(cls, path: str | Path | None, contract: Contract, scratch: Path | None = None) -> Self:
         """Read a netCDF file; None means the data set that comes with the package.
 
         Raises
@@ -92,47 +100,84 @@ class Dataset:
                 f"there is no data file {source}; give --data the path of a netCDF file"
             )
         try:
-            with xr.open_dataset(source, engine="netcdf4", decode_times=False) as opened:
-                raw = opened.load()
+            with _little_chunk_cache():
+                opened = xr.open_dataset(source, engine="netcdf4", decode_times=False, cache=False)
         except (OSError, ValueError, RuntimeError) as error:
-            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-            raise DataError(f"cannot read {source} as netCDF: {reason}") from error
-        return cls.from_xarray(raw, contract, source, _file_hash(source))
+            raise _unreadable(source, error) from error
+        with opened:
+            try:
+                return cls.from_xarray(opened, contract, source, _file_hash(source), scratch)
+            except (OSError, RuntimeError) as error:
+                raise _unreadable(source, error) from error
 
     @classmethod
     def from_xarray(
-        cls, raw: xr.Dataset, contract: Contract, source: Path = Path("memory"), sha256: str = ""
+        cls,
+        raw: xr.Dataset,
+        contract: Contract,
+        source: Path = Path("memory"),
+        sha256: str = "",
+        scratch: Path | None = None,
     ) -> Self:
         """Check `raw` against `contract` and keep the usable rows; errors as for `open`."""
-        reader = _Reader(raw, contract, source)
-        split = reader.split()
-        keep, dropped = reader.usable_rows(split)
-        x = reader.matrix(contract.input)[keep]
-        y = reader.matrix(contract.output)[keep]
-        rows = np.flatnonzero(keep)
-        reader.check_parameters()
-        reader.check_finite(x, contract.input_columns, rows)
-        reader.check_finite(y, contract.output_columns, rows)
-        reader.check_range(x, contract.input_columns, rows)
-        reader.check_range(y, contract.output_columns, rows)
-        references = [j for j in contract.reference_indices if j is not None]
-        reader.check_domain(x, contract.input_columns, rows, references)
-        reader.check_domain(y, contract.output_columns, rows)
-        baselines = {b.name: reader.baseline(b, rows) for b in contract.baseline}
-        return cls(contract, source, sha256, x, y, split[keep], rows, baselines, dropped)
+        whole = _Reader(raw, contract, source)
+        split = whole.default_split()
+        complaints = _Complaints(source, contract)
+        parts = (
+            whole.part(part).read(part.start, None if split is None else split[part], complaints)
+            for part in tables.blocks(whole.n)
+        )
+        x, y, split, rows, *values = tables.tables(parts, scratch)
+        whole.check_parameters()
+        complaints.raise_first()
+        baselines = {b.name: v for b, v in zip(contract.baseline, values, strict=True)}
+        dropped = complaints.dropped
+        return cls(contract, source, sha256, x, y, split, rows, baselines, dropped, scratch)
 
     # -------------------------------------------------------------- selecting
 
     def take(self, indices: NDArray[np.int64]) -> Self:
         """Return the rows at `indices` (positions in this object)."""
+
+        def of(values: NDArray[Any]) -> NDArray[Any]:
+            return tables.take(values, indices, self.scratch)
+
         return replace(
             self,
-            x=self.x[indices],
-            y=self.y[indices],
-            split=self.split[indices],
-            rows=self.rows[indices],
-            baselines={name: v[indices] for name, v in self.baselines.items()},
+            x=of(self.x),
+            y=of(self.y),
+            split=of(self.split),
+            rows=of(self.rows),
+            baselines={name: of(values) for name, values in self.baselines.items()},
         )
+
+    def under(self, contract: Contract) -> Dataset:
+        """Return the data as another contract reads them; the whole, not a part of the rows.
+
+        Raises
+        ------
+        DataError
+            See `open`; or these data are in memory only, and the contract has other variables.
+        """
+        if contract.sha256 == self.contract.sha256:
+            return self
+        if [_untransformed(self.contract), contract.sample_dimension] == [
+            _untransformed(contract), self.contract.sample_dimension,
+        ]:  # fmt: skip
+            complaints = _Complaints(self.source, contract)
+            complaints.passed = complaints.kept = len(self)
+            for part in tables.blocks(len(self)):
+                baselines = [self.baselines[b.name][part] for b in contract.baseline]
+                complaints.look(self.x[part], self.y[part], self.rows[part], baselines)
+                self.forget()
+            complaints.raise_first()
+            return replace(self, contract=contract)
+        if not self.source.is_file():
+            raise DataError(
+                f"the contract '{contract.name}' has other variables than "
+                f"'{self.contract.name}', and these data come from no file to read them from"
+            )
+        return Dataset.open(self.source, contract, self.scratch)
 
     def part(self, name: str) -> Self:
         """Return the rows of one split: ``"train"``, ``"validation"`` or ``"test"``.
@@ -169,24 +214,72 @@ class Dataset:
                 f"{self.source}; ask for 1 to {len(pool)}"
             )
         drawn = pool[np.random.default_rng(seed).permutation(len(pool))[:size]]
-        others = np.setdiff1d(np.arange(len(self)), pool)
-        return self.take(np.concatenate([drawn, others]))
+        others = np.flatnonzero(self.split != SPLITS.index("train"))
+        return self.take(np.concatenate([drawn, others]) if len(pool) < len(self) else drawn)
 
     # ------------------------------------------------------- the network's side
 
     @cached_property
     def features(self) -> Array:
         """What the network sees, physical units (n, n_features)."""
-        return self.x[:, list(self.contract.feature_indices)]
+        return self.features_of(slice(None))
 
     @cached_property
     def targets(self) -> Array:
         """Outputs, those relative to an input divided by it (n, n_outputs)."""
-        y = self.y.copy()
+        return self.targets_of(slice(None))
+
+    def features_of(self, part: slice) -> Array:
+        """Return those rows of `features`."""
+        return self.x[part][:, list(self.contract.feature_indices)]
+
+    def targets_of(self, part: slice) -> Array:
+        """Return those rows of `targets`."""
+        y = np.array(self.y[part])
         for j, reference in enumerate(self.contract.reference_indices):
             if reference is not None:
-                y[:, j] /= self.x[:, reference]
+                y[:, j] /= self.x[part, reference]
         return y
+
+    def feature_blocks(self) -> Iterator[Array]:
+        """Go through `features` block by block."""
+        return self._blocks(self.features_of)
+
+    def target_blocks(self) -> Iterator[Array]:
+        """Go through `targets` block by block."""
+        return self._blocks(self.targets_of)
+
+    def _blocks(self, of: Callable[[slice], Array]) -> Iterator[Array]:
+        for part in tables.blocks(len(self)):
+            yield of(part)
+            self.forget()
+
+    def forget(self) -> None:
+        """Give back the memory of what was read of long tables."""
+        for values in (self.x, self.y, self.rows, *self.baselines.values()):
+            tables.forget(values)
+
+
+#: Bytes of chunks that netCDF keeps of each variable; its default of 16 MB is for all of them much.
+_CHUNK_CACHE = 2 << 20
+
+
+@contextmanager
+def _little_chunk_cache() -> Iterator[None]:
+    """Limit what netCDF keeps in memory of a file that is opened here."""
+    import netCDF4
+
+    size, elements, preemption = netCDF4.get_chunk_cache()
+    netCDF4.set_chunk_cache(min(size, _CHUNK_CACHE), elements, preemption)
+    try:
+        yield
+    finally:
+        netCDF4.set_chunk_cache(size, elements, preemption)
+
+
+def _unreadable(source: Path, error: Exception) -> DataError:
+    reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+    return DataError(f"cannot read {source} as netCDF: {reason}")
 
 
 class _Reader:
@@ -286,100 +379,59 @@ class _Reader:
                     f"'{self.contract.name}' is for {list(parameter.values)}"
                 )
 
-    def check_finite(
-        self, values: Array, columns: tuple[Column, ...], rows: NDArray[np.int64]
-    ) -> None:
-        for j, column in enumerate(columns):
-            bad = np.flatnonzero(~np.isfinite(values[:, j]))
-            if len(bad):
-                raise DataError(
-                    f"{self.source}: {column.name} is NaN or infinite in {len(bad)} of "
-                    f"{len(values)} usable rows, first in row {rows[bad[0]]}; mend it or mark such "
-                    "rows in the filter variable"
-                )
+    def part(self, part: slice) -> _Reader:
+        """Return a reader of some rows; they are read when they are asked for."""
+        rows = self.raw.isel({self.contract.sample_dimension: part})
+        return _Reader(rows, self.contract, self.source)
 
-    def check_range(
-        self, values: Array, columns: tuple[Column, ...], rows: NDArray[np.int64]
-    ) -> None:
-        for j, column in enumerate(columns):
-            slack_low = abs(column.lower) * _RANGE_SLACK if np.isfinite(column.lower) else 0.0
-            slack_high = abs(column.upper) * _RANGE_SLACK if np.isfinite(column.upper) else 0.0
-            v = values[:, j]
-            bad = np.flatnonzero((v < column.lower - slack_low) | (v > column.upper + slack_high))
-            if len(bad):
-                raise DataError(
-                    f"{self.source}: {column.name} is {v[bad[0]]:.6g} {column.units} in row "
-                    f"{rows[bad[0]]} and outside the contract's range {column.lower:.6g} to "
-                    f"{column.upper:.6g} in {len(bad)} rows; mend the data or widen the contract"
-                )
+    def read(
+        self, first: int, split: NDArray[np.int8] | None, complaints: _Complaints
+    ) -> tuple[NDArray[Any], ...]:
+        """Return inputs, outputs, split, row numbers and baselines of the usable rows.
 
-    def check_domain(
-        self,
-        values: Array,
-        columns: tuple[Column, ...],
-        rows: NDArray[np.int64],
-        references: Sequence[int] = (),
-    ) -> None:
-        """Find values that the column's transform, or single precision, cannot take.
-
-        The columns at `references` are divided by, and the logarithm of the quotient is taken.
+        Parameters
+        ----------
+        first
+            Number of the first row that is read here.
+        split
+            Of every row; None where the data say it.
+        complaints
+            Told what is wrong with values, and what was dropped.
         """
-        for j, column in enumerate(columns):
-            v = values[:, j]
-            size = np.abs(v)
-            bad = size > _SINGLE.max
-            if column.transform != "sigmoid":  # a fraction of 1e-39 may well become 0
-                bad |= (size > 0) & (size < _SINGLE.tiny)
-            why = "single precision cannot hold"
-            advice = "choose other units"
-            if not bad.any():
-                advice = "mend the data or choose another transform"
-                if column.transform in ("ln", "log10") or j in references:
-                    bad, why = v <= 0, "has no logarithm"
-                elif column.transform == "logit":
-                    bad, why = (v <= 0) | (v >= 1), "has no logit"
-            if bad.any():
-                first = int(np.flatnonzero(bad)[0])
-                raise DataError(
-                    f"{self.source}: {column.name} is {v[first]:.6g} {column.units} in row "
-                    f"{rows[first]}, which {why}, and so in {bad.sum()} of {len(v)} usable rows; "
-                    f"{advice}"
-                )
+        contract = self.contract
+        split = self.split() if split is None else split
+        keep = self.usable_rows(split, complaints)
+        x = self.matrix(contract.input)[keep]
+        y = self.matrix(contract.output)[keep]
+        rows = first + np.flatnonzero(keep)
+        baselines = [self.baseline(b, keep) for b in contract.baseline]
+        complaints.look(x, y, rows, baselines)
+        return (x, y, split[keep], rows, *baselines)
 
-    def baseline(self, baseline: Baseline, rows: NDArray[np.int64]) -> Array:
-        """Return what a classical scheme gives for `rows`, (n, k)."""
-        name = baseline.variable
-        values = self.values_of(name)[rows]
+    def baseline(self, baseline: Baseline, keep: NDArray[np.bool_]) -> Array:
+        """Return what a classical scheme gives for the rows to keep, (n, k)."""
+        values = self.values_of(baseline.variable)[keep]
         for output in self.contract.output:
             if output.name == baseline.gives:
-                self.check_units(name, output.units)
-        bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
-        if len(bad):
-            raise DataError(
-                f"{self.source}: {name}, of the baseline {baseline.name}, is NaN or infinite in "
-                f"{len(bad)} of {len(values)} usable rows, first in row {rows[bad[0]]}"
-            )
+                self.check_units(baseline.variable, output.units)
         return values
 
-    def usable_rows(self, split: NDArray[np.int8]) -> tuple[NDArray[np.bool_], dict[str, int]]:
-        """Say which rows may be used, and count the others by the reason."""
-        keep, dropped = self._filtered()
+    def usable_rows(self, split: NDArray[np.int8], complaints: _Complaints) -> NDArray[np.bool_]:
+        """Say which rows may be used; the others are counted by the reason."""
+        keep = self._filtered(complaints)
         lost = keep & (split < 0)
         if lost.any():
             assert self.contract.split is not None
-            dropped[f"{self.contract.split.variable} without a meaning"] = int(lost.sum())
+            complaints.drop(f"{self.contract.split.variable} without a meaning", lost)
             keep &= ~lost
-            if not keep.any():
-                raise DataError(
-                    f"{self.source}: no row is usable, '{self.contract.split.variable}' is never "
-                    f"{', '.join(SPLITS)}"
-                )
-        return keep, dropped
+        complaints.kept += int(keep.sum())
+        return keep
 
-    def _filtered(self) -> tuple[NDArray[np.bool_], dict[str, int]]:
+    def _filtered(self, complaints: _Complaints) -> NDArray[np.bool_]:
         rule = self.contract.filter
         if rule is None:
-            return np.ones(self.n, dtype=bool), {}
+            complaints.passed += self.n
+            return np.ones(self.n, dtype=bool)
         flags, meanings = self.flags(rule.variable)
         for meaning in rule.keep:
             if meaning not in meanings:
@@ -388,17 +440,14 @@ class _Reader:
                     f"{did_you_mean(meaning, meanings)}"
                 )
         keep = np.isin(flags, [meanings[m] for m in rule.keep])
-        dropped = {m: int((flags == v).sum()) for m, v in meanings.items() if m not in rule.keep}
+        for meaning, value in meanings.items():
+            if meaning not in rule.keep:
+                complaints.drop(meaning, flags == value)
         without = ~np.isin(flags, list(meanings.values()))
         if without.any():
-            dropped[f"{rule.variable} without a meaning"] = int(without.sum())
-        if not keep.any():
-            counts = ", ".join(f"{m} {c}" for m, c in dropped.items() if c)
-            raise DataError(
-                f"{self.source}: no row is usable, '{rule.variable}' is never "
-                f"{' or '.join(rule.keep)} ({counts})"
-            )
-        return keep, dropped
+            complaints.drop(f"{rule.variable} without a meaning", without)
+        complaints.passed += int(keep.sum())
+        return keep
 
     def flags(self, name: str) -> tuple[Array, dict[str, int]]:
         """Return a CF flag variable, NaN where it is missing, and its meanings."""
@@ -413,19 +462,181 @@ class _Reader:
         known = dict(zip(str(meanings).split(), map(int, np.atleast_1d(values)), strict=False))
         return self.values_of(name)[:, 0], known
 
+    def default_split(self) -> NDArray[np.int8] | None:
+        """Return the split of every row where the contract leaves it to us, else None."""
+        if self.contract.split is not None:
+            return None
+        shares = np.cumsum([_DEFAULT_SHARES[name] for name in SPLITS])
+        order = np.random.default_rng(0).permutation(self.n)
+        split = np.empty(self.n, dtype=np.int8)
+        for part in tables.blocks(self.n):
+            found = np.searchsorted(shares * self.n, order[part], side="right")
+            split[part] = found.clip(0, 2)
+        return split
+
     def split(self) -> NDArray[np.int8]:
-        rule = self.contract.split
-        if rule is None:
-            shares = np.cumsum([_DEFAULT_SHARES[name] for name in SPLITS])
-            order = np.random.default_rng(0).permutation(self.n)
-            return np.searchsorted(shares * self.n, order, side="right").clip(0, 2).astype(np.int8)
-        flags, meanings = self.flags(rule.variable)
+        """Return the split of every row, -1 where the data do not say it."""
+        assert self.contract.split is not None
+        flags, meanings = self.flags(self.contract.split.variable)
         split = np.full(self.n, -1, dtype=np.int8)
         for code, name in enumerate(SPLITS):
             if name not in meanings:
-                raise DataError(f"{self.source}: the flag '{rule.variable}' has no '{name}'")
+                raise DataError(
+                    f"{self.source}: the flag '{self.contract.split.variable}' has no '{name}'"
+                )
             split[flags == meanings[name]] = code
         return split
+
+
+@dataclass
+class _Complaint:
+    """How many values are bad in one respect, and the first of them."""
+
+    text: Callable[[_Complaint, int], str]
+    count: int = 0
+    row: int = 0
+    value: float = 0.0
+
+    def note(self, bad: NDArray[np.bool_], values: Array, rows: NDArray[np.int64]) -> None:
+        """Take note of the bad ones among `values` (n,) of `rows`."""
+        count = int(bad.sum())
+        if count and not self.count:
+            first = int(np.flatnonzero(bad)[0])
+            self.row, self.value = int(rows[first]), float(values[first])
+        self.count += count
+
+
+class _Complaints:
+    """What is wrong with the usable rows: found block by block, told when all are seen."""
+
+    def __init__(self, source: Path, contract: Contract) -> None:
+        self.source, self.contract = source, contract
+        #: Meaning of the filter's flag -> number of rows left out for it.
+        self.dropped: dict[str, int] = {}
+        #: Rows that the filter lets pass; those of them that have a split.
+        self.passed = self.kept = 0
+        self._found: dict[str, _Complaint] = {}
+
+    def drop(self, reason: str, rows: NDArray[np.bool_]) -> None:
+        """Count rows that are left out."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + int(rows.sum())
+
+    def look(self, x: Array, y: Array, rows: NDArray[np.int64], baselines: Sequence[Array]) -> None:
+        """Look at the usable rows of a block."""
+        inputs, outputs = self.contract.input_columns, self.contract.output_columns
+        references = [j for j in self.contract.reference_indices if j is not None]
+        for values, columns in ((x, inputs), (y, outputs)):
+            for j, column in enumerate(columns):
+                self._finite(column.name, values[:, j], rows)
+        for values, columns in ((x, inputs), (y, outputs)):
+            for j, column in enumerate(columns):
+                self._range(column, values[:, j], rows)
+        for j, column in enumerate(inputs):
+            self._domain(column, x[:, j], rows, j in references)
+        for j, column in enumerate(outputs):
+            self._domain(column, y[:, j], rows)
+        for baseline, values in zip(self.contract.baseline, baselines, strict=True):
+            bad = ~np.isfinite(values).all(axis=1)
+            name = f"{baseline.variable}, of the baseline {baseline.name},"
+            self._note(f"baseline {name}", bad, values[:, 0], rows, _text_of_baseline(name))
+
+    def raise_first(self) -> None:
+        """Raise the first complaint.
+
+        Raises
+        ------
+        DataError
+            There is one, or no row is usable.
+        """
+        if self.passed == 0:
+            assert self.contract.filter is not None
+            counts = ", ".join(f"{m} {c}" for m, c in self.dropped.items() if c)
+            raise DataError(
+                f"{self.source}: no row is usable, '{self.contract.filter.variable}' is never "
+                f"{' or '.join(self.contract.filter.keep)} ({counts})"
+            )
+        if self.kept == 0:
+            assert self.contract.split is not None
+            raise DataError(
+                f"{self.source}: no row is usable, '{self.contract.split.variable}' is never "
+                f"{', '.join(SPLITS)}"
+            )
+        for complaint in self._found.values():
+            if complaint.count:
+                raise DataError(f"{self.source}: {complaint.text(complaint, self.kept)}")
+
+    def _note(
+        self, key: str, bad: Any, values: Array, rows: NDArray[np.int64],
+        text: Callable[[_Complaint, int], str],
+    ) -> None:  # fmt: skip
+        # Also without a bad value: the order of the keys is that of the complaints.
+        self._found.setdefault(key, _Complaint(text)).note(bad, values, rows)
+
+    def _finite(self, name: str, values: Array, rows: NDArray[np.int64]) -> None:
+        def text(found: _Complaint, n: int) -> str:
+            return (
+                f"{name} is NaN or infinite in {found.count} of {n} usable rows, first in row "
+                f"{found.row}; mend it or mark such rows in the filter variable"
+            )
+
+        self._note(f"finite {name}", ~np.isfinite(values), values, rows, text)
+
+    def _range(self, column: Column, v: Array, rows: NDArray[np.int64]) -> None:
+        slack_low = abs(column.lower) * _RANGE_SLACK if np.isfinite(column.lower) else 0.0
+        slack_high = abs(column.upper) * _RANGE_SLACK if np.isfinite(column.upper) else 0.0
+        bad = (v < column.lower - slack_low) | (v > column.upper + slack_high)
+
+        def text(found: _Complaint, n: int) -> str:
+            return (
+                f"{column.name} is {found.value:.6g} {column.units} in row {found.row} and outside "
+                f"the contract's range {column.lower:.6g} to {column.upper:.6g} in {found.count} "
+                "rows; mend the data or widen the contract"
+            )
+
+        self._note(f"range {column.name}", bad, v, rows, text)
+
+    def _domain(
+        self, column: Column, v: Array, rows: NDArray[np.int64], is_divisor: bool = False
+    ) -> None:
+        """Find values that the column's transform, or single precision, cannot take.
+
+        A divisor is a column that an output is divided by before the logarithm is taken.
+        """
+        size = np.abs(v)
+        bad = size > _SINGLE.max
+        if column.transform != "sigmoid":  # a fraction of 1e-39 may well become 0
+            bad |= (size > 0) & (size < _SINGLE.tiny)
+
+        def text(why: str, advice: str) -> Callable[[_Complaint, int], str]:
+            return lambda found, n: (
+                f"{column.name} is {found.value:.6g} {column.units} in row {found.row}, which "
+                f"{why}, and so in {found.count} of {n} usable rows; {advice}"
+            )
+
+        precision = text("single precision cannot hold", "choose other units")
+        self._note(f"precision {column.name}", bad, v, rows, precision)
+        advice = "mend the data or choose another transform"
+        if column.transform in ("ln", "log10") or is_divisor:
+            self._note(f"ln {column.name}", v <= 0, v, rows, text("has no logarithm", advice))
+        elif column.transform == "logit":
+            bad = (v <= 0) | (v >= 1)
+            self._note(f"logit {column.name}", bad, v, rows, text("has no logit", advice))
+
+
+def _text_of_baseline(name: str) -> Callable[[_Complaint, int], str]:
+    return lambda found, n: (
+        f"{name} is NaN or infinite in {found.count} of {n} usable rows, first in row {found.row}"
+    )
+
+
+def _untransformed(contract: Contract) -> dict[str, Any]:
+    """Return what says which numbers of a file are read."""
+    content = contract.to_dict()
+    for variable in (*content["input"], *content["output"]):
+        for key in ("transform", "relative_to", "lower_bound", "upper_bound", "feature"):
+            variable.pop(key, None)
+    kept = ("input", "output", "dimensions", "parameter", "baseline", "filter", "split")
+    return {key: content.get(key) for key in kept}
 
 
 def _tuple(names: tuple[object, ...]) -> str:

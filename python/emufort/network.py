@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
@@ -176,37 +176,44 @@ class Scaler:
         DataError
             A column cannot be transformed: not positive for ``ln``, outside (0, 1) for ``logit``.
         """
-        kinds: list[ScalerKind] = []
-        shift = np.zeros(len(columns))
-        scale = np.ones(len(columns))
+        return cls.fit_blocks(columns, lambda: iter((values,)))
+
+    @classmethod
+    def fit_blocks(cls, columns: Sequence[Column], blocks: Callable[[], Iterator[Array]]) -> Self:
+        """Do what `fit` does, to rows that come block by block; they are gone through twice.
+
+        One block gives the bits of `fit`; several are summed one after the other.
+        """
+        kinds = tuple(_KINDS.get(column.transform, "affine") for column in columns)
+        n, sums, squares = 0, np.zeros(len(columns)), np.zeros(len(columns))
+        lowest = np.full(len(columns), np.inf)
+        highest = -lowest
+        for values in blocks():
+            n += len(values)
+            for j, column in enumerate(columns):
+                x = np.asarray(values[:, j], dtype=np.float64)
+                lowest[j] = min(lowest[j], x.min())
+                highest[j] = max(highest[j], x.max())
+                sums[j] += _before_scaling(column, x).sum()
+        mean = sums / n
+        for values in blocks():
+            for j, column in enumerate(columns):
+                x = np.asarray(values[:, j], dtype=np.float64)
+                squares[j] += np.square(_before_scaling(column, x) - mean[j]).sum()
+        spread = np.sqrt(squares / n)
+        shift, scale = np.zeros(len(columns)), np.ones(len(columns))
         for j, column in enumerate(columns):
-            x = np.asarray(values[:, j], dtype=np.float64)
-            kind: ScalerKind = "affine"
-            if column.transform in ("ln", "log10"):
-                kind = "ln"
-                if not (x > 0).all():
-                    raise DataError(f"{column.name} is not positive everywhere: no logarithm of it")
-                logs = np.log(x)
-                shift[j] = math.exp(float(logs.mean()))
-                scale[j] = _inverse_spread(logs)
-            elif column.transform == "logit":
-                kind = "logit"
-                if not ((x > 0) & (x < 1)).all():
-                    raise DataError(f"{column.name} leaves (0, 1): it has no logit")
-                logits = np.log(x) - np.log1p(-x)
-                shift[j] = float(logits.mean())
-                scale[j] = _inverse_spread(logits)
-            elif column.transform == "sigmoid":
-                kind = "sigmoid"
-            elif column.transform == "minmax":
-                shift[j] = float(x.min())
-                width = float(x.max() - x.min())
-                scale[j] = 1.0 / width if width > 0 else 1.0
-            elif column.transform == "standardise":
-                shift[j] = float(x.mean())
-                scale[j] = _inverse_spread(x)
-            kinds.append(kind)
-        return cls(tuple(kinds), shift, scale)
+            width = spread[j]
+            if column.transform == "minmax":
+                shift[j], width = lowest[j], highest[j] - lowest[j]
+            elif kinds[j] == "ln":
+                shift[j] = math.exp(float(mean[j]))
+            elif column.transform in ("logit", "standardise"):
+                shift[j] = mean[j]
+            else:
+                continue
+            scale[j] = 1.0 / width if width > 0 else 1.0
+        return cls(kinds, shift, scale)
 
     def forward(self, x: Array) -> Array:
         """Map physical values (n, n_columns) to the network's side, double precision."""
@@ -255,9 +262,27 @@ class Scaler:
         )
 
 
-def _inverse_spread(values: Array) -> float:
-    spread = float(values.std())
-    return 1.0 / spread if spread > 0 else 1.0
+#: Transform of the contract -> kind; the others are affine.
+_KINDS: dict[str, ScalerKind] = {
+    "ln": "ln",
+    "log10": "ln",
+    "logit": "logit",
+    "sigmoid": "sigmoid",
+}
+
+
+def _before_scaling(column: Column, x: Array) -> Array:
+    """Return the quantity whose mean and spread the scaler takes, for values x (n,)."""
+    if column.transform in ("ln", "log10"):
+        if not (x > 0).all():
+            raise DataError(f"{column.name} is not positive everywhere: no logarithm of it")
+        return np.log(x)
+    if column.transform == "logit":
+        if not ((x > 0) & (x < 1)).all():
+            raise DataError(f"{column.name} leaves (0, 1): it has no logit")
+        logit: Array = np.log(x) - np.log1p(-x)
+        return logit
+    return x
 
 
 @dataclass(frozen=True)

@@ -40,13 +40,17 @@ class Run:
     def open(cls, folder: RunFolder, config: Config) -> Run:
         """Read and check contract and data; errors are those of `Contract.load`, `Dataset.open`."""
         contract = Contract.load(config.contract)
-        return cls(folder, config, Dataset.open(config.data, contract))
+        return cls(folder, config, Dataset.open(config.data, contract, folder.work))
 
     @property
     def inputs(self) -> str:
-        """Hash of contract and data."""
-        both = self.data.contract.sha256 + self.data.sha256
-        return hashlib.sha256(both.encode()).hexdigest()
+        """Hash of contract, data and the contracts of other targets."""
+        from emufort.targets import target_contract
+
+        named = self.config.search.space.target
+        others = [target_contract(name, self.data.contract).sha256 for name in named]
+        parts = [self.data.contract.sha256, self.data.sha256, *others]
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
 
     def check(self) -> None:
         """Find now what would stop a later step after much work.
@@ -55,17 +59,22 @@ class Run:
         ------
         EmufortError
             A split is empty, the subset larger than the data, an option of the sampler unknown, a
-            name impossible in Fortran, or the compiler that is asked for missing.
+            name impossible in Fortran, a target one that the data do not give, or the compiler that
+            is asked for missing.
         """
         from emufort.compiler import Compiler
         from emufort.export.fortran import check_names
         from emufort.search.samplers import check_options
+        from emufort.targets import Targets
 
         for split in SPLITS:
             self.data.part(split)
         self.data.part("train").subset(self.config.search.subset, self.config.seed)
         check_options(self.config.search.sampler, self.config.search.sampler_options)
         check_names(self.data.contract, self.config.export.name)
+        targets = Targets.of(self.data, self.config.search.space.target)
+        for data in targets.data.values():
+            check_names(data.contract, self.config.export.name)
         if self.config.timing.backend == "fortran":
             Compiler.find(self.config.timing.compiler)
 
@@ -130,6 +139,7 @@ def _candidates(run: Run) -> list[dict[str, str]]:
 
 
 def _time(run: Run, report: Reporter) -> None:
+    from emufort.targets import own_inputs
     from emufort.timing import TIMING_ROWS, time_candidates
 
     weights = {row["id"]: run.folder.weights(row["id"]) for row in _candidates(run)}
@@ -143,6 +153,7 @@ def _time(run: Run, report: Reporter) -> None:
         run.folder.work,
         sample.x,
         report,
+        own_inputs(run.data, sample.rows, weights),
     )
 
 
@@ -151,9 +162,12 @@ def _select(run: Run, report: Reporter) -> None:
     from emufort.skill import skill_of_baseline
 
     validation = run.data.part("validation")
+    times = read_csv(run.folder.timing)
+    if run.config.search.space.target:
+        times = _with_needed_schemes(run, times)
     selection = select(
         _candidates(run),
-        read_csv(run.folder.timing),
+        times,
         run.config.select.rule,
         run.config.select.ncol,
         {
@@ -164,13 +178,32 @@ def _select(run: Run, report: Reporter) -> None:
     write_json(run.folder.selection, selection.to_dict())
 
 
+def _with_needed_schemes(run: Run, times: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Add to the time of a network that of the schemes whose value it is relative to.
+
+    Only so can networks that need a scheme be compared with networks that need none.
+    """
+    schemes = {b.variable: b.name for b in run.data.contract.baseline}
+    ns = {(row["id"], row["ncol"]): float(row["ns_per_sample"]) for row in times}
+    found = []
+    for row in times:
+        needed: set[str] = set()
+        if row["kind"] == "candidate":
+            contract = Emulator.load(run.folder.weights(row["id"])).contract
+            needed = {schemes[o.relative_to] for o in contract.output if o.relative_to in schemes}
+        more = sum(ns.get((name, row["ncol"]), 0.0) for name in needed)
+        found.append({**row, "ns_per_sample": repr(float(row["ns_per_sample"]) + more)})
+    return found
+
+
 def _export(run: Run, report: Reporter) -> None:
     from emufort.export import export
 
     choice = read_json(run.folder.selection)["choice"]
     emulator = Emulator.load(run.folder.weights(choice))
     options = run.config.export
-    export(emulator, run.data, run.folder.bundle, name=options.name, golden=options.golden)
+    data = run.data.under(emulator.contract)
+    export(emulator, data, run.folder.bundle, name=options.name, golden=options.golden)
 
 
 def _verify(run: Run, report: Reporter) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from emufort.config import Config
 from emufort.dataset import Dataset
@@ -30,9 +31,19 @@ from emufort.search.promotion import promote
 from emufort.search.result import SearchResult, load_search
 from emufort.search.stored import StoredArrays
 from emufort.search.trials import Trial
-from emufort.skill import skill_of
+from emufort.search.workbench import Workbench
+from emufort.skill import skill_of_emulator
+from emufort.targets import Targets, label_of
 from emufort.training import Layout, StepPlan, TrainerState, TrainingTask, backend_detail
-from emufort.training.durable import DurableUnit, run_durably
+from emufort.training.durable import (
+    DurableUnit,
+    forget_together,
+    run_durably,
+    run_durably_together,
+)
+
+if TYPE_CHECKING:
+    from emufort.training.torch_backend import TorchTrainer
 
 COLUMNS = (
     "id", "trial", "seed", "why", "label", "activation", "n_parameters", "multiply_adds",
@@ -65,9 +76,12 @@ class Retrained:
     why
         ``"skill"`` or ``"front"``, see `promote`.
     search_loss, validation_loss
-        Lowest validation loss of step 1 and of step 2, both on the network's side.
+        Lowest validation loss of step 1 and of step 2, both on the network's side; where targets
+        were searched, the former is the error by which step 1 compared them.
     rmse, mae, bias, r2
         Of the contract's skill variables over the validation rows, physical units.
+    target
+        What it predicts, see `emufort.targets`; empty for the run's contract.
     """
 
     id: str
@@ -85,6 +99,30 @@ class Retrained:
     bias: float
     r2: float
     seconds: float
+    target: str = ""
+
+    def row(self) -> dict[str, Any]:
+        """Return plain data; the target only where there are several."""
+        found = asdict(self)
+        return found if self.target else {k: v for k, v in found.items() if k != "target"}
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """Trainings of one target for a worker; several go side by side."""
+
+    trainings: tuple[DurableUnit, ...]
+    target: str
+
+    def seconds_estimate(self, steps: int) -> float:
+        return sum(training.task.seconds_estimate(steps) for training in self.trainings)
+
+
+def _run(bench: Workbench, unit: _Unit) -> list[TrainerState]:
+    trainer = bench.on(target=unit.target)
+    if len(unit.trainings) > 1:
+        return run_durably_together(cast("TorchTrainer", trainer), unit.trainings)
+    return [run_durably(trainer, unit.trainings[0])]
 
 
 def retrain(
@@ -131,20 +169,22 @@ def retrain(
         **{f"retrain.{k}": v for k, v in config.retrain.model_dump(mode="json").items()},
     }
     check_same(out / "retrain.json", identity)
-    train, validation = data.part("train"), data.part("validation")
-    jobs = _jobs(found, config, out, len(train))
+    kept = promote(found.trials, config.retrain.top)
+    names = dict.fromkeys(trial.target for trial, _ in kept if trial.target)
+    targets = Targets.of(data, list(names))
+    train, validation = targets.part("train"), targets.part("validation")
+    jobs = _jobs(kept, config, out, len(train.judge))
     with only_writer(out):
         check_same(out / "retrain.json", identity)
         write_json(out / "retrain.json", {"finished": False, "identity": identity})
-        waiting = sorted(
-            (job for job in jobs if not job.finished),
-            key=lambda job: -job.unit.task.seconds_estimate(config.retrain.steps),
-        )
+        waiting = [
+            group for group in _groups(jobs, backend) if not all(job.finished for job in group)
+        ]
         if waiting:
-            stored, x_scaler, y_scaler = StoredArrays.from_datasets(train, validation, out)
+            stored, scalers = StoredArrays.from_targets(train, validation, out)
             try:
                 finisher = _Finisher(
-                    found, data, train, validation, x_scaler, y_scaler, backend_detail(backend)
+                    found, targets, train, validation, scalers, backend_detail(backend)
                 )
                 _train(waiting, stored, finisher, config, out, len(jobs), report)
             finally:
@@ -154,12 +194,16 @@ def retrain(
             raise EmufortError(
                 "all trainings of step 2 diverged, with lower learning rates too; look at the data"
             )
-        write_csv(out / "candidates.csv", [asdict(one) for one in _ordered(done)], COLUMNS)
-        write_csv(out / "ranking.csv", ranking(done), RANKING_COLUMNS)
+        more = ("target",) if targets.named else ()
+        rows = [one.row() for one in _ordered(done)]
+        write_csv(out / "candidates.csv", rows, (*COLUMNS, *more))
+        write_csv(out / "ranking.csv", ranking(done), (*RANKING_COLUMNS, *more))
         losses: dict[int, list[float]] = {}
         for one in done:
-            losses.setdefault(one.trial, []).append(one.validation_loss)
-        step1 = {t.number: t.value for t, _ in promote(found.trials, config.retrain.top)}
+            # Losses of different targets cannot be compared; step 1 compared errors too.
+            loss = one.rmse if targets.named else one.validation_loss
+            losses.setdefault(one.trial, []).append(loss)
+        step1 = {t.number: t.value for t, _ in kept}
         write_json(out / "agreement.json", agreement(step1, losses))
         write_json(out / "retrain.json", {"finished": True, "identity": identity})
     return _ordered(done)
@@ -200,13 +244,31 @@ def ranking(done: Sequence[Retrained]) -> list[dict[str, Any]]:
             "validation_loss_spread": spread([o.validation_loss for o in trials[trial]]),
             "search_loss": trials[trial][0].search_loss,
             "search_rank": 1 + searched.index(trial),
+            **({"target": trials[trial][0].target} if trials[trial][0].target else {}),
         }
         for rank, trial in enumerate(order, start=1)
     ]
 
 
+def _groups(jobs: Sequence[_Job], backend: str) -> list[list[_Job]]:
+    """Put jobs that are trained side by side together: seeds of a small network, with torch.
+
+    This depends on the jobs alone, for side by side is not bitwise one after the other.
+    """
+    if backend != "torch":
+        return [[job] for job in jobs]
+    from emufort.training.torch_ensemble import pays
+
+    groups: list[list[_Job]] = []
+    for _, same in itertools.groupby(jobs, key=lambda job: job.trial.number):
+        seeds = list(same)
+        together = pays([job.training.task for job in seeds])
+        groups += [seeds] if together else [[job] for job in seeds]
+    return groups
+
+
 def _train(
-    jobs: Sequence[_Job],
+    groups: list[list[_Job]],
     stored: StoredArrays,
     finisher: _Finisher,
     config: Config,
@@ -214,14 +276,20 @@ def _train(
     total: int,
     report: Reporter,
 ) -> None:
-    done = total - len(jobs)
+    done = total - sum(map(len, groups))
     report("retrain", done, total)
-    with executor_for(config, stored, out, config.retrain.backend, len(jobs)) as executor:
-        for position, state in executor.run(run_durably, [job.unit for job in jobs]):
-            job = jobs[position]
-            row = finisher.finish(job, state)
-            done += 1
-            report("retrain", done, total, f"{row.label}, RMSE {row.rmse:.2e}")
+    units = [_Unit(tuple(job.training for job in g), g[0].trial.target) for g in groups]
+    order = sorted(
+        range(len(units)), key=lambda i: -units[i].seconds_estimate(config.retrain.steps)
+    )
+    with executor_for(config, stored, out, config.retrain.backend, len(units)) as executor:
+        for position, states in executor.run(_run, [units[i] for i in order]):
+            group = groups[order[position]]
+            for job, state in zip(group, states, strict=True):
+                row = finisher.finish(job, state)
+                done += 1
+                report("retrain", done, total, f"{row.label}, RMSE {row.rmse:.2e}")
+            forget_together([job.training for job in group])
 
 
 # ------------------------------------------------------------------------ jobs
@@ -236,7 +304,7 @@ class _Job:
     why: str
     seed: int
     folder: Path
-    unit: DurableUnit
+    training: DurableUnit
 
     @property
     def finished(self) -> bool:
@@ -255,7 +323,7 @@ class _Job:
         return Retrained(**row)
 
 
-def _jobs(found: SearchResult, config: Config, out: Path, n_train: int) -> list[_Job]:
+def _jobs(kept: Sequence[tuple[Trial, str]], config: Config, out: Path, n_train: int) -> list[_Job]:
     options = config.retrain
     batch_size = min(options.batch_size, n_train)
     plan = StepPlan(
@@ -264,7 +332,7 @@ def _jobs(found: SearchResult, config: Config, out: Path, n_train: int) -> list[
         evaluate_every=max(1, options.steps // _LOOKS),
     )
     jobs = []
-    for trial, why in promote(found.trials, options.top):
+    for trial, why in kept:
         for i in range(options.seeds):
             seed = config.seed + i
             name = f"t{trial.number:05d}-s{seed}"
@@ -298,22 +366,22 @@ class _Finisher:
     """Turns a finished training into the files of its folder."""
 
     found: SearchResult
-    data: Dataset
-    train: Dataset
-    validation: Dataset
-    x_scaler: Scaler
-    y_scaler: Scaler
+    targets: Targets
+    train: Targets
+    validation: Targets
+    scalers: Mapping[str, tuple[Scaler, Scaler]]
     backend: str
 
     def finish(self, job: _Job, state: TrainerState) -> Retrained:
         """Write weights.safetensors, curve.csv and, last, metrics.json."""
         subset = read_json(self.found.folder / "subset.json")
         trial, task = job.trial, state.task
+        data, validation = self.targets.data[trial.target], self.validation.data[trial.target]
         chain = {
-            "data_sha256": data_sha256(self.data),
-            "contract_sha256": self.data.contract.sha256,
+            "data_sha256": data_sha256(data),
+            "contract_sha256": data.contract.sha256,
             "subset_sha256": subset["sha256"],
-            "train_rows_sha256": rows_sha256(self.train.rows),
+            "train_rows_sha256": rows_sha256(self.train.judge.rows),
             "trial": trial.number,
             "seed": job.seed,
         }
@@ -321,18 +389,17 @@ class _Finisher:
             **task.to_dict(),
             "backend": self.backend,
             "steps": state.step,
-            "warm_up": job.unit.plan.warm_up,
-            "n_train": len(self.train),
+            "warm_up": job.training.plan.warm_up,
+            "n_train": len(self.train.judge),
         }
         weights, biases = Layout(task.architecture).split(state.best_weights)
         emulator = Emulator(
-            self.data.contract,
+            data.contract,
             task.architecture,
-            self.x_scaler,
-            self.y_scaler,
-            weights,
-            biases,
-            {
+            *self.scalers[trial.target],
+            weights=weights,
+            biases=biases,
+            metadata={
                 **chain,
                 "id": job.id,
                 "search_loss": trial.value,
@@ -341,13 +408,13 @@ class _Finisher:
             },
         )
         diverged = not math.isfinite(state.value)
-        skill = None if diverged else skill_of(self.validation, emulator.predict(self.validation.x))
+        skill = None if diverged else skill_of_emulator(emulator, validation, self.validation.judge)
         row = Retrained(
             id=job.id,
             trial=trial.number,
             seed=job.seed,
             why=job.why,
-            label=task.architecture.label,
+            label=label_of(task.architecture, trial.target),
             activation=task.architecture.activation,
             n_parameters=task.architecture.n_parameters,
             multiply_adds=task.architecture.multiply_adds,
@@ -358,12 +425,13 @@ class _Finisher:
             bias=skill.overall.bias if skill else math.nan,
             r2=skill.overall.r2 if skill else math.nan,
             seconds=round(state.seconds, 3),
+            target=trial.target,
         )
         emulator.save(job.folder / "weights.safetensors")
         curve = [dict(zip(CURVE_COLUMNS, line, strict=True)) for line in state.curve]
         write_csv(job.folder / "curve.csv", curve, CURVE_COLUMNS)
         metrics = {
-            "candidate": {key: _finite(value) for key, value in asdict(row).items()},
+            "candidate": {key: _finite(value) for key, value in row.row().items()},
             "validation": skill.to_dict() if skill else None,
             "training": training,
             "provenance": chain,
@@ -373,7 +441,6 @@ class _Finisher:
             },
         }
         write_json(job.folder / "metrics.json", metrics)
-        job.unit.checkpoint.unlink(missing_ok=True)
         return row
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from emufort.contract import Contract
 from emufort.dataset import Dataset
 from emufort.errors import ContractError
+from emufort.rows import blocks
+
+if TYPE_CHECKING:
+    from emufort.network import Emulator
 
 Array = NDArray[np.float64]
 
@@ -30,16 +34,47 @@ class Score:
 
 def score(predicted: Array, true: Array) -> Score:
     """Compare two arrays of the same shape; R2 is NaN where the truth does not vary."""
-    error = np.asarray(predicted, dtype=np.float64) - np.asarray(true, dtype=np.float64)
-    spread = float(np.square(true - np.mean(true)).mean())
-    mean_square = float(np.square(error).mean())
-    return Score(
-        rmse=float(np.sqrt(mean_square)),
-        mae=float(np.abs(error).mean()),
-        bias=float(error.mean()),
-        r2=1.0 - mean_square / spread if spread > 0 else float("nan"),
-        n=int(error.size),
-    )
+    sums = _Sums()
+    sums.add(predicted, true)
+    return sums.score()
+
+
+@dataclass
+class _Sums:
+    """What a score is made of; blocks of values are added one after the other."""
+
+    n: int = 0
+    error: float = 0.0
+    size: float = 0.0
+    square: float = 0.0
+    mean: float = 0.0
+    spread: float = 0.0
+
+    def add(self, predicted: Array, true: Array) -> None:
+        """Add values of any shape, both of the same."""
+        error = np.asarray(predicted, dtype=np.float64) - np.asarray(true, dtype=np.float64)
+        n, mean = error.size, float(np.mean(true))
+        self.error += float(error.sum())
+        self.size += float(np.abs(error).sum())
+        self.square += float(np.square(error).sum())
+        self.spread += float(np.square(true - mean).sum())
+        if self.n:
+            # Spread about the common mean of both.
+            self.spread += (mean - self.mean) ** 2 * self.n * n / (self.n + n)
+            mean = self.mean + (mean - self.mean) * n / (self.n + n)
+        self.n, self.mean = self.n + n, mean
+
+    def score(self) -> Score:
+        """Return the score of all values."""
+        n, spread = self.n, self.spread / self.n
+        mean_square = self.square / n
+        return Score(
+            rmse=float(np.sqrt(mean_square)),
+            mae=self.size / n,
+            bias=self.error / n,
+            r2=1.0 - mean_square / spread if spread > 0 else float("nan"),
+            n=n,
+        )
 
 
 @dataclass(frozen=True)
@@ -88,13 +123,13 @@ def skill_values(contract: Contract, x: Array, outputs: Array) -> dict[str, Arra
     return _judged(contract, contract.skill.head, x, named)
 
 
-def baseline_values(data: Dataset, name: str) -> dict[str, Array]:
+def baseline_values(data: Dataset, name: str, part: slice = slice(None)) -> dict[str, Array]:
     """Return the skill variables that a baseline of the data set gives, each (n, k)."""
     contract = data.contract
     baseline = next(b for b in contract.baseline if b.name == name)
-    values = data.baselines[name]
+    values = data.baselines[name][part]
     named = {baseline.gives: values[:, 0] if values.shape[1] == 1 else values}
-    return _judged(contract, baseline.head or contract.skill.head, data.x, named)
+    return _judged(contract, baseline.head or contract.skill.head, data.x[part], named)
 
 
 def _judged(
@@ -133,28 +168,85 @@ def compare(contract: Contract, predicted: Mapping[str, Array], true: Mapping[st
     Columns of different units cannot be summed up: overall, each then counts by its difference from
     its mean, in its standard deviations (both of the truth).
     """
-    p = np.concatenate([predicted[v] for v in contract.skill_variables], axis=1)
-    t = np.concatenate([true[v] for v in contract.skill_variables], axis=1)
-    names = column_names(contract, true)
-    columns = {name: score(p[:, j], t[:, j]) for j, name in enumerate(names)}
+    return compare_blocks(contract, lambda: iter(((predicted, true),)))
+
+
+#: Skill values that are predicted, and true ones.
+Pair = tuple[Mapping[str, Array], Mapping[str, Array]]
+
+
+def compare_blocks(contract: Contract, pairs: Callable[[], Iterator[Pair]]) -> Skill:
+    """Do what `compare` does, to values that come block by block (twice, if to be normalised).
+
+    One block gives the bits of `compare`; several are summed one after the other.
+    """
+    names: list[str] = []
+    columns: list[_Sums] = []
+    overall = _Sums()
+    for predicted, true in pairs():
+        p, t = _matrix(contract, predicted), _matrix(contract, true)
+        names = names or column_names(contract, true)
+        columns = columns or [_Sums() for _ in names]
+        for j, sums in enumerate(columns):
+            sums.add(p[:, j], t[:, j])
+        if not contract.skill_is_normalised:
+            overall.add(p, t)
     if contract.skill_is_normalised:
-        mean, spread = t.mean(axis=0), t.std(axis=0)
+        mean = np.array([sums.mean for sums in columns])
+        spread = np.sqrt([sums.spread / sums.n for sums in columns])
         spread = np.where(spread > 0, spread, 1.0)
-        p, t = (p - mean) / spread, (t - mean) / spread
-    return Skill(score(p, t), columns)
+        for predicted, true in pairs():
+            p, t = _matrix(contract, predicted), _matrix(contract, true)
+            overall.add((p - mean) / spread, (t - mean) / spread)
+    found = {name: sums.score() for name, sums in zip(names, columns, strict=True)}
+    return Skill(overall.score(), found)
+
+
+def _matrix(contract: Contract, values: Mapping[str, Array]) -> Array:
+    return np.concatenate([values[v] for v in contract.skill_variables], axis=1)
 
 
 def skill_of(data: Dataset, outputs: Array) -> Skill:
     """Score predicted outputs (n, n_outputs) against the labels of `data`."""
-    contract = data.contract
-    true = skill_values(contract, data.x, data.y)
-    return compare(contract, skill_values(contract, data.x, outputs), true)
+    return _skill(data, lambda part: skill_values(data.contract, data.x[part], outputs[part]))
+
+
+def skill_of_emulator(emulator: Emulator, data: Dataset, judge: Dataset | None = None) -> Skill:
+    """Score what an emulator predicts.
+
+    Parameters
+    ----------
+    data
+        Rows of the emulator's contract.
+    judge
+        The same rows as another contract reads them, whose labels count; default `data`.
+    """
+
+    def predicted(part: slice) -> dict[str, Array]:
+        x = data.x[part]
+        found = skill_values(data.contract, x, emulator.predict(x))
+        data.forget()
+        return found
+
+    return _skill(data if judge is None else judge, predicted)
 
 
 def skill_of_baseline(data: Dataset, name: str) -> Skill:
     """Score a baseline of the data set against its labels."""
-    true = skill_values(data.contract, data.x, data.y)
-    return compare(data.contract, baseline_values(data, name), true)
+    return _skill(data, lambda part: baseline_values(data, name, part))
+
+
+#: Rows whose skill values are in memory at a time.
+SKILL_BLOCK = 4096
+
+
+def _skill(data: Dataset, predicted: Callable[[slice], Mapping[str, Array]]) -> Skill:
+    def pairs() -> Iterator[Pair]:
+        for part in blocks(len(data), SKILL_BLOCK):
+            yield predicted(part), skill_values(data.contract, data.x[part], data.y[part])
+            data.forget()
+
+    return compare_blocks(data.contract, pairs)
 
 
 def load_object(path: str) -> Callable[..., Any]:

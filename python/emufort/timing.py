@@ -79,6 +79,7 @@ def time_candidates(
     work: Path,
     x: NDArray[np.float64],
     report: Reporter = silent,
+    own_x: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> list[Time]:
     """Time candidates and the contract's baselines, and write the table.
 
@@ -100,6 +101,8 @@ def time_candidates(
         number of columns.
     report
         Told of every round.
+    own_x
+        Identity -> the same samples as the inputs of another contract, for networks of such.
 
     Returns
     -------
@@ -119,7 +122,9 @@ def time_candidates(
         raise EmufortError("there is no candidate to time")
     make_directory(work)
     x = _enough(np.asarray(x, dtype=np.float64), max(config.ncol))
-    timers = _timers(candidates, contract, config, work, x)
+    most = max(config.ncol)
+    inputs = {key: _enough(np.asarray(v, dtype=float), most) for key, v in (own_x or {}).items()}
+    timers = _timers(candidates, contract, config, work, x, inputs)
     rounds = _measure(timers, config, work / "rounds.json", report)
     table = [_row(timer, ncol, rounds) for timer in timers for ncol in config.ncol]
     write_csv(out_csv, [asdict(row) for row in table], COLUMNS)
@@ -185,6 +190,7 @@ def _timers(
     config: TimingConfig,
     work: Path,
     x: NDArray[np.float64],
+    own_x: Mapping[str, NDArray[np.float64]],
 ) -> list[Timer]:
     if config.backend != "onnxruntime":
         try:
@@ -194,10 +200,13 @@ def _timers(
                 raise
         else:
             return [
-                *_in_fortran(candidates, compiler, config, work, x),
+                *_in_fortran(candidates, compiler, config, work, x, own_x),
                 *_baselines(contract, compiler, config, work, x),
             ]
-    return [OnnxTimer(identity, Emulator.load(path), x) for identity, path in candidates.items()]
+    return [
+        OnnxTimer(identity, Emulator.load(path), own_x.get(identity, x))
+        for identity, path in candidates.items()
+    ]
 
 
 def _in_fortran(
@@ -206,6 +215,7 @@ def _in_fortran(
     config: TimingConfig,
     work: Path,
     x: NDArray[np.float64],
+    own_x: Mapping[str, NDArray[np.float64]],
 ) -> list[Timer]:
     from emufort.export.weights_file import WeightsFile
 
@@ -215,11 +225,18 @@ def _in_fortran(
     built_from = compiler.key(sources, flags)
     inputs = write_inputs(work / "inputs.bin", x)
     timers: list[Timer] = []
+    others: dict[int, Path] = {}
     for identity, path in candidates.items():
+        mine = inputs
+        if identity in own_x:
+            own = own_x[identity]
+            if id(own) not in others:
+                others[id(own)] = write_inputs(work / f"inputs-{len(others) + 1}.bin", own)
+            mine = others[id(own)]
         weights = work / "weights" / f"{identity}.bin"
         WeightsFile.from_emulator(Emulator.load(path)).write(weights)
         timers.append(
-            EmulatorProgram(identity, compiler.version, flags, program, built_from, weights, inputs)
+            EmulatorProgram(identity, compiler.version, flags, program, built_from, weights, mine)
         )
     return timers
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from emufort.benchmark import Options, Result, run
 from emufort.benchmark.contenders import Bench, Contender
-from emufort.benchmark.markdown import BEGIN, END, update_document
+from emufort.benchmark.markdown import BEGIN, END, SUMMARY_BEGIN, SUMMARY_END, update_document
 from emufort.benchmark.measure import TOLERANCE, largest_error
 from emufort.benchmark.models import Model
 from emufort.benchmark.options import CONTENDERS
@@ -192,8 +192,13 @@ def test_results_are_shown_and_put_into_a_document(
 ) -> None:
     document = tmp_path / "page.md"
     document.write_text(f"Before\n\n{BEGIN}\nold\n{END}\n\nAfter\n")
+    short = tmp_path / "short.md"
+    short.write_text(f"Before\n\n{SUMMARY_BEGIN}\nold\n{SUMMARY_END}\n\nAfter\n")
     source = str(quick / "bench.json")
-    assert _run(["bench", "--from", source, "--update", str(document)]) == 0
+    done = _run(["bench", "--from", source, "--update", str(document), "--update", str(short)])
+    assert done == 0
+    assert "old" not in short.read_text() and "After" in short.read_text()
+    assert "| 16-32-32-4 relu | 1 | " in short.read_text()
     assert "native-network" in capsys.readouterr().out
     text = document.read_text()
     assert text.startswith("Before") and text.endswith("After\n")

@@ -1,4 +1,9 @@
-"""The CCPP scheme: metadata against the Fortran, argument for argument, and a run with it."""
+"""The CCPP scheme: metadata against the Fortran and the framework's rules, and a run with it.
+
+The public parser is on no package index. The rules here are those of its sources
+(NCAR/ccpp-framework: metadata_table.py, metavar.py, parse_tools/parse_checkers.py and
+ccpp_state_machine.py in scripts) and of the dictionary of names (ESCOMP/CCPPStandardNames).
+"""
 
 from __future__ import annotations
 
@@ -14,10 +19,40 @@ from tests.coupling.conftest import run
 
 Glue = Callable[[str], Path]
 PHASES = ("init", "run", "final")
-NAME = re.compile(r"[a-z][a-z0-9_]*")
-#: Units as CCPP writes them: products of powers, or words.
-UNITS = re.compile(r"(1|none|flag|count|index|([a-zA-Z]+-?\d*)( [a-zA-Z]+-?\d*)*)")
+#: How a phase may be called at all.
+PHASE = re.compile(r"(timestep_)?init(ial(ize)?)?|run|(timestep_)?final(ize)?")
+#: A Fortran name, and with it a name in brackets.
+FORTRAN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+STANDARD_NAME = re.compile(r"[a-z][a-z0-9_]*")
+#: Units: powers of letters, or 1; exponents without leading zeros.
+UNIT = r"[a-zA-Z]+([-+]?[1-9]\d*)?"
+UNITS = re.compile(rf"1|{UNIT}(\s{UNIT})*")
+REQUIRED = ("standard_name", "units", "type", "dimensions", "intent")
+ALLOWED = (*REQUIRED, "long_name", "kind")
+#: Names of the dictionary: what it says of units, type and kind.
+DICTIONARY = {
+    "ccpp_error_message": ("none", "character", "len=512"),
+    "ccpp_error_code": ("1", "integer", ""),
+    "horizontal_loop_extent": ("count", "integer", ""),
+    "vertical_layer_dimension": ("count", "integer", ""),
+    "standard_gravitational_acceleration": ("m s-2", "real", "kind_phys"),
+    "gas_constant_of_dry_air": ("J kg-1 K-1", "real", "kind_phys"),
+    "specific_heat_of_dry_air_at_constant_pressure": ("J kg-1 K-1", "real", "kind_phys"),
+    "latent_heat_of_vaporization_of_water_at_0c": ("J kg-1", "real", "kind_phys"),
+    "fresh_liquid_water_density_at_0c": ("kg m-3", "real", "kind_phys"),
+    "air_temperature": ("K", "real", "kind_phys"),
+}
+#: What the dictionary has no name for: named by its rules, after what is activated.
+OWN_NAMES = re.compile(
+    r".*(_for_aerosol_activation|_aerosol_modes|_modes_for_activation|aerosol_activation_.*)"
+    r"|control_for_formula_of_arg2000|flux_of_fully_activated_aerosol"
+    r"|gas_constant_of_water_vapor|air_density"
+)
+#: Only a run phase sees a part of the columns.
+OF_RUN_PHASE = re.compile(r"horizontal_loop_\w+|vertical_(layer|interface)_index")
 STANDARD_ERRORS = {"errmsg": "ccpp_error_message", "errflg": "ccpp_error_code"}
+
+Tables = dict[str, dict[str, dict[str, str]]]
 
 
 @dataclass
@@ -29,39 +64,54 @@ class Argument:
     intent: str
 
 
-def parse_metadata(text: str) -> tuple[dict[str, list[str]], dict[str, dict[str, dict[str, str]]]]:
+def parse_metadata(text: str) -> tuple[dict[str, list[str]], Tables]:
     """Return the properties, and for each table its arguments with their attributes, strictly."""
     properties: dict[str, list[str]] = {}
-    tables: dict[str, dict[str, dict[str, str]]] = {}
+    tables: Tables = {}
     section = ""
     table: dict[str, dict[str, str]] = {}
     argument: dict[str, str] | None = None
+    header: dict[str, str] = {}
+    blank = False
     for number, line in enumerate(text.splitlines(), 1):
         line = line.rstrip()
         assert "\t" not in line, number
-        if not line or line.startswith("#"):
+        if not line or line.startswith(("#", ";")):
+            blank = blank or not line
             continue
-        if line in ("[ccpp-table-properties]", "[ccpp-arg-table]"):
-            section, argument = line[1:-1], None
+        if line == "[ccpp-table-properties]":
+            assert not section, "one table of properties, and first"
+            section, blank = "properties", False
             continue
-        header = re.fullmatch(r"\[ (\w+) \]", line)
-        if header:
-            assert section == "ccpp-arg-table", number
-            assert header[1] not in table, f"{header[1]} twice"
-            argument = table[header[1]] = {}
+        if line == "[ccpp-arg-table]":
+            assert section, "the properties go first"
+            section, argument, header, blank = "arguments", None, {}, False
+            continue
+        assert section and not blank, f"line {number}: a blank line within a table"
+        name = re.fullmatch(r"\[ (.*) \]", line)
+        if name:
+            assert section == "arguments" and set(header) == {"name", "type"}, number
+            assert FORTRAN_NAME.fullmatch(name[1]), name[1]
+            assert name[1].lower() not in map(str.lower, table), f"{name[1]} twice"
+            argument = table[name[1]] = {}
             continue
         assert line.startswith("  ") and " = " in line, number
         for part in line.strip().split(" | "):
             key, _, value = part.partition(" = ")
             assert value == value.strip() and value, number
-            if section == "ccpp-table-properties":
+            if section == "properties":
+                assert key in ("name", "type", "dependencies"), key
                 properties.setdefault(key, []).append(value)
             elif argument is None:
+                assert key in ("name", "type") and key not in header, number
+                header[key] = value
                 if key == "name":
+                    assert value not in tables, f"{value} twice"
                     table = tables[value] = {}
                 else:
-                    assert (key, value) == ("type", "scheme"), number
+                    assert [value] == properties["type"], "the type of the table"
             else:
+                assert key in ALLOWED, f"line {number}: no property {key}"
                 assert key not in argument, number
                 argument[key] = value
     return properties, tables
@@ -89,57 +139,120 @@ def parse_fortran(text: str) -> dict[str, list[Argument]]:
     return found
 
 
-def test_metadata(glue: Glue) -> None:
-    folder = glue("ccpp")
-    properties, tables = parse_metadata((folder / "emufort_activate.meta").read_text())
-    source = (folder / "emufort_activate.F90").read_text()
+def check_metadata(text: str, source: str, folder: Path) -> None:
+    """Fail if the metadata breaks a rule or does not describe the source."""
+    properties, tables = parse_metadata(text)
     procedures = parse_fortran(source)
-    assert properties["name"] == ["emufort_activate"] and properties["type"] == ["scheme"]
-    files = [name for line in properties["dependencies"] for name in line.split(",")]
-    assert sorted(files) == sorted(path.name for path in (folder / "src").iterdir())
-    assert sorted(tables) == sorted(procedures) == sorted(f"emufort_activate_{p}" for p in PHASES)
-    standard: dict[str, tuple[str, str]] = {}
+    scheme = properties["name"][0]
+    assert properties["name"] == [scheme] and properties["type"] == ["scheme"]
+    assert f"module {scheme}\n" in source, "module, file and scheme have one name"
+    files = [folder / name for line in properties["dependencies"] for name in line.split(",")]
+    assert sorted(files) == sorted((folder / "src").iterdir()), "paths from the metadata file"
+    assert sorted(tables) == sorted(procedures)
+    standard: dict[str, tuple[str, str, str]] = {}
     for name, table in tables.items():
-        assert f"\\section arg_table_{name} Argument Table" in source
-        assert f"\\htmlinclude {name}.html" in source
+        phase = name.removeprefix(f"{scheme}_")
+        assert PHASE.fullmatch(phase), f"{name}: no phase of the scheme"
+        head = f"  !> \\section arg_table_{name} Argument Table\n  !! \\htmlinclude {name}.html\n"
+        assert f"{head}  subroutine {name}(" in source
         assert list(table) == [argument.name for argument in procedures[name]], "order"
         own = set()
         for argument in procedures[name]:
             entry = table[argument.name]
-            assert set(entry) <= {
-                *("standard_name", "long_name", "units", "type", "kind", "dimensions", "intent"),
-            }
-            assert NAME.fullmatch(entry["standard_name"])
-            assert entry["standard_name"] not in own, "a standard name twice"
-            own.add(entry["standard_name"])
-            assert UNITS.fullmatch(entry["units"]), entry["units"]
-            assert entry["type"] == argument.type
-            assert entry.get("kind", "") == argument.kind
-            assert entry["intent"] == argument.intent
-            assert re.fullmatch(r"\((\w+(, \w+)*)?\)", entry["dimensions"])
-            dimensions = [d for d in entry["dimensions"][1:-1].split(", ") if d]
-            assert len(dimensions) == argument.rank, argument.name
-            assert "horizontal_dimension" not in dimensions, "a run phase has the loop extent"
-            if not name.endswith("_run"):
-                assert "horizontal_loop_extent" not in dimensions
-            units, kind = entry["units"], entry["type"]
-            assert standard.setdefault(entry["standard_name"], (units, kind)) == (units, kind)
+            label = f"{name}, {argument.name}"
+            assert set(REQUIRED) <= set(entry), f"{label}: a property is missing"
+            own_name = entry["standard_name"]
+            assert own_name not in own, f"{label}: a standard name twice"
+            own.add(own_name)
+            check_name(own_name, entry)
+            assert entry["type"] == argument.type, f"{label}: type"
+            assert entry.get("kind", "") == argument.kind, f"{label}: kind"
+            assert entry["intent"] == argument.intent, f"{label}: intent"
+            check_dimensions(entry["dimensions"], argument.rank, phase)
+            if OF_RUN_PHASE.fullmatch(own_name):
+                assert phase == "run", f"{label}: only in a run phase"
+            described = (entry["units"], entry["type"], entry.get("kind", ""))
+            assert standard.setdefault(own_name, described) == described, f"{label}: two meanings"
         for dummy, wanted in STANDARD_ERRORS.items():
-            assert table[dummy]["standard_name"] == wanted
+            assert table[dummy]["standard_name"] == wanted, f"{name}: error handling"
             assert table[dummy]["intent"] == "out"
         assert list(table)[-2:] == ["errmsg", "errflg"]
-    assert standard["ccpp_error_message"] == ("none", "character")
-    assert standard["ccpp_error_code"] == ("1", "integer")
+
+
+def check_name(name: str, entry: dict[str, str]) -> None:
+    """Fail if a standard name or its units are not as the dictionary and its rules have them."""
+    assert STANDARD_NAME.fullmatch(name), name
+    assert UNITS.fullmatch(entry["units"]), entry["units"]
+    if name in DICTIONARY:
+        found = (entry["units"], entry["type"], entry.get("kind", ""))
+        assert found == DICTIONARY[name], f"{name}: not what the dictionary says"
+        return
+    assert OWN_NAMES.fullmatch(name), f"{name}: neither in the dictionary nor one of ours"
+    assert "ccpp" not in name, "names of the framework alone"
+    is_flag = entry["type"] == "logical"
+    assert is_flag == name.startswith("flag_for_"), f"{name}: flag_for_"
+    assert is_flag == (entry["units"] == "flag"), f"{name}: units of a flag"
+    if entry["type"] == "character":
+        assert name.startswith("control_for_"), f"{name}: control_for_"
+    if entry["type"] == "real":
+        assert entry["kind"] == "kind_phys", f"{name}: kind"
+    if "number_concentration" in name:
+        assert name.startswith("number_concentration_of_"), name
+
+
+def check_dimensions(text: str, rank: int, phase: str) -> None:
+    """Fail if the dimensions of an argument do not fit its rank or the phase."""
+    assert re.fullmatch(r"\((\w+(, \w+)*)?\)", text), text
+    dimensions = [d for d in text[1:-1].split(", ") if d]
+    assert len(dimensions) == rank, f"{text}: rank"
+    for dimension in dimensions:
+        assert STANDARD_NAME.fullmatch(dimension), dimension
+        if phase == "run":
+            assert dimension != "horizontal_dimension", "a run phase has the loop extent"
+        else:
+            assert not OF_RUN_PHASE.fullmatch(dimension), f"{phase}: {dimension}"
+
+
+def test_metadata(glue: Glue) -> None:
+    folder = glue("ccpp")
+    text = (folder / "emufort_activate.meta").read_text()
+    check_metadata(text, (folder / "emufort_activate.F90").read_text(), folder)
+    _, tables = parse_metadata(text)
+    assert sorted(tables) == sorted(f"emufort_activate_{phase}" for phase in PHASES)
 
 
 @pytest.mark.parametrize(
-    ("broken", "message"),
-    [("  units K\n", "4"), ("[ a ]\n[ a ]\n", "twice"), ("\tunits = K\n", "4")],
+    ("old", "new", "message"),
+    [
+        ("(horizontal_loop_extent, v", "(horizontal_dimension, v", "the loop extent"),
+        ("  units = m s-1\n", "  units = m/s\n", "m/s"),
+        ("  units = m s-1\n", "  units = m s-01\n", "m s-01"),
+        ("  intent = inout\n", "  intent = out\n", "intent"),
+        ("  intent = inout\n", "", "missing"),
+        ("kind = len=512", "kind = len=256", "dictionary"),
+        ("  type = integer\n", "  type = real\n", "dictionary"),
+        ("[ nlev ]", "[ levels ]", "order"),
+        ("[ nlev ]", "[ 2levels ]", "2levels"),
+        ("[ sigw ]", "[ wbar ]", "twice"),
+        ("flag_for_aerosol", "aerosol", "flag_for_"),
+        ("= air_density", "= density_of_the_air", "neither in the dictionary"),
+        ("ccpp_error_code", "ccpp_error_flag", "neither in the dictionary"),
+        ("= air_temperature", "= Air_temperature", "Air_temperature"),
+        ("  name = emufort_activate_final", "  name = emufort_activate_end", "emufort_activate"),
+        ("dependencies = src/", "dependencies = ", "paths from the metadata file"),
+        ("  units = K\n", "  units = K\n\n", "blank line"),
+        ("  units = K\n", "  units = K\n  colour = red\n", "no property colour"),
+        ("[ccpp-table-properties]", "", "a table"),
+        (", vertical_layer_dimension)", ")", "rank"),
+    ],
 )
-def test_the_parser_is_strict(broken: str, message: str) -> None:
-    text = "[ccpp-arg-table]\n  name = x\n  type = scheme\n" + broken
+def test_the_check_is_strict(glue: Glue, old: str, new: str, message: str) -> None:
+    folder = glue("ccpp")
+    text = (folder / "emufort_activate.meta").read_text()
+    source = (folder / "emufort_activate.F90").read_text()
+    assert old in text
     with pytest.raises(AssertionError, match=message):
-        parse_metadata(text)
+        check_metadata(text.replace(old, new), source, folder)
 
 
 HOST = """
@@ -197,18 +310,22 @@ end program driver
 """
 
 
-@pytest.mark.skipif(shutil.which("gfortran") is None, reason="no gfortran")
-def test_scheme_runs(glue: Glue, tmp_path: Path) -> None:
+@pytest.mark.parametrize("compiler", ["gfortran", "flang-22"])
+def test_scheme_runs(glue: Glue, tmp_path: Path, compiler: str) -> None:
+    if shutil.which(compiler) is None:
+        pytest.skip(f"no {compiler}")
     folder = glue("ccpp")
     (tmp_path / "ccpp_kinds.F90").write_text(HOST)
     (tmp_path / "driver.F90").write_text(DRIVER)
     properties, _ = parse_metadata((folder / "emufort_activate.meta").read_text())
-    files = [folder / "src" / f for line in properties["dependencies"] for f in line.split(",")]
+    files = [folder / f for line in properties["dependencies"] for f in line.split(",")]
     # the order of the dependencies is an order of compilation
     sources = [*files, tmp_path / "ccpp_kinds.F90", folder / "emufort_activate.F90"]
-    flags = ["-std=f2018", "-Wall", "-Wextra", "-Werror", "-O1", "-fopenmp-simd"]
+    flags = ["-std=f2018", "-Werror", "-O1"]
+    if compiler == "gfortran":
+        flags += ["-Wall", "-Wextra", "-fopenmp-simd"]
     for source in sources:
-        run("gfortran", *flags, "-c", source, cwd=tmp_path)
+        run(compiler, *flags, "-c", source, cwd=tmp_path)
     objects = [tmp_path / f"{source.stem}.o" for source in sources]
-    run("gfortran", tmp_path / "driver.F90", *objects, "-o", tmp_path / "driver", cwd=tmp_path)
+    run(compiler, tmp_path / "driver.F90", *objects, "-o", tmp_path / "driver", cwd=tmp_path)
     assert run(tmp_path / "driver").startswith("counts 74")

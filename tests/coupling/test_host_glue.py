@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from emufort.errors import EmufortError, UsageError
 from emufort.export import Bundle, export
 from emufort.export.host import HOSTS, write_host
 from tests.conftest import SYNTHETIC_CONTRACT, synthetic_data
-from tests.coupling.conftest import attempt, run
+from tests.coupling.conftest import COUPLING, attempt, run
 from tests.export.emulators import random_emulator
 
 Glue = Callable[[str], Path]
@@ -25,19 +26,35 @@ needs_gfortran = pytest.mark.skipif(shutil.which("gfortran") is None, reason="no
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="no make")
 needs_cmake = pytest.mark.skipif(shutil.which("cmake") is None, reason="no cmake")
 
-#: A host that has a scheme of its own and may ask the emulator instead.
+#: A host that has ARG2000 as a scheme of its own and may ask the emulator instead.
 HOST = """
 program host
+  use, intrinsic :: iso_fortran_env, only: int64, r8 => real64
+  use arg2000, only: arg2000_max_supersaturation
+#ifndef WITHOUT_EMUFORT
   use emufort_host, only: activate_modal, emufort_host_init, emufort_host_kind, emufort_host_present
+#endif
   implicit none
-  integer, parameter :: r8 = emufort_host_kind
-  real(r8) :: fn(4), fm(4), fluxn(4), fluxm(4), full, own
-  character(len=512) :: errmsg
+  real(r8) :: smax, w, t
+  integer(int64) :: bits
+  integer :: i
   character(len=8) :: wanted
+#ifndef WITHOUT_EMUFORT
+  real(r8) :: fn(4), fm(4), fluxn(4), fluxm(4), full
+  character(len=512) :: errmsg
   integer :: errflg
+#endif
   call get_command_argument(1, wanted)
-  own = exp(-1.0_r8/3.0_r8)
-  print '(a, z16.16)', 'own ', transfer(own, 0_8)
+  bits = 0_int64
+  do i = 1, 1000
+    w = 0.01_r8*real(i, r8)
+    t = 250.0_r8 + 0.05_r8*real(i, r8)
+    call arg2000_max_supersaturation(t, 8.e4_r8, w, spread(1.e8_r8, 1, 4), spread(5.e-8_r8, 1, 4), &
+      spread(0.3_r8, 1, 4), smax)
+    bits = ieor(ishftc(bits, 7), transfer(smax, 0_int64))
+  end do
+  print '(a, z16.16)', 'own ', bits
+#ifndef WITHOUT_EMUFORT
   if (wanted == 'own') stop
   if (wanted == 'init') then
     call emufort_host_init(r8, 9.8_r8, 287._r8, 461._r8, 1005._r8, 2.5e6_r8, 1.e3_r8, &
@@ -48,17 +65,23 @@ program host
   call activate_modal(0.5_r8, 0._r8, 0._r8, 0._r8, 10._r8, 280._r8, 1._r8, spread(1.e8_r8, 1, 4), &
     4, spread(1.e-12_r8, 1, 4), spread(0.5_r8, 1, 4), fn, fm, fluxn, fluxm, full)
   print '(a, l1)', 'fractions ', all(fn >= 0._r8 .and. fn <= 1._r8) .and. abs(full - 0.5_r8) < 1.e-9
+#endif
 end program host
 """
 
 
-@needs_gfortran
+@pytest.mark.parametrize("compiler", ["gfortran", "flang-22"])
 @needs_make
-def test_plain_makefile(glue: Glue) -> None:
+def test_plain_makefile(glue: Glue, compiler: str) -> None:
+    if shutil.which(compiler) is None:
+        pytest.skip(f"no {compiler}")
     folder = glue("plain")
-    settings = (f"FFLAGS={STRICT}", "FC=gfortran", "FAST=-O1 -fopenmp-simd", "EXACT=-O1")
-    shown = run("make", "-s", "run", *settings, cwd=folder)
-    lines = shown.splitlines()
+    # the Makefile's own flags: what does not know them must not fail
+    strict = STRICT if compiler == "gfortran" else "-std=f2018 -Werror"
+    done = attempt("make", "-s", "run", f"FFLAGS={strict}", f"FC={compiler}", cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "warning" not in done.stderr.lower()
+    lines = done.stdout.splitlines()
     assert lines[0].startswith("emulator ") and len(lines[0]) == 9 + 64
     # ARG2000 does not depend on the weights
     assert lines[-1] == "arg2000  updraft  2.0 m/s:    61.5 drops per cm3"
@@ -74,25 +97,31 @@ def test_plain_cmake(glue: Glue) -> None:
     assert "drops per cm3" in run(folder / "build" / "example_host")
 
 
-@needs_gfortran
-def test_cime_on_off_and_stub(glue: Glue, tmp_path: Path) -> None:
+@pytest.mark.parametrize("compiler", ["gfortran", "flang-22"])
+def test_cime_on_off_and_stub(glue: Glue, tmp_path: Path, compiler: str) -> None:
+    if shutil.which(compiler) is None:
+        pytest.skip(f"no {compiler}")
+    strict = f"{STRICT} -Wno-unused-dummy-argument" if compiler == "gfortran" else "-std=f2018"
     folder = glue("cime")
     (tmp_path / "host.F90").write_text(HOST)
-    shown = {}
+    own = [COUPLING / "activation" / "arg2000.F90", tmp_path / "host.F90"]
+    flags = ["-O2", f"-J{tmp_path}"]
+    run(compiler, *flags, "-DWITHOUT_EMUFORT", *own, "-o", tmp_path / "hostWITHOUT")
+    shown = {"WITHOUT": run(tmp_path / "hostWITHOUT", "own")}
     for wanted in ("TRUE", "FALSE"):
         library = tmp_path / f"lib{wanted}"
         run(
             *(folder / "buildlib", tmp_path / f"build{wanted}", library),
-            FC="gfortran",
+            FC=compiler,
             USE_EMUFORT=wanted,
-            FFLAGS=STRICT + " -Wno-unused-dummy-argument",
+            FFLAGS=strict,
         )
         host = tmp_path / f"host{wanted}"
-        flags = [f"-I{library / 'include'}", f"-L{library}", "-lemufort"]
-        run("gfortran", "-O2", tmp_path / "host.F90", *flags, "-o", host)
+        link = [f"-I{library / 'include'}", *own, f"-L{library}", "-lemufort"]
+        run(compiler, *flags, *link, "-o", host)
         shown[wanted] = run(host, "own")
-    # off, or on and not called: the same answers
-    assert shown["TRUE"] == shown["FALSE"]
+    # without, off, and on but not called: the same answers
+    assert shown["WITHOUT"].startswith("own ") and len(set(shown.values())) == 1
     assert "fractions T" in run(tmp_path / "hostTRUE", "init")
     assert run(tmp_path / "hostFALSE", "init").splitlines()[1].startswith("1 emufort: this exec")
     called = attempt(tmp_path / "hostFALSE", "call")
@@ -100,27 +129,121 @@ def test_cime_on_off_and_stub(glue: Glue, tmp_path: Path) -> None:
     assert "built without the activation emulator" in called.stderr
 
 
+#: Stands for CIME: a package that is found by CIMEROOT, and a case that knows its variables.
+CIME = """
+import json
+import pathlib
+
+
+class Case:
+    def __init__(self, case_root=None, read_only=True, record=False, non_local=False):
+        assert read_only
+        self._values = None
+        self._root = pathlib.Path(case_root)
+
+    def __enter__(self):
+        self._values = json.loads((self._root / "env_build.xml").read_text())
+        return self
+
+    def __exit__(self, *_):
+        self._values = None
+        return False
+
+    def get_value(self, item, attribute=None, resolved=True, subgroup=None):
+        return self._values.get(item)
+"""
+MACROS = """
+ifeq "$(COMPILER)" "gnu"
+  SFC := gfortran
+  MPIFC := no-such-compiler-$(MPILIB)
+endif
+"""
+#: What CIME does with a library's script: import it by its path, call the function.
+CALLER = """
+import importlib.machinery
+import importlib.util
+import sys
+
+sys.path.insert(0, sys.argv[1])
+from CIME.case import Case
+
+loader = importlib.machinery.SourceFileLoader("buildlib", sys.argv[2])
+module = importlib.util.module_from_spec(importlib.util.spec_from_loader("buildlib", loader))
+loader.exec_module(module)
+with Case(sys.argv[5]) as case:
+    module.buildlib(sys.argv[3], sys.argv[4], case)
+"""
+
+
+@pytest.fixture
+def cime(tmp_path: Path) -> tuple[Path, Callable[..., Path]]:
+    """A stand-in for CIME, and what makes a case with some variables."""
+    root = tmp_path / "cimeroot"
+    (root / "CIME").mkdir(parents=True)
+    (root / "CIME" / "__init__.py").write_text("")
+    (root / "CIME" / "case.py").write_text(CIME)
+
+    def make(**values: object) -> Path:
+        case = tmp_path / "case"
+        case.mkdir(exist_ok=True)
+        known = {"CASEROOT": str(case), "COMPILER": "gnu", "MPILIB": "mpi-serial", "GMAKE": "make"}
+        (case / "env_build.xml").write_text(json.dumps({**known, **values}))
+        (case / "Macros.make").write_text(MACROS)
+        return case
+
+    return root, make
+
+
+Cime = tuple[Path, Callable[..., Path]]
+
+
 @needs_gfortran
-def test_cime_case_and_failure(glue: Glue, tmp_path: Path) -> None:
+@needs_make
+def test_cime_shared_library(glue: Glue, cime: Cime, tmp_path: Path) -> None:
+    script = glue("cime") / "buildlib"
+    root, make = cime
+    # a variable of the case is a bool; it goes before that of the environment
+    case = make(USE_EMUFORT=False)
+    shared = tmp_path / "shared"
+    for name in ("lib", "include"):
+        (shared / name).mkdir(parents=True)
+    command = [script, tmp_path / "build", shared, case]
+    run(*command, CIMEROOT=str(root), USE_EMUFORT="TRUE", FC="no-such-compiler")
+    assert (shared / "lib" / "libemufort.a").is_file()
+    assert (shared / "include" / "emufort_host.mod").is_file()
+    assert not (shared / "libemufort.a").exists()
+    # as CIME does it: the same by import
+    (shared / "lib" / "libemufort.a").unlink()
+    (tmp_path / "caller.py").write_text(CALLER)
+    run("python3", tmp_path / "caller.py", root, script, *command[1:], FC="no-such-compiler")
+    assert (shared / "lib" / "libemufort.a").is_file()
+
+
+@needs_gfortran
+@needs_make
+def test_cime_component(glue: Glue, cime: Cime, tmp_path: Path) -> None:
     folder = glue("cime")
-    case = "class Case:\n    def get_value(self, name):\n        return {values}.get(name)\n"
-    script = (
-        "import importlib.machinery, importlib.util, sys\n"
-        "loader = importlib.machinery.SourceFileLoader('buildlib', sys.argv[1])\n"
-        "module = importlib.util.module_from_spec(\n"
-        "    importlib.util.spec_from_loader('buildlib', loader))\n"
-        "loader.exec_module(module)\n"
-        "module.buildlib(sys.argv[2], sys.argv[3], Case())\n"
-    )
-    values = {"USE_EMUFORT": "FALSE", "MPIFC": "gfortran"}
-    (tmp_path / "case.py").write_text(case.format(values=values) + script)
-    library = tmp_path / "lib"
-    run("python3", tmp_path / "case.py", folder / "buildlib", tmp_path / "build", library)
+    root, make = cime
+    case = make()  # knows no USE_EMUFORT
+    library, build = tmp_path / "exe" / "lib", tmp_path / "exe" / "atm" / "obj"
+    command = [folder / "buildlib", case, library, build, "--debug"]
+    settings = {"CIMEROOT": str(root), "COMP_CLASS": "atm", "COMP_NAME": "cam", "SMP": "FALSE"}
+    run(*command, **settings, USE_EMUFORT="FALSE")
     assert (library / "libemufort.a").is_file()
+    assert (library / "include" / "emufort_host.mod").is_file()
+    assert (build / "emufort_host.o").is_file()
+    # the parallel compiler of the case's own Macros.make, and clear words when it fails
+    make(MPILIB="openmpi")
+    done = attempt(*command, **settings, USE_EMUFORT="FALSE")
+    assert done.returncode != 0 and "no-such-compiler-openmpi" in done.stderr
+    make()
     (folder / "stub/emufort_host.F90").write_text("this is no Fortran\n")
-    done = attempt(folder / "buildlib", tmp_path / "b", library, FC="gfortran", USE_EMUFORT="FALSE")
+    done = attempt(*command, **settings, USE_EMUFORT="FALSE")
     assert done.returncode != 0
     assert "emufort buildlib: emufort_host.F90 failed" in done.stderr
+    # neither is a case
+    done = attempt(folder / "buildlib", library, library, build, **settings)
+    assert done.returncode != 0 and "usage: buildlib" in done.stderr
 
 
 def _face(path: Path) -> dict[str, list[str]]:

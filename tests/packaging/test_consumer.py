@@ -1,26 +1,48 @@
-"""A host model takes the runtime in each of its forms: CMake, pkg-config, fpm, plain files."""
+"""A host model takes the runtime in each of its forms, and gets the numbers of the bundle from it.
+
+The forms are the CMake package and pkg-config (static and shared, single and double precision), fpm
+(both precisions), and the two source files of a bundle. The numbers are compared with the golden
+vectors and with ONNX Runtime.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
+from numpy.typing import NDArray
 
-from emufort.export.fortran import runtime_source
-from emufort.export.weights_file import WeightsFile
-from tests.export.emulators import inputs, mixed, random_emulator
+from emufort.contract import Contract
+from emufort.dataset import Dataset
+from emufort.export import Bundle, export
+from emufort.verification import differences
+from tests.runtime.pond import CONTRACT, pond_data, pond_emulator
 
 TOP = Path(__file__).parents[2]
 CONSUMER = TOP / "tests/consumer"
+#: Warnings that are errors, as `make test` has them.
+STRICT = {
+    "gfortran": ["-std=f2018", "-Wall", "-Wextra", "-Werror"],
+    "flang-22": [
+        *("-std=f2018", "-pedantic", "-Werror"),
+        "-Wno-f202-x-allocatable-breaking-change",
+    ],
+}
+#: What vectorises, see docs/runtime.md.
+FAST = {
+    "gfortran": ["-O3", "-fopenmp-simd", "-ffp-contract=fast"],
+    "flang-22": ["-O3", "-ffp-contract=fast"],
+}
+FPM = shutil.which("fpm", path=os.pathsep.join([str(Path(sys.executable).parent), os.defpath]))
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(shutil.which("gfortran") is None, reason="gfortran is not installed"),
-]
+pytestmark = pytest.mark.slow
 needs_cmake = pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake is not installed")
 
 
@@ -36,79 +58,158 @@ def run(*command: object, cwd: Path, **environment: str) -> str:
     return done.stdout
 
 
+def fpm_name(compiler: str) -> str:
+    """fpm 0.12 knows LLVM's flang by this name alone; `flang` is PGI's to it."""
+    return compiler.replace("flang-", "flang-new-")
+
+
+@pytest.fixture(scope="module", params=sorted(STRICT))
+def compiler(request: pytest.FixtureRequest) -> str:
+    if shutil.which(request.param) is None:
+        pytest.skip(f"{request.param} is not installed")
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    emulator = random_emulator(mixed(), (20, 9), "silu")
-    path = tmp_path_factory.mktemp("weights") / "weights.bin"
-    WeightsFile.from_emulator(
-        emulator,
-        inputs(emulator.contract, 8),
-        relative_tolerance=1e-4,
-        absolute_tolerance=np.full(len(emulator.contract.output_columns), 1e-4),
-    ).write(path)
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    data = Dataset.from_xarray(pond_data(), Contract.from_toml(CONTRACT))
+    return export(pond_emulator(data), data, tmp_path_factory.mktemp("consumer") / "bundle")
+
+
+@pytest.fixture(scope="module")
+def columns(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The golden inputs as text."""
+    x = bundle.golden.x
+    path = tmp_path_factory.mktemp("columns") / "columns.txt"
+    path.write_text(f"{len(x)}\n" + "".join(" ".join(map(repr, row)) + "\n" for row in x.tolist()))
     return path
 
 
 @pytest.fixture(scope="module")
-def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build and install the runtime as its users do."""
+def agrees(bundle: Bundle) -> Callable[[str, int], None]:
+    """A check of what a consumer printed: precision, golden outputs, outputs of ONNX Runtime."""
+    vectors = bundle.golden
+    session = onnxruntime.InferenceSession(str(bundle.onnx), providers=["CPUExecutionProvider"])
+    onnx: NDArray[np.float32] = session.run(["y"], {"x": vectors.x.astype(np.float32)})[0]
+
+    def check(printed: str, bits: int) -> None:
+        first, *rows = printed.splitlines()
+        assert int(first) == bits
+        y = np.array([[float(value) for value in row.split()] for row in rows])
+        assert y.shape == vectors.y.shape
+        bound = 1e-5 if bits == 32 else 1e-11
+        assert differences(vectors.y, y, vectors.spread).max() < bound
+        assert differences(y, onnx.astype(np.float64), vectors.spread).max() < 1e-5
+        # one precision is not taken for the other
+        assert bits == 64 or differences(vectors.y, y, vectors.spread).max() > 1e-9
+
+    return check
+
+
+@pytest.fixture(scope="module")
+def prefix(compiler: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build and install the runtime as docs/runtime.md says."""
     folder = tmp_path_factory.mktemp("install")
     run(
-        *("cmake", "-S", TOP / "fortran", "-B", "build", "-DCMAKE_BUILD_TYPE=Release"),
-        *("-DBUILD_TESTING=OFF", f"-DCMAKE_INSTALL_PREFIX={folder / 'prefix'}"),
-        *("-DCMAKE_Fortran_COMPILER=gfortran", "-DCMAKE_INSTALL_LIBDIR=lib"),
+        *("cmake", "-S", TOP / "fortran", "-B", "build", "-DBUILD_TESTING=OFF"),
+        f"-DCMAKE_Fortran_COMPILER={compiler}",
         cwd=folder,
     )
-    run("cmake", "--build", "build", "--parallel", "2", cwd=folder)
-    run("cmake", "--install", "build", cwd=folder)
+    targets = ("emufort", "emufort_shared", "emufort_double", "emufort_double_shared")
+    run("cmake", "--build", "build", "--parallel", "2", "--target", *targets, cwd=folder)
+    run("cmake", "--install", "build", "--prefix", folder / "prefix", cwd=folder)
     return folder / "prefix"
 
 
+Check = Callable[[str, int], None]
+
+
 @needs_cmake
-def test_cmake_package(prefix: Path, weights: Path, tmp_path: Path) -> None:
+def test_cmake_package(
+    prefix: Path, compiler: str, bundle: Bundle, columns: Path, agrees: Check, tmp_path: Path
+) -> None:
     run(
         *("cmake", "-S", CONSUMER, "-B", "build", f"-DCMAKE_PREFIX_PATH={prefix}"),
-        "-DCMAKE_Fortran_COMPILER=gfortran",
+        f"-DCMAKE_Fortran_COMPILER={compiler}",
         cwd=tmp_path,
     )
     run("cmake", "--build", "build", cwd=tmp_path)
     for library in ("emufort", "emufort_shared", "emufort_double", "emufort_double_shared"):
-        bits = 64 if "double" in library else 32
-        said = run(tmp_path / f"build/with_{library}", weights, cwd=tmp_path)
-        assert said.split() == [str(bits), "ok"], library
-        linked = run("ldd", tmp_path / f"build/with_{library}", cwd=tmp_path)
-        assert ("libemufort" in linked) == ("shared" in library)
+        program = tmp_path / f"build/with_{library}"
+        agrees(
+            run(program, bundle.weights, columns, cwd=tmp_path), 64 if "double" in library else 32
+        )
+        assert ("libemufort" in run("ldd", program, cwd=tmp_path)) == ("shared" in library)
 
 
 @needs_cmake
 @pytest.mark.skipif(shutil.which("pkg-config") is None, reason="pkg-config is not installed")
+@pytest.mark.parametrize("link", ["shared", "static"])
 @pytest.mark.parametrize("package", ["emufort", "emufort_double"])
-def test_pkg_config(prefix: Path, weights: Path, tmp_path: Path, package: str) -> None:
-    libraries = prefix / "lib"
-    flags = run(
-        *("pkg-config", "--cflags", "--libs", package),
-        cwd=tmp_path,
-        PKG_CONFIG_PATH=str(libraries / "pkgconfig"),
-    ).split()
-    run("gfortran", CONSUMER / "app/main.F90", *flags, "-o", "consumer", cwd=tmp_path)
-    said = run("./consumer", weights, cwd=tmp_path, LD_LIBRARY_PATH=str(libraries))
-    assert said.split() == ["64" if "double" in package else "32", "ok"]
+def test_pkg_config(
+    prefix: Path,
+    compiler: str,
+    bundle: Bundle,
+    columns: Path,
+    agrees: Check,
+    tmp_path: Path,
+    package: str,
+    link: str,
+) -> None:
+    (description,) = prefix.glob(f"lib*/**/{package}.pc")
+
+    def ask(*questions: str) -> list[str]:
+        command = ("pkg-config", *questions, package)
+        return run(*command, cwd=tmp_path, PKG_CONFIG_PATH=str(description.parent)).split()
+
+    (libraries,) = ask("--variable=libdir")
+    libs = ask("--libs") if link == "shared" else [f"{libraries}/lib{package}.a"]
+    flags = [*ask("--cflags"), *STRICT[compiler]]
+    run(compiler, *flags, CONSUMER / "app/main.F90", *libs, "-o", "consumer", cwd=tmp_path)
+    said = run("./consumer", bundle.weights, columns, cwd=tmp_path, LD_LIBRARY_PATH=libraries)
+    agrees(said, 64 if "double" in package else 32)
+    assert ("libemufort" in run("ldd", "consumer", cwd=tmp_path)) == (link == "shared")
 
 
-def test_plain_files(weights: Path, tmp_path: Path) -> None:
-    (tmp_path / "emufort_runtime.F90").write_text(runtime_source())
-    run(
-        *("gfortran", "-O2", "-fopenmp-simd", "-std=f2018", "-Wall", "-Wextra", "-Werror"),
-        *("emufort_runtime.F90", CONSUMER / "app/main.F90", "-o", "consumer"),
-        cwd=tmp_path,
-    )
-    assert run("./consumer", weights, cwd=tmp_path).split() == ["32", "ok"]
+@pytest.mark.parametrize("bits", [32, 64])
+def test_two_files_of_the_bundle(
+    compiler: str, bundle: Bundle, columns: Path, agrees: Check, tmp_path: Path, bits: int
+) -> None:
+    flags = [*STRICT[compiler], *FAST[compiler], *(["-DEMUFORT_DOUBLE"] if bits == 64 else [])]
+    run(compiler, *flags, "-c", bundle.runtime_source, "-o", "runtime.o", cwd=tmp_path)
+    embedded = (bundle.module_source, CONSUMER / "embedded/main.F90")
+    run(compiler, *flags, *embedded, "runtime.o", "-o", "embedded", cwd=tmp_path)
+    agrees(run("./embedded", columns, cwd=tmp_path), bits)
+    # the runtime's file alone reads weights.bin
+    run(compiler, *flags, CONSUMER / "app/main.F90", "runtime.o", "-o", "loaded", cwd=tmp_path)
+    agrees(run("./loaded", bundle.weights, columns, cwd=tmp_path), bits)
 
 
-@pytest.mark.skipif(shutil.which("fpm") is None, reason="fpm is not installed")
-def test_fpm(weights: Path, tmp_path: Path) -> None:
-    shutil.copytree(CONSUMER / "app", tmp_path / "app")
-    manifest = (CONSUMER / "fpm.toml.in").read_text()
-    (tmp_path / "fpm.toml").write_text(manifest.replace("@FORTRAN@", str(TOP / "fortran")))
-    run("fpm", "build", cwd=tmp_path)
-    assert "32 ok" in run("fpm", "run", "--", weights, cwd=tmp_path)
+@pytest.mark.skipif(FPM is None, reason="fpm is not installed")
+@pytest.mark.parametrize("bits", [32, 64])
+def test_fpm(
+    compiler: str, bundle: Bundle, columns: Path, agrees: Check, tmp_path: Path, bits: int
+) -> None:
+    # fpm builds below the manifest and takes relative paths alone
+    (tmp_path / "fortran").symlink_to(TOP / "fortran")
+    project = tmp_path / "tests/consumer"
+    shutil.copytree(CONSUMER, project)
+    if bits == 64:
+        single = 'emufort = { path = "../../fortran" }'
+        double = 'emufort = { path = "../../fortran", preprocess.cpp.macros = ["EMUFORT_DOUBLE"] }'
+        manifest = (project / "fpm.toml").read_text()
+        assert manifest.count(f"\n{single}") == 1
+        (project / "fpm.toml").write_text(manifest.replace(f"\n{single}", f"\n{double}"))
+    options = ["--compiler", fpm_name(compiler), "--flag", " ".join(FAST[compiler])]
+    run(FPM, "install", *options, "--prefix", tmp_path / "prefix", cwd=project)
+    said = run(tmp_path / "prefix/bin/consumer", bundle.weights, columns, cwd=tmp_path)
+    agrees(said, bits)
+
+
+@pytest.mark.skipif(FPM is None, reason="fpm is not installed")
+def test_fpm_runs_the_tests_of_the_runtime(compiler: str, tmp_path: Path) -> None:
+    ignored = shutil.ignore_patterns("build")
+    shutil.copytree(TOP / "fortran", tmp_path / "fortran", ignore=ignored)
+    said = run(FPM, "test", "--compiler", fpm_name(compiler), cwd=tmp_path / "fortran")
+    for end in ("networks agree with", "predictions keep", "do no harm", "threads share"):
+        assert end in said

@@ -44,8 +44,11 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make(folder: Path, *arguments: str, path: Path | None = None) -> subprocess.CompletedProcess:
+def make(
+    folder: Path, *arguments: str, path: Path | None = None, ci: str = ""
+) -> subprocess.CompletedProcess:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    environment["CI"] = ci
     if path is not None:
         environment["PATH"] = str(path)
     return subprocess.run(
@@ -141,6 +144,54 @@ def test_root_gets_missing_tools_from_apt(project: Path) -> None:
     assert "cmake" not in install.split()
 
 
+def test_ci_gets_what_tests_need_from_apt_as_far_as_it_is_offered(project: Path) -> None:
+    scripts = {
+        "id": "echo 0",
+        "apt-get": f'echo "$@" >> {project}/apt.log',
+        "apt-cache": 'case "$2" in libomp*) exit 1;; esac',
+        "dpkg-query": 'for p; do :; done; [ "$p" = valgrind ] && echo installed',
+    }
+    path = tools(project / "bin", "grep", "cat", gfortran="", cmake="", **scripts)
+    done = make(project, "test-tools", path=path)
+    assert done.returncode == 0, done.stderr
+    assert not (project / "apt.log").exists()
+    done = make(project, "test-tools", path=path, ci="true")
+    assert done.returncode == 0, done.stderr
+    assert "apt does not offer libomp-22-dev" in done.stdout
+    update, install = (project / "apt.log").read_text().splitlines()
+    assert update.startswith("update")
+    assert install.split()[-2:] == ["flang-22", "pkg-config"]
+    (path / "apt-get").write_text("#!/bin/sh\nexit 100\n")
+    assert make(project, "test-tools", path=path, ci="true").returncode != 0
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_flang_and_valgrind_are_used_where_they_are(project: Path, is_there: bool) -> None:
+    log = f'echo "$(basename $0) $@" >> {project}/commands.log'
+    present = dict.fromkeys(("cmake", "ctest"), log) | {"gfortran": ""}
+    if is_there:
+        present |= {"flang-22": "", "valgrind": ""}
+    (project / ".venv/bin/pytest").write_text(f"#!/bin/sh\n{log}\n")
+    (project / ".venv/bin/pytest").chmod(0o755)
+    done = make(project, "test", path=tools(project / "bin", "basename", **present))
+    assert done.returncode == 0, done.stderr
+    for what in ("tested with flang", "tested under valgrind"):
+        assert (f"not {what}; apt-get install" in done.stdout) != is_there
+    commands = (project / "commands.log").read_text()
+    assert "-Werror" not in commands  # the compiler may be another than CI's
+    assert ("-DCMAKE_Fortran_FLAGS=-pedantic" in commands) == is_there
+    assert ("ctest --test-dir build/fortran-flang" in commands) == is_there
+    assert ("ctest --test-dir build/fortran-valgrind -C valgrind" in commands) == is_there
+    assert commands.splitlines()[-1].startswith("pytest -n")
+
+
+def test_warnings_are_errors_in_ci(project: Path) -> None:
+    done = make(project, "-n", "test", ci="true")
+    assert done.returncode == 0, done.stderr
+    assert '"-DCMAKE_Fortran_FLAGS=-Werror"' in done.stdout
+    assert '"-DCMAKE_Fortran_FLAGS=-pedantic -Werror' in done.stdout
+
+
 def test_an_old_python_is_refused(project: Path) -> None:
     shutil.rmtree(project / ".venv")
     path = tools(project / "bin", gfortran="", cmake="", python3="exit 1")
@@ -150,13 +201,41 @@ def test_an_old_python_is_refused(project: Path) -> None:
     assert not (project / ".venv/.stamps/venv").exists()
 
 
-def test_a_python_without_venv_is_refused(project: Path) -> None:
+#: A Python that has neither venv nor headers, as Debian's is at first.
+BARE_PYTHON = """case "$2" in
+  *ensurepip*|*Python.h*) exit 1;;
+  *base_prefix*) echo /usr;;
+  *print*) echo python3.11;;
+esac"""
+
+
+def test_a_python_without_venv_or_headers_is_refused(project: Path) -> None:
     shutil.rmtree(project / ".venv")
-    script = 'case "$2" in *ensurepip*) exit 1;; esac'
-    path = tools(project / "bin", gfortran="", cmake="", **{"python3.11": script})
+    scripts = {"id": "echo 1000", "apt-get": "exit 1", "python3.11": BARE_PYTHON}
+    path = tools(project / "bin", gfortran="", cmake="", **scripts)
     done = make(project, "setup", path=path)
     assert done.returncode != 0
-    assert "install python3-venv" in done.stderr
+    assert "python3.11 lacks what Debian has in python3.11-venv python3.11-dev" in done.stderr
+    assert not (project / ".venv/.stamps/venv").exists()
+
+
+@pytest.mark.parametrize("prefix", ["/usr", "/opt/python"])
+def test_root_gets_venv_and_headers_of_the_systems_python(project: Path, prefix: str) -> None:
+    shutil.rmtree(project / ".venv")
+    scripts = {
+        "id": "echo 0",
+        "apt-get": f'echo "$@" >> {project}/apt.log',
+        "python3.11": BARE_PYTHON.replace("/usr", prefix),
+    }
+    path = tools(project / "bin", gfortran="", cmake="", **scripts)
+    done = make(project, ".venv/.stamps/venv", path=path)
+    assert (done.returncode == 0) == (prefix == "/usr"), done.stderr
+    assert (project / ".venv/.stamps/venv").exists() == (prefix == "/usr")
+    if prefix == "/usr":
+        install = (project / "apt.log").read_text().splitlines()[-1].split()
+        assert install[-2:] == ["python3.11-venv", "python3.11-dev"]
+    else:
+        assert not (project / "apt.log").exists()
 
 
 def test_an_interrupted_step_leaves_no_stamp(project: Path) -> None:

@@ -10,9 +10,10 @@ import pytest
 from emufort.config import Config, SpaceConfig
 from emufort.errors import DataError, EmufortError, UsageError
 from emufort.network import Architecture, Scaler
+from emufort.search._optuna import quiet_optuna
 from emufort.search.cost import CostModel, from_table
 from emufort.search.halving import successive_halving, survivors_among
-from emufort.search.samplers import check_options, sampler_name
+from emufort.search.samplers import check_options, sampler_name, slowness
 from emufort.search.sampling import make_proposer, propose
 from emufort.search.space import (
     Candidate,
@@ -24,6 +25,7 @@ from emufort.search.space import (
     to_point,
 )
 from emufort.search.subset import draw_subset
+from emufort.search.trials import Trial
 from tests.search.pond import data
 from tests.search.test_parts import trial
 
@@ -275,3 +277,71 @@ def test_what_subsets_are_good_for():
         return np.sqrt(((everyone[:, None] - x[None]) ** 2).sum(axis=2)).min(axis=1).max()
 
     assert emptiest("space_filling") < 0.8 * emptiest("random")
+
+
+# ------------------------------------------------------------- time of a sampler
+
+
+def told(number: int, candidate: Candidate, value: float) -> Trial:
+    return Trial(
+        number=number,
+        architecture=candidate.architecture(3, 2),
+        learning_rate=candidate.learning_rate,
+        batch_size=candidate.batch_size,
+        value=value,
+        epochs=4,
+        pruned_at=None,
+        seconds=0.0,
+        batch=number // 6,
+        rungs=((4, value),),
+        weight_decay=candidate.weight_decay,
+    )
+
+
+@pytest.mark.parametrize("sampler", ["nsga2", "nsga3"])
+def test_genetic_samplers_asked_for_batches_propose_what_optuna_proposes(sampler, monkeypatch):
+    def proposed() -> list[Candidate]:
+        found = make_proposer(sampler, SPACE, 4, options={"population_size": 10})
+        candidates = []
+        for batch in range(8):
+            new = found.propose(6, batch)
+            trials = [
+                told(len(candidates) + i, c, sum(c.hidden) / c.batch_size)
+                for i, c in enumerate(new)
+            ]
+            found.add(trials)
+            candidates += new
+        return candidates
+
+    ours = proposed()
+    plain = quiet_optuna().samplers
+    monkeypatch.setattr("emufort.search.samplers.for_batches", lambda name: getattr(plain, name))
+    assert proposed() == ours
+    assert len(set(ours)) > 20
+
+
+def test_a_sampler_with_a_history_is_told_of_the_best_and_some_others():
+    def proposer(**options):
+        return make_proposer("tpe", SPACE, 1, finished, options)
+
+    candidates = propose("random", SPACE, [], 120, 3, 0)
+    finished = [told(i, c, 1.0 + (i * 37 % 120)) for i, c in enumerate(candidates)]
+    short = proposer(history=50)
+    first = short.propose(4, 5)
+    known = [t for t in short._study.trials if t.state.name != "FAIL"]
+    assert len(known) <= 50
+    values = sorted(t.value for t in known)
+    assert values[:12] == [float(i) for i in range(1, 13)]
+    assert values[-1] > 100
+    # As many as there are: nothing is left out.
+    assert proposer(history=120).propose(4, 5) == proposer().propose(4, 5)
+    # What it proposes is determined by the trials, not by when they were told.
+    late = make_proposer("tpe", SPACE, 1, finished[:70], {"history": 50})
+    late.add(finished[70:])
+    assert late.propose(4, 5) == first
+
+
+def test_slow_samplers_are_named():
+    assert slowness("parzen", 100_000) is None
+    assert slowness("tpe", 100) is None
+    assert "'tpe' itself takes" in slowness("tpe", 500)

@@ -1,7 +1,7 @@
 !> What the tests of the activation scheme share: samples, and a stand-in for an emulator.
 module activation_test_support
   use, intrinsic :: iso_fortran_env, only: int64, real64
-  use emufort_runtime, only: status_type
+  use emufort_runtime, only: status_type, block => emufort_block_columns
   use emufort_status, only: set_error
   use emufort_activation_arg2000, only: activation_constants_type, air_type, air_properties, arg2000_smax, &
                                         critical_supersaturation_squared, arg2000_paper
@@ -122,31 +122,27 @@ contains
   end function fraction_of
 
   !> A stand-in for an emulator: ARG2000 times `mimic_factor` at the inputs clipped to the range.
-  recursive subroutine mimic(ncol, air_temperature, air_pressure, updraft_speed, number_concentration, &
-                             dry_median_radius, hygroscopicity, max_supersaturation, status, is_outside)
-    integer, intent(in) :: ncol                              !! number of columns
-    real(real64), intent(in) :: air_temperature(ncol)        !! [K] (ncol)
-    real(real64), intent(in) :: air_pressure(ncol)           !! [Pa] (ncol)
-    real(real64), intent(in) :: updraft_speed(ncol)          !! [m s-1] (ncol)
-    real(real64), intent(in) :: number_concentration(ncol, 4)   !! [m-3] (ncol, mode)
-    real(real64), intent(in) :: dry_median_radius(ncol, 4)   !! [m] (ncol, mode)
-    real(real64), intent(in) :: hygroscopicity(ncol, 4)      !! [1] (ncol, mode)
-    real(real64), intent(out) :: max_supersaturation(ncol)   !! [1] (ncol)
-    type(status_type), intent(out) :: status                 !! outcome
-    logical, intent(out), optional :: is_outside(ncol)       !! columns out of range (ncol)
-    real(dp) :: x(15), y(15)
+  recursive subroutine mimic(n, is_single, x, y, status, is_outside)
+    integer, intent(in) :: n                              !! number of parcels
+    logical, intent(in) :: is_single                      !! not looked at but to refuse it
+    real(dp), intent(inout) :: x(block, *)                !! inputs in contract order and units; clipped on return
+    real(dp), intent(inout) :: y(block, *)                !! maximum supersaturation [1] (parcel, 1)
+    type(status_type), intent(inout) :: status            !! outcome; counts are added to
+    logical, intent(out) :: is_outside(block)             !! parcels out of range (parcel)
+    real(dp) :: own(15), near(15)
     integer :: i
 
-    do i = 1, ncol
-      x = [air_temperature(i), air_pressure(i), updraft_speed(i), number_concentration(i, :), dry_median_radius(i, :), &
-           hygroscopicity(i, :)]
-      y = min(max(x, lower), upper)
-      status%n_clipped = status%n_clipped + count(y < x .or. y > x, kind=int64)
-      max_supersaturation(i) = mimic_factor*arg_of(y(1), y(2), y(3), y(4:7), y(8:11), y(12:15))
-      if (.not. all(abs(x) <= huge(1.0_dp))) max_supersaturation(i) = sqrt(-abs(y(1)))
-      if (present(is_outside)) is_outside(i) = .not. all(abs(y - x) <= 0.0_dp)
+    is_outside = .false.
+    do i = 1, n
+      own = x(i, 1:15)
+      near = min(max(own, lower), upper)
+      status%n_clipped = status%n_clipped + count(near < own .or. near > own, kind=int64)
+      y(i, 1) = mimic_factor*arg_of(near(1), near(2), near(3), near(4:7), near(8:11), near(12:15))
+      if (.not. all(abs(own) <= huge(1.0_dp))) y(i, 1) = sqrt(-abs(near(1)))
+      is_outside(i) = .not. all(abs(near - own) <= 0.0_dp)
+      x(i, 1:15) = near
     end do
-    if (mimic_fails) call set_error(status, 9, 'mimic', 'it was told to fail')
+    if (mimic_fails .or. is_single) call set_error(status, 9, 'mimic', 'it was told to fail')
 
   end subroutine mimic
 

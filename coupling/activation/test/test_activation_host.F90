@@ -27,7 +27,7 @@ program test_activation_host
   s%t(5::17) = 230.0_dp
   s%number(3::29, 1) = 0.0_dp
   s%volume(3::29, 1) = 0.0_dp
-  call scheme%init(dp, constants, sigma, status, predictor=mimic)
+  call scheme%init(dp, constants, sigma, status, predictor=mimic, outside=outside_arg2000)
  call scheme%activate(n, n, 1, 4, s%w, width, zero, zero, ten, s%t, s%rho, s%number, s%volume, s%kappa, fn, fm, fluxn, &
                        fluxm, full, status, counts)
   call check(counts%n_outside > 0 .and. counts%n_outside < counts%n_parcels, 'some columns are out of range')
@@ -55,7 +55,7 @@ program test_activation_host
   call levels()
 
   ! ---- one at a time, as E3SM and CAM call it
-  call activate_modal_init(dp, constants, sigma, status, predictor=mimic)
+  call activate_modal_init(dp, constants, sigma, status, predictor=mimic, outside=outside_arg2000)
   call check(status%code == emufort_success .and. activate_modal_scheme%is_emulated(), 'init of the drop-in')
   do i = 1, n
    call activate_modal(s%w(i), width(i), 0.0_dp, 0.0_dp, 10.0_dp, s%t(i), s%rho(i), s%number(i, :), 4, s%volume(i, :), &
@@ -85,7 +85,7 @@ program test_activation_host
                       s%kappa(1, :), inner, fm2(1, :), fluxn2(1, :), fluxm2(1, :), full2(1), in_cloud_in=.true.)
   call check(.not. any(inner > 0.0_dp) .and. abs(full2(1) - 1.0_dp) <= 0.0_dp, 'in cloud without drops')
   call activate_modal(1.0_dp, 0.0_dp, 0.0_dp, 0.0_dp, 10.0_dp, s%t(1), s%rho(1), s%number(1, :), 4, s%volume(1, :), &
-                      s%kappa(1, :), inner, fm2(1, :), fluxn2(1, :), fluxm2(1, :), full2(1), smax_prescribed=0.0_dp)
+                      s%kappa(1, :), inner, fm2(1, :), fluxn2(1, :), fluxm2(1, :), full2(1), 0.0_dp)
   call check(.not. any(inner > 0.0_dp) .and. .not. full2(1) > 0.0_dp, 'prescribed supersaturation of nothing')
 
   ! ---- the way back to ARG2000: error of the emulator, other widths, other number of modes, no emulator

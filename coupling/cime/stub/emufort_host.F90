@@ -89,7 +89,7 @@ contains
 
   !> Activated fractions of one parcel and their fluxes into cloud; arguments in E3SM's order.
   recursive subroutine activate_modal(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, fn, fm, &
-                                      fluxn, fluxm, flux_fullact, in_cloud_in, smax_f, smax_prescribed, counts)
+                                      fluxn, fluxm, flux_fullact, smax_prescribed, in_cloud_in, smax_f, counts)
     real(hk), intent(in) :: wbar             !! mean vertical velocity [m s-1]
     real(hk), intent(in) :: sigw             !! standard deviation of vertical velocity [m s-1]
     real(hk), intent(in) :: wdiab            !! diabatic vertical velocity, 0 if adiabatic [m s-1]
@@ -106,9 +106,9 @@ contains
     real(hk), intent(out) :: fluxn(:)        !! flux of that number fraction into cloud [m s-1] (mode)
     real(hk), intent(out) :: fluxm(:)        !! flux of that mass fraction into cloud [m s-1] (mode)
     real(hk), intent(out) :: flux_fullact    !! flux if everything activated [m s-1]
+    real(hk), intent(in), optional :: smax_prescribed                !! maximum supersaturation [1]
     logical, intent(in), optional :: in_cloud_in                     !! above cloud base
     real(hk), intent(in), optional :: smax_f                         !! number times size factor of the drops [m-2]
-    real(hk), intent(in), optional :: smax_prescribed                !! maximum supersaturation [1]
     type(activation_counts_type), intent(out), optional :: counts    !! who answered
 
     error stop absent

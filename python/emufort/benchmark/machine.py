@@ -27,7 +27,7 @@ def describe() -> dict[str, Any]:
 def title(machine: dict[str, Any]) -> str:
     """Return one line that names the CPU."""
     name = str(machine["cpu"])
-    if machine.get("family"):
+    if machine.get("family") and "family" not in name:
         name += f" (family {machine['family']}, model {machine['model']})"
     return f"{name}, {machine['cores']} cores, {machine['vectors']}"
 

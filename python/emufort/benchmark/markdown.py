@@ -11,6 +11,11 @@ from emufort.files import write_text
 
 BEGIN = "<!-- bench: begin; made by `emufort bench --update`, do not edit -->"
 END = "<!-- bench: end -->"
+SUMMARY_BEGIN = "<!-- bench summary: begin; made by `emufort bench --update`, do not edit -->"
+SUMMARY_END = "<!-- bench summary: end -->"
+
+#: Numbers of columns in the summary: one, a block of a climate model, many.
+_SUMMARY_NCOL = (1, 16, 1152)
 
 #: Load before the run above which times on the wall say more of the others than of us.
 _QUIET = 0.5
@@ -22,7 +27,7 @@ def write_markdown(result: Result, path: Path) -> None:
 
 
 def update_document(result: Result, path: Path) -> None:
-    """Replace what stands between the markers in `path`.
+    """Replace what stands between the markers in `path`: all tables, the summary, or both.
 
     Raises
     ------
@@ -33,11 +38,58 @@ def update_document(result: Result, path: Path) -> None:
         text = path.read_text()
     except OSError as error:
         raise EmufortError(f"cannot read {path}: {error.strerror}") from error
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise EmufortError(f"{path} has no place for tables: add the lines {BEGIN} and {END}")
-    write_text(path, f"{head}{BEGIN}\n\n{tables(result)}\n{END}{tail}")
+    n_places = 0
+    for begin, end, content in (
+        (BEGIN, END, tables),
+        (SUMMARY_BEGIN, SUMMARY_END, summary),
+    ):
+        head, found, rest = text.partition(begin)
+        _, is_closed, tail = rest.partition(end)
+        if found and is_closed:
+            text = f"{head}{begin}\n\n{content(result)}\n{end}{tail}"
+            n_places += 1
+    if n_places == 0:
+        raise EmufortError(
+            f"{path} has no place for tables: add the lines {BEGIN} and {END}, or, for a short "
+            f"table, {SUMMARY_BEGIN} and {SUMMARY_END}"
+        )
+    write_text(path, text)
+
+
+def summary(result: Result) -> str:
+    """Return our time on one thread beside the fastest other contender's, as one table."""
+    about = result.about
+    lines = [
+        "| network | columns per call | emufort, ns per column | % of peak | fastest other | ns |",
+        "|---|---:|---:|---:|---|---:|",
+    ]
+    baselines: dict[str, str] = {}
+    for cell in result.comparison():
+        if cell["threads"] != 1 or cell["ncol"] not in _SUMMARY_NCOL:
+            continue
+        model = next(m for m in about["models"] if m["name"] == cell["model"])
+        other = cell["ns_best_other"]
+        share = cell["percent_of_peak"]
+        lines.append(
+            f"| {model['title']} | {cell['ncol']:,} | {number(cell['ns_native'])} | "
+            f"{'' if share is None else f'{share:.0f}'} | {cell['best_other'] or ''} | "
+            f"{'' if other is None else number(other)} |"
+        )
+        row = result.get(cell["model"], "baseline", cell["ncol"], 1)
+        if row is not None and row.status == "ok" and row.ns_per_column is not None:
+            baselines.setdefault(row.model, number(row.ns_per_column))
+    peak = f", {about['peak']['gflops']:.0f} GFLOP/s at its peak" if about["peak"] else ""
+    classical = next((c["about"] for c in about["contenders"] if c["name"] == "baseline"), "")
+    notes = [
+        f"One core of an {machine.title(about['machine'])}{peak}; {about['compiler']}; CPU time, "
+        f"median of {about['options']['repeats']} rounds, load average "
+        f"{about['machine']['load_average']} before."
+    ]
+    notes += [
+        f"In place of the emulator `{name}` the classical scheme takes {time} ns ({classical})."
+        for name, time in baselines.items()
+    ]
+    return "\n".join([*lines, "", *notes]) + "\n"
 
 
 def tables(result: Result) -> str:

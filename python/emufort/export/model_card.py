@@ -13,7 +13,7 @@ from emufort.dataset import SPLITS, Dataset
 from emufort.export._render import render
 from emufort.export.fortran import dummy_name
 from emufort.network import Emulator
-from emufort.skill import Skill, skill_of, skill_of_baseline
+from emufort.skill import Skill, skill_of_baseline, skill_of_emulator
 
 _TRANSFORMS = {
     "standardise": "standardised",
@@ -55,7 +55,7 @@ class TestSkill:
         names = [baseline.name for baseline in test.contract.baseline]
         return cls(
             len(test),
-            skill_of(test, emulator.predict(test.x)),
+            skill_of_emulator(emulator, test),
             {name: skill_of_baseline(test, name) for name in names},
         )
 

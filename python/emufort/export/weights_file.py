@@ -27,6 +27,8 @@ from emufort.network import Emulator
 FORMAT_VERSION = 1
 MAGIC = b"\x89EMUF\r\n\x1a"
 BYTE_ORDER_MARK = 0x01020304
+#: Each packed layer fills up a multiple of this, as ``lanes`` of ``emufort_kinds``.
+LANES = 16
 #: Zeros behind the packed weights, as ``packed_slack`` of ``emufort_dense``.
 PACKED_SLACK = 16
 #: Longest names and units that the runtime keeps.
@@ -433,7 +435,9 @@ def panel_width(n_left: int) -> int:
 def pack(flat: FlatEmulator) -> NDArray[np.float32]:
     """Pack the weights of all layers as the runtime does when it loads them.
 
-    `PACKED_SLACK` zeros follow, because the runtime reads narrow panels as if they were wide.
+    Each layer is filled up to a multiple of `LANES`, so that all begin on a cache line if the
+    first does. `PACKED_SLACK` zeros follow, because the runtime reads narrow panels as if they
+    were wide.
     """
     packed: list[NDArray[np.float32]] = []
     place = 0
@@ -451,5 +455,6 @@ def pack(flat: FlatEmulator) -> NDArray[np.float32]:
             panel[:, : len(rows)] = rows.T
             packed.append(panel.ravel())
             first += width
+        packed.append(np.zeros(-sum(map(len, packed)) % LANES, dtype=np.float32))
     packed.append(np.zeros(PACKED_SLACK, dtype=np.float32))
     return np.concatenate(packed)

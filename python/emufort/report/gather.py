@@ -127,6 +127,7 @@ def gather(folder: Path, data: Dataset) -> Run:
     except (KeyError, TypeError) as error:
         raise EmufortError(f"{folder / 'selection.json'} names no choice; select again") from error
     emulator = Emulator.load(weights)
+    data = data.under(emulator.contract)
     test = data.part("test")
     skills, columns = _judge(emulator, test)
     config = folder / "config.toml"

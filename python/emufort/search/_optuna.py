@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 from typing import Any
 
 
+@cache
 def quiet_optuna() -> Any:
     """Import Optuna on first use; it speaks up only when something is wrong."""
     with warnings.catch_warnings():

@@ -29,6 +29,7 @@ from emufort.search.sampling import propose
 from emufort.search.stored import StoredArrays
 from emufort.search.subset import draw_subset
 from emufort.search.work import RungUnit, run_rung
+from emufort.targets import Targets, label_of
 from emufort.training import TrainerState, TrainingTask
 
 Array = NDArray[np.float64]
@@ -69,15 +70,21 @@ def advise(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
     with only_writer(out):
         if check_same(out / "asked.json", identity) is None:
             write_json(out / "asked.json", {"identity": identity})
-        work = _Work(data, config, out, report, sizes)
+        targets = Targets.of(data, config.search.space.target)
+        work = _Work(targets, config, out, report, sizes)
         orders = [
             draw_subset(train, sizes[-1], config.search.subset_by, config.seed + 1000 * s).rows
             for s in range(options.seeds)
         ]
         sorter = np.argsort(train.rows)
         wanted = np.searchsorted(train.rows, np.concatenate(orders), sorter=sorter)
-        both = train.take(sorter[wanted])
-        stored, _, _ = StoredArrays.from_datasets(both, validation, out)
+        rows = train.rows[sorter[wanted]]
+        stored, _ = StoredArrays.from_targets(
+            targets.part("train").at(rows),
+            targets.part("validation").at(validation.rows),
+            out,
+            judged=True,
+        )
         try:
             units = options.candidates * options.seeds
             with executor_for(config, stored, out, backend, units) as executor:
@@ -110,16 +117,14 @@ class _Work:
     """The trainings, and the table of those that are finished."""
 
     def __init__(
-        self, data: Dataset, config: Config, out: Path, report: Reporter, sizes: Sequence[int]
+        self, targets: Targets, config: Config, out: Path, report: Reporter, sizes: Sequence[int]
     ) -> None:
         self._config, self._path, self._report = config, out / "losses.csv", report
         self._sizes = sizes
-        contract = data.contract
-        shape = (len(contract.feature_indices), len(contract.output_columns))
         space, n = config.search.space, config.advice.candidates
         # Spread over the whole space, for what is good is not known yet.
         self._candidates = propose("qmc", space, [], n, config.seed, 0)
-        self._architectures = [c.architecture(*shape) for c in self._candidates]
+        self._architectures = [c.architecture(*targets.sizes(c.target)) for c in self._candidates]
         self.losses: Losses = {}
         if self._path.exists():
             self.losses = {
@@ -148,7 +153,9 @@ class _Work:
             first = seed * self._sizes[-1]
             state = TrainerState.initial(task)
             keys.append((rows, seed, number))
-            units.append(RungUnit(state, search.rungs[-1], search.patience, rows, first))
+            units.append(
+                RungUnit(state, search.rungs[-1], search.patience, rows, first, candidate.target)
+            )
         order = sorted(range(len(units)), key=lambda i: -units[i].seconds_estimate(rows))
         total = len(self._sizes) * options.seeds * len(self._candidates)
         self._report("search", len(self.losses), total, f"{rows} rows")
@@ -157,13 +164,16 @@ class _Work:
             self._write()
             self._report("search", len(self.losses), total, f"{rows} rows")
 
+    def _label(self, number: int) -> str:
+        return label_of(self._architectures[number], self._candidates[number].target)
+
     def _write(self) -> None:
         rows = [
             {
                 "rows": n,
                 "seed": seed,
                 "candidate": number,
-                "label": self._architectures[number].label,
+                "label": self._label(number),
                 "loss": repr(loss),
                 "seconds": seconds,
             }

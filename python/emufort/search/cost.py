@@ -168,7 +168,7 @@ def from_table(path: Path, ncol: int) -> CostModel:
 
 
 def _from_label(label: str) -> Architecture:
-    shape, activation = label.split()
+    shape, activation, *_ = label.split()
     first, *hidden, last = map(int, shape.split("-"))
     return Architecture(first, tuple(hidden), last, activation)  # type: ignore[arg-type]
 

@@ -175,5 +175,5 @@ def work(
         key = (folder, *backend)
         if key not in _benches:
             _benches.clear()
-            _benches[key] = Workbench(StoredArrays(Path(folder)).load(), *backend)
+            _benches[key] = StoredArrays(Path(folder)).bench(*backend)
         return function(_benches[key], unit)

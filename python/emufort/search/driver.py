@@ -13,6 +13,7 @@ from emufort.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.files import read_json, write_json
 from emufort.lock import only_writer
+from emufort.network import Architecture
 from emufort.progress import Reporter, silent
 from emufort.search.cost import CostModel, cost_model
 from emufort.search.executor import Executor, executor_for
@@ -34,6 +35,7 @@ from emufort.search.subset import draw_subset
 from emufort.search.trials import Trial, TrialsFile, best_of, read_trials
 from emufort.search.unfinished import UnfinishedBatch
 from emufort.search.work import RungUnit, run_rung, with_more_rows
+from emufort.targets import Targets
 from emufort.training import TrainerState, TrainingTask, backend_detail
 
 
@@ -69,16 +71,18 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
         return finished
     options = config.search
     check_options(options.sampler, options.sampler_options)
-    subset = draw_subset(data.part("train"), options.subset, options.subset_by, config.seed)
-    validation = data.part("validation")
-    validation = validation.subset(min(options.validation, len(validation)), config.seed)
+    targets = Targets.of(data, options.space.target)
+    train, validation = targets.part("train"), targets.part("validation")
+    subset = draw_subset(train.judge, options.subset, options.subset_by, config.seed)
+    n = min(options.validation, len(validation.judge))
+    validation = validation.at(validation.judge.subset(n, config.seed).rows)
     with only_writer(out):
         # Again, now that nobody else can write.
         if check_same(out / "subset.json", identity) is None:
             _keep_subset(out, subset, data, identity, config)
         model = cost_model(data, config, out, report)
-        stored, _, _ = StoredArrays.from_datasets(subset, validation, out)
-        run = _Run(data, config, out, len(subset), model)
+        stored, _ = StoredArrays.from_targets(train.at(subset.rows), validation, out, judged=True)
+        run = _Run(targets, config, out, len(subset), model)
         try:
             with executor_for(config, stored, out, options.backend) as executor:
                 run.open_study()
@@ -134,23 +138,23 @@ def _finished(out: Path, config: Config) -> SearchResult | None:
 class _Run:
     """The state of a search in this process; what matters of it is on disk after every batch."""
 
-    data: Dataset
+    targets: Targets
     config: Config
     out: Path
     n_train: int
     cost: CostModel | None = None
 
     def __post_init__(self) -> None:
-        contract = self.data.contract
-        self.sizes = (len(contract.feature_indices), len(contract.output_columns))
+        self.data = self.targets.judge
         self.trials: list[Trial] = []
         self.seconds = 0.0
         if (self.out / "trials.csv").exists():
-            self.trials = read_trials(self.out / "trials.csv", *self.sizes)
+            sizes = self.targets.sizes(next(iter(self.targets.data)))
+            self.trials = read_trials(self.out / "trials.csv", *sizes)
         if (self.out / "search.json").exists():
             self.seconds = float(read_json(self.out / "search.json")["seconds"])
         self.started = time.perf_counter()
-        self.table = TrialsFile(self.out / "trials.csv")
+        self.table = TrialsFile(self.out / "trials.csv", self.targets.named)
         self.data_sha256 = data_sha256(self.data)
         options = self.config.search
         self.proposer = make_proposer(
@@ -166,7 +170,10 @@ class _Run:
         limit = self.config.search.max_ns
         assert self.cost is not None
         assert limit is not None
-        return self.cost.predict(candidate.architecture(*self.sizes)) <= limit
+        return self.cost.predict(self.architecture(candidate)) <= limit
+
+    def architecture(self, candidate: Candidate) -> Architecture:
+        return candidate.architecture(*self.targets.sizes(candidate.target))
 
     def open_study(self) -> None:
         self.mirror = Mirror(self.out, self.config.search.space, self.trials)
@@ -194,7 +201,7 @@ class _Run:
         new = [
             Trial(
                 number=len(self.trials) + i,
-                architecture=candidate.architecture(*self.sizes),
+                architecture=self.architecture(candidate),
                 learning_rate=candidate.learning_rate,
                 batch_size=candidate.batch_size,
                 value=course.value,
@@ -204,6 +211,7 @@ class _Run:
                 batch=number,
                 rungs=course.rungs,
                 weight_decay=candidate.weight_decay,
+                target=candidate.target,
             )
             for i, (candidate, course, state) in enumerate(
                 zip(candidates, courses, batch.states, strict=True)
@@ -232,6 +240,7 @@ class _Run:
         options = self.config.search
         best = best_of(self.trials)
         finite = [t for t in self.trials if t.finite]
+        sizes = self.targets.sizes(next(iter(self.targets.data)))
         summary: dict[str, Any] = {
             "finished": len(self.trials) >= options.trials,
             "trials": len(self.trials),
@@ -246,13 +255,23 @@ class _Run:
             "sampler": options.sampler,
             "rungs": list(options.rungs),
             "eta": options.eta,
-            "n_inputs": self.sizes[0],
-            "n_outputs": self.sizes[1],
+            "n_inputs": sizes[0],
+            "n_outputs": sizes[1],
             "best": _in_short(best) if best else None,
             "config": self.config.model_dump(mode="json"),
             "contract_sha256": self.data.contract.sha256,
             "data_sha256": self.data_sha256,
         }
+        if self.targets.named:
+            summary["targets"] = {
+                name: {
+                    "contract_sha256": data.contract.sha256,
+                    "trials": sum(t.target == name for t in self.trials),
+                }
+                for name, data in self.targets.data.items()
+            }
+            judged = ", ".join(self.data.contract.skill_variables)
+            summary["value"] = f"RMSE of {judged} over the validation rows"
         if self.cost is not None:
             summary["cost_model"] = self.cost.to_dict()
         write_json(self.out / "search.json", summary)
@@ -266,6 +285,7 @@ def _in_short(trial: Trial) -> dict[str, Any]:
         "learning_rate": trial.learning_rate,
         "batch_size": trial.batch_size,
         "weight_decay": trial.weight_decay,
+        **({"target": trial.target} if trial.target else {}),
     }
 
 
@@ -274,12 +294,13 @@ class _Batch:
 
     def __init__(self, run: _Run, number: int, candidates: Sequence[Candidate]) -> None:
         self.run_ = run
+        self.targets = [candidate.target for candidate in candidates]
         self.unfinished = UnfinishedBatch(run.out / "unfinished", number)
         first = len(run.trials)
         self.states = [
             TrainerState.initial(
                 TrainingTask(
-                    candidate.architecture(*run.sizes),
+                    run.architecture(candidate),
                     candidate.learning_rate,
                     candidate.batch_size,
                     # Not the same order of samples for all: a lucky order is not a good network.
@@ -305,7 +326,10 @@ class _Batch:
                 self.states[position] = saved
             else:
                 waiting.append(position)
-        units = {p: RungUnit(self.states[p], epochs, options.patience, rows) for p in waiting}
+        units = {
+            p: RungUnit(self.states[p], epochs, options.patience, rows, target=self.targets[p])
+            for p in waiting
+        }
         waiting.sort(key=lambda p: -units[p].seconds_estimate(self.run_.n_train))
         for i, state in executor.run(run_rung, [units[p] for p in waiting]):
             position = waiting[i]

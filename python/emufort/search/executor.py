@@ -46,8 +46,13 @@ class Executor(Protocol):
 class InProcess:
     """One unit after the other in this process."""
 
-    def __init__(self, arrays: Arrays, backend: str = "torch", device: str = "cpu") -> None:
-        self._bench = Workbench(arrays, backend, device)
+    def __init__(
+        self, arrays: Arrays | StoredArrays, backend: str = "torch", device: str = "cpu"
+    ) -> None:
+        if isinstance(arrays, Arrays):
+            self._bench = Workbench({"": arrays}, backend, device)
+        else:
+            self._bench = arrays.bench(backend, device)
 
     def run(
         self, function: Callable[[Workbench, Unit], Result], units: Sequence[Unit]
@@ -165,8 +170,7 @@ def make_executor(
     """Return an executor for `workers` processes; one worker needs no process of its own."""
     resolve_backend(backend, device)  # a worker process could not say what is wrong
     if workers == 1:
-        loaded = arrays if isinstance(arrays, Arrays) else arrays.load()
-        return InProcess(loaded, backend, device)
+        return InProcess(arrays, backend, device)
     return ProcessPool(workers, arrays, backend, device)
 
 
@@ -210,7 +214,7 @@ def _start(arrays: StoredArrays, backend: str, device: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    _bench = Workbench(arrays.load(), backend, device)
+    _bench = arrays.bench(backend, device)
 
 
 def _call(function: Callable[[Workbench, Any], Any], unit: Any) -> Any:

@@ -12,6 +12,8 @@ from emufort.config import Config
 from emufort.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.files import read_json
+from emufort.rows import blocks, forget
+from emufort.targets import target_contract
 from emufort.training import resolve_backend
 
 
@@ -27,7 +29,11 @@ def data_sha256(data: Dataset) -> str:
 
 def rows_sha256(rows: np.ndarray) -> str:
     """Return the hash of row numbers."""
-    return hashlib.sha256(np.ascontiguousarray(rows, dtype="<i8").tobytes()).hexdigest()
+    digest = hashlib.sha256()
+    for part in blocks(len(rows)):
+        digest.update(np.ascontiguousarray(rows[part], dtype="<i8").data)
+    forget(rows)
+    return digest.hexdigest()
 
 
 def data_identity(data: Dataset) -> dict[str, Any]:
@@ -46,6 +52,8 @@ def search_identity(data: Dataset, config: Config) -> dict[str, Any]:
     """
     search = config.search.model_dump(mode="json", exclude={"trials", "cost_table"})
     space = {f"search.space.{k}": v for k, v in search.pop("space").items()}
+    for name in config.search.space.target:
+        space[f"contract of {name}"] = target_contract(name, data.contract).sha256
     return {
         **data_identity(data),
         "seed": config.seed,
@@ -85,6 +93,8 @@ def check_same(path: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
     content: dict[str, Any] = read_json(path)
     found = content.get("identity", {})
     for key, value in wanted.items():
+        if key not in found and value == []:
+            continue  # an option that came later, and is not made use of
         if found.get(key) != value:
             what = (
                 f"another '{key}' than that asked for now"

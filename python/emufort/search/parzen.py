@@ -22,6 +22,10 @@ Array = NDArray[np.float64]
 _FLAT, _PRIOR = 0.4, 1.0
 
 
+#: Good candidates, at most.
+MOST_GOOD = 25
+
+
 def good_and_bad(
     order: NDArray[np.int64], gamma: float, history: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -30,7 +34,7 @@ def good_and_bad(
     Of the bad ones every so many stand for all, at most `history`: they say where the search has
     been, and more of them add nothing.
     """
-    n_good = min(25, max(1, int(np.ceil(gamma * len(order)))))
+    n_good = min(MOST_GOOD, max(1, int(np.ceil(gamma * len(order)))))
     bad = order[n_good:]
     return order[:n_good], bad[:: max(1, -(-len(bad) // history))]
 

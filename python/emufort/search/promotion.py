@@ -20,11 +20,12 @@ def promote(trials: Sequence[Trial], k: int) -> list[tuple[Trial, str]]:
     against cost (multiply-adds and activations), then from the next front, and so on, each time
     the one whose cost is farthest from those already taken: the choice between skill and speed
     needs a spread of both.
-    Of trials with the same network the best one stands for all.
+    Of trials with the same network (and target) the best one stands for all.
     """
     distinct: dict[tuple[object, ...], Trial] = {}
     for trial in ranked(trials):
-        distinct.setdefault((trial.architecture.hidden, trial.architecture.activation), trial)
+        a = trial.architecture
+        distinct.setdefault((a.hidden, a.activation, trial.target), trial)
     left = list(distinct.values())
     n_skill = min(-(-k // 2), len(left))
     taken = [(trial, "skill") for trial in left[:n_skill]]

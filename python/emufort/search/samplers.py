@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from emufort.errors import UsageError, did_you_mean
+from emufort.search._genetic import for_batches
 from emufort.search._optuna import quiet_optuna
 
 #: Ours work on the unit cube and cost next to nothing; name -> options with their defaults.
@@ -23,6 +24,13 @@ OPTUNA = {
     "nsga2": "NSGAIISampler",
     "nsga3": "NSGAIIISampler",
 }
+_GENETIC = ("nsga2", "nsga3")
+#: Samplers that may be told of some of the trials only: the option ``history``, from so many.
+FORGETFUL = ("tpe", "gp")
+LEAST_HISTORY = 50
+#: Sampler -> candidates from which it takes more than 5 % of a run of 2,000 candidates per minute,
+#: and what it then takes for each in ms, as measured by benchmarks/storage.py.
+SLOW = {"tpe": (100, "5 to 20"), "gp": (30, "500")}
 #: Other ways to say it.
 _ALIASES = {
     "randomsampler": "random",
@@ -69,6 +77,8 @@ def check_options(sampler: str, options: Mapping[str, Any]) -> None:
         An option is unknown, its value is impossible or the sampler's package is missing.
     """
     known = list(OWN[sampler]) if sampler in OWN else sorted(_optuna_options(sampler))
+    if sampler in FORGETFUL:
+        known.append("history")
     for name in options:
         if name not in known:
             there = f"it has {', '.join(known)}" if known else "it has none"
@@ -79,7 +89,23 @@ def check_options(sampler: str, options: Mapping[str, Any]) -> None:
     if sampler == "parzen":
         _check_parzen({**OWN["parzen"], **options})
     elif sampler in OPTUNA:
+        history = options.get("history", LEAST_HISTORY)
+        if not isinstance(history, int) or isinstance(history, bool) or history < LEAST_HISTORY:
+            raise UsageError(
+                f"search.sampler_options: history = {history!r} is no number from {LEAST_HISTORY}"
+            )
         make_optuna_sampler(sampler, options, 0)
+
+
+def slowness(sampler: str, trials: int) -> str | None:
+    """Return a line of warning if the sampler takes long for so many candidates, else None."""
+    limit, ms = SLOW.get(sampler, (trials, ""))
+    if trials <= limit:
+        return None
+    return (
+        f"the sampler '{sampler}' itself takes {ms} ms for each of {trials} candidates; 'parzen' "
+        "takes 1 ms"
+    )
 
 
 def make_optuna_sampler(sampler: str, options: Mapping[str, Any], seed: int) -> Any:
@@ -95,6 +121,7 @@ def make_optuna_sampler(sampler: str, options: Mapping[str, Any], seed: int) -> 
         "gp": {"deterministic_objective": False},
     }
     chosen = {**ours.get(sampler, {}), **options}
+    chosen.pop("history", None)  # ours
     if sampler == "tpe" and not chosen["multivariate"]:
         chosen["group"] = False
     try:
@@ -102,7 +129,9 @@ def make_optuna_sampler(sampler: str, options: Mapping[str, Any], seed: int) -> 
             warnings.simplefilter("ignore")  # options that Optuna marks as experimental
             if sampler == "cmaes":
                 import cmaes  # noqa: F401, Optuna's own message is a page long
-            return getattr(samplers, OPTUNA[sampler])(seed=seed, **chosen)
+            kind = OPTUNA[sampler]
+            found = for_batches(kind) if sampler in _GENETIC else getattr(samplers, kind)
+            return found(seed=seed, **chosen)
     except ImportError as error:
         package = error.name or "a package that is missing"
         raise UsageError(
@@ -124,8 +153,8 @@ def _optuna_options(sampler: str) -> set[str]:
     }
 
 
-#: Options of Optuna's samplers whose default None stands for a number chosen by Optuna.
-_NUMBERS_OR_NONE = ("sigma0", "popsize", "mutation_prob", "source_popsize")
+#: Options of Optuna's samplers whose default None stands for a choice of Optuna's.
+_NUMBERS_OR_NONE = ("multivariate", "sigma0", "popsize", "mutation_prob", "source_popsize")
 
 
 def _check_parzen(options: Mapping[str, Any]) -> None:

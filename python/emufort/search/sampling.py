@@ -19,7 +19,7 @@ import numpy as np
 from emufort.config import SpaceConfig
 from emufort.errors import EmufortError
 from emufort.search._optuna import quiet_optuna
-from emufort.search.parzen import good_and_bad, propose_parzen
+from emufort.search.parzen import MOST_GOOD, good_and_bad, propose_parzen
 from emufort.search.samplers import OWN, check_options, make_optuna_sampler, sampler_name
 from emufort.search.space import (
     Candidate,
@@ -44,6 +44,15 @@ _TRIES = 500
 def everything(candidate: Candidate) -> bool:
     """Accept any candidate."""
     return True
+
+
+def best_first(trials: Sequence[Trial]) -> np.ndarray:
+    """Return the positions of `trials`, best first.
+
+    Who was stopped early comes after all that went on, whatever its loss.
+    """
+    levels = [-len(t.rungs) for t in trials]
+    return np.lexsort(([t.value for t in trials], levels))
 
 
 class Proposer(Protocol):
@@ -218,9 +227,7 @@ class _Parzen(_Cube):
         if len(self._finished) < self._options["startup"]:
             return self._start.propose(size, batch)
         rng = np.random.default_rng([self._seed, batch])
-        # Who was stopped early comes after all that went on, whatever its loss.
-        levels = [-len(t.rungs) for t in self._finished]
-        order = np.lexsort(([t.value for t in self._finished], levels))
+        order = best_first(self._finished)
         good, bad = (
             np.array([self._points[i] for i in part]).reshape(-1, self._n)
             for part in good_and_bad(order, self._options["gamma"], self._options["history"])
@@ -238,17 +245,28 @@ _KEEPS_TO_ITSELF = ("cmaes", "nsga2", "nsga3")
 
 
 class _Renewed:
-    """A sampler that knows what the finished trials say: made anew for every batch."""
+    """A sampler that knows what the finished trials say: made anew for every batch.
+
+    With the option ``history`` it is told of so many trials at most, see `good_and_bad`: what
+    Optuna spends on a candidate grows with the trials that it knows.
+    """
 
     def __init__(
         self, name: str, space: SpaceConfig, seed: int, options: Mapping[str, Any], accept: Accept
     ) -> None:
         self._name, self._space, self._seed = name, space, seed
-        self._options, self._accept = options, accept
+        self._options = dict(options)
+        self._history = int(self._options.pop("history", 0))
+        self._accept = accept
+        self._finished: list[Trial] = []
+        self._told: list[optuna.trial.FrozenTrial] = []
         self._study = quiet_optuna().create_study(direction="minimize")
 
     def propose(self, size: int, batch: int) -> list[Candidate]:
         number = int(np.random.SeedSequence([self._seed, batch]).generate_state(1)[0])
+        if 0 < self._history < len(self._told):
+            self._study = quiet_optuna().create_study(direction="minimize")
+            self._study.add_trials([self._told[i] for i in self._worth_telling()])
         self._study.sampler = make_optuna_sampler(self._name, self._options, number)
         asked = []
 
@@ -266,9 +284,16 @@ class _Renewed:
         return found
 
     def add(self, trials: Sequence[Trial]) -> None:
-        self._study.add_trials(
-            [_frozen(trial, self._space, whole=self._name != "tpe") for trial in trials]
-        )
+        new = [_frozen(trial, self._space, whole=self._name != "tpe") for trial in trials]
+        self._finished.extend(trials)
+        self._told.extend(new)
+        self._study.add_trials(new)
+
+    def _worth_telling(self) -> list[int]:
+        """Return the positions of the trials that the sampler is told of, in their order."""
+        room = self._history - MOST_GOOD
+        good, bad = good_and_bad(best_first(self._finished), 0.1, room)
+        return sorted([*good.tolist(), *bad.tolist()])
 
 
 class _Replayed:
@@ -278,13 +303,15 @@ class _Replayed:
         self, name: str, space: SpaceConfig, seed: int, options: Mapping[str, Any], accept: Accept
     ) -> None:
         self._space, self._accept = space, accept
-        sampler = make_optuna_sampler(name, options, seed)
-        self._study = quiet_optuna().create_study(direction="minimize", sampler=sampler)
+        self._sampler = make_optuna_sampler(name, options, seed)
+        self._study = quiet_optuna().create_study(direction="minimize", sampler=self._sampler)
         self._asked: list[optuna.Trial] = []
 
     def propose(self, size: int, batch: int) -> list[Candidate]:
         self._asked = []
         failed = quiet_optuna().trial.TrialState.FAIL
+        if hasattr(self._sampler, "begin_batch"):
+            self._sampler.begin_batch()
 
         def proposals() -> Iterator[Candidate]:
             while True:

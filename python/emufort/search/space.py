@@ -30,6 +30,7 @@ class Candidate:
     learning_rate: float
     batch_size: int
     weight_decay: float = 0.0
+    target: str = ""
 
     def architecture(self, n_inputs: int, n_outputs: int) -> Architecture:
         """Return the network between the contract's inputs and outputs."""
@@ -76,6 +77,8 @@ def dimensions(space: SpaceConfig) -> tuple[Dimension, ...]:
     ]
     if len(space.weight_decay) > 1:
         found.append(Dimension("weight_decay", tuple(sorted(space.weight_decay))))
+    if len(space.target) > 1:
+        found.append(Dimension("target", tuple(space.target), nominal=True))
     return tuple(found)
 
 
@@ -117,6 +120,7 @@ def candidate_from(space: SpaceConfig, parameters: Parameters) -> Candidate:
         float(parameters["learning_rate"]),
         int(parameters["batch_size"]),
         float(parameters.get("weight_decay", space.weight_decay[0])),
+        str(parameters.get("target", space.target[0] if space.target else "")),
     )
 
 
@@ -146,6 +150,8 @@ def parameters_of(space: SpaceConfig, candidate: Candidate) -> dict[str, Any]:
     }
     if len(space.weight_decay) > 1:
         found["weight_decay"] = candidate.weight_decay
+    if len(space.target) > 1:
+        found["target"] = candidate.target
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -19,15 +19,13 @@ from emufort.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.files import make_directory, write_json
 from emufort.network import Scaler
+from emufort.rows import blocks
+from emufort.search.judge import Judge
+from emufort.search.workbench import Workbench
+from emufort.targets import Targets
 from emufort.training import Arrays
 
 _NAMES = ("x_train", "y_train", "x_validation", "y_validation")
-#: Rows that are scaled at a time.
-_BLOCK = 65536
-
-
-def _as_it_is(values: np.ndarray) -> np.ndarray:
-    return values
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,8 @@ class StoredArrays:
         """Store `arrays` in a new folder under `parent`."""
         stored = cls._begin(parent)
         for name in _NAMES:
-            stored._save(name, getattr(arrays, name), _as_it_is)
+            values: np.ndarray = getattr(arrays, name)
+            stored._save(name, values.shape, (values[part] for part in blocks(len(values))))
         write_json(stored.folder / "sigmoid.json", list(arrays.sigmoid))
         return stored
 
@@ -56,38 +55,58 @@ class StoredArrays:
         cls, train: Dataset, validation: Dataset, parent: Path
     ) -> tuple[Self, Scaler, Scaler]:
         """Do what `Arrays.from_datasets` does, block by block, without a copy in memory."""
+        stored = cls._begin(parent)
+        return stored, *stored._fill(train, validation)
+
+    @classmethod
+    def from_targets(
+        cls, train: Targets, validation: Targets, parent: Path, judged: bool = False
+    ) -> tuple[Self, dict[str, tuple[Scaler, Scaler]]]:
+        """Do that for every target; return the scalers by target.
+
+        With `judged`, also write what a worker needs to compare targets: few rows only.
+        """
+        stored = cls._begin(parent)
+        scalers = {}
+        for i, (name, rows) in enumerate(train.data.items()):
+            one = cls(make_directory(stored.folder / str(i)))
+            scalers[name] = one._fill(rows, validation.data[name])
+            if judged and train.named:
+                Judge.of(validation.data[name], scalers[name], validation.judge).save(one.folder)
+        write_json(stored.folder / "targets.json", list(train.data))
+        return stored, scalers
+
+    def _fill(self, train: Dataset, validation: Dataset) -> tuple[Scaler, Scaler]:
         contract = train.contract
         columns = [contract.input_columns[i] for i in contract.feature_indices]
-        x_scaler = Scaler.fit(columns, train.features)
-        y_scaler = Scaler.fit(contract.output_columns, train.targets)
-        stored = cls._begin(parent)
+        x_scaler = Scaler.fit_blocks(columns, train.feature_blocks)
+        y_scaler = Scaler.fit_blocks(contract.output_columns, train.target_blocks)
+        widths = len(columns), len(contract.output_columns)
         for part, data in (("train", train), ("validation", validation)):
-            stored._save(f"x_{part}", data.features, x_scaler.forward)
-            stored._save(f"y_{part}", data.targets, y_scaler.forward)
+            x, y = data.feature_blocks(), data.target_blocks()
+            self._save(f"x_{part}", (len(data), widths[0]), map(x_scaler.forward, x))
+            self._save(f"y_{part}", (len(data), widths[1]), map(y_scaler.forward, y))
         sigmoid = [kind == "sigmoid" for kind in y_scaler.kinds]
-        write_json(stored.folder / "sigmoid.json", sigmoid)
-        return stored, x_scaler, y_scaler
+        write_json(self.folder / "sigmoid.json", sigmoid)
+        return x_scaler, y_scaler
 
     @classmethod
     def _begin(cls, parent: Path) -> Self:
         cls.clear(parent)
         return cls(make_directory(parent.resolve() / f"arrays-{uuid.uuid4().hex}"))
 
-    def _save(
-        self, name: str, values: np.ndarray, forward: Callable[[np.ndarray], np.ndarray]
-    ) -> None:
+    def _save(self, name: str, shape: tuple[int, ...], parts: Iterable[np.ndarray]) -> None:
         header = {
             "descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)),
             "fortran_order": False,
-            "shape": values.shape,
+            "shape": shape,
         }
         try:
             # Not through a map: a full disk would be a signal instead of an error.
             with open(self.folder / f"{name}.npy", "wb") as stream:
                 np.lib.format.write_array_header_1_0(stream, header)
-                for start in range(0, len(values), _BLOCK):
-                    block = forward(values[start : start + _BLOCK])
-                    stream.write(np.ascontiguousarray(block, dtype=np.float32).data)
+                for part in parts:
+                    stream.write(np.ascontiguousarray(part, dtype=np.float32).data)
         except OSError as error:
             raise EmufortError(
                 f"cannot write {self.folder}: {error.strerror}; free some space or choose another "
@@ -114,6 +133,21 @@ class StoredArrays:
                 "need --out on a disk that they share with the driver"
             ) from error
         return Arrays(mapped[0], mapped[1], mapped[2], mapped[3], tuple(sigmoid))
+
+    def bench(self, backend: str = "torch", device: str = "cpu") -> Workbench:
+        """Return a workbench for what is stored, of one target or several; errors as for `load`."""
+        index = self.folder / "targets.json"
+        if not index.exists():
+            return Workbench({"": self.load()}, backend, device)
+        names = json.loads(index.read_text())
+        parts = {name: StoredArrays(self.folder / str(i)) for i, name in enumerate(names)}
+        judges = {name: Judge.load(part.folder) for name, part in parts.items()}
+        return Workbench(
+            {name: part.load() for name, part in parts.items()},
+            backend,
+            device,
+            {name: judge for name, judge in judges.items() if judge is not None},
+        )
 
     def remove(self) -> None:
         """Remove the files; workers that still have them mapped keep what they see."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from emufort.dataset import Dataset
 from emufort.network import Scaler
+from emufort.rows import blocks
 
 Indices = NDArray[np.int64]
 
@@ -39,12 +40,25 @@ def draw_subset(train: Dataset, size: int, method: str, seed: int) -> Dataset:
 
 
 def _stratified(train: Dataset, size: int, rng: np.random.Generator) -> Indices:
-    y = Scaler.fit(train.contract.output_columns, train.targets).forward(train.targets)
-    y = y - y.mean(axis=0)
-    if y.shape[1] > 1:
+    columns = train.contract.output_columns
+    scaler = Scaler.fit_blocks(columns, train.target_blocks)
+    n = len(train)
+    # Every row counts here, by one number each.
+    along = np.empty(n)
+    direction = np.ones((1, 1))
+    mean = np.zeros(len(columns))
+    for block in train.target_blocks():
+        mean += scaler.forward(block).sum(axis=0) / n
+    if len(columns) > 1:
+        products = np.zeros((len(columns), len(columns)))
+        for block in train.target_blocks():
+            y = scaler.forward(block) - mean
+            products += y.T @ y
         # The sign of a component is arbitrary, and does not matter for strata.
-        y = y @ np.linalg.eigh(y.T @ y)[1][:, -1:]
-    order = np.argsort(y[:, 0], kind="stable")
+        direction = np.linalg.eigh(products)[1][:, -1:]
+    for part, block in zip(blocks(n), train.target_blocks(), strict=True):
+        along[part] = ((scaler.forward(block) - mean) @ direction)[:, 0]
+    order = np.argsort(along, kind="stable")
     edges = np.linspace(0, len(order), size + 1).astype(np.int64)
     drawn = edges[:-1] + (rng.random(size) * np.diff(edges)).astype(np.int64)
     # In bit-reversed order of the strata any first rows are spread over all strata.
@@ -60,8 +74,8 @@ def _space_filling(train: Dataset, size: int, rng: np.random.Generator) -> Indic
     pool = rng.permutation(len(train))[: size * _POOL_PER_ROW]
     contract = train.contract
     columns = [contract.input_columns[i] for i in contract.feature_indices]
-    features = train.features
-    x = Scaler.fit(columns, features).forward(features[pool]).astype(np.float32)
+    scaler = Scaler.fit_blocks(columns, train.feature_blocks)
+    x = scaler.forward(train.take(pool).features).astype(np.float32)
     chosen = np.empty(size, dtype=np.int64)
     distance = np.full(len(pool), np.inf, dtype=np.float32)
     latest = 0

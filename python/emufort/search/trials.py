@@ -19,6 +19,8 @@ COLUMNS = (
     "number", "value", "epochs", "pruned_at", "label", "hidden", "activation", "learning_rate",
     "batch_size", "weight_decay", "n_parameters", "multiply_adds", "seconds", "batch", "rungs",
 )  # fmt: skip
+#: With a column more where targets are searched.
+TARGET_COLUMNS = (*COLUMNS, "target")
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,11 @@ class Trial:
     ----------
     number
         Position in the order in which candidates were asked for.
-    architecture, learning_rate, batch_size, weight_decay
+    architecture, learning_rate, batch_size, weight_decay, target
         The candidate.
     value
-        Lowest validation loss on the network's side; infinite if the training diverged.
+        Lowest validation loss on the network's side, or where targets are searched the error of
+        the skill variables; infinite if the training diverged.
     epochs
         Epochs that it was trained.
     pruned_at
@@ -56,13 +59,19 @@ class Trial:
     batch: int
     rungs: tuple[tuple[int, float], ...]
     weight_decay: float = 0.0
+    target: str = ""
 
     @property
     def candidate(self) -> Candidate:
         """The point of the search space."""
         a = self.architecture
         return Candidate(
-            a.hidden, a.activation, self.learning_rate, self.batch_size, self.weight_decay
+            a.hidden,
+            a.activation,
+            self.learning_rate,
+            self.batch_size,
+            self.weight_decay,
+            self.target,
         )
 
     @property
@@ -95,15 +104,16 @@ class TrialsFile:
     The text of earlier trials is kept: writing a batch costs the batch and one copy of the file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, targets: bool = False) -> None:
         self._path = path
-        self._text = ",".join(COLUMNS) + "\n"
+        self._columns = TARGET_COLUMNS if targets else COLUMNS
+        self._text = ",".join(self._columns) + "\n"
         self._n = 0
 
     def write(self, trials: Sequence[Trial]) -> None:
         """Write the table of `trials`, which begin with those that were written before."""
         buffer = io.StringIO(newline="")
-        writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(buffer, self._columns, lineterminator="\n", extrasaction="ignore")
         writer.writerows(_row(trial) for trial in trials[self._n :])
         self._text += buffer.getvalue()
         self._n = len(trials)
@@ -132,11 +142,17 @@ def _row(t: Trial) -> dict[str, Any]:
         "seconds": f"{t.seconds:.3f}",
         "batch": t.batch,
         "rungs": " ".join(f"{epochs}:{value!r}" for epochs, value in t.rungs),
+        "target": t.target,
     }
 
 
 def read_trials(path: Path, n_inputs: int, n_outputs: int) -> list[Trial]:
     """Read what `write_trials` wrote.
+
+    Parameters
+    ----------
+    n_inputs, n_outputs
+        Of the networks; where targets were searched, their labels say it.
 
     Raises
     ------
@@ -147,6 +163,9 @@ def read_trials(path: Path, n_inputs: int, n_outputs: int) -> list[Trial]:
     for line, row in enumerate(read_csv(path), start=2):
         try:
             hidden = tuple(map(int, row["hidden"].split("-")))
+            target = row.get("target") or ""
+            if target:
+                n_inputs, *_, n_outputs = map(int, row["label"].split()[0].split("-"))
             activation = row["activation"]
             rungs = (pair.split(":") for pair in row["rungs"].split())
             trial = Trial(
@@ -161,6 +180,7 @@ def read_trials(path: Path, n_inputs: int, n_outputs: int) -> list[Trial]:
                 batch=int(row["batch"]),
                 rungs=tuple((int(epochs), float(value)) for epochs, value in rungs),
                 weight_decay=float(row["weight_decay"]),
+                target=target,
             )
         except (KeyError, ValueError, AttributeError, TypeError, EmufortError) as error:
             raise EmufortError(

@@ -20,6 +20,8 @@ class RungUnit:
         See `Trainer.run_epochs`.
     rows, first
         Rows of the subset to train on, from row `first`; 0 rows for all.
+    target
+        What the network predicts, see `emufort.targets`.
     """
 
     state: TrainerState
@@ -27,6 +29,7 @@ class RungUnit:
     patience: int
     rows: int = 0
     first: int = 0
+    target: str = ""
 
     def seconds_estimate(self, n_train: int) -> float:
         """Return a rough time, to start the long units first."""
@@ -37,8 +40,12 @@ class RungUnit:
 
 def run_rung(bench: Workbench, unit: RungUnit) -> TrainerState:
     """Do the work of a unit; its own state stays as it is."""
-    trainer = bench.on(unit.rows, unit.first)
-    return trainer.run_epochs(replace(unit.state), unit.until_epoch, unit.patience)
+    trainer = bench.on(unit.rows, unit.first, unit.target)
+    state = trainer.run_epochs(replace(unit.state), unit.until_epoch, unit.patience)
+    judge = bench.judges.get(unit.target)
+    if judge is not None:
+        state.judged = judge.error(state)
+    return state
 
 
 def with_more_rows(state: TrainerState) -> TrainerState:

@@ -46,6 +46,8 @@ class TrainerState:
         Rows (step, training loss, validation loss, learning rate); `run_steps` only.
     seconds
         Time spent training; informative, not reproducible.
+    judged
+        Error of the best weights where losses of different targets cannot be compared, else None.
     """
 
     task: TrainingTask
@@ -60,6 +62,7 @@ class TrainerState:
     stopped: str = ""
     curve: list[tuple[int, float, float, float]] = field(default_factory=list)
     seconds: float = 0.0
+    judged: float | None = None
 
     @classmethod
     def initial(cls, task: TrainingTask) -> Self:
@@ -80,8 +83,10 @@ class TrainerState:
 
     @property
     def value(self) -> float:
-        """Objective of the search: the best validation loss, infinite if the training diverged."""
-        return math.inf if self.stopped == "diverged" else self.best_loss
+        """Objective of the search: best loss, or the error; infinite for a diverged training."""
+        if self.stopped == "diverged":
+            return math.inf
+        return self.best_loss if self.judged is None else self.judged
 
     # ------------------------------------------------------------------ files
 
@@ -93,7 +98,7 @@ class TrainerState:
         tensors["curve"] = np.array(self.curve, dtype=np.float64).reshape(-1, 4)
         numbers = {
             name: getattr(self, name)
-            for name in ("step", "epoch", "best_loss", "stale", "stopped", "seconds")
+            for name in ("step", "epoch", "best_loss", "stale", "stopped", "seconds", "judged")
         }
         header = {
             "format": _FORMAT,

@@ -1,0 +1,107 @@
+"""Memory of a search and a retraining, by the number of rows of the data.
+
+    python benchmarks/memory.py [--data large.nc million.nc] [--steps 4000] [--json FILE]
+
+The embedded data and each file given are read, searched (64 candidates on 2,000 rows) and
+retrained (2 networks on all rows), in one process each. What the process itself holds (anonymous
+memory) is looked at every 5 ms; pages of files that are mapped come on top in the peak of the
+resident memory, are shared by all workers, and go when somebody else needs the memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from emufort.config import Config
+from emufort.contract import Contract
+from emufort.dataset import Dataset
+
+
+def status(key: str) -> float:
+    """Return an entry of this process's account in MB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:")) / 1024
+
+
+class Peak(threading.Thread):
+    """Watches the anonymous memory of this process."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.peak = 0.0
+        self.start()
+
+    def run(self) -> None:
+        while True:
+            self.peak = max(self.peak, status("RssAnon"))
+            time.sleep(0.005)
+
+    def take(self) -> float:
+        """Return the peak since the last call."""
+        peak, self.peak = max(self.peak, status("RssAnon")), 0.0
+        return round(peak, 1)
+
+
+def measure(path: str | None, steps: int) -> dict[str, Any]:
+    """Search and retrain in this process; return peaks in MB."""
+    from emufort.retrain import retrain
+    from emufort.search import search
+
+    config = Config.from_dict(
+        {
+            "workers": 1,
+            "search": {"trials": 64, "rungs": [1, 4, 16]},
+            "retrain": {"top": 2, "seeds": 1, "steps": steps},
+        }
+    )
+    import xarray  # noqa: F401, what libraries take is not the question
+
+    watch = Peak()
+    found: dict[str, Any] = {"before": watch.take()}
+    with tempfile.TemporaryDirectory() as folder:
+        data = Dataset.open(path, Contract.load("activation"))
+        found["rows"] = len(data)
+        found["read"] = watch.take()
+        search(data, config, Path(folder) / "search")
+        found["search"] = watch.take()
+        retrain(Path(folder) / "search", data, config, Path(folder) / "retrain")
+        found["retrain"] = watch.take()
+    found["resident"] = round(status("VmHWM"), 1)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", nargs="*", default=[])
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--json", type=Path, default=None)
+    parser.add_argument("--only", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.only is not None:
+        print(json.dumps(measure(options.only or None, options.steps)))
+        return
+    results = []
+    print("peak memory in MB  before    read  search  retrain  with mapped files")
+    for path in ("", *options.data):
+        command = [sys.executable, __file__, "--only", path, "--steps", str(options.steps)]
+        one = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        results.append(one)
+        print(
+            f"{one['rows']:>10,} rows {one['before']:11.0f} {one['read']:7.0f} "
+            f"{one['search']:7.0f} {one['retrain']:8.0f} {one['resident']:18.0f}",
+            flush=True,
+        )
+    if options.json is not None:
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+!> The bits of a column do not depend on the number of columns, on its place among them, or on how the host has its arrays.
+program test_invariance
+  use emufort_runtime, only: emulator_type, status_type, emufort_success, emufort_block_columns
+  use emufort_kinds, only: int8, real32, real64
+  use test_support, only: check, network_type, make_network, make_inputs, to_bytes, same_bits, n_ways, way_names, &
+                          is_single_way, predict_by
+  implicit none
+  integer, parameter :: ncol = 257
+  integer :: code
+
+  do code = 0, 10
+    call compare([40, 21, 16], 7, 5, code)
+  end do
+  call compare([1], 1, 1, 7)
+  call compare([5, 3], 2, 6, 5)
+  call compare([17, 48, 33], 15, 4, 8)
+  call compare([64, 64], 16, 8, 1)
+  call compare([130], 15, 9, 9)
+  print '(a)', 'the bits of a column are its own'
+
+contains
+
+  !> Compare all parts of the columns with the whole.
+  subroutine compare(hidden, n_features, n_outputs, code)
+    integer, intent(in) :: hidden(:)    !! neurons of the hidden layers
+    integer, intent(in) :: n_features   !! number of features; there is one input more
+    integer, intent(in) :: n_outputs    !! number of outputs
+    integer, intent(in) :: code         !! activation of the hidden layers
+    type(network_type) :: net
+    type(emulator_type) :: emulator
+    type(status_type) :: status
+    integer(int8), allocatable :: bytes(:)
+    real(real64) :: x(ncol, n_features + 1), whole(ncol, n_outputs, n_ways), turned(ncol, n_outputs)
+    real(real64), allocatable :: part(:, :)
+    character(len=80) :: what
+    integer :: way, n, start, first, last, step
+
+    write (what, '(a,i0,a,10(i0,"-"))') 'activation ', code, ' widths ', n_features, hidden, n_outputs
+    net = make_network(hidden, n_features, n_outputs, code, 3)
+    call make_inputs(net, x)
+    bytes = to_bytes(net, x(1:4, :), 1.0e-4_real64)
+    call emulator%load_bytes(bytes, status)
+    call check(status%code == emufort_success, trim(what)//' loads')
+    do way = 1, n_ways
+      call predict_by(way, emulator, x, whole(:, :, way), status)
+      call check(status%code == emufort_success .and. status%n_clipped == 0 .and. status%n_invalid == 0, &
+                 trim(what)//' predicts, '//way_names(way))
+      if (is_single_way(way)) then
+        call check(all(same_bits(whole(:, :, way), real(real(whole(:, :, 1), real32), real64))), &
+                   trim(what)//': the rounded bits, '//way_names(way))
+      else
+        call check(all(same_bits(whole(:, :, way), whole(:, :, 1))), trim(what)//': the same bits, '//way_names(way))
+      end if
+      call predict_by(way, emulator, x(ncol:1:-1, :), turned(ncol:1:-1, :), status)
+      call check(all(same_bits(turned, whole(:, :, way))), &
+                 trim(what)//': the same bits from the last column to the first, '//way_names(way))
+      do n = 1, ncol
+        ! Few columns at every place, a block of them or one more or less at places of each remainder by 32, other
+        ! numbers at one.
+        start = 1
+        step = 1
+        if (abs(n - emufort_block_columns) <= 1) then
+          step = 5
+        else if (n > 5) then
+          start = 1 + mod(7*n, ncol - n + 1)
+          step = ncol
+        end if
+        allocate (part(n, n_outputs))
+        do first = start, ncol - n + 1, step
+          last = first + n - 1
+          call predict_by(way, emulator, x(first:last, :), part, status)
+          call check(all(same_bits(part, whole(first:last, :, way))), &
+                     trim(what)//': the same bits in any number of columns, '//way_names(way))
+        end do
+        deallocate (part)
+      end do
+    end do
+
+  end subroutine compare
+
+end program test_invariance

@@ -1,0 +1,213 @@
+"""Networks of one architecture that differ in their seed, trained side by side with torch.
+
+A step of a small network is mostly dispatches. Side by side, products of all networks are one call
+each (`torch.bmm`), so that a dispatch serves them all. Every network has its own samples, weights
+and moments; what it becomes agrees with what it becomes alone but for rounding.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from emufort.errors import EmufortError
+from emufort.training import torch_backend as alone
+from emufort.training._torch_activations import ACTIVATIONS, LayerBuffers
+from emufort.training.backend import Listener, ignore
+from emufort.training.layout import Layout
+from emufort.training.schedule import StepPlan
+from emufort.training.state import TrainerState
+from emufort.training.task import TrainingTask
+from emufort.training.torch_backend import TorchTrainer
+
+#: Multiply-adds of a step from which a dispatch costs nothing beside the arithmetic.
+_MOST_WORK = 1_000_000
+
+
+def pays(tasks: Sequence[TrainingTask]) -> bool:
+    """Say whether these trainings are sooner done together than one after the other.
+
+    They are equals and small: benchmarks/ensembles.py measures from 2.4 times as fast for 8 neurons
+    down to 1.1 times at the limit; beyond it, larger buffers make it slower.
+    """
+    work = tasks[0].architecture.multiply_adds * tasks[0].batch_size
+    return len(tasks) > 1 and are_equals(tasks) and work <= _MOST_WORK
+
+
+def are_equals(tasks: Sequence[TrainingTask]) -> bool:
+    """Say whether tasks differ in nothing but their seed."""
+    return (
+        len({(t.architecture, t.learning_rate, t.batch_size, t.weight_decay) for t in tasks}) == 1
+    )
+
+
+def run_steps_together(
+    trainer: TorchTrainer,
+    states: Sequence[TrainerState],
+    plan: StepPlan,
+    listener: Listener = ignore,
+) -> list[TrainerState]:
+    """Do what `TorchTrainer.run_steps` does, to several states at once.
+
+    Parameters
+    ----------
+    states
+        Of equals (see `are_equals`), all at the same step; they are changed.
+    listener
+        Gets every state after every look.
+
+    Raises
+    ------
+    EmufortError
+        The states are not of equals, or not at the same step.
+    """
+    if not are_equals([s.task for s in states]) or len({s.step for s in states}) > 1:
+        raise EmufortError("only trainings that differ in nothing but the seed go together")
+    start = time.perf_counter()
+    with alone._lean_torch():
+        networks = _Networks(trainer, states)
+        peak = states[0].task.learning_rate
+        step = states[0].step
+        while step < plan.steps and not all(s.stopped for s in states):
+            epoch, position = divmod(step, networks.steps_per_epoch)
+            for x, y in networks.batches(epoch, position):
+                rate = peak * plan.factor(step)
+                networks.step(x, y, rate)
+                step += 1
+                if step % plan.evaluate_every == 0 or step == plan.steps:
+                    networks.look(step, rate)
+                    now = time.perf_counter()
+                    for state in states:
+                        state.seconds += (now - start) / len(states)
+                        listener(state)
+                    start = now
+                if step == plan.steps or all(s.stopped for s in states):
+                    break
+    return list(states)
+
+
+class _Buffers(LayerBuffers):
+    """Buffers of one layer of m networks: those of `LayerBuffers` with m in front."""
+
+    def __init__(self, m: int, size: int, n: int, device: torch.device, dtype: torch.dtype) -> None:
+        self.size = size
+        self.z = torch.empty((m, size, n), device=device, dtype=dtype)
+        self.delta = torch.empty((m, size, n), device=device, dtype=dtype)
+        self.with_ones = torch.ones((m, size + 1, n), device=device, dtype=dtype)
+        self.a = self.with_ones[:, :-1]
+        self.transposed = self.with_ones.transpose(1, 2)
+
+
+class _Networks:
+    """Weights, gradients, activations, moments of m networks, layer by layer (m, rows, columns)."""
+
+    def __init__(self, trainer: TorchTrainer, states: Sequence[TrainerState]) -> None:
+        self.trainer, self.states = trainer, states
+        self.members = [alone._Network(trainer, state) for state in states]
+        task = states[0].task
+        self.task = task
+        device, dtype = trainer.device, trainer.dtype
+        self.layout = Layout(task.architecture)
+        m = len(states)
+        self.batch = self.members[0].batch
+        self.steps_per_epoch = self.members[0].steps_per_epoch
+        starts = [0]
+        for rows, columns in self.layout.shapes:
+            starts.append(starts[-1] + m * rows * columns)
+        self.starts = starts
+        self.flat, self.moment1, self.moment2 = (
+            self._gather([getattr(member, name) for member in self.members])
+            for name in ("flat", "moment1", "moment2")
+        )
+        self.gradient = torch.zeros_like(self.flat)
+        self.n_steps = torch.tensor(float(states[0].step), dtype=torch.float32, device=device)
+        self.done = states[0].step
+        self.weights = self._layers(self.flat)
+        self.gradients = self._layers(self.gradient)
+        self.transposed = [w[:, :, :-1].transpose(1, 2) for w in self.weights]
+        self.activation = ACTIVATIONS[task.architecture.activation]
+        self.layers = [
+            _Buffers(m, n, self.batch, device, dtype) for n in task.architecture.sizes[1:]
+        ]
+        self.epsilon = self.members[0].epsilon
+
+    def _layers(self, flat: torch.Tensor) -> list[torch.Tensor]:
+        m = len(self.states)
+        return [
+            flat[a : a + m * r * c].view(m, r, c)
+            for (r, c), a in zip(self.layout.shapes, self.starts, strict=False)
+        ]
+
+    def _gather(self, flats: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Join flat buffers of single networks, layer by layer."""
+        joined = torch.zeros(self.starts[-1], device=flats[0].device, dtype=flats[0].dtype)
+        for layer, (r, c), a in zip(
+            self._layers(joined), self.layout.shapes, self.layout.starts, strict=False
+        ):
+            for i, flat in enumerate(flats):
+                layer[i] = flat[a : a + r * c].view(r, c)
+        return joined
+
+    def _scatter(self, joined: torch.Tensor, name: str) -> None:
+        """Inverse of `_gather`, into the members' buffers."""
+        for layer, (r, c), a in zip(
+            self._layers(joined), self.layout.shapes, self.layout.starts, strict=False
+        ):
+            for i, member in enumerate(self.members):
+                getattr(member, name)[a : a + r * c].view(r, c).copy_(layer[i])
+
+    def batches(self, epoch: int, first: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield x (m, batch, n_features + 1), y (m, n_outputs, batch); see `_Network.batches`."""
+        for pairs in zip(*(n.batches(epoch, first) for n in self.members), strict=True):
+            yield torch.stack([x for x, _ in pairs]), torch.stack([y for _, y in pairs])
+
+    def step(self, x: torch.Tensor, y: torch.Tensor, learning_rate: float) -> None:
+        """Take one step of Adam (AdamW with weight decay)."""
+        layers = self.layers
+        a = x.transpose(1, 2)
+        for weight, layer in zip(self.weights[:-1], layers, strict=False):
+            torch.bmm(weight, a, out=layer.z)
+            self.activation.forward(layer)
+            a = layer.with_ones
+        out = layers[-1].z
+        torch.bmm(self.weights[-1], a, out=out)
+        for rows in self.trainer.sigmoid:
+            torch.sigmoid(out[:, rows], out=out[:, rows])
+        delta = torch.sub(out, y, out=layers[-1].delta)
+        for rows in self.trainer.sigmoid:
+            torch.ops.aten.sigmoid_backward.grad_input(
+                delta[:, rows], out[:, rows], grad_input=delta[:, rows]
+            )
+        for index in range(len(layers) - 1, 0, -1):
+            below = layers[index - 1]
+            torch.bmm(delta, below.transposed, out=self.gradients[index])
+            delta = torch.bmm(self.transposed[index], delta, out=below.delta)
+            self.activation.backward(below)
+        torch.bmm(delta, x, out=self.gradients[0])
+        self.done += 1
+        if self.task.weight_decay > 0:
+            self.flat.mul_(1.0 - learning_rate * self.task.weight_decay)
+        self.n_steps.fill_(self.done)
+        alone._adam(
+            self.flat, self.gradient, self.moment1, self.moment2, self.n_steps,
+            learning_rate, self.epsilon,
+        )  # fmt: skip
+
+    def look(self, step: int, rate: float) -> None:
+        """Look at the validation rows with every network that goes on, and store it."""
+        for name, joined in (
+            ("flat", self.flat), ("moment1", self.moment1), ("moment2", self.moment2),
+        ):  # fmt: skip
+            self._scatter(joined, name)
+        for member, state in zip(self.members, self.states, strict=True):
+            member.done = self.done
+            if state.stopped:
+                state.step = self.done  # nothing comes of it, but all are at one step
+                continue
+            validation = member.loss(self.trainer.validation)
+            training = member.loss(self.trainer.sample)
+            state.look(validation, member.flat_weights())
+            state.curve.append((step, training, validation, rate))
+            member.store(state)
