@@ -5,11 +5,12 @@
 module emufort_activation
   use, intrinsic :: iso_fortran_env, only: int64, real32, real64
   use, intrinsic :: ieee_arithmetic, only: ieee_is_finite
-  use emufort_kinds, only: wp, lanes, block => block_columns
-  use emufort_math, only: vector_ln, vector_exp, vector_erfc
+  use emufort_kinds, only: wp, block => block_columns
+  use emufort_math, only: vector_ln, vector_exp
   use emufort_status, only: set_error
   use emufort_runtime, only: emulator_type, status_type, emufort_success, emufort_error_contract, emufort_error_shape, &
                              emufort_error_limit
+  use emufort_activation_head, only: steepness_factor, shift_factor, activated_fractions_of_logs, padded
   use emufort_activation_arg2000, only: activation_constants_type, air_type, air_properties, arg2000_smax, &
                           critical_supersaturation_squared, critical_factors, in_cloud_smax, arg2000_paper, arg2000_e3sm
   implicit none
@@ -404,8 +405,7 @@ contains
         critical(i, m) = merge(factor(i)/safe, 1.0e4_dp, is_active(i, m))
         log_critical(i, m) = real(critical(i, m), wp)
       end do
-      log_critical(n + 1:padded(n), m) = 1.0_wp
-      call vector_ln(padded(n), log_critical(:, m))
+      call vector_ln(n, log_critical(:, m))
     end do
 
     ! Single updrafts.
@@ -545,8 +545,7 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
     do j = 1, n
       log_smax(j) = real(smax(j), wp)
     end do
-    log_smax(n + 1:padded(n)) = 1.0_wp
-    call vector_ln(padded(n), log_smax)
+    call vector_ln(n, log_smax)
 
   end subroutine find_smax
 
@@ -657,10 +656,11 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
       do j = 1, n
         radius(j) = real(merge(1.0_dp, x(j, 7 + m), x(j, 7 + m) <= 0.0_dp), wp)
       end do
-      radius(n + 1:padded(n)) = 1.0_wp
-      call vector_ln(padded(n), radius)
-      radius(1:padded(n)) = radius(1:padded(n))*(1.0_wp/3.0_wp)
-      call vector_exp(padded(n), radius)
+      call vector_ln(n, radius)
+      do j = 1, n
+        radius(j) = radius(j)*(1.0_wp/3.0_wp)
+      end do
+      call vector_exp(n, radius)
       ! a mode of nothing: no number, and size and substance that do not matter
       middle = sqrt(scheme%lower(7 + m)*scheme%upper(7 + m))
       least = scheme%lower(11 + m)
@@ -732,46 +732,31 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
     real(wp), intent(in) :: log_critical(block)       !! ln of the square of the critical supersaturation [1] (column)
     logical, intent(in) :: is_active(block)           !! whether the mode counts (column)
     real(wp), intent(out) :: fraction(block, 2)       !! number and mass fraction [1] (updraft, which)
-    real(wp) :: slope, shift
+    real(wp), dimension(block) :: log_ratio, steepness, shift, number, mass
     logical :: counts(block)
     integer :: j
 
-    slope = real(1.0_dp/(3.0_dp*root2*log_sigma), wp)
-    shift = real(1.5_dp*root2*log_sigma, wp)
+    steepness = real(steepness_factor/log_sigma, wp)
+    shift = real(shift_factor*log_sigma, wp)
     if (n == n_columns) then
       do j = 1, n
-        fraction(j, 1) = slope*(log_critical(j) - 2.0_wp*log_smax(j))
+        log_ratio(j) = log_critical(j) - 2.0_wp*log_smax(j)
         counts(j) = is_active(j) .and. .not. smax(j) <= 0.0_dp
       end do
     else
       do j = 1, n
-        fraction(j, 1) = slope*(log_critical(at(j)) - 2.0_wp*log_smax(j))
+        log_ratio(j) = log_critical(at(j)) - 2.0_wp*log_smax(j)
         counts(j) = is_active(at(j)) .and. .not. smax(j) <= 0.0_dp
       end do
     end if
+    log_ratio(n + 1:padded(n)) = 0.0_wp
+    call activated_fractions_of_logs(padded(n), log_ratio, steepness, shift, number, mass)
     do j = 1, n
-      fraction(j, 2) = fraction(j, 1) - shift
-    end do
-    fraction(n + 1:padded(n), :) = 1.0_wp
-    call vector_erfc(padded(n), fraction(:, 1))
-    call vector_erfc(padded(n), fraction(:, 2))
-    do j = 1, n
-      fraction(j, 1) = merge(0.5_wp*fraction(j, 1), 0.0_wp, counts(j))
-      fraction(j, 2) = merge(0.5_wp*fraction(j, 2), 0.0_wp, counts(j))
-      ! by rounding alone
-      fraction(j, 2) = merge(fraction(j, 1), fraction(j, 2), fraction(j, 2) < fraction(j, 1))
+      fraction(j, 1) = merge(number(j), 0.0_wp, counts(j))
+      fraction(j, 2) = merge(mass(j), 0.0_wp, counts(j))
     end do
 
   end subroutine fractions
-
-  !> Length to which vectors are filled up: the vector functions have the same bits in every place of full lanes only,
-  !> because the compiler may fuse products and sums in the body of a loop and not in its rest.
-  pure recursive integer function padded(n)
-    integer, intent(in) :: n   !! number of values
-
-    padded = lanes*((n + lanes - 1)/lanes)
-
-  end function padded
 
   !> Speeds and weights of the spectrum of one column. The loop is over the nodes, whose number is fixed: in a loop over
   !> columns the compiler may take another exponential for the body than for the rest.

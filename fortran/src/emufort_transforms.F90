@@ -3,13 +3,13 @@
 !> Differences and quotients with the scalers are formed in double precision and rounded afterwards: the
 !> logarithm of 1e9 in single precision would waste two of its seven digits.
 module emufort_transforms
-  use emufort_kinds, only: wp, int64, real32, real64, lanes
+  use emufort_kinds, only: wp, int32, int64, real32, real64, lanes
   use emufort_math, only: vector_exp, vector_ln, vector_sigmoid
   implicit none
   private
 
   public :: transform_affine, transform_ln, transform_logit, transform_sigmoid
-  public :: are_within, check_inputs, inputs_to_features, outputs_to_physical, is_finite
+  public :: are_within, check_inputs, inputs_to_features, outputs_to_physical, is_finite, clip_numbers
   public :: column_to_features, column_to_physical
 
   integer, parameter :: transform_affine = 1    !! in: (x - c1)*c2          out: z*c1 + c2
@@ -19,14 +19,43 @@ module emufort_transforms
 
 contains
 
-  !> Whether a number is neither NaN nor infinite; by its bits, so that it holds under -ffast-math as well.
+  !> Bits of a number.
+  pure elemental integer(int64) function bits_of(x)
+    real(real64), intent(in) :: x   !! any number
+#ifdef __flang__
+    ! flang calls its run-time library for TRANSFER. Little-endian.
+    integer(int32) :: halves(2)
+    real(real64) :: y
+    equivalence(halves, y)
+
+    y = x
+    bits_of = ior(shiftl(int(halves(2), int64), 32), iand(int(halves(1), int64), 4294967295_int64))
+#else
+
+    bits_of = transfer(x, 0_int64)
+#endif
+
+  end function bits_of
+
+  !> Whether a number is neither NaN nor infinite; by its bits, because comparisons of NaN may be trapped, and hold for
+  !> anything under -ffast-math.
   pure elemental logical function is_finite(x)
     real(real64), intent(in) :: x   !! any number
     integer(int64), parameter :: exponent_bits = ishft(2047_int64, 52)
 
-    is_finite = iand(transfer(x, 0_int64), exponent_bits) /= exponent_bits
+    is_finite = iand(bits_of(x), exponent_bits) /= exponent_bits
 
   end function is_finite
+
+  !> An integer that has the order of the number: infinity and NaN lie beyond all others, -0 lies below 0.
+  pure elemental integer(int64) function order_of(x)
+    real(real64), intent(in) :: x   !! any number
+    integer(int64) :: bits
+
+    bits = bits_of(x)
+    order_of = ieor(bits, iand(shifta(bits, 63), huge(0_int64)))
+
+  end function order_of
 
   !> Bounds of an input as the host's precision has them: one that it rounded is no value out of range.
   pure elemental real(real64) function bound_of_host(bound, is_single)
@@ -39,7 +68,8 @@ contains
 
   end function bound_of_host
 
-  !> Whether all inputs of a block are numbers within their ranges, as they nearly always are.
+  !> Whether all inputs of a block are numbers within their ranges, as they nearly always are. False for -0 at a bound
+  !> of 0 as well, of which `check_inputs` then finds that it is within.
   pure recursive logical function are_within(n_columns, n_inputs, leading, is_single, ranges, x)
     integer, intent(in) :: n_columns                       !! columns, a multiple of lanes or 1
     integer, intent(in) :: n_inputs                        !! number of inputs
@@ -47,23 +77,24 @@ contains
     logical, intent(in) :: is_single                       !! whether the host's inputs are single precision
     real(real64), intent(in) :: ranges(2, n_inputs)        !! lower and upper bound of each input
     real(real64), intent(in) :: x(leading, n_inputs)       !! inputs (column, input)
-    real(real64) :: lower, upper
-    integer(int64) :: n_beyond(lanes)
+    integer(int64) :: n_beyond(lanes), lower, upper, place
     integer :: first, i, j
 
+    ! As integers: a host may trap the comparison of a NaN.
     n_beyond = 0_int64
     do j = 1, n_inputs
-      lower = bound_of_host(ranges(1, j), is_single)
-      upper = bound_of_host(ranges(2, j), is_single)
-      ! Comparisons are false for NaN.
+      lower = order_of(bound_of_host(ranges(1, j), is_single))
+      upper = order_of(bound_of_host(ranges(2, j), is_single))
       if (n_columns == 1) then
-        if (.not. (x(1, j) >= lower .and. x(1, j) <= upper)) n_beyond(1) = 1_int64
+        place = order_of(x(1, j))
+        n_beyond(1) = ior(n_beyond(1), ieor(place, min(max(place, lower), upper)))
         cycle
       end if
       do first = 0, n_columns - lanes, lanes
-        !$omp simd
+        !$omp simd private(place)
         do i = 1, lanes
-          n_beyond(i) = merge(n_beyond(i), 1_int64, x(first + i, j) >= lower .and. x(first + i, j) <= upper)
+          place = order_of(x(first + i, j))
+          n_beyond(i) = ior(n_beyond(i), ieor(place, min(max(place, lower), upper)))
         end do
       end do
     end do
@@ -83,7 +114,6 @@ contains
     integer(int64), intent(out) :: n_invalid(n_columns)      !! inputs of the column that are NaN or infinite
     real(real64) :: lower, upper, value, fallback
     integer(int64) :: outside, invalid
-    integer(int64), parameter :: exponent_bits = ishft(2047_int64, 52)
     integer :: i, j
 
     do i = 1, n_columns
@@ -98,7 +128,7 @@ contains
       !$omp simd private(value, outside, invalid)
       do i = 1, n_columns
         value = x(i, j)
-        invalid = merge(1_int64, 0_int64, iand(transfer(value, 0_int64), exponent_bits) == exponent_bits)
+        invalid = merge(0_int64, 1_int64, is_finite(value))
         ! An invalid value is replaced by one in range, so that no transform overflows; its outputs become NaN at the end.
         value = merge(fallback, value, invalid == 1_int64)
         outside = merge(1_int64, 0_int64, value < lower .or. value > upper)
@@ -109,6 +139,29 @@ contains
     end do
 
   end subroutine check_inputs
+
+  !> Clip values to a range; what is no number becomes one and is remembered.
+  pure recursive subroutine clip_numbers(n, range, values, is_invalid)
+    integer, intent(in) :: n                          !! number of values
+    real(real64), intent(in) :: range(2)              !! lowest and highest value
+    real(real64), intent(inout) :: values(n)          !! values, in the units of the range
+    integer(int64), intent(inout) :: is_invalid(n)    !! set to 1 where a value is NaN or infinite
+    real(real64) :: value, lower, upper
+    integer(int64) :: this
+    integer :: i
+
+    lower = range(1)
+    upper = range(2)
+    !$omp simd private(value, this)
+    do i = 1, n
+      value = values(i)
+      this = merge(0_int64, 1_int64, is_finite(value))
+      value = merge(lower, value, this == 1_int64)
+      values(i) = min(max(value, lower), upper)
+      is_invalid(i) = ior(is_invalid(i), this)
+    end do
+
+  end subroutine clip_numbers
 
   !> Number of entries from the first on whose kind is one of two.
   pure recursive integer function run_length(kinds, kind, other_kind)

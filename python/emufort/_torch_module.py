@@ -37,10 +37,10 @@ class EmulatorModule(torch.nn.Module):
             layer.weight = torch.nn.Parameter(torch.from_numpy(np.array(w)))
             layer.bias = torch.nn.Parameter(torch.from_numpy(np.array(b)))
             self.layers.append(layer)
-        columns = emulator.contract.input_columns
+        lower, upper = emulator.input_ranges.T
         self._constants = {
-            "lower": torch.tensor([c.lower for c in columns], dtype=torch.float64),
-            "upper": torch.tensor([c.upper for c in columns], dtype=torch.float64),
+            "lower": torch.tensor(lower),
+            "upper": torch.tensor(upper),
             "input_shift": torch.tensor(emulator.input_scaler.shift),
             "input_scale": torch.tensor(emulator.input_scaler.scale),
             "output_shift": torch.tensor(emulator.output_scaler.shift),

@@ -41,6 +41,12 @@ Array = NDArray[np.float64]
 
 _FORMAT = "emufort-emulator-1"
 
+#: How far the argument of a logarithm may go from the reference where the contract gives no bound:
+#: a factor that single precision holds with room.
+LN_SPAN = 1e20
+#: How near to 0 and 1 the argument of a logit may come.
+LOGIT_MARGIN = 1e-9
+
 
 def sigmoid(z: Array) -> Array:
     """Return 1 / (1 + exp(-z)) without overflow."""
@@ -329,11 +335,29 @@ class Emulator:
 
     # -------------------------------------------------------------- inference
 
+    @property
+    def input_ranges(self) -> Array:
+        """What inputs are clipped to, (n_inputs, 2), lower and upper bound in the contract's units.
+
+        The contract's range. Where that has no bound and the feature is a logarithm or a logit,
+        the bound is where the transform still gives a number: a factor `LN_SPAN` from the scaler's
+        reference, `LOGIT_MARGIN` from 0 and 1. All forms of an emulator clip to these.
+        """
+        ranges = np.array([(c.lower, c.upper) for c in self.contract.input_columns], np.float64)
+        scaler = self.input_scaler
+        for j, kind, shift in zip(
+            self.contract.feature_indices, scaler.kinds, scaler.shift.tolist(), strict=True
+        ):
+            lower, upper = ranges[j]
+            if kind == "ln":
+                ranges[j] = max(lower, shift / LN_SPAN), min(upper, shift * LN_SPAN)
+            elif kind == "logit":
+                ranges[j] = max(lower, LOGIT_MARGIN), min(upper, 1.0 - LOGIT_MARGIN)
+        return ranges
+
     def clip(self, x: Array) -> Array:
-        """Clip physical inputs (n, n_inputs) to the contract's range; NaN stays NaN."""
-        columns = self.contract.input_columns
-        lower = np.array([c.lower for c in columns])
-        upper = np.array([c.upper for c in columns])
+        """Clip physical inputs (n, n_inputs) to `input_ranges`; NaN stays NaN."""
+        lower, upper = self.input_ranges.T
         return np.clip(np.asarray(x, dtype=np.float64), lower, upper)
 
     def predict(self, x: Array) -> Array:

@@ -36,11 +36,12 @@ def test_fractions_in_one_call(tmp_path: Path, double: bool) -> None:
     WeightsFile.from_emulator(emulator).write(tmp_path / "weights.bin")
     (tmp_path / "emufort_runtime.F90").write_text(runtime_source())
     (tmp_path / "activation_emulator.F90").write_text(fortran_source(emulator, "0" * 64))
-    fractions = fortran_sources("activation_fractions", "coupling/activation")[-1]
+    head, fractions = fortran_sources("activation_fractions", "coupling/activation")[-2:]
     flags = [*FLAGS, "-DEMUFORT_DOUBLE"] if double else FLAGS
-    for source in ("emufort_runtime.F90", "activation_emulator.F90", fractions):
+    for source in ("emufort_runtime.F90", "activation_emulator.F90", head, fractions):
         subprocess.run(["gfortran", *flags, "-c", str(source)], cwd=tmp_path, check=True)
-    objects = [f"{s}.o" for s in ("emufort_runtime", "activation_emulator", "activation_fractions")]
+    modules = ("emufort_runtime", "activation_emulator", head.stem, "activation_fractions")
+    objects = [f"{module}.o" for module in modules]
     command = ["gfortran", "-O1", str(DRIVER), *objects, "-o", "driver"]
     subprocess.run(command, cwd=tmp_path, check=True)
     subprocess.run(["./driver"], cwd=tmp_path, check=True)

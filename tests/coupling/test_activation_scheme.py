@@ -90,7 +90,10 @@ def test_the_run_phase_allocates_nothing(glue: Callable[[str], Path]) -> None:
     folder = glue("plain")
     run("make", "emufort_activate_modal.o", "FAST=-O1", "EXACT=-O2", cwd=folder)
     callers = set()
-    for name in ("emufort_activation_arg2000", "emufort_activation", "emufort_activate_modal"):
+    for name in (
+        *("emufort_activation_head", "emufort_activation_arg2000"),
+        *("emufort_activation", "emufort_activate_modal"),
+    ):
         procedure = ""
         for line in run("objdump", "-dr", folder / f"{name}.o").splitlines():
             header = re.match(r"[0-9a-f]+ <(.*)>:", line)

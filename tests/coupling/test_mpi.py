@@ -24,6 +24,7 @@ SETTINGS = {
     "OMP_NUM_THREADS": "1",
 }
 SOURCES = (
+    "activation/emufort_activation_head.F90",
     *("activation/emufort_activation_arg2000.F90", "activation/emufort_activation.F90"),
     *("mpi/emufort_broadcast.F90", "mpi/mpi_host.F90"),
 )

@@ -22,7 +22,12 @@ COPIED = (
 )
 SOURCES = (
     *("emufort_runtime.F90", "arg2000.F90", "time_arg2000.F90"),
-    *("activation_fractions.F90", "time_activation.F90"),
+    *(
+        "emufort_activation_head.F90",
+        "activation_fractions.F90",
+        "activation_fractions_of_host.inc",
+    ),
+    "time_activation.F90",
     *(
         path.name
         for folder in ("fortran/app", "fortran/bench", "coupling/onnxruntime")

@@ -23,6 +23,7 @@ HOSTS = ("plain", "ccpp", "cime")
 
 _MARKER = "EMUFORT_HOST.txt"
 _SCHEME = (
+    "activation/emufort_activation_head.F90",
     "activation/emufort_activation_arg2000.F90",
     "activation/emufort_activation.F90",
     "activation/emufort_activate_modal.F90",

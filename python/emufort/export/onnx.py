@@ -22,7 +22,7 @@ import numpy as np
 
 from emufort.contract import Column, Contract
 from emufort.export.manifest import HashChain, hashes
-from emufort.network import Emulator, Scaler
+from emufort.network import Array, Emulator, Scaler
 
 if TYPE_CHECKING:
     import onnx
@@ -55,7 +55,7 @@ def build_onnx(emulator: Emulator) -> onnx.ModelProto:
 
     contract = emulator.contract
     graph = _Graph()
-    x = _clip(graph, "x", [(c.lower, c.upper) for c in contract.input_columns], "input")
+    x = _clip(graph, "x", emulator.input_ranges, "input")
     z = _features(graph, emulator, x)
     z = _network(graph, emulator, z)
     y = _outputs(graph, emulator, z, x)
@@ -196,7 +196,9 @@ def _runs(kinds: Sequence[tuple[str | None, bool]]) -> list[_Run]:
     return runs
 
 
-def _clip(graph: _Graph, value: str, bounds: Sequence[tuple[float, float]], prefix: str) -> str:
+def _clip(
+    graph: _Graph, value: str, bounds: Sequence[tuple[float, float]] | Array, prefix: str
+) -> str:
     """Clip columns to their bounds; infinite bounds cost no node."""
     lower, upper = np.array(bounds).T
     if np.isfinite(lower).any():

@@ -53,11 +53,6 @@ _SLOPES: Mapping[str, float] = {"leaky_relu": 0.01, "elu": 1.0}
 #: Codes of the transforms, as in ``fortran/src/emufort_transforms.F90``.
 AFFINE, LN, LOGIT, SIGMOID = 1, 2, 3, 4
 
-#: How far a logarithm's argument may go from the reference where the contract gives no bound.
-_LN_SPAN = 1e30
-#: How near to 0 and 1 the argument of a logit may come.
-_LOGIT_MARGIN = 1e-9
-
 _HEADER = struct.Struct("<8sIIQII32x")
 _ENTRY = struct.Struct("<8sIIQQ")
 _ALIGNMENT = 64
@@ -351,20 +346,16 @@ def flatten(emulator: Emulator) -> FlatEmulator:
     features = contract.feature_indices
     n_layers = len(emulator.weights)
 
-    ranges = np.array([(c.lower, c.upper) for c in contract.input_columns], dtype=np.float64)
+    ranges = emulator.input_ranges
     feature_kinds, feature_numbers = [], []
     scaler = emulator.input_scaler
-    for f, (kind, shift, scale) in enumerate(
-        zip(scaler.kinds, scaler.shift.tolist(), scaler.scale.tolist(), strict=True)
+    for kind, shift, scale in zip(
+        scaler.kinds, scaler.shift.tolist(), scaler.scale.tolist(), strict=True
     ):
-        lower, upper = ranges[features[f]]
         if kind == "ln":
-            # A logarithm needs a positive argument, bounded or not by the contract.
-            ranges[features[f]] = max(lower, shift / _LN_SPAN), min(upper, shift * _LN_SPAN)
             feature_kinds.append(LN)
             feature_numbers.append((1.0 / shift, scale))
         elif kind == "logit":
-            ranges[features[f]] = max(lower, _LOGIT_MARGIN), min(upper, 1.0 - _LOGIT_MARGIN)
             feature_kinds.append(LOGIT)
             feature_numbers.append((math.exp(-shift), scale))
         elif kind == "affine":
