@@ -58,10 +58,10 @@ test: setup test-tools ## Build and run the Fortran tests with gfortran, flang a
 	ctest --test-dir $(BUILD) --output-on-failure --parallel $(JOBS)
 	@if command -v $(FLANG) >/dev/null; then \
 	  set -x; \
-	  cmake -S . -B $(BUILD)-flang -DEMUFORT_DATA_PREP=OFF -DCMAKE_Fortran_COMPILER=$(FLANG) \
+	  cmake -S . -B build/flang -DEMUFORT_DATA_PREP=OFF -DCMAKE_Fortran_COMPILER=$(FLANG) \
 	    -DCMAKE_BUILD_TYPE=Release "-DCMAKE_Fortran_FLAGS=$(FLANG_WERROR)" --log-level=WARNING; \
-	  cmake --build $(BUILD)-flang --parallel $(JOBS); \
-	  ctest --test-dir $(BUILD)-flang --output-on-failure --parallel $(JOBS); \
+	  cmake --build build/flang --parallel $(JOBS); \
+	  ctest --test-dir build/flang --output-on-failure --parallel $(JOBS); \
 	else echo "SKIPPED: runtime and scheme are not tested with flang; apt-get install $(wordlist 1,2,$(TEST_PACKAGES))"; fi
 	@if command -v valgrind >/dev/null; then \
 	  set -x; \

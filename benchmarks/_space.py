@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import platform
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -161,62 +164,86 @@ def lean_torch(task: TrainingTask, arrays: Arrays) -> Outcome:
     return _early_stopping(losses())
 
 
-def keras_is_there() -> bool:
-    """Whether Keras Tuner can be measured: pip install keras keras-tuner."""
-    return find_spec("keras") is not None and find_spec("keras_tuner") is not None
+_KERAS = Path(__file__).with_name("_keras_search.py")
+#: Variables that keep numerical libraries to one thread.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def keras_is_there(python: str, backend: str) -> bool:
+    """Whether an interpreter has Keras Tuner and a backend of Keras.
+
+    For TensorFlow it needs tensorboard too: Keras Tuner imports it there.
+    """
+    names = ["keras", "keras_tuner", backend, *(["tensorboard"] if backend == "tensorflow" else [])]
+    code = f"from importlib.util import find_spec as f; assert all(map(f, {names!r}))"
+    found = subprocess.run([python, "-c", code], capture_output=True, check=False)
+    return found.returncode == 0
+
+
+@dataclass(frozen=True)
+class KerasCourse:
+    """What Keras Tuner did.
+
+    Attributes
+    ----------
+    trials
+        Of each trial processor seconds and wall seconds since the start, and its loss.
+    versions
+        Of Keras, Keras Tuner and the backend.
+    """
+
+    trials: list[tuple[float, float, float]]
+    versions: dict[str, str]
+
+    @property
+    def seconds(self) -> float:
+        """Processor time of all trials."""
+        return self.trials[-1][0]
+
+    @property
+    def loss(self) -> float:
+        """Lowest validation loss."""
+        return min(trial[2] for trial in self.trials)
 
 
 def keras_tuner_search(
-    tasks: Sequence[TrainingTask], arrays: Arrays, backend: str = "torch"
-) -> list[tuple[float, float]]:
+    tasks: Sequence[TrainingTask],
+    arrays: Arrays,
+    backend: str = "torch",
+    python: str = sys.executable,
+) -> KerasCourse:
     """Search as Yu et al. (2023) published it: RandomSearch over Keras models, one after the other.
 
-    Keras Tuner draws the candidates in an order of its own, but from `tasks` alone, each once.
+    Keras Tuner draws the candidates in an order of its own, but from `tasks` alone, each once. It
+    runs in a process of its own, on one thread and pinned to one core; its start and imports are
+    not timed.
 
-    Returns
-    -------
-    list
-        (CPU seconds since the start, lowest validation loss) of each trial.
+    Raises
+    ------
+    RuntimeError
+        It failed.
     """
-    os.environ.setdefault("KERAS_BACKEND", backend)
-    import keras
-    import keras_tuner
-
-    activation = {"relu": "relu", "tanh": "tanh", "silu": "silu", "gelu": "gelu"}
-
-    def build(parameters: Any) -> Any:
-        task = tasks[parameters.Int("candidate", 0, len(tasks) - 1)]
-        sizes = task.architecture.sizes
-        layers = [keras.layers.Input((sizes[0],))]
-        layers += [
-            keras.layers.Dense(w, activation=activation[task.architecture.activation])
-            for w in sizes[1:-1]
-        ]
-        layers.append(keras.layers.Dense(sizes[-1], activation="sigmoid"))
-        model = keras.Sequential(layers)
-        model.compile(optimizer=keras.optimizers.Adam(task.learning_rate), loss="mse")
-        return model
-
-    done: list[tuple[float, float]] = []
-    start = time.process_time()
-
-    class Watched(keras_tuner.RandomSearch):
-        def on_trial_end(self, trial: Any) -> None:
-            super().on_trial_end(trial)
-            done.append((time.process_time() - start, float(trial.score)))
-
-    with tempfile.TemporaryDirectory() as folder:
-        tuner = Watched(
-            build, objective="val_loss", max_trials=len(tasks), seed=1, directory=folder,
-            overwrite=True,
+    plan = {
+        "tasks": [
+            {"sizes": list(t.architecture.sizes), "learning_rate": t.learning_rate} for t in tasks
+        ],
+        "batch_size": tasks[0].batch_size,
+        "epochs": EPOCHS,
+        "patience": PATIENCE,
+    }
+    names = ("x_train", "y_train", "x_validation", "y_validation")
+    environment = {**os.environ, **ONE_THREAD, "KERAS_BACKEND": backend}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        np.savez(folder / "arrays.npz", **{name: getattr(arrays, name) for name in names})
+        (folder / "tasks.json").write_text(json.dumps(plan))
+        core = max(os.sched_getaffinity(0))
+        run = subprocess.run(
+            [python, str(_KERAS), str(folder)],
+            env=environment, capture_output=True, text=True, check=False,
+            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
         )  # fmt: skip
-        tuner.search(
-            arrays.x_train,
-            arrays.y_train,
-            validation_data=(arrays.x_validation, arrays.y_validation),
-            batch_size=tasks[0].batch_size,
-            epochs=EPOCHS,
-            callbacks=[keras.callbacks.EarlyStopping(patience=PATIENCE)],
-            verbose=0,
-        )
-    return done
+        if run.returncode != 0:
+            raise RuntimeError(f"Keras Tuner ({backend}) failed:\n{run.stderr[-2000:]}")
+        course = json.loads((folder / "course.json").read_text())
+    return KerasCourse([tuple(trial) for trial in course["trials"]], course["versions"])

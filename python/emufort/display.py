@@ -169,13 +169,16 @@ def _short(label: str, most: int = 36) -> str:
 
 
 def _search_table(run: Run) -> None:
+    from emufort.targets import with_target
+
     rows = [r for r in read_csv(run.folder.search / "trials.csv") if r["value"]]
     rows.sort(key=lambda r: float(r["value"]))
-    table = _table("Best candidates of step 1", ["network", "loss", "epochs", "learning rate"])
+    measure = "error" if rows and "target" in rows[0] else "loss"
+    table = _table("Best candidates of step 1", ["network", measure, "epochs", "learning rate"])
     for row in rows[:10]:
         _add(
             table,
-            _short(row["label"]),
+            _short(with_target(row["label"], row.get("target", ""))),
             _number(row["value"]),
             row["epochs"],
             _number(row["learning_rate"], 2),

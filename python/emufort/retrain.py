@@ -33,7 +33,7 @@ from emufort.search.stored import StoredArrays
 from emufort.search.trials import Trial
 from emufort.search.workbench import Workbench
 from emufort.skill import skill_of_emulator
-from emufort.targets import Targets, label_of
+from emufort.targets import Targets, with_target
 from emufort.training import Layout, StepPlan, TrainerState, TrainingTask, backend_detail
 from emufort.training.durable import (
     DurableUnit,
@@ -414,7 +414,7 @@ class _Finisher:
             trial=trial.number,
             seed=job.seed,
             why=job.why,
-            label=label_of(task.architecture, trial.target),
+            label=with_target(task.architecture.label, trial.target),
             activation=task.architecture.activation,
             n_parameters=task.architecture.n_parameters,
             multiply_adds=task.architecture.multiply_adds,

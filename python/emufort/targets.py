@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from emufort.contract import Contract
 from emufort.dataset import Dataset
 from emufort.errors import ContractError, DataError, did_you_mean
-from emufort.network import Architecture, Emulator
+from emufort.network import Emulator
 from emufort.rows import blocks
 
 
@@ -119,10 +119,10 @@ class Targets:
         return Targets(taken[""] if same else self.judge.take(indices), taken)
 
 
-def label_of(architecture: Architecture, target: str) -> str:
-    """Return the label of a network, with its target if there is one (of a file the name only)."""
+def with_target(label: str, target: str) -> str:
+    """Return a network's label with its target, if there is one (of a file the name only)."""
     name = Path(target).stem if target.endswith(".toml") else target
-    return f"{architecture.label} {name}".rstrip()
+    return f"{label} {name}".rstrip()
 
 
 def own_inputs(

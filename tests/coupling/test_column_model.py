@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -212,3 +213,38 @@ def test_drawing_judges(case: Case) -> None:
     assert found["arg2000"]["droplet_number_relative_rms"] > 0.05
     for name in ("profiles.png", "errors.png"):
         assert (case.folder / "figures" / name).stat().st_size > 10_000
+
+
+def test_costs_are_of_the_call_alone(case: Case) -> None:
+    case.run("timed", n_steps=1, with_truth=False, with_times=True)
+    times = {
+        name: float(nanoseconds)
+        for name, nanoseconds in re.findall(r"^time (\w+) ([\d.]+) ns", case.shown, re.MULTILINE)
+    }
+    assert set(times) == {"scalar", "arg2000", "emulator"}
+    # the emulator is a network 15-8-8-1 here: far cheaper than one parcel after the other
+    assert 0.0 < times["emulator"] < times["scalar"]
+    assert 0.0 < times["arg2000"] < times["scalar"]
+
+
+def test_cost_judges(case: Case) -> None:
+    case.run("drawn")
+    # as if the emulator were the parcel model, and then too dear
+    with xr.open_dataset(case.folder / "drawn.nc", decode_cf=False) as data:
+        perfect = data.load()
+    for name in ("droplet_number", "cloud_albedo"):
+        perfect[f"{name}_emulator"] = perfect[f"{name}_parcel"] * (1.0 + 1e-6)
+    perfect.to_netcdf(case.folder / "perfect.nc")
+    script = COUPLING / "column_model" / "draw_column.py"
+    command = (sys.executable, script, case.folder / "perfect.nc", case.folder / "figures")
+    log = case.folder / "log.txt"
+    for nanoseconds, code in ((299, 0), (301, 1)):
+        log.write_text(
+            f"time scalar 300.0 ns\ntime arg2000 100.0 ns\ntime emulator {nanoseconds}.0 ns\n"
+        )
+        done = attempt(*command, "--log", log)
+        assert done.returncode == code, done.stdout + done.stderr
+        # both forms of ARG2000 are named with what the emulator costs of them
+        assert f"the emulator costs {nanoseconds / 300:.2f} of it" in done.stdout
+        assert f"the emulator costs {nanoseconds / 100:.2f} of it" in done.stdout
+    assert "more than the cost of ARG2000 as models have it" in done.stderr

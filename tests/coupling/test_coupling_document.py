@@ -91,3 +91,22 @@ def test_what_the_document_names_is_there() -> None:
     assert namelist is not None
     for option in re.findall(r"\w+", namelist[1]):
         assert f"`{option}`" in DOCUMENT, option
+
+
+def test_measured_figures_are_in_the_document() -> None:
+    """Each part that a script writes is there, with numbers, and the script would find it."""
+    parts = dict(
+        re.findall(r"<!-- (\w+): begin[^>]*-->\n(.*?)<!-- \1: end -->", DOCUMENT, re.DOTALL)
+    )
+    assert set(parts) == {"outside", "column"}
+    ratio = re.findall(
+        r"^\|.*\| [\d.]+ \| ([\d.]+) \([\d.]+\) \| ([\d.]+) ", parts["outside"], re.M
+    )
+    assert len(ratio) > 10
+    # what the default rests on
+    assert all(float(own) < float(classical) for own, classical in ratio)
+    costs = [float(x) for x in re.findall(r"\| (\d+) \|$", parts["column"], re.MULTILINE)]
+    assert len(costs) == 3 and costs[2] < costs[0]
+    script = (TOP / "coupling/column_model/document_figures.py").read_text()
+    for name in parts:
+        assert f'replaced(document, "{name}"' in script

@@ -180,7 +180,7 @@ def test_flang_and_valgrind_are_used_where_they_are(project: Path, is_there: boo
     commands = (project / "commands.log").read_text()
     assert "-Werror" not in commands  # the compiler may be another than CI's
     assert ("-DCMAKE_Fortran_FLAGS=-pedantic" in commands) == is_there
-    assert ("ctest --test-dir build/fortran-flang" in commands) == is_there
+    assert ("ctest --test-dir build/flang" in commands) == is_there
     assert ("ctest --test-dir build/fortran-valgrind -C valgrind" in commands) == is_there
     assert commands.splitlines()[-1].startswith("pytest -n")
 

@@ -29,7 +29,7 @@ from emufort.search.sampling import propose
 from emufort.search.stored import StoredArrays
 from emufort.search.subset import draw_subset
 from emufort.search.work import RungUnit, run_rung
-from emufort.targets import Targets, label_of
+from emufort.targets import Targets, with_target
 from emufort.training import TrainerState, TrainingTask
 
 Array = NDArray[np.float64]
@@ -165,7 +165,7 @@ class _Work:
             self._report("search", len(self.losses), total, f"{rows} rows")
 
     def _label(self, number: int) -> str:
-        return label_of(self._architectures[number], self._candidates[number].target)
+        return with_target(self._architectures[number].label, self._candidates[number].target)
 
     def _write(self) -> None:
         rows = [

@@ -35,7 +35,7 @@ from emufort.search.subset import draw_subset
 from emufort.search.trials import Trial, TrialsFile, best_of, read_trials
 from emufort.search.unfinished import UnfinishedBatch
 from emufort.search.work import RungUnit, run_rung, with_more_rows
-from emufort.targets import Targets
+from emufort.targets import Targets, with_target
 from emufort.training import TrainerState, TrainingTask, backend_detail
 
 
@@ -180,7 +180,11 @@ class _Run:
 
     def note(self) -> str:
         best = best_of(self.trials)
-        return f"best {best.architecture.label}, loss {best.value:.2e}" if best else ""
+        if best is None:
+            return ""
+        measure = "error" if self.targets.named else "loss"
+        label = with_target(best.architecture.label, best.target)
+        return f"best {label}, {measure} {best.value:.2e}"
 
     # ------------------------------------------------------------------ batch
 

@@ -1,0 +1,231 @@
+"""The headline script: what it counts, chooses and refuses. Never how fast anything is."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emufort.search.halving import Course
+from emufort.training import TrainerState, make_trainer
+from emufort.training import native_backend as native
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+needs_native = pytest.mark.skipif(not native.available(), reason="the trainer is not built")
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module
+
+
+def headline(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(BENCHMARKS / "headline.py"), *arguments],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_a_course_is_at_its_target_when_it_first_is_as_low(load: Any) -> None:
+    reach = load("_reach")
+    course = [(1.0, 0.5, 32), (2.0, 0.25, 32), (4.0, 0.125, 64)]
+    assert reach.first_time(course, 0.25) == 2.0
+    assert reach.first_time(course, 0.2) == 4.0
+    assert reach.first_time(course, 0.1) is None
+
+
+def test_a_search_ends_at_its_target_or_its_limit(load: Any) -> None:
+    reach = load("_reach")
+
+    def search() -> Iterator[tuple[float, float, int]]:
+        for second, loss in enumerate([8.0, 4.0, 4.0, 2.0, 2.0, 1.0], 1):
+            yield float(second), loss, second
+        raise AssertionError("asked for more than it needed")
+
+    assert reach.until(search(), 2.0, 100.0) == [(1.0, 8.0, 1), (2.0, 4.0, 2), (4.0, 2.0, 4)]
+    # What ends at the limit says until when it searched.
+    assert reach.until(search(), 0.5, 4.5)[-1] == (5.0, 2.0, 5)
+
+
+def test_a_search_that_fails_counts_with_the_papers_time(
+    load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reach = load("_reach")
+    paper = {"loss": 0.1, "seconds": 50.0}
+    courses = iter([[(2.0, 0.05, 32)], [(51.0, 0.2, 64)], [(4.0, 0.1, 32)], [(9.0, 0.1, 3)]])
+    monkeypatch.setattr(reach, "paper_search", lambda *_: paper)
+    monkeypatch.setattr(reach, "aimed", lambda _, __, seeds, *___: [next(courses) for _ in seeds])
+    options = type("Options", (), {"keras_python": "", "plain_repeats": 1})()
+    one = reach.one_round(None, "jax", 1, 60, 3, options)
+    assert one["emufort_seconds"] == [2.0, 50.0, 4.0]
+    assert one["emufort_missed"] == 1
+    assert one["ratio"] == 50.0 / 4.0
+    assert one["native_in_full_seconds"] == [9.0]
+
+
+def test_the_fastest_backend_is_the_contender_and_all_seeds_count(load: Any) -> None:
+    def one(backend: str, seconds: float, ours: list[float]) -> dict[str, Any]:
+        return {
+            "backend": backend, "seconds": seconds, "loss": 1.0, "emufort_seconds": ours,
+            "emufort_missed": 0, "native_in_full_seconds": [10.0],
+            "ratio": seconds / float(np.median(ours)),
+        }  # fmt: skip
+
+    rounds = [one("slow", 700.0, [1.0]), one("fast", 200.0, [1.0, 9.0]), one("fast", 300.0, [2.0])]
+    first, second = load("_reach").summarised(rounds)
+    assert (first["backend"], second["backend"]) == ("fast", "slow")
+    assert first["ratio"] == 250.0 / 2.0
+    assert (first["ratio_least"], first["ratio_most"]) == (40.0, 150.0)
+
+
+def test_a_round_is_kept_for_the_same_settings_only(load: Any, tmp_path: Path) -> None:
+    reach = load("_reach")
+    wanted = reach.settings(60, 9)
+    file = tmp_path / "jax_1.json"
+    assert reach.kept_round(file, wanted) is None
+    file.write_text(json.dumps({"settings": wanted, "loss": 1.0}))
+    assert reach.kept_round(file, wanted)["loss"] == 1.0
+    assert reach.kept_round(file, reach.settings(60, 8)) is None
+
+
+@needs_native
+def test_the_search_trains_survivors_and_gets_better(load: Any) -> None:
+    reach, space = load("_reach"), load("_space")
+    arrays = space.arrays_of_paper(rows=256)
+    points = reach.halved_then_retrained(make_trainer(arrays, "native"), arrays, 1)
+    course = reach.until(points, 0.0, 0.0)
+    assert len(course) == 1
+    spent, loss, asked = course[0]
+    plain = next(reach.in_full(make_trainer(arrays, "native"), arrays, 1))
+    assert spent > 0
+    assert asked == reach.BATCH
+    assert loss < plain[1]
+
+
+def test_those_who_survived_longer_come_first(load: Any) -> None:
+    courses = [
+        Course(((1, 0.1),), 1),
+        Course(((1, 0.2), (4, 0.3)), None),
+        Course(((1, 0.3), (4, 0.2)), None),
+        Course(((1, 0.05),), 1),
+    ]
+    assert load("_two_step").best_first(courses) == [2, 1, 3, 0]
+
+
+@needs_native
+@pytest.mark.parametrize("constant", [True, False])
+def test_a_schedule_trains_as_it_says(load: Any, constant: bool) -> None:
+    two, space = load("_two_step"), load("_space")
+    arrays = space.arrays_of_paper(rows=600)
+    trainer = make_trainer(arrays, "native")
+    task = space.tasks_of_space(1, arrays)[0]
+    seconds, state = two.Schedule(3, constant).train(trainer, task)
+    assert seconds > 0
+    if constant:
+        assert state.epoch == 3
+        assert state.task == task
+    else:
+        assert state.step == 3 * (600 // two.PLAN_BATCH)
+        assert state.task.batch_size == two.PLAN_BATCH
+        assert two.PEAK[0] <= state.task.learning_rate <= two.PEAK[1]
+        assert state.curve[-1][3] < 0.5 * state.task.learning_rate
+    again = two.Schedule(3, constant).train(trainer, task)[1]
+    assert np.array_equal(again.weights, state.weights)
+
+
+@needs_native
+def test_the_test_rows_judge_the_best_weights(load: Any) -> None:
+    two, space = load("_two_step"), load("_space")
+    problem = two.Problem.of(None)
+    task = space.tasks_of_space(1, problem.full)[0]
+    state = TrainerState.initial(task)
+    # All weights zero: every fraction is a half.
+    state.best_weights = np.zeros_like(state.best_weights)
+    wanted = np.sqrt(np.mean((problem.test.y_validation.astype(float) - 0.5) ** 2))
+    assert problem.test_rmse(state) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_validation_chooses_and_cost_limits(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    skill = load("_skill")
+    rows = [
+        {"data": "embedded", "id": "a", "label": "a", "validation_rmse": 2.0, "ns_per_sample": 40},
+        {"data": "embedded", "id": "b", "label": "b", "validation_rmse": 3.0, "ns_per_sample": 30},
+        {"data": "embedded", "id": "c", "label": "c", "validation_rmse": 1.0, "ns_per_sample": 60},
+        {"data": "large", "id": "d", "label": "d", "validation_rmse": 0.1, "ns_per_sample": 10},
+    ]
+    seen = []
+
+    class Loaded:
+        def predict(self, x: Any) -> Any:
+            return x
+
+    def loaded(path: Path) -> Loaded:
+        seen.append(path.name)
+        return Loaded()
+
+    class Data:
+        x = None
+
+        def part(self, name: str) -> Data:
+            assert name == "test"
+            return self
+
+    scored = type("S", (), {"overall": type("O", (), {"rmse": 0.003})})
+    monkeypatch.setattr(skill.Emulator, "load", loaded)
+    monkeypatch.setattr(skill, "skill_of", lambda *_: scored)
+    files = {row["id"]: Path(row["id"]) for row in rows}
+    found = skill.judged(skill.Goal("embedded", 0.0036, 0.5), Data(), rows, files, 100.0)
+    assert (found["choice"], found["share"], found["reached"]) == ("a", 0.4, True)
+    assert not skill.judged(skill.Goal("embedded", 0.0028, 0.5), Data(), rows, files, 100.0)[
+        "reached"
+    ]
+    # The others' test skill was not looked at.
+    assert seen == ["a", "a"]
+    none = skill.judged(skill.Goal("embedded", 0.0036, 0.1), Data(), rows, files, 100.0)
+    assert not none["reached"]
+
+
+@needs_native
+def test_keras_tuner_that_is_not_there_is_left_out(load: Any, tmp_path: Path) -> None:
+    space = load("_space")
+    assert not space.keras_is_there(sys.executable, "no_such_backend")
+    done = headline("reach", "--quick", "--keras", "no_such_backend", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "no_such_backend is not installed" in done.stderr
+    result = json.loads((tmp_path / "reach.json").read_text())
+    assert not result["is_keras_tuner"]
+    assert (tmp_path / "reach.png").is_file()
+
+
+@needs_native
+def test_figures_of_a_quick_run_go_into_no_document(load: Any, tmp_path: Path) -> None:
+    done = headline("two-step", "--quick", "--top", "2", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "two-step.json").read_text())
+    assert len(result["kept"]) == 2
+    assert result["all_seconds"] > result["step_2_seconds"] > 0
+    assert result["validation_loss_two_step"] >= result["validation_loss_all"]
+    document: ModuleType = load("_headline_document")
+    before = document.DOCUMENT.read_bytes()
+    with pytest.raises(ValueError, match="quick run"):
+        document.update(tmp_path)
+    assert document.DOCUMENT.read_bytes() == before
+
+
+def test_text_between_markers_is_replaced_and_nothing_else(load: Any) -> None:
+    document = load("_headline_document")
+    text = "a\n<!-- x: begin -->\nold\n<!-- x: end -->\nb"
+    assert document.replaced(text, "x", "new\\1") == (
+        "a\n<!-- x: begin -->\nnew\\1\n<!-- x: end -->\nb"
+    )
+    with pytest.raises(ValueError, match="begin"):
+        document.replaced(text, "y", "new")
