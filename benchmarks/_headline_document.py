@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _two_step import LONGER
 
 from emufort.files import write_bytes, write_text
 
@@ -89,22 +90,32 @@ def two_step(result: Result) -> list[str]:
     n, ranks = result["candidates"], ", ".join(map(str, result["ranks_of_kept"]))
     regret = result.get("regret", {})
     costs = [f"{k}: {percent:.0f} %" for k, percent in regret.items()]
+    head = ["", "every candidate", "two steps"]
+    rows = [
+        ["trainings on all rows", str(n), str(result["top"])],
+        ["processor time", f"{result['all_seconds']:.0f} s",
+         f"{result['step_1_seconds']:.1f} + {result['step_2_seconds']:.1f} s"],
+        ["lowest validation loss", f"{result['validation_loss_all']:.3e}",
+         f"{result['validation_loss_two_step']:.3e}"],
+        ["test RMSE of the fractions", f"{result['test_rmse_all']:.5f}",
+         f"{result['test_rmse_two_step']:.5f}"],
+        ["less compute", "", f"{result['ratio']:.1f}x"],
+    ]  # fmt: skip
+    if "longer" in result:
+        longer = result["longer"]
+        head.append(f"two steps, the second longer ({longer['schedule']})")
+        more = [
+            str(result["top"]),
+            f"{result['step_1_seconds']:.1f} + {longer['step_2_seconds']:.1f} s",
+            f"{longer['validation_loss']:.3e}", f"{longer['test_rmse']:.5f}",
+            f"{longer['ratio']:.1f}x",
+        ]  # fmt: skip
+        rows = [[*row, cell] for row, cell in zip(rows, more, strict=True)]
     return [
-        *table(
-            ["", "every candidate", "two steps"],
-            [
-                ["trainings on all rows", str(n), str(result["top"])],
-                ["processor time", f"{result['all_seconds']:.0f} s",
-                 f"{result['step_1_seconds']:.1f} + {result['step_2_seconds']:.1f} s"],
-                ["lowest validation loss", f"{result['validation_loss_all']:.3e}",
-                 f"{result['validation_loss_two_step']:.3e}"],
-                ["test RMSE of the fractions", f"{result['test_rmse_all']:.5f}",
-                 f"{result['test_rmse_two_step']:.5f}"],
-            ],
-        ),
+        *table(head, rows),
         "",
-        f"{n} candidates, {result['rows']} rows, a subset of {result['subset']}:"
-        f" {result['ratio']:.1f}x less. Of all {n} after training on all rows, the kept ones are"
+        f"{n} candidates, {result['rows']} rows, a subset of {result['subset']}. Of all {n} after"
+        " training on all rows, the kept ones are"
         f" number {ranks} by validation loss."
         + f" Loss above the best of all, by the number kept: {', '.join(costs)}." * bool(costs),
         "",
@@ -115,6 +126,13 @@ def two_step(result: Result) -> list[str]:
 def many(result: Result) -> list[str]:
     epochs = np.array(result["seconds_per_epoch"])
     n_epochs = result["epochs_of_sample"]
+    longer = ""
+    if not result["schedule"].startswith("constant"):
+        seconds = result["step_1_seconds"] + LONGER * result["step_2_seconds"]
+        longer = (
+            f" With a second step {LONGER} times as long (its time multiplied by that) it is"
+            f" {result['all_seconds'] / seconds:.0f}x."
+        )
     return [
         *table(
             ["", "every candidate", "two steps"],
@@ -133,7 +151,7 @@ def many(result: Result) -> list[str]:
         f" reports {result['paper']}x. Multiplied are {result['candidates']} candidates,"
         f" {np.mean(n_epochs):.0f} epochs and {epochs.mean():.2f} s an epoch, the mean of"
         f" {len(epochs)} candidates ({epochs.min():.2f} to {epochs.max():.2f} s, standard error"
-        f" {100 * result['relative_standard_error']:.0f} %).",
+        f" {100 * result['relative_standard_error']:.0f} %).{longer}",
         "",
         conditions(result),
     ]  # fmt: skip
