@@ -29,9 +29,14 @@ Activation = Literal["relu", "squared_relu", "tanh", "silu", "gelu"]
 ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 
 #: What an activation costs per neuron, in multiply-adds, for ranking candidates before they are
-#: timed. An exponential and a division: benchmarks/cost.py fitted 48 and 73 to two runs (AVX-512).
+#: timed. `benchmarks/cost.py` fitted 18 and 19 to silu in a run (16 and 1,152 columns, AVX-512); the
+#: others in the proportion that `fortran/app/time_activations` shows.
 ACTIVATION_COST: dict[str, float] = {
-    name: {"relu": 0.0, "squared_relu": 1.0}.get(name, 50.0) for name in ACTIVATIONS
+    "relu": 0.0,
+    "squared_relu": 1.0,
+    "tanh": 26.0,
+    "silu": 19.0,
+    "gelu": 44.0,
 }
 
 #: How a column is mapped to the network's side; see `Scaler`.
