@@ -29,8 +29,8 @@ Activation = Literal["relu", "squared_relu", "tanh", "silu", "gelu"]
 ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 
 #: What an activation costs per neuron, in multiply-adds, for ranking candidates before they are
-#: timed. `benchmarks/cost.py` fitted 18 and 19 to silu in a run (16 and 1,152 columns, AVX-512); the
-#: others in the proportion that `fortran/app/time_activations` shows.
+#: timed. `benchmarks/cost.py` fitted 18 and 19 to silu in a run (16 and 1,152 columns, AVX-512);
+#: the others stand in the proportion that `fortran/app/time_activations` shows.
 ACTIVATION_COST: dict[str, float] = {
     "relu": 0.0,
     "squared_relu": 1.0,
