@@ -235,7 +235,8 @@ def update(folder: Path) -> None:
     text = DOCUMENT.read_text()
     for name, result in results.items():
         text = replaced(text, name, "\n".join(PARTS[name](result)))
-        write_bytes(IMAGES / f"headline_{name}.png", (folder / f"{name}.png").read_bytes())
+        if f"headline_{name}.png" in text:
+            write_bytes(IMAGES / f"headline_{name}.png", (folder / f"{name}.png").read_bytes())
     write_text(DOCUMENT, text)
     if set(results) >= HEADLINES:
         write_text(README, replaced(README.read_text(), "headline", "\n".join(short(results))))
