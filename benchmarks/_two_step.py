@@ -3,7 +3,7 @@
 The candidates are the same, and so is how one is trained on all rows: by step 2's plan (Adam, a
 warm-up, a cosine down to zero), or with --constant as in the paper (at most 100 epochs at the
 candidate's own learning rate, patience 5). One side trains all of them on all embedded rows; the
-other takes them through successive halving on 3,200 of those rows and trains the best --top on all.
+other takes them through successive halving on --subset of those rows and trains the best --top.
 As a training hangs on its task and its rows alone, those are among the former, bit by bit, and
 their time is taken from there. On either side the lowest validation loss chooses, and the test rows
 judge the choice.
@@ -45,11 +45,11 @@ class Problem:
     test: Arrays
 
     @classmethod
-    def of(cls, file: str | None) -> Problem:
+    def of(cls, file: str | None, n_subset: int = ROWS) -> Problem:
         data = Dataset.open(file, Contract.load("activation_fractions"))
         parts = {name: data.part(name) for name in ("train", "validation", "test")}
         full, x_scaler, y_scaler = Arrays.from_datasets(parts["train"], parts["validation"])
-        rows = np.random.default_rng(1).permutation(len(full.x_train))[:ROWS]
+        rows = np.random.default_rng(1).permutation(len(full.x_train))[:n_subset]
         subset = replace(
             full,
             x_train=full.x_train[rows],
@@ -123,18 +123,24 @@ def first_step(trainer: Trainer, tasks: Sequence[TrainingTask]) -> tuple[float, 
     return time.process_time() - start, courses
 
 
-def best_first(courses: Sequence[Course]) -> list[int]:
-    """Return the candidates as step 1 ranks them: the longer survived the better, then by loss."""
-    order = range(len(courses))
-    return sorted(order, key=lambda i: (-len(courses[i].rungs), courses[i].value))
+def best_first(courses: Sequence[Course], tasks: Sequence[TrainingTask]) -> list[int]:
+    """Return the candidates as step 1 ranks them: the longer survived the better, then by loss.
+
+    Of candidates with the same network the best one stands for all, as in `emufort retrain`.
+    """
+    order = sorted(range(len(courses)), key=lambda i: (-len(courses[i].rungs), courses[i].value))
+    distinct: dict[str, int] = {}
+    for i in order:
+        distinct.setdefault(tasks[i].architecture.label, i)
+    return list(distinct.values())
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     candidates = 8 if options.quick else options.candidates
-    problem = Problem.of(options.data)
+    problem = Problem.of(options.data, options.subset)
     tasks = tasks_of_space(candidates, problem.full)
     seconds_1, courses = first_step(make_trainer(problem.subset, "native"), tasks)
-    order = best_first(courses)
+    order = best_first(courses, tasks)
     kept = order[: options.top]
     on_all = make_trainer(problem.full, "native")
     epochs = EPOCHS if options.constant else PLAN_EPOCHS
@@ -148,7 +154,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     result = {
         "candidates": candidates,
         "rows": len(problem.full.x_train),
-        "subset": ROWS,
+        "subset": options.subset,
         "top": options.top,
         "schedule": schedule.label,
         "all_seconds": seconds_all,

@@ -60,6 +60,7 @@ def arguments() -> argparse.Namespace:
     reach.add_argument("--plain-repeats", type=int, default=3, help="and of the trainer alone")
     two = parser.add_argument_group("two-step")
     two.add_argument("--many", default=None, help="netCDF file with 1,000,000 rows")
+    two.add_argument("--subset", type=int, default=3200, help="rows of step 1")
     two.add_argument("--top", type=int, default=12, help="candidates that step 2 gets")
     two.add_argument("--constant", action="store_true", help="the paper's constant learning rates")
     two.add_argument("--candidates", type=int, default=96, help="trained on all embedded rows")

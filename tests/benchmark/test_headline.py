@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from emufort.network import Architecture
 from emufort.search.halving import Course
-from emufort.training import TrainerState, make_trainer
+from emufort.training import TrainerState, TrainingTask, make_trainer
 from emufort.training import native_backend as native
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -111,14 +112,19 @@ def test_the_search_trains_survivors_and_gets_better(load: Any) -> None:
     assert loss < plain[1]
 
 
-def test_those_who_survived_longer_come_first(load: Any) -> None:
+def test_those_who_survived_longer_come_first_and_a_network_once(load: Any) -> None:
     courses = [
         Course(((1, 0.1),), 1),
         Course(((1, 0.2), (4, 0.3)), None),
         Course(((1, 0.3), (4, 0.2)), None),
         Course(((1, 0.05),), 1),
+        Course(((1, 0.02),), 1),
     ]
-    assert load("_two_step").best_first(courses) == [2, 1, 3, 0]
+    tasks = [
+        TrainingTask(Architecture(3, hidden, 1, "relu"), 1e-3, 64, 1)
+        for hidden in ((8,), (16,), (8, 8), (32,), (16,))
+    ]
+    assert load("_two_step").best_first(courses, tasks) == [2, 1, 3, 0]
 
 
 @needs_native
