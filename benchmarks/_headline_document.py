@@ -53,11 +53,16 @@ def verdict(reached: bool) -> str:
 
 def reach(result: Result) -> list[str]:
     versions = {r["backend"]: r["versions"] for r in result["rounds"]}
+
+    def found(backend: str) -> str:
+        some = [r for r in result["rounds"] if r["backend"] == backend]
+        return ", ".join(f"{min(r['course'], key=lambda p: p[1])[0]:.0f}" for r in some)
+
     rows = [
         [
             f"{row['backend']} {versions[row['backend']].get(row['backend'], '')}",
             str(row["searches"]),
-            f"{row['seconds']:.0f} s",
+            f"{row['seconds']:.0f} s (best trial done after {found(row['backend'])} s)",
             ", ".join(f"{loss:.2e}" for loss in row["losses"]),
             f"{row['emufort_seconds']:.2f} s ({row['emufort_quartiles'][0]:.2f} to"
             f" {row['emufort_quartiles'][1]:.2f}; {row['emufort_least']:.2f} to"

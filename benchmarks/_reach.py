@@ -280,6 +280,8 @@ def plot(result: dict[str, Any], axes: Any) -> None:
             spent, np.minimum.accumulate(loss), where="post", color=colour, alpha=0.6, lw=1,
             label=None if label in named else label,
         )  # fmt: skip
+        # Many a course is a single point.
+        axes.plot(spent[-1], loss.min(), "o", ms=3, color=colour)
         named.add(label)
 
     for one in result["rounds"]:
