@@ -154,7 +154,7 @@ def row_of(name: str, seconds: Timed, native: Timed | None) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default=None, help="netCDF file; the embedded data otherwise")
-    parser.add_argument("--trials", type=int, default=48)
+    parser.add_argument("--trials", type=int, default=144)
     parser.add_argument("--torch-trials", type=int, default=16)
     parser.add_argument("--keras-trials", type=int, default=4)
     parser.add_argument("--keras", default="tensorflow,jax,torch", help="backends, in this order")
