@@ -47,8 +47,8 @@ module activation_fractions
   ! What the formula is given lies in these, far beyond what can be: no power overflows, whatever the host has.
   real(real64), parameter :: sane_temperature(2) = [1.0_real64, 1.0e4_real64]      ! [K]
   real(real64), parameter :: sane_radius(2) = [0.0_real64, 1.0e-3_real64]          ! [m]
-  real(real64), parameter :: sane_kappa(2) = [0.0_real64, 1.0e3_real64]            ! [1]
-  real(real64), parameter :: sane_supersaturation(2) = [0.0_real64, 1.0e3_real64]  ! [1]
+  real(real64), parameter :: sane_kappa(2) = [0.0_real64, 1.0e2_real64]            ! [1]
+  real(real64), parameter :: sane_supersaturation(2) = [0.0_real64, 1.0e2_real64]  ! [1]
   !> Bits of a quiet NaN in double precision.
   integer(int64), parameter :: nan_bits = ishft(4095_int64, 51)
 

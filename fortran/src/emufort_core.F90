@@ -118,6 +118,7 @@ contains
     real(wp), intent(in) :: x(*)              !! inputs of the layer (columns, n_in)
     real(wp), intent(inout) :: y(*)           !! outputs of the layer (columns, n_out, padded)
     real(wp) :: lowest
+    integer :: n
 
     ! relu is the maximum that the kernels take anyway; the others get a bound that changes no finite number.
     lowest = -huge(1.0_wp)
@@ -130,8 +131,11 @@ contains
     case default
       call dense_block(n_in, n_out, weights, x, y, lowest)
     end select
-    if (activation /= activation_relu .and. activation /= activation_linear) &
-      call activate(activation, columns*padded_width(n_out), y, real(slope, wp))
+    if (activation == activation_relu .or. activation == activation_linear) return
+    ! One column is activated with the padding, which its kernels write; the padding of a block may never have been.
+    n = columns*n_out
+    if (columns == 1) n = padded_width(n_out)
+    call activate(activation, n, y, real(slope, wp))
 
   end subroutine evaluate_layer
 

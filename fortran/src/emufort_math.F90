@@ -178,7 +178,7 @@ contains
 
   end subroutine vector_silu
 
-  !> a = a*erfc(-a/sqrt(2))/2. Error below BBB ulp
+  !> a = a*erfc(-a/sqrt(2))/2. Error below 8 ulp where the result is a normal number.
   pure recursive subroutine vector_gelu(n, a)
     integer, intent(in) :: n          !! number of values
     real(wp), intent(inout) :: a(n)   !! values [1]

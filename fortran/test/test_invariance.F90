@@ -16,6 +16,11 @@ program test_invariance
   call compare([17, 48, 33], 15, 4, 8)
   call compare([64, 64], 16, 8, 1)
   call compare([130], 15, 9, 9)
+  ! sums in four parts, for 1 to 4 neurons
+  do code = 1, 4
+    call compare([32], 7, code, 7)
+  end do
+  call compare([28, 2, 24, 4], 24, 3, 7)
   print '(a)', 'the bits of a column are its own'
 
 contains
