@@ -53,7 +53,7 @@ BATCH, RUNGS, ETA = 32, (1, 4, 16), 4
 #: emufort's second training: steps of the batch size of the search, and the bounds of the peak
 #: learning rate, which are the defaults of `retrain.learning_rate`.
 STEPS, PEAK = 20_000, (3e-3, 1e-2)
-#: `retrain`'s own share of warm-up and number of looks.
+#: Share of warm-up (`retrain` takes 2 %) and number of looks.
 WARM_UP, LOOKS = 0.05, 100
 
 #: (processor seconds since the start, lowest loss, candidates asked for)

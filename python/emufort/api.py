@@ -250,6 +250,11 @@ def select(
 ) -> Emulator:
     """Choose on the Pareto front of skill and measured time; see `emufort.selection.select`."""
     from emufort.selection import select as choose
+    from emufort.selection import with_needed_schemes
 
     rows = [asdict(row) for row in models.trained]
-    return models.load(choose(rows, [asdict(t) for t in times], rule, ncol).choice.id)
+    measured = [asdict(t) for t in times]
+    if any(row.target for row in models.trained):
+        contracts = {row.id: models.load(row.id).contract for row in models.trained}
+        measured = with_needed_schemes(measured, contracts, models.data.contract)
+    return models.load(choose(rows, measured, rule, ncol).choice.id)

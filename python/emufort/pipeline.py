@@ -158,13 +158,18 @@ def _time(run: Run, report: Reporter) -> None:
 
 
 def _select(run: Run, report: Reporter) -> None:
-    from emufort.selection import select
+    from emufort.selection import select, with_needed_schemes
     from emufort.skill import skill_of_baseline
 
     validation = run.data.part("validation")
     times = read_csv(run.folder.timing)
     if run.config.search.space.target:
-        times = _with_needed_schemes(run, times)
+        contracts = {
+            row["id"]: Emulator.load(run.folder.weights(row["id"])).contract
+            for row in times
+            if row["kind"] == "candidate"
+        }
+        times = with_needed_schemes(times, contracts, run.data.contract)
     selection = select(
         _candidates(run),
         times,
@@ -176,24 +181,6 @@ def _select(run: Run, report: Reporter) -> None:
         },
     )
     write_json(run.folder.selection, selection.to_dict())
-
-
-def _with_needed_schemes(run: Run, times: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Add to the time of a network that of the schemes whose value it is relative to.
-
-    Only so can networks that need a scheme be compared with networks that need none.
-    """
-    schemes = {b.variable: b.name for b in run.data.contract.baseline}
-    ns = {(row["id"], row["ncol"]): float(row["ns_per_sample"]) for row in times}
-    found = []
-    for row in times:
-        needed: set[str] = set()
-        if row["kind"] == "candidate":
-            contract = Emulator.load(run.folder.weights(row["id"])).contract
-            needed = {schemes[o.relative_to] for o in contract.output if o.relative_to in schemes}
-        more = sum(ns.get((name, row["ncol"]), 0.0) for name in needed)
-        found.append({**row, "ns_per_sample": repr(float(row["ns_per_sample"]) + more)})
-    return found
 
 
 def _export(run: Run, report: Reporter) -> None:

@@ -33,7 +33,7 @@ from emufort.search.stored import StoredArrays
 from emufort.search.trials import Trial
 from emufort.search.workbench import Workbench
 from emufort.skill import skill_of_emulator
-from emufort.targets import Targets, with_target
+from emufort.targets import Targets, target_contract, with_target
 from emufort.training import Layout, StepPlan, TrainerState, TrainingTask, backend_detail
 from emufort.training.durable import (
     DurableUnit,
@@ -161,7 +161,11 @@ def retrain(
     backend = settled_backend(config.retrain.backend, out / "retrain.json", "retrain.backend")
     options = config.retrain.model_copy(update={"backend": backend})
     config = config.model_copy(update={"retrain": options})
-    searched = check_same(search_dir / "subset.json", data_identity(data)) or {}
+    contracts = {
+        f"contract of {name}": target_contract(name, data.contract).sha256
+        for name in {trial.target for trial in found.trials if trial.target}
+    }
+    searched = check_same(search_dir / "subset.json", {**data_identity(data), **contracts}) or {}
     identity = {
         **searched.get("identity", {}),
         "search.trials": len(found.trials),

@@ -6,9 +6,12 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emufort.errors import EmufortError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from emufort.contract import Contract
 
 #: A candidate whose error exceeds the best one's by this factor is no contender for the knee.
 _WORST = 3.0
@@ -391,3 +394,30 @@ def _positive(value: Any, what: str) -> float:
     if not (math.isfinite(number) and number > 0):
         raise EmufortError(f"{what} is {value!r}, not a positive number")
     return number
+
+
+def with_needed_schemes(
+    times: Sequence[Mapping[str, Any]], contracts: Mapping[str, Contract], contract: Contract
+) -> list[dict[str, Any]]:
+    """Add to the time of a network that of the schemes whose value it is relative to.
+
+    Only so can networks that need a scheme be compared with networks that need none.
+
+    Parameters
+    ----------
+    times
+        Rows of timing.csv.
+    contracts
+        The contract of each candidate, by its identity.
+    contract
+        The contract of the run, which names the schemes.
+    """
+    schemes = {b.variable: b.name for b in contract.baseline}
+    ns = {(row["id"], int(row["ncol"])): float(row["ns_per_sample"]) for row in times}
+    found = []
+    for row in times:
+        outputs = contracts[row["id"]].output if row["id"] in contracts else ()
+        needed = {schemes[o.relative_to] for o in outputs if o.relative_to in schemes}
+        more = sum(ns.get((name, int(row["ncol"])), 0.0) for name in needed)
+        found.append({**row, "ns_per_sample": repr(float(row["ns_per_sample"]) + more)})
+    return found

@@ -36,7 +36,16 @@ def target_contract(name: str, contract: Contract) -> Contract:
             f"the target '{name}' is judged by {', '.join(found.skill_variables)}, the contract "
             f"'{contract.name}' by {', '.join(contract.skill_variables)}: they cannot be compared"
         )
+    if found.dimensions != contract.dimensions:
+        raise ContractError(
+            f"the target '{name}' has the dimensions {_labels(found)}, the contract "
+            f"'{contract.name}' {_labels(contract)}: their columns cannot be compared"
+        )
     return found
+
+
+def _labels(contract: Contract) -> str:
+    return "; ".join(f"{k} ({', '.join(v)})" for k, v in contract.dimensions.items()) or "none"
 
 
 def _transformed(name: str, contract: Contract) -> Contract:

@@ -345,3 +345,15 @@ def test_slow_samplers_are_named():
     assert slowness("parzen", 100_000) is None
     assert slowness("tpe", 100) is None
     assert "'tpe' itself takes" in slowness("tpe", 500)
+
+
+@pytest.mark.parametrize("n", [61, 70, 97, 120])
+def test_a_sampler_with_a_history_is_told_of_all_that_fit(n: int) -> None:
+    finished = [trial(i, value=float((i * 37) % 101)) for i in range(n)]
+    proposer = make_proposer("tpe", SPACE, 1, finished, {"history": 60, "n_startup_trials": 40})
+    assert len(proposer._worth_telling()) == 60
+
+
+def test_a_history_below_what_the_sampler_waits_for_is_refused() -> None:
+    with pytest.raises(UsageError, match="waits for"):
+        check_options("tpe", {"history": 50, "n_startup_trials": 50})

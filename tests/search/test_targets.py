@@ -319,3 +319,13 @@ def test_the_bundle_of_a_run_has_the_contract_of_the_target(tmp_path):
     assert again.exit_code != 0
     assert "contract of" in str(again.exception)
     assert Path(out / "bundle").exists()
+
+
+def test_labels_in_another_order_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    contract = Contract.load("activation_fractions")
+    labels = contract.dimensions["mode"]
+    swapped = {"mode": (labels[1], labels[0], *labels[2:])}
+    other = contract.model_copy(update={"dimensions": swapped})
+    monkeypatch.setattr(Contract, "load", lambda name: other)
+    with pytest.raises(ContractError, match="columns cannot be compared"):
+        target_contract("swapped", contract)

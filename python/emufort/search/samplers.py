@@ -94,6 +94,12 @@ def check_options(sampler: str, options: Mapping[str, Any]) -> None:
             raise UsageError(
                 f"search.sampler_options: history = {history!r} is no number from {LEAST_HISTORY}"
             )
+        start = options.get("n_startup_trials", 0)
+        if "history" in options and isinstance(start, int) and start >= history:
+            raise UsageError(
+                f"search.sampler_options: with history = {history} the sampler never knows the "
+                f"n_startup_trials = {start} that it waits for"
+            )
         make_optuna_sampler(sampler, options, 0)
 
 

@@ -292,8 +292,13 @@ class _Renewed:
     def _worth_telling(self) -> list[int]:
         """Return the positions of the trials that the sampler is told of, in their order."""
         room = self._history - MOST_GOOD
-        good, bad = good_and_bad(best_first(self._finished), 0.1, room)
-        return sorted([*good.tolist(), *bad.tolist()])
+        order = best_first(self._finished)
+        told = {int(i) for part in good_and_bad(order, 0.1, room) for i in part}
+        # Exactly so many: with fewer than it wants to start with, the sampler would draw at random.
+        others = [int(i) for i in order if int(i) not in told]
+        more = max(0, min(self._history - len(told), len(others)))
+        evenly = np.linspace(0, len(others) - 1, more).round().astype(int) if more else ()
+        return sorted(told | {others[i] for i in evenly})
 
 
 class _Replayed:
