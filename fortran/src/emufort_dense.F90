@@ -6,8 +6,10 @@
 module emufort_dense
   use emufort_kinds, only: wp, real32, lanes, block_columns, widest_panel
   use emufort_panels, only: panel_32x8_of_16, panel_32x8, panel_32x4, panel_16x16, panel_16x8_of_16, panel_16x8, &
-                            panel_16x4, more_32x8_of_16, more_32x8, more_32x4, more_16x16, more_16x8_of_16, &
-                            more_16x8, more_16x4, quarters_32x2_of_4, quarters_16x4, quarters_16x2_of_4
+                            panel_16x4
+  use emufort_parts, only: two_parts_32x4_of_16, two_parts_32x4_of_8, two_parts_32x4, two_more_32x4, &
+                           two_parts_16x8_of_16, two_parts_16x8, two_parts_16x4_of_16, two_parts_16x4_of_8, &
+                           two_parts_16x4, quarters_16x4, quarters_16x2_of_4
   use emufort_single, only: single_16x8, single_16x4, single_16x2, single_16x1, single_8, single_4, halves_16x4, &
                             halves_16x2, halves_16x1, halves_8, halves_4, quarters_4
   implicit none
@@ -114,36 +116,38 @@ contains
     real(wp), intent(in) :: x(block_columns, n_in)         !! inputs of the layer [1] (column, input)
     real(wp), intent(inout) :: y(block_columns, *)         !! outputs of the layer [1] (column, neuron), padded
     real(wp), intent(in) :: lowest                         !! values below are raised to this [1]
-    integer :: first, width, start, part, o, second
-    real(wp) :: bound
+    integer :: first, width, start, parts, part, o
 
-    if (n_parts(n_in, n_out) == 4) then
-      do o = 0, n_out - 1, 2
-        call quarters_32x2_of_4(n_in, w(1 + o), x, y(1, 1 + o), lowest)
-      end do
+    parts = n_parts(n_in, n_out)
+    part = n_in/parts
+    if (parts == 4) then
+      call two_parts_32x4(part, w, x, y, -huge(1.0_wp))
+      call two_more_32x4(part, w(1 + 4*(2*part + 1)), x(1, 2*part + 1), y, lowest)
       return
     end if
-    part = n_in/n_parts(n_in, n_out)
-    bound = lowest
-    if (part < n_in) bound = -huge(1.0_wp)
     first = 1
     start = 1
     do while (first <= n_out)
       width = panel_width(n_out - first + 1)
-      second = start + part*width
-      select case (width)
-      case (widest_panel)
-        do o = 0, 8, 8
-          call panel_32x8_of_16(part, w(start + o), x, y(1, first + o), bound)
-          if (part < n_in) call more_32x8_of_16(part, w(second + o), x(1, part + 1), y(1, first + o), lowest)
+      if (parts == 2) then
+        do o = 0, width - 1, 4
+          select case (width)
+          case (widest_panel)
+            call two_parts_32x4_of_16(part, w(start + o), x, y(1, first + o), lowest)
+          case (8)
+            call two_parts_32x4_of_8(part, w(start + o), x, y(1, first + o), lowest)
+          case default
+            call two_parts_32x4(part, w(start), x, y(1, first), lowest)
+          end select
         end do
-      case (8)
-        call panel_32x8(part, w(start), x, y(1, first), bound)
-        if (part < n_in) call more_32x8(part, w(second), x(1, part + 1), y(1, first), lowest)
-      case default
-        call panel_32x4(part, w(start), x, y(1, first), bound)
-        if (part < n_in) call more_32x4(part, w(second), x(1, part + 1), y(1, first), lowest)
-      end select
+      else if (width == widest_panel) then
+        call panel_32x8_of_16(n_in, w(start), x, y(1, first), lowest)
+        call panel_32x8_of_16(n_in, w(start + 8), x, y(1, first + 8), lowest)
+      else if (width == 8) then
+        call panel_32x8(n_in, w(start), x, y(1, first), lowest)
+      else
+        call panel_32x4(n_in, w(start), x, y(1, first), lowest)
+      end if
       start = start + width*(n_in + 1)
       first = first + width
     end do
@@ -158,10 +162,11 @@ contains
     real(wp), intent(in) :: x(lanes, n_in)       !! inputs of the layer [1] (column, input)
     real(wp), intent(inout) :: y(lanes, *)       !! outputs of the layer [1] (column, neuron), padded
     real(wp), intent(in) :: lowest               !! values below are raised to this [1]
-    integer :: first, width, start, part, o, second
-    real(wp) :: bound
+    integer :: first, width, start, parts, part, o
 
-    if (n_parts(n_in, n_out) == 4) then
+    parts = n_parts(n_in, n_out)
+    part = n_in/parts
+    if (parts == 4) then
       if (is_wide .and. n_out > 2) then
         call quarters_16x4(n_in, w, x, y, lowest)
       else
@@ -171,32 +176,34 @@ contains
       end if
       return
     end if
-    part = n_in/n_parts(n_in, n_out)
-    bound = lowest
-    if (part < n_in) bound = -huge(1.0_wp)
     first = 1
     start = 1
     do while (first <= n_out)
       width = panel_width(n_out - first + 1)
-      second = start + part*width
-      select case (width)
-      case (widest_panel)
-        if (is_wide) then
-          call panel_16x16(part, w(start), x, y(1, first), bound)
-          if (part < n_in) call more_16x16(part, w(second), x(1, part + 1), y(1, first), lowest)
-        else
-          do o = 0, 8, 8
-            call panel_16x8_of_16(part, w(start + o), x, y(1, first + o), bound)
-            if (part < n_in) call more_16x8_of_16(part, w(second + o), x(1, part + 1), y(1, first + o), lowest)
-          end do
-        end if
-      case (8)
-        call panel_16x8(part, w(start), x, y(1, first), bound)
-        if (part < n_in) call more_16x8(part, w(second), x(1, part + 1), y(1, first), lowest)
-      case default
-        call panel_16x4(part, w(start), x, y(1, first), bound)
-        if (part < n_in) call more_16x4(part, w(second), x(1, part + 1), y(1, first), lowest)
-      end select
+      if (parts == 2) then
+        do o = 0, width - 1, merge(8, 4, is_wide)
+          if (width == 4) then
+            call two_parts_16x4(part, w(start), x, y(1, first), lowest)
+          else if (width == 8 .and. is_wide) then
+            call two_parts_16x8(part, w(start), x, y(1, first), lowest)
+          else if (width == 8) then
+            call two_parts_16x4_of_8(part, w(start + o), x, y(1, first + o), lowest)
+          else if (is_wide) then
+            call two_parts_16x8_of_16(part, w(start + o), x, y(1, first + o), lowest)
+          else
+            call two_parts_16x4_of_16(part, w(start + o), x, y(1, first + o), lowest)
+          end if
+        end do
+      else if (width == widest_panel .and. is_wide) then
+        call panel_16x16(n_in, w(start), x, y(1, first), lowest)
+      else if (width == widest_panel) then
+        call panel_16x8_of_16(n_in, w(start), x, y(1, first), lowest)
+        call panel_16x8_of_16(n_in, w(start + 8), x, y(1, first + 8), lowest)
+      else if (width == 8) then
+        call panel_16x8(n_in, w(start), x, y(1, first), lowest)
+      else
+        call panel_16x4(n_in, w(start), x, y(1, first), lowest)
+      end if
       start = start + width*(n_in + 1)
       first = first + width
     end do
