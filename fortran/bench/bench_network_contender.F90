@@ -127,7 +127,7 @@ contains
 
   end subroutine columns_of_call
 
-  !> Take the inputs of a block from the host's array. A loop of known length is one or two vectors.
+  !> Take the inputs of a block from the host's array.
   pure recursive subroutine gather(ncol, n, columns, n_inputs, x, block)
     integer, intent(in) :: ncol                         !! columns of the call
     integer, intent(in) :: n                            !! columns of the block
@@ -141,26 +141,20 @@ contains
       do j = 1, n_inputs
         block(1, j) = real(x(1, j), wp)
       end do
-      return
-    end if
-    do j = 1, n_inputs
-      if (n == block_columns) then
-        do i = 1, block_columns
-          block(i, j) = real(x(i, j), wp)
-        end do
-      else if (n == lanes) then
-        do i = 1, lanes
-          block(i, j) = real(x(i, j), wp)
-        end do
-      else
+    else if (n == block_columns) then
+      call copy_block(n_inputs, ncol, x, block_columns, block)
+    else if (n == lanes) then
+      call copy_half_block(n_inputs, ncol, x, lanes, block)
+    else
+      do j = 1, n_inputs
         do i = 1, n
           block(i, j) = real(x(i, j), wp)
         end do
         do i = n + 1, columns
           block(i, j) = block(n, j)
         end do
-      end if
-    end do
+      end do
+    end if
 
   end subroutine gather
 
@@ -178,25 +172,53 @@ contains
       do j = 1, n_outputs
         y(1, j) = real(block(1, j), hp)
       end do
-      return
-    end if
-    do j = 1, n_outputs
-      if (n == block_columns) then
-        do i = 1, block_columns
-          y(i, j) = real(block(i, j), hp)
-        end do
-      else if (n == lanes) then
-        do i = 1, lanes
-          y(i, j) = real(block(i, j), hp)
-        end do
-      else
+    else if (n == block_columns) then
+      call copy_block(n_outputs, block_columns, block, ncol, y)
+    else if (n == lanes) then
+      call copy_half_block(n_outputs, lanes, block, ncol, y)
+    else
+      do j = 1, n_outputs
         do i = 1, n
           y(i, j) = real(block(i, j), hp)
         end do
-      end if
-    end do
+      end do
+    end if
 
   end subroutine scatter
+
+  !> Copy the columns of a full block: a loop of known length is two vectors. (Host arrays are single precision here.)
+  pure recursive subroutine copy_block(n_variables, n_from, from, n_to, to)
+    integer, intent(in) :: n_variables              !! number of variables
+    integer, intent(in) :: n_from                   !! columns of `from`
+    real(wp), intent(in) :: from(n_from, *)         !! (column, variable)
+    integer, intent(in) :: n_to                     !! columns of `to`
+    real(wp), intent(inout) :: to(n_to, *)          !! (column, variable)
+    integer :: i, j
+
+    do j = 1, n_variables
+      do i = 1, block_columns
+        to(i, j) = from(i, j)
+      end do
+    end do
+
+  end subroutine copy_block
+
+  !> Copy the columns of half a block.
+  pure recursive subroutine copy_half_block(n_variables, n_from, from, n_to, to)
+    integer, intent(in) :: n_variables              !! number of variables
+    integer, intent(in) :: n_from                   !! columns of `from`
+    real(wp), intent(in) :: from(n_from, *)         !! (column, variable)
+    integer, intent(in) :: n_to                     !! columns of `to`
+    real(wp), intent(inout) :: to(n_to, *)          !! (column, variable)
+    integer :: i, j
+
+    do j = 1, n_variables
+      do i = 1, lanes
+        to(i, j) = from(i, j)
+      end do
+    end do
+
+  end subroutine copy_half_block
 
   !> First element of an array on a boundary of 64 bytes, as the runtime aligns its scratch.
   integer function aligned_place(array)
