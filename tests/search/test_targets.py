@@ -296,6 +296,7 @@ def test_step_2_keeps_contract_and_measure(found):
         assert row.label.endswith(row.target)
         assert row.search_loss == trials[row.trial].value
     agreement = json.loads((folder / "retrain" / "agreement.json").read_text())
+    assert agreement["compares"] == "RMSE of evaporation_rate, cooling"
     for pair in agreement["pairs"]:
         errors = [row.rmse for row in rows if row.trial == pair["trial"]]
         assert pair["validation_loss"] == pytest.approx(np.mean(errors))

@@ -76,7 +76,7 @@ class Run:
     columns
         Test values of the chosen emulator.
     curves
-        Learning curves of the retrained candidates.
+        Learning curves of the retrained candidates, those of the choice's target only.
     agreement, verification, manifest, provenance, search
         Content of the files of these names; empty where a run has none.
     seconds
@@ -105,6 +105,11 @@ class Run:
     def choice(self) -> str:
         """Identity of the chosen emulator."""
         return str(self.selection["choice"])
+
+    @property
+    def measure(self) -> str:
+        """What the search compared: losses, or errors where it searched among targets."""
+        return "error" if any(row.get("target") for row in self.candidates.values()) else "loss"
 
     @property
     def rows(self) -> int:
@@ -140,7 +145,7 @@ def gather(folder: Path, data: Dataset) -> Run:
         emulator=emulator,
         skills=skills,
         columns=columns,
-        curves=[c for i in candidates if (c := _curve(folder / "retrain" / i, i)) is not None],
+        curves=_curves(folder / "retrain", candidates, str(selection["choice"])),
         agreement=_optional(folder / "retrain" / "agreement.json"),
         verification=_optional(folder / "verification.json"),
         manifest=_optional(folder / "bundle" / "manifest.json"),
@@ -179,6 +184,13 @@ def _judge(emulator: Emulator, test: Dataset) -> tuple[dict[str, Skill], list[Co
             )
             columns.append(Column(name, output.units if output else "", t, p, logarithmic))
     return skills, columns
+
+
+def _curves(folder: Path, candidates: Mapping[str, Mapping[str, str]], choice: str) -> list[Curve]:
+    """Return the curves of the choice's target: losses of different ones cannot be compared."""
+    target = candidates.get(choice, {}).get("target")
+    same = [name for name, row in candidates.items() if row.get("target") == target]
+    return [c for name in same if (c := _curve(folder / name, name)) is not None]
 
 
 def _curve(folder: Path, identity: str) -> Curve | None:
