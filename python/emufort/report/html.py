@@ -279,8 +279,8 @@ def _regret(agreement: Mapping[str, Any], measure: str) -> str:
     sentences = []
     if parts:
         sentences.append(
-            f"How far the best retrained {measure} would exceed the best of all if fewer of the search "
-            f"had been retrained: {', '.join(parts)}."
+            f"How far the best retrained {measure} would exceed the best of all if fewer of the "
+            f"search had been retrained: {', '.join(parts)}."
         )
     if agreement.get("seed_spread") is not None:
         sentences.append(f"Spread between seeds: {100 * agreement['seed_spread']:.2g} %.")
