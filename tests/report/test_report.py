@@ -224,6 +224,30 @@ def test_where_targets_were_searched_errors_are_called_errors(
 
 
 @pytest.mark.usefixtures("quick")
+def test_of_many_test_samples_some_are_drawn_and_all_are_judged(
+    folder: Path, data: Dataset, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = gather(folder, data)
+    monkeypatch.setattr("emufort.report.gather.MOST_ROWS", 40)
+    monkeypatch.setattr("emufort.skill.SKILL_BLOCK", 16)
+    monkeypatch.setattr("emufort.report.gather.SKILL_BLOCK", 16)
+    part = gather(folder, data)
+    assert part.rows == whole.rows == 100
+    for name, skill in whole.skills.items():
+        assert vars(part.skills[name].overall) == pytest.approx(vars(skill.overall), rel=1e-11)
+    for few, many in zip(part.columns, whole.columns, strict=True):
+        places = np.searchsorted(np.sort(many.true), few.true)
+        assert len(few.true) == len(few.predicted) == 40
+        assert np.array_equal(np.sort(many.true)[places], few.true)
+        pairs = set(zip(many.true, many.predicted, strict=True))
+        assert set(zip(few.true, few.predicted, strict=True)) <= pairs
+    text = words(write_report(folder, data).read_text())
+    assert "40 of the test samples, drawn at random" in text
+    assert "On the 100 samples of the test split" in text
+    assert "drawn at random" not in words(page)
+
+
+@pytest.mark.usefixtures("quick")
 def test_a_failed_verification_shows(folder: Path, tmp_path: Path, data: Dataset) -> None:
     folder = shutil.copytree(folder, tmp_path / "run")
     content = read_json(folder / "verification.json")
