@@ -478,6 +478,9 @@ def check(
         f"contract '{rules.name}': {len(rules.input_columns)} inputs, "
         f"{len(rules.output_columns)} outputs; {opened.source}: {len(opened)} usable rows; all well"
     )
+    for column in opened.part("train").constant_columns():
+        what = "has nothing to learn of it" if column.is_output else "cannot see what it does"
+        typer.echo(f"note: {column.name} is the same in all training rows: a network {what}")
 
 
 class TerminatedError(BaseException):

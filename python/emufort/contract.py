@@ -139,6 +139,8 @@ class Column:
         Name of the variable, position along its dimension (0 if it has none), label there.
     lower, upper
         Range in physical units; infinite where the contract gives none.
+    feature, is_output
+        Whether it is an input that the network sees, an output.
     """
 
     variable: str
@@ -149,6 +151,7 @@ class Column:
     lower: float
     upper: float
     feature: bool = True
+    is_output: bool = False
 
     @property
     def name(self) -> str:
@@ -312,6 +315,7 @@ class Contract(_Part):
                         lower,
                         upper,
                         getattr(variable, "feature", True),
+                        isinstance(variable, Output),
                     )
                 )
         return tuple(columns)

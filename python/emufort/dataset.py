@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from emufort import rows as tables
 from emufort.contract import Baseline, Column, Contract, Input, Output, Parameter
 from emufort.errors import DataError, did_you_mean
+from emufort.extent import Extent
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -253,6 +254,20 @@ class Dataset:
         for part in tables.blocks(len(self)):
             yield of(part)
             self.forget()
+
+    def constant_columns(self) -> list[Column]:
+        """Return the features and outputs that vary by no more than rounding; see `Extent`."""
+        contract = self.contract
+        found = []
+        for columns, parts in (
+            ([contract.input_columns[i] for i in contract.feature_indices], self.feature_blocks),
+            (contract.output_columns, self.target_blocks),
+        ):
+            extent = Extent(len(columns))
+            for part in parts():
+                extent.add(part)
+            found += [columns[j] for j in np.flatnonzero(extent.constant)]
+        return found
 
     def forget(self) -> None:
         """Give back the memory of what was read of long tables."""

@@ -208,7 +208,8 @@ def _retrain_table(run: Run) -> None:
         f"best of its first five {_percent(found['regret_top5'])}",
         f"seeds differ by {_percent(found['seed_spread'])}",
     ]
-    _console().print(f"Loss of step 1 against step 2: {'; '.join(words)}.", markup=False)
+    measure = "Error" if rows and "target" in rows[0] else "Loss"
+    _console().print(f"{measure} of step 1 against step 2: {'; '.join(words)}.", markup=False)
 
 
 def _percent(share: float | None) -> str:

@@ -7,12 +7,17 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from emufort.errors import EmufortError, StorageError
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
 
 
 def _reason(error: OSError) -> str:
@@ -105,6 +110,33 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[s
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, buffer.getvalue())
+
+
+def write_array(
+    path: Path, shape: tuple[int, ...], dtype: DTypeLike, parts: Iterable[NDArray[Any]]
+) -> None:
+    """Write a .npy file of rows that come part by part; not atomic, for what is made anew anyway.
+
+    Raises
+    ------
+    StorageError
+        The disk is full, or the folder not writable.
+    """
+    header = {
+        "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
+        "fortran_order": False,
+        "shape": shape,
+    }
+    try:
+        # Not through a map: a full disk would be a signal instead of an error.
+        with open(path, "wb") as stream:
+            np.lib.format.write_array_header_1_0(stream, header)
+            for part in parts:
+                stream.write(np.ascontiguousarray(part, dtype=dtype).data)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {path}: {_reason(error)}; free some space or choose another --out"
+        ) from error
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

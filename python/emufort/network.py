@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from emufort.contract import Column, Contract
 from emufort.errors import DataError, EmufortError
+from emufort.extent import Extent
 from emufort.files import replacing
 
 if TYPE_CHECKING:
@@ -194,17 +195,19 @@ class Scaler:
         """Do what `fit` does, to rows that come block by block; they are gone through twice.
 
         One block gives the bits of `fit`; several are summed one after the other.
+
+        What is constant (see `Extent`) has no spread to divide by. Such an input gets the scale 0:
+        the network cannot learn what it does, and so does not see it. Such an output is scaled by
+        its size, so that what the network leaves over is a relative error.
         """
         kinds = tuple(_KINDS.get(column.transform, "affine") for column in columns)
         n, sums, squares = 0, np.zeros(len(columns)), np.zeros(len(columns))
-        lowest = np.full(len(columns), np.inf)
-        highest = -lowest
+        extent = Extent(len(columns))
         for values in blocks():
             n += len(values)
+            extent.add(values)
             for j, column in enumerate(columns):
                 x = np.asarray(values[:, j], dtype=np.float64)
-                lowest[j] = min(lowest[j], x.min())
-                highest[j] = max(highest[j], x.max())
                 sums[j] += _before_scaling(column, x).sum()
         mean = sums / n
         for values in blocks():
@@ -216,14 +219,19 @@ class Scaler:
         for j, column in enumerate(columns):
             width = spread[j]
             if column.transform == "minmax":
-                shift[j], width = lowest[j], highest[j] - lowest[j]
+                shift[j], width = extent.lowest[j], extent.highest[j] - extent.lowest[j]
             elif kinds[j] == "ln":
                 shift[j] = math.exp(float(mean[j]))
             elif column.transform in ("logit", "standardise"):
                 shift[j] = mean[j]
             else:
                 continue
-            scale[j] = 1.0 / width if width > 0 else 1.0
+            if not extent.constant[j]:
+                scale[j] = 1.0 / width
+            elif not column.is_output:
+                scale[j] = 0.0
+            elif kinds[j] == "affine":
+                scale[j] = 1.0 / (extent.size[j] or 1.0)
         return cls(kinds, shift, scale)
 
     def forward(self, x: Array) -> Array:

@@ -208,7 +208,10 @@ def retrain(
             loss = one.rmse if targets.named else one.validation_loss
             losses.setdefault(one.trial, []).append(loss)
         step1 = {t.number: t.value for t, _ in kept}
-        write_json(out / "agreement.json", agreement(step1, losses))
+        compared = "loss of the network's side"
+        if targets.named:
+            compared = f"RMSE of {', '.join(data.contract.skill_variables)}"
+        write_json(out / "agreement.json", {"compares": compared, **agreement(step1, losses)})
         write_json(out / "retrain.json", {"finished": True, "identity": identity})
     return _ordered(done)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from emufort.contract import Contract
 from emufort.dataset import Dataset
 from emufort.errors import ContractError
+from emufort.extent import Extent
 from emufort.rows import blocks
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class _Sums:
     square: float = 0.0
     mean: float = 0.0
     spread: float = 0.0
+    extent: Extent = field(default_factory=lambda: Extent(1))
 
     def add(self, predicted: Array, true: Array) -> None:
         """Add values of any shape, both of the same."""
@@ -63,6 +65,19 @@ class _Sums:
             self.spread += (mean - self.mean) ** 2 * self.n * n / (self.n + n)
             mean = self.mean + (mean - self.mean) * n / (self.n + n)
         self.n, self.mean = self.n + n, mean
+        self.extent.add(np.asarray(true, dtype=np.float64).reshape(-1, 1))
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether the truth varies by no more than rounding."""
+        return bool(self.extent.constant[0])
+
+    @property
+    def unit(self) -> float:
+        """What an error is measured by beside others: the truth's spread, its size if constant."""
+        if self.is_constant:
+            return float(self.extent.size[0]) or 1.0
+        return float(np.sqrt(self.spread / self.n))
 
     def score(self) -> Score:
         """Return the score of all values."""
@@ -72,7 +87,7 @@ class _Sums:
             rmse=float(np.sqrt(mean_square)),
             mae=self.size / n,
             bias=self.error / n,
-            r2=1.0 - mean_square / spread if spread > 0 else float("nan"),
+            r2=float("nan") if self.is_constant else 1.0 - mean_square / spread,
             n=n,
         )
 
@@ -166,7 +181,7 @@ def compare(contract: Contract, predicted: Mapping[str, Array], true: Mapping[st
     """Score skill values against the truth, overall and column by column.
 
     Columns of different units cannot be summed up: overall, each then counts by its difference from
-    its mean, in its standard deviations (both of the truth).
+    its mean, in its standard deviations (both of the truth), or in its size if it is constant.
     """
     return compare_blocks(contract, lambda: iter(((predicted, true),)))
 
@@ -193,8 +208,7 @@ def compare_blocks(contract: Contract, pairs: Callable[[], Iterator[Pair]]) -> S
             overall.add(p, t)
     if contract.skill_is_normalised:
         mean = np.array([sums.mean for sums in columns])
-        spread = np.sqrt([sums.spread / sums.n for sums in columns])
-        spread = np.where(spread > 0, spread, 1.0)
+        spread = np.array([sums.unit for sums in columns])
         for predicted, true in pairs():
             p, t = _matrix(contract, predicted), _matrix(contract, true)
             overall.add((p - mean) / spread, (t - mean) / spread)

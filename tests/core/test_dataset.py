@@ -271,3 +271,28 @@ def test_outputs_of_different_units_count_alike_overall() -> None:
         assert skill.overall.rmse == pytest.approx(0.5 / np.sqrt(2))
         assert skill.overall.r2 == pytest.approx(1 - 0.125)
         assert list(skill.columns.values())[j].rmse == pytest.approx(0.5 * spread[j])
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-15])
+def test_a_constant_truth_has_no_r2_and_does_not_drown_the_others(noise: float) -> None:
+    content = CONTRACT.to_dict()
+    content["output"].append({"name": "mass", "units": "kg m-2"})
+    raw = pond()
+    rounding = noise * np.random.default_rng(1).normal(size=40)
+    raw["mass"] = ("case", 0.1 * (1 + rounding), {"units": "kg m-2"})
+    data = Dataset.from_xarray(raw, Contract.from_dict(content))
+    wrong = data.y * [1.0, 1.001]
+    skill = skill_of(data, wrong)
+    evaporation, mass = skill.columns.values()
+    assert evaporation.r2 == 1.0
+    assert np.isnan(mass.r2)
+    # One of two columns is off by a thousandth of its size.
+    assert skill.overall.rmse == pytest.approx(1e-3 / np.sqrt(2))
+    assert [column.name for column in data.constant_columns()] == ["mass"]
+
+
+def test_constant_columns_are_named() -> None:
+    raw = pond()
+    assert opened(raw).constant_columns() == []
+    raw["salinity"][0] = 35.1
+    assert [c.name for c in opened(raw).constant_columns()] == ["salinity[bottom]"]

@@ -1,5 +1,7 @@
 import itertools
 import json
+import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -120,10 +122,95 @@ def test_scaled_features_have_zero_mean_and_unit_spread() -> None:
     assert z[:, 3].max() == pytest.approx(1.0)
 
 
-def test_a_constant_column_does_not_divide_by_zero() -> None:
-    x = np.ones((10, 4)) * [1.0, 2.0, 0.5, 3.0]
-    features = [MIXED.input_columns[i] for i in MIXED.feature_indices]
-    assert np.isfinite(Scaler.fit(features, x).forward(x)).all()
+#: Every affine and logarithmic transform, of inputs and of outputs.
+SCALED = Contract.from_toml(
+    'name = "scaled"\n'
+    + "".join(
+        f'[[{side}]]\nname = "{side}_{transform}"\ntransform = "{transform}"\n'
+        for side in ("input", "output")
+        for transform in ("standardise", "minmax", "ln")
+    )
+)
+
+
+def in_blocks(x: np.ndarray, size: int) -> Callable[[], Iterator[np.ndarray]]:
+    return lambda: (x[start : start + size] for start in range(0, len(x), size))
+
+
+def rounded(value: float, n: int) -> np.ndarray:
+    """One number as others compute it: some bits of double precision apart."""
+    return value * (1 + np.random.default_rng(5).integers(-40, 40, n) * 2.0**-52)
+
+
+def single_steps(value: float, n: int) -> np.ndarray:
+    """One number as models in single precision compute it: stored as one of three neighbours."""
+    here = np.float32(value)
+    near = [np.nextafter(here, np.float32(0)), here, np.nextafter(here, np.float32(2 * value))]
+    return np.random.default_rng(6).choice(np.array(near, dtype=np.float64), n)
+
+
+CONSTANTS = {
+    # 0.1 has no finite binary expansion: the mean of many is not it.
+    "the same": np.full(5000, 0.1),
+    "rounded": rounded(0.1, 5000),
+    "rounded, large": rounded(101325.0, 5000),
+    "single": single_steps(101325.0, 5000),
+    "single, small": single_steps(1e-9, 5000),
+}
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+@pytest.mark.parametrize("size", [5000, 64])
+def test_a_constant_input_is_not_seen(name: str, size: int) -> None:
+    x = np.repeat(CONSTANTS[name][:, None], 3, axis=1)
+    scaler = Scaler.fit_blocks(SCALED.input_columns, in_blocks(x, size))
+    for factor in (1.0, 1 + 1e-7, 0.5, 100.0):
+        assert np.array_equal(scaler.forward(x * factor), np.zeros_like(x))
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+@pytest.mark.parametrize("size", [5000, 64])
+def test_what_a_network_leaves_over_of_a_constant_output_is_relative(name: str, size: int) -> None:
+    y = np.repeat(CONSTANTS[name][:, None], 3, axis=1)
+    scaler = Scaler.fit_blocks(SCALED.output_columns, in_blocks(y, size))
+    assert np.abs(scaler.forward(y)).max() < 3e-7
+    np.testing.assert_allclose(scaler.backward(np.zeros_like(y)), y, rtol=3e-7)
+    np.testing.assert_allclose(scaler.backward(np.full_like(y, 1e-3)) / y, 1.001, rtol=2e-6)
+
+
+def test_an_output_that_is_always_zero_has_a_scale() -> None:
+    scaler = Scaler.fit(SCALED.output_columns[:2], np.zeros((10, 2)))
+    np.testing.assert_array_equal(scaler.backward(np.full((1, 2), 0.25)), 0.25)
+
+
+@pytest.mark.parametrize("n", [1000, 200_000])
+def test_a_small_spread_about_a_large_mean_is_kept(n: int) -> None:
+    rng = np.random.default_rng(0)
+    for half in (0.01, 1e-5):
+        pressure = 1e5 + rng.uniform(-half, half, (n, 1))
+        # What sums in quadruple precision would say; the digits of 1e5 are gone first.
+        small = pressure - 1e5
+        mean, spread = math.fsum(small[:, 0]) / n, small.std()
+        x = np.repeat(pressure, 3, axis=1)
+        scaler = Scaler.fit_blocks(SCALED.input_columns, in_blocks(x, 64))
+        assert abs(scaler.shift[0] - 1e5 - mean) < 1e-3 * half
+        assert scaler.scale[0] == pytest.approx(1 / spread, rel=1e-6)
+        assert scaler.scale[1] == pytest.approx(1 / np.ptp(pressure), rel=1e-12)
+        assert scaler.scale[2] == pytest.approx(1e5 / spread, rel=1e-3)
+        np.testing.assert_allclose(scaler.forward(x)[:, :1].std(), 1.0, rtol=1e-6)
+
+
+def test_a_value_that_is_rarely_another_is_no_rounding() -> None:
+    x = np.full((100_000, 1), 273.15)
+    x[77] = 273.16
+    assert np.ptp(Scaler.fit(SCALED.input_columns[:1], x).forward(x)) > 100
+
+
+def test_small_steps_that_single_precision_does_not_hold_are_no_rounding() -> None:
+    # Of the size of single precision's steps, but data of double precision.
+    x = 101325.0 + 1e-3 * np.random.default_rng(0).random((100, 1))
+    scaler = Scaler.fit(SCALED.input_columns[:1], x)
+    assert scaler.forward(x).std() == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(("column", "value"), [(1, 0.0), (1, -1.0), (2, 1.0), (2, 0.0)])

@@ -96,8 +96,12 @@ def random_emulator(
     hidden: tuple[int, ...] = (16, 16),
     activation: str = "tanh",
     seed: int = 0,
+    constant: bool = False,
 ) -> Emulator:
-    """Weights of the size that training gives, scalers fitted to rows within the range."""
+    """Weights of the size that training gives, scalers fitted to rows within the range.
+
+    With `constant` they are fitted to data that do not vary but for their first input and output.
+    """
     rng = np.random.default_rng(seed)
     x = inputs(contract, 500, seed)
     y = np.exp(rng.normal(-4.0, 1.0, (500, len(contract.output_columns))))
@@ -106,6 +110,8 @@ def random_emulator(
             y[:, j] = 1.0 / (1.0 + y[:, j] * 50.0)
         elif column.transform == "standardise":
             y[:, j] = rng.normal(2.0, 5.0, 500)
+    if constant:
+        x[:, 1:], y[:, 1:] = x[0, 1:], y[0, 1:]
     features = list(contract.feature_indices)
     architecture = Architecture(
         len(features),

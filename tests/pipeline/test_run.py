@@ -248,6 +248,27 @@ def test_bad_data_is_one_clear_line_and_leaves_no_folder(synthetic: Path) -> Non
     assert not (synthetic / "out").exists()
 
 
+def test_constant_columns_are_named_by_check(synthetic: Path) -> None:
+    import xarray as xr
+
+    done = emufort("check", synthetic / "run.toml")
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1)
+    path = synthetic / "evaporation.nc"
+    with xr.open_dataset(path) as opened:
+        raw = opened.load()
+    raw.water_temperature.values[:] = 287.1
+    raw.cooling.values[:] = 0.0
+    path.unlink()
+    raw.to_netcdf(path)
+    done = emufort("check", synthetic / "run.toml")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[1:] == [
+        "note: water_temperature is the same in all training rows: "
+        "a network cannot see what it does",
+        "note: cooling is the same in all training rows: a network has nothing to learn of it",
+    ]
+
+
 def test_debug_shows_the_traceback(synthetic: Path) -> None:
     (synthetic / "evaporation.nc").unlink()
     done = emufort("--debug", "run", synthetic / "run.toml", "--out", synthetic / "out")

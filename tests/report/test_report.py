@@ -16,9 +16,9 @@ import pytest
 from emufort.contract import Contract
 from emufort.dataset import Dataset
 from emufort.errors import EmufortError
-from emufort.files import read_json, write_json
+from emufort.files import read_csv, read_json, write_csv, write_json
 from emufort.report import plots, write_report
-from emufort.report.gather import Column
+from emufort.report.gather import Column, gather
 from emufort.report.html import duration, number, r2, signed
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -197,6 +197,54 @@ def test_an_unfinished_run_is_reported_as_far_as_it_is(tmp_path: Path, data: Dat
     assert '<section id="verification">' not in page
     assert '<section id="search">' not in page
     assert data.contract.sha256 in page
+
+
+@pytest.mark.usefixtures("quick")
+def test_where_targets_were_searched_errors_are_called_errors(
+    folder: Path, tmp_path: Path, data: Dataset, page: str
+) -> None:
+    assert "of the search's loss with" in words(page)
+    assert "retrained loss would" in words(page)
+    folder = shutil.copytree(folder, tmp_path / "run")
+    path = folder / "retrain" / "candidates.csv"
+    choice = read_json(folder / "selection.json")["choice"]
+    mine = {"target": "evaporation_rate=ln"}
+    other = {"target": "evaporation_rate=standardise"}
+    rows = [row | (mine if row["id"] == choice else other) for row in read_csv(path)]
+    write_csv(path, rows, tuple(rows[0]))
+    text = words(write_report(folder, data).read_text())
+    assert "of the search's error with" in text
+    assert "retrained error would" in text
+    assert "of the search's loss" not in text
+    # Losses of other targets are on another scale.
+    run = gather(folder, data)
+    assert (run.measure, [curve.id for curve in run.curves]) == ("error", [choice])
+    figure = plots.agreement(run.agreement["pairs"], None, run.measure)
+    assert figure.axes[0].get_ylabel() == "validation error, retrained"
+
+
+@pytest.mark.usefixtures("quick")
+def test_of_many_test_samples_some_are_drawn_and_all_are_judged(
+    folder: Path, data: Dataset, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = gather(folder, data)
+    monkeypatch.setattr("emufort.report.gather.MOST_ROWS", 40)
+    monkeypatch.setattr("emufort.skill.SKILL_BLOCK", 16)
+    monkeypatch.setattr("emufort.report.gather.SKILL_BLOCK", 16)
+    part = gather(folder, data)
+    assert part.rows == whole.rows == 100
+    for name, skill in whole.skills.items():
+        assert vars(part.skills[name].overall) == pytest.approx(vars(skill.overall), rel=1e-11)
+    for few, many in zip(part.columns, whole.columns, strict=True):
+        places = np.searchsorted(np.sort(many.true), few.true)
+        assert len(few.true) == len(few.predicted) == 40
+        assert np.array_equal(np.sort(many.true)[places], few.true)
+        pairs = set(zip(many.true, many.predicted, strict=True))
+        assert set(zip(few.true, few.predicted, strict=True)) <= pairs
+    text = words(write_report(folder, data).read_text())
+    assert "40 of the test samples, drawn at random" in text
+    assert "On the 100 samples of the test split" in text
+    assert "drawn at random" not in words(page)
 
 
 @pytest.mark.usefixtures("quick")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from emufort.errors import DataError, EmufortError, UsageError
 from emufort.network import Architecture, Scaler
 from emufort.search._optuna import quiet_optuna
 from emufort.search.cost import CostModel, from_table
+from emufort.search.evolution import Evolution, folded
 from emufort.search.halving import successive_halving, survivors_among
 from emufort.search.samplers import check_options, sampler_name, slowness
 from emufort.search.sampling import make_proposer, propose
@@ -65,12 +68,21 @@ def test_names():
         ("parzen", {"gama": 0.2}, r"no option 'gama' \(did you mean 'gamma'\?\)"),
         ("parzen", {"gamma": 2.0}, r"gamma = 2\.0 is not between 0 and 1"),
         ("parzen", {"startup": "x"}, r"startup = 'x' is no number"),
+        ("cmaes", {"popsize": 2}, r"search\.sampler_options: popsize is at least 4"),
+        ("cmaes", {"sigma0": 0.0}, r"sigma0 = 0\.0 is no share"),
+        ("cmaes", {"lr_adapt": 1}, r"lr_adapt is true or false"),
         ("nsga2", {"population_size": 1}, r"search\.sampler_options: nsga2: .*population_size"),
     ],
 )
 def test_options_are_checked(sampler, options, message):
     with pytest.raises(UsageError, match=message):
         check_options(sampler, options)
+
+
+def test_a_package_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cmaes", None)
+    with pytest.raises(UsageError, match=r"needs the package .* pip install 'emufort\[samplers\]'"):
+        check_options("cmaes", {})
 
 
 def test_options_reach_the_sampler():
@@ -142,6 +154,81 @@ def test_parzen_beats_random():
         return np.mean(sorted(t.value for t in run(sampler, 16) if t.finite)[:8])
 
     assert best("parzen") < 0.6 * best("random")
+
+
+def test_cmaes_beats_random():
+    pytest.importorskip("cmaes")
+
+    def best(sampler):
+        return np.mean(sorted(t.value for t in run(sampler, 16, 12) if t.finite)[:8])
+
+    assert best("cmaes") < 0.6 * best("random")
+
+
+def evolved(distance, generations, n=6, population=12):
+    """Minimise `distance` over the cube; return the evolution and the last points."""
+    found = Evolution(n, population, {"sigma0": 1 / 6, "lr_adapt": False})
+    points = []
+    for generation in range(generations):
+        found.seed(generation)
+        points = [found.ask() for _ in range(population)]
+        found.tell(points, [(distance(folded(p)),) for p in points])
+    return found, np.array([folded(p) for p in points])
+
+
+@pytest.mark.parametrize("place", [0.37, 0.0, 1.0])
+def test_an_evolution_finds_places_inside_and_at_the_rim(place):
+    pytest.importorskip("cmaes")
+    _, points = evolved(lambda u: float(np.abs(u - place).max()), 80)
+    assert np.abs(points - place).max() < 0.02
+
+
+def test_an_evolution_that_has_converged_begins_elsewhere():
+    pytest.importorskip("cmaes")
+    spreads = [
+        evolved(lambda u: float(np.square(u - 0.4).sum()), n)[1].std(axis=0).max()
+        for n in range(20, 400, 20)
+    ]
+    assert min(spreads) < 1e-8
+    assert any(after > 0.02 for after in spreads[int(np.argmin(spreads)) :])
+
+
+def test_of_a_generation_only_the_order_counts():
+    pytest.importorskip("cmaes")
+    _, points = evolved(lambda u: float(np.square(u - 0.4).sum()), 12)
+    _, others = evolved(lambda u: -1.0 / (1e-9 + float(np.square(u - 0.4).sum())), 12)
+    assert np.array_equal(points, others)
+
+
+def test_parts_of_a_generation_wait_for_the_rest():
+    pytest.importorskip("cmaes")
+    one, other = (Evolution(3, 8, {"sigma0": 0.2, "lr_adapt": False}) for _ in range(2))
+    for evolution in (one, other):
+        evolution.seed(1)
+    points = [one.ask() for _ in range(10)]
+    keys = [(float(i % 3),) for i in range(10)]
+    one.tell(points, keys)  # two more than a generation: forgotten
+    other.tell(points[:5], keys[:5])
+    assert np.array_equal(other.ask(), points[0])  # nothing has moved yet
+    other.tell(points[5:8], keys[5:8])
+    for evolution in (one, other):
+        evolution.seed(2)
+    assert np.array_equal(one.ask(), other.ask())
+
+
+def test_a_trial_that_was_stopped_early_is_worse_than_all_that_went_on():
+    pytest.importorskip("cmaes")
+    proposer = make_proposer("cmaes", SPACE, 1, options={"sigma0": 0.3})
+    other = make_proposer("cmaes", SPACE, 1, options={"sigma0": 0.3})
+    for one, loss in ((proposer, 1e-9), (other, 1e9)):
+        asked = one.propose(12, 0)
+        told = [trial(i, 1.0 + i, (8,)) for i in range(12)]
+        told[5] = replace(told[5], value=loss, rungs=((1, loss),), pruned_at=1)
+        others = [replace(t, rungs=((1, t.value), (4, t.value))) for t in told]
+        told = [told[i] if i == 5 else others[i] for i in range(12)]
+        one.add(told)
+        assert len(asked) == 12
+    assert proposer.propose(12, 1) == other.propose(12, 1)
 
 
 # -------------------------------------------------------------------- spaces

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from emufort.cli import app
 from emufort.config import Config, SpaceConfig
 from emufort.contract import Contract
 from emufort.dataset import Dataset
-from emufort.errors import ContractError, DataError, EmufortError, UsageError
+from emufort.errors import ContractError, DataError, EmufortError, StorageError, UsageError
 from emufort.export import Bundle
 from emufort.files import read_csv, read_json
 from emufort.network import Emulator
@@ -198,6 +200,35 @@ def test_values_are_errors_in_physical_units(found):
     assert {t.number for t in batch if t.pruned_at != 1} == {t.number for t in best}
 
 
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """A limit on the size of files stands in for the full disk: writing fails in the same way."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(
+    ("size", "name"), [(600, "x_validation.npy"), (1200, "judge_x.npy"), (1600, "judge.json")]
+)
+def test_a_full_disk_is_one_line_and_leaves_no_arrays(tmp_path, size, name):
+    targets = Targets.of(data(), [OWN, PLAIN])
+    train, validation = targets.part("train"), targets.part("validation")
+    # Few rows to train on, so that the judge's file of the inputs is the longest.
+    parts = train.at(train.judge.rows[:20]), validation
+    assert len(validation.judge) == 60
+    with files_up_to(size), pytest.raises(StorageError, match=f"cannot write .*{name}: "):
+        StoredArrays.from_targets(*parts, tmp_path, judged=True)
+    assert list(tmp_path.iterdir()) == []
+    stored, _ = StoredArrays.from_targets(*parts, tmp_path, judged=True)
+    assert [folder.name for folder in tmp_path.iterdir()] == [stored.folder.name]
+
+
 def test_a_diverged_training_is_judged_infinite(tmp_path):
     whole = data()
     targets = Targets.of(whole, [PLAIN])
@@ -265,6 +296,7 @@ def test_step_2_keeps_contract_and_measure(found):
         assert row.label.endswith(row.target)
         assert row.search_loss == trials[row.trial].value
     agreement = json.loads((folder / "retrain" / "agreement.json").read_text())
+    assert agreement["compares"] == "RMSE of evaporation_rate, cooling"
     for pair in agreement["pairs"]:
         errors = [row.rmse for row in rows if row.trial == pair["trial"]]
         assert pair["validation_loss"] == pytest.approx(np.mean(errors))

@@ -21,7 +21,7 @@ from emufort.contract import Contract
 from emufort.dataset import Dataset
 from emufort.errors import EmufortError, StorageError, VerificationError
 from emufort.export import Bundle, export
-from emufort.export.golden import Golden, single_within
+from emufort.export.golden import Golden, output_spread, single_within
 from emufort.export.manifest import HashChain, Manifest
 from emufort.export.weights_file import WeightsFile
 from emufort.network import Emulator
@@ -40,6 +40,10 @@ def emulator() -> Emulator:
 
 @pytest.fixture(scope="module")
 def exported(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return bundle_of(emulator, tmp_path_factory.mktemp("run"))
+
+
+def bundle_of(emulator: Emulator, folder: Path) -> Bundle:
     x = inputs(emulator.contract, 60)
     n = np.arange(len(x))
     data = Dataset(
@@ -51,7 +55,7 @@ def exported(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Bu
         (n % 3).astype(np.int8),
         n,
     )
-    return export(emulator, data, tmp_path_factory.mktemp("run") / "bundle", golden=16)
+    return export(emulator, data, folder / "bundle", golden=16)
 
 
 @pytest.fixture
@@ -196,6 +200,29 @@ def test_all_forms_agree(exported: Bundle, tmp_path: Path) -> None:
     assert content["reference"]
     assert max(content["pairs"].values()) < 2e-5
     assert content["notes"]["generated_and_loaded_bitwise_equal"] is True
+
+
+def test_all_forms_ignore_inputs_that_were_constant(tmp_path: Path) -> None:
+    emulator = random_emulator(mixed(), (8, 8), "silu", constant=True)
+    x = inputs(emulator.contract, 50)
+    other = x.copy()
+    other[:, 1:] = inputs(emulator.contract, 50, seed=1)[:, 1:]
+    other[:, 3] = x[:, 3]  # what an output is relative to
+    np.testing.assert_array_equal(emulator.predict(x), emulator.predict(other))
+    result = verify(bundle_of(emulator, tmp_path), rows=500)
+    result.raise_if_failed()
+    if shutil.which("gfortran"):
+        assert by_name(result)["generated module"]
+
+
+def test_an_output_that_is_always_the_same_has_a_size() -> None:
+    contract = mixed()
+    y = np.full((5, len(contract.output_columns)), -3.0)
+    kinds = [c.transform for c in contract.output_columns]
+    spread = output_spread(contract, y)
+    assert spread[kinds.index("standardise")] == 3.0
+    y[:, kinds.index("standardise")] = 0.0
+    assert output_spread(contract, y)[kinds.index("standardise")] == 1.0
 
 
 def test_the_trained_emulator_may_be_the_reference(exported: Bundle, emulator: Emulator) -> None:

@@ -182,9 +182,12 @@ def output_spread(contract: Contract, y: Array) -> Array:
     """Return a typical size of each output from its values `y` (n, n_outputs).
 
     0 for outputs whose logarithm the network predicts: only their relative difference counts. 1 for
-    fractions (sigmoid, logit). The standard deviation of `y` for all others.
+    fractions (sigmoid, logit). The standard deviation of `y` for all others, the size of what does
+    not vary at all.
     """
     deviations = np.nanstd(y, axis=0)
+    largest = np.nanmax(np.abs(y), axis=0)
+    deviations = np.where(deviations > 0, deviations, np.where(largest > 0, largest, 1.0))
     sizes = {"ln": 0.0, "log10": 0.0, "sigmoid": 1.0, "logit": 1.0}
     kinds = [c.transform for c in contract.output_columns]
     return np.array([sizes.get(k, d) for k, d in zip(kinds, deviations, strict=True)])

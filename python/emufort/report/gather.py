@@ -15,11 +15,13 @@ from emufort.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.files import read_csv, read_json
 from emufort.network import Emulator
+from emufort.rows import blocks
 from emufort.skill import (
+    SKILL_BLOCK,
     Skill,
-    baseline_values,
     column_names,
-    compare,
+    skill_of_baseline,
+    skill_of_emulator,
     skill_values,
 )
 
@@ -74,9 +76,11 @@ class Run:
     skills
         Name of a scheme -> its skill on the test split; the emulator first, then the baselines.
     columns
-        Test values of the chosen emulator.
+        Test values of the chosen emulator, of `MOST_ROWS` samples at most.
+    rows
+        Number of test samples.
     curves
-        Learning curves of the retrained candidates.
+        Learning curves of the retrained candidates, those of the choice's target only.
     agreement, verification, manifest, provenance, search
         Content of the files of these names; empty where a run has none.
     seconds
@@ -92,6 +96,7 @@ class Run:
     emulator: Emulator
     skills: Mapping[str, Skill]
     columns: list[Column]
+    rows: int
     curves: list[Curve]
     agreement: Mapping[str, Any] = field(default_factory=dict)
     verification: Mapping[str, Any] = field(default_factory=dict)
@@ -107,9 +112,9 @@ class Run:
         return str(self.selection["choice"])
 
     @property
-    def rows(self) -> int:
-        """Number of test samples."""
-        return len(self.columns[0].true)
+    def measure(self) -> str:
+        """What the search compared: losses, or errors where it searched among targets."""
+        return "error" if any(row.get("target") for row in self.candidates.values()) else "loss"
 
 
 def gather(folder: Path, data: Dataset) -> Run:
@@ -129,7 +134,9 @@ def gather(folder: Path, data: Dataset) -> Run:
     emulator = Emulator.load(weights)
     data = data.under(emulator.contract)
     test = data.part("test")
-    skills, columns = _judge(emulator, test)
+    skills = {"emulator": skill_of_emulator(emulator, test)}
+    for baseline in test.contract.baseline:
+        skills[baseline.name] = skill_of_baseline(test, baseline.name)
     config = folder / "config.toml"
     steps = _optional(folder / "steps.json")
     return Run(
@@ -139,8 +146,9 @@ def gather(folder: Path, data: Dataset) -> Run:
         times=read_csv(folder / "timing.csv"),
         emulator=emulator,
         skills=skills,
-        columns=columns,
-        curves=[c for i in candidates if (c := _curve(folder / "retrain" / i, i)) is not None],
+        columns=_columns(emulator, _drawn(test)),
+        rows=len(test),
+        curves=_curves(folder / "retrain", candidates, str(selection["choice"])),
         agreement=_optional(folder / "retrain" / "agreement.json"),
         verification=_optional(folder / "verification.json"),
         manifest=_optional(folder / "bundle" / "manifest.json"),
@@ -158,27 +166,49 @@ def _optional(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _judge(emulator: Emulator, test: Dataset) -> tuple[dict[str, Skill], list[Column]]:
+#: Test samples that are drawn in figures, and the seed that chooses them where there are more.
+MOST_ROWS, _SEED = 50_000, 20
+
+
+def _drawn(test: Dataset) -> Dataset:
+    """Return the test samples that figures show: all, or so many at random."""
+    if len(test) <= MOST_ROWS:
+        return test
+    chosen = np.random.default_rng(_SEED).choice(len(test), MOST_ROWS, replace=False)
+    return test.take(np.sort(chosen))
+
+
+def _columns(emulator: Emulator, test: Dataset) -> list[Column]:
     contract = test.contract
-    true = skill_values(contract, test.x, test.y)
-    predicted = skill_values(contract, test.x, emulator.predict(test.x))
-    skills = {"emulator": compare(contract, predicted, true)}
-    for baseline in contract.baseline:
-        skills[baseline.name] = compare(contract, baseline_values(test, baseline.name), true)
+    true: dict[str, list[Array]] = {v: [] for v in contract.skill_variables}
+    predicted: dict[str, list[Array]] = {v: [] for v in contract.skill_variables}
+    for part in blocks(len(test), SKILL_BLOCK):
+        x = test.x[part]
+        for found, y in ((true, test.y[part]), (predicted, emulator.predict(x))):
+            for variable, values in skill_values(contract, x, y).items():
+                found[variable].append(values)
     outputs = {v.name: v for v in contract.output}
     columns = []
     for variable in contract.skill_variables:
-        names = column_names(contract, {variable: true[variable]})
+        t_all, p_all = np.concatenate(true[variable]), np.concatenate(predicted[variable])
+        names = column_names(contract, {variable: t_all})
         output = outputs.get(variable)
         for j, name in enumerate(names):
-            t, p = true[variable][:, j], predicted[variable][:, j]
+            t, p = t_all[:, j], p_all[:, j]
             logarithmic = (
                 output is not None
                 and output.transform in ("ln", "log10")
                 and bool((t > 0).all() and (p > 0).all())
             )
             columns.append(Column(name, output.units if output else "", t, p, logarithmic))
-    return skills, columns
+    return columns
+
+
+def _curves(folder: Path, candidates: Mapping[str, Mapping[str, str]], choice: str) -> list[Curve]:
+    """Return the curves of the choice's target: losses of different ones cannot be compared."""
+    target = candidates.get(choice, {}).get("target")
+    same = [name for name, row in candidates.items() if row.get("target") == target]
+    return [c for name in same if (c := _curve(folder / name, name)) is not None]
 
 
 def _curve(folder: Path, identity: str) -> Curve | None:

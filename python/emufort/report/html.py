@@ -87,7 +87,7 @@ def render(run: Run) -> str:
         comparisons=[_comparison(c) for c in run.verification.get("comparisons", ())],
         chain=_chain(run),
         environment=_environment(run.provenance),
-        regret=_regret(run.agreement),
+        regret=_regret(run.agreement, run.measure),
     )
 
 
@@ -266,7 +266,7 @@ def _comparison(entry: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _regret(agreement: Mapping[str, Any]) -> str:
+def _regret(agreement: Mapping[str, Any], measure: str) -> str:
     """Say what trusting the ranking of the search would have cost."""
     parts = [
         f"{100 * agreement[key]:.2g} % {words}"
@@ -279,8 +279,8 @@ def _regret(agreement: Mapping[str, Any]) -> str:
     sentences = []
     if parts:
         sentences.append(
-            "How far the best retrained loss would exceed the best of all if fewer of the search "
-            f"had been retrained: {', '.join(parts)}."
+            f"How far the best retrained {measure} would exceed the best of all if fewer of the "
+            f"search had been retrained: {', '.join(parts)}."
         )
     if agreement.get("seed_spread") is not None:
         sentences.append(f"Spread between seeds: {100 * agreement['seed_spread']:.2g} %.")
@@ -332,7 +332,7 @@ def _figures(run: Run) -> dict[str, Any]:
     if pairs:
         trial = run.candidates.get(run.choice, {}).get("trial")
         chosen = int(trial) if trial not in (None, "") else None
-        figures["agreement"] = _inline(plots.agreement(pairs, chosen))
+        figures["agreement"] = _inline(plots.agreement(pairs, chosen, run.measure))
     return figures
 
 

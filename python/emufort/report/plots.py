@@ -273,9 +273,16 @@ def learning_curves(
 
 
 def agreement(
-    pairs: Sequence[Mapping[str, Any]], choice: int | None, width: float = 5.2, height: float = 3.8
+    pairs: Sequence[Mapping[str, Any]],
+    choice: int | None,
+    measure: str = "loss",
+    width: float = 5.2,
+    height: float = 3.8,
 ) -> Figure:
-    """Draw the loss after retraining against that of the search, the choice's trial marked."""
+    """Draw the loss (or error, the `measure`) after retraining against that of the search.
+
+    The choice's trial is marked.
+    """
     with _styled():
         figure, axes = _figure(width, height)
         axes.set_xscale("log")
@@ -296,8 +303,8 @@ def agreement(
             )
         _plain_ticks(axes.xaxis)
         _plain_ticks(axes.yaxis)
-        axes.set_xlabel("validation loss in the search (subset of the data)")
-        axes.set_ylabel("validation loss, retrained")
+        axes.set_xlabel(f"validation {measure} in the search (subset of the data)")
+        axes.set_ylabel(f"validation {measure}, retrained")
         if any(p["trial"] == choice for p in pairs):
             axes.legend(loc="best")
     return figure

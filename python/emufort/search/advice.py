@@ -33,10 +33,12 @@ from emufort.targets import Targets, with_target
 from emufort.training import TrainerState, TrainingTask
 
 Array = NDArray[np.float64]
-#: (rows, seed, candidate) -> (loss, seconds).
+#: (rows, seed, candidate) -> (loss, or error where targets are searched; seconds).
 Losses = dict[tuple[int, int, int], tuple[float, float]]
 
 COLUMNS = ("rows", "seed", "candidate", "label", "loss", "seconds")
+#: The same where targets are compared, by their error.
+TARGET_COLUMNS = ("rows", "seed", "candidate", "label", "error", "seconds")
 _RESAMPLES = 400
 #: How much larger than a size the one that judges it must be.
 _JUDGE = 4
@@ -45,8 +47,9 @@ _JUDGE = 4
 def advise(data: Dataset, config: Config, out: Path, report: Reporter = silent) -> dict[str, Any]:
     """Measure how small a subset may be; return what ``advice.json`` holds.
 
-    Killed, the same call goes on; a finished training is not repeated. Writes ``losses.csv``,
-    ``advice.json``, ``advice.png`` and ``advice.svg`` to `out`.
+    Killed, the same call goes on; a finished training is not repeated. Writes ``losses.csv``
+    (``errors.csv`` where targets are searched), ``advice.json``, ``advice.png`` and ``advice.svg``
+    to `out`.
 
     Raises
     ------
@@ -119,7 +122,9 @@ class _Work:
     def __init__(
         self, targets: Targets, config: Config, out: Path, report: Reporter, sizes: Sequence[int]
     ) -> None:
-        self._config, self._path, self._report = config, out / "losses.csv", report
+        name = "errors.csv" if targets.named else "losses.csv"
+        self._config, self._path, self._report = config, out / name, report
+        self._columns = TARGET_COLUMNS if targets.named else COLUMNS
         self._sizes = sizes
         space, n = config.search.space, config.advice.candidates
         # Spread over the whole space, for what is good is not known yet.
@@ -129,7 +134,7 @@ class _Work:
         if self._path.exists():
             self.losses = {
                 (int(r["rows"]), int(r["seed"]), int(r["candidate"])): (
-                    float(r["loss"]),
+                    float(r[self._columns[4]]),
                     float(r["seconds"]),
                 )
                 for r in read_csv(self._path)
@@ -174,12 +179,12 @@ class _Work:
                 "seed": seed,
                 "candidate": number,
                 "label": self._label(number),
-                "loss": repr(loss),
+                self._columns[4]: repr(loss),
                 "seconds": seconds,
             }
             for (n, seed, number), (loss, seconds) in sorted(self.losses.items())
         ]
-        write_csv(self._path, rows, COLUMNS)
+        write_csv(self._path, rows, self._columns)
 
 
 # ------------------------------------------------------------------- conclusions

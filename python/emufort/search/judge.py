@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from emufort.contract import Contract
 from emufort.dataset import Dataset
-from emufort.files import read_json, write_json
+from emufort.files import read_json, write_array, write_json
 from emufort.network import Emulator, Scaler
 from emufort.rows import blocks
 from emufort.skill import SKILL_BLOCK, Pair, compare_blocks, skill_values
@@ -82,9 +82,15 @@ class Judge:
     # ------------------------------------------------------------------ files
 
     def save(self, folder: Path) -> None:
-        """Write ``judge.json``, ``judge_x.npy`` and ``judge_truth.npy`` to `folder`."""
-        np.save(folder / "judge_x.npy", self.x, allow_pickle=False)
-        np.save(folder / "judge_truth.npy", self.truth, allow_pickle=False)
+        """Write ``judge.json``, ``judge_x.npy`` and ``judge_truth.npy`` to `folder`.
+
+        Raises
+        ------
+        StorageError
+            The disk is full, or the folder not writable.
+        """
+        for name, values in (("x", self.x), ("truth", self.truth)):
+            write_array(folder / f"judge_{name}.npy", values.shape, np.float64, [values])
         write_json(
             folder / "judge.json",
             {

@@ -9,18 +9,21 @@ from typing import Any
 from emufort.errors import UsageError, did_you_mean
 from emufort.search._genetic import for_batches
 from emufort.search._optuna import quiet_optuna
+from emufort.search.evolution import check_cmaes
 
 #: Ours work on the unit cube and cost next to nothing; name -> options with their defaults.
 OWN: dict[str, dict[str, Any]] = {
     "random": {},
     "qmc": {"scramble": True},
     "parzen": {"startup": 32, "gamma": 0.1, "candidates": 24, "history": 500},
+    # First standard deviation as a share of the cube's edge; candidates of a generation, 0 for as
+    # many as are asked for at once; smaller steps where losses are noisy.
+    "cmaes": {"sigma0": 1 / 6, "popsize": 0, "lr_adapt": False},
 }
-#: Optuna's; name -> class in `optuna.samplers`.
+#: Optuna's own; name -> class in `optuna.samplers`.
 OPTUNA = {
     "tpe": "TPESampler",
     "gp": "GPSampler",
-    "cmaes": "CmaEsSampler",
     "nsga2": "NSGAIISampler",
     "nsga3": "NSGAIIISampler",
 }
@@ -30,7 +33,7 @@ FORGETFUL = ("tpe", "gp")
 LEAST_HISTORY = 50
 #: Sampler -> candidates from which it takes more than 5 % of a run of 2,000 candidates per minute,
 #: and what it then takes for each in ms, as measured by benchmarks/storage.py.
-SLOW = {"cmaes": (100, "4"), "tpe": (100, "5 to 20"), "gp": (30, "500")}
+SLOW = {"tpe": (100, "5 to 20"), "gp": (30, "500")}
 #: Other ways to say it.
 _ALIASES = {
     "randomsampler": "random",
@@ -39,6 +42,7 @@ _ALIASES = {
     "cma-es": "cmaes",
     "cma_es": "cmaes",
     "cma": "cmaes",
+    "cmaessampler": "cmaes",
     "nsgaii": "nsga2",
     "nsga-ii": "nsga2",
     "nsgaiii": "nsga3",
@@ -88,6 +92,9 @@ def check_options(sampler: str, options: Mapping[str, Any]) -> None:
             )
     if sampler == "parzen":
         _check_parzen({**OWN["parzen"], **options})
+    elif sampler == "cmaes":
+        _check_cmaes({**OWN["cmaes"], **options})
+        check_cmaes()
     elif sampler in OPTUNA:
         history = options.get("history", LEAST_HISTORY)
         if not isinstance(history, int) or isinstance(history, bool) or history < LEAST_HISTORY:
@@ -123,7 +130,6 @@ def make_optuna_sampler(sampler: str, options: Mapping[str, Any], seed: int) -> 
     ours: dict[str, dict[str, Any]] = {
         # Candidates of the same batch do not know each other's values: spread them.
         "tpe": {"multivariate": True, "group": True, "constant_liar": True},
-        "cmaes": {"warn_independent_sampling": False},
         "gp": {"deterministic_objective": False},
     }
     chosen = {**ours.get(sampler, {}), **options}
@@ -133,8 +139,6 @@ def make_optuna_sampler(sampler: str, options: Mapping[str, Any], seed: int) -> 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # options that Optuna marks as experimental
-            if sampler == "cmaes":
-                import cmaes  # noqa: F401, Optuna's own message is a page long
             kind = OPTUNA[sampler]
             found = for_batches(kind) if sampler in _GENETIC else getattr(samplers, kind)
             return found(seed=seed, **chosen)
@@ -160,14 +164,30 @@ def _optuna_options(sampler: str) -> set[str]:
 
 
 #: Options of Optuna's samplers whose default None stands for a choice of Optuna's.
-_NUMBERS_OR_NONE = ("multivariate", "sigma0", "popsize", "mutation_prob", "source_popsize")
+_NUMBERS_OR_NONE = ("multivariate", "mutation_prob")
+
+
+def _check_number(name: str, value: Any, lowest: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
+        raise UsageError(f"search.sampler_options: {name} = {value!r} is no number from {lowest}")
+
+
+def _check_cmaes(options: Mapping[str, Any]) -> None:
+    _check_number("popsize", options["popsize"], 0)
+    if options["popsize"] in (1, 2, 3):
+        raise UsageError("search.sampler_options: popsize is at least 4, or 0 for the batch")
+    sigma = options["sigma0"]
+    if isinstance(sigma, bool) or not isinstance(sigma, int | float) or not 0 < sigma <= 1:
+        raise UsageError(
+            f"search.sampler_options: sigma0 = {sigma!r} is no share of the space's width"
+        )
+    if not isinstance(options["lr_adapt"], bool):
+        raise UsageError("search.sampler_options: lr_adapt is true or false")
 
 
 def _check_parzen(options: Mapping[str, Any]) -> None:
     for name in ("startup", "candidates", "history"):
-        value = options[name]
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise UsageError(f"search.sampler_options: {name} = {value!r} is no number from 1")
+        _check_number(name, options[name], 1)
     gamma = options["gamma"]
     if not isinstance(gamma, int | float) or not 0 < gamma < 1:
         raise UsageError(f"search.sampler_options: gamma = {gamma!r} is not between 0 and 1")

@@ -19,6 +19,7 @@ import numpy as np
 from emufort.config import SpaceConfig
 from emufort.errors import EmufortError
 from emufort.search._optuna import quiet_optuna
+from emufort.search.evolution import Evolution, folded, least_population
 from emufort.search.parzen import MOST_GOOD, good_and_bad, propose_parzen
 from emufort.search.samplers import OWN, check_options, make_optuna_sampler, sampler_name
 from emufort.search.space import (
@@ -92,21 +93,23 @@ def make_proposer(
             "random": _Random,
             "qmc": _Qmc,
             "parzen": _Parzen,
+            "cmaes": _Cmaes,
         }
         proposer = kinds[name](space, seed, merged, accept)
-        proposer.add(finished)
     elif name in _KEEPS_TO_ITSELF:
         proposer = _Replayed(name, space, seed, options, accept)
+    else:
+        proposer = _Renewed(name, space, seed, options, accept)
+    if name in _KEEPS_TO_ITSELF:
         for number, group in itertools.groupby(finished, key=lambda t: t.batch):
             trials = list(group)
             if proposer.propose(len(trials), number) != [t.candidate for t in trials]:
                 raise EmufortError(
                     f"the sampler '{name}' does not propose again what it did when this search "
-                    "was begun (another version of Optuna?); choose another --out"
+                    "was begun (another version of Optuna or cmaes?); choose another --out"
                 )
             proposer.add(trials)
     else:
-        proposer = _Renewed(name, space, seed, options, accept)
         proposer.add(finished)
     return proposer
 
@@ -238,9 +241,50 @@ class _Parzen(_Cube):
         return found
 
 
+class _Cmaes(_Cube):
+    """CMA-ES in the coordinates that have an order; the others are drawn at random."""
+
+    def __init__(
+        self, space: SpaceConfig, seed: int, options: Mapping[str, Any], accept: Accept
+    ) -> None:
+        super().__init__(space, seed, options, accept)
+        self._ordered = np.array([not d.nominal for d in dimensions(space)])
+        self._evolution: Evolution | None = None
+        self._asked: list[np.ndarray] = []
+
+    def propose(self, size: int, batch: int) -> list[Candidate]:
+        n = int(self._ordered.sum())
+        if self._evolution is None:
+            population = self._options["popsize"] or max(size, least_population(n))
+            self._evolution = Evolution(n, population, self._options)
+        evolution = self._evolution
+        seeds = np.random.SeedSequence([self._seed, batch])
+        evolution.seed(int(seeds.generate_state(1)[0]))
+        rng = np.random.default_rng(seeds)
+        self._asked = []
+
+        def proposals() -> Iterator[Candidate]:
+            while True:
+                point, drawn = evolution.ask(), rng.random(self._n)
+                drawn[self._ordered] = folded(point)
+                candidate = at_point(self._space, drawn.tolist())
+                if self._accept(candidate):
+                    self._asked.append(point)
+                yield candidate
+
+        return _wanted(proposals(), size, self._accept)
+
+    def add(self, trials: Sequence[Trial]) -> None:
+        if self._evolution is not None:
+            # As `best_first`: who was stopped early comes after all that went on.
+            keys = [(-float(len(t.rungs)), t.value) for t in trials]
+            self._evolution.tell(self._asked, keys)
+        self._asked = []
+
+
 # --------------------------------------------------------------- Optuna's samplers
 
-#: Samplers that keep their state in the study, where a table of trials cannot bring it back.
+#: Samplers that keep their state to themselves, where a table of trials cannot bring it back.
 _KEEPS_TO_ITSELF = ("cmaes", "nsga2", "nsga3")
 
 

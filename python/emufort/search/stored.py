@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -17,7 +18,7 @@ import numpy as np
 
 from emufort.dataset import Dataset
 from emufort.errors import EmufortError
-from emufort.files import make_directory, write_json
+from emufort.files import make_directory, write_array, write_json
 from emufort.network import Scaler
 from emufort.rows import blocks
 from emufort.search.judge import Judge
@@ -43,11 +44,11 @@ class StoredArrays:
     @classmethod
     def write(cls, arrays: Arrays, parent: Path) -> Self:
         """Store `arrays` in a new folder under `parent`."""
-        stored = cls._begin(parent)
-        for name in _NAMES:
-            values: np.ndarray = getattr(arrays, name)
-            stored._save(name, values.shape, (values[part] for part in blocks(len(values))))
-        write_json(stored.folder / "sigmoid.json", list(arrays.sigmoid))
+        with cls._begin(parent) as stored:
+            for name in _NAMES:
+                values: np.ndarray = getattr(arrays, name)
+                stored._save(name, values.shape, (values[part] for part in blocks(len(values))))
+            write_json(stored.folder / "sigmoid.json", list(arrays.sigmoid))
         return stored
 
     @classmethod
@@ -55,8 +56,8 @@ class StoredArrays:
         cls, train: Dataset, validation: Dataset, parent: Path
     ) -> tuple[Self, Scaler, Scaler]:
         """Do what `Arrays.from_datasets` does, block by block, without a copy in memory."""
-        stored = cls._begin(parent)
-        return stored, *stored._fill(train, validation)
+        with cls._begin(parent) as stored:
+            return stored, *stored._fill(train, validation)
 
     @classmethod
     def from_targets(
@@ -66,14 +67,15 @@ class StoredArrays:
 
         With `judged`, also write what a worker needs to compare targets: few rows only.
         """
-        stored = cls._begin(parent)
         scalers = {}
-        for i, (name, rows) in enumerate(train.data.items()):
-            one = cls(make_directory(stored.folder / str(i)))
-            scalers[name] = one._fill(rows, validation.data[name])
-            if judged and train.named:
-                Judge.of(validation.data[name], scalers[name], validation.judge).save(one.folder)
-        write_json(stored.folder / "targets.json", list(train.data))
+        with cls._begin(parent) as stored:
+            for i, (name, rows) in enumerate(train.data.items()):
+                one = cls(make_directory(stored.folder / str(i)))
+                scalers[name] = one._fill(rows, validation.data[name])
+                if judged and train.named:
+                    judge = Judge.of(validation.data[name], scalers[name], validation.judge)
+                    judge.save(one.folder)
+            write_json(stored.folder / "targets.json", list(train.data))
         return stored, scalers
 
     def _fill(self, train: Dataset, validation: Dataset) -> tuple[Scaler, Scaler]:
@@ -91,27 +93,19 @@ class StoredArrays:
         return x_scaler, y_scaler
 
     @classmethod
-    def _begin(cls, parent: Path) -> Self:
+    @contextmanager
+    def _begin(cls, parent: Path) -> Iterator[Self]:
+        """Make a new folder to be filled; if that fails, nothing stays of it."""
         cls.clear(parent)
-        return cls(make_directory(parent.resolve() / f"arrays-{uuid.uuid4().hex}"))
+        stored = cls(make_directory(parent.resolve() / f"arrays-{uuid.uuid4().hex}"))
+        try:
+            yield stored
+        except BaseException:
+            stored.remove()
+            raise
 
     def _save(self, name: str, shape: tuple[int, ...], parts: Iterable[np.ndarray]) -> None:
-        header = {
-            "descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)),
-            "fortran_order": False,
-            "shape": shape,
-        }
-        try:
-            # Not through a map: a full disk would be a signal instead of an error.
-            with open(self.folder / f"{name}.npy", "wb") as stream:
-                np.lib.format.write_array_header_1_0(stream, header)
-                for part in parts:
-                    stream.write(np.ascontiguousarray(part, dtype=np.float32).data)
-        except OSError as error:
-            raise EmufortError(
-                f"cannot write {self.folder}: {error.strerror}; free some space or choose another "
-                "--out"
-            ) from error
+        write_array(self.folder / f"{name}.npy", shape, np.float32, parts)
 
     def load(self) -> Arrays:
         """Map the arrays into memory; pages are shared until somebody writes to them.

@@ -1,0 +1,55 @@
+"""How far columns of numbers reach, and whether they vary at all."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+#: A column whose values differ by no more than this, relative to the largest, is constant: what
+#: differs is the rounding of whoever computed it.
+_ROUNDING = 1e-12
+#: The same where single precision holds every value: they were stored so, and two steps of it are
+#: no more than rounding.
+_ROUNDING_SINGLE = 2 * float(np.finfo(np.float32).eps)
+
+
+class Extent:
+    """Lowest and highest value of each of `n_columns` columns whose rows come block by block.
+
+    Attributes
+    ----------
+    lowest, highest
+        Shape (n_columns,), in the units of the columns.
+    """
+
+    def __init__(self, n_columns: int) -> None:
+        self.lowest = np.full(n_columns, np.inf)
+        self.highest = np.full(n_columns, -np.inf)
+        self._single = np.ones(n_columns, dtype=bool)
+
+    def add(self, values: Array) -> None:
+        """Take note of rows (n, n_columns), n > 0."""
+        self.lowest = np.minimum(self.lowest, values.min(axis=0))
+        self.highest = np.maximum(self.highest, values.max(axis=0))
+        for j in np.flatnonzero(self._single):
+            with np.errstate(over="ignore"):
+                self._single[j] = np.array_equal(values[:, j].astype(np.float32), values[:, j])
+
+    @property
+    def size(self) -> Array:
+        """Largest absolute value of each column."""
+        found: Array = np.maximum(np.abs(self.lowest), np.abs(self.highest))
+        return found
+
+    @property
+    def constant(self) -> NDArray[np.bool_]:
+        """Whether a column does not vary by more than rounding.
+
+        The ends are compared: a sum over very many rows rounds by itself, and in a spread a few
+        rows that do differ would count for nothing.
+        """
+        rounding = np.where(self._single, _ROUNDING_SINGLE, _ROUNDING)
+        differ: NDArray[np.bool_] = self.highest - self.lowest > rounding * self.size
+        return ~differ
