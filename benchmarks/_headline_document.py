@@ -145,6 +145,13 @@ def many(result: Result) -> list[str]:
         ["two steps, another seed", result["label"], f"{one['value']:.3e}", f"{one['rmse']:.5f}"]
         for one in result["seeds"]
     ]
+    if "longer" in result:
+        one = result["longer"]
+        again.append([
+            f"two steps, the second longer ({one['step_2']}): {one['step_2_seconds']:.0f} s,"
+            f" {one['ratio']:.0f}x less in all",
+            one["label"], f"{one['value']:.3e}", f"{one['rmse']:.5f}",
+        ])  # fmt: skip
     all_values = [row["value"] for some in sides.values() for row in some]
     rank = 1 + sum(value < result["validation_loss"] for value in all_values)
     return [

@@ -9,6 +9,9 @@ the number of candidates.
 Its skill is bounded by a reference: candidates of the same 10,000 that are trained on all rows, the
 first ones (a random sample, --reference) and those of --reference-more. They are kept in
 FOLDER/reference.jsonl, one line each, and not trained again.
+
+--longer EPOCHS adds to FOLDER/many.json what comes of a longer second step for the network that two
+steps end with, and the compute of that.
 """
 
 from __future__ import annotations
@@ -68,7 +71,27 @@ def reference(
     return [known[i] for i in wanted]
 
 
+def with_longer(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the result in FOLDER with the second step done again, for --longer epochs."""
+    result: dict[str, Any] = json.loads((options.out / "many.json").read_text())
+    problem = Problem.of(options.many, ROWS[-1])
+    tasks = tasks_of_space(result["candidates"], problem.full, seed=SEED)
+    chosen = min(result["kept"], key=lambda row: float(row["value"]))
+    second = SecondStep(options.longer)
+    seconds, state = second.train(make_trainer(problem.full, "native"), tasks[chosen["i"]])
+    spent = result["step_1_seconds"] + seconds
+    result["longer"] = {
+        "step_2": second.label, "label": chosen["label"], "step_2_seconds": seconds,
+        "ratio": result["all_seconds"] / spent, "value": state.value,
+        "rmse": problem.test_rmse(state),
+    }  # fmt: skip
+    print(f"    longer: {result['longer']}")
+    return result
+
+
 def run(options: argparse.Namespace) -> dict[str, Any]:
+    if options.longer:
+        return with_longer(options)
     if options.many is None and not options.quick:
         raise SystemExit("say --many FILE: python data_prep/make_dataset.py --train 1000000")
     candidates = 64 if options.quick else options.many_candidates

@@ -67,6 +67,7 @@ def arguments() -> argparse.Namespace:
     two.add_argument("--step-candidates", type=int, default=100, help="whose steps are timed")
     two.add_argument("--reference", type=int, default=20, help="random candidates, in full")
     two.add_argument("--reference-more", default="", help="further ones, by number: 12,3456")
+    two.add_argument("--longer", type=int, default=0, help="add a second step of so many epochs")
     skill = parser.add_argument_group("skill")
     skill.add_argument("--large", default=None, help="netCDF file with 262,144 rows")
     skill.add_argument("--ncol", type=int, default=16, help="columns per call")
