@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _two_step import LONGER
 
 from emufort.files import write_bytes, write_text
 
@@ -70,7 +69,7 @@ def reach(result: Result) -> list[str]:
             f"{row['missed']} of {row['emufort_searches']}",
             f"**{row['ratio']:.0f}x**",
             f"{row['ratio_least']:.0f} to {row['ratio_most']:.0f}x",
-            f"{row['ratio_native_in_full']:.0f}x",
+            f"{row['ratio_native_in_full']:.0f}x" if row["ratio_native_in_full"] else "-",
         ]
         for row in result["summary"]
     ]
@@ -91,38 +90,39 @@ def reach(result: Result) -> list[str]:
     ]  # fmt: skip
 
 
+def rungs(result: Result) -> str:
+    pairs = zip(result["rungs"], result["rung_rows"], strict=True)
+    return ", ".join(f"{epochs} x {rows}" for epochs, rows in pairs)
+
+
 def two_step(result: Result) -> list[str]:
-    n, ranks = result["candidates"], ", ".join(map(str, result["ranks_of_kept"]))
-    regret = result.get("regret", {})
-    costs = [f"{k}: {percent:.0f} %" for k, percent in regret.items()]
-    head = ["", "every candidate", "two steps"]
-    rows = [
-        ["trainings on all rows", str(n), str(result["top"])],
-        ["processor time", f"{result['all_seconds']:.0f} s",
-         f"{result['step_1_seconds']:.1f} + {result['step_2_seconds']:.1f} s"],
-        ["lowest validation loss", f"{result['validation_loss_all']:.3e}",
-         f"{result['validation_loss_two_step']:.3e}"],
-        ["test RMSE of the fractions", f"{result['test_rmse_all']:.5f}",
-         f"{result['test_rmse_two_step']:.5f}"],
-        ["less compute", "", f"{result['ratio']:.1f}x"],
+    n = result["candidates"]
+    sides = {"annealed rungs": result["cosine"], "constant learning rate": result["constant"]}
+    table_rows = [
+        ["every candidate", str(n), f"{result['all_seconds']:.0f} s", "",
+         f"{result['validation_loss_all']:.3e}", f"{result['test_rmse_all']:.5f}", "1", "0"],
+        *(
+            [f"two steps, {name}", str(result["top"]),
+             f"{one['step_1_seconds']:.1f} + {one['step_2_seconds']:.1f} s",
+             f"{one['ratio']:.0f}x", f"{one['validation_loss']:.3e}", f"{one['test_rmse']:.5f}",
+             ", ".join(map(str, one["ranks_of_kept"])),
+             ", ".join(f"{k}: {percent:.0f}" for k, percent in one["regret"].items())]
+            for name, one in sides.items()
+        ),
     ]  # fmt: skip
-    if "longer" in result:
-        longer = result["longer"]
-        head.append(f"two steps, the second longer ({longer['schedule']})")
-        more = [
-            str(result["top"]),
-            f"{result['step_1_seconds']:.1f} + {longer['step_2_seconds']:.1f} s",
-            f"{longer['validation_loss']:.3e}", f"{longer['test_rmse']:.5f}",
-            f"{longer['ratio']:.1f}x",
-        ]  # fmt: skip
-        rows = [[*row, cell] for row, cell in zip(rows, more, strict=True)]
+    seeds = [result["validation_loss_all"], *result["seeds"]]
     return [
-        *table(head, rows),
+        *table(
+            ["", "trainings on all rows", "processor time", "less compute", "lowest validation"
+             " loss", "test RMSE of the fractions", "rank among all of those kept", "loss above the"
+             " best of all, by the number kept [%]"],
+            table_rows,
+        ),
         "",
-        f"{n} candidates, {result['rows']} rows, a subset of {result['subset']}. Of all {n} after"
-        " training on all rows, the kept ones are"
-        f" number {ranks} by validation loss."
-        + f" Loss above the best of all, by the number kept: {', '.join(costs)}." * bool(costs),
+        f"{n} candidates, {result['rows']} rows; step 2: {result['step_2']}. Annealed rungs (epochs"
+        f" x rows): {rungs(result['cosine'])}; constant: {rungs(result['constant'])}. The network"
+        f" that is best of all comes to {min(seeds):.2e} to {max(seeds):.2e} with {len(seeds)}"
+        " seeds.",
         "",
         conditions(result),
     ]  # fmt: skip
@@ -130,14 +130,30 @@ def two_step(result: Result) -> list[str]:
 
 def many(result: Result) -> list[str]:
     epochs = np.array(result["seconds_per_epoch"])
-    n_epochs = result["epochs_of_sample"]
-    longer = ""
-    if not result["schedule"].startswith("constant"):
-        seconds = result["step_1_seconds"] + LONGER * result["step_2_seconds"]
-        longer = (
-            f" With a second step {LONGER} times as long (its time multiplied by that) it is"
-            f" {result['all_seconds'] / seconds:.0f}x."
-        )
+    sides = {"random": result["random"], "picked": result["picked"]}
+
+    def best(some: Sequence[Result]) -> Result:
+        # As everywhere: the validation rows choose.
+        return min(some, key=lambda row: float(row["value"]))
+
+    reference = [
+        [f"best of {len(some)} {name} candidates, all rows", best(some)["label"],
+         f"{best(some)['value']:.3e}", f"{best(some)['rmse']:.5f}"]
+        for name, some in sides.items() if some
+    ]  # fmt: skip
+    again = [
+        ["two steps, another seed", result["label"], f"{one['value']:.3e}", f"{one['rmse']:.5f}"]
+        for one in result["seeds"]
+    ]
+    if "longer" in result:
+        one = result["longer"]
+        again.append([
+            f"two steps, the second longer ({one['step_2']}): {one['step_2_seconds']:.0f} s,"
+            f" {one['ratio']:.0f}x less in all",
+            one["label"], f"{one['value']:.3e}", f"{one['rmse']:.5f}",
+        ])  # fmt: skip
+    all_values = [row["value"] for some in sides.values() for row in some]
+    rank = 1 + sum(value < result["validation_loss"] for value in all_values)
     return [
         *table(
             ["", "every candidate", "two steps"],
@@ -145,22 +161,45 @@ def many(result: Result) -> list[str]:
                 ["how", "**multiplied**", "measured"],
                 ["processor time", f"{result['all_seconds'] / 3600:.0f} h",
                  f"{result['step_1_seconds']:.0f} + {result['step_2_seconds']:.0f} s"],
-                ["test RMSE of the fractions",
-                 f"{result['test_rmse_best_of_sample']:.5f} (best of {len(n_epochs)} trained)",
-                 f"{result['test_rmse_two_step']:.5f} (best of {result['top']})"],
             ],
         ),
         "",
-        f"{result['candidates']} candidates, {result['rows']} rows, a subset of {result['subset']},"
-        f" {result['top']} kept: **{result['ratio']:.0f}x** less"
-        f" compute, goal {result['goal']}x: {verdict(result['ratio'] >= result['goal'])}; the paper"
-        f" reports {result['paper']}x. Multiplied are {result['candidates']} candidates,"
-        f" {np.mean(n_epochs):.0f} epochs and {epochs.mean():.2f} s an epoch, the mean of"
-        f" {len(epochs)} candidates ({epochs.min():.2f} to {epochs.max():.2f} s, standard error"
-        f" {100 * result['relative_standard_error']:.0f} %).{longer}",
+        f"{result['candidates']} candidates, {result['rows']} rows, {result['top']} kept:"
+        f" **{result['ratio']:.0f}x** less compute, goal {result['goal']}x:"
+        f" {verdict(result['ratio'] >= result['goal'])}; the paper reports {result['paper']}x."
+        f" Rungs (epochs x rows): {rungs(result)}; step 2: {result['step_2']}. Multiplied are"
+        f" {result['candidates']} candidates, {result['epochs']} epochs and {epochs.mean():.2f} s"
+        f" an epoch, the mean of {len(epochs)} candidates ({epochs.min():.2f} to"
+        f" {epochs.max():.2f} s, standard error {100 * result['relative_standard_error']:.0f} %).",
+        "",
+        *table(
+            ["", "network", "validation loss", "test RMSE of the fractions"],
+            [
+                ["**two steps**", result["label"], f"{result['validation_loss']:.3e}",
+                 f"{result['test_rmse']:.5f}"],
+                *again,
+                *reference,
+            ],
+        ),
+        "",
+        f"Of the {len(all_values)} candidates of the reference {rank - 1} have a lower validation"
+        f" loss than what two steps end with; random ones have {quantiles(result['random'])}.",
         "",
         conditions(result),
     ]  # fmt: skip
+
+
+def add_reference(result: Result, file: Path) -> None:
+    """Count every candidate that was trained on all rows, also those that were later."""
+    known = {row["i"] for row in [*result["random"], *result["kept"]]}
+    lines = file.read_text().splitlines() if file.is_file() else []
+    rows = [row for row in map(json.loads, lines) if row["i"] not in known]
+    result["picked"] = sorted(rows, key=lambda row: float(row["value"]))
+
+
+def quantiles(rows: Sequence[Result]) -> str:
+    values = np.quantile([row["value"] for row in rows], [0.25, 0.5, 0.75])
+    return "{:.1e}, {:.1e} and {:.1e} (quartiles)".format(*values)
 
 
 def skill(result: Result) -> list[str]:
@@ -193,15 +232,16 @@ def skill(result: Result) -> list[str]:
 
 def short(results: dict[str, Result]) -> list[str]:
     """Return README's table."""
-    best, two = results["reach"]["summary"][0], results["many"]
+    fastest, two = results["reach"]["summary"][0], results["many"]
+    reference = [*two["random"], *two["picked"]]
+    best = min(reference, key=lambda row: float(row["value"]))
     rows = [
         ["time to the loss that 60 trials of Keras Tuner reach"
-         f" ({best['backend']}, its fastest backend here)", f"{best['ratio']:.0f}x less"],
+         f" ({fastest['backend']}, its fastest backend here)", f"{fastest['ratio']:.0f}x less"],
         [f"compute of two steps against all {two['candidates']} candidates on {two['rows']} rows"
          " (multiplied from a sample)",
-         f"{two['ratio']:.0f}x less; test RMSE {two['test_rmse_two_step']:.4f}, the best of"
-         f" {len(two['epochs_of_sample'])} random candidates on all rows"
-         f" {two['test_rmse_best_of_sample']:.4f}"],
+         f"{two['ratio']:.0f}x less; test RMSE {two['test_rmse']:.5f}, the best of"
+         f" {len(reference)} other candidates on all rows {best['rmse']:.5f}"],
     ]  # fmt: skip
     for g in results["skill"]["goals"]:
         data, _, _ = g["goal"].partition(":")
@@ -216,9 +256,7 @@ def short(results: dict[str, Result]) -> list[str]:
 PARTS: dict[str, Callable[[Result], list[str]]] = {
     "reach": reach,
     "two-step": two_step,
-    "two-step-constant": two_step,
     "many": many,
-    "many-constant": many,
     "skill": skill,
 }
 #: What README needs.
@@ -233,11 +271,15 @@ def update(folder: Path) -> None:
     ValueError
         A result is of a quick run.
     """
+    from headline import draw
+
     results = {
         name: json.loads((folder / f"{name}.json").read_text())
         for name in PARTS
         if (folder / f"{name}.json").is_file()
     }
+    if "many" in results:
+        add_reference(results["many"], folder / "reference.jsonl")
     for name, result in results.items():
         if result["quick"]:
             raise ValueError(f"{folder / name}.json is of a quick run: its figures mean nothing")
@@ -245,6 +287,7 @@ def update(folder: Path) -> None:
     for name, result in results.items():
         text = replaced(text, name, "\n".join(PARTS[name](result)))
         if f"headline_{name}.png" in text:
+            draw(name, result, folder / f"{name}.png")
             write_bytes(IMAGES / f"headline_{name}.png", (folder / f"{name}.png").read_bytes())
     write_text(DOCUMENT, text)
     if set(results) >= HEADLINES:

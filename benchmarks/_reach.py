@@ -170,11 +170,13 @@ def aimed(
     return [until(search(trainer, arrays, seed), target, limit) for seed in seeds]
 
 
-def settings(trials: int, repeats: int) -> dict[str, Any]:
+def settings(trials: int, repeats: int, options: argparse.Namespace) -> dict[str, Any]:
     """Return what a round depends on."""
     return {
-        "trials": trials, "repeats": repeats, "batch": BATCH, "rungs": list(RUNGS), "eta": ETA,
-        "steps": STEPS, "peak_learning_rate": list(PEAK),
+        "trials": trials, "repeats": repeats, "plain_repeats": options.plain_repeats,
+        "data": options.data, "keras_python": options.keras_python, "batch": BATCH,
+        "rungs": list(RUNGS), "eta": ETA, "steps": STEPS, "peak_learning_rate": list(PEAK),
+        "warm_up": WARM_UP, "looks": LOOKS,
     }  # fmt: skip
 
 
@@ -214,7 +216,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     rounds: list[dict[str, Any]] = []
     for backend, seed in contenders(options):
         file = options.out / "reach" / f"{backend}_{seed}.json"
-        wanted = settings(trials, repeats)
+        wanted = settings(trials, repeats, options)
         rounds.append(kept_round(file, wanted) or {})
         if not rounds[-1]:
             before = machine()
@@ -232,11 +234,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         )
     summary = summarised(rounds)
     for row in summary:
+        alone = row["ratio_native_in_full"]
         print(
             f"    {row['backend']}: {row['searches']} searches of {row['seconds']:.0f} s, emufort "
             f"{row['emufort_seconds']:.2f} s: {row['ratio']:.0f}x faster ({row['ratio_least']:.0f} "
-            f"to {row['ratio_most']:.0f} from target to target), native trainer alone "
-            f"{row['ratio_native_in_full']:.0f}x; goal {GOAL}x"
+            f"to {row['ratio_most']:.0f} from target to target)"
+            + (f", native trainer alone {alone:.0f}x" if alone else "")
+            + f"; goal {GOAL}x"
         )
     return {"rounds": rounds, "summary": summary, "goal": GOAL, "is_keras_tuner":
             rounds[0]["backend"] != "native"}  # fmt: skip

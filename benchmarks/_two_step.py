@@ -1,15 +1,14 @@
 """Headline (b), small enough to be measured in full: two steps against training everything.
 
-The candidates are the same, and so is how one is trained on all rows: by step 2's plan (Adam, a
-warm-up, a cosine down to zero), or with --constant as in the paper (at most 100 epochs at the
-candidate's own learning rate, patience 5). One side trains all of them on all embedded rows; the
-other takes them through successive halving on --subset of those rows and trains the best --top.
-As a training hangs on its task and its rows alone, those are among the former, bit by bit, and
-their time is taken from there. On either side the lowest validation loss chooses, and the test rows
-judge the choice.
+The candidates are the same, and so is how one is trained on all rows: by the plan of `emufort
+retrain`. One side trains all of them on all embedded rows; the other takes them through step 1 and
+trains the best --top. As a training hangs on its task and its rows alone, those are among the
+former, bit by bit, and their time is taken from there. On either side the lowest validation loss
+chooses, and the test rows judge the choice.
 
-Few candidates are kept, so a longer training costs little: the kept ones are also trained anew by a
-plan that is LONGER times as long.
+Step 1 is done twice: with `search.schedule = "cosine"`, which is the headline, and "constant". The
+network that is best of all is trained with other seeds too: differences within their spread say
+nothing.
 """
 
 from __future__ import annotations
@@ -22,18 +21,45 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from _space import EPOCHS, ETA, PATIENCE, ROWS, RUNGS, VALIDATION_ROWS, tasks_of_space
+from _space import PATIENCE, SPACE, VALIDATION_ROWS, tasks_of_space
 
+from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset import Dataset
 from emufort.search.halving import Course, successive_halving
-from emufort.training import Arrays, StepPlan, Trainer, TrainerState, TrainingTask, make_trainer
+from emufort.search.space import Candidate
+from emufort.search.tasks import task_of
+from emufort.search.work import RungUnit, run_rung
+from emufort.search.workbench import Workbench
+from emufort.training import (
+    Arrays,
+    StepPlan,
+    TrainerState,
+    TrainingTask,
+    make_trainer,
+    with_batch_size,
+)
 
-#: Candidates that are cut together.
-BATCH = 64
-#: Step 2's plan: passes through the embedded rows, batch size, bounds of the peak learning rate.
-PLAN_EPOCHS, PLAN_BATCH, PEAK = 60, 256, (3e-3, 1e-2)
-LONGER = 2
+#: Step 2: passes through the embedded rows, batch size, looks at the validation rows. The peak
+#: learning rate is the same for all: that of a candidate was never tried over so many steps.
+PLAN_EPOCHS, PLAN_BATCH, LOOKS, PEAK = 60, 256, 100, 3e-3
+#: Step 1: rows of the subset and epochs of each rung; one in ETA goes on.
+EPOCHS, ROWS, ETA = (1, 2, 4, 8), (2000, 4000, 8000, 16000), 4
+#: The same without a schedule, as `emufort search` does it if nothing is said.
+CONSTANT_EPOCHS, CONSTANT_ROWS = (1, 4, 16, 100), (3200, 3200, 3200, 3200)
+#: Further seeds of the best network of all.
+SEEDS = 4
+KEPT = (1, 3, 5, 12, 24)
+
+
+def configuration(schedule: str, epochs: Sequence[int], rows: Sequence[int]) -> Config:
+    """Return the configuration of both steps; all candidates are one batch."""
+    search = {
+        "schedule": schedule, "rungs": list(epochs), "rung_rows": list(rows), "eta": ETA,
+        "subset": rows[-1], "patience": PATIENCE, "space": SPACE.model_dump(),
+    }  # fmt: skip
+    retrain = {"batch_size": PLAN_BATCH, "learning_rate": [PEAK, PEAK]}
+    return Config.from_dict({"search": search, "retrain": retrain})
 
 
 @dataclass(frozen=True)
@@ -45,7 +71,7 @@ class Problem:
     test: Arrays
 
     @classmethod
-    def of(cls, file: str | None, n_subset: int = ROWS) -> Problem:
+    def of(cls, file: str | None, n_subset: int) -> Problem:
         data = Dataset.open(file, Contract.load("activation_fractions"))
         parts = {name: data.part(name) for name in ("train", "validation", "test")}
         full, x_scaler, y_scaler = Arrays.from_datasets(parts["train"], parts["validation"])
@@ -72,54 +98,58 @@ class Problem:
         return math.sqrt(loss)
 
 
-def with_peak(task: TrainingTask) -> TrainingTask:
-    """Return the task as step 2 trains it; see `emufort.retrain.learning_rate_for`."""
-    peak = task.learning_rate * math.sqrt(PLAN_BATCH / task.batch_size)
-    return replace(task, batch_size=PLAN_BATCH, learning_rate=min(max(peak, PEAK[0]), PEAK[1]))
-
-
 @dataclass(frozen=True)
-class Schedule:
-    """How a candidate is trained on all rows: by a plan of so many epochs, or as in the paper."""
+class SecondStep:
+    """A training on all rows: so many epochs of the plan of `emufort retrain`."""
 
     epochs: int
-    constant: bool
 
     @property
     def label(self) -> str:
-        if self.constant:
-            return f"constant learning rate, at most {self.epochs} epochs, patience {PATIENCE}"
-        return f"warm-up and cosine, {self.epochs} epochs, batch {PLAN_BATCH}"
+        return f"{self.epochs} epochs, batch {PLAN_BATCH}, peak {PEAK:g}"
 
-    def steps(self, n_train: int) -> int:
-        """Return the steps of the plan."""
-        return self.epochs * (n_train // PLAN_BATCH)
+    def task(self, task: TrainingTask, again: int = 0) -> TrainingTask:
+        """Return the task of step 2, with another seed for each `again`."""
+        rate = with_batch_size(task.learning_rate, task.batch_size, PLAN_BATCH, (PEAK, PEAK))
+        seed = task.seed + (again << 40)
+        return replace(task, batch_size=PLAN_BATCH, learning_rate=rate, seed=seed)
 
-    def train(self, trainer: Any, task: TrainingTask) -> tuple[float, TrainerState]:
+    def plan(self, n_train: int) -> StepPlan:
+        return StepPlan.annealed(self.epochs * (n_train // PLAN_BATCH), LOOKS)
+
+    def train(self, trainer: Any, task: TrainingTask, again: int = 0) -> tuple[float, TrainerState]:
         """Return processor seconds and the trained state."""
         start = time.process_time()
-        if self.constant:
-            state = trainer.run_epochs(TrainerState.initial(task), self.epochs, PATIENCE)
-        else:
-            steps = self.steps(trainer.n_train)
-            plan = StepPlan(steps, max(1, steps // 20), max(1, steps // 100))
-            state = trainer.run_steps(TrainerState.initial(with_peak(task)), plan)
+        state = TrainerState.initial(self.task(task, again))
+        state = trainer.run_steps(state, self.plan(trainer.n_train))
         return time.process_time() - start, state
 
 
-def first_step(trainer: Trainer, tasks: Sequence[TrainingTask]) -> tuple[float, list[Course]]:
-    """Take candidates through successive halving, batch by batch; return seconds and courses."""
+def first_step(
+    arrays: Arrays, tasks: Sequence[TrainingTask], config: Config
+) -> tuple[float, list[Course]]:
+    """Take candidates through the rungs; return processor seconds and courses."""
+    bench = Workbench({"": arrays}, "native")
+    search = config.search
     start = time.process_time()
-    courses: list[Course] = []
-    for first in range(0, len(tasks), BATCH):
-        states = [TrainerState.initial(task) for task in tasks[first : first + BATCH]]
+    states = []
+    for t in tasks:
+        a = t.architecture
+        candidate = Candidate(a.hidden, a.activation, t.learning_rate, t.batch_size)
+        states.append(TrainerState.initial(task_of(candidate, a, config, t.seed)))
 
-        def rung(
-            at: Sequence[int], epochs: int, states: Sequence[TrainerState] = states
-        ) -> list[float]:
-            return [trainer.run_epochs(states[p], epochs, PATIENCE).value for p in at]
+    def rung(at: Sequence[int], epochs: int) -> list[float]:
+        rows = search.rung_rows[search.rungs.index(epochs)]
+        anneal = search.schedule == "cosine"
+        before = time.process_time()
+        for p in at:
+            unit = RungUnit(states[p], epochs, search.patience, rows, anneal=anneal)
+            states[p] = run_rung(bench, unit)
+        spent = time.process_time() - before
+        print(f"    rung {epochs} x {rows} rows: {len(at)} in {spent:.1f} s", flush=True)
+        return [states[p].value for p in at]
 
-        courses += successive_halving(len(states), RUNGS, ETA, rung)
+    courses = successive_halving(len(tasks), search.rungs, search.eta, rung)
     return time.process_time() - start, courses
 
 
@@ -137,82 +167,77 @@ def best_first(courses: Sequence[Course], tasks: Sequence[TrainingTask]) -> list
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     candidates = 8 if options.quick else options.candidates
-    problem = Problem.of(options.data, options.subset)
-    tasks = tasks_of_space(candidates, problem.full)
-    seconds_1, courses = first_step(make_trainer(problem.subset, "native"), tasks)
-    order = best_first(courses, tasks)
-    kept = order[: options.top]
+    configs = {
+        "cosine": configuration("cosine", EPOCHS, ROWS),
+        "constant": configuration("constant", CONSTANT_EPOCHS, CONSTANT_ROWS),
+    }
+    problem = Problem.of(options.data, ROWS[-1])
+    tasks = tasks_of_space(candidates, problem.full, seed=3)
     on_all = make_trainer(problem.full, "native")
-    epochs = EPOCHS if options.constant else PLAN_EPOCHS
-    schedule = Schedule(2 if options.quick else epochs, options.constant)
-    trained = [schedule.train(on_all, task) for task in tasks]
+    second = SecondStep(2 if options.quick else PLAN_EPOCHS)
+    trained = [second.train(on_all, task) for task in tasks]
     values = [state.value for _, state in trained]
     best_all = min(range(candidates), key=lambda i: values[i])
-    best_two = min(kept, key=lambda i: values[i])
+    again = [second.train(on_all, tasks[best_all], k + 1)[1].value for k in range(SEEDS)]
     seconds_all = sum(seconds for seconds, _ in trained)
-    seconds_2 = sum(trained[i][0] for i in kept)
-    result = {
+    result: dict[str, Any] = {
         "candidates": candidates,
         "rows": len(problem.full.x_train),
-        "subset": options.subset,
         "top": options.top,
-        "schedule": schedule.label,
+        "step_2": second.label,
         "all_seconds": seconds_all,
-        "step_1_seconds": seconds_1,
-        "step_2_seconds": seconds_2,
-        "ratio": seconds_all / (seconds_1 + seconds_2),
-        "kept": kept,
-        "ranks_of_kept": sorted(int(np.sum(np.array(values) < values[i])) + 1 for i in kept),
         "validation_loss_all": values[best_all],
-        "validation_loss_two_step": values[best_two],
         "test_rmse_all": problem.test_rmse(trained[best_all][1]),
-        "test_rmse_two_step": problem.test_rmse(trained[best_two][1]),
-        # What keeping another number would have cost, in per cent of the loss.
-        "regret": {
-            k: 100 * (min(values[i] for i in order[:k]) / values[best_all] - 1)
-            for k in (1, 3, 5, 12, 24)
-            if k <= candidates
-        },
+        "seeds": again,
         "labels": [task.architecture.label for task in tasks],
-        "epochs": [state.epoch for _, state in trained],
-        "step_1_loss": [course.value for course in courses],
-        "step_1_epochs": [course.rungs[-1][0] for course in courses],
         "full_loss": values,
     }
-    if not options.constant:
-        longer = replace(schedule, epochs=LONGER * schedule.epochs)
-        retrained = [longer.train(on_all, tasks[i]) for i in kept]
-        chosen = min(retrained, key=lambda pair: pair[1].value)[1]
-        result["longer"] = {
-            "schedule": longer.label,
-            "step_2_seconds": (seconds_longer := sum(seconds for seconds, _ in retrained)),
-            "ratio": seconds_all / (seconds_1 + seconds_longer),
-            "validation_loss": chosen.value,
-            "test_rmse": problem.test_rmse(chosen),
+    for name, config in configs.items():
+        seconds_1, courses = first_step(problem.subset, tasks, config)
+        order = best_first(courses, tasks)
+        kept = order[: options.top]
+        best = min(kept, key=lambda i: values[i])
+        seconds_2 = sum(trained[i][0] for i in kept)
+        result[name] = {
+            "rungs": list(config.search.rungs),
+            "rung_rows": list(config.search.rung_rows),
+            "step_1_seconds": seconds_1,
+            "step_2_seconds": seconds_2,
+            "ratio": seconds_all / (seconds_1 + seconds_2),
+            "kept": kept,
+            "ranks_of_kept": sorted(int(np.sum(np.array(values) < values[i])) + 1 for i in kept),
+            "validation_loss": values[best],
+            "test_rmse": problem.test_rmse(trained[best][1]),
+            # What keeping another number would have cost, in per cent of the loss.
+            "regret": {
+                k: 100 * (min(values[i] for i in order[:k]) / values[best_all] - 1)
+                for k in KEPT
+                if k <= candidates
+            },
+            "step_1_loss": [course.value for course in courses],
+            "step_1_epochs": [course.rungs[-1][0] for course in courses],
         }
-    print(
-        f"(b) {candidates} candidates, {result['rows']} rows, measured: all {seconds_all:.0f} s,"
-        f" two steps {seconds_1:.1f} + {seconds_2:.1f} s: {result['ratio']:.1f}x less"
-    )
-    print(
-        f"    test RMSE of the fractions: all {result['test_rmse_all']:.5f}, two steps"
-        f" {result['test_rmse_two_step']:.5f}; the kept are the"
-        f" {', '.join(map(str, result['ranks_of_kept']))}. best of all"
-    )
-    if "longer" in result:
-        some = result["longer"]
-        print(f"    step 2 {LONGER} times as long: {some['step_2_seconds']:.1f} s, test RMSE"
-              f" {some['test_rmse']:.5f}, {some['ratio']:.1f}x less")  # fmt: skip
+        one = result[name]
+        print(
+            f"(b) {candidates} candidates, {result['rows']} rows, step 1 {name}: all"
+            f" {seconds_all:.0f} s, two steps {seconds_1:.1f} + {seconds_2:.1f} s:"
+            f" {one['ratio']:.1f}x less; test RMSE of all {result['test_rmse_all']:.5f}, two steps"
+            f" {one['test_rmse']:.5f}; the kept are the"
+            f" {', '.join(map(str, one['ranks_of_kept']))}. best of all",
+            flush=True,
+        )
     return result
 
 
 def plot(result: dict[str, Any], axes: Any) -> None:
-    first, full = np.array(result["step_1_loss"]), np.array(result["full_loss"])
-    epochs = np.array(result["step_1_epochs"])
+    some = result["cosine"]
+    first, full = np.array(some["step_1_loss"]), np.array(result["full_loss"])
+    epochs = np.array(some["step_1_epochs"])
     for n in sorted(set(epochs)):
         at = epochs == n
-        axes.plot(first[at], full[at], "o", ms=4, label=f"stopped after {n} epochs")
-    kept = result["kept"]
+        rows = some["rung_rows"][some["rungs"].index(n)]
+        axes.plot(first[at], full[at], "o", ms=4, label=f"last rung {n} epochs, {rows} rows")
+    kept = some["kept"]
     axes.plot(first[kept], full[kept], "ko", ms=10, mfc="none", label="trained in step 2")
     axes.set(xscale="log", yscale="log", xlabel="validation loss in step 1",
              ylabel="validation loss, trained on all rows")  # fmt: skip

@@ -214,6 +214,9 @@ def search(
     sampler: Annotated[
         str | None, typer.Option(help="parzen, random, qmc, tpe, gp, cmaes, nsga2 or nsga3.")
     ] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help="Learning rate of a rung: constant or cosine.")
+    ] = None,
     max_ns: Annotated[
         float | None, typer.Option("--max-ns", help="Predicted ns per sample, at most.")
     ] = None,
@@ -230,6 +233,7 @@ def search(
         "search.trials": trials,
         "search.subset": subset,
         "search.sampler": sampler,
+        "search.schedule": schedule,
         "search.max_ns": max_ns,
         **_where(engine, scheduler, cluster, profile),
     }

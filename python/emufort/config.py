@@ -125,6 +125,10 @@ class SearchConfig(_Section):
     halving: Literal["batch", "asha"] = Field(
         "batch", description="a candidate is compared with its batch, or with all before it"
     )
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant",
+        description="go on from rung to rung, or train anew at each one as step 2 does",
+    )
     patience: int = Field(15, ge=1)
     max_ns: float | None = Field(None, gt=0, description="predicted ns per sample, at most")
     cost_table: str | None = Field(None, description="CSV of measured times; else they are taken")

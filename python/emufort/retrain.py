@@ -34,7 +34,14 @@ from emufort.search.trials import Trial
 from emufort.search.workbench import Workbench
 from emufort.skill import skill_of_emulator
 from emufort.targets import Targets, target_contract, with_target
-from emufort.training import Layout, StepPlan, TrainerState, TrainingTask, backend_detail
+from emufort.training import (
+    Layout,
+    StepPlan,
+    TrainerState,
+    TrainingTask,
+    backend_detail,
+    with_batch_size,
+)
 from emufort.training.durable import (
     DurableUnit,
     forget_together,
@@ -59,8 +66,6 @@ CURVE_COLUMNS = ("step", "train_loss", "validation_loss", "learning_rate")
 CHECKPOINT_SECONDS = 10.0
 #: Looks at the validation rows per training.
 _LOOKS = 100
-#: Share of the steps over which the learning rate rises.
-_WARM_UP = 0.02
 
 
 @dataclass(frozen=True)
@@ -333,11 +338,7 @@ class _Job:
 def _jobs(kept: Sequence[tuple[Trial, str]], config: Config, out: Path, n_train: int) -> list[_Job]:
     options = config.retrain
     batch_size = min(options.batch_size, n_train)
-    plan = StepPlan(
-        options.steps,
-        warm_up=max(1, round(_WARM_UP * options.steps)),
-        evaluate_every=max(1, options.steps // _LOOKS),
-    )
+    plan = StepPlan.annealed(options.steps, _LOOKS)
     jobs = []
     for trial, why in kept:
         for i in range(options.seeds):
@@ -360,12 +361,9 @@ def _jobs(kept: Sequence[tuple[Trial, str]], config: Config, out: Path, n_train:
 def learning_rate_for(trial: Trial, batch_size: int, bounds: tuple[float, float]) -> float:
     """Return the peak learning rate of step 2 for another batch size than the trial's.
 
-    Adam's noise grows as the learning rate over the square root of the batch size, so the rate
-    that the search found goes with that root; within `bounds`, for the search's rate is one that
-    was good over few steps.
+    Within `bounds`, for the search's rate may be one that was good over few steps.
     """
-    scaled = trial.learning_rate * math.sqrt(batch_size / trial.batch_size)
-    return min(max(scaled, bounds[0]), bounds[1])
+    return with_batch_size(trial.learning_rate, trial.batch_size, batch_size, bounds)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ import importlib
 import json
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,8 +17,9 @@ import numpy as np
 import pytest
 
 from emufort.network import Architecture
+from emufort.retrain import learning_rate_for
 from emufort.search.halving import Course
-from emufort.training import TrainerState, TrainingTask, make_trainer
+from emufort.training import StepPlan, TrainerState, TrainingTask, make_trainer
 from emufort.training import native_backend as native
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -90,12 +93,16 @@ def test_the_fastest_backend_is_the_contender_and_all_seeds_count(load: Any) -> 
 
 def test_a_round_is_kept_for_the_same_settings_only(load: Any, tmp_path: Path) -> None:
     reach = load("_reach")
-    wanted = reach.settings(60, 9)
+    options = Namespace(plain_repeats=3, data=None, keras_python="python")
+    wanted = reach.settings(60, 9, options)
     file = tmp_path / "jax_1.json"
     assert reach.kept_round(file, wanted) is None
     file.write_text(json.dumps({"settings": wanted, "loss": 1.0}))
     assert reach.kept_round(file, wanted)["loss"] == 1.0
-    assert reach.kept_round(file, reach.settings(60, 8)) is None
+    assert reach.kept_round(file, reach.settings(60, 8, options)) is None
+    for key, other in (("plain_repeats", 0), ("data", "x.nc"), ("keras_python", "python3")):
+        changed = Namespace(**{**vars(options), key: other})
+        assert reach.kept_round(file, reach.settings(60, 9, changed)) is None
 
 
 @needs_native
@@ -128,30 +135,61 @@ def test_those_who_survived_longer_come_first_and_a_network_once(load: Any) -> N
 
 
 @needs_native
-@pytest.mark.parametrize("constant", [True, False])
-def test_a_schedule_trains_as_it_says(load: Any, constant: bool) -> None:
+def test_step_2_trains_by_the_plan_of_retrain(load: Any) -> None:
     two, space = load("_two_step"), load("_space")
     arrays = space.arrays_of_paper(rows=600)
     trainer = make_trainer(arrays, "native")
-    task = space.tasks_of_space(1, arrays)[0]
-    seconds, state = two.Schedule(3, constant).train(trainer, task)
+    (task,) = space.tasks_of_space(1, arrays)
+    second = two.SecondStep(3)
+    seconds, state = second.train(trainer, task)
     assert seconds > 0
-    if constant:
-        assert state.epoch == 3
-        assert state.task == task
-    else:
-        assert state.step == 3 * (600 // two.PLAN_BATCH)
-        assert state.task.batch_size == two.PLAN_BATCH
-        assert two.PEAK[0] <= state.task.learning_rate <= two.PEAK[1]
-        assert state.curve[-1][3] < 0.5 * state.task.learning_rate
-    again = two.Schedule(3, constant).train(trainer, task)[1]
-    assert np.array_equal(again.weights, state.weights)
+    assert state.step == 3 * (600 // two.PLAN_BATCH)
+    config = two.configuration("cosine", two.EPOCHS, two.ROWS)
+    trial = type("Trial", (), {"learning_rate": task.learning_rate, "batch_size": task.batch_size})
+    wanted = learning_rate_for(trial, two.PLAN_BATCH, config.retrain.learning_rate)
+    assert (state.task.learning_rate, state.task.batch_size) == (wanted, two.PLAN_BATCH)
+    assert state.curve[-1][3] < 0.5 * wanted
+    assert np.array_equal(second.train(trainer, task)[1].weights, state.weights)
+    assert not np.array_equal(second.train(trainer, task, 1)[1].weights, state.weights)
+
+
+@needs_native
+def test_step_1_is_the_search_of_the_product(load: Any) -> None:
+    two, space = load("_two_step"), load("_space")
+    arrays = space.arrays_of_paper(rows=400)
+    tasks = space.tasks_of_space(8, arrays)
+    config = two.configuration("cosine", (1, 2), (200, 400))
+    _, courses = two.first_step(arrays, tasks, config)
+    assert [len(course.rungs) for course in courses].count(2) == 2
+    at = next(i for i, course in enumerate(courses) if len(course.rungs) == 2)
+    rate = two.PEAK * (tasks[at].batch_size / two.PLAN_BATCH) ** 0.5
+    alone = TrainerState.initial(replace(tasks[at], learning_rate=rate))
+    plan = StepPlan.annealed(2 * (400 // tasks[at].batch_size), 1)
+    value = make_trainer(arrays, "native").run_steps(alone, plan).value
+    assert courses[at].value == pytest.approx(value, rel=1e-6)
+
+
+@needs_native
+def test_the_reference_is_not_trained_again(load: Any, tmp_path: Path) -> None:
+    many, two, space = load("_many"), load("_two_step"), load("_space")
+    arrays = space.arrays_of_paper(rows=300)
+    tasks = space.tasks_of_space(4, arrays)
+    trainer, second = make_trainer(arrays, "native"), two.SecondStep(1)
+    problem = two.Problem(arrays, arrays, arrays)
+    file = tmp_path / "reference.jsonl"
+    first = many.reference(file, problem, trainer, tasks, second, [0, 2])
+    assert [row["i"] for row in first] == [0, 2]
+    more = many.reference(file, problem, trainer, tasks, second, [0, 1, 2])
+    assert (more[0], more[2]) == tuple(first)
+    assert len(file.read_text().splitlines()) == 3
+    with pytest.raises(SystemExit, match="other candidates"):
+        many.reference(file, problem, trainer, tasks[::-1], second, [0])
 
 
 @needs_native
 def test_the_test_rows_judge_the_best_weights(load: Any) -> None:
     two, space = load("_two_step"), load("_space")
-    problem = two.Problem.of(None)
+    problem = two.Problem.of(None, 3200)
     task = space.tasks_of_space(1, problem.full)[0]
     state = TrainerState.initial(task)
     # All weights zero: every fraction is a half.
@@ -204,7 +242,8 @@ def test_validation_chooses_and_cost_limits(load: Any, monkeypatch: pytest.Monke
 def test_keras_tuner_that_is_not_there_is_left_out(load: Any, tmp_path: Path) -> None:
     space = load("_space")
     assert not space.keras_is_there(sys.executable, "no_such_backend")
-    done = headline("reach", "--quick", "--keras", "no_such_backend", "--out", str(tmp_path))
+    words = ("--keras", "no_such_backend", "--plain-repeats", "0")
+    done = headline("reach", "--quick", *words, "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "no_such_backend is not installed" in done.stderr
     result = json.loads((tmp_path / "reach.json").read_text())
@@ -217,9 +256,11 @@ def test_figures_of_a_quick_run_go_into_no_document(load: Any, tmp_path: Path) -
     done = headline("two-step", "--quick", "--top", "2", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "two-step.json").read_text())
-    assert len(result["kept"]) == 2
-    assert result["all_seconds"] > result["step_2_seconds"] > 0
-    assert result["validation_loss_two_step"] >= result["validation_loss_all"]
+    for schedule in ("cosine", "constant"):
+        one = result[schedule]
+        assert len(one["kept"]) == 2
+        assert result["all_seconds"] > one["step_2_seconds"] > 0
+        assert one["validation_loss"] >= result["validation_loss_all"]
     document: ModuleType = load("_headline_document")
     before = document.DOCUMENT.read_bytes()
     with pytest.raises(ValueError, match="quick run"):

@@ -28,9 +28,10 @@ from emufort.search.identity import check_same, search_identity, settled_backend
 from emufort.search.sampling import propose
 from emufort.search.stored import StoredArrays
 from emufort.search.subset import draw_subset
+from emufort.search.tasks import task_of
 from emufort.search.work import RungUnit, run_rung
 from emufort.targets import Targets, with_target
-from emufort.training import TrainerState, TrainingTask
+from emufort.training import TrainerState
 
 Array = NDArray[np.float64]
 #: (rows, seed, candidate) -> (loss, or error where targets are searched; seconds).
@@ -148,18 +149,24 @@ class _Work:
             if (rows, seed, number) in self.losses:
                 continue
             candidate = self._candidates[number]
-            task = TrainingTask(
+            task = task_of(
+                candidate,
                 self._architectures[number],
-                candidate.learning_rate,
-                candidate.batch_size,
+                self._config,
                 seed=((self._config.seed * 16 + seed) << 20) + number,
-                weight_decay=candidate.weight_decay,
             )
-            first = seed * self._sizes[-1]
             state = TrainerState.initial(task)
             keys.append((rows, seed, number))
             units.append(
-                RungUnit(state, search.rungs[-1], search.patience, rows, first, candidate.target)
+                RungUnit(
+                    state,
+                    search.rungs[-1],
+                    search.patience,
+                    rows,
+                    first=seed * self._sizes[-1],
+                    target=candidate.target,
+                    anneal=search.schedule == "cosine",
+                )
             )
         order = sorted(range(len(units)), key=lambda i: -units[i].seconds_estimate(rows))
         total = len(self._sizes) * options.seeds * len(self._candidates)

@@ -32,11 +32,12 @@ from emufort.search.space import Candidate
 from emufort.search.storage import Mirror
 from emufort.search.stored import StoredArrays
 from emufort.search.subset import draw_subset
+from emufort.search.tasks import task_of
 from emufort.search.trials import Trial, TrialsFile, best_of, read_trials
 from emufort.search.unfinished import UnfinishedBatch
 from emufort.search.work import RungUnit, run_rung, with_more_rows
 from emufort.targets import Targets, with_target
-from emufort.training import TrainerState, TrainingTask, backend_detail
+from emufort.training import TrainerState, backend_detail
 
 
 def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) -> SearchResult:
@@ -303,13 +304,12 @@ class _Batch:
         first = len(run.trials)
         self.states = [
             TrainerState.initial(
-                TrainingTask(
+                task_of(
+                    candidate,
                     run.architecture(candidate),
-                    candidate.learning_rate,
-                    candidate.batch_size,
+                    run.config,
                     # Not the same order of samples for all: a lucky order is not a good network.
                     seed=(run.config.seed << 20) + first + i,
-                    weight_decay=candidate.weight_decay,
                 )
             )
             for i, candidate in enumerate(candidates)
@@ -320,7 +320,8 @@ class _Batch:
         options = self.run_.config.search
         level = options.rungs.index(epochs)
         rows = options.rung_rows[level] if options.rung_rows else 0
-        if level and options.rung_rows and rows > options.rung_rows[level - 1]:
+        anneal = options.schedule == "cosine"
+        if level and options.rung_rows and rows > options.rung_rows[level - 1] and not anneal:
             for position in positions:
                 self.states[position] = with_more_rows(self.states[position])
         waiting = []
@@ -331,7 +332,14 @@ class _Batch:
             else:
                 waiting.append(position)
         units = {
-            p: RungUnit(self.states[p], epochs, options.patience, rows, target=self.targets[p])
+            p: RungUnit(
+                self.states[p],
+                epochs,
+                options.patience,
+                rows,
+                target=self.targets[p],
+                anneal=anneal,
+            )
             for p in waiting
         }
         waiting.sort(key=lambda p: -units[p].seconds_estimate(self.run_.n_train))

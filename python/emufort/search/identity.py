@@ -16,6 +16,9 @@ from emufort.rows import blocks, forget
 from emufort.targets import target_contract
 from emufort.training import resolve_backend
 
+#: Options that came later than the first folders -> what was done before.
+_LATER = {"search.schedule": "constant"}
+
 
 def data_sha256(data: Dataset) -> str:
     """Return the hash of the data's file, or of its values if they come from memory."""
@@ -54,6 +57,10 @@ def search_identity(data: Dataset, config: Config) -> dict[str, Any]:
     space = {f"search.space.{k}": v for k, v in search.pop("space").items()}
     for name in config.search.space.target:
         space[f"contract of {name}"] = target_contract(name, data.contract).sha256
+    if config.search.schedule == "cosine":
+        # Step 1 then takes the peak learning rate from there, see `task_of`.
+        for key in ("batch_size", "learning_rate"):
+            space[f"retrain.{key}"] = config.retrain.model_dump(mode="json")[key]
     return {
         **data_identity(data),
         "seed": config.seed,
@@ -93,7 +100,7 @@ def check_same(path: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
     content: dict[str, Any] = read_json(path)
     found = content.get("identity", {})
     for key, value in wanted.items():
-        if key not in found and value == []:
+        if key not in found and value in ([], _LATER.get(key)):
             continue  # an option that came later, and is not made use of
         if found.get(key) != value:
             what = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from emufort.search.workbench import Workbench
-from emufort.training import TrainerState
+from emufort.training import StepPlan, Trainer, TrainerState
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,9 @@ class RungUnit:
         Where the training stands; the worker gets a copy.
     until_epoch, patience
         See `Trainer.run_epochs`.
+    anneal
+        Train anew for `until_epoch` epochs with a learning rate that falls to zero, instead of
+        going on at a constant one; there is no patience then.
     rows, first
         Rows of the subset to train on, from row `first`; 0 rows for all.
     target
@@ -30,22 +33,39 @@ class RungUnit:
     rows: int = 0
     first: int = 0
     target: str = ""
+    anneal: bool = False
 
     def seconds_estimate(self, n_train: int) -> float:
         """Return a rough time, to start the long units first."""
         task = self.state.task
         per_epoch = max(1, (self.rows or n_train) // task.batch_size)
-        return task.seconds_estimate((self.until_epoch - self.state.epoch) * per_epoch)
+        done = 0 if self.anneal else self.state.epoch
+        return task.seconds_estimate((self.until_epoch - done) * per_epoch)
 
 
 def run_rung(bench: Workbench, unit: RungUnit) -> TrainerState:
     """Do the work of a unit; its own state stays as it is."""
     trainer = bench.on(unit.rows, unit.first, unit.target)
-    state = trainer.run_epochs(replace(unit.state), unit.until_epoch, unit.patience)
+    if unit.anneal:
+        state = annealed(trainer, unit.state, unit.until_epoch)
+    else:
+        state = trainer.run_epochs(replace(unit.state), unit.until_epoch, unit.patience)
     judge = bench.judges.get(unit.target)
     if judge is not None:
         state.judged = judge.error(state)
     return state
+
+
+def annealed(trainer: Trainer, before: TrainerState, epochs: int) -> TrainerState:
+    """Train the task of `before` from its first weights by a plan of `epochs` epochs.
+
+    Of `before` only the time that was spent is taken over.
+    """
+    task = before.task
+    steps = epochs * (trainer.n_train // min(task.batch_size, trainer.n_train))
+    plan = StepPlan.annealed(steps, looks=1, curve=False)
+    state = trainer.run_steps(TrainerState.initial(task), plan)
+    return replace(state, epoch=epochs, seconds=before.seconds + state.seconds)
 
 
 def with_more_rows(state: TrainerState) -> TrainerState:

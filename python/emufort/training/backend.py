@@ -24,6 +24,10 @@ class Trainer(Protocol):
     that stop half way and go on later give bitwise what one call gives.
     """
 
+    @property
+    def n_train(self) -> int:
+        """Number of training rows."""
+
     def run_epochs(self, state: TrainerState, until_epoch: int, patience: int) -> TrainerState:
         """Train until `until_epoch` epochs are done at a constant learning rate.
 

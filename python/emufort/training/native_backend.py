@@ -20,6 +20,7 @@ from emufort import _bindings
 from emufort.errors import EmufortError
 from emufort.training.backend import Listener, ignore
 from emufort.training.schedule import StepPlan
+from emufort.training.start import output_biases, start
 from emufort.training.state import TrainerState
 from emufort.training.task import Arrays, TrainingTask
 
@@ -105,6 +106,7 @@ class NativeTrainer:
             for a in (arrays.x_train, arrays.y_train, arrays.x_validation, arrays.y_validation)
         )
         self._sigmoid = np.array(arrays.sigmoid, dtype=np.int32)
+        self._biases = output_biases(arrays)
 
     @property
     def n_train(self) -> int:
@@ -113,7 +115,8 @@ class NativeTrainer:
 
     def run_epochs(self, state: TrainerState, until_epoch: int, patience: int) -> TrainerState:
         """See `Trainer.run_epochs`."""
-        start = time.perf_counter()
+        begun = time.perf_counter()
+        start(state, self._biases)
         run = _Run(self, state)
         at_once = max(1, _ROWS_PER_CALL // self.n_train)
         while state.epoch < until_epoch and not state.stopped:
@@ -122,14 +125,15 @@ class NativeTrainer:
             rates = np.full(len(order), state.task.learning_rate)
             state.epoch += len(run.train(order, rates, len(epochs), patience))
         run.store()
-        state.seconds += time.perf_counter() - start
+        state.seconds += time.perf_counter() - begun
         return state
 
     def run_steps(
         self, state: TrainerState, plan: StepPlan, listener: Listener = ignore
     ) -> TrainerState:
         """See `Trainer.run_steps`."""
-        start = time.perf_counter()
+        begun = time.perf_counter()
+        start(state, self._biases)
         run = _Run(self, state)
         every = plan.evaluate_every
         while state.step < plan.steps and not state.stopped:
@@ -137,11 +141,13 @@ class NativeTrainer:
             steps = range(state.step, until)
             rates = np.array([state.task.learning_rate * plan.factor(s) for s in steps])
             (validation,) = run.train(run.orders(steps), rates, 1, sys.maxsize)
-            state.curve.append((state.step, run.sample_loss(), validation, float(rates[-1])))
+            if plan.curve:
+                point = (state.step, run.sample_loss(), validation, float(rates[-1]))
+                state.curve.append(point)
             run.store()
             now = time.perf_counter()
-            state.seconds += now - start
-            start = now
+            state.seconds += now - begun
+            begun = now
             listener(state)
         return state
 

@@ -19,6 +19,7 @@ from emufort.training._torch_activations import ACTIVATIONS, LayerBuffers
 from emufort.training.backend import Listener, ignore
 from emufort.training.layout import Layout
 from emufort.training.schedule import StepPlan
+from emufort.training.start import output_biases, start
 from emufort.training.state import TrainerState
 from emufort.training.task import Arrays, TrainingTask
 
@@ -58,6 +59,7 @@ class TorchTrainer:
             raise UsageError(f"torch cannot use the device '{device}' on this machine") from error
         self.dtype = dtype
         self.sigmoid = _runs(arrays.sigmoid)
+        self.biases = output_biases(arrays)
         with _lean_torch():
             self.x = _in_place(arrays.x_train, self.device, dtype)
             self.y = _in_place(arrays.y_train, self.device, dtype)
@@ -77,7 +79,8 @@ class TorchTrainer:
 
     def run_epochs(self, state: TrainerState, until_epoch: int, patience: int) -> TrainerState:
         """See `Trainer.run_epochs`."""
-        start = time.perf_counter()
+        begun = time.perf_counter()
+        start(state, self.biases)
         with _lean_torch():
             network = _Network(self, state)
             rate = state.task.learning_rate
@@ -89,14 +92,15 @@ class TorchTrainer:
                 if not state.stopped and state.stale >= patience:
                     state.stopped = "patience"
             network.store(state)
-        state.seconds += time.perf_counter() - start
+        state.seconds += time.perf_counter() - begun
         return state
 
     def run_steps(
         self, state: TrainerState, plan: StepPlan, listener: Listener = ignore
     ) -> TrainerState:
         """See `Trainer.run_steps`."""
-        start = time.perf_counter()
+        begun = time.perf_counter()
+        start(state, self.biases)
         with _lean_torch():
             network = _Network(self, state)
             peak = state.task.learning_rate
@@ -109,13 +113,14 @@ class TorchTrainer:
                     step += 1
                     if step % plan.evaluate_every == 0 or step == plan.steps:
                         validation = network.loss(self.validation)
-                        training = network.loss(self.sample)
                         state.look(validation, network.flat_weights())
-                        state.curve.append((step, training, validation, rate))
+                        if plan.curve:
+                            training = network.loss(self.sample)
+                            state.curve.append((step, training, validation, rate))
                         network.store(state)
                         now = time.perf_counter()
-                        state.seconds += now - start
-                        start = now
+                        state.seconds += now - begun
+                        begun = now
                         listener(state)
                     if step == plan.steps or state.stopped:
                         break

@@ -18,6 +18,7 @@ from emufort.training._torch_activations import ACTIVATIONS, LayerBuffers
 from emufort.training.backend import Listener, ignore
 from emufort.training.layout import Layout
 from emufort.training.schedule import StepPlan
+from emufort.training.start import start
 from emufort.training.state import TrainerState
 from emufort.training.task import TrainingTask
 from emufort.training.torch_backend import TorchTrainer
@@ -65,7 +66,9 @@ def run_steps_together(
     """
     if not are_equals([s.task for s in states]) or len({s.step for s in states}) > 1:
         raise EmufortError("only trainings that differ in nothing but the seed go together")
-    start = time.perf_counter()
+    begun = time.perf_counter()
+    for state in states:
+        start(state, trainer.biases)
     with alone._lean_torch():
         networks = _Networks(trainer, states)
         peak = states[0].task.learning_rate
@@ -77,12 +80,12 @@ def run_steps_together(
                 networks.step(x, y, rate)
                 step += 1
                 if step % plan.evaluate_every == 0 or step == plan.steps:
-                    networks.look(step, rate)
+                    networks.look(step, rate, plan.curve)
                     now = time.perf_counter()
                     for state in states:
-                        state.seconds += (now - start) / len(states)
+                        state.seconds += (now - begun) / len(states)
                         listener(state)
-                    start = now
+                    begun = now
                 if step == plan.steps or all(s.stopped for s in states):
                     break
     return list(states)
@@ -195,7 +198,7 @@ class _Networks:
             learning_rate, self.epsilon,
         )  # fmt: skip
 
-    def look(self, step: int, rate: float) -> None:
+    def look(self, step: int, rate: float, curve: bool) -> None:
         """Look at the validation rows with every network that goes on, and store it."""
         for name, joined in (
             ("flat", self.flat), ("moment1", self.moment1), ("moment2", self.moment2),
@@ -207,7 +210,8 @@ class _Networks:
                 state.step = self.done  # nothing comes of it, but all are at one step
                 continue
             validation = member.loss(self.trainer.validation)
-            training = member.loss(self.trainer.sample)
             state.look(validation, member.flat_weights())
-            state.curve.append((step, training, validation, rate))
+            if curve:
+                training = member.loss(self.trainer.sample)
+                state.curve.append((step, training, validation, rate))
             member.store(state)
