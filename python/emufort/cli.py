@@ -506,33 +506,48 @@ def main() -> None:
 def _run(arguments: list[str]) -> int:
     try:
         result = app(args=arguments or ["--help"], standalone_mode=False)
-    except EmufortError as error:
-        _complain(str(error))
-        return error.exit_code
-    except typer.TyperException as error:
-        _complain(error.format_message())
-        return UsageError.exit_code
-    except typer.Exit as error:
-        return int(error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        _complain("stopped; the same command continues where this one was")
-        return 130
-    except TerminatedError:
+    except (Exception, KeyboardInterrupt, TerminatedError) as error:
+        return _explain(error)
+    return result if isinstance(result, int) else 0
+
+
+def _explain(error: BaseException) -> int:
+    """Say in one line what ended the command; return its exit code."""
+    # A library that is stopped in the wrong place may fail on the way out, such as on a lock that
+    # it had not got yet. The reason is still that it was stopped.
+    if _in_course_of(error, TerminatedError):
         _complain("terminated; finished work is kept, the same command continues it")
         return 143
-    except OSError as error:
+    if _in_course_of(error, KeyboardInterrupt) or isinstance(error, typer.Abort):
+        _complain("stopped; the same command continues where this one was")
+        return 130
+    if isinstance(error, EmufortError):
+        _complain(str(error))
+        return error.exit_code
+    if isinstance(error, typer.TyperException):
+        _complain(error.format_message())
+        return UsageError.exit_code
+    if isinstance(error, typer.Exit):
+        return int(error.exit_code)
+    if isinstance(error, OSError):
         place = f" ({error.filename})" if error.filename else ""
         _complain(f"{error.strerror or error}{place}")
-        return 1
-    except MemoryError:
+    elif isinstance(error, MemoryError):
         _complain("out of memory; use fewer --workers or less data")
-        return 1
-    except Exception as error:
+    else:
         _complain(
             f"internal error, {type(error).__name__}: {error}; 'emufort --debug ...' shows where"
         )
-        return 1
-    return result if isinstance(result, int) else 0
+    return 1
+
+
+def _in_course_of(error: BaseException | None, kind: type[BaseException]) -> bool:
+    """Whether an exception is of a kind, or came up while one of that kind was handled."""
+    while error is not None:
+        if isinstance(error, kind):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _complain(text: str) -> None:

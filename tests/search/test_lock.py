@@ -17,6 +17,7 @@ from emufort.contract import Contract
 from emufort.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.lock import only_writer
+from emufort import cli
 from emufort.retrain import retrain
 from emufort.search import search
 from emufort.search.trials import read_trials
@@ -73,7 +74,7 @@ def test_sigterm_ends_cleanly_and_the_search_goes_on(folder):
         time.sleep(0.002)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
-    assert process.returncode == 143
+    assert process.returncode == 143, errors
     assert errors == ("error: terminated; finished work is kept, the same command continues it\n")
     begun = len(read_trials(table, 3, 2))
     assert 4 <= begun < 24
@@ -87,3 +88,20 @@ def test_sigterm_ends_cleanly_and_the_search_goes_on(folder):
     assert [replace(t, seconds=0) for t in read_trials(table, 3, 2)] == [
         replace(t, seconds=0) for t in whole
     ]
+
+
+@pytest.mark.parametrize(
+    ("stopped_by", "code"), [(cli.TerminatedError, 143), (KeyboardInterrupt, 130)]
+)
+def test_what_fails_on_the_way_out_does_not_hide_that_it_was_stopped(
+    stopped_by, code, monkeypatch, capsys
+):
+    def app(**_):
+        try:
+            raise stopped_by
+        except BaseException:
+            raise RuntimeError("a lock was released that was not held")  # noqa: B904
+
+    monkeypatch.setattr(cli, "app", app)
+    assert cli._run(["search"]) == code
+    assert "the same command continues" in capsys.readouterr().err
