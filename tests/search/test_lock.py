@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from emufort import cli
 from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.lock import only_writer
-from emufort import cli
 from emufort.retrain import retrain
 from emufort.search import search
 from emufort.search.trials import read_trials
