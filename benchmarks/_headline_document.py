@@ -159,8 +159,9 @@ def many(result: Result) -> list[str]:
     if "longer" in result:
         one = result["longer"]
         again.append([
-            f"two steps, the second longer ({one['step_2']}): {one['step_2_seconds']:.0f} s,"
-            f" {one['ratio']:.0f}x less in all",
+            f"two steps, the smallest of {one['near']} nearly equal networks, longer"
+            f" ({one['step_2']}): {one['step_1_seconds']:.0f} + {one['step_2_seconds']:.0f} s,"
+            f" **{one['ratio']:.0f}x** less",
             one["label"], f"{one['value']:.3e}", f"{one['rmse']:.5f}",
         ])  # fmt: skip
     all_values = [row["value"] for some in sides.values() for row in some]
@@ -246,12 +247,16 @@ def short(results: dict[str, Result]) -> list[str]:
     fastest, two = results["reach"]["summary"][0], results["many"]
     reference = [*two["random"], *two["picked"]]
     best = min(reference, key=lambda row: float(row["value"]))
+    longer = ""
+    if "longer" in two:
+        one = two["longer"]
+        longer = f" ({one['ratio']:.0f}x and {one['rmse']:.5f} with a longer second step)"
     rows = [
         ["time to the loss that 60 trials of Keras Tuner reach"
          f" ({fastest['backend']}, its fastest backend here)", f"{fastest['ratio']:.0f}x less"],
         [f"compute of two steps against all {two['candidates']} candidates on {two['rows']} rows"
          " (multiplied from a sample)",
-         f"{two['ratio']:.0f}x less; test RMSE {two['test_rmse']:.5f}, the best of"
+         f"{two['ratio']:.0f}x less; test RMSE {two['test_rmse']:.5f}{longer}, the best of"
          f" {len(reference)} other candidates on all rows {best['rmse']:.5f}"],
     ]  # fmt: skip
     for g in results["skill"]["goals"]:
