@@ -156,14 +156,13 @@ def many(result: Result) -> list[str]:
         ["two steps, another seed", result["label"], f"{one['value']:.3e}", f"{one['rmse']:.5f}"]
         for one in result["seeds"]
     ]
-    if "longer" in result:
-        one = result["longer"]
-        again.append([
-            f"two steps, the smallest of {one['near']} nearly equal networks, longer"
-            f" ({one['step_2']}): {one['step_1_seconds']:.0f} + {one['step_2_seconds']:.0f} s,"
-            f" **{one['ratio']:.0f}x** less",
-            one["label"], f"{one['value']:.3e}", f"{one['rmse']:.5f}",
-        ])  # fmt: skip
+    again += [
+        [f"two steps, all of the budget, candidates of seed {one['seed']}:"
+         f" {one['step_1_seconds']:.0f} + {one['step_2_seconds']:.0f} s, {one['epochs']} epochs,"
+         f" **{one['ratio']:.0f}x** less",
+         one["label"], f"{one['value']:.3e}", f"{one['rmse']:.5f}"]
+        for one in result.get("budget", [])
+    ]  # fmt: skip
     all_values = [row["value"] for some in sides.values() for row in some]
     rank = 1 + sum(value < result["validation_loss"] for value in all_values)
     return [
@@ -247,16 +246,19 @@ def short(results: dict[str, Result]) -> list[str]:
     fastest, two = results["reach"]["summary"][0], results["many"]
     reference = [*two["random"], *two["picked"]]
     best = min(reference, key=lambda row: float(row["value"]))
-    longer = ""
-    if "longer" in two:
-        one = two["longer"]
-        longer = f" ({one['ratio']:.0f}x and {one['rmse']:.5f} with a longer second step)"
+    bought, more = two.get("budget", []), ""
+    if bought:
+        worst = max(bought, key=lambda row: float(row["rmse"]))
+        more = (
+            f" ({min(row['ratio'] for row in bought):.0f}x and at most {worst['rmse']:.5f}, if all"
+            " of the budget goes into one network)"
+        )
     rows = [
         ["time to the loss that 60 trials of Keras Tuner reach"
          f" ({fastest['backend']}, its fastest backend here)", f"{fastest['ratio']:.0f}x less"],
         [f"compute of two steps against all {two['candidates']} candidates on {two['rows']} rows"
          " (multiplied from a sample)",
-         f"{two['ratio']:.0f}x less; test RMSE {two['test_rmse']:.5f}{longer}, the best of"
+         f"{two['ratio']:.0f}x less; test RMSE {two['test_rmse']:.5f}{more}, the best of"
          f" {len(reference)} other candidates on all rows {best['rmse']:.5f}"],
     ]  # fmt: skip
     for g in results["skill"]["goals"]:

@@ -10,8 +10,9 @@ Its skill is bounded by a reference: candidates of the same 10,000 that are trai
 first ones (a random sample, --reference) and those of --reference-more. They are kept in
 FOLDER/reference.jsonl, one line each, and not trained again.
 
---longer EPOCHS adds to FOLDER/many.json what comes of a longer second step for a smaller network,
-the compute of both steps counted.
+--budget RATIO adds to FOLDER/many.json what comes of one network that is trained for as long as a
+RATIO-th of the compute of all trainings allows, step 1 and the choice of the length counted;
+--budget-seeds 3,4: for candidates of these seeds.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ GOAL, OF_THE_PAPER = 1000, 135
 MANY_EPOCHS, STEPS_TIMED = 40, 400
 #: Step 1: each rung costs a candidate about four times the one before it.
 EPOCHS, ROWS = (1, 2, 3, 4, 6, 8), (1500, 2500, 5000, 12000, 24000, 50000)
-#: How much worse at the last rung the network of --longer may be than the best one there.
-NEARLY = 1.05
+#: With --budget: how much worse than the best one at the last rung the network may be there, and
+#: the share of the budget that is planned to be spent.
+NEARLY, SHARE = 1.05, 0.95
 #: Seed of the candidates. What is above was chosen on those of another seed.
 SEED = 3
 #: Trainings of the network that two steps end with, with other seeds.
@@ -73,34 +75,49 @@ def reference(
     return [known[i] for i in wanted]
 
 
-def with_longer(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the result in FOLDER with the budget spent on one cheap network.
-
-    Step 1 is done again and counted. Of what is left at its last rung, and nearly as good there as
-    the best, the network with the fewest multiply-adds is trained on all rows for --longer epochs.
-    """
+def with_budget(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the result in FOLDER with what comes of a whole budget."""
     result: dict[str, Any] = json.loads((options.out / "many.json").read_text())
     problem = Problem.of(options.many, ROWS[-1])
-    tasks = tasks_of_space(result["candidates"], problem.full, seed=SEED)
+    of_seeds = {row["seed"]: row for row in result.get("budget", [])}
+    for seed in map(int, options.budget_seeds.split(",")):
+        of_seeds[seed] = spend(result["all_seconds"], options.budget, problem, seed,
+                               result["candidates"])  # fmt: skip
+        print(f"    budget: {of_seeds[seed]}", flush=True)
+    result["budget"] = [of_seeds[seed] for seed in sorted(of_seeds)]
+    return result
+
+
+def spend(
+    all_seconds: float, goal: float, problem: Problem, seed: int, candidates: int
+) -> dict[str, Any]:
+    """Return what comes of both steps for the candidates of `seed`.
+
+    Of what is left at step 1's last rung, and nearly as good there as the best, the network with
+    the fewest multiply-adds is trained on all rows, for as many epochs as are left of the budget.
+    """
+    tasks = tasks_of_space(candidates, problem.full, seed=seed)
     seconds_1, courses = first_step(problem.subset, tasks, configuration("cosine", EPOCHS, ROWS))
     last = [i for i in best_first(courses, tasks) if len(courses[i].rungs) == len(EPOCHS)]
     near = [i for i in last if courses[i].value <= NEARLY * courses[last[0]].value]
     chosen = min(near, key=lambda i: tasks[i].architecture.multiply_adds)
-    second = SecondStep(options.longer)
-    seconds, state = second.train(make_trainer(problem.full, "native"), tasks[chosen])
-    result["longer"] = {
-        "step_2": second.label, "label": tasks[chosen].architecture.label,
-        "step_1_seconds": seconds_1, "step_2_seconds": seconds,
-        "ratio": result["all_seconds"] / (seconds_1 + seconds), "value": state.value,
-        "rmse": problem.test_rmse(state), "near": len(near),
+    on_all = make_trainer(problem.full, "native")
+    start = time.process_time()
+    epoch = seconds_per_epoch(on_all, tasks[chosen], SecondStep(MANY_EPOCHS))
+    seconds_1 += time.process_time() - start
+    second = SecondStep(int((SHARE * all_seconds / goal - seconds_1) / epoch))
+    seconds, state = second.train(on_all, tasks[chosen])
+    return {
+        "seed": seed, "near": len(near), "label": tasks[chosen].architecture.label,
+        "step_2": second.label, "epochs": second.epochs, "step_1_seconds": seconds_1,
+        "step_2_seconds": seconds, "ratio": all_seconds / (seconds_1 + seconds),
+        "value": state.value, "rmse": problem.test_rmse(state),
     }  # fmt: skip
-    print(f"    longer: {result['longer']}")
-    return result
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    if options.longer:
-        return with_longer(options)
+    if options.budget:
+        return with_budget(options)
     if options.many is None and not options.quick:
         raise SystemExit("say --many FILE: python data_prep/make_dataset.py --train 1000000")
     candidates = 64 if options.quick else options.many_candidates

@@ -11,9 +11,9 @@
 module emufort_core
   use, intrinsic :: iso_c_binding, only: c_loc, c_intptr_t
   use emufort_kinds, only: wp, int64, real64, lanes, block_columns, max_width, widest_panel
-  use emufort_dense, only: dense_block, dense_half_block, dense_single, packed_size, padded_width, is_wide
+  use emufort_dense, only: dense_block, dense_half_block, dense_single, packed_size, is_wide
   use emufort_activations, only: activate, activation_relu, activation_linear
-  use emufort_transforms, only: are_within, check_inputs, inputs_to_features, outputs_to_physical, &
+  use emufort_transforms, only: are_within, is_column_within, check_inputs, inputs_to_features, outputs_to_physical, &
                                 column_to_features, column_to_physical
   implicit none
   private
@@ -33,7 +33,7 @@ module emufort_core
     integer :: slope          ! parameters of the activations
   end type layout_type
 
-  public :: evaluate_block, evaluate_network, plan_size, numbers_size, few_columns, scratch_size, aligned_place
+  public :: evaluate_block, evaluate_column, evaluate_network, plan_size, numbers_size, few_columns, scratch_size, aligned_place
 
   !> Up to so many columns are computed one by one, which costs less than a padded block.
   integer, parameter :: few_columns = 4
@@ -132,9 +132,10 @@ contains
       call dense_block(n_in, n_out, weights, x, y, lowest)
     end select
     if (activation == activation_relu .or. activation == activation_linear) return
-    ! One column is activated with the padding, which its kernels write; the padding of a block may never have been.
+    ! One column is activated with the padding up to a full set of lanes, which its kernels write; the padding of a block
+    ! may never have been.
     n = columns*n_out
-    if (columns == 1) n = padded_width(n_out)
+    if (columns == 1) n = n_out + modulo(-n_out, lanes)
     call activate(activation, n, y, real(slope, wp))
 
   end subroutine evaluate_layer
@@ -155,6 +156,7 @@ contains
     type(layout_type) :: at
     integer :: n_inputs, n_features, n_outputs, n_layers, columns, i, j, a, b
     integer(int64) :: outside(block_columns), invalid(block_columns)
+    real(real64) :: one_x(max_width), one_y(max_width)
     logical :: is_within
 
     n_inputs = plan(1)
@@ -166,7 +168,16 @@ contains
 
     if (n <= few_columns) then
       do i = 1, n
-        call evaluate_column(plan, numbers, weights, is_single, i, x, y, n_clipped, n_invalid, is_outside(i))
+        do j = 1, n_inputs
+          one_x(j) = x(i, j)
+        end do
+        call evaluate_column(plan, numbers, weights, is_single, one_x, one_y, n_clipped, n_invalid, is_outside(i))
+        do j = 1, n_inputs
+          x(i, j) = one_x(j)
+        end do
+        do j = 1, n_outputs
+          y(i, j) = one_y(j)
+        end do
       end do
       return
     end if
@@ -213,21 +224,18 @@ contains
 
   end subroutine evaluate_block
 
-  !> Evaluate the emulator on one column of a block, without the padding that a block has.
-  recursive subroutine evaluate_column(plan, numbers, weights, is_single, column, x, y, n_clipped, n_invalid, &
-                                       is_outside)
+  !> Evaluate the emulator on one column, without the padding that a block has.
+  recursive subroutine evaluate_column(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside)
     integer, intent(in) :: plan(*)                        !! integers of the emulator
     real(real64), intent(in) :: numbers(*)                !! real numbers of the emulator
     real(wp), intent(in) :: weights(*)                    !! packed weights
     logical, intent(in) :: is_single                      !! whether the host's inputs are single precision
-    integer, intent(in) :: column                         !! column of the block, from 1
-    real(real64), intent(inout) :: x(block_columns, *)    !! physical inputs (column, input); clipped on return
-    real(real64), intent(inout) :: y(block_columns, *)    !! physical outputs (column, output)
+    real(real64), intent(inout) :: x(*)                   !! physical inputs (input); clipped on return
+    real(real64), intent(inout) :: y(*)                   !! physical outputs (output)
     integer(int64), intent(inout) :: n_clipped            !! incremented by the values that were clipped
     integer(int64), intent(inout) :: n_invalid            !! incremented by the columns that hold NaN or infinity
     logical, intent(out) :: is_outside                    !! whether an input was clipped or invalid
     real(wp), target :: first(max_width + widest_panel + lanes), second(max_width + widest_panel + lanes)
-    real(real64) :: one_x(max_width), one_y(max_width)
     type(layout_type) :: at
     integer :: n_inputs, n_features, n_outputs, n_layers, j, a, b
     integer(int64) :: outside(1), invalid(1)
@@ -239,38 +247,28 @@ contains
     n_layers = plan(4)
     at = layout_of(n_inputs, n_features, n_outputs, n_layers)
 
-    do j = 1, n_inputs
-      one_x(j) = x(column, j)
-    end do
-    is_within = are_within(1, n_inputs, 1, is_single, numbers, one_x)
-    if (.not. is_within) call check_inputs(1, n_inputs, 1, is_single, numbers, one_x, outside, invalid)
+    is_within = is_column_within(n_inputs, is_single, numbers, x)
+    if (.not. is_within) call check_inputs(1, n_inputs, 1, is_single, numbers, x, outside, invalid)
 
     a = aligned_place(first)
     b = aligned_place(second)
     call column_to_features(n_inputs, n_features, plan(at%feature), plan(at%feature_kind), numbers(at%feature_c), &
-                            one_x, first(a))
+                            x, first(a))
     call evaluate_network(n_layers, plan(5), plan(6 + n_layers), numbers(at%slope), weights, 1, first(a), second(b))
     if (mod(n_layers, 2) == 1) then
       call column_to_physical(n_inputs, n_outputs, plan(at%output_kind), plan(at%reference), numbers(at%output_c), &
-                              numbers(at%bound), one_x, second(b), one_y)
+                              numbers(at%bound), x, second(b), y)
     else
       call column_to_physical(n_inputs, n_outputs, plan(at%output_kind), plan(at%reference), numbers(at%output_c), &
-                              numbers(at%bound), one_x, first(a), one_y)
+                              numbers(at%bound), x, first(a), y)
     end if
-    do j = 1, n_outputs
-      y(column, j) = one_y(j)
-    end do
-
     is_outside = .not. is_within
     if (is_within) return
     n_clipped = n_clipped + outside(1)
-    do j = 1, n_inputs
-      x(column, j) = one_x(j)
-    end do
     if (invalid(1) > 0_int64) then
       n_invalid = n_invalid + 1_int64
       do j = 1, n_outputs
-        y(column, j) = transfer(nan_bits, 0.0_real64)
+        y(j) = transfer(nan_bits, 0.0_real64)
       end do
     end if
 

@@ -1,13 +1,13 @@
 !> The emulator as a host model sees it: load once, then predict from any number of threads.
 module emufort_emulator
   use emufort_kinds, only: wp, int8, int64, real32, real64, lanes, block_columns, max_width, max_layers
-  use emufort_status, only: status_type, set_error, emufort_success, emufort_error_file, emufort_error_format, &
-                            emufort_error_limit, emufort_error_shape, emufort_error_contract, emufort_error_self_test, &
-                            emufort_error_not_loaded
+  use emufort_status, only: status_type, set_error, clear_status, emufort_success, emufort_error_file, &
+                            emufort_error_format, emufort_error_limit, emufort_error_shape, emufort_error_contract, &
+                            emufort_error_self_test, emufort_error_not_loaded
   use emufort_dense, only: pack_layer, packed_size, packed_slack
   use emufort_activations, only: n_activations
   use emufort_transforms, only: transform_affine, transform_ln, transform_logit, transform_sigmoid, is_finite
-  use emufort_core, only: evaluate_block, plan_size, numbers_size, aligned_place
+  use emufort_core, only: evaluate_block, evaluate_column, few_columns, plan_size, numbers_size, aligned_place
   use emufort_weights_file, only: section_type, read_table, find_section, get_integers, get_reals, get_text, &
                                   type_text, type_int32, type_real32, type_real64
   implicit none
@@ -503,12 +503,14 @@ contains
     class(emulator_type), intent(in) :: emulator            !! a loaded emulator
     real(real32), intent(in) :: x(:, :)                      !! inputs in contract order and units (ncol, n_inputs)
     real(real32), intent(inout) :: y(:, :)                   !! outputs in contract order and units (ncol, n_outputs)
-    type(status_type), intent(out) :: status                !! outcome, number of values clipped and columns invalid
+    type(status_type), intent(inout) :: status              !! outcome, number of values clipped and columns invalid
     logical, intent(out), optional :: is_outside(:)         !! columns with an input out of range or invalid (ncol)
     real(real64) :: block_x(block_columns, max_width), block_y(block_columns, max_width)
     logical :: outside(block_columns)
+    real(real64) :: one_x(max_width), one_y(max_width)
     integer :: n_in, n_out, first, n, i, j, ncol
 
+    call clear_status(status)
     if (.not. allocated(emulator%plan)) then
       call set_error(status, emufort_error_not_loaded, 'predict', 'the emulator has not been loaded')
       return
@@ -528,6 +530,20 @@ contains
     end if
     do first = 0, ncol - 1, block_columns
       n = min(block_columns, ncol - first)
+      if (n <= few_columns) then
+        do i = 1, n
+          do j = 1, n_in
+            one_x(j) = real(x(first + i, j), real64)
+          end do
+          call evaluate_column(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), .true., &
+                               one_x, one_y, status%n_clipped, status%n_invalid, outside(i))
+          do j = 1, n_out
+            y(first + i, j) = real(one_y(j), real32)
+          end do
+          if (present(is_outside)) is_outside(first + i) = outside(i)
+        end do
+        exit
+      end if
       do j = 1, n_in
         do i = 1, n
           block_x(i, j) = real(x(first + i, j), real64)
@@ -550,12 +566,14 @@ contains
     class(emulator_type), intent(in) :: emulator            !! a loaded emulator
     real(real64), intent(in) :: x(:, :)                      !! inputs in contract order and units (ncol, n_inputs)
     real(real64), intent(inout) :: y(:, :)                   !! outputs in contract order and units (ncol, n_outputs)
-    type(status_type), intent(out) :: status                !! outcome, number of values clipped and columns invalid
+    type(status_type), intent(inout) :: status              !! outcome, number of values clipped and columns invalid
     logical, intent(out), optional :: is_outside(:)         !! columns with an input out of range or invalid (ncol)
     real(real64) :: block_x(block_columns, max_width), block_y(block_columns, max_width)
     logical :: outside(block_columns)
+    real(real64) :: one_x(max_width), one_y(max_width)
     integer :: n_in, n_out, first, n, i, j, ncol
 
+    call clear_status(status)
     if (.not. allocated(emulator%plan)) then
       call set_error(status, emufort_error_not_loaded, 'predict', 'the emulator has not been loaded')
       return
@@ -575,6 +593,20 @@ contains
     end if
     do first = 0, ncol - 1, block_columns
       n = min(block_columns, ncol - first)
+      if (n <= few_columns) then
+        do i = 1, n
+          do j = 1, n_in
+            one_x(j) = x(first + i, j)
+          end do
+          call evaluate_column(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), .false., &
+                               one_x, one_y, status%n_clipped, status%n_invalid, outside(i))
+          do j = 1, n_out
+            y(first + i, j) = one_y(j)
+          end do
+          if (present(is_outside)) is_outside(first + i) = outside(i)
+        end do
+        exit
+      end if
       do j = 1, n_in
         do i = 1, n
           block_x(i, j) = x(first + i, j)
@@ -597,12 +629,14 @@ contains
     class(emulator_type), intent(in) :: emulator            !! a loaded emulator
     real(real32), intent(in) :: x(:, :)                      !! inputs in contract order and units (n_inputs, ncol)
     real(real32), intent(inout) :: y(:, :)                   !! outputs in contract order and units (n_outputs, ncol)
-    type(status_type), intent(out) :: status                !! outcome, number of values clipped and columns invalid
+    type(status_type), intent(inout) :: status              !! outcome, number of values clipped and columns invalid
     logical, intent(out), optional :: is_outside(:)         !! columns with an input out of range or invalid (ncol)
     real(real64) :: block_x(block_columns, max_width), block_y(block_columns, max_width)
     logical :: outside(block_columns)
+    real(real64) :: one_x(max_width), one_y(max_width)
     integer :: n_in, n_out, first, n, i, j, ncol
 
+    call clear_status(status)
     if (.not. allocated(emulator%plan)) then
       call set_error(status, emufort_error_not_loaded, 'predict', 'the emulator has not been loaded')
       return
@@ -622,6 +656,20 @@ contains
     end if
     do first = 0, ncol - 1, block_columns
       n = min(block_columns, ncol - first)
+      if (n <= few_columns) then
+        do i = 1, n
+          do j = 1, n_in
+            one_x(j) = real(x(j, first + i), real64)
+          end do
+          call evaluate_column(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), .true., &
+                               one_x, one_y, status%n_clipped, status%n_invalid, outside(i))
+          do j = 1, n_out
+            y(j, first + i) = real(one_y(j), real32)
+          end do
+          if (present(is_outside)) is_outside(first + i) = outside(i)
+        end do
+        exit
+      end if
       do i = 1, n
         do j = 1, n_in
           block_x(i, j) = real(x(j, first + i), real64)
@@ -644,12 +692,14 @@ contains
     class(emulator_type), intent(in) :: emulator            !! a loaded emulator
     real(real64), intent(in) :: x(:, :)                      !! inputs in contract order and units (n_inputs, ncol)
     real(real64), intent(inout) :: y(:, :)                   !! outputs in contract order and units (n_outputs, ncol)
-    type(status_type), intent(out) :: status                !! outcome, number of values clipped and columns invalid
+    type(status_type), intent(inout) :: status              !! outcome, number of values clipped and columns invalid
     logical, intent(out), optional :: is_outside(:)         !! columns with an input out of range or invalid (ncol)
     real(real64) :: block_x(block_columns, max_width), block_y(block_columns, max_width)
     logical :: outside(block_columns)
+    real(real64) :: one_x(max_width), one_y(max_width)
     integer :: n_in, n_out, first, n, i, j, ncol
 
+    call clear_status(status)
     if (.not. allocated(emulator%plan)) then
       call set_error(status, emufort_error_not_loaded, 'predict', 'the emulator has not been loaded')
       return
@@ -669,6 +719,20 @@ contains
     end if
     do first = 0, ncol - 1, block_columns
       n = min(block_columns, ncol - first)
+      if (n <= few_columns) then
+        do i = 1, n
+          do j = 1, n_in
+            one_x(j) = x(j, first + i)
+          end do
+          call evaluate_column(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), .false., &
+                               one_x, one_y, status%n_clipped, status%n_invalid, outside(i))
+          do j = 1, n_out
+            y(j, first + i) = one_y(j)
+          end do
+          if (present(is_outside)) is_outside(first + i) = outside(i)
+        end do
+        exit
+      end if
       do i = 1, n
         do j = 1, n_in
           block_x(i, j) = x(j, first + i)

@@ -4,7 +4,7 @@ module emufort_status
   implicit none
   private
 
-  public :: status_type, set_error
+  public :: status_type, set_error, clear_status
   public :: emufort_success, emufort_error_file, emufort_error_format, emufort_error_version, emufort_error_checksum, &
      emufort_error_limit, emufort_error_shape, emufort_error_contract, emufort_error_self_test, emufort_error_not_loaded
 
@@ -29,6 +29,21 @@ module emufort_status
   end type status_type
 
 contains
+
+  !> Make a status that of a call that has just begun. (As intent(out) it would be filled with blanks in every call, which
+  !> takes as long as a small layer does.)
+  pure recursive subroutine clear_status(status)
+    type(status_type), intent(inout) :: status   !! of an earlier call
+
+    if (status%code /= emufort_success) then
+      status%place = ' '
+      status%message = ' '
+    end if
+    status%code = emufort_success
+    status%n_clipped = 0_int64
+    status%n_invalid = 0_int64
+
+  end subroutine clear_status
 
   !> Record an error.
   pure recursive subroutine set_error(status, code, place, message)

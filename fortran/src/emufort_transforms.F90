@@ -3,13 +3,13 @@
 !> Differences and quotients with the scalers are formed in double precision and rounded afterwards: the
 !> logarithm of 1e9 in single precision would waste two of its seven digits.
 module emufort_transforms
-  use emufort_kinds, only: wp, int32, int64, real32, real64, lanes
+  use emufort_kinds, only: wp, int32, int64, real32, real64, lanes, max_width
   use emufort_math, only: vector_exp, vector_ln, vector_sigmoid
   implicit none
   private
 
   public :: transform_affine, transform_ln, transform_logit, transform_sigmoid
-  public :: are_within, check_inputs, inputs_to_features, outputs_to_physical, is_finite, clip_numbers
+  public :: are_within, is_column_within, check_inputs, inputs_to_features, outputs_to_physical, is_finite, clip_numbers
   public :: column_to_features, column_to_physical
 
   integer, parameter :: transform_affine = 1    !! in: (x - c1)*c2          out: z*c1 + c2
@@ -71,7 +71,7 @@ contains
   !> Whether all inputs of a block are numbers within their ranges, as they nearly always are. False for -0 at a bound
   !> of 0 as well, of which `check_inputs` then finds that it is within.
   pure recursive logical function are_within(n_columns, n_inputs, leading, is_single, ranges, x)
-    integer, intent(in) :: n_columns                       !! columns, a multiple of lanes or 1
+    integer, intent(in) :: n_columns                       !! columns, a multiple of lanes
     integer, intent(in) :: n_inputs                        !! number of inputs
     integer, intent(in) :: leading                         !! leading dimension of x
     logical, intent(in) :: is_single                       !! whether the host's inputs are single precision
@@ -85,11 +85,6 @@ contains
     do j = 1, n_inputs
       lower = order_of(bound_of_host(ranges(1, j), is_single))
       upper = order_of(bound_of_host(ranges(2, j), is_single))
-      if (n_columns == 1) then
-        place = order_of(x(1, j))
-        n_beyond(1) = ior(n_beyond(1), ieor(place, min(max(place, lower), upper)))
-        cycle
-      end if
       do first = 0, n_columns - lanes, lanes
         !$omp simd private(place)
         do i = 1, lanes
@@ -101,6 +96,33 @@ contains
     are_within = all(n_beyond == 0_int64)
 
   end function are_within
+
+  !> `are_within` for one column, vectorised over the inputs.
+  pure recursive logical function is_column_within(n_inputs, is_single, ranges, x)
+    integer, intent(in) :: n_inputs                        !! number of inputs
+    logical, intent(in) :: is_single                       !! whether the host's inputs are single precision
+    real(real64), intent(in) :: ranges(2, n_inputs)        !! lower and upper bound of each input
+    real(real64), intent(in) :: x(n_inputs)                !! inputs
+    integer(int64) :: beyond, place
+    integer :: j
+
+    beyond = 0_int64
+    if (is_single) then
+      do j = 1, n_inputs
+        place = order_of(x(j))
+        beyond = ior(beyond, ieor(place, min(max(place, order_of(bound_of_host(ranges(1, j), .true.))), &
+                                         order_of(bound_of_host(ranges(2, j), .true.)))))
+      end do
+    else
+      !$omp simd reduction(ior: beyond) private(place)
+      do j = 1, n_inputs
+        place = order_of(x(j))
+        beyond = ior(beyond, ieor(place, min(max(place, order_of(ranges(1, j))), order_of(ranges(2, j)))))
+      end do
+    end if
+    is_column_within = beyond == 0_int64
+
+  end function is_column_within
 
   !> Clip one block of inputs to its range, count what was clipped, and find the columns that hold no numbers.
   pure recursive subroutine check_inputs(n_columns, n_inputs, leading, is_single, ranges, x, n_outside, n_invalid)
@@ -242,30 +264,34 @@ contains
     real(real64), intent(in) :: coefficients(2, n_features)   !! coefficients c1, c2 of the transforms
     real(real64), intent(in) :: x(n_inputs)                   !! physical inputs
     real(wp), intent(inout) :: z(*)                           !! features [1] (feature)
-    real(real64) :: c1, c2, value
-    integer :: f, g, n
+    real(wp) :: logarithms(max_width + lanes)
+    real(real64) :: value
+    integer :: f, n
 
+    n = 0
     do f = 1, n_features
       value = x(feature(f))
-      c1 = coefficients(1, f)
-      c2 = coefficients(2, f)
       select case (kinds(f))
       case (transform_ln)
-        z(f) = real(value*c1, wp)
+        n = n + 1
+        logarithms(n) = real(value*coefficients(1, f), wp)
       case (transform_logit)
-        z(f) = real(value/(1.0_real64 - value)*c1, wp)
+        n = n + 1
+        logarithms(n) = real(value/(1.0_real64 - value)*coefficients(1, f), wp)
       case default
-        z(f) = real((value - c1)*c2, wp)
+        z(f) = real((value - coefficients(1, f))*coefficients(2, f), wp)
       end select
     end do
-    f = 1
-    do while (f <= n_features)
-      n = run_length(kinds(f:), transform_ln, transform_logit)
-      if (n > 0) call vector_ln(n, z(f))
-      do g = f, f + n - 1
-        z(g) = z(g)*real(coefficients(2, g), wp)
-      end do
-      f = f + n + 1
+    if (n == 0) return
+    ! All in one go, and a full set of lanes.
+    logarithms(n + 1:n + lanes) = 1.0_wp
+    call vector_ln(n + modulo(-n, lanes), logarithms)
+    n = 0
+    do f = 1, n_features
+      if (kinds(f) == transform_ln .or. kinds(f) == transform_logit) then
+        n = n + 1
+        z(f) = logarithms(n)*real(coefficients(2, f), wp)
+      end if
     end do
 
   end subroutine column_to_features
@@ -350,40 +376,50 @@ contains
     real(real64), intent(in) :: coefficients(2, n_outputs)   !! coefficients c1, c2 of the transforms
     real(real64), intent(in) :: bounds(2, n_outputs)         !! the output is clamped to these
     real(real64), intent(in) :: x(n_inputs)                  !! physical inputs
-    real(wp), intent(inout) :: z(*)                          !! outputs of the network [1]; overwritten
+    real(wp), intent(in) :: z(*)                             !! outputs of the network [1]
     real(real64), intent(inout) :: y(n_outputs)              !! physical outputs
-    integer :: j, n
+    real(wp) :: exponentials(max_width + lanes), sigmoids(max_width + lanes)
+    integer :: j, n_ln, n_sigmoid
 
-    ! The line in one place, so that it is one fused multiply-add as in `outputs_to_physical`.
+    n_ln = 0
+    n_sigmoid = 0
+    ! In one place and a loop of its own, so that it is one fused multiply-add as in `outputs_to_physical`.
     do j = 1, n_outputs
       y(j) = real(z(j), real64)*coefficients(1, j) + coefficients(2, j)
     end do
     do j = 1, n_outputs
       select case (kinds(j))
       case (transform_ln)
-        z(j) = z(j)*real(coefficients(1, j), wp)
+        n_ln = n_ln + 1
+        exponentials(n_ln) = z(j)*real(coefficients(1, j), wp)
       case (transform_sigmoid)
-        z(j) = real(y(j), wp)
+        n_sigmoid = n_sigmoid + 1
+        sigmoids(n_sigmoid) = real(y(j), wp)
       case default
       end select
     end do
-    j = 1
-    do while (j <= n_outputs)
-      n = run_length(kinds(j:), transform_ln, transform_ln)
-      if (n > 0) then
-        call vector_exp(n, z(j))
-        y(j:j + n - 1) = real(z(j:j + n - 1), real64)*coefficients(2, j:j + n - 1)
-      else
-        n = run_length(kinds(j:), transform_sigmoid, transform_sigmoid)
-        if (n > 0) then
-          call vector_sigmoid(n, z(j))
-          y(j:j + n - 1) = real(z(j:j + n - 1), real64)
-        end if
-      end if
-      j = j + max(n, 1)
-    end do
+    if (n_ln > 0) then
+      exponentials(n_ln + 1:n_ln + lanes) = 0.0_wp
+      call vector_exp(n_ln + modulo(-n_ln, lanes), exponentials)
+    end if
+    if (n_sigmoid > 0) then
+      sigmoids(n_sigmoid + 1:n_sigmoid + lanes) = 0.0_wp
+      call vector_sigmoid(n_sigmoid + modulo(-n_sigmoid, lanes), sigmoids)
+    end if
+    n_ln = 0
+    n_sigmoid = 0
     do j = 1, n_outputs
+      select case (kinds(j))
+      case (transform_ln)
+        n_ln = n_ln + 1
+        y(j) = real(exponentials(n_ln), real64)*coefficients(2, j)
+      case (transform_sigmoid)
+        n_sigmoid = n_sigmoid + 1
+        y(j) = real(sigmoids(n_sigmoid), real64)
+      case default
+      end select
       if (reference(j) > 0) y(j) = y(j)*x(reference(j))
+      ! Comparisons are false for NaN, which so is not clamped away.
       if (y(j) < bounds(1, j)) y(j) = bounds(1, j)
       if (y(j) > bounds(2, j)) y(j) = bounds(2, j)
     end do
