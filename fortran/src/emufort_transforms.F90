@@ -111,7 +111,7 @@ contains
       do j = 1, n_inputs
         place = order_of(x(j))
         beyond = ior(beyond, ieor(place, min(max(place, order_of(bound_of_host(ranges(1, j), .true.))), &
-                                         order_of(bound_of_host(ranges(2, j), .true.)))))
+                                             order_of(bound_of_host(ranges(2, j), .true.)))))
       end do
     else
       !$omp simd reduction(ior: beyond) private(place)
