@@ -8,8 +8,8 @@ module emufort_activation
   use emufort_kinds, only: wp, block => block_columns
   use emufort_math, only: vector_ln, vector_exp
   use emufort_status, only: set_error
-  use emufort_runtime, only: emulator_type, status_type, emufort_success, emufort_error_contract, emufort_error_shape, &
-                             emufort_error_limit
+ use emufort_runtime, only: emulator_type, status_type, emufort_clear_status, emufort_success, emufort_error_contract, &
+                             emufort_error_shape, emufort_error_limit
   use emufort_activation_head, only: steepness_factor, shift_factor, activated_fractions_of_logs, padded
   use emufort_activation_arg2000, only: activation_constants_type, air_type, air_properties, arg2000_smax, &
                           critical_supersaturation_squared, critical_factors, in_cloud_smax, arg2000_paper, arg2000_e3sm
@@ -246,7 +246,7 @@ contains
     real(hk), intent(inout) :: fluxn(pcols, pver, nmode)    !! flux of that number fraction into cloud [m s-1]
     real(hk), intent(inout) :: fluxm(pcols, pver, nmode)    !! flux of that mass fraction into cloud [m s-1]
     real(hk), intent(inout) :: flux_fullact(pcols, pver)    !! flux if everything activated [m s-1]
-    type(status_type), intent(out) :: status                !! wrong dimensions; the emulator's own error is in counts
+    type(status_type), intent(inout) :: status              !! wrong dimensions; the emulator's own error is in counts
     type(activation_counts_type), intent(out) :: counts     !! who answered
     logical, intent(in), optional :: in_cloud(pcols, pver)  !! above cloud base: balance with the drops that are there
     real(hk), intent(in), optional :: smax_f(pcols, pver)   !! number times size factor of the drops, in cloud [m-2]
@@ -257,6 +257,7 @@ contains
     logical :: is_active(block, activation_max_modes), is_present
     integer :: first, n, i, m, c, k, total, column(block), level(block), place(block)
 
+    call emufort_clear_status(status)
     if (nmode < 1 .or. nmode > scheme%n_modes .or. ncol > pcols .or. min(ncol, pver) < 0) then
       call set_error(status, emufort_error_shape, 'activate', 'modes or columns beyond those of init or of the arrays')
       return

@@ -16,7 +16,7 @@ program test_predict
   logical :: is_outside(ncol), expected(ncol)
   character(len=200) :: text
   character(len=8) :: names(n_inputs), units(n_inputs)
-  integer :: code, i
+  integer :: n_clipped, code, i
   integer, parameter :: spoilt(3) = [1, 40, 257]
 
   x = 1.0_real64
@@ -60,6 +60,13 @@ program test_predict
     call check(status%n_clipped == 3 .and. status%n_invalid == 0 .and. status%code == emufort_success, &
                'clipped are counted')
     call check(all(is_outside .eqv. expected), 'the mask shows the clipped columns')
+    n_clipped = 0
+    do i = 1, ncol
+      call emulator%predict(bad(i:i, :), y(i:i, :), status, is_outside(i:i))
+      n_clipped = n_clipped + int(status%n_clipped)
+    end do
+    call check(n_clipped == 3 .and. all(is_outside .eqv. expected) .and. all(same_bits(y, other)), &
+               'the same of one column at a time')
     bad(5, 1:2) = [net%ranges(1, 1), net%ranges(2, 2)]
     bad(100, 3) = net%ranges(1, 3)
     call emulator%predict(bad, y, status)
@@ -77,7 +84,13 @@ program test_predict
   call emulator%predict(x(:, 1:3), y, status)
   call check(status%code == emufort_error_shape, 'wrong shape')
   call emulator%predict(x(1:0, :), y(1:0, :), status)
-  call check(status%code == emufort_success, 'no columns')
+  call check(status%code == emufort_success .and. status%message == ' ' .and. status%place == ' ', &
+             'nothing of an earlier error in no columns')
+  bad(5, 1) = 1.0e20_real64
+  call emulator%predict(bad(5:5, :), y(1:1, :), status)
+  call check(status%n_clipped == 1, 'one column is clipped')
+  call emulator%predict(x(1:1, :), y(1:1, :), status)
+  call check(status%n_clipped == 0, 'counts are those of the last call')
   do i = 1, n_inputs
     write (names(i), '(a,i0,a)') 'v[', i, ']'
   end do
