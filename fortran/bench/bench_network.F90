@@ -1,6 +1,8 @@
 !> The network alone (no transforms) in the runtime's kernels: host features x(ncol, n) to outputs of the last layer.
 !>
-!>     bench_network NETWORK INPUTS THREADS
+!>     bench_network NETWORK INPUTS THREADS [part]
+!>
+!> With `part` the features lie in the runtime's blocks before the clock starts.
 program bench_network
   use bench_worker, only: serve, read_inputs, argument, integer_argument, hp
   use bench_layers, only: read_network
@@ -12,6 +14,7 @@ program bench_network
   call read_network(argument(1), contender%network)
   call read_inputs(argument(2), inputs)
   contender%n_threads = integer_argument(3)
+  contender%is_part = argument(4) == 'part'
   call contender%prepare()
   call serve(contender, inputs, 'kernels of the runtime')
 

@@ -4,7 +4,7 @@ module bench_network_contender
   use, intrinsic :: iso_fortran_env, only: int64, real64
   use emufort_kinds, only: wp, lanes, block_columns
   use emufort_core, only: evaluate_network, few_columns, scratch_size
-  use emufort_dense, only: pack_layer, packed_size
+  use emufort_dense, only: pack_layer, packed_size, is_wide
   use bench_worker, only: contender_type, hp, chunk_of
   use bench_layers, only: network_type
   implicit none
@@ -19,6 +19,7 @@ module bench_network_contender
   type, extends(contender_type) :: kernel_contender_type
     type(network_type) :: network              !! as it was read
     integer :: n_threads = 1                   !! threads among which the columns of a call are split
+    logical :: is_part = .false.               !! features lie in blocks already, as transforms leave them within a call
     real(wp), allocatable :: packed(:)         !! packed weights, from `first` on
     integer :: first = 1                       !! begins at a boundary of 64 bytes, as constants of a module do
     real(real64), allocatable :: slope(:)      !! parameters of activations; none has one here
@@ -65,6 +66,10 @@ contains
     integer(int64) :: pass
     integer :: call, ncol, thread, first, last
 
+    if (contender%is_part) then
+      call passes_over_blocks(contender, n_passes, x, y)
+      return
+    end if
     ncol = size(x, 1)
     associate (network => contender%network)
       do pass = 1_int64, n_passes
@@ -106,15 +111,7 @@ contains
     b = aligned_place(two)
     at = first
     do while (at <= last)
-      n = min(block_columns, last - at + 1)
-      if (n <= few_columns) then
-        n = 1
-        columns = 1
-      else if (n <= lanes) then
-        columns = lanes
-      else
-        columns = block_columns
-      end if
+      call next_block(last - at + 1, n, columns)
       call gather(ncol, n, columns, widths(0), x(at, 1), one(a))
       call evaluate_network(n_layers, widths, activation, slope, weights, columns, one(a), two(b))
       if (mod(n_layers, 2) == 1) then
@@ -126,6 +123,125 @@ contains
     end do
 
   end subroutine columns_of_call
+
+  !> Evaluate the network on blocks that lie one behind the other: what remains of a call without its way in and out.
+  !>
+  !> The blocks are made before the passes and the host's outputs after them. A pass copies the features of a block to the
+  !> scratch of the network, which writes over them, and keeps its outputs.
+  subroutine passes_over_blocks(contender, n_passes, x, y)
+    class(kernel_contender_type), intent(inout) :: contender   !! what is timed
+    integer(int64), intent(in) :: n_passes                     !! number of passes over all calls
+    real(hp), contiguous, intent(in) :: x(:, :, :)             !! inputs (ncol, n_inputs, n_calls)
+    real(hp), contiguous, intent(inout) :: y(:, :, :)          !! outputs (ncol, n_outputs, n_calls)
+    real(wp), allocatable, target :: features(:), outputs(:)
+    real(wp), target :: one(scratch_size), two(scratch_size)
+    integer, allocatable :: columns(:)
+    integer(int64) :: pass
+    integer :: a, b, at, n, width, ncol, n_in, n_out, n_blocks, call, k, from, to, at_features, at_outputs
+
+    ncol = size(x, 1)
+    n_in = size(x, 2)
+    n_out = size(y, 2)
+    ! The blocks of one call, which all calls have.
+    allocate (columns(ncol))
+    n_blocks = 0
+    at = 1
+    do while (at <= ncol)
+      n_blocks = n_blocks + 1
+      call next_block(ncol - at + 1, n, columns(n_blocks))
+      at = at + n
+    end do
+    width = sum(columns(1:n_blocks))
+    allocate (features(width*n_in*size(x, 3) + lanes), outputs(width*n_out*size(x, 3) + lanes))
+    at_features = aligned_place(features)
+    at_outputs = aligned_place(outputs)
+    a = aligned_place(one)
+    b = aligned_place(two)
+    do call = 1, size(x, 3)
+      call to_blocks(ncol, n_in, x(:, :, call), features(at_features + (call - 1)*width*n_in))
+    end do
+
+    associate (network => contender%network)
+      do pass = 1_int64, n_passes
+        from = at_features
+        to = at_outputs
+        do call = 1, size(x, 3)
+          do k = 1, n_blocks
+            n = columns(k)*n_in
+            one(a:a + n - 1) = features(from:from + n - 1)
+            call evaluate_network(network%n_layers, network%widths, network%activation, contender%slope, &
+                                  contender%packed(contender%first), columns(k), one(a), two(b))
+            from = from + n
+            n = columns(k)*n_out
+            if (mod(network%n_layers, 2) == 1) then
+              outputs(to:to + n - 1) = two(b:b + n - 1)
+            else
+              outputs(to:to + n - 1) = one(a:a + n - 1)
+            end if
+            to = to + n
+          end do
+        end do
+      end do
+    end associate
+
+    do call = 1, size(x, 3)
+      call from_blocks(ncol, n_out, outputs(at_outputs + (call - 1)*width*n_out), y(:, :, call))
+    end do
+
+  end subroutine passes_over_blocks
+
+  !> Cut the inputs of a call into blocks, one behind the other.
+  subroutine to_blocks(ncol, n_inputs, x, blocks)
+    integer, intent(in) :: ncol                  !! columns of the call
+    integer, intent(in) :: n_inputs              !! number of inputs
+    real(hp), intent(in) :: x(ncol, n_inputs)    !! inputs of the host
+    real(wp), intent(inout) :: blocks(*)         !! (column, input) of each block
+    integer :: at, place, n, columns
+
+    at = 1
+    place = 1
+    do while (at <= ncol)
+      call next_block(ncol - at + 1, n, columns)
+      call gather(ncol, n, columns, n_inputs, x(at, 1), blocks(place))
+      place = place + columns*n_inputs
+      at = at + n
+    end do
+
+  end subroutine to_blocks
+
+  !> Hand outputs that lie in blocks to the host.
+  subroutine from_blocks(ncol, n_outputs, blocks, y)
+    integer, intent(in) :: ncol                      !! columns of the call
+    integer, intent(in) :: n_outputs                 !! number of outputs
+    real(wp), intent(in) :: blocks(*)                !! (column, output) of each block
+    real(hp), intent(inout) :: y(ncol, n_outputs)    !! outputs of the host
+    integer :: at, place, n, columns
+
+    at = 1
+    place = 1
+    do while (at <= ncol)
+      call next_block(ncol - at + 1, n, columns)
+      call scatter(ncol, n, columns, n_outputs, blocks(place), y(at, 1))
+      place = place + columns*n_outputs
+      at = at + n
+    end do
+
+  end subroutine from_blocks
+
+  !> The block that the runtime cuts from the columns that are left.
+  pure subroutine next_block(n_left, n, columns)
+    integer, intent(in) :: n_left      !! columns that are left, at least 1
+    integer, intent(out) :: n          !! how many of them are in the block
+    integer, intent(out) :: columns    !! 1, lanes or block_columns, to which the block is padded
+
+    n = min(merge(block_columns, lanes, is_wide), n_left)
+    columns = merge(lanes, block_columns, n <= lanes)
+    if (n <= few_columns) then
+      n = 1
+      columns = 1
+    end if
+
+  end subroutine next_block
 
   !> Take the inputs of a block from the host's array.
   pure recursive subroutine gather(ncol, n, columns, n_inputs, x, block)

@@ -53,9 +53,17 @@ class Pretended(Contender):
 
     title = "pretended"
 
-    def __init__(self, name: str, error: float = 0.0, ns: float = 100.0, native: bool = False):
+    def __init__(
+        self,
+        name: str,
+        error: float = 0.0,
+        ns: float = 100.0,
+        native: bool = False,
+        part: bool = False,
+    ):
         self.name = name
         self.is_native = native
+        self.is_part = part
         self._error = error
         self._ns = ns
 
@@ -105,6 +113,21 @@ def test_wrong_numbers_are_flagged_and_win_nothing(options: Options, tmp_path: P
     assert comparison["best_other"] == "openblas"
     assert comparison["speedup"] == pytest.approx(120.0 / 50.0)
     assert "wrong" in (tmp_path / "bench.md").read_text()
+
+
+def test_a_part_of_a_call_is_compared_with_nobody(options: Options, tmp_path: Path) -> None:
+    contenders = (
+        Pretended("native-layers", ns=10.0, native=True, part=True),
+        Pretended("native-network", ns=50.0, native=True),
+        Pretended("openblas", ns=120.0),
+    )
+    result = run(options, tmp_path, contenders=contenders)
+    for cell in result.comparison():
+        assert cell["native"] == "native-network"
+        assert cell["speedup"] == pytest.approx(120.0 / 50.0)
+    text = (tmp_path / "bench.md").read_text()
+    assert "| native-layers | 10.0 | 10.0 |" in text
+    assert "| native-network | **50.0** | **50.0** |" in text
 
 
 @pytest.mark.parametrize(

@@ -75,11 +75,14 @@ class Contender(ABC):
         For a person.
     is_native
         Whether it is emufort's own.
+    is_part
+        Whether it is less than a call from array to array, and so is compared with nobody.
     """
 
     name: str
     title: str
     is_native = False
+    is_part = False
 
     def runs(self, model: Model) -> bool:
         """Whether this model is of a kind that the contender is for."""
@@ -126,6 +129,29 @@ class NativeNetwork(Contender):
     def describe(self, bench: Bench) -> str:
         """See `Contender.describe`."""
         return "host array to host array through the kernels; no checks, no transforms"
+
+
+class NativeLayers(NativeNetwork):
+    """The same kernels, features in and outputs left in the runtime's blocks."""
+
+    name = "native-layers"
+    title = "emufort, layers alone"
+    is_part = True
+
+    def splits(self) -> bool:
+        """See `Contender.splits`."""
+        return False
+
+    def start(self, bench: Bench, model: Model, threads: int) -> Worker:
+        """See `Contender.start`."""
+        folder = model.folder
+        program = bench.programs.network()
+        files = [folder / "network.bin", folder / "inputs.bin"]
+        return bench.spawn([program, *files, threads, "part"], model)
+
+    def describe(self, bench: Bench) -> str:
+        """See `Contender.describe`."""
+        return "between the transforms of a call: features lie in blocks before, outputs after"
 
 
 class Native(Contender):
@@ -274,6 +300,7 @@ class Baseline(Contender):
 
 
 ALL: tuple[Contender, ...] = (
+    NativeLayers(),
     NativeNetwork(),
     Native("embedded", "emufort, generated module"),
     Native("loaded", "emufort, weights.bin"),

@@ -70,17 +70,21 @@ def _cell(row: Row | None) -> str:
 
 def _shares(result: Result) -> Table:
     table = Table(title="Our fastest form on one thread", title_justify="left")
-    for k, column in enumerate(("model", "ncol", "form", "% peak", "faster", "than best other")):
-        table.add_column(column, justify="right" if k in (1, 3, 4) else "left", no_wrap=True)
+    for k, column in enumerate(
+        ("model", "ncol", "form", "% peak", "layers", "faster", "than best other")
+    ):
+        table.add_column(column, justify="right" if k in (1, 3, 4, 5) else "left", no_wrap=True)
     for cell in result.comparison():
         if cell["threads"] != 1:
             continue
-        share, speedup = cell["percent_of_peak"], cell["speedup"]
+        share, layers = cell["percent_of_peak"], cell["layers_percent_of_peak"]
+        speedup = cell["speedup"]
         table.add_row(
             escape(cell["model"]),
             str(cell["ncol"]),
             cell["native"],
             "" if share is None else f"{share:.1f}",
+            "" if layers is None else f"{layers:.1f}",
             "" if speedup is None else f"{speedup:.2f}",
             cell["best_other"] or "",
         )

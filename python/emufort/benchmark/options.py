@@ -21,6 +21,7 @@ STANDARD_MODELS: dict[str, tuple[int, ...]] = {
 BUNDLE = "bundle"
 
 CONTENDERS = (
+    "native-layers",
     "native-network",
     "native-embedded",
     "native-loaded",

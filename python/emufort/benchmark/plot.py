@@ -11,7 +11,7 @@ from emufort.benchmark import machine
 from emufort.benchmark.result import Result, Row
 from emufort.files import replacing
 
-_NATIVE = ("#b2182b", "#d6604d", "#f4a582")
+_NATIVE = ("#67001f", "#b2182b", "#d6604d", "#f4a582")
 _OTHERS = ("#2166ac", "#4393c3", "#1b7837", "#7fbf7b", "#762a83", "#af8dc3", "#525252")
 
 

@@ -36,7 +36,7 @@ contains
     integer, intent(in) :: ncol                        !! number of columns
     real(hp), intent(in) :: x(ncol, {n_inputs})        !! inputs
     real(hp), intent(inout) :: y(ncol, {n_outputs})    !! outputs
-    type(status_type), intent(out) :: status           !! outcome
+    type(status_type), intent(inout) :: status         !! outcome
 
     call {module}_predict(ncol, &
       {arguments}, status)

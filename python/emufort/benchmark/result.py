@@ -142,13 +142,19 @@ class Result:
                 found.setdefault((row.contender, row.status, row.note), row)
         return list(found.values())
 
+    def parts(self) -> set[str]:
+        """Return the contenders that are less than a call, and are compared with nobody."""
+        return {c["name"] for c in self.about["contenders"] if c.get("is_part")}
+
     def comparison(self) -> list[dict[str, Any]]:
         """Return for every cell our fastest form of the same work beside the fastest other one.
 
         A contender whose numbers are wrong does not count, nor does a classical scheme, which
-        does other work.
+        does other work, nor a part of a call; but the part's share of the peak stands beside
+        (``layers_percent_of_peak``).
         """
         native = {c["name"] for c in self.about["contenders"] if c["is_native"]}
+        parts = self.parts()
         cells = dict.fromkeys((r.model, r.threads, r.ncol) for r in self.rows)
         table = []
         for model, threads, ncol in cells:
@@ -157,6 +163,8 @@ class Result:
                 for row in self._matching({"model": model, "threads": threads, "ncol": ncol})
                 if row.status == "ok" and row.contender != "baseline" and row.ns_per_column
             ]
+            part = next((r for r in good if r.contender in parts), None)
+            good = [row for row in good if row.contender not in parts]
             ours = min((r for r in good if r.contender in native), key=_time, default=None)
             other = min((r for r in good if r.contender not in native), key=_time, default=None)
             if ours is None:
@@ -169,6 +177,7 @@ class Result:
                     "native": ours.contender,
                     "ns_native": ours.ns_per_column,
                     "percent_of_peak": ours.percent_of_peak,
+                    "layers_percent_of_peak": part.percent_of_peak if part else None,
                     "best_other": other.contender if other else None,
                     "ns_best_other": other.ns_per_column if other else None,
                     "speedup": round(_time(other) / _time(ours), 3) if other else None,

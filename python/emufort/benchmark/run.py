@@ -168,6 +168,7 @@ def _about(
                 "name": c.name,
                 "title": c.title,
                 "is_native": c.is_native,
+                "is_part": c.is_part,
                 "about": c.describe(bench),
             }
             for c in chosen
