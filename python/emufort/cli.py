@@ -87,9 +87,14 @@ def _where(
     """Return what the options say of where to compute."""
     keys: dict[str, Any] = {}
     if profile is not None:
-        from emufort.config import read_toml
+        from emufort.config import Config, read_toml
 
-        keys = {f"cluster.{key}": value for key, value in read_toml(profile).items()}
+        content = read_toml(profile)
+        # The section itself, or a configuration that has nothing but it.
+        if list(content) == ["cluster"] and isinstance(content["cluster"], dict):
+            content = content["cluster"]
+        Config.from_dict({"cluster": content}, str(profile))  # says what is wrong in which file
+        keys = {f"cluster.{key}": value for key, value in content.items()}
     return keys | {
         key: value
         for key, value in (

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from emufort.cli import _run
 from emufort.config import ClusterConfig
 from emufort.errors import EmufortError, UsageError
 from emufort.search import dask_executor, dask_workers, search
@@ -133,6 +134,22 @@ def test_the_batch_script():
     assert {"#SBATCH --cpus-per-task=16", "#SBATCH --partition=short", "#SBATCH --mem=8G",
             "#SBATCH --exclusive", "module load python"} < set(lines)  # fmt: skip
     assert lines[-1].startswith("exec python3 -m dask worker tcp://node:8786 --nworkers 16 ")
+
+
+@pytest.mark.parametrize("header", ["", "[cluster]\n"])
+def test_profile_of_the_command_line(tmp_path, capsys, header):
+    profile = tmp_path / "slurm.toml"
+    profile.write_text(f'{header}partition = "short"\nworkers_per_job = 3\npython = "python3"\n')
+    options = ["--cluster", "slurm", "--profile", str(profile), "--dry-run"]
+    command = ["search", "--out", str(tmp_path / "run"), *options]
+    assert _run(command) == 0
+    text = capsys.readouterr().out
+    assert "--partition=short" in text and "3" in text
+    assert not (tmp_path / "run").exists()
+    profile.write_text(f'{header}queue = "short"\n')
+    assert _run(command) == 2
+    error = capsys.readouterr().err
+    assert "slurm.toml" in error and "queue" in error
 
 
 def test_without_slurm(tmp_path, monkeypatch):
