@@ -60,8 +60,8 @@ def summary(result: Result) -> str:
     """Return our time on one thread beside the fastest other contender's, as one table."""
     about = result.about
     lines = [
-        "| network | columns per call | emufort, ns per column | % of peak | % of peak, layers alone "
-        "| fastest other | ns |",
+        "| network | columns per call | emufort, ns per column | % of peak "
+        "| % of peak, layers alone | fastest other | ns |",
         "|---|---:|---:|---:|---:|---|---:|",
     ]
     baselines: dict[str, str] = {}
