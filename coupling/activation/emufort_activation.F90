@@ -8,8 +8,8 @@ module emufort_activation
   use emufort_kinds, only: wp, block => block_columns
   use emufort_math, only: vector_ln, vector_exp
   use emufort_status, only: set_error
- use emufort_runtime, only: emulator_type, status_type, emufort_clear_status, emufort_success, emufort_error_contract, &
-                             emufort_error_shape, emufort_error_limit
+  use emufort_runtime, only: emulator_type, status_type, emufort_clear_status, emufort_success, &
+                             emufort_error_contract, emufort_error_shape, emufort_error_limit
   use emufort_activation_head, only: steepness_factor, shift_factor, activated_fractions_of_logs, padded
   use emufort_activation_arg2000, only: activation_constants_type, air_type, air_properties, arg2000_smax, &
                           critical_supersaturation_squared, critical_factors, in_cloud_smax, arg2000_paper, arg2000_e3sm

@@ -33,7 +33,8 @@ module emufort_core
     integer :: slope          ! parameters of the activations
   end type layout_type
 
-  public :: evaluate_block, evaluate_column, evaluate_network, plan_size, numbers_size, few_columns, scratch_size, aligned_place
+  public :: evaluate_block, evaluate_column, evaluate_network
+  public :: plan_size, numbers_size, few_columns, scratch_size, aligned_place
 
   !> Up to so many columns are computed one by one, which costs less than a padded block.
   integer, parameter :: few_columns = 4

@@ -30,8 +30,8 @@ module emufort_status
 
 contains
 
-  !> Make a status that of a call that has just begun. (As intent(out) it would be filled with blanks in every call, which
-  !> takes as long as a small layer does.)
+  !> Make a status that of a call that has just begun. (As intent(out) it would be filled with blanks in every call,
+  !> which takes as long as a small layer does.)
   pure recursive subroutine clear_status(status)
     type(status_type), intent(inout) :: status   !! of an earlier call
 
