@@ -2,8 +2,9 @@
 !>
 !>     bench_native embedded|loaded WEIGHTS INPUTS THREADS
 !>
-!> `bench_embedded` is written for each model: `embedded_predict` hands the columns of x and y to the variables of
-!> the generated module.
+!> `bench_embedded` is written for each model, or is the whole call of a process (such as bench_fractions.F90):
+!> `embedded_predict` hands the columns of x and y to the variables of the generated module, `loaded_predict` to what was
+!> loaded.
 program bench_native
   use emufort_runtime, only: status_type, emufort_success
   use bench_worker, only: serve, read_inputs, argument, integer_argument, fail, hp
@@ -23,7 +24,6 @@ program bench_native
   if (.not. contender%is_embedded) then
     call contender%emulator%load(argument(2), status)
     if (status%code /= emufort_success) call fail(trim(status%message))
-    contender%n_outputs = contender%emulator%n_outputs()
   end if
   call serve(contender, inputs, form)
 

@@ -3,7 +3,7 @@ module bench_native_contender
   use, intrinsic :: iso_fortran_env, only: int64
   use emufort_runtime, only: emulator_type, status_type, emufort_success, emufort_block_columns
   use bench_worker, only: contender_type, hp, chunk_of, fail
-  use bench_embedded, only: embedded_predict
+  use bench_embedded, only: embedded_predict, loaded_predict
   implicit none
   private
 
@@ -62,7 +62,7 @@ contains
     if (contender%is_embedded) then
       call embedded_predict(ncol, x, y, status)
     else
-      call contender%emulator%predict(x, y, status)
+      call loaded_predict(contender%emulator, ncol, x, y, status)
     end if
     if (status%code /= emufort_success) n_failed = n_failed + 1
 

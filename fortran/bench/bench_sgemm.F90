@@ -1,6 +1,8 @@
 !> The network alone as matrix products of a BLAS, with bias and activation in one loop behind each.
 !>
-!>     bench_sgemm NETWORK INPUTS THREADS
+!>     bench_sgemm NETWORK INPUTS THREADS [plain]
+!>
+!> `plain` is what is usually written: features first, each layer over all columns of the call.
 program bench_sgemm
   use bench_worker, only: serve, read_inputs, argument, integer_argument, hp
   use bench_layers, only: read_network
@@ -12,6 +14,7 @@ program bench_sgemm
   call read_network(argument(1), contender%network)
   call read_inputs(argument(2), inputs)
   contender%n_threads = integer_argument(3)
+  contender%is_plain = argument(4) == 'plain'
   contender%n_outputs = contender%network%widths(contender%network%n_layers)
   call serve(contender, inputs, 'sgemm')
 

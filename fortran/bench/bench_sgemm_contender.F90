@@ -1,6 +1,7 @@
 !> Matrix products of a BLAS as a contender, written as well as one can: products straight on the host's layout, one
 !> loop for bias and activation, columns in slices whose intermediates stay in the cache, sgemv for a single column.
-!> Host arrays in single precision.
+!> Host arrays in single precision. Also the plain way, which is the usual one in radiation codes: arrays with the
+!> features first, into which and from which the host's are turned, and a product a layer over all columns.
 module bench_sgemm_contender
   use, intrinsic :: iso_fortran_env, only: int64, real32
   use emufort_activations, only: activate, activation_relu, activation_linear
@@ -20,6 +21,7 @@ module bench_sgemm_contender
   type, extends(contender_type) :: sgemm_contender_type
     type(network_type) :: network   !! sizes and weights
     integer :: n_threads = 1        !! threads among which the columns of a call are split
+    logical :: is_plain = .false.   !! whether it is the plain way
   contains
     procedure :: calls
   end type sgemm_contender_type
@@ -60,17 +62,25 @@ contains
 
     ncol = size(x, 1)
     room = min(ncol, slice_of(contender%network))*maxval(contender%network%widths)
+    if (contender%is_plain) room = ncol*maxval(contender%network%widths)
     allocate (scratch(2*room, 0:contender%n_threads - 1))
     do pass = 1_int64, n_passes
       do call = 1, size(x, 3)
-        if (contender%n_threads == 1 .or. ncol <= 32) then
+        if (contender%is_plain .and. (contender%n_threads == 1 .or. ncol <= 32)) then
+          call plain_columns(contender%network, ncol, 1, ncol, x(:, :, call), y(:, :, call), room, scratch)
+        else if (contender%n_threads == 1 .or. ncol <= 32) then
           call columns_of_call(contender%network, ncol, 1, ncol, x(:, :, call), y(:, :, call), room, scratch)
         else
           !$omp parallel do default(shared) private(first, last) num_threads(contender%n_threads)
           do thread = 0, contender%n_threads - 1
             call chunk_of(ncol, contender%n_threads, thread, first, last)
-            call columns_of_call(contender%network, ncol, first, last, x(:, :, call), y(:, :, call), room, &
+            if (contender%is_plain) then
+              call plain_columns(contender%network, ncol, first, last, x(:, :, call), y(:, :, call), room, &
                                  scratch(:, thread))
+            else
+              call columns_of_call(contender%network, ncol, first, last, x(:, :, call), y(:, :, call), room, &
+                                   scratch(:, thread))
+            end if
           end do
           !$omp end parallel do
         end if
@@ -121,6 +131,72 @@ contains
     end do
 
   end subroutine columns_of_call
+
+  !> Evaluate some columns of a call the plain way.
+  recursive subroutine plain_columns(network, ncol, first, last, x, y, room, scratch)
+    type(network_type), intent(in) :: network                !! sizes and weights
+    integer, intent(in) :: ncol                              !! columns of the call
+    integer, intent(in) :: first                             !! first column
+    integer, intent(in) :: last                              !! last column
+    real(real32), intent(in) :: x(ncol, *)                   !! inputs
+    real(real32), intent(inout) :: y(ncol, *)                !! outputs
+    integer, intent(in) :: room                              !! values in a layer, at most
+    real(real32), intent(inout) :: scratch(room, 2)          !! room for two layers (feature, column)
+    integer :: l, n, i, j, n_in, n_out, w, b, from, to
+
+    n = last - first + 1
+    n_in = network%widths(0)
+    do i = 1, n
+      do j = 1, n_in
+        scratch((i - 1)*n_in + j, 1) = x(first + i - 1, j)
+      end do
+    end do
+    from = 1
+    do l = 1, network%n_layers
+      to = 3 - from
+      n_in = network%widths(l - 1)
+      n_out = network%widths(l)
+      w = network%weight_at(l)
+      b = network%bias_at(l)
+      if (n == 1) then
+        call sgemv('T', n_in, n_out, 1.0_real32, network%values(w), n_in, scratch(1, from), 1, 0.0_real32, &
+                   scratch(1, to), 1)
+      else
+        call sgemm('T', 'N', n_out, n, n_in, 1.0_real32, network%values(w), n_in, scratch(1, from), n_in, 0.0_real32, &
+                   scratch(1, to), n_out)
+      end if
+      call add_bias(n_out, n, network%values(b), network%activation(l), scratch(1, to))
+      from = to
+    end do
+    n_out = network%widths(network%n_layers)
+    do j = 1, n_out
+      do i = 1, n
+        y(first + i - 1, j) = scratch((i - 1)*n_out + j, from)
+      end do
+    end do
+
+  end subroutine plain_columns
+
+  !> Bias and activation of a layer with the features first.
+  recursive subroutine add_bias(n_out, n, bias, activation, y)
+    integer, intent(in) :: n_out                         !! number of neurons
+    integer, intent(in) :: n                             !! number of columns
+    real(real32), intent(in) :: bias(n_out)              !! biases
+    integer, intent(in) :: activation                    !! code
+    real(real32), intent(inout) :: y(n_out, n)           !! outputs of the layer (neuron, column)
+    integer :: i
+
+    do i = 1, n
+      if (activation == activation_relu) then
+        y(:, i) = max(y(:, i) + bias, 0.0_real32)
+      else
+        y(:, i) = y(:, i) + bias
+      end if
+    end do
+    if (activation /= activation_relu .and. activation /= activation_linear) &
+      call activate(activation, n*n_out, y, 0.0_real32)
+
+  end subroutine add_bias
 
   !> Columns in a slice.
   pure integer function slice_of(network)

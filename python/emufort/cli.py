@@ -377,13 +377,20 @@ def bench(
     ),
     bundle: Annotated[Path | None, typer.Option(help="Measure this bundle, too.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Seconds; for tests.")] = False,
-    models: Annotated[str | None, typer.Option(help="Such as S,M,L,bundle.")] = None,
+    models: Annotated[
+        str | None, typer.Option(help="Such as S,M,L,call-64,call-32,bundle.")
+    ] = None,
     contenders: Annotated[str | None, typer.Option(help="Such as native-network,torch.")] = None,
     ncol: Annotated[str | None, typer.Option(help="Columns per call, such as 1,16,1152.")] = None,
     threads: Annotated[str | None, typer.Option(help="Such as 1,0; 0 is all cores.")] = None,
     repeats: Annotated[int | None, typer.Option(help="Rounds.")] = None,
     compiler: Annotated[str | None, typer.Option(help="Fortran compiler.")] = None,
-    flags: Annotated[str | None, typer.Option(help="Its flags for the runtime.")] = None,
+    second_compiler: Annotated[
+        str | None, typer.Option(help="Another one, whose speed is shown beside it.")
+    ] = None,
+    flags: Annotated[
+        str | None, typer.Option(help="Flags of the compiler for the runtime.")
+    ] = None,
     blas: Annotated[Path | None, typer.Option(help="Library with sgemm.")] = None,
     update: Annotated[
         list[Path] | None, typer.Option(help="Markdown file whose tables are replaced; repeatable.")
@@ -412,6 +419,7 @@ def bench(
             threads=_integers("--threads", threads),
             repeats=repeats,
             compiler=compiler,
+            second_compiler=second_compiler,
             flags=flags,
             blas=blas,
         )

@@ -27,7 +27,7 @@ SOURCES = (
         "activation_fractions.F90",
         "activation_fractions_of_host.inc",
     ),
-    "time_activation.F90",
+    "bench_fractions.F90",
     *(
         path.name
         for folder in ("fortran/app", "fortran/bench", "coupling/onnxruntime")

@@ -236,11 +236,12 @@ def test_of_many_test_samples_some_are_drawn_and_all_are_judged(
     for name, skill in whole.skills.items():
         assert vars(part.skills[name].overall) == pytest.approx(vars(skill.overall), rel=1e-11)
     for few, many in zip(part.columns, whole.columns, strict=True):
-        places = np.searchsorted(np.sort(many.true), few.true)
+        order = np.argsort(many.true)
+        places = order[np.searchsorted(many.true[order], few.true)]
         assert len(few.true) == len(few.predicted) == 40
-        assert np.array_equal(np.sort(many.true)[places], few.true)
-        pairs = set(zip(many.true, many.predicted, strict=True))
-        assert set(zip(few.true, few.predicted, strict=True)) <= pairs
+        assert np.array_equal(many.true[places], few.true)
+        # a product of matrices may round a row differently in another block
+        assert few.predicted == pytest.approx(many.predicted[places], rel=1e-11)
     text = words(write_report(folder, data).read_text())
     assert "40 of the test samples, drawn at random" in text
     assert "On the 100 samples of the test split" in text

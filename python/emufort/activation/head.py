@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from emufort._sources import fortran_sources
 from emufort.activation.kohler import (
     critical_supersaturation,
     mass_activated_fraction,
     number_activated_fraction,
 )
+from emufort.contract import Contract
+from emufort.errors import ContractError
 
 #: Variables that `activated_fractions` reads.
 REQUIRED = (
@@ -20,6 +24,11 @@ REQUIRED = (
     "hygroscopicity",
     "geometric_standard_deviation",
 )
+
+#: Geometric standard deviations of the modes [1], constants of the Fortran modules.
+SIGMA = (1.8, 1.6, 1.8, 1.6)
+#: Columns of the inputs of an emulator whose call has this head in it.
+_N_INPUTS = 15
 
 
 def activated_fractions(
@@ -70,3 +79,46 @@ def activated_fractions(
         "number_activated_fraction": number_activated_fraction(critical, smax, sigma),
         "mass_activated_fraction": mass_activated_fraction(critical, smax, sigma),
     }
+
+
+def activated_fractions_call_sources(contract: Contract) -> list[Path]:
+    """Return the sources of a call with this head in it, in the order of compilation.
+
+    `emufort bench` looks for it beside the head: the same name with ``_call_sources``. The last
+    source is a module of its name and uses the generated module of the emulator.
+
+    Raises
+    ------
+    ContractError
+        There is no such call for emulators of this contract.
+    """
+    if contract.name != "activation" or len(contract.input_columns) != _N_INPUTS:
+        raise ContractError(f"no call with activated fractions for the contract '{contract.name}'")
+    return fortran_sources("bench_fractions", also=("fortran/bench", "coupling/activation"))
+
+
+def activated_fractions_call_reference(
+    inputs: NDArray[np.float64], outputs: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return what that call must give.
+
+    Parameters
+    ----------
+    inputs : ndarray, shape (n, 15)
+        In the order of the contract `activation`.
+    outputs : ndarray, shape (n, 1)
+        Maximum supersaturation [1].
+
+    Returns
+    -------
+    ndarray, shape (n, 9)
+        Maximum supersaturation, number fractions, mass fractions [1].
+    """
+    columns: dict[str, ArrayLike] = {
+        "air_temperature": inputs[:, 0],
+        "dry_median_radius": inputs[:, 7:11],
+        "hygroscopicity": inputs[:, 11:15],
+        "geometric_standard_deviation": SIGMA,
+    }
+    fractions = activated_fractions(columns, outputs[:, 0])
+    return np.hstack([outputs, *fractions.values()])

@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort._sources import fortran_sources
-
-#: Geometric standard deviations of the modes, constants of the Fortran module.
-_SIGMA = (1.8, 1.6, 1.8, 1.6)
+from emufort.activation.head import SIGMA
 
 
 def arg2000_sources() -> list[Path]:
@@ -32,5 +30,5 @@ def arg2000_reference(samples: NDArray[np.float64]) -> NDArray[np.float64]:
         samples[:, 3:7],
         samples[:, 7:11],
         samples[:, 11:15],
-        _SIGMA,
+        SIGMA,
     )

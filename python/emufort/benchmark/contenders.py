@@ -6,11 +6,14 @@ import os
 import sys
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from importlib import metadata, util
 from pathlib import Path
 
+import numpy as np
+
 from emufort.benchmark.machine import has_avx512
-from emufort.benchmark.models import Model
+from emufort.benchmark.models import Array, Model
 from emufort.benchmark.programs import Programs, blas_description
 from emufort.benchmark.workers import BaselineWorker, Missing, ModelWorker, Process, Worker
 from emufort.skill import load_object
@@ -23,26 +26,39 @@ class Bench:
     ----------
     programs
         The Fortran side.
+    second
+        The same by another compiler.
     work
         Folder for what workers write.
     models
         All models of the run; workers in Python load those of them that they are asked about.
     """
 
-    def __init__(self, programs: Programs, work: Path, models: list[Model]) -> None:
+    def __init__(
+        self, programs: Programs, second: Programs, work: Path, models: list[Model]
+    ) -> None:
         self.programs = programs
+        self.second = second
         self.work = work
         self.models = models
         self._processes: list[Process] = []
         self._python: dict[tuple[str, int], Process] = {}
         self._lock = threading.Lock()
 
-    def spawn(self, command: list[object], model: Model, **environment: str) -> Worker:
-        """Start a Fortran program as the worker of one model."""
-        process = Process(command, {**os.environ, **environment})
+    def spawn(
+        self,
+        command: list[object],
+        model: Model,
+        *,
+        n_outputs: int | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Worker:
+        """Start a Fortran program as the worker of one model; by default with its outputs."""
+        n_outputs = n_outputs or model.reference.shape[1]
+        process = Process(command, {**os.environ, **(environment or {})})
         with self._lock:
             self._processes.append(process)
-        return ModelWorker(process, model.name, model.reference.shape[1], self.work)
+        return ModelWorker(process, model.name, n_outputs, self.work)
 
     def python(self, kind: str, model: Model, threads: int) -> Worker:
         """Return a worker in Python; there is one process for each kind and number of threads."""
@@ -51,7 +67,7 @@ class Bench:
             if process is None:
                 process = Process(
                     [sys.executable, "-m", "emufort.benchmark.python_worker", kind, threads]
-                    + [m.folder for m in self.models if m.emulator is not None],
+                    + [m.folder for m in self.models if m.call is None],
                     _python_environment(threads),
                 )
                 self._python[kind, threads] = process
@@ -77,16 +93,24 @@ class Contender(ABC):
         Whether it is emufort's own.
     is_part
         Whether it is less than a call from array to array, and so is compared with nobody.
+    second_of
+        Name of the contender of which this is the same, built by the second compiler. It is
+        compared with that one alone.
     """
 
     name: str
     title: str
     is_native = False
     is_part = False
+    second_of: str | None = None
 
     def runs(self, model: Model) -> bool:
         """Whether this model is of a kind that the contender is for."""
-        return model.emulator is not None
+        return model.call is None
+
+    def reference(self, model: Model) -> Array:
+        """Return what it must give for the model's inputs (n, n_outputs)."""
+        return model.reference
 
     def splits(self) -> bool:
         """Whether it can use more than one thread."""
@@ -109,12 +133,40 @@ class Contender(ABC):
         return ""
 
 
-class NativeNetwork(Contender):
-    """The runtime's kernels without transforms."""
+class Ours(Contender):
+    """A form of the runtime, built by either compiler."""
 
-    name = "native-network"
-    title = "emufort, network alone"
     is_native = True
+
+    def __init__(self, form: str, title: str, *, second: bool = False) -> None:
+        self.name = f"native-{form}"
+        self.title = f"emufort, {title}"
+        if second:
+            self.second_of, self.name = self.name, f"second-{form}"
+            self.title += ", second compiler"
+        self._form = form
+
+    def splits(self) -> bool:
+        """See `Contender.splits`."""
+        return self.second_of is None
+
+    def programs(self, bench: Bench) -> Programs:
+        """Return what builds it."""
+        return bench.programs if self.second_of is None else bench.second
+
+    def describe(self, bench: Bench) -> str:
+        """See `Contender.describe`."""
+        if self.second_of is None:
+            return self._about()
+        about = bench.second.describe()
+        return f"{about['compiler']}, `{about['flags']}`" if about["compiler"] else ""
+
+    def _about(self) -> str:
+        return "one call as a host makes it: range check, NaN check, transforms, bounds"
+
+
+class NativeNetwork(Ours):
+    """The runtime's kernels without transforms."""
 
     def runs(self, model: Model) -> bool:
         """See `Contender.runs`."""
@@ -123,57 +175,59 @@ class NativeNetwork(Contender):
     def start(self, bench: Bench, model: Model, threads: int) -> Worker:
         """See `Contender.start`."""
         folder = model.folder
-        program = bench.programs.network()
+        program = self.programs(bench).network()
         return bench.spawn([program, folder / "network.bin", folder / "inputs.bin", threads], model)
 
-    def describe(self, bench: Bench) -> str:
-        """See `Contender.describe`."""
+    def _about(self) -> str:
         return "host array to host array through the kernels; no checks, no transforms"
 
 
-class NativeLayers(NativeNetwork):
-    """The same kernels, features in and outputs left in the runtime's blocks."""
+class NativeLayers(Ours):
+    """The same kernels, features in and outputs left in the runtime's blocks.
 
-    name = "native-layers"
-    title = "emufort, layers alone"
+    Of a physical model it is the part that the network takes.
+    """
+
     is_part = True
+
+    def runs(self, model: Model) -> bool:
+        """See `Contender.runs`."""
+        return not model.is_physical or model.network is not None
 
     def splits(self) -> bool:
         """See `Contender.splits`."""
         return False
 
+    def reference(self, model: Model) -> Array:
+        """See `Contender.reference`."""
+        return (model.network or model).reference
+
     def start(self, bench: Bench, model: Model, threads: int) -> Worker:
         """See `Contender.start`."""
-        folder = model.folder
-        program = bench.programs.network()
-        files = [folder / "network.bin", folder / "inputs.bin"]
-        return bench.spawn([program, *files, threads, "part"], model)
+        network = model.network or model
+        files = [network.folder / "network.bin", network.folder / "inputs.bin"]
+        program = self.programs(bench).network()
+        return bench.spawn(
+            [program, *files, threads, "part"], model, n_outputs=network.reference.shape[1]
+        )
 
-    def describe(self, bench: Bench) -> str:
-        """See `Contender.describe`."""
+    def _about(self) -> str:
         return "between the transforms of a call: features lie in blocks before, outputs after"
 
 
-class Native(Contender):
+class Native(Ours):
     """The runtime as a host calls it."""
 
-    is_native = True
-
-    def __init__(self, form: str, title: str) -> None:
-        self.name = f"native-{form}"
-        self.title = title
-        self._form = form
+    def runs(self, model: Model) -> bool:
+        """See `Contender.runs`."""
+        return True
 
     def start(self, bench: Bench, model: Model, threads: int) -> Worker:
         """See `Contender.start`."""
         folder = model.folder
-        program = bench.programs.native(model)
+        program = self.programs(bench).native(model)
         inputs = folder / "inputs.bin"
         return bench.spawn([program, self._form, folder / "weights.bin", inputs, threads], model)
-
-    def describe(self, bench: Bench) -> str:
-        """See `Contender.describe`."""
-        return "one call as a host makes it: range check, NaN check, transforms, bounds"
 
 
 class OnnxFortran(Contender):
@@ -214,14 +268,17 @@ class OnnxPython(Contender):
 class OpenBlas(Contender):
     """Matrix products of OpenBLAS between loops."""
 
-    def __init__(self, name: str, title: str, core: str | None) -> None:
+    def __init__(
+        self, name: str, title: str, core: str | None = None, *, plain: bool = False
+    ) -> None:
         self.name = name
         self.title = title
         self._core = core
+        self._how = ["plain"] if plain else []
 
     def runs(self, model: Model) -> bool:
         """See `Contender.runs`: transforms are no matrix products."""
-        return model.emulator is not None and not model.is_physical
+        return super().runs(model) and not model.is_physical
 
     def start(self, bench: Bench, model: Model, threads: int) -> Worker:
         """See `Contender.start`."""
@@ -238,11 +295,8 @@ class OpenBlas(Contender):
             environment["OPENBLAS_CORETYPE"] = self._core
         program = bench.programs.sgemm(library)
         folder = model.folder
-        return bench.spawn(
-            [program, folder / "network.bin", folder / "inputs.bin", threads],
-            model,
-            **environment,
-        )
+        command = [program, folder / "network.bin", folder / "inputs.bin", threads, *self._how]
+        return bench.spawn(command, model, environment=environment)
 
     def describe(self, bench: Bench) -> str:
         """See `Contender.describe`."""
@@ -250,7 +304,8 @@ class OpenBlas(Contender):
             version, core = blas_description(bench.programs.blas())
         except Missing:
             return ""
-        return f"{version or 'a BLAS'}, kernels {self._core or core or 'unknown'}"
+        how = "; features first, a product a layer over all columns" if self._how else ""
+        return f"{version or 'a BLAS'}, kernels {self._core or core or 'unknown'}{how}"
 
 
 class Torch(Contender):
@@ -286,6 +341,13 @@ class Baseline(Contender):
         """See `Contender.splits`."""
         return False
 
+    def reference(self, model: Model) -> Array:
+        """See `Contender.reference`: what the scheme gives, not the network."""
+        source = next(b.timing_source for b in model.contract.baseline if b.timing_source)
+        scheme = load_object(str(source).replace("_sources", "_reference"))
+        samples = model.x[:, list(model.contract.feature_indices)]
+        return np.asarray(scheme(samples), dtype=np.float64).reshape(len(samples), -1)
+
     def start(self, bench: Bench, model: Model, threads: int) -> Worker:
         """See `Contender.start`."""
         scheme = next(b for b in model.contract.baseline if b.timing_source)
@@ -300,13 +362,17 @@ class Baseline(Contender):
 
 
 ALL: tuple[Contender, ...] = (
-    NativeLayers(),
-    NativeNetwork(),
-    Native("embedded", "emufort, generated module"),
-    Native("loaded", "emufort, weights.bin"),
+    NativeLayers("layers", "layers alone"),
+    NativeNetwork("network", "network alone"),
+    Native("embedded", "generated module"),
+    Native("loaded", "weights.bin"),
+    NativeLayers("layers", "layers alone", second=True),
+    NativeNetwork("network", "network alone", second=True),
+    Native("embedded", "generated module", second=True),
     OnnxFortran(),
     OnnxPython(),
-    OpenBlas("openblas", "sgemm of OpenBLAS", None),
+    OpenBlas("openblas-plain", "sgemm of OpenBLAS, the usual way", plain=True),
+    OpenBlas("openblas", "sgemm of OpenBLAS, as well as one can"),
     OpenBlas("openblas-avx512", "sgemm of OpenBLAS, AVX-512 asked for", "SKYLAKEX"),
     Torch("torch", "torch eager", "torch"),
     Torch("torch-compile", "torch.compile", "torch-compile"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -26,6 +28,9 @@ def show(result: Result) -> None:
     for threads in result.unique("threads"):
         console.print(_times(result, threads))
     console.print(_shares(result))
+    calls = result.calls()
+    if calls:
+        console.print(_calls(calls))
     for row in result.flagged():
         where = "" if row.status == "missing" else f" on {row.model}"
         console.print(f"{row.contender}{where}: {row.status}, {row.note}", markup=False)
@@ -87,5 +92,21 @@ def _shares(result: Result) -> Table:
             "" if layers is None else f"{layers:.1f}",
             "" if speedup is None else f"{speedup:.2f}",
             cell["best_other"] or "",
+        )
+    return table
+
+
+def _calls(cells: list[dict[str, Any]]) -> Table:
+    table = Table(title="Calls from physical inputs, one thread", title_justify="left")
+    for k, column in enumerate(("model", "ncol", "ns", "x layers", "of classical scheme")):
+        table.add_column(column, justify="right" if k else "left", no_wrap=True)
+    for cell in cells:
+        share = cell["over_classical"]
+        table.add_row(
+            escape(cell["model"]),
+            str(cell["ncol"]),
+            number(cell["ns_native"]),
+            f"{cell['over_layers']:.2f}",
+            "" if share is None else f"{share:.2f}",
         )
     return table

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from emufort.benchmark import machine
 from emufort.benchmark.result import Result, Row
@@ -64,34 +66,32 @@ def summary(result: Result) -> str:
         "| % of peak, layers alone | fastest other | ns |",
         "|---|---:|---:|---:|---:|---|---:|",
     ]
-    baselines: dict[str, str] = {}
+    titles = {m["name"]: m["title"] for m in about["models"]}
+    calls = [c for c in result.calls() if c["ncol"] in _SUMMARY_NCOL]
+    called = {c["model"] for c in calls}
     for cell in result.comparison():
-        if cell["threads"] != 1 or cell["ncol"] not in _SUMMARY_NCOL:
+        if cell["threads"] != 1 or cell["ncol"] not in _SUMMARY_NCOL or cell["model"] in called:
             continue
-        model = next(m for m in about["models"] if m["name"] == cell["model"])
         other = cell["ns_best_other"]
-        share = cell["percent_of_peak"]
         lines.append(
-            f"| {model['title']} | {cell['ncol']:,} | {number(cell['ns_native'])} | "
-            f"{_percent(share, 0)} | {_percent(cell['layers_percent_of_peak'], 0)} | "
+            f"| {titles[cell['model']]} | {cell['ncol']:,} | {number(cell['ns_native'])} | "
+            f"{_percent(cell['percent_of_peak'], 0)} | "
+            f"{_percent(cell['layers_percent_of_peak'], 0)} | "
             f"{cell['best_other'] or ''} | "
             f"{'' if other is None else number(other)} |"
         )
-        row = result.get(cell["model"], "baseline", cell["ncol"], 1)
-        if row is not None and row.status == "ok" and row.ns_per_column is not None:
-            baselines.setdefault(row.model, number(row.ns_per_column))
+    if calls:
+        lines += ["", *_call_rows(result, calls)]
     peak = f", {about['peak']['gflops']:.0f} GFLOP/s at its peak" if about["peak"] else ""
     classical = next((c["about"] for c in about["contenders"] if c["name"] == "baseline"), "")
-    notes = [
+    note = (
         f"One core of an {machine.title(about['machine'])}{peak}; {about['compiler']}; CPU time, "
         f"median of {about['options']['repeats']} rounds, load average "
         f"{about['machine']['load_average']} before."
-    ]
-    notes += [
-        f"In place of the emulator `{name}` the classical scheme takes {time} ns ({classical})."
-        for name, time in baselines.items()
-    ]
-    return "\n".join([*lines, "", *notes]) + "\n"
+    )
+    if calls and classical:
+        note += f" Classical scheme: {classical}."
+    return "\n".join([*lines, "", note]) + "\n"
 
 
 def tables(result: Result) -> str:
@@ -107,9 +107,7 @@ def tables(result: Result) -> str:
             continue
         for model in result.unique("model", threads=threads):
             parts.append(_times(result, model, threads))
-    shares = _shares(result)
-    if shares:
-        parts.append(shares)
+    parts += filter(None, [_shares(result), _calls(result), _compilers(result)])
     flags = [
         f"- {row.contender}: {row.status}" + (f" ({row.note})" if row.note else "")
         for row in result.flagged()
@@ -169,6 +167,7 @@ def _fastest(result: Result, model: str, threads: int, ncol: int) -> float:
         and row.ns_per_column is not None
         and row.contender != "baseline"
         and row.contender not in result.parts()
+        and row.contender not in result.seconds()
     ]
     return min(times, default=0.0)
 
@@ -203,6 +202,58 @@ def _shares(result: Result) -> str:
             f"| {c['model']} | {c['ncol']:,} | {c['native']} | {_percent(c['percent_of_peak'], 1)} "
             f"| {_percent(c['layers_percent_of_peak'], 1)} | {c['best_other'] or ''} | {speedup} |"
         )
+    return "\n".join(lines)
+
+
+def _calls(result: Result) -> str:
+    """Return what a call from physical inputs costs beside its layers and the classical scheme."""
+    cells = result.calls()
+    if not cells:
+        return ""
+    lines = [
+        "Calls from physical inputs, one thread, our fastest form, beside their layers alone and "
+        "the classical scheme:",
+        "",
+        *_call_rows(result, cells),
+    ]
+    return "\n".join(lines)
+
+
+def _call_rows(result: Result, cells: Sequence[dict[str, Any]]) -> list[str]:
+    titles = {m["name"]: m["title"] for m in result.about["models"]}
+    lines = [
+        "| call | columns per call | emufort, ns per column | times its layers alone "
+        "| classical scheme, ns | of its time |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for c in cells:
+        scheme, share = c["ns_classical"], c["over_classical"]
+        lines.append(
+            f"| {titles[c['model']]} | {c['ncol']:,} | {number(c['ns_native'])} | "
+            f"{c['over_layers']:.2f} | {'' if scheme is None else number(scheme)} | "
+            f"{'' if share is None else format(share, '.2f')} |"
+        )
+    return lines
+
+
+def _compilers(result: Result) -> str:
+    """Return the speed of what the second compiler makes, in per cent of the first's."""
+    cells = result.compilers()
+    if not cells:
+        return ""
+    ncol = list(dict.fromkeys(c["ncol"] for c in cells))
+    rows = list(dict.fromkeys((c["model"], c["form"]) for c in cells))
+    found = {(c["model"], c["form"], c["ncol"]): c["percent_of_speed"] for c in cells}
+    lines = [
+        f"Speed with {result.about['options']['second_compiler']}, in per cent of that with "
+        f"{result.about['options']['compiler']}, one thread; columns per call:",
+        "",
+        "| model | form | " + " | ".join(f"{n:,}" for n in ncol) + " |",
+        "|---|---|" + "---:|" * len(ncol),
+    ]
+    for model, form in rows:
+        words = [_percent(found.get((model, form, n)), 0) for n in ncol]
+        lines.append(f"| {model} | {form} | " + " | ".join(words) + " |")
     return "\n".join(lines)
 
 

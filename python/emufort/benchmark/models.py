@@ -12,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort._timers import write_inputs, write_samples
-from emufort.benchmark.options import BUNDLE, STANDARD_MODELS, Options
+from emufort.benchmark.options import BUNDLE, STANDARD_CALLS, STANDARD_MODELS, Options
 from emufort.contract import Contract
+from emufort.errors import ContractError
 from emufort.export.bundle import Bundle
 from emufort.export.weights_file import ACTIVATION_CODES, WeightsFile
 from emufort.files import make_directory, write_bytes, write_json
 from emufort.network import Activation, Architecture, Emulator, Scaler, ScalerKind
+from emufort.skill import load_object
+from emufort.verification import draw_rows
 
 Array = NDArray[np.float64]
 
@@ -41,28 +44,42 @@ class Model:
     contract
         Of what goes in and out.
     emulator
-        The network; None where only the classical scheme is measured.
+        The network.
     x
         Inputs (n, n_inputs), exact in single precision.
     reference
-        Outputs in double precision (n, n_outputs); empty without an emulator.
+        Outputs in double precision (n, n_outputs).
     folder
         Holds inputs.bin, network.bin, weights.bin, model.onnx, model.safetensors, samples.bin.
+    network
+        Of a physical model its network alone, which is a part of the work.
+    call
+        ``module:function`` that returns for a contract the Fortran sources of a call that has its
+        head in it. Then `reference` is what such a call returns, and nobody else can do the work.
     """
 
     name: str
     title: str
     is_physical: bool
     contract: Contract
-    emulator: Emulator | None
+    emulator: Emulator
     x: Array
     reference: Array
     folder: Path
+    network: Model | None = None
+    call: str | None = None
+
+    @property
+    def work(self) -> str:
+        """What is evaluated, for tables."""
+        if self.call is not None:
+            return "physical inputs to skill variables"
+        return "physical inputs to physical outputs" if self.is_physical else "network alone"
 
     @property
     def multiply_adds(self) -> int:
         """Multiply-adds of one column."""
-        return self.emulator.architecture.multiply_adds if self.emulator else 0
+        return self.emulator.architecture.multiply_adds
 
     @property
     def host_kind(self) -> str:
@@ -74,10 +91,10 @@ class Model:
         return {
             "name": self.name,
             "title": self.title,
-            "work": "physical inputs to physical outputs" if self.is_physical else "network alone",
+            "work": self.work,
             "host_arrays": self.host_kind,
             "multiply_adds": self.multiply_adds,
-            "parameters": self.emulator.architecture.n_parameters if self.emulator else 0,
+            "parameters": self.emulator.architecture.n_parameters,
             "n_inputs": self.x.shape[1],
             "n_outputs": self.reference.shape[1],
         }
@@ -91,15 +108,19 @@ def models_of(options: Options, work: Path) -> list[Model]:
         if name in options.models:
             emulator = random_network(name, sizes)
             models.append(_network_model(name, emulator, rows, work))
+    for name, (hidden, activation) in STANDARD_CALLS.items():
+        if name in options.models:
+            models.append(_standard_call(name, hidden, activation, rows, work))
     wants_bundle = BUNDLE in options.models
     if options.bundle is not None and wants_bundle:
         bundle = Bundle.open(options.bundle)
         emulator = bundle.emulator()
-        alone = bare_network(f"{bundle.name}_network", emulator)
-        models.append(_network_model(f"{bundle.name}-network", alone, rows, work))
-        models.append(_physical_model(bundle, emulator, rows, work))
-    elif "baseline" in options.contenders:
-        models.append(_baseline_model(rows, work))
+        network = _network_of(bundle.name, emulator, rows, work)
+        models += [network, _physical_model(bundle, emulator, network, rows, work)]
+        call = call_of(emulator.contract)
+        if call is not None:
+            name = f"{bundle.name}-call"
+            models.append(_call_model(name, emulator, call, network, bundle.golden.x, rows, work))
     return models
 
 
@@ -132,7 +153,7 @@ def _without_transforms(
     variable = {"units": "1", "transform": "none"}
     contract = Contract.from_dict(
         {
-            "name": name,
+            "name": name.replace("-", "_"),
             "dimensions": {d: [f"{d}{i + 1}" for i in range(n)] for d, n in labels.items()},
             "input": [{"name": "features", "dimension": "feature", **variable}],
             "output": [{"name": "values", "dimension": "value", **variable}],
@@ -167,9 +188,86 @@ def _network_model(name: str, emulator: Emulator, rows: int, work: Path) -> Mode
     return model
 
 
-def _physical_model(bundle: Bundle, emulator: Emulator, rows: int, work: Path) -> Model:
-    from emufort.verification import draw_rows
+def _network_of(name: str, emulator: Emulator, rows: int, work: Path) -> Model:
+    alone = bare_network(f"{name}_network", emulator)
+    return _network_model(f"{name}-network", alone, rows, work)
 
+
+def call_of(contract: Contract) -> str | None:
+    """Return where the sources of a call with the contract's head in it come from, if there is one.
+
+    By convention beside the head: the same name with ``_call_sources``.
+    """
+    if contract.skill.head is None:
+        return None
+    name = f"{contract.skill.head}_call_sources"
+    try:
+        load_object(name)(contract)
+    except ContractError:
+        return None
+    return name
+
+
+def _standard_call(
+    name: str, hidden: tuple[int, ...], activation: Activation, rows: int, work: Path
+) -> Model:
+    """Return the call of a network of the default contract with random weights.
+
+    Features are scaled as training data all over the ranges would have it; outputs lie where those
+    of an emulator do, about a supersaturation of 0.5 %.
+    """
+    contract = Contract.load("activation")
+    call = call_of(contract)
+    assert call is not None
+    known = np.array([[c.lower for c in contract.input_columns]])
+    features = list(contract.feature_indices)
+    x = draw_rows(contract, known, _ROWS)[:, features]
+    scaler = Scaler.fit([contract.input_columns[i] for i in features], x)
+    plain = random_network(name, (len(features), *hidden, len(contract.output_columns)), activation)
+    z = plain.predict(scaler.forward(x))
+    emulator = Emulator(
+        contract,
+        plain.architecture,
+        scaler,
+        Scaler(("ln",), 5e-3 * np.exp(-z.mean(axis=0) / z.std(axis=0)), z.std(axis=0)),
+        plain.weights,
+        plain.biases,
+        {},
+    )
+    network = _network_of(name, emulator, rows, work)
+    return _call_model(name, emulator, call, network, known, rows, work)
+
+
+def _call_model(
+    name: str,
+    emulator: Emulator,
+    call: str,
+    network: Model,
+    known: Array,
+    rows: int,
+    work: Path,
+) -> Model:
+    x = draw_rows(emulator.contract, known, rows)
+    reference = load_object(call.replace("_sources", "_reference"))
+    model = Model(
+        name,
+        f"{emulator.architecture.label}, whole call",
+        True,
+        emulator.contract,
+        emulator,
+        x,
+        np.asarray(reference(x, emulator.predict(x)), dtype=np.float64),
+        make_directory(work / name),
+        network,
+        call,
+    )
+    _write_files(model)
+    return model
+
+
+def _physical_model(
+    bundle: Bundle, emulator: Emulator, network: Model, rows: int, work: Path
+) -> Model:
     x = draw_rows(emulator.contract, bundle.golden.x, rows)
     model = Model(
         bundle.name,
@@ -180,29 +278,14 @@ def _physical_model(bundle: Bundle, emulator: Emulator, rows: int, work: Path) -
         x,
         emulator.predict(x),
         make_directory(work / bundle.name),
+        network,
     )
     _write_files(model)
     write_bytes(model.folder / "model.onnx", bundle.onnx.read_bytes())
     return model
 
 
-def _baseline_model(rows: int, work: Path) -> Model:
-    """Return the default contract without a network: for its classical scheme."""
-    from emufort.verification import draw_rows
-
-    contract = Contract.load("activation")
-    known = np.array([[c.lower for c in contract.input_columns]])
-    x = draw_rows(contract, known, rows)
-    folder = make_directory(work / contract.name)
-    n_outputs = len(contract.output_columns)
-    empty = np.empty((0, n_outputs))
-    model = Model(contract.name, "classical scheme", True, contract, None, x, empty, folder)
-    write_samples(folder / "samples.bin", x[:, list(contract.feature_indices)])
-    return model
-
-
 def _write_files(model: Model) -> None:
-    assert model.emulator is not None
     write_inputs(model.folder / "inputs.bin", model.x)
     write_samples(model.folder / "samples.bin", model.x[:, list(model.contract.feature_indices)])
     WeightsFile.from_emulator(model.emulator).write(model.folder / "weights.bin")

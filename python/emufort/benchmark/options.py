@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from emufort.config import TimingConfig
 from emufort.errors import UsageError, did_you_mean
+from emufort.network import Activation
 
 #: Networks that stand for a small, a medium and a large emulator.
 STANDARD_MODELS: dict[str, tuple[int, ...]] = {
@@ -17,16 +18,27 @@ STANDARD_MODELS: dict[str, tuple[int, ...]] = {
     "M": (16, 64, 64, 64, 4),
     "L": (16, 256, 256, 256, 256, 4),
 }
+#: Whole calls of the default contract, from physical inputs to what emulators are judged by: hidden
+#: layers and activation.
+STANDARD_CALLS: dict[str, tuple[tuple[int, ...], Activation]] = {
+    "call-64": ((64, 64), "relu"),
+    "call-32": ((32, 32), "squared_relu"),
+}
 #: Stands for the models of the bundle that was given.
 BUNDLE = "bundle"
+MODELS = (*STANDARD_MODELS, *STANDARD_CALLS, BUNDLE)
 
 CONTENDERS = (
     "native-layers",
     "native-network",
     "native-embedded",
     "native-loaded",
+    "second-layers",
+    "second-network",
+    "second-embedded",
     "onnxruntime-fortran",
     "onnxruntime-python",
+    "openblas-plain",
     "openblas",
     "openblas-avx512",
     "torch",
@@ -47,7 +59,7 @@ class Options:
     bundle
         Bundle to measure beside the standard models.
     models
-        Of `STANDARD_MODELS` and `BUNDLE`.
+        Of `STANDARD_MODELS`, `STANDARD_CALLS` and `BUNDLE`.
     contenders
         Of `CONTENDERS`.
     ncol
@@ -58,6 +70,8 @@ class Options:
         Least duration of one measurement.
     threads
         Numbers of threads; 0 stands for all cores.
+    second_compiler
+        Another Fortran compiler, with which the runtime is measured as well, with our own flags.
     compiler, flags, baseline_flags
         Fortran compiler; flags of the runtime (None: our own, as far as the compiler knows them,
         which the other contenders always have) and of the classical scheme.
@@ -66,13 +80,14 @@ class Options:
     """
 
     bundle: Path | None = None
-    models: tuple[str, ...] = (*STANDARD_MODELS, BUNDLE)
+    models: tuple[str, ...] = MODELS
     contenders: tuple[str, ...] = CONTENDERS
     ncol: tuple[int, ...] = (1, 16, 128, 1152, 16384)
     repeats: int = 9
     milliseconds: float = 20.0
     threads: tuple[int, ...] = (1, 0)
     compiler: str = "gfortran"
+    second_compiler: str = "flang-22"
     flags: str | None = None
     baseline_flags: str = _BASELINE_FLAGS
     blas: Path | None = None
@@ -86,8 +101,10 @@ class Options:
     def quick(cls) -> Self:
         """Return options for tests and a first look: seconds, and figures of no value."""
         return cls(
-            models=("S", BUNDLE),
-            contenders=tuple(c for c in CONTENDERS if c != "torch-compile"),
+            models=("S", "call-32", BUNDLE),
+            contenders=tuple(
+                c for c in CONTENDERS if c != "torch-compile" and not c.startswith("second-")
+            ),
             ncol=(1, 16, 128),
             repeats=3,
             milliseconds=1.0,
@@ -109,7 +126,7 @@ class Options:
         for name in ("models", "contenders", "ncol", "threads"):
             if not getattr(self, name):
                 raise UsageError(f"--{name} is empty")
-        _known("--models", self.models, (*STANDARD_MODELS, BUNDLE))
+        _known("--models", self.models, MODELS)
         _known("--contenders", self.contenders, CONTENDERS)
         if min(self.ncol) < 1:
             raise UsageError("--ncol must be positive integers")

@@ -19,8 +19,7 @@ def write_plot(result: Result, path: Path) -> None:
     """Draw ns per column against columns for each network, and the roofline; one thread."""
     from matplotlib.figure import Figure
 
-    names = [m["name"] for m in result.about["models"] if m["multiply_adds"]]
-    models = [m for m in result.about["models"] if m["name"] in names]
+    models = result.about["models"]
     n_panels = len(models) + 1
     n_wide = 2 if n_panels in (1, 2, 4) else 3
     n_high = -(-n_panels // n_wide)
@@ -54,6 +53,8 @@ def _styles(result: Result) -> dict[str, dict[str, Any]]:
     styles = {}
     counts = [0, 0]
     for contender in result.about["contenders"]:
+        if contender.get("second_of"):
+            continue
         native = contender["is_native"]
         colours = _NATIVE if native else _OTHERS
         k = counts[native] % len(colours)
@@ -71,7 +72,8 @@ def _good(result: Result, model: str) -> dict[str, list[Row]]:
     """Return the rows with times of a model on one thread, by contender."""
     found: dict[str, list[Row]] = {}
     for row in result.rows:
-        if (row.model, row.threads, row.status) == (model, 1, "ok") and row.ns_per_column:
+        is_drawn = row.ns_per_column and row.contender not in result.seconds()
+        if (row.model, row.threads, row.status) == (model, 1, "ok") and is_drawn:
             found.setdefault(row.contender, []).append(row)
     return found
 

@@ -16,18 +16,23 @@ from emufort.compiler import Compiler, CompilerMissing
 from emufort.errors import EmufortError
 from emufort.export.fortran import fortran_source
 from emufort.files import write_text
+from emufort.skill import load_object
 
 _FOLDERS = ("fortran/bench", "coupling/onnxruntime", "coupling/activation")
 
+#: Sources of bench_native that use the wrapper of the generated module; they come last.
+_ABOVE_WRAPPER = ("bench_native_contender", "bench_native")
+
 _EMBEDDED = """\
-!> Hands the columns of x and y to the variables of a generated module; written by `emufort bench`.
+!> Hands the columns of x and y to the variables of a generated module, or to a loaded emulator.
+!> Written by `emufort bench`.
 module bench_embedded
-  use emufort_runtime, only: status_type
+  use emufort_runtime, only: emulator_type, status_type
   use bench_worker, only: hp
   use {module}, only: {module}_predict
   implicit none
   private
-  public :: embedded_predict, embedded_n_outputs
+  public :: embedded_predict, loaded_predict, embedded_n_outputs
   integer, parameter :: embedded_n_outputs = {n_outputs}
 
 contains
@@ -42,6 +47,27 @@ contains
       {arguments}, status)
 
   end subroutine embedded_predict
+
+  recursive subroutine loaded_predict(emulator, ncol, x, y, status)
+    type(emulator_type), intent(in) :: emulator        !! emulator
+    integer, intent(in) :: ncol                        !! number of columns
+    real(hp), intent(in) :: x(ncol, {n_inputs})        !! inputs
+    real(hp), intent(inout) :: y(ncol, {n_outputs})    !! outputs
+    type(status_type), intent(inout) :: status         !! outcome
+
+    call emulator%predict(x, y, status)
+
+  end subroutine loaded_predict
+
+end module bench_embedded
+"""
+
+_CALL = """\
+!> The whole call of a process in the place of a generated module's; written by `emufort bench`.
+module bench_embedded
+  use {module}, only: embedded_predict, loaded_predict, embedded_n_outputs => n_outputs
+  implicit none
+  public
 
 end module bench_embedded
 """
@@ -124,17 +150,19 @@ class Programs:
 
     def native(self, model: Model) -> Path:
         """Return the program that holds the model's generated module and can load weights.bin."""
-        assert model.emulator is not None
         module = f"{model.contract.name}_emulator"
         generated = model.folder / f"{module}.F90"
-        wrapper = model.folder / "bench_embedded.F90"
         write_text(generated, fortran_source(model.emulator, "benchmark"))
-        write_text(wrapper, _embedded_source(model, module))
-        sources: list[Path] = []
-        for path in self._sources("bench_native"):
-            if path.stem == "bench_native_contender":
-                sources += [generated, wrapper]
-            sources.append(path)
+        wrapper = model.folder / "bench_embedded.F90"
+        program = self._sources("bench_native")
+        below, above = program[: -len(_ABOVE_WRAPPER)], program[-len(_ABOVE_WRAPPER) :]
+        if model.call is None:
+            write_text(wrapper, _embedded_source(model, module))
+            sources = [*below, generated, wrapper, *above]
+        else:
+            *below, call = load_object(model.call)(model.contract)
+            write_text(wrapper, _CALL.format(module=call.stem))
+            sources = [*below, generated, call, wrapper, *above]
         flags = f"{self._flags} {_kind_flag(model)}"
         return self._build(f"bench_native_{model.name}", sources, flags)
 

@@ -13,7 +13,7 @@ from emufort.files import read_json, write_csv, write_json
 #: ``ok``; ``wrong``: its numbers are; ``missing``: cannot run here; ``failed``: an error.
 Status = Literal["ok", "wrong", "missing", "failed"]
 
-_FORMAT = "emufort-bench-1"
+_FORMAT = "emufort-bench-2"
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,8 @@ class Result:
             "format": _FORMAT,
             **self.about,
             "comparison": self.comparison(),
+            "calls": self.calls(),
+            "compilers": self.compilers(),
             "rows": [asdict(row) for row in self.rows],
         }
         write_json(folder / "bench.json", content)
@@ -106,7 +108,8 @@ class Result:
         try:
             if content.pop("format") != _FORMAT:
                 raise KeyError
-            content.pop("comparison")
+            for derived in ("comparison", "calls", "compilers"):
+                content.pop(derived)
             rows = tuple(Row(**row) for row in content.pop("rows"))
         except (KeyError, TypeError, AttributeError) as error:
             raise EmufortError(f"{path} is no bench.json of this version of emufort") from error
@@ -146,22 +149,30 @@ class Result:
         """Return the contenders that are less than a call, and are compared with nobody."""
         return {c["name"] for c in self.about["contenders"] if c.get("is_part")}
 
+    def seconds(self) -> dict[str, str]:
+        """Return the contenders built by the second compiler, each with what it is the same as."""
+        contenders = self.about["contenders"]
+        return {c["name"]: c["second_of"] for c in contenders if c.get("second_of")}
+
     def comparison(self) -> list[dict[str, Any]]:
         """Return for every cell our fastest form of the same work beside the fastest other one.
 
         A contender whose numbers are wrong does not count, nor does a classical scheme, which
-        does other work, nor a part of a call; but the part's share of the peak stands beside
-        (``layers_percent_of_peak``).
+        does other work, nor a part of a call, nor what the second compiler made; but the part's
+        share of the peak stands beside (``layers_percent_of_peak``).
         """
         native = {c["name"] for c in self.about["contenders"] if c["is_native"]}
-        parts = self.parts()
+        parts = self.parts() - self.seconds().keys()
         cells = dict.fromkeys((r.model, r.threads, r.ncol) for r in self.rows)
         table = []
         for model, threads, ncol in cells:
             good = [
                 row
                 for row in self._matching({"model": model, "threads": threads, "ncol": ncol})
-                if row.status == "ok" and row.contender != "baseline" and row.ns_per_column
+                if row.status == "ok"
+                and row.contender != "baseline"
+                and row.ns_per_column
+                and row.contender not in self.seconds()
             ]
             part = next((r for r in good if r.contender in parts), None)
             good = [row for row in good if row.contender not in parts]
@@ -184,6 +195,58 @@ class Result:
                 }
             )
         return table
+
+    def calls(self) -> list[dict[str, Any]]:
+        """Return what a call from physical inputs costs beside its layers and the classical scheme.
+
+        One thread; our fastest form of the call.
+        """
+        table = []
+        for cell in self.comparison():
+            where = (cell["ncol"], cell["threads"])
+            layers = self._good(cell["model"], "native-layers", *where)
+            if cell["threads"] != 1 or layers is None or layers.work != "physical":
+                continue
+            scheme = self._good(cell["model"], "baseline", *where)
+            ns = cell["ns_native"]
+            table.append(
+                {
+                    "model": cell["model"],
+                    "ncol": cell["ncol"],
+                    "native": cell["native"],
+                    "ns_native": ns,
+                    "ns_layers": layers.ns_per_column,
+                    "over_layers": round(ns / _time(layers), 3),
+                    "ns_classical": scheme.ns_per_column if scheme else None,
+                    "over_classical": round(ns / _time(scheme), 3) if scheme else None,
+                }
+            )
+        return table
+
+    def compilers(self) -> list[dict[str, Any]]:
+        """Return the speed with the second compiler as a share of that with the first."""
+        table = []
+        for row in self.rows:
+            first = self.seconds().get(row.contender)
+            if first is None or row.status != "ok":
+                continue
+            own = self._good(row.model, first, row.ncol, row.threads)
+            if own is not None:
+                table.append(
+                    {
+                        "model": row.model,
+                        "form": first,
+                        "ncol": row.ncol,
+                        "ns": own.ns_per_column,
+                        "ns_second": row.ns_per_column,
+                        "percent_of_speed": round(100.0 * _time(own) / _time(row), 1),
+                    }
+                )
+        return table
+
+    def _good(self, model: str, contender: str, ncol: int, threads: int) -> Row | None:
+        row = self.get(model, contender, ncol, threads)
+        return row if row is not None and row.status == "ok" and row.ns_per_column else None
 
 
 def _time(row: Row) -> float:

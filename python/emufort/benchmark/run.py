@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from emufort import provenance
 from emufort.benchmark import machine
@@ -27,7 +24,6 @@ from emufort.benchmark.workers import Missing
 from emufort.errors import EmufortError
 from emufort.files import make_directory
 from emufort.progress import Reporter, silent
-from emufort.skill import load_object
 
 #: Steps that the reporter is told of.
 STEPS = ("prepare", "check", "measure")
@@ -66,7 +62,8 @@ def run(
     models = models_of(options, work)
     chosen = [c for c in contenders if c.name in options.contenders]
     programs = Programs(options, work)
-    bench = Bench(programs, work, models)
+    second = dataclasses.replace(options, compiler=options.second_compiler, flags=None)
+    bench = Bench(programs, Programs(second, make_directory(work / "second")), work, models)
     peak: Peak | None = None
     try:
         entries = _start(chosen, bench, options, report)
@@ -109,8 +106,7 @@ def _start(
     def start(job: tuple[Contender, Model, int]) -> Entry:
         nonlocal done
         contender, model, threads = job
-        reference = _reference(contender, model)
-        entry = Entry(contender.name, model, threads, None, reference)
+        entry = Entry(contender.name, model, threads, None, contender.reference(model))
         try:
             entry.worker = contender.start(bench, model, threads)
         except Missing as missing:
@@ -123,16 +119,6 @@ def _start(
 
     with ThreadPoolExecutor(machine.cores()) as pool:
         return list(pool.map(start, wanted))
-
-
-def _reference(contender: Contender, model: Model) -> NDArray[np.float64]:
-    """Return the right outputs: of the network, or of the classical scheme."""
-    if contender.name != "baseline":
-        return model.reference
-    source = next(b.timing_source for b in model.contract.baseline if b.timing_source)
-    scheme = load_object(str(source).replace("_sources", "_reference"))
-    samples = model.x[:, list(model.contract.feature_indices)]
-    return np.asarray(scheme(samples), dtype=np.float64).reshape(len(samples), -1)
 
 
 def _peak(programs: Programs) -> Peak | None:
@@ -151,7 +137,7 @@ def _about(
     bench: Bench,
 ) -> dict[str, Any]:
     described = provenance.describe(options.compiler)
-    asked = asdict(options)
+    asked = dataclasses.asdict(options)
     asked["bundle"] = options.bundle.name if options.bundle else None
     asked["blas"] = str(options.blas) if options.blas else None
     return {
@@ -169,6 +155,7 @@ def _about(
                 "title": c.title,
                 "is_native": c.is_native,
                 "is_part": c.is_part,
+                "second_of": c.second_of,
                 "about": c.describe(bench),
             }
             for c in chosen
