@@ -28,7 +28,7 @@ module arg2000
   real(wp), parameter :: breadth(arg2000_n_modes) = 0.5_wp*exp(2.5_wp*log_sigma*log_sigma) ! f, ARG eq. 7
   real(wp), parameter :: spread(arg2000_n_modes) = 1.0_wp + 0.25_wp*log_sigma ! g, ARG eq. 8
 
-  public :: arg2000_max_supersaturation
+  public :: arg2000_max_supersaturation, arg2000_activated_fractions
 
 contains
 
@@ -73,5 +73,27 @@ contains
     end do
     max_supersaturation = 1.0_wp/sqrt(total) ! ARG eq. 6
   end subroutine arg2000_max_supersaturation
+
+  pure subroutine arg2000_activated_fractions(air_temperature, dry_median_radius, hygroscopicity, max_supersaturation, &
+                                              number_activated_fraction, mass_activated_fraction)
+    !! Activated fractions of the modes of one air parcel at its maximum supersaturation, ARG eq. 13-15.
+    real(wp), intent(in) :: air_temperature !! [K]
+    real(wp), intent(in) :: dry_median_radius(arg2000_n_modes) !! number-median, above 0 [m] (mode)
+    real(wp), intent(in) :: hygroscopicity(arg2000_n_modes) !! kappa, above 0 [1] (mode)
+    real(wp), intent(in) :: max_supersaturation !! above 0 [1]
+    real(wp), intent(out) :: number_activated_fraction(arg2000_n_modes) !! [1] (mode)
+    real(wp), intent(out) :: mass_activated_fraction(arg2000_n_modes) !! [1] (mode)
+    real(wp) :: kelvin_length, critical_squared, x
+    integer :: mode
+
+    kelvin_length = 2.0_wp*molar_mass_water*(0.0761_wp - 1.55e-4_wp*(air_temperature - 273.15_wp))/ &
+                    (gas_constant*air_temperature*density_water) ! [m]
+    do mode = 1, arg2000_n_modes
+      critical_squared = 4.0_wp*kelvin_length**3/(27.0_wp*hygroscopicity(mode)*dry_median_radius(mode)**3) ! ARG eq. 9
+      x = log(critical_squared/max_supersaturation**2)/(3.0_wp*sqrt(2.0_wp)*log_sigma(mode))
+      number_activated_fraction(mode) = 0.5_wp*erfc(x)
+      mass_activated_fraction(mode) = 0.5_wp*erfc(x - 1.5_wp*sqrt(2.0_wp)*log_sigma(mode))
+    end do
+  end subroutine arg2000_activated_fractions
 
 end module arg2000

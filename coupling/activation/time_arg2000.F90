@@ -1,22 +1,25 @@
 !> Time of the scalar ARG2000 call on a file of samples.
 !!
-!!     time_arg2000 INPUT REPEATS [OUTPUT]
+!!     time_arg2000 INPUT REPEATS [OUTPUT [call]]
 !!
 !! INPUT is a little-endian stream of float64: the number of samples, then for each sample air_temperature,
 !! air_pressure, updraft_speed, number_concentration(4), dry_median_radius(4), hygroscopicity(4), SI units.
 !! Prints for each repeat `ns_per_sample VALUE` in CPU time of this thread, then `checksum VALUE`, the mean of the
-!! results. OUTPUT receives the results as a stream of float64. Exit code 0, or 2 for wrong use or a bad file.
+!! results. OUTPUT receives the results as a stream of float64, sample by sample: the maximum supersaturation, and with
+!! `call` the number and the mass fractions of the modes, which then are part of what is timed. Exit code 0, or 2 for wrong
+!! use or a bad file.
 program time_arg2000
   use, intrinsic :: iso_fortran_env, only: real64, int64, error_unit
-  use arg2000, only: arg2000_max_supersaturation
+  use arg2000, only: arg2000_max_supersaturation, arg2000_activated_fractions, n_modes => arg2000_n_modes
   implicit none
 
   integer, parameter :: n_inputs = 15
   real(real64), parameter :: seconds_per_repeat = 0.02_real64 ! well above the resolution of the clock
-  real(real64), allocatable :: inputs(:, :), results(:)
+  real(real64), allocatable :: inputs(:, :), results(:, :)
   real(real64) :: header, started, finished, elapsed
   integer(int64) :: passes, pass
   integer :: n_samples, repeats, repeat, i, unit, status
+  logical :: has_fractions
   character(len=:), allocatable :: input_file, output_file, text
 
   if (command_argument_count() < 2) call fail('usage: time_arg2000 INPUT REPEATS [OUTPUT]')
@@ -32,7 +35,9 @@ program time_arg2000
   if (status /= 0) call fail('cannot read the number of samples from '//input_file)
   if (.not. (header >= 1.0_real64 .and. header <= 1.0e9_real64)) call fail('bad number of samples in '//input_file)
   n_samples = nint(header)
-  allocate (inputs(n_inputs, n_samples), results(n_samples), stat=status)
+  has_fractions = .false.
+  if (command_argument_count() >= 4) has_fractions = argument(4) == 'call'
+  allocate (inputs(n_inputs, n_samples), results(merge(1 + 2*n_modes, 1, has_fractions), n_samples), stat=status)
   if (status /= 0) call fail('not enough memory for the samples of '//input_file)
   read (unit, iostat=status) inputs
   if (status /= 0) call fail('fewer samples than announced in '//input_file)
@@ -49,7 +54,7 @@ program time_arg2000
     call run(passes, elapsed)
     write (*, '(a, f0.3)') 'ns_per_sample ', 1.0e9_real64*elapsed/(real(passes, real64)*real(n_samples, real64))
   end do
-  write (*, '(a, es24.16)') 'checksum ', sum(results)/real(n_samples, real64)
+  write (*, '(a, es24.16)') 'checksum ', sum(results(1, :))/real(n_samples, real64)
 
   if (command_argument_count() >= 3) then
     output_file = argument(3)
@@ -71,7 +76,10 @@ contains
     do pass = 1, passes
       do i = 1, n_samples
         call arg2000_max_supersaturation(inputs(1, i), inputs(2, i), inputs(3, i), inputs(4:7, i), inputs(8:11, i), &
-                                         inputs(12:15, i), results(i))
+                                         inputs(12:15, i), results(1, i))
+        if (has_fractions) &
+          call arg2000_activated_fractions(inputs(1, i), inputs(8:11, i), inputs(12:15, i), results(1, i), &
+                                           results(2:1 + n_modes, i), results(2 + n_modes:, i))
       end do
     end do
     call cpu_time(finished)

@@ -85,13 +85,24 @@ contains
     do j = 1, n_inputs
       lower = order_of(bound_of_host(ranges(1, j), is_single))
       upper = order_of(bound_of_host(ranges(2, j), is_single))
-      do first = 0, n_columns - lanes, lanes
-        !$omp simd private(place)
-        do i = 1, lanes
-          place = order_of(x(first + i, j))
-          n_beyond(i) = ior(n_beyond(i), ieor(place, min(max(place, lower), upper)))
+      if (lower >= 0_int64) then
+        ! All that is negative lies below, in whatever order: the bits will do.
+        do first = 0, n_columns - lanes, lanes
+          !$omp simd private(place)
+          do i = 1, lanes
+            place = bits_of(x(first + i, j))
+            n_beyond(i) = ior(n_beyond(i), ieor(place, min(max(place, lower), upper)))
+          end do
         end do
-      end do
+      else
+        do first = 0, n_columns - lanes, lanes
+          !$omp simd private(place)
+          do i = 1, lanes
+            place = order_of(x(first + i, j))
+            n_beyond(i) = ior(n_beyond(i), ieor(place, min(max(place, lower), upper)))
+          end do
+        end do
+      end if
     end do
     are_within = all(n_beyond == 0_int64)
 

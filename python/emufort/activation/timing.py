@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort._sources import fortran_sources
-from emufort.activation.head import SIGMA
+from emufort.activation.head import SIGMA, activated_fractions_call_reference
 
 
 def arg2000_sources() -> list[Path]:
@@ -19,7 +19,8 @@ def arg2000_sources() -> list[Path]:
 def arg2000_reference(samples: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return what that program must give for `samples` (n, 15), its columns in the order it reads.
 
-    The benchmark looks for it beside the sources: the same name with ``_reference``.
+    The benchmark looks for it beside the sources: the same name with ``_reference``, and
+    ``_call_reference`` for what it gives with the word ``call``.
     """
     from emufort.activation import arg2000
 
@@ -32,3 +33,8 @@ def arg2000_reference(samples: NDArray[np.float64]) -> NDArray[np.float64]:
         samples[:, 11:15],
         SIGMA,
     )
+
+
+def arg2000_call_reference(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what that program must give with the fractions of the modes, (n, 9)."""
+    return activated_fractions_call_reference(samples, arg2000_reference(samples)[:, None])

@@ -16,6 +16,7 @@ from emufort.benchmark.machine import has_avx512
 from emufort.benchmark.models import Array, Model
 from emufort.benchmark.programs import Programs, blas_description
 from emufort.benchmark.workers import BaselineWorker, Missing, ModelWorker, Process, Worker
+from emufort.contract import Baseline as ContractBaseline
 from emufort.skill import load_object
 
 
@@ -332,6 +333,8 @@ class Baseline(Contender):
 
     name = "baseline"
     title = "classical scheme"
+    _how: tuple[str, ...] = ()
+    _about = "as far as the outputs of the contract"
 
     def runs(self, model: Model) -> bool:
         """See `Contender.runs`."""
@@ -343,22 +346,41 @@ class Baseline(Contender):
 
     def reference(self, model: Model) -> Array:
         """See `Contender.reference`: what the scheme gives, not the network."""
-        source = next(b.timing_source for b in model.contract.baseline if b.timing_source)
-        scheme = load_object(str(source).replace("_sources", "_reference"))
+        source = str(self._scheme(model).timing_source)
+        reference = load_object(source.replace("_sources", "_".join(["", *self._how, "reference"])))
         samples = model.x[:, list(model.contract.feature_indices)]
-        return np.asarray(scheme(samples), dtype=np.float64).reshape(len(samples), -1)
+        return np.asarray(reference(samples), dtype=np.float64).reshape(len(samples), -1)
 
     def start(self, bench: Bench, model: Model, threads: int) -> Worker:
         """See `Contender.start`."""
-        scheme = next(b for b in model.contract.baseline if b.timing_source)
-        sources = load_object(str(scheme.timing_source))
-        program = bench.programs.baseline(scheme.name, sources)
-        return BaselineWorker(program, model.folder / "samples.bin")
+        scheme = self._scheme(model)
+        program = bench.programs.baseline(scheme.name, load_object(str(scheme.timing_source)))
+        return BaselineWorker(program, model.folder / "samples.bin", *self._how)
 
     def describe(self, bench: Bench) -> str:
         """See `Contender.describe`."""
         schemes = {b.name for m in bench.models for b in m.contract.baseline if b.timing_source}
-        return f"{', '.join(sorted(schemes))}: Fortran, real64, one column after the other"
+        return (
+            f"{', '.join(sorted(schemes))}: Fortran, real64, one column after the other, "
+            f"{self._about}"
+        )
+
+    @staticmethod
+    def _scheme(model: Model) -> ContractBaseline:
+        return next(b for b in model.contract.baseline if b.timing_source)
+
+
+class BaselineCall(Baseline):
+    """The same with what the call of a model gives beyond the contract's outputs."""
+
+    name = "baseline-call"
+    title = "classical scheme, whole call"
+    _how = ("call",)
+    _about = "as far as the skill variables"
+
+    def runs(self, model: Model) -> bool:
+        """See `Contender.runs`."""
+        return super().runs(model) and model.call is not None
 
 
 ALL: tuple[Contender, ...] = (
@@ -377,6 +399,7 @@ ALL: tuple[Contender, ...] = (
     Torch("torch", "torch eager", "torch"),
     Torch("torch-compile", "torch.compile", "torch-compile"),
     Baseline(),
+    BaselineCall(),
 )
 
 _AVX512_CORES = ("skylakex", "cooperlake", "sapphirerapids", "zen5")

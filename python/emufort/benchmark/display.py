@@ -98,15 +98,16 @@ def _shares(result: Result) -> Table:
 
 def _calls(cells: list[dict[str, Any]]) -> Table:
     table = Table(title="Calls from physical inputs, one thread", title_justify="left")
-    for k, column in enumerate(("model", "ncol", "ns", "x layers", "of classical scheme")):
+    columns = ("model", "ncol", "ns", "x layers", "of classical call", "of its output alone")
+    for k, column in enumerate(columns):
         table.add_column(column, justify="right" if k else "left", no_wrap=True)
     for cell in cells:
-        share = cell["over_classical"]
+        shares = [cell["over_baseline_call"], cell["over_baseline"]]
         table.add_row(
             escape(cell["model"]),
             str(cell["ncol"]),
             number(cell["ns_native"]),
             f"{cell['over_layers']:.2f}",
-            "" if share is None else f"{share:.2f}",
+            *("" if share is None else f"{share:.2f}" for share in shares),
         )
     return table

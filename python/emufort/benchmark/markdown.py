@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from emufort.benchmark import machine
-from emufort.benchmark.result import Result, Row
+from emufort.benchmark.result import CLASSICAL, Result, Row
 from emufort.errors import EmufortError
 from emufort.files import write_text
 
@@ -165,7 +165,7 @@ def _fastest(result: Result, model: str, threads: int, ncol: int) -> float:
         for row in result.rows
         if (row.model, row.threads, row.ncol, row.status) == (model, threads, ncol, "ok")
         and row.ns_per_column is not None
-        and row.contender != "baseline"
+        and row.contender not in CLASSICAL
         and row.contender not in result.parts()
         and row.contender not in result.seconds()
     ]
@@ -223,15 +223,20 @@ def _call_rows(result: Result, cells: Sequence[dict[str, Any]]) -> list[str]:
     titles = {m["name"]: m["title"] for m in result.about["models"]}
     lines = [
         "| call | columns per call | emufort, ns per column | times its layers alone "
-        "| classical scheme, ns | of its time |",
+        "| of the classical scheme's time | without its skill variables |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for c in cells:
-        scheme, share = c["ns_classical"], c["over_classical"]
+        words = [
+            f"{c[over]:.2f} ({number(c[ns])} ns)" if c[over] else ""
+            for over, ns in (
+                ("over_baseline_call", "ns_baseline_call"),
+                ("over_baseline", "ns_baseline"),
+            )
+        ]
         lines.append(
             f"| {titles[c['model']]} | {c['ncol']:,} | {number(c['ns_native'])} | "
-            f"{c['over_layers']:.2f} | {'' if scheme is None else number(scheme)} | "
-            f"{'' if share is None else format(share, '.2f')} |"
+            f"{c['over_layers']:.2f} | {' | '.join(words)} |"
         )
     return lines
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from emufort.benchmark.models import Model
 from emufort.benchmark.peak import Peak
-from emufort.benchmark.result import Row, Status
+from emufort.benchmark.result import CLASSICAL, Row, Status
 from emufort.benchmark.workers import Missing, Worker
 from emufort.errors import EmufortError
 from emufort.progress import Reporter
@@ -90,7 +90,7 @@ class Entry:
             return
         ns = cpu if self.threads == 1 else wall
         self.ns.setdefault(ncol, []).append(ns)
-        if peak is not None and self.model.multiply_adds and self.contender != "baseline":
+        if peak is not None and self.model.multiply_adds and self.contender not in CLASSICAL:
             rate = 2.0 * self.model.multiply_adds / ns
             share = 100.0 * rate / (peak * self.threads)
             self.percent.setdefault(ncol, []).append(share)

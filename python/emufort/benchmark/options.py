@@ -44,6 +44,7 @@ CONTENDERS = (
     "torch",
     "torch-compile",
     "baseline",
+    "baseline-call",
 )
 
 _FLAGS: str = TimingConfig.model_fields["flags"].default

@@ -13,6 +13,10 @@ from emufort.files import read_json, write_csv, write_json
 #: ``ok``; ``wrong``: its numbers are; ``missing``: cannot run here; ``failed``: an error.
 Status = Literal["ok", "wrong", "missing", "failed"]
 
+#: Contenders that are no networks: a classical scheme up to the outputs of the contract, and a
+#: whole call of it.
+CLASSICAL = ("baseline", "baseline-call")
+
 _FORMAT = "emufort-bench-2"
 
 
@@ -170,7 +174,7 @@ class Result:
                 row
                 for row in self._matching({"model": model, "threads": threads, "ncol": ncol})
                 if row.status == "ok"
-                and row.contender != "baseline"
+                and row.contender not in CLASSICAL
                 and row.ns_per_column
                 and row.contender not in self.seconds()
             ]
@@ -207,20 +211,21 @@ class Result:
             layers = self._good(cell["model"], "native-layers", *where)
             if cell["threads"] != 1 or layers is None or layers.work != "physical":
                 continue
-            scheme = self._good(cell["model"], "baseline", *where)
             ns = cell["ns_native"]
-            table.append(
-                {
-                    "model": cell["model"],
-                    "ncol": cell["ncol"],
-                    "native": cell["native"],
-                    "ns_native": ns,
-                    "ns_layers": layers.ns_per_column,
-                    "over_layers": round(ns / _time(layers), 3),
-                    "ns_classical": scheme.ns_per_column if scheme else None,
-                    "over_classical": round(ns / _time(scheme), 3) if scheme else None,
-                }
-            )
+            row = {
+                "model": cell["model"],
+                "ncol": cell["ncol"],
+                "native": cell["native"],
+                "ns_native": ns,
+                "ns_layers": layers.ns_per_column,
+                "over_layers": round(ns / _time(layers), 3),
+            }
+            for name in CLASSICAL:
+                scheme = self._good(cell["model"], name, *where)
+                key = name.replace("-", "_")
+                row[f"ns_{key}"] = scheme.ns_per_column if scheme else None
+                row[f"over_{key}"] = round(ns / _time(scheme), 3) if scheme else None
+            table.append(row)
         return table
 
     def compilers(self) -> list[dict[str, Any]]:

@@ -158,29 +158,37 @@ class BaselineWorker:
     ----------
     program, samples
         The executable, and its inputs as `write_samples` leaves them.
+    how
+        Words behind the file of outputs.
     """
 
-    def __init__(self, program: Path, samples: Path) -> None:
+    def __init__(self, program: Path, samples: Path, *how: str) -> None:
         self._program = program
         self._samples = samples
+        self._how = how
 
     def time(self, ncol: int, milliseconds: float) -> tuple[float, float]:
         """See `Worker.time`; a scheme that is called column by column knows no `ncol`."""
-        words = self._run(1)
+        words = self._run()
         return float(words["ns_per_sample"]), float(words["ns_per_sample"])
 
     def check(self, ncol: int) -> NDArray[np.float64]:
         """See `Worker.check`."""
-        outputs = self._program.with_suffix(".outputs")
+        self._run()
         try:
-            self._run(1, outputs)
-            return np.fromfile(outputs)[:ncol, None]
+            y = np.fromfile(self._outputs)
         finally:
-            outputs.unlink(missing_ok=True)
+            self._outputs.unlink(missing_ok=True)
+        n = int(np.fromfile(self._samples, count=1)[0])
+        return y.reshape(n, -1)[:ncol]
 
-    def _run(self, repeats: int, *outputs: Path) -> dict[str, str]:
+    @property
+    def _outputs(self) -> Path:
+        return self._samples.with_suffix(".outputs")
+
+    def _run(self) -> dict[str, str]:
         done = subprocess.run(
-            [str(self._program), str(self._samples), str(repeats), *map(str, outputs)],
+            [str(self._program), str(self._samples), "1", str(self._outputs), *self._how],
             capture_output=True,
             text=True,
             check=False,
