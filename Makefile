@@ -25,7 +25,8 @@ FLANG := flang-22
 WERROR := $(if $(filter true,$(CI)),-Werror)
 FLANG_WERROR := -pedantic $(WERROR) -Wno-f202-x-allocatable-breaking-change
 # What tests need on top of the tools, as Debian names it: installed where CI=true, named where it is missing elsewhere.
-TEST_PACKAGES := $(FLANG) $(FLANG:flang-%=libomp-%-dev) valgrind pkg-config
+TEST_PACKAGES := $(FLANG) $(FLANG:flang-%=libomp-%-dev) valgrind pkg-config \
+    libopenblas-dev libnetcdff-dev libopenmpi-dev openmpi-bin
 # make column UPDATE=docs/coupling.md
 UPDATE :=
 # make bench BENCH_ARGS='--bundle runs/demo/bundle'

@@ -15,11 +15,12 @@ from emufort.benchmark import Options, Result, run
 from emufort.benchmark.contenders import Bench, Contender
 from emufort.benchmark.markdown import BEGIN, END, SUMMARY_BEGIN, SUMMARY_END, update_document
 from emufort.benchmark.measure import TOLERANCE, largest_error
-from emufort.benchmark.models import Model
+from emufort.benchmark.models import Model, call_of
 from emufort.benchmark.options import CONTENDERS
 from emufort.benchmark.result import COLUMNS
 from emufort.benchmark.workers import Missing, Process, Worker
 from emufort.cli import _run
+from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError
 from emufort.files import read_csv
 
@@ -60,12 +61,19 @@ class Pretended(Contender):
         ns: float = 100.0,
         native: bool = False,
         part: bool = False,
+        second_of: str | None = None,
     ):
         self.name = name
         self.is_native = native
         self.is_part = part
+        self.second_of = second_of
         self._error = error
         self._ns = ns
+
+    for_calls = False
+
+    def runs(self, model: Model) -> bool:
+        return super().runs(model) or self.for_calls
 
     def start(self, bench: Bench, model: Model, threads: int) -> Worker:
         return Numbers(model, self._error, self._ns)
@@ -130,6 +138,50 @@ def test_a_part_of_a_call_is_compared_with_nobody(options: Options, tmp_path: Pa
     assert "| native-network | **50.0** | **50.0** |" in text
 
 
+def test_what_the_second_compiler_made_is_compared_with_the_same_form_alone(
+    options: Options, tmp_path: Path
+) -> None:
+    contenders = (
+        Pretended("native-network", ns=50.0, native=True),
+        Pretended("second-network", ns=40.0, native=True, second_of="native-network"),
+        Pretended("openblas", ns=120.0),
+    )
+    chosen = options.changed(contenders=CONTENDERS)
+    result = run(chosen, tmp_path, contenders=contenders)
+    assert {c["native"] for c in result.comparison()} == {"native-network"}
+    assert {c["form"] for c in result.compilers()} == {"native-network"}
+    assert {c["percent_of_speed"] for c in result.compilers()} == {125.0}
+    text = (tmp_path / "bench.md").read_text()
+    assert "| S | native-network | 125 | 125 |" in text
+    assert "**50.0**" in text and "**40.0**" not in text
+
+
+def test_a_call_is_compared_with_its_layers_and_the_classical_scheme(
+    options: Options, tmp_path: Path
+) -> None:
+    contenders = (
+        Pretended("native-layers", ns=40.0, native=True, part=True),
+        Pretended("native-embedded", ns=60.0, native=True),
+        Pretended("baseline", ns=120.0),
+        Pretended("baseline-call", ns=200.0),
+    )
+    for contender in contenders:
+        contender.for_calls = True
+    chosen = options.changed(models=("S", "call-32"))
+    result = run(chosen, tmp_path, contenders=contenders)
+    assert {c["model"] for c in result.calls()} == {"call-32"}
+    for call in result.calls():
+        assert (call["over_layers"], call["over_baseline"]) == (1.5, 0.5)
+        assert call["over_baseline_call"] == 0.3
+    assert "| 1.50 | 0.30 (200 ns) | 0.50 (120 ns) |" in (tmp_path / "bench.md").read_text()
+
+
+def test_only_emulators_of_its_contract_have_the_call_of_a_head() -> None:
+    assert call_of(Contract.load("activation")) is not None
+    assert call_of(Contract.load("activation_ratio")) is None
+    assert call_of(Contract.load("activation_fractions")) is None
+
+
 @pytest.mark.parametrize(
     ("contender", "status", "note"),
     [
@@ -192,11 +244,12 @@ def test_quick_writes_all_files(quick: Path) -> None:
 @needs_gfortran
 def test_quick_checks_every_number(quick: Path) -> None:
     result = Result.read(quick / "bench.json")
-    wanted = set(CONTENDERS) - {"torch-compile"}
+    second = {name for name in CONTENDERS if name.startswith("second-")}
+    wanted = set(CONTENDERS) - {"torch-compile"} - second
     assert {row.contender for row in result.rows} == wanted
     for row in result.rows:
         if row.status == "missing":
-            assert row.contender in ("openblas", "openblas-avx512", "torch"), row
+            assert row.contender.startswith(("openblas", "torch")), row
             continue
         assert row.status == "ok", row
         assert row.max_error is not None and row.max_error <= TOLERANCE
