@@ -66,21 +66,13 @@ contains
     allocate (scratch(2*room, 0:contender%n_threads - 1))
     do pass = 1_int64, n_passes
       do call = 1, size(x, 3)
-        if (contender%is_plain .and. (contender%n_threads == 1 .or. ncol <= 32)) then
-          call plain_columns(contender%network, ncol, 1, ncol, x(:, :, call), y(:, :, call), room, scratch)
-        else if (contender%n_threads == 1 .or. ncol <= 32) then
-          call columns_of_call(contender%network, ncol, 1, ncol, x(:, :, call), y(:, :, call), room, scratch)
+        if (contender%n_threads == 1 .or. ncol <= 32) then
+          call some_columns(contender, ncol, 1, ncol, x(:, :, call), y(:, :, call), room, scratch)
         else
           !$omp parallel do default(shared) private(first, last) num_threads(contender%n_threads)
           do thread = 0, contender%n_threads - 1
             call chunk_of(ncol, contender%n_threads, thread, first, last)
-            if (contender%is_plain) then
-              call plain_columns(contender%network, ncol, first, last, x(:, :, call), y(:, :, call), room, &
-                                 scratch(:, thread))
-            else
-              call columns_of_call(contender%network, ncol, first, last, x(:, :, call), y(:, :, call), room, &
-                                   scratch(:, thread))
-            end if
+            call some_columns(contender, ncol, first, last, x(:, :, call), y(:, :, call), room, scratch(:, thread))
           end do
           !$omp end parallel do
         end if
@@ -88,6 +80,25 @@ contains
     end do
 
   end subroutine calls
+
+  !> Evaluate some columns of a call, in either way.
+  recursive subroutine some_columns(contender, ncol, first, last, x, y, room, scratch)
+    class(sgemm_contender_type), intent(in) :: contender     !! what is timed
+    integer, intent(in) :: ncol                              !! columns of the call
+    integer, intent(in) :: first                             !! first column
+    integer, intent(in) :: last                              !! last column
+    real(real32), intent(in) :: x(ncol, *)                   !! inputs
+    real(real32), intent(inout) :: y(ncol, *)                !! outputs
+    integer, intent(in) :: room                              !! values in a layer, at most
+    real(real32), intent(inout) :: scratch(2*room)           !! room for two layers
+
+    if (contender%is_plain) then
+      call plain_columns(contender%network, ncol, first, last, x, y, room, scratch)
+    else
+      call columns_of_call(contender%network, ncol, first, last, x, y, room, scratch)
+    end if
+
+  end subroutine some_columns
 
   !> Evaluate some columns of a call, slice by slice.
   recursive subroutine columns_of_call(network, ncol, first, last, x, y, room, scratch)
