@@ -132,8 +132,10 @@ contains
       do i = n + 1, stride
         temperature(i) = temperature(n)
         supersaturation(i) = supersaturation(n)
-        radius(i, :) = radius(n, :)
-        kappa(i, :) = kappa(n, :)
+        do m = 1, n_modes
+          radius(i, m) = radius(n, m)
+          kappa(i, m) = kappa(n, m)
+        end do
       end do
       do m = 1, n_modes
         do first = 1, stride, lanes

@@ -198,15 +198,34 @@ contains
       if (n <= lanes) columns = lanes
       if (n <= few_columns) columns = 1
       if (columns == block_columns .and. .not. is_wide) then
-        a(at_a:at_a + lanes*widths(0) - 1) = features(1:lanes*widths(0))
+        call copy_values(lanes*widths(0), features, a(at_a))
         call evaluate_network(n_layers, widths, activation, slope, weights, lanes, a(at_a), b(at_b))
         columns = lanes
       end if
       ! New features for each block, as in a host: without them every call would wait for the one before.
-      a(at_a:at_a + columns*widths(0) - 1) = features(1:columns*widths(0))
+      call copy_values(columns*widths(0), features, a(at_a))
       call evaluate_network(n_layers, widths, activation, slope, weights, columns, a(at_a), b(at_b))
     end do
 
   end subroutine all_columns
+
+  !> Copy values: full sets of lanes in an instruction or two. For a section gfortran calls memcpy and flang its run-time
+  !> library, which a single column would feel.
+  pure recursive subroutine copy_values(n, from, to)
+    integer, intent(in) :: n              !! number of values
+    real(wp), intent(in) :: from(*)       !! values
+    real(wp), intent(inout) :: to(*)      !! where they go
+    integer :: first, i
+
+    do first = 0, n - lanes, lanes
+      do i = first + 1, first + lanes
+        to(i) = from(i)
+      end do
+    end do
+    do i = n - mod(n, lanes) + 1, n
+      to(i) = from(i)
+    end do
+
+  end subroutine copy_values
 
 end program mlp_peak

@@ -1,9 +1,8 @@
 !> The runtime's kernels as a contender: a network between host arrays, cut into the blocks that the runtime works on.
 module bench_network_contender
-  use, intrinsic :: iso_c_binding, only: c_loc, c_intptr_t
   use, intrinsic :: iso_fortran_env, only: int64, real64
   use emufort_kinds, only: wp, lanes, block_columns
-  use emufort_core, only: evaluate_network, few_columns, scratch_size
+  use emufort_core, only: evaluate_network, few_columns, scratch_size, aligned_place
   use emufort_dense, only: pack_layer, packed_size, is_wide
   use bench_worker, only: contender_type, hp, chunk_of
   use bench_layers, only: network_type
@@ -168,15 +167,15 @@ contains
         do call = 1, size(x, 3)
           do k = 1, n_blocks
             n = columns(k)*n_in
-            one(a:a + n - 1) = features(from:from + n - 1)
+            call copy_values(n, features(from), one(a))
             call evaluate_network(network%n_layers, network%widths, network%activation, contender%slope, &
                                   contender%packed(contender%first), columns(k), one(a), two(b))
             from = from + n
             n = columns(k)*n_out
             if (mod(network%n_layers, 2) == 1) then
-              outputs(to:to + n - 1) = two(b:b + n - 1)
+              call copy_values(n, two(b), outputs(to))
             else
-              outputs(to:to + n - 1) = one(a:a + n - 1)
+              call copy_values(n, one(a), outputs(to))
             end if
             to = to + n
           end do
@@ -189,6 +188,25 @@ contains
     end do
 
   end subroutine passes_over_blocks
+
+  !> Copy values: full sets of lanes in an instruction or two. For a section gfortran calls memcpy and flang its run-time
+  !> library, which a single column would feel.
+  pure recursive subroutine copy_values(n, from, to)
+    integer, intent(in) :: n              !! number of values
+    real(wp), intent(in) :: from(*)       !! values
+    real(wp), intent(inout) :: to(*)      !! where they go
+    integer :: first, i
+
+    do first = 0, n - lanes, lanes
+      do i = first + 1, first + lanes
+        to(i) = from(i)
+      end do
+    end do
+    do i = n - mod(n, lanes) + 1, n
+      to(i) = from(i)
+    end do
+
+  end subroutine copy_values
 
   !> Cut the inputs of a call into blocks, one behind the other.
   subroutine to_blocks(ncol, n_inputs, x, blocks)
@@ -335,15 +353,5 @@ contains
     end do
 
   end subroutine copy_half_block
-
-  !> First element of an array on a boundary of 64 bytes, as the runtime aligns its scratch.
-  integer function aligned_place(array)
-    real(wp), intent(in), target :: array(*)   !! scratch
-    integer(c_intptr_t) :: beyond
-
-    beyond = mod(transfer(c_loc(array), 0_c_intptr_t), 64_c_intptr_t)
-    aligned_place = 1 + int(mod(64_c_intptr_t - beyond, 64_c_intptr_t)/(storage_size(1.0_wp)/8))
-
-  end function aligned_place
 
 end module bench_network_contender
