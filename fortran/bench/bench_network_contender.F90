@@ -341,7 +341,11 @@ contains
     real(wp), intent(in), target :: array(*)   !! scratch
     integer(c_intptr_t) :: beyond
 
+#ifdef __flang__
+    beyond = mod(loc(array), 64_c_intptr_t)   ! an extension: its TRANSFER allocates
+#else
     beyond = mod(transfer(c_loc(array), 0_c_intptr_t), 64_c_intptr_t)
+#endif
     aligned_place = 1 + int(mod(64_c_intptr_t - beyond, 64_c_intptr_t)/(storage_size(1.0_wp)/8))
 
   end function aligned_place
