@@ -40,24 +40,21 @@ contains
     real(wp), intent(in) :: shift(n)         !! of the mode of each value [1]
     real(wp), intent(out) :: number(n)       !! activated fraction of the number [1]
     real(wp), intent(out) :: mass(n)         !! activated fraction of the mass, not below `number` [1]
-    integer :: first, i
+    integer :: i
 
-    do first = 0, n - lanes, lanes
-      !$omp simd
-      do i = first + 1, first + lanes
-        number(i) = log_ratio(i)*steepness(i)
-        mass(i) = number(i) - shift(i)
-      end do
+    ! One loop: flang would gather and scatter across the sets of lanes.
+    !$omp simd
+    do i = 1, n
+      number(i) = log_ratio(i)*steepness(i)
+      mass(i) = number(i) - shift(i)
     end do
     call vector_erfc(n, number)
     call vector_erfc(n, mass)
-    do first = 0, n - lanes, lanes
-      !$omp simd
-      do i = first + 1, first + lanes
-        number(i) = 0.5_wp*number(i)
-        ! Large particles activate first: rounding must not make it otherwise. False for NaN.
-        mass(i) = merge(number(i), 0.5_wp*mass(i), 0.5_wp*mass(i) < number(i))
-      end do
+    !$omp simd
+    do i = 1, n
+      number(i) = 0.5_wp*number(i)
+      ! Large particles activate first: rounding must not make it otherwise. False for NaN.
+      mass(i) = merge(number(i), 0.5_wp*mass(i), 0.5_wp*mass(i) < number(i))
     end do
 
   end subroutine activated_fractions_of_logs
