@@ -45,10 +45,11 @@ module activation_fractions
   !> Lengths are taken in nm, so that their third power is within single precision.
   real(real64), parameter :: nanometres = 1.0e9_real64
   ! What the formula is given lies in these, far beyond what can be: no power overflows, whatever the host has.
-  real(real64), parameter :: sane_temperature(2) = [1.0_real64, 1.0e4_real64]      ! [K]
-  real(real64), parameter :: sane_radius(2) = [0.0_real64, 1.0e-3_real64]          ! [m]
-  real(real64), parameter :: sane_kappa(2) = [0.0_real64, 1.0e2_real64]            ! [1]
-  real(real64), parameter :: sane_supersaturation(2) = [0.0_real64, 1.0e2_real64]  ! [1]
+  ! No named constants: of such arrays flang passes copies that it allocates.
+  real(real64), save :: sane_temperature(2) = [1.0_real64, 1.0e4_real64]      ! [K]
+  real(real64), save :: sane_radius(2) = [0.0_real64, 1.0e-3_real64]          ! [m]
+  real(real64), save :: sane_kappa(2) = [0.0_real64, 1.0e2_real64]            ! [1]
+  real(real64), save :: sane_supersaturation(2) = [0.0_real64, 1.0e2_real64]  ! [1]
   !> Bits of a quiet NaN in double precision.
   integer(int64), parameter :: nan_bits = ishft(4095_int64, 51)
 
@@ -132,12 +133,12 @@ contains
       do i = n + 1, stride
         temperature(i) = temperature(n)
         supersaturation(i) = supersaturation(n)
-        do m = 1, n_modes
+      end do
+      do m = 1, n_modes
+        do i = n + 1, stride
           radius(i, m) = radius(n, m)
           kappa(i, m) = kappa(n, m)
         end do
-      end do
-      do m = 1, n_modes
         do first = 1, stride, lanes
           call squared_ratios(temperature(first), radius(first, m), kappa(first, m), supersaturation(first), &
                               ratio((m - 1)*stride + first))

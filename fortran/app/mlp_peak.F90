@@ -130,7 +130,7 @@ contains
   !> Time one network for every number of columns.
   subroutine measure(name, widths)
     character(len=*), intent(in) :: name   !! name of the network
-    integer, intent(in) :: widths(:)       !! number of features, neurons of each layer
+    integer, intent(in), contiguous :: widths(:)   !! number of features, neurons of each layer
     integer :: activation(size(widths) - 1), n_layers, l, i, n_macs, r, at
     real(real64) :: slope(size(widths) - 1), seconds, best
     real(wp), allocatable, target :: weights(:)
