@@ -7,9 +7,10 @@ module emufort_dense
   use emufort_kinds, only: wp, real32, lanes, block_columns, widest_panel
   use emufort_panels, only: panel_32x8_of_16, panel_32x8, panel_32x4, panel_16x16, panel_16x8_of_16, panel_16x8, &
                             panel_16x4
-  use emufort_parts, only: two_parts_32x4_of_16, two_parts_32x4_of_8, two_parts_32x4, two_more_32x4, &
+  use emufort_parts, only: two_parts_32x16, two_parts_32x4_of_8, two_parts_32x4, two_more_32x4, &
                            two_parts_16x8_of_16, two_parts_16x8, two_parts_16x4_of_16, two_parts_16x4_of_8, &
-                           two_parts_16x4, quarters_16x4, quarters_16x2_of_4
+                           two_parts_16x4, quarters_32x1_of_4, quarters_16x4, quarters_16x2_of_4, &
+                           quarters_16x1_of_4
   use emufort_single, only: single_16x8, single_16x4, single_16x2, single_16x1, single_8, single_4, halves_16x4, &
                             halves_16x2, halves_16x1, halves_8, halves_4, quarters_4
   implicit none
@@ -120,7 +121,10 @@ contains
 
     parts = n_parts(n_in, n_out)
     part = n_in/parts
-    if (parts == 4) then
+    if (parts == 4 .and. n_out == 1) then
+      call quarters_32x1_of_4(n_in, w, x, y, lowest)
+      return
+    else if (parts == 4) then
       call two_parts_32x4(part, w, x, y, -huge(1.0_wp))
       call two_more_32x4(part, w(1 + 4*(2*part + 1)), x(1, 2*part + 1), y, lowest)
       return
@@ -130,16 +134,16 @@ contains
     do while (first <= n_out)
       width = panel_width(n_out - first + 1)
       if (parts == 2) then
-        do o = 0, width - 1, 4
-          select case (width)
-          case (widest_panel)
-            call two_parts_32x4_of_16(part, w(start + o), x, y(1, first + o), lowest)
-          case (8)
+        select case (width)
+        case (widest_panel)
+          call two_parts_32x16(part, w(start), x, y(1, first), lowest)
+        case (8)
+          do o = 0, 4, 4
             call two_parts_32x4_of_8(part, w(start + o), x, y(1, first + o), lowest)
-          case default
-            call two_parts_32x4(part, w(start), x, y(1, first), lowest)
-          end select
-        end do
+          end do
+        case default
+          call two_parts_32x4(part, w(start), x, y(1, first), lowest)
+        end select
       else if (width == widest_panel) then
         call panel_32x8_of_16(n_in, w(start), x, y(1, first), lowest)
         call panel_32x8_of_16(n_in, w(start + 8), x, y(1, first + 8), lowest)
@@ -167,7 +171,9 @@ contains
     parts = n_parts(n_in, n_out)
     part = n_in/parts
     if (parts == 4) then
-      if (is_wide .and. n_out > 2) then
+      if (n_out == 1) then
+        call quarters_16x1_of_4(n_in, w, x, y, lowest)
+      else if (is_wide .and. n_out > 2) then
         call quarters_16x4(n_in, w, x, y, lowest)
       else
         do o = 0, n_out - 1, 2
