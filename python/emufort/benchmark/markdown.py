@@ -90,7 +90,8 @@ def summary(result: Result) -> str:
         f"{about['machine']['load_average']} before."
     )
     if calls and classical:
-        note += f" Classical scheme: {classical}."
+        # what it gives is in the heads of the columns
+        note += f" Classical scheme: {classical.rpartition(', ')[0]}."
     return "\n".join([*lines, "", note]) + "\n"
 
 
