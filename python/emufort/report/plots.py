@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.report.gather import Column, Curve
+from emufort.ticks import plain_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -117,8 +118,8 @@ def pareto(selection: Mapping[str, Any], width: float = 6.4, height: float = 4.2
         ncol = selection["ncol"]
         axes.set_xlabel(f"measured time per sample [ns], {ncol} column{'s' * (ncol != 1)} per call")
         axes.set_ylabel("RMSE on the validation split")
-        _plain_ticks(axes.xaxis)
-        _plain_ticks(axes.yaxis)
+        plain_ticks(axes.xaxis)
+        plain_ticks(axes.yaxis)
         axes.legend(loc="best")
     return figure
 
@@ -167,15 +168,6 @@ def _limits(axes: Axes, entries: Sequence[Mapping[str, Any]]) -> None:
     axes.set_xlim(min(x) * np.exp(-room), max(x) * np.exp(2.0 * room))
     room = 0.10 * max(np.log(max(y) / min(y)), 0.6)
     axes.set_ylim(min(y) * np.exp(-room), max(y) * np.exp(room))
-
-
-def _plain_ticks(axis: Any) -> None:
-    """Label a logarithmic axis by numbers such as 20, 50, 100 rather than powers of ten."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
 
 
 # ------------------------------------------------------------------------------- the predictions
@@ -301,8 +293,8 @@ def agreement(
                 zorder=3,
                 **style,
             )
-        _plain_ticks(axes.xaxis)
-        _plain_ticks(axes.yaxis)
+        plain_ticks(axes.xaxis)
+        plain_ticks(axes.yaxis)
         axes.set_xlabel(f"validation {measure} in the search (subset of the data)")
         axes.set_ylabel(f"validation {measure}, retrained")
         if any(p["trial"] == choice for p in pairs):
