@@ -181,6 +181,13 @@ def test_targets_of_make_exist(document: Path) -> None:
 
 
 @documents
+def test_extras_exist(document: Path) -> None:
+    extras = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for names in re.findall(r"(?:emufort|\.)\[([a-z,]+)\]", document.read_text()):
+        assert set(names.split(",")) <= set(extras), names
+
+
+@documents
 def test_environment_variables_exist(document: Path) -> None:
     places = ("CMakeLists.txt", "Makefile", *(name for name in FOLDERS if name != "docs"))
     sources = [TOP / place for place in places if (TOP / place).exists()]
@@ -195,13 +202,13 @@ def test_environment_variables_exist(document: Path) -> None:
 def test_what_is_not_there_would_be_noticed(tmp_path: Path) -> None:
     document = tmp_path / "page.md"
     document.write_text(
-        "`emufort run --no-such-option`, `emufort trian`, `search.trails`, `make tests`,\n"
+        "`emufort run --no-such-option`, `emufort trian`, `emufort[no]`, `search.trails`, `make tests`,\n"
         "`python/emufort/absent.py`, `--no-such`, `EMUFORT_NO_" + "SUCH`\n"
     )
     checks = (
         *(test_commands_and_their_options_exist, test_options_that_are_named_alone_exist),
         *(test_configuration_keys_exist, test_files_of_the_repository_exist),
-        *(test_targets_of_make_exist, test_environment_variables_exist),
+        *(test_targets_of_make_exist, test_extras_exist, test_environment_variables_exist),
     )
     for check in checks:
         with pytest.raises(AssertionError):
