@@ -202,8 +202,8 @@ def test_environment_variables_exist(document: Path) -> None:
 def test_what_is_not_there_would_be_noticed(tmp_path: Path) -> None:
     document = tmp_path / "page.md"
     document.write_text(
-        "`emufort run --no-such-option`, `emufort trian`, `emufort[no]`, `search.trails`, `make tests`,\n"
-        "`python/emufort/absent.py`, `--no-such`, `EMUFORT_NO_" + "SUCH`\n"
+        "`emufort run --no-such-option`, `emufort trian`, `emufort[no]`, `search.trails`,\n"
+        "`make tests`, `python/emufort/absent.py`, `--no-such`, `EMUFORT_NO_" + "SUCH`\n"
     )
     checks = (
         *(test_commands_and_their_options_exist, test_options_that_are_named_alone_exist),
