@@ -119,16 +119,16 @@ def _roofline(axis: Any, result: Result, model: dict[str, Any], looks: Styles) -
     low, high = 0.25 * min(intensity.values()), 2.0 * max(intensity.values())
     axis.set_xlim(low, high)
     axis.xaxis.set_major_formatter("{x:g}")
-    slowest = np.inf
+    rates = []
     for name, rows in _timed(result, model["name"]).items():
         points = [r for r in rows if r.gflops]
         if points:
-            x, y = [intensity[r.ncol] for r in points], [r.gflops or 0.0 for r in points]
-            axis.plot(x, y, **looks[name])
-            slowest = min(slowest, *y)
+            gflops = [r.gflops or 0.0 for r in points]
+            axis.plot([intensity[r.ncol] for r in points], gflops, **looks[name])
+            rates += gflops
     peak = result.about["peak"]
     if peak:
-        _roofs(axis, peak, low, high, slowest)
+        _roofs(axis, peak, low, high, min(rates, default=peak["gflops"]))
     plain_ticks(axis.yaxis)
     _finish(axis, f"{model['name']}: roofline of one core", "operations per byte", "GFLOP/s")
     labelled = 0.0

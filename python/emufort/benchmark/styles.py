@@ -43,7 +43,7 @@ def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
         Arguments of matplotlib's `plot` by name.
     """
     colours = [colour for colour, _ in _KNOWN.values()]
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name in names:
         if name not in _KNOWN:
             row, column = divmod(sum(n not in _KNOWN for n in found), len(colours))
