@@ -159,6 +159,13 @@ def _absolute(path: Path | None) -> str | None:
     return None if path is None else str(path.resolve())
 
 
+def _contract(name: str | None) -> str | None:
+    """Return the option --contract: a name as it is, a path absolute."""
+    from emufort.contract import is_path
+
+    return _absolute(Path(name)) if name is not None and is_path(name) else name
+
+
 @app.command()
 def run(
     config: ConfigFile = None,
@@ -185,7 +192,7 @@ def run(
 
     overrides = {
         "data": _absolute(data),
-        "contract": contract,
+        "contract": _contract(contract),
         "seed": seed,
         "workers": workers,
         "search.trials": trials,
@@ -232,7 +239,7 @@ def search(
     """Step 1: train many candidates on a small subset of the data."""
     overrides = {
         "data": _absolute(data),
-        "contract": contract,
+        "contract": _contract(contract),
         "seed": seed,
         "workers": workers,
         "search.trials": trials,
@@ -475,6 +482,14 @@ def data(
 
 
 @app.command()
+def processes() -> None:
+    """List the registered processes: what a contract may name, and the package it comes from."""
+    from emufort import display
+
+    display.processes()
+
+
+@app.command()
 def check(
     config: ConfigFile = None,
     data: Data = None,
@@ -486,7 +501,7 @@ def check(
     from emufort.run_folder import RunFolder
 
     loaded = Config() if config is None else Config.load(config)
-    given = {"data": _absolute(data), "contract": contract}
+    given = {"data": _absolute(data), "contract": _contract(contract)}
     wanted = loaded.model_copy(update={k: v for k, v in given.items() if v is not None})
     run = Run.open(RunFolder(Path()), wanted)
     run.check()

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from emufort.contract import explain
+from emufort.contract import explain, is_path
 from emufort.errors import UsageError
 from emufort.network import Activation
 from emufort.selection import check_rule
@@ -310,19 +310,24 @@ class Config(_Section):
             The file is missing or no TOML, a key is unknown or a value is impossible.
         """
         content = read_toml(path)
-        for key in ("data", "contract"):
-            value = content.get(key)
-            if isinstance(value, str) and (path.parent / value).is_file():
-                content[key] = str((path.parent / value).resolve())
-        space = content.get("search", {})
-        space = space.get("space", {}) if isinstance(space, dict) else {}
+
+        def resolved(name: Any, is_name: bool = False) -> Any:
+            """Return a relative path absolute; what can be a registered name stays one."""
+            if not isinstance(name, str) or (is_name and not is_path(name)):
+                return name
+            file = path.parent / name
+            return str(file.resolve()) if file.is_file() else name
+
+        if "data" in content:
+            content["data"] = resolved(content["data"])
+        if "contract" in content:
+            content["contract"] = resolved(content["contract"], is_name=True)
+        search = content.get("search", {})
+        if isinstance(search, dict) and "cost_table" in search:
+            search["cost_table"] = resolved(search["cost_table"])
+        space = search.get("space", {}) if isinstance(search, dict) else {}
         if isinstance(space, dict) and isinstance(space.get("target"), list):
-            space["target"] = [
-                str((path.parent / name).resolve())
-                if isinstance(name, str) and "=" not in name and (path.parent / name).is_file()
-                else name
-                for name in space["target"]
-            ]
+            space["target"] = [resolved(name, is_name=True) for name in space["target"]]
         return cls.from_dict(content, str(path))
 
     @classmethod

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
+from emufort.errors import ContractError
 from emufort.files import read_csv, read_json
 from emufort.run_folder import STEPS, Stopwatch
 
@@ -373,3 +374,31 @@ def dataset(data: Dataset) -> None:
             low, mid, high = np.quantile(values[:, j], [0.0, 0.5, 1.0])
             _add(table, column.name, column.units, _number(low), _number(mid), _number(high))
     console.print(table)
+
+
+def processes() -> None:
+    """Print every registered process; one that cannot be imported says why."""
+    from emufort.contract import bundled_contracts
+    from emufort.processes import registered
+
+    bundled = bundled_contracts()
+    for name, one in registered().items():
+        lines = [f"{name} ({one.package})"]
+        try:
+            process = one.load()
+        except ContractError as error:
+            lines.append(f"  error: {error}")
+        else:
+            contracts = (
+                contract if bundled.get(contract) == path else f"{name}.{contract}"
+                for contract, path in process.contract_files().items()
+            )
+            lines += [
+                f"  {what}: {', '.join(names) or 'none'}"
+                for what, names in (
+                    ("heads", process.heads),
+                    ("timing sources", process.timing_sources),
+                    ("contracts", contracts),
+                )
+            ]
+        _console().print("\n".join(lines), markup=False, soft_wrap=True)
