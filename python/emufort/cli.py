@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emufort.errors import EmufortError, UsageError
+from emufort.escape import terminal
 
 if TYPE_CHECKING:
     from emufort.config import Config
@@ -581,7 +582,7 @@ def _in_course_of(error: BaseException | None, kind: type[BaseException]) -> boo
 def _complain(text: str) -> None:
     if _DEBUG:
         traceback.print_exc()
-    typer.echo("error: " + " ".join(text.split()), err=True)
+    typer.echo("error: " + terminal(" ".join(text.split())), err=True)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emufort.escape import mathtext
 from emufort.report.gather import Column, Curve
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def pareto(selection: Mapping[str, Any], width: float = 6.4, height: float = 4.2
         _baselines(axes, selection["baselines"])
         _limits(axes, [*selection["all"], *selection["baselines"]])
         axes.annotate(
-            choice["label"],
+            mathtext(choice["label"]),
             (choice["ns_per_sample"], choice["rmse"]),
             xytext=(9, 9),
             textcoords="offset points",
@@ -134,7 +135,7 @@ def _scatter(axes: Axes, entries: Sequence[Mapping[str, Any]], **style: Any) -> 
 def _baselines(axes: Axes, baselines: Sequence[Mapping[str, Any]]) -> None:
     """Draw a diamond for a timed baseline, a line for one of which only the skill is known."""
     for color, baseline in zip(BASELINES * (1 + len(baselines) // 4), baselines, strict=False):
-        name = baseline["name"]
+        name = mathtext(baseline["name"])
         if baseline["ns_per_sample"] is None:
             axes.axhline(baseline["rmse"], color=color, linestyle=(0, (4, 3)), linewidth=1.1)
             axes.annotate(
@@ -216,7 +217,7 @@ def density(column: Column, width: float = 3.0, height: float = 3.0) -> Figure:
         if not column.is_logarithmic:
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-        units = f" [{column.units}]" if column.units not in ("", "1") else ""
+        units = f" [{mathtext(column.units)}]" if column.units not in ("", "1") else ""
         axes.set_xlabel(f"true{units}")
         axes.set_ylabel(f"predicted{units}")
     return figure
