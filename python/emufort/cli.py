@@ -74,6 +74,9 @@ def _config(file: Path | None, out: Path, overrides: dict[str, Any]) -> Config:
     else:
         config = Config()
     content = config.model_dump(mode="json", exclude_none=True)
+    if file is None:
+        # A run folder does not say where to compute: the lines of 'setup' are commands of a shell.
+        content["cluster"] = {}
     for key, value in overrides.items():
         if value is None:
             continue

@@ -233,9 +233,14 @@ class Contract(_Part):
     def from_dict(cls, content: dict[str, Any], source: str = "contract") -> Self:
         """Build a contract from plain data (the inverse of `to_dict`)."""
         try:
-            return cls.model_validate(content)
+            contract = cls.model_validate(content)
+            # Half of a surrogate pair, which JSON can say, could be written to no file.
+            json.dumps(contract.to_dict(), ensure_ascii=False).encode()
         except ValidationError as error:
             raise ContractError(f"{source}: {explain(error, cls)}") from error
+        except UnicodeEncodeError as error:
+            raise ContractError(f"{source}: a text holds half of a surrogate pair") from error
+        return contract
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract as plain data for JSON."""
