@@ -29,9 +29,9 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _FORTRAN_WIDTH = 100
 #: Continuation lines of one Fortran statement; Fortran 2018 allows 255.
 _FORTRAN_LINES = 200
-#: What a Fortran literal shows as it is. A backslash is an escape to some compilers, an asterisk
-#: behind a slash opens a comment of the C preprocessor.
-_FORTRAN_PLAIN = re.compile(r"(?:[ -\[\]-~])+")
+#: What a Fortran literal can show: printable ASCII but the backslash, which some compilers take as
+#: an escape.
+_FORTRAN_PLAIN = r"[ -\[\]-~]+"
 
 
 def _checked(text: str) -> str:
@@ -127,15 +127,15 @@ def _fortran_lines(text: str) -> Iterator[str]:
 
 def _fortran_operands(text: str) -> Iterator[str]:
     """Yield literals of what every compiler reads alike, and ``char`` of all other bytes."""
-    for piece in re.split(r"(?<=/)(?=\*)|(?<=[^ -\[\]-~])|(?=[^ -\[\]-~])", text):
-        if _FORTRAN_PLAIN.fullmatch(piece):
+    for plain, other in re.findall(rf"({_FORTRAN_PLAIN})|(\\|[^ -~]+)", text):
+        yield from (f"char({byte})" for byte in other.encode())
+        # No piece holds what opens a comment of the C preprocessor.
+        for piece in re.split(r"(?<=/)(?=\*)", plain):
             # Every apostrophe is doubled.
             longest = (_FORTRAN_WIDTH - 2) // (2 if "'" in piece else 1)
             for start in range(0, len(piece), longest):
                 quoted = piece[start : start + longest].replace("'", "''")
                 yield f"'{quoted}'"
-        else:
-            yield from (f"char({byte})" for byte in piece.encode())
 
 
 # ------------------------------------------------------------------------ build files and the shell
