@@ -34,9 +34,6 @@ from emufort.errors import ContractError, did_you_mean
 InputTransform = Literal["standardise", "minmax", "ln", "log10", "logit", "none"]
 OutputTransform = Literal["standardise", "minmax", "ln", "log10", "logit", "sigmoid", "none"]
 
-#: Name of a function that the process of the contract registers.
-FunctionName = Annotated[str, AfterValidator(processes.check_name)]
-
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
 #: A Fortran name has at most 63 characters.
 _LONGEST_NAME = 63
@@ -97,6 +94,10 @@ class Parameter(_Part):
     dimension: str | None = None
     values: tuple[float, ...]
     long_name: str = ""
+
+
+#: Name of a function that the process of the contract registers.
+FunctionName = Annotated[str, AfterValidator(processes.check_name)]
 
 
 class Baseline(_Part):
@@ -191,6 +192,19 @@ class Contract(_Part):
     filter: Filter | None = None
     split: Split | None = None
 
+    @model_validator(mode="after")
+    def _check_process(self) -> Self:
+        functions = (
+            self.skill.head,
+            *(f for b in self.baseline for f in (b.head, b.timing_source)),
+        )
+        named = next(filter(None, functions), None)
+        if named is not None and self.process is None:
+            raise ValueError(
+                f"the key 'process' is missing: it says which registered process has '{named}'"
+            )
+        return self
+
     # ---------------------------------------------------------------- reading
 
     @classmethod
@@ -281,15 +295,6 @@ class Contract(_Part):
         if not any(v.feature for v in self.input):
             raise ValueError("no input is a feature of the network")
         self._check_references()
-        functions = (
-            self.skill.head,
-            *(f for b in self.baseline for f in (b.head, b.timing_source)),
-        )
-        named = next(filter(None, functions), None)
-        if named is not None and self.process is None:
-            raise ValueError(
-                f"the key 'process' is missing: it says which registered process has '{named}'"
-            )
         for column in self.input_columns:
             if column.transform == "logit" and not 0 < column.lower < column.upper < 1:
                 raise ValueError(

@@ -21,6 +21,8 @@ from emufort.contract import Contract
 from emufort.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
 from emufort.export import Bundle, export
+from emufort.export._render import render
+from emufort.export.fortran import fortran_source
 from emufort.export.host import write_host
 from emufort.report import write_report
 from emufort.runtime import load
@@ -30,7 +32,7 @@ from tests.report.folders import run_folder
 
 #: Each ends a literal, comment, cell or line somewhere, and then does something.
 TITLE = (
-    "Pond\nexecute_process(COMMAND touch sentinel)\nfrom /data/*.nc $(shell touch sentinel)"
+    "Pond execute_process(COMMAND touch sentinel) from /data/*.nc $(shell touch sentinel)"
     " `touch sentinel` <script>touch()</script> | ${HOME} [a](https://x.org) 'x' \"y\" $\\frac{ \\"
 )
 LABELS = (
@@ -41,9 +43,11 @@ LABELS = (
     "[red]x[/red]",
     "雪",
 )
-LONG_NAME = "number\n  error stop 'x'\n<img src=x onerror=alert(1)> | `a` /* " + "long " * 60 + "\\"
+LONG_NAME = "number error stop 'x' <img src=x onerror=alert(1)> | `a` /* " + "long " * 60 + "\\"
 UNITS = "m|<i>$\\frac{ s-1\\"
 BASELINE = "**B** | <b> $\\frac{ \\"
+#: A title that a contract file may not have, but an emulator made in Python may.
+LINES = "Pond\nexecute_process(COMMAND touch sentinel)\n  error stop 'x'\r\n#define real\n \\\n"
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +66,7 @@ def contract() -> Contract:
                 },
                 {"name": "depth", "units": "[red]m", "range": [0.0, 1.0]},
             ],
-            "parameter": [{"name": "p|<b>", "long_name": LONG_NAME, "values": [1.0]}],
+            "parameter": [{"name": "breadth", "long_name": LONG_NAME, "values": [1.0]}],
             "output": [{"name": "rate", "units": UNITS, "dimension": "mode|`<b>"}],
             "baseline": [{"name": BASELINE, "variable": "b", "gives": "rate"}],
         }
@@ -112,6 +116,20 @@ def test_cmake_configures_and_runs_nothing(bundle: Bundle, tmp_path: Path) -> No
     run("cmake", "-S", source, "-B", "build", "-DCMAKE_Fortran_FLAGS=-O0", cwd=tmp_path)
     first = (source / "CMakeLists.txt").read_text().splitlines()[0]
     assert first == f"# pond_emulator: {' '.join(TITLE.split())}."
+
+
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="needs CMake")
+@pytest.mark.skipif(shutil.which("gfortran") is None, reason="needs a Fortran compiler")
+def test_a_title_of_several_lines_stays_in_its_comment(bundle: Bundle, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(bundle.path, tmp_path / "bundle"))
+    contract = bundle.manifest.contract.model_copy(update={"title": LINES})
+    module = fortran_source(random_emulator(contract, (8,), "tanh"), bundle.hash)
+    (source / bundle.module_source.name).write_text(module)
+    values = {"version": "1", "hash": bundle.hash, "runtime_sha256": "0" * 64}
+    cmake = render("CMakeLists.txt.j2", title=LINES, module=bundle.module_name, **values)
+    (source / "CMakeLists.txt").write_text(cmake)
+    run("cmake", "-S", source, "-B", "build", "-DCMAKE_Fortran_FLAGS=-O0", cwd=tmp_path)
+    run("cmake", "--build", "build", cwd=tmp_path)
 
 
 def test_onnx_and_manifest_say_the_texts(bundle: Bundle, contract: Contract) -> None:
