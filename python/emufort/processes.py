@@ -197,13 +197,17 @@ def process(name: str) -> Process:
     ContractError
         It is not registered or cannot be loaded.
     """
+    return _found(name).load()
+
+
+def _found(name: str) -> Registered:
     known = registered()
     if name not in known:
         raise ContractError(
             f"no installed package registers the process '{name}'{did_you_mean(name, known)}; "
             f"registered are {', '.join(known)} ('emufort processes' lists them)"
         )
-    return known[name].load()
+    return known[name]
 
 
 def head(process_name: str, name: str) -> Head:
@@ -241,6 +245,7 @@ def check_functions(contract: Contract) -> None:
     """
     if contract.process is None:
         return
+    _found(contract.process)
     outputs = {output.name for output in contract.output}
     if contract.skill.head is not None:
         _check_head(contract, contract.skill.head, outputs, "the outputs do not give")

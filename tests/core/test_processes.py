@@ -170,6 +170,7 @@ def test_the_command_lists_processes_and_takes_their_contracts(pond: Path, tmp_p
         (('"heat_content"', '"heat_contents"'), "did you mean 'heat_content'.*has heat_content"),
         (('process = "pond"', 'process = "ponds"'), "did you mean 'pond'.*registered are"),
         (('process = "pond"', ""), "'process' is missing.*'heat_content'"),
+        (('process = "pond"', 'process = "os.path"'), "registers the process 'os.path'"),
         (('process = "pond"', 'process = "other"'), "other_package 1.5 cannot be imported"),
         (('name = "depth"', 'name = "width"'), "needs the input or parameter 'depth'.*lacks"),
         (('name = "cooling"', 'name = "chill"'), "needs 'cooling', which the outputs do not give"),
@@ -197,6 +198,18 @@ def test_a_baseline_must_give_what_its_head_needs(registered: None, tmp_path: Pa
     Contract.load(path)
     path.write_text(POND + baseline.replace("evaporation_rate", "cooling") + 'timing_source = "x"')
     with pytest.raises(ContractError, match="no timing source 'x'; it has none"):
+        Contract.load(path)
+
+
+def test_a_process_without_functions_must_exist_and_is_not_imported(
+    registered: None, tmp_path: Path
+) -> None:
+    path = tmp_path / "pond.toml"
+    path.write_text(POND.partition("[skill]")[0].replace('"pond"', '"other"'))
+    assert Contract.load(path).process == "other"
+    assert not (tmp_path / "sentinel").exists()
+    path.write_text(path.read_text().replace('"other"', '"others"'))
+    with pytest.raises(ContractError, match="did you mean 'other'"):
         Contract.load(path)
 
 
