@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import xarray as xr
 
 import emufort
+from emufort import processes
 
 #: Folder of the package under test, for processes that tests start: installed, or of the checkout.
 PACKAGE = str(Path(emufort.__file__).resolve().parents[1])
@@ -64,6 +66,30 @@ repeats = 2
 [verify]
 rows = 500
 """
+
+
+def install_process(site: Path, name: str, value: str, package: str = "pond_package") -> Path:
+    """Write the metadata of an installed package that registers a process; return `site`.
+
+    Parameters
+    ----------
+    site
+        Folder to put on ``sys.path``.
+    name, value
+        Of the entry point, such as ``"pond"`` and ``"pond_package.process:PROCESS"``.
+    """
+    info = site / f"{package}-1.5.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.5\n")
+    (info / "entry_points.txt").write_text(f"[emufort.processes]\n{name} = {value}\n")
+    return site
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_processes() -> Iterator[None]:
+    """Let no module see a process that another one registered."""
+    yield
+    processes.process.cache_clear()
 
 
 def synthetic_data(n: int = 600, seed: int = 0) -> xr.Dataset:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emufort.errors import EmufortError, UsageError
+from emufort.escape import terminal
 
 if TYPE_CHECKING:
     from emufort.config import Config
@@ -73,6 +74,9 @@ def _config(file: Path | None, out: Path, overrides: dict[str, Any]) -> Config:
     else:
         config = Config()
     content = config.model_dump(mode="json", exclude_none=True)
+    if file is None:
+        # A run folder does not say where to compute: the lines of 'setup' are commands of a shell.
+        content["cluster"] = {}
     for key, value in overrides.items():
         if value is None:
             continue
@@ -159,6 +163,13 @@ def _absolute(path: Path | None) -> str | None:
     return None if path is None else str(path.resolve())
 
 
+def _contract(name: str | None) -> str | None:
+    """Return the option --contract: a name as it is, a path absolute."""
+    from emufort.contract import is_path
+
+    return _absolute(Path(name)) if name is not None and is_path(name) else name
+
+
 @app.command()
 def run(
     config: ConfigFile = None,
@@ -185,7 +196,7 @@ def run(
 
     overrides = {
         "data": _absolute(data),
-        "contract": contract,
+        "contract": _contract(contract),
         "seed": seed,
         "workers": workers,
         "search.trials": trials,
@@ -232,7 +243,7 @@ def search(
     """Step 1: train many candidates on a small subset of the data."""
     overrides = {
         "data": _absolute(data),
-        "contract": contract,
+        "contract": _contract(contract),
         "seed": seed,
         "workers": workers,
         "search.trials": trials,
@@ -475,6 +486,14 @@ def data(
 
 
 @app.command()
+def processes() -> None:
+    """List the registered processes: what a contract may name, and the package it comes from."""
+    from emufort import display
+
+    display.processes()
+
+
+@app.command()
 def check(
     config: ConfigFile = None,
     data: Data = None,
@@ -486,7 +505,7 @@ def check(
     from emufort.run_folder import RunFolder
 
     loaded = Config() if config is None else Config.load(config)
-    given = {"data": _absolute(data), "contract": contract}
+    given = {"data": _absolute(data), "contract": _contract(contract)}
     wanted = loaded.model_copy(update={k: v for k, v in given.items() if v is not None})
     run = Run.open(RunFolder(Path()), wanted)
     run.check()
@@ -566,7 +585,7 @@ def _in_course_of(error: BaseException | None, kind: type[BaseException]) -> boo
 def _complain(text: str) -> None:
     if _DEBUG:
         traceback.print_exc()
-    typer.echo("error: " + " ".join(text.split()), err=True)
+    typer.echo("error: " + terminal(" ".join(text.split())), err=True)
 
 
 if __name__ == "__main__":

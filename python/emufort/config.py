@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import tomllib
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from emufort.contract import explain
+from emufort.contract import explain, is_path
 from emufort.errors import UsageError
 from emufort.network import Activation
 from emufort.selection import check_rule
@@ -261,10 +262,48 @@ class ClusterConfig(_Section):
     partition: str | None = None
     account: str | None = None
     memory: str | None = Field(None, description="of a job, such as 8G")
-    options: tuple[str, ...] = Field((), description="more #SBATCH options")
+    options: tuple[str, ...] = Field(
+        (), description="more #SBATCH options, each as sbatch reads it: --gres=gpu:1"
+    )
     setup: tuple[str, ...] = Field((), description="shell lines before the worker, module load ...")
-    python: str | None = Field(None, description="interpreter on the nodes; this one if not given")
+    python: str | None = Field(
+        None, description="interpreter on the nodes: a command or path; this one if not given"
+    )
     host: str | None = Field(None, description="name or address by which nodes reach the driver")
+
+    @field_validator("scheduler", "time", "partition", "account", "memory", "python", "host")
+    @classmethod
+    def _check_text(cls, text: str | None) -> str | None:
+        if text is not None and (not text.strip() or not text.isprintable()):
+            raise ValueError(f"{text!r} is empty or has a line break or another control character")
+        return text
+
+    @field_validator("host")
+    @classmethod
+    def _check_host(cls, host: str | None) -> str | None:
+        if host is not None and not re.fullmatch(r"[A-Za-z0-9._:%\[\]-]+", host):
+            raise ValueError(f"{host!r} is no name or address of a machine")
+        return host
+
+    @field_validator("python")
+    @classmethod
+    def _check_python(cls, python: str | None) -> str | None:
+        if python is not None and (python.startswith(("~", "-")) or "$" in python):
+            raise ValueError(
+                f"{python!r} is taken as it is, without a shell: give the whole path, or a command "
+                "that lines of 'setup' put on the PATH"
+            )
+        return python
+
+    @field_validator("options")
+    @classmethod
+    def _check_options(cls, options: tuple[str, ...]) -> tuple[str, ...]:
+        for option in options:
+            if not option.startswith("-") or not option.isprintable():
+                raise ValueError(
+                    f"{option!r} is no option of sbatch: it begins with '-' and is one line"
+                )
+        return options
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -310,19 +349,24 @@ class Config(_Section):
             The file is missing or no TOML, a key is unknown or a value is impossible.
         """
         content = read_toml(path)
-        for key in ("data", "contract"):
-            value = content.get(key)
-            if isinstance(value, str) and (path.parent / value).is_file():
-                content[key] = str((path.parent / value).resolve())
-        space = content.get("search", {})
-        space = space.get("space", {}) if isinstance(space, dict) else {}
+
+        def resolved(name: Any, is_name: bool = False) -> Any:
+            """Return a relative path absolute; what can be a registered name stays one."""
+            if not isinstance(name, str) or (is_name and not is_path(name)):
+                return name
+            file = path.parent / name
+            return str(file.resolve()) if file.is_file() else name
+
+        if "data" in content:
+            content["data"] = resolved(content["data"])
+        if "contract" in content:
+            content["contract"] = resolved(content["contract"], is_name=True)
+        search = content.get("search", {})
+        if isinstance(search, dict) and "cost_table" in search:
+            search["cost_table"] = resolved(search["cost_table"])
+        space = search.get("space", {}) if isinstance(search, dict) else {}
         if isinstance(space, dict) and isinstance(space.get("target"), list):
-            space["target"] = [
-                str((path.parent / name).resolve())
-                if isinstance(name, str) and "=" not in name and (path.parent / name).is_file()
-                else name
-                for name in space["target"]
-            ]
+            space["target"] = [resolved(name, is_name=True) for name in space["target"]]
         return cls.from_dict(content, str(path))
 
     @classmethod

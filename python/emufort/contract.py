@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 import tomllib
 from collections.abc import Sequence
@@ -16,10 +17,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
+from emufort import processes
 from emufort.errors import ContractError, did_you_mean
 
 InputTransform = Literal["standardise", "minmax", "ln", "log10", "logit", "none"]
@@ -87,6 +96,10 @@ class Parameter(_Part):
     long_name: str = ""
 
 
+#: Name of a function that the process of the contract registers.
+FunctionName = Annotated[str, AfterValidator(processes.check_name)]
+
+
 class Baseline(_Part):
     """A classical scheme's answer that the data set holds beside the labels.
 
@@ -97,23 +110,23 @@ class Baseline(_Part):
     gives
         The quantity it stands for, handed to `head` under this name (or a contract output).
     head
-        ``module:function`` that turns it into the skill variables; default: that of ``[skill]``.
+        Registered function that turns it into the skill variables; default: that of ``[skill]``.
     timing_source
-        ``module:function`` returning the Fortran sources of a program that times the scheme.
+        Registered Fortran program that times the scheme.
     """
 
     name: str
     variable: str
     gives: str
-    head: str | None = None
-    timing_source: str | None = None
+    head: FunctionName | None = None
+    timing_source: FunctionName | None = None
 
 
 class Skill(_Part):
     """What an emulator is judged by: the outputs, or what `head` makes of them."""
 
     variables: tuple[str, ...] = ()
-    head: str | None = None
+    head: FunctionName | None = None
 
 
 class Filter(_Part):
@@ -165,6 +178,8 @@ class Contract(_Part):
     name: str
     title: str = ""
     version: int = 1
+    #: Registered process whose heads and timing sources the contract names.
+    process: str | None = None
     sample_dimension: str = "sample"
     #: File among the package's data that is used when the user names none.
     default_data: str | None = None
@@ -177,32 +192,47 @@ class Contract(_Part):
     filter: Filter | None = None
     split: Split | None = None
 
+    @model_validator(mode="after")
+    def _check_process(self) -> Self:
+        functions = (
+            self.skill.head,
+            *(f for b in self.baseline for f in (b.head, b.timing_source)),
+        )
+        named = next(filter(None, functions), None)
+        if named is not None and self.process is None:
+            raise ValueError(
+                f"the key 'process' is missing: it says which registered process has '{named}'"
+            )
+        return self
+
     # ---------------------------------------------------------------- reading
 
     @classmethod
     def load(cls, name: str | Path) -> Self:
-        """Read a contract: a bundled name (``"activation"``) or the path of a TOML file.
+        """Read a contract, and find the functions that it names.
+
+        Parameters
+        ----------
+        name
+            A bundled name (``"activation"``), a contract of a registered process
+            (``"process.contract"``), or the path of a TOML file: a `Path`, or text with a slash or
+            ending in ``.toml``. Files in the working directory never hide a name.
 
         Raises
         ------
         ContractError
-            No such contract, not TOML, an unknown key, or parts that contradict each other.
+            No such contract, not TOML, an unknown key, parts that contradict each other, or a
+            function that is not registered or needs what the contract does not have.
         """
-        path = Path(name)
-        if path.suffix != ".toml" and not path.exists():
-            bundled = bundled_contracts()
-            if str(name) not in bundled:
-                raise ContractError(
-                    f"there is no contract '{name}'{did_you_mean(str(name), bundled)}; bundled are "
-                    f"{', '.join(sorted(bundled))}, or give the path of a TOML file"
-                )
-            path = bundled[str(name)]
+        path = Path(name) if isinstance(name, Path) or is_path(name) else _named_contract(name)
         try:
             text = path.read_text()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not a text file"
             raise ContractError(f"cannot read the contract {path}: {reason}") from error
-        return cls.from_toml(text, source=str(path))
+        contract = cls.from_toml(text, source=str(path))
+        processes.check_functions(contract)
+        return contract
 
     @classmethod
     def from_toml(cls, text: str, source: str = "contract") -> Self:
@@ -217,9 +247,14 @@ class Contract(_Part):
     def from_dict(cls, content: dict[str, Any], source: str = "contract") -> Self:
         """Build a contract from plain data (the inverse of `to_dict`)."""
         try:
-            return cls.model_validate(content)
+            contract = cls.model_validate(content)
+            # Half of a surrogate pair, which JSON can say, could be written to no file.
+            json.dumps(contract.to_dict(), ensure_ascii=False).encode()
         except ValidationError as error:
             raise ContractError(f"{source}: {explain(error, cls)}") from error
+        except UnicodeEncodeError as error:
+            raise ContractError(f"{source}: a text holds half of a surrogate pair") from error
+        return contract
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract as plain data for JSON."""
@@ -423,6 +458,32 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
         if found is not None:
             return found
     return None
+
+
+def is_path(name: str) -> bool:
+    """Whether text that names a contract is a path: it has a separator or ends in ``.toml``."""
+    return name.endswith(".toml") or any(s in name for s in (os.sep, os.altsep) if s)
+
+
+def _named_contract(name: str) -> Path:
+    """Return the file of a bundled contract or of one that a registered process brings."""
+    bundled = bundled_contracts()
+    if name in bundled:
+        return bundled[name]
+    process, _, contract = name.partition(".")
+    if contract and process in processes.registered():
+        files = processes.process(process).contract_files()
+        if contract not in files:
+            raise ContractError(
+                f"the process '{process}' has no contract '{contract}'"
+                f"{did_you_mean(contract, files)}; it has {', '.join(files) or 'none'}"
+            )
+        return files[contract]
+    file = f"; for the file of that name give './{name}'" if Path(name).is_file() else ""
+    raise ContractError(
+        f"there is no contract '{name}'{did_you_mean(name, bundled)}; bundled are "
+        f"{', '.join(sorted(bundled))}, or give the path of a TOML file{file}"
+    )
 
 
 def bundled_contracts() -> dict[str, Path]:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
+from rich.text import Text
 
+from emufort.errors import ContractError
+from emufort.escape import terminal
 from emufort.files import read_csv, read_json
 from emufort.run_folder import STEPS, Stopwatch
 
@@ -145,7 +147,7 @@ def closing(run: Run, steps: tuple[str, ...]) -> None:
 
 
 def _table(title: str, columns: list[str]) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(terminal(title)), title_justify="left")
     for k, column in enumerate(columns):
         table.add_column(column, justify="left" if k == 0 else "right", no_wrap=True)
     return table
@@ -153,7 +155,7 @@ def _table(title: str, columns: list[str]) -> Table:
 
 def _add(table: Table, *cells: str, style: str | None = None) -> None:
     """Add a row of plain text; brackets in names are no markup."""
-    table.add_row(*(escape(cell) for cell in cells), style=style)
+    table.add_row(*(Text(terminal(cell)) for cell in cells), style=style)
 
 
 def _number(value: Any, digits: int = 4) -> str:
@@ -373,3 +375,31 @@ def dataset(data: Dataset) -> None:
             low, mid, high = np.quantile(values[:, j], [0.0, 0.5, 1.0])
             _add(table, column.name, column.units, _number(low), _number(mid), _number(high))
     console.print(table)
+
+
+def processes() -> None:
+    """Print every registered process; one that cannot be imported says why."""
+    from emufort.contract import bundled_contracts
+    from emufort.processes import registered
+
+    bundled = bundled_contracts()
+    for name, one in registered().items():
+        lines = [f"{name} ({one.package})"]
+        try:
+            process = one.load()
+        except ContractError as error:
+            lines.append(f"  error: {error}")
+        else:
+            contracts = (
+                contract if bundled.get(contract) == path else f"{name}.{contract}"
+                for contract, path in process.contract_files().items()
+            )
+            lines += [
+                f"  {what}: {', '.join(names) or 'none'}"
+                for what, names in (
+                    ("heads", process.heads),
+                    ("timing sources", process.timing_sources),
+                    ("contracts", contracts),
+                )
+            ]
+        _console().print("\n".join(lines), markup=False, soft_wrap=True)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emufort import processes
 from emufort.contract import Contract
 from emufort.dataset import Dataset
-from emufort.errors import ContractError
+from emufort.errors import ContractError, EmufortError
 from emufort.extent import Extent
 from emufort.rows import blocks
 
@@ -151,7 +151,7 @@ def _judged(
     contract: Contract, head: str | None, x: Array, named: dict[str, Array]
 ) -> dict[str, Array]:
     if head is not None:
-        named = load_object(head)(variables_of(contract, x), **named)
+        named = _apply(contract, head, variables_of(contract, x), named)
     missing = [name for name in contract.skill_variables if name not in named]
     if missing:
         raise ContractError(
@@ -160,6 +160,20 @@ def _judged(
         )
     n = len(x)
     return {v: np.asarray(named[v], dtype=float).reshape(n, -1) for v in contract.skill_variables}
+
+
+def _apply(
+    contract: Contract, head: str, inputs: dict[str, Array], named: dict[str, Array]
+) -> dict[str, Array]:
+    function = processes.head(str(contract.process), head).function
+    try:
+        return dict(function(inputs, named))
+    except Exception as error:
+        # Whatever a head of another package raises.
+        raise EmufortError(
+            f"the head '{head}' of the process '{contract.process}' failed: "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def column_names(contract: Contract, values: Mapping[str, Array]) -> list[str]:
@@ -261,19 +275,3 @@ def _skill(data: Dataset, predicted: Callable[[slice], Mapping[str, Array]]) -> 
             data.forget()
 
     return compare_blocks(data.contract, pairs)
-
-
-def load_object(path: str) -> Callable[..., Any]:
-    """Import ``module:name`` as a contract gives it.
-
-    Raises
-    ------
-    ContractError
-        There is no such module or name.
-    """
-    module, _, name = path.partition(":")
-    try:
-        found: Callable[..., Any] = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ContractError(f"the contract names '{path}', which cannot be imported") from error
-    return found

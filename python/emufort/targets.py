@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort.contract import Contract
+from emufort.contract import Contract, is_path
 from emufort.dataset import Dataset
 from emufort.errors import ContractError, DataError, did_you_mean
 from emufort.network import Emulator
@@ -30,7 +30,8 @@ def target_contract(name: str, contract: Contract) -> Contract:
     ContractError
         There is no such contract or output, or the contract is judged by other variables.
     """
-    found = _transformed(name, contract) if "=" in name else Contract.load(name)
+    is_transformed = "=" in name and not is_path(name)
+    found = _transformed(name, contract) if is_transformed else Contract.load(name)
     if set(found.skill_variables) != set(contract.skill_variables):
         raise ContractError(
             f"the target '{name}' is judged by {', '.join(found.skill_variables)}, the contract "

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from emufort import processes
 from emufort._sources import fortran_sources
 from emufort._timers import (
     BaselineProgram,
@@ -36,7 +37,6 @@ from emufort.errors import EmufortError
 from emufort.files import make_directory, write_csv, write_json
 from emufort.network import Emulator
 from emufort.progress import Reporter, silent
-from emufort.skill import load_object
 
 #: How many rows a caller should hand to `time_candidates`: several calls of every usual size.
 TIMING_ROWS = 4608
@@ -254,7 +254,8 @@ def _baselines(
     for baseline in contract.baseline:
         if baseline.timing_source is None:
             continue
-        sources = list(load_object(baseline.timing_source)())
+        timed = processes.timing_source(str(contract.process), baseline.timing_source)
+        sources = list(timed.sources())
         program = compiler.build(sources, flags, work / f"time_{baseline.name}")
         inputs = write_samples(work / "samples.bin", x[:, list(contract.feature_indices)])
         built_from = compiler.key(sources, flags)

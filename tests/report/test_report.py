@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,15 +18,18 @@ from emufort.contract import Contract
 from emufort.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.files import read_csv, read_json, write_csv, write_json
+from emufort.processes import Head, Process
 from emufort.report import plots, write_report
 from emufort.report.gather import Column, gather
 from emufort.report.html import duration, number, r2, signed
+from tests.conftest import install_process
 
 sys.path.insert(0, str(Path(__file__).parent))
 from folders import run_folder
 
 POND = """
 name = "pond"
+process = "pond_report"
 title = "Evaporation <of> a pond"
 [dimensions]
 bank = ["north_bank", "south_bank"]
@@ -47,17 +51,30 @@ units = "K"
 name = "BULK"
 variable = "bulk"
 gives = "evaporation_rate"
-head = "{module}:bulk_head"
+head = "bulk"
 [[baseline]]
 name = "GUESS"
 variable = "bulk"
 gives = "evaporation_rate"
-head = "{module}:bulk_head"
+head = "bulk"
 """
 
 
-def bulk_head(inputs: dict[str, np.ndarray], evaporation_rate: np.ndarray) -> dict[str, np.ndarray]:
-    return {"evaporation_rate": evaporation_rate, "cooling": inputs["sunshine"]}
+def bulk_head(
+    inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    return {"evaporation_rate": outputs["evaporation_rate"], "cooling": inputs["sunshine"]}
+
+
+PROCESS = Process("pond_report", heads={"bulk": Head(bulk_head)})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        site = tmp_path_factory.mktemp("site")
+        patch.syspath_prepend(install_process(site, PROCESS.name, f"{__name__}:PROCESS"))
+        yield
 
 
 def pond(n: int = 700) -> Dataset:
@@ -68,7 +85,7 @@ def pond(n: int = 700) -> Dataset:
     split = np.repeat([0, 1, 2], [n - 200, 100, 100]).astype(np.int8)
     bulk = np.stack([1.4 * north, 2.5 * north], axis=1)
     return Dataset(
-        Contract.from_toml(POND.replace("{module}", __name__)),
+        Contract.from_toml(POND),
         Path("pond.nc"),
         "ab" * 32,
         np.stack([wind, sun], axis=1),

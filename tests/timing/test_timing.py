@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emufort import timing
+from emufort import processes, timing
 from emufort._sources import fortran_sources
 from emufort._timers import BaselineProgram, write_inputs, write_samples
 from emufort.activation.timing import arg2000_sources
@@ -21,6 +21,7 @@ from emufort.contract import Contract
 from emufort.errors import EmufortError
 from emufort.files import read_csv
 from emufort.network import Architecture, Emulator, Scaler
+from emufort.processes import Process, TimingSource
 from emufort.timing import COLUMNS, time_candidates
 
 needs_gfortran = pytest.mark.skipif(
@@ -43,12 +44,15 @@ end program time_scheme
 """
 
 
-def scheme_sources() -> list[Path]:
-    """What a contract's timing_source names."""
-    return [_scheme]
+def no_reference(features: np.ndarray) -> np.ndarray:
+    raise AssertionError("only the benchmark asks for it")
 
 
-_scheme = Path()
+def register_scheme(monkeypatch: pytest.MonkeyPatch, source: Path) -> None:
+    """Register what the contract's timing_source names."""
+    scheme = TimingSource(lambda: [source], no_reference, no_reference)
+    known = Process("pond_scheme", timing_sources={"scheme": scheme})
+    monkeypatch.setattr(processes, "process", {known.name: known}.__getitem__)
 
 
 def contract_of(baseline: bool = False) -> Contract:
@@ -58,12 +62,13 @@ def contract_of(baseline: bool = False) -> Contract:
         "output": [{"name": "y"}],
     }
     if baseline:
+        content["process"] = "pond_scheme"
         content["baseline"] = [
             {
                 "name": "SCHEME",
                 "variable": "y_scheme",
                 "gives": "y",
-                "timing_source": f"{__name__}:scheme_sources",
+                "timing_source": "scheme",
             },
             {"name": "UNTIMED", "variable": "y_other", "gives": "y"},
         ]
@@ -251,7 +256,7 @@ def test_candidates_and_baselines_in_fortran(
 ) -> None:
     source = tmp_path / "time_scheme.f90"
     source.write_text(BASELINE)
-    monkeypatch.setitem(globals(), "_scheme", source)
+    register_scheme(monkeypatch, source)
     config = TimingConfig(ncol=(1, 16), repeats=2, flags="-O0", baseline_flags="-O0")
     arguments = (candidates, contract_of(baseline=True), config, tmp_path / "t.csv")
     rows = time_candidates(*arguments, tmp_path / "work", x)

@@ -84,8 +84,7 @@ def activated_fractions(
 def activated_fractions_call_sources(contract: Contract) -> list[Path]:
     """Return the sources of a call with this head in it, in the order of compilation.
 
-    `emufort bench` looks for it beside the head: the same name with ``_call_sources``. The last
-    source is a module of its name and uses the generated module of the emulator.
+    The last source is a module of its name and uses the generated module of the emulator.
 
     Raises
     ------

@@ -17,11 +17,7 @@ def arg2000_sources() -> list[Path]:
 
 
 def arg2000_reference(samples: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what that program must give for `samples` (n, 15), its columns in the order it reads.
-
-    The benchmark looks for it beside the sources: the same name with ``_reference``, and
-    ``_call_reference`` for what it gives with the word ``call``.
-    """
+    """Return what that program must give for `samples` (n, 15), in the order it reads them."""
     from emufort.activation import arg2000
 
     return arg2000.max_supersaturation(
@@ -36,5 +32,5 @@ def arg2000_reference(samples: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def arg2000_call_reference(samples: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what that program must give with the fractions of the modes, (n, 9)."""
+    """Return what that program must give with ``call``: the fractions of the modes, too, (n, 9)."""
     return activated_fractions_call_reference(samples, arg2000_reference(samples)[:, None])

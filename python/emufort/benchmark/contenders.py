@@ -17,7 +17,7 @@ from emufort.benchmark.models import Array, Model
 from emufort.benchmark.programs import Programs, blas_description
 from emufort.benchmark.workers import BaselineWorker, Missing, ModelWorker, Process, Worker
 from emufort.contract import Baseline as ContractBaseline
-from emufort.skill import load_object
+from emufort.processes import TimingSource, timing_source
 
 
 class Bench:
@@ -346,15 +346,15 @@ class Baseline(Contender):
 
     def reference(self, model: Model) -> Array:
         """See `Contender.reference`: what the scheme gives, not the network."""
-        source = str(self._scheme(model).timing_source)
-        reference = load_object(source.replace("_sources", "_".join(["", *self._how, "reference"])))
+        timed = self._timed(model)
+        reference = timed.call_reference if "call" in self._how else timed.reference
         samples = model.x[:, list(model.contract.feature_indices)]
         return np.asarray(reference(samples), dtype=np.float64).reshape(len(samples), -1)
 
     def start(self, bench: Bench, model: Model, threads: int) -> Worker:
         """See `Contender.start`."""
         scheme = self._scheme(model)
-        program = bench.programs.baseline(scheme.name, load_object(str(scheme.timing_source)))
+        program = bench.programs.baseline(scheme.name, self._timed(model).sources())
         return BaselineWorker(program, model.folder / "samples.bin", *self._how)
 
     def describe(self, bench: Bench) -> str:
@@ -368,6 +368,9 @@ class Baseline(Contender):
     @staticmethod
     def _scheme(model: Model) -> ContractBaseline:
         return next(b for b in model.contract.baseline if b.timing_source)
+
+    def _timed(self, model: Model) -> TimingSource:
+        return timing_source(str(model.contract.process), str(self._scheme(model).timing_source))
 
 
 class BaselineCall(Baseline):

@@ -9,6 +9,7 @@ from typing import Any
 from emufort.benchmark import machine
 from emufort.benchmark.result import CLASSICAL, Result, Row
 from emufort.errors import EmufortError
+from emufort.escape import markdown, markdown_code
 from emufort.files import write_text
 
 BEGIN = "<!-- bench: begin; made by `emufort bench --update`, do not edit -->"
@@ -112,7 +113,7 @@ def tables(result: Result) -> str:
             parts.append(_times(result, model, threads))
     parts += filter(None, [_shares(result), _calls(result), _compilers(result)])
     flags = [
-        f"- {row.contender}: {row.status}" + (f" ({row.note})" if row.note else "")
+        f"- {row.contender}: {row.status}" + (f" ({markdown(row.note)})" if row.note else "")
         for row in result.flagged()
     ]
     if flags:
@@ -130,7 +131,10 @@ def _head(result: Result) -> str:
             f"- Peak of a core, fused multiply-adds in registers: {peak['gflops']:.0f} GFLOP/s "
             f"({widths})"
         )
-    lines += [f"- Compiler: {about['compiler']}", f"- Flags: `{about['flags']}`"]
+    lines += [
+        f"- Compiler: {markdown(about['compiler'])}",
+        f"- Flags: {markdown_code(about['flags'])}",
+    ]
     lines += [
         f"- {c['title']} (`{c['name']}`)" + (f": {c['about']}" if c["about"] else "")
         for c in about["contenders"]

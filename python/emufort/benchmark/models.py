@@ -19,7 +19,7 @@ from emufort.export.bundle import Bundle
 from emufort.export.weights_file import ACTIVATION_CODES, WeightsFile
 from emufort.files import make_directory, write_bytes, write_json
 from emufort.network import Activation, Architecture, Emulator, Scaler, ScalerKind
-from emufort.skill import load_object
+from emufort.processes import Head, head
 from emufort.verification import draw_rows
 
 Array = NDArray[np.float64]
@@ -54,8 +54,8 @@ class Model:
     network
         Of a physical model its network alone, which is a part of the work.
     call
-        ``module:function`` that returns for a contract the Fortran sources of a call that has its
-        head in it. Then `reference` is what such a call returns, and nobody else can do the work.
+        The head of the contract, if this is a call of the emulator that has the head in it. Then
+        `reference` is what such a call returns, and no other contender can do the work.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Model:
     reference: Array
     folder: Path
     network: Model | None = None
-    call: str | None = None
+    call: Head | None = None
 
     @property
     def work(self) -> str:
@@ -193,19 +193,16 @@ def _network_of(name: str, emulator: Emulator, rows: int, work: Path) -> Model:
     return _network_model(f"{name}-network", alone, rows, work)
 
 
-def call_of(contract: Contract) -> str | None:
-    """Return where the sources of a call with the contract's head in it come from, if there is one.
-
-    By convention beside the head: the same name with ``_call_sources``.
-    """
-    if contract.skill.head is None:
+def call_of(contract: Contract) -> Head | None:
+    """Return the contract's head if there are Fortran sources of a call that has it in it."""
+    if contract.process is None or contract.skill.head is None:
         return None
-    name = f"{contract.skill.head}_call_sources"
+    found = head(contract.process, contract.skill.head)
     try:
-        load_object(name)(contract)
+        has_call = found.call_sources is not None and bool(found.call_sources(contract))
     except ContractError:
         return None
-    return name
+    return found if has_call else None
 
 
 def _standard_call(
@@ -241,14 +238,14 @@ def _standard_call(
 def _call_model(
     name: str,
     emulator: Emulator,
-    call: str,
+    call: Head,
     network: Model,
     known: Array,
     rows: int,
     work: Path,
 ) -> Model:
     x = draw_rows(emulator.contract, known, rows)
-    reference = load_object(call.replace("_sources", "_reference"))
+    assert call.call_reference is not None
     model = Model(
         name,
         f"{emulator.architecture.label}, whole call",
@@ -256,7 +253,7 @@ def _call_model(
         emulator.contract,
         emulator,
         x,
-        np.asarray(reference(x, emulator.predict(x)), dtype=np.float64),
+        np.asarray(call.call_reference(x, emulator.predict(x)), dtype=np.float64),
         make_directory(work / name),
         network,
         call,

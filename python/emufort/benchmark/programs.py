@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from emufort.compiler import Compiler, CompilerMissing
 from emufort.errors import EmufortError
 from emufort.export.fortran import fortran_source
 from emufort.files import write_text
-from emufort.skill import load_object
 
 _FOLDERS = ("fortran/bench", "coupling/onnxruntime", "coupling/activation")
 
@@ -160,16 +159,17 @@ class Programs:
             write_text(wrapper, _embedded_source(model, module))
             sources = [*below, generated, wrapper, *above]
         else:
-            *below, call = load_object(model.call)(model.contract)
+            assert model.call.call_sources is not None
+            *below, call = model.call.call_sources(model.contract)
             write_text(wrapper, _CALL.format(module=call.stem))
             sources = [*below, generated, call, wrapper, *above]
         flags = f"{self._flags} {_kind_flag(model)}"
         return self._build(f"bench_native_{model.name}", sources, flags)
 
-    def baseline(self, name: str, sources: Callable[[], list[Path]]) -> Path:
+    def baseline(self, name: str, sources: Sequence[Path]) -> Path:
         """Return the program of a classical scheme."""
         flags = self.compiler.accepted(self._options.baseline_flags)
-        return self._build(f"time_{name}", sources(), flags)
+        return self._build(f"time_{name}", list(sources), flags)
 
     def blas(self) -> Path:
         """Return the library with sgemm; `Missing` if the compiler finds none."""

@@ -5,11 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from emufort import escape
+
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(template: str, **values: Any) -> str:
-    """Return the text of `template` filled with `values`; an unknown name in it is an error."""
+    """Return the text of `template` filled with `values`; an unknown name in it is an error.
+
+    Markdown escapes every value that is not Markdown already. In Fortran and CMake it depends on
+    the place how a text is escaped: a template names the function, see `emufort.escape`.
+    """
     import jinja2
 
     environment = jinja2.Environment(
@@ -18,5 +24,13 @@ def render(template: str, **values: Any) -> str:
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=escape.markdown if template.endswith(".md.j2") else None,
+    )
+    environment.filters.update(
+        cmake_string=escape.cmake_string,
+        code=escape.markdown_code,
+        comment=escape.comment,
+        fortran_comment=escape.fortran_comment,
+        fortran_constant=escape.fortran_constant,
     )
     return environment.get_template(template).render(**values)

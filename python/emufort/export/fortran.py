@@ -5,7 +5,6 @@ The module holds names, sizes and weights; the arithmetic is the runtime's.
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ import numpy as np
 from emufort import __version__
 from emufort._sources import fortran_sources
 from emufort.contract import Contract, Input, Output
-from emufort.errors import EmufortError, UsageError
+from emufort.errors import EmufortError
+from emufort.escape import LONGEST_NAME, fortran_comment, fortran_name
 from emufort.export._render import render
 from emufort.export.weights_file import flatten, pack
 from emufort.network import Emulator
@@ -28,9 +28,7 @@ _TAKEN = frozenset(
         *("int64", "real32", "real64", "real", "min", "present"),
     }
 )
-_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
-_LONGEST_NAME = 63
-_LONGEST_SUFFIX = len("_emulator_predict_real64")
+_LONGEST_SUFFIX = "_emulator_predict_real64"
 #: Fortran 2018 allows 255 continuation lines of 132 characters.
 _VALUES_PER_STATEMENT = 1000
 _LINE = 120
@@ -66,16 +64,7 @@ def check_name(name: str) -> str:
     UsageError
         It is no Fortran name, or too long for the names of the procedures.
     """
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            f"'{name}' cannot name a Fortran module: use letters, digits and underscores"
-        )
-    if len(name) + _LONGEST_SUFFIX > _LONGEST_NAME:
-        raise UsageError(
-            f"the name '{name}' is too long for Fortran: at most "
-            f"{_LONGEST_NAME - _LONGEST_SUFFIX} characters"
-        )
-    return name
+    return fortran_name(name, _LONGEST_SUFFIX)
 
 
 def dummy_name(name: str, module: str) -> str:
@@ -93,7 +82,7 @@ def dummy_name(name: str, module: str) -> str:
     own |= {f"{module}_predict_{kind}" for kind in ("real32", "real64")}
     if name.lower() not in _TAKEN | {o.lower() for o in own}:
         return name
-    if len(name) >= _LONGEST_NAME:
+    if len(name) >= LONGEST_NAME:
         raise EmufortError(f"the variable '{name}' clashes with a name of the module; rename it")
     return name + "_"
 
@@ -149,7 +138,7 @@ def fortran_source(emulator: Emulator, chain: str, name: str | None = None) -> s
     outputs = list(_variables(contract.output, contract.dimensions, module))
     return render(
         "emulator.F90.j2",
-        title=_comment(contract.title or contract.name),
+        title=contract.title or contract.name,
         contract=contract.name,
         module=module,
         architecture=emulator.architecture.label,
@@ -198,16 +187,10 @@ def _variables(
         yield _Variable(
             name,
             shape,
-            _comment(comment, _LONGEST_LINE - len(f"{_DECLARATION}{name}{shape}   !! ")),
+            fortran_comment(comment, _LONGEST_LINE - len(f"{_DECLARATION}{name}{shape}   !! ")),
             tuple(_Column(place + i, f", {i + 1}" if labels else "") for i in range(width)),
         )
         place += width
-
-
-def _comment(text: str, length: int = 110) -> str:
-    """Make text fit to stand in a comment: one line, ASCII, not too long."""
-    line = " ".join(text.split()).encode("ascii", "replace").decode()
-    return textwrap.shorten(line, length, placeholder=" ...")
 
 
 def _real64(value: float) -> str:

@@ -22,6 +22,7 @@ import numpy as np
 
 from emufort.contract import Contract
 from emufort.errors import EmufortError
+from emufort.export.fortran import check_name
 from emufort.network import Architecture, Emulator
 
 FORMAT = "emufort-bundle-1"
@@ -202,7 +203,7 @@ class Manifest:
             raise EmufortError(f"{source} is not a manifest of the format {FORMAT}")
         try:
             manifest = cls(
-                str(content["name"]),
+                check_name(str(content["name"])),
                 Contract.from_dict(content["contract"], source),
                 Architecture.from_dict(content["architecture"]),
                 HashChain.from_list(content["chain"]),

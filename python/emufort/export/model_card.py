@@ -10,6 +10,7 @@ from typing import Any
 
 from emufort.contract import Column, Contract, Input, Output
 from emufort.dataset import SPLITS, Dataset
+from emufort.escape import Markdown, markdown, markdown_code
 from emufort.export._render import render
 from emufort.export.fortran import dummy_name
 from emufort.network import Emulator
@@ -103,7 +104,8 @@ def model_card(
     return render(
         "MODEL_CARD.md.j2",
         name=name,
-        module=module,
+        # Names of Fortran, which stand within code.
+        module=Markdown(module),
         title=(contract.title or name).rstrip("."),
         version=__version__,
         date=date,
@@ -131,7 +133,7 @@ def model_card(
             "counts": f"{len(data)} usable rows: {', '.join(counts)}."
             + (f" Left out: {', '.join(dropped)}." if dropped else ""),
         },
-        arguments=_arguments(contract, module),
+        arguments=Markdown(_arguments(contract, module)),
         n_inputs=len(contract.input_columns),
         n_outputs=len(contract.output_columns),
         files=files,
@@ -150,7 +152,7 @@ def _row(contract: Contract, variable: Input | Output, columns: Sequence[Column]
     ranges = [_interval(c.lower, c.upper) for c in own]
     seen = not isinstance(variable, Input) or variable.feature
     return {
-        "name": f"`{variable.name}`",
+        "name": markdown_code(variable.name),
         "long_name": variable.long_name or variable.name.replace("_", " "),
         "units": variable.units,
         "shape": "(ncol)" if variable.dimension is None else f"(ncol, {len(own)})",
@@ -166,7 +168,9 @@ def _output_row(contract: Contract, variable: Output) -> dict[str, str]:
         -math.inf if lower is None else lower, math.inf if upper is None else upper
     )
     if variable.relative_to is not None:
-        row["transform"] += f" of the ratio to `{variable.relative_to}`"
+        row["transform"] = Markdown(
+            f"{markdown(row['transform'])} of the ratio to {markdown_code(variable.relative_to)}"
+        )
     return row
 
 
@@ -179,12 +183,14 @@ def _interval(lower: float, upper: float) -> str:
 
 
 def _skill_tables(name: str, skill: TestSkill) -> dict[str, Any]:
-    schemes = {f"**{name}**": skill.emulator, **skill.baselines}
+    schemes = {Markdown(f"**{markdown(name)}**"): skill.emulator, **skill.baselines}
     columns = skill.emulator.columns
     return {
         "n_rows": skill.n_rows,
         "rows": [_scores(label, one.overall) for label, one in schemes.items()],
-        "columns": [_scores(c, s) for c, s in columns.items()] if len(columns) > 1 else [],
+        "columns": [_scores(markdown_code(c), s) for c, s in columns.items()]
+        if len(columns) > 1
+        else [],
     }
 
 

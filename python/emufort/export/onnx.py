@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emufort import escape
 from emufort.contract import Column, Contract
 from emufort.export.manifest import HashChain, hashes
 from emufort.network import Array, Emulator, Scaler
@@ -78,7 +79,7 @@ def build_onnx(emulator: Emulator) -> onnx.ModelProto:
         producer_name="emufort",
         producer_version=__version__,
         model_version=contract.version,
-        doc_string=contract.title,
+        doc_string=escape.onnx(contract.title),
     )
     helper.set_model_props(model, onnx_metadata(emulator))
     onnx.checker.check_model(model, full_check=True)

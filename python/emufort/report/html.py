@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emufort.dataset import Dataset
+from emufort.escape import html
 from emufort.files import write_text
 from emufort.progress import Reporter, silent
 from emufort.report import plots
@@ -67,6 +68,7 @@ def render(run: Run) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=html,
     )
     environment.filters.update(number=number, signed=signed, r2=r2, seconds=duration, commas=commas)
     return environment.get_template("template.html.j2").render(

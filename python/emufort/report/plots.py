@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emufort.escape import mathtext
 from emufort.report.gather import Column, Curve
 from emufort.ticks import plain_ticks
 
@@ -106,7 +107,7 @@ def pareto(selection: Mapping[str, Any], width: float = 6.4, height: float = 4.2
             axes,
             [choice],
             **{"s": 190, "marker": "*", "color": ORANGE, "zorder": 6, "linewidths": 0},
-            label=f"choice: {choice['label']}",
+            label=f"choice: {mathtext(choice['label'])}",
         )
         _baselines(axes, selection["baselines"])
         _limits(axes, [*selection["all"], *selection["baselines"]])
@@ -133,7 +134,7 @@ def _baselines(axes: Axes, baselines: Sequence[Mapping[str, Any]]) -> None:
     for number, baseline in enumerate(baselines):
         color = BASELINES[number % len(BASELINES)]
         marker = BASELINE_MARKERS[number % len(BASELINE_MARKERS)]
-        name = baseline["name"]
+        name = mathtext(baseline["name"])
         if baseline["ns_per_sample"] is None:
             dashes = (0, (4 + number, 3))
             label = f"{name} (not timed)"
@@ -192,7 +193,7 @@ def density(column: Column, width: float = 3.0, height: float = 3.0) -> Figure:
         if not column.is_logarithmic:
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-        units = f" [{column.units}]" if column.units not in ("", "1") else ""
+        units = f" [{mathtext(column.units)}]" if column.units not in ("", "1") else ""
         axes.set_xlabel(f"true{units}")
         axes.set_ylabel(f"predicted{units}")
     return figure

@@ -14,6 +14,7 @@ from typing import Self
 
 from emufort.config import ClusterConfig
 from emufort.errors import EmufortError, UsageError
+from emufort.escape import sbatch_option, shell
 from emufort.files import make_directory, write_text
 
 #: Times that workers are started again without any being there in between.
@@ -30,7 +31,14 @@ def own_scheduler(where: ClusterConfig) -> Iterator[str]:
     if where.kind is None:
         host = "127.0.0.1"
     else:
-        host = socket.gethostbyname(where.host or socket.gethostname())
+        name = where.host or socket.gethostname()
+        try:
+            host = socket.gethostbyname(name)
+        except OSError as error:
+            raise UsageError(
+                f"the machine '{name}' has no address ({error.strerror}); give cluster.host a name "
+                "or address by which nodes reach this one"
+            ) from error
     with LocalCluster(
         n_workers=0, host=host, scheduler_port=0, dashboard_address="127.0.0.1:0", silence_logs=50
     ) as cluster:
@@ -121,7 +129,19 @@ class LocalWorkers:
 
 
 def sbatch_script(where: ClusterConfig, address: str, out: Path) -> str:
-    """Return the batch script of one job."""
+    """Return the batch script of one job.
+
+    Raises
+    ------
+    UsageError
+        An option or the path of the log has a line break, another control character or a backslash.
+    """
+    log = str(out.resolve() / "cluster")
+    if "\\" in log:
+        raise UsageError(
+            f"a batch job cannot write its log to {log!r}: SLURM takes the backslash as a sign of "
+            "its own; choose another --out"
+        )
     given = {
         "job-name": "emufort",
         "nodes": 1,
@@ -131,9 +151,9 @@ def sbatch_script(where: ClusterConfig, address: str, out: Path) -> str:
         "partition": where.partition,
         "account": where.account,
         "mem": where.memory,
-        "output": out.resolve() / "cluster" / "%j.log",
+        "output": log.replace("%", "%%") + "/%j.log",
     }
-    head = [f"#SBATCH --{name}={value}" for name, value in given.items() if value is not None]
+    head = [sbatch_option(name, value) for name, value in given.items() if value is not None]
     head += [f"#SBATCH {option}" for option in where.options]
     command = worker_command(where.python or sys.executable, address, where.workers_per_job)
     return "\n".join(
@@ -142,7 +162,7 @@ def sbatch_script(where: ClusterConfig, address: str, out: Path) -> str:
             *head,
             "export OMP_NUM_THREADS=1",
             *where.setup,
-            "exec " + " ".join(command),
+            f"exec {shell(command)}",
             "",
         ]
     )

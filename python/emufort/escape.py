@@ -1,0 +1,258 @@
+"""Texts of contracts, bundles and options in other languages: one function for each target.
+
+Titles, names, units, labels and paths may hold anything. What a function here returns says the text
+in its language and nothing else: it neither ends the literal or comment that it stands in, nor is
+any part of it executed. Where a language cannot say a character, the function replaces it and says
+so. Every function refuses half of a surrogate pair, which no encoding can write.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import textwrap
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+from markupsafe import Markup
+from markupsafe import escape as _escape_html
+
+from emufort.errors import EmufortError, UsageError
+
+#: A Fortran name has at most 63 characters.
+LONGEST_NAME = 63
+
+_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
+_GAPS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+#: Lines of Fortran literals end here at the latest; the language allows 132 columns.
+_FORTRAN_WIDTH = 100
+#: Continuation lines of one Fortran statement; Fortran 2018 allows 255.
+_FORTRAN_LINES = 200
+#: What a Fortran literal can show: printable ASCII but the backslash, which some compilers take as
+#: an escape.
+_FORTRAN_PLAIN = r"[ -\[\]-~]+"
+
+
+def _checked(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise EmufortError(f"{text!a} is no text: it holds half of a surrogate pair") from error
+    return text
+
+
+def one_line(text: str) -> str:
+    """Return `text` with blanks, line breaks and control characters as single spaces."""
+    return _GAPS.sub(" ", _checked(text)).strip(" ")
+
+
+def comment(text: str) -> str:
+    """Return `text` as the rest of a comment that ends with its line (CMake, make, shell).
+
+    Line breaks and control characters become spaces. A backslash at the end, which would continue
+    the comment on the next line, gets a full stop behind it.
+    """
+    line = one_line(text)
+    return f"{line}." if line.endswith("\\") else line
+
+
+# ------------------------------------------------------------------------------------------ Fortran
+
+
+def fortran_name(text: str, suffix: str = "") -> str:
+    """Return `text` if it is a Fortran name, also with `suffix` behind it.
+
+    Raises
+    ------
+    UsageError
+        It holds other characters than letters, digits and underscores, begins with none of the
+        letters, or is too long.
+    """
+    if not _NAME.fullmatch(text):
+        raise UsageError(
+            f"{text!r} cannot name a Fortran module: use letters, digits and underscores"
+        )
+    most = LONGEST_NAME - len(suffix)
+    if len(text) > most:
+        raise UsageError(f"the name '{text}' is too long for Fortran: at most {most} characters")
+    return text
+
+
+def fortran_comment(text: str, length: int = 110) -> str:
+    """Return `text` as the rest of a comment line of at most `length` characters.
+
+    Line breaks and control characters become spaces, other characters than ASCII question marks. A
+    long text is cut. ``/*``, which opens a comment of the C preprocessor, gets a space in between.
+    """
+    line = one_line(text).encode("ascii", "replace").decode()
+    line = re.sub(r"/(?=\*)", "/ ", line)
+    short = textwrap.shorten(line, length, placeholder=" ...")
+    if len(line) > length and not short.strip(" ."):
+        short = f"{line[: length - 4]} ..."
+    return f"{short[: length - 1]}." if short.endswith("\\") else short
+
+
+def fortran_constant(name: str, text: str) -> str:
+    """Return the declarations of a character constant `name` that holds `text` in UTF-8.
+
+    A text that is too long for one statement is put together from further constants, of names that
+    begin like `name`. Lines after the first are indented by four columns.
+    """
+    lines = list(_fortran_lines(_checked(text)))
+    parts = [lines[i : i + _FORTRAN_LINES] for i in range(0, len(lines), _FORTRAN_LINES)]
+    if len(parts) == 1:
+        return _fortran_declaration(name, parts[0])
+    names = [f"{name[: LONGEST_NAME - 6]}_{i + 1}" for i in range(len(parts))]
+    declarations = [_fortran_declaration(n, part) for n, part in zip(names, parts, strict=True)]
+    return "\n  ".join([*declarations, _fortran_declaration(name, names)])
+
+
+def _fortran_declaration(name: str, operands: Sequence[str]) -> str:
+    value = " // &\n    ".join(operands)
+    return f"character(len=*), parameter :: {name} = &\n    {value}"
+
+
+def _fortran_lines(text: str) -> Iterator[str]:
+    """Yield operands of a concatenation, a line each."""
+    line = ""
+    for operand in _fortran_operands(text):
+        joined = f"{line} // {operand}" if line else operand
+        if line and len(joined) > _FORTRAN_WIDTH:
+            yield line
+            joined = operand
+        line = joined
+    yield line or "''"
+
+
+def _fortran_operands(text: str) -> Iterator[str]:
+    """Yield literals of what every compiler reads alike, and ``char`` of all other bytes."""
+    for plain, other in re.findall(rf"({_FORTRAN_PLAIN})|(\\|[^ -~]+)", text):
+        yield from (f"char({byte})" for byte in other.encode())
+        # No piece holds what opens a comment of the C preprocessor.
+        for piece in re.split(r"(?<=/)(?=\*)", plain):
+            # Every apostrophe is doubled.
+            longest = (_FORTRAN_WIDTH - 2) // (2 if "'" in piece else 1)
+            for start in range(0, len(piece), longest):
+                quoted = piece[start : start + longest].replace("'", "''")
+                yield f"'{quoted}'"
+
+
+# ------------------------------------------------------------------------ build files and the shell
+
+
+def cmake_string(text: str) -> str:
+    """Return `text` as a quoted argument of CMake, in which nothing is evaluated."""
+    text = _without_nul(text, "CMake")
+    text = re.sub(r'[\\"$@]', lambda found: "\\" + found[0], text)
+    text = text.replace("\n", r"\n").replace("\r", r"\r").replace("\t", r"\t")
+    return f'"{text}"'
+
+
+def make_text(text: str) -> str:
+    """Return `text` as the value of a variable of GNU make: one line, see `one_line`."""
+    # $() is empty: it keeps blanks at the ends, and a backslash from what follows it.
+    line = one_line(text).replace("$", "$$").replace("#", r"\#")
+    return line.replace("\\", "\\$()").replace("\\$()#", r"\#")
+
+
+def shell(words: Sequence[str]) -> str:
+    """Return a command of a POSIX shell in which every one of `words` is one argument."""
+    return shlex.join(_without_nul(word, "a shell") for word in words)
+
+
+def _without_nul(text: str, target: str) -> str:
+    if "\0" in text:
+        raise EmufortError(f"{text!r} holds the character NUL, which {target} cannot say")
+    return _checked(text)
+
+
+def sbatch_option(name: str, value: object) -> str:
+    """Return the line of a batch script that gives SLURM an option.
+
+    sbatch reads these lines itself: double quotes keep blanks, and a backslash takes the next
+    character as it is, between quotes too.
+
+    Raises
+    ------
+    UsageError
+        The value has a line break or another control character.
+    """
+    text = str(value)
+    if _CONTROLS.search(text):
+        raise UsageError(
+            f"the option {name} of a batch job cannot be {text!r}: it has a line break or another "
+            "control character"
+        )
+    if not re.fullmatch(r"[\w./:%@,+=-]+", _checked(text)):
+        escaped = re.sub(r'[\\"#]', lambda found: "\\" + found[0], text)
+        text = f'"{escaped}"'
+    return f"#SBATCH --{name}={text}"
+
+
+# ------------------------------------------------------------------------------------ for a person
+
+
+def html(value: object) -> Markup:
+    """Return a value as text of HTML or of an attribute between quotes.
+
+    Control characters that HTML cannot say become the replacement character U+FFFD.
+    """
+    if isinstance(value, Markup):
+        return value
+    text = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", "\ufffd", _checked(str(value)))
+    return _escape_html(text)
+
+
+class Markdown(str):
+    """Text that is Markdown already; `markdown` returns it as it is."""
+
+
+def markdown(value: object) -> Markdown:
+    """Return a value as text within a line of Markdown: a cell of a table, a heading, a sentence.
+
+    It makes no emphasis, code, link, tag, list or further cell. Blanks are those of `one_line`.
+    """
+    if isinstance(value, Markdown):
+        return value
+    text = one_line(str(value)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = re.sub(r"[\\`*\[\]|~$@^]", r"\\\g<0>", text)
+    text = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", text)
+    # What some readers make a link without being asked.
+    text = re.sub(r":(?=//)", r"\\:", text)
+    text = re.sub(r"(?i)(www|xmpp|mailto)([.:])", r"\1\\\2", text)
+    # What at the beginning of a line makes a heading or a list.
+    text = re.sub(r"^(#+|[-+=](?=[-+= ]|$)|\d+(?=[.)](?: |$)))", _escaped_start, text)
+    return Markdown(text)
+
+
+def _escaped_start(found: re.Match[str]) -> str:
+    return f"{found[0]}\\" if found[0][0].isdigit() else f"\\{found[0]}"
+
+
+def markdown_code(value: object) -> Markdown:
+    """Return a value as code within a line of Markdown, or as `markdown` if code cannot say it."""
+    text = str(value)
+    if re.fullmatch(r"[!-_a-{}~][ -_a-{}~]*(?<! )", text):
+        return Markdown(f"`{text}`")
+    return markdown(text)
+
+
+def onnx(text: str) -> str:
+    """Return `text` as a string of an ONNX model, which is UTF-8."""
+    return _checked(text)
+
+
+def mathtext(text: str) -> str:
+    """Return `text` as a label of matplotlib, in which dollar signs begin no formula."""
+    return one_line(text).replace("$", r"\$")
+
+
+def terminal(text: str) -> str:
+    """Return `text` for a terminal: control characters are shown, such as an escape as x1b."""
+    return "".join(
+        char
+        if char in "\n\t" or not unicodedata.category(char).startswith("C")
+        else char.encode("unicode_escape").decode()
+        for char in text
+    )
