@@ -20,6 +20,7 @@ from emufort.export import Bundle, bundle, export
 from emufort.export.golden import Golden
 from emufort.export.manifest import HashChain, candidate_sha256
 from emufort.export.weights_file import WeightsFile
+from emufort.files import json_text
 from emufort.network import Emulator
 from emufort.provenance import file_sha256
 from tests.conftest import SYNTHETIC_CONTRACT, synthetic_data
@@ -27,6 +28,7 @@ from tests.export.emulators import random_emulator
 
 FILES = {
     "CMakeLists.txt",
+    "LICENSE",
     "MODEL_CARD.md",
     "emufort_runtime.F90",
     "evaporation_emulator.F90",
@@ -201,14 +203,14 @@ def test_a_damaged_or_missing_file_is_named(copy: Path, name: str) -> None:
         (lambda c: c.pop("chain"), "lacks the entry 'chain'"),
         (lambda c: c.update(format="other"), "not a manifest"),
         (lambda c: c["chain"][2].update(sha256="0" * 64), "do not follow"),
-        (lambda c: c["contract"]["input"][0].update(units="km h-1"), "contract was changed"),
-        (lambda c: c.update(files=3), "damaged"),
+        (lambda c: c["contract"]["input"][0].update(units="km h-1"), "was changed"),
+        (lambda c: c.update(files=3), "wrong type"),
     ],
 )
 def test_a_damaged_manifest_is_refused(copy: Path, change: object, message: str) -> None:
     content = json.loads((copy / "manifest.json").read_text())
     change(content)  # type: ignore[operator]
-    (copy / "manifest.json").write_text(json.dumps(content))
+    (copy / "manifest.json").write_text(json_text(content))
     with pytest.raises(EmufortError, match=message):
         Bundle.open(copy)
 
