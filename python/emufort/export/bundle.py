@@ -20,27 +20,29 @@ from emufort.contract import Contract
 from emufort.dataset import Dataset
 from emufort.errors import ContractError, EmufortError, UsageError
 from emufort.export._render import render
-from emufort.export.fortran import check_name, fortran_source, runtime_source
+from emufort.export.contents import (
+    CMAKE,
+    FIXED,
+    GOLDEN,
+    LICENSE,
+    MANIFEST,
+    MODEL_CARD,
+    ONNX,
+    RUNTIME,
+    WEIGHTS,
+    check_files,
+    contradictions,
+    module_name,
+)
+from emufort.export.fortran import fortran_source, runtime_source
 from emufort.export.golden import Golden
-from emufort.export.manifest import HashChain, Manifest, hashes, network_sha256
+from emufort.export.manifest import HashChain, Manifest, hashes
 from emufort.export.model_card import TestSkill, model_card
 from emufort.export.onnx import build_onnx
 from emufort.export.restore import restore
-from emufort.export.weights_file import FlatEmulator, WeightsFile, columns_of
+from emufort.export.weights_file import FlatEmulator, WeightsFile
 from emufort.files import make_directory, write_bytes, write_json
 from emufort.network import Emulator
-
-MANIFEST = "manifest.json"
-ONNX = "model.onnx"
-WEIGHTS = "weights.bin"
-RUNTIME = "emufort_runtime.F90"
-GOLDEN = "golden.nc"
-CMAKE = "CMakeLists.txt"
-MODEL_CARD = "MODEL_CARD.md"
-LICENSE = "LICENSE"
-
-#: Every file of a bundle but the generated module, which is named after the emulator.
-_FIXED = (MANIFEST, ONNX, WEIGHTS, RUNTIME, GOLDEN, CMAKE, MODEL_CARD, LICENSE)
 
 _MODULE_SUFFIX = "_emulator.F90"
 #: A half-written bundle this many seconds old belongs to a process that was killed.
@@ -79,12 +81,14 @@ class Bundle:
         source = folder / MANIFEST
         if not source.is_file():
             raise EmufortError(f"{folder} is no bundle: it has no {MANIFEST}; export again")
+        if source.is_symlink():
+            raise EmufortError(f"{source} is a link; a bundle holds plain files, export again")
         try:
             raw = source.read_bytes()
         except OSError as error:
             raise EmufortError(f"cannot read {source}: {error.strerror}") from error
         manifest = Manifest.from_bytes(raw, str(source))
-        _check_files(manifest, str(source))
+        check_files(manifest, str(source))
         bundle = cls(folder, manifest)
         problems = bundle.problems() if check else []
         if problems:
@@ -128,43 +132,16 @@ class Bundle:
             except EmufortError as error:
                 found.append(str(error))
         known = {MANIFEST, *self.manifest.files}
-        for other in sorted(set(os.listdir(self.path)) - known):
+        for other in sorted({entry.name for entry in self.path.iterdir()} - known):
             found.append(
                 f"{self.path} holds {other!r}, which is no part of the bundle; move it away"
             )
         if not found:
             try:
-                found += self._contradictions()
+                found += contradictions(self.weights_file, self.manifest, str(self.weights))
             except EmufortError as error:
                 found.append(str(error))
         return found
-
-    def _contradictions(self) -> Iterator[str]:
-        """Say where weights.bin, whose hash is right, does not belong to the manifest."""
-        manifest, weights = self.manifest, self.weights_file
-        restored = self.emulator()
-        links = manifest.chain.links
-        origin = {
-            "name": self.name,
-            "contract_sha256": manifest.contract.sha256,
-            "architecture": manifest.architecture.label,
-            "chain": manifest.chain.upto("onnx"),
-            **{f"{link}_sha256": links[link] for link in ("data", "study", "candidate")},
-        }
-        right = {
-            "contract": restored.contract.sha256 == manifest.contract.sha256,
-            "architecture": restored.architecture.sizes == manifest.architecture.sizes,
-            "candidate": network_sha256(restored.contract, weights.flat) == links["candidate"],
-            "tolerance": weights.relative_tolerance == manifest.tolerance,
-            "columns": weights.columns == columns_of(manifest.contract),
-            **{key: weights.about.get(key) == value for key, value in origin.items()},
-        }
-        for what, agrees in right.items():
-            if not agrees:
-                yield (
-                    f"{self.weights} and {MANIFEST} do not belong together: they differ in "
-                    f"'{what}'; export again"
-                )
 
     @property
     def name(self) -> str:
@@ -209,7 +186,7 @@ class Bundle:
 
     @cached_property
     def weights_file(self) -> WeightsFile:
-        """The content of weights.bin; errors are those of `read` and of `WeightsFile.from_bytes`."""
+        """The content of weights.bin; errors are those of `read` and `WeightsFile.from_bytes`."""
         return WeightsFile.from_bytes(self.read(WEIGHTS), str(self.weights))
 
     def emulator(self) -> Emulator:
@@ -241,29 +218,6 @@ class Bundle:
         for name in (self.module_source.name, RUNTIME, WEIGHTS):
             write_bytes(folder / name, self.read(name))
         return Bundle(folder, self.manifest)
-
-
-def module_name(name: str) -> str:
-    """Return the name of the Fortran module of the emulator `name`."""
-    return f"{name}_emulator"
-
-
-def _check_files(manifest: Manifest, source: str) -> None:
-    """Raise `EmufortError` unless a manifest lists exactly the files of a bundle."""
-    try:
-        check_name(manifest.name)
-    except UsageError as error:
-        raise EmufortError(f"{source} is damaged: {error}; export again") from error
-    module = f"{module_name(manifest.name)}.F90"
-    wanted = {*_FIXED, module} - {MANIFEST}
-    for name in sorted(wanted ^ set(manifest.files)):
-        what = "does not list" if name in wanted else "lists, as no bundle has it,"
-        raise EmufortError(f"{source} is damaged: it {what} the file {name!r}; export again")
-    for link, name in {"onnx": ONNX, "weights": WEIGHTS, "fortran": module}.items():
-        if manifest.files[name] != manifest.chain.links[link]:
-            raise EmufortError(
-                f"{source} contradicts itself on the SHA-256 of {name}; export again"
-            )
 
 
 def _named(emulator: Emulator, name: str) -> Emulator:
@@ -474,7 +428,7 @@ def _refuse_foreign(folder: Path) -> None:
     if not folder.is_dir():
         return
     for entry in sorted(folder.iterdir()):
-        if entry.name not in _FIXED and not entry.name.endswith(_MODULE_SUFFIX):
+        if entry.name not in FIXED and not entry.name.endswith(_MODULE_SUFFIX):
             raise EmufortError(
                 f"{folder} holds '{entry.name}', which is no part of a bundle; move it away or "
                 "choose another --out"

@@ -172,6 +172,15 @@ class Manifest:
         """
         return self.chain.upto("weights")
 
+    def origin(self, link: str) -> dict[str, str]:
+        """Return what an artefact says of its origin: hashes, and the chain up to `link`."""
+        links = self.chain.links
+        return {
+            "contract_sha256": self.contract.sha256,
+            **{f"{name}_sha256": links[name] for name in ("data", "study", "candidate")},
+            "chain": self.chain.upto(link),
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON; the last entry is a hash of all others."""
         content = {

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import math
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
@@ -97,6 +96,11 @@ class FlatEmulator:
     def widths(self) -> tuple[int, ...]:
         """Number of features and of the neurons of each layer."""
         return tuple(int(w) for w in self.plan[4 : 5 + int(self.plan[3])])
+
+    @property
+    def ranges(self) -> Array:
+        """What inputs are clipped to, shape (n_inputs, 2), lower and upper bound."""
+        return self.numbers[: 2 * self.n_inputs].reshape(self.n_inputs, 2)
 
     @property
     def n_inputs(self) -> int:
