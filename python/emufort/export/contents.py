@@ -46,7 +46,9 @@ def check_files(manifest: Manifest, source: str) -> None:
     try:
         check_name(manifest.name)
     except UsageError as error:
-        raise EmufortError(f"{source} is damaged: {error}; export again") from error
+        raise EmufortError(
+            f"{source} is damaged: {manifest.name!r} cannot name a Fortran module; export again"
+        ) from error
     module = f"{module_name(manifest.name)}.F90"
     wanted = {*FIXED, module} - {MANIFEST}
     for name in sorted(wanted ^ set(manifest.files)):
