@@ -169,9 +169,10 @@ class _OnnxEngine:
         with np.errstate(over="ignore"):
             lower: Real = self._lower.astype(x.dtype)
             upper: Real = self._upper.astype(x.dtype)
+            within = np.clip(x, lower, upper).astype(np.float32)
         invalid: NDArray[np.bool_] = np.logical_not(np.isfinite(x).all(axis=1))
         clipped = np.isfinite(x) & ((x < lower) | (x > upper))
-        (y,) = self._session.run(None, {"x": np.clip(x, lower, upper).astype(np.float32)})
+        (y,) = self._session.run(None, {"x": within})
         y = y.astype(x.dtype)
         y[invalid] = np.nan
         outside: NDArray[np.bool_] = invalid | clipped.any(axis=1)
