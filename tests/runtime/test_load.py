@@ -222,11 +222,11 @@ def odd_values(draw: st.DrawFn) -> np.ndarray:
     near = [np.nextafter(kind(v), kind(to)) for v in limits for to in (-np.inf, np.inf)]
     odd = [*map(kind, limits), *near, kind(np.nan), kind(np.inf), kind(-np.inf)]
     value = st.one_of(st.sampled_from(odd), st.floats(0.1, 0.9).map(kind))
-    n = draw(st.integers(1, 40))
+    n = draw(st.sampled_from([1, 3, 17]))
     return np.array(draw(st.lists(value, min_size=4 * n, max_size=4 * n)), kind).reshape(n, 4)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(x=odd_values())
 def test_both_engines_find_the_same_rows_out_of_range(
     engines: tuple[LoadedEmulator, LoadedEmulator], x: np.ndarray
