@@ -335,7 +335,7 @@ def test_a_full_disk_is_one_clear_line_and_the_run_goes_on_later(synthetic: Path
 def test_without_a_compiler_onnx_runtime_is_timed_and_the_table_says_so(synthetic: Path) -> None:
     edit(synthetic / "run.toml", "repeats = 2", 'repeats = 2\ncompiler = "no-such-fortran"')
     done = emufort("run", synthetic / "run.toml", "--out", synthetic / "out")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 3, done.stderr
     rows = read_csv(synthetic / "out" / "timing.csv")
     assert {row["backend"] for row in rows} == {"onnxruntime"}
 

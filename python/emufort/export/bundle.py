@@ -202,7 +202,8 @@ class Bundle:
         byte for byte. A bundle of another version differs, and so does one that was forged.
         """
         try:
-            emulator = self.emulator()
+            # the numbers of a network without hidden layers do not say what its activation is
+            emulator = dataclasses.replace(self.emulator(), architecture=self.manifest.architecture)
             written = _sources(emulator, self.weights_file.flat, self.name, self.hash)
         except EmufortError:
             written = {}
