@@ -256,9 +256,12 @@ def _verification_table(run: Run) -> None:
 
 def verification(content: dict[str, Any]) -> None:
     """Print the comparisons of verification.json."""
-    verdict = {"verified": "passed", "not verified": "INCOMPLETE", "failed": "FAILED"}
-    title = f"Verification {verdict[content['status']]}"
-    table = _table(title, ["form", "worst difference", "rows", "verdict"])
+    titles = {
+        "verified": "Verification passed",
+        "not verified": "NOT VERIFIED",
+        "failed": "Verification FAILED",
+    }
+    table = _table(titles[content["status"]], ["form", "worst difference", "rows", "verdict"])
     for row in content["comparisons"]:
         skipped = row.get("skipped")
         _add(

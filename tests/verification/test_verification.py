@@ -466,6 +466,11 @@ def test_sources_that_this_version_does_not_write_are_not_compiled(
         assert by_name(trusted)["generated module"]
 
 
+def test_sources_are_trusted_for_a_bundle_only(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(["verify", "--trust-sources"]) == 2
+    assert "--trust-sources needs --bundle" in capsys.readouterr().err
+
+
 @needs_gfortran
 def test_what_is_compiled_are_the_bytes_that_were_compared(
     copy: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -204,7 +204,8 @@ class Bundle:
         try:
             # the numbers of a network without hidden layers do not say what its activation is
             emulator = dataclasses.replace(self.emulator(), architecture=self.manifest.architecture)
-            written = _sources(emulator, self.weights_file.flat, self.name, self.hash)
+            flat, chain = self.weights_file.flat, self.manifest.chain
+            written = _sources(emulator, flat, self.name, chain)
         except EmufortError:
             written = {}
         names = (self.module_source.name, RUNTIME, CMAKE)
@@ -313,7 +314,7 @@ def _write(folder: Path, emulator: Emulator, data: Dataset, name: str, n_golden:
     )
     chain = chain.then("weights", add(WEIGHTS, weights.to_bytes()))
     identity = chain.head
-    sources = _sources(emulator, weights.flat, name, identity)
+    sources = _sources(emulator, weights.flat, name, chain)
     chain = chain.then("fortran", add(f"{module}.F90", sources[f"{module}.F90"]))
     add(RUNTIME, sources[RUNTIME])
     vectors.save(folder / GOLDEN, {"bundle": identity})
@@ -349,7 +350,7 @@ def _write(folder: Path, emulator: Emulator, data: Dataset, name: str, n_golden:
 
 
 def _sources(
-    emulator: Emulator, flat: FlatEmulator, name: str, identity: str
+    emulator: Emulator, flat: FlatEmulator, name: str, chain: HashChain
 ) -> Mapping[str, bytes]:
     """Return what of a bundle is source code, by the name of the file.
 
@@ -359,10 +360,13 @@ def _sources(
         Gives the contract and the architecture.
     flat
         The numbers, as weights.bin holds them.
-    name, identity
-        Name and hash of the emulator.
+    name
+        Name of the emulator.
+    chain
+        Up to the weights at least.
     """
     module, runtime = module_name(name), runtime_source().encode()
+    identity = chain.upto("weights")
     cmake = render(
         "CMakeLists.txt.j2",
         title=emulator.contract.title or name,

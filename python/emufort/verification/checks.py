@@ -36,10 +36,8 @@ from emufort.progress import Reporter, silent
 from emufort.verification import chain, forms
 from emufort.verification.chain import Origin
 from emufort.verification.forms import Unavailable
-from emufort.verification.result import REFERENCE, Comparison, Verification
+from emufort.verification.result import UNCOMPILED, Comparison, Verification
 from emufort.verification.rows import Array, differences, draw_rows, odd_rows
-
-__all__ = ["REFERENCE", "verify"]
 
 #: The restored reference differs from what was exported by rounding in double precision only.
 _REFERENCE_TOLERANCE = 1e-9
@@ -254,30 +252,29 @@ class _Checks:
         else:
             self._judge(name, backend, y)
 
-    def _sources(self, trusted: bool) -> str | None:
-        """Compare the sources with what weights.bin gives; return why they are not compiled."""
+    def _sources(self, trusted: bool) -> bool:
+        """Compare the sources with what weights.bin gives; say whether they may be compiled."""
         version = f"emufort {__version__}"
         foreign = self.bundle.foreign_sources()
         if not foreign:
             self._say("sources", version, None)
-            return None
+            return True
         files = ", ".join(foreign)
         if trusted:
             self._skip("sources", version, f"trusted as asked for, written by others: {files}")
-            return None
+            return True
         reason = (
             f"{version} writes another {files} from the bundle's weights.bin, so nothing of it was "
             "compiled; export again, or give --trust-sources if you trust who wrote the bundle"
         )
         self._skip("sources", version, reason)
-        return reason
+        return False
 
     def _fortran(self, compiler: str, flags: str | None, work: Path, trust_sources: bool) -> None:
         names = ("generated module", "weights.bin")
-        unused = self._sources(trust_sources)
-        if unused is not None:
+        if not self._sources(trust_sources):
             for name in names:
-                self._skip(name, compiler, unused)
+                self._skip(name, compiler, UNCOMPILED)
             return
         staged = self.bundle.staged(make_directory(work / "verified-sources"))
         try:

@@ -20,6 +20,9 @@ DECISIVE = (
     "hash in the module",
 )
 
+#: Why they were skipped where the sources of the bundle are not those of this version.
+UNCOMPILED = "not compiled, see 'sources'"
+
 Status = Literal["verified", "not verified", "failed"]
 
 
@@ -146,8 +149,9 @@ class Verification:
                 return f"{c.name} does not agree: {c.explanation}"
         if self.passed:
             return ""
-        skipped = (c.skipped for c in self.comparisons if c.name in DECISIVE and c.skipped)
-        return f"not verified: {next(skipped, 'its Fortran was not compiled')}"
+        skipped = {c.name: c.skipped for c in self.comparisons if c.skipped}
+        why = next((skipped[name] for name in DECISIVE if name in skipped), UNCOMPILED)
+        return f"not verified: {skipped.get('sources', why) if why == UNCOMPILED else why}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of verification.json; there an infinite difference is null."""
