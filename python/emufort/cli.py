@@ -52,6 +52,15 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print the batch script and do nothing else.")
 ]
 
+TrustSources = Annotated[
+    bool,
+    typer.Option(
+        "--trust-sources",
+        help="Use the sources in the bundle though this version of emufort writes others: only "
+        "for bundles that you trust.",
+    ),
+]
+
 
 @app.callback()
 def _options(
@@ -142,6 +151,8 @@ def _carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
                 run.do(step, shown)
                 shown.end(step)
         display.closing(run, steps)
+        if "verify" in steps:
+            run.require_verified()
 
 
 def _warn_of_slow_sampler(config: Config) -> None:
@@ -338,6 +349,7 @@ def export(
     bundle: Annotated[
         Path | None, typer.Option(help="Write the glue for this bundle instead of a run's.")
     ] = None,
+    trust_sources: TrustSources = False,
 ) -> None:
     """Write the bundle: ONNX, Fortran, weights, golden vectors, manifest, model card.
 
@@ -357,7 +369,8 @@ def export(
     if host is not None:
         from emufort.export.host import write_host
 
-        written = write_host(RunFolder(out).bundle if bundle is None else bundle, host)
+        source = RunFolder(out).bundle if bundle is None else bundle
+        written = write_host(source, host, trust_sources=trust_sources)
         typer.echo(f"{written.path}: {len(written.files)} files")
 
 
@@ -366,8 +379,11 @@ def verify(
     out: Out = Path("runs/latest"),
     bundle: Annotated[Path | None, typer.Option(help="Verify this bundle instead.")] = None,
     rows: Annotated[int | None, typer.Option(help="Rows to compare.")] = None,
+    trust_sources: TrustSources = False,
 ) -> None:
-    """Compare all forms of the emulator; exit code 3 when they disagree."""
+    """Compare all forms of the emulator; exit code 3 unless its compiled Fortran agrees."""
+    if trust_sources and bundle is None:
+        raise UsageError("--trust-sources needs --bundle: the sources of a run are its own")
     if bundle is None:
         _carry_out(("verify",), _config(None, out, {"verify.rows": rows}), out)
         return
@@ -376,7 +392,9 @@ def verify(
     from emufort.verification import verify as verify_bundle
 
     options = VerifyConfig() if rows is None else VerifyConfig(rows=rows)
-    result = verify_bundle(bundle, rows=options.rows, tolerance=options.tolerance)
+    result = verify_bundle(
+        bundle, rows=options.rows, tolerance=options.tolerance, trust_sources=trust_sources
+    )
     display.verification(result.to_dict())
     result.raise_if_failed()
 

@@ -11,7 +11,7 @@ from emufort import provenance
 from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset import SPLITS, Dataset
-from emufort.errors import EmufortError
+from emufort.errors import EmufortError, VerificationError
 from emufort.files import read_csv, read_json, write_json
 from emufort.network import Emulator
 from emufort.progress import Reporter, silent
@@ -79,8 +79,21 @@ class Run:
             Compiler.find(self.config.timing.compiler)
 
     def is_finished(self, step: str) -> bool:
-        """Say whether `step` needs no more work."""
+        """Say whether `step` needs no more work.
+
+        A verification that had no compiler is made again: there may be one now.
+        """
+        done = self._was_done(step)
+        return done and (step != "verify" or read_json(self.folder.verification)["passed"])
+
+    def _was_done(self, step: str) -> bool:
         return self.folder.is_finished(step, self.config, self.inputs)
+
+    def require_verified(self) -> None:
+        """Raise `VerificationError` unless the verification of this run compiled the Fortran."""
+        found = read_json(self.folder.verification)
+        if not found["passed"]:
+            raise VerificationError(f"{self.folder.bundle}: {found['reason']}")
 
     def do(self, step: str, report: Reporter = silent) -> None:
         """Carry out one step unless it is finished.
@@ -94,7 +107,7 @@ class Run:
             return
         earlier = STEPS[: STEPS.index(step)]
         for name in earlier:
-            if not self.is_finished(name):
+            if not self._was_done(name):
                 raise EmufortError(
                     f"the step '{name}' of {self.folder.path} is not finished; run "
                     f"'emufort {name} --out {self.folder.path}' first, or 'emufort run'"
@@ -194,21 +207,26 @@ def _export(run: Run, report: Reporter) -> None:
 
 
 def _verify(run: Run, report: Reporter) -> None:
-    from emufort.verification import verify
+    from emufort.search.identity import data_sha256
+    from emufort.verification import Origin, verify
 
     options = run.config.verify
-    choice = read_json(run.folder.selection)["choice"]
-    verify(
+    weights = run.folder.weights(read_json(run.folder.selection)["choice"])
+    result = verify(
         run.folder.bundle,
-        Emulator.load(run.folder.weights(choice)),
+        Emulator.load(weights),
         rows=options.rows,
         tolerance=options.tolerance,
         out=run.folder.verification,
         compiler=run.config.timing.compiler,
         flags=run.config.timing.flags,
         work=run.folder.work,
+        origin=Origin(data_sha256(run.data), run.folder.search, weights),
         report=report,
-    ).raise_if_failed()
+    )
+    # Without a compiler the run goes on to its report, and says at its end that this is missing.
+    if result.status == "failed":
+        result.raise_if_failed()
 
 
 def _report(run: Run, report: Reporter) -> None:

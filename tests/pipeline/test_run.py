@@ -16,6 +16,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from emufort.files import read_csv, read_json
+from emufort.provenance import file_sha256
+from emufort.search.identity import study_sha256
 
 
 def command(*arguments: object) -> list[str]:
@@ -42,7 +44,9 @@ def results(out: Path) -> dict[str, object]:
         for row in candidates
     }
     trials = read_csv(out / "search" / "trials.csv")
+    chain = read_json(out / "bundle" / "manifest.json")["chain"]
     return {
+        "data and study": chain[:2],
         "trials": [(r["number"], r["value"], r["label"], r["learning_rate"]) for r in trials],
         "candidates": [[row[k] for k in kept] for row in candidates],
         "weights": weights,
@@ -69,6 +73,12 @@ def test_another_process_reaches_a_verified_bundle_without_touching_python(
     verification = read_json(out / "verification.json")
     assert verification["passed"]
     manifest = read_json(out / "bundle" / "manifest.json")
+    links = {link["link"]: link["sha256"] for link in manifest["chain"]}
+    assert links["study"] == study_sha256(out / "search")
+    assert links["data"] == file_sha256(uninterrupted / "evaporation.nc")
+    assert all(links.values())
+    agreed = {c["name"] for c in verification["comparisons"] if c["passed"]}
+    assert agreed >= {"link 'data'", "link 'study'", "link 'candidate'", "sources"}
     text = json.dumps(manifest) + (out / "bundle" / "evaporation_emulator.F90").read_text()
     assert "aerosol" not in text.lower()
     assert "supersaturation" not in (out / "report.html").read_text().lower()
@@ -81,6 +91,7 @@ def test_another_process_reaches_a_verified_bundle_without_touching_python(
         "golden.nc",
         "CMakeLists.txt",
         "MODEL_CARD.md",
+        "LICENSE",
     }
 
 
@@ -148,6 +159,28 @@ def test_finished_training_is_not_given_up_for_another_option(uninterrupted: Pat
     assert done.returncode == 2
     assert "search.trials = 8, not 9" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(shutil.which("gfortran") is None, reason="needs gfortran")
+def test_without_a_compiler_a_run_is_reported_but_not_verified(synthetic: Path) -> None:
+    out, compiler = synthetic / "out", synthetic / "fortran"
+    edit(
+        synthetic / "run.toml",
+        "repeats = 2",
+        f'repeats = 2\nbackend = "onnxruntime"\ncompiler = "{compiler}"',
+    )
+    for _ in range(2):  # the second time only the verification is tried again
+        done = emufort("run", synthetic / "run.toml", "--out", out)
+        assert done.returncode == 3, done.stderr
+        assert "not verified: there is no Fortran compiler" in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert "Not verified" in done.stdout
+        assert "not verified" in (out / "report.html").read_text()
+    compiler.symlink_to(str(shutil.which("gfortran")))
+    done = emufort("run", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("already finished") == 5
+    assert read_json(out / "verification.json")["status"] == "verified"
 
 
 @pytest.mark.slow
@@ -302,7 +335,7 @@ def test_a_full_disk_is_one_clear_line_and_the_run_goes_on_later(synthetic: Path
 def test_without_a_compiler_onnx_runtime_is_timed_and_the_table_says_so(synthetic: Path) -> None:
     edit(synthetic / "run.toml", "repeats = 2", 'repeats = 2\ncompiler = "no-such-fortran"')
     done = emufort("run", synthetic / "run.toml", "--out", synthetic / "out")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 3, done.stderr
     rows = read_csv(synthetic / "out" / "timing.csv")
     assert {row["backend"] for row in rows} == {"onnxruntime"}
 

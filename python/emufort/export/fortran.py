@@ -17,7 +17,7 @@ from emufort.contract import Contract, Input, Output
 from emufort.errors import EmufortError
 from emufort.escape import LONGEST_NAME, fortran_comment, fortran_name
 from emufort.export._render import render
-from emufort.export.weights_file import flatten, pack
+from emufort.export.weights_file import FlatEmulator, flatten, pack
 from emufort.network import Emulator
 
 #: Names that the generated procedures use themselves; a contract variable of such a name gets an
@@ -115,7 +115,9 @@ def check_names(contract: Contract, name: str | None = None) -> str:
     return module
 
 
-def fortran_source(emulator: Emulator, chain: str, name: str | None = None) -> str:
+def fortran_source(
+    emulator: Emulator, chain: str, name: str | None = None, flat: FlatEmulator | None = None
+) -> str:
     """Return the source of the module ``<name>_emulator``.
 
     Parameters
@@ -124,6 +126,8 @@ def fortran_source(emulator: Emulator, chain: str, name: str | None = None) -> s
         What the constant ``<name>_emulator_hash`` says: the hash of all that led to the weights.
     name
         Name of the emulator; default: that of the contract.
+    flat
+        What weights.bin holds, for the same source again; default: the numbers of `emulator`.
 
     Raises
     ------
@@ -132,7 +136,7 @@ def fortran_source(emulator: Emulator, chain: str, name: str | None = None) -> s
     """
     contract = emulator.contract
     module = check_names(contract, name)
-    flat = flatten(emulator)
+    flat = flatten(emulator) if flat is None else flat
     packed = pack(flat)
     inputs = list(_variables(contract.input, contract.dimensions, module))
     outputs = list(_variables(contract.output, contract.dimensions, module))
