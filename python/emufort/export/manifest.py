@@ -22,7 +22,6 @@ import numpy as np
 
 from emufort.contract import Contract
 from emufort.errors import EmufortError
-from emufort.export.fortran import check_name
 from emufort.export.weights_file import FlatEmulator, flatten
 from emufort.files import json_text
 from emufort.network import Architecture, Emulator
@@ -252,7 +251,7 @@ class Manifest:
         if tuple(chain.links) != LINKS:
             raise EmufortError(f"its hash chain lacks {LINKS[len(chain.links)]}")
         return cls(
-            check_name(_of_type(content, "name", str)),
+            _of_type(content, "name", str),
             Contract.from_dict(_of_type(content, "contract", dict), source),
             Architecture.from_dict(_of_type(content, "architecture", dict)),
             chain,
