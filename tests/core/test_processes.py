@@ -311,7 +311,7 @@ def test_load_and_verify_of_a_bundle_run_nothing(tmp_path: Path) -> None:
     bundle = export(random_emulator(data.contract, (8,), "tanh"), data, tmp_path / "bundle")
     content = json.loads((bundle.path / "manifest.json").read_text())
     bad = {**content["contract"], "process": "subprocess", "skill": {"head": "subprocess:run"}}
-    bad["baseline"] = [{"name": f"touch {sentinel}", "variable": "cooling", "gives": "args"}]
+    bad["baseline"] = [{"name": "touch", "variable": "cooling", "gives": "args"}]
     canonical = json.dumps(bad, sort_keys=True, separators=(",", ":"))
     content["contract"] = bad
     content["contract_sha256"] = hashlib.sha256(canonical.encode()).hexdigest()
