@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
@@ -24,6 +25,7 @@ from emufort.export import Bundle, export
 from emufort.export._render import render
 from emufort.export.fortran import fortran_source
 from emufort.export.host import write_host
+from emufort.files import json_text
 from emufort.report import write_report
 from emufort.runtime import load
 from emufort.verification import verify
@@ -237,8 +239,11 @@ def test_a_bundle_whose_name_is_no_name_is_refused(
     bundle: Bundle, data: Dataset, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = Path(shutil.copytree(bundle.path, tmp_path / "bundle"))
-    content = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**content, "name": name}))
+    content = {**json.loads((folder / "manifest.json").read_text()), "name": name}
+    del content["manifest_sha256"]
+    signature = hashlib.sha256(json_text(content).encode()).hexdigest()
+    signed = json_text({**content, "manifest_sha256": signature})
+    (folder / "manifest.json").write_text(signed)
     with pytest.raises(EmufortError, match="Fortran") as caught:
         write_host(folder, "plain", tmp_path / "host")
     assert "\n" not in str(caught.value)
