@@ -217,8 +217,9 @@ class Yardstick:
             columns = tuple(i for i, output in enumerate(order) if output not in constant)
             if not columns:
                 raise DataError(
-                    f"{whole.source}: {', '.join(contract.skill_variables)}, by which emulators "
-                    "are judged, does not vary over the training rows; judge by other outputs"
+                    f"{whole.source}: none of the outputs by which emulators are judged "
+                    f"({', '.join(contract.skill_variables)}) varies over the training rows; judge "
+                    "by other outputs"
                 )
         if not contract.skill_is_normalised:
             return cls(columns, None)

@@ -100,9 +100,9 @@ class Targets:
                     f"'{data.contract.name}'; give both the same filter and split"
                 )
         targets = cls(data, found or {"": data})
-        Yardstick.of(data)
         for name in targets.data:
             targets.sizes(name)
+        Yardstick.of(data)
         return targets
 
     @property

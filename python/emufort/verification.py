@@ -79,7 +79,7 @@ def differences(reference: Array, y: Array, spread: Array) -> Array:
 
 
 def _held(values: Array) -> Array:
-    """Return values; those from 0 to below the normal numbers of single precision are the smallest."""
+    """Return values; below the normal numbers of single precision, from 0 on, its smallest."""
     return np.where((values >= 0) & (values < _SMALLEST), _SMALLEST, values)
 
 

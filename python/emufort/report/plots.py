@@ -238,9 +238,9 @@ def density(column: Column, width: float = 3.0, height: float = 3.0) -> Figure:
 
 def _edges(values: NDArray[np.float64], logarithmic: bool, bins: int = 90) -> NDArray[np.float64]:
     low, high = float(values.min()), float(values.max())
-    if logarithmic:
-        return np.geomspace(low, high if high > low else 2.0 * low, bins + 1)
-    return np.linspace(low, high if high > low else low + 1.0, bins + 1)
+    if high == low:
+        high = low + (abs(low) or 1.0)
+    return (np.geomspace if logarithmic else np.linspace)(low, high, bins + 1)
 
 
 # ------------------------------------------------------------------------------------ the training
