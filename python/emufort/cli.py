@@ -507,6 +507,8 @@ def check(
             f"note: {output.name} is the same in all training rows: it is emitted as a constant, "
             f"{output}"
         )
+    for column in opened.constant_in_training_only():
+        typer.echo(f"note: {column.name} varies in other rows, where the constant will be wrong")
 
 
 class TerminatedError(BaseException):

@@ -300,6 +300,16 @@ class Dataset:
             extent.add(part)
         return {int(j): float(extent.middle[j]) for j in np.flatnonzero(extent.constant)}
 
+    def constant_in_training_only(self) -> list[Column]:
+        """Return the outputs that are constant in the training rows and vary over all rows."""
+        constant = list(self.constant_outputs)
+        extent = Extent(len(constant))
+        if constant:
+            for part in self.whole.target_blocks():
+                extent.add(part[:, constant])
+        columns = self.contract.output_columns
+        return [columns[j] for j, same in zip(constant, extent.constant, strict=True) if not same]
+
     def remembered(self, name: str, make: Callable[[], Any]) -> Any:
         """Return what `make` found when it was first asked for by this name, of any part."""
         known = self.whole._memory
@@ -606,6 +616,9 @@ class _Complaints:
             self._domain(column, x[:, j], rows, j in references)
         for j, column in enumerate(outputs):
             self._domain(column, y[:, j], rows)
+        for j, reference in enumerate(self.contract.reference_indices):
+            if reference is not None:
+                self._quotient(outputs[j], inputs[reference], y[:, j], x[:, reference], rows)
         for baseline, values in zip(self.contract.baseline, baselines, strict=True):
             bad = ~np.isfinite(values).all(axis=1)
             name = f"{baseline.variable}, of the baseline {baseline.name},"
@@ -692,6 +705,24 @@ class _Complaints:
         elif column.transform == "logit":
             bad = (v <= 0) | (v >= 1)
             self._note(f"logit {column.name}", bad, v, rows, text("has no logit", advice))
+
+    def _quotient(
+        self, column: Column, reference: Column, y: Array, x: Array, rows: NDArray[np.int64]
+    ) -> None:
+        """Find quotients with what an output is relative to that single precision cannot hold."""
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            quotient = y / x
+        size = np.abs(quotient)
+        bad = (size > _SINGLE.max) | ((size > 0) & (size < _SINGLE.tiny))
+
+        def text(found: _Complaint, n: int) -> str:
+            return (
+                f"{column.name} is {found.value:.6g} times {reference.name} in row {found.row}, "
+                f"which single precision cannot hold, and so in {found.count} of {n} usable rows; "
+                "choose other units"
+            )
+
+        self._note(f"quotient {column.name}", bad, quotient, rows, text)
 
 
 def _text_of_baseline(name: str) -> Callable[[_Complaint, int], str]:

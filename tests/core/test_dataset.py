@@ -192,6 +192,18 @@ def test_what_an_output_is_relative_to_must_be_positive() -> None:
         Dataset.from_xarray(poison("speed", 0.0)(raw), Contract.from_dict(content))
 
 
+def test_a_ratio_beyond_single_precision_is_refused() -> None:
+    content = CONTRACT.to_dict()
+    content["output"][0] |= {"transform": "ln", "relative_to": "speed"}
+    content["input"].append({"name": "speed", "units": "m s-1"})
+    raw = pond()
+    raw["speed"] = (1e-30 * raw.depth).assign_attrs(units="m s-1")
+    assert len(Dataset.from_xarray(raw, Contract.from_dict(content)))
+    raw["evaporation"] = (1e30 * raw.evaporation).assign_attrs(units="m s-1")
+    with pytest.raises(DataError, match=r"evaporation is 2e\+60 times speed .* cannot hold"):
+        Dataset.from_xarray(raw, Contract.from_dict(content))
+
+
 def test_rows_whose_flags_mean_nothing_are_counted() -> None:
     raw = pond()
     raw["status"] = raw.status.astype("f8").assign_attrs(raw.status.attrs)
@@ -310,6 +322,17 @@ def test_what_varies_in_training_only_is_measured_by_its_spread_there(size: floa
     assert np.isnan(skill.columns["mass"].r2)
     assert skill.overall.rmse == pytest.approx(0.1 / np.sqrt(2))
     assert np.isfinite(skill.overall.r2)
+
+
+def test_an_output_that_is_constant_in_training_only_is_named() -> None:
+    mass = np.full(40, 2.0)
+    data = two_outputs(mass)
+    assert data.constant_in_training_only() == []
+    mass[data.part("test").rows[0]] = 3.0
+    data = two_outputs(mass)
+    assert data.constant_outputs == {1: 2.0}
+    assert [c.name for c in data.constant_in_training_only()] == ["mass"]
+    assert [c.name for c in data.part("train").constant_in_training_only()] == ["mass"]
 
 
 def test_constant_columns_are_named() -> None:
