@@ -403,8 +403,12 @@ contains
 
     n_ln = 0
     n_sigmoid = 0
+    k = 0
+    do j = 1, n_outputs
+      if (kinds(j) /= transform_constant) k = k + 1
+    end do
     ! In a loop of its own, so that it is one fused multiply-add as in `outputs_to_physical`.
-    if (all(kinds /= transform_constant)) then
+    if (k == n_outputs) then
       do j = 1, n_outputs
         y(j) = real(z(j), real64)*coefficients(1, j) + coefficients(2, j)
       end do
