@@ -333,7 +333,7 @@ def _against(choice: Entry, baselines: Sequence[BaselineEntry]) -> list[str]:
     """Say how each baseline compares with the choice."""
     sentences = []
     for baseline in baselines:
-        words = f"{baseline.name} has {_error_beside(baseline, choice)}"
+        words = f"{baseline.name} has {_compared_error(baseline, choice)}"
         if baseline.ns_per_sample is None:
             words += " (its time was not measured)"
         else:
@@ -345,7 +345,7 @@ def _against(choice: Entry, baselines: Sequence[BaselineEntry]) -> list[str]:
     return sentences
 
 
-def _error_beside(baseline: BaselineEntry, choice: Entry) -> str:
+def _compared_error(baseline: BaselineEntry, choice: Entry) -> str:
     """Return the error of a baseline as a multiple of the choice's, unless one of them has none."""
     if baseline.rmse == 0:
         return "no error"

@@ -212,8 +212,9 @@ class Yardstick:
     def _made(cls, data: Dataset) -> Yardstick:
         contract, whole = data.contract, data.whole
         columns = None
-        if contract.skill.head is None:
-            order, constant = judged_outputs(contract), data.constant_outputs
+        order = judged_outputs(contract)
+        if order:
+            constant = data.constant_outputs
             columns = tuple(i for i, output in enumerate(order) if output not in constant)
             if not columns:
                 raise DataError(

@@ -138,7 +138,7 @@ def duration(value: float) -> str:
     return f"{value / 3600:.1f} h"
 
 
-def _error_beside(error: float, emulator: float) -> str:
+def _compared_error(error: float, emulator: float) -> str:
     """Return an error as a multiple of the emulator's, unless one of them is 0."""
     if error == 0:
         return "no error"
@@ -167,7 +167,7 @@ def headline(run: Run) -> str:
         if baseline["name"] not in run.skills:
             continue
         error = run.skills[baseline["name"]].overall.rmse
-        clause = f"{baseline['name']} has {_error_beside(error, score.rmse)}"
+        clause = f"{baseline['name']} has {_compared_error(error, score.rmse)}"
         if baseline["ns_per_sample"] is not None:
             clause += f" and takes {_ratio(baseline['ns_per_sample'] / ns)} times as long"
         clauses.append(clause)
