@@ -6,7 +6,8 @@ module emufort_emulator
                             emufort_error_self_test, emufort_error_not_loaded
   use emufort_dense, only: pack_layer, packed_size, packed_slack
   use emufort_activations, only: n_activations
-  use emufort_transforms, only: transform_affine, transform_ln, transform_logit, transform_sigmoid, is_finite
+  use emufort_transforms, only: transform_affine, transform_ln, transform_logit, transform_sigmoid, &
+                                transform_constant, is_finite
   use emufort_core, only: evaluate_block, evaluate_column, few_columns, plan_size, numbers_size, aligned_place
   use emufort_weights_file, only: section_type, read_table, find_section, get_integers, get_reals, get_text, &
                                   type_text, type_int32, type_real32, type_real64
@@ -158,7 +159,7 @@ contains
     if (size(emulator%numbers, kind=int64) /= numbers_size(n_inputs, n_features, n_outputs, n_layers)) return
     associate (plan => emulator%plan, numbers => emulator%numbers)
       if (minval(plan(5:5 + n_layers)) < 1) return
-      if (plan(5) /= n_features .or. plan(5 + n_layers) /= n_outputs) return
+      if (plan(5) /= n_features) return
       if (maxval(plan(5:5 + n_layers)) > max_width) then
         call set_error(status, emufort_error_limit, place, &
                        'a layer is wider than this build allows (-DEMUFORT_MAX_WIDTH)')
@@ -186,8 +187,11 @@ contains
       at = at + 2*n_features
       do j = 1, n_outputs
         kind = plan(at + j)
-        if (kind /= transform_affine .and. kind /= transform_ln .and. kind /= transform_sigmoid) return
+        if (kind /= transform_affine .and. kind /= transform_ln .and. kind /= transform_sigmoid .and. &
+            kind /= transform_constant) return
       end do
+      ! The network has no constant outputs.
+      if (plan(5 + n_layers) /= count(plan(at + 1:at + n_outputs) /= transform_constant)) return
       at = at + n_outputs
       if (any(plan(at + 1:at + n_outputs) < 0 .or. plan(at + 1:at + n_outputs) > n_inputs)) return
       do i = 1, n_inputs

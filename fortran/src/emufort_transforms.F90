@@ -8,7 +8,7 @@ module emufort_transforms
   implicit none
   private
 
-  public :: transform_affine, transform_ln, transform_logit, transform_sigmoid
+  public :: transform_affine, transform_ln, transform_logit, transform_sigmoid, transform_constant
   public :: are_within, is_column_within, check_inputs, inputs_to_features, outputs_to_physical, is_finite, clip_numbers
   public :: column_to_features, column_to_physical
 
@@ -16,6 +16,7 @@ module emufort_transforms
   integer, parameter :: transform_ln = 2        !! in: ln(x*c1)*c2          out: c2*exp(z*c1)
   integer, parameter :: transform_logit = 3     !! in: ln(x/(1-x)*c1)*c2    out: none
   integer, parameter :: transform_sigmoid = 4   !! in: none                 out: sigmoid(z*c1 + c2)
+  integer, parameter :: transform_constant = 5  !! in: none                 out: c2, without an output of the network
 
 contains
 
@@ -307,7 +308,7 @@ contains
 
   end subroutine column_to_features
 
-  !> Transform one block of the network's outputs to physical outputs.
+  !> Transform one block of the network's outputs to physical outputs. The network has those that are not constant.
   pure recursive subroutine outputs_to_physical(n_columns, n_inputs, n_outputs, leading, kinds, reference, &
                                                 coefficients, bounds, x, z, y)
     integer, intent(in) :: n_columns                         !! columns of the block, a multiple of lanes
@@ -323,9 +324,11 @@ contains
     real(real64), intent(inout) :: y(leading, n_outputs)     !! physical outputs (column, output)
     real(real64) :: c1, c2, factor, lower, upper
     real(wp) :: scale
-    integer :: first, i, j, r
+    integer :: first, i, j, k, r
 
+    k = 0
     do j = 1, n_outputs
+      if (kinds(j) /= transform_constant) k = k + 1
       c1 = coefficients(1, j)
       c2 = coefficients(2, j)
       lower = bounds(1, j)
@@ -337,27 +340,32 @@ contains
           scale = real(c1, wp)
           !$omp simd
           do i = 1, lanes
-            z(first + i, j) = z(first + i, j)*scale
+            z(first + i, k) = z(first + i, k)*scale
           end do
-          call vector_exp(lanes, z(first + 1, j))
+          call vector_exp(lanes, z(first + 1, k))
           !$omp simd
           do i = 1, lanes
-            y(first + i, j) = real(z(first + i, j), real64)*c2
+            y(first + i, j) = real(z(first + i, k), real64)*c2
           end do
         case (transform_sigmoid)
           !$omp simd
           do i = 1, lanes
-            z(first + i, j) = real(real(z(first + i, j), real64)*c1 + c2, wp)
+            z(first + i, k) = real(real(z(first + i, k), real64)*c1 + c2, wp)
           end do
-          call vector_sigmoid(lanes, z(first + 1, j))
+          call vector_sigmoid(lanes, z(first + 1, k))
           !$omp simd
           do i = 1, lanes
-            y(first + i, j) = real(z(first + i, j), real64)
+            y(first + i, j) = real(z(first + i, k), real64)
+          end do
+        case (transform_constant)
+          !$omp simd
+          do i = 1, lanes
+            y(first + i, j) = c2
           end do
         case default
           !$omp simd
           do i = 1, lanes
-            y(first + i, j) = real(z(first + i, j), real64)*c1 + c2
+            y(first + i, j) = real(z(first + i, k), real64)*c1 + c2
           end do
         end select
         if (r > 0) then
@@ -378,7 +386,8 @@ contains
 
   end subroutine outputs_to_physical
 
-  !> Transform the network's outputs of one column to physical outputs, to the bits of `outputs_to_physical`.
+  !> Transform the network's outputs of one column to physical outputs, to the bits of `outputs_to_physical`. The network
+  !> has those that are not constant.
   pure recursive subroutine column_to_physical(n_inputs, n_outputs, kinds, reference, coefficients, bounds, x, z, y)
     integer, intent(in) :: n_inputs                          !! number of inputs
     integer, intent(in) :: n_outputs                         !! number of outputs
@@ -390,19 +399,37 @@ contains
     real(wp), intent(in) :: z(*)                             !! outputs of the network [1]
     real(real64), intent(inout) :: y(n_outputs)              !! physical outputs
     real(wp) :: exponentials(max_width + lanes), sigmoids(max_width + lanes)
-    integer :: j, n_ln, n_sigmoid
+    integer :: j, k, n_ln, n_sigmoid
 
     n_ln = 0
     n_sigmoid = 0
-    ! In one place and a loop of its own, so that it is one fused multiply-add as in `outputs_to_physical`.
+    k = 0
     do j = 1, n_outputs
-      y(j) = real(z(j), real64)*coefficients(1, j) + coefficients(2, j)
+      if (kinds(j) /= transform_constant) k = k + 1
     end do
+    ! In a loop of its own, so that it is one fused multiply-add as in `outputs_to_physical`.
+    if (k == n_outputs) then
+      do j = 1, n_outputs
+        y(j) = real(z(j), real64)*coefficients(1, j) + coefficients(2, j)
+      end do
+    else
+      k = 0
+      do j = 1, n_outputs
+        if (kinds(j) == transform_constant) then
+          y(j) = coefficients(2, j)
+        else
+          k = k + 1
+          y(j) = real(z(k), real64)*coefficients(1, j) + coefficients(2, j)
+        end if
+      end do
+    end if
+    k = 0
     do j = 1, n_outputs
+      if (kinds(j) /= transform_constant) k = k + 1
       select case (kinds(j))
       case (transform_ln)
         n_ln = n_ln + 1
-        exponentials(n_ln) = z(j)*real(coefficients(1, j), wp)
+        exponentials(n_ln) = z(k)*real(coefficients(1, j), wp)
       case (transform_sigmoid)
         n_sigmoid = n_sigmoid + 1
         sigmoids(n_sigmoid) = real(y(j), wp)

@@ -21,16 +21,20 @@ program test_invariance
     call compare([32], 7, code, 7)
   end do
   call compare([28, 2, 24, 4], 24, 3, 7)
+  ! constant outputs, which the network does not have
+  call compare([40, 21], 7, 5, 5, with_constants=.true.)
+  call compare([130], 15, 18, 7, with_constants=.true.)
   print '(a)', 'the bits of a column are its own'
 
 contains
 
   !> Compare all parts of the columns with the whole.
-  subroutine compare(hidden, n_features, n_outputs, code)
+  subroutine compare(hidden, n_features, n_outputs, code, with_constants)
     integer, intent(in) :: hidden(:)    !! neurons of the hidden layers
     integer, intent(in) :: n_features   !! number of features; there is one input more
     integer, intent(in) :: n_outputs    !! number of outputs
     integer, intent(in) :: code         !! activation of the hidden layers
+    logical, intent(in), optional :: with_constants   !! whether some outputs are constant
     type(network_type) :: net
     type(emulator_type) :: emulator
     type(status_type) :: status
@@ -41,7 +45,7 @@ contains
     integer :: way, n, start, first, last, step
 
     write (what, '(a,i0,a,10(i0,"-"))') 'activation ', code, ' widths ', n_features, hidden, n_outputs
-    net = make_network(hidden, n_features, n_outputs, code, 3)
+    net = make_network(hidden, n_features, n_outputs, code, 3, with_constants)
     call make_inputs(net, x)
     bytes = to_bytes(net, x(1:4, :), 1.0e-4_real64)
     call emulator%load_bytes(bytes, status)

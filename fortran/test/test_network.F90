@@ -22,12 +22,17 @@ program test_network
     call compare([64, 13, 26, 10], 32, i, 4)
     call compare([32, 4, 132, 72, 40], 32, i, 0)
   end do
+  ! constant outputs, which the network does not have: first, in between, last
+  do i = 2, 18
+    call compare([24, 17], 7, i, 1, with_constants=.true.)
+  end do
   print '(a)', 'networks agree with the plain evaluation'
 
 contains
 
-  subroutine compare(hidden, n_features, n_outputs, code)
+  subroutine compare(hidden, n_features, n_outputs, code, with_constants)
     integer, intent(in) :: hidden(:), n_features, n_outputs, code
+    logical, intent(in), optional :: with_constants
     integer, parameter :: ncol = 37
     type(network_type) :: net
     type(emulator_type) :: emulator
@@ -38,7 +43,7 @@ contains
     integer :: c
 
     write (what, '(a,i0,a,12(i0,"-"))') 'activation ', code, ' widths ', n_features, hidden, n_outputs
-    net = make_network(hidden, n_features, n_outputs, code, 17 + code)
+    net = make_network(hidden, n_features, n_outputs, code, 17 + code, with_constants)
     call make_inputs(net, x)
     tolerance = merge(3.0e-5_real64, 1.0e-11_real64, emufort_kind == kind(1.0))
     bytes = to_bytes(net, x(1:20, :), tolerance)
@@ -54,6 +59,8 @@ contains
       wanted = reference_prediction(net, one)
       call check(all(abs(y(c, :) - wanted) <= tolerance*(abs(wanted) + 1.0e-3_real64) + &
                      merge(tolerance, 0.0_real64, net%output_kind /= 2)), trim(what)//' is right')
+      call check(all(net%output_kind /= 5 .or. .not. abs(y(c, :) - wanted) > 0.0_real64), &
+                 trim(what)//' gives constants exactly')
     end do
 
   end subroutine compare

@@ -70,21 +70,25 @@ contains
   end function same_bits
 
   !> A network of given widths: its inputs cycle through affine, ln and logit, its outputs through affine, ln,
-  !> sigmoid, and ln relative to the last input, which is no feature.
-  function make_network(hidden, n_features, n_outputs, activation, seed) result(net)
+  !> sigmoid, and ln relative to the last input, which is no feature. With constants every third output is one, the
+  !> second first.
+  function make_network(hidden, n_features, n_outputs, activation, seed, with_constants) result(net)
     integer, intent(in) :: hidden(:)      !! neurons of the hidden layers
     integer, intent(in) :: n_features     !! number of features; there is one input more
     integer, intent(in) :: n_outputs      !! number of outputs
     integer, intent(in) :: activation     !! of the hidden layers
     integer, intent(in) :: seed           !! seed
+    logical, intent(in), optional :: with_constants   !! whether some outputs are constant
     type(network_type) :: net
-    integer :: n_layers, l, i, n, place, n_in, n_out
+    integer :: n_layers, l, i, n, place, n_in, n_out, n_constants
     real(real64), allocatable :: random(:)
 
     call seed_random(seed)
     n_layers = size(hidden) + 1
+    n_constants = 0
+    if (present(with_constants)) n_constants = merge((n_outputs + 1)/3, 0, with_constants)
     allocate (net%widths(n_layers + 1))
-    net%widths = [n_features, hidden, n_outputs]
+    net%widths = [n_features, hidden, n_outputs - n_constants]
     net%activation = [(activation, l=1, n_layers - 1), 0]
     net%slope = [(0.125_real64, l=1, n_layers)]
     ! Features in reverse order of the inputs, so that their order is tested.
@@ -128,6 +132,10 @@ contains
         net%output_kind(i) = 1
         net%output_c(:, i) = [2.3_real64, 5.1_real64]
       end select
+      if (n_constants > 0 .and. mod(i, 3) == 2) then
+        net%output_kind(i) = 5
+        net%output_c(:, i) = [1.0_real64, 0.1_real64]
+      end if
     end do
     n = 0
     do l = 1, n_layers
@@ -255,7 +263,7 @@ contains
   function reference_prediction(net, x) result(y)
     type(network_type), intent(in) :: net         !! network
     real(real64), intent(in) :: x(:)              !! inputs within range
-    real(real64) :: y(net%widths(size(net%widths)))
+    real(real64) :: y(size(net%bounds, 2))
     real(real64), allocatable :: a(:), b(:)
     integer :: f, l, o, k, n_in, place
 
@@ -286,15 +294,19 @@ contains
       place = place + (n_in + 1)*size(b)
       call move_alloc(b, a)
     end do
+    k = 0
     do o = 1, size(y)
+      if (net%output_kind(o) /= 5) k = k + 1
       associate (c => net%output_c(:, o))
         select case (net%output_kind(o))
         case (1)
-          y(o) = a(o)*c(1) + c(2)
+          y(o) = a(k)*c(1) + c(2)
         case (2)
-          y(o) = c(2)*exp(a(o)*c(1))
+          y(o) = c(2)*exp(a(k)*c(1))
+        case (5)
+          y(o) = c(2)
         case default
-          y(o) = 1.0_real64/(1.0_real64 + exp(-(a(o)*c(1) + c(2))))
+          y(o) = 1.0_real64/(1.0_real64 + exp(-(a(k)*c(1) + c(2))))
         end select
       end associate
       if (net%reference(o) > 0) y(o) = y(o)*x(net%reference(o))

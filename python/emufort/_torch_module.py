@@ -77,15 +77,18 @@ class EmulatorModule(torch.nn.Module):
         shift = self._constant("output_shift", z)
         scale = self._constant("output_scale", z)
         outputs = []
+        of_network = iter(z.unbind(dim=1))
         for j, kind in enumerate(self._output_kinds):
-            if kind == "ln":
-                y = shift[j] * torch.exp(z[:, j] / scale[j])
+            if kind == "constant":
+                y = shift[j].expand(len(z))
+            elif kind == "ln":
+                y = shift[j] * torch.exp(next(of_network) / scale[j])
             elif kind == "logit":
-                y = torch.sigmoid(z[:, j] / scale[j] + shift[j])
+                y = torch.sigmoid(next(of_network) / scale[j] + shift[j])
             elif kind == "sigmoid":
-                y = torch.sigmoid(z[:, j])
+                y = torch.sigmoid(next(of_network))
             else:
-                y = z[:, j] / scale[j] + shift[j]
+                y = next(of_network) / scale[j] + shift[j]
             reference = self._contract.reference_indices[j]
             if reference is not None:
                 y = y * x[:, reference].to(y)

@@ -519,6 +519,7 @@ def check(
 ) -> None:
     """Check configuration, contract and data without doing anything."""
     from emufort.config import Config
+    from emufort.constants import constant_outputs
     from emufort.pipeline import Run
     from emufort.run_folder import RunFolder
 
@@ -533,8 +534,18 @@ def check(
         f"{len(rules.output_columns)} outputs; {opened.source}: {len(opened)} usable rows; all well"
     )
     for column in opened.part("train").constant_columns():
-        what = "has nothing to learn of it" if column.is_output else "cannot see what it does"
-        typer.echo(f"note: {column.name} is the same in all training rows: a network {what}")
+        if not column.is_output:
+            typer.echo(
+                f"note: {column.name} is the same in all training rows: a network cannot see what "
+                "it does"
+            )
+    for output in constant_outputs(rules, opened.constant_outputs):
+        typer.echo(
+            f"note: {output.name} is the same in all training rows: it is emitted as a constant, "
+            f"{output}"
+        )
+    for column in opened.constant_in_training_only():
+        typer.echo(f"note: {column.name} varies in other rows, where the constant will be wrong")
 
 
 class TerminatedError(BaseException):

@@ -404,9 +404,15 @@ class Contract(_Part):
 
     @cached_property
     def skill_is_normalised(self) -> bool:
-        """Whether overall errors count in standard deviations: judged outputs differ in units."""
-        units = {v.units for v in self.output if v.name in self.skill_variables}
-        return self.skill.head is None and len(units) > 1
+        """Whether overall errors count in standard deviations of each column.
+
+        They do where several columns are judged, so that no unit and no noise of one rules the
+        others. What a head makes counts in physical units as long as it is one variable, whose
+        columns have the same meaning.
+        """
+        if self.skill.head is not None:
+            return len(self.skill_variables) > 1
+        return sum(self.width(v) for v in self.output if v.name in self.skill_variables) > 1
 
 
 def _range_at(variable: _Variable, index: int, length: int) -> tuple[float, float]:

@@ -64,6 +64,8 @@ class Dataset:
         has a value without a meaning are counted as such.
     scratch
         Folder for long tables, None for that of temporary files.
+    parent
+        The data set that these rows were taken from, None for one that was opened.
     """
 
     contract: Contract
@@ -76,6 +78,7 @@ class Dataset:
     baselines: Mapping[str, Array] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
     scratch: Path | None = field(default=None, compare=False)
+    parent: Self | None = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -150,6 +153,7 @@ class Dataset:
             split=of(self.split),
             rows=of(self.rows),
             baselines={name: of(values) for name, values in self.baselines.items()},
+            parent=self.whole,
         )
 
     def under(self, contract: Contract) -> Dataset:
@@ -172,7 +176,7 @@ class Dataset:
                 complaints.look(self.x[part], self.y[part], self.rows[part], baselines)
                 self.forget()
             complaints.raise_first()
-            return replace(self, contract=contract)
+            return replace(self, contract=contract, parent=None)
         if not self.source.is_file():
             raise DataError(
                 f"the contract '{contract.name}' has other variables than "
@@ -254,6 +258,68 @@ class Dataset:
         for part in tables.blocks(len(self)):
             yield of(part)
             self.forget()
+
+    # ------------------------------------------------------- the training rows
+
+    @property
+    def whole(self) -> Self:
+        """The data set that these rows were taken from; itself if it was opened."""
+        return self if self.parent is None else self.parent
+
+    def training_blocks(self, of: Callable[[slice], Array]) -> Iterator[Array]:
+        """Go through the training rows of the whole block by block; all rows if there are none.
+
+        Parameters
+        ----------
+        of
+            Returns values (n, ...) of some rows of `whole`.
+        """
+        whole = self.whole
+        chosen = whole.split == SPLITS.index("train")
+        everything = not chosen.any()
+        for part in tables.blocks(len(whole)):
+            if everything:
+                yield of(part)
+            elif chosen[part].any():
+                yield of(part)[chosen[part]]
+            whole.forget()
+
+    @property
+    def constant_outputs(self) -> Mapping[int, float]:
+        """Outputs that vary by no more than rounding over the training rows, with their value.
+
+        By the position of the column; the value is that of `targets`, see `Extent`. It is the same
+        for all parts of a data set.
+        """
+        return self.whole._constant_outputs
+
+    @cached_property
+    def _constant_outputs(self) -> Mapping[int, float]:
+        extent = Extent(len(self.contract.output_columns))
+        for part in self.training_blocks(self.targets_of):
+            extent.add(part)
+        return {int(j): float(extent.middle[j]) for j in np.flatnonzero(extent.constant)}
+
+    def constant_in_training_only(self) -> list[Column]:
+        """Return the outputs that are constant in the training rows and vary over all rows."""
+        constant = list(self.constant_outputs)
+        extent = Extent(len(constant))
+        if constant:
+            for part in self.whole.target_blocks():
+                extent.add(part[:, constant])
+        columns = self.contract.output_columns
+        return [columns[j] for j, same in zip(constant, extent.constant, strict=True) if not same]
+
+    def remembered(self, name: str, make: Callable[[], Any]) -> Any:
+        """Return what `make` found when it was first asked for by this name, of any part."""
+        known = self.whole._memory
+        if name not in known:
+            known[name] = make()
+        return known[name]
+
+    @cached_property
+    def _memory(self) -> dict[str, Any]:
+        return {}
 
     def constant_columns(self) -> list[Column]:
         """Return the features and outputs that vary by no more than rounding; see `Extent`."""
@@ -550,6 +616,9 @@ class _Complaints:
             self._domain(column, x[:, j], rows, j in references)
         for j, column in enumerate(outputs):
             self._domain(column, y[:, j], rows)
+        for j, reference in enumerate(self.contract.reference_indices):
+            if reference is not None:
+                self._quotient(outputs[j], inputs[reference], y[:, j], x[:, reference], rows)
         for baseline, values in zip(self.contract.baseline, baselines, strict=True):
             bad = ~np.isfinite(values).all(axis=1)
             name = f"{baseline.variable}, of the baseline {baseline.name},"
@@ -636,6 +705,24 @@ class _Complaints:
         elif column.transform == "logit":
             bad = (v <= 0) | (v >= 1)
             self._note(f"logit {column.name}", bad, v, rows, text("has no logit", advice))
+
+    def _quotient(
+        self, column: Column, reference: Column, y: Array, x: Array, rows: NDArray[np.int64]
+    ) -> None:
+        """Find quotients with what an output is relative to that single precision cannot hold."""
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            quotient = y / x
+        size = np.abs(quotient)
+        bad = (size > _SINGLE.max) | ((size > 0) & (size < _SINGLE.tiny))
+
+        def text(found: _Complaint, n: int) -> str:
+            return (
+                f"{column.name} is {found.value:.6g} times {reference.name} in row {found.row}, "
+                f"which single precision cannot hold, and so in {found.count} of {n} usable rows; "
+                "choose other units"
+            )
+
+        self._note(f"quotient {column.name}", bad, quotient, rows, text)
 
 
 def _text_of_baseline(name: str) -> Callable[[_Complaint, int], str]:

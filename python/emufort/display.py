@@ -162,6 +162,11 @@ def _number(value: Any, digits: int = 4) -> str:
     return "-" if value is None or value == "" else f"{float(value):.{digits}g}"
 
 
+def _r2(value: float | None) -> str:
+    """Show a coefficient of determination; it is not defined where the truth does not vary."""
+    return "-" if value is None or value != value else f"{value:.5f}"
+
+
 def _short(label: str, most: int = 36) -> str:
     """Leave out the middle of a long label: deep networks would push numbers off the table."""
     if len(label) <= most:
@@ -197,9 +202,15 @@ def _search_table(run: Run) -> None:
         )
 
 
+def _scale(run: Run) -> str:
+    """Say in a title what errors are measured in, where it is no physical unit."""
+    return ", in standard deviations" if run.data.contract.skill_is_normalised else ""
+
+
 def _retrain_table(run: Run) -> None:
     rows = sorted(read_csv(run.folder.retrain / "candidates.csv"), key=lambda r: float(r["rmse"]))
-    table = _table("Retrained candidates", ["candidate", "network", "RMSE", "parameters"])
+    title = f"Retrained candidates{_scale(run)}"
+    table = _table(title, ["candidate", "network", "RMSE", "parameters"])
     for row in rows:
         _add(table, row["id"], _short(row["label"]), _number(row["rmse"]), row["n_parameters"])
     _console().print(table)
@@ -227,7 +238,8 @@ def _timing_table(run: Run) -> None:
 
 def _selection_words(run: Run) -> None:
     selection = read_json(run.folder.selection)
-    table = _table("Pareto front", ["candidate", "network", "RMSE", "ns per sample"])
+    title = f"Pareto front{_scale(run)}"
+    table = _table(title, ["candidate", "network", "RMSE", "ns per sample"])
     for row in selection["front"]:
         mark = " <- chosen" if row["id"] == selection["choice"] else ""
         _add(
@@ -288,9 +300,8 @@ def _closing_table(run: Run) -> None:
     console = _console()
     test = run.data.part("test")
     judged = ", ".join(run.data.contract.skill_variables)
-    scale = ", in standard deviations" if run.data.contract.skill_is_normalised else ""
     table = _table(
-        f"{judged}: errors on {len(test)} test rows{scale}",
+        f"{judged}: errors on {len(test)} test rows{_scale(run)}",
         ["scheme", "RMSE", "R2", "ns per sample"],
     )
     chosen = next(r for r in selection["all"] if r["id"] == selection["choice"])
@@ -299,7 +310,7 @@ def _closing_table(run: Run) -> None:
         table,
         f"emulator {chosen['label']}",
         _number(skill["rmse"]),
-        f"{skill['r2']:.5f}",
+        _r2(skill["r2"]),
         _number(chosen["ns_per_sample"], 3),
         style="bold",
     )
@@ -310,7 +321,7 @@ def _closing_table(run: Run) -> None:
             table,
             baseline.name,
             _number(overall.rmse),
-            f"{overall.r2:.5f}",
+            _r2(overall.r2),
             _number(times.get(baseline.name), 3),
         )
     console.print(table)

@@ -44,6 +44,12 @@ class Extent:
         return found
 
     @property
+    def middle(self) -> Array:
+        """Middle between the lowest and the highest value of each column; -0 counts as 0."""
+        found: Array = self.lowest + 0.5 * (self.highest - self.lowest) + 0.0
+        return found
+
+    @property
     def constant(self) -> NDArray[np.bool_]:
         """Whether a column does not vary by more than rounding.
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emufort.constants import ConstantOutput, constant_outputs
 from emufort.contract import Column, Contract
 from emufort.errors import DataError, EmufortError
 from emufort.extent import Extent
@@ -41,7 +43,7 @@ ACTIVATION_COST: dict[str, float] = {
 }
 
 #: How a column is mapped to the network's side; see `Scaler`.
-ScalerKind = Literal["affine", "ln", "logit", "sigmoid"]
+ScalerKind = Literal["affine", "ln", "logit", "sigmoid", "constant"]
 
 Array = NDArray[np.float64]
 
@@ -50,6 +52,8 @@ _FORMAT = "emufort-emulator-1"
 #: How far the argument of a logarithm may go from the reference where the contract gives no bound:
 #: a factor that single precision holds with room.
 LN_SPAN = 1e20
+#: Ends of the positive numbers that single precision holds with all digits.
+_SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 #: How near to 0 and 1 the argument of a logit may come.
 LOGIT_MARGIN = 1e-9
 
@@ -161,11 +165,14 @@ class Scaler:
     ln        z = ln(x / shift) * scale   x = shift * exp(z / scale)
     logit     z = (logit(x) - shift) * scale  x = sigmoid(z / scale + shift)
     sigmoid   z = x                       x = sigmoid(z)
+    constant  no z                        x = shift
     ========= =========================== ===============================
 
     For ``ln`` the shift is the geometric mean: the quotient is near 1, so that its logarithm keeps
     its digits in single precision where ln(1e9) would waste two of them. ``sigmoid`` (outputs
     only) leaves targets as they are and puts the sigmoid behind the network's last layer.
+    ``constant`` (outputs only) stands for a column that does not vary: the network does not have
+    it, so z has the other columns only.
 
     Attributes
     ----------
@@ -197,8 +204,8 @@ class Scaler:
         One block gives the bits of `fit`; several are summed one after the other.
 
         What is constant (see `Extent`) has no spread to divide by. Such an input gets the scale 0:
-        the network cannot learn what it does, and so does not see it. Such an output is scaled by
-        its size, so that what the network leaves over is a relative error.
+        the network cannot learn what it does, and so does not see it. Such an output becomes
+        ``constant``, with the middle of its values as shift: there is nothing to learn.
         """
         kinds = tuple(_KINDS.get(column.transform, "affine") for column in columns)
         n, sums, squares = 0, np.zeros(len(columns)), np.zeros(len(columns))
@@ -216,8 +223,12 @@ class Scaler:
                 squares[j] += np.square(_before_scaling(column, x) - mean[j]).sum()
         spread = np.sqrt(squares / n)
         shift, scale = np.zeros(len(columns)), np.ones(len(columns))
+        constant = extent.constant & np.array([column.is_output for column in columns], dtype=bool)
         for j, column in enumerate(columns):
             width = spread[j]
+            if constant[j]:
+                shift[j] = extent.middle[j]
+                continue
             if column.transform == "minmax":
                 shift[j], width = extent.lowest[j], extent.highest[j] - extent.lowest[j]
             elif kinds[j] == "ln":
@@ -226,17 +237,42 @@ class Scaler:
                 shift[j] = mean[j]
             else:
                 continue
-            if not extent.constant[j]:
-                scale[j] = 1.0 / width
-            elif not column.is_output:
-                scale[j] = 0.0
-            elif kinds[j] == "affine":
-                scale[j] = 1.0 / (extent.size[j] or 1.0)
-        return cls(kinds, shift, scale)
+            scale[j] = 0.0 if extent.constant[j] else 1.0 / width
+        pairs = zip(kinds, constant, strict=True)
+        found: tuple[ScalerKind, ...] = tuple("constant" if fixed else k for k, fixed in pairs)
+        return cls(found, shift, scale)
+
+    @cached_property
+    def varying(self) -> tuple[int, ...]:
+        """Positions of the columns that the network has, which are all but the constant ones."""
+        return tuple(j for j, kind in enumerate(self.kinds) if kind != "constant")
+
+    @cached_property
+    def _network_side(self) -> Scaler:
+        """Scaler of the varying columns alone."""
+        kept = list(self.varying)
+        kinds: tuple[ScalerKind, ...] = tuple(self.kinds[j] for j in kept)
+        return Scaler(kinds, self.shift[kept], self.scale[kept])
+
+    def with_constants(self, values: Mapping[int, float]) -> Scaler:
+        """Return this scaler with constant columns: position -> value."""
+        n = len(self.kinds)
+        shift = np.array([values.get(j, 0.0) for j in range(n)])
+        kinds: list[ScalerKind] = ["constant"] * n
+        return self.replaced(Scaler(tuple(kinds), shift, np.ones(n)), values)
+
+    def replaced(self, other: Scaler, columns: Collection[int]) -> Scaler:
+        """Return this scaler with the given columns as `other` scales them."""
+        kinds, shift, scale = list(self.kinds), self.shift.copy(), self.scale.copy()
+        for j in columns:
+            kinds[j], shift[j], scale[j] = other.kinds[j], other.shift[j], other.scale[j]
+        return Scaler(tuple(kinds), shift, scale)
 
     def forward(self, x: Array) -> Array:
-        """Map physical values (n, n_columns) to the network's side, double precision."""
+        """Map physical values (n, n_columns) to the network's side (n, n_varying), float64."""
         x = np.asarray(x, dtype=np.float64)
+        if len(self.varying) < len(self.kinds):
+            return self._network_side.forward(x[:, list(self.varying)])
         z = (x - self.shift) * self.scale
         for j, kind in enumerate(self.kinds):
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -250,12 +286,19 @@ class Scaler:
         return z
 
     def backward(self, z: Array) -> Array:
-        """Map what the network's last (linear) layer gives (n, n_columns) to physical values."""
+        """Map what the last (linear) layer gives (n, n_varying) to physical values (n, n_columns).
+
+        A constant column holds its constant, whatever the network gives.
+        """
         z = np.asarray(z, dtype=np.float64)
+        if len(self.varying) < len(self.kinds):
+            whole = np.tile(self.shift, (len(z), 1))
+            whole[:, list(self.varying)] = self._network_side.backward(z)
+            return whole
         x = z / self.scale + self.shift
         for j, kind in enumerate(self.kinds):
             if kind == "ln":
-                with np.errstate(over="ignore"):
+                with np.errstate(over="ignore", invalid="ignore"):
                     x[:, j] = self.shift[j] * np.exp(z[:, j] / self.scale[j])
             elif kind == "logit":
                 x[:, j] = sigmoid(x[:, j])
@@ -316,7 +359,7 @@ class Emulator:
         Shape of the network.
     input_scaler, output_scaler
         For the feature columns and for the output columns (an output relative to an input is
-        scaled as the quotient).
+        scaled as the quotient). The network has the varying outputs only, see `constants`.
     weights, biases
         Per layer, single precision: weights (n_out, n_in), biases (n_out,).
     metadata
@@ -341,10 +384,17 @@ class Emulator:
             self.contract.feature_indices
         ):
             raise EmufortError("the network's inputs are not the features of its contract")
-        if len(self.output_scaler.kinds) != sizes[-1] or sizes[-1] != len(
+        if len(self.output_scaler.varying) != sizes[-1] or len(self.output_scaler.kinds) != len(
             self.contract.output_columns
         ):
             raise EmufortError("the network's outputs are not the outputs of its contract")
+
+    @property
+    def constants(self) -> list[ConstantOutput]:
+        """Outputs that the network does not have, as they were constant in training."""
+        scaler = self.output_scaler
+        fixed = set(range(len(scaler.kinds))).difference(scaler.varying)
+        return constant_outputs(self.contract, {j: float(scaler.shift[j]) for j in fixed})
 
     # -------------------------------------------------------------- inference
 
@@ -363,7 +413,11 @@ class Emulator:
         ):
             lower, upper = ranges[j]
             if kind == "ln":
-                ranges[j] = max(lower, shift / LN_SPAN), min(upper, shift * LN_SPAN)
+                # Nearer to the ends of single precision where that holds no such factor.
+                ranges[j] = (
+                    max(lower, shift / LN_SPAN, _SMALLEST),
+                    min(upper, shift * LN_SPAN, _LARGEST),
+                )
             elif kind == "logit":
                 ranges[j] = max(lower, LOGIT_MARGIN), min(upper, 1.0 - LOGIT_MARGIN)
         return ranges
@@ -379,8 +433,17 @@ class Emulator:
         Inputs outside the contract's range are clipped; a row with a NaN or an infinite input
         gives NaN. The Fortran runtime does the same.
         """
-        invalid = ~np.isfinite(x).all(axis=1)
-        x = self.clip(x)
+        invalid = np.logical_not(np.isfinite(x).all(axis=1))
+        # What stands for an invalid row is arbitrary, as its outputs become NaN.
+        x = self.clip(np.where(invalid[:, None], 1.0, x))
+        # A network that overflows gives infinity or NaN, as its single precision forms do.
+        with np.errstate(over="ignore", invalid="ignore"):
+            y = self._of_numbers(x)
+        y[invalid] = np.nan
+        return y
+
+    def _of_numbers(self, x: Array) -> Array:
+        """Return outputs of inputs within their range."""
         a = self.input_scaler.forward(x[:, list(self.contract.feature_indices)])
         apply = _APPLY[self.architecture.activation]
         for layer, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
@@ -392,9 +455,7 @@ class Emulator:
             if reference is not None:
                 y[:, j] *= x[:, reference]
         bounds = np.array(self.contract.output_bounds)
-        y = np.clip(y, bounds[:, 0], bounds[:, 1])
-        y[invalid] = np.nan
-        return y
+        return np.clip(y, bounds[:, 0], bounds[:, 1])
 
     def torch_module(self) -> torch.nn.Module:
         """Return a torch module from physical `x` (n, n_inputs) to physical `y` (n, n_outputs)."""

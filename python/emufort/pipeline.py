@@ -203,7 +203,14 @@ def _export(run: Run, report: Reporter) -> None:
     emulator = Emulator.load(run.folder.weights(choice))
     options = run.config.export
     data = run.data.under(emulator.contract)
-    export(emulator, data, run.folder.bundle, name=options.name, golden=options.golden)
+    export(
+        emulator,
+        data,
+        run.folder.bundle,
+        name=options.name,
+        golden=options.golden,
+        judge=run.data,
+    )
 
 
 def _verify(run: Run, report: Reporter) -> None:

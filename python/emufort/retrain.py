@@ -6,7 +6,7 @@ import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -421,6 +421,11 @@ class _Finisher:
                 "training": training,
             },
         )
+        if emulator.constants:
+            # Read by people, in the manifest; what is emitted is in the scaler.
+            constants = [asdict(one) for one in emulator.constants]
+            known = {**emulator.metadata, "constant_outputs": constants}
+            emulator = replace(emulator, metadata=known)
         diverged = not math.isfinite(state.value)
         skill = None if diverged else skill_of_emulator(emulator, validation, self.validation.judge)
         row = Retrained(

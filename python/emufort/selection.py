@@ -315,12 +315,13 @@ def _neighbours(choice: Entry, front: Sequence[Entry]) -> list[str]:
         )
     if place > 0:
         faster = front[place - 1]
-        more = faster.rmse / choice.rmse
-        price = (
-            f"raises the error by {_per_cent(more - 1)}"
-            if more < 2
-            else (f"has {_ratio(more)} the error")
-        )
+        more = faster.rmse / choice.rmse if choice.rmse > 0 else math.inf
+        if math.isinf(more):
+            price = f"has an error of {faster.rmse:.3g}"
+        elif more < 2:
+            price = f"raises the error by {_per_cent(more - 1)}"
+        else:
+            price = f"has {_ratio(more)} the error"
         sentences.append(
             f"Going to the next faster, {faster}, saves "
             f"{_per_cent(1 - faster.ns_per_sample / choice.ns_per_sample)} of the time and {price}."
@@ -332,7 +333,7 @@ def _against(choice: Entry, baselines: Sequence[BaselineEntry]) -> list[str]:
     """Say how each baseline compares with the choice."""
     sentences = []
     for baseline in baselines:
-        words = f"{baseline.name} has {_ratio(baseline.rmse / choice.rmse)} its error"
+        words = f"{baseline.name} has {_compared_error(baseline, choice)}"
         if baseline.ns_per_sample is None:
             words += " (its time was not measured)"
         else:
@@ -342,6 +343,15 @@ def _against(choice: Entry, baselines: Sequence[BaselineEntry]) -> list[str]:
             )
         sentences.append(words + ".")
     return sentences
+
+
+def _compared_error(baseline: BaselineEntry, choice: Entry) -> str:
+    """Return the error of a baseline as a multiple of the choice's, unless one of them has none."""
+    if baseline.rmse == 0:
+        return "no error"
+    if choice.rmse == 0:
+        return f"an RMSE of {baseline.rmse:.3g}"
+    return f"{_ratio(baseline.rmse / choice.rmse)} its error"
 
 
 def _ratio(value: float) -> str:
@@ -372,7 +382,7 @@ def _times_at(
             f"{ncol} to [timing] ncol and time again"
         )
     return {
-        row["id"]: _positive(row["ns_per_sample"], f"the time of {row['id']} at ncol {ncol}")
+        row["id"]: _number(row["ns_per_sample"], f"the time of {row['id']} at ncol {ncol}", True)
         for row in rows
         if row["kind"] == kind and int(row["ncol"]) == ncol
     }
@@ -382,17 +392,18 @@ def _entry(row: Mapping[str, Any], timed: Mapping[str, float], ncol: int) -> Ent
     identity = str(row["id"])
     if identity not in timed:
         raise EmufortError(f"{identity} has no time at ncol {ncol}: time the candidates again")
-    rmse = _positive(row["rmse"], f"the RMSE of {identity}")
+    rmse = _number(row["rmse"], f"the RMSE of {identity}")
     return Entry(identity, str(row["label"]), rmse, timed[identity])
 
 
-def _positive(value: Any, what: str) -> float:
+def _number(value: Any, what: str, positive: bool = False) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
         number = math.nan
-    if not (math.isfinite(number) and number > 0):
-        raise EmufortError(f"{what} is {value!r}, not a positive number")
+    if not math.isfinite(number) or number < 0 or (positive and number == 0):
+        kind = "positive number" if positive else "number from 0 on"
+        raise EmufortError(f"{what} is {value!r}, not a {kind}")
     return number
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emufort import processes
 from emufort.contract import Contract
 from emufort.dataset import Dataset
-from emufort.errors import ContractError, EmufortError
+from emufort.errors import ContractError, DataError, EmufortError
 from emufort.extent import Extent
 from emufort.rows import blocks
 
@@ -74,7 +74,7 @@ class _Sums:
 
     @property
     def unit(self) -> float:
-        """What an error is measured by beside others: the truth's spread, its size if constant."""
+        """What errors are measured by: the spread of the truth, its size where that is constant."""
         if self.is_constant:
             return float(self.extent.size[0]) or 1.0
         return float(np.sqrt(self.spread / self.n))
@@ -191,41 +191,132 @@ def column_names(contract: Contract, values: Mapping[str, Array]) -> list[str]:
     return names
 
 
-def compare(contract: Contract, predicted: Mapping[str, Array], true: Mapping[str, Array]) -> Skill:
-    """Score skill values against the truth, overall and column by column.
+@dataclass(frozen=True)
+class Yardstick:
+    """Which columns of the skill variables count, and by what overall errors are measured.
 
-    Columns of different units cannot be summed up: overall, each then counts by its difference from
-    its mean, in its standard deviations (both of the truth), or in its size if it is constant.
+    An output that is constant in the training rows does not count: it is emitted exactly.
+
+    Attributes
+    ----------
+    columns
+        Positions of the columns that count, among those of all skill variables in their order; None
+        for all.
+    units
+        Unit of each of them for the overall score, shape (n_columns,): its standard deviation over
+        the training rows (its size where that is 0). None for physical units.
     """
-    return compare_blocks(contract, lambda: iter(((predicted, true),)))
+
+    columns: tuple[int, ...] | None
+    units: Array | None
+
+    @classmethod
+    def of(cls, data: Dataset) -> Yardstick:
+        """Return the yardstick of a data set; the same for all its parts.
+
+        Raises
+        ------
+        DataError
+            All outputs that an emulator is judged by are constant in the training rows.
+        """
+        found: Yardstick = data.remembered("yardstick", lambda: cls._made(data))
+        return found
+
+    @classmethod
+    def _made(cls, data: Dataset) -> Yardstick:
+        contract, whole = data.contract, data.whole
+        columns = None
+        order = judged_outputs(contract)
+        if order:
+            constant = data.constant_outputs
+            columns = tuple(i for i, output in enumerate(order) if output not in constant)
+            if not columns:
+                raise DataError(
+                    f"{whole.source}: none of the outputs by which emulators are judged "
+                    f"({', '.join(contract.skill_variables)}) varies over the training rows; judge "
+                    "by other outputs"
+                )
+        if not contract.skill_is_normalised:
+            return cls(columns, None)
+        sums: list[_Sums] = []
+        for block in whole.training_blocks(
+            lambda part: _matrix(contract, skill_values(contract, whole.x[part], whole.y[part]))
+        ):
+            sums = sums or [_Sums() for _ in block.T]
+            for one, values in zip(sums, block.T, strict=True):
+                one.add(values, values)
+        units = np.array([one.unit for one in sums])
+        return cls(columns, units if columns is None else units[list(columns)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {
+            "columns": None if self.columns is None else list(self.columns),
+            "units": None if self.units is None else self.units.tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Yardstick:
+        """Inverse of `to_dict`."""
+        columns, units = content["columns"], content["units"]
+        return cls(
+            None if columns is None else tuple(columns),
+            None if units is None else np.array(units),
+        )
+
+    def matrix(self, contract: Contract, values: Mapping[str, Array]) -> Array:
+        """Return the columns that count of skill values, (n, n_columns)."""
+        whole = _matrix(contract, values)
+        return whole if self.columns is None else whole[:, list(self.columns)]
+
+    def names(self, contract: Contract, values: Mapping[str, Array]) -> list[str]:
+        """Return the names of these columns."""
+        names = column_names(contract, values)
+        return names if self.columns is None else [names[i] for i in self.columns]
+
+
+def judged_outputs(contract: Contract) -> list[int]:
+    """Return the output columns that emulators are judged by, in their order; none with a head."""
+    if contract.skill.head is not None:
+        return []
+    return [
+        j
+        for variable in contract.skill_variables
+        for j, column in enumerate(contract.output_columns)
+        if column.variable == variable
+    ]
 
 
 #: Skill values that are predicted, and true ones.
 Pair = tuple[Mapping[str, Array], Mapping[str, Array]]
 
 
-def compare_blocks(contract: Contract, pairs: Callable[[], Iterator[Pair]]) -> Skill:
-    """Do what `compare` does, to values that come block by block (twice, if to be normalised).
+def compare_blocks(
+    contract: Contract, yardstick: Yardstick, pairs: Callable[[], Iterator[Pair]]
+) -> Skill:
+    """Score skill values against the truth, overall and column by column.
 
-    One block gives the bits of `compare`; several are summed one after the other.
+    The values come block by block; one block gives the bits of all at once, several are summed one
+    after the other. Each column is scored in its own units. Where the contract says so
+    (`Contract.skill_is_normalised`), what counts overall of a column is its difference from the
+    mean of the truth in the unit of the yardstick; the blocks are then gone through twice.
     """
     names: list[str] = []
     columns: list[_Sums] = []
     overall = _Sums()
     for predicted, true in pairs():
-        p, t = _matrix(contract, predicted), _matrix(contract, true)
-        names = names or column_names(contract, true)
+        p, t = yardstick.matrix(contract, predicted), yardstick.matrix(contract, true)
+        names = names or yardstick.names(contract, true)
         columns = columns or [_Sums() for _ in names]
         for j, sums in enumerate(columns):
             sums.add(p[:, j], t[:, j])
-        if not contract.skill_is_normalised:
+        if yardstick.units is None:
             overall.add(p, t)
-    if contract.skill_is_normalised:
+    if yardstick.units is not None:
         mean = np.array([sums.mean for sums in columns])
-        spread = np.array([sums.unit for sums in columns])
         for predicted, true in pairs():
-            p, t = _matrix(contract, predicted), _matrix(contract, true)
-            overall.add((p - mean) / spread, (t - mean) / spread)
+            p, t = yardstick.matrix(contract, predicted), yardstick.matrix(contract, true)
+            overall.add((p - mean) / yardstick.units, (t - mean) / yardstick.units)
     found = {name: sums.score() for name, sums in zip(names, columns, strict=True)}
     return Skill(overall.score(), found)
 
@@ -274,4 +365,4 @@ def _skill(data: Dataset, predicted: Callable[[slice], Mapping[str, Array]]) -> 
             yield predicted(part), skill_values(data.contract, data.x[part], data.y[part])
             data.forget()
 
-    return compare_blocks(data.contract, pairs)
+    return compare_blocks(data.contract, Yardstick.of(data), pairs)

@@ -20,6 +20,8 @@ from emufort.dataset import Dataset
 from emufort.errors import ContractError, DataError, did_you_mean
 from emufort.network import Emulator
 from emufort.rows import blocks
+from emufort.scaling import network_sizes
+from emufort.skill import Yardstick
 
 
 def target_contract(name: str, contract: Contract) -> Contract:
@@ -88,7 +90,8 @@ class Targets:
         ContractError
             See `target_contract`.
         DataError
-            The data do not satisfy a target's contract, or it uses other rows.
+            The data do not satisfy a target's contract, it uses other rows, or all its outputs, or
+            all that the run's contract is judged by, are constant.
         """
         found = {name: data.under(target_contract(name, data.contract)) for name in names}
         for name, other in found.items():
@@ -97,7 +100,11 @@ class Targets:
                     f"the target '{name}' uses other rows of {data.source} than the contract "
                     f"'{data.contract.name}'; give both the same filter and split"
                 )
-        return cls(data, found or {"": data})
+        targets = cls(data, found or {"": data})
+        for name in targets.data:
+            targets.sizes(name)
+        Yardstick.of(data)
+        return targets
 
     @property
     def named(self) -> bool:
@@ -105,9 +112,14 @@ class Targets:
         return "" not in self.data
 
     def sizes(self, target: str) -> tuple[int, int]:
-        """Return the numbers of features and of outputs of a target's networks."""
-        contract = self.data[target].contract
-        return len(contract.feature_indices), len(contract.output_columns)
+        """Return the numbers of features and of outputs of a target's networks.
+
+        Raises
+        ------
+        DataError
+            All outputs of the target are constant.
+        """
+        return network_sizes(self.data[target])
 
     def part(self, name: str) -> Targets:
         """Return one split of all."""

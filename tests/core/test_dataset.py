@@ -192,6 +192,18 @@ def test_what_an_output_is_relative_to_must_be_positive() -> None:
         Dataset.from_xarray(poison("speed", 0.0)(raw), Contract.from_dict(content))
 
 
+def test_a_ratio_beyond_single_precision_is_refused() -> None:
+    content = CONTRACT.to_dict()
+    content["output"][0] |= {"transform": "ln", "relative_to": "speed"}
+    content["input"].append({"name": "speed", "units": "m s-1"})
+    raw = pond()
+    raw["speed"] = (1e-30 * raw.depth).assign_attrs(units="m s-1")
+    assert len(Dataset.from_xarray(raw, Contract.from_dict(content)))
+    raw["evaporation"] = (1e30 * raw.evaporation).assign_attrs(units="m s-1")
+    with pytest.raises(DataError, match=r"evaporation is 2e\+60 times speed .* cannot hold"):
+        Dataset.from_xarray(raw, Contract.from_dict(content))
+
+
 def test_rows_whose_flags_mean_nothing_are_counted() -> None:
     raw = pond()
     raw["status"] = raw.status.astype("f8").assign_attrs(raw.status.attrs)
@@ -257,38 +269,70 @@ def test_skill_of_a_perfect_and_of_a_biased_prediction() -> None:
     assert biased.r2 == pytest.approx(1 - 1 / data.y.var())
 
 
-def test_outputs_of_different_units_count_alike_overall() -> None:
+def two_outputs(mass: np.ndarray, units: str = "kg m-2") -> Dataset:
+    """The pond with a second output."""
     content = CONTRACT.to_dict()
-    content["output"].append({"name": "mass", "units": "kg m-2"})
+    content["output"].append({"name": "mass", "units": units})
     raw = pond()
-    raw["mass"] = ("case", 1e-6 * np.arange(40.0), {"units": "kg m-2"})
-    data = Dataset.from_xarray(raw, Contract.from_dict(content))
-    spread = data.y.std(axis=0)
+    raw["mass"] = ("case", mass, {"units": units})
+    return Dataset.from_xarray(raw, Contract.from_dict(content))
+
+
+@pytest.mark.parametrize("units", ["kg m-2", "m s-1"])
+def test_several_outputs_count_alike_overall_in_any_units(units: str) -> None:
+    data = two_outputs(1e-6 * np.arange(40.0), units)
+    spread = data.part("train").y.std(axis=0)
     for j in range(2):
-        wrong = data.y.copy()
-        wrong[:, j] += 0.5 * spread[j]
-        skill = skill_of(data, wrong)
-        assert skill.overall.rmse == pytest.approx(0.5 / np.sqrt(2))
-        assert skill.overall.r2 == pytest.approx(1 - 0.125)
-        assert list(skill.columns.values())[j].rmse == pytest.approx(0.5 * spread[j])
+        for part in (data, data.part("validation"), data.part("test")):
+            wrong = part.y.copy()
+            wrong[:, j] += 0.5 * spread[j]
+            skill = skill_of(part, wrong)
+            assert skill.overall.rmse == pytest.approx(0.5 / np.sqrt(2))
+            varies = np.square(part.y.std(axis=0) / spread).mean()
+            assert skill.overall.r2 == pytest.approx(1 - 0.125 / varies)
+            assert list(skill.columns.values())[j].rmse == pytest.approx(0.5 * spread[j])
 
 
 @pytest.mark.parametrize("noise", [0.0, 1e-15])
-def test_a_constant_truth_has_no_r2_and_does_not_drown_the_others(noise: float) -> None:
-    content = CONTRACT.to_dict()
-    content["output"].append({"name": "mass", "units": "kg m-2"})
-    raw = pond()
+def test_what_is_constant_in_training_does_not_count(noise: float) -> None:
     rounding = noise * np.random.default_rng(1).normal(size=40)
-    raw["mass"] = ("case", 0.1 * (1 + rounding), {"units": "kg m-2"})
-    data = Dataset.from_xarray(raw, Contract.from_dict(content))
-    wrong = data.y * [1.0, 1.001]
+    data = two_outputs(0.1 * (1 + rounding))
+    wrong = data.y * [1.1, 1e6]
     skill = skill_of(data, wrong)
-    evaporation, mass = skill.columns.values()
-    assert evaporation.r2 == 1.0
-    assert np.isnan(mass.r2)
-    # One of two columns is off by a thousandth of its size.
-    assert skill.overall.rmse == pytest.approx(1e-3 / np.sqrt(2))
+    assert list(skill.columns) == ["evaporation"]
+    spread = data.part("train").y[:, 0].std()
+    error = np.sqrt(np.square(0.1 * data.y[:, 0]).mean())
+    assert skill.overall.rmse == pytest.approx(error / spread)
     assert [column.name for column in data.constant_columns()] == ["mass"]
+    assert data.part("test").constant_outputs == {1: pytest.approx(0.1)}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [0.0, 1e-30, 1.0, 1e30])
+def test_what_varies_in_training_only_is_measured_by_its_spread_there(size: float) -> None:
+    mass = size * np.arange(40.0)
+    mass[two_outputs(mass).part("validation").rows] = size * 5.0
+    data = two_outputs(mass)
+    part = data.part("validation")
+    spread = data.part("train").y.std(axis=0)
+    skill = skill_of(part, part.y + np.array([0.0, 0.1 * spread[1]]))
+    if size == 0.0:
+        assert list(skill.columns) == ["evaporation"]
+        return
+    assert np.isnan(skill.columns["mass"].r2)
+    assert skill.overall.rmse == pytest.approx(0.1 / np.sqrt(2))
+    assert np.isfinite(skill.overall.r2)
+
+
+def test_an_output_that_is_constant_in_training_only_is_named() -> None:
+    mass = np.full(40, 2.0)
+    data = two_outputs(mass)
+    assert data.constant_in_training_only() == []
+    mass[data.part("test").rows[0]] = 3.0
+    data = two_outputs(mass)
+    assert data.constant_outputs == {1: 2.0}
+    assert [c.name for c in data.constant_in_training_only()] == ["mass"]
+    assert [c.name for c in data.part("train").constant_in_training_only()] == ["mass"]
 
 
 def test_constant_columns_are_named() -> None:

@@ -170,17 +170,103 @@ def test_a_constant_input_is_not_seen(name: str, size: int) -> None:
 
 @pytest.mark.parametrize("name", CONSTANTS)
 @pytest.mark.parametrize("size", [5000, 64])
-def test_what_a_network_leaves_over_of_a_constant_output_is_relative(name: str, size: int) -> None:
-    y = np.repeat(CONSTANTS[name][:, None], 3, axis=1)
-    scaler = Scaler.fit_blocks(SCALED.output_columns, in_blocks(y, size))
-    assert np.abs(scaler.forward(y)).max() < 3e-7
-    np.testing.assert_allclose(scaler.backward(np.zeros_like(y)), y, rtol=3e-7)
-    np.testing.assert_allclose(scaler.backward(np.full_like(y, 1e-3)) / y, 1.001, rtol=2e-6)
+def test_a_constant_output_is_not_in_the_network(name: str, size: int) -> None:
+    y = np.repeat(CONSTANTS[name][:, None], 4, axis=1)
+    y[:, 1] = np.random.default_rng(0).normal(size=len(y))
+    columns = (SCALED.output_columns[0], SCALED.output_columns[0], *SCALED.output_columns[1:])
+    scaler = Scaler.fit_blocks(columns, in_blocks(y, size))
+    assert scaler.kinds == ("constant", "affine", "constant", "constant")
+    z = scaler.forward(y)
+    assert z.shape == (len(y), 1)
+    middle = 0.5 * (y[:, 0].min() + y[:, 0].max())
+    for left_over in (z, np.full_like(z, np.nan), np.full_like(z, np.inf)):
+        again = scaler.backward(left_over)
+        np.testing.assert_allclose(again[:, [0, 2, 3]], middle, rtol=1e-15)
+        assert (again[:, [0, 2, 3]] == again[0, [0, 2, 3]]).all()
+    np.testing.assert_allclose(scaler.backward(z)[:, 1], y[:, 1], rtol=1e-12, atol=1e-12)
+    assert Scaler.from_dict(json.loads(json.dumps(scaler.to_dict()))).kinds == scaler.kinds
 
 
-def test_an_output_that_is_always_zero_has_a_scale() -> None:
-    scaler = Scaler.fit(SCALED.output_columns[:2], np.zeros((10, 2)))
-    np.testing.assert_array_equal(scaler.backward(np.full((1, 2), 0.25)), 0.25)
+@pytest.mark.parametrize("value", [0.0, -0.0, 0.1, -3.3, 1e-30, -1e30])
+def test_a_constant_output_is_that_number(value: float) -> None:
+    scaler = Scaler.fit(SCALED.output_columns[:2], np.full((10, 2), value))
+    y = scaler.backward(np.empty((3, 0)))
+    np.testing.assert_array_equal(y, value)
+    assert not np.signbit(y).any() or value < 0
+
+
+def with_constants(hidden_weight: float = 0.1) -> Emulator:
+    """MIXED with the outputs p, s and t constant: 0.5 times r, -1 (its bound is 0), and 0.25."""
+    x = physical_inputs(50, 0)
+    y = np.tile([0.5, 0.0, -1.0, 0.25], (50, 1))
+    y[:, 1] = np.linspace(0.1, 0.9, 50)
+    features = [MIXED.input_columns[i] for i in MIXED.feature_indices]
+    scaler = Scaler.fit(MIXED.output_columns, y)
+    weights = (np.full((3, 4), hidden_weight, np.float32), np.full((1, 3), 0.2, np.float32))
+    biases = (np.zeros(3, np.float32), np.zeros(1, np.float32))
+    return Emulator(
+        MIXED,
+        Architecture(4, (3,), 1, "squared_relu"),
+        Scaler.fit(features, x[:, :4]),
+        scaler,
+        weights,
+        biases,
+    )
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("hidden_weight", [0.1, 1e30])
+def test_constants_are_emitted_whatever_the_network_gives(hidden_weight: float) -> None:
+    one = with_constants(hidden_weight)  # 1e30 squared is infinite in single precision
+    x = physical_inputs(20, 3)
+    x[4, 1] = np.nan
+    valid = np.arange(20) != 4
+    forms = {
+        "numpy": one.predict(x),
+        "torch": one.torch_module().double()(torch.from_numpy(x)).detach().numpy(),
+        "torch, single": one.torch_module()(torch.from_numpy(x).float()).detach().numpy(),
+    }
+    for name, y in forms.items():
+        np.testing.assert_allclose(y[valid, 0], 0.5 * x[valid, 4], rtol=1e-7, err_msg=name)
+        assert (y[valid, 2] == 0.0).all(), name
+        assert (y[valid, 3] == 0.25).all(), name
+        assert np.isnan(y[4]).all(), name
+    assert [str(c) for c in one.constants] == ["p = 0.5 times r", "s = 0", "t = 0.25"]
+
+
+def test_an_invalid_row_says_nothing_on_stderr(recwarn: pytest.WarningsRecorder) -> None:
+    x = physical_inputs(5, 2)
+    x[0], x[1, 0], x[2, 3] = np.nan, np.inf, -np.inf
+    assert np.isnan(emulator((5,), "silu", 1).predict(x)[:3]).all()
+    assert not recwarn.list
+
+
+def test_a_logarithm_is_clipped_to_what_single_precision_holds() -> None:
+    contract = Contract.from_toml("""
+name = "far"
+[[input]]
+name = "tiny"
+transform = "ln"
+[[input]]
+name = "huge"
+transform = "ln"
+[[output]]
+name = "y"
+""")
+    x = np.exp(np.random.default_rng(0).normal(size=(50, 2))) * [1e-30, 1e30]
+    one = Emulator(
+        contract,
+        Architecture(2, (3,), 1),
+        Scaler.fit(contract.input_columns, x),
+        Scaler.fit(contract.output_columns, x[:, :1]),
+        (np.ones((3, 2), np.float32), np.ones((1, 3), np.float32)),
+        (np.zeros(3, np.float32), np.zeros(1, np.float32)),
+    )
+    ranges = one.input_ranges.astype(np.float32)
+    assert (ranges > 0).all()
+    assert np.isfinite(ranges).all()
+    reached = one.torch_module()(torch.tensor([[0.0, 1.0], [1e-30, 3e38]]))
+    assert torch.isfinite(reached).all()
 
 
 @pytest.mark.parametrize("n", [1000, 200_000])

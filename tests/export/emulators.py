@@ -113,10 +113,11 @@ def random_emulator(
     if constant:
         x[:, 1:], y[:, 1:] = x[0, 1:], y[0, 1:]
     features = list(contract.feature_indices)
+    output_scaler = Scaler.fit(contract.output_columns, y)
     architecture = Architecture(
         len(features),
         hidden,
-        y.shape[1],
+        len(output_scaler.varying),
         activation,  # type: ignore[arg-type]
     )
     sizes = architecture.sizes
@@ -130,7 +131,7 @@ def random_emulator(
         contract,
         architecture,
         Scaler.fit([contract.input_columns[j] for j in features], x[:, features]),
-        Scaler.fit(contract.output_columns, y),
+        output_scaler,
         tuple(weights),
         tuple(biases),
         {"data_sha256": "d" * 64, "study_sha256": "5" * 64},

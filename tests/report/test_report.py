@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import json
 import re
@@ -21,7 +22,8 @@ from emufort.files import read_csv, read_json, write_csv, write_json
 from emufort.processes import Head, Process
 from emufort.report import plots, write_report
 from emufort.report.gather import Column, gather
-from emufort.report.html import duration, number, r2, signed
+from emufort.report.html import duration, number, r2, render, signed
+from emufort.skill import Score, Skill
 from tests.conftest import install_process
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -328,9 +330,47 @@ def test_every_baseline_has_a_colour_and_a_marker_of_its_own(folder: Path) -> No
     assert len(drawn) == len(looks) == len(several)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("which", ["all", "baselines", "everything"])
+def test_an_error_of_zero_can_be_drawn(folder: Path, which: str) -> None:
+    selection = read_json(folder / "selection.json")
+    for kind in ("all", "front", "baselines"):
+        for entry in selection[kind]:
+            chosen = entry.get("id") == selection["choice"]
+            if which in (kind, "everything") or (which == "all" and kind == "front" and chosen):
+                entry["rmse"] = 0.0
+    figure = plots.pareto(selection, normalised=True)
+    assert plots.svg(figure).startswith(b"<?xml")
+    low, high = figure.axes[0].get_ylim()
+    assert 0 < low < high
+    assert "standard deviations" in figure.axes[0].get_ylabel()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_perfect_baseline_is_reported(tmp_path: Path, data: Dataset) -> None:
+    perfect = dataclasses.replace(
+        data, baselines={**data.baselines, "GUESS": data.y[:, :2]}, parent=None
+    )
+    # What its head makes of it is right for one output only.
+    folder = run_folder(tmp_path / "run", perfect)
+    selection = read_json(folder / "selection.json")
+    selection["baselines"][1]["rmse"] = 0.0
+    write_json(folder / "selection.json", selection)
+    run = dataclasses.replace(gather(folder, perfect))
+    flawless = Score(0.0, 0.0, 0.0, float("nan"), 100)
+    skills = {**run.skills, "GUESS": Skill(flawless, run.skills["GUESS"].columns)}
+    text = words(render(dataclasses.replace(run, skills=skills)))
+    assert "GUESS has no error" in text
+    skills["emulator"] = Skill(flawless, run.skills["emulator"].columns)
+    text = words(render(dataclasses.replace(run, skills=skills)))
+    assert "BULK has an RMSE of" in text
+
+
+@pytest.mark.parametrize("value", [1.0, 0.0, 1e30, 1e-30])
 @pytest.mark.parametrize("logarithmic", [False, True])
-def test_a_constant_column_can_be_drawn(logarithmic: bool) -> None:
-    column = Column("c", "K", np.ones(5), np.ones(5), logarithmic)
+def test_a_constant_column_can_be_drawn(logarithmic: bool, value: float) -> None:
+    values = np.full(5, value)
+    column = Column("c", "K", values, values, logarithmic and value > 0)
     assert plots.svg(plots.density(column)).startswith(b"<?xml")
 
 

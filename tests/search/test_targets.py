@@ -19,6 +19,7 @@ from emufort.contract import Contract
 from emufort.dataset import Dataset
 from emufort.errors import ContractError, DataError, EmufortError, StorageError, UsageError
 from emufort.export import Bundle
+from emufort.export.model_card import TestSkill
 from emufort.files import read_csv, read_json
 from emufort.network import Emulator
 from emufort.retrain import retrain
@@ -29,10 +30,11 @@ from emufort.search.sampling import make_proposer
 from emufort.search.space import at_point, dimensions, to_point
 from emufort.search.stored import StoredArrays
 from emufort.search.work import RungUnit, run_rung
-from emufort.skill import skill_of
+from emufort.skill import skill_of, skill_values
 from emufort.targets import Targets, own_inputs, target_contract
 from emufort.training import TrainerState, TrainingTask
 from tests.conftest import SYNTHETIC_CONFIG, SYNTHETIC_CONTRACT, synthetic_data
+from tests.export.emulators import random_emulator
 from tests.search.pond import config, data
 
 OWN = "evaporation_rate=ln"  # what the contract says already
@@ -361,3 +363,26 @@ def test_labels_in_another_order_are_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Contract, "load", lambda name: other)
     with pytest.raises(ContractError, match="columns cannot be compared"):
         target_contract("swapped", contract)
+
+
+def test_the_choice_is_judged_by_the_contract_of_the_run() -> None:
+    # Fractions as outputs would count in standard deviations, those that the run's head makes not.
+    run = Dataset.open(None, Contract.load("activation"))
+    run = run.take(np.concatenate([np.flatnonzero(run.split == k)[:60] for k in range(3)]))
+    run = replace(run, parent=None)
+    content = Contract.load("activation_fractions")
+    data = Dataset.open(None, content)
+    data = replace(data.take(np.searchsorted(data.rows, run.rows)), parent=None)
+    emulator = random_emulator(content, (4,))
+    found = TestSkill.of(emulator, data, run)
+    assert found is not None
+    assert not found.normalised
+    x = run.part("test")
+    fractions = skill_values(run.contract, x.x, x.y)["number_activated_fraction"]
+    error = emulator.predict(data.part("test").x) - fractions
+    assert found.emulator.overall.rmse == pytest.approx(np.sqrt(np.square(error).mean()))
+    assert set(found.baselines) == {"ARG2000", "MBN2014"}
+    alone = TestSkill.of(emulator, data)
+    assert alone is not None
+    assert alone.normalised
+    assert alone.emulator.overall.rmse > 1.5 * found.emulator.overall.rmse

@@ -267,3 +267,30 @@ def test_the_knee_is_faster_than_the_classical_scheme_if_any_is(
     assert selection.choice.ns_per_sample == expected
     assert ("faster than C" in selection.reason) == (baseline == 50.0)
     assert len(selection.front) == len(TYPICAL)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("rule", ["knee", "best", "fastest-within=5%", "max-ns=1000"])
+@pytest.mark.parametrize("baseline", [0.0, 0.01])
+def test_an_error_of_zero_can_be_chosen_and_compared_with(rule: str, baseline: float) -> None:
+    found = select(
+        *rows_of(table([(20, 0.01), (60, 0.0), (90, 0.0)])), rule, baselines={"table": baseline}
+    )
+    assert (found.choice.rmse, found.choice.ns_per_sample) == (0.0, 60)
+    assert "has an error of 0.01" in found.reason
+    assert ("table has no error" in found.reason) == (baseline == 0.0)
+    assert ("table has an RMSE of 0.01" in found.reason) == (baseline > 0.0)
+    assert select(*rows_of(table([(20, 0.0)])), rule).choice.rmse == 0.0
+
+
+def test_a_baseline_without_error_is_compared_with() -> None:
+    found = select(*rows_of(table(TYPICAL)), baselines={"oracle": 0.0})
+    assert "oracle has no error" in found.reason
+
+
+@pytest.mark.parametrize("value", ["-0.1", "nan", "inf", "", "much"])
+def test_an_error_that_is_no_number_is_refused(value: str) -> None:
+    candidates, times = rows_of(table(TYPICAL))
+    candidates[2]["rmse"] = value
+    with pytest.raises(EmufortError, match="number from 0 on"):
+        select(candidates, times)

@@ -247,6 +247,7 @@ def export(
     out: str | os.PathLike[str],
     name: str | None = None,
     golden: int = 64,
+    judge: Dataset | None = None,
 ) -> Bundle:
     """Write a bundle; one that is there already is replaced as a whole.
 
@@ -262,6 +263,9 @@ def export(
         Name of the emulator, default that of the contract; the module is ``<name>_emulator``.
     golden
         Number of golden vectors.
+    judge
+        The same rows as another contract reads them, by whose skill variables the network was
+        chosen (see `emufort.targets`); default `data`.
 
     Raises
     ------
@@ -285,11 +289,13 @@ def export(
         emulator = dataclasses.replace(emulator, metadata=known)
     folder = Path(out)
     with _replacing_folder(folder) as building:
-        _write(building, emulator, data, name, golden)
+        _write(building, emulator, data, data if judge is None else judge, name, golden)
     return Bundle.open(folder)
 
 
-def _write(folder: Path, emulator: Emulator, data: Dataset, name: str, n_golden: int) -> None:
+def _write(
+    folder: Path, emulator: Emulator, data: Dataset, judge: Dataset, name: str, n_golden: int
+) -> None:
     """Write every file into `folder`, in the order of the hash chain."""
     module = module_name(name)
     vectors = Golden.draw(emulator, data, n_golden)
@@ -323,7 +329,7 @@ def _write(folder: Path, emulator: Emulator, data: Dataset, name: str, n_golden:
     add(LICENSE, license_text().encode())
 
     described = provenance.describe()
-    skill = TestSkill.of(emulator, data)
+    skill = TestSkill.of(emulator, data, judge)
     card = model_card(
         emulator,
         data,

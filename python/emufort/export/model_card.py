@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from emufort.constants import ConstantOutput
 from emufort.contract import Column, Contract, Input, Output
 from emufort.dataset import SPLITS, Dataset
 from emufort.escape import Markdown, markdown, markdown_code
@@ -39,6 +40,8 @@ class TestSkill:
         Of the exported network.
     baselines
         Of the classical schemes that the data set holds.
+    normalised
+        Whether overall errors are in standard deviations, see `Contract.skill_is_normalised`.
     """
 
     __test__ = False  # the name is no invitation to pytest
@@ -46,18 +49,32 @@ class TestSkill:
     n_rows: int
     emulator: Skill
     baselines: Mapping[str, Skill]
+    normalised: bool
 
     @classmethod
-    def of(cls, emulator: Emulator, data: Dataset) -> TestSkill | None:
-        """Score on the test split; None when `data` has no test rows."""
+    def of(
+        cls, emulator: Emulator, data: Dataset, judge: Dataset | None = None
+    ) -> TestSkill | None:
+        """Score on the test split; None when `data` has no test rows.
+
+        Parameters
+        ----------
+        data
+            The data set of the emulator's contract.
+        judge
+            The same rows as another contract reads them, whose skill variables count; default
+            `data`.
+        """
         if not (data.split == SPLITS.index("test")).any():
             return None
         test = data.part("test")
-        names = [baseline.name for baseline in test.contract.baseline]
+        judge = test if judge is None else judge.part("test")
+        names = [baseline.name for baseline in judge.contract.baseline]
         return cls(
             len(test),
-            skill_of_emulator(emulator, test),
-            {name: skill_of_baseline(test, name) for name in names},
+            skill_of_emulator(emulator, test, judge),
+            {name: skill_of_baseline(judge, name) for name in names},
+            judge.contract.skill_is_normalised,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -123,7 +140,8 @@ def model_card(
             for p in contract.parameter
         ],
         dimensions=contract.dimensions,
-        normalised=emulator.contract.skill_is_normalised,
+        constants=[_constant_row(one) for one in emulator.constants],
+        normalised=skill is not None and skill.normalised,
         judged=contract.skill_variables,
         skill=None if skill is None else _skill_tables(name, skill),
         data={
@@ -172,6 +190,13 @@ def _output_row(contract: Contract, variable: Output) -> dict[str, str]:
             f"{markdown(row['transform'])} of the ratio to {markdown_code(variable.relative_to)}"
         )
     return row
+
+
+def _constant_row(constant: ConstantOutput) -> dict[str, str]:
+    value = f"{constant.value:.9g}"
+    if constant.relative_to is not None:
+        value += f" times `{constant.relative_to}`"
+    return {"name": f"`{constant.name}`", "value": value, "units": constant.units}
 
 
 def _interval(lower: float, upper: float) -> str:

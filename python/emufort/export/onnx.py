@@ -57,11 +57,15 @@ def build_onnx(emulator: Emulator) -> onnx.ModelProto:
 
     contract = emulator.contract
     graph = _Graph()
+    if emulator.constants:
+        _zero_or_nan(graph)
     x = _clip(graph, "x", emulator.input_ranges, "input")
     z = _features(graph, emulator, x)
     z = _network(graph, emulator, z)
     y = _outputs(graph, emulator, z, x)
     y = _clip(graph, y, contract.output_bounds, "output")
+    if not emulator.constants:
+        _zero_or_nan(graph)
     _nan_where_input_is_invalid(graph, y)
 
     def value(name: str, width: int) -> onnx.ValueInfoProto:
@@ -313,10 +317,17 @@ def _outputs(graph: _Graph, emulator: Emulator, z: str, x: str) -> str:
     references = emulator.contract.reference_indices
     scaler = emulator.output_scaler
     runs = _runs([(k, r is not None) for k, r in zip(scaler.kinds, references, strict=True)])
-    blocks = graph.split(z, [r.width for r in runs], [f"last_{i}" for i in range(len(runs))])
+    of_network = [(i, run) for i, run in enumerate(runs) if run.kind != "constant"]
+    names = [f"last_{i}" for i, _ in of_network]
+    blocks = iter(graph.split(z, [run.width for _, run in of_network], names))
     outputs = []
-    for i, (block, run) in enumerate(zip(blocks, runs, strict=True)):
-        y = _backward(graph, block, run, scaler, f"output_{i}")
+    for i, run in enumerate(runs):
+        if run.kind == "constant":
+            constants = graph.constant(f"output_{i}_constants", scaler.shift[run.places])
+            # The first is 0 in every valid row.
+            y = graph.node("Add", [_ROW_IS_VALID, constants], f"output_{i}_constant")
+        else:
+            y = _backward(graph, next(blocks), run, scaler, f"output_{i}")
         if run.relative:
             taken = graph.constant(f"output_{i}_reference", [references[j] for j in run.places])
             reference = graph.node("Gather", [x, taken], f"output_{i}_relative_to", axis=1)
@@ -339,10 +350,18 @@ def _backward(graph: _Graph, z: str, run: _Run, scaler: Scaler, prefix: str) -> 
     return graph.node("Sigmoid", [x], f"{prefix}_sigmoid") if run.kind == "logit" else x
 
 
+#: Value of shape (ncol, 1): 0 for a row of numbers, NaN for one that holds a NaN or an infinity.
+_ROW_IS_VALID = "row_zero_or_nan"
+
+
+def _zero_or_nan(graph: _Graph) -> None:
+    """Add `_ROW_IS_VALID`."""
+    # x - x is 0 for every number and NaN for NaN and infinity.
+    zero = graph.node("Sub", ["x", "x"], "zero_or_nan")
+    graph.node("ReduceL1", [zero], _ROW_IS_VALID, axes=[1], keepdims=1)
+
+
 def _nan_where_input_is_invalid(graph: _Graph, y: str) -> None:
     """End the graph with ``y``: NaN in rows whose input holds a NaN or an infinity."""
     nan = graph.constant("nan", math.nan)
-    # x - x is 0 for every number and NaN for NaN and infinity.
-    zero = graph.node("Sub", ["x", "x"], "zero_or_nan")
-    row = graph.node("ReduceL1", [zero], "row_zero_or_nan", axes=[1], keepdims=1)
-    graph.node("Where", [graph.node("IsNaN", [row], "row_is_invalid"), nan, y], "y")
+    graph.node("Where", [graph.node("IsNaN", [_ROW_IS_VALID], "row_is_invalid"), nan, y], "y")

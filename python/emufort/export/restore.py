@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from emufort.contract import Contract
 from emufort.errors import EmufortError
-from emufort.export.weights_file import ACTIVATION_CODES, AFFINE, LN, LOGIT, SIGMOID, WeightsFile
+from emufort.export.weights_file import (
+    ACTIVATION_CODES,
+    AFFINE,
+    CONSTANT,
+    LN,
+    LOGIT,
+    SIGMOID,
+    WeightsFile,
+)
 from emufort.network import ACTIVATIONS, Activation, Architecture, Emulator, Scaler, ScalerKind
 
 Array = NDArray[np.float64]
@@ -103,7 +111,12 @@ def _input_scaler(kinds: list[int], numbers: Array) -> Scaler:
 
 def _output_scaler(kinds: list[int], numbers: Array, contract: Contract) -> Scaler:
     """Undo what the writer did to shift and scale of the outputs."""
-    names: dict[int, ScalerKind] = {AFFINE: "affine", LN: "ln", SIGMOID: "logit"}
+    names: dict[int, ScalerKind] = {
+        AFFINE: "affine",
+        LN: "ln",
+        SIGMOID: "logit",
+        CONSTANT: "constant",
+    }
     found = [names[kind] for kind in kinds]
     for j, column in enumerate(contract.output_columns):
         if found[j] == "logit" and column.transform == "sigmoid":

@@ -52,7 +52,7 @@ ACTIVATION_CODES: Mapping[str, int] = {
 #: Parameter of an activation; the others have none.
 _SLOPES: Mapping[str, float] = {"leaky_relu": 0.01, "elu": 1.0}
 #: Codes of the transforms, as in ``fortran/src/emufort_transforms.F90``.
-AFFINE, LN, LOGIT, SIGMOID = 1, 2, 3, 4
+AFFINE, LN, LOGIT, SIGMOID, CONSTANT = 1, 2, 3, 4, 5
 
 #: Twice the digits of a double.
 _DIGITS = Context(prec=40)
@@ -109,7 +109,7 @@ class FlatEmulator:
 
     @property
     def n_outputs(self) -> int:
-        """Number of output columns."""
+        """Number of output columns, the constant ones too."""
         return int(self.plan[2])
 
 
@@ -392,6 +392,9 @@ def flatten(emulator: Emulator) -> FlatEmulator:
         elif kind == "sigmoid":
             output_kinds.append(SIGMOID)
             output_numbers.append((1.0, 0.0))
+        elif kind == "constant":
+            output_kinds.append(CONSTANT)
+            output_numbers.append((1.0, shift))
         else:
             output_kinds.append(AFFINE)
             output_numbers.append((1.0 / scale, shift))

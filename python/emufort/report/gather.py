@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,8 @@ class Run:
         The chosen one.
     skills
         Name of a scheme -> its skill on the test split; the emulator first, then the baselines.
+    normalised
+        Whether overall errors are in standard deviations.
     columns
         Test values of the chosen emulator, of `MOST_ROWS` samples at most.
     rows
@@ -95,6 +97,7 @@ class Run:
     times: list[dict[str, str]]
     emulator: Emulator
     skills: Mapping[str, Skill]
+    normalised: bool
     columns: list[Column]
     rows: int
     curves: list[Curve]
@@ -132,11 +135,12 @@ def gather(folder: Path, data: Dataset) -> Run:
     except (KeyError, TypeError) as error:
         raise EmufortError(f"{folder / 'selection.json'} names no choice; select again") from error
     emulator = Emulator.load(weights)
+    judge = data.part("test")
     data = data.under(emulator.contract)
     test = data.part("test")
-    skills = {"emulator": skill_of_emulator(emulator, test)}
-    for baseline in test.contract.baseline:
-        skills[baseline.name] = skill_of_baseline(test, baseline.name)
+    skills = {"emulator": skill_of_emulator(emulator, test, judge)}
+    for baseline in judge.contract.baseline:
+        skills[baseline.name] = skill_of_baseline(judge, baseline.name)
     config = folder / "config.toml"
     steps = _optional(folder / "steps.json")
     return Run(
@@ -146,7 +150,8 @@ def gather(folder: Path, data: Dataset) -> Run:
         times=read_csv(folder / "timing.csv"),
         emulator=emulator,
         skills=skills,
-        columns=_columns(emulator, _drawn(test)),
+        normalised=judge.contract.skill_is_normalised,
+        columns=_columns(emulator, _drawn(test), list(skills["emulator"].columns)),
         rows=len(test),
         curves=_curves(folder / "retrain", candidates, str(selection["choice"])),
         agreement=_optional(folder / "retrain" / "agreement.json"),
@@ -178,7 +183,8 @@ def _drawn(test: Dataset) -> Dataset:
     return test.take(np.sort(chosen))
 
 
-def _columns(emulator: Emulator, test: Dataset) -> list[Column]:
+def _columns(emulator: Emulator, test: Dataset, judged: Sequence[str]) -> list[Column]:
+    """Return the columns of these names: those that emulators are judged by."""
     contract = test.contract
     true: dict[str, list[Array]] = {v: [] for v in contract.skill_variables}
     predicted: dict[str, list[Array]] = {v: [] for v in contract.skill_variables}
@@ -194,6 +200,8 @@ def _columns(emulator: Emulator, test: Dataset) -> list[Column]:
         names = column_names(contract, {variable: t_all})
         output = outputs.get(variable)
         for j, name in enumerate(names):
+            if name not in judged:
+                continue
             t, p = t_all[:, j], p_all[:, j]
             logarithmic = (
                 output is not None

@@ -90,6 +90,7 @@ def render(run: Run) -> str:
         chain=_chain(run),
         environment=_environment(run.provenance),
         regret=_regret(run.agreement, run.measure),
+        constants=run.emulator.constants,
     )
 
 
@@ -139,6 +140,15 @@ def duration(value: float) -> str:
     return f"{value / 3600:.1f} h"
 
 
+def _compared_error(error: float, emulator: float) -> str:
+    """Return an error as a multiple of the emulator's, unless one of them is 0."""
+    if error == 0:
+        return "no error"
+    if emulator == 0:
+        return f"an RMSE of {number(error)}"
+    return f"{_ratio(error / emulator)} times the error"
+
+
 def _ratio(ratio: float) -> str:
     return f"{ratio:.0f}" if ratio >= 9.5 else f"{ratio:.2g}"
 
@@ -150,15 +160,16 @@ def headline(run: Run) -> str:
     architecture = run.emulator.architecture
     words = (
         f"A {architecture.label} network with {commas(architecture.n_parameters)} parameters "
-        f"reproduces {_joined(run.contract.skill_variables)} with an RMSE of {number(score.rmse)} "
+        f"reproduces {_joined(run.contract.skill_variables)} with an RMSE of {number(score.rmse)}"
+        f"{' standard deviations' if run.normalised else ''} "
         f"on {commas(run.rows)} test samples at {number(ns)} ns per sample"
     )
     clauses = []
     for baseline in run.selection["baselines"]:
         if baseline["name"] not in run.skills:
             continue
-        error = run.skills[baseline["name"]].overall.rmse / score.rmse
-        clause = f"{baseline['name']} has {_ratio(error)} times the error"
+        error = run.skills[baseline["name"]].overall.rmse
+        clause = f"{baseline['name']} has {_compared_error(error, score.rmse)}"
         if baseline["ns_per_sample"] is not None:
             clause += f" and takes {_ratio(baseline['ns_per_sample'] / ns)} times as long"
         clauses.append(clause)
@@ -189,7 +200,10 @@ def cards(run: Run) -> list[Card]:
     score = run.skills["emulator"].overall
     ncol = run.selection["ncol"]
     found = [
-        Card(number(score.rmse), "RMSE, test split"),
+        Card(
+            number(score.rmse),
+            f"RMSE{', in standard deviations' if run.normalised else ''}, test split",
+        ),
         Card(r2(score.r2), "R², test split"),
         Card(
             f"{number(_chosen(run)['ns_per_sample'])} ns",
@@ -322,7 +336,7 @@ def _environment(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _figures(run: Run) -> dict[str, Any]:
     figures: dict[str, Any] = {
-        "pareto": _inline(plots.pareto(run.selection)),
+        "pareto": _inline(plots.pareto(run.selection, run.normalised)),
         "density": [
             (_plain(column.name), _inline(plots.density(column)))
             for column in run.columns[:_MOST_PANELS]

@@ -83,24 +83,37 @@ def png(figure: Figure, dpi: int = 160) -> bytes:
 # ------------------------------------------------------------------------------------- the front
 
 
-def pareto(selection: Mapping[str, Any], width: float = 6.4, height: float = 4.2) -> Figure:
+def pareto(
+    selection: Mapping[str, Any],
+    normalised: bool = False,
+    width: float = 6.4,
+    height: float = 4.2,
+) -> Figure:
     """Draw error against measured time with the front, the choice and the baselines.
 
     Parameters
     ----------
     selection
         Content of selection.json.
+    normalised
+        Whether errors are in standard deviations.
     width, height
         In inches.
     """
-    choice = next(e for e in selection["all"] if e["id"] == selection["choice"])
-    front = selection["front"]
+    positive = [e["rmse"] for kind in ("all", "baselines") for e in selection[kind] if e["rmse"]]
+    # An error of 0 has no logarithm: it is drawn far below all others.
+    lowest = 0.01 * min(positive, default=1.0)
+    candidates, front, baselines = (
+        [{**e, "rmse": e["rmse"] or lowest} for e in selection[kind]]
+        for kind in ("all", "front", "baselines")
+    )
+    choice = next(e for e in candidates if e["id"] == selection["choice"])
     with _styled():
         figure, axes = _figure(width, height)
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.grid(True, which="major")
-        _scatter(axes, selection["all"], s=26, color="#a9b8c9", label="retrained candidates")
+        _scatter(axes, candidates, s=26, color="#a9b8c9", label="retrained candidates")
         axes.step(*_points(front), where="post", color=BLUE, linewidth=1.2, alpha=0.55, zorder=3)
         _scatter(axes, front, s=38, color=BLUE, label="Pareto front", zorder=4)
         _scatter(
@@ -109,11 +122,12 @@ def pareto(selection: Mapping[str, Any], width: float = 6.4, height: float = 4.2
             **{"s": 190, "marker": "*", "color": ORANGE, "zorder": 6, "linewidths": 0},
             label=f"choice: {mathtext(choice['label'])}",
         )
-        _baselines(axes, selection["baselines"])
-        _limits(axes, [*selection["all"], *selection["baselines"]])
+        _baselines(axes, baselines)
+        _limits(axes, [*candidates, *baselines])
         ncol = selection["ncol"]
         axes.set_xlabel(f"measured time per sample [ns], {ncol} column{'s' * (ncol != 1)} per call")
-        axes.set_ylabel("RMSE on the validation split")
+        unit = " [standard deviations]" if normalised else ""
+        axes.set_ylabel(f"RMSE on the validation split{unit}")
         plain_ticks(axes.xaxis)
         plain_ticks(axes.yaxis)
         # Names stand above the axes: inside, they would lie on points sooner or later.
@@ -201,9 +215,9 @@ def density(column: Column, width: float = 3.0, height: float = 3.0) -> Figure:
 
 def _edges(values: NDArray[np.float64], logarithmic: bool, bins: int = 90) -> NDArray[np.float64]:
     low, high = float(values.min()), float(values.max())
-    if logarithmic:
-        return np.geomspace(low, high if high > low else 2.0 * low, bins + 1)
-    return np.linspace(low, high if high > low else low + 1.0, bins + 1)
+    if high == low:
+        high = low + (abs(low) or 1.0)
+    return (np.geomspace if logarithmic else np.linspace)(low, high, bins + 1)
 
 
 # ------------------------------------------------------------------------------------ the training

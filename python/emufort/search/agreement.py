@@ -75,7 +75,7 @@ def _spearman(a: Sequence[float], b: Sequence[float]) -> float | None:
 
 def _seed_spread(losses: Mapping[int, Sequence[float]]) -> float | None:
     spreads = [
-        float(np.std(values, ddof=1) / np.mean(values))
+        float(np.std(values, ddof=1) / np.mean(values)) if any(values) else 0.0
         for values in losses.values()
         if len(values) > 1 and all(map(math.isfinite, values))
     ]

@@ -19,8 +19,9 @@ from emufort.config import Config
 from emufort.dataset import Dataset
 from emufort.errors import UsageError
 from emufort.files import read_csv, read_json, write_json
-from emufort.network import Architecture, Emulator, Scaler
+from emufort.network import Architecture, Emulator
 from emufort.progress import Reporter, silent
+from emufort.scaling import fit_scalers, network_sizes
 
 #: Networks that a quick measurement times, and rounds of it.
 _SAMPLES, _ROUNDS = 24, 3
@@ -182,12 +183,8 @@ def measured(data: Dataset, config: Config, work: Path) -> CostModel:
     contract = data.contract
     train = data.part("train")
     sample = train.subset(min(TIMING_ROWS, len(train)), config.seed)
-    columns = [contract.input_columns[i] for i in contract.feature_indices]
-    scalers = (
-        Scaler.fit(columns, sample.features),
-        Scaler.fit(contract.output_columns, sample.targets),
-    )
-    sizes = (len(contract.feature_indices), len(contract.output_columns))
+    scalers = fit_scalers(sample)
+    sizes = network_sizes(data)
     candidates = propose("qmc", config.search.space, [], _SAMPLES, config.seed, 0)
     architectures = list(dict.fromkeys(c.architecture(*sizes) for c in candidates))
     paths = {}

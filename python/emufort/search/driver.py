@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from emufort.config import Config
+from emufort.constants import constant_outputs
 from emufort.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.files import read_json, write_json
@@ -267,6 +268,9 @@ class _Run:
             "contract_sha256": self.data.contract.sha256,
             "data_sha256": self.data_sha256,
         }
+        constants = constant_outputs(self.data.contract, self.data.constant_outputs)
+        if constants:
+            summary["constant_outputs"] = [asdict(one) for one in constants]
         if self.targets.named:
             summary["targets"] = {
                 name: {

@@ -16,7 +16,7 @@ from emufort.dataset import Dataset
 from emufort.files import read_json, write_array, write_json
 from emufort.network import Emulator, Scaler
 from emufort.rows import blocks
-from emufort.skill import SKILL_BLOCK, Pair, compare_blocks, skill_values
+from emufort.skill import SKILL_BLOCK, Pair, Yardstick, compare_blocks, skill_values
 from emufort.training import Layout, TrainerState
 
 Array = NDArray[np.float64]
@@ -34,6 +34,8 @@ class Judge:
         The contract by whose skill variables all targets are compared.
     x
         Inputs (n, n_inputs) of the target's contract, physical units.
+    yardstick
+        What errors are measured by.
     truth
         Skill variables by the labels of the common contract, side by side (n, k).
     widths
@@ -44,6 +46,7 @@ class Judge:
     x_scaler: Scaler
     y_scaler: Scaler
     common: Contract
+    yardstick: Yardstick
     x: Array
     truth: Array
     widths: tuple[int, ...]
@@ -55,7 +58,10 @@ class Judge:
         blocks_ = [true[v] for v in judge.contract.skill_variables]
         widths = tuple(block.shape[1] for block in blocks_)
         truth = np.concatenate(blocks_, axis=1)
-        return cls(rows.contract, *scalers, judge.contract, np.array(rows.x), truth, widths)
+        yardstick = Yardstick.of(judge)
+        return cls(
+            rows.contract, *scalers, judge.contract, yardstick, np.array(rows.x), truth, widths
+        )
 
     def error(self, state: TrainerState) -> float:
         """Return the RMSE of the best weights of a training, infinite if it is not finite."""
@@ -76,7 +82,7 @@ class Judge:
                 yield skill_values(self.contract, x, emulator.predict(x)), true
 
         with np.errstate(all="ignore"):
-            error = compare_blocks(self.common, pairs).overall.rmse
+            error = compare_blocks(self.common, self.yardstick, pairs).overall.rmse
         return error if math.isfinite(error) else math.inf
 
     # ------------------------------------------------------------------ files
@@ -96,6 +102,7 @@ class Judge:
             {
                 "contract": self.contract.to_dict(),
                 "common": self.common.to_dict(),
+                "yardstick": self.yardstick.to_dict(),
                 "x_scaler": self.x_scaler.to_dict(),
                 "y_scaler": self.y_scaler.to_dict(),
                 "widths": list(self.widths),
@@ -116,6 +123,7 @@ class Judge:
             Scaler.from_dict(content["x_scaler"]),
             Scaler.from_dict(content["y_scaler"]),
             Contract.from_dict(content["common"], str(folder)),
+            Yardstick.from_dict(content["yardstick"]),
             x,
             truth,
             tuple(content["widths"]),

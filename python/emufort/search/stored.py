@@ -21,6 +21,7 @@ from emufort.errors import EmufortError
 from emufort.files import make_directory, write_array, write_json
 from emufort.network import Scaler
 from emufort.rows import blocks
+from emufort.scaling import fit_scalers
 from emufort.search.judge import Judge
 from emufort.search.workbench import Workbench
 from emufort.targets import Targets
@@ -79,16 +80,13 @@ class StoredArrays:
         return stored, scalers
 
     def _fill(self, train: Dataset, validation: Dataset) -> tuple[Scaler, Scaler]:
-        contract = train.contract
-        columns = [contract.input_columns[i] for i in contract.feature_indices]
-        x_scaler = Scaler.fit_blocks(columns, train.feature_blocks)
-        y_scaler = Scaler.fit_blocks(contract.output_columns, train.target_blocks)
-        widths = len(columns), len(contract.output_columns)
+        x_scaler, y_scaler = fit_scalers(train)
+        widths = len(x_scaler.varying), len(y_scaler.varying)
         for part, data in (("train", train), ("validation", validation)):
             x, y = data.feature_blocks(), data.target_blocks()
             self._save(f"x_{part}", (len(data), widths[0]), map(x_scaler.forward, x))
             self._save(f"y_{part}", (len(data), widths[1]), map(y_scaler.forward, y))
-        sigmoid = [kind == "sigmoid" for kind in y_scaler.kinds]
+        sigmoid = [y_scaler.kinds[j] == "sigmoid" for j in y_scaler.varying]
         write_json(self.folder / "sigmoid.json", sigmoid)
         return x_scaler, y_scaler
 

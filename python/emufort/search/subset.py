@@ -40,17 +40,17 @@ def draw_subset(train: Dataset, size: int, method: str, seed: int) -> Dataset:
 
 
 def _stratified(train: Dataset, size: int, rng: np.random.Generator) -> Indices:
-    columns = train.contract.output_columns
-    scaler = Scaler.fit_blocks(columns, train.target_blocks)
+    scaler = Scaler.fit_blocks(train.contract.output_columns, train.target_blocks)
+    n_varying = len(scaler.varying)
     n = len(train)
     # Every row counts here, by one number each.
     along = np.empty(n)
     direction = np.ones((1, 1))
-    mean = np.zeros(len(columns))
+    mean = np.zeros(n_varying)
     for block in train.target_blocks():
         mean += scaler.forward(block).sum(axis=0) / n
-    if len(columns) > 1:
-        products = np.zeros((len(columns), len(columns)))
+    if n_varying > 1:
+        products = np.zeros((n_varying, n_varying))
         for block in train.target_blocks():
             y = scaler.forward(block) - mean
             products += y.T @ y

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from emufort.dataset import Dataset
 from emufort.network import Architecture, Scaler
+from emufort.scaling import fit_scalers
 
 Float32 = NDArray[np.float32]
 
@@ -75,7 +76,8 @@ class Arrays:
     x_train, x_validation
         Scaled features, shape (n, n_features).
     y_train, y_validation
-        Scaled targets, shape (n, n_outputs); those of sigmoid outputs are physical fractions.
+        Scaled targets of the outputs that vary, shape (n, n_outputs); those of sigmoid outputs are
+        physical fractions. Constant outputs are not here, so they take no part in training.
     sigmoid
         For each output whether a sigmoid follows the network's last layer; shape (n_outputs,).
     """
@@ -97,15 +99,12 @@ class Arrays:
         DataError
             A column cannot be transformed as the contract asks.
         """
-        contract = train.contract
-        columns = [contract.input_columns[i] for i in contract.feature_indices]
-        x_scaler = Scaler.fit(columns, train.features)
-        y_scaler = Scaler.fit(contract.output_columns, train.targets)
+        x_scaler, y_scaler = fit_scalers(train)
         arrays = cls(
             x_scaler.forward(train.features).astype(np.float32),
             y_scaler.forward(train.targets).astype(np.float32),
             x_scaler.forward(validation.features).astype(np.float32),
             y_scaler.forward(validation.targets).astype(np.float32),
-            tuple(kind == "sigmoid" for kind in y_scaler.kinds),
+            tuple(y_scaler.kinds[j] == "sigmoid" for j in y_scaler.varying),
         )
         return arrays, x_scaler, y_scaler

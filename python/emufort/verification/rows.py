@@ -18,6 +18,8 @@ Array = NDArray[np.float64]
 _SEED = 7_041_776
 #: Rows out of range, and rows with NaN, that come on top.
 _ODD_ROWS = 8
+#: Ends of the normal numbers of single precision.
+_SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
 
 def differences(reference: Array, y: Array, spread: Array) -> Array:
@@ -36,17 +38,24 @@ def differences(reference: Array, y: Array, spread: Array) -> Array:
         For an output whose logarithm the network predicts (spread 0): ``|ln y - ln reference|``.
         For a fraction (spread 1): the absolute difference. For all others the difference relative
         to the spread of the output or to its value, whichever is larger, as a single precision
-        number holds no more. Two NaN agree; a NaN and a number differ infinitely.
+        number holds no more. Two NaN agree; a NaN and a number differ infinitely. A number that is
+        too large for single precision counts as the largest one. Where logarithms are compared,
+        a number from 0 on that is too small for it counts as the smallest one.
     """
-    reference = np.asarray(reference, dtype=np.float64)
-    y = np.asarray(y, dtype=np.float64)
+    reference = np.clip(reference, -_LARGEST, _LARGEST, dtype=np.float64)
+    y = np.clip(y, -_LARGEST, _LARGEST, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        logarithmic = np.abs(np.log(y) - np.log(reference))
+        logarithmic = np.abs(np.log(_held(y)) - np.log(_held(reference)))
         relative = np.abs(y - reference) / np.maximum(np.abs(reference), spread)
     found = np.where(spread == 0.0, logarithmic, relative)
     found = np.where(np.isnan(found), math.inf, found)
     same = (y == reference) | (np.isnan(y) & np.isnan(reference))
     return np.where(same, 0.0, found)
+
+
+def _held(values: Array) -> Array:
+    """Return values; below the normal numbers of single precision, from 0 on, its smallest."""
+    return np.where((values >= 0) & (values < _SMALLEST), _SMALLEST, values)
 
 
 def draw_rows(contract: Contract, known: Array, n: int) -> Array:

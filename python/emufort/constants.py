@@ -1,0 +1,52 @@
+"""Outputs that are constant in training, in words: they are emitted as they are, never learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from emufort.contract import Contract
+
+
+@dataclass(frozen=True)
+class ConstantOutput:
+    """An output column that is constant in training.
+
+    Attributes
+    ----------
+    name
+        Of the column, such as ``heating_rate[level_1]``.
+    value
+        What is emitted, within the output's bounds; of an output relative to an input the factor
+        that the input is multiplied by.
+    units
+        Of the value.
+    relative_to
+        Column of the input that the output is relative to, or None.
+    """
+
+    name: str
+    value: float
+    units: str
+    relative_to: str | None
+
+    def __str__(self) -> str:
+        if self.relative_to is not None:
+            return f"{self.name} = {self.value:.6g} times {self.relative_to}"
+        units = "" if self.units == "1" else f" {self.units}"
+        return f"{self.name} = {self.value:.6g}{units}"
+
+
+def constant_outputs(contract: Contract, values: Mapping[int, float]) -> list[ConstantOutput]:
+    """Describe constant outputs: position of the column -> value on the network's side."""
+    found = []
+    for j, value in sorted(values.items()):
+        column, reference = contract.output_columns[j], contract.reference_indices[j]
+        if reference is not None:
+            name = contract.input_columns[reference].name
+            found.append(ConstantOutput(column.name, value, "1", name))
+            continue
+        lower, upper = contract.output_bounds[j]
+        emitted = min(max(value, lower), upper)
+        found.append(ConstantOutput(column.name, emitted, column.units, None))
+    return found
