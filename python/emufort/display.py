@@ -422,4 +422,4 @@ def processes() -> None:
                     ("contracts", contracts),
                 )
             ]
-        _console().print("\n".join(lines), markup=False, soft_wrap=True)
+        print("\n".join(lines))

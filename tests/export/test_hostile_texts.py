@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import re
 import shutil
@@ -14,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import tomli_w
+import xarray as xr
 from markdown_it import MarkdownIt
 
-from emufort import display
 from emufort.cli import _run
 from emufort.contract import Contract
 from emufort.dataset import Dataset
@@ -215,21 +215,30 @@ def test_the_report_opens(data: Dataset, tmp_path: Path) -> None:
 
 
 def test_the_terminal_shows_names_as_they_are(
-    data: Dataset, monkeypatch: pytest.MonkeyPatch
+    data: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from rich.console import Console
-
-    shown = io.StringIO()
-    console = Console(file=shown, width=300, highlight=False)
-    monkeypatch.setattr(display, "_console", lambda: console)
-    display.dataset(data)
-    table = display._table("[red]a[/red]\x1b]0;t\x07\\", ["a"])
-    display._add(table, "the text of a cell: b\x1b[2J\\")
-    console.print(table)
-    text = shown.getvalue()
-    assert "[red]m" in text and "rate[[red]x[/red]]" in text and UNITS in text
-    assert r"[red]a[/red]\x1b]0;t\x07" in text and r"b\x1b[2J" in text
-    assert "\x1b" not in text and "\x07" not in text
+    content = {k: v for k, v in data.contract.to_dict().items() if k != "baseline"}
+    (tmp_path / "pond.toml").write_text(tomli_w.dumps(content))
+    (mode,) = content["dimensions"]
+    file = tmp_path / "pond [red]x.nc"
+    xr.Dataset(
+        {
+            "radius": (("sample", mode), data.x[:, :-1], {"units": UNITS}),
+            "depth": ("sample", data.x[:, -1], {"units": "[red]m"}),
+            "rate": (("sample", mode), data.y, {"units": UNITS}),
+        },
+        coords={mode: list(LABELS)},
+    ).to_netcdf(file)
+    monkeypatch.setenv("COLUMNS", "300")
+    assert _run(["data", str(file), "--contract", str(tmp_path / "pond.toml")]) == 0
+    shown = capsys.readouterr().out
+    for text in (str(file), "[red]m", "rate[[red]x[/red]]", "rate[aitken\\]", UNITS):
+        assert text in shown
+    assert _run(["data", f"{tmp_path}/a\x1b]0;title\x07.nc"]) == 1
+    assert r"a\x1b]0;title\x07.nc" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
