@@ -54,7 +54,7 @@ def command(root, out, *extra, **sizes):
 
 
 def run(arguments, **kwargs):
-    return subprocess.run(arguments, capture_output=True, text=True, timeout=300, **kwargs)
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=1200, **kwargs)
 
 
 @pytest.fixture(scope="module")
