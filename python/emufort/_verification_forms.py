@@ -24,6 +24,7 @@ from emufort.errors import EmufortError, StorageError
 from emufort.export.bundle import Bundle
 from emufort.files import write_bytes, write_text
 from emufort.network import Emulator
+from emufort.signals import run_child
 
 Array = NDArray[np.float64]
 
@@ -167,12 +168,11 @@ def compiled(
 def _run(command: Sequence[Path]) -> dict[str, str]:
     """Run the driver and return what it says, ``key value`` a line."""
     try:
-        done = subprocess.run(
+        done = run_child(
             list(map(str, command)),
             capture_output=True,
             text=True,
             timeout=_PATIENCE,
-            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EmufortError(f"the compiled driver does not run: {error}") from error

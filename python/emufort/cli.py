@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import traceback
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from emufort import signals
 from emufort.errors import EmufortError, UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ app = typer.Typer(
 )
 
 _DEBUG = False
+#: Seconds after a failure in which a signal may turn out to be its reason.
+_SETTLE_SECONDS = 0.1
 
 ConfigFile = Annotated[
     Path | None, typer.Argument(help="Configuration (TOML); without it the defaults.")
@@ -135,7 +137,7 @@ def _carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
                     shown.skip(step)
                     continue
                 shown.begin(step)
-                run.do(step, shown)
+                run.do(step, signals.checked(shown))
                 shown.end(step)
         display.closing(run, steps)
 
@@ -260,7 +262,7 @@ def _advise(config: Config, out: Path) -> None:
     opened = Dataset.open(config.data, Contract.load(config.contract))
     with display.progress(("search",)) as shown:
         shown.begin("search")
-        found = advise(opened, config, out / "advice", shown)
+        found = advise(opened, config, out / "advice", signals.checked(shown))
         shown.end("search")
     display.advice(found, out / "advice")
 
@@ -411,6 +413,7 @@ def bench(
     else:
         from emufort import display
 
+        signals.advise("the same command measures anew")
         options = (Options.quick() if quick else Options()).changed(
             bundle=bundle,
             models=_words(models),
@@ -424,7 +427,7 @@ def bench(
             blas=blas,
         )
         with display.progress(STEPS) as shown:
-            result = measure(options, out, shown.following())
+            result = measure(options, out, signals.checked(shown.following()))
     tables.show(result)
     if from_ is None:
         typer.echo(f"{out} holds bench.csv, bench.json, bench.md and bench.png")
@@ -500,39 +503,32 @@ def check(
         typer.echo(f"note: {column.name} is the same in all training rows: a network {what}")
 
 
-class TerminatedError(BaseException):
-    """The process was asked to end: a batch system's time limit, or somebody's ``kill``."""
-
-
-def _terminate(number: int, frame: object) -> None:
-    # Once is enough: a second signal must not disturb the way out.
-    signal.signal(number, signal.SIG_IGN)
-    raise TerminatedError
-
-
 def main() -> None:
     """Run the command; errors are one line on stderr, a traceback only with ``--debug``."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signals.watch()
     sys.exit(_run(sys.argv[1:]))
 
 
 def _run(arguments: list[str]) -> int:
     try:
         result = app(args=arguments or ["--help"], standalone_mode=False)
-    except (Exception, KeyboardInterrupt, TerminatedError) as error:
+    except (Exception, KeyboardInterrupt, signals.StoppedError) as error:
+        # A child that died of the same signal, or a library that was stopped in the wrong place,
+        # may have failed in its own way. The reason is still the signal.
+        if signals.received(settle=_SETTLE_SECONDS):
+            if _DEBUG:
+                traceback.print_exc()
+            signals.leave()
         return _explain(error)
+    if signals.received():
+        signals.leave()
     return result if isinstance(result, int) else 0
 
 
 def _explain(error: BaseException) -> int:
     """Say in one line what ended the command; return its exit code."""
-    # A library that is stopped in the wrong place may fail on the way out, such as on a lock that
-    # it had not got yet. The reason is still that it was stopped.
-    if _in_course_of(error, TerminatedError):
-        _complain("terminated; finished work is kept, the same command continues it")
-        return 143
     if _in_course_of(error, KeyboardInterrupt) or isinstance(error, typer.Abort):
-        _complain("stopped; the same command continues where this one was")
+        _complain("interrupted; finished work is kept, the same command continues it")
         return 130
     if isinstance(error, EmufortError):
         _complain(str(error))

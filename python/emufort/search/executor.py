@@ -8,19 +8,21 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import ModuleType
 from typing import Any, Protocol, Self, TypeVar
 
+from emufort import signals
 from emufort.config import Config
 from emufort.errors import EmufortError
 from emufort.search.stored import StoredArrays
@@ -30,6 +32,8 @@ from emufort.training import Arrays, resolve_backend
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
 
+#: Seconds between two looks at whether a signal has come.
+_LOOK_SECONDS = 0.1
 #: Times that workers may die without any unit finishing in between.
 _TRIES = 3
 
@@ -59,6 +63,7 @@ class InProcess:
     ) -> Iterator[tuple[int, Result]]:
         """See `Executor.run`."""
         for position, unit in enumerate(units):
+            signals.check()
             yield position, function(self._bench, unit)
 
     def __enter__(self) -> Self:
@@ -96,6 +101,11 @@ class ProcessPool:
                 # The server imports torch once and every worker is forked from it, ready.
                 _, backend, _ = self._initial
                 context.set_forkserver_preload([f"emufort.training.{backend}_backend"])
+                with signals.hidden_from_children():
+                    # Starting the tracker makes signals visible again, and so comes first.
+                    resource_tracker.ensure_running()
+                with signals.hidden_from_children():
+                    forkserver.ensure_running()
             self._pool = ProcessPoolExecutor(
                 self._workers, mp_context=context, initializer=_start, initargs=self._initial
             )
@@ -104,7 +114,7 @@ class ProcessPool:
 
     def _submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         assert self._pool is not None
-        with _without_main():
+        with _without_main(), signals.hidden_from_children():
             return self._pool.submit(function, *arguments)
 
     def run(
@@ -128,7 +138,7 @@ class ProcessPool:
                     self._submit(_call, function, units[position]): position
                     for position in sorted(left)
                 }
-                for future in as_completed(futures):
+                for future in _as_completed(futures):
                     result = future.result()
                     position = futures[future]
                     left.discard(position)
@@ -136,6 +146,7 @@ class ProcessPool:
                     yield position, result
             except BrokenProcessPool as error:
                 self.close()
+                signals.check()
                 tries = 1 if finished else tries + 1
                 if tries >= _TRIES:
                     raise EmufortError(
@@ -201,6 +212,23 @@ def executor_for(
     return make_executor(workers, stored, backend)
 
 
+def _as_completed(futures: Iterable[Future[Result]]) -> Iterator[Future[Result]]:
+    """Give futures as they finish; unlike that of the standard library, hear of signals."""
+    finished: SimpleQueue[Future[Result]] = SimpleQueue()
+    left = 0
+    for future in futures:
+        left += 1
+        future.add_done_callback(finished.put)
+    while left:
+        try:
+            future = finished.get(timeout=_LOOK_SECONDS)
+        except Empty:
+            signals.check()
+            continue
+        left -= 1
+        yield future
+
+
 _HAS_FORKSERVER = "forkserver" in multiprocessing.get_all_start_methods()
 
 # ------------------------------------------------------------------ in a worker
@@ -211,8 +239,7 @@ _bench: Workbench | None = None
 def _start(arrays: StoredArrays, backend: str, device: str) -> None:
     global _bench
     # Ctrl-C reaches every process of the terminal; the driver decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signals.start_worker()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     _bench = arrays.bench(backend, device)
 
