@@ -164,7 +164,7 @@ def _run(identity: str, command: Sequence[object]) -> str:
         lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
         what = lines[0] if lines else f"exit code {done.returncode}"
         raise EmufortError(f"timing {identity} with {command[0]} failed: {what}")
-    return done.stdout
+    return str(done.stdout)
 
 
 class OnnxTimer:

@@ -67,13 +67,13 @@ def _config(file: Path | None, out: Path, overrides: dict[str, Any]) -> Config:
     from emufort.config import Config
     from emufort.run_folder import RunFolder
 
-    kept = RunFolder(out).config
     if file is not None:
         config = Config.load(file)
-    elif kept.exists():
-        config = Config.load(kept)
     else:
-        config = Config()
+        kept, wrong = RunFolder(out).read_config()
+        config = kept or Config()
+        if wrong:
+            typer.echo(f"warning: {wrong}", err=True)
     content = config.model_dump(mode="json", exclude_none=True)
     for key, value in overrides.items():
         if value is None:
@@ -151,7 +151,7 @@ def _warn_of_slow_sampler(config: Config) -> None:
 
 
 def _must_hold_a_run(folder: RunFolder) -> None:
-    if not folder.config.exists():
+    if not folder.holds_run:
         raise UsageError(
             f"{folder.path} holds no run; 'emufort run --out {folder.path}' begins one"
         )

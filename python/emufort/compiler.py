@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Self
 
 from emufort.errors import EmufortError, StorageError
-from emufort.files import make_directory, replacing, write_json
+from emufort.files import make_directory, replacing, scratch_folder, write_json
 from emufort.provenance import command_version, cpu_model, file_sha256
 from emufort.signals import run_child
 
@@ -167,8 +167,7 @@ class Compiler:
 
         For our own default flags only: what a user asks for is obeyed or refused, never dropped.
         """
-        with tempfile.TemporaryDirectory(prefix="emufort-") as name:
-            folder = Path(name)
+        with scratch_folder() as folder:
             source = folder / "trivial.f90"
             source.write_text(_TRIVIAL)
 

@@ -6,12 +6,14 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from emufort import provenance
 from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset import SPLITS, Dataset
-from emufort.errors import EmufortError
+from emufort.errors import EmufortError, UsageError
 from emufort.files import read_csv, read_json, write_json
 from emufort.network import Emulator
 from emufort.progress import Reporter, silent
@@ -38,7 +40,20 @@ class Run:
 
     @classmethod
     def open(cls, folder: RunFolder, config: Config) -> Run:
-        """Read and check contract and data; errors are those of `Contract.load`, `Dataset.open`."""
+        """Read and check contract and data; errors are those of `Contract.load`, `Dataset.open`.
+
+        Raises
+        ------
+        UsageError
+            The files that a run was begun with are no longer where they were.
+        """
+        for what, name in (("contract", config.contract), ("data", config.data)):
+            if name is not None and _is_gone(name) and name == folder.path_of(what):
+                raise UsageError(
+                    f"the {what} of the run in {folder.path}, {name}, is no longer there; give the "
+                    f"same {what}, wherever it is now: "
+                    f"'emufort run --out {folder.path} --{what} FILE'"
+                )
         contract = Contract.load(config.contract)
         return cls(folder, config, Dataset.open(config.data, contract, folder.work))
 
@@ -100,6 +115,7 @@ class Run:
                     f"'emufort {name} --out {self.folder.path}' first, or 'emufort run'"
                 )
         self.folder.log(f"{step}: begins")
+        self.folder.begin(step, self.config, self.inputs)
         watch = Stopwatch()
         _WORK[step](self, report)
         self.folder.finish(step, self.config, self.inputs, watch.seconds)
@@ -107,17 +123,25 @@ class Run:
 
     def prepare(self) -> None:
         """Write the configuration and provenance of the run."""
-        self.folder.keep_config(self.config)
-        path = self.folder.path / "provenance.json"
-        if not path.exists():
-            content = provenance.describe(self.config.timing.compiler)
-            content["data"] = {"path": str(self.data.source), "sha256": self.data.sha256}
-            content["contract"] = {
-                "name": self.data.contract.name,
-                "sha256": self.data.contract.sha256,
+        contract = self.data.contract
+        inputs = {"data": self.data.sha256, "contract": contract.sha256}
+        self.folder.keep_config(self.config, inputs)
+
+        def describe() -> dict[str, Any]:
+            return {
+                **provenance.describe(self.config.timing.compiler),
+                "data": {"path": str(self.data.source), "sha256": self.data.sha256},
+                "contract": {"name": contract.name, "sha256": contract.sha256},
+                "rows": {"usable": len(self.data), "dropped": dict(self.data.dropped)},
             }
-            content["rows"] = {"usable": len(self.data), "dropped": dict(self.data.dropped)}
-            write_json(path, content)
+
+        self.folder.keep_provenance(describe)
+
+
+def _is_gone(name: str) -> bool:
+    """Whether `name` is a path where nothing is."""
+    path = Path(name)
+    return path.is_absolute() and not path.exists()
 
 
 def _search(run: Run, report: Reporter) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from emufort.config import Config
 from emufort.dataset import Dataset
 from emufort.errors import EmufortError
-from emufort.files import read_json, write_csv, write_json
+from emufort.files import read_json, sweep, write_csv, write_json
 from emufort.lock import only_writer
 from emufort.network import Emulator, Scaler
 from emufort.progress import Reporter, silent
@@ -186,6 +186,8 @@ def retrain(
     with only_writer(out):
         check_same(out / "retrain.json", identity)
         write_json(out / "retrain.json", {"finished": False, "identity": identity})
+        for folder in (out, *(job.folder for job in jobs)):
+            sweep(folder)
         waiting = [
             group for group in _groups(jobs, backend) if not all(job.finished for job in group)
         ]

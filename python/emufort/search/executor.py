@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -25,6 +23,7 @@ from typing import Any, Protocol, Self, TypeVar
 from emufort import signals
 from emufort.config import Config
 from emufort.errors import EmufortError
+from emufort.files import scratch_folder
 from emufort.search.stored import StoredArrays
 from emufort.search.workbench import Workbench
 from emufort.training import Arrays, resolve_backend
@@ -84,10 +83,9 @@ class ProcessPool:
         device: str = "cpu",
     ) -> None:
         self._workers = workers
-        self._scratch: Path | None = None
+        self._scratch = ExitStack()
         if isinstance(arrays, Arrays):
-            self._scratch = Path(tempfile.mkdtemp(prefix="emufort-"))
-            arrays = StoredArrays.write(arrays, self._scratch)
+            arrays = StoredArrays.write(arrays, self._scratch.enter_context(scratch_folder()))
         self._initial = (arrays, backend, device)
         self._pool: ProcessPoolExecutor | None = None
         self.warm_up()
@@ -171,8 +169,7 @@ class ProcessPool:
 
     def __exit__(self, *ignored: object) -> None:
         self.close()
-        if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.close()
 
 
 def make_executor(
