@@ -168,8 +168,8 @@ class RunFolder:
             if self._shows(recorded):
                 return config, ""
             return config, (
-                f"{self.config} was changed or damaged, and is written again as the last command "
-                "left it; options are changed on the command line or by a configuration of your own"
+                f"{self.config} is not as the last command left it: the options that it recorded "
+                "are used; change options on the command line or in a configuration of your own"
             )
         if not self.config.exists():
             return None, ""
@@ -179,7 +179,7 @@ class RunFolder:
             try:
                 content = read_json(self.search / "search.json")["config"]
                 return Config.from_dict({**content, "cluster": {}}), (
-                    f"{self.config} is damaged, and is written again with the options of the search"
+                    f"{self.config} is damaged: the options that the search recorded are used"
                 )
             except (EmufortError, KeyError, TypeError, UnicodeDecodeError):
                 raise UsageError(
