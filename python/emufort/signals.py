@@ -284,8 +284,12 @@ def hidden_from_children() -> Iterator[None]:
 
     A signal for this process goes to another of its threads meanwhile, and is not lost.
     """
+    from multiprocessing import resource_tracker
+
     before = signal.pthread_sigmask(signal.SIG_BLOCK, list(WORDS))
     try:
+        resource_tracker.ensure_running()  # when it starts, it makes signals visible again
+        signal.pthread_sigmask(signal.SIG_BLOCK, list(WORDS))
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from multiprocessing import forkserver, resource_tracker
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -99,9 +99,6 @@ class ProcessPool:
                 # The server imports torch once and every worker is forked from it, ready.
                 _, backend, _ = self._initial
                 context.set_forkserver_preload([f"emufort.training.{backend}_backend"])
-                with signals.hidden_from_children():
-                    # Starting the tracker makes signals visible again, and so comes first.
-                    resource_tracker.ensure_running()
                 with signals.hidden_from_children():
                     forkserver.ensure_running()
             self._pool = ProcessPoolExecutor(
