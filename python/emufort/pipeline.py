@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,14 @@ class Run:
         All options.
     data
         The checked data set.
+    target_files
+        Target -> its file, where that is no longer where it was when the run began.
     """
 
     folder: RunFolder
     config: Config
     data: Dataset
+    target_files: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: RunFolder, config: Config) -> Run:
@@ -55,7 +58,8 @@ class Run:
                     f"'emufort run --out {folder.path} --{what} FILE'"
                 )
         contract = Contract.load(config.contract)
-        return cls(folder, config, Dataset.open(config.data, contract, folder.work))
+        config, files = _with_known_targets(folder, config, contract)
+        return cls(folder, config, Dataset.open(config.data, contract, folder.work), files)
 
     @property
     def inputs(self) -> str:
@@ -123,9 +127,14 @@ class Run:
 
     def prepare(self) -> None:
         """Write the configuration and provenance of the run."""
+        from emufort.targets import target_contract
+
         contract = self.data.contract
         inputs = {"data": self.data.sha256, "contract": contract.sha256}
-        self.folder.keep_config(self.config, inputs)
+        targets = {
+            name: target_contract(name, contract).sha256 for name in self.config.search.space.target
+        }
+        self.folder.keep_config(self.config, inputs, (targets, dict(self.target_files)))
 
         def describe() -> dict[str, Any]:
             return {
@@ -136,6 +145,31 @@ class Run:
             }
 
         self.folder.keep_provenance(describe)
+
+
+def _with_known_targets(
+    folder: RunFolder, config: Config, contract: Contract
+) -> tuple[Config, dict[str, str]]:
+    """Name targets as the run in `folder` does; say where their files are now, if they moved."""
+    from emufort.targets import moved, renamed
+
+    asked = config.search.space.target
+    if not asked:
+        return config, {}
+    known, files = folder.targets
+    names, found = renamed(asked, known, contract)
+    files = {name: path for name, path in {**files, **found}.items() if name in names}
+    for name in names:
+        if _is_gone(files.get(name, name)):
+            raise UsageError(
+                f"the contract {name} of a target is no longer there; give a configuration that "
+                f"names it where it is now: 'emufort run CONFIG --out {folder.path}'"
+            )
+    for name, path in files.items():
+        moved(name, path)
+    space = config.search.space.model_copy(update={"target": tuple(names)})
+    search = config.search.model_copy(update={"space": space})
+    return config.model_copy(update={"search": search}), files
 
 
 def _is_gone(name: str) -> bool:

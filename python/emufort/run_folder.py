@@ -200,13 +200,26 @@ class RunFolder:
         except OSError:
             return False
 
-    def keep_config(self, config: Config, inputs: dict[str, str]) -> None:
+    @property
+    def targets(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Target -> SHA-256 of its contract; target -> where its file is, if that has moved."""
+        hashes, files = self._record.get("targets", ({}, {}))
+        return hashes, files
+
+    def keep_config(
+        self,
+        config: Config,
+        inputs: dict[str, str],
+        targets: tuple[dict[str, str], dict[str, str]] = ({}, {}),
+    ) -> None:
         """Write config.toml; a search or retraining that is under way is never given up for it.
 
         Parameters
         ----------
         inputs
             ``"data"`` and ``"contract"`` -> SHA-256.
+        targets
+            As `targets` returns them.
 
         Raises
         ------
@@ -239,8 +252,9 @@ class RunFolder:
         content = config.model_dump(mode="json", exclude_none=True, exclude={"cluster"})
         if not self._shows(content):
             write_text(self.config, tomli_w.dumps(content))
-        if (record.get("config"), record.get("inputs")) != (content, inputs):
-            self._keep({**record, "config": content, "inputs": inputs})
+        known = {"config": content, "inputs": inputs, "targets": list(targets)}
+        if not known.items() <= record.items():
+            self._keep({**record, **known})
 
     def keep_provenance(self, describe: Callable[[], dict[str, Any]]) -> None:
         """Write provenance.json unless it is there as it was written."""
