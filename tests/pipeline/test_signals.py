@@ -37,7 +37,7 @@ def default_signals() -> None:
 class Started:
     """A command in a session of its own, whose descendants are known by their environment."""
 
-    def __init__(self, arguments: list[str]) -> None:
+    def __init__(self, arguments: list[str], **environment: str) -> None:
         self.mark = uuid.uuid4().hex
         self.process = subprocess.Popen(
             arguments,
@@ -46,7 +46,7 @@ class Started:
             text=True,
             start_new_session=True,
             preexec_fn=default_signals,
-            env={**os.environ, "EMUFORT_TEST_MARK": self.mark},
+            env={**os.environ, "EMUFORT_TEST_MARK": self.mark, **environment},
         )
 
     def wait_until_it_watches(self) -> None:
@@ -257,3 +257,47 @@ assert before == [signal.getsignal(getattr(signal, name)) for name in names]
 assert signal.set_wakeup_fd(-1) == -1
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=300, cwd=synthetic)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_batch_jobs_are_cancelled(synthetic: Path, number: int) -> None:
+    """A cluster that never starts a job: the driver waits for workers within Dask."""
+    pytest.importorskip("distributed")
+    tools, said = synthetic / "bin", synthetic / "said"
+    tools.mkdir()
+    for name, answer in (("sbatch", "7"), ("scancel", ""), ("squeue", "7 PENDING")):
+        (tools / name).write_text(f'#!/bin/sh\necho "{name} $*" >> "{said}"\necho "{answer}"\n')
+        (tools / name).chmod(0o755)
+    arguments = command(
+        "search", synthetic / "run.toml", "--out", synthetic / "out", "--cluster", "slurm"
+    )
+    started = Started(arguments, PATH=f"{tools}{os.pathsep}{os.environ['PATH']}")
+    deadline = time.monotonic() + 120
+    while not said.exists() and time.monotonic() < deadline:
+        assert started.process.poll() is None
+        time.sleep(0.05)
+    time.sleep(1.0)
+    code, errors, seconds = started.end(number, to_group=False)
+    assert (code, errors.count("\n")) == (128 + number, 1), errors
+    assert seconds <= LIMIT + MARGIN
+    assert said.read_text().splitlines()[-1] == "scancel 7"
+    assert started.left() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_workers_of_dask_end_with_the_driver(synthetic: Path, number: int) -> None:
+    pytest.importorskip("distributed")
+    arguments = command(
+        "search", synthetic / "run.toml", "--out", synthetic / "out", "--engine", "dask"
+    )
+    started = Started(arguments)
+    deadline = time.monotonic() + 120
+    while not any("dask" in line for line in started._processes()):
+        assert started.process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(1.0)
+    code, errors, _ = started.end(number, to_group=False)
+    assert code == (130 if number == signal.SIGINT else -signal.SIGKILL)
+    assert errors.count("\n") == (number == signal.SIGINT), errors
+    assert started.left(patience=30) == []
