@@ -1,4 +1,4 @@
-"""What a run folder remembers of its steps: steps.json, with a hash over itself.
+"""What a run folder remembers of its steps, in files with a hash over themselves.
 
 The hashes of results tell what is missing or damaged. Those of `essences` leave out what differs
 each time without being a result, such as seconds of training: a step that is repeated and ends with
@@ -21,10 +21,7 @@ _INFORMATIVE = ("search/search.json", "search/study.journal")
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Return the record, or an empty one where it is missing or damaged.
-
-    Every step then looks at what it has, and does what is lacking.
-    """
+    """Return what `write_record` wrote, or nothing where it is missing or damaged."""
     try:
         content = read_json(path)
         sha256 = content.pop("sha256")
@@ -34,7 +31,7 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def write_record(path: Path, content: dict[str, Any]) -> None:
-    """Write the record with its hash."""
+    """Write JSON with a hash of its content."""
     write_json(path, {"sha256": _hash(content), **content})
 
 
