@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import traceback
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from emufort import signals
 from emufort.errors import EmufortError, UsageError
 from emufort.escape import terminal
 
@@ -25,6 +25,8 @@ app = typer.Typer(
 )
 
 _DEBUG = False
+#: Seconds after a failure in which a signal may turn out to be its reason.
+_SETTLE_SECONDS = 0.1
 
 ConfigFile = Annotated[
     Path | None, typer.Argument(help="Configuration (TOML); without it the defaults.")
@@ -75,13 +77,13 @@ def _config(file: Path | None, out: Path, overrides: dict[str, Any]) -> Config:
     from emufort.config import Config
     from emufort.run_folder import RunFolder
 
-    kept = RunFolder(out).config
     if file is not None:
         config = Config.load(file)
-    elif kept.exists():
-        config = Config.load(kept)
     else:
-        config = Config()
+        kept, wrong = RunFolder(out).read_config()
+        config = kept or Config()
+        if wrong:
+            typer.echo(f"warning: {wrong}", err=True)
     content = config.model_dump(mode="json", exclude_none=True)
     if file is None:
         # A run folder does not say where to compute: the lines of 'setup' are commands of a shell.
@@ -148,7 +150,7 @@ def _carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
                     shown.skip(step)
                     continue
                 shown.begin(step)
-                run.do(step, shown)
+                run.do(step, signals.checked(shown))
                 shown.end(step)
         display.closing(run, steps)
         if "verify" in steps:
@@ -164,7 +166,7 @@ def _warn_of_slow_sampler(config: Config) -> None:
 
 
 def _must_hold_a_run(folder: RunFolder) -> None:
-    if not folder.config.exists():
+    if not folder.holds_run:
         raise UsageError(
             f"{folder.path} holds no run; 'emufort run --out {folder.path}' begins one"
         )
@@ -282,7 +284,7 @@ def _advise(config: Config, out: Path) -> None:
     opened = Dataset.open(config.data, Contract.load(config.contract))
     with display.progress(("search",)) as shown:
         shown.begin("search")
-        found = advise(opened, config, out / "advice", shown)
+        found = advise(opened, config, out / "advice", signals.checked(shown))
         shown.end("search")
     display.advice(found, out / "advice")
 
@@ -440,6 +442,7 @@ def bench(
     else:
         from emufort import display
 
+        signals.advise("the same command measures anew")
         options = (Options.quick() if quick else Options()).changed(
             bundle=bundle,
             models=_words(models),
@@ -453,7 +456,7 @@ def bench(
             blas=blas,
         )
         with display.progress(STEPS) as shown:
-            result = measure(options, out, shown.following())
+            result = measure(options, out, signals.checked(shown.following()))
     tables.show(result)
     if from_ is None:
         typer.echo(f"{out} holds bench.csv, bench.json, bench.md and bench.png")
@@ -548,39 +551,32 @@ def check(
         typer.echo(f"note: {column.name} varies in other rows, where the constant will be wrong")
 
 
-class TerminatedError(BaseException):
-    """The process was asked to end: a batch system's time limit, or somebody's ``kill``."""
-
-
-def _terminate(number: int, frame: object) -> None:
-    # Once is enough: a second signal must not disturb the way out.
-    signal.signal(number, signal.SIG_IGN)
-    raise TerminatedError
-
-
 def main() -> None:
     """Run the command; errors are one line on stderr, a traceback only with ``--debug``."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signals.watch()
     sys.exit(_run(sys.argv[1:]))
 
 
 def _run(arguments: list[str]) -> int:
     try:
         result = app(args=arguments or ["--help"], standalone_mode=False)
-    except (Exception, KeyboardInterrupt, TerminatedError) as error:
+    except (Exception, KeyboardInterrupt, signals.StoppedError) as error:
+        # A child that died of the same signal, or a library that was stopped in the wrong place,
+        # may have failed in its own way. The reason is still the signal.
+        if signals.received(settle=_SETTLE_SECONDS):
+            if _DEBUG:
+                traceback.print_exc()
+            signals.leave()
         return _explain(error)
+    if signals.received():
+        signals.leave()
     return result if isinstance(result, int) else 0
 
 
 def _explain(error: BaseException) -> int:
     """Say in one line what ended the command; return its exit code."""
-    # A library that is stopped in the wrong place may fail on the way out, such as on a lock that
-    # it had not got yet. The reason is still that it was stopped.
-    if _in_course_of(error, TerminatedError):
-        _complain("terminated; finished work is kept, the same command continues it")
-        return 143
     if _in_course_of(error, KeyboardInterrupt) or isinstance(error, typer.Abort):
-        _complain("stopped; the same command continues where this one was")
+        _complain("interrupted; finished work is kept, the same command continues it")
         return 130
     if isinstance(error, EmufortError):
         _complain(str(error))

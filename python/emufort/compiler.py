@@ -14,7 +14,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,8 +21,9 @@ from pathlib import Path
 from typing import Self
 
 from emufort.errors import EmufortError, StorageError
-from emufort.files import make_directory, replacing, write_json
+from emufort.files import replacing, scratch_folder, write_json
 from emufort.provenance import command_version, cpu_model, file_sha256
+from emufort.signals import run_child
 
 _INCLUDE = re.compile(rb"""^[ \t]*#?[ \t]*include[ \t]+['"<]([^'">]+)['">]""", re.M | re.I)
 _PLACE = re.compile(r"^(?P<file>[^\s:][^:]*):(?P<line>\d+)[:.\d]*:?(?P<rest>.*)$")
@@ -130,12 +130,11 @@ class Compiler:
         stamp = output.with_name(f".{output.name}.build.json")
         if _is_current(output, stamp, key):
             return output
-        make_directory(output.parent)
         # In a folder of its own, as every compiler writes its module files where it runs.
-        with tempfile.TemporaryDirectory(prefix=".build-", dir=output.parent) as folder:
-            built = Path(folder) / output.name
+        with scratch_folder(output.parent) as folder:
+            built = folder / output.name
             options = shlex.split(flags) + (["-shared", "-fPIC"] if shared else [])
-            self._run([*options, *map(str, paths), "-o", str(built)], Path(folder), paths)
+            self._run([*options, *map(str, paths), "-o", str(built)], folder, paths)
             with replacing(output) as temporary:
                 shutil.copyfile(built, temporary)
                 shutil.copymode(built, temporary)
@@ -166,8 +165,7 @@ class Compiler:
 
         For our own default flags only: what a user asks for is obeyed or refused, never dropped.
         """
-        with tempfile.TemporaryDirectory(prefix="emufort-") as name:
-            folder = Path(name)
+        with scratch_folder() as folder:
             source = folder / "trivial.f90"
             source.write_text(_TRIVIAL)
 
@@ -185,9 +183,10 @@ class Compiler:
 
     def _run(self, arguments: list[str], folder: Path, sources: Sequence[Path]) -> None:
         # Messages in English, as their first error is searched for.
-        environment = {**os.environ, "LC_ALL": "C"}
+        # A compiler that is killed leaves its temporary files, which are removed with the folder.
+        environment = {**os.environ, "LC_ALL": "C", "TMPDIR": str(folder)}
         try:
-            done = subprocess.run(
+            done = run_child(
                 [str(self.path), *arguments],
                 cwd=folder,
                 env=environment,
@@ -195,7 +194,6 @@ class Compiler:
                 capture_output=True,
                 text=True,
                 errors="replace",
-                check=False,
             )
         except OSError as error:
             raise CompilationError(f"cannot run {self.path}: {error.strerror}") from error
@@ -203,8 +201,8 @@ class Compiler:
             what = ", ".join(path.name for path in sources) or "the options"
             if os.strerror(errno.ENOSPC) in done.stderr + done.stdout:
                 raise StorageError(
-                    f"{self.name} cannot write in {folder.parent} or {tempfile.gettempdir()}: "
-                    f"{os.strerror(errno.ENOSPC)}; free some space"
+                    f"{self.name} cannot write in {folder.parent}: {os.strerror(errno.ENOSPC)}; "
+                    "free some space"
                 )
             complaint = first_error(done.stderr + "\n" + done.stdout)
             raise CompilationError(f"{self.name} does not compile {what}: {complaint}")
