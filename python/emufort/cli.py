@@ -2,83 +2,73 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emufort.errors import EmufortError, UsageError
+from emufort.cli_options import (
+    Cluster,
+    ConfigFile,
+    ContractName,
+    Data,
+    DryRun,
+    Engine,
+    Json,
+    Out,
+    Profile,
+    Quiet,
+    Scheduler,
+    Seed,
+    Workers,
+)
+from emufort.errors import EmufortError, UsageError, VerificationError
 
 if TYPE_CHECKING:
     from emufort.config import Config
-    from emufort.run_folder import RunFolder
 
 app = typer.Typer(
     help="Search, train, time, choose and export neural emulators for Fortran climate models.",
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
 _DEBUG = False
 
-ConfigFile = Annotated[
-    Path | None, typer.Argument(help="Configuration (TOML); without it the defaults.")
-]
-Out = Annotated[Path, typer.Option("--out", help="Run folder.")]
-Data = Annotated[
-    Path | None, typer.Option(help="CF netCDF file; without it the embedded data set.")
-]
-ContractName = Annotated[
-    str | None, typer.Option("--contract", help="A bundled contract or a TOML file.")
-]
-Seed = Annotated[int | None, typer.Option(help="Seed of everything that is drawn.")]
-Workers = Annotated[int | None, typer.Option(help="Processes; 0 means one per core.")]
-Engine = Annotated[str | None, typer.Option(help="pool or dask: who runs the processes.")]
-Scheduler = Annotated[
-    str | None, typer.Option(help="Use the workers of this Dask scheduler, tcp://HOST:PORT.")
-]
-Cluster = Annotated[
-    str | None, typer.Option(help="slurm: start Dask workers in batch jobs, see --profile.")
-]
-Profile = Annotated[
-    Path | None, typer.Option(help="TOML file of batch jobs: the keys of the section [cluster].")
-]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print the batch script and do nothing else.")
-]
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from emufort import __version__
+
+        typer.echo(f"emufort {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version, and exit."
+        ),
+    ] = False,
 ) -> None:
     global _DEBUG
     _DEBUG = debug
 
 
 def _config(file: Path | None, out: Path, overrides: dict[str, Any]) -> Config:
-    """Combine the file (or the run folder's own configuration) with options of the command line."""
-    from emufort.config import Config
-    from emufort.run_folder import RunFolder
+    from emufort.pipeline import configuration
 
-    kept = RunFolder(out).config
-    if file is not None:
-        config = Config.load(file)
-    elif kept.exists():
-        config = Config.load(kept)
-    else:
-        config = Config()
-    content = config.model_dump(mode="json", exclude_none=True)
-    for key, value in overrides.items():
-        if value is None:
-            continue
-        section, _, name = key.rpartition(".")
-        (content[section] if section else content)[name] = value
-    return Config.from_dict(content, "command line")
+    return configuration(out, file, overrides)
 
 
 def _where(
@@ -117,27 +107,46 @@ def _print_batch_script(config: Config, out: Path) -> None:
 
 def _carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
     from emufort import display
-    from emufort.pipeline import Run
+    from emufort.pipeline import Run, carry_out
     from emufort.run_folder import RunFolder
+    from emufort.status import must_hold_a_run
 
     folder = RunFolder(out)
     if steps[0] != "search":
-        _must_hold_a_run(folder)
+        must_hold_a_run(folder)
     run = Run.open(folder, config)
-    run.check()
-    with folder.driver():
-        run.prepare()
-        if "search" in steps and not run.is_finished("search"):
-            _warn_of_slow_sampler(config)
-        with display.progress(steps) as shown:
-            for step in steps:
-                if run.is_finished(step):
-                    shown.skip(step)
-                    continue
-                shown.begin(step)
-                run.do(step, shown)
-                shown.end(step)
-        display.closing(run, steps)
+    if "search" in steps and not run.is_finished("search"):
+        _warn_of_slow_sampler(config)
+    with display.progress(steps) as shown:
+        carry_out(run, steps, shown)
+    display.closing(run, steps)
+
+
+def _print_json(content: Any) -> None:
+    typer.echo(json.dumps(content, indent=2))
+
+
+@contextmanager
+def _json_of(wanted: bool, result: Path) -> Iterator[None]:
+    """If it is `wanted`, print the file that the block writes, and nothing of the block itself."""
+    from emufort import terminal
+    from emufort.files import read_json
+
+    if not wanted:
+        yield
+        return
+    before = result.stat().st_mtime_ns if result.exists() else None
+    terminal.be_quiet()
+    try:
+        yield
+    except VerificationError:
+        # What does not agree is in the file, too.
+        if result.exists() and result.stat().st_mtime_ns != before:
+            _print_json(read_json(result))
+        raise
+    finally:
+        terminal.be_quiet(False)
+    _print_json(read_json(result))
 
 
 def _warn_of_slow_sampler(config: Config) -> None:
@@ -146,13 +155,6 @@ def _warn_of_slow_sampler(config: Config) -> None:
     warning = slowness(config.search.sampler, config.search.trials)
     if warning is not None:
         typer.echo(f"warning: {warning}", err=True)
-
-
-def _must_hold_a_run(folder: RunFolder) -> None:
-    if not folder.config.exists():
-        raise UsageError(
-            f"{folder.path} holds no run; 'emufort run --out {folder.path}' begins one"
-        )
 
 
 def _absolute(path: Path | None) -> str | None:
@@ -176,6 +178,7 @@ def run(
     top: Annotated[int | None, typer.Option(help="Candidates of step 2.")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps of step 2.")] = None,
     rule: Annotated[str | None, typer.Option(help="Rule of the choice, such as 'knee'.")] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Do everything: search, retrain, time, select, export, verify, report.
 
@@ -228,6 +231,7 @@ def search(
     advise: Annotated[
         bool, typer.Option("--advise", help="Measure how small the subset may be, and stop.")
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Step 1: train many candidates on a small subset of the data."""
     overrides = {
@@ -276,6 +280,7 @@ def retrain(
     top: Annotated[int | None, typer.Option(help="Candidates to retrain.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Trainings of each candidate.")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps of each.")] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Step 2: retrain the best candidates on all training data."""
     overrides = {
@@ -294,6 +299,7 @@ def time(
     backend: Annotated[str | None, typer.Option(help="auto, fortran or onnxruntime.")] = None,
     compiler: Annotated[str | None, typer.Option(help="Fortran compiler.")] = None,
     flags: Annotated[str | None, typer.Option(help="Its flags.")] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Measure the inference time of each retrained candidate."""
     overrides = {
@@ -311,10 +317,13 @@ def select(
         str | None, typer.Option(help="knee, best, fastest-within=5% or max-ns=100.")
     ] = None,
     ncol: Annotated[int | None, typer.Option(help="Columns per call that count.")] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Choose on the Pareto front of skill and measured time."""
     overrides = {"select.rule": rule, "select.ncol": ncol}
-    _carry_out(("select",), _config(None, out, overrides), out)
+    with _json_of(as_json, out / "selection.json"):
+        _carry_out(("select",), _config(None, out, overrides), out)
 
 
 @app.command()
@@ -327,6 +336,7 @@ def export(
     bundle: Annotated[
         Path | None, typer.Option(help="Write the glue for this bundle instead of a run's.")
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Write the bundle: ONNX, Fortran, weights, golden vectors, manifest, model card.
 
@@ -355,18 +365,25 @@ def verify(
     out: Out = Path("runs/latest"),
     bundle: Annotated[Path | None, typer.Option(help="Verify this bundle instead.")] = None,
     rows: Annotated[int | None, typer.Option(help="Rows to compare.")] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Compare all forms of the emulator; exit code 3 when they disagree."""
     if bundle is None:
-        _carry_out(("verify",), _config(None, out, {"verify.rows": rows}), out)
+        with _json_of(as_json, out / "verification.json"):
+            _carry_out(("verify",), _config(None, out, {"verify.rows": rows}), out)
         return
     from emufort import display
     from emufort.config import VerifyConfig
+    from emufort.verification import finite
     from emufort.verification import verify as verify_bundle
 
     options = VerifyConfig() if rows is None else VerifyConfig(rows=rows)
     result = verify_bundle(bundle, rows=options.rows, tolerance=options.tolerance)
-    display.verification(result.to_dict())
+    if as_json:
+        _print_json(finite(result.to_dict()))
+    else:
+        display.verification(result.to_dict())
     result.raise_if_failed()
 
 
@@ -398,6 +415,7 @@ def bench(
     from_: Annotated[
         Path | None, typer.Option("--from", help="Measure nothing, show this bench.json.")
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Measure the inference of networks beside all other ways to run them."""
     from emufort.benchmark import Options, Result
@@ -444,21 +462,28 @@ def _integers(option: str, text: str | None) -> tuple[int, ...] | None:
 
 
 @app.command()
-def report(out: Out = Path("runs/latest")) -> None:
+def report(
+    out: Out = Path("runs/latest"),
+    quiet: Quiet = False,
+) -> None:
     """Write report.html."""
     _carry_out(("report",), _config(None, out, {}), out)
 
 
 @app.command()
-def status(out: Out = Path("runs/latest")) -> None:
-    """Say which steps of a run are finished."""
+def status(
+    out: Out = Path("runs/latest"),
+    as_json: Json = False,
+) -> None:
+    """Say whether a run is at work, killed or finished, and how far each step is."""
     from emufort import display
-    from emufort.pipeline import Run
-    from emufort.run_folder import RunFolder
+    from emufort.status import RunStatus
 
-    folder = RunFolder(out)
-    _must_hold_a_run(folder)
-    display.status(Run.open(folder, _config(None, out, {})))
+    found = RunStatus.of(out)
+    if as_json:
+        _print_json(found.to_dict())
+    else:
+        display.status(found)
 
 
 @app.command()
@@ -479,6 +504,7 @@ def check(
     config: ConfigFile = None,
     data: Data = None,
     contract: ContractName = None,
+    as_json: Json = False,
 ) -> None:
     """Check configuration, contract and data without doing anything."""
     from emufort.config import Config

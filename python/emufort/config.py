@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from emufort.contract import explain
 from emufort.errors import UsageError
 from emufort.network import Activation
+from emufort.paths import PathLike
 from emufort.selection import check_rule
 
 
@@ -185,6 +186,13 @@ class RetrainConfig(_Section):
         return self
 
 
+#: Flags of the runtime where it is timed and verified.
+DEFAULT_FLAGS = (
+    "-O3 -march=native -mprefer-vector-width=512 -fno-math-errno -ffp-contract=fast "
+    "-fno-trapping-math -fopenmp-simd"
+)
+
+
 class TimingConfig(_Section):
     """Measured inference time."""
 
@@ -192,10 +200,7 @@ class TimingConfig(_Section):
     repeats: int = Field(7, ge=1)
     backend: Literal["auto", "fortran", "onnxruntime"] = "auto"
     compiler: str = "gfortran"
-    flags: str = (
-        "-O3 -march=native -mprefer-vector-width=512 -fno-math-errno -ffp-contract=fast "
-        "-fno-trapping-math -fopenmp-simd"
-    )
+    flags: str = DEFAULT_FLAGS
     baseline_flags: str = "-O3 -march=native"
 
     @field_validator("ncol")
@@ -301,7 +306,7 @@ class Config(_Section):
         return self
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: PathLike) -> Self:
         """Read a TOML file; relative paths in it are relative to the file's folder.
 
         Raises
@@ -309,6 +314,7 @@ class Config(_Section):
         UsageError
             The file is missing or no TOML, a key is unknown or a value is impossible.
         """
+        path = Path(path)
         content = read_toml(path)
         for key in ("data", "contract"):
             value = content.get(key)

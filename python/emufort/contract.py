@@ -20,7 +20,9 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from emufort.brief import brief, listed
 from emufort.errors import ContractError, did_you_mean
+from emufort.paths import PathLike
 
 InputTransform = Literal["standardise", "minmax", "ln", "log10", "logit", "none"]
 OutputTransform = Literal["standardise", "minmax", "ln", "log10", "logit", "sigmoid", "none"]
@@ -177,10 +179,21 @@ class Contract(_Part):
     filter: Filter | None = None
     split: Split | None = None
 
+    def __repr__(self) -> str:
+        inputs = listed([variable.name for variable in self.input])
+        outputs = listed([variable.name for variable in self.output])
+        return brief(self, self.name, f"{inputs} -> {outputs}", f"judged by {self._judged}")
+
+    __str__ = __repr__
+
+    @property
+    def _judged(self) -> str:
+        return listed(list(self.skill_variables))
+
     # ---------------------------------------------------------------- reading
 
     @classmethod
-    def load(cls, name: str | Path) -> Self:
+    def load(cls, name: PathLike) -> Self:
         """Read a contract: a bundled name (``"activation"``) or the path of a TOML file.
 
         Raises
@@ -191,12 +204,12 @@ class Contract(_Part):
         path = Path(name)
         if path.suffix != ".toml" and not path.exists():
             bundled = bundled_contracts()
-            if str(name) not in bundled:
+            if str(path) not in bundled:
                 raise ContractError(
-                    f"there is no contract '{name}'{did_you_mean(str(name), bundled)}; bundled are "
+                    f"there is no contract '{path}'{did_you_mean(str(path), bundled)}; bundled are "
                     f"{', '.join(sorted(bundled))}, or give the path of a TOML file"
                 )
-            path = bundled[str(name)]
+            path = bundled[str(path)]
         try:
             text = path.read_text()
         except (OSError, UnicodeDecodeError) as error:

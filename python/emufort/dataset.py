@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort import rows as tables
+from emufort.brief import brief
 from emufort.contract import Baseline, Column, Contract, Input, Output, Parameter
 from emufort.errors import DataError, did_you_mean
 from emufort.extent import Extent
+from emufort.paths import PathLike
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -80,11 +82,31 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.x)
 
+    def __repr__(self) -> str:
+        counts = [int((self.split == code).sum()) for code in range(len(SPLITS))]
+        return brief(
+            self,
+            f"{self.contract.name}, {self.source}",
+            f"{len(self)} samples ({', '.join(map('{} {}'.format, SPLITS, counts))})",
+            f"{self.x.shape[1]} inputs, {self.y.shape[1]} outputs",
+        )
+
     # ---------------------------------------------------------------- opening
 
     @classmethod
-    def open(cls, path: str | Path | None, contract: Contract, scratch: Path | None = None) -> Self:
+    def open(
+        cls, path: PathLike | None, contract: Contract, scratch: PathLike | None = None
+    ) -> Self:
         """Read a netCDF file; None means the data set that comes with the package.
+
+        Parameters
+        ----------
+        path
+            The netCDF file.
+        contract
+            What the variables mean.
+        scratch
+            Folder for long tables, default None: that of temporary files.
 
         Raises
         ------
@@ -96,6 +118,7 @@ class Dataset:
         import xarray as xr
 
         source = embedded_dataset(contract) if path is None else Path(path)
+        folder = None if scratch is None else Path(scratch)
         if not source.is_file():
             raise DataError(
                 f"there is no data file {source}; give --data the path of a netCDF file"
@@ -107,7 +130,7 @@ class Dataset:
             raise _unreadable(source, error) from error
         with opened:
             try:
-                return cls.from_xarray(opened, contract, source, _file_hash(source), scratch)
+                return cls.from_xarray(opened, contract, source, _file_hash(source), folder)
             except (OSError, RuntimeError) as error:
                 raise _unreadable(source, error) from error
 

@@ -9,8 +9,9 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from emufort.errors import EmufortError, StorageError
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
+
+Row = TypeVar("Row")
 
 
 def _reason(error: OSError) -> str:
@@ -146,3 +149,24 @@ def read_csv(path: Path) -> list[dict[str, str]]:
             return list(csv.DictReader(stream))
     except OSError as error:
         raise EmufortError(f"cannot read {path}: {_reason(error)}") from error
+
+
+def read_table(path: Path, kind: type[Row]) -> list[Row]:
+    """Read a CSV table whose rows are objects of the dataclass `kind`, of text and numbers.
+
+    Raises
+    ------
+    EmufortError
+        The table is missing or damaged.
+    """
+    types = {"str": str, "int": int, "float": float}
+    known = {field.name: types[str(field.type)] for field in fields(kind)}  # type: ignore[arg-type]
+    try:
+        return [
+            kind(**{name: of(row[name]) for name, of in known.items() if name in row})
+            for row in read_csv(path)
+        ]
+    except (TypeError, ValueError) as error:
+        raise EmufortError(
+            f"{path} is damaged ({error}); give the command again that wrote it"
+        ) from error

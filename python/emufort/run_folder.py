@@ -185,6 +185,11 @@ class RunFolder:
             and done.get("results") == self._results(step)
         )
 
+    def is_recorded(self, step: str, config: Config) -> bool:
+        """Say what `is_finished` says, for the inputs that the step was done with."""
+        inputs = self._finished().get(step, {}).get("inputs")
+        return inputs is not None and self.is_finished(step, config, inputs)
+
     def finish(self, step: str, config: Config, inputs: str, seconds: float) -> None:
         """Record that `step` is finished; what came after it is out of date."""
         finished = self._finished()
@@ -193,6 +198,7 @@ class RunFolder:
         before = finished.get(step, {}).get("seconds", 0.0)
         kept[step] = {
             "fingerprint": fingerprint(step, config, inputs),
+            "inputs": inputs,
             "seconds": round(before + seconds, 3),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "results": self._results(step),

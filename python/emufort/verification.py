@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emufort.brief import brief, listed
 from emufort.contract import Contract
 from emufort.errors import EmufortError, StorageError, VerificationError
 from emufort.export.bundle import Bundle
@@ -221,6 +222,17 @@ class Verification:
     pairs: Mapping[str, float] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        worst = [f"{c.name} does not agree" for c in self.comparisons if c.failed]
+        agree = sum(c.passed for c in self.comparisons)
+        return brief(
+            self,
+            self.bundle,
+            "passed" if self.passed else "failed",
+            f"{agree} of {len(self.comparisons)} comparisons agree on {self.rows} rows",
+            listed(worst, 2),
+        )
+
     @property
     def passed(self) -> bool:
         """Whether no comparison failed."""
@@ -303,16 +315,16 @@ def verify(
         checks.run(compiler, flags, work or Path(temporary))
     result = checks.result()
     if out is not None:
-        write_json(out, _finite(result.to_dict()))
+        write_json(out, finite(result.to_dict()))
     return result
 
 
-def _finite(content: Any) -> Any:
+def finite(content: Any) -> Any:
     """Replace infinity, which JSON does not know, by None."""
     if isinstance(content, dict):
-        return {key: _finite(value) for key, value in content.items()}
+        return {key: finite(value) for key, value in content.items()}
     if isinstance(content, list):
-        return [_finite(value) for value in content]
+        return [finite(value) for value in content]
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 

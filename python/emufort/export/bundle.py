@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from emufort import provenance
+from emufort.brief import brief
 from emufort.contract import Contract
 from emufort.dataset import Dataset
 from emufort.errors import ContractError, EmufortError, UsageError
@@ -58,6 +59,10 @@ class Bundle:
 
     def __fspath__(self) -> str:
         return str(self.path)
+
+    def __repr__(self) -> str:
+        shape = self.manifest.architecture
+        return brief(self, str(self.path), f"{self.name} {shape.label}", f"hash {self.hash[:12]}")
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], check: bool = True) -> Bundle:
