@@ -35,6 +35,7 @@ from emufort.search.subset import draw_subset
 from emufort.search.tasks import task_of
 from emufort.search.trials import Trial, TrialsFile, best_of, read_trials
 from emufort.search.unfinished import UnfinishedBatch
+from emufort.search.watch import Watch
 from emufort.search.work import RungUnit, run_rung, with_more_rows
 from emufort.targets import Targets, with_target
 from emufort.training import TrainerState, backend_detail
@@ -55,7 +56,7 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
     out
         Folder of the search; the study, the table of trials and a summary are written there.
     report
-        Told after every batch.
+        Told of the progress, also within trainings.
 
     Raises
     ------
@@ -85,14 +86,17 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
         stored, _ = StoredArrays.from_targets(train.at(subset.rows), validation, out, judged=True)
         run = _Run(targets, config, out, len(subset), model)
         try:
-            with executor_for(config, stored, out, options.backend) as executor:
+            with (
+                Watch(report, "search", options.trials, stored.folder) as watch,
+                executor_for(config, stored, out, options.backend) as executor,
+            ):
                 run.open_study()
+                watch.at(len(run.trials), run.note())
                 while len(run.trials) < options.trials:
-                    report("search", len(run.trials), options.trials, run.note())
-                    run.next_batch(executor)
+                    run.next_batch(executor, watch)
+                    watch.at(len(run.trials), run.note())
         finally:
             stored.remove()
-        report("search", len(run.trials), options.trials, run.note())
         run.write_summary()
     if best_of(run.trials) is None:
         raise EmufortError(
@@ -189,7 +193,7 @@ class _Run:
 
     # ------------------------------------------------------------------ batch
 
-    def next_batch(self, executor: Executor) -> None:
+    def next_batch(self, executor: Executor, watch: Watch) -> None:
         """Ask, train, cut, tell."""
         options = self.config.search
         number = self.trials[-1].batch + 1 if self.trials else 0
@@ -200,7 +204,7 @@ class _Run:
             size,
             options.rungs,
             options.eta,
-            lambda at, epochs: batch.run(executor, at, epochs),
+            lambda at, epochs: batch.run(executor, at, epochs, watch),
             self.earlier() if options.halving == "asha" else None,
         )
         new = [
@@ -294,6 +298,18 @@ def _in_short(trial: Trial) -> dict[str, Any]:
     }
 
 
+def _share_of_rung(config: Config, level: int) -> float:
+    """Return the share that a rung has in the work of a batch, if halving keeps 1/eta at each."""
+    options = config.search
+    before = (0, *options.rungs[:-1])
+    rows = options.rung_rows or (1,) * len(options.rungs)
+    work = [
+        (until - (0 if options.schedule == "cosine" else done)) * n / options.eta**i
+        for i, (until, done, n) in enumerate(zip(options.rungs, before, rows, strict=True))
+    ]
+    return work[level] / sum(work)
+
+
 class _Batch:
     """Trainings of the candidates that were asked for together."""
 
@@ -315,7 +331,9 @@ class _Batch:
             for i, candidate in enumerate(candidates)
         ]
 
-    def run(self, executor: Executor, positions: Sequence[int], epochs: int) -> list[float]:
+    def run(
+        self, executor: Executor, positions: Sequence[int], epochs: int, watch: Watch
+    ) -> list[float]:
         """Train the candidates at `positions` up to `epochs`; return their values."""
         options = self.run_.config.search
         level = options.rungs.index(epochs)
@@ -331,6 +349,10 @@ class _Batch:
                 self.states[position] = saved
             else:
                 waiting.append(position)
+        share = len(self.states) * _share_of_rung(self.run_.config, level) / len(positions)
+        cells = dict(zip(positions, watch.begin([share] * len(positions)), strict=True))
+        for position in set(positions) - set(waiting):
+            watch.finished(cells[position])
         units = {
             p: RungUnit(
                 self.states[p],
@@ -339,6 +361,7 @@ class _Batch:
                 rows,
                 target=self.targets[p],
                 anneal=anneal,
+                cell=cells[p],
             )
             for p in waiting
         }
@@ -348,4 +371,5 @@ class _Batch:
             spent = state.seconds - self.states[position].seconds
             self.states[position] = state
             self.unfinished.keep(state, position, epochs, spent)
+            watch.finished(cells[position])
         return [self.states[p].value for p in positions]
