@@ -304,7 +304,7 @@ def _share_of_rung(config: Config, level: int) -> float:
     before = (0, *options.rungs[:-1])
     rows = options.rung_rows or (1,) * len(options.rungs)
     work = [
-        (until - (0 if options.schedule == "cosine" else done)) * n / options.eta**i
+        (until - (0 if options.schedule == "cosine" else done)) * n / float(options.eta) ** i
         for i, (until, done, n) in enumerate(zip(options.rungs, before, rows, strict=True))
     ]
     return work[level] / sum(work)
