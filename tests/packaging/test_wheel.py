@@ -153,6 +153,7 @@ def test_wheel(tmp_path: Path) -> None:
     package = TOP / "python"
     assert packaged == {str(path.relative_to(package)) for path in package.rglob("*.py")}
     data = {path.suffix for path in package.rglob("*") if path.suffix in (".toml", ".j2", ".nc")}
+    assert "emufort/py.typed" in names
     assert data <= {Path(name).suffix for name in names}
     tops = {name.partition("/")[0] for name in names}
     assert {top.partition("-")[0] for top in tops} == {"emufort"}
