@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import signal
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from emufort._command_line import OnceTyper
 from emufort.errors import EmufortError, UsageError
 
 if TYPE_CHECKING:
     from emufort.config import Config
     from emufort.run_folder import RunFolder
 
-app = typer.Typer(
+app = OnceTyper(
     help="Search, train, time, choose and export neural emulators for Fortran climate models.",
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -124,7 +126,7 @@ def _carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
     if steps[0] != "search":
         _must_hold_a_run(folder)
     run = Run.open(folder, config)
-    run.check()
+    run.check([step for step in steps if not run.is_finished(step)])
     with folder.driver():
         run.prepare()
         if "search" in steps and not run.is_finished("search"):
@@ -291,7 +293,7 @@ def retrain(
 @app.command()
 def time(
     out: Out = Path("runs/latest"),
-    backend: Annotated[str | None, typer.Option(help="auto, fortran or onnxruntime.")] = None,
+    backend: Annotated[str | None, typer.Option(help="fortran or onnxruntime.")] = None,
     compiler: Annotated[str | None, typer.Option(help="Fortran compiler.")] = None,
     flags: Annotated[str | None, typer.Option(help="Its flags.")] = None,
 ) -> None:
@@ -488,14 +490,15 @@ def check(
     loaded = Config() if config is None else Config.load(config)
     given = {"data": _absolute(data), "contract": contract}
     wanted = loaded.model_copy(update={k: v for k, v in given.items() if v is not None})
-    run = Run.open(RunFolder(Path()), wanted)
-    run.check()
+    with tempfile.TemporaryDirectory(prefix="emufort-") as folder:
+        run = Run.open(RunFolder(Path(folder)), wanted)
+        run.check()
     opened, rules = run.data, run.data.contract
     typer.echo(
         f"contract '{rules.name}': {len(rules.input_columns)} inputs, "
         f"{len(rules.output_columns)} outputs; {opened.source}: {len(opened)} usable rows; all well"
     )
-    for column in opened.part("train").constant_columns():
+    for column in opened.constant_columns("train"):
         what = "has nothing to learn of it" if column.is_output else "cannot see what it does"
         typer.echo(f"note: {column.name} is the same in all training rows: a network {what}")
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from emufort import provenance
+from emufort.checks import check_run
 from emufort.config import Config
 from emufort.contract import Contract
-from emufort.dataset import SPLITS, Dataset
+from emufort.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.files import read_csv, read_json, write_json
 from emufort.network import Emulator
@@ -52,31 +53,9 @@ class Run:
         parts = [self.data.contract.sha256, self.data.sha256, *others]
         return hashlib.sha256("".join(parts).encode()).hexdigest()
 
-    def check(self) -> None:
-        """Find now what would stop a later step after much work.
-
-        Raises
-        ------
-        EmufortError
-            A split is empty, the subset larger than the data, an option of the sampler unknown, a
-            name impossible in Fortran, a target one that the data do not give, or the compiler that
-            is asked for missing.
-        """
-        from emufort.compiler import Compiler
-        from emufort.export.fortran import check_names
-        from emufort.search.samplers import check_options
-        from emufort.targets import Targets
-
-        for split in SPLITS:
-            self.data.part(split)
-        self.data.part("train").subset(self.config.search.subset, self.config.seed)
-        check_options(self.config.search.sampler, self.config.search.sampler_options)
-        check_names(self.data.contract, self.config.export.name)
-        targets = Targets.of(self.data, self.config.search.space.target)
-        for data in targets.data.values():
-            check_names(data.contract, self.config.export.name)
-        if self.config.timing.backend == "fortran":
-            Compiler.find(self.config.timing.compiler)
+    def check(self, steps: Sequence[str] = STEPS) -> None:
+        """Find now what would stop one of `steps` after much work; see `emufort.checks`."""
+        check_run(self.config, self.data, steps)
 
     def is_finished(self, step: str) -> bool:
         """Say whether `step` needs no more work."""
