@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import typer
 from typer.core import TyperCommand
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class OnceCommand(TyperCommand):
@@ -16,15 +19,16 @@ class OnceCommand(TyperCommand):
 
     def make_parser(self, ctx: Any) -> Any:
         """Return the parser of the command's arguments."""
-        parser = super().make_parser(ctx)
+        parser: Any = super().make_parser(ctx)
         parse = parser.parse_args
 
         def parse_once(args: list[str]) -> Any:
             found = parse(args=args)
             order = found[2]
             for parameter in self.params:
+                many = parameter.multiple or getattr(parameter, "is_flag", False)
                 is_option = parameter.param_type_name == "option"
-                if is_option and not parameter.multiple and order.count(parameter) > 1:
+                if is_option and not many and order.count(parameter) > 1:
                     ctx.fail(f"{parameter.opts[0]} is given more than once and takes one value")
             return found
 
@@ -35,6 +39,8 @@ class OnceCommand(TyperCommand):
 class OnceTyper(typer.Typer):
     """A command line all of whose commands are `OnceCommand`."""
 
-    def command(self, *args: Any, **options: Any) -> Any:
+    def command(  # type: ignore[override]  # fewer words for the same
+        self, name: str | None = None, **options: Any
+    ) -> Callable[[_Function], _Function]:
         """Do what `typer.Typer.command` does."""
-        return super().command(*args, **{"cls": OnceCommand, **options})
+        return super().command(name, **{"cls": OnceCommand, **options})

@@ -86,7 +86,7 @@ class Complaints:
                 self._range(column, seen)
                 self._domain(column, seen, not column.is_output and j in divisors)
         for baseline, values in zip(contract.baseline, baselines, strict=True):
-            bad = ~np.isfinite(values).all(axis=1)
+            bad = np.asarray(~np.isfinite(values).all(axis=1))
             if bad.any():
                 name = f"{baseline.variable}, of the baseline {baseline.name},"
                 text = self._missing(name, baseline.variable, "")

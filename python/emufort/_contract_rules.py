@@ -13,7 +13,7 @@ import numpy as np
 from emufort.errors import did_you_mean
 
 if TYPE_CHECKING:
-    from emufort.contract import Column, Contract
+    from emufort.contract import Column, Contract, Input, Output, Parameter
 
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
 #: A Fortran name has at most 63 characters.
@@ -158,6 +158,7 @@ def _check_dimensions(contract: Contract) -> None:
 
 
 def _check_variables(contract: Contract) -> None:
+    variables: tuple[Input | Output | Parameter, ...]
     variables = (*contract.input, *contract.output, *contract.parameter)
     double = _twice(v.name.lower() for v in variables)
     if double is not None:

@@ -80,7 +80,8 @@ def _unreadable(source: Path, error: Exception) -> DataError:
 
 def _stored_type(found: xr.DataArray) -> np.dtype[Any]:
     """Return the type of the values in the file, before they were unpacked."""
-    return np.dtype(found.encoding.get("dtype", found.dtype))
+    stored: np.dtype[Any] = np.dtype(found.encoding.get("dtype", found.dtype))
+    return stored
 
 
 def _unpacked(found: xr.DataArray, stored: Any) -> Array:
@@ -129,7 +130,7 @@ def _valid_limits(found: xr.DataArray) -> tuple[float, float]:
             return sorted(_unpacked(found, values).tolist())
         # In the precision of the data: 0.1 in single precision is above 0.1 in double.
         same = values.astype(found.dtype) if found.dtype.kind == "f" else values
-        return same.astype(np.float64).tolist()
+        return [float(value) for value in same]
 
     lower, upper = -np.inf, np.inf
     if "valid_range" in found.attrs:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from emufort.config import Config
-from emufort.contract import Contract
+from emufort.contract import Contract, one_line
 from emufort.dataset import SPLITS, Dataset, check_subset
-from emufort.errors import ContractError, DataError, EmufortError
+from emufort.errors import ContractError, DataError, EmufortError, UsageError
+
+if TYPE_CHECKING:
+    from emufort.targets import Targets
 
 #: Least number of usable rows of each split. A spread, and with it R2, needs two rows; step 1
 #: trains on at least so many.
@@ -52,6 +56,7 @@ def check_run(config: Config, data: Dataset, steps: Sequence[str]) -> None:
     for one in (data, *targets.data.values()):
         check_names(one.contract, config.export.name)
         _check_judgement(one)
+    _check_schemes(config, targets)
     _check_costs(config, steps)
     check_compiler(config, steps, data.contract)
 
@@ -97,12 +102,30 @@ def _check_judgement(data: Dataset) -> None:
 
 
 def _unusable(contract: Contract, what: str, error: Exception) -> ContractError:
-    from emufort.contract import one_line
-
     return ContractError(
         f"the contract '{contract.name}': {what} fails on the data with "
         f"{type(error).__name__}: {one_line(error)}"
     )
+
+
+def _check_schemes(config: Config, targets: Targets) -> None:
+    """See that the schemes can be timed that networks of some target are relative to."""
+    from emufort.selection import needed_schemes
+
+    contract = targets.judge.contract
+    timed = {b.name for b in contract.baseline if b.timing_source is not None}
+    for name, data in targets.data.items() if targets.named else ():
+        for scheme in sorted(needed_schemes(data.contract, contract)):
+            if scheme not in timed or config.timing.backend != "fortran":
+                why = (
+                    "the contract names no timing_source for it"
+                    if scheme not in timed
+                    else f"timing.backend is '{config.timing.backend}'"
+                )
+                raise UsageError(
+                    f"the target '{name}' needs the value of the scheme '{scheme}', whose time "
+                    f"cannot be measured ({why}), so that it cannot be compared; leave it out"
+                )
 
 
 def _check_costs(config: Config, steps: Sequence[str]) -> None:

@@ -131,7 +131,7 @@ def _carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
         run.prepare()
         if "search" in steps and not run.is_finished("search"):
             _warn_of_slow_sampler(config)
-        with display.progress(steps) as shown:
+        with display.progress(steps, display.titles(config)) as shown:
             for step in steps:
                 if run.is_finished(step):
                     shown.skip(step)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,10 @@ from rich.table import Column, Table
 
 from emufort.files import read_csv, read_json
 from emufort.run_folder import STEPS, Stopwatch
+from emufort.selection import ONNX_RUNTIME_TIMES
 
 if TYPE_CHECKING:
+    from emufort.config import Config
     from emufort.dataset import Dataset
     from emufort.pipeline import Run
     from emufort.progress import Reporter
@@ -35,6 +37,13 @@ TITLES = {
 _TITLE_WIDTH = 30
 
 
+def titles(config: Config) -> dict[str, str]:
+    """Return the titles of the steps of a run."""
+    if config.timing.backend == "fortran":
+        return TITLES
+    return {**TITLES, "time": "time: ONNX Runtime"}
+
+
 def _console() -> Console:
     return Console(highlight=False)
 
@@ -42,16 +51,23 @@ def _console() -> Console:
 class StepDisplay:
     """Shows the steps of a run as progress bars, or as lines where there is no terminal."""
 
-    def __init__(self, progress: Progress, console: Console, steps: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        progress: Progress,
+        console: Console,
+        steps: tuple[str, ...],
+        titles: Mapping[str, str] = TITLES,
+    ) -> None:
         self._progress = progress
         self._console = console
         self._steps = steps
+        self._titles = titles
         self._tasks: dict[str, Any] = {}
         self._watch = Stopwatch()
         self._quarters: dict[str, int] = {}
 
     def _head(self, step: str) -> str:
-        return f"[{self._steps.index(step) + 1}/{len(self._steps)}] {TITLES[step]}"
+        return f"[{self._steps.index(step) + 1}/{len(self._steps)}] {self._titles[step]}"
 
     def _say(self, text: str) -> None:
         """Print a line where no live display is seen."""
@@ -105,7 +121,7 @@ class StepDisplay:
 
 
 @contextmanager
-def progress(steps: tuple[str, ...]) -> Iterator[StepDisplay]:
+def progress(steps: tuple[str, ...], titles: Mapping[str, str] = TITLES) -> Iterator[StepDisplay]:
     """Show the progress of `steps` while the block runs."""
     console = _console()
     # The note is the first to give way on a narrow terminal.
@@ -123,7 +139,7 @@ def progress(steps: tuple[str, ...]) -> Iterator[StepDisplay]:
         disable=not console.is_terminal,
     )
     with bars:
-        yield StepDisplay(bars, console, steps)
+        yield StepDisplay(bars, console, steps, titles)
 
 
 # ------------------------------------------------------------------------ tables
@@ -218,14 +234,23 @@ def _percent(share: float | None) -> str:
 
 def _timing_table(run: Run) -> None:
     table = _table("Inference time", ["what", "backend", "columns", "ns per sample"])
-    for row in read_csv(run.folder.timing):
+    rows = read_csv(run.folder.timing)
+    for row in rows:
         _add(table, row["id"], row["backend"], row["ncol"], _number(row["ns_per_sample"], 3))
     _console().print(table)
+    if any(row["backend"] != "fortran" for row in rows):
+        _console().print(ONNX_RUNTIME_TIMES, markup=False)
+
+
+def _time_heading(selection: Mapping[str, Any]) -> str:
+    """Return the heading of a column of times, which says where they were not measured."""
+    foreign = selection.get("backend", "fortran") != "fortran"
+    return "ns per sample (ONNX Runtime)" if foreign else "ns per sample"
 
 
 def _selection_words(run: Run) -> None:
     selection = read_json(run.folder.selection)
-    table = _table("Pareto front", ["candidate", "network", "RMSE", "ns per sample"])
+    table = _table("Pareto front", ["candidate", "network", "RMSE", _time_heading(selection)])
     for row in selection["front"]:
         mark = " <- chosen" if row["id"] == selection["choice"] else ""
         _add(
@@ -283,7 +308,7 @@ def _closing_table(run: Run) -> None:
     scale = ", in standard deviations" if run.data.contract.skill_is_normalised else ""
     table = _table(
         f"{judged}: errors on {len(test)} test rows{scale}",
-        ["scheme", "RMSE", "R2", "ns per sample"],
+        ["scheme", "RMSE", "R2", _time_heading(selection)],
     )
     chosen = next(r for r in selection["all"] if r["id"] == selection["choice"])
     skill = manifest["skill"]["test"]["overall"]

@@ -165,11 +165,18 @@ def _select(run: Run, report: Reporter) -> None:
 def _export(run: Run, report: Reporter) -> None:
     from emufort.export import export
 
-    choice = read_json(run.folder.selection)["choice"]
-    emulator = Emulator.load(run.folder.weights(choice))
+    selection = read_json(run.folder.selection)
+    emulator = Emulator.load(run.folder.weights(selection["choice"]))
     options = run.config.export
     data = run.data.under(emulator.contract)
-    export(emulator, data, run.folder.bundle, name=options.name, golden=options.golden)
+    export(
+        emulator,
+        data,
+        run.folder.bundle,
+        name=options.name,
+        golden=options.golden,
+        caveat=selection.get("caveat", ""),
+    )
 
 
 def _verify(run: Run, report: Reporter) -> None:
