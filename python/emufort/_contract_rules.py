@@ -26,7 +26,7 @@ LONGEST_UNITS = 64
 _LONGEST_WORD = 128
 
 #: Outputs, weights and the ONNX model are single precision.
-_SINGLE = np.finfo(np.float32)
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def check_name(name: str) -> str:
@@ -118,7 +118,7 @@ def check_contract(contract: Contract) -> None:
                 f"{upper:g}"
             )
         for bound in (lower, upper):
-            if bound is not None and abs(bound) > _SINGLE.max:
+            if bound is not None and abs(bound) > _LARGEST:
                 raise ValueError(
                     f"single precision cannot hold the bound {bound:g} of '{output.name}'"
                 )
@@ -197,7 +197,7 @@ def _check_column(column: Column) -> None:
             f"{column.name} is taken the logarithm of, but its range reaches down to {column.lower}"
         )
     if math.isfinite(column.lower):
-        if max(abs(column.lower), abs(column.upper)) > _SINGLE.max:
+        if max(abs(column.lower), abs(column.upper)) > _LARGEST:
             raise ValueError(f"single precision cannot hold the range of {column.name}")
         if not np.float32(column.lower) < np.float32(column.upper):
             raise ValueError(f"the range of {column.name} is empty in single precision; widen it")

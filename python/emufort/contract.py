@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -344,7 +345,12 @@ def _range_at(variable: _Variable, index: int, length: int) -> tuple[float, floa
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """Put the first complaint of pydantic into one line, with the nearest right key."""
     first = error.errors()[0]
-    # Without the alternatives of a type that pydantic puts in, such as "tuple[float, float]".
+    # Where a type has alternatives, pydantic names each, such as "tuple[float, float]", and what is
+    # wrong in it: the one that fits most of the value is the one that was meant.
+    names = [i for i, part in enumerate(first["loc"]) if "[" in str(part)]
+    if names:
+        same = [e for e in error.errors() if e["loc"][: names[0]] == first["loc"][: names[0]]]
+        first = max(same, key=lambda e: len(e["loc"]))
     place = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
     if first["type"] == "extra_forbidden":
         key = str(first["loc"][-1])
@@ -352,6 +358,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     if first["type"] == "missing":
         return f"the key '{place}' is missing"
     message = one_line(first["msg"].removeprefix("Value error, "))
+    message = re.sub(r"a valid dictionary( or instance of \w+)?", "a table", message)
+    message = message.replace("valid tuple", "list").replace("Tuple", "List")
     return f"{place}: {message}" if place else message
 
 
