@@ -312,7 +312,7 @@ def test_a_check_in_blocks_finds_the_same(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", ["rows first", "unlimited", "levels first, compressed"])
+@pytest.mark.parametrize("layout", ["rows first", "levels first, compressed"])
 def test_checking_200000_rows_of_252_values_takes_10_s_of_one_core(
     tmp_path: Path, layout: str
 ) -> None:
@@ -329,13 +329,15 @@ def test_checking_200000_rows_of_252_values_takes_10_s_of_one_core(
             text += f'dimension = "{dimension}"\n' if dimension else ""
     contract.write_text(text)
     rng = np.random.default_rng(0)
-    first = {"rows first": ("sample", "lev"), "unlimited": ("sample", "lev")}.get(layout)
+    rows_first = layout == "rows first"
     with netCDF4.Dataset(path, "w") as file:
-        file.createDimension("sample", None if layout == "unlimited" else 200_000)
+        file.createDimension("sample", 200_000)
         file.createDimension("lev", 60)
         for name, dimension in (*variables, *outputs):
-            dims = (first or ("lev", "sample")) if dimension else ("sample",)
-            stored = file.createVariable(name, "f4", dims, zlib=first is None, complevel=1)
+            dims: tuple[str, ...] = ("sample",)
+            if dimension:
+                dims = ("sample", "lev") if rows_first else ("lev", "sample")
+            stored = file.createVariable(name, "f4", dims, zlib=not rows_first, complevel=1)
             shape = [{"sample": 200_000, "lev": 60}[d] for d in dims]
             stored[:] = rng.standard_normal(shape, dtype=np.float32)
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
