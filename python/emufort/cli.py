@@ -255,11 +255,13 @@ def search(
 
 def _advise(config: Config, out: Path) -> None:
     from emufort import display
+    from emufort.checks import check_run
     from emufort.contract import Contract
     from emufort.dataset import Dataset
     from emufort.search.advice import advise
 
     opened = Dataset.open(config.data, Contract.load(config.contract))
+    check_run(config, opened, ())
     with display.progress(("search",)) as shown:
         shown.begin("search")
         found = advise(opened, config, out / "advice", shown)

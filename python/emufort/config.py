@@ -67,7 +67,7 @@ class SpaceConfig(_Section):
     learning_rate: tuple[float, float] = (1e-3, 3e-2)
     batch_size: tuple[int, ...] = (32, 64, 128, 256)
     weight_decay: tuple[float, ...] = (0.0,)
-    target: tuple[str, ...] = Field(
+    target: tuple[Line, ...] = Field(
         (), description="contracts or 'output=transform'; the run's contract if there are none"
     )
 
@@ -234,6 +234,8 @@ class TimingConfig(_Section):
     @field_validator("flags", "baseline_flags")
     @classmethod
     def _check_flags(cls, flags: str) -> str:
+        if "\0" in flags:
+            raise ValueError(f"{flags!r} holds the control character '\\x00'")
         try:
             shlex.split(flags)
         except ValueError as error:
