@@ -364,9 +364,8 @@ def time(
             Columns per call at which times are measured.
         repeats : int, default 7
             Rounds; the time is the median over them.
-        backend : str, default "auto"
-            What runs the networks: ``"fortran"``, ``"onnxruntime"``, or ``"auto"`` for the former
-            where there is a compiler.
+        backend : str, default "fortran"
+            What runs the networks: ``"fortran"``, or ``"onnxruntime"`` where there is no compiler.
         compiler : str, default "gfortran"
             The Fortran compiler.
         flags : str, default `emufort.config.DEFAULT_FLAGS`
@@ -448,7 +447,8 @@ def export(
         `out` is not writable or holds something else.
     """
     options = _section(ExportConfig, name=name, golden=golden)
-    return steps.export(_network(choice), data, options, Path(out))
+    caveat = choice.caveat if isinstance(choice, Selection) else ""
+    return steps.export(_network(choice), data, options, Path(out), caveat)
 
 
 def verify(

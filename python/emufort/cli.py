@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from emufort._command_line import OnceTyper
 from emufort.cli_options import (
     Cluster,
     ConfigFile,
@@ -33,7 +35,7 @@ from emufort.errors import EmufortError, UsageError, VerificationError
 if TYPE_CHECKING:
     from emufort.config import Config
 
-app = typer.Typer(
+app = OnceTyper(
     help="Search, train, time, choose and export neural emulators for Fortran climate models.",
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
@@ -117,7 +119,7 @@ def _carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
     run = Run.open(folder, config)
     if "search" in steps and not run.is_finished("search"):
         _warn_of_slow_sampler(config)
-    with display.progress(steps) as shown:
+    with display.progress(steps, display.titles(config)) as shown:
         carry_out(run, steps, shown)
     display.closing(run, steps)
 
@@ -257,11 +259,13 @@ def search(
 
 def _advise(config: Config, out: Path) -> None:
     from emufort import display
+    from emufort.checks import check_run
     from emufort.contract import Contract
     from emufort.dataset import Dataset
     from emufort.search.advice import advise
 
     opened = Dataset.open(config.data, Contract.load(config.contract))
+    check_run(config, opened, ())
     with display.progress(("search",)) as shown:
         shown.begin("search")
         found = advise(opened, config, out / "advice", shown)
@@ -296,7 +300,7 @@ def retrain(
 @app.command()
 def time(
     out: Out = Path("runs/latest"),
-    backend: Annotated[str | None, typer.Option(help="auto, fortran or onnxruntime.")] = None,
+    backend: Annotated[str | None, typer.Option(help="fortran or onnxruntime.")] = None,
     compiler: Annotated[str | None, typer.Option(help="Fortran compiler.")] = None,
     flags: Annotated[str | None, typer.Option(help="Its flags.")] = None,
     quiet: Quiet = False,
@@ -514,14 +518,15 @@ def check(
     loaded = Config() if config is None else Config.load(config)
     given = {"data": _absolute(data), "contract": contract}
     wanted = loaded.model_copy(update={k: v for k, v in given.items() if v is not None})
-    run = Run.open(RunFolder(Path()), wanted)
-    run.check()
+    with tempfile.TemporaryDirectory(prefix="emufort-") as folder:
+        run = Run.open(RunFolder(Path(folder)), wanted)
+        run.check()
     opened, rules = run.data, run.data.contract
     typer.echo(
         f"contract '{rules.name}': {len(rules.input_columns)} inputs, "
         f"{len(rules.output_columns)} outputs; {opened.source}: {len(opened)} usable rows; all well"
     )
-    for column in opened.part("train").constant_columns():
+    for column in opened.constant_columns("train"):
         what = "has nothing to learn of it" if column.is_output else "cannot see what it does"
         typer.echo(f"note: {column.name} is the same in all training rows: a network {what}")
 

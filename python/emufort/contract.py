@@ -16,10 +16,24 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
+from emufort._contract_rules import (
+    check_contract,
+    check_name,
+    check_text,
+    check_units,
+    check_word,
+)
 from emufort.brief import brief, listed
 from emufort.errors import ContractError, did_you_mean
 from emufort.paths import PathLike
@@ -27,31 +41,27 @@ from emufort.paths import PathLike
 InputTransform = Literal["standardise", "minmax", "ln", "log10", "logit", "none"]
 OutputTransform = Literal["standardise", "minmax", "ln", "log10", "logit", "sigmoid", "none"]
 
-_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
-#: A Fortran name has at most 63 characters.
-_LONGEST_NAME = 63
+#: A name of a variable; a text for people; a name in the data file; units.
+Name = Annotated[str, AfterValidator(check_name)]
+Text = Annotated[str, AfterValidator(check_text)]
+Word = Annotated[str, AfterValidator(check_word)]
+Units = Annotated[str, AfterValidator(check_units)]
+#: Where Fortran keeps whole numbers: 32 bits.
+_LARGEST_INTEGER = 2**31 - 1
+#: Characters of a message that another library wrote.
+_LONGEST_MESSAGE = 400
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class _Variable(_Part):
-    name: str
-    long_name: str = ""
-    units: str = "1"
+    name: Name
+    long_name: Text = ""
+    units: Units = "1"
     dimension: str | None = None
     range: tuple[float, float] | tuple[tuple[float, float], ...] | None = None
-
-    @model_validator(mode="after")
-    def _check_name(self) -> Self:
-        if not _NAME.fullmatch(self.name):
-            raise ValueError(
-                f"'{self.name}' cannot name a variable: use letters, digits and underscores"
-            )
-        if len(self.name) > _LONGEST_NAME:
-            raise ValueError(f"'{self.name}' is longer than {_LONGEST_NAME} characters")
-        return self
 
 
 class Input(_Variable):
@@ -82,11 +92,11 @@ class Output(_Variable):
 class Parameter(_Part):
     """A quantity that is the same for all samples, such as the width of a size mode."""
 
-    name: str
-    units: str = "1"
+    name: Name
+    units: Units = "1"
     dimension: str | None = None
     values: tuple[float, ...]
-    long_name: str = ""
+    long_name: Text = ""
 
 
 class Baseline(_Part):
@@ -104,9 +114,9 @@ class Baseline(_Part):
         ``module:function`` returning the Fortran sources of a program that times the scheme.
     """
 
-    name: str
-    variable: str
-    gives: str
+    name: Word
+    variable: Word
+    gives: Word
     head: str | None = None
     timing_source: str | None = None
 
@@ -121,14 +131,14 @@ class Skill(_Part):
 class Filter(_Part):
     """Rows of the data set that may be used: those whose flag has one of these meanings."""
 
-    variable: str
-    keep: tuple[str, ...]
+    variable: Word
+    keep: tuple[str, ...] = Field(min_length=1)
 
 
 class Split(_Part):
     """The data variable (a CF flag) that says train, validation or test."""
 
-    variable: str = "split"
+    variable: Word = "split"
 
 
 @dataclass(frozen=True)
@@ -165,11 +175,11 @@ class Contract(_Part):
     """Inputs and outputs of an emulator: names, units, order, ranges, transforms."""
 
     name: str
-    title: str = ""
-    version: int = 1
-    sample_dimension: str = "sample"
+    title: Text = ""
+    version: int = Field(1, ge=0, le=_LARGEST_INTEGER)
+    sample_dimension: Word = "sample"
     #: File among the package's data that is used when the user names none.
-    default_data: str | None = None
+    default_data: Word | None = None
     dimensions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     input: tuple[Input, ...]
     output: tuple[Output, ...]
@@ -222,8 +232,8 @@ class Contract(_Part):
         """Build a contract from TOML text; `source` names it in error messages."""
         try:
             content = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ContractError(f"{source} is not valid TOML: {error}") from error
+        except (ValueError, RecursionError) as error:  # also numbers of very many digits
+            raise ContractError(f"{source} is not valid TOML: {one_line(error)}") from error
         return cls.from_dict(content, source)
 
     @classmethod
@@ -248,63 +258,8 @@ class Contract(_Part):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if not _NAME.fullmatch(self.name):
-            raise ValueError(f"'{self.name}' cannot name a Fortran module")
-        if not self.input or not self.output:
-            raise ValueError("a contract needs at least one [[input]] and one [[output]]")
-        names = [v.name.lower() for v in (*self.input, *self.output)]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"the variable '{name}' appears twice (Fortran ignores case)")
-        dimension_of = {v.name: v.dimension for v in (*self.input, *self.output)}
-        dimension_of |= {p.name: p.dimension for p in self.parameter}
-        for name, dimension in dimension_of.items():
-            if dimension is not None and dimension not in self.dimensions:
-                raise ValueError(
-                    f"'{name}' has the dimension '{dimension}' which [dimensions] does not list"
-                    f"{did_you_mean(dimension, self.dimensions)}"
-                )
-        for parameter in self.parameter:
-            if len(parameter.values) != self._length(parameter.dimension):
-                raise ValueError(
-                    f"the parameter '{parameter.name}' needs {self._length(parameter.dimension)} "
-                    f"values and has {len(parameter.values)}"
-                )
-        if not any(v.feature for v in self.input):
-            raise ValueError("no input is a feature of the network")
-        self._check_references()
-        for column in self.input_columns:
-            if column.transform == "logit" and not 0 < column.lower < column.upper < 1:
-                raise ValueError(
-                    f"the logit of {column.name} needs a range between 0 and 1, without the ends"
-                )
-        for column in (*self.input_columns, *self.output_columns):
-            if not column.lower < column.upper:
-                raise ValueError(f"the range of {column.name} is empty")
-            if column.transform in ("ln", "log10") and -math.inf < column.lower <= 0:
-                raise ValueError(
-                    f"{column.name} is taken the logarithm of, but its range reaches down to "
-                    f"{column.lower}"
-                )
+        check_contract(self)
         return self
-
-    def _check_references(self) -> None:
-        inputs = {v.name: v for v in self.input}
-        for output in self.output:
-            if output.relative_to is None:
-                continue
-            reference = inputs.get(output.relative_to)
-            if reference is None:
-                raise ValueError(
-                    f"'{output.name}' is relative to '{output.relative_to}', which is no input"
-                    f"{did_you_mean(output.relative_to, inputs)}"
-                )
-            if reference.dimension != output.dimension:
-                raise ValueError(
-                    f"'{output.name}' and '{reference.name}' have different dimensions"
-                )
-            if output.transform not in ("ln", "log10"):
-                raise ValueError(f"'{output.name}': relative_to needs the transform 'ln'")
 
     # ------------------------------------------------------------------ views
 
@@ -403,14 +358,28 @@ def _range_at(variable: _Variable, index: int, length: int) -> tuple[float, floa
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """Put the first complaint of pydantic into one line, with the nearest right key."""
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
+    # Where a type has alternatives, pydantic names each, such as "tuple[float, float]", and what is
+    # wrong in it: the one that fits most of the value is the one that was meant.
+    names = [i for i, part in enumerate(first["loc"]) if "[" in str(part)]
+    if names:
+        same = [e for e in error.errors() if e["loc"][: names[0]] == first["loc"][: names[0]]]
+        first = max(same, key=lambda e: len(e["loc"]))
+    place = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
     if first["type"] == "extra_forbidden":
         key = str(first["loc"][-1])
         return f"unknown key '{place}'{did_you_mean(key, _known_keys(model, first['loc'][:-1]))}"
     if first["type"] == "missing":
         return f"the key '{place}' is missing"
-    message = first["msg"].removeprefix("Value error, ")
+    message = one_line(first["msg"].removeprefix("Value error, "))
+    message = re.sub(r"a valid dictionary( or instance of \w+)?", "a table", message)
+    message = message.replace("valid tuple", "list").replace("Tuple", "List")
     return f"{place}: {message}" if place else message
+
+
+def one_line(message: object) -> str:
+    """Return a message of another library as one line of bearable length."""
+    text = " ".join(str(message).split())
+    return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 4] + " ..."
 
 
 def _known_keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,15 +10,24 @@ from rich.console import Console
 
 from emufort.files import read_csv, read_json
 from emufort.run_folder import STEPS
-from emufort.step_display import progress
+from emufort.selection import ONNX_RUNTIME_TIMES
+from emufort.step_display import TITLES, progress
 from emufort.terminal import Table, console
 
 if TYPE_CHECKING:
+    from emufort.config import Config
     from emufort.dataset import Dataset
     from emufort.pipeline import Run
     from emufort.status import RunStatus
 
-__all__ = ["advice", "closing", "dataset", "progress", "status", "verification"]
+__all__ = ["advice", "closing", "dataset", "progress", "status", "titles", "verification"]
+
+
+def titles(config: Config) -> dict[str, str]:
+    """Return the titles of the steps of a run."""
+    if config.timing.backend == "fortran":
+        return TITLES
+    return {**TITLES, "time": "time: ONNX Runtime"}
 
 
 def _console() -> Console:
@@ -102,14 +112,23 @@ def _percent(share: float | None) -> str:
 
 def _timing_table(run: Run) -> None:
     table = _table("Inference time", ["what", "columns", "ns per sample", "backend"], ("backend",))
-    for row in read_csv(run.folder.timing):
+    rows = read_csv(run.folder.timing)
+    for row in rows:
         _add(table, row["id"], row["ncol"], _number(row["ns_per_sample"], 3), row["backend"])
     _console().print(table)
+    if any(row["backend"] != "fortran" for row in rows):
+        _console().print(ONNX_RUNTIME_TIMES, markup=False)
+
+
+def _time_heading(selection: Mapping[str, Any]) -> str:
+    """Return the heading of a column of times, which says where they were not measured."""
+    foreign = selection.get("backend", "fortran") != "fortran"
+    return "ns per sample (ONNX Runtime)" if foreign else "ns per sample"
 
 
 def _selection_words(run: Run) -> None:
     selection = read_json(run.folder.selection)
-    columns = ["candidate", "network", "RMSE", "ns per sample"]
+    columns = ["candidate", "network", "RMSE", _time_heading(selection)]
     table = _table("Pareto front", columns, ("network",))
     for row in selection["front"]:
         mark = " <- chosen" if row["id"] == selection["choice"] else ""
@@ -169,7 +188,7 @@ def _closing_table(run: Run) -> None:
     scale = ", in standard deviations" if run.data.contract.skill_is_normalised else ""
     table = _table(
         f"{judged}: errors on {len(test)} test rows{scale}",
-        ["scheme", "RMSE", "R2", "ns per sample"],
+        ["scheme", "RMSE", "R2", _time_heading(selection)],
     )
     chosen = next(r for r in selection["all"] if r["id"] == selection["choice"])
     skill = manifest["skill"]["test"]["overall"]

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from emufort import provenance, steps
+from emufort.checks import check_run
 from emufort.config import Config
 from emufort.contract import Contract
-from emufort.dataset import SPLITS, Dataset
+from emufort.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.files import read_json, write_json
 from emufort.models import Models
@@ -65,31 +66,9 @@ class Run:
         """The chosen network."""
         return Emulator.load(self.folder.weights(read_json(self.folder.selection)["choice"]))
 
-    def check(self) -> None:
-        """Find now what would stop a later step after much work.
-
-        Raises
-        ------
-        EmufortError
-            A split is empty, the subset larger than the data, an option of the sampler unknown, a
-            name impossible in Fortran, a target one that the data do not give, or the compiler that
-            is asked for missing.
-        """
-        from emufort.compiler import Compiler
-        from emufort.export.fortran import check_names
-        from emufort.search.samplers import check_options
-        from emufort.targets import Targets
-
-        for split in SPLITS:
-            self.data.part(split)
-        self.data.part("train").subset(self.config.search.subset, self.config.seed)
-        check_options(self.config.search.sampler, self.config.search.sampler_options)
-        check_names(self.data.contract, self.config.export.name)
-        targets = Targets.of(self.data, self.config.search.space.target)
-        for data in targets.data.values():
-            check_names(data.contract, self.config.export.name)
-        if self.config.timing.backend == "fortran":
-            Compiler.find(self.config.timing.compiler)
+    def check(self, steps: Sequence[str] = STEPS) -> None:
+        """Find now what would stop one of `steps` after much work; see `emufort.checks`."""
+        check_run(self.config, self.data, steps)
 
     def is_finished(self, step: str) -> bool:
         """Say whether `step` needs no more work."""
@@ -187,7 +166,7 @@ def carry_out(run: Run, names: Sequence[str], listener: StepListener) -> None:
         Something is wrong with the options or the data, another process is at work in the folder,
         an earlier step is not finished, or a step failed.
     """
-    run.check()
+    run.check([name for name in names if not run.is_finished(name)])
     with run.folder.driver():
         run.prepare()
         for name in names:
@@ -217,7 +196,8 @@ def _select(run: Run, report: Reporter) -> None:
 
 
 def _export(run: Run, report: Reporter) -> None:
-    steps.export(run.choice, run.data, run.config.export, run.folder.bundle)
+    caveat = read_json(run.folder.selection).get("caveat", "")
+    steps.export(run.choice, run.data, run.config.export, run.folder.bundle, caveat)
 
 
 def _verify(run: Run, report: Reporter) -> None:

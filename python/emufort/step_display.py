@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -46,6 +46,8 @@ class StepDisplay(StepListener):
         All steps that may come.
     clock
         Returns the time in s.
+    titles
+        Step -> its title.
     """
 
     def __init__(
@@ -54,18 +56,20 @@ class StepDisplay(StepListener):
         console: Console,
         steps: tuple[str, ...],
         clock: Callable[[], float] = time.monotonic,
+        titles: Mapping[str, str] = TITLES,
     ) -> None:
         super().__init__()
         self._progress = progress
         self._console = console
         self._steps = steps
         self._clock = clock
+        self._titles = titles
         self._tasks: dict[str, Any] = {}
         self._begun = self._told = clock()
         self._first: float | None = None
 
     def _head(self, step: str) -> str:
-        return f"[{self._steps.index(step) + 1}/{len(self._steps)}] {TITLES[step]}"
+        return f"[{self._steps.index(step) + 1}/{len(self._steps)}] {self._titles[step]}"
 
     def _say(self, text: str) -> None:
         """Print a line where no live display is seen."""
@@ -192,8 +196,8 @@ def fitting(note: str, room: int) -> str:
 
 
 @contextmanager
-def progress(steps: tuple[str, ...]) -> Iterator[StepDisplay]:
+def progress(steps: tuple[str, ...], titles: Mapping[str, str] = TITLES) -> Iterator[StepDisplay]:
     """Show the progress of `steps` while the block runs."""
     console = make_console()
     with bars_on(console) as bars:
-        yield StepDisplay(bars, console, steps)
+        yield StepDisplay(bars, console, steps, titles=titles)

@@ -105,15 +105,17 @@ def select(
     return replace(selection, folder=models.folder)
 
 
-def export(emulator: Emulator, data: Dataset, config: ExportConfig, out: Path) -> Bundle:
+def export(
+    emulator: Emulator, data: Dataset, config: ExportConfig, out: Path, caveat: str = ""
+) -> Bundle:
     """Write the bundle of a network of the run's contract or of a target's.
 
-    See `emufort.export.export`.
+    `caveat` is that of the selection; see `emufort.export.export`.
     """
     from emufort.export import export as write_bundle
 
     own = data.under(emulator.contract)
-    return write_bundle(emulator, own, out, name=config.name, golden=config.golden)
+    return write_bundle(emulator, own, out, name=config.name, golden=config.golden, caveat=caveat)
 
 
 def verify(

@@ -222,7 +222,9 @@ def test_the_reason_reads_well() -> None:
     )
     content = selection.to_dict()
     assert content["choice"] == "t00002-s1"
-    assert list(content) == ["rule", "ncol", "choice", "reason", "front", "all", "baselines"]
+    keys = ["rule", "ncol", "choice", "reason", "front", "all", "baselines", "backend", "caveat"]
+    assert list(content) == keys
+    assert content["caveat"] == ""
     assert content["front"][0] == {
         "id": "t00000-s1",
         "label": "net 0",

@@ -179,6 +179,7 @@ def export(
     out: str | os.PathLike[str],
     name: str | None = None,
     golden: int = 64,
+    caveat: str = "",
 ) -> Bundle:
     """Write a bundle; one that is there already is replaced as a whole.
 
@@ -194,6 +195,8 @@ def export(
         Name of the emulator, default that of the contract; the module is ``<name>_emulator``.
     golden
         Number of golden vectors.
+    caveat
+        A sentence for the model card on how the network was chosen, see `Selection.caveat`.
 
     Raises
     ------
@@ -217,11 +220,13 @@ def export(
         emulator = dataclasses.replace(emulator, metadata=known)
     folder = Path(out)
     with _replacing_folder(folder) as building:
-        _write(building, emulator, data, name, golden)
+        _write(building, emulator, data, name, golden, caveat)
     return Bundle.open(folder)
 
 
-def _write(folder: Path, emulator: Emulator, data: Dataset, name: str, n_golden: int) -> None:
+def _write(
+    folder: Path, emulator: Emulator, data: Dataset, name: str, n_golden: int, caveat: str
+) -> None:
     """Write every file into `folder`, in the order of the hash chain."""
     module = module_name(name)
     vectors = Golden.draw(emulator, data, n_golden)
@@ -272,6 +277,7 @@ def _write(folder: Path, emulator: Emulator, data: Dataset, name: str, n_golden:
         date=described["time"][:10],
         bundle_hash=identity,
         files=files,
+        caveat=caveat,
     )
     write_text(folder / MODEL_CARD, card)
     files[MODEL_CARD] = provenance.file_sha256(folder / MODEL_CARD)

@@ -115,7 +115,9 @@ def pareto(selection: Mapping[str, Any], width: float = 6.4, height: float = 4.2
             zorder=7,
         )
         ncol = selection["ncol"]
-        axes.set_xlabel(f"measured time per sample [ns], {ncol} column{'s' * (ncol != 1)} per call")
+        foreign = selection.get("backend", "fortran") != "fortran"
+        what = "time per sample in ONNX Runtime" if foreign else "measured time per sample"
+        axes.set_xlabel(f"{what} [ns], {ncol} column{'s' * (ncol != 1)} per call")
         axes.set_ylabel("RMSE on the validation split")
         _plain_ticks(axes.xaxis)
         _plain_ticks(axes.yaxis)
