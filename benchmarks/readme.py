@@ -22,7 +22,7 @@ def table(run: Path) -> str:
     """Return the figures of the run as Markdown."""
     selection = read_json(run / "selection.json")
     provenance = read_json(run / "provenance.json")
-    seconds = sum(step["seconds"] for step in read_json(run / "steps.json").values())
+    seconds = sum(step["seconds"] for step in read_json(run / "steps.json")["steps"].values())
     skill = read_json(run / "bundle" / "manifest.json")["skill"]
     chosen = next(row for row in selection["all"] if row["id"] == selection["choice"])
     times: dict[str, dict[int, float]] = {}

@@ -35,6 +35,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from emufort import signals
+
 
 def _check_folder(out: Path) -> None:
     """Find out before hours of work whether the result can be written."""
@@ -99,10 +101,10 @@ def main(
         where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
         typer.echo(f"error: cannot make {out}: {reason}{where}", err=True)
         raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        typer.echo("interrupted; give the same command again to continue", err=True)
-        raise typer.Exit(130) from None
+    except signals.StoppedError:
+        signals.leave()
 
 
 if __name__ == "__main__":
+    signals.watch()
     typer.run(main)

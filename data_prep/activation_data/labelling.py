@@ -35,7 +35,10 @@ from activation_data.solver import (
     solve_modes,
     source_hash,
 )
+from emufort import signals
 
+#: Seconds between two looks at whether a signal has come.
+_LOOK_SECONDS = 0.1
 #: Results of a sample in the order in which a chunk stores them.
 RESULT_COLUMNS = (
     "max_supersaturation",
@@ -181,6 +184,7 @@ def _end_with_parent(parent: BaseProcess) -> None:
 
 def _start_worker() -> None:
     """Make a worker end when the main process is killed, instead of waiting for work for ever."""
+    signals.start_worker()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
@@ -228,18 +232,23 @@ def label_in_parallel(
     if todo:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(max(1, min(workers, len(todo))), context, _start_worker) as pool:
-            pending: set[Future[int]] = {
-                pool.submit(_work, i, rows[i], recipe, folder) for i in todo
-            }
+            with signals.hidden_from_children():
+                pending: set[Future[int]] = {
+                    pool.submit(_work, i, rows[i], recipe, folder) for i in todo
+                }
             try:
                 while pending:
-                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                    signals.check()
+                    done, pending = wait(pending, _LOOK_SECONDS, FIRST_COMPLETED)
                     for future in done:
                         index = future.result()
                         if progress is not None:
                             progress(len(rows[index]))
             except BaseException:
+                processes = list((pool._processes or {}).values())
                 pool.shutdown(wait=False, cancel_futures=True)
+                for process in processes:
+                    process.kill()  # chunks are whole or absent
                 raise
     chunks = [
         _read_chunk(_chunk_path(folder, index), len(chunk)) for index, chunk in enumerate(rows)

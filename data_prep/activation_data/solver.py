@@ -21,6 +21,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from emufort.signals import run_child
+
 SOURCE_FOLDER = Path(__file__).resolve().parent.parent
 LIBRARY_NAME = "libemufort_parcel_model.so"
 
@@ -185,7 +187,7 @@ def build(cache_folder: Path | None = None) -> Path:
             [cmake, "--build", folder],
         ]
         for command in commands:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = run_child(command, capture_output=True, text=True)
             if done.returncode != 0:
                 text = (done.stdout + done.stderr).strip()
                 raise BuildError(

@@ -18,6 +18,7 @@ from emufort.errors import EmufortError
 from emufort.files import write_bytes
 from emufort.network import Emulator
 from emufort.provenance import cpu_model, file_sha256
+from emufort.signals import run_child
 
 Array = NDArray[np.float64]
 Kind = Literal["candidate", "baseline"]
@@ -151,12 +152,11 @@ class BaselineProgram:
 
 def _run(identity: str, command: Sequence[object]) -> str:
     try:
-        done = subprocess.run(
+        done = run_child(
             [str(part) for part in command],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            check=False,
         )
     except OSError as error:
         raise EmufortError(f"cannot run {command[0]}: {error.strerror}") from error
@@ -164,7 +164,7 @@ def _run(identity: str, command: Sequence[object]) -> str:
         lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
         what = lines[0] if lines else f"exit code {done.returncode}"
         raise EmufortError(f"timing {identity} with {command[0]} failed: {what}")
-    return done.stdout
+    return str(done.stdout)
 
 
 class OnnxTimer:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,9 @@ from emufort.config import TimingConfig
 from emufort.contract import Contract, Input, Output
 from emufort.errors import EmufortError, StorageError
 from emufort.export.bundle import Bundle
-from emufort.files import write_bytes, write_text
+from emufort.files import scratch_folder, write_bytes, write_text
 from emufort.network import Emulator
+from emufort.signals import run_child
 
 Array = NDArray[np.float64]
 
@@ -142,8 +142,8 @@ def compiled(
         [bundle.runtime_source, bundle.module_source, driver], flags, work / "verify_bundle"
     )
     n_outputs = len(contract.output_columns)
-    with tempfile.TemporaryDirectory(dir=work) as name:
-        inputs, outputs = Path(name) / "inputs.bin", Path(name) / "outputs.bin"
+    with scratch_folder(work) as folder:
+        inputs, outputs = folder / "inputs.bin", folder / "outputs.bin"
         write_bytes(
             inputs, np.int64(len(x)).tobytes() + np.asarray(x, np.float64).tobytes(order="F")
         )
@@ -167,12 +167,11 @@ def compiled(
 def _run(command: Sequence[Path]) -> dict[str, str]:
     """Run the driver and return what it says, ``key value`` a line."""
     try:
-        done = subprocess.run(
+        done = run_child(
             list(map(str, command)),
             capture_output=True,
             text=True,
             timeout=_PATIENCE,
-            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EmufortError(f"the compiled driver does not run: {error}") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import tempfile
 import traceback
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from emufort import signals
 from emufort._command_line import OnceTyper
 from emufort.cli_options import (
     Cluster,
@@ -43,6 +43,8 @@ app = OnceTyper(
 )
 
 _DEBUG = False
+#: Seconds after a failure in which a signal may turn out to be its reason.
+_SETTLE_SECONDS = 0.1
 
 
 def _version(wanted: bool) -> None:
@@ -70,7 +72,10 @@ def _options(
 def _config(file: Path | None, out: Path, overrides: dict[str, Any]) -> Config:
     from emufort.pipeline import configuration
 
-    return configuration(out, file, overrides)
+    def warn(text: str) -> None:
+        typer.echo(f"warning: {text}", err=True)
+
+    return configuration(out, file, overrides, warn)
 
 
 def _where(
@@ -268,7 +273,7 @@ def _advise(config: Config, out: Path) -> None:
     check_run(config, opened, ())
     with display.progress(("search",)) as shown:
         shown.begin("search")
-        found = advise(opened, config, out / "advice", shown)
+        found = advise(opened, config, out / "advice", signals.checked(shown))
         shown.end("search")
     display.advice(found, out / "advice")
 
@@ -433,6 +438,7 @@ def bench(
     else:
         from emufort import display
 
+        signals.advise("the same command measures anew")
         options = (Options.quick() if quick else Options()).changed(
             bundle=bundle,
             models=_words(models),
@@ -446,7 +452,7 @@ def bench(
             blas=blas,
         )
         with display.progress(STEPS) as shown:
-            result = measure(options, out, shown.following())
+            result = measure(options, out, signals.checked(shown.following()))
     tables.show(result)
     if from_ is None:
         typer.echo(f"{out} holds bench.csv, bench.json, bench.md and bench.png")
@@ -531,39 +537,32 @@ def check(
         typer.echo(f"note: {column.name} is the same in all training rows: a network {what}")
 
 
-class TerminatedError(BaseException):
-    """The process was asked to end: a batch system's time limit, or somebody's ``kill``."""
-
-
-def _terminate(number: int, frame: object) -> None:
-    # Once is enough: a second signal must not disturb the way out.
-    signal.signal(number, signal.SIG_IGN)
-    raise TerminatedError
-
-
 def main() -> None:
     """Run the command; errors are one line on stderr, a traceback only with ``--debug``."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signals.watch()
     sys.exit(_run(sys.argv[1:]))
 
 
 def _run(arguments: list[str]) -> int:
     try:
         result = app(args=arguments or ["--help"], standalone_mode=False)
-    except (Exception, KeyboardInterrupt, TerminatedError) as error:
+    except (Exception, KeyboardInterrupt, signals.StoppedError) as error:
+        # A child that died of the same signal, or a library that was stopped in the wrong place,
+        # may have failed in its own way. The reason is still the signal.
+        if signals.received(settle=_SETTLE_SECONDS):
+            if _DEBUG:
+                traceback.print_exc()
+            signals.leave()
         return _explain(error)
+    if signals.received():
+        signals.leave()
     return result if isinstance(result, int) else 0
 
 
 def _explain(error: BaseException) -> int:
     """Say in one line what ended the command; return its exit code."""
-    # A library that is stopped in the wrong place may fail on the way out, such as on a lock that
-    # it had not got yet. The reason is still that it was stopped.
-    if _in_course_of(error, TerminatedError):
-        _complain("terminated; finished work is kept, the same command continues it")
-        return 143
     if _in_course_of(error, KeyboardInterrupt) or isinstance(error, typer.Abort):
-        _complain("stopped; the same command continues where this one was")
+        _complain("interrupted; finished work is kept, the same command continues it")
         return 130
     if isinstance(error, EmufortError):
         _complain(str(error))

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Self
 
 from emufort.errors import EmufortError, StorageError
-from emufort.files import make_directory, replacing, write_json
+from emufort.files import make_directory, replacing, scratch_folder, write_json
 from emufort.provenance import command_version, cpu_model, file_sha256
+from emufort.signals import run_child
 
 _INCLUDE = re.compile(rb"""^[ \t]*#?[ \t]*include[ \t]+['"<]([^'">]+)['">]""", re.M | re.I)
 _PLACE = re.compile(r"^(?P<file>[^\s:][^:]*):(?P<line>\d+)[:.\d]*:?(?P<rest>.*)$")
@@ -179,8 +180,7 @@ class Compiler:
         _tried(self, flags)
 
     def _compile_trivial(self, options: Sequence[str]) -> None:
-        with tempfile.TemporaryDirectory(prefix="emufort-") as name:
-            folder = Path(name)
+        with scratch_folder() as folder:
             source, program = folder / "trivial.f90", folder / "trivial"
             source.write_text(_TRIVIAL)
             self._run([*options, str(source), "-o", str(program)], folder, [])
@@ -199,9 +199,10 @@ class Compiler:
 
     def _run(self, arguments: list[str], folder: Path, sources: Sequence[Path]) -> None:
         # Messages in English, as their first error is searched for.
-        environment = {**os.environ, "LC_ALL": "C"}
+        # A compiler that is killed leaves its temporary files, which are removed with the folder.
+        environment = {**os.environ, "LC_ALL": "C", "TMPDIR": str(folder)}
         try:
-            done = subprocess.run(
+            done = run_child(
                 [str(self.path), *arguments],
                 cwd=folder,
                 env=environment,
@@ -209,7 +210,6 @@ class Compiler:
                 capture_output=True,
                 text=True,
                 errors="replace",
-                check=False,
             )
         except OSError as error:
             raise CompilationError(f"cannot run {self.path}: {error.strerror}") from error
@@ -217,8 +217,8 @@ class Compiler:
             what = ", ".join(path.name for path in sources) or "the options"
             if os.strerror(errno.ENOSPC) in done.stderr + done.stdout:
                 raise StorageError(
-                    f"{self.name} cannot write in {folder.parent} or {tempfile.gettempdir()}: "
-                    f"{os.strerror(errno.ENOSPC)}; free some space"
+                    f"{self.name} cannot write in {folder.parent}: {os.strerror(errno.ENOSPC)}; "
+                    "free some space"
                 )
             complaint = first_error(done.stderr + "\n" + done.stdout)
             raise CompilationError(f"{self.name} does not compile {what}: {complaint}")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -100,7 +103,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except OSError as error:
         raise EmufortError(f"cannot read {path}: {_reason(error)}") from error
-    except ValueError as error:
+    except ValueError as error:  # a UnicodeDecodeError is one
         raise EmufortError(
             f"{path} is not valid JSON: {error}; remove it and give the command again that wrote it"
         ) from error
@@ -149,6 +152,66 @@ def read_csv(path: Path) -> list[dict[str, str]]:
             return list(csv.DictReader(stream))
     except OSError as error:
         raise EmufortError(f"cannot read {path}: {_reason(error)}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise EmufortError(
+            f"{path} is no table: {error}; remove it and give the command again that wrote it"
+        ) from error
+
+
+#: Names of what is written beside its place, and stays there when its writer is killed.
+_LEFT = (".*.part", ".*.old", ".build-*", ".scratch-*")
+
+
+def sweep(folder: Path, within: str = "*") -> None:
+    """Remove what killed commands have left in `folder`; only its one writer may do this.
+
+    Parameters
+    ----------
+    within
+        Pattern that the names must match, too, in a folder that is not ours alone.
+    """
+    for path in list(folder.glob(within)):
+        if any(path.match(pattern) for pattern in _LEFT):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    path.unlink()
+
+
+@contextmanager
+def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
+    """Give a folder for files that are needed in this block only.
+
+    In the system's folder for temporary files those of killed processes are removed as well: the
+    living hold a lock on theirs.
+    """
+    if parent is not None:
+        with tempfile.TemporaryDirectory(prefix=".scratch-", dir=make_directory(parent)) as name:
+            yield Path(name)
+        return
+    prefix = "emufort-scratch-"
+    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        with suppress(OSError), _locked(left):
+            if time.time() - left.stat().st_mtime > _YOUNG_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix) as name, _locked(Path(name)):
+        yield Path(name)
+
+
+#: A folder may be this old before its lock is taken.
+_YOUNG_SECONDS = 60.0
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder; raise `OSError` if another process holds it."""
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 def read_table(path: Path, kind: type[Row]) -> list[Row]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emufort import provenance, steps
+from emufort import provenance, signals, steps
 from emufort.checks import check_run
 from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset import Dataset
-from emufort.errors import EmufortError
-from emufort.files import read_json, write_json
+from emufort.errors import EmufortError, UsageError
+from emufort.files import read_json
 from emufort.models import Models
 from emufort.network import Emulator
 from emufort.progress import Reporter, StepListener, silent
@@ -34,17 +34,34 @@ class Run:
         All options.
     data
         The checked data set.
+    target_files
+        Target -> its file, where that is no longer where it was when the run began.
     """
 
     folder: RunFolder
     config: Config
     data: Dataset
+    target_files: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: RunFolder, config: Config) -> Run:
-        """Read and check contract and data; errors are those of `Contract.load`, `Dataset.open`."""
+        """Read and check contract and data; errors are those of `Contract.load`, `Dataset.open`.
+
+        Raises
+        ------
+        UsageError
+            The files that a run was begun with are no longer where they were.
+        """
+        for what, name in (("contract", config.contract), ("data", config.data)):
+            if name is not None and _is_gone(name) and name == folder.path_of(what):
+                raise UsageError(
+                    f"the {what} of the run in {folder.path}, {name}, is no longer there; give the "
+                    f"same {what}, wherever it is now: "
+                    f"'emufort run --out {folder.path} --{what} FILE'"
+                )
         contract = Contract.load(config.contract)
-        return cls(folder, config, Dataset.open(config.data, contract, folder.work))
+        config, files = _with_known_targets(folder, config, contract)
+        return cls(folder, config, Dataset.open(config.data, contract, folder.work), files)
 
     @property
     def inputs(self) -> str:
@@ -92,6 +109,7 @@ class Run:
                     f"'emufort {name} --out {self.folder.path}' first, or 'emufort run'"
                 )
         self.folder.log(f"{step}: begins")
+        self.folder.begin(step, self.config, self.inputs)
         watch = Stopwatch()
         try:
             _WORK[step](self, report)
@@ -105,17 +123,55 @@ class Run:
 
     def prepare(self) -> None:
         """Write the configuration and provenance of the run."""
-        self.folder.keep_config(self.config)
-        path = self.folder.path / "provenance.json"
-        if not path.exists():
-            content = provenance.describe(self.config.timing.compiler)
-            content["data"] = {"path": str(self.data.source), "sha256": self.data.sha256}
-            content["contract"] = {
-                "name": self.data.contract.name,
-                "sha256": self.data.contract.sha256,
+        from emufort.targets import target_contract
+
+        contract = self.data.contract
+        inputs = {"data": self.data.sha256, "contract": contract.sha256}
+        targets = {
+            name: target_contract(name, contract).sha256 for name in self.config.search.space.target
+        }
+        self.folder.keep_config(self.config, inputs, (targets, dict(self.target_files)))
+
+        def describe() -> dict[str, Any]:
+            return {
+                **provenance.describe(self.config.timing.compiler),
+                "data": {"path": str(self.data.source), "sha256": self.data.sha256},
+                "contract": {"name": contract.name, "sha256": contract.sha256},
+                "rows": {"usable": len(self.data), "dropped": dict(self.data.dropped)},
             }
-            content["rows"] = {"usable": len(self.data), "dropped": dict(self.data.dropped)}
-            write_json(path, content)
+
+        self.folder.keep_provenance(describe)
+
+
+def _with_known_targets(
+    folder: RunFolder, config: Config, contract: Contract
+) -> tuple[Config, dict[str, str]]:
+    """Name targets as the run in `folder` does; say where their files are now, if they moved."""
+    from emufort.targets import moved, renamed
+
+    asked = config.search.space.target
+    if not asked:
+        return config, {}
+    known, files = folder.targets
+    names, found = renamed(asked, known, contract)
+    files = {name: path for name, path in {**files, **found}.items() if name in names}
+    for name in names:
+        if _is_gone(files.get(name, name)):
+            raise UsageError(
+                f"the contract {name} of a target is no longer there; give a configuration that "
+                f"names it where it is now: 'emufort run CONFIG --out {folder.path}'"
+            )
+    for name, path in files.items():
+        moved(name, path)
+    space = config.search.space.model_copy(update={"target": tuple(names)})
+    search = config.search.model_copy(update={"space": space})
+    return config.model_copy(update={"search": search}), files
+
+
+def _is_gone(name: str) -> bool:
+    """Whether `name` is a path where nothing is."""
+    path = Path(name)
+    return path.is_absolute() and not path.exists()
 
 
 def explained(error: BaseException) -> str:
@@ -125,7 +181,10 @@ def explained(error: BaseException) -> str:
 
 
 def configuration(
-    out: Path, given: Path | dict[str, Any] | None, overrides: Mapping[str, Any] | None = None
+    out: Path,
+    given: Path | dict[str, Any] | None,
+    overrides: Mapping[str, Any] | None = None,
+    warn: Callable[[str], None] = lambda text: None,
 ) -> Config:
     """Return the options of the run in the folder `out`.
 
@@ -136,19 +195,23 @@ def configuration(
         defaults where there is none.
     overrides
         ``section.key`` -> value, which counts unless it is None.
+    warn
+        Told where the folder's own configuration is damaged.
 
     Raises
     ------
     UsageError
         A key is unknown or a value impossible.
     """
-    kept = RunFolder(out).config
     if isinstance(given, dict):
         config = Config.from_dict(given, "arguments")
     elif given is not None:
         config = Config.load(given)
     else:
-        config = Config.load(kept) if kept.exists() else Config()
+        kept, wrong = RunFolder(out).read_config()
+        config = kept or Config()
+        if wrong:
+            warn(wrong)
     content = config.model_dump(mode="json", exclude_none=True)
     for key, value in (overrides or {}).items():
         if value is not None:
@@ -174,7 +237,7 @@ def carry_out(run: Run, names: Sequence[str], listener: StepListener) -> None:
                 listener.skip(name)
                 continue
             listener.begin(name)
-            run.do(name, listener)
+            run.do(name, signals.checked(listener))
             listener.end(name)
 
 

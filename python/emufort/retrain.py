@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, cast
 from emufort.config import Config
 from emufort.dataset import Dataset
 from emufort.errors import EmufortError
-from emufort.files import read_json, write_csv, write_json
+from emufort.files import read_json, sweep, write_csv, write_json
 from emufort.lock import only_writer
 from emufort.network import Emulator, Scaler
 from emufort.progress import Reporter, silent
 from emufort.provenance import file_sha256
+from emufort.record import read_record, write_record
 from emufort.search.agreement import agreement
 from emufort.search.executor import executor_for
 from emufort.search.identity import (
@@ -187,6 +188,8 @@ def retrain(
     with only_writer(out):
         check_same(out / "retrain.json", identity)
         write_json(out / "retrain.json", {"finished": False, "identity": identity})
+        for folder in (out, *(job.folder for job in jobs)):
+            sweep(folder)
         waiting = [
             group for group in _groups(jobs, backend) if not all(job.finished for job in group)
         ]
@@ -329,13 +332,20 @@ class _Job:
     def finished(self) -> bool:
         # metrics.json is written last, and names what was written before.
         try:
-            files = read_json(self.folder / "metrics.json")["files"]
+            files = self._metrics["files"]
             return all(file_sha256(self.folder / name) == sha for name, sha in files.items())
         except (EmufortError, OSError, KeyError, TypeError, AttributeError):
             return False
 
+    @property
+    def _metrics(self) -> dict[str, Any]:
+        path = self.folder / "metrics.json"
+        found = read_record(path)
+        # Those of earlier versions have no hash of themselves.
+        return found if found or "sha256" in read_json(path) else dict(read_json(path))
+
     def read(self) -> Retrained:
-        row: dict[str, Any] = read_json(self.folder / "metrics.json")["candidate"]
+        row: dict[str, Any] = self._metrics["candidate"]
         if row["validation_loss"] is None:  # diverged; JSON has no infinity
             row = {k: math.nan if v is None else v for k, v in row.items()}
             row["validation_loss"] = math.inf
@@ -452,7 +462,7 @@ class _Finisher:
                 for name in ("weights.safetensors", "curve.csv")
             },
         }
-        write_json(job.folder / "metrics.json", metrics)
+        write_record(job.folder / "metrics.json", metrics)
         return row
 
 

@@ -5,23 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from emufort.config import Config
-from emufort.errors import StorageError, UsageError
-from emufort.files import write_json, write_text
+from emufort.errors import EmufortError, StorageError, UsageError
+from emufort.files import read_json, sweep, write_json, write_text
 from emufort.lock import only_writer
 from emufort.provenance import file_sha256
+from emufort.record import essences, hashes, read_record, remove_damaged, write_record
 
 STEPS = ("search", "retrain", "time", "select", "export", "verify", "report")
 
 #: Sections of the configuration that a step's result depends on, besides those of earlier steps.
+#: The contract and the data count by their hashes: where their files are does not matter.
 _SECTIONS = {
-    "search": ("contract", "data", "seed", "search"),
+    "search": ("seed", "search"),
     "retrain": ("retrain",),
     "time": ("timing",),
     "select": ("select",),
@@ -31,9 +34,16 @@ _SECTIONS = {
 }
 #: What each step leaves behind, as patterns below the run folder.
 _RESULTS = {
-    "search": ("search/trials.csv", "search/subset.json"),
+    "search": (
+        "search/trials.csv",
+        "search/subset.json",
+        "search/search.json",
+        "search/study.journal",
+        "search/cost_model.json",
+    ),
     "retrain": (
         "retrain/candidates.csv",
+        "retrain/ranking.csv",
         "retrain/retrain.json",
         "retrain/agreement.json",
         "retrain/*/weights.safetensors",
@@ -113,9 +123,15 @@ class RunFolder:
 
     # ----------------------------------------------------------------- driver
 
-    def driver(self) -> AbstractContextManager[None]:
-        """Be the only process that writes here; see `only_writer`."""
-        return only_writer(self.path)
+    @contextmanager
+    def driver(self) -> Iterator[None]:
+        """Be the only process that writes here, see `only_writer`; remove what a kill has left."""
+        with only_writer(self.path):
+            bundle = self.bundle.resolve()
+            sweep(self.path)
+            sweep(self.work)
+            sweep(bundle.parent, f".{bundle.name}.*")
+            yield
 
     def log(self, text: str) -> None:
         """Append a line with the time to run.log."""
@@ -130,19 +146,101 @@ class RunFolder:
 
     # ---------------------------------------------------------- configuration
 
-    def keep_config(self, config: Config) -> None:
-        """Write config.toml; a search or retraining that is under way is never given up for it.
+    @property
+    def holds_run(self) -> bool:
+        """Whether a run has begun here."""
+        return self.config.exists() or "config" in self._record
+
+    def read_config(self) -> tuple[Config | None, str]:
+        """Return the options of the run, and what was wrong with config.toml.
+
+        What counts is what the last command recorded: config.toml shows it. Where the record is
+        lost, config.toml counts, and where that is damaged, what the search says of itself.
 
         Raises
         ------
         UsageError
-            The folder holds a search or retraining with other options.
+            config.toml is damaged, and there is nothing that it could be made from.
+        """
+        recorded = self._record.get("config")
+        if recorded is not None:
+            config = Config.from_dict(recorded, str(self.path / "steps.json"))
+            if self._shows(recorded):
+                return config, ""
+            return config, (
+                f"{self.config} is not as the last command left it: the options that it recorded "
+                "are used; change options on the command line or in a configuration of your own"
+            )
+        if not self.config.exists():
+            return None, ""
+        try:
+            return Config.load(self.config), ""
+        except UsageError as error:
+            try:
+                content = read_json(self.search / "search.json")["config"]
+                return Config.from_dict({**content, "cluster": {}}), (
+                    f"{self.config} is damaged: the options that the search recorded are used"
+                )
+            except (EmufortError, KeyError, TypeError, UnicodeDecodeError):
+                raise UsageError(
+                    f"{error}; remove {self.config} and give the options or the configuration again"
+                ) from error
+
+    def path_of(self, what: str) -> str | None:
+        """Return where the ``"data"`` or the ``"contract"`` of the run was last."""
+        found = self._record.get("config", {}).get(what)
+        return None if found is None else str(found)
+
+    def _shows(self, content: dict[str, Any]) -> bool:
+        """Whether config.toml holds `content`."""
+        import tomli_w
+
+        try:
+            return self.config.read_bytes() == tomli_w.dumps(content).encode()
+        except OSError:
+            return False
+
+    @property
+    def targets(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Target -> SHA-256 of its contract; target -> where its file is, if that has moved."""
+        hashes, files = self._record.get("targets", ({}, {}))
+        return hashes, files
+
+    def keep_config(
+        self,
+        config: Config,
+        inputs: dict[str, str],
+        targets: tuple[dict[str, str], dict[str, str]] = ({}, {}),
+    ) -> None:
+        """Write config.toml; a search or retraining that is under way is never given up for it.
+
+        Parameters
+        ----------
+        inputs
+            ``"data"`` and ``"contract"`` -> SHA-256.
+        targets
+            As `targets` returns them.
+
+        Raises
+        ------
+        UsageError
+            The folder holds a search or retraining with other options, or of other data.
         """
         import tomli_w
 
-        if self.config.exists():
-            begun = [step for step in _PRECIOUS if (self.path / step).exists()]
-            stored = Config.load(self.config)
+        record = self._record
+        begun = [step for step in _PRECIOUS if (self.path / step).exists()]
+        if begun:
+            for what, sha256 in record.get("inputs", {}).items():
+                if inputs.get(what) != sha256:
+                    raise UsageError(
+                        f"{self.path} holds a run of another {what}: its SHA-256 begins with "
+                        f"{sha256[:12]}; give the same {what} or choose another --out"
+                    )
+            try:
+                stored = self.read_config()[0] or config
+            except UsageError:
+                stored = config  # the search itself knows what it was made with
             for step in begun:
                 change = _first_change(stored, config, _SECTIONS[step])
                 if change:
@@ -152,26 +250,32 @@ class RunFolder:
                     )
         # Where a run is computed is no part of it: the next session may be elsewhere.
         content = config.model_dump(mode="json", exclude_none=True, exclude={"cluster"})
-        write_text(self.config, tomli_w.dumps(content))
+        if not self._shows(content):
+            write_text(self.config, tomli_w.dumps(content))
+        known = {"config": content, "inputs": inputs, "targets": list(targets)}
+        if not known.items() <= record.items():
+            self._keep({**record, **known})
+
+    def keep_provenance(self, describe: Callable[[], dict[str, Any]]) -> None:
+        """Write provenance.json unless it is there as it was written."""
+        path, record = self.path / "provenance.json", self._record
+        if path.is_file() and record.get("provenance") == file_sha256(path):
+            return
+        write_json(path, describe())
+        self._keep({**record, "provenance": file_sha256(path)})
 
     # ------------------------------------------------------------------ steps
 
-    def _finished(self) -> dict[str, Any]:
-        try:
-            content = json.loads((self.path / "steps.json").read_text())
-        except (OSError, ValueError):
-            # Missing or damaged: every step looks anew at what it has, and does what is lacking.
-            return {}
-        return content if isinstance(content, dict) else {}
+    @property
+    def _record(self) -> dict[str, Any]:
+        return read_record(self.path / "steps.json")
 
-    def _results(self, step: str) -> dict[str, str]:
-        """Return the files that `step` has left behind, with their SHA-256."""
-        found = (path for pattern in _RESULTS[step] for path in self.path.glob(pattern))
-        return {
-            path.relative_to(self.path).as_posix(): file_sha256(path)
-            for path in sorted(found)
-            if path.is_file()
-        }
+    def _keep(self, record: dict[str, Any]) -> None:
+        write_record(self.path / "steps.json", record)
+
+    def _finished(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._record.get("steps", {})
+        return found
 
     def is_finished(self, step: str, config: Config, inputs: str) -> bool:
         """Say whether `step` is finished for this configuration and these `inputs` (a hash).
@@ -182,8 +286,15 @@ class RunFolder:
         return (
             done is not None
             and done["fingerprint"] == fingerprint(step, config, inputs)
-            and done.get("results") == self._results(step)
+            and done["results"] == hashes(self.path, _RESULTS[step])
         )
+
+    def begin(self, step: str, config: Config, inputs: str) -> None:
+        """Remove results of `step` that are damaged: it makes again what is missing."""
+        done = self._finished().get(step)
+        if done is not None and done["fingerprint"] == fingerprint(step, config, inputs):
+            for name in remove_damaged(self.path, done["results"]):
+                self.log(f"{step}: {name} is not as it was left, and is made again")
 
     def is_recorded(self, step: str, config: Config) -> bool:
         """Say what `is_finished` says, for the inputs that the step was done with."""
@@ -191,19 +302,26 @@ class RunFolder:
         return inputs is not None and self.is_finished(step, config, inputs)
 
     def finish(self, step: str, config: Config, inputs: str, seconds: float) -> None:
-        """Record that `step` is finished; what came after it is out of date."""
+        """Record that `step` is finished; what came after it is out of date if it has changed."""
         finished = self._finished()
-        later = STEPS[STEPS.index(step) + 1 :]
-        kept = {name: entry for name, entry in finished.items() if name not in later}
-        before = finished.get(step, {}).get("seconds", 0.0)
-        kept[step] = {
+        before = finished.get(step, {})
+        results = hashes(self.path, _RESULTS[step])
+        made = {
             "fingerprint": fingerprint(step, config, inputs),
             "inputs": inputs,
-            "seconds": round(before + seconds, 3),
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "results": self._results(step),
+            "essences": essences(self.path, results),
         }
-        write_json(self.path / "steps.json", kept)
+        later = STEPS[STEPS.index(step) + 1 :]
+        if made.items() <= before.items():
+            later = ()
+        kept = {name: entry for name, entry in finished.items() if name not in later}
+        kept[step] = {
+            **made,
+            "seconds": round(before.get("seconds", 0.0) + seconds, 3),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "results": results,
+        }
+        self._keep({**self._record, "steps": kept})
 
     def seconds(self) -> dict[str, float]:
         """Return the wall time of each finished step (of the last session that worked on it)."""

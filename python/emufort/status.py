@@ -74,7 +74,7 @@ class RunStatus:
         """
         folder = RunFolder(path)
         must_hold_a_run(folder)
-        config = Config.load(folder.config)
+        config = folder.read_config()[0] or Config()
         steps = tuple(_step(name, folder, config) for name in STEPS)
         holder = held_by(path)
         if holder is not None:
@@ -113,7 +113,7 @@ class RunStatus:
 
 def must_hold_a_run(folder: RunFolder) -> None:
     """Raise `UsageError` unless `folder` holds a run."""
-    if folder.config.exists():
+    if folder.holds_run:
         return
     if not folder.path.exists():
         what = "does not exist"

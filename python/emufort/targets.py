@@ -21,6 +21,42 @@ from emufort.errors import ContractError, DataError, did_you_mean
 from emufort.network import Emulator
 from emufort.rows import blocks
 
+#: Target -> where its file is now. Trials are told apart by the name that a target had when they
+#: were trained, which stays its name in that run.
+_moved: dict[str, str] = {}
+
+
+def moved(name: str, path: str) -> None:
+    """Read the contract of the target `name` from another file from now on."""
+    _moved[name] = path
+
+
+def renamed(
+    names: Sequence[str], known: Mapping[str, str], contract: Contract
+) -> tuple[list[str], dict[str, str]]:
+    """Give targets the names that a run knows them by.
+
+    Parameters
+    ----------
+    names
+        Targets as they are asked for now.
+    known
+        Target of the run -> SHA-256 of its contract, in their order.
+
+    Returns
+    -------
+    names
+        The same with known names, where the contracts are the same.
+    places
+        Known name -> where its file is now.
+    """
+    found, places = list(names), {}
+    if len(known) == len(found):
+        for i, (name, (old, sha256)) in enumerate(zip(names, known.items(), strict=True)):
+            if name != old and target_contract(name, contract).sha256 == sha256:
+                found[i], places[old] = old, name
+    return found, places
+
 
 def target_contract(name: str, contract: Contract) -> Contract:
     """Return the contract that a target stands for, in a run of `contract`.
@@ -30,7 +66,7 @@ def target_contract(name: str, contract: Contract) -> Contract:
     ContractError
         There is no such contract or output, or the contract is judged by other variables.
     """
-    found = _transformed(name, contract) if "=" in name else Contract.load(name)
+    found = _transformed(name, contract) if "=" in name else Contract.load(_moved.get(name, name))
     if set(found.skill_variables) != set(contract.skill_variables):
         raise ContractError(
             f"the target '{name}' is judged by {', '.join(found.skill_variables)}, the contract "

@@ -17,7 +17,6 @@ from __future__ import annotations
 import itertools
 import math
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +30,7 @@ from emufort.contract import Contract
 from emufort.errors import EmufortError, StorageError, VerificationError
 from emufort.export.bundle import Bundle
 from emufort.export.golden import limits, single_within
-from emufort.files import write_json
+from emufort.files import scratch_folder, write_json
 from emufort.network import Emulator
 from emufort.progress import Reporter, silent
 
@@ -310,9 +309,9 @@ def verify(
         weights.bin or golden.nc is so damaged that there is nothing to compare with.
     """
     found = Bundle.open(bundle, check=False)
-    with tempfile.TemporaryDirectory(prefix="emufort-verify-") as temporary:
+    with scratch_folder() as temporary:
         checks = _Checks(found, emulator, rows, tolerance, report)
-        checks.run(compiler, flags, work or Path(temporary))
+        checks.run(compiler, flags, work or temporary)
     result = checks.result()
     if out is not None:
         write_json(out, finite(result.to_dict()))

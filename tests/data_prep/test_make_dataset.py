@@ -191,6 +191,38 @@ def test_killed_run_continues_and_gives_the_same_file(root, made, tmp_path):
     assert kept
 
 
+@pytest.mark.parametrize("to_group", [False, True])
+@pytest.mark.parametrize(
+    ("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")]
+)
+def test_a_signal_ends_it_in_one_line_and_it_continues(
+    root, made, tmp_path, number, word, to_group
+):
+    out = tmp_path / "stopped.nc"
+    # Samples by the thousand in small chunks: it is still at work when the signal comes.
+    arguments = command(root, out, "--workers=2", train=40000)
+    process = subprocess.Popen(
+        arguments,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    while not list((tmp_path / "stopped.nc.work").glob("*/chunk_*")):
+        assert process.poll() is None
+        time.sleep(0.002)
+    begun = time.monotonic()
+    (os.killpg if to_group else os.kill)(process.pid, number)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 128 + number
+    assert time.monotonic() - begun < 15.0  # 5 s on a machine with cores to spare
+    lines = [line for line in errors.splitlines() if "error:" in line]
+    assert lines == [f"error: {word}; finished work is kept, the same command continues it"]
+    assert "Traceback" not in errors
+    assert not out.exists()
+
+
 def test_finished_chunks_are_not_labelled_again(gfortran, tmp_path):
     from activation_data.labelling import label_in_parallel
 

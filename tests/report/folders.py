@@ -12,6 +12,7 @@ import numpy as np
 from emufort.dataset import Dataset
 from emufort.files import make_directory, write_csv, write_json, write_text
 from emufort.network import Activation, Architecture, Emulator, Scaler
+from emufort.record import write_record
 from emufort.selection import select
 from emufort.skill import skill_of, skill_of_baseline
 from emufort.timing import COLUMNS, Time
@@ -203,8 +204,6 @@ def _rest(folder: Path, data: Dataset, pairs: list[dict[str, float]]) -> None:
             "data": {"path": str(data.source), "sha256": data.sha256},
         },
     )
-    write_json(
-        folder / "steps.json",
-        {name: {"fingerprint": "", "seconds": 12.5} for name in ("search", "retrain", "time")},
-    )
+    steps = {name: {"fingerprint": "", "seconds": 12.5} for name in ("search", "retrain", "time")}
+    write_record(folder / "steps.json", {"steps": steps})
     write_text(folder / "config.toml", 'contract = "<none>"\n')

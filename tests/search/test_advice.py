@@ -98,3 +98,36 @@ def test_advice_is_resumed_and_the_same(tmp_path, monkeypatch):
     assert advise(data(), small(), tmp_path / "whole") == whole
     with pytest.raises(EmufortError, match=r"holds results made with seed = 1"):
         advise(data(), small().model_copy(update={"seed": 2}), tmp_path / "whole")
+
+
+@pytest.mark.parametrize("damage", ["emptied", "cut", "flipped", "garbled"])
+def test_damaged_losses_are_measured_again(tmp_path, monkeypatch, damage):
+    whole = advise(data(), small(), tmp_path)
+    path = tmp_path / "losses.csv"
+    content = path.read_bytes()
+    place = content.index(b"\n", len(content) // 2) + 12
+    path.write_bytes(
+        {
+            "emptied": b"",
+            "cut": content[: len(content) // 2],
+            "flipped": content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :],
+            "garbled": content[:place] + b"\xff\0" + content[place + 2 :],
+        }[damage]
+    )
+    calls = 0
+    run_rung = advice.run_rung
+
+    def counted(bench, unit):
+        nonlocal calls
+        calls += 1
+        return run_rung(bench, unit)
+
+    monkeypatch.setattr(advice, "run_rung", counted)
+
+    def untimed(found):
+        return {**found, "sizes": [{**e, "seconds": 0} for e in found["sizes"]]}
+
+    assert untimed(advise(data(), small(), tmp_path)) == untimed(whole)
+    rows = content.count(b"\n") - 1
+    low, high = {"emptied": (rows, rows), "cut": (rows // 3, 2 * rows // 3 + 1)}.get(damage, (1, 1))
+    assert low <= calls <= high

@@ -98,6 +98,24 @@ def test_two_workers_train_what_one_trains(finished, tmp_path):
     assert_same_weights(tmp_path, finished / "retrain")
 
 
+@pytest.mark.parametrize("old", ['"rmse": 0.', '"files"', "sha256"])
+def test_metrics_in_which_a_byte_is_wrong_are_made_again(finished, tmp_path, old):
+    shutil.copytree(finished, tmp_path / "run")
+    folder = tmp_path / "run" / "retrain"
+    path = sorted(folder.glob("*/metrics.json"))[0]
+    text = path.read_text()
+    place = text.index(old) + len(old) - 1
+    path.write_text(text[:place] + chr(ord(text[place]) ^ 1) + text[place + 1 :])
+    (folder / "candidates.csv").unlink()
+    retrain(tmp_path / "run" / "search", data(), config(), folder)
+
+    def untimed(table):
+        return [{**row, "seconds": ""} for row in read_csv(table)]
+
+    assert untimed(folder / "candidates.csv") == untimed(finished / "retrain" / "candidates.csv")
+    assert_same_weights(folder, finished / "retrain")
+
+
 def test_finished_trainings_are_not_repeated(finished, tmp_path, monkeypatch):
     shutil.copytree(finished, tmp_path / "run")
     folder = tmp_path / "run" / "retrain"

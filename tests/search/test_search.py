@@ -257,6 +257,27 @@ def test_no_search_and_an_unfinished_one(finished, tmp_path):
         load_search(tmp_path / "s")
 
 
+@pytest.mark.parametrize("damage", ["deleted", "cut", "flipped", "flipped, journal too"])
+def test_a_damaged_table_is_restored_from_the_study(finished, tmp_path, damage):
+    search(data(), config(trials=12), tmp_path)
+    table = tmp_path / "trials.csv"
+    before = table.read_bytes()
+    place = before.index(b",0.", len(before) // 2) + 4
+    if damage == "deleted":
+        table.unlink()
+    elif damage == "cut":
+        os.truncate(table, len(before) // 2)
+    else:
+        table.write_bytes(before[:place] + bytes([before[place] ^ 1]) + before[place + 1 :])
+        with pytest.raises(EmufortError, match="is damaged; give the same 'emufort search'"):
+            load_search(tmp_path)
+    if "journal" in damage:
+        os.truncate(tmp_path / "study.journal", 100)
+    result = search(data(), config(), tmp_path)
+    assert content(result) == content(finished)
+    assert table.read_bytes().startswith(before) is ("journal" not in damage)
+
+
 def test_progress_is_reported(tmp_path):
     heard = []
     search(data(), config(), tmp_path, lambda *arguments: heard.append(arguments))

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.errors import EmufortError
+from emufort.signals import run_child
 
 #: Seconds after which a worker that does not answer is ended; a first call may compile.
 _PATIENCE = 900.0
@@ -187,11 +188,10 @@ class BaselineWorker:
         return self._samples.with_suffix(".outputs")
 
     def _run(self) -> dict[str, str]:
-        done = subprocess.run(
+        done = run_child(
             [str(self._program), str(self._samples), "1", str(self._outputs), *self._how],
             capture_output=True,
             text=True,
-            check=False,
         )
         if done.returncode != 0:
             raise EmufortError(done.stderr.strip() or f"{self._program.name} fails")

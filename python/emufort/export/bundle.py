@@ -218,7 +218,7 @@ def export(
     if not emulator.metadata.get("data_sha256"):
         known = {**emulator.metadata, "data_sha256": data.sha256}
         emulator = dataclasses.replace(emulator, metadata=known)
-    folder = Path(out)
+    folder = Path(out).resolve()  # what a symbolic link leads to
     with _replacing_folder(folder) as building:
         _write(building, emulator, data, name, golden, caveat)
     return Bundle.open(folder)

@@ -16,6 +16,7 @@ from emufort.errors import EmufortError
 from emufort.files import read_csv, read_json
 from emufort.network import Emulator
 from emufort.rows import blocks
+from emufort.run_folder import RunFolder
 from emufort.skill import (
     SKILL_BLOCK,
     Skill,
@@ -138,7 +139,6 @@ def gather(folder: Path, data: Dataset) -> Run:
     for baseline in test.contract.baseline:
         skills[baseline.name] = skill_of_baseline(test, baseline.name)
     config = folder / "config.toml"
-    steps = _optional(folder / "steps.json")
     return Run(
         contract=data.contract,
         selection=selection,
@@ -154,7 +154,7 @@ def gather(folder: Path, data: Dataset) -> Run:
         manifest=_optional(folder / "bundle" / "manifest.json"),
         provenance=_optional(folder / "provenance.json"),
         search=_optional(folder / "search" / "search.json"),
-        seconds={name: float(entry["seconds"]) for name, entry in steps.items()},
+        seconds=RunFolder(folder).seconds(),
         config=config.read_text() if config.is_file() else "",
     )
 

@@ -8,7 +8,11 @@ the rows would be too like to be a judge.
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import io
 import itertools
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +25,7 @@ from numpy.typing import NDArray
 from emufort.config import AdviceConfig, Config
 from emufort.dataset import Dataset
 from emufort.errors import DataError
-from emufort.files import read_csv, write_csv, write_json
+from emufort.files import sweep, write_csv, write_json
 from emufort.lock import only_writer
 from emufort.progress import Reporter, silent
 from emufort.search.executor import Executor, executor_for
@@ -39,9 +43,9 @@ Array = NDArray[np.float64]
 #: (rows, seed, candidate) -> (loss, or error where targets are searched; seconds).
 Losses = dict[tuple[int, int, int], tuple[float, float]]
 
-COLUMNS = ("rows", "seed", "candidate", "label", "loss", "seconds")
+COLUMNS = ("rows", "seed", "candidate", "label", "loss", "seconds", "sha256")
 #: The same where targets are compared, by their error.
-TARGET_COLUMNS = ("rows", "seed", "candidate", "label", "error", "seconds")
+TARGET_COLUMNS = ("rows", "seed", "candidate", "label", "error", "seconds", "sha256")
 _RESAMPLES = 400
 #: How much larger than a size the one that judges it must be.
 _JUDGE = 4
@@ -74,6 +78,7 @@ def advise(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
         **{f"advice.{k}": v for k, v in options.model_dump(mode="json").items()},
     }
     with only_writer(out):
+        sweep(out)
         if check_same(out / "asked.json", identity) is None:
             write_json(out / "asked.json", {"identity": identity})
         targets = Targets.of(data, config.search.space.target)
@@ -137,13 +142,12 @@ class _Work:
         self._architectures = [c.architecture(*targets.sizes(c.target)) for c in self._candidates]
         self.losses: Losses = {}
         if self._path.exists():
-            self.losses = {
-                (int(r["rows"]), int(r["seed"]), int(r["candidate"])): (
-                    float(r[self._columns[4]]),
-                    float(r["seconds"]),
-                )
-                for r in read_csv(self._path)
-            }
+            # Rows that are damaged are trained again.
+            text = self._path.read_bytes().decode(errors="replace").replace("\0", "")
+            for r in csv.DictReader(io.StringIO(text)):
+                if r.get("sha256") == _checksum(r):
+                    key = int(r["rows"]), int(r["seed"]), int(r["candidate"])
+                    self.losses[key] = float(r[self._columns[4]]), float(r["seconds"])
 
     def train(self, executor: Executor, rows: int, watch: Watch) -> None:
         """Train all candidates with all seeds on `rows` rows."""
@@ -197,7 +201,14 @@ class _Work:
             }
             for (n, seed, number), (loss, seconds) in sorted(self.losses.items())
         ]
-        write_csv(self._path, rows, self._columns)
+        table = [{**row, "sha256": _checksum(row)} for row in rows]
+        write_csv(self._path, table, self._columns)
+
+
+def _checksum(row: Mapping[str, Any]) -> str:
+    """Return the start of the SHA-256 over the other cells of a row and their names."""
+    cells = {str(k): str(v) for k, v in row.items() if k != "sha256"}
+    return hashlib.sha256(json.dumps(cells).encode()).hexdigest()[:16]
 
 
 # ------------------------------------------------------------------- conclusions

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +18,7 @@ import numpy as np
 
 from emufort.config import Config
 from emufort.dataset import Dataset
-from emufort.errors import UsageError
+from emufort.errors import EmufortError, UsageError
 from emufort.files import read_csv, read_json, write_json
 from emufort.network import Architecture, Emulator, Scaler
 from emufort.progress import Reporter, silent
@@ -138,6 +139,11 @@ def cost_model(
     kept = out / "cost_model.json"
     if kept.exists():
         return CostModel.load(kept)
+    with suppress(EmufortError, KeyError, TypeError):
+        # The summary of the search holds it as well.
+        model = CostModel(**read_json(out / "search.json")["cost_model"])
+        write_json(kept, model.to_dict())
+        return model
     if options.cost_table is not None:
         model = from_table(Path(options.cost_table), config.select.ncol)
     else:

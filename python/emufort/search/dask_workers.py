@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
 from emufort.config import ClusterConfig
 from emufort.errors import EmufortError, UsageError
 from emufort.files import make_directory, write_text
+from emufort.signals import end_with_parent, last_act
 
 #: Times that workers are started again without any being there in between.
 _RESTARTS = 3
@@ -91,6 +92,7 @@ class LocalWorkers:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            preexec_fn=end_with_parent,
             env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
         )
 
@@ -155,21 +157,31 @@ class Jobs:
         self._where, self._address, self._out = where, address, out
         self._ids: list[str] = []
         self._rounds = 0
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._submit()
+        self._stack.enter_context(last_act(self._cancel))
+        self._stack.callback(self._cancel)
+        try:
+            self._submit()
+        except BaseException:
+            self._stack.close()
+            raise
         return self
 
     def _submit(self) -> None:
         self._rounds += 1
         script = make_directory(self._out / "cluster") / "worker.sbatch"
         write_text(script, sbatch_script(self._where, self._address, self._out))
-        self._ids = [
-            _slurm("sbatch", "--parsable", str(script)).split(";")[0].strip()
-            for _ in range(self._where.jobs)
-        ]
+        self._ids = []
+        for _ in range(self._where.jobs):
+            answer = _slurm("sbatch", "--parsable", str(script))
+            self._ids.append(answer.split(";")[0].strip())
 
     def __exit__(self, *ignored: object) -> None:
+        self._stack.close()
+
+    def _cancel(self) -> None:
         if self._ids:
             # If that fails: without a scheduler its workers end by themselves.
             with suppress(EmufortError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from emufort.config import Config
 from emufort.dataset import Dataset
 from emufort.errors import EmufortError
-from emufort.files import read_json, write_json
+from emufort.files import read_json, sweep, write_json
 from emufort.lock import only_writer
 from emufort.network import Architecture
 from emufort.progress import Reporter, silent
@@ -29,11 +30,11 @@ from emufort.search.result import SearchResult, load_search
 from emufort.search.samplers import check_options
 from emufort.search.sampling import everything, make_proposer
 from emufort.search.space import Candidate
-from emufort.search.storage import Mirror
+from emufort.search.storage import FILE_NAME, Mirror, mirrored_rows
 from emufort.search.stored import StoredArrays
 from emufort.search.subset import draw_subset
 from emufort.search.tasks import task_of
-from emufort.search.trials import Trial, TrialsFile, best_of, read_trials
+from emufort.search.trials import Trial, TrialsFile, best_of, read_trials, restore_table
 from emufort.search.unfinished import UnfinishedBatch
 from emufort.search.watch import Watch
 from emufort.search.work import RungUnit, run_rung, with_more_rows
@@ -82,21 +83,29 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
         # Again, now that nobody else can write.
         if check_same(out / "subset.json", identity) is None:
             _keep_subset(out, subset, data, identity, config)
+        sweep(out)
+        sweep(out / "unfinished")
         model = cost_model(data, config, out, report)
-        stored, _ = StoredArrays.from_targets(train.at(subset.rows), validation, out, judged=True)
         run = _Run(targets, config, out, len(subset), model)
-        try:
-            with (
-                Watch(report, "search", options.trials, stored.folder) as watch,
-                executor_for(config, stored, out, options.backend) as executor,
-            ):
-                run.open_study()
-                watch.at(len(run.trials), run.note())
-                while len(run.trials) < options.trials:
-                    run.next_batch(executor, watch)
+        if len(run.trials) < options.trials:
+            stored, _ = StoredArrays.from_targets(
+                train.at(subset.rows), validation, out, judged=True
+            )
+            try:
+                with (
+                    Watch(report, "search", options.trials, stored.folder) as watch,
+                    executor_for(config, stored, out, options.backend) as executor,
+                ):
+                    run.open_study()
                     watch.at(len(run.trials), run.note())
-        finally:
-            stored.remove()
+                    while len(run.trials) < options.trials:
+                        run.next_batch(executor, watch)
+                        watch.at(len(run.trials), run.note())
+            finally:
+                stored.remove()
+        else:
+            run.open_study()
+            report("search", len(run.trials), options.trials, run.note())
         run.write_summary()
     if best_of(run.trials) is None:
         raise EmufortError(
@@ -136,7 +145,7 @@ def _finished(out: Path, config: Config) -> SearchResult | None:
     except EmufortError:
         return None
     enough = len(result.trials) >= config.search.trials and result.top(1)
-    return result if enough else None
+    return result if enough and (out / FILE_NAME).exists() else None
 
 
 @dataclass
@@ -153,13 +162,18 @@ class _Run:
         self.data = self.targets.judge
         self.trials: list[Trial] = []
         self.seconds = 0.0
-        if (self.out / "trials.csv").exists():
+        table = self.out / "trials.csv"
+        with suppress(EmufortError, KeyError, TypeError, ValueError):
+            summary = read_json(self.out / "search.json")
+            self.seconds = float(summary["seconds"])
+            n, sha256 = int(summary["trials"]), str(summary["trials_sha256"])
+            restore_table(table, n, sha256, mirrored_rows(self.out))
+        if table.exists():
             sizes = self.targets.sizes(next(iter(self.targets.data)))
-            self.trials = read_trials(self.out / "trials.csv", *sizes)
-        if (self.out / "search.json").exists():
-            self.seconds = float(read_json(self.out / "search.json")["seconds"])
+            self.trials = read_trials(table, *sizes)
         self.started = time.perf_counter()
-        self.table = TrialsFile(self.out / "trials.csv", self.targets.named)
+        self.table = TrialsFile(table, self.targets.named)
+        self.table.write(self.trials)
         self.data_sha256 = data_sha256(self.data)
         options = self.config.search
         self.proposer = make_proposer(
@@ -253,6 +267,7 @@ class _Run:
         summary: dict[str, Any] = {
             "finished": len(self.trials) >= options.trials,
             "trials": len(self.trials),
+            "trials_sha256": self.table.sha256,
             "trials_wanted": options.trials,
             "pruned": sum(t.pruned_at is not None for t in self.trials),
             "diverged": len(self.trials) - len(finite),

@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
-import signal
 import sys
-import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import ModuleType
 from typing import Any, Protocol, Self, TypeVar
 
+from emufort import signals
 from emufort.config import Config
 from emufort.errors import EmufortError
+from emufort.files import scratch_folder
 from emufort.search.stored import StoredArrays
 from emufort.search.workbench import Workbench
 from emufort.training import Arrays, resolve_backend
@@ -30,6 +31,8 @@ from emufort.training import Arrays, resolve_backend
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
 
+#: Seconds between two looks at whether a signal has come.
+_LOOK_SECONDS = 0.1
 #: Times that workers may die without any unit finishing in between.
 _TRIES = 3
 
@@ -59,6 +62,7 @@ class InProcess:
     ) -> Iterator[tuple[int, Result]]:
         """See `Executor.run`."""
         for position, unit in enumerate(units):
+            signals.check()
             yield position, function(self._bench, unit)
 
     def __enter__(self) -> Self:
@@ -79,10 +83,9 @@ class ProcessPool:
         device: str = "cpu",
     ) -> None:
         self._workers = workers
-        self._scratch: Path | None = None
+        self._scratch = ExitStack()
         if isinstance(arrays, Arrays):
-            self._scratch = Path(tempfile.mkdtemp(prefix="emufort-"))
-            arrays = StoredArrays.write(arrays, self._scratch)
+            arrays = StoredArrays.write(arrays, self._scratch.enter_context(scratch_folder()))
         self._initial = (arrays, backend, device)
         self._pool: ProcessPoolExecutor | None = None
         self.warm_up()
@@ -96,6 +99,8 @@ class ProcessPool:
                 # The server imports torch once and every worker is forked from it, ready.
                 _, backend, _ = self._initial
                 context.set_forkserver_preload([f"emufort.training.{backend}_backend"])
+                with signals.hidden_from_children():
+                    forkserver.ensure_running()
             self._pool = ProcessPoolExecutor(
                 self._workers, mp_context=context, initializer=_start, initargs=self._initial
             )
@@ -104,7 +109,7 @@ class ProcessPool:
 
     def _submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         assert self._pool is not None
-        with _without_main():
+        with _without_main(), signals.hidden_from_children():
             return self._pool.submit(function, *arguments)
 
     def run(
@@ -128,7 +133,7 @@ class ProcessPool:
                     self._submit(_call, function, units[position]): position
                     for position in sorted(left)
                 }
-                for future in as_completed(futures):
+                for future in _as_completed(futures):
                     result = future.result()
                     position = futures[future]
                     left.discard(position)
@@ -136,6 +141,7 @@ class ProcessPool:
                     yield position, result
             except BrokenProcessPool as error:
                 self.close()
+                signals.check()
                 tries = 1 if finished else tries + 1
                 if tries >= _TRIES:
                     raise EmufortError(
@@ -160,8 +166,7 @@ class ProcessPool:
 
     def __exit__(self, *ignored: object) -> None:
         self.close()
-        if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.close()
 
 
 def make_executor(
@@ -201,6 +206,23 @@ def executor_for(
     return make_executor(workers, stored, backend)
 
 
+def _as_completed(futures: Iterable[Future[Result]]) -> Iterator[Future[Result]]:
+    """Give futures as they finish; unlike that of the standard library, hear of signals."""
+    finished: SimpleQueue[Future[Result]] = SimpleQueue()
+    left = 0
+    for future in futures:
+        left += 1
+        future.add_done_callback(finished.put)
+    while left:
+        try:
+            future = finished.get(timeout=_LOOK_SECONDS)
+        except Empty:
+            signals.check()
+            continue
+        left -= 1
+        yield future
+
+
 _HAS_FORKSERVER = "forkserver" in multiprocessing.get_all_start_methods()
 
 # ------------------------------------------------------------------ in a worker
@@ -211,8 +233,7 @@ _bench: Workbench | None = None
 def _start(arrays: StoredArrays, backend: str, device: str) -> None:
     global _bench
     # Ctrl-C reaches every process of the terminal; the driver decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signals.start_worker()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     _bench = arrays.bench(backend, device)
 

@@ -11,7 +11,7 @@ from emufort.config import Config
 from emufort.errors import EmufortError
 from emufort.files import read_json
 from emufort.paths import PathLike
-from emufort.search.trials import Trial, ranked, read_trials
+from emufort.search.trials import Trial, is_as_written, ranked, read_trials
 from emufort.targets import with_target
 
 
@@ -71,10 +71,22 @@ def load_search(folder: PathLike) -> SearchResult:
     if not (folder / "search.json").exists():
         raise EmufortError(f"there is no search in {folder}; run 'emufort search' first")
     summary: dict[str, Any] = read_json(folder / "search.json")
-    if not summary["finished"]:
+    try:
+        sizes = summary["n_inputs"], summary["n_outputs"]
+        done, wanted, sha256 = summary["trials"], summary["trials_wanted"], summary["trials_sha256"]
+        finished = summary["finished"]
+    except (KeyError, TypeError) as error:
         raise EmufortError(
-            f"the search in {folder} has done {summary['trials']} of {summary['trials_wanted']} "
+            f"{folder / 'search.json'} is damaged; give the same 'emufort search' command again"
+        ) from error
+    if not finished:
+        raise EmufortError(
+            f"the search in {folder} has done {done} of {wanted} "
             "trials; give the same 'emufort search' command again to finish it"
         )
-    trials = read_trials(folder / "trials.csv", summary["n_inputs"], summary["n_outputs"])
+    if not is_as_written(folder / "trials.csv", sha256):
+        raise EmufortError(
+            f"{folder / 'trials.csv'} is damaged; give the same 'emufort search' command again"
+        )
+    trials = read_trials(folder / "trials.csv", *sizes)
     return SearchResult(folder, tuple(trials), summary)

@@ -1,7 +1,7 @@
 """The trials as an Optuna study in a journal file, for optuna-dashboard and whoever knows Optuna.
 
-The file mirrors trials.csv. It is written after it, never read for results, and made anew
-when it is damaged; so a kill between the two costs nothing.
+The file mirrors trials.csv. It is written after it, and made anew when it is damaged; so a kill
+between the two costs nothing. It is read only where trials.csv is damaged: see `mirrored_rows`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from emufort.config import SpaceConfig
 from emufort.search._optuna import quiet_optuna
 from emufort.search.space import dimensions, parameters_of
-from emufort.search.trials import Trial
+from emufort.search.trials import Trial, row_of
 
 if TYPE_CHECKING:
     import optuna
@@ -110,8 +110,25 @@ class Mirror:
             user_attrs={
                 "label": trial.architecture.label,
                 "multiply_adds": trial.architecture.multiply_adds,
+                "row": row_of(trial),
             },
         )
+
+
+def mirrored_rows(folder: Path) -> list[dict[str, Any]]:
+    """Return the rows of trials.csv as the study holds them; none if it is damaged or missing."""
+    path = folder / FILE_NAME
+    if not path.exists():
+        return []
+    optuna = quiet_optuna()
+    try:
+        backend = optuna.storages.journal.JournalFileBackend(str(path))
+        study = optuna.load_study(
+            study_name=STUDY_NAME, storage=optuna.storages.JournalStorage(backend)
+        )
+        return [dict(trial.user_attrs["row"]) for trial in study.get_trials(deepcopy=False)]
+    except Exception:  # whatever Optuna makes of a damaged file
+        return []
 
 
 def _in_batches(file: Any) -> Any:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,11 +112,16 @@ class TrialsFile:
         self._text = ",".join(self._columns) + "\n"
         self._n = 0
 
+    @property
+    def sha256(self) -> str:
+        """Hash of what was written last."""
+        return _sha256(self._text)
+
     def write(self, trials: Sequence[Trial]) -> None:
         """Write the table of `trials`, which begin with those that were written before."""
         buffer = io.StringIO(newline="")
         writer = csv.DictWriter(buffer, self._columns, lineterminator="\n", extrasaction="ignore")
-        writer.writerows(_row(trial) for trial in trials[self._n :])
+        writer.writerows(row_of(trial) for trial in trials[self._n :])
         self._text += buffer.getvalue()
         self._n = len(trials)
         write_text(self._path, self._text)
@@ -125,7 +132,8 @@ def write_trials(path: Path, trials: Sequence[Trial]) -> None:
     TrialsFile(path).write(trials)
 
 
-def _row(t: Trial) -> dict[str, Any]:
+def row_of(t: Trial) -> dict[str, Any]:
+    """Return what the table says of a trial."""
     return {
         "number": t.number,
         "value": repr(t.value),
@@ -144,6 +152,46 @@ def _row(t: Trial) -> dict[str, Any]:
         "rungs": " ".join(f"{epochs}:{value!r}" for epochs, value in t.rungs),
         "target": t.target,
     }
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def restore_table(path: Path, n: int, sha256: str, mirrored: Sequence[dict[str, Any]]) -> None:
+    """Make sure that the table begins with `n` trials as they were written.
+
+    Parameters
+    ----------
+    path
+        The table, which may be damaged or missing.
+    n, sha256
+        Number of its first trials that are known, and the hash of the table with these alone.
+    mirrored
+        The same trials from elsewhere; they take the place of a damaged table, if they have the
+        hash. If not either, the table is removed, and the search begins anew.
+    """
+    with suppress(OSError, UnicodeDecodeError):
+        lines = path.read_text().splitlines(keepends=True)
+        if _sha256("".join(lines[: n + 1])) == sha256:
+            return
+    for columns in (COLUMNS, TARGET_COLUMNS):
+        buffer = io.StringIO(newline="")
+        writer = csv.DictWriter(buffer, columns, lineterminator="\n", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(mirrored[:n])
+        if _sha256(buffer.getvalue()) == sha256:
+            write_text(path, buffer.getvalue())
+            return
+    path.unlink(missing_ok=True)
+
+
+def is_as_written(path: Path, sha256: str) -> bool:
+    """Whether a table has the hash that `TrialsFile.sha256` gave."""
+    try:
+        return _sha256(path.read_text()) == sha256
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def read_trials(path: Path, n_inputs: int, n_outputs: int) -> list[Trial]:

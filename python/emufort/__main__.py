@@ -1,0 +1,20 @@
+"""``python -m emufort`` and the command ``emufort``.
+
+Signals are taken care of before anything else is imported.
+"""
+
+from __future__ import annotations
+
+from emufort import signals
+
+
+def main() -> None:
+    """Run the command."""
+    signals.watch()
+    from emufort import cli
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

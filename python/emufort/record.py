@@ -1,0 +1,83 @@
+"""What a run folder remembers of its steps, in files with a hash over themselves.
+
+The hashes of results tell what is missing or damaged. Those of `essences` leave out what differs
+each time without being a result, such as seconds of training: a step that is repeated and ends with
+the same essences does not put later steps out of date.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from emufort.errors import EmufortError
+from emufort.files import read_csv, read_json, write_json
+from emufort.provenance import file_sha256
+
+#: What only mirrors or sums up other results.
+_INFORMATIVE = ("search/search.json", "search/study.journal")
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Return what `write_record` wrote, or nothing where it is missing or damaged."""
+    try:
+        content = read_json(path)
+        sha256 = content.pop("sha256")
+    except (EmufortError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+        return {}
+    return content if sha256 == _hash(content) else {}
+
+
+def write_record(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON with a hash of its content."""
+    write_json(path, {"sha256": _hash(content), **content})
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def hashes(folder: Path, patterns: tuple[str, ...]) -> dict[str, str]:
+    """Return the files below `folder` that match `patterns`, with their SHA-256."""
+    found = sorted(path for pattern in patterns for path in folder.glob(pattern))
+    return {
+        path.relative_to(folder).as_posix(): file_sha256(path) for path in found if path.is_file()
+    }
+
+
+def essences(folder: Path, results: dict[str, str]) -> dict[str, str]:
+    """Return the hashes of what counts in `results`, which `hashes` has found."""
+    return {
+        name: _essence(folder / name, sha256)
+        for name, sha256 in results.items()
+        if name not in _INFORMATIVE
+    }
+
+
+def _essence(path: Path, sha256: str) -> str:
+    if path.suffix == ".csv":
+        return _hash([_without_seconds(row) for row in read_csv(path)])
+    if path.suffix == ".json":
+        return _hash(_without_seconds(read_json(path)))
+    return sha256
+
+
+def _without_seconds(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {k: _without_seconds(v) for k, v in content.items() if k != "seconds"}
+    if isinstance(content, list):
+        return [_without_seconds(value) for value in content]
+    return content
+
+
+def remove_damaged(folder: Path, results: dict[str, str]) -> list[str]:
+    """Remove those of the recorded `results` that are not as they were; return their names."""
+    changed = []
+    for name, sha256 in results.items():
+        path = folder / name
+        if path.is_file() and file_sha256(path) != sha256:
+            path.unlink()
+            changed.append(name)
+    return changed
