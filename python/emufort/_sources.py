@@ -48,6 +48,21 @@ def coupling_folder() -> Path:
     )
 
 
+def license_text() -> str:
+    """Return the licence of emufort, which bundles and host folders carry with them.
+
+    Raises
+    ------
+    EmufortError
+        The package was installed without it.
+    """
+    package = Path(str(resources.files("emufort")))
+    for path in (package / "_fortran" / "LICENSE", package.parent.parent / "LICENSE"):
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+    raise EmufortError("the LICENSE is missing from this installation of emufort; install it again")
+
+
 def fortran_sources(program: str, also: str | Sequence[str] = ()) -> list[Path]:
     """Return the source files of `program`, such as ``time_emulator``, modules before their users.
 

@@ -37,7 +37,7 @@ from emufort.progress import Reporter, StepListener, silent
 from emufort.runtime import LoadedEmulator, load
 from emufort.selection import Selection
 from emufort.status import RunStatus
-from emufort.verification import Verification
+from emufort.verification import Origin, Verification
 
 if TYPE_CHECKING:
     from emufort.search import SearchResult
@@ -120,7 +120,9 @@ def run(
 
     folder = RunFolder(Path(out))
     given = config if config is None or isinstance(config, dict) else Path(config)
-    carry_out(Run.open(folder, configuration(folder.path, given)), STEPS, StepListener(report))
+    opened = Run.open(folder, configuration(folder.path, given))
+    carry_out(opened, STEPS, StepListener(report))
+    opened.require_verified()
     return Bundle.open(folder.bundle)
 
 
@@ -462,6 +464,7 @@ def verify(
     flags: str | None = None,
     work: PathLike | None = None,
     report: Reporter = silent,
+    trust_sources: bool = False,
 ) -> Verification:
     """Compare every form of a bundle with the reference.
 
@@ -470,8 +473,9 @@ def verify(
     bundle : Bundle or path
         The bundle or its folder.
     choice : Selection or Emulator, default None
-        The trained network, as reference and for its torch form. None: what ``weights.bin`` holds
-        is the reference.
+        The trained network, as reference and for its torch form. With a Selection the hashes of
+        its data, study and network are compared, too. None: what ``weights.bin`` holds is the
+        reference.
     rows : int, default 10000
         Rows over the range of the inputs that are compared, on top of the golden vectors.
     tolerance : float, default 1e-05
@@ -486,6 +490,9 @@ def verify(
         Folder that keeps compiled programs; None: a temporary one.
     report : callable, default `emufort.progress.silent`
         Told of the progress, see `emufort.progress.Reporter`.
+    trust_sources : bool, default False
+        Compile the sources in the bundle though this version of emufort writes others: only for
+        bundles that you trust.
 
     Returns
     -------
@@ -501,7 +508,15 @@ def verify(
         None if out is None else Path(out),
         None if work is None else Path(work),
         report,
+        _origin(choice),
+        trust_sources,
     )
+
+
+def _origin(choice: Selection | Emulator | None) -> Origin | None:
+    if isinstance(choice, Selection) and choice.models is not None:
+        return steps.origin_of(choice.models, choice.choice.id)
+    return None
 
 
 def _network(choice: Selection | Emulator) -> Emulator:

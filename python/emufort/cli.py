@@ -28,6 +28,7 @@ from emufort.cli_options import (
     Quiet,
     Scheduler,
     Seed,
+    TrustSources,
     Workers,
 )
 from emufort.errors import EmufortError, UsageError, VerificationError
@@ -127,6 +128,8 @@ def _carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
     with display.progress(steps, display.titles(config)) as shown:
         carry_out(run, steps, shown)
     display.closing(run, steps)
+    if "verify" in steps:
+        run.require_verified()
 
 
 def _print_json(content: Any) -> None:
@@ -345,6 +348,7 @@ def export(
     bundle: Annotated[
         Path | None, typer.Option(help="Write the glue for this bundle instead of a run's.")
     ] = None,
+    trust_sources: TrustSources = False,
     quiet: Quiet = False,
 ) -> None:
     """Write the bundle: ONNX, Fortran, weights, golden vectors, manifest, model card.
@@ -365,7 +369,8 @@ def export(
     if host is not None:
         from emufort.export.host import write_host
 
-        written = write_host(RunFolder(out).bundle if bundle is None else bundle, host)
+        source = RunFolder(out).bundle if bundle is None else bundle
+        written = write_host(source, host, trust_sources=trust_sources)
         typer.echo(f"{written.path}: {len(written.files)} files")
 
 
@@ -374,10 +379,13 @@ def verify(
     out: Out = Path("runs/latest"),
     bundle: Annotated[Path | None, typer.Option(help="Verify this bundle instead.")] = None,
     rows: Annotated[int | None, typer.Option(help="Rows to compare.")] = None,
+    trust_sources: TrustSources = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Compare all forms of the emulator; exit code 3 when they disagree."""
+    """Compare all forms of the emulator; exit code 3 unless its compiled Fortran agrees."""
+    if trust_sources and bundle is None:
+        raise UsageError("--trust-sources needs --bundle: the sources of a run are its own")
     if bundle is None:
         with _json_of(as_json, out / "verification.json"):
             _carry_out(("verify",), _config(None, out, {"verify.rows": rows}), out)
@@ -388,7 +396,9 @@ def verify(
     from emufort.verification import verify as verify_bundle
 
     options = VerifyConfig() if rows is None else VerifyConfig(rows=rows)
-    result = verify_bundle(bundle, rows=options.rows, tolerance=options.tolerance)
+    result = verify_bundle(
+        bundle, rows=options.rows, tolerance=options.tolerance, trust_sources=trust_sources
+    )
     if as_json:
         _print_json(finite(result.to_dict()))
     else:

@@ -33,6 +33,15 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print the batch script and do nothing else.")
 ]
 
+TrustSources = Annotated[
+    bool,
+    typer.Option(
+        "--trust-sources",
+        help="Use the sources in the bundle though this version of emufort writes others: only "
+        "for bundles that you trust.",
+    ),
+]
+
 
 def _be_quiet(quiet: bool) -> bool:
     from emufort import terminal

@@ -160,9 +160,13 @@ def _verification_table(run: Run) -> None:
 
 def verification(content: dict[str, Any]) -> None:
     """Print the comparisons of verification.json."""
-    verdict = "passed" if content["passed"] else "FAILED"
+    titles = {
+        "verified": "Verification passed",
+        "not verified": "NOT VERIFIED",
+        "failed": "Verification FAILED",
+    }
     columns = ["form", "worst difference", "rows", "verdict"]
-    table = _table(f"Verification {verdict}", columns, ("verdict",))
+    table = _table(titles[content["status"]], columns, ("verdict",))
     for row in content["comparisons"]:
         skipped = row.get("skipped")
         _add(
@@ -173,6 +177,8 @@ def verification(content: dict[str, Any]) -> None:
             f"skipped: {skipped}" if skipped else ("agrees" if row["passed"] else "DIFFERS"),
         )
     _console().print(table)
+    if not content["passed"]:
+        _console().print(content["reason"], markup=False)
 
 
 def _closing_table(run: Run) -> None:
@@ -212,10 +218,13 @@ def _closing_table(run: Run) -> None:
         )
     console.print(table)
     agree = sum(bool(c["passed"]) and not c.get("skipped") for c in checked["comparisons"])
+    agreement = (
+        f"{agree} forms agree on {checked['rows']} rows (tolerance {checked['tolerance']:g})"
+    )
+    verdict = f"Verified: {agreement}" if checked["passed"] else f"{checked['reason']}; {agreement}"
     console.print(
         f"{selection['reason']}\n"
-        f"Verified: {agree} forms agree on {checked['rows']} rows "
-        f"(tolerance {checked['tolerance']:g}).\n"
+        f"{verdict[:1].upper()}{verdict[1:]}.\n"
         f"Report: {folder.report}\nBundle: {folder.bundle}",
         markup=False,
     )

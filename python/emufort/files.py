@@ -92,9 +92,20 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
+def json_text(content: Any) -> str:
+    """Return `content` as indented JSON, the one form in which emufort writes it.
+
+    Raises
+    ------
+    ValueError
+        `content` holds NaN or infinity, which JSON does not know.
+    """
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write `content` to `path` atomically as indented JSON; NaN and infinity are refused."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_text(path, json_text(content))
 
 
 def read_json(path: Path) -> Any:

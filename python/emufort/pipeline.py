@@ -14,7 +14,7 @@ from emufort.checks import check_run
 from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset import Dataset
-from emufort.errors import EmufortError, UsageError
+from emufort.errors import EmufortError, UsageError, VerificationError
 from emufort.files import read_json
 from emufort.models import Models
 from emufort.network import Emulator
@@ -88,8 +88,21 @@ class Run:
         check_run(self.config, self.data, steps)
 
     def is_finished(self, step: str) -> bool:
-        """Say whether `step` needs no more work."""
+        """Say whether `step` needs no more work.
+
+        A verification that had no compiler is made again: there may be one now.
+        """
+        done = self._was_done(step)
+        return done and (step != "verify" or read_json(self.folder.verification)["passed"])
+
+    def _was_done(self, step: str) -> bool:
         return self.folder.is_finished(step, self.config, self.inputs)
+
+    def require_verified(self) -> None:
+        """Raise `VerificationError` unless the verification of this run compiled the Fortran."""
+        found = read_json(self.folder.verification)
+        if not found["passed"]:
+            raise VerificationError(f"{self.folder.bundle}: {found['reason']}")
 
     def do(self, step: str, report: Reporter = silent) -> None:
         """Carry out one step unless it is finished.
@@ -103,7 +116,7 @@ class Run:
             return
         earlier = STEPS[: STEPS.index(step)]
         for name in earlier:
-            if not self.is_finished(name):
+            if not self._was_done(name):
                 raise EmufortError(
                     f"the step '{name}' of {self.folder.path} is not finished; run "
                     f"'emufort {name} --out {self.folder.path}' first, or 'emufort run'"
@@ -265,7 +278,7 @@ def _export(run: Run, report: Reporter) -> None:
 
 def _verify(run: Run, report: Reporter) -> None:
     timing, folder = run.config.timing, run.folder
-    steps.verify(
+    result = steps.verify(
         folder.bundle,
         run.choice,
         run.config.verify,
@@ -274,7 +287,11 @@ def _verify(run: Run, report: Reporter) -> None:
         folder.verification,
         folder.work,
         report,
-    ).raise_if_failed()
+        steps.origin_of(run.models, read_json(folder.selection)["choice"]),
+    )
+    # Without a compiler the run goes on to its report, and says at its end that this is missing.
+    if result.status == "failed":
+        result.raise_if_failed()
 
 
 def _report(run: Run, report: Reporter) -> None:

@@ -27,6 +27,7 @@ from emufort.search.identity import (
     data_sha256,
     rows_sha256,
     settled_backend,
+    study_sha256,
 )
 from emufort.search.promotion import promote
 from emufort.search.result import SearchResult, load_search
@@ -197,7 +198,13 @@ def retrain(
             stored, scalers = StoredArrays.from_targets(train, validation, out)
             try:
                 finisher = _Finisher(
-                    found, targets, train, validation, scalers, backend_detail(backend)
+                    found,
+                    study_sha256(found.folder),
+                    targets,
+                    train,
+                    validation,
+                    scalers,
+                    backend_detail(backend),
                 )
                 _train(waiting, stored, finisher, config, out, len(jobs), report)
             finally:
@@ -388,6 +395,7 @@ class _Finisher:
     """Turns a finished training into the files of its folder."""
 
     found: SearchResult
+    study_sha256: str
     targets: Targets
     train: Targets
     validation: Targets
@@ -401,6 +409,7 @@ class _Finisher:
         data, validation = self.targets.data[trial.target], self.validation.data[trial.target]
         chain = {
             "data_sha256": data_sha256(data),
+            "study_sha256": self.study_sha256,
             "contract_sha256": data.contract.sha256,
             "subset_sha256": subset["sha256"],
             "train_rows_sha256": rows_sha256(self.train.judge.rows),

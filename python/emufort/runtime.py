@@ -14,6 +14,8 @@ from emufort.brief import brief, listed
 from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError, did_you_mean
 from emufort.export.bundle import Bundle
+from emufort.export.contents import ONNX, WEIGHTS
+from emufort.export.onnx import check_metadata
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -118,29 +120,60 @@ class _OnnxEngine:
     """ONNX Runtime in place of the Fortran runtime, with the same treatment of bad inputs."""
 
     def __init__(self, bundle: Bundle) -> None:
-        import onnxruntime
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise EmufortError(
+                "ONNX Runtime is not installed; install onnxruntime, or build the bindings of the "
+                "Fortran runtime"
+            ) from error
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         try:
             self._session: Any = onnxruntime.InferenceSession(
-                bundle.onnx, options, providers=["CPUExecutionProvider"]
+                bundle.read(ONNX), options, providers=["CPUExecutionProvider"]
             )
+        except EmufortError:
+            raise
         except Exception as error:  # the package raises a dozen types without a common base
             reason = str(error).splitlines()[0]
             raise EmufortError(f"ONNX Runtime cannot load {bundle.onnx}: {reason}") from error
-        columns = bundle.manifest.contract.input_columns
-        self._lower = np.array([c.lower for c in columns])
-        self._upper = np.array([c.upper for c in columns])
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        check_metadata(metadata, bundle.manifest, str(bundle.onnx))
+        self._file = bundle.weights_file
+        # what the Fortran runtime clips to
+        self._lower, self._upper = self._file.flat.ranges.T
+
+    def self_test(self) -> None:
+        """Reproduce the golden vectors, as the Fortran runtime does.
+
+        Raises
+        ------
+        EmufortError
+            One of them is not reproduced on this machine.
+        """
+        wanted = self._file.golden_y
+        allowed = self._file.relative_tolerance * np.abs(wanted) + self._file.absolute_tolerance
+        wrong = ~(np.abs(self.predict(self._file.golden_x).y - wanted) <= allowed)
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            name = self._file.columns[len(self._lower) + int(column)][1]
+            raise EmufortError(
+                f"golden vector {row + 1} is not reproduced in {name} by ONNX Runtime on this "
+                "machine; verify the bundle, or load it with the backend 'fortran'"
+            )
 
     def predict(self, x: ArrayLike) -> Prediction:
         x = matrix(x, len(self._lower))
         # a limit that was rounded to the precision of the inputs is no value out of range
-        lower: Real = self._lower.astype(x.dtype)
-        upper: Real = self._upper.astype(x.dtype)
+        with np.errstate(over="ignore"):
+            lower: Real = self._lower.astype(x.dtype)
+            upper: Real = self._upper.astype(x.dtype)
+            within = np.clip(x, lower, upper).astype(np.float32)
         invalid: NDArray[np.bool_] = np.logical_not(np.isfinite(x).all(axis=1))
         clipped = np.isfinite(x) & ((x < lower) | (x > upper))
-        (y,) = self._session.run(None, {"x": np.clip(x, lower, upper).astype(np.float32)})
+        (y,) = self._session.run(None, {"x": within})
         y = y.astype(x.dtype)
         y[invalid] = np.nan
         outside: NDArray[np.bool_] = invalid | clipped.any(axis=1)
@@ -163,15 +196,17 @@ def load(
     Raises
     ------
     EmufortError
-        There is no bundle, a file of it was changed, the bindings are wanted and not built, or
-        this machine does not reproduce the golden vectors.
+        There is no bundle, a file of it was changed or contradicts the manifest, the bindings are
+        wanted and not built, or this machine does not reproduce the golden vectors.
     """
     if backend not in _BACKENDS:
         raise UsageError(f"there is no backend '{backend}'{did_you_mean(backend, _BACKENDS)}")
     # opened again even if it is a Bundle: its files may have changed since
     opened = Bundle.open(Path(os.fspath(bundle)))
     if backend == "onnxruntime" or (backend == "auto" and not available()):
-        return LoadedEmulator(opened, "onnxruntime", _OnnxEngine(opened))
-    emulator = FortranEmulator.from_file(opened.weights)
+        engine = _OnnxEngine(opened)
+        engine.self_test()
+        return LoadedEmulator(opened, "onnxruntime", engine)
+    emulator = FortranEmulator.from_bytes(opened.read(WEIGHTS))
     emulator.self_test()
     return LoadedEmulator(opened, "fortran", emulator)

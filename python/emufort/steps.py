@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from emufort.export.bundle import Bundle
     from emufort.search import SearchResult
     from emufort.timing import Time
-    from emufort.verification import Verification
+    from emufort.verification import Origin, Verification
 
 
 def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) -> SearchResult:
@@ -127,6 +127,8 @@ def verify(
     out: Path | None = None,
     work: Path | None = None,
     report: Reporter = silent,
+    origin: Origin | None = None,
+    trust_sources: bool = False,
 ) -> Verification:
     """Compare all forms in the bundle; see `emufort.verification.verify`."""
     from emufort.verification import verify as compare
@@ -141,7 +143,19 @@ def verify(
         flags=flags,
         work=work,
         report=report,
+        origin=origin,
+        trust_sources=trust_sources,
     )
+
+
+def origin_of(models: Models, identity: str) -> Origin | None:
+    """Return the artefacts that a bundle of one of the networks was made from, if all are known."""
+    from emufort.search.identity import data_sha256
+    from emufort.verification import Origin
+
+    if models.study is None:
+        return None
+    return Origin(data_sha256(models.data), models.study, models.weights(identity))
 
 
 def report(folder: Path, data: Dataset, progress: Reporter = silent) -> Path:

@@ -15,14 +15,18 @@ from emufort.benchmark import Options, Result, run
 from emufort.benchmark.contenders import Bench, Contender
 from emufort.benchmark.markdown import BEGIN, END, SUMMARY_BEGIN, SUMMARY_END, update_document
 from emufort.benchmark.measure import TOLERANCE, largest_error
-from emufort.benchmark.models import Model, call_of
+from emufort.benchmark.models import Model, call_of, models_of
 from emufort.benchmark.options import CONTENDERS
 from emufort.benchmark.result import COLUMNS
 from emufort.benchmark.workers import Missing, Process, Worker
 from emufort.cli import _run
 from emufort.contract import Contract
+from emufort.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
+from emufort.export import export
 from emufort.files import read_csv
+from tests.export.emulators import inputs, mixed, random_emulator
+from tests.export.forge import sign
 
 needs_gfortran = pytest.mark.skipif(
     shutil.which("gfortran") is None, reason="needs a Fortran compiler"
@@ -331,3 +335,22 @@ def test_a_worker_that_ends_is_an_error() -> None:
         Process(["true"], {})
     with pytest.raises(EmufortError, match="cannot run"):
         Process(["/nowhere/program"], {})
+
+
+def test_sources_in_a_bundle_are_not_what_is_measured(tmp_path: Path) -> None:
+    emulator = random_emulator(mixed(), (8,))
+    x = inputs(emulator.contract, 20)
+    split, rows = np.zeros(20, np.int8), np.arange(20)
+    data = Dataset(emulator.contract, Path("m.nc"), "d" * 64, x, emulator.predict(x), split, rows)
+    bundle = export(emulator, data, tmp_path / "bundle", golden=4)
+    with bundle.module_source.open("a") as file:
+        file.write("! by others\n")
+    options = Options(bundle=bundle.path, models=("bundle",), ncol=(1,))
+    with pytest.raises(EmufortError, match="is not the file that was exported"):
+        models_of(options, tmp_path / "work")
+    sign(bundle, keep_sources=True)
+    models = models_of(options, tmp_path / "work")
+    assert {m.emulator.contract.name for m in models} == {"mixed", "mixed_network"}
+    written = [path for path in (tmp_path / "work").rglob("*") if path.is_file()]
+    assert written
+    assert not any(b"by others" in path.read_bytes() for path in written)

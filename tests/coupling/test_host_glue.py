@@ -18,6 +18,7 @@ from emufort.export.host import HOSTS, write_host
 from tests.conftest import SYNTHETIC_CONTRACT, synthetic_data
 from tests.coupling.conftest import COUPLING, attempt, run
 from tests.export.emulators import random_emulator
+from tests.export.forge import sign
 
 Glue = Callable[[str], Path]
 STRICT = "-std=f2018 -Wall -Wextra -Werror"
@@ -295,6 +296,48 @@ def test_no_glue_for_another_process(tmp_path: Path) -> None:
     with pytest.raises(EmufortError, match="the contract 'activation'"):
         write_host(pond, "plain")
     assert not (tmp_path / "host").exists()
+
+
+def test_glue_carries_the_licence(glue: Glue, bundle: Bundle) -> None:
+    text = (COUPLING.parent / "LICENSE").read_text()
+    assert (bundle.path / "LICENSE").read_text() == text
+    for host in HOSTS:
+        assert (glue(host) / "LICENSE").read_text() == text
+
+
+@pytest.mark.parametrize("name", ["activation_emulator.F90", "emufort_runtime.F90"])
+def test_no_glue_with_files_that_were_changed_or_written_by_others(
+    bundle: Bundle, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Bundle.open(shutil.copytree(bundle, tmp_path / "bundle"))
+    with (copy.path / name).open("a") as file:
+        file.write("! by others\n")
+    command = ["export", "--bundle", str(copy.path), "--host", "plain"]
+    assert _run([*command, "--trust-sources"]) == 1
+    assert f"{name} is not the file that was exported" in capsys.readouterr().err
+    sign(copy, keep_sources=True)
+    assert _run(command) == 1
+    assert "--trust-sources" in capsys.readouterr().err
+    assert not (tmp_path / "host").exists()
+    assert _run([*command, "--trust-sources"]) == 0
+    assert (tmp_path / "host/plain/src" / name).read_text().endswith("! by others\n")
+
+
+def test_glue_holds_the_bytes_that_were_compared(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Bundle.open(shutil.copytree(bundle, tmp_path / "bundle"))
+    problems = Bundle.problems
+
+    def exchange(opened: Bundle) -> list[str]:
+        found = problems(opened)
+        opened.module_source.write_text("call execute_command_line('true')\n")
+        return found
+
+    monkeypatch.setattr(Bundle, "problems", exchange)
+    with pytest.raises(EmufortError, match="is not the file that was exported"):
+        write_host(copy, "plain", tmp_path / "glue")
+    assert not (tmp_path / "glue").exists()
 
 
 def test_command(bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

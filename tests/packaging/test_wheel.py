@@ -28,6 +28,7 @@ SOURCES = (
         "activation_fractions_of_host.inc",
     ),
     "bench_fractions.F90",
+    "LICENSE",
     *(
         path.name
         for folder in ("fortran/app", "fortran/bench", "coupling/onnxruntime")
@@ -149,6 +150,10 @@ def test_wheel(tmp_path: Path) -> None:
     wanted = [*SOURCES, *(str(path) for path in glue if (TOP / path).is_file())]
     wanted = [name for name in wanted if "test" not in Path(name).parts]
     assert fortran == sorted(f"emufort/_fortran/{name}" for name in wanted)
+    licence = (TOP / "LICENSE").read_bytes()
+    assert first["emufort/_fortran/LICENSE"] == licence
+    (noted,) = (name for name in names if name.endswith(".dist-info/licenses/LICENSE"))
+    assert first[noted] == licence
     packaged = {path for path in names if path.startswith("emufort/") and path.endswith(".py")}
     package = TOP / "python"
     assert packaged == {str(path.relative_to(package)) for path in package.rglob("*.py")}

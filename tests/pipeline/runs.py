@@ -8,7 +8,7 @@ from pathlib import Path
 
 from safetensors.numpy import load_file
 
-from emufort.files import read_csv
+from emufort.files import read_csv, read_json
 
 
 def command(*arguments: object) -> list[str]:
@@ -35,7 +35,9 @@ def results(out: Path) -> dict[str, object]:
         for row in candidates
     }
     trials = read_csv(out / "search" / "trials.csv")
+    chain = read_json(out / "bundle" / "manifest.json")["chain"]
     return {
+        "data and study": chain[:2],
         "trials": [(r["number"], r["value"], r["label"], r["learning_rate"]) for r in trials],
         "candidates": [[row[k] for k in kept] for row in candidates],
         "weights": weights,

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 from emufort.files import read_csv, read_json
+from emufort.provenance import file_sha256
+from emufort.search.identity import study_sha256
 from tests.pipeline.runs import command, emufort, results
 
 
@@ -25,6 +27,12 @@ def test_another_process_reaches_a_verified_bundle_without_touching_python(
     verification = read_json(out / "verification.json")
     assert verification["passed"]
     manifest = read_json(out / "bundle" / "manifest.json")
+    links = {link["link"]: link["sha256"] for link in manifest["chain"]}
+    assert links["study"] == study_sha256(out / "search")
+    assert links["data"] == file_sha256(uninterrupted / "evaporation.nc")
+    assert all(links.values())
+    agreed = {c["name"] for c in verification["comparisons"] if c["passed"]}
+    assert agreed >= {"link 'data'", "link 'study'", "link 'candidate'", "sources"}
     text = json.dumps(manifest) + (out / "bundle" / "evaporation_emulator.F90").read_text()
     assert "aerosol" not in text.lower()
     assert "supersaturation" not in (out / "report.html").read_text().lower()
@@ -37,6 +45,7 @@ def test_another_process_reaches_a_verified_bundle_without_touching_python(
         "golden.nc",
         "CMakeLists.txt",
         "MODEL_CARD.md",
+        "LICENSE",
     }
 
 
@@ -104,6 +113,28 @@ def test_finished_training_is_not_given_up_for_another_option(uninterrupted: Pat
     assert done.returncode == 2
     assert "search.trials = 8, not 9" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(shutil.which("gfortran") is None, reason="needs gfortran")
+def test_without_a_compiler_a_run_is_reported_but_not_verified(synthetic: Path) -> None:
+    out, compiler = synthetic / "out", synthetic / "fortran"
+    edit(
+        synthetic / "run.toml",
+        "repeats = 2",
+        f'repeats = 2\nbackend = "onnxruntime"\ncompiler = "{compiler}"',
+    )
+    for _ in range(2):  # the second time only the verification is tried again
+        done = emufort("run", synthetic / "run.toml", "--out", out)
+        assert done.returncode == 3, done.stderr
+        assert "not verified: there is no Fortran compiler" in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert "Not verified" in done.stdout
+        assert "not verified" in (out / "report.html").read_text()
+    compiler.symlink_to(str(shutil.which("gfortran")))
+    done = emufort("run", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("already finished") == 5
+    assert read_json(out / "verification.json")["status"] == "verified"
 
 
 @pytest.mark.slow

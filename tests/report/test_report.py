@@ -260,6 +260,22 @@ def test_a_failed_verification_shows(folder: Path, tmp_path: Path, data: Dataset
     assert "agree," not in text
 
 
+@pytest.mark.usefixtures("quick")
+def test_a_run_that_is_not_verified_says_so(folder: Path, tmp_path: Path, data: Dataset) -> None:
+    folder = shutil.copytree(folder, tmp_path / "run")
+    content = read_json(folder / "verification.json")
+    reason = "not verified: there is no Fortran compiler 'gfortran'"
+    write_json(
+        folder / "verification.json",
+        {**content, "passed": False, "status": "not verified", "reason": reason},
+    )
+    page = write_report(folder, data)
+    text = words(page.read_text())
+    assert reason in text
+    assert "double precision: not verified." in text
+    assert "failed" not in text
+
+
 def test_a_run_without_a_choice_is_refused(tmp_path: Path, data: Dataset) -> None:
     with pytest.raises(EmufortError, match=r"selection\.json"):
         write_report(tmp_path, data)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from emufort import _bindings
+from emufort.contract import Contract
 from emufort.dataset import Dataset
 from emufort.errors import DataError, EmufortError, UsageError
-from emufort.export import Bundle
+from emufort.export import Bundle, export
+from emufort.export.weights_file import WeightsFile
 from emufort.network import Emulator
 from emufort.runtime import LoadedEmulator, load
+from tests.export.emulators import inputs, random_emulator
 from tests.runtime.pond import pond_data
 
 
@@ -147,6 +153,149 @@ def test_the_training_data_go_through_as_they_are(bundle: Bundle, emulator: Emul
     x = np.column_stack([raw["wind_speed"], raw["water_temperature"], raw["first_guess"]])
     found = load(bundle).predict(raw)
     np.testing.assert_allclose(found["evaporation"], emulator.predict(x)[:, 0], rtol=1e-5)
+
+
+# --------------------------------------------------------------- two engines agree
+
+#: No range at all, one that single precision cannot hold exactly, a logit, and a whole number.
+UNBOUNDED = """
+name = "edges"
+[[input]]
+name = "size"
+units = "m"
+transform = "ln"
+[[input]]
+name = "share"
+transform = "logit"
+range = [0.1, 0.9]
+[[input]]
+name = "height"
+units = "m"
+range = [0.1, 1000.3]
+[[input]]
+name = "count"
+units = "1"
+transform = "none"
+[[output]]
+name = "growth"
+units = "m"
+transform = "ln"
+[[output]]
+name = "anomaly"
+units = "K"
+"""
+
+
+@pytest.fixture(scope="module")
+def edges(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    contract = Contract.from_toml(UNBOUNDED)
+    emulator = random_emulator(contract, (8, 8), "tanh")
+    x = inputs(contract, 90)
+    data = Dataset.from_xarray(
+        xr.Dataset(
+            {
+                c.name: ("sample", values, {"units": c.units})
+                for columns, block in (
+                    (contract.input_columns, x),
+                    (contract.output_columns, emulator.predict(x)),
+                )
+                for c, values in zip(columns, block.T, strict=True)
+            }
+        ),
+        contract,
+    )
+    return export(emulator, data, tmp_path_factory.mktemp("edges") / "bundle", golden=16)
+
+
+@pytest.fixture(scope="module")
+def engines(edges: Bundle) -> tuple[LoadedEmulator, LoadedEmulator]:
+    if not _bindings.available():
+        pytest.skip("the Fortran bindings are not built (docs/building.md)")
+    return load(edges, "fortran"), load(edges, "onnxruntime")
+
+
+@st.composite
+def odd_values(draw: st.DrawFn) -> np.ndarray:
+    """Rows at, near and beyond limits, with NaN and infinity, in either precision."""
+    kind = draw(st.sampled_from([np.float32, np.float64]))
+    limits = [0.1, 0.9, 1000.3, 1.0, 1e-3, 1e-33, 3e30, 0.0, -5.0]
+    near = [np.nextafter(kind(v), kind(to)) for v in limits for to in (-np.inf, np.inf)]
+    odd = [*map(kind, limits), *near, kind(np.nan), kind(np.inf), kind(-np.inf)]
+    value = st.one_of(st.sampled_from(odd), st.floats(0.1, 0.9).map(kind))
+    n = draw(st.sampled_from([1, 3, 17]))
+    return np.array(draw(st.lists(value, min_size=4 * n, max_size=4 * n)), kind).reshape(n, 4)
+
+
+@settings(max_examples=100, deadline=None)
+@given(x=odd_values())
+def test_both_engines_find_the_same_rows_out_of_range(
+    engines: tuple[LoadedEmulator, LoadedEmulator], x: np.ndarray
+) -> None:
+    fortran, onnx = (engine.predict_with_status(x) for engine in engines)
+    assert onnx.n_clipped == fortran.n_clipped
+    assert onnx.n_invalid == fortran.n_invalid
+    np.testing.assert_array_equal(onnx.outside, fortran.outside)
+    np.testing.assert_array_equal(np.isnan(onnx.y), np.isnan(fortran.y))
+    assert onnx.y.dtype == fortran.y.dtype
+    np.testing.assert_allclose(onnx.y, fortran.y, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.usefixtures("bindings")
+def test_what_a_logarithm_cannot_take_is_clipped_by_both(edges: Bundle) -> None:
+    """The contract gives no limit; the emulator has one where its logarithm ends."""
+    x = np.array([[0.0, 0.5, 10.0, 1.0], [-1.0, 0.5, 10.0, 1.0], [1e35, 0.5, 10.0, 1.0]])
+    for name in ("fortran", "onnxruntime"):
+        found = load(edges, name).predict_with_status(x)  # type: ignore[arg-type]
+        assert (found.n_clipped, found.n_invalid) == (3, 0)
+        assert found.outside.all()
+        assert np.isfinite(found.y).all()
+
+
+@pytest.mark.parametrize("backend", ["fortran", "onnxruntime"])
+def test_golden_vectors_that_are_not_reproduced_are_an_error(
+    bundle: Bundle, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if backend == "fortran" and not _bindings.available():
+        pytest.skip("the Fortran bindings are not built (docs/building.md)")
+    read = Bundle.read
+
+    def with_another_golden_vector(opened: Bundle, name: str) -> bytes:
+        content = read(opened, name)
+        if name != "weights.bin":
+            return content
+        file = WeightsFile.from_bytes(content)
+        y = file.golden_y.copy()
+        y[3, 1] += 1e-3 * (1.0 + abs(y[3, 1])) + 10 * file.absolute_tolerance[1]
+        return replace(file, golden_y=y).to_bytes()
+
+    monkeypatch.setattr(Bundle, "read", with_another_golden_vector)
+    with pytest.raises(EmufortError, match=r"golden vector 4 is not reproduced in heat_flux"):
+        load(bundle, backend)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("backend", ["fortran", "onnxruntime"])
+@pytest.mark.parametrize("name", ["weights.bin", "model.onnx"])
+def test_a_file_that_is_exchanged_after_the_comparison_is_not_used(
+    bundle: Bundle, copied: Path, backend: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if backend == "fortran" and not _bindings.available():
+        pytest.skip("the Fortran bindings are not built (docs/building.md)")
+    x = bundle.golden.x
+    wanted = load(bundle, backend).predict_array(x)  # type: ignore[arg-type]
+    problems = Bundle.problems
+
+    def exchange(opened: Bundle) -> list[str]:
+        found = problems(opened)
+        (opened.path / name).write_bytes(b"exchanged")
+        return found
+
+    monkeypatch.setattr(Bundle, "problems", exchange)
+    try:
+        found = load(copied, backend).predict_array(x)  # type: ignore[arg-type]
+    except EmufortError as error:
+        assert f"{name} is not the file that was exported" in str(error)
+    else:
+        np.testing.assert_array_equal(found, wanted)
 
 
 def test_without_bindings_onnx_runtime_takes_over(

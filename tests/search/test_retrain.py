@@ -19,6 +19,7 @@ from emufort.files import read_csv, read_json
 from emufort.network import Emulator
 from emufort.retrain import learning_rate_for, retrain
 from emufort.search import load_search, search
+from emufort.search.identity import study_sha256
 from emufort.search.trials import read_trials
 from emufort.skill import skill_of
 from tests.conftest import PACKAGE
@@ -90,6 +91,7 @@ def test_the_table_tells_the_skill_of_the_saved_emulator(finished):
     subset = read_json(finished / "search" / "subset.json")
     assert chain["subset_sha256"] == subset["sha256"]
     assert chain["data_sha256"] == subset["data_sha256"]
+    assert chain["study_sha256"] == study_sha256(finished / "search")
     assert (chain["trial"], chain["seed"]) == (int(row["trial"]), int(row["seed"]))
 
 

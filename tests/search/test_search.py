@@ -14,6 +14,7 @@ from emufort.errors import DataError, EmufortError
 from emufort.files import read_csv, read_json
 from emufort.search import driver, load_search, search, unfinished
 from emufort.search.cost import CostModel
+from emufort.search.identity import study_sha256
 from tests.search.pond import config, data
 
 
@@ -26,8 +27,9 @@ def open_study(folder):
 
 
 def content(result) -> list:
-    """Everything of the trials but the time they took."""
-    return [replace(trial, seconds=0.0) for trial in result.trials]
+    """Everything of the trials but the time they took, and the hash of the study."""
+    trials = [replace(trial, seconds=0.0) for trial in result.trials]
+    return [*trials, study_sha256(result.folder)]
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,18 +18,30 @@ import pytest
 from onnx import numpy_helper
 
 from emufort import _bindings
+from emufort.cli import _run
+from emufort.compiler import Compiler
 from emufort.config import TimingConfig
 from emufort.contract import Contract
 from emufort.dataset import Dataset
 from emufort.errors import EmufortError, StorageError, VerificationError
 from emufort.export import Bundle, export
 from emufort.export.golden import Golden, output_spread, single_within
-from emufort.export.manifest import HashChain, Manifest
+from emufort.export.restore import restore
 from emufort.export.weights_file import WeightsFile
+from emufort.files import json_text
 from emufort.network import Emulator
-from emufort.provenance import file_sha256
-from emufort.verification import Verification, differences, draw_rows, odd_rows, verify
+from emufort.search.identity import study_sha256
+from emufort.verification import (
+    DECISIVE,
+    Origin,
+    Verification,
+    differences,
+    draw_rows,
+    odd_rows,
+    verify,
+)
 from tests.export.emulators import inputs, mixed, random_emulator
+from tests.export.forge import sign
 
 NO_COMPILER = "no-such-fortran"
 needs_gfortran = pytest.mark.skipif(shutil.which("gfortran") is None, reason="needs gfortran")
@@ -61,19 +75,6 @@ def bundle_of(emulator: Emulator, folder: Path) -> Bundle:
 @pytest.fixture
 def copy(exported: Bundle, tmp_path: Path) -> Bundle:
     return Bundle.open(shutil.copytree(exported, tmp_path / "bundle"))
-
-
-def sign(bundle: Bundle) -> None:
-    """Make the manifest fit the files as they are now, as a careful forger would."""
-    files = {name: file_sha256(bundle.path / name) for name in bundle.manifest.files}
-    links = dict(bundle.manifest.chain.links)
-    links |= {
-        "onnx": files["model.onnx"],
-        "weights": files["weights.bin"],
-        "fortran": files[bundle.module_source.name],
-    }
-    signed: Manifest = replace(bundle.manifest, files=files, chain=HashChain(links))
-    (bundle.path / "manifest.json").write_text(json.dumps(signed.to_dict()))
 
 
 def by_name(result: Verification) -> dict[str, bool]:
@@ -131,7 +132,7 @@ def test_one_wrong_number_is_found_even_if_the_manifest_is_forged(
     copy: Bundle, tamper: Callable[[Bundle], None], found: str
 ) -> None:
     tamper(copy)
-    assert "files and hash chain" in failures(verify(copy, rows=200, compiler=NO_COMPILER))
+    assert failures(verify(copy, rows=200, compiler=NO_COMPILER)) == {"files and hash chain"}
     sign(copy)
     result = verify(copy.path, rows=200, compiler=NO_COMPILER)
     assert found in failures(result)
@@ -145,8 +146,8 @@ def test_one_wrong_number_is_found_even_if_the_manifest_is_forged(
 @needs_gfortran
 def test_one_wrong_number_in_the_generated_module_is_found(copy: Bundle) -> None:
     tamper_module(copy)
-    sign(copy)
-    result = verify(copy.path, rows=200, flags="-O0")
+    sign(copy, keep_sources=True)
+    result = verify(copy.path, rows=200, flags="-O0", trust_sources=True)
     assert "generated module" in failures(result)
     assert by_name(result)["weights.bin"]
     assert result.notes["generated_and_loaded_bitwise_equal"] is False
@@ -155,12 +156,14 @@ def test_one_wrong_number_in_the_generated_module_is_found(copy: Bundle) -> None
 @needs_gfortran
 def test_wrong_weights_that_numpy_restores_faithfully_are_found(copy: Bundle) -> None:
     """A forged weights.bin with forged golden vectors still differs from ONNX and Fortran."""
-    tamper_weights(copy)
-    restored = copy.emulator()
     golden = copy.golden
+    tamper_weights(copy)
+    restored = restore(WeightsFile.read(copy.weights))
     Golden(golden.contract, golden.x, restored.predict(golden.x)).save(copy.path / "golden.nc")
-    sign(copy)
-    assert failures(verify(copy.path, rows=200, flags="-O0")) >= {"model.onnx", "generated module"}
+    sign(copy, keep_sources=True)
+    result = verify(copy.path, rows=200, flags="-O0", trust_sources=True)
+    assert failures(result) >= {"model.onnx", "generated module"}
+    assert failures(verify(copy.path, rows=200)) == {"model.onnx"}
 
 
 # --------------------------------------------------------------- a right bundle
@@ -226,7 +229,7 @@ def test_an_output_that_is_always_the_same_has_a_size() -> None:
 
 
 def test_the_trained_emulator_may_be_the_reference(exported: Bundle, emulator: Emulator) -> None:
-    assert verify(exported, emulator, rows=100, compiler=NO_COMPILER).passed
+    assert not failures(verify(exported, emulator, rows=100, compiler=NO_COMPILER))
     weights = [w.copy() for w in emulator.weights]
     weights[0][0, 0] += 0.01
     other = replace(emulator, weights=tuple(weights))
@@ -241,16 +244,36 @@ def test_an_emulator_of_another_contract_is_refused(exported: Bundle) -> None:
         verify(exported, other, rows=20, compiler=NO_COMPILER)
 
 
-def test_what_cannot_run_is_shown_and_fails_nothing(
+def test_without_a_compiler_nothing_is_verified(exported: Bundle, tmp_path: Path) -> None:
+    result = verify(exported, rows=50, compiler=NO_COMPILER, out=tmp_path / "verification.json")
+    assert not failures(result)
+    assert result.status == "not verified"
+    assert not result.passed
+    skipped = {c.name: c.skipped for c in result.comparisons if c.skipped}
+    assert NO_COMPILER in str(skipped["generated module"])
+    assert not any(by_name(result)[name] for name in skipped)
+    with pytest.raises(VerificationError, match="not verified: there is no Fortran comp") as error:
+        result.raise_if_failed()
+    assert error.value.exit_code == 3
+    stored = json.loads((tmp_path / "verification.json").read_text())
+    assert (stored["status"], stored["passed"]) == ("not verified", False)
+    assert NO_COMPILER in stored["reason"]
+
+
+@needs_gfortran
+def test_bindings_and_onnx_runtime_may_be_missing(
     exported: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_bindings, "available", lambda: False)
-    result = verify(exported, rows=50, compiler=NO_COMPILER)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    result = verify(exported, rows=50, flags="-O0")
     result.raise_if_failed()
-    skipped = {c.name: c.skipped for c in result.comparisons if c.skipped}
-    assert NO_COMPILER in str(skipped["generated module"])
-    assert "not built" in str(skipped["Python bindings"])
-    assert not any(by_name(result)[name] for name in skipped)
+    assert result.status == "verified"
+    skipped = {c.name: str(c.skipped) for c in result.comparisons if c.skipped}
+    assert set(skipped) == {"model.onnx", "Python bindings", "Python bindings, single"}
+    assert "not built" in skipped["Python bindings"]
+    assert "not installed" in skipped["model.onnx"]
+    assert not set(skipped) & set(DECISIVE)
 
 
 @pytest.mark.skipif(not _bindings.available(), reason="the bindings are not built")
@@ -266,28 +289,32 @@ def test_the_bindings_agree(exported: Bundle) -> None:
 @needs_gfortran
 def test_a_module_that_does_not_compile_fails(copy: Bundle, tmp_path: Path) -> None:
     copy.module_source.write_text(copy.module_source.read_text().replace("implicit none", "imp"))
+    sign(copy, keep_sources=True)
     out = tmp_path / "verification.json"
-    result = verify(copy, rows=20, flags="-O0", out=out)
-    assert failures(result) == {"files and hash chain", "generated module"}
+    result = verify(copy.path, rows=20, flags="-O0", out=out, trust_sources=True)
+    assert failures(result) == {"generated module"}
     assert "does not compile" in str(result.to_dict())
     assert not json.loads(out.read_text())["passed"]
 
 
-def test_a_bundle_with_nothing_to_compare_with_fails(copy: Bundle) -> None:
+def test_every_damaged_file_is_named(copy: Bundle) -> None:
     copy.weights.write_bytes(b"nonsense")
-    with pytest.raises(VerificationError, match=r"weights\.bin"):
-        verify(copy, rows=20, compiler=NO_COMPILER)
     copy.onnx.unlink()
     (copy.path / "golden.nc").unlink()
-    with pytest.raises(VerificationError, match=r"golden\.nc"):
+    result = verify(copy, rows=20, compiler=NO_COMPILER)
+    assert failures(result) == {"files and hash chain"}
+    assert all(name in result.reason for name in ("weights.bin", "model.onnx", "golden.nc"))
+    (copy.path / "manifest.json").write_text("{}")
+    with pytest.raises(VerificationError, match="not a manifest"):
         verify(copy, rows=20, compiler=NO_COMPILER)
 
 
-def test_a_broken_onnx_model_fails(copy: Bundle) -> None:
+def test_a_broken_onnx_model_fails_even_if_it_is_signed(copy: Bundle) -> None:
     copy.onnx.write_bytes(b"nonsense")
-    assert "model.onnx" in failures(verify(copy, rows=20, compiler=NO_COMPILER))
-    copy.onnx.unlink()
-    assert "model.onnx" in failures(verify(copy, rows=20, compiler=NO_COMPILER))
+    sign(copy)
+    result = verify(copy.path, rows=20, compiler=NO_COMPILER)
+    assert failures(result) == {"files and hash chain"}
+    assert "is not an ONNX model" in result.reason
 
 
 def test_no_bundle_is_an_ordinary_error(tmp_path: Path) -> None:
@@ -301,8 +328,9 @@ def test_an_infinite_difference_is_written_as_null(copy: Bundle, tmp_path: Path)
     values = np.full_like(numpy_helper.to_array(tensor), np.nan)
     tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
     onnx.save(model, copy.onnx)
+    sign(copy)
     out = tmp_path / "verification.json"
-    result = verify(copy, rows=20, compiler=NO_COMPILER, out=out)
+    result = verify(copy.path, rows=20, compiler=NO_COMPILER, out=out)
     found = next(c for c in result.comparisons if c.name == "model.onnx")
     assert math.isinf(found.max_difference)
     stored = json.loads(out.read_text())["comparisons"]
@@ -378,6 +406,153 @@ def test_a_full_disk_is_not_taken_for_a_bundle_that_does_not_agree(
     def full(*_: object) -> None:
         raise StorageError("cannot write verify_bundle: No space left on device")
 
-    monkeypatch.setattr("emufort._verification_forms.compiled", full)
+    monkeypatch.setattr("emufort.verification.forms.compiled", full)
     with pytest.raises(StorageError):
         verify(exported, rows=10)
+
+
+# --------------------------------------------------------- sources of a stranger
+
+
+@pytest.fixture
+def never_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("something of the bundle is compiled")
+
+    monkeypatch.setattr(Compiler, "build", refuse)
+
+
+@pytest.mark.usefixtures("never_compiles")
+@pytest.mark.parametrize(
+    "name",
+    ["weights.bin", "mixed_emulator.F90", "emufort_runtime.F90", "CMakeLists.txt", "LICENSE"],
+)
+def test_nothing_is_compiled_when_a_hash_does_not_agree(copy: Bundle, name: str) -> None:
+    with (copy.path / name).open("ab") as file:
+        file.write(b"\n")
+    result = verify(copy.path, rows=20, trust_sources=True)
+    assert result.status == "failed"
+    assert name in result.reason
+    assert [c.name for c in result.comparisons] == ["files and hash chain"]
+
+
+HOSTILE = """
+subroutine hostile()
+  call execute_command_line('touch {mark}')
+end subroutine hostile
+"""
+
+
+@pytest.mark.parametrize("name", ["mixed_emulator.F90", "emufort_runtime.F90", "CMakeLists.txt"])
+def test_sources_that_this_version_does_not_write_are_not_compiled(
+    copy: Bundle, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (copy.path / name).open("a") as file:
+        file.write("! of another version\n" if name.endswith("F90") else "# of another version\n")
+    sign(copy, keep_sources=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(Compiler, "build", None)
+        result = verify(copy.path, rows=20)
+        assert result.status == "not verified"
+        assert name in result.reason
+        assert "--trust-sources" in result.reason
+        assert _run(["verify", "--bundle", str(copy.path), "--rows", "20"]) == 3
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1
+    assert "not verified" in said.err
+    if shutil.which("gfortran"):
+        trusted = verify(copy.path, rows=20, trust_sources=True, flags="-O0")
+        assert not failures(trusted) - {"hash in the module"}
+        assert by_name(trusted)["generated module"]
+
+
+def test_sources_are_trusted_for_a_bundle_only(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(["verify", "--trust-sources"]) == 2
+    assert "--trust-sources needs --bundle" in capsys.readouterr().err
+
+
+@needs_gfortran
+def test_what_is_compiled_are_the_bytes_that_were_compared(
+    copy: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Files that are exchanged between comparing and compiling are not what is compiled."""
+    staged = Bundle.staged
+
+    def exchange(bundle: Bundle, folder: Path) -> Bundle:
+        found = staged(bundle, folder)
+        bundle.module_source.write_text(HOSTILE.format(mark=tmp_path / "mark"))
+        bundle.runtime_source.write_text("")
+        return found
+
+    monkeypatch.setattr(Bundle, "staged", exchange)
+    assert verify(copy.path, rows=20, flags="-O0").passed
+    monkeypatch.undo()
+    with pytest.raises(EmufortError, match=r"mixed_emulator\.F90 is not the file"):
+        copy.staged(tmp_path / "again")
+
+
+# ---------------------------------------------------------- the links of a run
+
+
+@pytest.fixture
+def origin(emulator: Emulator, tmp_path: Path) -> Origin:
+    search = tmp_path / "search"
+    search.mkdir()
+    (search / "subset.json").write_text(json_text({"seed": 1, "rows": [1, 2]}))
+    (search / "trials.csv").write_text("number,value,seconds\n0,0.5,1.0\n1,0.25,2.0\n")
+    return Origin("d" * 64, search, tmp_path / "weights.safetensors")
+
+
+@pytest.mark.parametrize("link", ["data", "study", "candidate", None])
+def test_a_link_of_the_run_that_does_not_agree_is_named(
+    emulator: Emulator, origin: Origin, tmp_path: Path, link: str | None
+) -> None:
+    study = study_sha256(origin.search)
+    known = replace(emulator, metadata={"data_sha256": "d" * 64, "study_sha256": study})
+    bundle = bundle_of(known, tmp_path)
+    known.save(origin.weights)
+    if link == "data":
+        origin = replace(origin, data_sha256="e" * 64)
+    elif link == "study":
+        trials = origin.search / "trials.csv"
+        trials.write_text(trials.read_text().replace("0.25", "0.26"))
+    elif link == "candidate":
+        biases = tuple(b + np.float32(1e-6) for b in emulator.biases)
+        replace(known, biases=biases).save(origin.weights)
+    result = verify(bundle, rows=20, compiler=NO_COMPILER, origin=origin)
+    if link is None:
+        assert result.status == "not verified"
+        assert all(by_name(result)[f"link '{one}'"] for one in ("data", "study", "candidate"))
+    else:
+        assert failures(result) == {f"link '{link}'"}
+        assert link in result.reason
+        assert "model.onnx" not in by_name(result)
+
+
+def test_a_study_that_is_unknown_is_said_to_be(
+    emulator: Emulator, origin: Origin, tmp_path: Path
+) -> None:
+    by_hand = replace(emulator, metadata={})
+    bundle = bundle_of(by_hand, tmp_path)
+    by_hand.save(origin.weights)
+    result = verify(bundle, rows=20, compiler=NO_COMPILER, origin=origin)
+    found = next(c for c in result.comparisons if c.name == "link 'study'")
+    assert "does not say from which study" in str(found.skipped)
+    assert not failures(result)
+
+
+def test_a_study_has_the_same_hash_whatever_it_took(origin: Origin) -> None:
+    """As docs/bundle.md defines it, computed here by other means."""
+    lines = [
+        '[{"rows":[1,2],"seed":1}]',
+        '["number","value"]',
+        '["0","0.5"]',
+        '["1","0.25"]',
+    ]
+    wanted = hashlib.sha256("".join(line + "\n" for line in lines).encode()).hexdigest()
+    assert study_sha256(origin.search) == wanted
+    trials = origin.search / "trials.csv"
+    trials.write_text(trials.read_text().replace(",2.0", ",3.5"))
+    assert study_sha256(origin.search) == wanted
+    trials.write_text(trials.read_text().replace("0.5", "0.6"))
+    assert study_sha256(origin.search) != wanted

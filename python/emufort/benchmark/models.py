@@ -281,7 +281,7 @@ def _physical_model(
         network,
     )
     _write_files(model)
-    write_bytes(model.folder / "model.onnx", bundle.onnx.read_bytes())
+    write_bytes(model.folder / "model.onnx", bundle.read("model.onnx"))
     return model
 
 

@@ -3,39 +3,47 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from emufort import provenance
+from emufort import __version__, provenance
+from emufort._sources import license_text
 from emufort.brief import brief
 from emufort.contract import Contract
 from emufort.dataset import Dataset
 from emufort.errors import ContractError, EmufortError, UsageError
 from emufort.export._render import render
+from emufort.export.contents import (
+    CMAKE,
+    FIXED,
+    GOLDEN,
+    LICENSE,
+    MANIFEST,
+    MODEL_CARD,
+    ONNX,
+    RUNTIME,
+    WEIGHTS,
+    check_files,
+    contradictions,
+    module_name,
+)
 from emufort.export.fortran import fortran_source, runtime_source
 from emufort.export.golden import Golden
 from emufort.export.manifest import HashChain, Manifest, hashes
 from emufort.export.model_card import TestSkill, model_card
 from emufort.export.onnx import build_onnx
 from emufort.export.restore import restore
-from emufort.export.weights_file import WeightsFile
-from emufort.files import make_directory, read_json, write_bytes, write_json, write_text
+from emufort.export.weights_file import FlatEmulator, WeightsFile
+from emufort.files import make_directory, write_bytes, write_json
 from emufort.network import Emulator
-
-MANIFEST = "manifest.json"
-ONNX = "model.onnx"
-WEIGHTS = "weights.bin"
-RUNTIME = "emufort_runtime.F90"
-GOLDEN = "golden.nc"
-CMAKE = "CMakeLists.txt"
-MODEL_CARD = "MODEL_CARD.md"
 
 _MODULE_SUFFIX = "_emulator.F90"
 #: A half-written bundle this many seconds old belongs to a process that was killed.
@@ -71,37 +79,73 @@ class Bundle:
         Raises
         ------
         EmufortError
-            There is no bundle at `path`, or a file of it is missing or was changed.
+            There is no bundle at `path`, its manifest is damaged, a file of it is missing, was
+            changed or contradicts the manifest, or the folder holds something else.
         """
         folder = Path(path)
-        if not (folder / MANIFEST).is_file():
+        source = folder / MANIFEST
+        if not source.is_file():
             raise EmufortError(f"{folder} is no bundle: it has no {MANIFEST}; export again")
-        manifest = Manifest.from_dict(read_json(folder / MANIFEST), str(folder / MANIFEST))
+        if source.is_symlink():
+            raise EmufortError(f"{source} is a link; a bundle holds plain files, export again")
+        try:
+            raw = source.read_bytes()
+        except OSError as error:
+            raise EmufortError(f"cannot read {source}: {error.strerror}") from error
+        manifest = Manifest.from_bytes(raw, str(source))
+        check_files(manifest, str(source))
         bundle = cls(folder, manifest)
         problems = bundle.problems() if check else []
         if problems:
             raise EmufortError(problems[0])
         return bundle
 
+    def read(self, name: str) -> bytes:
+        """Return the content of a file; what was compared with the manifest is what is returned.
+
+        Raises
+        ------
+        EmufortError
+            The file is missing, is no plain file, or is not the one that was exported.
+        """
+        path = self.path / name
+        if path.is_symlink():
+            raise EmufortError(f"{path} is a link; a bundle holds plain files, export again")
+        if not path.is_file():
+            raise EmufortError(f"{self.path} lacks {name}; export again")
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise EmufortError(f"cannot read {path}: {error.strerror}") from error
+        if hashlib.sha256(content).hexdigest() != self.manifest.files.get(name):
+            raise EmufortError(
+                f"{path} is not the file that was exported: its SHA-256 differs from that in "
+                f"{MANIFEST}; export again"
+            )
+        return content
+
     def problems(self) -> list[str]:
-        """Say what is wrong with the files, one line each: missing, changed, not of this chain."""
+        """Say what is wrong with the files, one line each.
+
+        A file is missing or was changed; the folder holds a file that is no part of the bundle; or
+        weights.bin says something else than the manifest.
+        """
         found = []
-        for name, sha256 in self.manifest.files.items():
-            path = self.path / name
-            if not path.is_file():
-                found.append(f"{self.path} lacks {name}; export again")
-            elif provenance.file_sha256(path) != sha256:
-                found.append(
-                    f"{path} is not the file that was exported: its SHA-256 differs from that in "
-                    f"{MANIFEST}; export again"
-                )
-        links = {"onnx": ONNX, "weights": WEIGHTS, "fortran": self.module_source.name}
-        for link, name in links.items():
-            if self.manifest.files.get(name) != self.manifest.chain.links.get(link):
-                found.append(
-                    f"{self.path / MANIFEST} contradicts itself on the SHA-256 of {name}; export "
-                    "again"
-                )
+        for name in self.manifest.files:
+            try:
+                self.read(name)
+            except EmufortError as error:
+                found.append(str(error))
+        known = {MANIFEST, *self.manifest.files}
+        for other in sorted({entry.name for entry in self.path.iterdir()} - known):
+            found.append(
+                f"{self.path} holds {other!r}, which is no part of the bundle; move it away"
+            )
+        if not found:
+            try:
+                found += contradictions(self.weights_file, self.manifest, str(self.weights))
+            except EmufortError as error:
+                found.append(str(error))
         return found
 
     @property
@@ -141,17 +185,46 @@ class Bundle:
 
     @cached_property
     def golden(self) -> Golden:
-        """The golden vectors."""
-        return Golden.load(self.path / GOLDEN, self.manifest.contract)
+        """The golden vectors; errors are those of `read` and of `Golden.load`."""
+        path = self.path / GOLDEN
+        return Golden.load(path, self.manifest.contract, self.read(GOLDEN))
+
+    @cached_property
+    def weights_file(self) -> WeightsFile:
+        """The content of weights.bin; errors are those of `read` and `WeightsFile.from_bytes`."""
+        return WeightsFile.from_bytes(self.read(WEIGHTS), str(self.weights))
 
     def emulator(self) -> Emulator:
-        """Return the emulator as weights.bin holds it; errors are those of `WeightsFile.read`."""
-        return restore(WeightsFile.read(self.weights), str(self.weights))
+        """Return the emulator as weights.bin holds it; errors are those of `weights_file`."""
+        return restore(self.weights_file, str(self.weights))
 
+    # ---------------------------------------------------------------- sources
 
-def module_name(name: str) -> str:
-    """Return the name of the Fortran module of the emulator `name`."""
-    return f"{name}_emulator"
+    def foreign_sources(self) -> list[str]:
+        """Return the names of the sources that this version of emufort does not write.
+
+        The module, the runtime and CMakeLists.txt are written again from weights.bin and compared
+        byte for byte. A bundle of another version differs, and so does one that was forged.
+        """
+        try:
+            # the numbers of a network without hidden layers do not say what its activation is
+            emulator = dataclasses.replace(self.emulator(), architecture=self.manifest.architecture)
+            flat, chain = self.weights_file.flat, self.manifest.chain
+            written = _sources(emulator, flat, self.name, chain)
+        except EmufortError:
+            written = {}
+        names = (self.module_source.name, RUNTIME, CMAKE)
+        return [name for name in names if written.get(name) != self.read(name)]
+
+    def staged(self, folder: Path) -> Bundle:
+        """Copy what a program is compiled from, and weights.bin, into a folder of ours.
+
+        The copies are the bytes that were compared with the manifest, whatever happens to the
+        bundle's own files in the meantime.
+        """
+        for name in (self.module_source.name, RUNTIME, WEIGHTS):
+            write_bytes(folder / name, self.read(name))
+        return Bundle(folder, self.manifest)
 
 
 def _named(emulator: Emulator, name: str) -> Emulator:
@@ -251,22 +324,15 @@ def _write(
     )
     chain = chain.then("weights", add(WEIGHTS, weights.to_bytes()))
     identity = chain.head
-    source = fortran_source(_named(emulator, name), identity)
-    chain = chain.then("fortran", add(f"{module}.F90", source.encode()))
-    add(RUNTIME, runtime_source().encode())
+    sources = _sources(emulator, weights.flat, name, chain)
+    chain = chain.then("fortran", add(f"{module}.F90", sources[f"{module}.F90"]))
+    add(RUNTIME, sources[RUNTIME])
     vectors.save(folder / GOLDEN, {"bundle": identity})
     files[GOLDEN] = provenance.file_sha256(folder / GOLDEN)
+    add(CMAKE, sources[CMAKE])
+    add(LICENSE, license_text().encode())
 
     described = provenance.describe()
-    cmake = render(
-        "CMakeLists.txt.j2",
-        title=emulator.contract.title or name,
-        version=described["versions"]["emufort"],
-        runtime_sha256=files[RUNTIME],
-        module=module,
-        hash=identity,
-    )
-    add(CMAKE, cmake.encode())
     skill = TestSkill.of(emulator, data)
     card = model_card(
         emulator,
@@ -279,8 +345,7 @@ def _write(
         files=files,
         caveat=caveat,
     )
-    write_text(folder / MODEL_CARD, card)
-    files[MODEL_CARD] = provenance.file_sha256(folder / MODEL_CARD)
+    add(MODEL_CARD, card.encode())
     manifest = Manifest(
         name=name,
         contract=emulator.contract,
@@ -293,6 +358,36 @@ def _write(
         metadata=emulator.metadata,
     )
     write_json(folder / MANIFEST, manifest.to_dict())
+
+
+def _sources(
+    emulator: Emulator, flat: FlatEmulator, name: str, chain: HashChain
+) -> Mapping[str, bytes]:
+    """Return what of a bundle is source code, by the name of the file.
+
+    Parameters
+    ----------
+    emulator
+        Gives the contract and the architecture.
+    flat
+        The numbers, as weights.bin holds them.
+    name
+        Name of the emulator.
+    chain
+        Up to the weights at least.
+    """
+    module, runtime = module_name(name), runtime_source().encode()
+    identity = chain.upto("weights")
+    cmake = render(
+        "CMakeLists.txt.j2",
+        title=emulator.contract.title or name,
+        version=__version__,
+        runtime_sha256=hashlib.sha256(runtime).hexdigest(),
+        module=module,
+        hash=identity,
+    )
+    source = fortran_source(_named(emulator, name), identity, flat=flat)
+    return {f"{module}.F90": source.encode(), RUNTIME: runtime, CMAKE: cmake.encode()}
 
 
 # ------------------------------------------------------------ folders as a whole
@@ -348,9 +443,8 @@ def _refuse_foreign(folder: Path) -> None:
         raise EmufortError(f"{folder} is a file, no folder; choose another --out")
     if not folder.is_dir():
         return
-    ours = {MANIFEST, ONNX, WEIGHTS, RUNTIME, GOLDEN, CMAKE, MODEL_CARD}
     for entry in sorted(folder.iterdir()):
-        if entry.name not in ours and not entry.name.endswith(_MODULE_SUFFIX):
+        if entry.name not in FIXED and not entry.name.endswith(_MODULE_SUFFIX):
             raise EmufortError(
                 f"{folder} holds '{entry.name}', which is no part of a bundle; move it away or "
                 "choose another --out"

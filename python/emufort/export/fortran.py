@@ -17,7 +17,7 @@ from emufort._sources import fortran_sources
 from emufort.contract import Contract, Input, Output
 from emufort.errors import EmufortError, UsageError
 from emufort.export._render import render
-from emufort.export.weights_file import flatten, pack
+from emufort.export.weights_file import FlatEmulator, flatten, pack
 from emufort.network import Emulator
 
 #: Names that the generated procedures use themselves; a contract variable of such a name gets an
@@ -126,7 +126,9 @@ def check_names(contract: Contract, name: str | None = None) -> str:
     return module
 
 
-def fortran_source(emulator: Emulator, chain: str, name: str | None = None) -> str:
+def fortran_source(
+    emulator: Emulator, chain: str, name: str | None = None, flat: FlatEmulator | None = None
+) -> str:
     """Return the source of the module ``<name>_emulator``.
 
     Parameters
@@ -135,6 +137,8 @@ def fortran_source(emulator: Emulator, chain: str, name: str | None = None) -> s
         What the constant ``<name>_emulator_hash`` says: the hash of all that led to the weights.
     name
         Name of the emulator; default: that of the contract.
+    flat
+        What weights.bin holds, for the same source again; default: the numbers of `emulator`.
 
     Raises
     ------
@@ -143,7 +147,7 @@ def fortran_source(emulator: Emulator, chain: str, name: str | None = None) -> s
     """
     contract = emulator.contract
     module = check_names(contract, name)
-    flat = flatten(emulator)
+    flat = flatten(emulator) if flat is None else flat
     packed = pack(flat)
     inputs = list(_variables(contract.input, contract.dimensions, module))
     outputs = list(_variables(contract.output, contract.dimensions, module))

@@ -144,8 +144,17 @@ class Golden:
             stored[:] = block
 
     @classmethod
-    def load(cls, path: Path, contract: Contract) -> Golden:
+    def load(cls, path: Path, contract: Contract, content: bytes | None = None) -> Golden:
         """Read what `save` wrote.
+
+        Parameters
+        ----------
+        path
+            The file.
+        contract
+            What its columns mean.
+        content
+            The bytes of the file, if they were read already.
 
         Raises
         ------
@@ -155,7 +164,7 @@ class Golden:
         import netCDF4
 
         try:
-            with netCDF4.Dataset(path) as file:
+            with netCDF4.Dataset(path, memory=content) as file:
                 if getattr(file, "format", None) != _FORMAT:
                     raise EmufortError(f"{path} holds no golden vectors of the format {_FORMAT}")
                 if file.contract_sha256 != contract.sha256:

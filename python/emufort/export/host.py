@@ -11,11 +11,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from emufort._sources import coupling_folder
+from emufort._sources import coupling_folder, license_text
 from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError
 from emufort.export._render import render
 from emufort.export.bundle import Bundle
+from emufort.export.contents import LICENSE
 from emufort.files import make_directory
 
 #: What `emufort export --host` can write.
@@ -74,6 +75,7 @@ def write_host(
     bundle: Bundle | str | os.PathLike[str],
     host: str,
     out: str | os.PathLike[str] | None = None,
+    trust_sources: bool = False,
 ) -> HostGlue:
     """Write the glue for a host model; a folder that an earlier call wrote is replaced as a whole.
 
@@ -85,17 +87,29 @@ def write_host(
         ``plain`` (Makefile and CMake), ``ccpp`` or ``cime``.
     out
         The folder, default ``host/<host>`` beside the bundle.
+    trust_sources
+        Take the Fortran sources of the bundle even if this version of emufort writes others from
+        its weights.bin: only for bundles that you trust.
 
     Raises
     ------
     UsageError
         There is no such host.
     EmufortError
-        The bundle is of another process, or `out` holds something else or cannot be written.
+        The bundle is of another process, a file of it was changed, its sources are not what this
+        version writes, or `out` holds something else or cannot be written.
     """
     if host not in HOSTS:
         raise UsageError(f"there is no glue for the host '{host}'; choose of {', '.join(HOSTS)}")
-    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    # opened again even if it is a Bundle: its files may have changed since
+    opened = Bundle.open(bundle)
+    foreign = [] if trust_sources else opened.foreign_sources()
+    if foreign:
+        raise EmufortError(
+            f"this version of emufort writes another {', '.join(foreign)} from the weights.bin of "
+            f"{opened.path}; export the bundle again, or give --trust-sources if you trust who "
+            "wrote it"
+        )
     lower, upper = _range(opened)
     folder = opened.path.parent / "host" / host if out is None else Path(out)
     _refuse_foreign(folder)
@@ -140,7 +154,8 @@ def _contents(
         found[name] = (text.replace("@MODULE@", module), executable)
 
     for path in (bundle.runtime_source, bundle.module_source):
-        add(f"src/{path.name}", path.read_text())
+        found[f"src/{path.name}"] = (bundle.read(path.name).decode(), False)
+    found[LICENSE] = (license_text(), False)
     for name in _SCHEME:
         add(f"src/{Path(name).name}", (sources / name).read_text())
     binding = render(

@@ -16,16 +16,20 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from emufort.brief import brief
 from emufort.contract import Contract
 from emufort.errors import EmufortError
+from emufort.export.weights_file import FlatEmulator, flatten
+from emufort.files import json_text
 from emufort.network import Architecture, Emulator
 
-FORMAT = "emufort-bundle-1"
+Kind = TypeVar("Kind")
+
+FORMAT = "emufort-bundle-2"
 
 LINKS = ("data", "study", "candidate", "onnx", "weights", "fortran")
 
@@ -38,17 +42,14 @@ def candidate_sha256(emulator: Emulator) -> str:
 
     Metadata such as the training time does not count, nor does the layout of a file.
     """
-    digest = hashlib.sha256()
-    description = {
-        "contract": emulator.contract.sha256,
-        "architecture": emulator.architecture.to_dict(),
-        "input_scaler": emulator.input_scaler.to_dict(),
-        "output_scaler": emulator.output_scaler.to_dict(),
-    }
-    digest.update(json.dumps(description, sort_keys=True, separators=(",", ":")).encode())
-    for w, b in zip(emulator.weights, emulator.biases, strict=True):
-        digest.update(np.ascontiguousarray(w, dtype="<f4").tobytes())
-        digest.update(np.ascontiguousarray(b, dtype="<f4").tobytes())
+    return network_sha256(emulator.contract, flatten(emulator))
+
+
+def network_sha256(contract: Contract, flat: FlatEmulator) -> str:
+    """Return the hash of a candidate from what weights.bin holds: its contract and its numbers."""
+    digest = hashlib.sha256(contract.sha256.encode())
+    for numbers, kind in ((flat.plan, "<i4"), (flat.numbers, "<f8"), (flat.weights, "<f4")):
+        digest.update(np.ascontiguousarray(numbers, dtype=kind).data)
     return digest.hexdigest()
 
 
@@ -122,7 +123,7 @@ class HashChain:
         Raises
         ------
         EmufortError
-            The links do not follow from each other.
+            The links are not those of `LINKS`, or do not follow from each other.
         """
         chain = cls({str(link["link"]): str(link["sha256"] or UNKNOWN) for link in content})
         if [link["chain"] for link in content] != chain._values():
@@ -175,9 +176,18 @@ class Manifest:
         """
         return self.chain.upto("weights")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data for JSON."""
+    def origin(self, link: str) -> dict[str, str]:
+        """Return what an artefact says of its origin: hashes, and the chain up to `link`."""
+        links = self.chain.links
         return {
+            "contract_sha256": self.contract.sha256,
+            **{f"{name}_sha256": links[name] for name in ("data", "study", "candidate")},
+            "chain": self.chain.upto(link),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON; the last entry is a hash of all others."""
+        content = {
             "format": FORMAT,
             "name": self.name,
             "hash": self.hash,
@@ -191,37 +201,81 @@ class Manifest:
             "provenance": dict(self.provenance),
             "metadata": dict(self.metadata),
         }
+        sha256 = hashlib.sha256(json_text(content).encode()).hexdigest()
+        return {**content, "manifest_sha256": sha256}
 
     @classmethod
-    def from_dict(cls, content: Any, source: str) -> Self:
-        """Inverse of `to_dict`; `source` names the file in errors.
+    def from_bytes(cls, raw: bytes, source: str) -> Self:
+        """Read the bytes of a manifest.json; `source` names the file in errors.
+
+        The file is untrusted. It counts as a manifest only if it is, byte for byte, what `to_dict`
+        gives for what was read: so no entry can be added, removed, repeated or changed unnoticed.
 
         Raises
         ------
         EmufortError
-            `content` is no manifest, or one that contradicts itself.
+            This is no manifest, or one that was changed, or one that contradicts itself.
         """
+        try:
+            text = raw.decode()
+            content = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise EmufortError(
+                f"{source} is not valid JSON: {_reason(error)}; export again"
+            ) from error
         found = content.get("format") if isinstance(content, dict) else None
         if found != FORMAT:
-            raise EmufortError(f"{source} is not a manifest of the format {FORMAT}")
-        try:
-            manifest = cls(
-                str(content["name"]),
-                Contract.from_dict(content["contract"], source),
-                Architecture.from_dict(content["architecture"]),
-                HashChain.from_list(content["chain"]),
-                {str(name): str(sha256) for name, sha256 in content["files"].items()},
-                float(content["tolerance"]),
-                content["skill"],
-                dict(content["provenance"]),
-                dict(content["metadata"]),
+            raise EmufortError(
+                f"{source} is not a manifest of the format {FORMAT}; export again with this "
+                "version of emufort"
             )
+        try:
+            manifest = cls._read(content, source)
+            wanted = manifest.to_dict()
+            changed = [k for k in wanted if json_text(content[k]) != json_text(wanted[k])]
         except KeyError as error:
             raise EmufortError(f"{source} lacks the entry {error}; export again") from error
-        except (TypeError, ValueError, AttributeError) as error:
-            raise EmufortError(f"{source} is damaged: {error}; export again") from error
-        except EmufortError as error:
-            raise EmufortError(f"{source} is damaged: {error}; export again") from error
-        if manifest.contract.sha256 != content["contract_sha256"]:
-            raise EmufortError(f"{source} is damaged: its contract was changed; export again")
+        except (
+            EmufortError, TypeError, ValueError, AttributeError, RecursionError, OverflowError
+        ) as error:  # fmt: skip
+            raise EmufortError(f"{source} is damaged: {_reason(error)}; export again") from error
+        added = [key for key in content if key not in wanted]
+        if changed or added:
+            raise EmufortError(
+                f"{source} was changed: its entry {(changed or added)[0]!r} is not what belongs to "
+                "the rest; export again"
+            )
+        if text != json_text(wanted):
+            raise EmufortError(f"{source} was changed: it is not as emufort wrote it; export again")
         return manifest
+
+    @classmethod
+    def _read(cls, content: dict[str, Any], source: str) -> Self:
+        chain = HashChain.from_list(_of_type(content, "chain", list))
+        if tuple(chain.links) != LINKS:
+            raise EmufortError(f"its hash chain lacks {LINKS[len(chain.links)]}")
+        return cls(
+            _of_type(content, "name", str),
+            Contract.from_dict(_of_type(content, "contract", dict), source),
+            Architecture.from_dict(_of_type(content, "architecture", dict)),
+            chain,
+            _of_type(content, "files", dict),
+            _of_type(content, "tolerance", float),
+            None if content["skill"] is None else _of_type(content, "skill", dict),
+            _of_type(content, "provenance", dict),
+            _of_type(content, "metadata", dict),
+        )
+
+
+def _of_type(content: dict[str, Any], key: str, kind: type[Kind]) -> Kind:
+    value = content[key]
+    if not isinstance(value, kind):
+        raise TypeError(f"its entry '{key}' is of the wrong type")
+    return value
+
+
+def _reason(error: Exception) -> str:
+    """Return the message of an error as one short line."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return " ".join(str(error).split())[:200]

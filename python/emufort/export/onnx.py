@@ -14,14 +14,15 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from emufort.contract import Column, Contract
-from emufort.export.manifest import HashChain, hashes
+from emufort.errors import EmufortError
+from emufort.export.manifest import HashChain, Manifest, hashes
 from emufort.network import Array, Emulator, Scaler
 
 if TYPE_CHECKING:
@@ -110,6 +111,36 @@ def onnx_metadata(emulator: Emulator) -> dict[str, str]:
     }
     chain = HashChain.of_candidate(emulator).head
     return {**properties, **hashes(emulator), "chain": chain}
+
+
+def check_metadata(found: Mapping[str, str], manifest: Manifest, source: str) -> None:
+    """Compare what a model says of its origin with the manifest of its bundle.
+
+    Parameters
+    ----------
+    found
+        The metadata properties of the model.
+    manifest
+        What they must agree with.
+    source
+        Names the model in errors.
+
+    Raises
+    ------
+    EmufortError
+        The model is of another network, contract or origin.
+    """
+    wanted = {
+        "contract": json.dumps(manifest.contract.to_dict()),
+        "architecture": json.dumps(manifest.architecture.to_dict()),
+        **manifest.origin("candidate"),
+    }
+    for key, value in wanted.items():
+        if found.get(key) != value:
+            raise EmufortError(
+                f"{source} and manifest.json do not belong together: they differ in '{key}'; "
+                "export again"
+            )
 
 
 def _column(column: Column) -> dict[str, Any]:

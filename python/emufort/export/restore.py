@@ -38,7 +38,7 @@ def restore(file: WeightsFile, source: str = "weights.bin") -> Emulator:
     try:
         contract = Contract.from_dict(json.loads(file.contract), source)
         return _restore(file, contract)
-    except (ValueError, KeyError, IndexError) as error:
+    except (ValueError, KeyError, IndexError, RecursionError) as error:
         raise EmufortError(f"{source} contradicts itself: {error}; export again") from error
 
 

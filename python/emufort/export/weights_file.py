@@ -10,16 +10,17 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import math
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Context, Decimal
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emufort.contract import Contract
 from emufort.errors import EmufortError
 from emufort.files import write_bytes
 from emufort.network import Emulator
@@ -52,6 +53,9 @@ ACTIVATION_CODES: Mapping[str, int] = {
 _SLOPES: Mapping[str, float] = {"leaky_relu": 0.01, "elu": 1.0}
 #: Codes of the transforms, as in ``fortran/src/emufort_transforms.F90``.
 AFFINE, LN, LOGIT, SIGMOID = 1, 2, 3, 4
+
+#: Twice the digits of a double.
+_DIGITS = Context(prec=40)
 
 _HEADER = struct.Struct("<8sIIQII32x")
 _ENTRY = struct.Struct("<8sIIQQ")
@@ -92,6 +96,11 @@ class FlatEmulator:
     def widths(self) -> tuple[int, ...]:
         """Number of features and of the neurons of each layer."""
         return tuple(int(w) for w in self.plan[4 : 5 + int(self.plan[3])])
+
+    @property
+    def ranges(self) -> Array:
+        """What inputs are clipped to, shape (n_inputs, 2), lower and upper bound."""
+        return self.numbers[: 2 * self.n_inputs].reshape(self.n_inputs, 2)
 
     @property
     def n_inputs(self) -> int:
@@ -171,11 +180,9 @@ class WeightsFile:
             "architecture": emulator.architecture.label,
             **(about or {}),
         }
-        columns = [("input", c.name, c.units) for c in contract.input_columns]
-        columns += [("output", c.name, c.units) for c in contract.output_columns]
         return cls(
             flat,
-            tuple(columns),
+            columns_of(contract),
             lines,
             json.dumps(contract.to_dict(), sort_keys=True),
             golden_x,
@@ -310,8 +317,14 @@ class WeightsFile:
                 float(golden[1]),
                 golden[2 : 2 + n_out],
             )
-        except (ValueError, IndexError) as error:
+        except (ValueError, IndexError, OverflowError) as error:
             raise EmufortError(f"{source} contradicts itself: {error}") from error
+
+
+def columns_of(contract: Contract) -> tuple[tuple[str, str, str], ...]:
+    """Return the section `columns` of the file: role, name and units of every column."""
+    inputs = (("input", c.name, c.units) for c in contract.input_columns)
+    return (*inputs, *(("output", c.name, c.units) for c in contract.output_columns))
 
 
 def _sections(content: bytes, source: str) -> dict[str, tuple[int, np.ndarray]]:
@@ -357,7 +370,8 @@ def flatten(emulator: Emulator) -> FlatEmulator:
             feature_numbers.append((1.0 / shift, scale))
         elif kind == "logit":
             feature_kinds.append(LOGIT)
-            feature_numbers.append((math.exp(-shift), scale))
+            # correctly rounded, so that it is the same number on every machine
+            feature_numbers.append((float(_DIGITS.exp(Decimal(-shift))), scale))
         elif kind == "affine":
             feature_kinds.append(AFFINE)
             feature_numbers.append((shift, scale))

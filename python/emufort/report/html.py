@@ -197,11 +197,13 @@ def cards(run: Run) -> list[Card]:
     ]
     if run.verification:
         passed = bool(run.verification["passed"])
+        status = run.verification.get("status", "verified" if passed else "failed")
         forms = run.verification.get("comparisons", ())
         n_skipped = sum(1 for form in forms if form.get("skipped"))
-        label = f"{len(forms) - n_skipped} forms agree" if passed else "see the comparisons"
+        label = f"{len(forms) - n_skipped} forms agree"
+        label = "see the comparisons" if status == "failed" else label
         label += f", {n_skipped} skipped" if n_skipped else ""
-        found.append(Card("verified" if passed else "failed", label, "good" if passed else "bad"))
+        found.append(Card(status, label, "good" if passed else "bad"))
     return found
 
 

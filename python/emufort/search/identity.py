@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from emufort.config import Config
 from emufort.dataset import Dataset
 from emufort.errors import EmufortError
-from emufort.files import read_json
+from emufort.files import read_csv, read_json
 from emufort.rows import blocks, forget
 from emufort.targets import target_contract
 from emufort.training import resolve_backend
@@ -46,6 +47,39 @@ def data_identity(data: Dataset) -> dict[str, Any]:
         "data": data_sha256(data),
         "rows": rows_sha256(data.rows),
     }
+
+
+def study_sha256(folder: Path) -> str:
+    """Return the hash of a search: of what it was made of, and of every trial.
+
+    It covers what is the same however often the search was killed and however many workers it had:
+    subset.json as a whole, and trials.csv without the column ``seconds``. The hashed text is one
+    JSON array a line, UTF-8, without blanks: the content of subset.json with sorted keys, the
+    names of the columns, then the cells of each trial.
+
+    Parameters
+    ----------
+    folder
+        Folder of the search.
+
+    Raises
+    ------
+    EmufortError
+        One of the two files is missing or damaged.
+    """
+    digest = hashlib.sha256()
+
+    def add(line: list[Any]) -> None:
+        text = json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        digest.update(text.encode(errors="surrogatepass") + b"\n")
+
+    add([read_json(folder / "subset.json")])
+    trials = read_csv(folder / "trials.csv")
+    columns = [name for name in (trials[0] if trials else ()) if name != "seconds"]
+    add(columns)
+    for trial in trials:
+        add([trial[name] for name in columns])
+    return digest.hexdigest()
 
 
 def search_identity(data: Dataset, config: Config) -> dict[str, Any]:

@@ -1,0 +1,101 @@
+"""The files of a bundle, and whether they belong to its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from emufort.errors import EmufortError, UsageError
+from emufort.export.fortran import check_name
+from emufort.export.manifest import Manifest, network_sha256
+from emufort.export.restore import restore
+from emufort.export.weights_file import WeightsFile, columns_of
+
+MANIFEST = "manifest.json"
+ONNX = "model.onnx"
+WEIGHTS = "weights.bin"
+RUNTIME = "emufort_runtime.F90"
+GOLDEN = "golden.nc"
+CMAKE = "CMakeLists.txt"
+MODEL_CARD = "MODEL_CARD.md"
+LICENSE = "LICENSE"
+
+#: Every file of a bundle but the generated module, which is named after the emulator.
+FIXED = (MANIFEST, ONNX, WEIGHTS, RUNTIME, GOLDEN, CMAKE, MODEL_CARD, LICENSE)
+
+
+def module_name(name: str) -> str:
+    """Return the name of the Fortran module of the emulator `name`."""
+    return f"{name}_emulator"
+
+
+def check_files(manifest: Manifest, source: str) -> None:
+    """Check that a manifest lists exactly the files of a bundle, with the hashes of its chain.
+
+    Parameters
+    ----------
+    manifest
+        Read from an untrusted file.
+    source
+        Names that file in errors.
+
+    Raises
+    ------
+    EmufortError
+        A file is missing from the list or is none of a bundle's, or two hashes differ.
+    """
+    try:
+        check_name(manifest.name)
+    except UsageError as error:
+        raise EmufortError(
+            f"{source} is damaged: {manifest.name!r} cannot name a Fortran module; export again"
+        ) from error
+    module = f"{module_name(manifest.name)}.F90"
+    wanted = {*FIXED, module} - {MANIFEST}
+    for name in sorted(wanted ^ set(manifest.files)):
+        what = "does not list" if name in wanted else "lists, as no bundle has it,"
+        raise EmufortError(f"{source} is damaged: it {what} the file {name!r}; export again")
+    for link, name in {"onnx": ONNX, "weights": WEIGHTS, "fortran": module}.items():
+        if manifest.files[name] != manifest.chain.links[link]:
+            raise EmufortError(
+                f"{source} contradicts itself on the SHA-256 of {name}; export again"
+            )
+
+
+def contradictions(file: WeightsFile, manifest: Manifest, source: str) -> Iterator[str]:
+    """Yield a line for everything in which weights.bin and the manifest differ.
+
+    Parameters
+    ----------
+    file
+        Content of weights.bin; the hash of the candidate is recomputed from it.
+    manifest
+        What it must agree with.
+    source
+        Names weights.bin in the lines.
+
+    Raises
+    ------
+    EmufortError
+        The parts of weights.bin contradict each other.
+    """
+    restored = restore(file, source)
+    candidate = network_sha256(restored.contract, file.flat)
+    about = {
+        "name": manifest.name,
+        "architecture": manifest.architecture.label,
+        **manifest.origin("onnx"),
+    }
+    agrees = {
+        "contract": restored.contract.sha256 == manifest.contract.sha256,
+        "architecture": restored.architecture.sizes == manifest.architecture.sizes,
+        "candidate": candidate == manifest.chain.links["candidate"],
+        "tolerance": file.relative_tolerance == manifest.tolerance,
+        "columns": file.columns == columns_of(manifest.contract),
+        **{key: file.about.get(key) == value for key, value in about.items()},
+    }
+    for what, right in agrees.items():
+        if not right:
+            yield (
+                f"{source} and {MANIFEST} do not belong together: they differ in '{what}'; export "
+                "again"
+            )

@@ -1,0 +1,21 @@
+"""A bundle against the network it was made from: every form must give the same outputs.
+
+verify("runs/a/bundle").raise_if_failed()
+"""
+
+from emufort.verification.chain import Origin
+from emufort.verification.checks import finite, verify
+from emufort.verification.result import DECISIVE, Comparison, Verification
+from emufort.verification.rows import differences, draw_rows, odd_rows
+
+__all__ = [
+    "DECISIVE",
+    "Comparison",
+    "Origin",
+    "Verification",
+    "differences",
+    "draw_rows",
+    "finite",
+    "odd_rows",
+    "verify",
+]

@@ -1,0 +1,321 @@
+"""Carry out the comparisons of one bundle.
+
+The reference is the emulator in double precision numpy, restored from weights.bin, or the trained
+emulator itself where the caller has it. That the reference is the network that was exported is
+checked too: it must reproduce golden.nc, which holds what the trained network gave when the bundle
+was written.
+
+First the hashes: nothing of a bundle whose files are not those of its manifest is loaded or run.
+Then every form gets the golden vectors; rows all over the contract's range, its edges included; and
+a few rows out of range and with NaN or infinity. Differences are those of `differences`; a form
+agrees when its worst row does not differ by more than the tolerance.
+
+A bundle is data from somebody else. What is compiled is what this version of emufort writes again
+from weights.bin, and only if the bundle's own sources are the same.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emufort import __version__
+from emufort.errors import EmufortError, StorageError, VerificationError
+from emufort.export.bundle import Bundle
+from emufort.export.contents import MANIFEST
+from emufort.files import make_directory, write_json
+from emufort.network import Emulator
+from emufort.progress import Reporter, silent
+from emufort.verification import chain, forms
+from emufort.verification.chain import Origin
+from emufort.verification.forms import Unavailable
+from emufort.verification.result import UNCOMPILED, Comparison, Verification
+from emufort.verification.rows import Array, differences, draw_rows, odd_rows
+
+#: The restored reference differs from what was exported by rounding in double precision only.
+_REFERENCE_TOLERANCE = 1e-9
+
+
+def verify(
+    bundle: Bundle | str | os.PathLike[str],
+    emulator: Emulator | None = None,
+    *,
+    rows: int = 10_000,
+    tolerance: float = 1e-5,
+    out: Path | None = None,
+    compiler: str = "gfortran",
+    flags: str | None = None,
+    work: Path | None = None,
+    origin: Origin | None = None,
+    trust_sources: bool = False,
+    report: Reporter = silent,
+) -> Verification:
+    """Compare every form of a bundle with the reference.
+
+    Parameters
+    ----------
+    bundle
+        The bundle or its folder; damaged files are found, too.
+    emulator
+        The trained emulator, as reference and for its torch form; default: what weights.bin holds.
+    rows
+        Rows drawn over the range, on top of the golden vectors.
+    tolerance
+        Largest difference that counts as agreement.
+    out
+        File for the result, JSON.
+    compiler, flags
+        For the generated module; default flags are those of the timing.
+    work
+        Folder that keeps the compiled driver; default: a temporary one.
+    origin
+        The run that the bundle comes from, if it is at hand: the links of the hash chain up to the
+        candidate are then recomputed from its files.
+    trust_sources
+        Compile and run the Fortran sources of the bundle even if this version of emufort writes
+        others from its weights.bin: only for bundles that you trust.
+    report
+        Hears of each comparison.
+
+    Returns
+    -------
+    Verification
+        Call its `raise_if_failed`.
+
+    Raises
+    ------
+    EmufortError
+        There is no bundle, or `out` cannot be written.
+    VerificationError
+        manifest.json is damaged, so that there is nothing to compare with; or the emulator is of
+        another contract.
+    """
+    try:
+        found = Bundle.open(bundle, check=False)
+    except EmufortError as error:
+        if (Path(bundle) / MANIFEST).is_file():
+            raise VerificationError(f"{error}") from error
+        raise
+    with tempfile.TemporaryDirectory(prefix="emufort-verify-") as temporary:
+        checks = _Checks(found, rows, tolerance, report)
+        if checks.belong_together(origin):
+            checks.compare(emulator, compiler, flags, work or Path(temporary), trust_sources)
+    result = checks.result()
+    if out is not None:
+        write_json(out, finite(result.to_dict()))
+    return result
+
+
+def finite(content: Any) -> Any:
+    """Replace infinity, which JSON does not know, by None."""
+    if isinstance(content, dict):
+        return {key: finite(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+class _Checks:
+    """Carries out the comparisons of one bundle and gathers their results."""
+
+    #: Steps that the reporter hears of.
+    _TOTAL = 6
+
+    def __init__(self, bundle: Bundle, rows: int, tolerance: float, report: Reporter) -> None:
+        self.bundle = bundle
+        self.rows = rows
+        self.tolerance = tolerance
+        self.report = report
+        self.comparisons: list[Comparison] = []
+        self.notes: dict[str, Any] = {}
+        self.outputs: dict[str, Array] = {}
+        self.x: Array = np.empty((0, len(bundle.manifest.contract.input_columns)))
+        self._done = 0
+
+    def belong_together(self, origin: Origin | None) -> bool:
+        """Compare files, manifest and hash chain; say whether nothing is wrong with them."""
+        self._step("files", lambda: self._files(origin))
+        return not any(c.failed for c in self.comparisons)
+
+    def compare(
+        self,
+        emulator: Emulator | None,
+        compiler: str,
+        flags: str | None,
+        work: Path,
+        trust_sources: bool,
+    ) -> None:
+        """Give every form the same rows."""
+        contract = self.bundle.manifest.contract
+        self.golden = self.bundle.golden
+        self.reference = self.bundle.emulator() if emulator is None else emulator
+        if self.reference.contract.sha256 != contract.sha256:
+            raise VerificationError(
+                f"{self.bundle.path}: the emulator has another contract than manifest.json; export "
+                "again"
+            )
+        drawn = draw_rows(contract, self.golden.x, self.rows)
+        self.x = np.concatenate([self.golden.x, drawn, odd_rows(contract, drawn)])
+        self.y = self.reference.predict(self.x)
+        self.spread = self.golden.spread
+        self._step("golden vectors", self._golden)
+        self._step("torch", self._torch)
+        self._step("ONNX Runtime", self._onnx)
+        self._step("compiled Fortran", lambda: self._fortran(compiler, flags, work, trust_sources))
+        self._step("Python bindings", self._bindings)
+
+    def _step(self, note: str, action: Callable[[], None]) -> None:
+        self.report("verify", self._done, self._TOTAL, note)
+        action()
+        self._done += 1
+        self.report("verify", self._done, self._TOTAL, note)
+
+    def result(self) -> Verification:
+        """Return what was found."""
+        pairs = {
+            f"{a} | {b}": float(differences(self.outputs[a], self.outputs[b], self.spread).max())
+            for a, b in itertools.combinations(self.outputs, 2)
+        }
+        return Verification(
+            str(self.bundle.path),
+            self.bundle.hash,
+            len(self.x),
+            self.tolerance,
+            tuple(self.comparisons),
+            pairs,
+            self.notes,
+        )
+
+    # ---------------------------------------------------------------- judging
+
+    def _judge(self, name: str, backend: str, y: Array) -> None:
+        """Compare outputs at all rows with the reference."""
+        self.outputs[name] = y
+        self._compare(name, backend, self.y, y, self.tolerance)
+
+    def _compare(self, name: str, backend: str, wanted: Array, y: Array, tolerance: float) -> None:
+        found = differences(wanted, y, self.spread)
+        row, column = np.unravel_index(int(found.argmax()), found.shape)
+        where = self.bundle.manifest.contract.output_columns[int(column)].name
+        self.comparisons.append(
+            Comparison(
+                name,
+                backend,
+                len(y),
+                float(found.max()),
+                tolerance,
+                f"{where} in row {row}: {y[row, column]:.9g}, reference {wanted[row, column]:.9g}",
+            )
+        )
+
+    def _skip(self, name: str, backend: str, reason: str) -> None:
+        """Record a form that could not be compared here."""
+        self.comparisons.append(Comparison(name, backend, skipped=reason))
+
+    def _say(self, name: str, backend: str, problem: str | None) -> None:
+        """Record a check that is right or wrong without numbers."""
+        self.comparisons.append(Comparison(name, backend, problem=problem))
+
+    # -------------------------------------------------------------- the checks
+
+    def _files(self, origin: Origin | None) -> None:
+        problems = chain.problems(self.bundle)
+        self._say("files and hash chain", MANIFEST, "; ".join(problems) or None)
+        if origin is not None:
+            self.comparisons += chain.links(self.bundle, origin)
+
+    def _golden(self) -> None:
+        y = self.reference.predict(self.golden.x)
+        self._compare("reference", "golden.nc", self.golden.y, y, _REFERENCE_TOLERANCE)
+
+    def _torch(self) -> None:
+        y = forms.torch_single(self.reference, self.x)
+        self._judge("torch", "torch, single precision", y)
+
+    def _onnx(self) -> None:
+        name, backend = "model.onnx", "ONNX Runtime, single precision"
+        try:
+            y = forms.onnx_runtime(self.bundle, self.x)
+            if y.shape != self.y.shape:
+                raise EmufortError(f"it gives outputs of the shape {y.shape}, not {self.y.shape}")
+        except Unavailable as reason:
+            self._skip(name, backend, str(reason))
+        except EmufortError as error:
+            self._say(name, backend, str(error))
+        else:
+            self._judge(name, backend, y)
+
+    def _sources(self, trusted: bool) -> bool:
+        """Compare the sources with what weights.bin gives; say whether they may be compiled."""
+        version = f"emufort {__version__}"
+        foreign = self.bundle.foreign_sources()
+        if not foreign:
+            self._say("sources", version, None)
+            return True
+        files = ", ".join(foreign)
+        if trusted:
+            self._skip("sources", version, f"trusted as asked for, written by others: {files}")
+            return True
+        reason = (
+            f"{version} writes another {files} from the bundle's weights.bin, so nothing of it was "
+            "compiled; export again, or give --trust-sources if you trust who wrote the bundle"
+        )
+        self._skip("sources", version, reason)
+        return False
+
+    def _fortran(self, compiler: str, flags: str | None, work: Path, trust_sources: bool) -> None:
+        names = ("generated module", "weights.bin")
+        if not self._sources(trust_sources):
+            for name in names:
+                self._skip(name, compiler, UNCOMPILED)
+            return
+        staged = self.bundle.staged(make_directory(work / "verified-sources"))
+        try:
+            found = forms.compiled(staged, self.x, compiler, flags, work)
+        except Unavailable as reason:
+            for name in names:
+                self._skip(name, compiler, str(reason))
+            return
+        except StorageError:
+            raise  # says nothing about the bundle
+        except EmufortError as error:
+            self._say("generated module", compiler, str(error))
+            return
+        for name, double, single in (
+            (names[0], found.generated, found.generated_single),
+            (names[1], found.loaded, found.loaded_single),
+        ):
+            self._judge(name, f"{found.compiler}, host arrays in double precision", double)
+            self._judge(
+                f"{name}, single", f"{found.compiler}, host arrays in single precision", single
+            )
+        self._say("self test of weights.bin", found.compiler, found.self_test or None)
+        wanted = self.bundle.hash
+        wrong = f"the module says that it comes from {found.hash}, the manifest says {wanted}"
+        self._say("hash in the module", found.compiler, None if found.hash == wanted else wrong)
+        self.notes |= {
+            "compiler": found.compiler,
+            "flags": found.flags,
+            "generated_and_loaded_bitwise_equal": found.generated.tobytes()
+            == found.loaded.tobytes(),
+        }
+
+    def _bindings(self) -> None:
+        for name, single in (("Python bindings", False), ("Python bindings, single", True)):
+            precision = "single" if single else "double"
+            backend = f"Fortran runtime, arrays in {precision} precision"
+            try:
+                y = forms.bindings(self.bundle, self.x, single)
+            except Unavailable as reason:
+                self._skip(name, backend, str(reason))
+            except EmufortError as error:
+                self._say(name, backend, str(error))
+            else:
+                self._judge(name, backend, y)

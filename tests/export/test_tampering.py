@@ -1,0 +1,269 @@
+"""Whatever is changed in a bundle is noticed: every entry of its manifest and every file."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emufort.contract import Contract
+from emufort.dataset import Dataset
+from emufort.errors import EmufortError
+from emufort.export import Bundle, export
+from emufort.export.contents import FIXED
+from emufort.files import json_text
+from tests.conftest import SYNTHETIC_CONTRACT, synthetic_data
+from tests.export.emulators import random_emulator
+
+ENTRIES = (
+    *("format", "name", "hash", "chain", "files", "tolerance", "architecture", "contract_sha256"),
+    *("contract", "skill", "provenance", "metadata", "manifest_sha256"),
+)
+#: What only the hash of the manifest itself protects: nothing that is computed depends on it.
+DESCRIPTIVE = {"skill", "provenance", "metadata"}
+FILES = sorted({*FIXED, "evaporation_emulator.F90"})
+
+
+def _export(seed: int, folder: Path) -> Bundle:
+    contract = Contract.from_toml(SYNTHETIC_CONTRACT)
+    data = Dataset.from_xarray(synthetic_data(), contract, Path("pond.nc"), "d" * 64)
+    return export(random_emulator(contract, (8, 8), seed=seed), data, folder, golden=8)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return _export(0, tmp_path_factory.mktemp("first") / "bundle")
+
+
+@pytest.fixture(scope="module")
+def another(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return _export(1, tmp_path_factory.mktemp("second") / "bundle")
+
+
+@pytest.fixture
+def bundle(exported: Bundle, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(exported, tmp_path / "bundle"))
+
+
+def refused(folder: Path) -> str:
+    """Return the line by which a bundle is refused."""
+    with pytest.raises(EmufortError) as error:
+        Bundle.open(folder)
+    assert "\n" not in str(error.value)
+    assert str(folder) in str(error.value)
+    return str(error.value)
+
+
+# ------------------------------------------------------------ entries of the manifest
+
+Edit = Callable[[Any], None]
+
+
+def _other_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, str):
+        return value[:-1] + ("0" if value[-1:] != "0" else "1")
+    if isinstance(value, int | float):
+        return value + 1
+    if value is None:
+        return 0
+    return [*value, value[-1]] if isinstance(value, list) and value else {"more": 1}
+
+
+def _other_type(value: Any) -> Any:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, int):
+        return float(value)
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else str(value)
+    return {str: [value], list: {"0": value}, dict: [value], type(None): "None"}[type(value)]
+
+
+def edits(content: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[str, Edit]]:
+    """Yield every way to change, retype or delete one entry at any depth, with its name."""
+    items = content.items() if isinstance(content, dict) else enumerate(content)
+    for key, value in items:
+        here = (*place, key)
+
+        def at(whole: Any, here: tuple[Any, ...] = here) -> tuple[Any, Any]:
+            for step in here[:-1]:
+                whole = whole[step]
+            return whole, here[-1]
+
+        def change(whole: Any, at: Any = at) -> None:
+            parent, last = at(whole)
+            parent[last] = _other_value(parent[last])
+
+        def retype(whole: Any, at: Any = at) -> None:
+            parent, last = at(whole)
+            parent[last] = _other_type(parent[last])
+
+        def delete(whole: Any, at: Any = at) -> None:
+            parent, last = at(whole)
+            del parent[last]
+
+        name = ".".join(map(str, here))
+        yield from ((f"change {name}", change), (f"retype {name}", retype))
+        yield f"delete {name}", delete
+        if isinstance(value, dict | list):
+            yield from edits(value, here)
+    if isinstance(content, dict) and place:
+
+        def add(whole: Any, place: tuple[Any, ...] = place) -> None:
+            for step in place:
+                whole = whole[step]
+            whole["smuggled"] = 1
+
+        yield f"add to {'.'.join(map(str, place))}", add
+
+
+def sign(content: dict[str, Any]) -> None:
+    """Compute the manifest's own hash anew."""
+    rest = {key: value for key, value in content.items() if key != "manifest_sha256"}
+    content["manifest_sha256"] = hashlib.sha256(json_text(rest).encode()).hexdigest()
+
+
+def test_the_entries_are_those_that_are_tested(exported: Bundle) -> None:
+    content = json.loads((exported.path / "manifest.json").read_text())
+    assert tuple(content) == ENTRIES
+    assert sum(1 for _ in edits(content)) > 400
+
+
+@pytest.mark.parametrize("signed", [False, True], ids=["edited", "signed anew"])
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_every_change_of_the_manifest_is_noticed(bundle: Path, entry: str, signed: bool) -> None:
+    """An edit always; an edit with a new hash of the manifest where another file says otherwise."""
+    manifest = bundle / "manifest.json"
+    original = json.loads(manifest.read_text())
+    unnoticed = []
+    for name, edit in edits({entry: original[entry]}):
+        content = copy.deepcopy(original)
+        edit(content)
+        if signed and entry != "manifest_sha256":
+            sign(content)
+        manifest.write_text(json_text(content))
+        try:
+            Bundle.open(bundle)
+        except EmufortError as error:
+            assert "\n" not in str(error), name
+        else:
+            unnoticed.append(name)
+    if not signed or entry not in DESCRIPTIVE:
+        assert not unnoticed
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda t: t.replace('"name"', '"name": "other", "name"', 1), "was changed"),
+        (lambda t: t.replace('"tolerance": 1e-05', '"tolerance": NaN'), "damaged"),
+        (lambda t: t.replace('"tolerance": 1e-05', '"tolerance": 1e999'), "damaged"),
+        (lambda t: t.replace('"tolerance": 1e-05', f'"tolerance": {"9" * 5000}'), "not valid JSON"),
+        (lambda t: t.replace('"tolerance": 1e-05', '"tolerance": 0.00001'), "was changed"),
+        (lambda t: t.replace('"skill": {', '"skill": ' + '{"a": ' * 50_000), "nested too deeply"),
+        (lambda t: t.replace('"metadata": {', '"metadata": {"a": ' + "[" * 900), "not valid JSON"),
+        (lambda t: t.replace('"evaporation"', '"\\ud800"', 1), "was changed"),
+        (lambda t: t.replace('"evaporation"', '"../evaporation"', 1), "was changed"),
+        (lambda t: t.replace('"evaporation"', '"e\\nvaporation"', 1), "was changed"),
+        (lambda t: t.replace("\n", "\r\n"), "was changed"),
+        (lambda t: t.replace('"hash": ', '"hash":  '), "was changed"),
+        (lambda t: "[" + t + "]", "not a manifest"),
+        (lambda t: "\ufeff" + t, "not valid JSON"),
+        (lambda t: t + " ", "was changed"),
+        (lambda t: "", "not valid JSON"),
+        (lambda t: "null", "not a manifest"),
+        (lambda t: '{"format": "emufort-bundle-2"}', "lacks the entry 'chain'"),
+    ],
+)
+def test_a_manifest_that_no_export_wrote_is_refused(
+    bundle: Path, damage: Callable[[str], str], message: str
+) -> None:
+    manifest = bundle / "manifest.json"
+    text = damage(manifest.read_text())
+    manifest.write_bytes(text.encode())
+    assert message in refused(bundle)
+
+
+def test_bytes_that_are_no_text_are_refused(bundle: Path) -> None:
+    (bundle / "manifest.json").write_bytes(b'{"format": "\xff\xfe"}')
+    assert "not valid JSON" in refused(bundle)
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "sub/file", "", ".", "other.F90"])
+def test_the_manifest_lists_the_files_of_a_bundle_and_no_others(bundle: Path, name: str) -> None:
+    manifest = bundle / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content["files"][name] = "0" * 64
+    sign(content)
+    manifest.write_text(json_text(content))
+    assert f"the file {name!r}" in refused(bundle)
+
+
+@pytest.mark.parametrize("name", ["../evaporation", "/evaporation", "e v", "e\nv", "\ud800", ""])
+def test_a_name_that_is_no_name_is_refused(bundle: Path, name: str) -> None:
+    manifest = bundle / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content["name"] = name
+    sign(content)
+    manifest.write_text(json_text(content))
+    assert "cannot name a Fortran module" in refused(bundle)
+
+
+# ---------------------------------------------------------------------- files
+
+
+def _flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(bytes(content))
+
+
+DAMAGES: dict[str, Callable[[Path, Path], object]] = {
+    "first byte": lambda path, _: _flip(path, 0),
+    "middle byte": lambda path, _: _flip(path, path.stat().st_size // 2),
+    "last byte": lambda path, _: _flip(path, -1),
+    "cut": lambda path, _: os.truncate(path, path.stat().st_size // 2),
+    "longer": lambda path, _: path.write_bytes(path.read_bytes() + b" "),
+    "emptied": lambda path, _: os.truncate(path, 0),
+    "deleted": lambda path, _: path.unlink(),
+    "a folder": lambda path, _: (path.unlink(), path.mkdir()),
+    "another's": lambda path, other: shutil.copyfile(other, path),
+    "a link": lambda path, _: path.symlink_to(path.rename(path.parent.parent / path.name)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", FILES)
+def test_every_change_of_a_file_is_noticed(
+    bundle: Path, another: Bundle, name: str, damage: str
+) -> None:
+    before = (bundle / name).read_bytes()
+    other = another.path / name
+    if damage == "another's" and other.read_bytes() == before:
+        assert name in ("emufort_runtime.F90", "LICENSE")  # the same in all bundles
+        return
+    DAMAGES[damage](bundle / name, other)
+    assert name in refused(bundle)
+
+
+@pytest.mark.parametrize("name", [".hidden", "other_emulator.F90", "build"])
+def test_what_is_no_part_of_the_bundle_is_named(bundle: Path, name: str) -> None:
+    (bundle / name).mkdir()
+    assert f"holds '{name}'" in refused(bundle)
+
+
+def test_every_byte_of_the_manifest_counts(bundle: Path) -> None:
+    manifest = bundle / "manifest.json"
+    content = manifest.read_bytes()
+    for place in range(0, len(content), 29):
+        manifest.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        refused(bundle)
