@@ -33,15 +33,18 @@ class Models:
         The data they were trained on.
     seed
         Random seed of the run: of the search, of step 2 and of the samples that are timed.
+    study
+        Folder of the search that found them; None where that is not known.
     """
 
     folder: Path
     rows: tuple[Retrained, ...]
     data: Dataset
     seed: int = 1
+    study: Path | None = None
 
     @classmethod
-    def load(cls, folder: PathLike, data: Dataset) -> Models:
+    def load(cls, folder: PathLike, data: Dataset, study: PathLike | None = None) -> Models:
         """Read what step 2 has left in `folder`.
 
         Parameters
@@ -50,6 +53,9 @@ class Models:
             The folder of the retrained networks, such as ``runs/a/retrain``.
         data
             The data set that they were trained on.
+        study
+            Folder of the search that found them, default None: ``search`` next to `folder`, if it
+            is there.
 
         Raises
         ------
@@ -63,7 +69,10 @@ class Models:
         if not table.is_file():
             raise EmufortError(f"there are no retrained networks in {folder}; run step 2 first")
         identity = read_json(folder / "retrain.json")["identity"]
-        return cls(folder, tuple(read_table(table, Retrained)), data, int(identity["seed"]))
+        searched = folder.parent / "search" if study is None else Path(study)
+        known = searched if (searched / "search.json").is_file() else None
+        rows = tuple(read_table(table, Retrained))
+        return cls(folder, rows, data, int(identity["seed"]), known)
 
     def __len__(self) -> int:
         return len(self.rows)

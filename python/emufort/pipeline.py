@@ -76,7 +76,7 @@ class Run:
     @property
     def models(self) -> Models:
         """The networks of step 2."""
-        return Models.load(self.folder.retrain, self.data)
+        return Models.load(self.folder.retrain, self.data, self.folder.search)
 
     @property
     def choice(self) -> Emulator:

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emufort.brief import brief
@@ -14,6 +13,7 @@ from emufort.errors import EmufortError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from emufort.contract import Contract
+    from emufort.models import Models
     from emufort.network import Emulator
 
 #: A candidate whose error exceeds the best one's by this factor is no contender for the knee.
@@ -86,8 +86,8 @@ class Selection:
         The classical schemes.
     backend
         What was timed: ``"fortran"`` or ``"onnxruntime"``.
-    folder
-        Where the candidates are kept, None where only their tables are known.
+    models
+        The candidates, None where only their tables are known.
     """
 
     rule: str
@@ -98,7 +98,7 @@ class Selection:
     all: tuple[Entry, ...]
     baselines: tuple[BaselineEntry, ...] = ()
     backend: str = "fortran"
-    folder: Path | None = field(default=None, compare=False)
+    models: Models | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         counts = f"{len(self.front)} of {len(self.all)} candidates on the front"
@@ -117,13 +117,11 @@ class Selection:
         EmufortError
             It is not known where the candidates are, or the file is missing or damaged.
         """
-        from emufort.network import Emulator
-
-        if self.folder is None:
+        if self.models is None:
             raise EmufortError(
                 f"it is not known where {self.choice.id} is kept; choose with emufort.api.select"
             )
-        return Emulator.load(self.folder / self.choice.id / "weights.safetensors")
+        return self.models.emulator(self.choice.id)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for selection.json."""

@@ -96,6 +96,8 @@ class RunStatus:
     @property
     def words(self) -> str:
         """One line that says how the run is and what to do."""
+        if self.state == "finished":
+            return f"nothing is left to do in {self.folder}"
         detail = f": {self.detail}" if self.detail else ""
         go_on = f"; '{self.next_command}' continues it" if self.next_command else ""
         return f"{self.folder} is {self.state}{detail}{go_on}"
@@ -116,11 +118,11 @@ def must_hold_a_run(folder: RunFolder) -> None:
     if folder.holds_run:
         return
     if not folder.path.exists():
-        what = "does not exist"
+        what = "holds no run: there is no such folder"
     elif not folder.path.is_dir():
-        what = "is a file, not a run folder"
+        what = "holds no run: it is a file"
     else:
-        what = "holds no run (it has no config.toml)"
+        what = "holds no run: it has no config.toml"
     raise UsageError(f"{folder.path} {what}; 'emufort run --out DIR' begins a run in DIR")
 
 

@@ -41,7 +41,7 @@ def retrain(
     from emufort.retrain import retrain as run_retrain
 
     rows = run_retrain(study, data, config, out, report)
-    return Models(out, tuple(rows), data, config.seed)
+    return Models(out, tuple(rows), data, config.seed, study)
 
 
 def time(
@@ -102,7 +102,7 @@ def select(
     )
     if out is not None:
         write_json(out, selection.to_dict())
-    return replace(selection, folder=models.folder)
+    return replace(selection, models=models)
 
 
 def export(

@@ -96,9 +96,9 @@ def test_a_step_alone_and_an_error(synthetic: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda path: None, "does not exist"),
-        (lambda path: path.mkdir(), "holds no run (it has no config.toml)"),
-        (lambda path: path.write_text(""), "is a file, not a run folder"),
+        (lambda path: None, "holds no run: there is no such folder"),
+        (lambda path: path.mkdir(), "holds no run: it has no config.toml"),
+        (lambda path: path.write_text(""), "holds no run: it is a file"),
     ],
     ids=["absent", "empty", "file"],
 )
