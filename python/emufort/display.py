@@ -9,8 +9,8 @@ from rich.console import Console
 
 from emufort.files import read_csv, read_json
 from emufort.run_folder import STEPS
+from emufort.screen import Table, console
 from emufort.step_display import progress
-from emufort.terminal import Table, console
 
 if TYPE_CHECKING:
     from emufort.dataset import Dataset
