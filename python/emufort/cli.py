@@ -139,14 +139,14 @@ def _print_json(content: Any) -> None:
 @contextmanager
 def _json_of(wanted: bool, result: Path) -> Iterator[None]:
     """If it is `wanted`, print the file that the block writes, and nothing of the block itself."""
-    from emufort import terminal
+    from emufort import screen
     from emufort.files import read_json
 
     if not wanted:
         yield
         return
     before = result.stat().st_mtime_ns if result.exists() else None
-    terminal.be_quiet()
+    screen.be_quiet()
     try:
         yield
     except VerificationError:
@@ -155,7 +155,7 @@ def _json_of(wanted: bool, result: Path) -> Iterator[None]:
             _print_json(read_json(result))
         raise
     finally:
-        terminal.be_quiet(False)
+        screen.be_quiet(False)
     _print_json(read_json(result))
 
 

@@ -44,9 +44,9 @@ TrustSources = Annotated[
 
 
 def _be_quiet(quiet: bool) -> bool:
-    from emufort import terminal
+    from emufort import screen
 
-    terminal.be_quiet(quiet)
+    screen.be_quiet(quiet)
     return quiet
 
 

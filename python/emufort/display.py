@@ -10,9 +10,9 @@ from rich.console import Console
 
 from emufort.files import read_csv, read_json
 from emufort.run_folder import STEPS
+from emufort.screen import Table, console
 from emufort.selection import ONNX_RUNTIME_TIMES
 from emufort.step_display import TITLES, progress
-from emufort.terminal import Table, console
 
 if TYPE_CHECKING:
     from emufort.config import Config

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
 from emufort.progress import Reporter, StepListener
-from emufort.terminal import console as make_console
+from emufort.screen import console as make_console
 
 TITLES = {
     "search": "search: little data",

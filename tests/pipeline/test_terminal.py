@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import emufort
-from emufort import cli, display, step_display, terminal
+from emufort import cli, display, screen, step_display
 from emufort.config import Config
 from emufort.files import read_csv, read_json
 from emufort.pipeline import Run
 from emufort.run_folder import STEPS, RunFolder
+from emufort.screen import Table, wrapped
 from emufort.step_display import StepDisplay, about, bars_on, fitting
-from emufort.terminal import Table, wrapped
 from tests.conftest import SYNTHETIC_CONFIG, SYNTHETIC_CONTRACT, synthetic_data
 
 WIDTHS = (40, 60, 80, 200, None)
@@ -46,10 +46,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return Run.open(RunFolder(folder / "out"), Config.load(folder / "run.toml"))
 
 
-def screen(width: int | None) -> Console:
+def screen_of(width: int | None) -> Console:
     """Return a terminal of that width that remembers what it shows; None stands for a log."""
     if width is None:
-        return Console(file=io.StringIO(), highlight=False, width=terminal._LOG_WIDTH)
+        return Console(file=io.StringIO(), highlight=False, width=screen._LOG_WIDTH)
     return Console(
         file=io.StringIO(), force_terminal=True, width=width, highlight=False, color_system=None
     )
@@ -76,7 +76,7 @@ def test_every_number_is_complete_or_its_column_is_named(
     """A log shows all of it; a terminal shows no number that the log does not show."""
     shown = {}
     for w in (None, width):
-        console = screen(w)
+        console = screen_of(w)
         monkeypatch.setattr(display, "_console", lambda console=console: console)
         # The path of the run is as long as it is, and no number.
         display.closing(run, STEPS if step == "report" else (step,))
@@ -155,7 +155,7 @@ def test_tables_of_any_size(rows: list[tuple[str, ...]], width: int) -> None:
     table = Table("Table", names)
     for row in rows:
         table.add(*row)
-    console = screen(width)
+    console = screen_of(width)
     console.print(table)
     text = text_of(console)
     words = " ".join(re.sub("[┃│┏┓┗┛┡┩╇┳━─└┘┴├┤┼]", " ", text).split())
@@ -194,7 +194,7 @@ def lines_of(console: Console) -> list[str]:
 
 
 def test_a_log_gets_a_line_a_minute_with_the_time_left() -> None:
-    console, clock = screen(None), Clock()
+    console, clock = screen_of(None), Clock()
     shown = StepDisplay(bars_on(console), console, ("retrain",), clock)
     shown.begin("retrain")
     for second in range(1, 181):
@@ -209,7 +209,7 @@ def test_a_log_gets_a_line_a_minute_with_the_time_left() -> None:
 
 
 def test_without_an_estimate_the_display_makes_its_own() -> None:
-    console, clock = screen(None), Clock()
+    console, clock = screen_of(None), Clock()
     shown = StepDisplay(bars_on(console), console, ("time",), clock)
     shown.begin("time")
     shown("time", 3, 9)  # a step that goes on: these three were done before
@@ -220,7 +220,7 @@ def test_without_an_estimate_the_display_makes_its_own() -> None:
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_bars_cut_no_number(width: int) -> None:
-    console, clock = screen(width), Clock()
+    console, clock = screen_of(width), Clock()
     note = "15-32-32-8-1 silu evaporation_rate=ln, RMSE 1.23e-03"
     with bars_on(console) as bars:
         shown = StepDisplay(bars, console, STEPS, clock)
@@ -255,7 +255,7 @@ def test_words_for_times_and_notes() -> None:
 @pytest.fixture(autouse=True)
 def loud() -> Iterator[None]:
     yield
-    terminal.be_quiet(False)
+    screen.be_quiet(False)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

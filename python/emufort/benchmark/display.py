@@ -7,8 +7,8 @@ from typing import Any
 from emufort.benchmark import machine
 from emufort.benchmark.markdown import number
 from emufort.benchmark.result import Result, Row
-from emufort.terminal import Table
-from emufort.terminal import console as make_console
+from emufort.screen import Table
+from emufort.screen import console as make_console
 
 
 def show(result: Result) -> None:
