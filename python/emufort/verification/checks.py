@@ -19,7 +19,6 @@ from __future__ import annotations
 import itertools
 import math
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,10 +102,10 @@ def verify(
         if (Path(bundle) / MANIFEST).is_file():
             raise VerificationError(f"{error}") from error
         raise
-    with tempfile.TemporaryDirectory(prefix="emufort-verify-") as temporary:
+    with scratch_folder() as temporary:
         checks = _Checks(found, rows, tolerance, report)
         if checks.belong_together(origin):
-            checks.compare(emulator, compiler, flags, work or Path(temporary), trust_sources)
+            checks.compare(emulator, compiler, flags, work or temporary, trust_sources)
     result = checks.result()
     if out is not None:
         write_json(out, finite(result.to_dict()))

@@ -21,6 +21,7 @@ from emufort.config import TimingConfig
 from emufort.contract import Contract, Input, Output
 from emufort.errors import EmufortError, StorageError
 from emufort.export.bundle import Bundle
+from emufort.export.contents import ONNX, WEIGHTS
 from emufort.files import scratch_folder, write_bytes, write_text
 from emufort.network import Emulator
 from emufort.signals import run_child
@@ -44,31 +45,33 @@ def torch_single(emulator: Emulator, x: Array) -> Array:
     return np.asarray(y.numpy(), dtype=np.float64)
 
 
-def onnx_runtime(path: Path, x: Array) -> Array:
+def onnx_runtime(bundle: Bundle, x: Array) -> Array:
     """Outputs of the ONNX model in ONNX Runtime, single precision, one thread."""
-    import onnxruntime
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise Unavailable("ONNX Runtime is not installed") from error
 
+    content = bundle.read(ONNX)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         y = session.run(["y"], {"x": x.astype(np.float32)})[0]
     except Exception as error:  # ONNX Runtime has no public base class of its errors
         reason = str(error).splitlines()[0]
-        raise EmufortError(f"ONNX Runtime cannot use {path}: {reason}") from error
+        raise EmufortError(f"ONNX Runtime cannot use {bundle.onnx}: {reason}") from error
     return np.asarray(y, dtype=np.float64)
 
 
-def bindings(weights: Path, x: Array, single: bool) -> Array:
+def bindings(bundle: Bundle, x: Array, single: bool) -> Array:
     """Outputs of the Fortran runtime through the Python bindings, arrays of either precision."""
     from emufort import _bindings
 
     if not _bindings.available():
         raise Unavailable("the Fortran bindings are not built")
-    loaded = _bindings.FortranEmulator.from_file(weights)
+    loaded = _bindings.FortranEmulator.from_bytes(bundle.read(WEIGHTS))
     return np.asarray(
         loaded.predict(x.astype(np.float32 if single else np.float64)).y, dtype=np.float64
     )
@@ -108,7 +111,9 @@ class FortranOutputs:
 def compiled(
     bundle: Bundle, x: Array, compiler: str, flags: str | None, work: Path
 ) -> FortranOutputs:
-    """Compile the bundle's two Fortran files with a driver, and run it on `x`.
+    """Compile the two Fortran files of a bundle with a driver, and run it on `x`.
+
+    The caller answers for the sources: they are compiled and run as they are.
 
     Parameters
     ----------
