@@ -29,7 +29,7 @@ from emufort import __version__
 from emufort.errors import EmufortError, StorageError, VerificationError
 from emufort.export.bundle import Bundle
 from emufort.export.contents import MANIFEST
-from emufort.files import make_directory, write_json
+from emufort.files import make_directory, scratch_folder, write_json
 from emufort.network import Emulator
 from emufort.progress import Reporter, silent
 from emufort.verification import chain, forms
