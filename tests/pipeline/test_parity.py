@@ -97,9 +97,10 @@ def test_files_of_the_bundle(run: tuple[Path, Config], by_api: Path, name: str) 
 
 
 def test_verification(run: tuple[Path, Config], by_api: Path) -> None:
-    ours, theirs = (read_json(out / "verification.json") for out in (by_api, run[0]))
-    assert ours.pop("bundle") == str(by_api / "bundle")
-    assert theirs.pop("bundle") == str(run[0] / "bundle")
+    """The same but for the folder, which it names."""
+    texts = {out: (out / "verification.json").read_text() for out in (by_api, run[0])}
+    ours, theirs = (json.loads(text.replace(str(out), "OUT")) for out, text in texts.items())
+    assert ours["bundle"] == "OUT/bundle"
     assert ours == theirs
 
 
