@@ -18,8 +18,8 @@ from emufort.errors import ContractError, DataError, EmufortError, UsageError
 if TYPE_CHECKING:
     from emufort.targets import Targets
 
-#: Least number of usable rows of each split. A spread, and with it R2, needs two rows; step 1
-#: trains on at least so many.
+#: Least number of usable rows of each split. A spread, and with it R2, needs two rows; the subset
+#: of step 1 has 16 or more.
 LEAST_ROWS = {"train": 16, "validation": 2, "test": 2}
 
 

@@ -33,7 +33,7 @@ def opened(contract: str = SYNTHETIC_CONTRACT) -> Dataset:
 
 
 def with_rows(**numbers: int) -> Dataset:
-    """Return data with so many rows in each split."""
+    """Return data with the given number of rows in each split."""
     split = np.repeat(np.arange(3, dtype=np.int8), [numbers[name] for name in SPLITS])
     data = opened()
     return dataclasses.replace(data.take(np.arange(len(split))), split=split)
