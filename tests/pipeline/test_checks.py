@@ -246,6 +246,17 @@ def test_options_that_cannot_work_are_found(sections: dict[str, Any], message: s
         check_run(configured(**sections), opened(), STEPS)
 
 
+@pytest.mark.parametrize("section", ["search", "retrain"])
+def test_a_trainer_that_is_not_built_is_found(
+    section: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emufort.training.native_backend.available", lambda: False)
+    content: dict[str, dict[str, Any]] = {"retrain": {}, **SMALL}
+    content[section] = {**content[section], "backend": "native"}
+    with pytest.raises(EmufortError, match="the native trainer is not built here"):
+        check_run(Config.from_dict(content), opened(), STEPS)
+
+
 def run_in_process(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, list[str]]:
     code = cli._run([str(a) for a in arguments])
     return code, capsys.readouterr().err.splitlines()
