@@ -18,8 +18,8 @@ from emufort.errors import ContractError, DataError, EmufortError, UsageError
 if TYPE_CHECKING:
     from emufort.targets import Targets
 
-#: Least number of usable rows of each split. A spread, and with it R2, needs two rows; step 1
-#: trains on at least so many.
+#: Least number of usable rows of each split. A spread, and with it R2, needs two rows; the subset
+#: of step 1 has 16 or more.
 LEAST_ROWS = {"train": 16, "validation": 2, "test": 2}
 
 
@@ -40,8 +40,8 @@ def check_run(config: Config, data: Dataset, steps: Sequence[str]) -> None:
     EmufortError
         A split has too few rows, the subset is larger than the data, an option of the sampler is
         unknown, a name is impossible in Fortran, a head or a timing source cannot be used, a target
-        is one that the data do not give, the table of costs is none, or the compiler that is needed
-        is missing or refuses its flags.
+        is one that the data do not give, the table of costs is none, a trainer is not built, or the
+        compiler that is needed is missing or refuses its flags.
     """
     from emufort.export.fortran import check_names
     from emufort.search.samplers import check_options
@@ -56,6 +56,7 @@ def check_run(config: Config, data: Dataset, steps: Sequence[str]) -> None:
     for one in (data, *targets.data.values()):
         check_names(one.contract, config.export.name)
         _check_judgement(one)
+    _check_trainers(config, steps)
     _check_schemes(config, targets)
     _check_costs(config, steps)
     check_compiler(config, steps, data.contract)
@@ -106,6 +107,14 @@ def _unusable(contract: Contract, what: str, error: Exception) -> ContractError:
         f"the contract '{contract.name}': {what} fails on the data with "
         f"{type(error).__name__}: {one_line(error)}"
     )
+
+
+def _check_trainers(config: Config, steps: Sequence[str]) -> None:
+    from emufort.training.backend import resolve_backend
+
+    for step, backend in (("search", config.search.backend), ("retrain", config.retrain.backend)):
+        if step in steps:
+            resolve_backend(backend)
 
 
 def _check_schemes(config: Config, targets: Targets) -> None:

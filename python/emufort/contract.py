@@ -345,6 +345,8 @@ class Contract(_Part):
 def _range_at(variable: _Variable, index: int, length: int) -> tuple[float, float]:
     if variable.range is None:
         return (-math.inf, math.inf)
+    if not variable.range:
+        raise ValueError(f"the range of '{variable.name}' has no numbers; give [lowest, highest]")
     first = variable.range[0]
     if not isinstance(first, tuple):
         lower, upper = variable.range

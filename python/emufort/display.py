@@ -120,16 +120,16 @@ def _timing_table(run: Run) -> None:
         _console().print(ONNX_RUNTIME_TIMES, markup=False)
 
 
-def _time_heading(selection: Mapping[str, Any]) -> str:
-    """Return the heading of a column of times, which says where they were not measured."""
+def _whose_times(selection: Mapping[str, Any]) -> str:
+    """Return what the title of a table says of its times, if they are not of compiled Fortran."""
     foreign = selection.get("backend", "fortran") != "fortran"
-    return "ns per sample (ONNX Runtime)" if foreign else "ns per sample"
+    return "; times of ONNX Runtime" if foreign else ""
 
 
 def _selection_words(run: Run) -> None:
     selection = read_json(run.folder.selection)
-    columns = ["candidate", "network", "RMSE", _time_heading(selection)]
-    table = _table("Pareto front", columns, ("network",))
+    columns = ["candidate", "network", "RMSE", "ns per sample"]
+    table = _table(f"Pareto front{_whose_times(selection)}", columns, ("network",))
     for row in selection["front"]:
         mark = " <- chosen" if row["id"] == selection["choice"] else ""
         _add(
@@ -193,8 +193,8 @@ def _closing_table(run: Run) -> None:
     judged = ", ".join(run.data.contract.skill_variables)
     scale = ", in standard deviations" if run.data.contract.skill_is_normalised else ""
     table = _table(
-        f"{judged}: errors on {len(test)} test rows{scale}",
-        ["scheme", "RMSE", "R2", _time_heading(selection)],
+        f"{judged}: errors on {len(test)} test rows{scale}{_whose_times(selection)}",
+        ["scheme", "RMSE", "R2", "ns per sample"],
     )
     chosen = next(r for r in selection["all"] if r["id"] == selection["choice"])
     skill = manifest["skill"]["test"]["overall"]

@@ -113,6 +113,7 @@ keep = ["good"]
         (("range = [0.1, 10.0]", "range = [0.1, inf]"), "input.0.range.1: .* finite"),
         (("range = [0.1, 10.0]", "range = [nan, 10.0]"), "input.0.range.0: .* finite"),
         (("[1.0, 50.0]]", "[1.0, nan]]"), "input.1.range.1.1: .* finite"),
+        (("range = [0.1, 10.0]", "range = []"), "the range of 'depth' has no numbers"),
         (("range = [0.1, 10.0]", "range = [0.1, 1e39]"), "single precision cannot hold the range"),
         (("range = [0.1, 10.0]", "range = [1.0, 1.00000001]"), "empty in single precision"),
         (("lower_bound = 0.0", "lower_bound = nan"), "output.0.lower_bound: .* finite"),

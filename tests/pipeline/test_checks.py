@@ -33,7 +33,7 @@ def opened(contract: str = SYNTHETIC_CONTRACT) -> Dataset:
 
 
 def with_rows(**numbers: int) -> Dataset:
-    """Return data with so many rows in each split."""
+    """Return data with the given number of rows in each split."""
     split = np.repeat(np.arange(3, dtype=np.int8), [numbers[name] for name in SPLITS])
     data = opened()
     return dataclasses.replace(data.take(np.arange(len(split))), split=split)
@@ -244,6 +244,17 @@ def test_times_of_another_backend_than_was_asked_for_do_not_exist() -> None:
 def test_options_that_cannot_work_are_found(sections: dict[str, Any], message: str) -> None:
     with pytest.raises(EmufortError, match=message):
         check_run(configured(**sections), opened(), STEPS)
+
+
+@pytest.mark.parametrize("section", ["search", "retrain"])
+def test_a_trainer_that_is_not_built_is_found(
+    section: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emufort.training.native_backend.available", lambda: False)
+    content: dict[str, dict[str, Any]] = {"retrain": {}, **SMALL}
+    content[section] = {**content[section], "backend": "native"}
+    with pytest.raises(EmufortError, match="the native trainer is not built here"):
+        check_run(Config.from_dict(content), opened(), STEPS)
 
 
 def run_in_process(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, list[str]]:

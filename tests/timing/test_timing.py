@@ -307,8 +307,8 @@ def test_default_flags_that_a_compiler_does_not_know_are_left_out() -> None:
             return "-O3"
 
     config = TimingConfig(baseline_flags="-Omine")
-    assert timing._flags(Old(), config, "flags") == "-O3"  # type: ignore[arg-type]
-    assert timing._flags(Old(), config, "baseline_flags") == "-Omine"  # type: ignore[arg-type]
+    assert timing.flags_of(Old(), config, "flags") == "-O3"  # type: ignore[arg-type]
+    assert timing.flags_of(Old(), config, "baseline_flags") == "-Omine"  # type: ignore[arg-type]
 
 
 def test_an_installed_package_has_the_runtime_in_one_file(
