@@ -14,7 +14,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Self
 
 from emufort.errors import EmufortError, StorageError
-from emufort.files import make_directory, replacing, scratch_folder, write_json
+from emufort.files import replacing, scratch_folder, write_json
 from emufort.provenance import command_version, cpu_model, file_sha256
 from emufort.signals import run_child
 
@@ -131,12 +130,11 @@ class Compiler:
         stamp = output.with_name(f".{output.name}.build.json")
         if _is_current(output, stamp, key):
             return output
-        make_directory(output.parent)
         # In a folder of its own, as every compiler writes its module files where it runs.
-        with tempfile.TemporaryDirectory(prefix=".build-", dir=output.parent) as folder:
-            built = Path(folder) / output.name
+        with scratch_folder(output.parent) as folder:
+            built = folder / output.name
             options = shlex.split(flags) + (["-shared", "-fPIC"] if shared else [])
-            self._run([*options, *map(str, paths), "-o", str(built)], Path(folder), paths)
+            self._run([*options, *map(str, paths), "-o", str(built)], folder, paths)
             with replacing(output) as temporary:
                 shutil.copyfile(built, temporary)
                 shutil.copymode(built, temporary)

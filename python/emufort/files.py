@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -170,7 +170,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 #: Names of what is written beside its place, and stays there when its writer is killed.
-_LEFT = (".*.part", ".*.old", ".build-*", ".scratch-*")
+_LEFT = (".*.part", ".*.old", ".scratch-*")
 
 
 def sweep(folder: Path, within: str = "*") -> None:
@@ -194,19 +194,34 @@ def sweep(folder: Path, within: str = "*") -> None:
 def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
     """Give a folder for files that are needed in this block only.
 
-    In the system's folder for temporary files those of killed processes are removed as well: the
-    living hold a lock on theirs.
+    Those that killed processes have left in the same place are removed as well: the living hold a
+    lock on theirs.
+
+    Parameters
+    ----------
+    parent
+        Where to make it; default: the system's folder for temporary files.
+
+    Raises
+    ------
+    StorageError
+        The folder cannot be made.
     """
-    if parent is not None:
-        with tempfile.TemporaryDirectory(prefix=".scratch-", dir=make_directory(parent)) as name:
-            yield Path(name)
-        return
-    prefix = "emufort-scratch-"
-    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+    place = Path(tempfile.gettempdir()) if parent is None else make_directory(parent)
+    prefix = "emufort-scratch-" if parent is None else ".scratch-"
+    for left in place.glob(f"{prefix}*"):
         with suppress(OSError), _locked(left):
             if time.time() - left.stat().st_mtime > _YOUNG_SECONDS:
                 shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=prefix) as name, _locked(Path(name)):
+    try:
+        made = tempfile.TemporaryDirectory(prefix=prefix, dir=place, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write in {place}: {_reason(error)}; free some space or choose another folder"
+        ) from error
+    with made as name, ExitStack() as stack:
+        with suppress(OSError):  # a file system without locks: then nothing is removed there, too
+            stack.enter_context(_locked(Path(name)))
         yield Path(name)
 
 

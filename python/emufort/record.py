@@ -58,17 +58,27 @@ def essences(folder: Path, results: dict[str, str]) -> dict[str, str]:
 
 def _essence(path: Path, sha256: str) -> str:
     if path.suffix == ".csv":
-        return _hash([_without_seconds(row) for row in read_csv(path)])
+        return _hash([_essential(row) for row in read_csv(path)])
     if path.suffix == ".json":
-        return _hash(_without_seconds(read_json(path)))
+        return _hash(_essential(read_json(path)))
+    if path.suffix == ".safetensors":
+        # The order of the entries in the header is another in each file.
+        content = path.read_bytes()
+        size = int.from_bytes(content[:8], "little")
+        tensors = hashlib.sha256(content[8 + size :]).hexdigest()
+        return _hash([json.loads(content[8 : 8 + size]), tensors])
     return sha256
 
 
-def _without_seconds(content: Any) -> Any:
+#: Keys of what took time, and of hashes of files that have essences of their own.
+_NOISE = ("seconds", "files", "sha256")
+
+
+def _essential(content: Any) -> Any:
     if isinstance(content, dict):
-        return {k: _without_seconds(v) for k, v in content.items() if k != "seconds"}
+        return {k: _essential(v) for k, v in content.items() if k not in _NOISE}
     if isinstance(content, list):
-        return [_without_seconds(value) for value in content]
+        return [_essential(value) for value in content]
     return content
 
 

@@ -97,7 +97,7 @@ def test_what_kills_leave_is_swept(searched: Path, tmp_path: Path) -> None:
     (out / "bundle").symlink_to(tmp_path / "bundles" / "mine")
     left = [
         out / ".config.toml.abc.part",
-        out / "work" / ".build-abc" / "a.mod",
+        out / "work" / ".scratch-abd" / "a.mod",
         out / "work" / ".scratch-abc" / "inputs.bin",
         out / "search" / ".trials.csv.abc.part",
         out / "retrain" / "t00001-s1" / ".curve.csv.abc.part",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from emufort.errors import EmufortError, UsageError
 from emufort.export._render import render
 from emufort.export.bundle import Bundle
 from emufort.export.contents import LICENSE
-from emufort.files import make_directory
+from emufort.files import scratch_folder
 
 #: What `emufort export --host` can write.
 HOSTS = ("plain", "ccpp", "cime")
@@ -112,33 +111,26 @@ def write_host(
         )
     lower, upper = _range(opened)
     folder = opened.path.parent / "host" / host if out is None else Path(out)
+    folder = folder.resolve()  # what a symbolic link leads to
     _refuse_foreign(folder)
     contents = _contents(opened, host, lower, upper)
-    make_directory(folder.parent)
     try:
-        building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise EmufortError(
-            f"cannot write {folder}: {error.strerror}; choose another one"
-        ) from error
-    try:
-        building.chmod(0o777 & ~_umask())
-        for name, (text, executable) in contents.items():
-            path = building / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-            if executable:
-                path.chmod(path.stat().st_mode | 0o111 & ~_umask())
-        if folder.exists():
-            shutil.rmtree(folder)
-        building.rename(folder)
+        with scratch_folder(folder.parent) as scratch:
+            building = scratch / folder.name
+            for name, (text, executable) in contents.items():
+                path = building / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+                if executable:
+                    path.chmod(path.stat().st_mode | 0o111 & ~_umask())
+            if folder.exists():
+                shutil.rmtree(folder)
+            building.rename(folder)
     except OSError as error:
         raise EmufortError(
             f"cannot write {folder}: {error.strerror or error}; free some space or choose another "
             "folder"
         ) from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return HostGlue(host, folder, tuple(sorted(contents)))
 
 

@@ -173,7 +173,8 @@ class _Run:
             self.trials = read_trials(table, *sizes)
         self.started = time.perf_counter()
         self.table = TrialsFile(table, self.targets.named)
-        self.table.write(self.trials)
+        if self.trials:
+            self.table.write(self.trials)
         self.data_sha256 = data_sha256(self.data)
         options = self.config.search
         self.proposer = make_proposer(
