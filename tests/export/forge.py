@@ -43,7 +43,13 @@ def sign(bundle: Bundle, keep_sources: bool = False) -> None:
     links["onnx"] = file_sha256(bundle.onnx)
     about["chain"] = chain("onnx")
     golden = Golden.load(path / "golden.nc", manifest.contract)
-    forged = replace(file, about={**file.about, **about}, golden_x=golden.x, golden_y=golden.y)
+    forged = replace(
+        file,
+        about={**file.about, **about},
+        golden_x=golden.x,
+        golden_y=golden.y,
+        absolute_tolerance=golden.tolerance * golden.spread,
+    )
     links["weights"] = forged.write(bundle.weights)
     if not keep_sources:
         identity = chain("weights")

@@ -7,18 +7,27 @@ import hashlib
 import json
 import os
 import shutil
+import struct
+import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from emufort.contract import Contract
 from emufort.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.export import Bundle, export
 from emufort.export.contents import FIXED
+from emufort.export.manifest import HashChain
+from emufort.export.weights_file import WeightsFile
 from emufort.files import json_text
+from emufort.verification import chain
 from tests.conftest import SYNTHETIC_CONTRACT, synthetic_data
 from tests.export.emulators import random_emulator
 
@@ -267,3 +276,49 @@ def test_every_byte_of_the_manifest_counts(bundle: Path) -> None:
     for place in range(0, len(content), 29):
         manifest.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
         refused(bundle)
+
+
+# ------------------------------------------------ weights.bin, with all hashes made anew
+
+
+def resigned(folder: Path, weights: bytes) -> None:
+    """Put another weights.bin into a bundle, and make the manifest fit it."""
+    (folder / "weights.bin").write_bytes(weights)
+    manifest = folder / "manifest.json"
+    content = json.loads(manifest.read_text())
+    sha256 = hashlib.sha256(weights).hexdigest()
+    content["files"]["weights.bin"] = sha256
+    links = {link["link"]: link["sha256"] for link in content["chain"]} | {"weights": sha256}
+    whole = HashChain(links)
+    content |= {"chain": whole.to_list(), "hash": whole.upto("weights")}
+    sign(content)
+    manifest.write_text(json_text(content))
+
+
+@settings(
+    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(where=st.floats(0.0, 1.0, exclude_max=True), flip=st.integers(1, 255), n=st.integers(1, 9))
+def test_a_weights_file_with_a_right_checksum_is_noticed(
+    exported: Bundle, bundle: Path, where: float, flip: int, n: int
+) -> None:
+    """Whatever a forger writes there: one line, and no other error."""
+    original = (exported.path / "weights.bin").read_bytes()
+    content = bytearray(original)
+    place = int(where * len(content))
+    for i in range(place, min(place + n, len(content))):
+        content[i] ^= flip
+    content[28:32] = bytes(4)
+    content[28:32] = struct.pack("<I", zlib.crc32(bytes(content)))
+    resigned(bundle, bytes(content))
+    manifest = bundle / "manifest.json"
+    try:
+        problems = chain.problems(Bundle.open(bundle, check=False))
+    finally:
+        manifest.write_bytes((exported.path / "manifest.json").read_bytes())
+    assert all("\n" not in problem for problem in problems)
+    if not problems:  # bytes that mean nothing, such as those between two sections
+        found, wanted = (WeightsFile.from_bytes(c) for c in (bytes(content), original))
+        np.testing.assert_allclose(found.absolute_tolerance, wanted.absolute_tolerance, 1e-9)
+        same = replace(found, absolute_tolerance=wanted.absolute_tolerance)
+        assert same.to_bytes() == original
