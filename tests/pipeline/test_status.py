@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from emufort import cli
-from emufort.errors import UsageError
+from emufort import cli, steps
+from emufort.errors import EmufortError, UsageError
 from emufort.files import write_json
 from emufort.run_folder import RunFolder
 from emufort.status import RunStatus
@@ -75,19 +75,23 @@ def test_a_run_at_work_then_killed_then_finished(
     assert all(step.done == step.total for step in found.steps)
 
 
-def test_a_step_alone_and_an_error(synthetic: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def fail(*arguments: object) -> None:
+    raise EmufortError("the program does not run")
+
+
+def test_a_step_alone_and_an_error(synthetic: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = synthetic / "out"
     assert cli._run(["search", str(synthetic / "run.toml"), "--out", str(out), "-q"]) == 0
     found = RunStatus.of(out)
     assert (found.state, found.detail) == ("unfinished", "")
     assert [step.state for step in found.steps] == ["finished", *["to do"] * 6]
     assert cli._run(["retrain", "--out", str(out), "-q"]) == 0
-    flags = "--flags=-fno-such-flag"
-    assert cli._run(["time", "--out", str(out), "-q", flags]) == 1
-    message = capsys.readouterr().err.removeprefix("error: ").strip()
+    with monkeypatch.context() as patch:
+        patch.setattr(steps, "time", fail)
+        assert cli._run(["time", "--out", str(out), "-q"]) == 1
     found = RunStatus.of(out)
     assert found.state == "stopped"
-    assert found.detail == f"in the step 'time' by {message}"
+    assert found.detail == "in the step 'time' by the program does not run"
     # Another option for a later step: what it has left is of no use any more.
     assert cli._run(["time", "--out", str(out), "-q", "--flags=-O1"]) == 0
     assert [step.state for step in RunStatus.of(out).steps[:3]] == ["finished"] * 3
