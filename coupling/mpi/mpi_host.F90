@@ -5,11 +5,11 @@
 !> Prints the number of columns and a checksum of the bits of all fractions; exit code 1 if anything is wrong.
 program mpi_host
   use, intrinsic :: iso_fortran_env, only: int64, real64, error_unit
-  use mpi_f08, only: MPI_Init, MPI_Finalize, MPI_Abort, MPI_Comm_rank, MPI_Comm_size, MPI_COMM_WORLD, MPI_Reduce, &
+  use mpi_f08, only: MPI_Init, MPI_Finalize, MPI_Barrier, MPI_Comm_rank, MPI_Comm_size, MPI_COMM_WORLD, MPI_Reduce, &
                      MPI_INTEGER8, MPI_BXOR, MPI_SUM
   use emufort_runtime, only: emulator_type, status_type, emufort_success
   use emufort_activation, only: activation_type, activation_constants_type, activation_counts_type, activation_kind
-  use emufort_broadcast, only: emufort_load_and_broadcast
+  use emufort_broadcast, only: emufort_load_and_broadcast, emufort_agree
   implicit none
   integer, parameter :: hk = activation_kind, n_columns = 1000, n_modes = 4
   real(hk), parameter :: sigma(n_modes) = [1.8_hk, 1.6_hk, 1.8_hk, 1.6_hk]
@@ -30,9 +30,16 @@ program mpi_host
   call emufort_load_and_broadcast(emulator, trim(filename), 0, MPI_COMM_WORLD, status)
   if (status%code == emufort_success) call emulator%self_test(status)
   if (status%code == emufort_success) call scheme%init(hk, constants, sigma, status, emulator=emulator)
+  call emufort_agree(status, MPI_COMM_WORLD)
   if (status%code /= emufort_success) then
-    if (rank == 0) write (error_unit, '(a)') 'mpi_host: '//trim(status%message)
-    call MPI_Abort(MPI_COMM_WORLD, 1)
+    ! the message is out before any process ends: a launcher kills all when the first one fails
+    if (rank == 0) then
+      write (error_unit, '(a)') 'mpi_host: '//trim(status%message)
+      flush (error_unit)
+    end if
+    call MPI_Barrier(MPI_COMM_WORLD)
+    call MPI_Finalize()
+    stop 1, quiet = .true.
   end if
 
   ! columns first+1 to last are mine

@@ -52,5 +52,5 @@ def attempt(
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=1200,
     )

@@ -79,7 +79,7 @@ def test_cells_converge(bins, samples, limit):
 
 @pytest.mark.slow
 def test_cells_converge_on_many_samples():
-    columns = columns_of(1000)
+    columns = columns_of(400)
     sigma = GEOMETRIC_STANDARD_DEVIATION
     found = solve_modes(columns, sigma, bins=40)
     reference = solve_modes(columns, sigma, bins=400)

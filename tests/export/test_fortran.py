@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from emufort import _bindings
 from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError
 from emufort.export.fortran import (
@@ -24,7 +27,22 @@ from tests.export.emulators import inputs, mixed, random_emulator
 
 needs_compiler = pytest.mark.skipif(shutil.which("gfortran") is None, reason="no gfortran")
 
-FLAGS = ["-std=f2018", "-Wall", "-Wextra", "-Werror", "-O2", "-march=native", "-fopenmp-simd"]
+FLAGS = ["-std=f2018", "-Wall", "-Wextra", "-Werror", "-O2", "-fopenmp-simd"]
+
+
+@pytest.fixture(scope="module")
+def runtimes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a folder with the runtime compiled for a kind of CPU; once for all tests."""
+
+    @cache
+    def compiled(cpu: str) -> Path:
+        folder = tmp_path_factory.mktemp("runtime")
+        (folder / "emufort_runtime.F90").write_text(runtime_source())
+        command = ["gfortran", *FLAGS, f"-march={cpu}", "-c", "emufort_runtime.F90"]
+        subprocess.run(command, cwd=folder, check=True)
+        return folder
+
+    return compiled
 
 
 def _driver(emulator: Emulator) -> str:
@@ -84,10 +102,11 @@ end program driver
 """
 
 
-def _run(emulator: Emulator, folder: Path, n: int = 100) -> tuple[np.ndarray, np.ndarray, str]:
+def _run(
+    emulator: Emulator, folder: Path, runtime: Path, cpu: str = "native", n: int = 100
+) -> tuple[np.ndarray, np.ndarray, str]:
     name = f"{emulator.contract.name}_emulator.F90"
     x = inputs(emulator.contract, n)
-    (folder / "emufort_runtime.F90").write_text(runtime_source())
     (folder / name).write_text(fortran_source(emulator, "f" * 64))
     (folder / "driver.F90").write_text(_driver(emulator))
     WeightsFile.from_emulator(
@@ -97,11 +116,12 @@ def _run(emulator: Emulator, folder: Path, n: int = 100) -> tuple[np.ndarray, np
     (folder / "x.bin").write_bytes(
         np.array([n, x.shape[1], n_out], "<i4").tobytes() + x.tobytes(order="F")
     )
-    for source in ("emufort_runtime.F90", name):
-        subprocess.run(["gfortran", *FLAGS, "-c", source], cwd=folder, check=True)
-    objects = ["emufort_runtime.o", f"{emulator.contract.name}_emulator.o"]
+    modules = f"-I{runtime}"
+    command = ["gfortran", *FLAGS, f"-march={cpu}", modules, "-c", name]
+    subprocess.run(command, cwd=folder, check=True)
+    objects = [runtime / "emufort_runtime.o", f"{emulator.contract.name}_emulator.o"]
     traps = "-ffpe-trap=invalid,overflow,zero"
-    command = ["gfortran", "-O1", traps, "driver.F90", *objects, "-o", "driver"]
+    command = ["gfortran", "-O1", traps, modules, "driver.F90", *map(str, objects), "-o", "driver"]
     subprocess.run(command, cwd=folder, check=True)
     done = subprocess.run(["./driver"], cwd=folder, check=True, capture_output=True, text=True)
     both = np.fromfile(folder / "y.bin").reshape((2, n_out, n)).transpose(0, 2, 1)
@@ -110,9 +130,9 @@ def _run(emulator: Emulator, folder: Path, n: int = 100) -> tuple[np.ndarray, np
 
 @needs_compiler
 @pytest.mark.parametrize("activation", ["relu", "silu"])
-def test_generated_module(tmp_path: Path, activation: str) -> None:
+def test_generated_module(runtimes: Callable[[str], Path], tmp_path: Path, activation: str) -> None:
     emulator = random_emulator(mixed(), (19, 32), activation)
-    generated, loaded, fingerprint = _run(emulator, tmp_path)
+    generated, loaded, fingerprint = _run(emulator, tmp_path, runtimes("native"))
     assert fingerprint == "f" * 64
     np.testing.assert_array_equal(generated.view(np.int64), loaded.view(np.int64))
     expected = emulator.predict(inputs(emulator.contract, 100))
@@ -120,10 +140,17 @@ def test_generated_module(tmp_path: Path, activation: str) -> None:
 
 
 @needs_compiler
-def test_activation_contract(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cpu", ["native", "x86-64-v2", "x86-64-v3", "x86-64-v4"])
+def test_activation_contract(runtimes: Callable[[str], Path], tmp_path: Path, cpu: str) -> None:
+    if cpu != "native" and not _bindings.available():
+        pytest.skip("without the bindings it is not known what this CPU can run")
+    if cpu.startswith("x86-64") and int(cpu[-1]) > max(_bindings.cpu_level(), 2):
+        pytest.skip("this CPU has not the instructions")
     emulator = random_emulator(Contract.load("activation"), (32, 32), "tanh")
-    generated, loaded, _ = _run(emulator, tmp_path)
+    generated, loaded, _ = _run(emulator, tmp_path, runtimes(cpu), cpu)
     np.testing.assert_array_equal(generated.view(np.int64), loaded.view(np.int64))
+    expected = emulator.predict(inputs(emulator.contract, 100))
+    np.testing.assert_allclose(generated, expected, rtol=5e-5, atol=2e-5)
 
 
 def test_lines_and_statements_are_within_the_standard() -> None:
@@ -142,17 +169,21 @@ def test_lines_and_statements_are_within_the_standard() -> None:
 
 
 @needs_compiler
-def test_inputs_without_a_range_trap_no_exception_in_the_host(tmp_path: Path) -> None:
+def test_inputs_without_a_range_trap_no_exception_in_the_host(
+    runtimes: Callable[[str], Path], tmp_path: Path
+) -> None:
     content = mixed().to_dict()
     for variable in content["input"]:
         if variable["transform"] != "logit":
             variable.pop("range")
-    generated, loaded, _ = _run(random_emulator(Contract.from_dict(content)), tmp_path)
+    generated, loaded, _ = _run(
+        random_emulator(Contract.from_dict(content)), tmp_path, runtimes("native")
+    )
     np.testing.assert_array_equal(generated.view(np.int64), loaded.view(np.int64))
 
 
 @needs_compiler
-def test_longest_and_oddest_names(tmp_path: Path) -> None:
+def test_longest_and_oddest_names(runtimes: Callable[[str], Path], tmp_path: Path) -> None:
     # the words of other languages, and of Fortran itself, are names like any other
     longest = {"size": "s" * 63, "temperature": "T" * 63, "fraction": "f" * 63, "ratio": "r" * 63}
     longest |= {"share": "lambda", "height": "if", "growth": "do", "anomaly": "real"}
@@ -165,7 +196,7 @@ def test_longest_and_oddest_names(tmp_path: Path) -> None:
     emulator = random_emulator(Contract.from_dict(content))
     source = fortran_source(emulator, "f" * 64)
     assert max(map(len, source.splitlines())) <= 132
-    generated, loaded, _ = _run(emulator, tmp_path)
+    generated, loaded, _ = _run(emulator, tmp_path, runtimes("native"))
     np.testing.assert_array_equal(generated.view(np.int64), loaded.view(np.int64))
 
 

@@ -57,7 +57,7 @@ def make(
         text=True,
         env=environment,
         check=False,
-        timeout=60,
+        timeout=300,
     )
 
 

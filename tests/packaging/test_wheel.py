@@ -53,7 +53,7 @@ def amalgamate(folder: Path, top: str, output: Path) -> subprocess.CompletedProc
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=1200,
     )
 
 

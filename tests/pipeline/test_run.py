@@ -332,7 +332,7 @@ def test_help_is_light() -> None:
         [sys.executable, "-X", "importtime", "-m", "emufort.cli", "--help"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     for heavy in ("torch", "onnx", "optuna", "xarray", "matplotlib", "scipy", "numpy"):

@@ -288,8 +288,27 @@ def test_a_run_without_a_choice_is_refused(tmp_path: Path, data: Dataset) -> Non
 def test_the_pareto_figure_stands_alone(folder: Path) -> None:
     figure = plots.pareto(read_json(folder / "selection.json"))
     assert plots.png(figure).startswith(b"\x89PNG")
-    labels = [text.get_text() for text in figure.axes[0].texts]
-    assert "BULK" in labels and "GUESS (not timed)" in labels
+    (legend,) = figure.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    selection = read_json(folder / "selection.json")
+    choice = next(e["label"] for e in selection["all"] if e["id"] == selection["choice"])
+    assert {f"choice: {choice}", "BULK", "GUESS (not timed)"} <= set(names)
+    # names are beside the axes, so they cover no point
+    assert not figure.axes[0].texts and figure.axes[0].get_legend() is None
+    figure.draw_without_rendering()
+    assert not legend.get_window_extent().overlaps(figure.axes[0].get_tightbbox())
+
+
+def test_every_baseline_has_a_colour_and_a_marker_of_its_own(folder: Path) -> None:
+    selection = read_json(folder / "selection.json")
+    several = [{"name": f"scheme {k}", "rmse": 0.1, "ns_per_sample": 100.0 + k} for k in range(20)]
+    (axes,) = plots.pareto({**selection, "baselines": several}).axes
+    drawn = [points for points in axes.collections if str(points.get_label()).startswith("scheme")]
+    looks = {
+        (tuple(points.get_facecolor()[0]), points.get_paths()[0].vertices.tobytes())
+        for points in drawn
+    }
+    assert len(drawn) == len(looks) == len(several)
 
 
 @pytest.mark.parametrize("logarithmic", [False, True])

@@ -164,7 +164,7 @@ def test_workers_of_this_machine_end_with_the_pool(tmp_path):
     stored = StoredArrays.write(smooth(), tmp_path)
     with DaskPool(ClusterConfig(engine="dask"), 1, stored, tmp_path) as executor:
         pids = set(dict(executor.run(die_once, [None] * 2)).values())
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)

@@ -62,7 +62,7 @@ def test_closing_leaves_no_process():
     before = set(multiprocessing.active_children())
     with make_executor(2, smooth()) as executor:
         dict(executor.run(die_once, [None, None]))
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while set(multiprocessing.active_children()) - before and time.monotonic() < deadline:
         time.sleep(0.02)
     assert set(multiprocessing.active_children()) <= before
@@ -96,7 +96,7 @@ def run_script(tmp_path: Path, seconds: float) -> subprocess.Popen[str]:
 
 def test_a_script_without_the_main_idiom_runs_once(tmp_path):
     process = run_script(tmp_path, 0)
-    lines = process.communicate(timeout=60)[0].split()
+    lines = process.communicate(timeout=300)[0].split()
     assert process.returncode == 0
     assert lines.count("script") == 1
 
@@ -108,7 +108,7 @@ def test_workers_die_with_their_driver(tmp_path):
     pids = {int(process.stdout.readline()) for _ in range(4)}
     process.kill()
     process.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while any(map(alive, pids)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(map(alive, pids))

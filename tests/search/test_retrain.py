@@ -178,7 +178,7 @@ def test_kill_9_at_any_moment(finished, tmp_path):
         process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, cwd=ROOT)
         while not moment(tmp_path):
             assert process.poll() is None
-            time.sleep(0.001)
+            time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, cwd=ROOT, check=True)

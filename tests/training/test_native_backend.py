@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -12,6 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emufort import _bindings
 from emufort.errors import EmufortError, UsageError
 from emufort.network import ACTIVATIONS, Architecture
 from emufort.training import (
@@ -130,6 +134,32 @@ def test_all_levels_of_the_cpu_agree(level):
     best = NativeTrainer(arrays).run_epochs(TrainerState.initial(the_task), 3, 9)
     other = NativeTrainer(arrays, level=level).run_epochs(TrainerState.initial(the_task), 3, 9)
     assert other.best_loss == pytest.approx(best.best_loss, rel=1e-5)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_level_is_that_of_its_own_module(level):
+    trainer = NativeTrainer(smooth(), level=level)
+    assert trainer._module.__name__.removeprefix("emufort.") == native_backend._MODULES[level]
+
+
+@pytest.mark.parametrize("level", range(1, 5))
+def test_the_environment_holds_training_to_a_level(level):
+    # in a process of its own: this one has looked already
+    script = "from emufort.training import native_backend as n; print(n.variant())"
+    environment = {**os.environ, native_backend.LEVEL_VARIABLE: str(level)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    highest = min(level, _bindings.cpu_level())
+    best = max(known for known in native_backend._MODULES if known <= highest)
+    assert done.stdout.strip() == (f"x86-64-v{best}" if best else "generic")
+
+
+@pytest.mark.parametrize("text", ["0", "5", "v3"])
+def test_a_level_that_is_none_is_refused(monkeypatch, text):
+    monkeypatch.setenv(native_backend.LEVEL_VARIABLE, text)
+    with pytest.raises(UsageError, match=r"EMUFORT_CPU_LEVEL is '.*': it must be 1, 2, 3 or 4"):
+        native_backend._levels.__wrapped__()
 
 
 # ------------------------------------------------------------------ in pieces

@@ -9,66 +9,68 @@ import numpy as np
 
 from emufort.benchmark import machine
 from emufort.benchmark.result import Result, Row
+from emufort.benchmark.styles import styles
 from emufort.files import replacing
+from emufort.ticks import plain_ticks
 
-_NATIVE = ("#67001f", "#b2182b", "#d6604d", "#f4a582")
-_OTHERS = ("#2166ac", "#4393c3", "#1b7837", "#7fbf7b", "#762a83", "#af8dc3", "#525252")
+_PANEL_WIDTH, _PANEL_HEIGHT = 6.2, 3.7
+#: Height of the title and of one line of the legend, in inches.
+_TITLE, _LEGEND_LINE = 0.35, 0.22
+_LEGEND_COLUMNS = 3
+#: Labels of two intensities that are closer than this factor would run into each other.
+_LABEL_DISTANCE = 1.5
+_GREY = "#555555"
+
+Styles = dict[str, dict[str, Any]]
 
 
 def write_plot(result: Result, path: Path) -> None:
-    """Draw ns per column against columns for each network, and the roofline; one thread."""
+    """Draw each network in a row of its own: latency and roofline on one thread.
+
+    Parameters
+    ----------
+    result
+        The benchmark.
+    path
+        Of the PNG.
+    """
+    with replacing(path) as temporary:
+        draw(result).savefig(temporary, format="png")
+
+
+def draw(result: Result) -> Any:
+    """Return the figure that `write_plot` writes, a `matplotlib.figure.Figure`."""
     from matplotlib.figure import Figure
 
     models = result.about["models"]
-    n_panels = len(models) + 1
-    n_wide = 2 if n_panels in (1, 2, 4) else 3
-    n_high = -(-n_panels // n_wide)
-    figure = Figure(figsize=(5.2 * n_wide, 4.2 * n_high + 1.0), dpi=110)
-    axes = figure.subplots(n_high, n_wide, squeeze=False).ravel()
-    styles = _styles(result)
-    for axis, model in zip(axes, models, strict=False):
-        _latency(axis, result, model, styles)
-    _roofline(axes[len(models)], result, models, styles)
-    for axis in axes[n_panels:]:
-        axis.set_visible(False)
-    handles = [axes[0].plot([], [], **style)[0] for style in styles.values()]
     titles = {c["name"]: c["title"] for c in result.about["contenders"]}
+    looks = styles([name for name in titles if name not in result.seconds()])
+    drawn = {name: style for name, style in looks.items() if _is_drawn(result, name)}
+    legend = _LEGEND_LINE * -(-len(drawn) // _LEGEND_COLUMNS)
+    height = _PANEL_HEIGHT * len(models) + _TITLE + legend
+    figure = Figure(figsize=(2 * _PANEL_WIDTH, height), dpi=110, layout="constrained")
+    axes = figure.subplots(len(models), 2, squeeze=False)
+    for (left, right), model in zip(axes, models, strict=True):
+        _latency(left, result, model, looks)
+        _roofline(right, result, model, looks)
     figure.legend(
-        handles,
-        [titles[name] for name in styles],
-        loc="lower center",
-        ncols=min(4, len(styles)),
-        fontsize=8,
+        [axes[0, 0].plot([], [], **style)[0] for style in drawn.values()],
+        [titles[name] for name in drawn],
+        title=machine.title(result.about["machine"]) + ", one thread",
+        title_fontsize=11,
+        loc="outside upper center",
+        ncols=_LEGEND_COLUMNS,
+        fontsize=9,
         frameon=False,
     )
-    figure.suptitle(machine.title(result.about["machine"]) + ", one thread", fontsize=10)
-    legend_height = 0.25 * (-(-len(styles) // 4) + 1) / (4.2 * n_high + 1.0)
-    figure.tight_layout(rect=(0, legend_height, 1, 0.99))
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+    return figure
 
 
-def _styles(result: Result) -> dict[str, dict[str, Any]]:
-    """Return colour and marker of every contender, ours in reds."""
-    styles = {}
-    counts = [0, 0]
-    for contender in result.about["contenders"]:
-        if contender.get("second_of"):
-            continue
-        native = contender["is_native"]
-        colours = _NATIVE if native else _OTHERS
-        k = counts[native] % len(colours)
-        counts[native] += 1
-        styles[contender["name"]] = {
-            "color": colours[k],
-            "marker": "o" if native else "s",
-            "markersize": 4,
-            "linewidth": 1.8 if native else 1.0,
-        }
-    return styles
+def _is_drawn(result: Result, name: str) -> bool:
+    return any(name in _timed(result, model["name"]) for model in result.about["models"])
 
 
-def _good(result: Result, model: str) -> dict[str, list[Row]]:
+def _timed(result: Result, model: str) -> dict[str, list[Row]]:
     """Return the rows with times of a model on one thread, by contender."""
     found: dict[str, list[Row]] = {}
     for row in result.rows:
@@ -78,62 +80,113 @@ def _good(result: Result, model: str) -> dict[str, list[Row]]:
     return found
 
 
-def _latency(
-    axis: Any, result: Result, model: dict[str, Any], styles: dict[str, dict[str, Any]]
-) -> None:
-    for name, rows in _good(result, model["name"]).items():
+def _latency(axis: Any, result: Result, model: dict[str, Any], looks: Styles) -> None:
+    for name, rows in _timed(result, model["name"]).items():
         x, y = [r.ncol for r in rows], [r.ns_per_column for r in rows]
         low = [(r.ns_per_column or 0) - (r.ns_q25 or 0) for r in rows]
         high = [(r.ns_q75 or 0) - (r.ns_per_column or 0) for r in rows]
-        axis.errorbar(x, y, yerr=[np.maximum(low, 0), np.maximum(high, 0)], **styles[name])
+        axis.errorbar(x, y, yerr=[np.maximum(low, 0), np.maximum(high, 0)], **looks[name])
+    axis.set_xscale("log")
+    axis.set_yscale("log")
     peak = result.about["peak"]
     if peak:
         ideal = 2.0 * model["multiply_adds"] / peak["gflops"]
         axis.axhline(ideal, color="black", linestyle="--", linewidth=1)
-        axis.text(1, ideal * 1.05, "peak", fontsize=8)
-    axis.set_xscale("log")
-    axis.set_yscale("log")
+        axis.annotate(
+            "network at the core's peak",
+            (0.99, ideal),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, -3),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            fontsize=8,
+        )
+        axis.set_ylim(bottom=0.6 * min(ideal, axis.get_ylim()[0]))
     ticks = result.unique("ncol")
-    axis.set_xticks(ticks, [f"{n:,}" for n in ticks], fontsize=8)
-    axis.minorticks_off()
-    axis.set_xlabel("columns per call")
-    axis.set_ylabel("ns per column")
-    axis.set_title(f"{model['name']}: {model['title']}", fontsize=9)
-    axis.grid(True, which="major", alpha=0.3)
+    axis.set_xticks(ticks, [f"{n:,}" for n in ticks])
+    axis.xaxis.minorticks_off()
+    plain_ticks(axis.yaxis)
+    _finish(axis, f"{model['name']}: {model['title']}", "columns per call", "ns per column")
 
 
-def _roofline(
-    axis: Any,
-    result: Result,
-    models: list[dict[str, Any]],
-    styles: dict[str, dict[str, Any]],
-) -> None:
+def _roofline(axis: Any, result: Result, model: dict[str, Any], looks: Styles) -> None:
     """Draw rates against intensity: weights, inputs and outputs of a call are moved once."""
-    peak = result.about["peak"]
-    intensity = np.geomspace(0.25, 4096, 200)
-    if peak:
-        axis.axhline(peak["gflops"], color="black", linewidth=1.2)
-        for name, bandwidth in peak["read_gigabytes_per_second"].items():
-            roof = np.minimum(peak["gflops"], bandwidth * intensity)
-            axis.plot(intensity, roof, color="black", linewidth=0.8, linestyle=":")
-            axis.text(0.27, bandwidth * 0.3, name, fontsize=7, rotation=35)
-    for model in models:
-        moved = model["n_inputs"] + model["n_outputs"]
-        for name, rows in _good(result, model["name"]).items():
-            points = [r for r in rows if r.gflops]
-            x = [
-                2.0
-                * model["multiply_adds"]
-                * r.ncol
-                / (4.0 * (model["parameters"] + moved * r.ncol))
-                for r in points
-            ]
-            style = {**styles[name], "linewidth": 0.5, "markersize": 3}
-            axis.plot(x, [r.gflops for r in points], alpha=0.8, **style)
     axis.set_xscale("log", base=2)
     axis.set_yscale("log")
-    axis.set_ylim(0.1, None)
-    axis.set_xlabel("operations per byte")
-    axis.set_ylabel("GFLOP/s")
-    axis.set_title("roofline of one core", fontsize=9)
+    columns = result.unique("ncol")
+    intensity = {ncol: _intensity(model, ncol) for ncol in columns}
+    low, high = 0.25 * min(intensity.values()), 2.0 * max(intensity.values())
+    axis.set_xlim(low, high)
+    axis.xaxis.set_major_formatter("{x:g}")
+    rates = []
+    for name, rows in _timed(result, model["name"]).items():
+        points = [r for r in rows if r.gflops]
+        if points:
+            gflops = [r.gflops or 0.0 for r in points]
+            axis.plot([intensity[r.ncol] for r in points], gflops, **looks[name])
+            rates += gflops
+    peak = result.about["peak"]
+    if peak:
+        _roofs(axis, peak, low, high, min(rates, default=peak["gflops"]))
+    plain_ticks(axis.yaxis)
+    _finish(axis, f"{model['name']}: roofline of one core", "operations per byte", "GFLOP/s")
+    labelled = 0.0
+    for ncol, x in sorted(intensity.items()):
+        axis.axvline(x, color=_GREY, linewidth=0.6, alpha=0.35, zorder=1)
+        if x > _LABEL_DISTANCE * labelled:
+            labelled = x
+            axis.annotate(
+                f"{ncol:,}" + (" column" if ncol == 1 else ""),
+                (x, 0.02),
+                xycoords=("data", "axes fraction"),
+                xytext=(3, 0),
+                textcoords="offset points",
+                fontsize=8,
+                color=_GREY,
+            )
+
+
+def _intensity(model: dict[str, Any], ncol: int) -> float:
+    """Operations per byte of a call of `ncol` columns in single precision."""
+    moved = model["parameters"] + (model["n_inputs"] + model["n_outputs"]) * ncol
+    return float(2.0 * model["multiply_adds"] * ncol / (4.0 * moved))
+
+
+def _roofs(axis: Any, peak: dict[str, Any], low: float, high: float, slowest: float) -> None:
+    """Draw the peak and one slope a level of memory, named where it enters the panel."""
+    slopes = peak["read_gigabytes_per_second"]
+    axis.set_ylim(0.5 * min(slowest, low * min(slopes.values())), 1.8 * peak["gflops"])
+    axis.axhline(peak["gflops"], color="black", linewidth=1.4)
+    axis.annotate(
+        f"peak, {peak['gflops']:.0f} GFLOP/s",
+        (0.99, peak["gflops"]),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="right",
+        fontsize=8,
+    )
+    x = np.geomspace(low, high, 100)
+    for name, bandwidth in slopes.items():
+        roof = np.minimum(peak["gflops"], bandwidth * x)
+        axis.plot(x, roof, color="black", linewidth=0.9, linestyle=":", zorder=2)
+        # a text is turned as the slope is on the page, the logarithmic axes taken into account
+        axis.text(
+            1.1 * low,
+            1.15 * bandwidth * 1.1 * low,
+            f"{name}, {bandwidth:.0f} GB/s",
+            rotation=np.degrees(np.arctan(bandwidth)),
+            rotation_mode="anchor",
+            transform_rotates_text=True,
+            clip_on=True,
+            fontsize=7.5,
+        )
+
+
+def _finish(axis: Any, title: str, x: str, y: str) -> None:
+    axis.set_title(title, fontsize=10, loc="left", fontweight="bold")
+    axis.set_xlabel(x)
+    axis.set_ylabel(y)
     axis.grid(True, which="major", alpha=0.3)
+    axis.set_axisbelow(True)

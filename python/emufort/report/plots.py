@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.report.gather import Column, Curve
+from emufort.ticks import plain_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
 INK, MUTED, GRID = "#1c2733", "#6b7785", "#dfe4ea"
 BLUE, ORANGE = "#2563a8", "#d9480f"
-#: Baselines, in the order of the contract.
+#: Colours and markers of baselines, in the order of the contract; no pair comes twice in 20.
 BASELINES = ("#2b8a3e", "#7048a8", "#0b7285", "#a61e4d")
+BASELINE_MARKERS = ("D", "s", "^", "v", "P")
 
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -101,27 +103,22 @@ def pareto(selection: Mapping[str, Any], width: float = 6.4, height: float = 4.2
         axes.step(*_points(front), where="post", color=BLUE, linewidth=1.2, alpha=0.55, zorder=3)
         _scatter(axes, front, s=38, color=BLUE, label="Pareto front", zorder=4)
         _scatter(
-            axes, [choice], s=190, marker="*", color=ORANGE, label="choice", zorder=6, linewidths=0
+            axes,
+            [choice],
+            **{"s": 190, "marker": "*", "color": ORANGE, "zorder": 6, "linewidths": 0},
+            label=f"choice: {choice['label']}",
         )
         _baselines(axes, selection["baselines"])
         _limits(axes, [*selection["all"], *selection["baselines"]])
-        axes.annotate(
-            choice["label"],
-            (choice["ns_per_sample"], choice["rmse"]),
-            xytext=(9, 9),
-            textcoords="offset points",
-            color=ORANGE,
-            fontweight="bold",
-            zorder=7,
-        )
         ncol = selection["ncol"]
         foreign = selection.get("backend", "fortran") != "fortran"
         what = "time per sample in ONNX Runtime" if foreign else "measured time per sample"
         axes.set_xlabel(f"{what} [ns], {ncol} column{'s' * (ncol != 1)} per call")
         axes.set_ylabel("RMSE on the validation split")
-        _plain_ticks(axes.xaxis)
-        _plain_ticks(axes.yaxis)
-        axes.legend(loc="best")
+        plain_ticks(axes.xaxis)
+        plain_ticks(axes.yaxis)
+        # Names stand above the axes: inside, they would lie on points sooner or later.
+        figure.legend(loc="outside upper left", ncols=3, columnspacing=1.2)
     return figure
 
 
@@ -134,50 +131,29 @@ def _scatter(axes: Axes, entries: Sequence[Mapping[str, Any]], **style: Any) -> 
 
 
 def _baselines(axes: Axes, baselines: Sequence[Mapping[str, Any]]) -> None:
-    """Draw a diamond for a timed baseline, a line for one of which only the skill is known."""
-    for color, baseline in zip(BASELINES * (1 + len(baselines) // 4), baselines, strict=False):
+    """Draw a marker for a timed baseline, a line for one of which only the skill is known."""
+    for number, baseline in enumerate(baselines):
+        color = BASELINES[number % len(BASELINES)]
+        marker = BASELINE_MARKERS[number % len(BASELINE_MARKERS)]
         name = baseline["name"]
         if baseline["ns_per_sample"] is None:
-            axes.axhline(baseline["rmse"], color=color, linestyle=(0, (4, 3)), linewidth=1.1)
-            axes.annotate(
-                f"{name} (not timed)",
-                (0.01, baseline["rmse"]),
-                xycoords=("axes fraction", "data"),
-                xytext=(0, 4),
-                textcoords="offset points",
-                color=color,
+            dashes = (0, (4 + number, 3))
+            label = f"{name} (not timed)"
+            axes.axhline(
+                baseline["rmse"], color=color, linestyle=dashes, linewidth=1.1, label=label
             )
-            continue
-        _scatter(axes, [baseline], s=64, marker="D", color=color, zorder=5)
-        axes.annotate(
-            name,
-            (baseline["ns_per_sample"], baseline["rmse"]),
-            xytext=(-8, 0),
-            textcoords="offset points",
-            ha="right",
-            va="center",
-            color=color,
-            fontweight="bold",
-        )
+        else:
+            _scatter(axes, [baseline], s=64, marker=marker, color=color, zorder=5, label=name)
 
 
 def _limits(axes: Axes, entries: Sequence[Mapping[str, Any]]) -> None:
-    """Leave room for labels around everything shown."""
+    """Leave room around everything shown."""
     x = [e["ns_per_sample"] for e in entries if e["ns_per_sample"] is not None]
     y = [e["rmse"] for e in entries]
     room = 0.09 * max(np.log(max(x) / min(x)), 1.0)
-    axes.set_xlim(min(x) * np.exp(-room), max(x) * np.exp(2.0 * room))
+    axes.set_xlim(min(x) * np.exp(-room), max(x) * np.exp(room))
     room = 0.10 * max(np.log(max(y) / min(y)), 0.6)
     axes.set_ylim(min(y) * np.exp(-room), max(y) * np.exp(room))
-
-
-def _plain_ticks(axis: Any) -> None:
-    """Label a logarithmic axis by numbers such as 20, 50, 100 rather than powers of ten."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
 
 
 # ------------------------------------------------------------------------------- the predictions
@@ -303,8 +279,8 @@ def agreement(
                 zorder=3,
                 **style,
             )
-        _plain_ticks(axes.xaxis)
-        _plain_ticks(axes.yaxis)
+        plain_ticks(axes.xaxis)
+        plain_ticks(axes.yaxis)
         axes.set_xlabel(f"validation {measure} in the search (subset of the data)")
         axes.set_ylabel(f"validation {measure}, retrained")
         if any(p["trial"] == choice for p in pairs):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 import time
 from functools import cache
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort import _bindings
-from emufort.errors import EmufortError
+from emufort.errors import EmufortError, UsageError
 from emufort.training.backend import Listener, ignore
 from emufort.training.schedule import StepPlan
 from emufort.training.start import output_biases, start
@@ -31,6 +32,8 @@ ACTIVATION_CODES = {"relu": 1, "squared_relu": 2, "tanh": 3, "silu": 4, "gelu": 
 _PREFIX = "f90wrap_emufort_trainer__"
 #: Extensions by the x86-64 level that they need; see coupling/python/CMakeLists.txt.
 _MODULES = {4: "_trainer_v4", 3: "_trainer_v3", 0: "_trainer"}
+#: Environment variable that holds training to an x86-64 level below that of the CPU.
+LEVEL_VARIABLE = "EMUFORT_CPU_LEVEL"
 _STOPPED = {0: "", 1: "patience", 2: "diverged"}
 _COMPLAINTS = {
     1: "the sizes of network, data and state do not fit together",
@@ -48,12 +51,23 @@ Real = NDArray[np.floating[Any]]
 Precision = Literal["single", "double"]
 
 
+def _highest_level() -> int:
+    """Return the level of the CPU, or what `LEVEL_VARIABLE` holds it to if that is lower."""
+    wanted = os.environ.get(LEVEL_VARIABLE) or "4"
+    if wanted not in ("1", "2", "3", "4"):
+        raise UsageError(
+            f"the environment variable {LEVEL_VARIABLE} is '{wanted}': it must be 1, 2, 3 or 4, "
+            "the highest x86-64 level that training may use"
+        )
+    return min(int(wanted), _bindings.cpu_level())
+
+
 @cache
 def _levels() -> tuple[int, ...]:
     """Return the levels of `_MODULES` that this machine can run, the best first."""
     if not _bindings.available():
         return ()
-    here = _bindings.cpu_level()
+    here = _highest_level()
     return tuple(
         level
         for level, name in _MODULES.items()
@@ -78,7 +92,9 @@ def _load(precision: Precision, level: int | None) -> Any:
             "the native trainer is not built; install emufort with gfortran and cmake at hand, or "
             'choose backend = "torch"'
         )
-    name = "_trainer_double" if precision == "double" else _MODULES[level or _levels()[0]]
+    if level is None:
+        level = _levels()[0]
+    name = "_trainer_double" if precision == "double" else _MODULES[level]
     return importlib.import_module(f"emufort.{name}")
 
 

@@ -47,7 +47,7 @@ def _lean_torch() -> Iterator[None]:
 
 
 class TorchTrainer:
-    """A `Trainer` on one CPU thread or on one GPU."""
+    """A `Trainer` on one CPU thread."""
 
     def __init__(
         self, arrays: Arrays, device: str = "cpu", dtype: torch.dtype = torch.float32
