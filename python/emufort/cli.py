@@ -538,6 +538,18 @@ def check(
         run = Run.open(RunFolder(Path(folder)), wanted)
         run.check()
     opened, rules = run.data, run.data.contract
+    if as_json:
+        _print_json(
+            {
+                "contract": rules.name,
+                "inputs": len(rules.input_columns),
+                "outputs": len(rules.output_columns),
+                "data": str(opened.source),
+                "rows": len(opened),
+                "constant": [column.name for column in opened.part("train").constant_columns()],
+            }
+        )
+        return
     typer.echo(
         f"contract '{rules.name}': {len(rules.input_columns)} inputs, "
         f"{len(rules.output_columns)} outputs; {opened.source}: {len(opened)} usable rows; all well"

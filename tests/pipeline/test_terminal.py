@@ -331,6 +331,9 @@ def test_results_as_json(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert found["passed"]
     bundle = json_of(capsys, "verify", "--bundle", str(run.folder.bundle), "--rows", "9", "--json")
     assert bundle["rows"] < found["rows"]
+    check = json_of(capsys, "check", str(run.folder.path.parent / "run.toml"), "--json")
+    assert (check["contract"], check["inputs"], check["outputs"]) == ("evaporation", 3, 2)
+    assert (check["rows"], check["constant"]) == (600, [])
     status = json_of(capsys, "status", "--out", out, "--json")
     assert (status["state"], len(status["steps"])) == ("finished", 7)
 
