@@ -546,7 +546,7 @@ def check(
                 "outputs": len(rules.output_columns),
                 "data": str(opened.source),
                 "rows": len(opened),
-                "constant": [column.name for column in opened.part("train").constant_columns()],
+                "constant": [column.name for column in opened.constant_columns("train")],
             }
         )
         return
