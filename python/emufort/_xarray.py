@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from emufort._bindings import Real
+from emufort._netcdf import UNIT_ALIASES
 from emufort.contract import Contract, Input, Output, Parameter
-from emufort.dataset import _UNIT_ALIASES
 from emufort.errors import DataError, did_you_mean
 
 #: Parameters may be stored in single precision.
@@ -104,7 +104,7 @@ def _variable(
         raise DataError(f"the data set has no variable '{name}'{hint}")
     found = data[name]
     units = str(found.attrs.get("units", "")).strip()
-    if _UNIT_ALIASES.get(units, units) != _UNIT_ALIASES.get(variable.units, variable.units):
+    if UNIT_ALIASES.get(units, units) != UNIT_ALIASES.get(variable.units, variable.units):
         raise DataError(
             f"'{name}' has the units '{units}', the emulator wants '{variable.units}'; convert it "
             "and set its attribute 'units'"

@@ -6,35 +6,40 @@
 >>> study = ef.search(data, trials=500, out="runs/a/search")
 >>> models = ef.retrain(study, data, top=20, seeds=3, out="runs/a/retrain")
 >>> times = ef.time(models, ncol=(1, 16, 1152), out="runs/a/timing.csv")
->>> best = ef.select(models, times, rule="knee")
->>> bundle = ef.export(best, data, "runs/a/bundle")
->>> ef.verify(bundle).raise_if_failed()
+>>> selection = ef.select(models, times, rule="knee")
+>>> bundle = ef.export(selection, data, "runs/a/bundle")
+>>> ef.verify(bundle, selection).raise_if_failed()
 >>> fractions = ef.load(bundle).predict(xarray_dataset)
+
+`run` does all of this, as ``emufort run`` does. The functions give what the commands of the same
+names give. Every path may be text or a `pathlib.Path`. A call with an unknown option raises
+`emufort.errors.UsageError`, which names the nearest known option.
 """
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from emufort.config import Config, TimingConfig
+from emufort import steps
+from emufort.config import Config, ExportConfig, SelectConfig, TimingConfig, VerifyConfig
 from emufort.contract import Contract, explain
 from emufort.dataset import Dataset
 from emufort.errors import UsageError
-from emufort.export.bundle import Bundle, export
+from emufort.export.bundle import Bundle
+from emufort.models import Models
 from emufort.network import Architecture, Emulator
-from emufort.progress import Reporter, silent
+from emufort.paths import PathLike
+from emufort.progress import Reporter, StepListener, silent
 from emufort.runtime import LoadedEmulator, load
-from emufort.verification import Verification, verify
+from emufort.selection import Selection
+from emufort.status import RunStatus
+from emufort.verification import Origin, Verification
 
 if TYPE_CHECKING:
-    from emufort.retrain import Retrained
     from emufort.search import SearchResult
     from emufort.timing import Time
 
@@ -46,67 +51,79 @@ __all__ = [
     "Emulator",
     "LoadedEmulator",
     "Models",
+    "RunStatus",
+    "Selection",
     "Verification",
     "advise",
     "export",
     "load",
+    "load_search",
+    "report",
     "retrain",
+    "run",
     "search",
     "select",
+    "status",
     "time",
     "verify",
 ]
 
-PathLike = str | os.PathLike[str]
+Section = TypeVar("Section", bound=BaseModel)
 
 
-@dataclass(frozen=True)
-class Models:
-    """Retrained networks.
-
-    Attributes
-    ----------
-    folder
-        Where they are kept.
-    rows
-        One entry per network, best validation skill first.
-    data
-        The data they were trained on.
-    """
-
-    folder: Path
-    rows: tuple[Retrained, ...]
-    data: Dataset
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[Retrained]:
-        return iter(self.rows)
-
-    @property
-    def trained(self) -> tuple[Retrained, ...]:
-        """The rows of those that did not diverge."""
-        return tuple(row for row in self.rows if math.isfinite(row.rmse))
-
-    def weights(self, identity: str) -> Path:
-        """Return the weights file of one network."""
-        return self.folder / identity / "weights.safetensors"
-
-    def load(self, identity: str) -> Emulator:
-        """Read one network."""
-        return Emulator.load(self.weights(identity))
-
-
-def _timing(options: dict[str, Any]) -> TimingConfig:
+def _section(kind: type[Section], **options: Any) -> Section:
     try:
-        return TimingConfig.model_validate(options)
+        return kind.model_validate(options)
     except ValidationError as error:
-        raise UsageError(f"arguments: {explain(error, TimingConfig)}") from error
+        raise UsageError(f"arguments: {explain(error, kind)}") from error
 
 
 def _config(seed: int, workers: int, **sections: dict[str, Any]) -> Config:
     return Config.from_dict({"seed": seed, "workers": workers, **sections}, "arguments")
+
+
+def run(
+    config: PathLike | dict[str, Any] | None = None,
+    *,
+    out: PathLike,
+    report: Reporter = silent,
+) -> Bundle:
+    """Do everything: search, retrain, time, select, export, verify, report.
+
+    This is what ``emufort run CONFIG --out OUT`` does, with the same files in the same folder. The
+    same call continues a run that was stopped; finished steps are not repeated.
+
+    Parameters
+    ----------
+    config : path or dict, default None
+        A configuration file (TOML) or its content. None stands for the configuration that the run
+        folder keeps, and for the defaults in a new folder.
+    out : path
+        The run folder.
+    report : callable, default `emufort.progress.silent`
+        Told of the progress, see `emufort.progress.Reporter`.
+
+    Returns
+    -------
+    Bundle
+        The bundle of the chosen network.
+
+    Raises
+    ------
+    VerificationError
+        A form of the emulator does not agree with the trained network.
+    EmufortError
+        Configuration, contract or data are wrong, or a step failed.
+    """
+    from emufort.pipeline import Run, carry_out, configuration
+    from emufort.run_folder import STEPS, RunFolder
+
+    folder = RunFolder(Path(out))
+    given = config if config is None or isinstance(config, dict) else Path(config)
+    opened = Run.open(folder, configuration(folder.path, given))
+    carry_out(opened, STEPS, StepListener(report))
+    opened.require_verified()
+    return Bundle.open(folder.bundle)
 
 
 def search(
@@ -123,23 +140,105 @@ def search(
 
     Parameters
     ----------
-    data
-        The data set; candidates are judged on its validation rows.
-    out
-        Folder of the search. The same call on the same folder continues a killed search.
-    seed, workers
-        Seed of everything that is drawn; processes (0: one per core).
-    cluster
-        Options of `emufort.config.ClusterConfig`, such as ``{"scheduler": "tcp://node:8786"}``.
-    report
-        Told how far the search is.
+    data : Dataset
+        The data set. Candidates are compared on its validation rows.
+    out : path
+        Folder of the search. The same call on the same folder continues a search that was stopped.
+    seed : int, default 1
+        Random seed of the subset, of the candidates and of their trainings.
+    workers : int, default 0
+        Number of processes; 0 stands for one per core.
+    cluster : dict, default None
+        Where to compute: the keys of the section ``[cluster]``, see `emufort.config.ClusterConfig`,
+        such as ``{"scheduler": "tcp://node:8786"}``. None stands for this machine.
+    report : callable, default `emufort.progress.silent`
+        Told of the progress, see `emufort.progress.Reporter`.
     **options
-        Those of `emufort.config.SearchConfig`: trials, subset, sampler, rungs, space, ...
-    """
-    from emufort.search import search as run_search
+        Options of the search:
 
-    config = _config(seed, workers, search=options, cluster=cluster or {})
-    return run_search(data, config, Path(out), report)
+        backend : str, default "auto"
+            What trains: ``"native"`` (the Fortran trainer), ``"torch"``, or ``"auto"`` for the
+            former where it is built.
+        trials : int, default 256
+            Number of candidates.
+        batch : int, default 32
+            Candidates that are proposed at once and compared with each other.
+        subset : int, default 2000
+            Training rows that are used.
+        subset_by : str, default "random"
+            How they are chosen: ``"random"``, ``"stratified"`` or ``"space_filling"``.
+        validation : int, default 2000
+            Validation rows that candidates are compared on, at most.
+        sampler : str, default "parzen"
+            What proposes candidates: parzen, random, qmc, tpe, gp, cmaes, nsga2 or nsga3.
+        sampler_options : dict, default {}
+            Options of the sampler; docs/search.md lists them.
+        rungs : sequence of int, default (5, 20, 100)
+            Epochs after which the worst candidates are stopped.
+        rung_rows : sequence of int, default ()
+            Rows of the subset that each rung trains on; all of them if empty.
+        eta : int, default 4
+            One in so many candidates goes on from each rung to the next.
+        halving : str, default "batch"
+            What a candidate is compared with: its batch, or all before it (``"asha"``).
+        schedule : str, default "constant"
+            Learning rate of a rung: ``"constant"``, or ``"cosine"`` to train anew for each rung.
+        patience : int, default 15
+            Epochs without a lower validation loss after which a training stops.
+        max_ns : float, default None
+            Predicted inference time in ns per sample that a candidate may take; None: no limit.
+        cost_table : path, default None
+            CSV table of measured times for `max_ns`; None: networks are measured here.
+        space : dict, default {}
+            The search space:
+
+            family : str, default "layers"
+                ``"layers"`` gives each hidden layer a width of its own, ``"taper"`` draws the
+                first width and a ratio of each layer to the one before it.
+            depth : (int, int), default (1, 3)
+                Smallest and largest number of hidden layers.
+            width : sequence of int, default (8, 16, 24, 32, 48, 64, 96, 128)
+                Widths of hidden layers, or a dict of lowest, highest and choices.
+            taper : sequence of float, default (1.0, 0.75, 0.5)
+                Ratios for the family ``"taper"``.
+            activation : sequence of str, default ("relu", "squared_relu", "tanh", "silu")
+                Activation functions.
+            learning_rate : (float, float), default (0.001, 0.03)
+                Smallest and largest learning rate.
+            batch_size : sequence of int, default (32, 64, 128, 256)
+                Samples per training step.
+            weight_decay : sequence of float, default (0.0,)
+                Decoupled weight decay per unit of learning rate.
+            target : sequence of str, default ()
+                Contracts, or ``"output=transform"``, that networks may predict instead of the
+                contract of `data`; see docs/search.md.
+
+    Returns
+    -------
+    SearchResult
+        The trials in the order in which they were proposed.
+
+    Raises
+    ------
+    UsageError
+        An option is unknown or impossible.
+    EmufortError
+        `out` holds another search, all trainings diverged, or workers kept dying.
+    """
+    config = _config(seed, workers, search=_with_text(options), cluster=cluster or {})
+    return steps.search(data, config, Path(out), report)
+
+
+def _with_text(options: dict[str, Any]) -> dict[str, Any]:
+    table = options.get("cost_table")
+    return options if table is None else {**options, "cost_table": str(table)}
+
+
+def load_search(folder: PathLike) -> SearchResult:
+    """Read a finished search from its folder; see `emufort.search.load_search`."""
+    from emufort.search import load_search as load_result
+
+    return load_result(folder)
 
 
 def advise(
@@ -156,14 +255,30 @@ def advise(
 
     Parameters
     ----------
-    data, seed, workers, report
-        As for `search`.
-    out
-        Folder of the measurements; the same call continues a killed one.
-    search
-        Options of the search that the advice is for: space, rungs, patience, ...
+    data : Dataset
+        The data set.
+    out : path
+        Folder of the measurements. The same call continues one that was stopped.
+    seed : int, default 1
+        Random seed of the subsets, of the candidates and of their trainings.
+    workers : int, default 0
+        Number of processes; 0 stands for one per core.
+    search : dict, default None
+        Options of the search that the advice is for, as for `search`: space, rungs, patience, ...
+        None stands for the defaults.
+    report : callable, default `emufort.progress.silent`
+        Told of the progress, see `emufort.progress.Reporter`.
     **options
-        Those of `emufort.config.AdviceConfig`: candidates, seeds, first, largest.
+        Options of the measurement:
+
+        candidates : int, default 32
+            Number of candidates that are trained on every subset.
+        seeds : int, default 2
+            Trainings of each candidate.
+        first : int, default 250
+            Rows of the smallest subset; each further subset has twice as many.
+        largest : int, default 8000
+            Rows of the largest subset, at most.
 
     Returns
     -------
@@ -172,7 +287,7 @@ def advise(
     """
     from emufort.search.advice import advise as measure
 
-    config = _config(seed, workers, search=search or {}, advice=options)
+    config = _config(seed, workers, search=_with_text(search or {}), advice=options)
     return measure(data, config, Path(out), report)
 
 
@@ -190,71 +305,243 @@ def retrain(
 
     Parameters
     ----------
-    study
-        What `search` returned, or `emufort.search.load_search` of its folder.
-    data
+    study : SearchResult
+        What `search` returned, or `load_search` of its folder. Its random seed is used.
+    data : Dataset
         The data set that was searched on.
-    out
-        Folder of the retrained networks; the same call continues a killed retraining.
-    workers, cluster, report
-        As for `search`.
+    out : path
+        Folder of the retrained networks. The same call continues a retraining that was stopped.
+    workers : int, default 0
+        Number of processes; 0 stands for one per core.
+    cluster : dict, default None
+        Where to compute, as for `search`.
+    report : callable, default `emufort.progress.silent`
+        Told of the progress, see `emufort.progress.Reporter`.
     **options
-        Those of `emufort.config.RetrainConfig`: top, seeds, steps, batch_size.
-    """
-    from emufort.retrain import retrain as run_retrain
+        Options of step 2:
 
+        backend : str, default "auto"
+            What trains: ``"native"`` (the Fortran trainer), ``"torch"``, or ``"auto"`` for the
+            former where it is built.
+        top : int, default 12
+            Number of candidates that are retrained.
+        seeds : int, default 2
+            Trainings of each candidate.
+        steps : int, default 40000
+            Training steps of each.
+        batch_size : int, default 256
+            Samples per training step.
+        learning_rate : (float, float), default (0.003, 0.01)
+            Bounds of the peak learning rate that the search suggests.
+
+    Returns
+    -------
+    Models
+        The networks, best validation skill first.
+    """
     given = _config(1, workers, retrain=options, cluster=cluster or {})
     config = study.config.model_copy(
         update={"workers": workers, "retrain": given.retrain, "cluster": given.cluster}
     )
-    rows = run_retrain(study.folder, data, config, Path(out), report)
-    return Models(Path(out), tuple(rows), data)
+    return steps.retrain(study.folder, data, config, Path(out), report)
 
 
 def time(
     models: Models, *, out: PathLike, report: Reporter = silent, **options: Any
 ) -> Sequence[Time]:
-    """Measure the inference time of every model in the compiled Fortran runtime.
+    """Measure the inference time of every network in the compiled Fortran runtime.
 
     Parameters
     ----------
-    models
-        What `retrain` returned.
-    out
-        The table to write, CSV; compiled programs are kept in ``work`` beside it.
-    report
-        Told how far it is.
+    models : Models
+        What `retrain` returned, or `Models.load` of its folder.
+    out : path
+        The table to write, CSV. Compiled programs are kept in the folder ``work`` next to it.
+    report : callable, default `emufort.progress.silent`
+        Told of the progress, see `emufort.progress.Reporter`.
     **options
-        Those of `emufort.config.TimingConfig`: ncol, repeats, compiler, flags, ...
-    """
-    from emufort.targets import own_inputs
-    from emufort.timing import TIMING_ROWS, time_candidates
+        Options of the timing:
 
-    train = models.data.part("train")
-    sample = train.subset(min(TIMING_ROWS, len(train)), 1)
-    weights = {row.id: models.weights(row.id) for row in models.trained}
-    return time_candidates(
-        weights,
-        models.data.contract,
-        _timing(options),
-        Path(out),
-        Path(out).parent / "work",
-        sample.x,
-        report,
-        own_inputs(models.data, sample.rows, weights),
-    )
+        ncol : sequence of int, default (1, 16, 1152)
+            Columns per call at which times are measured.
+        repeats : int, default 7
+            Rounds; the time is the median over them.
+        backend : str, default "fortran"
+            What runs the networks: ``"fortran"``, or ``"onnxruntime"`` where there is no compiler.
+        compiler : str, default "gfortran"
+            The Fortran compiler.
+        flags : str, default `emufort.config.DEFAULT_FLAGS`
+            Its flags for the runtime.
+        baseline_flags : str, default "-O3 -march=native"
+            Its flags for the classical schemes.
+
+    Returns
+    -------
+    list of Time
+        One entry per network and number of columns, then those of the baselines.
+    """
+    table, config = Path(out), _section(TimingConfig, **options)
+    return steps.time(models, config, table, table.parent / "work", report)
 
 
 def select(
-    models: Models, times: Sequence[Time], *, rule: str = "knee", ncol: int = 16
-) -> Emulator:
-    """Choose on the Pareto front of skill and measured time; see `emufort.selection.select`."""
-    from emufort.selection import select as choose
-    from emufort.selection import with_needed_schemes
+    models: Models,
+    times: Sequence[Time],
+    *,
+    rule: str = "knee",
+    ncol: int = 16,
+    out: PathLike | None = None,
+) -> Selection:
+    """Choose a network on the Pareto front of skill and measured time.
 
-    rows = [asdict(row) for row in models.trained]
-    measured = [asdict(t) for t in times]
-    if any(row.target for row in models.trained):
-        contracts = {row.id: models.load(row.id).contract for row in models.trained}
-        measured = with_needed_schemes(measured, contracts, models.data.contract)
-    return models.load(choose(rows, measured, rule, ncol).choice.id)
+    Parameters
+    ----------
+    models : Models
+        What `retrain` returned, or `Models.load` of its folder.
+    times : sequence of Time
+        What `time` returned.
+    rule : str, default "knee"
+        How to choose: ``"knee"``, ``"best"``, ``"fastest-within=5%"`` or ``"max-ns=200"``; see
+        `emufort.selection.select`.
+    ncol : int, default 16
+        Columns per call of the times that count.
+    out : path, default None
+        File for the selection, JSON; none is written without it.
+
+    Returns
+    -------
+    Selection
+        The choice with its reason, the front, all candidates and the baselines. `export` and
+        `verify` take it; its method `emulator` reads the chosen network.
+    """
+    options = _section(SelectConfig, rule=rule, ncol=ncol)
+    return steps.select(models, times, options, None if out is None else Path(out))
+
+
+def export(
+    choice: Selection | Emulator,
+    data: Dataset,
+    out: PathLike,
+    name: str | None = None,
+    golden: int = 64,
+) -> Bundle:
+    """Write a bundle; one that is there already is replaced as a whole.
+
+    Parameters
+    ----------
+    choice : Selection or Emulator
+        What `select` returned, or a network, such as `Models.emulator` returns it.
+    data : Dataset
+        The data set of the run: gives the golden inputs and the skill on the test split. Where
+        targets were searched it is read again as the network's own contract says.
+    out : path
+        Folder of the bundle.
+    name : str, default None
+        Name of the emulator; None: that of its contract. The module is ``<name>_emulator``.
+    golden : int, default 64
+        Number of golden vectors.
+
+    Raises
+    ------
+    UsageError
+        `name` cannot name a Fortran module, or `golden` is not positive.
+    EmufortError
+        `out` is not writable or holds something else.
+    """
+    options = _section(ExportConfig, name=name, golden=golden)
+    caveat = choice.caveat if isinstance(choice, Selection) else ""
+    return steps.export(_network(choice), data, options, Path(out), caveat)
+
+
+def verify(
+    bundle: Bundle | PathLike,
+    choice: Selection | Emulator | None = None,
+    *,
+    rows: int = 10_000,
+    tolerance: float = 1e-5,
+    out: PathLike | None = None,
+    compiler: str = "gfortran",
+    flags: str | None = None,
+    work: PathLike | None = None,
+    report: Reporter = silent,
+    trust_sources: bool = False,
+) -> Verification:
+    """Compare every form of a bundle with the reference.
+
+    Parameters
+    ----------
+    bundle : Bundle or path
+        The bundle or its folder.
+    choice : Selection or Emulator, default None
+        The trained network, as reference and for its torch form. With a Selection the hashes of
+        its data, study and network are compared, too. None: what ``weights.bin`` holds is the
+        reference.
+    rows : int, default 10000
+        Rows over the range of the inputs that are compared, on top of the golden vectors.
+    tolerance : float, default 1e-05
+        Largest difference that counts as agreement.
+    out : path, default None
+        File for the result, JSON; none is written without it.
+    compiler : str, default "gfortran"
+        The Fortran compiler.
+    flags : str, default None
+        Its flags; None: those of the timing.
+    work : path, default None
+        Folder that keeps compiled programs; None: a temporary one.
+    report : callable, default `emufort.progress.silent`
+        Told of the progress, see `emufort.progress.Reporter`.
+    trust_sources : bool, default False
+        Compile the sources in the bundle though this version of emufort writes others: only for
+        bundles that you trust.
+
+    Returns
+    -------
+    Verification
+        Its method `raise_if_failed` raises `VerificationError` where a form does not agree.
+    """
+    return steps.verify(
+        Path(bundle),
+        None if choice is None else _network(choice),
+        _section(VerifyConfig, rows=rows, tolerance=tolerance),
+        compiler,
+        flags,
+        None if out is None else Path(out),
+        None if work is None else Path(work),
+        report,
+        _origin(choice),
+        trust_sources,
+    )
+
+
+def _origin(choice: Selection | Emulator | None) -> Origin | None:
+    if isinstance(choice, Selection) and choice.models is not None:
+        return steps.origin_of(choice.models, choice.choice.id)
+    return None
+
+
+def _network(choice: Selection | Emulator) -> Emulator:
+    return choice.emulator() if isinstance(choice, Selection) else choice
+
+
+def report(folder: PathLike, data: Dataset) -> Path:
+    """Write ``report.html`` into a run folder, and return its path.
+
+    Parameters
+    ----------
+    folder : path
+        The folder that holds ``search``, ``retrain``, ``timing.csv`` and ``selection.json``.
+    data : Dataset
+        The data set of the run.
+    """
+    return steps.report(Path(folder), data)
+
+
+def status(folder: PathLike) -> RunStatus:
+    """Say how far the run in a folder is, as ``emufort status`` does.
+
+    Parameters
+    ----------
+    folder : path
+        The run folder.
+    """
+    return RunStatus.of(Path(folder))

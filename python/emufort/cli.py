@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import tempfile
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from emufort import signals
-from emufort.errors import EmufortError, UsageError
+from emufort._command_line import OnceTyper
+from emufort.cli_options import (
+    Cluster,
+    ConfigFile,
+    ContractName,
+    Data,
+    DryRun,
+    Engine,
+    Json,
+    Out,
+    Profile,
+    Quiet,
+    Scheduler,
+    Seed,
+    TrustSources,
+    Workers,
+)
+from emufort.errors import EmufortError, UsageError, VerificationError
 from emufort.escape import terminal
 
 if TYPE_CHECKING:
     from emufort.config import Config
-    from emufort.run_folder import RunFolder
 
-app = typer.Typer(
+app = OnceTyper(
     help="Search, train, time, choose and export neural emulators for Fortran climate models.",
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -28,72 +48,36 @@ _DEBUG = False
 #: Seconds after a failure in which a signal may turn out to be its reason.
 _SETTLE_SECONDS = 0.1
 
-ConfigFile = Annotated[
-    Path | None, typer.Argument(help="Configuration (TOML); without it the defaults.")
-]
-Out = Annotated[Path, typer.Option("--out", help="Run folder.")]
-Data = Annotated[
-    Path | None, typer.Option(help="CF netCDF file; without it the embedded data set.")
-]
-ContractName = Annotated[
-    str | None, typer.Option("--contract", help="A bundled contract or a TOML file.")
-]
-Seed = Annotated[int | None, typer.Option(help="Seed of everything that is drawn.")]
-Workers = Annotated[int | None, typer.Option(help="Processes; 0 means one per core.")]
-Engine = Annotated[str | None, typer.Option(help="pool or dask: who runs the processes.")]
-Scheduler = Annotated[
-    str | None, typer.Option(help="Use the workers of this Dask scheduler, tcp://HOST:PORT.")
-]
-Cluster = Annotated[
-    str | None, typer.Option(help="slurm: start Dask workers in batch jobs, see --profile.")
-]
-Profile = Annotated[
-    Path | None, typer.Option(help="TOML file of batch jobs: the keys of the section [cluster].")
-]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print the batch script and do nothing else.")
-]
 
-TrustSources = Annotated[
-    bool,
-    typer.Option(
-        "--trust-sources",
-        help="Use the sources in the bundle though this version of emufort writes others: only "
-        "for bundles that you trust.",
-    ),
-]
+def _version(wanted: bool) -> None:
+    if wanted:
+        from emufort import __version__
+
+        typer.echo(f"emufort {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version, and exit."
+        ),
+    ] = False,
 ) -> None:
     global _DEBUG
     _DEBUG = debug
 
 
 def _config(file: Path | None, out: Path, overrides: dict[str, Any]) -> Config:
-    """Combine the file (or the run folder's own configuration) with options of the command line."""
-    from emufort.config import Config
-    from emufort.run_folder import RunFolder
+    from emufort.pipeline import configuration
 
-    if file is not None:
-        config = Config.load(file)
-    else:
-        kept, wrong = RunFolder(out).read_config()
-        config = kept or Config()
-        if wrong:
-            typer.echo(f"warning: {wrong}", err=True)
-    content = config.model_dump(mode="json", exclude_none=True)
-    if file is None:
-        # A run folder does not say where to compute: the lines of 'setup' are commands of a shell.
-        content["cluster"] = {}
-    for key, value in overrides.items():
-        if value is None:
-            continue
-        section, _, name = key.rpartition(".")
-        (content[section] if section else content)[name] = value
-    return Config.from_dict(content, "command line")
+    def warn(text: str) -> None:
+        typer.echo(f"warning: {text}", err=True)
+
+    return configuration(out, file, overrides, warn)
 
 
 def _where(
@@ -132,29 +116,48 @@ def _print_batch_script(config: Config, out: Path) -> None:
 
 def _carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
     from emufort import display
-    from emufort.pipeline import Run
+    from emufort.pipeline import Run, carry_out
     from emufort.run_folder import RunFolder
+    from emufort.status import must_hold_a_run
 
     folder = RunFolder(out)
     if steps[0] != "search":
-        _must_hold_a_run(folder)
+        must_hold_a_run(folder)
     run = Run.open(folder, config)
-    run.check()
-    with folder.driver():
-        run.prepare()
-        if "search" in steps and not run.is_finished("search"):
-            _warn_of_slow_sampler(config)
-        with display.progress(steps) as shown:
-            for step in steps:
-                if run.is_finished(step):
-                    shown.skip(step)
-                    continue
-                shown.begin(step)
-                run.do(step, signals.checked(shown))
-                shown.end(step)
-        display.closing(run, steps)
-        if "verify" in steps:
-            run.require_verified()
+    if "search" in steps and not run.is_finished("search"):
+        _warn_of_slow_sampler(config)
+    with display.progress(steps, display.titles(config)) as shown:
+        carry_out(run, steps, shown)
+    display.closing(run, steps)
+    if "verify" in steps:
+        run.require_verified()
+
+
+def _print_json(content: Any) -> None:
+    typer.echo(json.dumps(content, indent=2))
+
+
+@contextmanager
+def _json_of(wanted: bool, result: Path) -> Iterator[None]:
+    """If it is `wanted`, print the file that the block writes, and nothing of the block itself."""
+    from emufort import screen
+    from emufort.files import read_json
+
+    if not wanted:
+        yield
+        return
+    before = result.stat().st_mtime_ns if result.exists() else None
+    screen.be_quiet()
+    try:
+        yield
+    except VerificationError:
+        # What does not agree is in the file, too.
+        if result.exists() and result.stat().st_mtime_ns != before:
+            _print_json(read_json(result))
+        raise
+    finally:
+        screen.be_quiet(False)
+    _print_json(read_json(result))
 
 
 def _warn_of_slow_sampler(config: Config) -> None:
@@ -163,13 +166,6 @@ def _warn_of_slow_sampler(config: Config) -> None:
     warning = slowness(config.search.sampler, config.search.trials)
     if warning is not None:
         typer.echo(f"warning: {warning}", err=True)
-
-
-def _must_hold_a_run(folder: RunFolder) -> None:
-    if not folder.holds_run:
-        raise UsageError(
-            f"{folder.path} holds no run; 'emufort run --out {folder.path}' begins one"
-        )
 
 
 def _absolute(path: Path | None) -> str | None:
@@ -200,6 +196,7 @@ def run(
     top: Annotated[int | None, typer.Option(help="Candidates of step 2.")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps of step 2.")] = None,
     rule: Annotated[str | None, typer.Option(help="Rule of the choice, such as 'knee'.")] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Do everything: search, retrain, time, select, export, verify, report.
 
@@ -252,6 +249,7 @@ def search(
     advise: Annotated[
         bool, typer.Option("--advise", help="Measure how small the subset may be, and stop.")
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Step 1: train many candidates on a small subset of the data."""
     overrides = {
@@ -277,11 +275,13 @@ def search(
 
 def _advise(config: Config, out: Path) -> None:
     from emufort import display
+    from emufort.checks import check_run
     from emufort.contract import Contract
     from emufort.dataset import Dataset
     from emufort.search.advice import advise
 
     opened = Dataset.open(config.data, Contract.load(config.contract))
+    check_run(config, opened, ())
     with display.progress(("search",)) as shown:
         shown.begin("search")
         found = advise(opened, config, out / "advice", signals.checked(shown))
@@ -300,6 +300,7 @@ def retrain(
     top: Annotated[int | None, typer.Option(help="Candidates to retrain.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Trainings of each candidate.")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps of each.")] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Step 2: retrain the best candidates on all training data."""
     overrides = {
@@ -315,9 +316,10 @@ def retrain(
 @app.command()
 def time(
     out: Out = Path("runs/latest"),
-    backend: Annotated[str | None, typer.Option(help="auto, fortran or onnxruntime.")] = None,
+    backend: Annotated[str | None, typer.Option(help="fortran or onnxruntime.")] = None,
     compiler: Annotated[str | None, typer.Option(help="Fortran compiler.")] = None,
     flags: Annotated[str | None, typer.Option(help="Its flags.")] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Measure the inference time of each retrained candidate."""
     overrides = {
@@ -335,10 +337,13 @@ def select(
         str | None, typer.Option(help="knee, best, fastest-within=5% or max-ns=100.")
     ] = None,
     ncol: Annotated[int | None, typer.Option(help="Columns per call that count.")] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Choose on the Pareto front of skill and measured time."""
     overrides = {"select.rule": rule, "select.ncol": ncol}
-    _carry_out(("select",), _config(None, out, overrides), out)
+    with _json_of(as_json, out / "selection.json"):
+        _carry_out(("select",), _config(None, out, overrides), out)
 
 
 @app.command()
@@ -352,6 +357,7 @@ def export(
         Path | None, typer.Option(help="Write the glue for this bundle instead of a run's.")
     ] = None,
     trust_sources: TrustSources = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write the bundle: ONNX, Fortran, weights, golden vectors, manifest, model card.
 
@@ -382,22 +388,29 @@ def verify(
     bundle: Annotated[Path | None, typer.Option(help="Verify this bundle instead.")] = None,
     rows: Annotated[int | None, typer.Option(help="Rows to compare.")] = None,
     trust_sources: TrustSources = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Compare all forms of the emulator; exit code 3 unless its compiled Fortran agrees."""
     if trust_sources and bundle is None:
         raise UsageError("--trust-sources needs --bundle: the sources of a run are its own")
     if bundle is None:
-        _carry_out(("verify",), _config(None, out, {"verify.rows": rows}), out)
+        with _json_of(as_json, out / "verification.json"):
+            _carry_out(("verify",), _config(None, out, {"verify.rows": rows}), out)
         return
     from emufort import display
     from emufort.config import VerifyConfig
+    from emufort.verification import finite
     from emufort.verification import verify as verify_bundle
 
     options = VerifyConfig() if rows is None else VerifyConfig(rows=rows)
     result = verify_bundle(
         bundle, rows=options.rows, tolerance=options.tolerance, trust_sources=trust_sources
     )
-    display.verification(result.to_dict())
+    if as_json:
+        _print_json(finite(result.to_dict()))
+    else:
+        display.verification(result.to_dict())
     result.raise_if_failed()
 
 
@@ -429,6 +442,7 @@ def bench(
     from_: Annotated[
         Path | None, typer.Option("--from", help="Measure nothing, show this bench.json.")
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Measure the inference of networks beside all other ways to run them."""
     from emufort.benchmark import Options, Result
@@ -476,21 +490,28 @@ def _integers(option: str, text: str | None) -> tuple[int, ...] | None:
 
 
 @app.command()
-def report(out: Out = Path("runs/latest")) -> None:
+def report(
+    out: Out = Path("runs/latest"),
+    quiet: Quiet = False,
+) -> None:
     """Write report.html."""
     _carry_out(("report",), _config(None, out, {}), out)
 
 
 @app.command()
-def status(out: Out = Path("runs/latest")) -> None:
-    """Say which steps of a run are finished."""
+def status(
+    out: Out = Path("runs/latest"),
+    as_json: Json = False,
+) -> None:
+    """Say whether a run is at work, killed or finished, and how far each step is."""
     from emufort import display
-    from emufort.pipeline import Run
-    from emufort.run_folder import RunFolder
+    from emufort.status import RunStatus
 
-    folder = RunFolder(out)
-    _must_hold_a_run(folder)
-    display.status(Run.open(folder, _config(None, out, {})))
+    found = RunStatus.of(out)
+    if as_json:
+        _print_json(found.to_dict())
+    else:
+        display.status(found)
 
 
 @app.command()
@@ -519,6 +540,7 @@ def check(
     config: ConfigFile = None,
     data: Data = None,
     contract: ContractName = None,
+    as_json: Json = False,
 ) -> None:
     """Check configuration, contract and data without doing anything."""
     from emufort.config import Config
@@ -529,14 +551,27 @@ def check(
     loaded = Config() if config is None else Config.load(config)
     given = {"data": _absolute(data), "contract": _contract(contract)}
     wanted = loaded.model_copy(update={k: v for k, v in given.items() if v is not None})
-    run = Run.open(RunFolder(Path()), wanted)
-    run.check()
+    with tempfile.TemporaryDirectory(prefix="emufort-") as folder:
+        run = Run.open(RunFolder(Path(folder)), wanted)
+        run.check()
     opened, rules = run.data, run.data.contract
+    if as_json:
+        _print_json(
+            {
+                "contract": rules.name,
+                "inputs": len(rules.input_columns),
+                "outputs": len(rules.output_columns),
+                "data": str(opened.source),
+                "rows": len(opened),
+                "constant": [column.name for column in opened.constant_columns("train")],
+            }
+        )
+        return
     typer.echo(
         f"contract '{rules.name}': {len(rules.input_columns)} inputs, "
         f"{len(rules.output_columns)} outputs; {opened.source}: {len(opened)} usable rows; all well"
     )
-    for column in opened.part("train").constant_columns():
+    for column in opened.constant_columns("train"):
         if not column.is_output:
             typer.echo(
                 f"note: {column.name} is the same in all training rows: a network cannot see what "

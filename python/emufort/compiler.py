@@ -16,7 +16,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Self
 
@@ -69,14 +69,14 @@ class Compiler:
         found = shutil.which(Path(name).expanduser()) if name.strip() else None
         if found is None:
             raise CompilerMissing(
-                f"there is no Fortran compiler '{name}' on this machine; install it, or name "
-                "another one by --compiler or [timing] compiler"
+                f"there is no Fortran compiler '{name}' on this machine; install it (such as by "
+                "'apt install gfortran'), or name another one by timing.compiler"
             )
         version = command_version(found)
         if version is None:
             raise CompilerMissing(
                 f"'{found} --version' fails: this is no working Fortran compiler; name another "
-                "one by --compiler or [timing] compiler"
+                "one by timing.compiler"
             )
         return cls(name, Path(found).absolute(), version)
 
@@ -165,21 +165,35 @@ class Compiler:
 
         For our own default flags only: what a user asks for is obeyed or refused, never dropped.
         """
+        return _accepted(self, flags)
+
+    def try_flags(self, flags: str) -> None:
+        """Compile and run a program that does nothing; once in a process for the same flags.
+
+        Raises
+        ------
+        CompilationError
+            The compiler does not work, refuses a flag, or makes programs that do not run here.
+        """
+        _tried(self, flags)
+
+    def _compile_trivial(self, options: Sequence[str]) -> None:
         with scratch_folder() as folder:
-            source = folder / "trivial.f90"
+            source, program = folder / "trivial.f90", folder / "trivial"
             source.write_text(_TRIVIAL)
-
-            def compiles(options: list[str]) -> bool:
-                try:
-                    self._run([*options, str(source), "-o", str(folder / "trivial")], folder, [])
-                except CompilationError:
-                    return False
-                return True
-
-            options = shlex.split(flags)
-            if not compiles(options):
-                options = [option for option in options if compiles([option])]
-            return shlex.join(options)
+            self._run([*options, str(source), "-o", str(program)], folder, [])
+            try:
+                done = subprocess.run([program], capture_output=True, check=False, timeout=60)
+            except (OSError, subprocess.TimeoutExpired) as error:
+                reason = getattr(error, "strerror", None) or "it does not end"
+                raise CompilationError(
+                    f"what {self.name} makes with '{shlex.join(options)}' does not run: {reason}"
+                ) from error
+            if done.returncode != 0:
+                raise CompilationError(
+                    f"what {self.name} makes with '{shlex.join(options)}' does not run on this "
+                    f"machine (exit code {done.returncode})"
+                )
 
     def _run(self, arguments: list[str], folder: Path, sources: Sequence[Path]) -> None:
         # Messages in English, as their first error is searched for.
@@ -206,6 +220,26 @@ class Compiler:
                 )
             complaint = first_error(done.stderr + "\n" + done.stdout)
             raise CompilationError(f"{self.name} does not compile {what}: {complaint}")
+
+
+@cache
+def _tried(compiler: Compiler, flags: str) -> None:
+    compiler._compile_trivial(shlex.split(flags))
+
+
+@cache
+def _accepted(compiler: Compiler, flags: str) -> str:
+    def compiles(options: list[str]) -> bool:
+        try:
+            compiler._compile_trivial(options)
+        except CompilationError:
+            return False
+        return True
+
+    options = shlex.split(flags)
+    if not compiles(options):
+        options = [option for option in options if compiles([option])]
+    return shlex.join(options)
 
 
 def first_error(output: str) -> str:

@@ -7,13 +7,23 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from emufort.contract import explain, is_path
+from emufort._contract_rules import check_text
+from emufort.contract import explain, is_path, one_line
 from emufort.errors import UsageError
 from emufort.network import Activation
+from emufort.paths import PathLike
 from emufort.selection import check_rule
 
 
@@ -29,12 +39,19 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text())
     except OSError as error:
         raise UsageError(f"cannot read the configuration {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
+    except (ValueError, RecursionError) as error:  # also numbers of very many digits
+        raise UsageError(f"{path} is not valid TOML: {one_line(error)}") from error
+
+
+#: A text of one line, such as a path.
+Line = Annotated[str, AfterValidator(check_text)]
+#: More neurons in a layer, more layers, more columns per call than this are a slip of the pen: the
+#: runtime takes 64 layers, and no memory holds the rest.
+_WIDEST, _DEEPEST, _MOST_COLUMNS = 16_384, 63, 1_000_000
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SpaceConfig(_Section):
@@ -52,7 +69,7 @@ class SpaceConfig(_Section):
     learning_rate: tuple[float, float] = (1e-3, 3e-2)
     batch_size: tuple[int, ...] = (32, 64, 128, 256)
     weight_decay: tuple[float, ...] = (0.0,)
-    target: tuple[str, ...] = Field(
+    target: tuple[Line, ...] = Field(
         (), description="contracts or 'output=transform'; the run's contract if there are none"
     )
 
@@ -91,8 +108,12 @@ class SpaceConfig(_Section):
                 raise ValueError(f"{name} lists no choice")
             if len(set(choices)) < len(choices):
                 raise ValueError(f"{name} lists a choice twice")
+        if self.depth[1] > _DEEPEST:
+            raise ValueError(f"depth goes up to {_DEEPEST} hidden layers")
         if min(self.width) < 1 or min(self.batch_size) < 1:
             raise ValueError("widths and batch sizes are at least 1")
+        if max(self.width) > _WIDEST:
+            raise ValueError(f"width goes up to {_WIDEST} neurons in a layer")
         if min(self.taper) <= 0 or max(self.taper) > 1:
             raise ValueError("taper lists ratios above 0 and up to 1")
         if min(self.weight_decay) < 0:
@@ -111,7 +132,7 @@ class SearchConfig(_Section):
 
     backend: TrainingBackend = "auto"
 
-    trials: int = Field(256, ge=1)
+    trials: int = Field(256, ge=1, le=1_000_000)
     batch: int = Field(32, ge=1, description="candidates asked for at once")
     subset: int = Field(2000, ge=16, description="training rows that step 1 sees")
     subset_by: Literal["random", "stratified", "space_filling"] = "random"
@@ -132,7 +153,7 @@ class SearchConfig(_Section):
     )
     patience: int = Field(15, ge=1)
     max_ns: float | None = Field(None, gt=0, description="predicted ns per sample, at most")
-    cost_table: str | None = Field(None, description="CSV of measured times; else they are taken")
+    cost_table: Line | None = Field(None, description="CSV of measured times; else they are taken")
     space: SpaceConfig = SpaceConfig()
 
     @field_validator("sampler")
@@ -147,6 +168,8 @@ class SearchConfig(_Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.rungs and self.rungs[-1] > 1_000_000:
+            raise ValueError("rungs go up to 1000000 epochs")
         if not self.rungs or self.rungs[0] < 1 or list(self.rungs) != sorted(set(self.rungs)):
             raise ValueError("rungs are numbers of epochs in ascending order")
         rows = self.rung_rows
@@ -172,8 +195,8 @@ class RetrainConfig(_Section):
     backend: TrainingBackend = "auto"
 
     top: int = Field(12, ge=1)
-    seeds: int = Field(2, ge=1)
-    steps: int = Field(40_000, ge=1)
+    seeds: int = Field(2, ge=1, le=1000)
+    steps: int = Field(40_000, ge=1, le=1_000_000_000)
     batch_size: int = Field(256, ge=1)
     learning_rate: tuple[float, float] = Field(
         (3e-3, 1e-2), description="bounds of the peak learning rate that the search suggests"
@@ -186,17 +209,21 @@ class RetrainConfig(_Section):
         return self
 
 
+#: Flags of the runtime where it is timed and verified.
+DEFAULT_FLAGS = (
+    "-O3 -march=native -mprefer-vector-width=512 -fno-math-errno -ffp-contract=fast "
+    "-fno-trapping-math -fopenmp-simd"
+)
+
+
 class TimingConfig(_Section):
     """Measured inference time."""
 
     ncol: tuple[int, ...] = (1, 16, 1152)
-    repeats: int = Field(7, ge=1)
-    backend: Literal["auto", "fortran", "onnxruntime"] = "auto"
-    compiler: str = "gfortran"
-    flags: str = (
-        "-O3 -march=native -mprefer-vector-width=512 -fno-math-errno -ffp-contract=fast "
-        "-fno-trapping-math -fopenmp-simd"
-    )
+    repeats: int = Field(7, ge=1, le=10_000)
+    backend: Literal["fortran", "onnxruntime"] = "fortran"
+    compiler: Line = "gfortran"
+    flags: str = DEFAULT_FLAGS
     baseline_flags: str = "-O3 -march=native"
 
     @field_validator("ncol")
@@ -206,11 +233,15 @@ class TimingConfig(_Section):
             raise ValueError(
                 "numbers of columns per call are at least 1, and there is one at least"
             )
+        if max(ncol) > _MOST_COLUMNS:
+            raise ValueError(f"a call takes up to {_MOST_COLUMNS} columns")
         return tuple(sorted(set(ncol)))
 
     @field_validator("flags", "baseline_flags")
     @classmethod
     def _check_flags(cls, flags: str) -> str:
+        if "\0" in flags:
+            raise ValueError(f"{flags!r} holds the control character '\\x00'")
         try:
             shlex.split(flags)
         except ValueError as error:
@@ -237,14 +268,16 @@ class SelectConfig(_Section):
 class ExportConfig(_Section):
     """The bundle."""
 
-    name: str | None = None
-    golden: int = Field(64, ge=1, description="golden vectors that travel with the weights")
+    name: Line | None = None
+    golden: int = Field(
+        64, ge=1, le=100_000, description="golden vectors that travel with the weights"
+    )
 
 
 class VerifyConfig(_Section):
     """Agreement of all forms of the emulator."""
 
-    rows: int = Field(10_000, ge=1)
+    rows: int = Field(10_000, ge=1, le=10_000_000)
     tolerance: float = Field(1e-5, gt=0)
 
 
@@ -317,10 +350,10 @@ class ClusterConfig(_Section):
 class Config(_Section):
     """A whole run; ``Config()`` is the default run on the embedded data set."""
 
-    contract: str = "activation"
-    data: str | None = None
-    seed: int = Field(1, ge=0)
-    workers: int = Field(0, ge=0, description="processes; 0 means one per core")
+    contract: Line = "activation"
+    data: Line | None = None
+    seed: int = Field(1, ge=0, le=2_000_000_000)
+    workers: int = Field(0, ge=0, le=65_536, description="processes; 0 means one per core")
     search: SearchConfig = SearchConfig()
     advice: AdviceConfig = AdviceConfig()
     retrain: RetrainConfig = RetrainConfig()
@@ -340,7 +373,7 @@ class Config(_Section):
         return self
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: PathLike) -> Self:
         """Read a TOML file; relative paths in it are relative to the file's folder.
 
         Raises
@@ -348,6 +381,7 @@ class Config(_Section):
         UsageError
             The file is missing or no TOML, a key is unknown or a value is impossible.
         """
+        path = Path(path)
         content = read_toml(path)
 
         def resolved(name: Any, is_name: bool = False) -> Any:

@@ -29,36 +29,41 @@ from pydantic import (
 )
 
 from emufort import processes
+from emufort._contract_rules import (
+    check_contract,
+    check_name,
+    check_text,
+    check_units,
+    check_word,
+)
+from emufort.brief import brief, listed
 from emufort.errors import ContractError, did_you_mean
+from emufort.paths import PathLike
 
 InputTransform = Literal["standardise", "minmax", "ln", "log10", "logit", "none"]
 OutputTransform = Literal["standardise", "minmax", "ln", "log10", "logit", "sigmoid", "none"]
 
-_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
-#: A Fortran name has at most 63 characters.
-_LONGEST_NAME = 63
+#: A name of a variable; a text for people; a name in the data file; units.
+Name = Annotated[str, AfterValidator(check_name)]
+Text = Annotated[str, AfterValidator(check_text)]
+Word = Annotated[str, AfterValidator(check_word)]
+Units = Annotated[str, AfterValidator(check_units)]
+#: Where Fortran keeps whole numbers: 32 bits.
+_LARGEST_INTEGER = 2**31 - 1
+#: Characters of a message that another library wrote.
+_LONGEST_MESSAGE = 400
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class _Variable(_Part):
-    name: str
-    long_name: str = ""
-    units: str = "1"
+    name: Name
+    long_name: Text = ""
+    units: Units = "1"
     dimension: str | None = None
     range: tuple[float, float] | tuple[tuple[float, float], ...] | None = None
-
-    @model_validator(mode="after")
-    def _check_name(self) -> Self:
-        if not _NAME.fullmatch(self.name):
-            raise ValueError(
-                f"'{self.name}' cannot name a variable: use letters, digits and underscores"
-            )
-        if len(self.name) > _LONGEST_NAME:
-            raise ValueError(f"'{self.name}' is longer than {_LONGEST_NAME} characters")
-        return self
 
 
 class Input(_Variable):
@@ -89,11 +94,11 @@ class Output(_Variable):
 class Parameter(_Part):
     """A quantity that is the same for all samples, such as the width of a size mode."""
 
-    name: str
-    units: str = "1"
+    name: Name
+    units: Units = "1"
     dimension: str | None = None
     values: tuple[float, ...]
-    long_name: str = ""
+    long_name: Text = ""
 
 
 #: Name of a function that the process of the contract registers.
@@ -115,9 +120,9 @@ class Baseline(_Part):
         Registered Fortran program that times the scheme.
     """
 
-    name: str
-    variable: str
-    gives: str
+    name: Word
+    variable: Word
+    gives: Word
     head: FunctionName | None = None
     timing_source: FunctionName | None = None
 
@@ -132,14 +137,14 @@ class Skill(_Part):
 class Filter(_Part):
     """Rows of the data set that may be used: those whose flag has one of these meanings."""
 
-    variable: str
-    keep: tuple[str, ...]
+    variable: Word
+    keep: tuple[str, ...] = Field(min_length=1)
 
 
 class Split(_Part):
     """The data variable (a CF flag) that says train, validation or test."""
 
-    variable: str = "split"
+    variable: Word = "split"
 
 
 @dataclass(frozen=True)
@@ -176,13 +181,13 @@ class Contract(_Part):
     """Inputs and outputs of an emulator: names, units, order, ranges, transforms."""
 
     name: str
-    title: str = ""
-    version: int = 1
+    title: Text = ""
+    version: int = Field(1, ge=0, le=_LARGEST_INTEGER)
     #: Registered process whose heads and timing sources the contract names.
     process: str | None = None
-    sample_dimension: str = "sample"
+    sample_dimension: Word = "sample"
     #: File among the package's data that is used when the user names none.
-    default_data: str | None = None
+    default_data: Word | None = None
     dimensions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     input: tuple[Input, ...]
     output: tuple[Output, ...]
@@ -191,6 +196,17 @@ class Contract(_Part):
     skill: Skill = Skill()
     filter: Filter | None = None
     split: Split | None = None
+
+    def __repr__(self) -> str:
+        inputs = listed([variable.name for variable in self.input])
+        outputs = listed([variable.name for variable in self.output])
+        return brief(self, self.name, f"{inputs} -> {outputs}", f"judged by {self._judged}")
+
+    __str__ = __repr__
+
+    @property
+    def _judged(self) -> str:
+        return listed(list(self.skill_variables))
 
     @model_validator(mode="after")
     def _check_process(self) -> Self:
@@ -208,15 +224,15 @@ class Contract(_Part):
     # ---------------------------------------------------------------- reading
 
     @classmethod
-    def load(cls, name: str | Path) -> Self:
+    def load(cls, name: PathLike) -> Self:
         """Read a contract, and find the functions that it names.
 
         Parameters
         ----------
         name
             A bundled name (``"activation"``), a contract of a registered process
-            (``"process.contract"``), or the path of a TOML file: a `Path`, or text with a slash or
-            ending in ``.toml``. Files in the working directory never hide a name.
+            (``"process.contract"``), or the path of a TOML file: a path object, or text with a
+            slash or ending in ``.toml``. Files in the working directory never hide a name.
 
         Raises
         ------
@@ -224,7 +240,8 @@ class Contract(_Part):
             No such contract, not TOML, an unknown key, parts that contradict each other, or a
             function that is not registered or needs what the contract does not have.
         """
-        path = Path(name) if isinstance(name, Path) or is_path(name) else _named_contract(name)
+        is_file = not isinstance(name, str) or is_path(name)
+        path = Path(name) if is_file else _named_contract(str(name))
         try:
             text = path.read_text()
         except (OSError, UnicodeDecodeError) as error:
@@ -239,8 +256,8 @@ class Contract(_Part):
         """Build a contract from TOML text; `source` names it in error messages."""
         try:
             content = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ContractError(f"{source} is not valid TOML: {error}") from error
+        except (ValueError, RecursionError) as error:  # also numbers of very many digits
+            raise ContractError(f"{source} is not valid TOML: {one_line(error)}") from error
         return cls.from_dict(content, source)
 
     @classmethod
@@ -270,63 +287,8 @@ class Contract(_Part):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if not _NAME.fullmatch(self.name):
-            raise ValueError(f"'{self.name}' cannot name a Fortran module")
-        if not self.input or not self.output:
-            raise ValueError("a contract needs at least one [[input]] and one [[output]]")
-        names = [v.name.lower() for v in (*self.input, *self.output)]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"the variable '{name}' appears twice (Fortran ignores case)")
-        dimension_of = {v.name: v.dimension for v in (*self.input, *self.output)}
-        dimension_of |= {p.name: p.dimension for p in self.parameter}
-        for name, dimension in dimension_of.items():
-            if dimension is not None and dimension not in self.dimensions:
-                raise ValueError(
-                    f"'{name}' has the dimension '{dimension}' which [dimensions] does not list"
-                    f"{did_you_mean(dimension, self.dimensions)}"
-                )
-        for parameter in self.parameter:
-            if len(parameter.values) != self._length(parameter.dimension):
-                raise ValueError(
-                    f"the parameter '{parameter.name}' needs {self._length(parameter.dimension)} "
-                    f"values and has {len(parameter.values)}"
-                )
-        if not any(v.feature for v in self.input):
-            raise ValueError("no input is a feature of the network")
-        self._check_references()
-        for column in self.input_columns:
-            if column.transform == "logit" and not 0 < column.lower < column.upper < 1:
-                raise ValueError(
-                    f"the logit of {column.name} needs a range between 0 and 1, without the ends"
-                )
-        for column in (*self.input_columns, *self.output_columns):
-            if not column.lower < column.upper:
-                raise ValueError(f"the range of {column.name} is empty")
-            if column.transform in ("ln", "log10") and -math.inf < column.lower <= 0:
-                raise ValueError(
-                    f"{column.name} is taken the logarithm of, but its range reaches down to "
-                    f"{column.lower}"
-                )
+        check_contract(self)
         return self
-
-    def _check_references(self) -> None:
-        inputs = {v.name: v for v in self.input}
-        for output in self.output:
-            if output.relative_to is None:
-                continue
-            reference = inputs.get(output.relative_to)
-            if reference is None:
-                raise ValueError(
-                    f"'{output.name}' is relative to '{output.relative_to}', which is no input"
-                    f"{did_you_mean(output.relative_to, inputs)}"
-                )
-            if reference.dimension != output.dimension:
-                raise ValueError(
-                    f"'{output.name}' and '{reference.name}' have different dimensions"
-                )
-            if output.transform not in ("ln", "log10"):
-                raise ValueError(f"'{output.name}': relative_to needs the transform 'ln'")
 
     # ------------------------------------------------------------------ views
 
@@ -418,6 +380,8 @@ class Contract(_Part):
 def _range_at(variable: _Variable, index: int, length: int) -> tuple[float, float]:
     if variable.range is None:
         return (-math.inf, math.inf)
+    if not variable.range:
+        raise ValueError(f"the range of '{variable.name}' has no numbers; give [lowest, highest]")
     first = variable.range[0]
     if not isinstance(first, tuple):
         lower, upper = variable.range
@@ -431,14 +395,28 @@ def _range_at(variable: _Variable, index: int, length: int) -> tuple[float, floa
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """Put the first complaint of pydantic into one line, with the nearest right key."""
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
+    # Where a type has alternatives, pydantic names each, such as "tuple[float, float]", and what is
+    # wrong in it: the one that fits most of the value is the one that was meant.
+    names = [i for i, part in enumerate(first["loc"]) if "[" in str(part)]
+    if names:
+        same = [e for e in error.errors() if e["loc"][: names[0]] == first["loc"][: names[0]]]
+        first = max(same, key=lambda e: len(e["loc"]))
+    place = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
     if first["type"] == "extra_forbidden":
         key = str(first["loc"][-1])
         return f"unknown key '{place}'{did_you_mean(key, _known_keys(model, first['loc'][:-1]))}"
     if first["type"] == "missing":
         return f"the key '{place}' is missing"
-    message = first["msg"].removeprefix("Value error, ")
+    message = one_line(first["msg"].removeprefix("Value error, "))
+    message = re.sub(r"a valid dictionary( or instance of \w+)?", "a table", message)
+    message = message.replace("valid tuple", "list").replace("Tuple", "List")
     return f"{place}: {message}" if place else message
+
+
+def one_line(message: object) -> str:
+    """Return a message of another library as one line of bearable length."""
+    text = " ".join(str(message).split())
+    return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 4] + " ..."
 
 
 def _known_keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:

@@ -1,134 +1,38 @@
-"""What a person sees in the terminal: progress and tables."""
+"""What a person sees of the results of a run: tables and sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Column, Table
-from rich.text import Text
 
 from emufort.errors import ContractError
-from emufort.escape import terminal
 from emufort.files import read_csv, read_json
-from emufort.run_folder import STEPS, Stopwatch
+from emufort.run_folder import STEPS
+from emufort.screen import Table, console
+from emufort.selection import ONNX_RUNTIME_TIMES
+from emufort.step_display import TITLES, progress
 
 if TYPE_CHECKING:
+    from emufort.config import Config
     from emufort.dataset import Dataset
     from emufort.pipeline import Run
-    from emufort.progress import Reporter
+    from emufort.status import RunStatus
 
-TITLES = {
-    "search": "search: little data",
-    "retrain": "retrain: all data",
-    "time": "time: compiled Fortran",
-    "select": "select: Pareto front",
-    "export": "export: ONNX, Fortran",
-    "verify": "verify: all forms agree",
-    "report": "report",
-    "prepare": "prepare: programs and workers",
-    "check": "check: the numbers of all contenders",
-    "measure": "measure: rounds",
-}
-_TITLE_WIDTH = 30
+__all__ = ["advice", "closing", "dataset", "progress", "status", "titles", "verification"]
+
+
+def titles(config: Config) -> dict[str, str]:
+    """Return the titles of the steps of a run."""
+    if config.timing.backend == "fortran":
+        return TITLES
+    return {**TITLES, "time": "time: ONNX Runtime"}
 
 
 def _console() -> Console:
-    return Console(highlight=False)
-
-
-class StepDisplay:
-    """Shows the steps of a run as progress bars, or as lines where there is no terminal."""
-
-    def __init__(self, progress: Progress, console: Console, steps: tuple[str, ...]) -> None:
-        self._progress = progress
-        self._console = console
-        self._steps = steps
-        self._tasks: dict[str, Any] = {}
-        self._watch = Stopwatch()
-        self._quarters: dict[str, int] = {}
-
-    def _head(self, step: str) -> str:
-        return f"[{self._steps.index(step) + 1}/{len(self._steps)}] {TITLES[step]}"
-
-    def _say(self, text: str) -> None:
-        """Print a line where no live display is seen."""
-        if not self._console.is_terminal:
-            self._console.print(text, markup=False, soft_wrap=True)
-
-    def skip(self, step: str) -> None:
-        """Show a step that needs no work."""
-        self._progress.add_task(self._head(step), total=1, completed=1, note="already finished")
-        self._say(f"{self._head(step)}: already finished")
-
-    def begin(self, step: str) -> None:
-        """Show that a step begins."""
-        self._watch = Stopwatch()
-        self._quarters.pop(step, None)
-        self._tasks[step] = self._progress.add_task(self._head(step), total=None, note="")
-        self._say(self._head(step))
-
-    def end(self, step: str) -> None:
-        """Show that a step is finished."""
-        task = self._tasks[step]
-        total = self._progress.tasks[task].total or 1
-        self._progress.update(task, total=total, completed=total)
-        self._say(f"{self._head(step)}: done in {self._watch.seconds:.1f} s")
-
-    def __call__(self, step: str, done: int, total: int, note: str = "") -> None:
-        """Be a `Reporter`: show how far the running step is."""
-        if not self._tasks:
-            return
-        name = step if step in self._tasks else list(self._tasks)[-1]
-        self._progress.update(self._tasks[name], completed=done, total=total, note=note)
-        quarter = 4 * done // max(total, 1)
-        if 0 < quarter < 4 and quarter > self._quarters.get(name, 0):
-            self._quarters[name] = quarter
-            self._say(f"    {done} of {total}{f', {note}' if note else ''}")
-
-    def following(self) -> Reporter:
-        """Return a `Reporter` that begins a step when it first hears of it, and ends the last."""
-        current = ""
-
-        def report(step: str, done: int, total: int, note: str = "") -> None:
-            nonlocal current
-            if step != current:
-                current = step
-                self.begin(step)
-            self(step, done, total, note)
-            if done == total:
-                self.end(step)
-
-        return report
-
-
-@contextmanager
-def progress(steps: tuple[str, ...]) -> Iterator[StepDisplay]:
-    """Show the progress of `steps` while the block runs."""
-    console = _console()
-    # The note is the first to give way on a narrow terminal.
-    bars = Progress(
-        TextColumn("{task.description}", markup=False, table_column=Column(min_width=_TITLE_WIDTH)),
-        BarColumn(bar_width=10, table_column=Column(min_width=10)),
-        MofNCompleteColumn(table_column=Column(min_width=7)),
-        TimeElapsedColumn(table_column=Column(min_width=7)),
-        TextColumn(
-            "{task.fields[note]}",
-            markup=False,
-            table_column=Column(no_wrap=True, overflow="ellipsis"),
-        ),
-        console=console,
-        disable=not console.is_terminal,
-    )
-    with bars:
-        yield StepDisplay(bars, console, steps)
-
-
-# ------------------------------------------------------------------------ tables
+    return console()
 
 
 def closing(run: Run, steps: tuple[str, ...]) -> None:
@@ -146,16 +50,12 @@ def closing(run: Run, steps: tuple[str, ...]) -> None:
     printers[last](run)
 
 
-def _table(title: str, columns: list[str]) -> Table:
-    table = Table(title=Text(terminal(title)), title_justify="left")
-    for k, column in enumerate(columns):
-        table.add_column(column, justify="left" if k == 0 else "right", no_wrap=True)
-    return table
+def _table(title: str, columns: list[str], text: tuple[str, ...] = ()) -> Table:
+    return Table(title, columns, text)
 
 
 def _add(table: Table, *cells: str, style: str | None = None) -> None:
-    """Add a row of plain text; brackets in names are no markup."""
-    table.add_row(*(Text(terminal(cell)) for cell in cells), style=style)
+    table.add(*cells, style=style)
 
 
 def _number(value: Any, digits: int = 4) -> str:
@@ -165,14 +65,6 @@ def _number(value: Any, digits: int = 4) -> str:
 def _r2(value: float | None) -> str:
     """Show a coefficient of determination; it is not defined where the truth does not vary."""
     return "-" if value is None or value != value else f"{value:.5f}"
-
-
-def _short(label: str, most: int = 36) -> str:
-    """Leave out the middle of a long label: deep networks would push numbers off the table."""
-    if len(label) <= most:
-        return label
-    half = (most - 3) // 2
-    return f"{label[:half]}...{label[-half:]}"
 
 
 def _search_table(run: Run) -> None:
@@ -185,7 +77,7 @@ def _search_table(run: Run) -> None:
     for row in rows[:10]:
         _add(
             table,
-            _short(with_target(row["label"], row.get("target", ""))),
+            with_target(row["label"], row.get("target", "")),
             _number(row["value"]),
             row["epochs"],
             _number(row["learning_rate"], 2),
@@ -209,10 +101,10 @@ def _scale(run: Run) -> str:
 
 def _retrain_table(run: Run) -> None:
     rows = sorted(read_csv(run.folder.retrain / "candidates.csv"), key=lambda r: float(r["rmse"]))
-    title = f"Retrained candidates{_scale(run)}"
-    table = _table(title, ["candidate", "network", "RMSE", "parameters"])
+    columns = ["candidate", "network", "RMSE", "parameters"]
+    table = _table(f"Retrained candidates{_scale(run)}", columns, ("network",))
     for row in rows:
-        _add(table, row["id"], _short(row["label"]), _number(row["rmse"]), row["n_parameters"])
+        _add(table, row["id"], row["label"], _number(row["rmse"]), row["n_parameters"])
     _console().print(table)
     found = read_json(run.folder.retrain / "agreement.json")
     words = [
@@ -230,16 +122,25 @@ def _percent(share: float | None) -> str:
 
 
 def _timing_table(run: Run) -> None:
-    table = _table("Inference time", ["what", "backend", "columns", "ns per sample"])
-    for row in read_csv(run.folder.timing):
-        _add(table, row["id"], row["backend"], row["ncol"], _number(row["ns_per_sample"], 3))
+    table = _table("Inference time", ["what", "columns", "ns per sample", "backend"], ("backend",))
+    rows = read_csv(run.folder.timing)
+    for row in rows:
+        _add(table, row["id"], row["ncol"], _number(row["ns_per_sample"], 3), row["backend"])
     _console().print(table)
+    if any(row["backend"] != "fortran" for row in rows):
+        _console().print(ONNX_RUNTIME_TIMES, markup=False)
+
+
+def _whose_times(selection: Mapping[str, Any]) -> str:
+    """Return what the title of a table says of its times, if they are not of compiled Fortran."""
+    foreign = selection.get("backend", "fortran") != "fortran"
+    return "; times of ONNX Runtime" if foreign else ""
 
 
 def _selection_words(run: Run) -> None:
     selection = read_json(run.folder.selection)
-    title = f"Pareto front{_scale(run)}"
-    table = _table(title, ["candidate", "network", "RMSE", "ns per sample"])
+    columns = ["candidate", "network", "RMSE", "ns per sample"]
+    table = _table(f"Pareto front{_scale(run)}{_whose_times(selection)}", columns, ("network",))
     for row in selection["front"]:
         mark = " <- chosen" if row["id"] == selection["choice"] else ""
         _add(
@@ -275,7 +176,8 @@ def verification(content: dict[str, Any]) -> None:
         "not verified": "NOT VERIFIED",
         "failed": "Verification FAILED",
     }
-    table = _table(titles[content["status"]], ["form", "worst difference", "rows", "verdict"])
+    columns = ["form", "worst difference", "rows", "verdict"]
+    table = _table(titles[content["status"]], columns, ("verdict",))
     for row in content["comparisons"]:
         skipped = row.get("skipped")
         _add(
@@ -301,7 +203,7 @@ def _closing_table(run: Run) -> None:
     test = run.data.part("test")
     judged = ", ".join(run.data.contract.skill_variables)
     table = _table(
-        f"{judged}: errors on {len(test)} test rows{_scale(run)}",
+        f"{judged}: errors on {len(test)} test rows{_scale(run)}{_whose_times(selection)}",
         ["scheme", "RMSE", "R2", "ns per sample"],
     )
     chosen = next(r for r in selection["all"] if r["id"] == selection["choice"])
@@ -361,17 +263,15 @@ def advice(found: dict[str, Any], folder: Path) -> None:
     _console().print(f"{found['reason']}\nDrawn in {folder / 'advice.png'}", markup=False)
 
 
-def status(run: Run) -> None:
-    """Print which steps of a run are finished."""
-    seconds = run.folder.seconds()
-    table = _table(f"{run.folder.path}", ["step", "state", "seconds"])
-    for step in STEPS:
-        if run.is_finished(step):
-            _add(table, step, "finished", f"{seconds[step]:.1f}")
-        else:
-            begun = {"search": run.folder.search, "retrain": run.folder.retrain}.get(step, Path())
-            _add(table, step, "begun" if begun != Path() and begun.exists() else "to do", "-")
+def status(found: RunStatus) -> None:
+    """Print how far a run is."""
+    table = _table(str(found.folder), ["step", "state", "done", "seconds"], ("state",))
+    for step in found.steps:
+        count = f"{step.done} of {step.total}" if step.total > 1 else ""
+        seconds = "-" if step.seconds is None else f"{step.seconds:.1f}"
+        _add(table, step.name, step.state, count, seconds)
     _console().print(table)
+    _console().print(found.words, markup=False, soft_wrap=True)
 
 
 def dataset(data: Dataset) -> None:
@@ -384,7 +284,7 @@ def dataset(data: Dataset) -> None:
         console.print(f"  left out as {meaning}: {count}", markup=False)
     for code, name in enumerate(SPLITS):
         console.print(f"  {name}: {int((data.split == code).sum())}", markup=False)
-    table = _table("", ["column", "units", "lowest", "median", "highest"])
+    table = _table("", ["column", "lowest", "median", "highest", "units"], ("units",))
     for columns, values in (
         (data.contract.input_columns, data.x),
         (data.contract.output_columns, data.y),
@@ -393,7 +293,7 @@ def dataset(data: Dataset) -> None:
 
         for j, column in enumerate(columns):
             low, mid, high = np.quantile(values[:, j], [0.0, 0.5, 1.0])
-            _add(table, column.name, column.units, _number(low), _number(mid), _number(high))
+            _add(table, column.name, _number(low), _number(mid), _number(high), column.units)
     console.print(table)
 
 

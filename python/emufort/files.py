@@ -12,8 +12,9 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from emufort.errors import EmufortError, StorageError
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
+
+Row = TypeVar("Row")
 
 
 def _reason(error: OSError) -> str:
@@ -235,3 +238,24 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def read_table(path: Path, kind: type[Row]) -> list[Row]:
+    """Read a CSV table whose rows are objects of the dataclass `kind`, of text and numbers.
+
+    Raises
+    ------
+    EmufortError
+        The table is missing or damaged.
+    """
+    types = {"str": str, "int": int, "float": float}
+    known = {field.name: types[str(field.type)] for field in fields(kind)}  # type: ignore[arg-type]
+    try:
+        return [
+            kind(**{name: of(row[name]) for name, of in known.items() if name in row})
+            for row in read_csv(path)
+        ]
+    except (TypeError, ValueError) as error:
+        raise EmufortError(
+            f"{path} is damaged ({error}); give the command again that wrote it"
+        ) from error

@@ -49,6 +49,21 @@ def only_writer(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def held_by(folder: Path) -> str | None:
+    """Return which process is at work in `folder`, such as ``"process 12 on node3"``, or None."""
+    try:
+        handle = os.open(folder / ".lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return _holder(handle).strip(" ()") or "another process"
+    finally:
+        os.close(handle)
+    return None
+
+
 def _holder(handle: int) -> str:
     words = os.pread(handle, 200, 0).decode(errors="replace").split()
     return f" (process {words[0]} on {words[1]})" if len(words) == 2 else ""

@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from emufort.brief import brief
 from emufort.constants import ConstantOutput, constant_outputs
 from emufort.contract import Column, Contract
 from emufort.errors import DataError, EmufortError
 from emufort.extent import Extent
 from emufort.files import replacing
+from emufort.paths import PathLike
 
 if TYPE_CHECKING:
     import torch
@@ -389,6 +391,17 @@ class Emulator:
         ):
             raise EmufortError("the network's outputs are not the outputs of its contract")
 
+    def __repr__(self) -> str:
+        contract, shape = self.contract, self.architecture
+        known = self.metadata.get("id")
+        return brief(
+            self,
+            f"{contract.name} {shape.label}",
+            f"{len(contract.input_columns)} inputs, {len(contract.output_columns)} outputs",
+            f"{shape.n_parameters} parameters",
+            f"candidate {known}" if known else "",
+        )
+
     @property
     def constants(self) -> list[ConstantOutput]:
         """Outputs that the network does not have, as they were constant in training."""
@@ -465,9 +478,11 @@ class Emulator:
 
     # ------------------------------------------------------------------ files
 
-    def save(self, path: Path) -> None:
+    def save(self, path: PathLike) -> None:
         """Write a safetensors file that holds the whole emulator, atomically."""
         from safetensors.numpy import save_file
+
+        path = Path(path)
 
         tensors: dict[str, NDArray[np.float32]] = {}
         for layer, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
@@ -485,7 +500,7 @@ class Emulator:
             save_file(tensors, temporary, metadata=header)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: PathLike) -> Self:
         """Read what `save` wrote.
 
         Raises

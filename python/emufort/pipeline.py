@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emufort import provenance
+from emufort import provenance, signals, steps
+from emufort.checks import check_run
 from emufort.config import Config
 from emufort.contract import Contract
-from emufort.dataset import SPLITS, Dataset
+from emufort.dataset import Dataset
 from emufort.errors import EmufortError, UsageError, VerificationError
-from emufort.files import read_csv, read_json, write_json
+from emufort.files import read_json
+from emufort.models import Models
 from emufort.network import Emulator
-from emufort.progress import Reporter, silent
+from emufort.progress import Reporter, StepListener, silent
 from emufort.run_folder import STEPS, RunFolder, Stopwatch
 
 
@@ -71,31 +73,19 @@ class Run:
         parts = [self.data.contract.sha256, self.data.sha256, *others]
         return hashlib.sha256("".join(parts).encode()).hexdigest()
 
-    def check(self) -> None:
-        """Find now what would stop a later step after much work.
+    @property
+    def models(self) -> Models:
+        """The networks of step 2."""
+        return Models.load(self.folder.retrain, self.data, self.folder.search)
 
-        Raises
-        ------
-        EmufortError
-            A split is empty, the subset larger than the data, an option of the sampler unknown, a
-            name impossible in Fortran, a target one that the data do not give, or the compiler that
-            is asked for missing.
-        """
-        from emufort.compiler import Compiler
-        from emufort.export.fortran import check_names
-        from emufort.search.samplers import check_options
-        from emufort.targets import Targets
+    @property
+    def choice(self) -> Emulator:
+        """The chosen network."""
+        return Emulator.load(self.folder.weights(read_json(self.folder.selection)["choice"]))
 
-        for split in SPLITS:
-            self.data.part(split)
-        self.data.part("train").subset(self.config.search.subset, self.config.seed)
-        check_options(self.config.search.sampler, self.config.search.sampler_options)
-        check_names(self.data.contract, self.config.export.name)
-        targets = Targets.of(self.data, self.config.search.space.target)
-        for data in targets.data.values():
-            check_names(data.contract, self.config.export.name)
-        if self.config.timing.backend == "fortran":
-            Compiler.find(self.config.timing.compiler)
+    def check(self, steps: Sequence[str] = STEPS) -> None:
+        """Find now what would stop one of `steps` after much work; see `emufort.checks`."""
+        check_run(self.config, self.data, steps)
 
     def is_finished(self, step: str) -> bool:
         """Say whether `step` needs no more work.
@@ -134,7 +124,13 @@ class Run:
         self.folder.log(f"{step}: begins")
         self.folder.begin(step, self.config, self.inputs)
         watch = Stopwatch()
-        _WORK[step](self, report)
+        try:
+            _WORK[step](self, report)
+        except BaseException as error:
+            # A kill leaves no such line; `emufort status` tells the two apart.
+            with suppress(EmufortError):
+                self.folder.log(f"{step}: stopped by {explained(error)}")
+            raise
         self.folder.finish(step, self.config, self.inputs, watch.seconds)
         self.folder.log(f"{step}: finished in {watch.seconds:.1f} s")
 
@@ -191,103 +187,110 @@ def _is_gone(name: str) -> bool:
     return path.is_absolute() and not path.exists()
 
 
-def _search(run: Run, report: Reporter) -> None:
-    from emufort.search import search
+def explained(error: BaseException) -> str:
+    """Return in one line what ended a step."""
+    words = str(error) if isinstance(error, EmufortError) else f"{type(error).__name__} {error}"
+    return " ".join(words.split())
 
-    search(run.data, run.config, run.folder.search, report)
+
+def configuration(
+    out: Path,
+    given: Path | dict[str, Any] | None,
+    overrides: Mapping[str, Any] | None = None,
+    warn: Callable[[str], None] = lambda text: None,
+) -> Config:
+    """Return the options of the run in the folder `out`.
+
+    Parameters
+    ----------
+    given
+        A TOML file or its content; None stands for the folder's own configuration, and for the
+        defaults where there is none.
+    overrides
+        ``section.key`` -> value, which counts unless it is None.
+    warn
+        Told where the folder's own configuration is damaged.
+
+    Raises
+    ------
+    UsageError
+        A key is unknown or a value impossible.
+    """
+    if isinstance(given, dict):
+        config = Config.from_dict(given, "arguments")
+    elif given is not None:
+        config = Config.load(given)
+    else:
+        kept, wrong = RunFolder(out).read_config()
+        config = kept or Config()
+        if wrong:
+            warn(wrong)
+    content = config.model_dump(mode="json", exclude_none=True)
+    if given is None:
+        # A run folder does not say where to compute: the lines of 'setup' are commands of a shell.
+        content["cluster"] = {}
+    for key, value in (overrides or {}).items():
+        if value is not None:
+            section, _, name = key.rpartition(".")
+            (content[section] if section else content)[name] = value
+    return Config.from_dict(content, "command line")
+
+
+def carry_out(run: Run, names: Sequence[str], listener: StepListener) -> None:
+    """Carry out those of the steps `names` that are not finished.
+
+    Raises
+    ------
+    EmufortError
+        Something is wrong with the options or the data, another process is at work in the folder,
+        an earlier step is not finished, or a step failed.
+    """
+    run.check([name for name in names if not run.is_finished(name)])
+    with run.folder.driver():
+        run.prepare()
+        for name in names:
+            if run.is_finished(name):
+                listener.skip(name)
+                continue
+            listener.begin(name)
+            run.do(name, signals.checked(listener))
+            listener.end(name)
+
+
+def _search(run: Run, report: Reporter) -> None:
+    steps.search(run.data, run.config, run.folder.search, report)
 
 
 def _retrain(run: Run, report: Reporter) -> None:
-    from emufort.retrain import retrain
-
-    retrain(run.folder.search, run.data, run.config, run.folder.retrain, report)
-
-
-def _candidates(run: Run) -> list[dict[str, str]]:
-    """Return the retrained candidates, without those that diverged."""
-    rows = read_csv(run.folder.retrain / "candidates.csv")
-    return [row for row in rows if math.isfinite(float(row["rmse"]))]
+    steps.retrain(run.folder.search, run.data, run.config, run.folder.retrain, report)
 
 
 def _time(run: Run, report: Reporter) -> None:
-    from emufort.targets import own_inputs
-    from emufort.timing import TIMING_ROWS, time_candidates
-
-    weights = {row["id"]: run.folder.weights(row["id"]) for row in _candidates(run)}
-    train = run.data.part("train")
-    sample = train.subset(min(TIMING_ROWS, len(train)), run.config.seed)
-    time_candidates(
-        weights,
-        run.data.contract,
-        run.config.timing,
-        run.folder.timing,
-        run.folder.work,
-        sample.x,
-        report,
-        own_inputs(run.data, sample.rows, weights),
-    )
+    steps.time(run.models, run.config.timing, run.folder.timing, run.folder.work, report)
 
 
 def _select(run: Run, report: Reporter) -> None:
-    from emufort.selection import select, with_needed_schemes
-    from emufort.skill import skill_of_baseline
-
-    validation = run.data.part("validation")
-    times = read_csv(run.folder.timing)
-    if run.config.search.space.target:
-        contracts = {
-            row["id"]: Emulator.load(run.folder.weights(row["id"])).contract
-            for row in times
-            if row["kind"] == "candidate"
-        }
-        times = with_needed_schemes(times, contracts, run.data.contract)
-    selection = select(
-        _candidates(run),
-        times,
-        run.config.select.rule,
-        run.config.select.ncol,
-        {
-            baseline.name: skill_of_baseline(validation, baseline.name).overall.rmse
-            for baseline in run.data.contract.baseline
-        },
-    )
-    write_json(run.folder.selection, selection.to_dict())
+    times = steps.read_times(run.folder.timing)
+    steps.select(run.models, times, run.config.select, run.folder.selection)
 
 
 def _export(run: Run, report: Reporter) -> None:
-    from emufort.export import export
-
-    choice = read_json(run.folder.selection)["choice"]
-    emulator = Emulator.load(run.folder.weights(choice))
-    options = run.config.export
-    data = run.data.under(emulator.contract)
-    export(
-        emulator,
-        data,
-        run.folder.bundle,
-        name=options.name,
-        golden=options.golden,
-        judge=run.data,
-    )
+    caveat = read_json(run.folder.selection).get("caveat", "")
+    steps.export(run.choice, run.data, run.config.export, run.folder.bundle, caveat)
 
 
 def _verify(run: Run, report: Reporter) -> None:
-    from emufort.search.identity import data_sha256
-    from emufort.verification import Origin, verify
-
-    options = run.config.verify
-    weights = run.folder.weights(read_json(run.folder.selection)["choice"])
-    result = verify(
-        run.folder.bundle,
-        Emulator.load(weights),
-        rows=options.rows,
-        tolerance=options.tolerance,
-        out=run.folder.verification,
-        compiler=run.config.timing.compiler,
-        flags=run.config.timing.flags,
-        work=run.folder.work,
-        origin=Origin(data_sha256(run.data), run.folder.search, weights),
-        report=report,
+    timing, folder = run.config.timing, run.folder
+    result = steps.verify(
+        folder.bundle,
+        run.choice,
+        run.config.verify,
+        timing.compiler,
+        timing.flags,
+        folder.verification,
+        folder.work,
+        report,
+        steps.origin_of(run.models, read_json(folder.selection)["choice"]),
     )
     # Without a compiler the run goes on to its report, and says at its end that this is missing.
     if result.status == "failed":
@@ -295,9 +298,7 @@ def _verify(run: Run, report: Reporter) -> None:
 
 
 def _report(run: Run, report: Reporter) -> None:
-    from emufort.report import write_report
-
-    write_report(run.folder.path, run.data)
+    steps.report(run.folder.path, run.data)
 
 
 _WORK: dict[str, Callable[[Run, Reporter], None]] = {

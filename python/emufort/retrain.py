@@ -33,6 +33,7 @@ from emufort.search.promotion import promote
 from emufort.search.result import SearchResult, load_search
 from emufort.search.stored import StoredArrays
 from emufort.search.trials import Trial
+from emufort.search.watch import Cell, Watch
 from emufort.search.workbench import Workbench
 from emufort.skill import skill_of_emulator
 from emufort.targets import Targets, target_contract, with_target
@@ -49,6 +50,7 @@ from emufort.training.durable import (
     forget_together,
     run_durably,
     run_durably_together,
+    tell_nothing,
 )
 
 if TYPE_CHECKING:
@@ -120,16 +122,15 @@ class _Unit:
 
     trainings: tuple[DurableUnit, ...]
     target: str
-
-    def seconds_estimate(self, steps: int) -> float:
-        return sum(training.task.seconds_estimate(steps) for training in self.trainings)
+    cell: Cell | None = None
 
 
 def _run(bench: Workbench, unit: _Unit) -> list[TrainerState]:
     trainer = bench.on(target=unit.target)
+    tell = tell_nothing if unit.cell is None else unit.cell.teller()
     if len(unit.trainings) > 1:
-        return run_durably_together(cast("TorchTrainer", trainer), unit.trainings)
-    return [run_durably(trainer, unit.trainings[0])]
+        return run_durably_together(cast("TorchTrainer", trainer), unit.trainings, tell)
+    return [run_durably(trainer, unit.trainings[0], tell=tell)]
 
 
 def retrain(
@@ -151,7 +152,7 @@ def retrain(
     out
         Folder of the retrained networks.
     report
-        Told after every training.
+        Told of the progress, also within trainings.
 
     Returns
     -------
@@ -298,20 +299,26 @@ def _train(
     total: int,
     report: Reporter,
 ) -> None:
-    done = total - sum(map(len, groups))
-    report("retrain", done, total)
-    units = [_Unit(tuple(job.training for job in g), g[0].trial.target) for g in groups]
-    order = sorted(
-        range(len(units)), key=lambda i: -units[i].seconds_estimate(config.retrain.steps)
-    )
-    with executor_for(config, stored, out, config.retrain.backend, len(units)) as executor:
-        for position, states in executor.run(_run, [units[i] for i in order]):
-            group = groups[order[position]]
-            for job, state in zip(group, states, strict=True):
-                row = finisher.finish(job, state)
-                done += 1
-                report("retrain", done, total, f"{row.label}, RMSE {row.rmse:.2e}")
+    def seconds(group: list[_Job]) -> float:
+        return sum(job.training.task.seconds_estimate(config.retrain.steps) for job in group)
+
+    groups = sorted(groups, key=lambda group: -seconds(group))
+    work, counts = list(map(seconds, groups)), list(map(len, groups))
+    with (
+        Watch(report, "retrain", total, stored.folder, sum(work)) as watch,
+        executor_for(config, stored, out, config.retrain.backend, len(groups)) as executor,
+    ):
+        watch.at(total - sum(counts), work=0.0)
+        cells = watch.begin(work, counts)
+        units = [
+            _Unit(tuple(job.training for job in group), group[0].trial.target, cell)
+            for group, cell in zip(groups, cells, strict=True)
+        ]
+        for position, states in executor.run(_run, units):
+            group = groups[position]
+            rows = [finisher.finish(job, state) for job, state in zip(group, states, strict=True)]
             forget_together([job.training for job in group])
+            watch.finished(cells[position], f"{rows[-1].label}, RMSE {rows[-1].rmse:.2e}")
 
 
 # ------------------------------------------------------------------------ jobs

@@ -296,6 +296,11 @@ class RunFolder:
             for name in remove_damaged(self.path, done["results"]):
                 self.log(f"{step}: {name} is not as it was left, and is made again")
 
+    def is_recorded(self, step: str, config: Config) -> bool:
+        """Say what `is_finished` says, for the inputs that the step was done with."""
+        inputs = self._finished().get(step, {}).get("inputs")
+        return inputs is not None and self.is_finished(step, config, inputs)
+
     def finish(self, step: str, config: Config, inputs: str, seconds: float) -> None:
         """Record that `step` is finished; what came after it is out of date if it has changed."""
         finished = self._finished()
@@ -303,6 +308,7 @@ class RunFolder:
         results = hashes(self.path, _RESULTS[step])
         made = {
             "fingerprint": fingerprint(step, config, inputs),
+            "inputs": inputs,
             "essences": essences(self.path, results),
         }
         later = STEPS[STEPS.index(step) + 1 :]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emufort._bindings import FortranEmulator, FortranError, Prediction, Real, available, matrix
+from emufort.brief import brief, listed
 from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError, did_you_mean
 from emufort.export.bundle import Bundle
@@ -50,9 +51,9 @@ class LoadedEmulator:
         self._engine = engine
 
     def __repr__(self) -> str:
-        inputs = ", ".join(v.name for v in self.contract.input)
-        outputs = ", ".join(v.name for v in self.contract.output)
-        return f"<LoadedEmulator {self.bundle.name} ({self.backend}): {inputs} -> {outputs}>"
+        inputs = listed([v.name for v in self.contract.input])
+        outputs = listed([v.name for v in self.contract.output])
+        return brief(self, f"{self.bundle.name} ({self.backend})", f"{inputs} -> {outputs}")
 
     @property
     def contract(self) -> Contract:

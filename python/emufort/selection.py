@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from emufort.brief import brief
 from emufort.errors import EmufortError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from emufort.contract import Contract
+    from emufort.models import Models
+    from emufort.network import Emulator
 
 #: A candidate whose error exceeds the best one's by this factor is no contender for the knee.
 _WORST = 3.0
@@ -19,6 +22,12 @@ _WORST = 3.0
 _NOISE = 0.02
 #: Where there is no knee: twice the time has to lower the error at least to this share.
 _WORTH = 0.75
+
+#: What is said wherever times are shown that were measured in ONNX Runtime.
+ONNX_RUNTIME_TIMES = (
+    "Times are those of ONNX Runtime, not of the compiled Fortran that a host model runs; measured "
+    "there, the choice may be another."
+)
 
 RULES = ("knee", "fastest-within=5%", "best", "max-ns=200")
 
@@ -75,6 +84,10 @@ class Selection:
         Every candidate, ascending error.
     baselines
         The classical schemes.
+    backend
+        What was timed: ``"fortran"`` or ``"onnxruntime"``.
+    models
+        The candidates, None where only their tables are known.
     """
 
     rule: str
@@ -84,6 +97,31 @@ class Selection:
     front: tuple[Entry, ...]
     all: tuple[Entry, ...]
     baselines: tuple[BaselineEntry, ...] = ()
+    backend: str = "fortran"
+    models: Models | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.front)} of {len(self.all)} candidates on the front"
+        return brief(self, f"by {self.rule} at ncol {self.ncol}", counts, f"choice {self.choice!r}")
+
+    @property
+    def caveat(self) -> str:
+        """What a reader must know of the times, empty where they are those of compiled Fortran."""
+        return "" if self.backend == "fortran" else ONNX_RUNTIME_TIMES
+
+    def emulator(self) -> Emulator:
+        """Read the chosen network.
+
+        Raises
+        ------
+        EmufortError
+            It is not known where the candidates are, or the file is missing or damaged.
+        """
+        if self.models is None:
+            raise EmufortError(
+                f"it is not known where {self.choice.id} is kept; choose with emufort.api.select"
+            )
+        return self.models.emulator(self.choice.id)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for selection.json."""
@@ -95,6 +133,8 @@ class Selection:
             "front": [asdict(entry) for entry in self.front],
             "all": [asdict(entry) for entry in self.all],
             "baselines": [asdict(baseline) for baseline in self.baselines],
+            "backend": self.backend,
+            "caveat": self.caveat,
         }
 
 
@@ -160,8 +200,11 @@ def select(
         for name, rmse in (baselines or {}).items()
     )
     ranked = tuple(sorted(set(entries), key=lambda e: (e.rmse, e.ns_per_sample, e.id)))
-    reason = " ".join([why, *_neighbours(choice, front), *_against(choice, compared)])
-    return Selection(rule, ncol, choice, reason, front, ranked, compared)
+    backends = {str(r.get("backend", "fortran")) for r in rows if r["kind"] == "candidate"}
+    backend = "fortran" if backends == {"fortran"} else "onnxruntime"
+    caveat = [] if backend == "fortran" else [ONNX_RUNTIME_TIMES]
+    reason = " ".join([why, *_neighbours(choice, front), *_against(choice, compared), *caveat])
+    return Selection(rule, ncol, choice, reason, front, ranked, compared, backend)
 
 
 # ------------------------------------------------------------------------------------- the front
@@ -407,6 +450,12 @@ def _number(value: Any, what: str, positive: bool = False) -> float:
     return number
 
 
+def needed_schemes(network: Contract, contract: Contract) -> set[str]:
+    """Return the schemes of `contract` whose value networks of another contract are relative to."""
+    schemes = {b.variable: b.name for b in contract.baseline}
+    return {schemes[o.relative_to] for o in network.output if o.relative_to in schemes}
+
+
 def with_needed_schemes(
     times: Sequence[Mapping[str, Any]], contracts: Mapping[str, Contract], contract: Contract
 ) -> list[dict[str, Any]]:
@@ -422,13 +471,24 @@ def with_needed_schemes(
         The contract of each candidate, by its identity.
     contract
         The contract of the run, which names the schemes.
+
+    Raises
+    ------
+    EmufortError
+        A scheme that a network needs was not timed.
     """
-    schemes = {b.variable: b.name for b in contract.baseline}
     ns = {(row["id"], int(row["ncol"])): float(row["ns_per_sample"]) for row in times}
     found = []
     for row in times:
-        outputs = contracts[row["id"]].output if row["id"] in contracts else ()
-        needed = {schemes[o.relative_to] for o in outputs if o.relative_to in schemes}
-        more = sum(ns.get((name, int(row["ncol"])), 0.0) for name in needed)
-        found.append({**row, "ns_per_sample": repr(float(row["ns_per_sample"]) + more)})
+        identity, ncol = row["id"], int(row["ncol"])
+        needed = needed_schemes(contracts[identity], contract) if identity in contracts else set()
+        unknown = sorted(name for name in needed if (name, ncol) not in ns)
+        if unknown:
+            raise EmufortError(
+                f"{identity} needs the value of the scheme '{unknown[0]}', whose time was not "
+                "measured, so that it cannot be compared with networks that need none: time in "
+                "compiled Fortran, with a timing_source of the scheme, or leave this target out"
+            )
+        total = float(row["ns_per_sample"]) + sum(ns[name, ncol] for name in sorted(needed))
+        found.append({**row, "ns_per_sample": repr(total)})
     return found

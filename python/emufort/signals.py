@@ -109,9 +109,9 @@ def check() -> None:
 def checked(report: Callable[..., None]) -> Callable[..., None]:
     """Return a `Reporter` that calls `check` whenever something is reported."""
 
-    def told(step: str, done: int, total: int, note: str = "") -> None:
+    def told(step: str, done: float, total: int, note: str = "", left: float | None = None) -> None:
         check()
-        report(step, done, total, note)
+        report(step, done, total, note, left)
 
     return told
 

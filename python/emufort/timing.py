@@ -30,7 +30,7 @@ from emufort._timers import (
     write_inputs,
     write_samples,
 )
-from emufort.compiler import Compiler, CompilerMissing
+from emufort.compiler import Compiler
 from emufort.config import TimingConfig
 from emufort.contract import Contract
 from emufort.errors import EmufortError
@@ -90,8 +90,8 @@ def time_candidates(
     contract
         Names the baselines that can be timed.
     config
-        Columns per call, rounds, backend, compiler and flags. With the backend ``auto``, ONNX
-        Runtime takes the place of a missing compiler; baselines then stay without a time.
+        Columns per call, rounds, backend, compiler and flags. With the backend ``onnxruntime``
+        baselines stay without a time.
     out_csv
         The table to write.
     work
@@ -112,7 +112,7 @@ def time_candidates(
     Raises
     ------
     CompilerMissing
-        The backend ``fortran`` is asked for without its compiler.
+        The backend is ``fortran`` and its compiler is missing.
     CompilationError
         The compiler refuses the sources or a flag of the user.
     EmufortError
@@ -192,20 +192,15 @@ def _timers(
     x: NDArray[np.float64],
     own_x: Mapping[str, NDArray[np.float64]],
 ) -> list[Timer]:
-    if config.backend != "onnxruntime":
-        try:
-            compiler = Compiler.find(config.compiler)
-        except CompilerMissing:
-            if config.backend == "fortran":
-                raise
-        else:
-            return [
-                *_in_fortran(candidates, compiler, config, work, x, own_x),
-                *_baselines(contract, compiler, config, work, x),
-            ]
+    if config.backend == "onnxruntime":
+        return [
+            OnnxTimer(identity, Emulator.load(path), own_x.get(identity, x))
+            for identity, path in candidates.items()
+        ]
+    compiler = Compiler.find(config.compiler)
     return [
-        OnnxTimer(identity, Emulator.load(path), own_x.get(identity, x))
-        for identity, path in candidates.items()
+        *_in_fortran(candidates, compiler, config, work, x, own_x),
+        *_baselines(contract, compiler, config, work, x),
     ]
 
 
@@ -219,7 +214,7 @@ def _in_fortran(
 ) -> list[Timer]:
     from emufort.export.weights_file import WeightsFile
 
-    flags = _flags(compiler, config, "flags")
+    flags = flags_of(compiler, config, "flags")
     sources = fortran_sources("time_emulator")
     program = compiler.build(sources, flags, work / "time_emulator")
     built_from = compiler.key(sources, flags)
@@ -249,7 +244,7 @@ def _baselines(
     x: NDArray[np.float64],
 ) -> list[Timer]:
     """Build the programs of the baselines that have one; they get the features of the contract."""
-    flags = _flags(compiler, config, "baseline_flags")
+    flags = flags_of(compiler, config, "baseline_flags")
     timers: list[Timer] = []
     for baseline in contract.baseline:
         if baseline.timing_source is None:
@@ -265,7 +260,7 @@ def _baselines(
     return timers
 
 
-def _flags(compiler: Compiler, config: TimingConfig, name: str) -> str:
+def flags_of(compiler: Compiler, config: TimingConfig, name: str) -> str:
     """Return the flags in use; of our defaults, those that this compiler or CPU knows."""
     flags: str = getattr(config, name)
     if flags == TimingConfig.model_fields[name].default:

@@ -18,11 +18,36 @@ from emufort.errors import UsageError
         ({"timing": {"flags": "-O2 '"}}, "timing.flags: .* no list of options"),
         ({"select": {"rule": "kneee"}}, "did you mean 'knee'"),
         ({"search": {"rungs": [5, 5]}}, "ascending"),
+        ({"search": {"rungs": [5, 10**9]}}, "rungs go up to 1000000"),
+        ({"search": {"space": {"learning_rate": [1e-3, float("inf")]}}}, "rate.1: .* finite"),
+        ({"search": {"space": {"weight_decay": [float("nan")]}}}, "weight_decay.0: .* finite"),
+        ({"search": {"space": {"depth": [1, 64]}}}, "depth goes up to 63"),
+        ({"search": {"space": {"width": [10**9]}}}, "width goes up to"),
+        ({"search": {"space": {"width": 8}}}, "space.width: .* a list"),
+        ({"search": {"space": {"target": ["a\0b"]}}}, "target.0: .* control character"),
+        ({"search": 3}, "search: .* a table"),
+        ({"verify": {"tolerance": float("inf")}}, "tolerance: .* finite"),
+        ({"timing": {"ncol": [16, 10**9]}}, "a call takes up to 1000000 columns"),
+        ({"timing": {"flags": "-O2 \0"}}, "control character"),
+        ({"timing": {"compiler": "f\0"}}, "compiler: .* control character"),
+        ({"contract": "a\0"}, "contract: .* control character"),
+        ({"data": "a\tb.nc"}, "data: .* control character"),
+        ({"seed": 2**31}, "seed: .* 2000000000"),
+        ({"workers": 10**9}, "workers"),
     ],
 )
 def test_a_wrong_option_is_named(content: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Config.from_dict(content)
+
+
+@pytest.mark.parametrize("text", ["seed = " + "9" * 5000, "seed = " + "[" * 5000, "seed = \\xff"])
+def test_a_file_that_no_parser_takes_is_one_clear_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "run.toml").write_bytes(text.encode().replace(b"\\xff", b"\xff"))
+    with pytest.raises(UsageError, match=r"run\.toml is not valid TOML") as caught:
+        Config.load(tmp_path / "run.toml")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
 
 
 def test_columns_are_timed_once_and_in_order() -> None:

@@ -87,6 +87,100 @@ def test_errors_name_what_is_wrong(change: tuple[str, str], message: str) -> Non
     assert "\n" not in str(caught.value)
 
 
+#: The same with all that a contract may have.
+FULL = (
+    SMALL
+    + """upper_bound = 5.0
+[[parameter]]
+name = "albedo"
+values = [0.1]
+[skill]
+variables = ["evaporation"]
+[[baseline]]
+name = "Dalton"
+variable = "dalton"
+gives = "evaporation"
+[filter]
+variable = "status"
+keep = ["good"]
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("range = [0.1, 10.0]", "range = [0.1, inf]"), "input.0.range.1: .* finite"),
+        (("range = [0.1, 10.0]", "range = [nan, 10.0]"), "input.0.range.0: .* finite"),
+        (("[1.0, 50.0]]", "[1.0, nan]]"), "input.1.range.1.1: .* finite"),
+        (("range = [0.1, 10.0]", "range = []"), "the range of 'depth' has no numbers"),
+        (("range = [0.1, 10.0]", "range = [0.1, 1e39]"), "single precision cannot hold the range"),
+        (("range = [0.1, 10.0]", "range = [1.0, 1.00000001]"), "empty in single precision"),
+        (("lower_bound = 0.0", "lower_bound = nan"), "output.0.lower_bound: .* finite"),
+        (("lower_bound = 0.0", "lower_bound = -1e39"), "single precision cannot hold the bound"),
+        (("lower_bound = 0.0", "lower_bound = 7.0"), "of 'evaporation', 7, is not below"),
+        (("lower_bound = 0.0", "lower_bound = 5.0"), "not below"),
+        (('name = "pond"', 'name = "pond"\nversion = 1e30'), "version: .* integer"),
+        (('name = "pond"', 'name = "pond"\nversion = 2147483648'), "version: .* 2147483647"),
+        (('name = "pond"', f'name = "pond"\nversion = {"9" * 5000}'), "not valid TOML"),
+        (('name = "pond"', f'name = "pond"\nversion = {"[" * 5000}'), "not valid TOML"),
+        (('name = "pond"', 'name = "pond"\ntitle = "a\\tb"'), r"title: .* control character '\\t'"),
+        (('name = "pond"', 'name = "pond"\ntitle = "a\\nb"'), "title: .* control character"),
+        (('name = "pond"', 'name = "pond"\ntitle = "a\\u2028b"'), "title: .* control character"),
+        (('name = "depth"', 'name = "depth"\nlong_name = "a\\tb"'), "long_name: .* control"),
+        (('units = "mm"', 'units = "m\\nm"'), "units: .* control character"),
+        (('units = "mm"', f'units = "{"é" * 33}"'), "longer than 64 bytes"),
+        (('["top", "bottom"]', '["top", "bot\\ttom"]'), "control character"),
+        (('["top", "bottom"]', '["top", "top"]'), "has the label 'top' twice"),
+        (('["top", "bottom"]', '["top", " bottom"]'), "blanks at an end"),
+        (('["top", "bottom"]', "[]"), "'layer' has no labels"),
+        (('["top", "bottom"]', f'["top", "{"é" * 60}"]'), "a name of 130 bytes and may have 128"),
+        (("layer = [", 'Layer = ["x"]\nlayer = ['), "but for upper and lower case"),
+        (("layer = [", 'sample = ["x"]\nlayer = ['), "which is the sample_dimension"),
+        (('name = "salinity"', 'name = "Depth"'), "twice"),
+        (('name = "albedo"', 'name = "DEPTH"'), "twice"),
+        (('name = "albedo"', 'name = "al bedo"'), "cannot name a variable"),
+        (("values = [0.1]", "values = [inf]"), "parameter.0.values.0: .* finite"),
+        (('variables = ["evaporation"]', 'variables = ["evaporatin"]'), "mean 'evaporation'"),
+        (('variables = ["evaporation"]', 'variables = ["depth"]'), "'depth', which is no output"),
+        (
+            ('variables = ["evaporation"]', 'variables = ["evaporation", "evaporation"]'),
+            "names 'evaporation' twice",
+        ),
+        (('gives = "evaporation"', 'gives = "evaporatin"'), "did you mean 'evaporation'"),
+        (('name = "Dalton"', 'name = "Dal/ton"'), "baseline.0.name: .* no name"),
+        (('name = "Dalton"', 'name = "emulator"'), "cannot be called 'emulator'"),
+        (
+            (
+                "[filter]",
+                '[[baseline]]\nname = "DALTON"\nvariable = "a"\ngives = "evaporation"\n[filter]',
+            ),
+            "two baselines are called 'dalton'",
+        ),
+        (('variable = "status"', 'variable = ""'), "filter.variable: .* no name"),
+        (('keep = ["good"]', "keep = []"), "filter.keep: .* at least 1"),
+        (('keep = ["good"]', "keep = 3"), "filter.keep: .* list"),
+    ],
+)  # fmt: skip
+def test_what_a_later_step_cannot_work_with_is_found_at_once(
+    change: tuple[str, str], message: str
+) -> None:
+    Contract.from_toml(FULL)
+    text = FULL.replace(*change)
+    assert text != FULL
+    with pytest.raises(ContractError, match=message) as caught:
+        Contract.from_toml(text, "pond.toml")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+def test_texts_at_the_limits_of_the_runtime_are_taken() -> None:
+    label = "é" * 59
+    text = FULL.replace('units = "mm"', f'units = "{"é" * 32}"').replace('"bottom"', f'"{label}"')
+    columns = Contract.from_toml(text).input_columns
+    assert len(columns[2].name.encode()) == 128
+
+
 @given(st.text(max_size=200))
 def test_any_text_is_a_contract_or_a_clear_error(text: str) -> None:
     try:

@@ -158,6 +158,7 @@ def test_wheel(tmp_path: Path) -> None:
     package = TOP / "python"
     assert packaged == {str(path.relative_to(package)) for path in package.rglob("*.py")}
     data = {path.suffix for path in package.rglob("*") if path.suffix in (".toml", ".j2", ".nc")}
+    assert "emufort/py.typed" in names
     assert data <= {Path(name).suffix for name in names}
     (entry_points,) = [name for name in names if name.endswith("/entry_points.txt")]
     assert b"[emufort.processes]\naerosol_activation = " in first[entry_points]

@@ -286,24 +286,45 @@ def test_a_full_disk_is_one_clear_line_and_the_run_goes_on_later(synthetic: Path
     assert done.returncode == 0, done.stderr
 
 
-def test_without_a_compiler_onnx_runtime_is_timed_and_the_table_says_so(synthetic: Path) -> None:
-    edit(synthetic / "run.toml", "repeats = 2", 'repeats = 2\ncompiler = "no-such-fortran"')
-    done = emufort("run", synthetic / "run.toml", "--out", synthetic / "out")
-    assert done.returncode == 3, done.stderr
-    rows = read_csv(synthetic / "out" / "timing.csv")
-    assert {row["backend"] for row in rows} == {"onnxruntime"}
+def test_times_of_onnx_runtime_are_called_so_everywhere(synthetic: Path) -> None:
+    edit(synthetic / "run.toml", "repeats = 2", 'repeats = 2\nbackend = "onnxruntime"')
+    out = synthetic / "out"
+    done = emufort("run", synthetic / "run.toml", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert {row["backend"] for row in read_csv(out / "timing.csv")} == {"onnxruntime"}
+    assert "time: ONNX Runtime" in done.stdout
+    assert "time: compiled Fortran" not in done.stdout
+    caveat = "Times are those of ONNX Runtime, not of the compiled Fortran that a host model runs"
+    words = " ".join(done.stdout.split())
+    assert caveat in words and "; times of ONNX Runtime" in words
+    assert caveat in read_json(out / "selection.json")["reason"]
+    card = " ".join((out / "bundle" / "MODEL_CARD.md").read_text().split())
+    assert f"chosen by skill and measured time. {caveat}" in card
+    report = (out / "report.html").read_text()
+    assert report.count(caveat) == 2
+    assert "ns per sample in ONNX Runtime" in report
+    assert caveat in " ".join(emufort("time", "--out", out).stdout.split())
+
+
+def test_times_of_compiled_fortran_need_no_caveat(uninterrupted: Path) -> None:
+    out = uninterrupted / "out"
+    assert read_json(out / "selection.json")["caveat"] == ""
+    for text in ((out / "report.html"), (out / "bundle" / "MODEL_CARD.md")):
+        assert "ONNX Runtime, not of the compiled Fortran" not in text.read_text()
 
 
 def test_a_wanted_compiler_that_is_missing_is_one_clear_line(synthetic: Path) -> None:
     edit(
         synthetic / "run.toml",
         "repeats = 2",
-        'repeats = 2\nbackend = "fortran"\ncompiler = "no-such-fortran"',
+        'repeats = 2\ncompiler = "no-such-fortran"',
     )
     done = emufort("run", synthetic / "run.toml", "--out", synthetic / "out")
     assert done.returncode == 1
-    assert "no-such-fortran" in done.stderr
+    assert "there is no Fortran compiler 'no-such-fortran' on this machine; install" in done.stderr
+    assert "'timing.backend = \"onnxruntime\"' times ONNX Runtime instead" in done.stderr
     assert done.stderr.count("\n") == 1
+    assert not (synthetic / "out").exists()
 
 
 def test_help_is_light() -> None:

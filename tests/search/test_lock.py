@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 def test_a_second_driver_is_refused(tmp_path):
     refused = []
 
-    def second(step, done, total, note=""):
+    def second(step, done, total, note="", left=None):
         if done == 6:
             with pytest.raises(EmufortError, match=r"another emufort \(process \d+ on .*\) is at"):
                 search(data(), config(), tmp_path)

@@ -126,7 +126,7 @@ def test_finished_trainings_are_not_repeated(finished, tmp_path, monkeypatch):
     trained = []
     original = module.run_durably
     monkeypatch.setattr(
-        module, "run_durably", lambda t, u: (trained.append(u.checkpoint), original(t, u))[1]
+        module, "run_durably", lambda t, u, tell: (trained.append(u.checkpoint), original(t, u))[1]
     )
     rows = retrain(tmp_path / "run" / "search", data(), config(), folder)
     assert [path.parent.name for path in trained] == names[:1]
@@ -147,7 +147,7 @@ def test_diverged_trainings_stay_in_the_table(finished, tmp_path, monkeypatch):
     unlucky = sorted(weights(finished / "retrain"))[0]
     original = module.run_durably
 
-    def diverge(trainer, unit):
+    def diverge(trainer, unit, tell):
         state = original(trainer, unit)
         if unit.checkpoint.parent.name == unlucky:
             state.stopped = "diverged"

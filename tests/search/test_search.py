@@ -285,14 +285,16 @@ def test_a_damaged_table_is_restored_from_the_study(finished, tmp_path, damage):
 def test_progress_is_reported(tmp_path):
     heard = []
     search(data(), config(), tmp_path, lambda *arguments: heard.append(arguments))
-    assert [h[:3] for h in heard] == [("search", n, 18) for n in (0, 6, 12, 18)]
+    # Between them, what is under way may be told of.
+    batches = [h for h in dict.fromkeys(h[:3] for h in heard) if h[1] % 6 == 0]
+    assert batches == [("search", n, 18) for n in (0, 6, 12, 18)]
     assert "best 3-" in heard[-1][3]
 
 
 def test_a_killed_worker_costs_only_its_work(finished, tmp_path):
     killed = []
 
-    def kill_one(step, done, total, note=""):
+    def kill_one(step, done, total, note="", left=None):
         if done == 6 and not killed:
             import multiprocessing.process
 

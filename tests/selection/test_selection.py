@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError
-from emufort.selection import Entry, knee, pareto_front, select
+from emufort.selection import Entry, knee, pareto_front, select, with_needed_schemes
 
 TYPICAL = [(20, 0.0075), (34, 0.0046), (60, 0.0036), (100, 0.0030), (180, 0.0026), (300, 0.0025)]
 
@@ -222,7 +223,9 @@ def test_the_reason_reads_well() -> None:
     )
     content = selection.to_dict()
     assert content["choice"] == "t00002-s1"
-    assert list(content) == ["rule", "ncol", "choice", "reason", "front", "all", "baselines"]
+    keys = ["rule", "ncol", "choice", "reason", "front", "all", "baselines", "backend", "caveat"]
+    assert list(content) == keys
+    assert content["caveat"] == ""
     assert content["front"][0] == {
         "id": "t00000-s1",
         "label": "net 0",
@@ -294,3 +297,60 @@ def test_an_error_that_is_no_number_is_refused(value: str) -> None:
     candidates[2]["rmse"] = value
     with pytest.raises(EmufortError, match="number from 0 on"):
         select(candidates, times)
+
+
+CAVEAT = (
+    "Times are those of ONNX Runtime, not of the compiled Fortran that a host model runs; measured "
+    "there, the choice may be another."
+)
+
+
+@pytest.mark.parametrize(("backend", "caveat"), [("fortran", ""), ("onnxruntime", CAVEAT)])
+def test_the_reason_says_whose_times_they_are(backend: str, caveat: str) -> None:
+    candidates, times = rows_of(table(TYPICAL))
+    selection = select(candidates, [{**row, "backend": backend} for row in times])
+    assert (selection.backend, selection.caveat) == (backend, caveat)
+    assert selection.reason.endswith(caveat)
+    assert (CAVEAT in selection.reason) == bool(caveat)
+    assert selection.to_dict()["caveat"] == caveat
+
+
+def contract_of(relative: bool) -> Contract:
+    text = """
+name = "pond"
+[[input]]
+name = "depth"
+[[input]]
+name = "guess"
+transform = "ln"
+feature = false
+[[output]]
+name = "evaporation"
+transform = "ln"
+"""
+    baseline = '[[baseline]]\nname = "Dalton"\nvariable = "guess"\ngives = "evaporation"\n'
+    return Contract.from_toml(text + ('relative_to = "guess"\n' if relative else "") + baseline)
+
+
+def times_with_scheme(**ns: float) -> list[dict[str, Any]]:
+    return [
+        {"id": name, "kind": kind, "ncol": "16", "ns_per_sample": repr(value)}
+        for name, value in ns.items()
+        for kind in ("baseline" if name == "Dalton" else "candidate",)
+    ]
+
+
+def test_the_time_of_a_scheme_counts_for_networks_that_need_it() -> None:
+    contracts = {"with_it": contract_of(True), "alone": contract_of(False)}
+    times = times_with_scheme(with_it=100.0, alone=120.0, Dalton=50.0)
+    found = with_needed_schemes(times, contracts, contracts["alone"])
+    assert [float(row["ns_per_sample"]) for row in found] == [150.0, 120.0, 50.0]
+
+
+def test_a_scheme_that_was_not_timed_does_not_count_as_free() -> None:
+    contracts = {"with_it": contract_of(True), "alone": contract_of(False)}
+    times = times_with_scheme(with_it=100.0, alone=120.0)
+    with pytest.raises(EmufortError, match="with_it needs the value of the scheme 'Dalton', whose"):
+        with_needed_schemes(times, contracts, contracts["alone"])
+    # Where no network needs the scheme, its time is not asked for.
+    assert len(with_needed_schemes(times[1:], contracts, contracts["alone"])) == 1

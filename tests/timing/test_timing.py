@@ -223,7 +223,7 @@ def test_times_of_another_setting_are_not_mixed_in(
 def test_without_a_compiler_onnx_runtime_is_timed(
     tmp_path: Path, candidates: dict[str, Path], x: np.ndarray
 ) -> None:
-    config = TimingConfig(compiler="no-such-fortran", ncol=(1, 64), repeats=2)
+    config = TimingConfig(backend="onnxruntime", ncol=(1, 64), repeats=2)
     rows = time_candidates(
         candidates, contract_of(baseline=True), config, tmp_path / "t.csv", tmp_path / "work", x
     )
@@ -236,7 +236,7 @@ def test_without_a_compiler_onnx_runtime_is_timed(
 def test_fortran_without_a_compiler_is_an_error(
     tmp_path: Path, candidates: dict[str, Path], x: np.ndarray
 ) -> None:
-    config = TimingConfig(backend="fortran", compiler="no-such-fortran")
+    config = TimingConfig(compiler="no-such-fortran")
     with pytest.raises(CompilerMissing, match="no-such-fortran"):
         time_candidates(candidates, contract_of(), config, tmp_path / "t.csv", tmp_path / "work", x)
     assert not (tmp_path / "t.csv").exists()
@@ -312,8 +312,8 @@ def test_default_flags_that_a_compiler_does_not_know_are_left_out() -> None:
             return "-O3"
 
     config = TimingConfig(baseline_flags="-Omine")
-    assert timing._flags(Old(), config, "flags") == "-O3"  # type: ignore[arg-type]
-    assert timing._flags(Old(), config, "baseline_flags") == "-Omine"  # type: ignore[arg-type]
+    assert timing.flags_of(Old(), config, "flags") == "-O3"  # type: ignore[arg-type]
+    assert timing.flags_of(Old(), config, "baseline_flags") == "-Omine"  # type: ignore[arg-type]
 
 
 def test_an_installed_package_has_the_runtime_in_one_file(

@@ -149,7 +149,7 @@ def test_step_2_with_torch_trains_seeds_together(tmp_path, monkeypatch):
     sizes = []
     together = run_durably_together
 
-    def watched(trainer, found):
+    def watched(trainer, found, tell):
         sizes.append(len(found))
         return together(trainer, found)
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from emufort._verification_forms import compiled, onnx_runtime, torch_single
 
 from emufort.dataset import Dataset
 from emufort.export import export
 from emufort.export.restore import restore
 from emufort.export.weights_file import WeightsFile
 from emufort.verification import differences, verify
+from emufort.verification.forms import compiled, onnx_runtime, torch_single
 from tests.export.emulators import inputs, mixed, random_emulator
 from tests.verification.test_verification import bundle_of
 

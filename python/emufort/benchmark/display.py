@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from emufort.benchmark import machine
 from emufort.benchmark.markdown import number
 from emufort.benchmark.result import Result, Row
+from emufort.screen import Table
+from emufort.screen import console as make_console
 
 
 def show(result: Result) -> None:
     """Print times, shares of the peak, and what is flagged."""
-    console = Console(highlight=False)
+    console = make_console()
     about = result.about
     console.print(machine.title(about["machine"]), markup=False)
     if about["peak"]:
@@ -45,19 +43,17 @@ def show(result: Result) -> None:
 
 def _times(result: Result, threads: int) -> Table:
     clock = "thread CPU time" if threads == 1 else f"{threads} threads, time on the wall"
-    table = Table(title=f"ns per column, {clock}; columns per call:", title_justify="left")
-    table.add_column("model", no_wrap=True)
-    table.add_column("contender", no_wrap=True)
     columns = result.unique("ncol", threads=threads)
-    for n in columns:
-        table.add_column(f"{n}", justify="right", no_wrap=True)
+    names = ["model", "contender", *map(str, columns)]
+    title = f"ns per column, {clock}; columns per call:"
+    table = Table(title, names, ("contender",))
     for model in result.unique("model", threads=threads):
         contenders = result.unique("contender", model=model, threads=threads)
         for k, contender in enumerate(contenders):
             cells = [_cell(result.get(model, contender, n, threads)) for n in columns]
-            table.add_row(
-                escape(model) if k == 0 else "",
-                escape(contender),
+            table.add(
+                model if k == 0 else "",
+                contender,
                 *cells,
                 style="bold" if contender.startswith("native") else None,
                 end_section=k == len(contenders) - 1,
@@ -74,18 +70,15 @@ def _cell(row: Row | None) -> str:
 
 
 def _shares(result: Result) -> Table:
-    table = Table(title="Our fastest form on one thread", title_justify="left")
-    for k, column in enumerate(
-        ("model", "ncol", "form", "% peak", "layers", "faster", "than best other")
-    ):
-        table.add_column(column, justify="right" if k in (1, 3, 4, 5) else "left", no_wrap=True)
+    columns = ("model", "ncol", "form", "% peak", "layers", "faster", "than best other")
+    table = Table("Our fastest form on one thread", columns, ("form", "than best other"))
     for cell in result.comparison():
         if cell["threads"] != 1:
             continue
         share, layers = cell["percent_of_peak"], cell["layers_percent_of_peak"]
         speedup = cell["speedup"]
-        table.add_row(
-            escape(cell["model"]),
+        table.add(
+            cell["model"],
             str(cell["ncol"]),
             cell["native"],
             "" if share is None else f"{share:.1f}",
@@ -97,14 +90,12 @@ def _shares(result: Result) -> Table:
 
 
 def _calls(cells: list[dict[str, Any]]) -> Table:
-    table = Table(title="Calls from physical inputs, one thread", title_justify="left")
     columns = ("model", "ncol", "ns", "x layers", "of classical call", "of its output alone")
-    for k, column in enumerate(columns):
-        table.add_column(column, justify="right" if k else "left", no_wrap=True)
+    table = Table("Calls from physical inputs, one thread", columns)
     for cell in cells:
         shares = [cell["over_baseline_call"], cell["over_baseline"]]
-        table.add_row(
-            escape(cell["model"]),
+        table.add(
+            cell["model"],
             str(cell["ncol"]),
             number(cell["ns_native"]),
             f"{cell['over_layers']:.2f}",

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from emufort import __version__, provenance
 from emufort._sources import license_text
+from emufort.brief import brief
 from emufort.contract import Contract
 from emufort.dataset import Dataset
 from emufort.errors import ContractError, EmufortError, UsageError
@@ -66,6 +67,10 @@ class Bundle:
 
     def __fspath__(self) -> str:
         return str(self.path)
+
+    def __repr__(self) -> str:
+        shape = self.manifest.architecture
+        return brief(self, str(self.path), f"{self.name} {shape.label}", f"hash {self.hash[:12]}")
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], check: bool = True) -> Bundle:
@@ -248,6 +253,7 @@ def export(
     name: str | None = None,
     golden: int = 64,
     judge: Dataset | None = None,
+    caveat: str = "",
 ) -> Bundle:
     """Write a bundle; one that is there already is replaced as a whole.
 
@@ -266,6 +272,8 @@ def export(
     judge
         The same rows as another contract reads them, by whose skill variables the network was
         chosen (see `emufort.targets`); default `data`.
+    caveat
+        A sentence for the model card on how the network was chosen, see `Selection.caveat`.
 
     Raises
     ------
@@ -289,12 +297,19 @@ def export(
         emulator = dataclasses.replace(emulator, metadata=known)
     folder = Path(out).resolve()  # what a symbolic link leads to
     with _replacing_folder(folder) as building:
-        _write(building, emulator, data, data if judge is None else judge, name, golden)
+        judged = data if judge is None else judge
+        _write(building, emulator, data, judged, name, golden, caveat)
     return Bundle.open(folder)
 
 
 def _write(
-    folder: Path, emulator: Emulator, data: Dataset, judge: Dataset, name: str, n_golden: int
+    folder: Path,
+    emulator: Emulator,
+    data: Dataset,
+    judge: Dataset,
+    name: str,
+    n_golden: int,
+    caveat: str,
 ) -> None:
     """Write every file into `folder`, in the order of the hash chain."""
     module = module_name(name)
@@ -339,6 +354,7 @@ def _write(
         date=described["time"][:10],
         bundle_hash=identity,
         files=files,
+        caveat=caveat,
     )
     add(MODEL_CARD, card.encode())
     manifest = Manifest(

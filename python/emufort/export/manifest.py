@@ -20,6 +20,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from emufort.brief import brief
 from emufort.contract import Contract
 from emufort.errors import EmufortError
 from emufort.export.weights_file import FlatEmulator, flatten
@@ -163,6 +164,9 @@ class Manifest:
     skill: Mapping[str, Any] | None
     provenance: Mapping[str, Any]
     metadata: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return brief(self, self.name, self.architecture.label, f"hash {self.hash[:12]}")
 
     @property
     def hash(self) -> str:

@@ -96,6 +96,7 @@ def model_card(
     date: str,
     bundle_hash: str,
     files: Mapping[str, str],
+    caveat: str = "",
 ) -> str:
     """Return the text of MODEL_CARD.md.
 
@@ -111,6 +112,8 @@ def model_card(
         What the module prints, see `Manifest.hash`.
     files
         Name -> SHA-256 of the other files of the bundle.
+    caveat
+        A sentence on how the network was chosen, or nothing.
     """
     from emufort import __version__
 
@@ -155,6 +158,7 @@ def model_card(
         n_inputs=len(contract.input_columns),
         n_outputs=len(contract.output_columns),
         files=files,
+        caveat=caveat,
     )
 
 

@@ -162,7 +162,7 @@ def headline(run: Run) -> str:
         f"A {architecture.label} network with {commas(architecture.n_parameters)} parameters "
         f"reproduces {_joined(run.contract.skill_variables)} with an RMSE of {number(score.rmse)}"
         f"{' standard deviations' if run.normalised else ''} "
-        f"on {commas(run.rows)} test samples at {number(ns)} ns per sample"
+        f"on {commas(run.rows)} test samples at {number(ns)} ns per sample{_in_what(run)}"
     )
     clauses = []
     for baseline in run.selection["baselines"]:
@@ -207,7 +207,7 @@ def cards(run: Run) -> list[Card]:
         Card(r2(score.r2), "R², test split"),
         Card(
             f"{number(_chosen(run)['ns_per_sample'])} ns",
-            f"per sample, {ncol} column{'s' * (ncol != 1)} per call",
+            f"per sample{_in_what(run)}, {ncol} column{'s' * (ncol != 1)} per call",
         ),
         Card(commas(run.emulator.architecture.n_parameters), "parameters"),
     ]
@@ -228,6 +228,12 @@ def cards(run: Run) -> list[Card]:
 
 def _chosen(run: Run) -> Mapping[str, Any]:
     return next(e for e in run.selection["all"] if e["id"] == run.choice)
+
+
+def _in_what(run: Run) -> str:
+    """Say what times are those of, where it is not compiled Fortran."""
+    foreign = run.selection.get("backend", "fortran") != "fortran"
+    return " in ONNX Runtime" if foreign else ""
 
 
 def _score(skill: Any, quantity: str) -> Score:

@@ -125,7 +125,9 @@ def pareto(
         _baselines(axes, baselines)
         _limits(axes, [*candidates, *baselines])
         ncol = selection["ncol"]
-        axes.set_xlabel(f"measured time per sample [ns], {ncol} column{'s' * (ncol != 1)} per call")
+        foreign = selection.get("backend", "fortran") != "fortran"
+        what = "time per sample in ONNX Runtime" if foreign else "measured time per sample"
+        axes.set_xlabel(f"{what} [ns], {ncol} column{'s' * (ncol != 1)} per call")
         unit = " [standard deviations]" if normalised else ""
         axes.set_ylabel(f"RMSE on the validation split{unit}")
         plain_ticks(axes.xaxis)

@@ -15,6 +15,7 @@ import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,13 @@ from emufort.errors import DataError
 from emufort.files import sweep, write_csv, write_json
 from emufort.lock import only_writer
 from emufort.progress import Reporter, silent
-from emufort.search.executor import executor_for
+from emufort.search.executor import Executor, executor_for
 from emufort.search.identity import check_same, search_identity, settled_backend
 from emufort.search.sampling import propose
 from emufort.search.stored import StoredArrays
 from emufort.search.subset import draw_subset
 from emufort.search.tasks import task_of
+from emufort.search.watch import Watch
 from emufort.search.work import RungUnit, run_rung
 from emufort.targets import Targets, with_target
 from emufort.training import TrainerState
@@ -80,7 +82,7 @@ def advise(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
         if check_same(out / "asked.json", identity) is None:
             write_json(out / "asked.json", {"identity": identity})
         targets = Targets.of(data, config.search.space.target)
-        work = _Work(targets, config, out, report, sizes)
+        work = _Work(targets, config, out, sizes)
         orders = [
             draw_subset(train, sizes[-1], config.search.subset_by, config.seed + 1000 * s).rows
             for s in range(options.seeds)
@@ -96,9 +98,13 @@ def advise(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
         )
         try:
             units = options.candidates * options.seeds
-            with executor_for(config, stored, out, backend, units) as executor:
+            total = units * len(sizes)
+            with (
+                Watch(report, "search", total, stored.folder, units * sum(sizes)) as watch,
+                executor_for(config, stored, out, backend, units) as executor,
+            ):
                 for i, size in enumerate(sizes):
-                    work.train(executor, size)
+                    work.train(executor, size, watch)
                     found = conclude(work.losses, sizes[: i + 1], config)
                     if found["converged"]:
                         break
@@ -125,11 +131,9 @@ def sizes_to_try(options: AdviceConfig, n_train: int) -> list[int]:
 class _Work:
     """The trainings, and the table of those that are finished."""
 
-    def __init__(
-        self, targets: Targets, config: Config, out: Path, report: Reporter, sizes: Sequence[int]
-    ) -> None:
+    def __init__(self, targets: Targets, config: Config, out: Path, sizes: Sequence[int]) -> None:
         name = "errors.csv" if targets.named else "losses.csv"
-        self._config, self._path, self._report = config, out / name, report
+        self._config, self._path = config, out / name
         self._columns = TARGET_COLUMNS if targets.named else COLUMNS
         self._sizes = sizes
         space, n = config.search.space, config.advice.candidates
@@ -145,7 +149,7 @@ class _Work:
                     key = int(r["rows"]), int(r["seed"]), int(r["candidate"])
                     self.losses[key] = float(r[self._columns[4]]), float(r["seconds"])
 
-    def train(self, executor: Any, rows: int) -> None:
+    def train(self, executor: Executor, rows: int, watch: Watch) -> None:
         """Train all candidates with all seeds on `rows` rows."""
         options, search = self._config.advice, self._config.search
         keys, units = [], []
@@ -173,12 +177,14 @@ class _Work:
                 )
             )
         order = sorted(range(len(units)), key=lambda i: -units[i].seconds_estimate(rows))
-        total = len(self._sizes) * options.seeds * len(self._candidates)
-        self._report("search", len(self.losses), total, f"{rows} rows")
-        for i, state in executor.run(run_rung, [units[i] for i in order]):
+        note = f"{rows} rows"
+        watch.at(len(self.losses), note, work=sum(n for n, _, _ in self.losses))
+        cells = watch.begin([float(rows)] * len(units), [1.0] * len(units))
+        waiting = [replace(units[i], cell=cell) for i, cell in zip(order, cells, strict=True)]
+        for i, state in executor.run(run_rung, waiting):
             self.losses[keys[order[i]]] = (state.value, round(state.seconds, 3))
             self._write()
-            self._report("search", len(self.losses), total, f"{rows} rows")
+            watch.finished(cells[i], note)
 
     def _label(self, number: int) -> str:
         return with_target(self._architectures[number].label, self._candidates[number].target)

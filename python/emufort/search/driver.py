@@ -37,6 +37,7 @@ from emufort.search.subset import draw_subset
 from emufort.search.tasks import task_of
 from emufort.search.trials import Trial, TrialsFile, best_of, read_trials, restore_table
 from emufort.search.unfinished import UnfinishedBatch
+from emufort.search.watch import Watch
 from emufort.search.work import RungUnit, run_rung, with_more_rows
 from emufort.targets import Targets, with_target
 from emufort.training import TrainerState, backend_detail
@@ -57,7 +58,7 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
     out
         Folder of the search; the study, the table of trials and a summary are written there.
     report
-        Told after every batch.
+        Told of the progress, also within trainings.
 
     Raises
     ------
@@ -92,16 +93,20 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
                 train.at(subset.rows), validation, out, judged=True
             )
             try:
-                with executor_for(config, stored, out, options.backend) as executor:
+                with (
+                    Watch(report, "search", options.trials, stored.folder) as watch,
+                    executor_for(config, stored, out, options.backend) as executor,
+                ):
                     run.open_study()
+                    watch.at(len(run.trials), run.note())
                     while len(run.trials) < options.trials:
-                        report("search", len(run.trials), options.trials, run.note())
-                        run.next_batch(executor)
+                        run.next_batch(executor, watch)
+                        watch.at(len(run.trials), run.note())
             finally:
                 stored.remove()
         else:
             run.open_study()
-        report("search", len(run.trials), options.trials, run.note())
+            report("search", len(run.trials), options.trials, run.note())
         run.write_summary()
     if best_of(run.trials) is None:
         raise EmufortError(
@@ -204,7 +209,7 @@ class _Run:
 
     # ------------------------------------------------------------------ batch
 
-    def next_batch(self, executor: Executor) -> None:
+    def next_batch(self, executor: Executor, watch: Watch) -> None:
         """Ask, train, cut, tell."""
         options = self.config.search
         number = self.trials[-1].batch + 1 if self.trials else 0
@@ -215,7 +220,7 @@ class _Run:
             size,
             options.rungs,
             options.eta,
-            lambda at, epochs: batch.run(executor, at, epochs),
+            lambda at, epochs: batch.run(executor, at, epochs, watch),
             self.earlier() if options.halving == "asha" else None,
         )
         new = [
@@ -313,6 +318,18 @@ def _in_short(trial: Trial) -> dict[str, Any]:
     }
 
 
+def _share_of_rung(config: Config, level: int) -> float:
+    """Return the share that a rung has in the work of a batch, if halving keeps 1/eta at each."""
+    options = config.search
+    before = (0, *options.rungs[:-1])
+    rows = options.rung_rows or (1,) * len(options.rungs)
+    work = [
+        (until - (0 if options.schedule == "cosine" else done)) * n / float(options.eta) ** i
+        for i, (until, done, n) in enumerate(zip(options.rungs, before, rows, strict=True))
+    ]
+    return work[level] / sum(work)
+
+
 class _Batch:
     """Trainings of the candidates that were asked for together."""
 
@@ -334,7 +351,9 @@ class _Batch:
             for i, candidate in enumerate(candidates)
         ]
 
-    def run(self, executor: Executor, positions: Sequence[int], epochs: int) -> list[float]:
+    def run(
+        self, executor: Executor, positions: Sequence[int], epochs: int, watch: Watch
+    ) -> list[float]:
         """Train the candidates at `positions` up to `epochs`; return their values."""
         options = self.run_.config.search
         level = options.rungs.index(epochs)
@@ -350,6 +369,10 @@ class _Batch:
                 self.states[position] = saved
             else:
                 waiting.append(position)
+        share = len(self.states) * _share_of_rung(self.run_.config, level) / len(positions)
+        cells = dict(zip(positions, watch.begin([share] * len(positions)), strict=True))
+        for position in set(positions) - set(waiting):
+            watch.finished(cells[position])
         units = {
             p: RungUnit(
                 self.states[p],
@@ -358,6 +381,7 @@ class _Batch:
                 rows,
                 target=self.targets[p],
                 anneal=anneal,
+                cell=cells[p],
             )
             for p in waiting
         }
@@ -367,4 +391,5 @@ class _Batch:
             spent = state.seconds - self.states[position].seconds
             self.states[position] = state
             self.unfinished.keep(state, position, epochs, spent)
+            watch.finished(cells[position])
         return [self.states[p].value for p in positions]

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emufort.brief import brief
 from emufort.config import Config
 from emufort.errors import EmufortError
 from emufort.files import read_json
+from emufort.paths import PathLike
 from emufort.search.trials import Trial, is_as_written, ranked, read_trials
+from emufort.targets import with_target
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,17 @@ class SearchResult:
     trials: tuple[Trial, ...]
     summary: dict[str, Any]
 
+    def __repr__(self) -> str:
+        best = self.top(1)
+        measure = "error" if best and best[0].target else "loss"
+        label = with_target(best[0].architecture.label, best[0].target) if best else ""
+        return brief(
+            self,
+            str(self.folder),
+            f"{len(self.trials)} trials",
+            f"best {label}, {measure} {best[0].value:.3g}" if best else "all diverged",
+        )
+
     @property
     def config(self) -> Config:
         """The configuration that the search was run with."""
@@ -40,14 +54,20 @@ class SearchResult:
         return ranked(self.trials)[:k]
 
 
-def load_search(folder: Path) -> SearchResult:
+def load_search(folder: PathLike) -> SearchResult:
     """Read a finished search.
+
+    Parameters
+    ----------
+    folder
+        The folder of the search, such as ``runs/a/search``.
 
     Raises
     ------
     EmufortError
         There is none in `folder`, or it was killed before its end.
     """
+    folder = Path(folder)
     if not (folder / "search.json").exists():
         raise EmufortError(f"there is no search in {folder}; run 'emufort search' first")
     summary: dict[str, Any] = read_json(folder / "search.json")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from emufort.search.watch import Cell
 from emufort.search.workbench import Workbench
 from emufort.training import StepPlan, Trainer, TrainerState
+from emufort.training.backend import Listener, ignore
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class RungUnit:
         Rows of the subset to train on, from row `first`; 0 rows for all.
     target
         What the network predicts, see `emufort.targets`.
+    cell
+        Where the worker says how far it is, if anybody listens.
     """
 
     state: TrainerState
@@ -34,6 +38,7 @@ class RungUnit:
     first: int = 0
     target: str = ""
     anneal: bool = False
+    cell: Cell | None = None
 
     def seconds_estimate(self, n_train: int) -> float:
         """Return a rough time, to start the long units first."""
@@ -49,11 +54,26 @@ def run_rung(bench: Workbench, unit: RungUnit) -> TrainerState:
     if unit.anneal:
         state = annealed(trainer, unit.state, unit.until_epoch)
     else:
-        state = trainer.run_epochs(replace(unit.state), unit.until_epoch, unit.patience)
+        state = trainer.run_epochs(
+            replace(unit.state), unit.until_epoch, unit.patience, _listener(unit)
+        )
     judge = bench.judges.get(unit.target)
     if judge is not None:
         state.judged = judge.error(state)
     return state
+
+
+def _listener(unit: RungUnit) -> Listener:
+    """Return what writes the share of the unit that is done into its cell."""
+    first = unit.state.epoch
+    if unit.cell is None or unit.until_epoch <= first:
+        return ignore
+    tell = unit.cell.teller()
+
+    def listener(state: TrainerState) -> None:
+        tell((state.epoch - first) / (unit.until_epoch - first))
+
+    return listener
 
 
 def annealed(trainer: Trainer, before: TrainerState, epochs: int) -> TrainerState:

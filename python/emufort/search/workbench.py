@@ -48,9 +48,15 @@ class Workbench:
             self._trainers[key] = make_trainer(arrays, *self._backend)
         return self._trainers[key]
 
-    def run_epochs(self, state: TrainerState, until_epoch: int, patience: int) -> TrainerState:
+    def run_epochs(
+        self,
+        state: TrainerState,
+        until_epoch: int,
+        patience: int,
+        listener: Listener = ignore,
+    ) -> TrainerState:
         """See `Trainer.run_epochs`."""
-        return self.on().run_epochs(state, until_epoch, patience)
+        return self.on().run_epochs(state, until_epoch, patience, listener)
 
     def run_steps(
         self, state: TrainerState, plan: StepPlan, listener: Listener = ignore

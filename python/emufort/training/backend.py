@@ -28,8 +28,17 @@ class Trainer(Protocol):
     def n_train(self) -> int:
         """Number of training rows."""
 
-    def run_epochs(self, state: TrainerState, until_epoch: int, patience: int) -> TrainerState:
+    def run_epochs(
+        self,
+        state: TrainerState,
+        until_epoch: int,
+        patience: int,
+        listener: Listener = ignore,
+    ) -> TrainerState:
         """Train until `until_epoch` epochs are done at a constant learning rate.
+
+        `listener` gets the state after some epochs, only to read its `epoch`: the weights may still
+        be with the trainer.
 
         Every epoch ends with a look at the validation rows. The training stops for good after
         `patience` epochs without a lower loss, or when the loss is no longer finite.

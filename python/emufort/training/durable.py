@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,16 +41,28 @@ class DurableUnit:
     checkpoint_seconds: float
 
 
-def run_durably(trainer: Trainer, unit: DurableUnit, restarts: int = 0) -> TrainerState:
+#: Hears the share of a training that is done.
+Teller = Callable[[float], None]
+
+
+def tell_nothing(share: float) -> None:
+    """Hear of no progress."""
+
+
+def run_durably(
+    trainer: Trainer, unit: DurableUnit, restarts: int = 0, tell: Teller = tell_nothing
+) -> TrainerState:
     """Train to the end of the plan, from the checkpoint if there is one.
 
     A training that diverges starts again with a lower learning rate; the task of the returned
-    state says with which. `restarts` of them have been used up elsewhere.
+    state says with which. `restarts` of them have been used up elsewhere. `tell` hears the share of
+    the plan that is done after every look at the validation rows.
     """
     saved = time.monotonic()
 
     def listener(state: TrainerState) -> None:
         nonlocal saved
+        tell(state.step / unit.plan.steps)
         if time.monotonic() - saved >= unit.checkpoint_seconds and not state.stopped:
             state.save(unit.checkpoint)
             saved = time.monotonic()
@@ -67,7 +79,9 @@ def run_durably(trainer: Trainer, unit: DurableUnit, restarts: int = 0) -> Train
     return state
 
 
-def run_durably_together(trainer: TorchTrainer, units: Sequence[DurableUnit]) -> list[TrainerState]:
+def run_durably_together(
+    trainer: TorchTrainer, units: Sequence[DurableUnit], tell: Teller = tell_nothing
+) -> list[TrainerState]:
     """Do what `run_durably` does, to several equals side by side; see `run_steps_together`.
 
     They are saved at the same step, in files named by it, and the last ones stay: so what is not
@@ -92,6 +106,7 @@ def run_durably_together(trainer: TorchTrainer, units: Sequence[DurableUnit]) ->
         saved = time.monotonic()
 
     def listener(state: TrainerState) -> None:
+        tell(state.step / plan.steps)
         if state is states[-1] and time.monotonic() - saved >= units[0].checkpoint_seconds:
             save()
 

@@ -129,7 +129,13 @@ class NativeTrainer:
         """Number of training rows."""
         return int(self._x.shape[1])
 
-    def run_epochs(self, state: TrainerState, until_epoch: int, patience: int) -> TrainerState:
+    def run_epochs(
+        self,
+        state: TrainerState,
+        until_epoch: int,
+        patience: int,
+        listener: Listener = ignore,
+    ) -> TrainerState:
         """See `Trainer.run_epochs`."""
         begun = time.perf_counter()
         start(state, self._biases)
@@ -140,6 +146,7 @@ class NativeTrainer:
             order = np.concatenate([run.order(epoch) for epoch in epochs])
             rates = np.full(len(order), state.task.learning_rate)
             state.epoch += len(run.train(order, rates, len(epochs), patience))
+            listener(state)
         run.store()
         state.seconds += time.perf_counter() - begun
         return state

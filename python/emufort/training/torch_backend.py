@@ -77,7 +77,13 @@ class TorchTrainer:
         """Number of training rows."""
         return len(self.x)
 
-    def run_epochs(self, state: TrainerState, until_epoch: int, patience: int) -> TrainerState:
+    def run_epochs(
+        self,
+        state: TrainerState,
+        until_epoch: int,
+        patience: int,
+        listener: Listener = ignore,
+    ) -> TrainerState:
         """See `Trainer.run_epochs`."""
         begun = time.perf_counter()
         start(state, self.biases)
@@ -91,6 +97,7 @@ class TorchTrainer:
                 state.look(network.loss(self.validation), network.flat_weights())
                 if not state.stopped and state.stale >= patience:
                     state.stopped = "patience"
+                listener(state)
             network.store(state)
         state.seconds += time.perf_counter() - begun
         return state

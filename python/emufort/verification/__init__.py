@@ -4,7 +4,7 @@ verify("runs/a/bundle").raise_if_failed()
 """
 
 from emufort.verification.chain import Origin
-from emufort.verification.checks import verify
+from emufort.verification.checks import finite, verify
 from emufort.verification.result import DECISIVE, Comparison, Verification
 from emufort.verification.rows import differences, draw_rows, odd_rows
 
@@ -15,6 +15,7 @@ __all__ = [
     "Verification",
     "differences",
     "draw_rows",
+    "finite",
     "odd_rows",
     "verify",
 ]

@@ -108,16 +108,16 @@ def verify(
             checks.compare(emulator, compiler, flags, work or temporary, trust_sources)
     result = checks.result()
     if out is not None:
-        write_json(out, _finite(result.to_dict()))
+        write_json(out, finite(result.to_dict()))
     return result
 
 
-def _finite(content: Any) -> Any:
+def finite(content: Any) -> Any:
     """Replace infinity, which JSON does not know, by None."""
     if isinstance(content, dict):
-        return {key: _finite(value) for key, value in content.items()}
+        return {key: finite(value) for key, value in content.items()}
     if isinstance(content, list):
-        return [_finite(value) for value in content]
+        return [finite(value) for value in content]
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from emufort.brief import brief
 from emufort.errors import VerificationError
 
 REFERENCE = "numpy, double precision"
@@ -123,6 +124,16 @@ class Verification:
     comparisons: tuple[Comparison, ...]
     pairs: Mapping[str, float] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        agree = sum(c.passed for c in self.comparisons)
+        return brief(
+            self,
+            self.bundle,
+            self.status,
+            f"{agree} of {len(self.comparisons)} comparisons agree on {self.rows} rows",
+            self.reason,
+        )
 
     @property
     def status(self) -> Status:

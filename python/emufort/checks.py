@@ -1,0 +1,177 @@
+"""What can be known before any work begins: one home for all checks of a run.
+
+``emufort check``, ``emufort run`` and every single step ask `check_run`, so that what one of them
+accepts no other refuses later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emufort import processes
+from emufort.config import Config
+from emufort.contract import Contract, one_line
+from emufort.dataset import SPLITS, Dataset, check_subset
+from emufort.errors import ContractError, DataError, EmufortError, UsageError
+
+if TYPE_CHECKING:
+    from emufort.targets import Targets
+
+#: Least number of usable rows of each split. A spread, and with it R2, needs two rows; the subset
+#: of step 1 has 16 or more.
+LEAST_ROWS = {"train": 16, "validation": 2, "test": 2}
+
+
+def check_run(config: Config, data: Dataset, steps: Sequence[str]) -> None:
+    """Find now what would stop one of `steps` after much work.
+
+    Parameters
+    ----------
+    config
+        All options.
+    data
+        The data set, already checked against its contract.
+    steps
+        The steps that are still to be done, of `emufort.run_folder.STEPS`.
+
+    Raises
+    ------
+    EmufortError
+        A split has too few rows, the subset is larger than the data, an option of the sampler is
+        unknown, a name is impossible in Fortran, a head or a timing source cannot be used, a target
+        is one that the data do not give, the table of costs is none, a trainer is not built, or the
+        compiler that is needed is missing or refuses its flags.
+    """
+    from emufort.export.fortran import check_names
+    from emufort.search.samplers import check_options
+    from emufort.targets import Targets
+
+    _check_rows(data)
+    if "search" in steps:
+        n = int((data.split == SPLITS.index("train")).sum())
+        check_subset(config.search.subset, n, data.source)
+    check_options(config.search.sampler, config.search.sampler_options)
+    targets = Targets.of(data, config.search.space.target)
+    for one in (data, *targets.data.values()):
+        check_names(one.contract, config.export.name)
+        _check_judgement(one)
+    _check_trainers(config, steps)
+    _check_schemes(config, targets)
+    _check_costs(config, steps)
+    check_compiler(config, steps, data.contract)
+
+
+def _check_rows(data: Dataset) -> None:
+    for code, name in enumerate(SPLITS):
+        n, least = int((data.split == code).sum()), LEAST_ROWS[name]
+        if n < least:
+            has = "no usable row" if n == 0 else f"{n} usable row{'s' * (n > 1)}"
+            raise DataError(
+                f"{data.source} has {has} in the split '{name}'; a run needs at least {least} there"
+            )
+
+
+def _check_judgement(data: Dataset) -> None:
+    """Judge the first rows of the data as emulators and baselines will be judged."""
+    from emufort.skill import baseline_values, skill_values
+
+    contract, first = data.contract, slice(0, LEAST_ROWS["train"])
+    processes.check_functions(contract)
+    head = contract.skill.head
+    try:
+        true = skill_values(contract, data.x[first], data.y[first])
+    except EmufortError:
+        raise
+    except Exception as error:  # whatever the head of a contract raises
+        raise _unusable(contract, f"the head '{head}'", error) from error
+    for baseline in contract.baseline:
+        what = f"the baseline '{baseline.name}'"
+        try:
+            values = baseline_values(data, baseline.name, first)
+        except EmufortError as error:
+            raise type(error)(f"{what}: {error}") from error
+        except Exception as error:
+            raise _unusable(contract, f"{what} with its head", error) from error
+        for name, wanted in true.items():
+            if values[name].shape != wanted.shape:
+                raise ContractError(
+                    f"the contract '{contract.name}': {what} gives {values[name].shape[1]} columns "
+                    f"of '{name}', an emulator {wanted.shape[1]}"
+                )
+
+
+def _unusable(contract: Contract, what: str, error: Exception) -> ContractError:
+    return ContractError(
+        f"the contract '{contract.name}': {what} fails on the data with "
+        f"{type(error).__name__}: {one_line(error)}"
+    )
+
+
+def _check_trainers(config: Config, steps: Sequence[str]) -> None:
+    from emufort.training.backend import resolve_backend
+
+    for step, backend in (("search", config.search.backend), ("retrain", config.retrain.backend)):
+        if step in steps:
+            resolve_backend(backend)
+
+
+def _check_schemes(config: Config, targets: Targets) -> None:
+    """See that the schemes can be timed that networks of some target are relative to."""
+    from emufort.selection import needed_schemes
+
+    contract = targets.judge.contract
+    timed = {b.name for b in contract.baseline if b.timing_source is not None}
+    for name, data in targets.data.items() if targets.named else ():
+        for scheme in sorted(needed_schemes(data.contract, contract)):
+            if scheme not in timed or config.timing.backend != "fortran":
+                why = (
+                    "the contract names no timing_source for it"
+                    if scheme not in timed
+                    else f"timing.backend is '{config.timing.backend}'"
+                )
+                raise UsageError(
+                    f"the target '{name}' needs the value of the scheme '{scheme}', whose time "
+                    f"cannot be measured ({why}), so that it cannot be compared; leave it out"
+                )
+
+
+def _check_costs(config: Config, steps: Sequence[str]) -> None:
+    from emufort.search.cost import from_table
+
+    if "search" in steps and config.search.max_ns is not None and config.search.cost_table:
+        from_table(Path(config.search.cost_table), config.select.ncol)
+
+
+def check_compiler(config: Config, steps: Sequence[str], contract: Contract) -> None:
+    """See that the Fortran compiler that `steps` need exists and takes the flags.
+
+    Raises
+    ------
+    CompilerMissing
+        There is none though times are to be measured in compiled Fortran.
+    CompilationError
+        It cannot compile an empty program with the flags.
+    """
+    from emufort.compiler import Compiler, CompilerMissing
+    from emufort.timing import flags_of
+
+    timing, search = config.timing, config.search
+    measures = "time" in steps or (
+        "search" in steps and search.max_ns is not None and search.cost_table is None
+    )
+    in_fortran = measures and timing.backend == "fortran"
+    if not (in_fortran or "verify" in steps):
+        return
+    try:
+        compiler = Compiler.find(timing.compiler)
+    except CompilerMissing as error:
+        if not in_fortran:
+            return
+        raise CompilerMissing(
+            f"{error}; without one, 'timing.backend = \"onnxruntime\"' times ONNX Runtime instead"
+        ) from error
+    compiler.try_flags(flags_of(compiler, timing, "flags"))
+    if in_fortran and any(b.timing_source for b in contract.baseline):
+        compiler.try_flags(flags_of(compiler, timing, "baseline_flags"))

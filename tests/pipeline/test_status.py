@@ -1,0 +1,132 @@
+"""What `emufort status` says of a run that is at work, killed, stopped, begun or finished."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from emufort import cli, steps
+from emufort.errors import EmufortError, UsageError
+from emufort.files import write_json
+from emufort.run_folder import RunFolder
+from emufort.status import RunStatus
+
+COMMAND = [sys.executable, "-m", "emufort.cli"]
+
+
+def waited_for(out: Path, process: subprocess.Popen[bytes], step: str) -> RunStatus:
+    """Look until `step` is begun or finished."""
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the run ended too early"
+        if (out / "config.toml").exists():
+            found = RunStatus.of(out)
+            if next(s for s in found.steps if s.name == step).state != "to do":
+                return found
+        time.sleep(0.02)
+    raise AssertionError(f"the step {step} never began")
+
+
+def test_a_run_at_work_then_killed_then_finished(
+    synthetic: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = synthetic / "run.toml"
+    config.write_text(config.read_text().replace("steps = 400", "steps = 20000"))
+    out = synthetic / "out"
+    process = subprocess.Popen(
+        [*COMMAND, "run", str(config), "--out", str(out)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        found = waited_for(out, process, "retrain")
+        assert found.state == "running"
+        assert found.detail.startswith(f"process {process.pid} on ")
+        search, retrain = found.steps[:2]
+        assert (search.state, search.done, search.total) == ("finished", 8, 8)
+        assert (retrain.state, retrain.total) == ("begun", 6)
+        assert found.next_command == ""
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    found = RunStatus.of(out)
+    assert (found.state, found.detail) == ("killed", "during the step 'retrain'")
+    assert cli._run(["status", "--out", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert f"'{found.next_command}' continues it" in text
+    assert f"of {retrain.total}" in text
+    # Where the data are does not matter to the status.
+    (synthetic / "evaporation.nc").rename(synthetic / "moved.nc")
+    assert RunStatus.of(out) == found
+    (synthetic / "moved.nc").rename(synthetic / "evaporation.nc")
+    program, *arguments = shlex.split(found.next_command)
+    assert program == "emufort"
+    subprocess.run([*COMMAND, *arguments, "-q"], check=True, timeout=600)
+    found = RunStatus.of(out)
+    assert (found.state, found.next_command) == ("finished", "")
+    assert all(step.done == step.total for step in found.steps)
+
+
+def fail(*arguments: object) -> None:
+    raise EmufortError("the program does not run")
+
+
+def test_a_step_alone_and_an_error(synthetic: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = synthetic / "out"
+    assert cli._run(["search", str(synthetic / "run.toml"), "--out", str(out), "-q"]) == 0
+    found = RunStatus.of(out)
+    assert (found.state, found.detail) == ("unfinished", "")
+    assert [step.state for step in found.steps] == ["finished", *["to do"] * 6]
+    assert cli._run(["retrain", "--out", str(out), "-q"]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(steps, "time", fail)
+        assert cli._run(["time", "--out", str(out), "-q"]) == 1
+    found = RunStatus.of(out)
+    assert found.state == "stopped"
+    assert found.detail == "in the step 'time' by the program does not run"
+    # Another option for a later step: what it has left is of no use any more.
+    assert cli._run(["time", "--out", str(out), "-q", "--flags=-O1"]) == 0
+    assert [step.state for step in RunStatus.of(out).steps[:3]] == ["finished"] * 3
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: None, "holds no run: there is no such folder"),
+        (lambda path: path.mkdir(), "holds no run: it has no config.toml"),
+        (lambda path: path.write_text(""), "holds no run: it is a file"),
+    ],
+    ids=["absent", "empty", "file"],
+)
+def test_what_is_no_run_is_one_clear_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: object, words: str
+) -> None:
+    path = tmp_path / "out"
+    make(path)  # type: ignore[operator]
+    assert cli._run(["status", "--out", str(path)]) == 2
+    err = capsys.readouterr().err
+    assert err == f"error: {path} {words}; 'emufort run --out DIR' begins a run in DIR\n"
+    with pytest.raises(UsageError):
+        RunStatus.of(path)
+
+
+def test_damaged_counts_are_no_error(tmp_path: Path) -> None:
+    """The status of a damaged run is still worth having."""
+    folder = RunFolder(tmp_path)
+    folder.config.write_text("[search]\ntrials = 4\n")
+    folder.search.mkdir()
+    for content in ("", "[]", "{", '{"trials": 3}'):
+        (folder.search / "search.json").write_text(content)
+        found = RunStatus.of(tmp_path)
+        assert found.steps[0].total == 4
+        assert found.steps[0].done == (3 if "3" in content else 0)
+    write_json(tmp_path / "steps.json", {"search": {"fingerprint": "x"}})
+    assert RunStatus.of(tmp_path).steps[0].state == "begun"

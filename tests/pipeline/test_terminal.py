@@ -1,0 +1,354 @@
+"""Tables, progress and messages on terminals of any width, in logs, and as JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import re
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+import emufort
+from emufort import cli, display, screen, step_display
+from emufort.config import Config
+from emufort.files import read_csv, read_json
+from emufort.pipeline import Run
+from emufort.run_folder import STEPS, RunFolder
+from emufort.screen import Table, wrapped
+from emufort.step_display import StepDisplay, about, bars_on, fitting
+from tests.conftest import SYNTHETIC_CONFIG, SYNTHETIC_CONTRACT, synthetic_data
+
+WIDTHS = (40, 60, 80, 200, None)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("display")
+    (folder / "evaporation.toml").write_text(SYNTHETIC_CONTRACT)
+    text = SYNTHETIC_CONFIG.replace("trials = 8", "trials = 4").replace("top = 3", "top = 2")
+    text = text.replace("workers = 2", "workers = 1").replace("width = [4, 8]", "width = [32]")
+    text = text.replace("depth = [1, 2]", "depth = [5, 6]").replace("steps = 400", "steps = 60")
+    (folder / "run.toml").write_text(text)
+    synthetic_data().to_netcdf(folder / "evaporation.nc")
+    assert cli._run(["run", str(folder / "run.toml"), "--out", str(folder / "out"), "-q"]) == 0
+    return Run.open(RunFolder(folder / "out"), Config.load(folder / "run.toml"))
+
+
+def screen_of(width: int | None) -> Console:
+    """Return a terminal of that width that remembers what it shows; None stands for a log."""
+    if width is None:
+        return Console(file=io.StringIO(), highlight=False, width=screen._LOG_WIDTH)
+    return Console(
+        file=io.StringIO(), force_terminal=True, width=width, highlight=False, color_system=None
+    )
+
+
+def text_of(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    most = console.width
+    assert all(len(line) <= most for line in text.splitlines()), f"wider than {most} columns"
+    return text
+
+
+def numbers(text: str) -> set[str]:
+    """Return the numbers of a text; "15-32-1" holds three."""
+    return set(re.findall(r"(?<![\d.])\d+(?:\.\d+)?(?:e[+-]\d+)?(?![\d.])", text))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("step", STEPS)
+def test_every_number_is_complete_or_its_column_is_named(
+    run: Run, monkeypatch: pytest.MonkeyPatch, step: str, width: int | None
+) -> None:
+    """A log shows all of it; a terminal shows no number that the log does not show."""
+    shown = {}
+    for w in (None, width):
+        console = screen_of(w)
+        monkeypatch.setattr(display, "_console", lambda console=console: console)
+        # The path of the run is as long as it is, and no number.
+        display.closing(run, STEPS if step == "report" else (step,))
+        shown[w] = text_of(console).replace("\n", " \n").replace(str(run.folder.path), "")
+    log, text = shown[None], shown[width]
+    path = re.compile(r"\S*pytest\S*|display\d+\S*")
+    assert numbers(path.sub("", text)) <= numbers(path.sub("", log)) | {str(width)}
+    if "left out" not in text and "pytest" not in text:
+        assert numbers(path.sub("", text)) == numbers(path.sub("", log))
+    assert "…" not in text
+
+
+def test_a_log_has_every_digit(run: Run) -> None:
+    """Without a terminal nothing is cut, whatever COLUMNS says."""
+    done = subprocess.run(
+        [sys.executable, "-m", "emufort.cli", "time", "--out", str(run.folder.path)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+        env={**os.environ, "COLUMNS": "30"},
+    )
+    for row in read_csv(run.folder.timing):
+        line = next(
+            line
+            for line in done.stdout.splitlines()
+            if row["id"] in line and f" {row['ncol']} " in line
+        )
+        assert f"{float(row['ns_per_sample']):.3g}" in line
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_on_a_real_terminal(run: Run, width: int) -> None:
+    """The command asks the terminal how wide it is."""
+    import fcntl
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "emufort.cli", "retrain", "--out", str(run.folder.path)],
+        stdout=theirs,
+        stdin=theirs,
+        stderr=subprocess.STDOUT,
+        env={**environment, "TERM": "xterm"},
+    )
+    os.close(theirs)
+    text = b""
+    try:
+        while part := os.read(ours, 65536):
+            text += part
+    except OSError:  # the other end is closed
+        pass
+    os.close(ours)
+    assert process.wait(timeout=300) == 0
+    seen = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text.decode())
+    assert "1/1" in seen
+    for row in read_csv(run.folder.retrain / "candidates.csv"):
+        assert f"{float(row['rmse']):.4g}" in seen
+
+
+labels = st.lists(st.integers(1, 4096), min_size=1, max_size=20).map(
+    lambda widths: "-".join(map(str, widths)) + " squared_relu"
+)
+cells = st.floats(1e-30, 1e30).map(lambda x: f"{x:.4g}")
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    rows=st.lists(st.tuples(labels, cells, cells, cells), min_size=1, max_size=4),
+    width=st.integers(20, 200),
+)
+def test_tables_of_any_size(rows: list[tuple[str, ...]], width: int) -> None:
+    names = ["network", "RMSE", "ns per sample", "learning rate"]
+    table = Table("Table", names)
+    for row in rows:
+        table.add(*row)
+    console = screen_of(width)
+    console.print(table)
+    text = text_of(console)
+    words = " ".join(re.sub("[┃│┏┓┗┛┡┩╇┳━─└┘┴├┤┼]", " ", text).split())
+    for row in rows:
+        for name, cell in zip(names[1:], row[1:], strict=True):
+            shown = cell in words.split() or f"{cell};" in words
+            missing = words.partition("(left out for want of width: ")[2]
+            assert shown or name in missing
+    assert all(n in numbers(text) for row in rows for n in numbers(row[0].split()[0]))
+
+
+@given(text=st.text("ab1 -/e", max_size=40), width=st.integers(1, 50))
+def test_wrapping_loses_nothing_but_spaces(text: str, width: int) -> None:
+    lines = wrapped(text, width)
+    assert re.sub(r"\s", "", lines) == re.sub(r"\s", "", text)
+
+
+def test_an_exponent_is_not_broken() -> None:
+    assert wrapped("1.2e-05", 3) == "1.2e-05"
+    assert wrapped("128-64 relu", 4).split("\n") == ["128-", "64", "relu"]
+
+
+# ------------------------------------------------------------------------------ progress
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def lines_of(console: Console) -> list[str]:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+def test_a_log_gets_a_line_a_minute_with_the_time_left() -> None:
+    console, clock = screen_of(None), Clock()
+    shown = StepDisplay(bars_on(console), console, ("retrain",), clock)
+    shown.begin("retrain")
+    for second in range(1, 181):
+        clock.now = float(second)
+        shown("retrain", 24 * second / 600, 24, "8-8-1 relu, RMSE 1.20e-03", 600.0 - second)
+    assert lines_of(console) == [
+        "[1/1] retrain: all data",
+        "    2 of 24 (10 %), 8-8-1 relu, RMSE 1.20e-03, about 9 min left",
+        "    4 of 24 (20 %), 8-8-1 relu, RMSE 1.20e-03, about 8 min left",
+        "    7 of 24 (30 %), 8-8-1 relu, RMSE 1.20e-03, about 7 min left",
+    ]
+
+
+def test_without_an_estimate_the_display_makes_its_own() -> None:
+    console, clock = screen_of(None), Clock()
+    shown = StepDisplay(bars_on(console), console, ("time",), clock)
+    shown.begin("time")
+    shown("time", 3, 9)  # a step that goes on: these three were done before
+    clock.now = 100.0
+    shown("time", 5, 9)
+    assert lines_of(console)[-1] == "    5 of 9 (56 %), about 3 min left"
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_bars_cut_no_number(width: int) -> None:
+    console, clock = screen_of(width), Clock()
+    note = "15-32-32-8-1 silu evaporation_rate=ln, RMSE 1.23e-03"
+    with bars_on(console) as bars:
+        shown = StepDisplay(bars, console, STEPS, clock)
+        shown.begin("retrain")
+        clock.now = 3723.0
+        shown("retrain", 1234.4, 4321, note, 5000.0)
+        bars.refresh()
+    seen = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", "\n".join(lines_of(console)))
+    last = seen.rsplit("[2/7]", 1)[1]
+    assert "1234/4321" in last
+    assert "1:02:03" in last
+    assert ("about 83 min left" in last) == (width >= 70)
+    assert ("RMSE 1.23e-03" in last) == (width >= 100)
+    assert "…" not in seen
+
+
+def test_words_for_times_and_notes() -> None:
+    assert [about(s) for s in (0.2, 89, 200, 3 * 3600, 86400)] == [
+        "about 1 s",
+        "about 89 s",
+        "about 3 min",
+        "about 3.0 h",
+        "about 24.0 h",
+    ]
+    assert fitting("a long label, loss 1.2e-03", 12) == "loss 1.2e-03"
+    assert fitting("a long label, loss 1.2e-03", 11) == ""
+
+
+# -------------------------------------------------------------------------------- options
+
+
+@pytest.fixture(autouse=True)
+def loud() -> Iterator[None]:
+    yield
+    screen.be_quiet(False)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli._run(["--version"]) == 0
+    assert capsys.readouterr().out == f"emufort {emufort.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "name", [command.name or command.callback.__name__ for command in cli.app.registered_commands]
+)
+def test_short_help_of_every_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli._run([name, "-h"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"Usage: emufort {name}") or f" {name} [OPTIONS]" in text
+    assert "--help" in text
+
+
+def test_completion_for_a_shell() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "emufort.cli", "--show-completion", "bash"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "complete" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["serach"], "search"),
+        (["run", "--trails", "3"], "--trials"),
+        (["select", "--rule", "kneee"], "knee"),
+        (["export", "--host", "cmie"], "cime"),
+    ],
+)
+def test_a_typing_error_is_answered_with_what_was_meant(
+    arguments: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli._run(arguments) == 2
+    err = capsys.readouterr().err
+    assert hint in err
+    assert err.count("\n") == 1
+
+
+def test_without_arguments_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli._run([]) == 0
+    assert "Commands:" in capsys.readouterr().out
+
+
+def test_quiet_commands_print_nothing(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("run", "search", "retrain", "time", "select", "export", "verify", "report"):
+        assert cli._run([name, "--out", str(run.folder.path), "-q"]) == 0
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+    assert cli._run(["select", "--out", str(run.folder.path)]) == 0
+    assert "Pareto front" in capsys.readouterr().out
+
+
+def json_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    assert cli._run(list(arguments)) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_results_as_json(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(run.folder.path)
+    assert json_of(capsys, "select", "--out", out, "--json") == read_json(run.folder.selection)
+    found = json_of(capsys, "verify", "--out", out, "--json")
+    assert found == read_json(run.folder.verification)
+    assert found["passed"]
+    bundle = json_of(capsys, "verify", "--bundle", str(run.folder.bundle), "--rows", "9", "--json")
+    assert bundle["rows"] < found["rows"]
+    check = json_of(capsys, "check", str(run.folder.path.parent / "run.toml"), "--json")
+    assert (check["contract"], check["inputs"], check["outputs"]) == ("evaporation", 3, 2)
+    assert (check["rows"], check["constant"]) == (600, [])
+    status = json_of(capsys, "status", "--out", out, "--json")
+    assert (status["state"], len(status["steps"])) == ("finished", 7)
+
+
+def test_a_failed_verification_is_json_too(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(run.folder.bundle, tmp_path / "bundle")
+    with open(tmp_path / "bundle" / "model.onnx", "ab") as stream:
+        stream.write(b"x")
+    assert cli._run(["verify", "--bundle", str(tmp_path / "bundle"), "--json"]) == 3
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["passed"] is False
+    assert captured.err.count("\n") == 1
+
+
+def test_titles_are_known_for_every_step() -> None:
+    assert set(STEPS) <= step_display.TITLES.keys()
