@@ -2,7 +2,7 @@
 module bench_network_contender
   use, intrinsic :: iso_fortran_env, only: int64, real64
   use emufort_kinds, only: wp, lanes, block_columns
-  use emufort_core, only: evaluate_network, few_columns, scratch_size, aligned_place
+  use emufort_core, only: evaluate_network, few_columns, side_size, aligned_place
   use emufort_dense, only: pack_layer, packed_size, is_wide
   use bench_worker, only: contender_type, hp, chunk_of
   use bench_layers, only: network_type
@@ -103,7 +103,7 @@ contains
     integer, intent(in) :: last                   !! last column
     real(hp), intent(in) :: x(ncol, *)            !! inputs
     real(hp), intent(inout) :: y(ncol, *)         !! outputs
-    real(wp), target :: one(scratch_size), two(scratch_size)
+    real(wp), target :: one(side_size), two(side_size)
     integer :: a, b, at, n, columns
 
     a = aligned_place(one)
@@ -133,7 +133,7 @@ contains
     real(hp), contiguous, intent(in) :: x(:, :, :)             !! inputs (ncol, n_inputs, n_calls)
     real(hp), contiguous, intent(inout) :: y(:, :, :)          !! outputs (ncol, n_outputs, n_calls)
     real(wp), allocatable, target :: features(:), outputs(:)
-    real(wp), target :: one(scratch_size), two(scratch_size)
+    real(wp), target :: one(side_size), two(side_size)
     integer, allocatable :: columns(:)
     integer(int64) :: pass
     integer :: a, b, at, n, width, ncol, n_in, n_out, n_blocks, call, k, from, to, at_features, at_outputs
