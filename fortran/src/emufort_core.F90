@@ -48,11 +48,13 @@ module emufort_core
   integer, parameter :: working_columns = merge(block_columns, lanes, is_wide)
   !> Widest layer that the stack holds for `working_columns`.
   integer, parameter :: stack_width = 256
+  !> Most inputs and outputs together that the stack holds for `block_columns`.
+  integer, parameter :: stack_physical = 192
   !> Scratch on the stack for one side of a layer; the last lanes are room to align it to 64 bytes. One column of the
   !> widest network (max_width, and what `column_to_physical` needs) fits as well.
   integer, parameter :: side_size = max(working_columns*(stack_width + widest_panel), max_width + 3*lanes) + lanes
   !> Room on the stack for the physical inputs and outputs of a block.
-  integer, parameter :: physical_size = max(192*block_columns, max_width)
+  integer, parameter :: physical_size = max(stack_physical*block_columns, max_width)
 
   !> Memory in which networks too large for the stack are evaluated on whole blocks of columns: made once by
   !> `make_workspace`, one for each thread. It is empty for a network that needs none.

@@ -18,7 +18,7 @@ from emufort.contract import Contract
 from emufort.dataset import Dataset
 from emufort.errors import ContractError, EmufortError, UsageError
 from emufort.export._render import render
-from emufort.export.fortran import fortran_source, runtime_source
+from emufort.export.fortran import fortran_source, loads_weights, runtime_source
 from emufort.export.golden import Golden
 from emufort.export.manifest import HashChain, Manifest, hashes
 from emufort.export.model_card import TestSkill, model_card
@@ -134,6 +134,11 @@ class Bundle:
         """The generated Fortran module."""
         return self.path / f"{self.module_name}.F90"
 
+    @property
+    def loads_weights(self) -> bool:
+        """Whether the generated module reads `weights` when the host starts."""
+        return loads_weights(self.manifest.architecture)
+
     @cached_property
     def golden(self) -> Golden:
         """The golden vectors."""
@@ -239,9 +244,10 @@ def _write(folder: Path, emulator: Emulator, data: Dataset, name: str, n_golden:
         absolute_tolerance=vectors.tolerance * vectors.spread,
         about={"name": name, "chain": chain.head, **hashes(emulator)},
     )
+    weights_chain = chain.head
     chain = chain.then("weights", add(WEIGHTS, weights.to_bytes()))
     identity = chain.head
-    source = fortran_source(_named(emulator, name), identity)
+    source = fortran_source(_named(emulator, name), identity, weights_chain=weights_chain)
     chain = chain.then("fortran", add(f"{module}.F90", source.encode()))
     add(RUNTIME, runtime_source().encode())
     vectors.save(folder / GOLDEN, {"bundle": identity})
@@ -255,6 +261,7 @@ def _write(folder: Path, emulator: Emulator, data: Dataset, name: str, n_golden:
         runtime_sha256=files[RUNTIME],
         module=module,
         hash=identity,
+        loads=loads_weights(emulator.architecture),
     )
     add(CMAKE, cmake.encode())
     skill = TestSkill.of(emulator, data)

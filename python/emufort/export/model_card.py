@@ -11,7 +11,12 @@ from typing import Any
 from emufort.contract import Column, Contract, Input, Output
 from emufort.dataset import SPLITS, Dataset
 from emufort.export._render import render
-from emufort.export.fortran import dummy_name
+from emufort.export.fortran import (
+    MOST_SOURCE_PARAMETERS,
+    dummy_name,
+    loads_weights,
+    needs_workspace,
+)
 from emufort.network import Emulator
 from emufort.skill import Skill, skill_of_baseline, skill_of_emulator
 
@@ -135,6 +140,9 @@ def model_card(
         n_inputs=len(contract.input_columns),
         n_outputs=len(contract.output_columns),
         files=files,
+        loads=loads_weights(emulator.architecture),
+        most_source=f"{MOST_SOURCE_PARAMETERS:,}",
+        wide=needs_workspace(emulator.architecture, len(contract.input_columns)),
     )
 
 
