@@ -10,9 +10,9 @@
 !>     weights  the layers, each packed by `pack_layer`
 !>
 !> Nothing is allocated. A call needs at most 128 kB of stack: the values of a block between two layers (`side_size`,
-!> twice) in `evaluate_columns` or `evaluate_column`, and the physical inputs and outputs of a block (`physical_size`) in
-!> what calls these. A network for which that is too little is evaluated on fewer columns at a time, or in a workspace that
-!> the host has made; the bits of a column do not depend on it.
+!> twice) and the physical inputs and outputs of a block (`physical_size`). These arrays belong to what the host calls and
+!> are handed down, so that no compiler can have them twice by inlining. A network for which that is too little is evaluated
+!> on fewer columns at a time, or in a workspace that the host has made; the bits of a column do not depend on it.
 module emufort_core
   use, intrinsic :: iso_c_binding, only: c_loc, c_intptr_t
   use emufort_kinds, only: wp, int64, real64, lanes, block_columns, max_width, widest_panel
@@ -252,6 +252,7 @@ contains
     logical, intent(inout) :: is_outside(block_columns)   !! set if an input of the column was clipped or invalid
     type(workspace_type), intent(inout), optional :: workspace   !! for networks too large for the stack
     real(real64) :: one(max_width)
+    real(wp), target :: first_side(side_size), second_side(side_size)
     integer :: n_inputs, n_outputs, columns, first, i, j
     logical :: in_workspace
 
@@ -260,7 +261,8 @@ contains
     if (columns > 1) then
       do first = 1, n, columns
         call evaluate_columns(plan, numbers, weights, min(columns, n - first + 1), block_columns, is_single, &
-                              x(first, 1), y(first, 1), n_clipped, n_invalid, is_outside(first), in_workspace, workspace)
+                              x(first, 1), y(first, 1), n_clipped, n_invalid, is_outside(first), first_side, second_side, &
+                              in_workspace, workspace)
       end do
       return
     end if
@@ -271,7 +273,7 @@ contains
         one(j) = x(i, j)
       end do
       call evaluate_column(plan, numbers, weights, is_single, one(1), one(n_inputs + 1), n_clipped, n_invalid, &
-                           is_outside(i))
+                           is_outside(i), first_side, second_side)
       do j = 1, n_inputs
         x(i, j) = one(j)
       end do
@@ -284,7 +286,7 @@ contains
 
   !> Evaluate the emulator on as many columns as `choose_block` says, or fewer.
   recursive subroutine evaluate_columns(plan, numbers, weights, n, leading, is_single, x, y, n_clipped, n_invalid, &
-                                        is_outside, in_workspace, workspace)
+                                        is_outside, first, second, in_workspace, workspace)
     integer, intent(in) :: plan(*)                        !! integers of the emulator
     real(real64), intent(in) :: numbers(*)                !! real numbers of the emulator
     real(wp), intent(in) :: weights(*)                    !! packed weights
@@ -296,9 +298,9 @@ contains
     integer(int64), intent(inout) :: n_clipped            !! incremented by the values that were clipped
     integer(int64), intent(inout) :: n_invalid            !! incremented by the columns that hold NaN or infinity
     logical, intent(inout) :: is_outside(*)               !! set if an input of the column was clipped or invalid
-    logical, intent(in) :: in_workspace                   !! whether the layers are in the workspace
-    type(workspace_type), intent(inout), optional :: workspace   !! must be there if they are
-    real(wp), target :: first(side_size), second(side_size)
+    real(wp), intent(inout), target :: first(side_size), second(side_size)   !! scratch for the two sides of a layer
+    logical, intent(in) :: in_workspace                   !! whether to take the workspace instead
+    type(workspace_type), intent(inout), optional :: workspace   !! must be there then
 
     if (in_workspace) then
       call through_block(plan, numbers, weights, n, leading, is_single, x, y, n_clipped, n_invalid, is_outside, &
@@ -379,7 +381,8 @@ contains
   end subroutine through_block
 
   !> Evaluate the emulator on one column, without the padding that a block has.
-  recursive subroutine evaluate_column(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside)
+  recursive subroutine evaluate_column(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside, &
+                                       first, second)
     integer, intent(in) :: plan(*)                        !! integers of the emulator
     real(real64), intent(in) :: numbers(*)                !! real numbers of the emulator
     real(wp), intent(in) :: weights(*)                    !! packed weights
@@ -389,7 +392,7 @@ contains
     integer(int64), intent(inout) :: n_clipped            !! incremented by the values that were clipped
     integer(int64), intent(inout) :: n_invalid            !! incremented by the columns that hold NaN or infinity
     logical, intent(inout) :: is_outside                  !! whether an input was clipped or invalid
-    real(wp), target :: first(side_size), second(side_size)
+    real(wp), intent(inout), target :: first(side_size), second(side_size)   !! scratch for the two sides of a layer
     type(layout_type) :: at
     integer :: n_inputs, n_features, n_outputs, n_layers, j, a, b
     integer(int64) :: outside(1), invalid(1)

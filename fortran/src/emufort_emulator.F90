@@ -7,8 +7,8 @@ module emufort_emulator
   use emufort_dense, only: pack_layer, packed_size, packed_slack
   use emufort_activations, only: n_activations
   use emufort_transforms, only: transform_affine, transform_ln, transform_logit, transform_sigmoid, is_finite
-  use emufort_core, only: evaluate_block, evaluate_columns, evaluate_column, few_columns, physical_size, plan_size, &
-                          numbers_size, aligned_place, workspace_type, choose_block, make_workspace_of => make_workspace
+  use emufort_core, only: evaluate_block, evaluate_columns, evaluate_column, few_columns, physical_size, side_size, &
+                          plan_size, numbers_size, aligned_place, workspace_type, choose_block, make_workspace_of => make_workspace
   use emufort_weights_file, only: section_type, read_table, find_section, get_integers, get_reals, get_text, &
                                   type_text, type_int32, type_real32, type_real64
   implicit none
@@ -545,6 +545,7 @@ contains
     logical, intent(out), optional :: is_outside(:)         !! columns with an input out of range or invalid (ncol)
     type(workspace_type), intent(inout), optional, target :: workspace   !! by `make_workspace`, this thread's own
     real(real64), target :: on_stack(physical_size)
+    real(wp), target :: first_side(side_size), second_side(side_size)
     real(real64), pointer, contiguous :: block_x(:), block_y(:)
     logical :: outside(block_columns), in_workspace
     integer :: n_in, n_out, ncol, columns, block, first, n, i, j
@@ -587,7 +588,8 @@ contains
             on_stack(j) = real(x(first + i, j), real64)
           end do
           call evaluate_column(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), .true., &
-                               on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, outside(i))
+                               on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, outside(i), &
+                               first_side, second_side)
           do j = 1, n_out
             y(first + i, j) = real(on_stack(n_in + j), real32)
           end do
@@ -601,8 +603,8 @@ contains
         end do
       end do
       call evaluate_columns(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), n, columns, &
-                            .true., block_x, block_y, status%n_clipped, status%n_invalid, outside, in_workspace, &
-                            workspace)
+                            .true., block_x, block_y, status%n_clipped, status%n_invalid, outside, first_side, &
+                            second_side, in_workspace, workspace)
       do j = 1, n_out
         do i = 1, n
           y(first + i, j) = real(block_y(i + (j - 1)*columns), real32)
@@ -622,6 +624,7 @@ contains
     logical, intent(out), optional :: is_outside(:)         !! columns with an input out of range or invalid (ncol)
     type(workspace_type), intent(inout), optional, target :: workspace   !! by `make_workspace`, this thread's own
     real(real64), target :: on_stack(physical_size)
+    real(wp), target :: first_side(side_size), second_side(side_size)
     real(real64), pointer, contiguous :: block_x(:), block_y(:)
     logical :: outside(block_columns), in_workspace
     integer :: n_in, n_out, ncol, columns, block, first, n, i, j
@@ -664,7 +667,8 @@ contains
             on_stack(j) = x(first + i, j)
           end do
           call evaluate_column(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), .false., &
-                               on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, outside(i))
+                               on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, outside(i), &
+                               first_side, second_side)
           do j = 1, n_out
             y(first + i, j) = on_stack(n_in + j)
           end do
@@ -678,8 +682,8 @@ contains
         end do
       end do
       call evaluate_columns(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), n, columns, &
-                            .false., block_x, block_y, status%n_clipped, status%n_invalid, outside, in_workspace, &
-                            workspace)
+                            .false., block_x, block_y, status%n_clipped, status%n_invalid, outside, first_side, &
+                            second_side, in_workspace, workspace)
       do j = 1, n_out
         do i = 1, n
           y(first + i, j) = block_y(i + (j - 1)*columns)
@@ -699,6 +703,7 @@ contains
     logical, intent(out), optional :: is_outside(:)         !! columns with an input out of range or invalid (ncol)
     type(workspace_type), intent(inout), optional, target :: workspace   !! by `make_workspace`, this thread's own
     real(real64), target :: on_stack(physical_size)
+    real(wp), target :: first_side(side_size), second_side(side_size)
     real(real64), pointer, contiguous :: block_x(:), block_y(:)
     logical :: outside(block_columns), in_workspace
     integer :: n_in, n_out, ncol, columns, block, first, n, i, j
@@ -741,7 +746,8 @@ contains
             on_stack(j) = real(x(j, first + i), real64)
           end do
           call evaluate_column(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), .true., &
-                               on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, outside(i))
+                               on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, outside(i), &
+                               first_side, second_side)
           do j = 1, n_out
             y(j, first + i) = real(on_stack(n_in + j), real32)
           end do
@@ -755,8 +761,8 @@ contains
         end do
       end do
       call evaluate_columns(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), n, columns, &
-                            .true., block_x, block_y, status%n_clipped, status%n_invalid, outside, in_workspace, &
-                            workspace)
+                            .true., block_x, block_y, status%n_clipped, status%n_invalid, outside, first_side, &
+                            second_side, in_workspace, workspace)
       do i = 1, n
         do j = 1, n_out
           y(j, first + i) = real(block_y(i + (j - 1)*columns), real32)
@@ -776,6 +782,7 @@ contains
     logical, intent(out), optional :: is_outside(:)         !! columns with an input out of range or invalid (ncol)
     type(workspace_type), intent(inout), optional, target :: workspace   !! by `make_workspace`, this thread's own
     real(real64), target :: on_stack(physical_size)
+    real(wp), target :: first_side(side_size), second_side(side_size)
     real(real64), pointer, contiguous :: block_x(:), block_y(:)
     logical :: outside(block_columns), in_workspace
     integer :: n_in, n_out, ncol, columns, block, first, n, i, j
@@ -818,7 +825,8 @@ contains
             on_stack(j) = x(j, first + i)
           end do
           call evaluate_column(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), .false., &
-                               on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, outside(i))
+                               on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, outside(i), &
+                               first_side, second_side)
           do j = 1, n_out
             y(j, first + i) = on_stack(n_in + j)
           end do
@@ -832,8 +840,8 @@ contains
         end do
       end do
       call evaluate_columns(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), n, columns, &
-                            .false., block_x, block_y, status%n_clipped, status%n_invalid, outside, in_workspace, &
-                            workspace)
+                            .false., block_x, block_y, status%n_clipped, status%n_invalid, outside, first_side, &
+                            second_side, in_workspace, workspace)
       do i = 1, n
         do j = 1, n_out
           y(j, first + i) = block_y(i + (j - 1)*columns)

@@ -9,7 +9,8 @@ module emufort_runtime
   use emufort_core, only: workspace_type, emufort_evaluate_block => evaluate_block, &
                           emufort_evaluate_columns => evaluate_columns, emufort_evaluate_column => evaluate_column, &
                           emufort_choose_block => choose_block, emufort_make_workspace => make_workspace, &
-                          emufort_few_columns => few_columns, emufort_physical_size => physical_size, &
+                          emufort_few_columns => few_columns, emufort_side_size => side_size, &
+                          emufort_physical_size => physical_size, &
                           emufort_not_a_number => not_a_number
   use emufort_emulator, only: emulator_type
   implicit none

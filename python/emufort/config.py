@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from emufort.contract import explain
 from emufort.errors import UsageError
-from emufort.network import Activation
+from emufort.network import MOST_LAYERS, MOST_NEURONS, Activation
 from emufort.selection import check_rule
 
 
@@ -90,6 +90,11 @@ class SpaceConfig(_Section):
                 raise ValueError(f"{name} lists no choice")
             if len(set(choices)) < len(choices):
                 raise ValueError(f"{name} lists a choice twice")
+        if max(self.width) > MOST_NEURONS or self.depth[1] >= MOST_LAYERS:
+            raise ValueError(
+                f"the Fortran runtime takes networks of at most {MOST_LAYERS - 1} hidden layers of "
+                f"{MOST_NEURONS} neurons: lower the largest width or depth"
+            )
         if min(self.width) < 1 or min(self.batch_size) < 1:
             raise ValueError("widths and batch sizes are at least 1")
         if min(self.taper) <= 0 or max(self.taper) > 1:

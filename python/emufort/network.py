@@ -29,6 +29,28 @@ if TYPE_CHECKING:
 Activation = Literal["relu", "squared_relu", "tanh", "silu", "gelu"]
 ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 
+#: Codes of the activation functions, those of the runtime and of the native trainer
+#: (``fortran/src/emufort_activations.F90``).
+ACTIVATION_CODES: Mapping[str, int] = {
+    "linear": 0,
+    "relu": 1,
+    "squared_relu": 2,
+    "leaky_relu": 3,
+    "hardswish": 4,
+    "tanh": 5,
+    "sigmoid": 6,
+    "silu": 7,
+    "gelu": 8,
+    "softplus": 9,
+    "elu": 10,
+}
+
+#: Most neurons in a layer, and most inputs and outputs together: ``max_width`` of
+#: ``fortran/src/emufort_kinds.F90``.
+MOST_NEURONS = 4096
+#: Most layers, the last one included: ``max_layers`` there.
+MOST_LAYERS = 64
+
 #: What an activation costs per neuron, in multiply-adds, for ranking candidates before they are
 #: timed. `benchmarks/cost.py` fitted 18 and 19 to silu in a run (16 and 1,152 columns, AVX-512);
 #: the others stand in the proportion that `fortran/app/time_activations` shows.
@@ -55,9 +77,10 @@ LOGIT_MARGIN = 1e-9
 
 
 def sigmoid(z: Array) -> Array:
-    """Return 1 / (1 + exp(-z)) without overflow."""
-    e = np.exp(-np.abs(z))
-    return np.where(z >= 0, 1.0, e) / (1.0 + e)
+    """Return 1 / (1 + exp(-z)) without overflow; NaN stays NaN."""
+    with np.errstate(invalid="ignore", under="ignore"):
+        e = np.exp(-np.abs(z))
+        return np.where(z >= 0, 1.0, e) / (1.0 + e)
 
 
 def _gelu(z: Array) -> Array:
@@ -100,6 +123,12 @@ class Architecture:
     def __post_init__(self) -> None:
         if min(self.sizes) < 1:
             raise EmufortError(f"a layer of the network {self.sizes} has no neuron")
+        if max(self.sizes) > MOST_NEURONS or len(self.hidden) >= MOST_LAYERS:
+            raise EmufortError(
+                f"a network of {len(self.hidden) + 1} layers with up to {max(self.sizes)} neurons "
+                f"is too large: the Fortran runtime takes {MOST_LAYERS} layers of "
+                f"{MOST_NEURONS} neurons"
+            )
         if self.activation not in ACTIVATIONS:
             raise EmufortError(
                 f"the activation '{self.activation}' is none of {', '.join(ACTIVATIONS)}"
@@ -237,9 +266,9 @@ class Scaler:
     def forward(self, x: Array) -> Array:
         """Map physical values (n, n_columns) to the network's side, double precision."""
         x = np.asarray(x, dtype=np.float64)
-        z = (x - self.shift) * self.scale
-        for j, kind in enumerate(self.kinds):
-            with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            z = (x - self.shift) * self.scale
+            for j, kind in enumerate(self.kinds):
                 if kind == "ln":
                     z[:, j] = np.log(x[:, j] / self.shift[j]) * self.scale[j]
                 elif kind == "logit":
@@ -252,15 +281,15 @@ class Scaler:
     def backward(self, z: Array) -> Array:
         """Map what the network's last (linear) layer gives (n, n_columns) to physical values."""
         z = np.asarray(z, dtype=np.float64)
-        x = z / self.scale + self.shift
-        for j, kind in enumerate(self.kinds):
-            if kind == "ln":
-                with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
+            x = z / self.scale + self.shift
+            for j, kind in enumerate(self.kinds):
+                if kind == "ln":
                     x[:, j] = self.shift[j] * np.exp(z[:, j] / self.scale[j])
-            elif kind == "logit":
-                x[:, j] = sigmoid(x[:, j])
-            elif kind == "sigmoid":
-                x[:, j] = sigmoid(z[:, j])
+                elif kind == "logit":
+                    x[:, j] = sigmoid(x[:, j])
+                elif kind == "sigmoid":
+                    x[:, j] = sigmoid(z[:, j])
         return x
 
     def to_dict(self) -> dict[str, Any]:
@@ -377,8 +406,13 @@ class Emulator:
         """Return outputs (n, n_outputs) of inputs `x` (n, n_inputs), physical, double precision.
 
         Inputs outside the contract's range are clipped; a row with a NaN or an infinite input
-        gives NaN. The Fortran runtime does the same.
+        gives NaN. The Fortran runtime does the same. A network with extreme weights overflows to
+        infinity or NaN without a warning.
         """
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._predict(np.asarray(x))
+
+    def _predict(self, x: Array) -> Array:
         invalid = ~np.isfinite(x).all(axis=1)
         x = self.clip(x)
         a = self.input_scaler.forward(x[:, list(self.contract.feature_indices)])

@@ -82,7 +82,8 @@ _CALL = """\
 !> The whole call of a process in the place of a generated module's; written by `emufort bench`.
 module bench_embedded
   use emufort_runtime, only: status_type, workspace_type
-  use {module}, only: embedded_predict, loaded_predict, make_workspace, embedded_n_outputs => n_outputs
+  use {module}, only: embedded_predict, loaded_predict, make_workspace, &
+    embedded_n_outputs => n_outputs
   implicit none
   public
 

@@ -21,7 +21,7 @@ from emufort.contract import Contract, Input, Output
 from emufort.errors import EmufortError, UsageError
 from emufort.export._render import render
 from emufort.export.weights_file import FlatEmulator, flatten, pack
-from emufort.network import Architecture, Emulator
+from emufort.network import MOST_NEURONS, Architecture, Emulator
 
 #: More weights and biases than this are not written as source text, which compilers take minutes
 #: and gigabytes to read; the generated module then loads weights.bin.
@@ -124,11 +124,18 @@ def check_names(contract: Contract, name: str | None = None) -> str:
     Raises
     ------
     EmufortError
-        Fortran cannot tell its names apart, or the runtime keeps one for itself.
+        Fortran cannot tell its names apart, or the runtime keeps one for itself, or there are more
+        inputs and outputs than the runtime takes.
     UsageError
         The name of the emulator is no Fortran name, or too long.
     """
     module = f"{check_name(name or contract.name)}_emulator"
+    n_columns = len(contract.input_columns) + len(contract.output_columns)
+    if n_columns > MOST_NEURONS:
+        raise EmufortError(
+            f"the contract '{contract.name}' has {n_columns} scalar inputs and outputs, the "
+            f"Fortran runtime takes {MOST_NEURONS}: leave some out"
+        )
     names = [dummy_name(v.name, module).lower() for v in (*contract.input, *contract.output)]
     for one in names:
         if names.count(one) > 1:

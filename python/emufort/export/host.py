@@ -16,6 +16,7 @@ from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError
 from emufort.export._render import render
 from emufort.export.bundle import Bundle
+from emufort.export.fortran import MOST_SOURCE_PARAMETERS
 from emufort.files import make_directory
 
 #: What `emufort export --host` can write.
@@ -97,6 +98,12 @@ def write_host(
         raise UsageError(f"there is no glue for the host '{host}'; choose of {', '.join(HOSTS)}")
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     lower, upper = _range(opened)
+    if opened.loads_weights:
+        raise EmufortError(
+            f"the network of '{opened.name}' has more than {MOST_SOURCE_PARAMETERS:,} weights, "
+            f"which the glue for the host '{host}' cannot hold as source text; export a smaller "
+            "network, or load weights.bin as docs/coupling.md says"
+        )
     folder = opened.path.parent / "host" / host if out is None else Path(out)
     _refuse_foreign(folder)
     contents = _contents(opened, host, lower, upper)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emufort.contract import Column, Contract
+from emufort.errors import EmufortError
 from emufort.export.manifest import HashChain, hashes
 from emufort.network import Array, Emulator, Scaler
 
@@ -270,6 +271,10 @@ def _activate(graph: _Graph, activation: str, a: str) -> str:
         erf = graph.node("Erf", [graph.node("Mul", [a, root_half], f"{a}_scaled")], f"{a}_erf")
         twice = graph.node("Add", [erf, one], f"{a}_twice_cumulative")
         return graph.node("Mul", [graph.node("Mul", [a, half], f"{a}_halved"), twice], f"{a}_gelu")
+    if activation not in ("relu", "squared_relu"):
+        raise EmufortError(
+            f"no ONNX operators are known for the activation function '{activation}'"
+        )
     relu = graph.node("Relu", [a], f"{a}_relu")
     if activation == "relu":
         return relu
