@@ -12,8 +12,8 @@
 !> Reference: Petters and Kreidenweis (2007), doi:10.5194/acp-7-1961-2007.
 module activation_fractions
   use, intrinsic :: iso_fortran_env, only: int64, real32, real64
-  use emufort_runtime, only: emulator_type, status_type, workspace_type, wp => emufort_kind, block_columns => emufort_block_columns, &
-                             emufort_error_shape
+  use emufort_runtime, only: emulator_type, status_type, workspace_type, wp => emufort_kind, &
+                             block_columns => emufort_block_columns, emufort_error_shape
   use emufort_status, only: set_error, clear_status
   use emufort_kinds, only: lanes
   use emufort_math, only: vector_ln

@@ -238,8 +238,8 @@ contains
   !> Arguments and meaning are those of `activate_modal`. Up to `pcols` columns are dimensioned, `ncol` are worked on;
   !> the others stay as they are.
   recursive subroutine activate(scheme, pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, &
-                        volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, status, counts, in_cloud, smax_f, smax_fixed, &
-                        workspace)
+                                volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, status, counts, in_cloud, smax_f, &
+                                smax_fixed, workspace)
     class(activation_type), intent(in) :: scheme            !! after `init`
     integer, intent(in) :: pcols                            !! first dimension of the arrays
     integer, intent(in) :: ncol                             !! columns in use, at most pcols

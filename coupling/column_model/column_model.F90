@@ -148,11 +148,11 @@ contains
     integer :: at, thread
 
     thread = 1
-    !$ thread = omp_get_max_threads()
+!$  thread = omp_get_max_threads()
     allocate (workspaces(thread))
     !$omp parallel private(part, thread, made)
     thread = 1
-    !$ thread = omp_get_thread_num() + 1
+!$  thread = omp_get_thread_num() + 1
     call scheme%make_workspace(workspaces(thread), made)
     part = activation_counts_type()   ! gfortran 12 does not initialise what is private
     !$omp do schedule(dynamic)

@@ -196,8 +196,8 @@ contains
     call choose_block(plan, columns, in_workspace)
     if (columns == block_columns) return
     n_side = room_of_side(widest_layer(plan), block_columns)
-    allocate (workspace%first(n_side), workspace%second(n_side), workspace%physical(block_columns*(plan(1) + plan(3))), &
-              stat=failure)
+    allocate (workspace%first(n_side), workspace%second(n_side), &
+              workspace%physical(block_columns*(plan(1) + plan(3))), stat=failure)
     if (failure /= 0) return
     workspace%first = 0.0_wp
     workspace%second = 0.0_wp
@@ -261,8 +261,8 @@ contains
     if (columns > 1) then
       do first = 1, n, columns
         call evaluate_columns(plan, numbers, weights, min(columns, n - first + 1), block_columns, is_single, &
-                              x(first, 1), y(first, 1), n_clipped, n_invalid, is_outside(first), first_side, second_side, &
-                              in_workspace, workspace)
+                              x(first, 1), y(first, 1), n_clipped, n_invalid, is_outside(first), first_side, &
+                              second_side, in_workspace, workspace)
       end do
       return
     end if

@@ -8,7 +8,7 @@ program test_stack
   use emufort_runtime, only: status_type, workspace_type, emufort_success, emufort_block_columns
   use emufort_kinds, only: int8, int64, real32, real64
   use test_support, only: check, network_type, make_network, make_inputs, to_bytes
-  use test_stack_calls, only: emulator, workspace, x, y, x_t, y_t, x32, y32, x32_t, y32_t, block_x, block_y, way, ncol, &
+ use test_stack_calls, only: emulator, workspace, x, y, x_t, y_t, x32, y32, x32_t, y32_t, block_x, block_y, way, ncol, &
                               failed, n_ways, call_in_thread, n_allocations
   implicit none
   integer, parameter :: most = 131072, stack_size = 4*most
