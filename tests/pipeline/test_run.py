@@ -62,7 +62,8 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_wide_network_reaches_a_verified_bundle(tmp_path: Path) -> None:
+@pytest.mark.parametrize("width", [600, pytest.param(2048, marks=pytest.mark.slow)])
+def test_a_wide_network_reaches_a_verified_bundle(width: int, tmp_path: Path) -> None:
     from tests.conftest import SYNTHETIC_CONFIG, SYNTHETIC_CONTRACT, synthetic_data
 
     config = SYNTHETIC_CONFIG
@@ -71,7 +72,7 @@ def test_a_wide_network_reaches_a_verified_bundle(tmp_path: Path) -> None:
         ("batch = 4", "batch = 2"),
         ("rungs = [1, 4]", "rungs = [1]"),
         ("depth = [1, 2]", "depth = [2, 2]"),
-        ("width = [4, 8]", "width = [600, 2048]"),
+        ("width = [4, 8]", f"width = [{width}]"),
         ("top = 3\nseeds = 2\nsteps = 400", "top = 1\nseeds = 1\nsteps = 4"),
     ):
         assert old in config
