@@ -184,7 +184,8 @@ def test_a_bundle_that_loads_its_weights_is_verified_and_says_so(tmp_path: Path)
 
 
 def test_a_host_folder_is_refused_if_the_weights_are_no_source(tmp_path: Path) -> None:
-    emulator = random_emulator(Contract.load("activation"), (520, 520), "relu")
+    content = {**Contract.load("activation").to_dict(), "baseline": []}
+    emulator = random_emulator(Contract.from_dict(content), (520, 520), "relu")
     x = inputs(emulator.contract, 30)
     n = np.arange(len(x))
     data = Dataset(
