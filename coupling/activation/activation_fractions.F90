@@ -12,8 +12,8 @@
 !> Reference: Petters and Kreidenweis (2007), doi:10.5194/acp-7-1961-2007.
 module activation_fractions
   use, intrinsic :: iso_fortran_env, only: int64, real32, real64
-  use emufort_runtime, only: emulator_type, status_type, wp => emufort_kind, block_columns => emufort_block_columns, &
-                             emufort_error_shape
+  use emufort_runtime, only: emulator_type, status_type, workspace_type, wp => emufort_kind, &
+                             block_columns => emufort_block_columns, emufort_error_shape
   use emufort_status, only: set_error, clear_status
   use emufort_kinds, only: lanes
   use emufort_math, only: vector_ln
@@ -55,14 +55,15 @@ module activation_fractions
 
   abstract interface
     !> A generated module's block procedure: up to `emufort_block_columns` columns.
-    subroutine block_predictor(n, is_single, x, y, status, is_outside)
-      import :: real64, block_columns, status_type
+    subroutine block_predictor(n, is_single, x, y, status, is_outside, workspace)
+      import :: real64, block_columns, status_type, workspace_type
       integer, intent(in) :: n                            !! number of columns
       logical, intent(in) :: is_single                    !! whether the host's inputs are single precision
       real(real64), intent(inout) :: x(block_columns, *)  !! inputs in contract order and units (column, input)
       real(real64), intent(inout) :: y(block_columns, *)  !! outputs (column, output)
       type(status_type), intent(inout) :: status          !! counts are added to
       logical, intent(out) :: is_outside(block_columns)   !! columns with an input out of range or invalid
+      type(workspace_type), intent(inout), optional :: workspace   !! for wide networks
     end subroutine block_predictor
   end interface
 

@@ -8,7 +8,7 @@ module emufort_activation
   use emufort_kinds, only: wp, block => block_columns
   use emufort_math, only: vector_ln, vector_exp
   use emufort_status, only: set_error
-  use emufort_runtime, only: emulator_type, status_type, emufort_clear_status, emufort_success, &
+  use emufort_runtime, only: emulator_type, status_type, workspace_type, emufort_clear_status, emufort_success, &
                              emufort_error_contract, emufort_error_shape, emufort_error_limit
   use emufort_activation_head, only: steepness_factor, shift_factor, activated_fractions_of_logs, padded
   use emufort_activation_arg2000, only: activation_constants_type, air_type, air_properties, arg2000_smax, &
@@ -89,14 +89,15 @@ module emufort_activation
 
   abstract interface
     !> What the generated module of a bundle offers as `<name>_predict_block`.
-    recursive subroutine activation_predictor(n, is_single, x, y, status, is_outside)
-      import :: block, status_type, real64
+    recursive subroutine activation_predictor(n, is_single, x, y, status, is_outside, workspace)
+      import :: block, status_type, real64, workspace_type
       integer, intent(in) :: n                      !! number of parcels, 1 to emufort_block_columns
       logical, intent(in) :: is_single              !! whether the inputs were rounded to single precision
       real(real64), intent(inout) :: x(block, *)    !! inputs in contract order and units; clipped on return
       real(real64), intent(inout) :: y(block, *)    !! maximum supersaturation [1] (parcel, 1)
       type(status_type), intent(inout) :: status    !! outcome; counts are added to
       logical, intent(out) :: is_outside(block)     !! parcels out of range or invalid (parcel)
+      type(workspace_type), intent(inout), optional :: workspace   !! for wide networks
     end subroutine activation_predictor
   end interface
 
@@ -119,6 +120,7 @@ module emufort_activation
   contains
     procedure :: init
     procedure :: is_emulated
+    procedure :: make_workspace
     procedure :: activate
   end type activation_type
 
@@ -220,12 +222,24 @@ contains
 
   end function is_emulated
 
+  !> Make the workspace that a wide network needs, see docs/runtime.md: one for each thread, the last argument of
+  !> `activate`. It stays empty for other networks and without a loaded emulator.
+  subroutine make_workspace(scheme, workspace, status)
+    class(activation_type), intent(in) :: scheme          !! after `init`
+    type(workspace_type), intent(out) :: workspace        !! of one thread
+    type(status_type), intent(out) :: status              !! outcome
+
+    if (scheme%emulator%is_loaded()) call scheme%emulator%make_workspace(workspace, status)
+
+  end subroutine make_workspace
+
   !> Activated fractions of the columns and levels of a chunk, and their fluxes into cloud.
   !>
   !> Arguments and meaning are those of `activate_modal`. Up to `pcols` columns are dimensioned, `ncol` are worked on;
   !> the others stay as they are.
   recursive subroutine activate(scheme, pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, &
-                        volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, status, counts, in_cloud, smax_f, smax_fixed)
+                                volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, status, counts, in_cloud, smax_f, &
+                                smax_fixed, workspace)
     class(activation_type), intent(in) :: scheme            !! after `init`
     integer, intent(in) :: pcols                            !! first dimension of the arrays
     integer, intent(in) :: ncol                             !! columns in use, at most pcols
@@ -251,6 +265,7 @@ contains
     logical, intent(in), optional :: in_cloud(pcols, pver)  !! above cloud base: balance with the drops that are there
     real(hk), intent(in), optional :: smax_f(pcols, pver)   !! number times size factor of the drops, in cloud [m-2]
     real(hk), intent(in), optional :: smax_fixed(pcols, pver) !! maximum supersaturation, negative if to be found [1]
+    type(workspace_type), intent(inout), optional :: workspace !! for a wide network, this thread's own
     real(dp) :: w_mean(block), w_sigma(block), w_diabatic(block), w_least(block), w_most(block), t(block), p(block)
     real(dp) :: number(block, activation_max_modes), cube(block, activation_max_modes), &
                 kappa(block, activation_max_modes), f(block, activation_max_modes, 4), full(block), given(block), safe
@@ -312,7 +327,7 @@ contains
         end do
       end if
       call activate_block(scheme, n, nmode, w_mean, w_sigma, w_diabatic, w_least, w_most, t, p, number, cube, kappa, &
-                          is_active, given, f, full, counts)
+                          is_active, given, f, full, counts, workspace)
       do m = 1, nmode
         call scatter(n, place, f(:, m, 1), fn(1, 1, m))
         call scatter(n, place, f(:, m, 2), fm(1, 1, m))
@@ -368,7 +383,7 @@ contains
 
   !> One block of columns: single updrafts first, then the spectra node by node.
   recursive subroutine activate_block(scheme, n, n_modes, w_mean, w_sigma, w_diabatic, w_least, w_most, t, p, number, &
-                                      cube, kappa, is_active, given, f, full, counts)
+                                      cube, kappa, is_active, given, f, full, counts, workspace)
     type(activation_type), intent(in) :: scheme           !! after `init`
     integer, intent(in) :: n                              !! columns, at most `block`
     integer, intent(in) :: n_modes                        !! modes
@@ -387,6 +402,7 @@ contains
     real(dp), intent(out) :: f(block, activation_max_modes, 4)   !! fn, fm, fluxn, fluxm (column, mode, which)
     real(dp), intent(out) :: full(block)                  !! flux if everything activated [m s-1] (column)
     type(activation_counts_type), intent(inout) :: counts !! who answered
+    type(workspace_type), intent(inout), optional :: workspace !! for a wide network
     real(dp) :: lower(block), upper(block), w(block), smax(block), critical(block, activation_max_modes)
     real(dp) :: speed(n_nodes, block), share(n_nodes, block), flux(n_nodes, block)
     real(wp) :: log_critical(block, activation_max_modes), log_smax(block), fraction(block, 2)
@@ -423,7 +439,7 @@ contains
     if (n_at < n) f(1:n, 1:n_modes, :) = 0.0_dp
     if (n_at > 0) then
 call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, smax, log_smax, &
-                     air, has_air, counts)
+                     air, has_air, counts, workspace)
       do m = 1, n_modes
         call fractions(n_at, n, at, scheme%log_sigma(m), smax, log_smax, log_critical(:, m), is_active(:, m), fraction)
         if (n_at == n) then
@@ -464,7 +480,7 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
         w(j) = speed(q, at(j)) + w_diabatic(at(j))
       end do
 call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, smax, log_smax, &
-                     air, has_air, counts)
+                     air, has_air, counts, workspace)
       do m = 1, n_modes
         call fractions(n_at, n, at, scheme%log_sigma(m), smax, log_smax, log_critical(:, m), is_active(:, m), fraction)
         do j = 1, n_at
@@ -488,7 +504,7 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
 
   !> Maximum supersaturation of some columns of a block, each with an updraft.
   recursive subroutine find_smax(scheme, n, n_columns, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, &
-                                 smax, log_smax, air, has_air, counts)
+                                 smax, log_smax, air, has_air, counts, workspace)
     type(activation_type), intent(in) :: scheme           !! after `init`
     integer, intent(in) :: n                              !! number of updrafts
     integer, intent(in) :: n_columns                      !! number of columns; if as many, updraft j is that of column j
@@ -508,6 +524,7 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
     type(air_type), intent(inout) :: air(block)           !! air of the columns for ARG2000, where it was needed (column)
     logical, intent(inout) :: has_air(block)              !! whether it is there (column)
     type(activation_counts_type), intent(inout) :: counts !! who answered
+    type(workspace_type), intent(inout), optional :: workspace !! for a wide network
     real(dp) :: x(block, most_inputs), found(block, 1)
     logical :: is_outside(block), use_emulator
     integer :: j, n_others
@@ -519,9 +536,9 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
     if (use_emulator) then
       call fill_inputs(scheme, n, n_columns, at, w, t, p, number, cube, kappa, is_active, critical, x)
       if (associated(scheme%predictor)) then
-        call scheme%predictor(n, .false., x, found, status, is_outside)
+        call scheme%predictor(n, .false., x, found, status, is_outside, workspace)
       else
-        call scheme%emulator%predict_block(n, .false., x, found, status, is_outside)
+        call scheme%emulator%predict_block(n, .false., x, found, status, is_outside, workspace)
       end if
       if (status%code /= emufort_success) then
         use_emulator = .false.

@@ -6,8 +6,9 @@
 !> The namelist is described in docs/coupling.md. Results do not depend on chunk, threads, ranks or restarts.
 program column_model
   use, intrinsic :: iso_fortran_env, only: real64, int64
-!$ use omp_lib, only: omp_get_max_threads
-  use emufort_runtime, only: emulator_type, status_type, emufort_success
+!$ use omp_lib, only: omp_get_max_threads, omp_get_thread_num
+  use emufort_runtime, only: emulator_type, status_type, network_workspace_type => workspace_type, &
+                             emufort_success
   use emufort_activation, only: activation_type, activation_counts_type, outside_arg2000, outside_ratio, outside_clip, &
                                 arg2000_paper, arg2000_e3sm
   use rodas_step, only: workspace_type
@@ -142,13 +143,21 @@ contains
     real(dp), intent(in) :: time                            !! [s]
     type(activation_counts_type), intent(inout) :: counts   !! is added to
     type(activation_counts_type) :: part
-    integer :: at
+    type(network_workspace_type), allocatable :: workspaces(:)
+    type(status_type) :: made
+    integer :: at, thread
 
-    !$omp parallel private(part)
+    thread = 1
+!$  thread = omp_get_max_threads()
+    allocate (workspaces(thread))
+    !$omp parallel private(part, thread, made)
+    thread = 1
+!$  thread = omp_get_thread_num() + 1
+    call scheme%make_workspace(workspaces(thread), made)
     part = activation_counts_type()   ! gfortran 12 does not initialise what is private
     !$omp do schedule(dynamic)
     do at = 0, n - 1, chunk
-      call activate_chunk(columns, scheme, at, min(chunk, n - at), time, fn, fm, part)
+      call activate_chunk(columns, scheme, at, min(chunk, n - at), time, fn, fm, part, workspaces(thread))
     end do
     !$omp end do
     !$omp critical

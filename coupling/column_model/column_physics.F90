@@ -3,7 +3,7 @@
 !> Everything is local to a column. Kept simple on purpose: it is there to see what an activation scheme does to a host.
 module column_physics
   use, intrinsic :: iso_fortran_env, only: real64, int64
-  use emufort_runtime, only: status_type, emufort_success
+  use emufort_runtime, only: status_type, network_workspace_type => workspace_type, emufort_success
   use emufort_activation, only: activation_type, activation_constants_type, activation_counts_type
   use parcel_integrator, only: solve_parcel, parcel_options_type, parcel_result_type, status_peak
   use parcel_thermodynamics, only: kelvin_length
@@ -78,7 +78,7 @@ contains
   end function volume_of
 
   !> Activated fractions of a chunk of columns, as a host calls a scheme: chunk by chunk, all levels.
-  subroutine activate_chunk(columns, scheme, first, n, time, fn, fm, counts)
+  subroutine activate_chunk(columns, scheme, first, n, time, fn, fm, counts, workspace)
     type(columns_type), intent(in) :: columns                                !! of this process
     type(activation_type), intent(in) :: scheme                              !! after init
     integer, intent(in) :: first                                             !! columns before the chunk
@@ -87,6 +87,7 @@ contains
     real(dp), intent(inout) :: fn(:, :, :)                                   !! [1] (column, level, mode)
     real(dp), intent(inout) :: fm(:, :, :)                                   !! [1] (column, level, mode)
     type(activation_counts_type), intent(inout) :: counts                    !! is added to
+    type(network_workspace_type), intent(inout) :: workspace                 !! of this thread
     real(dp) :: w(n, columns%n_levels), zero(n, columns%n_levels), most(n, columns%n_levels), &
                 density(n, columns%n_levels), full(n, columns%n_levels), &
                 number_part(n, columns%n_levels, n_modes), mass_part(n, columns%n_levels, n_modes), &
@@ -107,7 +108,7 @@ contains
       call scheme%activate(n, n, columns%n_levels, n_modes, w, zero, zero, zero, most, &
                            columns%temperature(first + 1:last, :), density, columns%number(first + 1:last, :, :), &
                            columns%volume(first + 1:last, :, :), columns%kappa(first + 1:last, :, :), number_part, &
-                           mass_part, number_flux, mass_flux, full, status, part)
+                           mass_part, number_flux, mass_flux, full, status, part, workspace=workspace)
       fn(first + 1:last, :, :) = number_part
       fm(first + 1:last, :, :) = mass_part
     end associate

@@ -1,7 +1,7 @@
 !> What an activation scheme costs in a host: processor time of its call alone, on one thread, on prepared chunks.
 module column_timing
   use, intrinsic :: iso_fortran_env, only: real64
-  use emufort_runtime, only: status_type
+  use emufort_runtime, only: status_type, workspace_type
   use emufort_activation, only: activation_type, activation_counts_type
   use arg2000, only: arg2000_max_supersaturation
   use column_physics, only: columns_type, updraft_at, n_modes, sigma, constants
@@ -90,9 +90,11 @@ contains
     real(dp), dimension(chunks%n, chunks%n_levels, n_modes) :: fn, fm, fluxn, fluxm
     type(activation_counts_type) :: counts
     type(status_type) :: status
+    type(workspace_type) :: workspace
     real(dp) :: started, finished
     integer :: pass, c
 
+    call scheme%make_workspace(workspace, status)
     zero = 0.0_dp
     most = 10.0_dp
     call cpu_time(started)
@@ -101,7 +103,7 @@ contains
         call scheme%activate(chunks%n, chunks%n, chunks%n_levels, n_modes, chunks%w(:, :, c), zero, zero, zero, most, &
                              chunks%temperature(:, :, c), chunks%density(:, :, c), chunks%number(:, :, :, c), &
                              chunks%volume(:, :, :, c), chunks%kappa(:, :, :, c), fn, fm, fluxn, fluxm, full, status, &
-                             counts)
+                             counts, workspace=workspace)
       end do
     end do
     call cpu_time(finished)

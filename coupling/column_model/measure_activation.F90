@@ -15,7 +15,8 @@
 !> The tables of docs/coupling.md come from here.
 program measure_activation
   use, intrinsic :: iso_fortran_env, only: real64, error_unit
-  use emufort_runtime, only: emulator_type, status_type, emufort_success
+  use emufort_runtime, only: emulator_type, status_type, network_workspace_type => workspace_type, &
+                             emufort_success
   use emufort_activation, only: activation_type, activation_constants_type, activation_counts_type
   use activation_test_support, only: sample_type, draw, sigma, volume_of, fraction_of, arg_of
   use parcel_integrator, only: solve_parcel, parcel_options_type, parcel_result_type, status_peak
@@ -39,6 +40,7 @@ program measure_activation
   type(activation_constants_type) :: constants
   type(activation_counts_type) :: counts
   type(status_type) :: status
+  type(network_workspace_type) :: workspace
   type(sample_type) :: s
   type(workspace_type) :: work
   character(len=1024) :: argument
@@ -50,6 +52,7 @@ program measure_activation
 
   call get_command_argument(1, argument)
   call emulator%load(trim(argument), status)
+  if (status%code == emufort_success) call emulator%make_workspace(workspace, status)
   do policy = 0, blended - 1
     if (status%code == emufort_success) &
       call schemes(policy)%init(dp, constants, sigma, status, emulator=emulator, outside=policy)
@@ -239,7 +242,7 @@ contains
     x(:, 8:11) = s%radius
     x(:, 12:15) = s%kappa
     x = min(max(x, spread(lower, 1, n)), spread(upper, 1, n))
-    call emulator%predict(x, smax, status)
+    call emulator%predict(x, smax, status, workspace=workspace)
     do i = 1, n
       there = arg_of(x(i, 1), x(i, 2), x(i, 3), x(i, 4:7), x(i, 8:11), x(i, 12:15))
       here = arg_of(s%t(i), s%p(i), s%w(i), s%number(i, :), s%radius(i, :), s%kappa(i, :))

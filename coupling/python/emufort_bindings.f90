@@ -5,7 +5,8 @@
 module emufort_bindings
   use, intrinsic :: iso_c_binding, only: c_ptr, c_loc, c_f_pointer, c_int
   use, intrinsic :: iso_fortran_env, only: int8, int32, int64, real32, real64
-  use emufort_runtime, only: emulator_type, status_type, emufort_success, emufort_error_limit
+  use emufort_runtime, only: emulator_type, status_type, workspace_type, emufort_success, emufort_error_limit, &
+                             emufort_few_columns
   implicit none
   private
 
@@ -179,11 +180,14 @@ contains
     character(len=32), intent(out) :: place          !! procedure that found it
     logical, allocatable :: is_outside(:)
     type(emulator_type), pointer :: emulator
+    type(workspace_type) :: workspace
     type(status_type) :: status
 
     emulator => emulator_of(handle)
     allocate (is_outside(size(outside)), source=.false.)
-    call emulator%predict_transposed(x, y, status, is_outside)
+    ! For this call alone: threads of Python share the emulator.
+    if (size(outside) > emufort_few_columns) call emulator%make_workspace(workspace, status)
+    if (status%code == emufort_success) call emulator%predict_transposed(x, y, status, is_outside, workspace)
     outside = merge(1_int8, 0_int8, is_outside)
     n_clipped = status%n_clipped
     n_invalid = status%n_invalid
@@ -204,11 +208,14 @@ contains
     character(len=32), intent(out) :: place          !! procedure that found it
     logical, allocatable :: is_outside(:)
     type(emulator_type), pointer :: emulator
+    type(workspace_type) :: workspace
     type(status_type) :: status
 
     emulator => emulator_of(handle)
     allocate (is_outside(size(outside)), source=.false.)
-    call emulator%predict_transposed(x, y, status, is_outside)
+    ! For this call alone: threads of Python share the emulator.
+    if (size(outside) > emufort_few_columns) call emulator%make_workspace(workspace, status)
+    if (status%code == emufort_success) call emulator%predict_transposed(x, y, status, is_outside, workspace)
     outside = merge(1_int8, 0_int8, is_outside)
     n_clipped = status%n_clipped
     n_invalid = status%n_invalid

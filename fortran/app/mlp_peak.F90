@@ -18,13 +18,13 @@
 program mlp_peak
   use, intrinsic :: iso_fortran_env, only: int64, real64, output_unit
   use emufort_kinds, only: wp, lanes, block_columns
-  use emufort_core, only: evaluate_network, few_columns, scratch_size, aligned_place
+  use emufort_core, only: evaluate_network, few_columns, side_size, aligned_place
   use emufort_dense, only: packed_size, packed_slack, is_wide
   implicit none
   integer, parameter :: n_repeats = 15
   integer, parameter :: ncols(5) = [1, 16, 128, 1152, 16384]
   real(real64), parameter :: shortest = 5.0e-3_real64
-  real(wp), target :: a(scratch_size), b(scratch_size)
+  real(wp), target :: a(side_size), b(side_size)
   real(wp) :: features(block_columns*16)
   real(real64) :: peak
 

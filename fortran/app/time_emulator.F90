@@ -8,12 +8,13 @@
 !> Prints lines `ncol,repeat,ns_per_sample`; every repeat lasts at least 20 ms, and one that is not printed goes before.
 program time_emulator
   use, intrinsic :: iso_fortran_env, only: int32, int64, real64, output_unit, error_unit
-  use emufort_runtime, only: emulator_type, status_type, emufort_success
+  use emufort_runtime, only: emulator_type, status_type, workspace_type, emufort_success
   implicit none
   integer, parameter :: columns_in_cache = 2048
   real(real64), parameter :: shortest = 20.0e-3_real64
   type(emulator_type) :: emulator
   type(status_type) :: status
+  type(workspace_type) :: workspace
   character(len=4096) :: argument
   integer, allocatable :: ncol(:)
   real(real64), allocatable :: inputs(:, :), x(:, :, :), y(:, :, :)
@@ -24,6 +25,8 @@ program time_emulator
   if (command_argument_count() /= 4) call fail('usage: time_emulator WEIGHTS INPUTS NCOL[,NCOL...] REPEATS')
   call get_command_argument(1, argument)
   call emulator%load(trim(argument), status)
+  if (status%code /= emufort_success) call fail(trim(status%message))
+  call emulator%make_workspace(workspace, status)
   if (status%code /= emufort_success) call fail(trim(status%message))
   call get_command_argument(2, argument)
   call read_inputs(trim(argument))
@@ -71,7 +74,7 @@ contains
     call cpu_time(start)
     do pass = 1_int64, n
       do call = 1, n_calls
-        call emulator%predict(x(:, :, call), y(:, :, call), status)
+        call emulator%predict(x(:, :, call), y(:, :, call), status, workspace=workspace)
         if (status%code /= emufort_success) call fail(trim(status%message))
       end do
     end do

@@ -1,7 +1,7 @@
 !> The runtime as a contender, through either of its two faces.
 module bench_native_contender
   use, intrinsic :: iso_fortran_env, only: int64
-  use emufort_runtime, only: emulator_type, status_type, emufort_success, emufort_block_columns
+  use emufort_runtime, only: emulator_type, status_type, workspace_type, emufort_success, emufort_block_columns
   use bench_worker, only: contender_type, hp, chunk_of, fail
   use bench_embedded, only: embedded_predict, loaded_predict
   implicit none
@@ -14,6 +14,7 @@ module bench_native_contender
     logical :: is_embedded = .true.       !! the generated module, not `emulator`
     integer :: n_threads = 1              !! threads among which the columns of a call are split
     type(emulator_type) :: emulator       !! what was loaded
+    type(workspace_type), allocatable :: workspaces(:)   !! one for each thread
   contains
     procedure :: calls
   end type native_contender_type
@@ -34,13 +35,13 @@ contains
     do pass = 1_int64, n_passes
       do call = 1, size(x, 3)
         if (contender%n_threads == 1 .or. ncol <= emufort_block_columns) then
-          call one_call(contender, ncol, x(:, :, call), y(:, :, call), n_failed)
+          call one_call(contender, 1, ncol, x(:, :, call), y(:, :, call), n_failed)
         else
           !$omp parallel do default(shared) private(first, last) reduction(+:n_failed) num_threads(contender%n_threads)
           do thread = 0, contender%n_threads - 1
             call chunk_of(ncol, contender%n_threads, thread, first, last)
             if (last < first) cycle
-            call one_call(contender, last - first + 1, x(first:last, :, call), y(first:last, :, call), n_failed)
+        call one_call(contender, thread + 1, last - first + 1, x(first:last, :, call), y(first:last, :, call), n_failed)
           end do
           !$omp end parallel do
         end if
@@ -51,8 +52,9 @@ contains
   end subroutine calls
 
   !> One call as a host model makes it.
-  recursive subroutine one_call(contender, ncol, x, y, n_failed)
-    class(native_contender_type), intent(in) :: contender   !! what is timed
+  recursive subroutine one_call(contender, thread, ncol, x, y, n_failed)
+    class(native_contender_type), intent(inout) :: contender   !! what is timed
+    integer, intent(in) :: thread                           !! number of this thread, from 1
     integer, intent(in) :: ncol                             !! number of columns
     real(hp), contiguous, intent(in) :: x(:, :)                         !! inputs (ncol, n_inputs)
     real(hp), contiguous, intent(inout) :: y(:, :)                      !! outputs (ncol, n_outputs)
@@ -60,9 +62,9 @@ contains
     type(status_type) :: status
 
     if (contender%is_embedded) then
-      call embedded_predict(ncol, x, y, status)
+      call embedded_predict(ncol, x, y, status, contender%workspaces(thread))
     else
-      call loaded_predict(contender%emulator, ncol, x, y, status)
+      call loaded_predict(contender%emulator, ncol, x, y, status, contender%workspaces(thread))
     end if
     if (status%code /= emufort_success) n_failed = n_failed + 1
 

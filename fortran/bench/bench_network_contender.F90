@@ -1,8 +1,8 @@
 !> The runtime's kernels as a contender: a network between host arrays, cut into the blocks that the runtime works on.
 module bench_network_contender
   use, intrinsic :: iso_fortran_env, only: int64, real64
-  use emufort_kinds, only: wp, lanes, block_columns
-  use emufort_core, only: evaluate_network, few_columns, scratch_size, aligned_place
+  use emufort_kinds, only: wp, lanes, block_columns, widest_panel
+  use emufort_core, only: evaluate_network, few_columns, aligned_place
   use emufort_dense, only: pack_layer, packed_size, is_wide
   use bench_worker, only: contender_type, hp, chunk_of
   use bench_layers, only: network_type
@@ -22,6 +22,7 @@ module bench_network_contender
     real(wp), allocatable :: packed(:)         !! packed weights, from `first` on
     integer :: first = 1                       !! begins at a boundary of 64 bytes, as constants of a module do
     real(real64), allocatable :: slope(:)      !! parameters of activations; none has one here
+    real(wp), allocatable :: sides(:, :, :)    !! scratch for the two sides of a layer (value, side, thread)
   contains
     procedure :: prepare
     procedure :: calls
@@ -52,6 +53,8 @@ contains
         place = place + n
       end do
       contender%n_outputs = network%widths(network%n_layers)
+      n = block_columns*(maxval(network%widths) + widest_panel) + lanes
+      allocate (contender%sides(n, 2, contender%n_threads), source=0.0_wp)
     end associate
 
   end subroutine prepare
@@ -75,13 +78,15 @@ contains
         do call = 1, size(x, 3)
           if (contender%n_threads == 1 .or. ncol <= block_columns) then
             call columns_of_call(network%n_layers, network%widths, network%activation, contender%slope, &
-                                 contender%packed(contender%first), ncol, 1, ncol, x(:, :, call), y(:, :, call))
+                                 contender%packed(contender%first), ncol, 1, ncol, x(:, :, call), y(:, :, call), &
+                                 contender%sides(:, 1, 1), contender%sides(:, 2, 1))
           else
             !$omp parallel do default(shared) private(first, last) num_threads(contender%n_threads)
             do thread = 0, contender%n_threads - 1
               call chunk_of(ncol, contender%n_threads, thread, first, last)
               call columns_of_call(network%n_layers, network%widths, network%activation, contender%slope, &
-                                   contender%packed(contender%first), ncol, first, last, x(:, :, call), y(:, :, call))
+                                   contender%packed(contender%first), ncol, first, last, x(:, :, call), &
+                                   y(:, :, call), contender%sides(:, 1, thread + 1), contender%sides(:, 2, thread + 1))
             end do
             !$omp end parallel do
           end if
@@ -92,7 +97,7 @@ contains
   end subroutine calls
 
   !> Evaluate some columns of a call, in the blocks that the runtime cuts them into.
-  recursive subroutine columns_of_call(n_layers, widths, activation, slope, weights, ncol, first, last, x, y)
+  recursive subroutine columns_of_call(n_layers, widths, activation, slope, weights, ncol, first, last, x, y, one, two)
     integer, intent(in) :: n_layers               !! number of layers
     integer, intent(in) :: widths(0:n_layers)     !! number of features, neurons of each layer
     integer, intent(in) :: activation(n_layers)   !! codes
@@ -103,7 +108,8 @@ contains
     integer, intent(in) :: last                   !! last column
     real(hp), intent(in) :: x(ncol, *)            !! inputs
     real(hp), intent(inout) :: y(ncol, *)         !! outputs
-    real(wp), target :: one(scratch_size), two(scratch_size)
+    real(wp), intent(inout), target :: one(*)     !! scratch for one side of a layer
+    real(wp), intent(inout), target :: two(*)     !! scratch for the other
     integer :: a, b, at, n, columns
 
     a = aligned_place(one)
@@ -133,7 +139,7 @@ contains
     real(hp), contiguous, intent(in) :: x(:, :, :)             !! inputs (ncol, n_inputs, n_calls)
     real(hp), contiguous, intent(inout) :: y(:, :, :)          !! outputs (ncol, n_outputs, n_calls)
     real(wp), allocatable, target :: features(:), outputs(:)
-    real(wp), target :: one(scratch_size), two(scratch_size)
+    real(wp), allocatable, target :: one(:), two(:)
     integer, allocatable :: columns(:)
     integer(int64) :: pass
     integer :: a, b, at, n, width, ncol, n_in, n_out, n_blocks, call, k, from, to, at_features, at_outputs
@@ -154,6 +160,7 @@ contains
     allocate (features(width*n_in*size(x, 3) + lanes), outputs(width*n_out*size(x, 3) + lanes))
     at_features = aligned_place(features)
     at_outputs = aligned_place(outputs)
+    allocate (one(size(contender%sides, 1)), two(size(contender%sides, 1)))
     a = aligned_place(one)
     b = aligned_place(two)
     do call = 1, size(x, 3)

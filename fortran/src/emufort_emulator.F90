@@ -8,7 +8,8 @@ module emufort_emulator
   use emufort_activations, only: n_activations
   use emufort_transforms, only: transform_affine, transform_ln, transform_logit, transform_sigmoid, &
                                 transform_constant, is_finite
-  use emufort_core, only: evaluate_block, evaluate_column, few_columns, plan_size, numbers_size, aligned_place
+  use emufort_core, only: evaluate_block, evaluate_columns, evaluate_column, few_columns, physical_size, side_size, &
+               plan_size, numbers_size, aligned_place, workspace_type, choose_block, make_workspace_of => make_workspace
   use emufort_weights_file, only: section_type, read_table, find_section, get_integers, get_reals, get_text, &
                                   type_text, type_int32, type_real32, type_real64
   implicit none
@@ -43,6 +44,8 @@ module emufort_emulator
     procedure :: describe
     procedure :: get_value
     procedure :: get_contract
+    procedure :: make_workspace
+    procedure :: hand_over
     procedure :: predict_block
     procedure, private :: predict_real32
     procedure, private :: predict_real64
@@ -151,8 +154,9 @@ contains
     n_outputs = emulator%plan(3)
     n_layers = emulator%plan(4)
     if (min(n_inputs, n_features, n_outputs, n_layers) < 1 .or. n_features > n_inputs) return
-    if (max(n_inputs, n_outputs) > max_width .or. n_layers > max_layers) then
-      call set_error(status, emufort_error_limit, place, 'more inputs, outputs or layers than this build allows')
+    if (max(n_inputs, n_outputs) > max_width - min(n_inputs, n_outputs) .or. n_layers > max_layers) then
+      call set_error(status, emufort_error_limit, place, 'more than '//to_text(max_width)// &
+                     ' inputs and outputs, or more than '//to_text(max_layers)//' layers')
       return
     end if
     if (size(emulator%plan, kind=int64) /= plan_size(n_features, n_outputs, n_layers)) return
@@ -161,8 +165,7 @@ contains
       if (minval(plan(5:5 + n_layers)) < 1) return
       if (plan(5) /= n_features) return
       if (maxval(plan(5:5 + n_layers)) > max_width) then
-        call set_error(status, emufort_error_limit, place, &
-                       'a layer is wider than this build allows (-DEMUFORT_MAX_WIDTH)')
+        call set_error(status, emufort_error_limit, place, 'a layer has more than '//to_text(max_width)//' neurons')
         return
       end if
       at = 5 + n_layers
@@ -480,8 +483,42 @@ contains
 
   end subroutine get_contract
 
+  !> Make the workspace in which a wide network is evaluated on whole blocks of columns; one for each thread.
+  !>
+  !> Without it `predict` gives the same bits, but takes longer for networks too large for the stack. For others the
+  !> workspace stays empty. Call it again after another `load`.
+  subroutine make_workspace(emulator, workspace, status)
+    class(emulator_type), intent(in) :: emulator          !! a loaded emulator
+    type(workspace_type), intent(out) :: workspace        !! last argument of `predict`
+    type(status_type), intent(out) :: status              !! outcome
+    integer :: failure
+
+    if (.not. allocated(emulator%plan)) then
+      call set_error(status, emufort_error_not_loaded, 'make_workspace', 'the emulator has not been loaded')
+      return
+    end if
+    call make_workspace_of(emulator%plan, workspace, failure)
+    if (failure /= 0) call set_error(status, emufort_error_limit, 'make_workspace', 'no memory for a workspace')
+
+  end subroutine make_workspace
+
+  !> Hand the arrays over to a generated module that has no weights of its own; the emulator is empty afterwards.
+  subroutine hand_over(emulator, plan, numbers, weights, first_weight)
+    class(emulator_type), intent(inout) :: emulator                    !! a loaded emulator
+    integer, allocatable, intent(inout) :: plan(:)                     !! integers of the emulator
+    real(real64), allocatable, intent(inout) :: numbers(:)             !! real numbers of the emulator
+    real(wp), allocatable, intent(inout) :: weights(:)                 !! packed weights, from first_weight on
+    integer, intent(out) :: first_weight                               !! place of the first weight
+
+    call move_alloc(emulator%plan, plan)
+    call move_alloc(emulator%numbers, numbers)
+    call move_alloc(emulator%weights, weights)
+    first_weight = emulator%first_weight
+
+  end subroutine hand_over
+
   !> Predict for one block of columns that the host gathers itself, such as from one array a variable.
-  recursive subroutine predict_block(emulator, n, is_single, x, y, status, is_outside)
+  recursive subroutine predict_block(emulator, n, is_single, x, y, status, is_outside, workspace)
     class(emulator_type), intent(in) :: emulator          !! a loaded emulator
     integer, intent(in) :: n                              !! number of columns, 0 to block_columns
     logical, intent(in) :: is_single                      !! whether the host's own inputs are single precision
@@ -489,30 +526,33 @@ contains
     real(real64), intent(inout) :: y(block_columns, *)    !! outputs (column, n_outputs)
     type(status_type), intent(inout) :: status            !! the counts are added to, so that it serves many blocks
     logical, intent(out) :: is_outside(block_columns)     !! columns with an input out of range or invalid
+    type(workspace_type), intent(inout), optional :: workspace   !! by `make_workspace`, this thread's own
 
     is_outside = .false.
     if (.not. allocated(emulator%plan)) then
       call set_error(status, emufort_error_not_loaded, 'predict_block', 'the emulator has not been loaded')
-    else if (n > block_columns) then
-      call set_error(status, emufort_error_shape, 'predict_block', 'more columns than a block has')
+    else if (n < 0 .or. n > block_columns) then
+      call set_error(status, emufort_error_shape, 'predict_block', 'the number of columns must be 0 to that of a block')
     else if (n > 0) then
       call evaluate_block(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), n, is_single, &
-                          x, y, status%n_clipped, status%n_invalid, is_outside)
+                          x, y, status%n_clipped, status%n_invalid, is_outside, workspace)
     end if
 
   end subroutine predict_block
 
   !> Predict, host arrays in single precision.
-  recursive subroutine predict_real32(emulator, x, y, status, is_outside)
+  recursive subroutine predict_real32(emulator, x, y, status, is_outside, workspace)
     class(emulator_type), intent(in) :: emulator            !! a loaded emulator
     real(real32), intent(in) :: x(:, :)                      !! inputs in contract order and units (ncol, n_inputs)
     real(real32), intent(inout) :: y(:, :)                   !! outputs in contract order and units (ncol, n_outputs)
     type(status_type), intent(inout) :: status              !! outcome, number of values clipped and columns invalid
     logical, intent(out), optional :: is_outside(:)         !! columns with an input out of range or invalid (ncol)
-    real(real64) :: block_x(block_columns, max_width), block_y(block_columns, max_width)
-    logical :: outside(block_columns)
-    real(real64) :: one_x(max_width), one_y(max_width)
-    integer :: n_in, n_out, first, n, i, j, ncol
+    type(workspace_type), intent(inout), optional, target :: workspace   !! by `make_workspace`, this thread's own
+    real(real64), target :: on_stack(physical_size)
+    real(wp), target :: first_side(side_size), second_side(side_size)
+    real(real64), pointer, contiguous :: block_x(:), block_y(:)
+    logical :: outside(block_columns), in_workspace
+    integer :: n_in, n_out, ncol, columns, block, first, n, i, j
 
     call clear_status(status)
     if (.not. allocated(emulator%plan)) then
@@ -532,32 +572,46 @@ contains
         return
       end if
     end if
-    do first = 0, ncol - 1, block_columns
-      n = min(block_columns, ncol - first)
+    if (ncol < 1) return
+    columns = few_columns
+    in_workspace = .false.
+    if (ncol > few_columns) call choose_block(emulator%plan, columns, in_workspace, workspace)
+    if (in_workspace) then
+      block_x => workspace%physical(1:columns*n_in)
+      block_y => workspace%physical(columns*n_in + 1:)
+    else
+      block_x => on_stack(1:columns*n_in)
+      block_y => on_stack(columns*n_in + 1:)
+    end if
+    do block = 0, (ncol - 1)/columns
+      first = block*columns
+      n = min(columns, ncol - first)
       if (n <= few_columns) then
         do i = 1, n
           do j = 1, n_in
-            one_x(j) = real(x(first + i, j), real64)
+            on_stack(j) = real(x(first + i, j), real64)
           end do
           call evaluate_column(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), .true., &
-                               one_x, one_y, status%n_clipped, status%n_invalid, outside(i))
+                               on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, outside(i), &
+                               first_side, second_side)
           do j = 1, n_out
-            y(first + i, j) = real(one_y(j), real32)
+            y(first + i, j) = real(on_stack(n_in + j), real32)
           end do
           if (present(is_outside)) is_outside(first + i) = outside(i)
         end do
-        exit
+        cycle
       end if
       do j = 1, n_in
         do i = 1, n
-          block_x(i, j) = real(x(first + i, j), real64)
+          block_x(i + (j - 1)*columns) = real(x(first + i, j), real64)
         end do
       end do
-      call evaluate_block(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), n, .true., &
-                          block_x, block_y, status%n_clipped, status%n_invalid, outside)
+      call evaluate_columns(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), n, columns, &
+                            .true., block_x, block_y, status%n_clipped, status%n_invalid, outside, first_side, &
+                            second_side, in_workspace, workspace)
       do j = 1, n_out
         do i = 1, n
-          y(first + i, j) = real(block_y(i, j), real32)
+          y(first + i, j) = real(block_y(i + (j - 1)*columns), real32)
         end do
       end do
       if (present(is_outside)) is_outside(first + 1:first + n) = outside(1:n)
@@ -566,16 +620,18 @@ contains
   end subroutine predict_real32
 
   !> Predict, host arrays in double precision.
-  recursive subroutine predict_real64(emulator, x, y, status, is_outside)
+  recursive subroutine predict_real64(emulator, x, y, status, is_outside, workspace)
     class(emulator_type), intent(in) :: emulator            !! a loaded emulator
     real(real64), intent(in) :: x(:, :)                      !! inputs in contract order and units (ncol, n_inputs)
     real(real64), intent(inout) :: y(:, :)                   !! outputs in contract order and units (ncol, n_outputs)
     type(status_type), intent(inout) :: status              !! outcome, number of values clipped and columns invalid
     logical, intent(out), optional :: is_outside(:)         !! columns with an input out of range or invalid (ncol)
-    real(real64) :: block_x(block_columns, max_width), block_y(block_columns, max_width)
-    logical :: outside(block_columns)
-    real(real64) :: one_x(max_width), one_y(max_width)
-    integer :: n_in, n_out, first, n, i, j, ncol
+    type(workspace_type), intent(inout), optional, target :: workspace   !! by `make_workspace`, this thread's own
+    real(real64), target :: on_stack(physical_size)
+    real(wp), target :: first_side(side_size), second_side(side_size)
+    real(real64), pointer, contiguous :: block_x(:), block_y(:)
+    logical :: outside(block_columns), in_workspace
+    integer :: n_in, n_out, ncol, columns, block, first, n, i, j
 
     call clear_status(status)
     if (.not. allocated(emulator%plan)) then
@@ -595,32 +651,46 @@ contains
         return
       end if
     end if
-    do first = 0, ncol - 1, block_columns
-      n = min(block_columns, ncol - first)
+    if (ncol < 1) return
+    columns = few_columns
+    in_workspace = .false.
+    if (ncol > few_columns) call choose_block(emulator%plan, columns, in_workspace, workspace)
+    if (in_workspace) then
+      block_x => workspace%physical(1:columns*n_in)
+      block_y => workspace%physical(columns*n_in + 1:)
+    else
+      block_x => on_stack(1:columns*n_in)
+      block_y => on_stack(columns*n_in + 1:)
+    end if
+    do block = 0, (ncol - 1)/columns
+      first = block*columns
+      n = min(columns, ncol - first)
       if (n <= few_columns) then
         do i = 1, n
           do j = 1, n_in
-            one_x(j) = x(first + i, j)
+            on_stack(j) = x(first + i, j)
           end do
           call evaluate_column(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), .false., &
-                               one_x, one_y, status%n_clipped, status%n_invalid, outside(i))
+                               on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, outside(i), &
+                               first_side, second_side)
           do j = 1, n_out
-            y(first + i, j) = one_y(j)
+            y(first + i, j) = on_stack(n_in + j)
           end do
           if (present(is_outside)) is_outside(first + i) = outside(i)
         end do
-        exit
+        cycle
       end if
       do j = 1, n_in
         do i = 1, n
-          block_x(i, j) = x(first + i, j)
+          block_x(i + (j - 1)*columns) = x(first + i, j)
         end do
       end do
-      call evaluate_block(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), n, .false., &
-                          block_x, block_y, status%n_clipped, status%n_invalid, outside)
+      call evaluate_columns(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), n, columns, &
+                            .false., block_x, block_y, status%n_clipped, status%n_invalid, outside, first_side, &
+                            second_side, in_workspace, workspace)
       do j = 1, n_out
         do i = 1, n
-          y(first + i, j) = block_y(i, j)
+          y(first + i, j) = block_y(i + (j - 1)*columns)
         end do
       end do
       if (present(is_outside)) is_outside(first + 1:first + n) = outside(1:n)
@@ -629,16 +699,18 @@ contains
   end subroutine predict_real64
 
   !> Predict with the variable as the fastest dimension, host arrays in single precision.
-  recursive subroutine predict_transposed_real32(emulator, x, y, status, is_outside)
+  recursive subroutine predict_transposed_real32(emulator, x, y, status, is_outside, workspace)
     class(emulator_type), intent(in) :: emulator            !! a loaded emulator
     real(real32), intent(in) :: x(:, :)                      !! inputs in contract order and units (n_inputs, ncol)
     real(real32), intent(inout) :: y(:, :)                   !! outputs in contract order and units (n_outputs, ncol)
     type(status_type), intent(inout) :: status              !! outcome, number of values clipped and columns invalid
     logical, intent(out), optional :: is_outside(:)         !! columns with an input out of range or invalid (ncol)
-    real(real64) :: block_x(block_columns, max_width), block_y(block_columns, max_width)
-    logical :: outside(block_columns)
-    real(real64) :: one_x(max_width), one_y(max_width)
-    integer :: n_in, n_out, first, n, i, j, ncol
+    type(workspace_type), intent(inout), optional, target :: workspace   !! by `make_workspace`, this thread's own
+    real(real64), target :: on_stack(physical_size)
+    real(wp), target :: first_side(side_size), second_side(side_size)
+    real(real64), pointer, contiguous :: block_x(:), block_y(:)
+    logical :: outside(block_columns), in_workspace
+    integer :: n_in, n_out, ncol, columns, block, first, n, i, j
 
     call clear_status(status)
     if (.not. allocated(emulator%plan)) then
@@ -658,32 +730,46 @@ contains
         return
       end if
     end if
-    do first = 0, ncol - 1, block_columns
-      n = min(block_columns, ncol - first)
+    if (ncol < 1) return
+    columns = few_columns
+    in_workspace = .false.
+    if (ncol > few_columns) call choose_block(emulator%plan, columns, in_workspace, workspace)
+    if (in_workspace) then
+      block_x => workspace%physical(1:columns*n_in)
+      block_y => workspace%physical(columns*n_in + 1:)
+    else
+      block_x => on_stack(1:columns*n_in)
+      block_y => on_stack(columns*n_in + 1:)
+    end if
+    do block = 0, (ncol - 1)/columns
+      first = block*columns
+      n = min(columns, ncol - first)
       if (n <= few_columns) then
         do i = 1, n
           do j = 1, n_in
-            one_x(j) = real(x(j, first + i), real64)
+            on_stack(j) = real(x(j, first + i), real64)
           end do
           call evaluate_column(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), .true., &
-                               one_x, one_y, status%n_clipped, status%n_invalid, outside(i))
+                               on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, outside(i), &
+                               first_side, second_side)
           do j = 1, n_out
-            y(j, first + i) = real(one_y(j), real32)
+            y(j, first + i) = real(on_stack(n_in + j), real32)
           end do
           if (present(is_outside)) is_outside(first + i) = outside(i)
         end do
-        exit
+        cycle
       end if
       do i = 1, n
         do j = 1, n_in
-          block_x(i, j) = real(x(j, first + i), real64)
+          block_x(i + (j - 1)*columns) = real(x(j, first + i), real64)
         end do
       end do
-      call evaluate_block(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), n, .true., &
-                          block_x, block_y, status%n_clipped, status%n_invalid, outside)
+      call evaluate_columns(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), n, columns, &
+                            .true., block_x, block_y, status%n_clipped, status%n_invalid, outside, first_side, &
+                            second_side, in_workspace, workspace)
       do i = 1, n
         do j = 1, n_out
-          y(j, first + i) = real(block_y(i, j), real32)
+          y(j, first + i) = real(block_y(i + (j - 1)*columns), real32)
         end do
       end do
       if (present(is_outside)) is_outside(first + 1:first + n) = outside(1:n)
@@ -692,16 +778,18 @@ contains
   end subroutine predict_transposed_real32
 
   !> Predict with the variable as the fastest dimension, host arrays in double precision.
-  recursive subroutine predict_transposed_real64(emulator, x, y, status, is_outside)
+  recursive subroutine predict_transposed_real64(emulator, x, y, status, is_outside, workspace)
     class(emulator_type), intent(in) :: emulator            !! a loaded emulator
     real(real64), intent(in) :: x(:, :)                      !! inputs in contract order and units (n_inputs, ncol)
     real(real64), intent(inout) :: y(:, :)                   !! outputs in contract order and units (n_outputs, ncol)
     type(status_type), intent(inout) :: status              !! outcome, number of values clipped and columns invalid
     logical, intent(out), optional :: is_outside(:)         !! columns with an input out of range or invalid (ncol)
-    real(real64) :: block_x(block_columns, max_width), block_y(block_columns, max_width)
-    logical :: outside(block_columns)
-    real(real64) :: one_x(max_width), one_y(max_width)
-    integer :: n_in, n_out, first, n, i, j, ncol
+    type(workspace_type), intent(inout), optional, target :: workspace   !! by `make_workspace`, this thread's own
+    real(real64), target :: on_stack(physical_size)
+    real(wp), target :: first_side(side_size), second_side(side_size)
+    real(real64), pointer, contiguous :: block_x(:), block_y(:)
+    logical :: outside(block_columns), in_workspace
+    integer :: n_in, n_out, ncol, columns, block, first, n, i, j
 
     call clear_status(status)
     if (.not. allocated(emulator%plan)) then
@@ -721,32 +809,46 @@ contains
         return
       end if
     end if
-    do first = 0, ncol - 1, block_columns
-      n = min(block_columns, ncol - first)
+    if (ncol < 1) return
+    columns = few_columns
+    in_workspace = .false.
+    if (ncol > few_columns) call choose_block(emulator%plan, columns, in_workspace, workspace)
+    if (in_workspace) then
+      block_x => workspace%physical(1:columns*n_in)
+      block_y => workspace%physical(columns*n_in + 1:)
+    else
+      block_x => on_stack(1:columns*n_in)
+      block_y => on_stack(columns*n_in + 1:)
+    end if
+    do block = 0, (ncol - 1)/columns
+      first = block*columns
+      n = min(columns, ncol - first)
       if (n <= few_columns) then
         do i = 1, n
           do j = 1, n_in
-            one_x(j) = x(j, first + i)
+            on_stack(j) = x(j, first + i)
           end do
           call evaluate_column(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), .false., &
-                               one_x, one_y, status%n_clipped, status%n_invalid, outside(i))
+                               on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, outside(i), &
+                               first_side, second_side)
           do j = 1, n_out
-            y(j, first + i) = one_y(j)
+            y(j, first + i) = on_stack(n_in + j)
           end do
           if (present(is_outside)) is_outside(first + i) = outside(i)
         end do
-        exit
+        cycle
       end if
       do i = 1, n
         do j = 1, n_in
-          block_x(i, j) = x(j, first + i)
+          block_x(i + (j - 1)*columns) = x(j, first + i)
         end do
       end do
-      call evaluate_block(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), n, .false., &
-                          block_x, block_y, status%n_clipped, status%n_invalid, outside)
+      call evaluate_columns(emulator%plan, emulator%numbers, emulator%weights(emulator%first_weight), n, columns, &
+                            .false., block_x, block_y, status%n_clipped, status%n_invalid, outside, first_side, &
+                            second_side, in_workspace, workspace)
       do i = 1, n
         do j = 1, n_out
-          y(j, first + i) = block_y(i, j)
+          y(j, first + i) = block_y(i + (j - 1)*columns)
         end do
       end do
       if (present(is_outside)) is_outside(first + 1:first + n) = outside(1:n)

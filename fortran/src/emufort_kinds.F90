@@ -10,14 +10,6 @@ module emufort_kinds
   public :: int8, int32, int64, real32, real64
   public :: wp, lanes, block_columns, widest_panel, max_width, max_layers
 
-#ifdef EMUFORT_MAX_WIDTH
-  integer, parameter :: max_width = EMUFORT_MAX_WIDTH
-#else
-  !> Most neurons in a layer, most inputs and most outputs: it fixes the scratch on the stack, so that a
-  !> prediction allocates nothing (about 1 kB per unit of width). Set it by -DEMUFORT_MAX_WIDTH=n.
-  integer, parameter :: max_width = 512
-#endif
-
 #ifdef EMUFORT_DOUBLE
   !> Kind in which the network is evaluated.
   integer, parameter :: wp = real64
@@ -33,6 +25,9 @@ module emufort_kinds
   integer, parameter :: block_columns = 2*lanes
   !> Neurons in the widest panel of packed weights.
   integer, parameter :: widest_panel = 16
+  !> Most neurons in a layer, and most inputs and outputs together: one column of such a network fits on the stack, and
+  !> places among the weights of `max_layers` such layers are default integers. The same as in python/emufort/network.py.
+  integer, parameter :: max_width = 4096
   !> Most layers in a network.
   integer, parameter :: max_layers = 64
 

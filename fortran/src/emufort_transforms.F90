@@ -3,7 +3,7 @@
 !> Differences and quotients with the scalers are formed in double precision and rounded afterwards: the
 !> logarithm of 1e9 in single precision would waste two of its seven digits.
 module emufort_transforms
-  use emufort_kinds, only: wp, int32, int64, real32, real64, lanes, max_width
+  use emufort_kinds, only: wp, int32, int64, real32, real64, lanes
   use emufort_math, only: vector_exp, vector_ln, vector_sigmoid
   implicit none
   private
@@ -268,7 +268,7 @@ contains
   end subroutine inputs_to_features
 
   !> Transform the inputs of one column to features, to the bits of `inputs_to_features`.
-  pure recursive subroutine column_to_features(n_inputs, n_features, feature, kinds, coefficients, x, z)
+  pure recursive subroutine column_to_features(n_inputs, n_features, feature, kinds, coefficients, x, z, logarithms)
     integer, intent(in) :: n_inputs                           !! number of inputs
     integer, intent(in) :: n_features                         !! number of features
     integer, intent(in) :: feature(n_features)                !! input that each feature comes from
@@ -276,9 +276,9 @@ contains
     real(real64), intent(in) :: coefficients(2, n_features)   !! coefficients c1, c2 of the transforms
     real(real64), intent(in) :: x(n_inputs)                   !! physical inputs
     real(wp), intent(inout) :: z(*)                           !! features [1] (feature)
-    real(wp) :: logarithms(max_width + lanes)
+    real(wp), intent(inout) :: logarithms(*)                  !! scratch (n_features + lanes)
     real(real64) :: value
-    integer :: f, n
+    integer :: f, i, n
 
     n = 0
     do f = 1, n_features
@@ -296,7 +296,9 @@ contains
     end do
     if (n == 0) return
     ! All in one go, and a full set of lanes.
-    logarithms(n + 1:n + lanes) = 1.0_wp
+    do i = n + 1, n + lanes
+      logarithms(i) = 1.0_wp
+    end do
     call vector_ln(n + modulo(-n, lanes), logarithms)
     n = 0
     do f = 1, n_features
@@ -388,7 +390,8 @@ contains
 
   !> Transform the network's outputs of one column to physical outputs, to the bits of `outputs_to_physical`. The network
   !> has those that are not constant.
-  pure recursive subroutine column_to_physical(n_inputs, n_outputs, kinds, reference, coefficients, bounds, x, z, y)
+  pure recursive subroutine column_to_physical(n_inputs, n_outputs, kinds, reference, coefficients, bounds, x, z, &
+                                               y, scratch)
     integer, intent(in) :: n_inputs                          !! number of inputs
     integer, intent(in) :: n_outputs                         !! number of outputs
     integer, intent(in) :: kinds(n_outputs)                  !! one of the transform_* codes
@@ -398,12 +401,18 @@ contains
     real(real64), intent(in) :: x(n_inputs)                  !! physical inputs
     real(wp), intent(in) :: z(*)                             !! outputs of the network [1]
     real(real64), intent(inout) :: y(n_outputs)              !! physical outputs
-    real(wp) :: exponentials(max_width + lanes), sigmoids(max_width + lanes)
-    integer :: j, k, n_ln, n_sigmoid
+    real(wp), intent(inout) :: scratch(*)                    !! (n_outputs + 3*lanes)
+    integer :: i, j, k, n_ln, n_sigmoid, at
 
+    ! Exponentials first, sigmoids behind them on a cache line of their own.
     n_ln = 0
     n_sigmoid = 0
     k = 0
+    at = 0
+    do j = 1, n_outputs
+      if (kinds(j) == transform_ln) at = at + 1
+    end do
+    at = at + modulo(-at, lanes)
     do j = 1, n_outputs
       if (kinds(j) /= transform_constant) k = k + 1
     end do
@@ -429,20 +438,24 @@ contains
       select case (kinds(j))
       case (transform_ln)
         n_ln = n_ln + 1
-        exponentials(n_ln) = z(k)*real(coefficients(1, j), wp)
+        scratch(n_ln) = z(k)*real(coefficients(1, j), wp)
       case (transform_sigmoid)
         n_sigmoid = n_sigmoid + 1
-        sigmoids(n_sigmoid) = real(y(j), wp)
+        scratch(at + n_sigmoid) = real(y(j), wp)
       case default
       end select
     end do
     if (n_ln > 0) then
-      exponentials(n_ln + 1:n_ln + lanes) = 0.0_wp
-      call vector_exp(n_ln + modulo(-n_ln, lanes), exponentials)
+      do i = n_ln + 1, at
+        scratch(i) = 0.0_wp
+      end do
+      call vector_exp(at, scratch)
     end if
     if (n_sigmoid > 0) then
-      sigmoids(n_sigmoid + 1:n_sigmoid + lanes) = 0.0_wp
-      call vector_sigmoid(n_sigmoid + modulo(-n_sigmoid, lanes), sigmoids)
+      do i = n_sigmoid + 1, n_sigmoid + lanes
+        scratch(at + i) = 0.0_wp
+      end do
+      call vector_sigmoid(n_sigmoid + modulo(-n_sigmoid, lanes), scratch(at + 1))
     end if
     n_ln = 0
     n_sigmoid = 0
@@ -450,10 +463,10 @@ contains
       select case (kinds(j))
       case (transform_ln)
         n_ln = n_ln + 1
-        y(j) = real(exponentials(n_ln), real64)*coefficients(2, j)
+        y(j) = real(scratch(n_ln), real64)*coefficients(2, j)
       case (transform_sigmoid)
         n_sigmoid = n_sigmoid + 1
-        y(j) = real(sigmoids(n_sigmoid), real64)
+        y(j) = real(scratch(at + n_sigmoid), real64)
       case default
       end select
       if (reference(j) > 0) y(j) = y(j)*x(reference(j))

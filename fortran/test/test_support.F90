@@ -1,6 +1,6 @@
 !> What the tests share: checks, networks made up from a seed, their weights.bin, and the ways that a host may predict.
 module test_support
-  use emufort_runtime, only: emulator_type, status_type, emufort_block_columns
+  use emufort_runtime, only: emulator_type, status_type, workspace_type, emufort_block_columns
   use emufort_kinds, only: int8, int32, int64, real32, real64
   use emufort_weights_file, only: crc32
   implicit none
@@ -176,43 +176,45 @@ contains
   end subroutine make_inputs
 
   !> Predict in one of the ways that a host may call; any number of threads may do so at a time.
-  recursive subroutine predict_by(way, emulator, x, y, status)
+  recursive subroutine predict_by(way, emulator, x, y, status, workspace)
     integer, intent(in) :: way                    !! 1 to n_ways
     type(emulator_type), intent(in) :: emulator   !! a loaded emulator
     real(real64), intent(in) :: x(:, :)           !! inputs, exact in single precision (ncol, n_inputs)
     real(real64), intent(out) :: y(:, :)          !! outputs (ncol, n_outputs); exact in single precision if that is the way
     type(status_type), intent(out) :: status      !! outcome
+    type(workspace_type), intent(inout), optional :: workspace   !! this thread's own
     real(real64), allocatable :: y_t(:, :)
     real(real32), allocatable :: y32(:, :)
 
     select case (way)
     case (1)
-      call emulator%predict(x, y, status)
+      call emulator%predict(x, y, status, workspace=workspace)
     case (2)
       allocate (y_t(size(y, 2), size(y, 1)))
-      call emulator%predict_transposed(transpose(x), y_t, status)
+      call emulator%predict_transposed(transpose(x), y_t, status, workspace=workspace)
       y = transpose(y_t)
     case (4)
       allocate (y32(size(y, 1), size(y, 2)))
-      call emulator%predict(real(x, real32), y32, status)
+      call emulator%predict(real(x, real32), y32, status, workspace=workspace)
       y = real(y32, real64)
     case (5)
       allocate (y32(size(y, 2), size(y, 1)))
-      call emulator%predict_transposed(transpose(real(x, real32)), y32, status)
+      call emulator%predict_transposed(transpose(real(x, real32)), y32, status, workspace=workspace)
       y = real(transpose(y32), real64)
     case default
-      call predict_variables(emulator, is_single_way(way), x, y, status)
+      call predict_variables(emulator, is_single_way(way), x, y, status, workspace)
     end select
 
   end subroutine predict_by
 
   !> Predict as a host does that has one array for each variable, and gathers block by block.
-  recursive subroutine predict_variables(emulator, is_single, x, y, status)
+  recursive subroutine predict_variables(emulator, is_single, x, y, status, workspace)
     type(emulator_type), intent(in) :: emulator   !! a loaded emulator
     logical, intent(in) :: is_single              !! whether the arrays are of single precision
     real(real64), intent(in) :: x(:, :)           !! inputs (ncol, n_inputs)
     real(real64), intent(out) :: y(:, :)          !! outputs (ncol, n_outputs)
     type(status_type), intent(out) :: status      !! outcome
+    type(workspace_type), intent(inout), optional :: workspace   !! this thread's own
     type(variable_type), allocatable :: from(:), to(:)
     real(real64), allocatable :: block_x(:, :), block_y(:, :)
     logical :: is_outside(emufort_block_columns)
@@ -240,7 +242,7 @@ contains
           block_x(1:n, j) = from(j)%double(first:last)
         end if
       end do
-      call emulator%predict_block(n, is_single, block_x, block_y, status, is_outside)
+      call emulator%predict_block(n, is_single, block_x, block_y, status, is_outside, workspace)
       do j = 1, size(to)
         if (is_single) then
           to(j)%single(first:last) = real(block_y(1:n, j), real32)

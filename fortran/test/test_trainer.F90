@@ -3,6 +3,8 @@
 !> That gradients and losses are right is tested against torch, in tests/training.
 program test_trainer
   use emufort_kinds, only: wp, int32, int64, real64
+  use emufort_activations, only: activation_relu, activation_squared_relu, activation_tanh, activation_silu, &
+                                 activation_gelu, activation_softplus
   use emufort_trainer, only: train, mean_squared_error, train_ok, train_wrong_shape, train_wrong_activation, &
                              train_wrong_order, train_goes_on, train_out_of_patience, train_diverged
   use test_support, only: check, same_bits
@@ -11,7 +13,9 @@ program test_trainer
   integer, parameter :: n_flat = 80 + 368 + 48
   integer(int32), parameter :: sigmoid(2) = [0, 1]
   real(wp) :: x(3, n), y(2, n)
-  integer :: activation
+  integer, parameter :: activations(5) = [activation_relu, activation_squared_relu, activation_tanh, activation_silu, &
+                                          activation_gelu]
+  integer :: i_activation
 
   !> All that a training is.
   type :: training_type
@@ -25,8 +29,8 @@ program test_trainer
   call random_number(x)
   y(1, :) = sin(3.0_wp*x(1, :)) + x(2, :)
   y(2, :) = 0.2_wp + 0.5_wp*x(3, :)*x(1, :)
-  do activation = 1, 5
-    call goes_on(activation)
+  do i_activation = 1, size(activations)
+    call goes_on(activations(i_activation))
   end do
   call ends()
   call refuses()
@@ -114,7 +118,7 @@ contains
     integer(int32) :: code
 
     training = initial()
-    call go(training, 9, 1, 1.0e-3_real64, 4)
+    call go(training, activation_softplus, 1, 1.0e-3_real64, 4)
     call check(training%code == train_wrong_activation, 'an unknown activation is refused')
     call mean_squared_error(sizes(:3), 1, sigmoid, x, y, training%weights, loss, code)
     call check(code == train_wrong_shape, 'a wrong shape is refused')

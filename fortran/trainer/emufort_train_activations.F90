@@ -2,24 +2,31 @@
 module emufort_train_activations
   use, intrinsic :: ieee_arithmetic, only: ieee_value, ieee_negative_inf
   use emufort_kinds, only: wp
+  use emufort_activations, only: activation_relu, activation_squared_relu, activation_tanh, activation_silu, &
+                                 activation_gelu
   use emufort_math, only: vector_exp, vector_tanh, vector_erfc, vector_sigmoid
   implicit none
   private
 
-  public :: activation_relu, activation_squared_relu, activation_tanh, activation_silu, activation_gelu, n_activations
-  public :: lowest_of, activate, multiply_by_derivative
-
-  integer, parameter :: activation_relu = 1
-  integer, parameter :: activation_squared_relu = 2   !! max(z, 0)**2
-  integer, parameter :: activation_tanh = 3
-  integer, parameter :: activation_silu = 4           !! z*sigmoid(z)
-  integer, parameter :: activation_gelu = 5           !! z*erfc(-z/sqrt(2))/2
-  integer, parameter :: n_activations = 5
+  public :: can_train, lowest_of, activate, multiply_by_derivative
 
   !> Length of the scratch of gelu.
   integer, parameter :: chunk = 256
 
 contains
+
+  !> Whether networks with an activation can be trained.
+  pure logical function can_train(code)
+    integer, intent(in) :: code   !! one of the activation_* codes of emufort_activations
+
+    select case (code)
+    case (activation_relu, activation_squared_relu, activation_tanh, activation_silu, activation_gelu)
+      can_train = .true.
+    case default
+      can_train = .false.
+    end select
+
+  end function can_train
 
   !> What the layer's product takes the maximum with.
   pure real(wp) function lowest_of(code)

@@ -9,7 +9,7 @@ module emufort_trainer
   use, intrinsic :: ieee_arithmetic, only: ieee_support_underflow_control
   use, intrinsic :: ieee_arithmetic, only: ieee_get_underflow_mode, ieee_set_underflow_mode
   use emufort_kinds, only: wp, int32, int64, real64
-  use emufort_train_activations, only: n_activations
+  use emufort_train_activations, only: can_train
   use emufort_train_network, only: network_type, flat_size
   implicit none
   private
@@ -151,7 +151,7 @@ contains
     if (size(x, 2) /= size(y, 2) .or. size(x, 2) < 1 .or. size(sigmoid) /= sizes(n)) return
     if (size(weights, kind=int64) /= flat_size(sizes)) return
     code = train_wrong_activation
-    if (activation < 1 .or. activation > n_activations) return
+    if (.not. can_train(int(activation))) return
     code = train_no_memory
     call network%make(sizes, int(activation), sigmoid /= 0, ok)
     if (ok) code = train_ok

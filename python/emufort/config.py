@@ -22,7 +22,7 @@ from pydantic import (
 from emufort._contract_rules import check_text
 from emufort.contract import explain, is_path, one_line
 from emufort.errors import UsageError
-from emufort.network import Activation
+from emufort.network import MOST_LAYERS, MOST_NEURONS, Activation
 from emufort.paths import PathLike
 from emufort.selection import check_rule
 
@@ -45,9 +45,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 #: A text of one line, such as a path.
 Line = Annotated[str, AfterValidator(check_text)]
-#: More neurons in a layer, more layers, more columns per call than this are a slip of the pen: the
-#: runtime takes 64 layers, and no memory holds the rest.
-_WIDEST, _DEEPEST, _MOST_COLUMNS = 16_384, 63, 1_000_000
+#: More columns per call than this are a slip of the pen: no memory holds them.
+_MOST_COLUMNS = 1_000_000
 
 
 class _Section(BaseModel):
@@ -108,12 +107,13 @@ class SpaceConfig(_Section):
                 raise ValueError(f"{name} lists no choice")
             if len(set(choices)) < len(choices):
                 raise ValueError(f"{name} lists a choice twice")
-        if self.depth[1] > _DEEPEST:
-            raise ValueError(f"depth goes up to {_DEEPEST} hidden layers")
+        if max(self.width) > MOST_NEURONS or self.depth[1] >= MOST_LAYERS:
+            raise ValueError(
+                f"the Fortran runtime takes networks of at most {MOST_LAYERS - 1} hidden layers of "
+                f"{MOST_NEURONS} neurons: lower the largest width or depth"
+            )
         if min(self.width) < 1 or min(self.batch_size) < 1:
             raise ValueError("widths and batch sizes are at least 1")
-        if max(self.width) > _WIDEST:
-            raise ValueError(f"width goes up to {_WIDEST} neurons in a layer")
         if min(self.taper) <= 0 or max(self.taper) > 1:
             raise ValueError("taper lists ratios above 0 and up to 1")
         if min(self.weight_decay) < 0:

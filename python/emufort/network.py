@@ -33,6 +33,28 @@ if TYPE_CHECKING:
 Activation = Literal["relu", "squared_relu", "tanh", "silu", "gelu"]
 ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 
+#: Codes of the activation functions, those of the runtime and of the native trainer
+#: (``fortran/src/emufort_activations.F90``).
+ACTIVATION_CODES: Mapping[str, int] = {
+    "linear": 0,
+    "relu": 1,
+    "squared_relu": 2,
+    "leaky_relu": 3,
+    "hardswish": 4,
+    "tanh": 5,
+    "sigmoid": 6,
+    "silu": 7,
+    "gelu": 8,
+    "softplus": 9,
+    "elu": 10,
+}
+
+#: Most neurons in a layer, and most inputs and outputs together: ``max_width`` of
+#: ``fortran/src/emufort_kinds.F90``.
+MOST_NEURONS = 4096
+#: Most layers, the last one included: ``max_layers`` there.
+MOST_LAYERS = 64
+
 #: What an activation costs per neuron, in multiply-adds, for ranking candidates before they are
 #: timed. `benchmarks/cost.py` fitted 18 and 19 to silu in a run (16 and 1,152 columns, AVX-512);
 #: the others stand in the proportion that `fortran/app/time_activations` shows.
@@ -61,9 +83,10 @@ LOGIT_MARGIN = 1e-9
 
 
 def sigmoid(z: Array) -> Array:
-    """Return 1 / (1 + exp(-z)) without overflow."""
-    e = np.exp(-np.abs(z))
-    return np.where(z >= 0, 1.0, e) / (1.0 + e)
+    """Return 1 / (1 + exp(-z)) without overflow; NaN stays NaN."""
+    with np.errstate(invalid="ignore", under="ignore"):
+        e = np.exp(-np.abs(z))
+        return np.where(z >= 0, 1.0, e) / (1.0 + e)
 
 
 def _gelu(z: Array) -> Array:
@@ -106,6 +129,12 @@ class Architecture:
     def __post_init__(self) -> None:
         if min(self.sizes) < 1:
             raise EmufortError(f"a layer of the network {self.sizes} has no neuron")
+        if max(self.sizes) > MOST_NEURONS or len(self.hidden) >= MOST_LAYERS:
+            raise EmufortError(
+                f"a network of {len(self.hidden) + 1} layers with up to {max(self.sizes)} neurons "
+                f"is too large: the Fortran runtime takes {MOST_LAYERS} layers of "
+                f"{MOST_NEURONS} neurons"
+            )
         if self.activation not in ACTIVATIONS:
             raise EmufortError(
                 f"the activation '{self.activation}' is none of {', '.join(ACTIVATIONS)}"
@@ -275,9 +304,9 @@ class Scaler:
         x = np.asarray(x, dtype=np.float64)
         if len(self.varying) < len(self.kinds):
             return self._network_side.forward(x[:, list(self.varying)])
-        z = (x - self.shift) * self.scale
-        for j, kind in enumerate(self.kinds):
-            with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            z = (x - self.shift) * self.scale
+            for j, kind in enumerate(self.kinds):
                 if kind == "ln":
                     z[:, j] = np.log(x[:, j] / self.shift[j]) * self.scale[j]
                 elif kind == "logit":
@@ -297,15 +326,15 @@ class Scaler:
             whole = np.tile(self.shift, (len(z), 1))
             whole[:, list(self.varying)] = self._network_side.backward(z)
             return whole
-        x = z / self.scale + self.shift
-        for j, kind in enumerate(self.kinds):
-            if kind == "ln":
-                with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
+            x = z / self.scale + self.shift
+            for j, kind in enumerate(self.kinds):
+                if kind == "ln":
                     x[:, j] = self.shift[j] * np.exp(z[:, j] / self.scale[j])
-            elif kind == "logit":
-                x[:, j] = sigmoid(x[:, j])
-            elif kind == "sigmoid":
-                x[:, j] = sigmoid(z[:, j])
+                elif kind == "logit":
+                    x[:, j] = sigmoid(x[:, j])
+                elif kind == "sigmoid":
+                    x[:, j] = sigmoid(z[:, j])
         return x
 
     def to_dict(self) -> dict[str, Any]:
@@ -444,7 +473,8 @@ class Emulator:
         """Return outputs (n, n_outputs) of inputs `x` (n, n_inputs), physical, double precision.
 
         Inputs outside the contract's range are clipped; a row with a NaN or an infinite input
-        gives NaN. The Fortran runtime does the same.
+        gives NaN. The Fortran runtime does the same. A network with extreme weights overflows to
+        infinity or NaN without a warning.
         """
         invalid = np.logical_not(np.isfinite(x).all(axis=1))
         # What stands for an invalid row is arbitrary, as its outputs become NaN.

@@ -20,6 +20,35 @@ from emufort.search.identity import study_sha256
 from tests.pipeline.runs import command, emufort, results
 
 
+@pytest.mark.parametrize("width", [600, pytest.param(2048, marks=pytest.mark.slow)])
+def test_a_wide_network_reaches_a_verified_bundle(width: int, tmp_path: Path) -> None:
+    from tests.conftest import SYNTHETIC_CONFIG, SYNTHETIC_CONTRACT, synthetic_data
+
+    config = SYNTHETIC_CONFIG
+    for old, new in (
+        ("trials = 8", "trials = 2"),
+        ("batch = 4", "batch = 2"),
+        ("rungs = [1, 4]", "rungs = [1]"),
+        ("depth = [1, 2]", "depth = [2, 2]"),
+        ("width = [4, 8]", f"width = [{width}]"),
+        ("top = 3\nseeds = 2\nsteps = 400", "top = 1\nseeds = 1\nsteps = 4"),
+    ):
+        assert old in config
+        config = config.replace(old, new)
+    (tmp_path / "evaporation.toml").write_text(SYNTHETIC_CONTRACT)
+    (tmp_path / "run.toml").write_text(config)
+    synthetic_data().to_netcdf(tmp_path / "evaporation.nc")
+    environment = {**os.environ, "OMP_STACKSIZE": "256k"}
+    done = emufort("run", tmp_path / "run.toml", "--out", tmp_path / "out", env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    assert read_json(tmp_path / "out" / "verification.json")["passed"]
+    # more than 262,144 weights are not source text
+    module = (tmp_path / "out" / "bundle" / "evaporation_emulator.F90").read_text()
+    assert "evaporation_emulator_load" in module
+    assert len(module) < 100_000
+
+
 def test_another_process_reaches_a_verified_bundle_without_touching_python(
     uninterrupted: Path,
 ) -> None:

@@ -1,7 +1,7 @@
 !> What the tests of the activation scheme share: samples, and a stand-in for an emulator.
 module activation_test_support
   use, intrinsic :: iso_fortran_env, only: int64, real64
-  use emufort_runtime, only: status_type, block => emufort_block_columns
+  use emufort_runtime, only: status_type, workspace_type, block => emufort_block_columns
   use emufort_status, only: set_error
   use emufort_activation_arg2000, only: activation_constants_type, air_type, air_properties, arg2000_smax, &
                                         critical_supersaturation_squared, arg2000_paper
@@ -122,13 +122,14 @@ contains
   end function fraction_of
 
   !> A stand-in for an emulator: ARG2000 times `mimic_factor` at the inputs clipped to the range.
-  recursive subroutine mimic(n, is_single, x, y, status, is_outside)
+  recursive subroutine mimic(n, is_single, x, y, status, is_outside, workspace)
     integer, intent(in) :: n                              !! number of parcels
     logical, intent(in) :: is_single                      !! not looked at but to refuse it
     real(dp), intent(inout) :: x(block, *)                !! inputs in contract order and units; clipped on return
     real(dp), intent(inout) :: y(block, *)                !! maximum supersaturation [1] (parcel, 1)
     type(status_type), intent(inout) :: status            !! outcome; counts are added to
     logical, intent(out) :: is_outside(block)             !! parcels out of range (parcel)
+    type(workspace_type), intent(inout), optional :: workspace   !! not looked at but to refuse it
     real(dp) :: own(15), near(15)
     integer :: i
 
@@ -142,7 +143,7 @@ contains
       is_outside(i) = .not. all(abs(near - own) <= 0.0_dp)
       x(i, 1:15) = near
     end do
-    if (mimic_fails .or. is_single) call set_error(status, 9, 'mimic', 'it was told to fail')
+    if (mimic_fails .or. is_single .or. present(workspace)) call set_error(status, 9, 'mimic', 'it was told to fail')
 
   end subroutine mimic
 

@@ -16,9 +16,9 @@ from emufort.benchmark.options import BUNDLE, STANDARD_CALLS, STANDARD_MODELS, O
 from emufort.contract import Contract
 from emufort.errors import ContractError
 from emufort.export.bundle import Bundle
-from emufort.export.weights_file import ACTIVATION_CODES, WeightsFile
+from emufort.export.weights_file import WeightsFile
 from emufort.files import make_directory, write_bytes, write_json
-from emufort.network import Activation, Architecture, Emulator, Scaler, ScalerKind
+from emufort.network import ACTIVATION_CODES, Activation, Architecture, Emulator, Scaler, ScalerKind
 from emufort.processes import Head, head
 from emufort.verification import draw_rows
 

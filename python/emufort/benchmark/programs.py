@@ -14,7 +14,7 @@ from emufort.benchmark.options import Options
 from emufort.benchmark.workers import Missing
 from emufort.compiler import Compiler, CompilerMissing
 from emufort.errors import EmufortError
-from emufort.export.fortran import fortran_source
+from emufort.export.fortran import fortran_source, loads_weights
 from emufort.files import write_text
 
 _FOLDERS = ("fortran/bench", "coupling/onnxruntime", "coupling/activation")
@@ -26,37 +26,53 @@ _EMBEDDED = """\
 !> Hands the columns of x and y to the variables of a generated module, or to a loaded emulator.
 !> Written by `emufort bench`.
 module bench_embedded
-  use emufort_runtime, only: emulator_type, status_type
+  use emufort_runtime, only: emulator_type, status_type, workspace_type
   use bench_worker, only: hp
-  use {module}, only: {module}_predict
+  use {module}, only: {module}_predict, &
+    embedded_workspace => {module}_make_workspace{load}
   implicit none
   private
-  public :: embedded_predict, loaded_predict, embedded_n_outputs
+  public :: embedded_predict, loaded_predict, embedded_prepare, embedded_n_outputs
   integer, parameter :: embedded_n_outputs = {n_outputs}
 
 contains
 
-  recursive subroutine embedded_predict(ncol, x, y, status)
+  recursive subroutine embedded_predict(ncol, x, y, status, workspace)
     integer, intent(in) :: ncol                        !! number of columns
     real(hp), intent(in) :: x(ncol, {n_inputs})        !! inputs
     real(hp), intent(inout) :: y(ncol, {n_outputs})    !! outputs
     type(status_type), intent(inout) :: status         !! outcome
+    type(workspace_type), intent(inout) :: workspace   !! of this thread
 
     call {module}_predict(ncol, &
-      {arguments}, status)
+      {arguments}, status, workspace=workspace)
 
   end subroutine embedded_predict
 
-  recursive subroutine loaded_predict(emulator, ncol, x, y, status)
+  recursive subroutine loaded_predict(emulator, ncol, x, y, status, workspace)
     type(emulator_type), intent(in) :: emulator        !! emulator
     integer, intent(in) :: ncol                        !! number of columns
     real(hp), intent(in) :: x(ncol, {n_inputs})        !! inputs
     real(hp), intent(inout) :: y(ncol, {n_outputs})    !! outputs
     type(status_type), intent(inout) :: status         !! outcome
+    type(workspace_type), intent(inout) :: workspace   !! of this thread
 
-    call emulator%predict(x, y, status)
+    call emulator%predict(x, y, status, workspace=workspace)
 
   end subroutine loaded_predict
+
+  subroutine embedded_prepare(weights, workspaces, status)
+    character(len=*), intent(in) :: weights                     !! path of weights.bin
+    type(workspace_type), intent(inout) :: workspaces(:)        !! one for each thread
+    type(status_type), intent(inout) :: status                  !! outcome
+    integer :: i
+
+{call_load}    do i = 1, size(workspaces)
+      call embedded_workspace(workspaces(i), status)
+      if (status%code /= 0) return
+    end do
+
+  end subroutine embedded_prepare
 
 end module bench_embedded
 """
@@ -64,9 +80,27 @@ end module bench_embedded
 _CALL = """\
 !> The whole call of a process in the place of a generated module's; written by `emufort bench`.
 module bench_embedded
-  use {module}, only: embedded_predict, loaded_predict, embedded_n_outputs => n_outputs
+  use emufort_runtime, only: status_type, workspace_type
+  use {module}, only: embedded_predict, loaded_predict, make_workspace, &
+    embedded_n_outputs => n_outputs
   implicit none
   public
+
+contains
+
+  subroutine embedded_prepare(weights, workspaces, status)
+    character(len=*), intent(in) :: weights                     !! not needed
+    type(workspace_type), intent(inout) :: workspaces(:)        !! one for each thread
+    type(status_type), intent(inout) :: status                  !! outcome
+    integer :: i
+
+    if (len(weights) < 1) return
+    do i = 1, size(workspaces)
+      call make_workspace(workspaces(i), status)
+      if (status%code /= 0) return
+    end do
+
+  end subroutine embedded_prepare
 
 end module bench_embedded
 """
@@ -155,6 +189,9 @@ class Programs:
         wrapper = model.folder / "bench_embedded.F90"
         program = self._sources("bench_native")
         below, above = program[: -len(_ABOVE_WRAPPER)], program[-len(_ABOVE_WRAPPER) :]
+        loads = loads_weights(model.emulator.architecture)
+        if loads and model.call is not None:
+            raise Missing("the network is too large for the source of a whole call")
         if model.call is None:
             write_text(wrapper, _embedded_source(model, module))
             sources = [*below, generated, wrapper, *above]
@@ -226,8 +263,15 @@ def _embedded_source(model: Model, module: str) -> str:
             place = f"{first}" if variable.dimension is None else f"{first}:{last}"
             arguments.append(f"{array}(:, {place})")
             first += width
+    loads = loads_weights(model.emulator.architecture)
     return _EMBEDDED.format(
         module=module,
+        load=f", &\n    {module}_load" if loads else "",
+        call_load=(
+            f"    call {module}_load(weights, status)\n    if (status%code /= 0) return\n"
+            if loads
+            else "    if (len(weights) < 1) return\n"
+        ),
         n_inputs=len(contract.input_columns),
         n_outputs=len(contract.output_columns),
         arguments=", &\n      ".join(arguments),

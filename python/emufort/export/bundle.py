@@ -35,7 +35,7 @@ from emufort.export.contents import (
     contradictions,
     module_name,
 )
-from emufort.export.fortran import fortran_source, runtime_source
+from emufort.export.fortran import fortran_source, loads_weights, runtime_source
 from emufort.export.golden import Golden
 from emufort.export.manifest import HashChain, Manifest, hashes
 from emufort.export.model_card import TestSkill, model_card
@@ -182,6 +182,11 @@ class Bundle:
     def module_source(self) -> Path:
         """The generated Fortran module."""
         return self.path / f"{self.module_name}.F90"
+
+    @property
+    def loads_weights(self) -> bool:
+        """Whether the generated module reads `weights` when the host starts."""
+        return loads_weights(self.manifest.architecture)
 
     @cached_property
     def golden(self) -> Golden:
@@ -396,8 +401,11 @@ def _sources(
         runtime_sha256=hashlib.sha256(runtime).hexdigest(),
         module=module,
         hash=identity,
+        loads=loads_weights(emulator.architecture),
     )
-    source = fortran_source(_named(emulator, name), identity, flat=flat)
+    source = fortran_source(
+        _named(emulator, name), identity, flat=flat, weights_chain=chain.upto("onnx")
+    )
     return {f"{module}.F90": source.encode(), RUNTIME: runtime, CMAKE: cmake.encode()}
 
 

@@ -1,6 +1,8 @@
 """Write an emulator as a Fortran module, and the runtime that it needs as one file.
 
-The module holds names, sizes and weights; the arithmetic is the runtime's.
+The module holds names, sizes and weights; the arithmetic is the runtime's. A network of more than
+`MOST_SOURCE_PARAMETERS` weights and biases is not written as source text: its module loads
+``weights.bin``.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,14 +21,23 @@ from emufort.errors import EmufortError
 from emufort.escape import LONGEST_NAME, fortran_comment, fortran_name
 from emufort.export._render import render
 from emufort.export.weights_file import FlatEmulator, flatten, pack
-from emufort.network import Emulator
+from emufort.network import MOST_NEURONS, Architecture, Emulator
+
+#: More weights and biases than this are not written as source text, which compilers take minutes
+#: and gigabytes to read; the generated module then loads weights.bin.
+MOST_SOURCE_PARAMETERS = 262_144
+
+#: Widest layer, and most inputs and outputs together, for which whole blocks of columns fit on the
+#: stack: ``stack_width`` and ``stack_physical`` of ``emufort_core``.
+STACK_WIDTH, STACK_COLUMNS = 256, 192
 
 #: Names that the generated procedures use themselves; a contract variable of such a name gets an
 #: underscore behind it.
 _TAKEN = frozenset(
     {
-        *("ncol", "status", "is_outside", "status_type"),
-        *("int64", "real32", "real64", "real", "min", "present"),
+        *("ncol", "status", "is_outside", "workspace", "status_type", "workspace_type"),
+        *("int8", "int64", "real32", "real64", "real", "min", "present", "allocated", "len"),
+        "emulator_type",
     }
 )
 _LONGEST_SUFFIX = "_emulator_predict_real64"
@@ -78,6 +90,7 @@ def dummy_name(name: str, module: str) -> str:
     own = {
         module,
         *(f"{module}_{s}" for s in ("predict", "predict_block", "hash", "n_inputs", "n_outputs")),
+        *(f"{module}_{s}" for s in ("make_workspace", "load", "load_bytes")),
     }
     own |= {f"{module}_predict_{kind}" for kind in ("real32", "real64")}
     if name.lower() not in _TAKEN | {o.lower() for o in own}:
@@ -100,11 +113,18 @@ def check_names(contract: Contract, name: str | None = None) -> str:
     Raises
     ------
     EmufortError
-        Fortran cannot tell its names apart, or the runtime keeps one for itself.
+        Fortran cannot tell its names apart, or the runtime keeps one for itself, or there are more
+        inputs and outputs than the runtime takes.
     UsageError
         The name of the emulator is no Fortran name, or too long.
     """
     module = f"{check_name(name or contract.name)}_emulator"
+    n_columns = len(contract.input_columns) + len(contract.output_columns)
+    if n_columns > MOST_NEURONS:
+        raise EmufortError(
+            f"the contract '{contract.name}' has {n_columns} scalar inputs and outputs, the "
+            f"Fortran runtime takes {MOST_NEURONS}: leave some out"
+        )
     names = [dummy_name(v.name, module).lower() for v in (*contract.input, *contract.output)]
     for one in names:
         if names.count(one) > 1:
@@ -115,19 +135,52 @@ def check_names(contract: Contract, name: str | None = None) -> str:
     return module
 
 
+def loads_weights(architecture: Architecture) -> bool:
+    """Return whether the generated module loads ``weights.bin`` instead of holding its content."""
+    return architecture.n_parameters > MOST_SOURCE_PARAMETERS
+
+
+def needs_workspace(architecture: Architecture, n_columns: int) -> bool:
+    """Return whether a host should make a workspace for the network, see docs/runtime.md.
+
+    Parameters
+    ----------
+    architecture
+        Shape of the network.
+    n_columns
+        Number of scalar inputs and outputs of the emulator, those that the network does not have
+        included.
+    """
+    return max(architecture.sizes) > STACK_WIDTH or n_columns > STACK_COLUMNS
+
+
 def fortran_source(
-    emulator: Emulator, chain: str, name: str | None = None, flat: FlatEmulator | None = None
+    emulator: Emulator,
+    chain: str,
+    name: str | None = None,
+    flat: FlatEmulator | None = None,
+    weights_chain: str = "",
 ) -> str:
     """Return the source of the module ``<name>_emulator``.
 
     Parameters
     ----------
+    emulator
+        The network, with its contract.
     chain
         What the constant ``<name>_emulator_hash`` says: the hash of all that led to the weights.
     name
         Name of the emulator; default: that of the contract.
     flat
         What weights.bin holds, for the same source again; default: the numbers of `emulator`.
+    weights_chain
+        What the ``weights.bin`` that belongs to the module says as ``chain``. A module that loads
+        its weights (see `loads_weights`) takes no others.
+
+    Returns
+    -------
+    str
+        Fortran 2018 in free form.
 
     Raises
     ------
@@ -137,7 +190,7 @@ def fortran_source(
     contract = emulator.contract
     module = check_names(contract, name)
     flat = flatten(emulator) if flat is None else flat
-    packed = pack(flat)
+    loads = loads_weights(emulator.architecture)
     inputs = list(_variables(contract.input, contract.dimensions, module))
     outputs = list(_variables(contract.output, contract.dimensions, module))
     return render(
@@ -151,16 +204,32 @@ def fortran_source(
         n_outputs=flat.n_outputs,
         n_plan=len(flat.plan),
         n_numbers=len(flat.numbers),
-        n_weights=len(packed),
-        plan=_wrap(map(str, flat.plan.tolist())),
-        data=[
+        loads=loads,
+        weights_chain=weights_chain,
+        weights="emufort_weights(emufort_first_weight)" if loads else "emufort_weights",
+        **({} if loads else _constants(flat)),
+        inputs=inputs,
+        outputs=outputs,
+        arguments=_wrap(
+            [
+                *("ncol", *(v.name for v in (*inputs, *outputs))),
+                *("status", "is_outside", "workspace"),
+            ]
+        ),
+    )
+
+
+def _constants(flat: FlatEmulator) -> dict[str, Any]:
+    """Return what the template writes of a network whose module holds its weights."""
+    packed = pack(flat)
+    return {
+        "n_weights": len(packed),
+        "plan": _wrap(map(str, flat.plan.tolist())),
+        "data": [
             *_data("emufort_numbers", (_real64(v) for v in flat.numbers.tolist())),
             *_data("emufort_weights", (_real32(v) for v in packed)),
         ],
-        inputs=inputs,
-        outputs=outputs,
-        arguments=_wrap(["ncol", *(v.name for v in (*inputs, *outputs)), "status", "is_outside"]),
-    )
+    }
 
 
 def runtime_source() -> str:

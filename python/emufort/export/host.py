@@ -16,6 +16,7 @@ from emufort.errors import EmufortError, UsageError
 from emufort.export._render import render
 from emufort.export.bundle import Bundle
 from emufort.export.contents import LICENSE
+from emufort.export.fortran import MOST_SOURCE_PARAMETERS
 from emufort.files import scratch_folder
 
 #: What `emufort export --host` can write.
@@ -110,6 +111,12 @@ def write_host(
             "wrote it"
         )
     lower, upper = _range(opened)
+    if opened.loads_weights:
+        raise EmufortError(
+            f"the network of '{opened.name}' has more than {MOST_SOURCE_PARAMETERS:,} weights, "
+            f"which the glue for the host '{host}' cannot hold as source text; export a smaller "
+            "network, or load weights.bin as docs/coupling.md says"
+        )
     folder = opened.path.parent / "host" / host if out is None else Path(out)
     folder = folder.resolve()  # what a symbolic link leads to
     _refuse_foreign(folder)

@@ -13,7 +13,12 @@ from emufort.contract import Column, Contract, Input, Output
 from emufort.dataset import SPLITS, Dataset
 from emufort.escape import Markdown, markdown, markdown_code
 from emufort.export._render import render
-from emufort.export.fortran import dummy_name
+from emufort.export.fortran import (
+    MOST_SOURCE_PARAMETERS,
+    dummy_name,
+    loads_weights,
+    needs_workspace,
+)
 from emufort.network import Emulator
 from emufort.skill import Skill, skill_of_baseline, skill_of_emulator
 
@@ -118,6 +123,7 @@ def model_card(
     from emufort import __version__
 
     contract = emulator.contract
+    n_columns = len(contract.input_columns) + len(contract.output_columns)
     trained_on = emulator.metadata.get("data_sha256")
     counts = [f"{int((data.split == k).sum())} for {s}" for k, s in enumerate(SPLITS)]
     dropped = [f"{count} as {meaning}" for meaning, count in data.dropped.items() if count]
@@ -159,6 +165,9 @@ def model_card(
         n_outputs=len(contract.output_columns),
         files=files,
         caveat=caveat,
+        loads=loads_weights(emulator.architecture),
+        most_source=f"{MOST_SOURCE_PARAMETERS:,}",
+        wide=needs_workspace(emulator.architecture, n_columns),
     )
 
 

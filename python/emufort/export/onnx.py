@@ -306,6 +306,10 @@ def _activate(graph: _Graph, activation: str, a: str) -> str:
         erf = graph.node("Erf", [graph.node("Mul", [a, root_half], f"{a}_scaled")], f"{a}_erf")
         twice = graph.node("Add", [erf, one], f"{a}_twice_cumulative")
         return graph.node("Mul", [graph.node("Mul", [a, half], f"{a}_halved"), twice], f"{a}_gelu")
+    if activation not in ("relu", "squared_relu"):
+        raise EmufortError(
+            f"no ONNX operators are known for the activation function '{activation}'"
+        )
     relu = graph.node("Relu", [a], f"{a}_relu")
     if activation == "relu":
         return relu

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from emufort.contract import Contract
 from emufort.errors import EmufortError
-from emufort.export.weights_file import (
+from emufort.export.weights_file import AFFINE, CONSTANT, LN, LOGIT, SIGMOID, WeightsFile
+from emufort.network import (
     ACTIVATION_CODES,
-    AFFINE,
-    CONSTANT,
-    LN,
-    LOGIT,
-    SIGMOID,
-    WeightsFile,
+    ACTIVATIONS,
+    Activation,
+    Architecture,
+    Emulator,
+    Scaler,
+    ScalerKind,
 )
-from emufort.network import ACTIVATIONS, Activation, Architecture, Emulator, Scaler, ScalerKind
 
 Array = NDArray[np.float64]
 

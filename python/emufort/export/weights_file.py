@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from emufort.contract import Contract
 from emufort.errors import EmufortError
 from emufort.files import write_bytes
-from emufort.network import Emulator
+from emufort.network import ACTIVATION_CODES, Emulator
 
 FORMAT_VERSION = 1
 MAGIC = b"\x89EMUF\r\n\x1a"
@@ -35,20 +35,6 @@ PACKED_SLACK = 16
 #: Longest names and units that the runtime keeps.
 LONGEST_NAME, LONGEST_UNITS = 128, 64
 
-#: Codes of the activations, as in ``fortran/src/emufort_activations.F90``.
-ACTIVATION_CODES: Mapping[str, int] = {
-    "linear": 0,
-    "relu": 1,
-    "squared_relu": 2,
-    "leaky_relu": 3,
-    "hardswish": 4,
-    "tanh": 5,
-    "sigmoid": 6,
-    "silu": 7,
-    "gelu": 8,
-    "softplus": 9,
-    "elu": 10,
-}
 #: Parameter of an activation; the others have none.
 _SLOPES: Mapping[str, float] = {"leaky_relu": 0.01, "elu": 1.0}
 #: Codes of the transforms, as in ``fortran/src/emufort_transforms.F90``.

@@ -19,14 +19,12 @@ from numpy.typing import NDArray
 
 from emufort import _bindings
 from emufort.errors import EmufortError, UsageError
+from emufort.network import ACTIVATION_CODES
 from emufort.training.backend import Listener, ignore
 from emufort.training.schedule import StepPlan
 from emufort.training.start import output_biases, start
 from emufort.training.state import TrainerState
 from emufort.training.task import Arrays, TrainingTask
-
-#: The activation_* codes of emufort_train_activations.F90.
-ACTIVATION_CODES = {"relu": 1, "squared_relu": 2, "tanh": 3, "silu": 4, "gelu": 5}
 
 #: What f90wrap puts before the name of a procedure.
 _PREFIX = "f90wrap_emufort_trainer__"

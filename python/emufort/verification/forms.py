@@ -142,7 +142,7 @@ def compiled(
     if flags in (None, TimingConfig().flags):
         flags = found.accepted(TimingConfig().flags)
     driver = work / "verify_bundle.F90"
-    write_text(driver, driver_source(contract, bundle.module_name))
+    write_text(driver, driver_source(contract, bundle.module_name, bundle.loads_weights))
     program = found.build(
         [bundle.runtime_source, bundle.module_source, driver], flags, work / "verify_bundle"
     )
@@ -196,9 +196,8 @@ _DRIVER = """\
 program verify_bundle
   use, intrinsic :: iso_fortran_env, only: real32, real64, int64
   use {module}, only: &
-    {module}_predict, &
-    {module}_hash
-  use emufort_runtime, only: emulator_type, status_type
+    {names}
+  use emufort_runtime, only: emulator_type, status_type, workspace_type
   implicit none
   integer(int64) :: length
   integer :: n, unit
@@ -206,6 +205,7 @@ program verify_bundle
   real(real32), allocatable :: xs(:, :), ys(:, :)
   type(emulator_type) :: emulator
   type(status_type) :: status
+  type(workspace_type) :: workspace
   character(len=4096) :: inputs, outputs, weights
 
   call get_command_argument(1, inputs)
@@ -222,20 +222,22 @@ program verify_bundle
 
   open (newunit=unit, file=trim(outputs), access='stream', form='unformatted', status='replace', &
     action='write')
+{load}  call {module}_make_workspace(workspace, status)
+  call check('workspace')
   call {module}_predict(n, &
-    {double}, status)
+    {double}, status, workspace=workspace)
   call check('generated')
   write (unit) y
   call {module}_predict(n, &
-    {single}, status)
+    {single}, status, workspace=workspace)
   call check('generated, single')
   write (unit) real(ys, real64)
   call emulator%load(trim(weights), status)
   call check('load')
-  call emulator%predict(x, y, status)
+  call emulator%predict(x, y, status, workspace=workspace)
   call check('predict')
   write (unit) y
-  call emulator%predict(xs, ys, status)
+  call emulator%predict(xs, ys, status, workspace=workspace)
   call check('predict, single')
   write (unit) real(ys, real64)
   close (unit)
@@ -257,8 +259,17 @@ end program verify_bundle
 """
 
 
-def driver_source(contract: Contract, module: str) -> str:
-    """Return a program that calls the generated module `module` and loads weights.bin."""
+_LOAD = """\
+  call {module}_load(trim(weights), status)
+  call check('generated, load')
+"""
+
+
+def driver_source(contract: Contract, module: str, loads: bool) -> str:
+    """Return a program that calls the generated module `module` and loads weights.bin.
+
+    `loads` says whether the module has to load it as well.
+    """
     variables: list[Input | Output] = [*contract.input, *contract.output]
     n_inputs, n_outputs = len(contract.input_columns), len(contract.output_columns)
 
@@ -274,8 +285,11 @@ def driver_source(contract: Contract, module: str) -> str:
             start += width
         return ", &\n    ".join(parts)
 
+    names = ("predict", "make_workspace", "hash", *(("load",) if loads else ()))
     return _DRIVER.format(
         module=module,
+        names=", &\n    ".join(f"{module}_{name}" for name in names),
+        load=_LOAD.format(module=module) if loads else "",
         n_inputs=n_inputs,
         n_outputs=n_outputs,
         double=arguments("x", "y"),

@@ -1,0 +1,148 @@
+!> A prediction needs at most 128 kB of stack and allocates nothing, whatever the network, the entry point, the number of
+!> columns and the workspace.
+!>
+!> Each call runs in a thread on a stack that was painted before; what is no longer painted afterwards was used. The calls
+!> of malloc, calloc and realloc are counted. Linux only.
+program test_stack
+  use, intrinsic :: iso_c_binding, only: c_ptr, c_funptr, c_int, c_intptr_t, c_size_t, c_null_ptr, c_funloc, c_loc
+  use emufort_runtime, only: status_type, workspace_type, emufort_success, emufort_block_columns
+  use emufort_kinds, only: int8, int64, real32, real64
+  use test_support, only: check, network_type, make_network, make_inputs, to_bytes
+ use test_stack_calls, only: emulator, workspace, x, y, x_t, y_t, x32, y32, x32_t, y32_t, block_x, block_y, way, ncol, &
+                              failed, n_ways, call_in_thread, n_allocations
+  implicit none
+  integer, parameter :: most = 131072, stack_size = 4*most
+  integer, parameter :: numbers(6) = [1, 4, 5, 16, 33, 70]
+
+  interface
+    integer(c_int) function pthread_attr_init(attributes) bind(c)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: attributes
+    end function pthread_attr_init
+
+    integer(c_int) function pthread_attr_setstack(attributes, stack, length) bind(c)
+      import :: c_int, c_ptr, c_size_t
+      type(c_ptr), value :: attributes, stack
+      integer(c_size_t), value :: length
+    end function pthread_attr_setstack
+
+    integer(c_int) function pthread_create(thread, attributes, procedure, argument) bind(c)
+      import :: c_int, c_ptr, c_funptr
+      type(c_ptr), value :: thread, attributes, argument
+      type(c_funptr), value :: procedure
+    end function pthread_create
+
+    integer(c_int) function pthread_join(thread, answer) bind(c)
+      import :: c_int, c_ptr, c_intptr_t
+      integer(c_intptr_t), value :: thread
+      type(c_ptr), value :: answer
+    end function pthread_join
+  end interface
+
+  integer :: code, largest
+
+  largest = 0
+  do code = 0, 10
+    call measure([24, 17], 7, 3, code)
+  end do
+  call measure([256, 256], 16, 4, 7)
+  call measure([300], 16, 4, 1)
+  call measure([600, 16, 600], 16, 4, 8)
+  call measure([8, 2048, 2048, 8], 15, 1, 9)
+  call measure([4096, 4], 5, 2, 1)
+  call measure([40], 300, 200, 1)
+  call measure([16], 2000, 2000, 7)
+  print '(a,i0,a)', 'a prediction needs at most ', largest, ' bytes of stack'
+
+contains
+
+  !> Measure all ways of calling a network.
+  subroutine measure(hidden, n_features, n_outputs, activation)
+    integer, intent(in) :: hidden(:)    !! neurons of the hidden layers
+    integer, intent(in) :: n_features   !! number of features; there is one input more
+    integer, intent(in) :: n_outputs    !! number of outputs
+    integer, intent(in) :: activation   !! activation of the hidden layers
+    type(network_type) :: net
+    type(status_type) :: status
+    integer(int8), allocatable :: bytes(:)
+    real(real64), allocatable :: golden(:, :)
+    character(len=80) :: what
+    integer :: i, empty, used
+
+    empty = 0
+    write (what, '(a,i0,a,10(i0,"-"))') 'activation ', activation, ' widths ', n_features, hidden, n_outputs
+    net = make_network(hidden, n_features, n_outputs, activation, 3)
+    allocate (golden(1, n_features + 1))
+    call make_inputs(net, golden)
+    bytes = to_bytes(net, golden, 1.0e-3_real64)
+    call emulator%load_bytes(bytes, status)
+    call check(status%code == emufort_success, trim(what)//' loads')
+    do way = 0, n_ways
+      if (way > n_ways/2) then
+        call emulator%make_workspace(workspace, status)
+        call check(status%code == emufort_success, trim(what)//' has a workspace')
+      else
+        workspace = workspace_type()
+      end if
+      do i = 1, size(numbers)
+        ncol = numbers(i)
+        call make_arrays(n_features + 1, n_outputs)
+        call make_inputs(net, x)
+        x_t = transpose(x)
+        x32 = real(x, real32)
+        x32_t = transpose(x32)
+        block_x = x(1:emufort_block_columns, :)
+        ! One way does nothing: what a thread needs in any case.
+        used = stack_of_thread()
+        if (way == 0) empty = used
+        call check(.not. failed, trim(what)//' predicts')
+        call check(n_allocations == 0, trim(what)//': a prediction allocates nothing')
+        if (used - empty > most) print '(a,i0,a,i0,a,i0,a)', trim(what)//' way ', way, ', ', ncol, ' columns: ', &
+          used - empty, ' bytes'
+        call check(used - empty <= most, trim(what)//': a prediction needs at most 128 kB of stack')
+        largest = max(largest, used - empty)
+      end do
+    end do
+
+  end subroutine measure
+
+  !> Arrays of the host for `ncol` columns, a block at least.
+  subroutine make_arrays(n_in, n_out)
+    integer, intent(in) :: n_in, n_out   !! inputs and outputs
+    integer :: n
+
+    if (allocated(x)) deallocate (x, y, x_t, y_t, x32, y32, x32_t, y32_t, block_x, block_y)
+    n = max(ncol, emufort_block_columns)
+    allocate (x(n, n_in), y(n, n_out), x_t(n_in, n), y_t(n_out, n), x32(n, n_in), y32(n, n_out), x32_t(n_in, n), &
+              y32_t(n_out, n), block_x(emufort_block_columns, n_in), block_y(emufort_block_columns, n_out))
+
+  end subroutine make_arrays
+
+  !> Bytes of stack that a thread has used.
+  integer function stack_of_thread()
+    integer(int8), allocatable, target, save :: memory(:)
+    integer(int64), target, save :: attributes(32)
+    integer(c_intptr_t), target, save :: thread
+    integer(int8), parameter :: paint = 85_int8
+    integer :: first, i
+
+    if (.not. allocated(memory)) allocate (memory(stack_size + 4096))
+    memory = paint
+    first = 4097 - int(mod(transfer(c_loc(memory), 0_int64), 4096_int64))
+    i = pthread_attr_init(c_loc(attributes))
+    i = i + pthread_attr_setstack(c_loc(attributes), c_loc(memory(first)), int(stack_size, c_size_t))
+    if (i == 0) i = pthread_create(c_loc(thread), c_loc(attributes), c_funloc(call_in_thread), c_null_ptr)
+    if (i == 0) i = pthread_join(thread, c_null_ptr)
+    call check(i == 0, 'a thread runs on a stack of our own')
+    stack_of_thread = 0
+    ! Stacks grow downwards.
+    do i = first, first + stack_size - 1
+      if (memory(i) /= paint) then
+        stack_of_thread = first + stack_size - i
+        exit
+      end if
+    end do
+
+  end function stack_of_thread
+
+end program test_stack

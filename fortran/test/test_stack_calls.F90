@@ -1,0 +1,108 @@
+!> What `test_stack` runs in a thread: one prediction, in one of the ways that a host may choose; and the counted malloc.
+module test_stack_calls
+  use, intrinsic :: iso_c_binding, only: c_ptr, c_size_t
+  use emufort_runtime, only: emulator_type, status_type, workspace_type, emufort_success, emufort_block_columns
+  use emufort_kinds, only: real32, real64
+  implicit none
+  private
+
+  public :: call_in_thread
+
+  integer, parameter, public :: n_ways = 10   !! from 6 on with the workspace
+  type(emulator_type), save, public :: emulator
+  type(workspace_type), save, public :: workspace
+  integer, save, public :: way = 0, ncol = 0, n_allocations = 0
+  logical, save, public :: failed = .false.
+  real(real64), allocatable, save, public :: x(:, :), y(:, :), x_t(:, :), y_t(:, :), block_x(:, :), block_y(:, :)
+  real(real32), allocatable, save, public :: x32(:, :), y32(:, :), x32_t(:, :), y32_t(:, :)
+  logical, save :: is_counting = .false., is_outside(4096)
+  type(status_type), save :: status
+
+  interface
+    type(c_ptr) function libc_malloc(length) bind(c, name='__libc_malloc')
+      import :: c_ptr, c_size_t
+      integer(c_size_t), value :: length
+    end function libc_malloc
+
+    type(c_ptr) function libc_calloc(n, length) bind(c, name='__libc_calloc')
+      import :: c_ptr, c_size_t
+      integer(c_size_t), value :: n, length
+    end function libc_calloc
+
+    type(c_ptr) function libc_realloc(memory, length) bind(c, name='__libc_realloc')
+      import :: c_ptr, c_size_t
+      type(c_ptr), value :: memory
+      integer(c_size_t), value :: length
+    end function libc_realloc
+  end interface
+
+contains
+
+  !> Predict; the way 0 does nothing.
+  recursive function call_in_thread(argument) bind(c) result(answer)
+    type(c_ptr), value :: argument   !! not looked at
+    type(c_ptr) :: answer            !! none
+
+    answer = argument
+    n_allocations = 0
+    is_counting = .true.
+    select case (way)
+    case (1)
+      call emulator%predict(x(1:ncol, :), y(1:ncol, :), status, is_outside(1:ncol))
+    case (2)
+      call emulator%predict(x32(1:ncol, :), y32(1:ncol, :), status)
+    case (3)
+      call emulator%predict_transposed(x_t(:, 1:ncol), y_t(:, 1:ncol), status)
+    case (4)
+      call emulator%predict_transposed(x32_t(:, 1:ncol), y32_t(:, 1:ncol), status)
+    case (5)
+      call emulator%predict_block(min(ncol, emufort_block_columns), .false., block_x, block_y, status, &
+                                  is_outside(1:emufort_block_columns))
+    case (6)
+      call emulator%predict(x(1:ncol, :), y(1:ncol, :), status, is_outside(1:ncol), workspace)
+    case (7)
+      call emulator%predict(x32(1:ncol, :), y32(1:ncol, :), status, workspace=workspace)
+    case (8)
+      call emulator%predict_transposed(x_t(:, 1:ncol), y_t(:, 1:ncol), status, workspace=workspace)
+    case (9)
+      call emulator%predict_transposed(x32_t(:, 1:ncol), y32_t(:, 1:ncol), status, workspace=workspace)
+    case (10)
+      call emulator%predict_block(min(ncol, emufort_block_columns), .false., block_x, block_y, status, &
+                                  is_outside(1:emufort_block_columns), workspace)
+    case default
+      continue
+    end select
+    is_counting = .false.
+    failed = status%code /= emufort_success
+
+  end function call_in_thread
+
+  recursive function counted_malloc(length) bind(c, name='malloc') result(memory)
+    integer(c_size_t), value :: length
+    type(c_ptr) :: memory
+
+    if (is_counting) n_allocations = n_allocations + 1
+    memory = libc_malloc(length)
+
+  end function counted_malloc
+
+  recursive function counted_calloc(n, length) bind(c, name='calloc') result(memory)
+    integer(c_size_t), value :: n, length
+    type(c_ptr) :: memory
+
+    if (is_counting) n_allocations = n_allocations + 1
+    memory = libc_calloc(n, length)
+
+  end function counted_calloc
+
+  recursive function counted_realloc(memory, length) bind(c, name='realloc') result(moved)
+    type(c_ptr), value :: memory
+    integer(c_size_t), value :: length
+    type(c_ptr) :: moved
+
+    if (is_counting) n_allocations = n_allocations + 1
+    moved = libc_realloc(memory, length)
+
+  end function counted_realloc
+
+end module test_stack_calls

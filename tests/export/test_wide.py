@@ -1,0 +1,224 @@
+"""Wide networks: limits that Python knows, modules that load their weights, small stacks."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emufort import network
+from emufort._sources import fortran_sources
+from emufort.config import Config
+from emufort.contract import Contract
+from emufort.dataset import Dataset
+from emufort.errors import EmufortError, UsageError
+from emufort.export import Bundle, export, fortran
+from emufort.export.host import write_host
+from emufort.export.onnx import _activate, _Graph, build_onnx
+from emufort.export.weights_file import WeightsFile
+from emufort.network import Architecture
+from emufort.verification import verify
+from tests.export.emulators import inputs, mixed, random_emulator
+from tests.runtime.pond import CONTRACT, pond_data, pond_emulator
+
+COMPILERS = {
+    "gfortran": ["-O2", "-march=native", "-fopenmp-simd", "-ffp-contract=fast"],
+    "flang-22": ["-O2", "-march=native", "-ffp-contract=fast"],
+}
+DRIVER = Path(__file__).parent / "wide_driver.F90"
+
+
+def source(module: str) -> str:
+    """Text of a module of the runtime."""
+    return next(p for p in fortran_sources("emufort_runtime") if p.stem == module).read_text()
+
+
+def constant(module: str, name: str) -> int:
+    """Value of an integer constant of the runtime."""
+    found = re.search(rf"\b{name} = (\d+)\b", source(module))
+    assert found is not None, name
+    return int(found[1])
+
+
+def test_limits_and_codes_are_those_of_the_runtime() -> None:
+    assert constant("emufort_kinds", "max_width") == network.MOST_NEURONS
+    assert constant("emufort_kinds", "max_layers") == network.MOST_LAYERS
+    assert constant("emufort_core", "stack_width") == fortran.STACK_WIDTH
+    assert constant("emufort_core", "stack_physical") == fortran.STACK_COLUMNS
+    codes = re.findall(r"parameter :: activation_(\w+) = (\d+)", source("emufort_activations"))
+    assert {name: int(code) for name, code in codes} == dict(network.ACTIVATION_CODES)
+
+
+def test_there_is_one_table_of_activation_codes() -> None:
+    from emufort.benchmark import models
+    from emufort.export import restore, weights_file
+    from emufort.training import native_backend
+
+    for module in (models, restore, weights_file, native_backend):
+        assert module.ACTIVATION_CODES is network.ACTIVATION_CODES
+    trainer = Path(network.__file__).parents[2] / "fortran/trainer/emufort_train_activations.F90"
+    if trainer.is_file():
+        assert not re.search(r"parameter :: activation_\w+ = \d", trainer.read_text())
+
+
+def test_what_the_runtime_cannot_take_is_refused_before_any_training() -> None:
+    with pytest.raises(EmufortError, match="4097 neurons is too large") as caught:
+        Architecture(3, (4097,), 1)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(EmufortError, match="65 layers"):
+        Architecture(3, (8,) * 64, 1)
+    assert Architecture(3, (4096,) * 63, 1).n_parameters > 10**9
+    for space in ({"width": [8, 5000]}, {"depth": [1, 64]}):
+        with pytest.raises(UsageError, match="63 hidden layers of 4096 neurons") as refused:
+            Config.from_dict({"search": {"space": space}})
+        assert "\n" not in str(refused.value)
+    Config.from_dict({"search": {"space": {"width": [8, 4096], "depth": [1, 63]}}})
+    content = mixed().to_dict()
+    content["dimensions"]["mode"] = [f"m{i}" for i in range(2050)]
+    content["input"][0]["range"] = [1e-9, 1e-6]
+    with pytest.raises(EmufortError, match=r"4108 scalar inputs and outputs.*takes 4096"):
+        fortran.check_names(Contract.from_dict(content))
+
+
+def test_an_unknown_activation_has_no_onnx_form() -> None:
+    emulator = random_emulator(mixed(), (4,))
+    object.__setattr__(emulator.architecture, "activation", "softplus")
+    with pytest.raises(EmufortError, match=r"no ONNX operators are known .* 'softplus'"):
+        build_onnx(emulator)
+    for activation in network.ACTIVATIONS:
+        assert _activate(_Graph(), activation, "a")
+
+
+@pytest.mark.parametrize("activation", network.ACTIVATIONS)
+def test_extreme_weights_and_inputs_warn_of_nothing(activation: str) -> None:
+    emulator = random_emulator(mixed(), (8, 8), activation)
+    weights = tuple(w * np.float32(1e30) for w in emulator.weights)
+    x = inputs(emulator.contract, 50)
+    x[0, 0], x[1, 1], x[2, 2] = np.nan, np.inf, -np.inf
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        y = replace(emulator, weights=weights).predict(x)
+        network.sigmoid(np.array([np.nan, np.inf, -np.inf, 1e300, -1e300]))
+        network._APPLY[activation](np.array([0.0]))
+    assert np.isnan(y[:3]).all()
+
+
+def wide_bundle(hidden: tuple[int, ...], folder: Path, seed: int = 0) -> Bundle:
+    data = Dataset.from_xarray(pond_data(), Contract.from_toml(CONTRACT))
+    return export(pond_emulator(data, hidden, seed), data, folder / "bundle", golden=4)
+
+
+def run(folder: Path, *command: object, **options: object) -> str:
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )  # type: ignore[call-overload]
+    assert done.returncode == 0, done.stdout + done.stderr
+    return str(done.stdout)
+
+
+def need_openmp(compiler: str, folder: Path) -> None:
+    """Skip the test without the compiler or its OpenMP."""
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    (folder / "empty.f90").write_text("use omp_lib\nend\n")
+    probe = [compiler, "-fopenmp", "empty.f90", "-o", "empty"]
+    if subprocess.run(probe, cwd=folder, capture_output=True, check=False).returncode != 0:
+        pytest.skip(f"{compiler} has no OpenMP (libomp-22-dev for Debian's flang-22)")
+
+
+# the largest that is source text, more than fits on the stack, and one that is loaded
+@pytest.mark.parametrize("hidden", [(24, 17), (2048, 120), (8, 600, 600)])
+@pytest.mark.parametrize("compiler", sorted(COMPILERS))
+def test_threads_with_small_stacks_call_the_module(
+    compiler: str, hidden: tuple[int, ...], tmp_path: Path
+) -> None:
+    need_openmp(compiler, tmp_path)
+    bundle = wide_bundle(hidden, tmp_path)
+    loads = hidden == (8, 600, 600)
+    assert bundle.loads_weights == loads
+    assert bundle.module_source.stat().st_size < 5_000_000
+    flags = [*COMPILERS[compiler], *(["-DLOADS"] if loads else [])]
+    run(tmp_path, compiler, *flags, "-c", bundle.runtime_source)
+    # gfortran stops a program whose integers overflow
+    trap = ["-ftrapv"] if compiler == "gfortran" else []
+    run(tmp_path, compiler, *flags, *trap, "-c", bundle.module_source)
+    run(
+        tmp_path, compiler, *flags, "-fopenmp", DRIVER,
+        "pond_emulator.o", "emufort_runtime.o", "-o", "driver",
+    )  # fmt: skip
+    other = wide_bundle(hidden, tmp_path / "other", seed=1)
+    environment = {**os.environ, "OMP_STACKSIZE": "256k"}
+    said = run(tmp_path, "./driver", bundle.weights, other.weights, env=environment)
+    assert said.split() == ["the", "same", "bits"]
+
+
+@pytest.mark.skipif(shutil.which("gfortran") is None, reason="no gfortran")
+def test_a_bundle_that_loads_its_weights_is_verified_and_says_so(tmp_path: Path) -> None:
+    emulator = random_emulator(mixed(), (520, 520), "relu")
+    x = inputs(emulator.contract, 60)
+    n = np.arange(len(x))
+    data = Dataset(
+        emulator.contract, Path("memory.nc"), "d" * 64, x, emulator.predict(x),
+        (n % 3).astype(np.int8), n,
+    )  # fmt: skip
+    bundle = export(emulator, data, tmp_path / "bundle", golden=4)
+    result = verify(bundle, rows=200)
+    assert result.passed, result
+    assert any("generated module" in form.name for form in result.comparisons)
+    card = (bundle.path / "MODEL_CARD.md").read_text()
+    assert "call mixed_emulator_load('weights.bin', status)" in card
+    assert "mixed_emulator_make_workspace" in card
+    assert "mixed_emulator_load" in (bundle.path / "CMakeLists.txt").read_text()
+
+
+def test_a_host_folder_is_refused_if_the_weights_are_no_source(tmp_path: Path) -> None:
+    content = {**Contract.load("activation").to_dict(), "baseline": []}
+    emulator = random_emulator(Contract.from_dict(content), (520, 520), "relu")
+    x = inputs(emulator.contract, 30)
+    n = np.arange(len(x))
+    data = Dataset(
+        emulator.contract, Path("memory.nc"), "d" * 64, x, emulator.predict(x),
+        (n % 3).astype(np.int8), n,
+    )  # fmt: skip
+    bundle = export(emulator, data, tmp_path / "bundle", golden=2)
+    for host in ("plain", "cime", "ccpp"):
+        with pytest.raises(EmufortError, match="more than 262,144 weights") as refused:
+            write_host(bundle, host)
+        assert "\n" not in str(refused.value)
+    assert not (tmp_path / "host").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiler", sorted(COMPILERS))
+def test_1_to_20_layers_of_8_to_2048_neurons_in_threads_with_small_stacks(
+    compiler: str, tmp_path: Path
+) -> None:
+    need_openmp(compiler, tmp_path)
+    (tmp_path / "emufort_runtime.F90").write_text(fortran.runtime_source())
+    flags = COMPILERS[compiler]
+    run(tmp_path, compiler, *flags, "-c", "emufort_runtime.F90")
+    program = ["-fopenmp", DRIVER.with_name("depth_driver.F90"), "emufort_runtime.o"]
+    run(tmp_path, compiler, *flags, *program, "-o", "driver")
+    data = Dataset.from_xarray(pond_data(), Contract.from_toml(CONTRACT))
+    weights = tmp_path / "weights.bin"
+    for depth in (1, 2, 3, 7, 20):
+        for width in (8, 600, 2048):
+            emulator = pond_emulator(data, (width,) * depth)
+            x = data.x[:3].astype(np.float32).astype(np.float64)
+            WeightsFile.from_emulator(
+                emulator, x, relative_tolerance=1e-4, absolute_tolerance=1e-3
+            ).write(weights)
+            environment = {**os.environ, "OMP_STACKSIZE": "256k"}
+            assert run(tmp_path, "./driver", weights, env=environment).strip() == "well"
