@@ -53,8 +53,10 @@ def check_run(config: Config, data: Dataset, steps: Sequence[str]) -> None:
         n = int((data.split == SPLITS.index("train")).sum())
         check_subset(config.search.subset, n, data.source)
     check_options(config.search.sampler, config.search.sampler_options)
+    check_names(data.contract, config.export.name)
+    _check_judgement(data)
     targets = Targets.of(data, config.search.space.target)
-    for one in (data, *targets.data.values()):
+    for one in targets.data.values():
         check_names(one.contract, config.export.name)
         _check_judgement(one)
     _check_trainers(config, steps)

@@ -281,7 +281,8 @@ def test_constant_columns_are_named_by_check(synthetic: Path) -> None:
     assert done.stdout.splitlines()[1:] == [
         "note: water_temperature is the same in all training rows: "
         "a network cannot see what it does",
-        "note: cooling is the same in all training rows: a network has nothing to learn of it",
+        "note: cooling is the same in all training rows: it is emitted as a constant, "
+        "cooling = 0 K",
     ]
 
 

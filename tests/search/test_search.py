@@ -279,7 +279,9 @@ def test_a_damaged_table_is_restored_from_the_study(finished, tmp_path, damage):
         os.truncate(tmp_path / "study.journal", 100)
     result = search(data(), config(), tmp_path)
     assert content(result) == content(finished)
-    assert table.read_bytes().startswith(before) is ("journal" not in damage)
+    if "journal" not in damage:
+        # Restored, not trained again: the seconds that were measured are the same, too.
+        assert table.read_bytes().startswith(before)
 
 
 def test_progress_is_reported(tmp_path):

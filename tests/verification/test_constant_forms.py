@@ -51,7 +51,7 @@ def test_all_forms_emit_constants_exactly(tmp_path: Path, overflows: bool) -> No
     }
     single = {
         "torch": torch_single(emulator, x),
-        "ONNX": onnx_runtime(bundle.onnx, x),
+        "ONNX": onnx_runtime(bundle, x),
         "generated, single": found.generated_single,
         "loaded, single": found.loaded_single,
     }

@@ -208,8 +208,8 @@ def _output_row(contract: Contract, variable: Output) -> dict[str, str]:
 def _constant_row(constant: ConstantOutput) -> dict[str, str]:
     value = f"{constant.value:.9g}"
     if constant.relative_to is not None:
-        value += f" times `{constant.relative_to}`"
-    return {"name": f"`{constant.name}`", "value": value, "units": constant.units}
+        value = Markdown(f"{value} times {markdown_code(constant.relative_to)}")
+    return {"name": markdown_code(constant.name), "value": value, "units": constant.units}
 
 
 def _interval(lower: float, upper: float) -> str:
