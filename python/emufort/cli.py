@@ -45,8 +45,6 @@ app = OnceTyper(
 )
 
 _DEBUG = False
-#: Seconds after a failure in which a signal may turn out to be its reason.
-_SETTLE_SECONDS = 0.1
 
 
 def _version(wanted: bool) -> None:
@@ -430,7 +428,7 @@ def bench(
     repeats: Annotated[int | None, typer.Option(help="Rounds.")] = None,
     compiler: Annotated[str | None, typer.Option(help="Fortran compiler.")] = None,
     second_compiler: Annotated[
-        str | None, typer.Option(help="Another one, whose speed is shown beside it.")
+        str | None, typer.Option(help="Another one, for comparison.")
     ] = None,
     flags: Annotated[
         str | None, typer.Option(help="Flags of the compiler for the runtime.")
@@ -444,7 +442,7 @@ def bench(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Measure the inference of networks beside all other ways to run them."""
+    """Compare the inference speed of networks with all other ways to run them."""
     from emufort.benchmark import Options, Result
     from emufort.benchmark import display as tables
     from emufort.benchmark import run as measure
@@ -598,7 +596,7 @@ def _run(arguments: list[str]) -> int:
     except (Exception, KeyboardInterrupt, signals.StoppedError) as error:
         # A child that died of the same signal, or a library that was stopped in the wrong place,
         # may have failed in its own way. The reason is still the signal.
-        if signals.received(settle=_SETTLE_SECONDS):
+        if signals.received(settle=signals.SETTLE_SECONDS):
             if _DEBUG:
                 traceback.print_exc()
             signals.leave()

@@ -17,7 +17,7 @@ Data = Annotated[
 ContractName = Annotated[
     str | None, typer.Option("--contract", help="A bundled contract or a TOML file.")
 ]
-Seed = Annotated[int | None, typer.Option(help="Seed of everything that is drawn.")]
+Seed = Annotated[int | None, typer.Option(help="Random seed.")]
 Workers = Annotated[int | None, typer.Option(help="Processes; 0 means one per core.")]
 Engine = Annotated[str | None, typer.Option(help="pool or dask: who runs the processes.")]
 Scheduler = Annotated[

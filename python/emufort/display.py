@@ -12,7 +12,7 @@ from emufort.errors import ContractError
 from emufort.files import read_csv, read_json
 from emufort.run_folder import STEPS
 from emufort.screen import Table, console
-from emufort.selection import ONNX_RUNTIME_TIMES
+from emufort.selection import ONNX_RUNTIME_TIMES, nanoseconds
 from emufort.step_display import TITLES, progress
 
 if TYPE_CHECKING:
@@ -60,6 +60,11 @@ def _add(table: Table, *cells: str, style: str | None = None) -> None:
 
 def _number(value: Any, digits: int = 4) -> str:
     return "-" if value is None or value == "" else f"{float(value):.{digits}g}"
+
+
+def _nanoseconds(value: Any) -> str:
+    """Show a time with three digits, without an exponent."""
+    return "-" if value is None or value == "" else nanoseconds(float(value))
 
 
 def _r2(value: float | None) -> str:
@@ -125,7 +130,7 @@ def _timing_table(run: Run) -> None:
     table = _table("Inference time", ["what", "columns", "ns per sample", "backend"], ("backend",))
     rows = read_csv(run.folder.timing)
     for row in rows:
-        _add(table, row["id"], row["ncol"], _number(row["ns_per_sample"], 3), row["backend"])
+        _add(table, row["id"], row["ncol"], _nanoseconds(row["ns_per_sample"]), row["backend"])
     _console().print(table)
     if any(row["backend"] != "fortran" for row in rows):
         _console().print(ONNX_RUNTIME_TIMES, markup=False)
@@ -148,7 +153,7 @@ def _selection_words(run: Run) -> None:
             row["id"] + mark,
             row["label"],
             _number(row["rmse"]),
-            _number(row["ns_per_sample"], 3),
+            _nanoseconds(row["ns_per_sample"]),
         )
     _console().print(table)
     _console().print(selection["reason"], markup=False)
@@ -213,7 +218,7 @@ def _closing_table(run: Run) -> None:
         f"emulator {chosen['label']}",
         _number(skill["rmse"]),
         _r2(skill["r2"]),
-        _number(chosen["ns_per_sample"], 3),
+        _nanoseconds(chosen["ns_per_sample"]),
         style="bold",
     )
     times = {b["name"]: b["ns_per_sample"] for b in selection["baselines"]}
@@ -224,7 +229,7 @@ def _closing_table(run: Run) -> None:
             baseline.name,
             _number(overall.rmse),
             _r2(overall.r2),
-            _number(times.get(baseline.name), 3),
+            _nanoseconds(times.get(baseline.name)),
         )
     console.print(table)
     agree = sum(bool(c["passed"]) and not c.get("skipped") for c in checked["comparisons"])

@@ -104,6 +104,21 @@ class Run:
         if not found["passed"]:
             raise VerificationError(f"{self.folder.bundle}: {found['reason']}")
 
+    def require_earlier(self, step: str) -> None:
+        """Raise `EmufortError` unless the steps before `step` are finished and undamaged.
+
+        A step that is finished itself says nothing of what became of its inputs since: a bundle
+        that was changed after its verification is not a verified one.
+        """
+        for name in STEPS[: STEPS.index(step)]:
+            if not self._was_done(name):
+                damaged = self.folder.damaged(name)
+                what = f"{damaged[0]} is missing or changed: " if damaged else ""
+                raise EmufortError(
+                    f"{what}the step '{name}' of {self.folder.path} is not finished; run "
+                    f"'emufort {name} --out {self.folder.path}' first, or 'emufort run'"
+                )
+
     def do(self, step: str, report: Reporter = silent) -> None:
         """Carry out one step unless it is finished.
 
@@ -112,15 +127,9 @@ class Run:
         EmufortError
             The step before it is not finished, or the step itself failed.
         """
+        self.require_earlier(step)
         if self.is_finished(step):
             return
-        earlier = STEPS[: STEPS.index(step)]
-        for name in earlier:
-            if not self._was_done(name):
-                raise EmufortError(
-                    f"the step '{name}' of {self.folder.path} is not finished; run "
-                    f"'emufort {name} --out {self.folder.path}' first, or 'emufort run'"
-                )
         self.folder.log(f"{step}: begins")
         self.folder.begin(step, self.config, self.inputs)
         watch = Stopwatch()
@@ -129,7 +138,7 @@ class Run:
         except BaseException as error:
             # A kill leaves no such line; `emufort status` tells the two apart.
             with suppress(EmufortError):
-                self.folder.log(f"{step}: stopped by {explained(error)}")
+                self.folder.log(f"{step}: stopped: {explained(error)}")
             raise
         self.folder.finish(step, self.config, self.inputs, watch.seconds)
         self.folder.log(f"{step}: finished in {watch.seconds:.1f} s")
@@ -189,6 +198,10 @@ def _is_gone(name: str) -> bool:
 
 def explained(error: BaseException) -> str:
     """Return in one line what ended a step."""
+    # A child that died of the same signal may have failed in its own way first.
+    signal = signals.word(settle=signals.SETTLE_SECONDS)
+    if signal or isinstance(error, KeyboardInterrupt):
+        return signal or "interrupted"
     words = str(error) if isinstance(error, EmufortError) else f"{type(error).__name__} {error}"
     return " ".join(words.split())
 
@@ -250,6 +263,7 @@ def carry_out(run: Run, names: Sequence[str], listener: StepListener) -> None:
         run.prepare()
         for name in names:
             if run.is_finished(name):
+                run.require_earlier(name)
                 listener.skip(name)
                 continue
             listener.begin(name)

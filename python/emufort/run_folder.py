@@ -289,6 +289,12 @@ class RunFolder:
             and done["results"] == hashes(self.path, _RESULTS[step])
         )
 
+    def damaged(self, step: str) -> list[str]:
+        """Return the results of `step` that are missing or not as it left them."""
+        results = self._finished().get(step, {}).get("results", {})
+        found = hashes(self.path, _RESULTS[step])
+        return [name for name, sha256 in results.items() if found.get(name) != sha256]
+
     def begin(self, step: str, config: Config, inputs: str) -> None:
         """Remove results of `step` that are damaged: it makes again what is missing."""
         done = self._finished().get(step)

@@ -321,7 +321,7 @@ def _max_ns(limit: float) -> _Choice:
         if not affordable:
             raise EmufortError(
                 f"no candidate takes at most {limit:g} ns per sample at {_columns(ncol)}: the "
-                f"fastest, {front[0]}, takes {front[0].ns_per_sample:.3g}; give "
+                f"fastest, {front[0]}, takes {nanoseconds(front[0].ns_per_sample)}; give "
                 f"max-ns={_rounded_up(front[0].ns_per_sample)} or more, or search smaller networks"
             )
         choice = affordable[-1]
@@ -347,7 +347,9 @@ def _columns(ncol: int) -> str:
 
 def _neighbours(choice: Entry, front: Sequence[Entry]) -> list[str]:
     """Say what the next faster and the next slower member would change."""
-    sentences = [f"Its RMSE is {choice.rmse:.3g} at {choice.ns_per_sample:.3g} ns per sample."]
+    sentences = [
+        f"Its RMSE is {choice.rmse:.3g} at {nanoseconds(choice.ns_per_sample)} ns per sample."
+    ]
     place = front.index(choice)
     if place + 1 < len(front):
         slower = front[place + 1]
@@ -382,7 +384,7 @@ def _against(choice: Entry, baselines: Sequence[BaselineEntry]) -> list[str]:
         else:
             words += (
                 f" and takes {_ratio(baseline.ns_per_sample / choice.ns_per_sample)} its time "
-                f"({baseline.ns_per_sample:.3g} ns per sample)"
+                f"({nanoseconds(baseline.ns_per_sample)} ns per sample)"
             )
         sentences.append(words + ".")
     return sentences
@@ -397,8 +399,14 @@ def _compared_error(baseline: BaselineEntry, choice: Entry) -> str:
     return f"{_ratio(baseline.rmse / choice.rmse)} its error"
 
 
+def nanoseconds(value: float) -> str:
+    """Return a time with three digits, without an exponent: "0.512", "51.4", "21,400"."""
+    return f"{value:.3g}" if value < 999.5 else f"{float(f'{value:.3g}'):,.0f}"
+
+
 def _ratio(value: float) -> str:
-    return f"{value:.0f} times" if value >= 10 else f"{value:.2g} times"
+    text = f"{value:.0f}" if value >= 10 else f"{value:.2g}"
+    return f"{'1.0' if text == '1' else text} times"
 
 
 def _per_cent(share: float) -> str:

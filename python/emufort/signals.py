@@ -36,6 +36,8 @@ GRACE = 2.0
 #: A second signal ends the command at once; one that comes sooner than this is the same one, sent
 #: to the process and to its group.
 _SAME_SECONDS = 0.5
+#: Seconds after a failure in which a signal may turn out to be its reason.
+SETTLE_SECONDS = 0.1
 #: Seconds between two calls of `check` while a child is waited for.
 _LOOK_SECONDS = 0.25
 #: Seconds for the last acts of a process that is ended by force.
@@ -98,6 +100,18 @@ def received(settle: float = 0.0) -> bool:
     if settle and _state.wake is not None and _state.received is None:
         time.sleep(settle)
     return _state.received is not None
+
+
+def word(settle: float = 0.0) -> str:
+    """Return what a signal that has come does to the command, such as "interrupted", or nothing.
+
+    Parameters
+    ----------
+    settle
+        Seconds to wait for it, as for `received`.
+    """
+    received(settle)
+    return "" if _state.received is None else WORDS[_state.received]
 
 
 def check() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,16 @@ from emufort.run_folder import STEPS, RunFolder
 
 State = Literal["running", "finished", "killed", "stopped", "unfinished"]
 
+_WORDS: dict[State, str] = {
+    "running": "{folder} is running: {detail}",
+    "finished": "{folder} is finished: nothing is left to do",
+    "killed": "{folder} was killed {detail}",
+    "stopped": "{folder} was stopped {detail}",
+    "unfinished": "{folder} is unfinished",
+}
+#: What run.log says of a step that an error or a signal ended, see `emufort.pipeline.Run.do`.
+_STOPPED = "stopped: "
+
 
 @dataclass(frozen=True)
 class StepStatus:
@@ -25,7 +36,7 @@ class StepStatus:
     name
         The step.
     state
-        ``"finished"``, ``"begun"`` or ``"to do"``.
+        ``"finished"``, ``"begun"`` (at work, stopped or killed) or ``"to do"``.
     done, total
         Units that are finished, and all of them: candidates of the search, trainings of step 2,
         rounds of the timing; for other steps the step itself.
@@ -53,7 +64,7 @@ class RunStatus:
         without a word), ``"stopped"`` (by an error or by the user) or ``"unfinished"`` (the last
         command has done its steps, others are to do).
     detail
-        The process that is at work, or what stopped the run.
+        The process that is at work, what stopped the run, or why a finished run is not verified.
     steps
         All steps in their order.
     """
@@ -75,13 +86,26 @@ class RunStatus:
         folder = RunFolder(path)
         must_hold_a_run(folder)
         config = folder.read_config()[0] or Config()
-        steps = tuple(_step(name, folder, config) for name in STEPS)
+        last, event = _last_event(folder)
+        steps = tuple(
+            _step(
+                name,
+                folder,
+                config,
+                name == last and (event == "begins" or event.startswith(_STOPPED)),
+            )
+            for name in STEPS
+        )
         holder = held_by(path)
         if holder is not None:
             return cls(path, "running", holder, steps)
         if all(step.state == "finished" for step in steps):
-            return cls(path, "finished", "", steps)
-        return cls(path, *_how_it_ended(folder), steps)
+            return cls(path, "finished", _what_is_not_verified(folder), steps)
+        if event == "begins":
+            return cls(path, "killed", f"during the step '{last}'", steps)
+        if event.startswith(_STOPPED):
+            return cls(path, "stopped", f"in the step '{last}': {event[len(_STOPPED) :]}", steps)
+        return cls(path, "unfinished", "", steps)
 
     def __repr__(self) -> str:
         finished = sum(step.state == "finished" for step in self.steps)
@@ -91,16 +115,20 @@ class RunStatus:
     @property
     def next_command(self) -> str:
         """The command that goes on; empty where there is nothing to do."""
-        return "" if self.state in ("running", "finished") else f"emufort run --out {self.folder}"
+        if self.state == "running" or (self.state == "finished" and not self.detail):
+            return ""
+        return f"emufort run --out {shlex.quote(str(self.folder))}"
 
     @property
     def words(self) -> str:
         """One line that says how the run is and what to do."""
-        if self.state == "finished":
-            return f"nothing is left to do in {self.folder}"
-        detail = f": {self.detail}" if self.detail else ""
-        go_on = f"; '{self.next_command}' continues it" if self.next_command else ""
-        return f"{self.folder} is {self.state}{detail}{go_on}"
+        if self.state == "finished" and self.detail:
+            return (
+                f"{self.folder} is finished, but {self.detail}; '{self.next_command}' verifies it "
+                "where there is a compiler"
+            )
+        words = _WORDS[self.state].format(folder=self.folder, detail=self.detail)
+        return words + (f"; '{self.next_command}' continues it" if self.next_command else "")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -126,16 +154,17 @@ def must_hold_a_run(folder: RunFolder) -> None:
     raise UsageError(f"{folder.path} {what}; 'emufort run --out DIR' begins a run in DIR")
 
 
-def _step(name: str, folder: RunFolder, config: Config) -> StepStatus:
+def _step(name: str, folder: RunFolder, config: Config, begun: bool) -> StepStatus:
     done, total = _UNITS[name](folder, config) if name in _UNITS else (0, 1)
     if folder.is_recorded(name, config):
         total = done if name == "retrain" else total
         seconds = folder.seconds().get(name)
         return StepStatus(name, "finished", total, total, seconds)
-    return StepStatus(name, "begun" if done or _begun(name, folder) else "to do", done, total, None)
+    begun = begun or bool(done) or _left_something(name, folder)
+    return StepStatus(name, "begun" if begun else "to do", done, total, None)
 
 
-def _begun(name: str, folder: RunFolder) -> bool:
+def _left_something(name: str, folder: RunFolder) -> bool:
     places = {"search": folder.search, "retrain": folder.retrain}
     return name in places and places[name].exists()
 
@@ -168,15 +197,17 @@ def _rounds(folder: RunFolder, config: Config) -> tuple[int, int]:
 _UNITS = {"search": _candidates, "retrain": _trainings, "time": _rounds}
 
 
-def _how_it_ended(folder: RunFolder) -> tuple[State, str]:
+def _what_is_not_verified(folder: RunFolder) -> str:
+    found = _read(folder.verification)
+    return "" if found.get("passed") else str(found.get("reason", ""))
+
+
+def _last_event(folder: RunFolder) -> tuple[str, str]:
+    """Return the step that the last line of run.log is about, and what happened to it."""
     try:
         lines = (folder.path / "run.log").read_text(errors="replace").splitlines()
     except OSError:
         lines = []
     _, _, last = (lines[-1] if lines else "").partition(" ")
-    step, _, what = last.partition(": ")
-    if what == "begins":
-        return "killed", f"during the step '{step}'"
-    if what.startswith("stopped by "):
-        return "stopped", f"in the step '{step}' by {what.removeprefix('stopped by ')}"
-    return "unfinished", ""
+    step, _, event = last.partition(": ")
+    return step, event

@@ -20,7 +20,7 @@ TITLES = {
     "time": "time: compiled Fortran",
     "select": "select: Pareto front",
     "export": "export: ONNX, Fortran",
-    "verify": "verify: all forms agree",
+    "verify": "verify: compare all forms",
     "report": "report",
     "prepare": "prepare: programs and workers",
     "check": "check: the numbers of all contenders",

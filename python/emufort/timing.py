@@ -30,6 +30,7 @@ from emufort._timers import (
     write_inputs,
     write_samples,
 )
+from emufort.brief import brief
 from emufort.compiler import Compiler
 from emufort.config import TimingConfig
 from emufort.contract import Contract
@@ -37,6 +38,7 @@ from emufort.errors import EmufortError
 from emufort.files import make_directory, write_csv, write_json
 from emufort.network import Emulator
 from emufort.progress import Reporter, silent
+from emufort.selection import nanoseconds
 
 #: How many rows a caller should hand to `time_candidates`: several calls of every usual size.
 TIMING_ROWS = 4608
@@ -69,6 +71,9 @@ class Time:
     ns_min: float
     ns_max: float
     repeats: int
+
+    def __repr__(self) -> str:
+        return brief(self, self.id, f"{nanoseconds(self.ns_per_sample)} ns at ncol {self.ncol}")
 
 
 def time_candidates(

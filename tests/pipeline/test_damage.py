@@ -105,7 +105,7 @@ def go_on(
     missing = set(files_of(stages / "out")) - set(files_of(out))
     assert all(Path(n).name in (".lock", "run.log") for n in missing), f"{case}: {missing}"
     _run(["status", "--out", str(out)])
-    assert capsys.readouterr().out.count("finished") == len(STEPS), case
+    assert capsys.readouterr().out.count("finished ") == len(STEPS), case
 
 
 #: One file of each kind, damaged in one way each, in the folder of a finished run.
@@ -130,6 +130,25 @@ def test_a_damaged_file_is_noticed(
     stages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, damage: str
 ) -> None:
     go_on(stages, "report", name, damage, tmp_path / "out", capsys)
+
+
+@pytest.mark.parametrize("damage", list(DAMAGES))
+def test_verify_says_nothing_good_of_a_bundle_that_was_changed_since(
+    stages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(stages / "report", out)
+    DAMAGES[damage](out / "bundle" / "model.onnx", random.Random(damage))
+    for step in ("verify", "report"):
+        capsys.readouterr()
+        assert _run([step, "--out", str(out)]) == 1
+        assert capsys.readouterr().err == (
+            f"error: bundle/model.onnx is missing or changed: the step 'export' of {out} is not "
+            f"finished; run 'emufort export --out {out}' first, or 'emufort run'\n"
+        )
+    for step in ("export", "verify", "report"):
+        assert _run([step, "--out", str(out)]) == 0
+    assert results(out) == results(stages / "out")
 
 
 @pytest.mark.slow

@@ -34,6 +34,7 @@ from emufort.contract import Contract
 from emufort.network import Architecture, Emulator, Scaler
 from emufort.search import SearchResult, Trial
 from emufort.selection import Entry, Selection
+from emufort.timing import Time
 from emufort.verification import Comparison, Verification
 from tests.conftest import PACKAGE, SYNTHETIC_CONTRACT, synthetic_data
 
@@ -199,6 +200,27 @@ def test_a_representation_is_one_screen_at_most(tmp_path: Path) -> None:
         assert len(text) <= 1000, type(thing)
         assert text.count("\n") < 24
         assert len(str(thing)) <= 1000, type(thing)
+
+
+def test_the_times_of_a_run_are_a_screen() -> None:
+    times = [
+        Time(
+            f"t{i:05d}-s1",
+            "candidate",
+            "fortran",
+            "GNU " * 50,
+            "-O3 " * 50,
+            ncol,
+            20.0,
+            1.0,
+            3.0,
+            7,
+        )
+        for i in range(10)
+        for ncol in (1, 16, 1152)
+    ]
+    assert repr(times[1]) == "<Time t00000-s1: 20 ns at ncol 16>"
+    assert len(repr(times)) <= 24 * 80
 
 
 def test_a_representation_says_what_matters(tmp_path: Path) -> None:

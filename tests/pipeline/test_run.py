@@ -95,7 +95,8 @@ def test_a_step_without_a_run_leaves_no_folder(tmp_path: Path) -> None:
 
 def test_status_names_every_step(uninterrupted: Path) -> None:
     done = emufort("status", "--out", uninterrupted / "out")
-    assert done.stdout.count("finished") == 7
+    assert done.stdout.count("finished ") == 7
+    assert "is finished: nothing is left to do" in done.stdout
 
 
 def test_a_later_step_can_be_repeated_with_another_option(uninterrupted: Path) -> None:
@@ -159,6 +160,8 @@ def test_without_a_compiler_a_run_is_reported_but_not_verified(synthetic: Path) 
         assert done.stderr.count("\n") == 1
         assert "Not verified" in done.stdout
         assert "not verified" in (out / "report.html").read_text()
+        words = f"{out} is finished, but not verified: there is no Fortran compiler '{compiler}'; "
+        assert words + f"'emufort run --out {out}'" in emufort("status", "--out", out).stdout
     compiler.symlink_to(str(shutil.which("gfortran")))
     done = emufort("run", "--out", out)
     assert done.returncode == 0, done.stderr

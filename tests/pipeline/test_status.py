@@ -91,10 +91,56 @@ def test_a_step_alone_and_an_error(synthetic: Path, monkeypatch: pytest.MonkeyPa
         assert cli._run(["time", "--out", str(out), "-q"]) == 1
     found = RunStatus.of(out)
     assert found.state == "stopped"
-    assert found.detail == "in the step 'time' by the program does not run"
+    assert found.detail == "in the step 'time': the program does not run"
     # Another option for a later step: what it has left is of no use any more.
     assert cli._run(["time", "--out", str(out), "-q", "--flags=-O1"]) == 0
     assert [step.state for step in RunStatus.of(out).steps[:3]] == ["finished"] * 3
+
+
+def test_a_step_at_work_is_begun_and_an_interrupt_is_called_so(
+    synthetic: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = synthetic / "a folder"
+    config = str(synthetic / "run.toml")
+    seen = []
+
+    def interrupt(*arguments: object) -> None:
+        seen.append(RunStatus.of(out))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(steps, "time", interrupt)
+        assert cli._run(["run", config, "--out", str(out), "-q"]) == 130
+    states = ["finished", "finished", "begun", *["to do"] * 4]
+    assert [step.state for step in seen[0].steps] == states
+    assert seen[0].state == "running"
+    found = RunStatus.of(out)
+    assert [step.state for step in found.steps] == states
+    assert found.words == (
+        f"{out} was stopped in the step 'time': interrupted; "
+        f"'emufort run --out {shlex.quote(str(out))}' continues it"
+    )
+
+
+def test_a_signal_is_named_as_what_stopped_a_step(synthetic: Path) -> None:
+    config = synthetic / "run.toml"
+    config.write_text(config.read_text().replace("steps = 400", "steps = 20000"))
+    out = synthetic / "out"
+    process = subprocess.Popen(
+        [*COMMAND, "run", str(config), "--out", str(out), "-q"],
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        waited_for(out, process, "retrain")
+        process.terminate()
+        assert process.wait(30) == 143
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    found = RunStatus.of(out)
+    assert (found.state, found.detail) == ("stopped", "in the step 'retrain': terminated")
 
 
 @pytest.mark.parametrize(

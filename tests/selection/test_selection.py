@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 
 from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError
-from emufort.selection import Entry, knee, pareto_front, select, with_needed_schemes
+from emufort.selection import (
+    Entry,
+    knee,
+    nanoseconds,
+    pareto_front,
+    select,
+    with_needed_schemes,
+)
 
 TYPICAL = [(20, 0.0075), (34, 0.0046), (60, 0.0036), (100, 0.0030), (180, 0.0026), (300, 0.0025)]
 
@@ -202,6 +209,14 @@ def test_too_tight_a_limit_says_what_would_do() -> None:
         chosen([(20.01, 0.003)], "max-ns=10")
     assert chosen([(20.01, 0.003)], "max-ns=20.1") == 20.01
     assert not isinstance(caught.value, UsageError)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.5123, "0.512"), (51.44, "51.4"), (999.4, "999"), (999.6, "1,000"), (21_437.0, "21,400")],
+)
+def test_times_have_three_digits_and_no_exponent(value: float, words: str) -> None:
+    assert nanoseconds(value) == words
 
 
 # ------------------------------------------------------------------------------------ the tables

@@ -157,7 +157,7 @@ class Verification:
         """Why the bundle is not verified, one line; empty if it is."""
         for c in self.comparisons:
             if c.failed:
-                return f"{c.name} does not agree: {c.explanation}"
+                return f"'{c.name}' does not agree: {c.explanation}"
         if self.passed:
             return ""
         skipped = {c.name: c.skipped for c in self.comparisons if c.skipped}
