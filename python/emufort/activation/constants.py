@@ -16,7 +16,6 @@ DENSITY_WATER: Final = 1.0e3  #: [kg m-3]
 GAS_CONSTANT: Final = 8.314  #: universal [J mol-1 K-1]
 MOLAR_MASS_WATER: Final = 0.018  #: [kg mol-1]
 MOLAR_MASS_AIR: Final = 0.0289  #: [kg mol-1]
-GAS_CONSTANT_AIR: Final = GAS_CONSTANT / MOLAR_MASS_AIR  #: of dry air [J kg-1 K-1]
 THERMAL_ACCOMMODATION: Final = 0.96  #: [1]
 MASS_RATIO_WATER_AIR: Final = 0.622  #: molar mass of water over that of air [1]
 
