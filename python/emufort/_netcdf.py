@@ -153,9 +153,10 @@ class Reader:
         self.missing: dict[str, str] = {}
         dimension = contract.sample_dimension
         if dimension not in raw.sizes:
+            found = [str(name) for name in raw.sizes]
             raise DataError(
-                f"{source} has no dimension '{dimension}'"
-                f"{did_you_mean(dimension, map(str, raw.sizes))}"
+                f"{source} has no dimension '{dimension}'{did_you_mean(dimension, found)}, which "
+                f"is the contract's sample_dimension; it has {', '.join(found) or 'none'}"
             )
         self.n = raw.sizes[dimension]
         if self.n == 0:

@@ -383,6 +383,8 @@ class Config(_Section):
         """
         path = Path(path)
         content = read_toml(path)
+        if "input" in content and "output" in content:
+            raise UsageError(f"{path} is a contract, not a configuration; give it by --contract")
 
         def resolved(name: Any, is_name: bool = False) -> Any:
             """Return a relative path absolute; what can be a registered name stays one."""

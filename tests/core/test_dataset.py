@@ -127,7 +127,8 @@ def poison(name: str, value: float) -> Callable[[xr.Dataset], xr.Dataset]:
     [
         (lambda d: d.rename(depth="dept"), "no variable 'depth' .did you mean 'dept'"),
         (lambda d: d.drop_vars("evaporation_dalton"), "no variable 'evaporation_dalton'"),
-        (lambda d: d.rename(case="cases"), "no dimension 'case' .did you mean 'cases'"),
+        (lambda d: d.rename(case="cases"), "no dimension 'case' .did you mean 'cases'.., which is "
+         "the contract's sample_dimension; it has .*cases"),
         (lambda d: d.isel(case=slice(0, 0)), "no rows"),
         (lambda d: d.isel(layer=[0]), "no layer 'top'; it has bottom"),
         (lambda d: d.drop_vars("layer").isel(layer=[0, 1, 1]), "3 entries along 'layer'"),

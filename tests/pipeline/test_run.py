@@ -233,6 +233,16 @@ def test_a_bad_configuration_is_one_clear_line(
     assert not (synthetic / "out").exists()
 
 
+def test_a_contract_in_place_of_a_configuration_is_called_so(synthetic: Path) -> None:
+    contract = synthetic / "evaporation.toml"
+    for name in ("check", "run"):
+        done = emufort(name, contract)
+        assert done.returncode == 2
+        assert done.stderr == (
+            f"error: {contract} is a contract, not a configuration; give it by --contract\n"
+        )
+
+
 def test_names_that_clash_in_fortran_are_found_before_the_training(synthetic: Path) -> None:
     import xarray as xr
 
