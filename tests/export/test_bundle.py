@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,18 @@ def test_the_model_card_says_what_it_is(exported: Bundle) -> None:
     assert "built-in method" not in card
     for name in FILES - {"manifest.json", "MODEL_CARD.md"}:
         assert file_sha256(exported.path / name) in card
+
+
+def test_the_model_card_names_inputs_that_the_network_does_not_see(
+    data: Dataset, emulator: Emulator, tmp_path: Path
+) -> None:
+    scale = emulator.input_scaler.scale.copy()
+    scale[[c.name for c in emulator.contract.input_columns].index("wind_speed")] = 0.0
+    blind = replace(emulator, input_scaler=replace(emulator.input_scaler, scale=scale))
+    card = (export(blind, data, tmp_path / "bundle", golden=2).path / "MODEL_CARD.md").read_text()
+    row = "| `wind_speed`: wind speed | m s-1 | (ncol) | 0.1 to 30 |"
+    assert f"{row} not seen by it: constant in training |" in card
+    assert card.count("constant in training |") == 1
 
 
 def test_the_model_card_sets_the_skill_beside_the_baselines() -> None:

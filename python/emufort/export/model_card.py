@@ -137,7 +137,7 @@ def model_card(
         date=date,
         hash=bundle_hash,
         architecture=emulator.architecture,
-        inputs=[_row(contract, v, contract.input_columns) for v in contract.input],
+        inputs=[_input_row(emulator, v) for v in contract.input],
         outputs=[_output_row(contract, v) for v in contract.output],
         parameters=[
             {
@@ -190,6 +190,18 @@ def _row(contract: Contract, variable: Input | Output, columns: Sequence[Column]
         "range": ranges[0] if len(set(ranges)) == 1 else "; ".join(ranges),
         "transform": _TRANSFORMS[variable.transform] if seen else "not seen by it",
     }
+
+
+def _input_row(emulator: Emulator, variable: Input) -> dict[str, str]:
+    contract = emulator.contract
+    row = _row(contract, variable, contract.input_columns)
+    features = (contract.input_columns[i] for i in contract.feature_indices)
+    scales = zip(features, emulator.input_scaler.scale, strict=True)
+    fixed = [scale == 0 for column, scale in scales if column.variable == variable.name]
+    if any(fixed):
+        share = "" if all(fixed) else f"{row['transform']}; {sum(fixed)} of {len(fixed)} "
+        row["transform"] = f"{share}not seen by it: constant in training"
+    return row
 
 
 def _output_row(contract: Contract, variable: Output) -> dict[str, str]:
