@@ -13,6 +13,7 @@ from pathlib import Path
 from emufort._sources import coupling_folder, license_text
 from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError
+from emufort.escape import make_text
 from emufort.export._render import render
 from emufort.export.bundle import Bundle
 from emufort.export.contents import LICENSE
@@ -150,7 +151,8 @@ def _contents(
     found: dict[str, tuple[str, bool]] = {}
 
     def add(name: str, text: str, executable: bool = False) -> None:
-        found[name] = (text.replace("@MODULE@", module), executable)
+        word = make_text(module) if name == "Makefile" else module
+        found[name] = (text.replace("@MODULE@", word), executable)
 
     for path in (bundle.runtime_source, bundle.module_source):
         found[f"src/{path.name}"] = (bundle.read(path.name).decode(), False)
