@@ -174,7 +174,7 @@ class RunFolder:
                 f"{self.config} is not as the last command left it: the options that it recorded "
                 "are used; change options on the command line or in a configuration of your own"
             )
-        if not self.config.exists():
+        if not (self.config.is_file() or self.config.is_dir()):
             return None, ""
         try:
             return Config.load(self.config), ""
@@ -199,7 +199,8 @@ class RunFolder:
         import tomli_w
 
         try:
-            return self.config.read_bytes() == tomli_w.dumps(content).encode()
+            shown = self.config.read_bytes() if self.config.is_file() else None
+            return shown == tomli_w.dumps(content).encode()
         except OSError:
             return False
 

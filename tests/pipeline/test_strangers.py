@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -180,6 +181,26 @@ def test_links_are_not_written_through(folder: Path) -> None:
     done = emufort("report", "--out", folder)
     assert done.returncode == 1 and ".lock is a link; remove it" in done.stderr
     assert victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["steps.json", "search/search.json", "config.toml"])
+@pytest.mark.parametrize("nested", [True, False])
+def test_pipes_and_deep_nesting_stop_no_command(name: str, nested: bool, folder: Path) -> None:
+    path = folder / name
+    path.unlink()
+    if nested:
+        path.write_text('{"a":' * 200_000 + "1" + "}" * 200_000)
+    else:
+        os.mkfifo(path)
+    done = subprocess.run(
+        [sys.executable, "-m", "emufort.cli", "status", "--out", folder],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode in (0, 1), done.stderr
+    assert "internal error" not in done.stderr
 
 
 @pytest.mark.parametrize("engine", ["pool", "dask"])
