@@ -15,6 +15,7 @@ from emufort.config import Config
 from emufort.contract import Contract, one_line
 from emufort.dataset import SPLITS, Dataset, check_subset
 from emufort.errors import ContractError, DataError, EmufortError, UsageError
+from emufort.recorded import unasked
 
 if TYPE_CHECKING:
     from emufort.targets import Targets
@@ -155,6 +156,8 @@ def check_compiler(config: Config, steps: Sequence[str], contract: Contract) -> 
         There is none though times are to be measured in compiled Fortran.
     CompilationError
         It cannot compile an empty program with the flags.
+    UsageError
+        Only the run folder names that compiler or flag, which may be a stranger's program.
     """
     from emufort.compiler import Compiler, CompilerMissing
     from emufort.timing import flags_of
@@ -166,6 +169,12 @@ def check_compiler(config: Config, steps: Sequence[str], contract: Contract) -> 
     in_fortran = measures and timing.backend == "fortran"
     if not (in_fortran or "verify" in steps):
         return
+    strange = unasked(timing, config.recorded)
+    if strange is not None:
+        raise UsageError(
+            f"{strange}, which is run only if you ask for it: a run folder may come from a "
+            "stranger; give the configuration again, 'emufort run CONFIG --out FOLDER'"
+        )
     try:
         compiler = Compiler.find(timing.compiler)
     except CompilerMissing as error:

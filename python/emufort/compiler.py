@@ -13,6 +13,7 @@ import os
 import re
 import shlex
 import shutil
+import stat
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -102,6 +103,7 @@ class Compiler:
 
         Nothing is compiled when `output` stands there already, made of the same sources by the
         same compiler with the same flags for the same CPU (``-march=native`` may be among them).
+        A program that came with a folder from elsewhere does not count: it is made again.
         An interrupted build leaves the earlier file or none.
 
         Parameters
@@ -138,7 +140,8 @@ class Compiler:
             with replacing(output) as temporary:
                 shutil.copyfile(built, temporary)
                 shutil.copymode(built, temporary)
-        write_json(stamp, {"key": key, "sha256": file_sha256(output), "compiler": self.version})
+        made = {"key": key, "sha256": file_sha256(output), "file": _identity(output)}
+        write_json(stamp, {**made, "compiler": self.version})
         return output
 
     def file_name(self, library: str) -> Path | None:
@@ -279,6 +282,21 @@ def _included(source: Path) -> list[Path]:
 def _is_current(output: Path, stamp: Path, key: str) -> bool:
     try:
         recorded = json.loads(stamp.read_text())
-        return bool(recorded["key"] == key and recorded["sha256"] == file_sha256(output))
+        return bool(
+            recorded["key"] == key
+            and recorded["file"] == (_identity(output) or None)
+            and recorded["sha256"] == file_sha256(output)
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _identity(path: Path) -> list[int]:
+    """Return what no copy of a file has in common with it, and nobody can choose.
+
+    The owner is compared with the user of this process.
+    """
+    found = path.lstat()
+    if found.st_uid != os.geteuid() or not stat.S_ISREG(found.st_mode):
+        return []
+    return [found.st_ino, found.st_ctime_ns]

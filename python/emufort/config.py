@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -14,6 +15,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     ValidationError,
     field_validator,
     model_validator,
@@ -363,6 +365,8 @@ class Config(_Section):
     verify: VerifyConfig = VerifyConfig()
     cluster: ClusterConfig = ClusterConfig()
 
+    _recorded: frozenset[str] = PrivateAttr(frozenset())
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.select.ncol not in self.timing.ncol:
@@ -412,6 +416,17 @@ class Config(_Section):
             return cls.model_validate(content)
         except ValidationError as error:
             raise UsageError(f"{source}: {explain(error, cls)}") from error
+
+    @property
+    def recorded(self) -> frozenset[str]:
+        """Options of `timing` that a run folder alone gives, see `emufort.recorded`."""
+        return self._recorded
+
+    def as_recorded(self, names: Iterable[str]) -> Self:
+        """Return this configuration with `names` as what only a run folder gives."""
+        copy = self.model_copy()
+        copy._recorded = frozenset(names)
+        return copy
 
     @property
     def n_workers(self) -> int:

@@ -401,7 +401,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     if names:
         same = [e for e in error.errors() if e["loc"][: names[0]] == first["loc"][: names[0]]]
         first = max(same, key=lambda e: len(e["loc"]))
-    place = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
+    place = one_line(".".join(str(part) for part in first["loc"] if "[" not in str(part)))
     if first["type"] == "extra_forbidden":
         key = str(first["loc"][-1])
         return f"unknown key '{place}'{did_you_mean(key, _known_keys(model, first['loc'][:-1]))}"

@@ -110,11 +110,13 @@ def write_json(path: Path, content: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """Read a JSON file of a run folder; raise `EmufortError` when it is missing or damaged."""
+    if path.exists() and not path.is_file():
+        raise EmufortError(f"cannot read {path}: it is no file")  # a pipe would be waited for
     try:
         return json.loads(path.read_text())
     except OSError as error:
         raise EmufortError(f"cannot read {path}: {_reason(error)}") from error
-    except ValueError as error:  # a UnicodeDecodeError is one
+    except (ValueError, RecursionError) as error:  # a UnicodeDecodeError is a ValueError
         raise EmufortError(
             f"{path} is not valid JSON: {error}; remove it and give the command again that wrote it"
         ) from error

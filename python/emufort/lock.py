@@ -27,8 +27,12 @@ def only_writer(folder: Path) -> Iterator[None]:
     """
     make_directory(folder)
     try:
-        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        # It is written to: a link in a stranger's folder may lead to any file.
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        handle = os.open(folder / ".lock", flags, 0o666)
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise EmufortError(f"{folder / '.lock'} is a link; remove it") from error
         raise EmufortError(
             f"cannot write to {folder}: {error.strerror}; choose another --out"
         ) from error

@@ -19,6 +19,7 @@ from emufort.files import read_json
 from emufort.models import Models
 from emufort.network import Emulator
 from emufort.progress import Reporter, StepListener, silent
+from emufort.recorded import RUNNING, unasked
 from emufort.run_folder import STEPS, RunFolder, Stopwatch
 
 
@@ -154,9 +155,11 @@ class Run:
         }
         self.folder.keep_config(self.config, inputs, (targets, dict(self.target_files)))
 
+        strange = unasked(self.config.timing, self.config.recorded)
+
         def describe() -> dict[str, Any]:
             return {
-                **provenance.describe(self.config.timing.compiler),
+                **provenance.describe(None if strange else self.config.timing.compiler),
                 "data": {"path": str(self.data.source), "sha256": self.data.sha256},
                 "contract": {"name": contract.name, "sha256": contract.sha256},
                 "rows": {"usable": len(self.data), "dropped": dict(self.data.dropped)},
@@ -239,6 +242,7 @@ def configuration(
         if wrong:
             warn(wrong)
     content = config.model_dump(mode="json", exclude_none=True)
+    asked = {key for key, value in (overrides or {}).items() if value is not None}
     if given is None:
         # A run folder does not say where to compute: the lines of 'setup' are commands of a shell.
         content["cluster"] = {}
@@ -246,7 +250,10 @@ def configuration(
         if value is not None:
             section, _, name = key.rpartition(".")
             (content[section] if section else content)[name] = value
-    return Config.from_dict(content, "command line")
+    made = Config.from_dict(content, "command line")
+    if given is None and kept is not None:
+        return made.as_recorded(name for name in RUNNING if f"timing.{name}" not in asked)
+    return made
 
 
 def carry_out(run: Run, names: Sequence[str], listener: StepListener) -> None:

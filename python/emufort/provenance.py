@@ -78,13 +78,16 @@ def versions() -> dict[str, str]:
     return found
 
 
-def describe(compiler: str = "gfortran") -> dict[str, Any]:
-    """Return everything about this machine and moment that a reader of a result may ask for."""
+def describe(compiler: str | None = "gfortran") -> dict[str, Any]:
+    """Return everything about this machine and moment that a reader of a result may ask for.
+
+    `compiler` is asked for its version, unless it is None.
+    """
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
         "revision": git_revision(Path.cwd()),
-        "compiler": command_version(compiler),
+        "compiler": None if compiler is None else command_version(compiler),
         "cpu": cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",

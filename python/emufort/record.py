@@ -82,12 +82,16 @@ def _essential(content: Any) -> Any:
     return content
 
 
-def remove_damaged(folder: Path, results: dict[str, str]) -> list[str]:
-    """Remove those of the recorded `results` that are not as they were; return their names."""
+def remove_damaged(folder: Path, patterns: tuple[str, ...], results: dict[str, str]) -> list[str]:
+    """Remove those of the recorded `results` that are not as they were; return their names.
+
+    Only what matches `patterns` and lies in `folder`: a record may name any file.
+    """
     changed = []
-    for name, sha256 in results.items():
+    for name, sha256 in hashes(folder, patterns).items():
         path = folder / name
-        if path.is_file() and file_sha256(path) != sha256:
+        inside = path.parent.resolve().is_relative_to(folder.resolve())
+        if inside and results.get(name, sha256) != sha256:
             path.unlink()
             changed.append(name)
     return changed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -134,14 +135,16 @@ class RunFolder:
             yield
 
     def log(self, text: str) -> None:
-        """Append a line with the time to run.log."""
+        """Append a line with the time to run.log; a link in its place is replaced."""
+        path = self.path / "run.log"
         try:
-            with open(self.path / "run.log", "a") as stream:
+            if path.is_symlink():
+                path.unlink()
+            with open(path, "a", opener=_no_link) as stream:
                 stream.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}\n")
         except OSError as error:
             raise StorageError(
-                f"cannot write {self.path / 'run.log'}: {error.strerror}; free some space or "
-                "choose another --out"
+                f"cannot write {path}: {error.strerror}; free some space or choose another --out"
             ) from error
 
     # ---------------------------------------------------------- configuration
@@ -171,7 +174,7 @@ class RunFolder:
                 f"{self.config} is not as the last command left it: the options that it recorded "
                 "are used; change options on the command line or in a configuration of your own"
             )
-        if not self.config.exists():
+        if not (self.config.is_file() or self.config.is_dir()):
             return None, ""
         try:
             return Config.load(self.config), ""
@@ -196,7 +199,8 @@ class RunFolder:
         import tomli_w
 
         try:
-            return self.config.read_bytes() == tomli_w.dumps(content).encode()
+            shown = self.config.read_bytes() if self.config.is_file() else None
+            return shown == tomli_w.dumps(content).encode()
         except OSError:
             return False
 
@@ -299,7 +303,7 @@ class RunFolder:
         """Remove results of `step` that are damaged: it makes again what is missing."""
         done = self._finished().get(step)
         if done is not None and done["fingerprint"] == fingerprint(step, config, inputs):
-            for name in remove_damaged(self.path, done["results"]):
+            for name in remove_damaged(self.path, _RESULTS[step], done["results"]):
                 self.log(f"{step}: {name} is not as it was left, and is made again")
 
     def is_recorded(self, step: str, config: Config) -> bool:
@@ -332,6 +336,10 @@ class RunFolder:
     def seconds(self) -> dict[str, float]:
         """Return the wall time of each finished step (of the last session that worked on it)."""
         return {step: float(entry["seconds"]) for step, entry in self._finished().items()}
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def fingerprint(step: str, config: Config, inputs: str) -> str:

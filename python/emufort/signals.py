@@ -297,15 +297,24 @@ def hidden_from_children() -> Iterator[None]:
     """Start processes in this block that see none of the signals until `start_worker`.
 
     A signal for this process goes to another of its threads meanwhile, and is not lost.
+
+    The processes are started by ``python -c``, which would look for modules in the working
+    directory first, whatever lies there.
     """
     from multiprocessing import resource_tracker
 
     before = signal.pthread_sigmask(signal.SIG_BLOCK, list(WORDS))
+    safe = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
     try:
         resource_tracker.ensure_running()  # when it starts, it makes signals visible again
         signal.pthread_sigmask(signal.SIG_BLOCK, list(WORDS))
         yield
     finally:
+        if safe is None:
+            os.environ.pop("PYTHONSAFEPATH", None)
+        else:
+            os.environ["PYTHONSAFEPATH"] = safe
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 

@@ -192,3 +192,11 @@ def test_any_text_is_a_contract_or_a_clear_error(text: str) -> None:
 def test_missing_contract_says_what_there_is() -> None:
     with pytest.raises(ContractError, match="did you mean 'activation'"):
         Contract.load("activatoin")
+
+
+def test_a_hostile_key_is_named_in_one_line_of_bearable_length() -> None:
+    for key in ("a\nb", "x" * 100_000):
+        with pytest.raises(ContractError, match="unknown key") as caught:
+            Contract.from_dict({**Contract.load("activation").to_dict(), key: 1})
+        assert len(str(caught.value).splitlines()) == 1
+        assert len(str(caught.value)) < 1000

@@ -63,7 +63,7 @@ def test_the_script_starts_the_interpreter_with_its_arguments(name: str, tmp_pat
     assert done.returncode == 0, done.stderr
     arguments = json.loads(said.read_text())
     assert arguments[0] == str(link)
-    assert arguments[1:4] == ["-m", "dask", "worker"] and arguments[4] == ADDRESS
+    assert arguments[1:6] == ["-P", "-m", "dask", "worker", ADDRESS]
     assert not list(tmp_path.rglob("sentinel"))
 
 

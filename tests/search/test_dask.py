@@ -133,7 +133,7 @@ def test_the_batch_script():
     assert lines[0] == "#!/bin/bash"
     assert {"#SBATCH --cpus-per-task=16", "#SBATCH --partition=short", "#SBATCH --mem=8G",
             "#SBATCH --exclusive", "module load python"} < set(lines)  # fmt: skip
-    assert lines[-1].startswith("exec python3 -m dask worker tcp://node:8786 --nworkers 16 ")
+    assert lines[-1].startswith("exec python3 -P -m dask worker tcp://node:8786 --nworkers 16 ")
 
 
 @pytest.mark.parametrize("header", ["", "[cluster]\n"])

@@ -67,7 +67,7 @@ class Bench:
             process = self._python.get((kind, threads))
             if process is None:
                 process = Process(
-                    [sys.executable, "-m", "emufort.benchmark.python_worker", kind, threads]
+                    [sys.executable, "-P", "-m", "emufort.benchmark.python_worker", kind, threads]
                     + [m.folder for m in self.models if m.call is None],
                     _python_environment(threads),
                 )

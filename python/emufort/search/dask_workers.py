@@ -47,9 +47,12 @@ def own_scheduler(where: ClusterConfig) -> Iterator[str]:
 
 
 def worker_command(python: str, address: str, workers: int) -> list[str]:
-    """Return the plain command that starts `workers` processes of one thread each."""
+    """Return the plain command that starts `workers` processes of one thread each.
+
+    With -P no module of the working directory takes the place of an installed one.
+    """
     return [
-        python, "-m", "dask", "worker", address,
+        python, "-P", "-m", "dask", "worker", address,
         "--nworkers", str(workers), "--nthreads", "1", "--memory-limit", "0", "--no-dashboard",
         "--death-timeout", str(_DEATH_SECONDS),
     ]  # fmt: skip
@@ -122,7 +125,7 @@ class LocalWorkers:
             if self._starts > _RESTARTS:
                 raise EmufortError(
                     f"Dask workers ended {self._starts} times at once; does "
-                    f"'{' '.join(self._command[:4])} --help' work?"
+                    f"'{' '.join(self._command[:5])} --help' work?"
                 )
             self._start()
 
