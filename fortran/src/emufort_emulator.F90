@@ -577,10 +577,10 @@ contains
     in_workspace = .false.
     if (ncol > few_columns) call choose_block(emulator%plan, columns, in_workspace, workspace)
     if (in_workspace) then
-      block_x => workspace%physical
+      block_x => workspace%physical(1:columns*n_in)
       block_y => workspace%physical(columns*n_in + 1:)
     else
-      block_x => on_stack
+      block_x => on_stack(1:min(columns*n_in, physical_size))
       block_y => on_stack(columns*n_in + 1:)
     end if
     do block = 0, (ncol - 1)/columns
@@ -656,10 +656,10 @@ contains
     in_workspace = .false.
     if (ncol > few_columns) call choose_block(emulator%plan, columns, in_workspace, workspace)
     if (in_workspace) then
-      block_x => workspace%physical
+      block_x => workspace%physical(1:columns*n_in)
       block_y => workspace%physical(columns*n_in + 1:)
     else
-      block_x => on_stack
+      block_x => on_stack(1:min(columns*n_in, physical_size))
       block_y => on_stack(columns*n_in + 1:)
     end if
     do block = 0, (ncol - 1)/columns
@@ -735,10 +735,10 @@ contains
     in_workspace = .false.
     if (ncol > few_columns) call choose_block(emulator%plan, columns, in_workspace, workspace)
     if (in_workspace) then
-      block_x => workspace%physical
+      block_x => workspace%physical(1:columns*n_in)
       block_y => workspace%physical(columns*n_in + 1:)
     else
-      block_x => on_stack
+      block_x => on_stack(1:min(columns*n_in, physical_size))
       block_y => on_stack(columns*n_in + 1:)
     end if
     do block = 0, (ncol - 1)/columns
@@ -814,10 +814,10 @@ contains
     in_workspace = .false.
     if (ncol > few_columns) call choose_block(emulator%plan, columns, in_workspace, workspace)
     if (in_workspace) then
-      block_x => workspace%physical
+      block_x => workspace%physical(1:columns*n_in)
       block_y => workspace%physical(columns*n_in + 1:)
     else
-      block_x => on_stack
+      block_x => on_stack(1:min(columns*n_in, physical_size))
       block_y => on_stack(columns*n_in + 1:)
     end if
     do block = 0, (ncol - 1)/columns
