@@ -117,9 +117,8 @@ def agrees(compiler: str, seed: int, folder: Path) -> None:
         flags.append("-DLOADS")
     files = [bundle.runtime_source, bundle.module_source, PAINT, DRIVER]
     run(folder, compiler, *flags, *files, "-o", "driver", "-lpthread")
-    assert run(folder, "./driver", bundle.weights, folder / "x.bin").split()[:3] == [
-        "the", "same", "bits",
-    ]  # fmt: skip
+    said = run(folder, "./driver", bundle.weights, folder / "x.bin")
+    assert said.startswith("the same bits")
 
 
 @pytest.mark.parametrize("seed", [1, 2])
