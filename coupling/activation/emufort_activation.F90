@@ -266,17 +266,91 @@ contains
     real(hk), intent(in), optional :: smax_f(pcols, pver)   !! number times size factor of the drops, in cloud [m-2]
     real(hk), intent(in), optional :: smax_fixed(pcols, pver) !! maximum supersaturation, negative if to be found [1]
     type(workspace_type), intent(inout), optional :: workspace !! for a wide network, this thread's own
-    real(dp) :: w_mean(block), w_sigma(block), w_diabatic(block), w_least(block), w_most(block), t(block), p(block)
-    real(dp) :: number(block, activation_max_modes), cube(block, activation_max_modes), &
-                kappa(block, activation_max_modes), f(block, activation_max_modes, 4), full(block), given(block), safe
-    logical :: is_active(block, activation_max_modes), is_present
-    integer :: first, n, i, m, c, k, total, column(block), level(block), place(block)
 
     call emufort_clear_status(status)
     if (nmode < 1 .or. nmode > scheme%n_modes .or. ncol > pcols .or. min(ncol, pver) < 0) then
       call set_error(status, emufort_error_shape, 'activate', 'modes or columns beyond those of init or of the arrays')
       return
     end if
+    ! Each with room of its own (inlined, they would have both): what ARG2000 needs for other modes is not on the stack
+    ! under the emulator.
+    if (nmode > n_emulated_modes) then
+      !DIR$ NOINLINE
+      call activate_many_modes()
+    else
+      !DIR$ NOINLINE
+      call activate_few_modes()
+    end if
+
+  contains
+
+    !> The modes of the emulator, or fewer.
+    recursive subroutine activate_few_modes()
+      real(dp), dimension(block, n_emulated_modes) :: number, cube, kappa, critical
+      real(dp) :: f(block, n_emulated_modes, 4)
+      real(wp) :: log_critical(block, n_emulated_modes)
+      logical :: is_active(block, n_emulated_modes)
+
+      call activate_blocks(scheme, pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, &
+                           volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, counts, in_cloud, smax_f, smax_fixed, &
+                           workspace, n_emulated_modes, number, cube, kappa, critical, f, log_critical, is_active)
+
+    end subroutine activate_few_modes
+
+    !> More modes than the emulator has.
+    recursive subroutine activate_many_modes()
+      real(dp), dimension(block, activation_max_modes) :: number, cube, kappa, critical
+      real(dp) :: f(block, activation_max_modes, 4)
+      real(wp) :: log_critical(block, activation_max_modes)
+      logical :: is_active(block, activation_max_modes)
+
+      call activate_blocks(scheme, pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, &
+                           volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, counts, in_cloud, smax_f, smax_fixed, &
+                           workspace, activation_max_modes, number, cube, kappa, critical, f, log_critical, is_active)
+
+    end subroutine activate_many_modes
+
+  end subroutine activate
+
+  !> `activate` in the given room.
+ recursive subroutine activate_blocks(scheme, pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, &
+                                      na, volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, counts, in_cloud, smax_f, &
+                               smax_fixed, workspace, n_most, number, cube, kappa, critical, f, log_critical, is_active)
+    type(activation_type), intent(in) :: scheme             !! after `init`
+    integer, intent(in) :: pcols                            !! first dimension of the arrays
+    integer, intent(in) :: ncol                             !! columns in use, at most pcols
+    integer, intent(in) :: pver                             !! levels
+    integer, intent(in) :: nmode                            !! aerosol modes, at most those of `init`
+    real(hk), intent(in) :: wbar(pcols, pver)               !! mean vertical velocity [m s-1]
+    real(hk), intent(in) :: sigw(pcols, pver)               !! standard deviation of vertical velocity [m s-1]
+    real(hk), intent(in) :: wdiab(pcols, pver)              !! diabatic vertical velocity, 0 if adiabatic [m s-1]
+    real(hk), intent(in) :: wminf(pcols, pver)              !! least updraft of the spectrum [m s-1]
+    real(hk), intent(in) :: wmaxf(pcols, pver)              !! largest updraft of the spectrum [m s-1]
+    real(hk), intent(in) :: tair(pcols, pver)               !! air temperature [K]
+    real(hk), intent(in) :: rhoair(pcols, pver)             !! air density [kg m-3]
+    real(hk), intent(in) :: na(pcols, pver, nmode)          !! aerosol number concentration [m-3]
+    real(hk), intent(in) :: volume(pcols, pver, nmode)      !! aerosol volume concentration [m3 m-3]
+    real(hk), intent(in) :: hygro(pcols, pver, nmode)       !! hygroscopicity [1]
+    real(hk), intent(inout) :: fn(pcols, pver, nmode)       !! fraction of the number that activates [1]
+    real(hk), intent(inout) :: fm(pcols, pver, nmode)       !! fraction of the mass that activates [1]
+    real(hk), intent(inout) :: fluxn(pcols, pver, nmode)    !! flux of that number fraction into cloud [m s-1]
+    real(hk), intent(inout) :: fluxm(pcols, pver, nmode)    !! flux of that mass fraction into cloud [m s-1]
+    real(hk), intent(inout) :: flux_fullact(pcols, pver)    !! flux if everything activated [m s-1]
+    type(activation_counts_type), intent(inout) :: counts   !! who answered
+    logical, intent(in), optional :: in_cloud(pcols, pver)  !! above cloud base: balance with the drops that are there
+    real(hk), intent(in), optional :: smax_f(pcols, pver)   !! number times size factor of the drops, in cloud [m-2]
+    real(hk), intent(in), optional :: smax_fixed(pcols, pver) !! maximum supersaturation, negative if to be found [1]
+    type(workspace_type), intent(inout), optional :: workspace !! for a wide network, this thread's own
+    integer, intent(in) :: n_most                           !! modes that the room is for
+    real(dp), dimension(block, n_most), intent(inout) :: number, cube, kappa, critical   !! see `activate_block`
+    real(dp), intent(inout) :: f(block, n_most, 4)          !! see `activate_block`
+    real(wp), intent(inout) :: log_critical(block, n_most)  !! see `activate_block`
+    logical, intent(inout) :: is_active(block, n_most)      !! see `activate_block`
+    real(dp) :: w_mean(block), w_sigma(block), w_diabatic(block), w_least(block), w_most(block), t(block), p(block)
+    real(dp) :: full(block), given(block), safe
+    logical :: is_present
+    integer :: first, n, i, m, c, k, total, column(block), level(block), place(block)
+
     total = ncol*pver
     c = 0
     k = 1
@@ -327,7 +401,7 @@ contains
         end do
       end if
       call activate_block(scheme, n, nmode, w_mean, w_sigma, w_diabatic, w_least, w_most, t, p, number, cube, kappa, &
-                          is_active, given, f, full, counts, workspace)
+                          is_active, given, n_most, f, critical, log_critical, full, counts, workspace)
       do m = 1, nmode
         call scatter(n, place, f(:, m, 1), fn(1, 1, m))
         call scatter(n, place, f(:, m, 2), fm(1, 1, m))
@@ -337,7 +411,7 @@ contains
       call scatter(n, place, full, flux_fullact)
     end do
 
-  end subroutine activate
+  end subroutine activate_blocks
 
   !> Values of a block out of an array of the host.
   pure recursive subroutine gather(n, place, array, values)
@@ -383,7 +457,8 @@ contains
 
   !> One block of columns: single updrafts first, then the spectra node by node.
   recursive subroutine activate_block(scheme, n, n_modes, w_mean, w_sigma, w_diabatic, w_least, w_most, t, p, number, &
-                                      cube, kappa, is_active, given, f, full, counts, workspace)
+                                      cube, kappa, is_active, given, n_most, f, critical, log_critical, full, &
+                                      counts, workspace)
     type(activation_type), intent(in) :: scheme           !! after `init`
     integer, intent(in) :: n                              !! columns, at most `block`
     integer, intent(in) :: n_modes                        !! modes
@@ -399,13 +474,16 @@ contains
     real(dp), intent(in) :: kappa(block, *)               !! hygroscopicity [1] (column, mode)
     logical, intent(in) :: is_active(block, *)            !! modes that count (column, mode)
     real(dp), intent(in) :: given(block)                  !! supersaturation, negative: to be found [1] (column)
-    real(dp), intent(out) :: f(block, activation_max_modes, 4)   !! fn, fm, fluxn, fluxm (column, mode, which)
+    integer, intent(in) :: n_most                         !! modes that the next three are for
+    real(dp), intent(out) :: f(block, n_most, 4)          !! fn, fm, fluxn, fluxm (column, mode, which)
+    real(dp), intent(inout) :: critical(block, n_most)    !! square of the critical supersaturation [1]; scratch
+    real(wp), intent(inout) :: log_critical(block, n_most)   !! its logarithm [1]; scratch
     real(dp), intent(out) :: full(block)                  !! flux if everything activated [m s-1] (column)
     type(activation_counts_type), intent(inout) :: counts !! who answered
     type(workspace_type), intent(inout), optional :: workspace !! for a wide network
-    real(dp) :: lower(block), upper(block), w(block), smax(block), critical(block, activation_max_modes)
+    real(dp) :: lower(block), upper(block), w(block), smax(block)
     real(dp) :: speed(n_nodes, block), share(n_nodes, block), flux(n_nodes, block)
-    real(wp) :: log_critical(block, activation_max_modes), log_smax(block), fraction(block, 2)
+    real(wp) :: log_smax(block), fraction(block, 2)
     type(air_type) :: air(block)
     real(dp) :: factor(block), safe
     integer :: at(block), n_at, i, j, m, q

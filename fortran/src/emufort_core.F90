@@ -251,7 +251,7 @@ contains
     integer(int64), intent(inout) :: n_invalid            !! incremented by the columns that hold NaN or infinity
     logical, intent(inout) :: is_outside(block_columns)   !! set if an input of the column was clipped or invalid
     type(workspace_type), intent(inout), optional :: workspace   !! for networks too large for the stack
-    real(real64) :: one(max_width)
+    real(real64) :: one(stack_physical)
     real(wp), target :: first_side(side_size), second_side(side_size)
     integer :: n_inputs, n_outputs, columns, first, i, j
     logical :: in_workspace
@@ -268,6 +268,17 @@ contains
     end if
     n_inputs = plan(1)
     n_outputs = plan(3)
+    if (n_inputs + n_outputs > stack_physical) then
+      do i = 1, n
+        call bring_together(n_inputs, i, x)
+        call bring_together(n_outputs, i, y)
+        call evaluate_column(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside(i), first_side, &
+                             second_side)
+        call put_back(n_inputs, i, x)
+        call put_back(n_outputs, i, y)
+      end do
+      return
+    end if
     do i = 1, n
       do j = 1, n_inputs
         one(j) = x(i, j)
@@ -283,6 +294,40 @@ contains
     end do
 
   end subroutine evaluate_block
+
+  !> Bring the values of one column of a block together at its beginning, by exchange with what is there: one column of
+  !> very many inputs and outputs would need a quarter of the stack that a call may have.
+  pure recursive subroutine bring_together(n, column, block)
+    integer, intent(in) :: n                    !! values of a column
+    integer, intent(in) :: column               !! which column
+    real(real64), intent(inout) :: block(*)     !! values (block_columns, n)
+    real(real64) :: kept
+    integer :: j
+
+    ! A place that has its value is not touched again: exchanges lie at j and beyond.
+    do j = 1, n
+      kept = block(j)
+      block(j) = block(column + (j - 1)*block_columns)
+      block(column + (j - 1)*block_columns) = kept
+    end do
+
+  end subroutine bring_together
+
+  !> Undo `bring_together`.
+  pure recursive subroutine put_back(n, column, block)
+    integer, intent(in) :: n                    !! values of a column
+    integer, intent(in) :: column               !! which column
+    real(real64), intent(inout) :: block(*)     !! values (block_columns, n)
+    real(real64) :: kept
+    integer :: j
+
+    do j = n, 1, -1
+      kept = block(j)
+      block(j) = block(column + (j - 1)*block_columns)
+      block(column + (j - 1)*block_columns) = kept
+    end do
+
+  end subroutine put_back
 
   !> Evaluate the emulator on as many columns as `choose_block` says, or fewer.
   recursive subroutine evaluate_columns(plan, numbers, weights, n, leading, is_single, x, y, n_clipped, n_invalid, &

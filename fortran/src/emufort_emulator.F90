@@ -580,7 +580,7 @@ contains
       block_x => workspace%physical(1:columns*n_in)
       block_y => workspace%physical(columns*n_in + 1:)
     else
-      block_x => on_stack(1:columns*n_in)
+      block_x => on_stack(1:min(columns*n_in, physical_size))
       block_y => on_stack(columns*n_in + 1:)
     end if
     do block = 0, (ncol - 1)/columns
@@ -659,7 +659,7 @@ contains
       block_x => workspace%physical(1:columns*n_in)
       block_y => workspace%physical(columns*n_in + 1:)
     else
-      block_x => on_stack(1:columns*n_in)
+      block_x => on_stack(1:min(columns*n_in, physical_size))
       block_y => on_stack(columns*n_in + 1:)
     end if
     do block = 0, (ncol - 1)/columns
@@ -738,7 +738,7 @@ contains
       block_x => workspace%physical(1:columns*n_in)
       block_y => workspace%physical(columns*n_in + 1:)
     else
-      block_x => on_stack(1:columns*n_in)
+      block_x => on_stack(1:min(columns*n_in, physical_size))
       block_y => on_stack(columns*n_in + 1:)
     end if
     do block = 0, (ncol - 1)/columns
@@ -817,7 +817,7 @@ contains
       block_x => workspace%physical(1:columns*n_in)
       block_y => workspace%physical(columns*n_in + 1:)
     else
-      block_x => on_stack(1:columns*n_in)
+      block_x => on_stack(1:min(columns*n_in, physical_size))
       block_y => on_stack(columns*n_in + 1:)
     end if
     do block = 0, (ncol - 1)/columns

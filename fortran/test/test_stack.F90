@@ -4,40 +4,15 @@
 !> Each call runs in a thread on a stack that was painted before; what is no longer painted afterwards was used. The calls
 !> of malloc, calloc and realloc are counted. Linux only.
 program test_stack
-  use, intrinsic :: iso_c_binding, only: c_ptr, c_funptr, c_int, c_intptr_t, c_size_t, c_null_ptr, c_funloc, c_loc
+  use, intrinsic :: iso_c_binding, only: c_funloc
   use emufort_runtime, only: status_type, workspace_type, emufort_success, emufort_block_columns
-  use emufort_kinds, only: int8, int64, real32, real64
+  use emufort_kinds, only: int8, real32, real64
+  use painted_stack, only: stack_of_thread, most => stack_allowed
   use test_support, only: check, network_type, make_network, make_inputs, to_bytes
  use test_stack_calls, only: emulator, workspace, x, y, x_t, y_t, x32, y32, x32_t, y32_t, block_x, block_y, way, ncol, &
                               failed, n_ways, call_in_thread, n_allocations
   implicit none
-  integer, parameter :: most = 131072, stack_size = 4*most
   integer, parameter :: numbers(6) = [1, 4, 5, 16, 33, 70]
-
-  interface
-    integer(c_int) function pthread_attr_init(attributes) bind(c)
-      import :: c_int, c_ptr
-      type(c_ptr), value :: attributes
-    end function pthread_attr_init
-
-    integer(c_int) function pthread_attr_setstack(attributes, stack, length) bind(c)
-      import :: c_int, c_ptr, c_size_t
-      type(c_ptr), value :: attributes, stack
-      integer(c_size_t), value :: length
-    end function pthread_attr_setstack
-
-    integer(c_int) function pthread_create(thread, attributes, procedure, argument) bind(c)
-      import :: c_int, c_ptr, c_funptr
-      type(c_ptr), value :: thread, attributes, argument
-      type(c_funptr), value :: procedure
-    end function pthread_create
-
-    integer(c_int) function pthread_join(thread, answer) bind(c)
-      import :: c_int, c_ptr, c_intptr_t
-      integer(c_intptr_t), value :: thread
-      type(c_ptr), value :: answer
-    end function pthread_join
-  end interface
 
   integer :: code, largest
 
@@ -93,7 +68,7 @@ contains
         x32_t = transpose(x32)
         block_x = x(1:emufort_block_columns, :)
         ! One way does nothing: what a thread needs in any case.
-        used = stack_of_thread()
+        used = stack_of_thread(c_funloc(call_in_thread))
         if (way == 0) empty = used
         call check(.not. failed, trim(what)//' predicts')
         call check(n_allocations == 0, trim(what)//': a prediction allocates nothing')
@@ -117,32 +92,5 @@ contains
               y32_t(n_out, n), block_x(emufort_block_columns, n_in), block_y(emufort_block_columns, n_out))
 
   end subroutine make_arrays
-
-  !> Bytes of stack that a thread has used.
-  integer function stack_of_thread()
-    integer(int8), allocatable, target, save :: memory(:)
-    integer(int64), target, save :: attributes(32)
-    integer(c_intptr_t), target, save :: thread
-    integer(int8), parameter :: paint = 85_int8
-    integer :: first, i
-
-    if (.not. allocated(memory)) allocate (memory(stack_size + 4096))
-    memory = paint
-    first = 4097 - int(mod(transfer(c_loc(memory), 0_int64), 4096_int64))
-    i = pthread_attr_init(c_loc(attributes))
-    i = i + pthread_attr_setstack(c_loc(attributes), c_loc(memory(first)), int(stack_size, c_size_t))
-    if (i == 0) i = pthread_create(c_loc(thread), c_loc(attributes), c_funloc(call_in_thread), c_null_ptr)
-    if (i == 0) i = pthread_join(thread, c_null_ptr)
-    call check(i == 0, 'a thread runs on a stack of our own')
-    stack_of_thread = 0
-    ! Stacks grow downwards.
-    do i = first, first + stack_size - 1
-      if (memory(i) /= paint) then
-        stack_of_thread = first + stack_size - i
-        exit
-      end if
-    end do
-
-  end function stack_of_thread
 
 end program test_stack

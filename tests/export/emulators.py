@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,10 +98,12 @@ def random_emulator(
     activation: str = "tanh",
     seed: int = 0,
     constant: bool = False,
+    constant_outputs: Collection[int] = (),
 ) -> Emulator:
     """Weights of the size that training gives, scalers fitted to rows within the range.
 
-    With `constant` they are fitted to data that do not vary but for their first input and output.
+    With `constant` they are fitted to data that do not vary but for their first input and output;
+    `constant_outputs` are the places of outputs that do not.
     """
     rng = np.random.default_rng(seed)
     x = inputs(contract, 500, seed)
@@ -112,6 +115,7 @@ def random_emulator(
             y[:, j] = rng.normal(2.0, 5.0, 500)
     if constant:
         x[:, 1:], y[:, 1:] = x[0, 1:], y[0, 1:]
+    y[:, list(constant_outputs)] = y[0, list(constant_outputs)]
     features = list(contract.feature_indices)
     output_scaler = Scaler.fit(contract.output_columns, y)
     architecture = Architecture(

@@ -32,7 +32,7 @@ STRICT = {
     "gfortran": ["-std=f2018", "-Wall", "-Wextra", "-Werror"],
     "flang-22": [
         *("-std=f2018", "-pedantic", "-Werror"),
-        "-Wno-f202-x-allocatable-breaking-change",
+        *("-Wno-f202-x-allocatable-breaking-change", "-Wno-non-target-passed-to-target"),
     ],
 }
 #: What vectorises, see docs/runtime.md.

@@ -1,0 +1,144 @@
+"""Networks of random shape, with constant outputs, through the generated module and the loader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emufort.contract import Contract
+from emufort.dataset import Dataset
+from emufort.export import Bundle, export
+from emufort.network import ACTIVATIONS
+from tests.export.emulators import inputs, random_emulator
+from tests.export.test_wide import COMPILERS, need_openmp, run
+
+DRIVER = Path(__file__).parent / "random_driver.F90"
+PAINT = Path(__file__).parents[2] / "fortran/test/painted_stack.F90"
+ROWS = 71
+
+
+def contract(sizes: dict[str, int]) -> Contract:
+    """Inputs a, b, c of all transforms and r, which is no feature; outputs q, u, v, w."""
+    dimensions = "\n".join(
+        f"d{name} = {[f'{name}{i}' for i in range(n)]}" for name, n in sizes.items()
+    )
+    return Contract.from_toml(f"""
+name = "random"
+[dimensions]
+{dimensions}
+[[input]]
+name = "a"
+units = "m-3"
+dimension = "da"
+transform = "ln"
+range = [1e6, 1e10]
+[[input]]
+name = "b"
+units = "K"
+dimension = "db"
+range = [250.0, 310.0]
+[[input]]
+name = "r"
+units = "1"
+transform = "none"
+feature = false
+range = [1e-4, 1e-1]
+[[input]]
+name = "c"
+units = "1"
+dimension = "dc"
+transform = "logit"
+range = [0.01, 0.97]
+[[output]]
+name = "q"
+units = "1"
+transform = "ln"
+relative_to = "r"
+[[output]]
+name = "u"
+units = "1"
+dimension = "du"
+transform = "ln"
+[[output]]
+name = "v"
+units = "K"
+dimension = "dv"
+transform = "standardise"
+[[output]]
+name = "w"
+units = "1"
+dimension = "dw"
+range = [0.0, 1.0]
+transform = "logit"
+""")
+
+
+def random_bundle(seed: int, folder: Path) -> tuple[Bundle, dict[str, int]]:
+    """Every third network has many inputs and outputs, every second one wide layers."""
+    rng = np.random.default_rng(seed)
+    most = 60 if seed % 3 == 2 else 12
+    sizes = {name: int(rng.integers(1, most + 1)) for name in "abcuvw"}
+    widest = 700 if seed % 2 else 300
+    hidden = tuple(int(n) for n in rng.integers(1, widest + 1, rng.integers(1, 5)))
+    n_outputs = 1 + sizes["u"] + sizes["v"] + sizes["w"]
+    n_constants = int(rng.integers(0, n_outputs))
+    emulator = random_emulator(
+        contract(sizes),
+        hidden,
+        str(rng.choice(ACTIVATIONS)),
+        seed,
+        constant_outputs=rng.choice(n_outputs, n_constants, replace=False).tolist(),
+    )
+    assert len(emulator.constants) == n_constants
+    x = inputs(emulator.contract, ROWS, seed)
+    n = np.arange(ROWS)
+    data = Dataset(
+        emulator.contract, Path("memory.nc"), "d" * 64, x, emulator.predict(x),
+        (n % 3).astype(np.int8), n,
+    )  # fmt: skip
+    bundle = export(emulator, data, folder / "bundle", golden=4)
+    # columns out of range, and some that are no numbers
+    x[3, 0] *= 1e6
+    x[17, -1] = -0.5
+    x[40, 0] = np.nan
+    x[66, x.shape[1] // 2] = np.inf
+    x.T.tofile(folder / "x.bin")
+    return bundle, sizes
+
+
+def agrees(compiler: str, seed: int, folder: Path) -> None:
+    """Compile and run the driver with one network."""
+    need_openmp(compiler, folder)
+    bundle, sizes = random_bundle(seed, folder)
+    flags = [*COMPILERS[compiler], *(f"-DN{name.upper()}={n}" for name, n in sizes.items())]
+    if bundle.loads_weights:
+        flags.append("-DLOADS")
+    files = [bundle.runtime_source, bundle.module_source, PAINT, DRIVER]
+    run(folder, compiler, *flags, *files, "-o", "driver", "-lpthread")
+    said = run(folder, "./driver", bundle.weights, folder / "x.bin")
+    assert said.startswith("the same bits")
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("compiler", sorted(COMPILERS))
+def test_random_networks_have_the_bits_of_their_columns(
+    compiler: str, seed: int, tmp_path: Path
+) -> None:
+    agrees(compiler, seed, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3, 27))
+@pytest.mark.parametrize("compiler", sorted(COMPILERS))
+def test_more_random_networks_have_the_bits_of_their_columns(
+    compiler: str, seed: int, tmp_path: Path
+) -> None:
+    agrees(compiler, seed, tmp_path)
+
+
+def test_random_networks_are_of_both_forms_and_have_constants(tmp_path: Path) -> None:
+    found = [random_bundle(seed, tmp_path / str(seed))[0] for seed in (1, 2)]
+    assert {bundle.loads_weights for bundle in found} == {False, True}
+    assert all("constant" in (b.path / "MODEL_CARD.md").read_text() for b in found)
