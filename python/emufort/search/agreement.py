@@ -26,8 +26,8 @@ def agreement(
     -------
     dict
         ``spearman``: rank correlation of the two (mean over seeds), None below 3 trials. It is
-        that among trials which were good enough to be retrained; among all of a search it is
-        higher.
+        that among trials which were good enough to be retrained, and says nothing about the
+        others (``benchmarks/foretell.py`` compares all).
         ``regret_top1``, ``regret_top5``, ``regret_topK``: how much larger than the best loss of
         step 2 the best one among the first 1, 5, K of step 1 is, as a share of it. K is all
         that were retrained, so the last one is zero: what the others would have become is not
