@@ -16,8 +16,8 @@ JOBS := $(shell nproc 2>/dev/null || echo 2)
 N := 32768
 SEED := 1
 DATASET := build/activation.nc
-# make test PYTEST_ARGS='-m "not slow" tests/runtime'
-PYTEST_ARGS :=
+# make test PYTEST_ARGS='-m "not slow" tests/runtime'; make test PYTEST_ARGS= takes the exhaustive tests along
+PYTEST_ARGS := -m "not exhaustive"
 RUN := runs/demo
 FLANG := flang-22
 # In CI warnings are errors; elsewhere the compiler may be one that warns of more. What flang is told not to warn of is a

@@ -201,6 +201,7 @@ def test_a_host_folder_is_refused_if_the_weights_are_no_source(tmp_path: Path) -
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("compiler", sorted(COMPILERS))
 def test_1_to_20_layers_of_8_to_2048_neurons_in_threads_with_small_stacks(
     compiler: str, tmp_path: Path

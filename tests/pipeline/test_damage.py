@@ -152,6 +152,7 @@ def test_verify_says_nothing_good_of_a_bundle_that_was_changed_since(
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("damage", list(DAMAGES))
 def test_any_damaged_file_of_a_finished_run_is_noticed(
     stages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
@@ -161,6 +162,7 @@ def test_any_damaged_file_of_a_finished_run_is_noticed(
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("stage", STEPS[:-1])
 def test_any_damaged_file_of_a_begun_run_is_noticed(
     stages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], stage: str

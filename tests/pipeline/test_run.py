@@ -163,7 +163,7 @@ def test_without_a_compiler_a_run_is_reported_but_not_verified(synthetic: Path) 
         words = f"{out} is finished, but not verified: there is no Fortran compiler '{compiler}'; "
         assert words + f"'emufort run --out {out}'" in emufort("status", "--out", out).stdout
     compiler.symlink_to(str(shutil.which("gfortran")))
-    done = emufort("run", "--out", out)
+    done = emufort("run", synthetic / "run.toml", "--out", out)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("already finished") == 5
     assert read_json(out / "verification.json")["status"] == "verified"

@@ -142,6 +142,7 @@ def test_a_dozen_signals_at_random_moments(uninterrupted: Path, tmp_path: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(10))
 def test_many_signals_at_random_moments(uninterrupted: Path, tmp_path: Path, seed: int) -> None:
     took = campaign(uninterrupted, tmp_path, 20, seed=100 + seed, per_run=20)

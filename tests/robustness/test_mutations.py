@@ -111,6 +111,7 @@ def test_a_few_spoilt_files_end_with_one_clear_line(
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", sorted(CASES))
 def test_spoilt_files_end_with_one_clear_line_or_verified(
     folder: Path, worker: Worker, kind: str
@@ -138,6 +139,7 @@ def test_spoilt_files_end_with_one_clear_line_or_verified(
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", sorted(CASES))
 def test_a_command_of_its_own_says_the_same(folder: Path, worker: Worker, kind: str) -> None:
     for number in range(ALONE):
