@@ -14,6 +14,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -241,7 +242,13 @@ def label_in_parallel(
                     signals.check()
                     done, pending = wait(pending, _LOOK_SECONDS, FIRST_COMPLETED)
                     for future in done:
-                        index = future.result()
+                        try:
+                            index = future.result()
+                        except BrokenProcessPool:
+                            # A worker may die of a signal before this process hears of it.
+                            if signals.received(settle=signals.SETTLE_SECONDS):
+                                signals.check()
+                            raise
                         if progress is not None:
                             progress(len(rows[index]))
             except BaseException:

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from emufort import network
-from emufort._sources import fortran_sources
 from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset import Dataset
@@ -35,24 +34,19 @@ COMPILERS = {
 DRIVER = Path(__file__).parent / "wide_driver.F90"
 
 
-def source(module: str) -> str:
-    """Text of a module of the runtime."""
-    return next(p for p in fortran_sources("emufort_runtime") if p.stem == module).read_text()
-
-
-def constant(module: str, name: str) -> int:
-    """Value of an integer constant of the runtime."""
-    found = re.search(rf"\b{name} = (\d+)\b", source(module))
-    assert found is not None, name
-    return int(found[1])
+def constant(name: str) -> int:
+    """Value of an integer constant of the runtime, whose modules are one file when installed."""
+    values = re.findall(rf"parameter :: {name} = (\d+)\b", fortran.runtime_source())
+    assert len(set(values)) == 1, (name, values)
+    return int(values[0])
 
 
 def test_limits_and_codes_are_those_of_the_runtime() -> None:
-    assert constant("emufort_kinds", "max_width") == network.MOST_NEURONS
-    assert constant("emufort_kinds", "max_layers") == network.MOST_LAYERS
-    assert constant("emufort_core", "stack_width") == fortran.STACK_WIDTH
-    assert constant("emufort_core", "stack_physical") == fortran.STACK_COLUMNS
-    codes = re.findall(r"parameter :: activation_(\w+) = (\d+)", source("emufort_activations"))
+    assert constant("max_width") == network.MOST_NEURONS
+    assert constant("max_layers") == network.MOST_LAYERS
+    assert constant("stack_width") == fortran.STACK_WIDTH
+    assert constant("stack_physical") == fortran.STACK_COLUMNS
+    codes = re.findall(r"parameter :: activation_(\w+) = (\d+)", fortran.runtime_source())
     assert {name: int(code) for name, code in codes} == dict(network.ACTIVATION_CODES)
 
 
