@@ -34,7 +34,7 @@ module activation_fractions
   ! Places of the inputs in the contract: temperature, pressure, updraft, numbers, radii, hygroscopicities.
   integer, parameter :: n_inputs = 3 + 3*n_modes, number_at = 4, radius_at = number_at + n_modes, &
                         kappa_at = radius_at + n_modes
-  !> Up to so many columns, those of all modes fill the lanes of one vector.
+  !> Up to this number of columns, the values of all modes fill the lanes of one vector.
   integer, parameter :: few_columns = lanes/n_modes
   real(real64), parameter :: log_sigma(n_modes) = log(activation_geometric_standard_deviation)
   real(wp), parameter :: mode_steepness(n_modes) = real(steepness_factor/log_sigma, wp)

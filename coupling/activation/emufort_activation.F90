@@ -645,7 +645,7 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
 
   end subroutine find_smax
 
-  !> Maximum supersaturation of the updrafts of a block, some of which the emulator does not answer alone.
+  !> Maximum supersaturation of the updrafts of a block where the emulator alone does not give all of them.
   recursive subroutine answer_others(scheme, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, &
                                      has_found, x, found, is_outside, smax, air, has_air, counts)
     type(activation_type), intent(in) :: scheme           !! after `init`
