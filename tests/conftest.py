@@ -55,10 +55,12 @@ rungs = [1, 4]
 [search.space]
 depth = [1, 2]
 width = [4, 8]
+learning_rate = [3e-3, 1e-2]
 [retrain]
 top = 3
 seeds = 2
 steps = 400
+longer = 1
 batch_size = 32
 [timing]
 ncol = [1, 16]

@@ -50,7 +50,7 @@ def check_run(config: Config, data: Dataset, steps: Sequence[str]) -> None:
     from emufort.targets import Targets
 
     _check_rows(data)
-    if "search" in steps:
+    if "search" in steps and config.search.subset != "auto":
         n = int((data.split == SPLITS.index("train")).sum())
         check_subset(config.search.subset, n, data.source)
     check_options(config.search.sampler, config.search.sampler_options)

@@ -17,6 +17,8 @@ from pydantic import (
     Field,
     PrivateAttr,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     field_validator,
     model_validator,
 )
@@ -27,6 +29,7 @@ from emufort.errors import UsageError
 from emufort.network import MOST_LAYERS, MOST_NEURONS, Activation
 from emufort.paths import PathLike
 from emufort.selection import check_rule
+from emufort.training.schedule import REFERENCE_BATCH
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -51,12 +54,27 @@ Line = Annotated[str, AfterValidator(check_text)]
 _MOST_COLUMNS = 1_000_000
 
 
+def _number_or_auto(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """Say in one line what an option may be that is a number or left open."""
+    try:
+        return handler(value)
+    except ValidationError as error:
+        bounds = (e.get("ctx", {}).get("ge") for e in error.errors())
+        least = next((bound for bound in bounds if bound is not None), None)
+        what = "a whole number" if least is None else f"a whole number from {least}"
+        raise ValueError(f"Input should be {what}, or 'auto', not {value!r}") from error
+
+
+#: Makes the complaint about such an option one line.
+_OrAuto = WrapValidator(_number_or_auto)
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SpaceConfig(_Section):
-    """Search space: shape of the hidden layers, activation, and how to train.
+    """Search space: shape of the hidden layers, activation function, and how to train.
 
     ``family = "layers"`` gives every hidden layer a width of its own; ``"taper"`` draws the first
     width and a ratio, and every layer is that much narrower than the one before it.
@@ -67,8 +85,11 @@ class SpaceConfig(_Section):
     width: tuple[int, ...] = (8, 16, 24, 32, 48, 64, 96, 128)
     taper: tuple[float, ...] = (1.0, 0.75, 0.5)
     activation: tuple[Activation, ...] = ("relu", "squared_relu", "tanh", "silu")
-    learning_rate: tuple[float, float] = (1e-3, 3e-2)
-    batch_size: tuple[int, ...] = (32, 64, 128, 256)
+    learning_rate: tuple[float, float] = Field(
+        (1e-3, 4e-3),
+        description="bounds of the peak learning rate, for the batch size that it is drawn with",
+    )
+    batch_size: tuple[int, ...] = (64,)
     weight_decay: tuple[float, ...] = (0.0,)
     target: tuple[Line, ...] = Field(
         (), description="contracts or 'output=transform'; the run's contract if there are none"
@@ -136,12 +157,19 @@ class SearchConfig(_Section):
 
     trials: int = Field(256, ge=1, le=1_000_000)
     batch: int = Field(32, ge=1, description="candidates asked for at once")
-    subset: int = Field(2000, ge=16, description="training rows that step 1 sees")
+    subset: Annotated[Annotated[int, Field(ge=16)] | Literal["auto"], _OrAuto] = Field(
+        "auto", description="training rows that step 1 sees; auto: as many as the search can use"
+    )
     subset_by: Literal["random", "stratified", "space_filling"] = "random"
     validation: int = Field(2000, ge=16, description="validation rows that score step 1, at most")
     sampler: str = "parzen"
     sampler_options: dict[str, bool | int | float | str] = {}
-    rungs: tuple[int, ...] = (5, 20, 100)
+    share: tuple[float, ...] = Field(
+        (0.05,), description="length of each annealed rung, as a share of step 2's samples"
+    )
+    rungs: tuple[int, ...] = Field(
+        (), description="length of each rung in epochs instead; needed for schedule = 'constant'"
+    )
     rung_rows: tuple[int, ...] = Field(
         (), description="rows of the subset at each rung; all of them if empty"
     )
@@ -149,9 +177,18 @@ class SearchConfig(_Section):
     halving: Literal["batch", "asha"] = Field(
         "batch", description="a candidate is compared with its batch, or with all before it"
     )
+    groups: tuple[Literal["activation", "batch_size", "target"], ...] = Field(
+        ("batch_size",),
+        description="candidates that share these are compared with each other first; empty: all",
+    )
     schedule: Literal["constant", "cosine"] = Field(
-        "constant",
-        description="go on from rung to rung, or train anew at each one as step 2 does",
+        "cosine",
+        description="train anew at each rung as step 2 does, or go on from rung to rung",
+    )
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="samples per step of annealed rungs; by the length of the rung if None",
     )
     patience: int = Field(15, ge=1)
     max_ns: float | None = Field(None, gt=0, description="predicted ns per sample, at most")
@@ -168,16 +205,41 @@ class SearchConfig(_Section):
         except UsageError as error:
             raise ValueError(str(error)) from error
 
+    @model_validator(mode="before")
+    @classmethod
+    def _add_rungs(cls, options: Any) -> Any:
+        """Give a search at a constant rate its usual rungs and rows, where none are given."""
+        if isinstance(options, dict) and options.get("schedule") == "constant":
+            return {"rungs": (5, 20, 100), "subset": 2000, **options}
+        return options
+
+    @field_validator("groups")
+    @classmethod
+    def _sort_groups(cls, groups: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(set(groups)))  # their order means nothing
+
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.rungs and self.rungs[-1] > 1_000_000:
-            raise ValueError("rungs go up to 1000000 epochs")
-        if not self.rungs or self.rungs[0] < 1 or list(self.rungs) != sorted(set(self.rungs)):
+        rungs, rows = self.rungs, self.rung_rows
+        if rungs and (rungs[0] < 1 or list(rungs) != sorted(set(rungs))):
             raise ValueError("rungs are numbers of epochs in ascending order")
-        rows = self.rung_rows
-        if rows and (len(rows) != len(self.rungs) or rows[0] < 16 or list(rows) != sorted(rows)):
+        if rungs and rungs[-1] > 1_000_000:
+            raise ValueError("rungs go up to 1000000 epochs")
+        if not rungs and self.schedule == "constant":
+            raise ValueError("schedule = 'constant' needs rungs: numbers of epochs")
+        shares = self.share
+        if not shares or min(shares) <= 0 or max(shares) > 1 or list(shares) != sorted(set(shares)):
+            raise ValueError("share lists parts of step 2 in ascending order, above 0 and up to 1")
+        n = len(rungs or shares)
+        if rows and (len(rows) != n or rows[0] < 16 or list(rows) != sorted(rows)):
             raise ValueError("rung_rows has a number of rows for each of rungs, ascending, from 16")
-        if rows and rows[-1] > self.subset:
+        if rows and not rungs:
+            raise ValueError(
+                "rung_rows needs rungs: numbers of epochs, one for each number of rows"
+            )
+        if rows and self.subset == "auto":
+            raise ValueError("rung_rows needs a number of rows as subset")
+        if rows and rows[-1] > int(self.subset):
             raise ValueError(f"rung_rows asks for {rows[-1]} rows of a subset of {self.subset}")
         return self
 
@@ -196,19 +258,39 @@ class RetrainConfig(_Section):
 
     backend: TrainingBackend = "auto"
 
-    top: int = Field(12, ge=1)
-    seeds: int = Field(2, ge=1, le=1000)
-    steps: int = Field(40_000, ge=1, le=1_000_000_000)
-    batch_size: int = Field(256, ge=1)
-    learning_rate: tuple[float, float] = Field(
-        (3e-3, 1e-2), description="bounds of the peak learning rate that the search suggests"
+    top: Annotated[Annotated[int, Field(ge=1)] | Literal["auto"], _OrAuto] = Field(
+        "auto", description="candidates chosen along the front, the control group not counted"
+    )
+    control: Annotated[Annotated[int, Field(ge=0)] | Literal["auto"], _OrAuto] = Field(
+        "auto", description="candidates drawn at random; auto: 5 %, at least 16, at most half"
+    )
+    steps: int = Field(
+        20_000, ge=1, le=1_000_000_000, description="of 256 samples, unless batch_size is given"
+    )
+    longer: int = Field(
+        6,
+        ge=1,
+        le=1000,
+        description="how much longer the candidates on the front are trained at last",
+    )
+    seeds: int = Field(1, ge=1, le=1000, description="seeds of the candidates on the front")
+    batch_size: int | None = Field(
+        None, ge=1, description="samples per step; the searched one if None"
+    )
+    learning_rate: tuple[float, float] | None = Field(
+        None, description="bounds of the peak learning rate; the searched one if None"
     )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if not 0 < self.learning_rate[0] <= self.learning_rate[1]:
+        if self.learning_rate and not 0 < self.learning_rate[0] <= self.learning_rate[1]:
             raise ValueError("learning_rate needs 0 < lowest <= highest")
         return self
+
+    @property
+    def samples(self) -> int:
+        """Number of samples that every network sees, whatever its batch size."""
+        return self.steps * (self.batch_size or REFERENCE_BATCH)
 
 
 #: Flags of the runtime where it is timed and verified.

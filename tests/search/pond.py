@@ -18,11 +18,19 @@ OPTIONS: dict[str, Any] = {
         "batch": 6,
         "subset": 128,
         "validation": 40,
+        "schedule": "constant",
         "rungs": [1, 3, 6],
         "eta": 2,
         "space": {"depth": [1, 2], "width": [4, 8, 16], "batch_size": [16, 32]},
     },
-    "retrain": {"top": 3, "seeds": 2, "steps": 300, "batch_size": 32},
+    "retrain": {
+        "top": 8,
+        "control": 3,
+        "seeds": 2,
+        "steps": 300,
+        "batch_size": 32,
+        "longer": 1,
+    },
 }
 
 

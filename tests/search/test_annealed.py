@@ -14,10 +14,10 @@ from emufort.search import driver, search, unfinished
 from emufort.search.advice import advise
 from emufort.search.space import Candidate
 from emufort.search.subset import draw_subset
-from emufort.search.tasks import task_of
+from emufort.search.tasks import rung_task
 from emufort.search.work import RungUnit, run_rung
 from emufort.search.workbench import Workbench
-from emufort.training import Arrays, StepPlan, TrainerState, make_trainer
+from emufort.training import Arrays, StepPlan, TrainerState, TrainingTask, make_trainer
 from tests.search.pond import config, data
 
 ROWS = [32, 64, 128]
@@ -49,13 +49,12 @@ def test_every_rung_is_a_training_of_its_own_on_its_rows(finished):
         subset, validation.subset(wanted.search.validation, wanted.seed)
     )
     (trial, *_) = [t for t in finished.trials if t.pruned_at is None]
-    task = task_of(
-        trial.candidate, trial.architecture, wanted, seed=(wanted.seed << 20) + trial.number
-    )
+    seed = (wanted.seed << 20) + trial.number
     for (epochs, value), n in zip(trial.rungs, ROWS, strict=True):
+        task = rung_task(trial.candidate, trial.architecture, wanted, seed, epochs * n)
         first = replace(arrays, x_train=arrays.x_train[:n], y_train=arrays.y_train[:n])
         trainer = make_trainer(first, finished.summary["backend"])
-        plan = StepPlan.annealed(epochs * (n // trial.batch_size), looks=1)
+        plan = StepPlan.annealed(steps := epochs * (n // task.batch_size), min(10, steps))
         assert trainer.run_steps(TrainerState.initial(task), plan).value == value
     assert trial.epochs == trial.rungs[-1][0]
 
@@ -65,7 +64,7 @@ def test_what_was_trained_before_does_not_matter_but_for_the_time(backend):
     arrays, _, _ = Arrays.from_datasets(data().part("train"), data().part("validation"))
     bench = Workbench({"": arrays}, backend)
     candidate = Candidate((8,), "silu", 1e-2, 32)
-    task = task_of(candidate, candidate.architecture(3, 2), options(), seed=1)
+    task = TrainingTask(candidate.architecture(3, 2), 1e-2, 32, seed=1)
     fresh = TrainerState.initial(task)
     used = run_rung(bench, RungUnit(fresh, 5, 1))
     used.stopped, used.stale = "patience", 3
@@ -113,11 +112,13 @@ def test_killed_within_a_batch_it_ends_the_same(finished, tmp_path, monkeypatch)
 def test_the_schedule_is_part_of_what_a_search_is(finished, tmp_path):
     with pytest.raises(EmufortError, match=r"search\.schedule = cosine, asked for is constant"):
         search(data(), config(rung_rows=ROWS), finished.folder)
-    # Step 1 takes its peak from the bounds of step 2.
-    with pytest.raises(EmufortError, match=r"retrain\.learning_rate = \(0\.003, 0\.01\), asked"):
-        search(data(), options(retrain__learning_rate=[1e-3, 1e-2]), finished.folder)
+    # Step 1 takes its peak, its batch size and its lengths from step 2.
+    other = {"learning_rate": [1e-3, 1e-2], "batch_size": 64, "steps": 200}
+    for name, value in other.items():
+        with pytest.raises(EmufortError, match=rf"retrain\.{name} = (None|32|300), asked for is"):
+            search(data(), options(**{f"retrain__{name}": value}), finished.folder)
     constant = search(data(), config(trials=6), tmp_path)
-    again = config(trials=6, retrain__learning_rate=[1e-3, 1e-2])
+    again = config(trials=6, **{f"retrain__{name}": value for name, value in other.items()})
     assert content(search(data(), again, tmp_path)) == content(constant)
 
 
@@ -126,19 +127,13 @@ def test_a_folder_from_before_there_were_schedules_goes_on(tmp_path):
 
     search(data(), config(trials=6), tmp_path)
     kept = read_json(tmp_path / "subset.json")
-    del kept["identity"]["search.schedule"]
+    for key in ("search.schedule", "search.share", "search.batch_size"):
+        kept["identity"].pop(key, None)
+    del kept["plan"]
     write_json(tmp_path / "subset.json", kept)
     assert len(search(data(), config(trials=12), tmp_path).trials) == 12
     with pytest.raises(EmufortError, match="asked for is cosine"):
         search(data(), config(trials=12, schedule="cosine"), tmp_path)
-
-
-def test_the_peak_is_that_of_step_2_for_another_batch_size():
-    low, high = (Candidate((8,), "relu", rate, 64) for rate in (1e-4, 1e-2))
-    wanted = config(schedule="cosine", retrain__batch_size=256)
-    rates = [task_of(c, c.architecture(3, 2), wanted, 1).learning_rate for c in (low, high)]
-    assert rates == pytest.approx([3e-3 / 2, 1e-2 / 2])
-    assert task_of(low, low.architecture(3, 2), config(), 1).learning_rate == 1e-4
 
 
 def test_an_unknown_schedule_is_refused():
@@ -148,7 +143,7 @@ def test_an_unknown_schedule_is_refused():
 
 def test_step_2_and_advice_follow(finished, tmp_path):
     done = retrain(finished.folder, data(), options(), tmp_path / "retrain")
-    assert len(done) == 6
+    assert len({row.trial for row in done}) == 11
     few = {"advice": AdviceConfig(candidates=8, first=32, largest=64)}
     for schedule in ("cosine", "constant"):
         asked = config(schedule=schedule, rungs=[3]).model_copy(update=few)

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from emufort.config import Config, SpaceConfig
 from emufort.errors import DataError, EmufortError, UsageError
@@ -15,9 +17,8 @@ from emufort.network import Architecture, Scaler
 from emufort.search._optuna import quiet_optuna
 from emufort.search.cost import CostModel, from_table
 from emufort.search.evolution import Evolution, folded
-from emufort.search.halving import successive_halving, survivors_among
 from emufort.search.samplers import check_options, sampler_name, slowness
-from emufort.search.sampling import make_proposer, propose
+from emufort.search.sampling import front_first, make_proposer, propose
 from emufort.search.space import (
     Candidate,
     at_point,
@@ -29,10 +30,11 @@ from emufort.search.space import (
 )
 from emufort.search.subset import draw_subset
 from emufort.search.trials import Trial
+from tests.search.candidates import made
 from tests.search.pond import data
-from tests.search.test_parts import trial
+from tests.search.test_parts import RATES, trial
 
-SPACE = SpaceConfig(depth=(1, 3), width=(8, 16, 64), batch_size=(32, 64))
+SPACE = SpaceConfig(depth=(1, 3), width=(8, 16, 64), batch_size=(32, 64), learning_rate=RATES)
 TAPERED = SpaceConfig(
     family="taper", depth=(1, 4), width=(16, 32, 64), weight_decay=(0.0, 1e-4), batch_size=(32,)
 )
@@ -255,7 +257,12 @@ def test_tapered_widths():
 
 def test_the_space_of_the_paper():
     space = SpaceConfig.model_validate(
-        {"depth": [1, 20], "width": {"lowest": 8, "highest": 2048, "choices": 17}}
+        {
+            "depth": [1, 20],
+            "width": {"lowest": 8, "highest": 2048, "choices": 17},
+            "learning_rate": RATES,
+            "batch_size": [32, 64, 128],
+        }
     )
     assert (min(space.width), max(space.width)) == (8, 2048)
     assert all(width % 4 == 0 for width in space.width)
@@ -266,21 +273,6 @@ def test_the_space_of_the_paper():
     for wrong in ({"lowest": 8}, {"lowest": 9, "highest": 8}, {"lowest": 1, "highest": 8, "x": 1}):
         with pytest.raises(UsageError, match=r"search\.space\.width"):
             Config.from_dict({"search": {"space": {"width": wrong}}})
-
-
-# ---------------------------------------------------------------------- ASHA
-
-
-def test_asha_compares_with_all_before():
-    assert survivors_among([5.0, 1.0, 2.0, 3.0], 2, []) == [1, 2]
-    assert sorted(survivors_among([5.0, 1.0, 2.0, 3.0], 2, [9.0] * 4)) == [0, 1, 2, 3]
-    assert survivors_among([5.0, 1.0], 2, [0.1] * 6) == []
-    courses = successive_halving(
-        3, (1, 4), 2, lambda at, epochs: [float(p) for p in at], {1: [0.5, 9.0, 9.0]}
-    )
-    assert [c.pruned_at for c in courses] == [None, None, 1]
-    courses = successive_halving(2, (1, 4), 2, lambda at, e: [2.0] * len(at), {1: [0.0] * 8})
-    assert [c.pruned_at for c in courses] == [1, 1]
 
 
 # ---------------------------------------------------------------------- cost
@@ -442,3 +434,34 @@ def test_a_sampler_with_a_history_is_told_of_all_that_fit(n: int) -> None:
 def test_a_history_below_what_the_sampler_waits_for_is_refused() -> None:
     with pytest.raises(UsageError, match="waits for"):
         check_options("tpe", {"history": 50, "n_startup_trials": 50})
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60))
+@settings(deadline=None, derandomize=True, max_examples=40)
+def test_the_front_comes_first_and_all_come_once(seed, n):
+    rng = np.random.default_rng(seed)
+    trials = [
+        made(i, np.inf if rng.random() < 0.1 else np.exp(rng.normal()), hidden=(4 + i // 2,))
+        for i in rng.permutation(n).tolist()
+    ]
+    order = front_first(trials).tolist()
+    assert sorted(order) == list(range(n))
+    cost = [t.architecture.relative_cost for t in trials]
+    usable = [i for i in order if trials[i].value <= 10 * min(t.value for t in trials)]
+
+    def beaten(i):
+        return any(
+            cost[j] <= cost[i]
+            and trials[j].value <= trials[i].value
+            and (cost[j], trials[j].value) != (cost[i], trials[i].value)
+            for j in usable
+        )
+
+    front = [i for i in usable if not beaten(i)] if np.isfinite(trials[order[0]].value) else []
+    first = order[: min(len(front), 25)]
+    assert set(first) <= set(front) or len({(cost[i], trials[i].value) for i in front}) < len(front)
+
+
+def test_the_aim_of_parzen_is_named_where_it_is_wrong():
+    with pytest.raises(UsageError, match="aim = 'cheap' is neither 'front'"):
+        check_options("parzen", {"aim": "cheap"})

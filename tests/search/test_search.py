@@ -281,7 +281,12 @@ def test_a_damaged_table_is_restored_from_the_study(finished, tmp_path, damage):
     assert content(result) == content(finished)
     if "journal" not in damage:
         # Restored, not trained again: the seconds that were measured are the same, too.
-        assert table.read_bytes().startswith(before)
+        # The last column, of predicted ranks, is another one as there are more trials.
+        old, new = (
+            [line.rpartition(b",")[0] for line in t.splitlines()]
+            for t in (before, table.read_bytes())
+        )
+        assert new[: len(old)] == old
 
 
 def test_progress_is_reported(tmp_path):

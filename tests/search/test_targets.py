@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from emufort.cli import app
-from emufort.config import Config, SpaceConfig
+from emufort.config import Config, RetrainConfig, SpaceConfig
 from emufort.contract import Contract
 from emufort.dataset import Dataset
 from emufort.errors import ContractError, DataError, EmufortError, StorageError, UsageError
@@ -23,9 +23,9 @@ from emufort.export.model_card import TestSkill
 from emufort.files import read_csv, read_json
 from emufort.network import Emulator
 from emufort.retrain import retrain
+from emufort.retrain.rounds import Rounds
 from emufort.search import driver, load_search, search
 from emufort.search.judge import Judge
-from emufort.search.promotion import promote
 from emufort.search.sampling import make_proposer
 from emufort.search.space import at_point, dimensions, to_point
 from emufort.search.stored import StoredArrays
@@ -308,7 +308,8 @@ def test_the_same_network_for_two_targets_is_two_candidates(found):
     _, result, _ = found
     one = result.top(1)[0]
     other = replace(one, number=99, target=PLAIN if one.target == OWN else OWN)
-    assert len(promote([one, other], 4)) == 2
+    assert len(Rounds([one, other], RetrainConfig(), 1).distinct) == 2
+    assert len(Rounds([one, replace(other, target=one.target)], RetrainConfig(), 1).distinct) == 1
 
 
 def test_inputs_of_networks_of_other_contracts(found, tmp_path):

@@ -22,12 +22,18 @@ def test_layout_starts_every_layer_on_a_cache_line():
     assert biases[0].tolist() == [3, 7, 11, 15, 19, 23, 27, 31]
 
 
-def test_first_weights_are_small_and_seeded():
-    layout = Layout(Architecture(100, (200, 200), 1, "relu"))
+@pytest.mark.parametrize(
+    ("activation", "gain"),
+    [("relu", 1 / 3), ("squared_relu", 1 / 3), ("silu", 2 / 3), ("tanh", 2 / 3)],
+)
+def test_first_weights_are_small_and_seeded(activation, gain):
+    layout = Layout(Architecture(100, (200, 200), 1, activation))
     weights, biases = layout.split(layout.initial(0))
     assert all(np.all(b == 0) for b in biases)
-    assert np.abs(weights[0]).max() <= 0.1
-    assert weights[0].std() == pytest.approx(0.1 / np.sqrt(3.0), rel=0.02)
+    for w in weights[:2]:
+        spread = np.sqrt(gain / w.shape[1])
+        assert np.abs(w).max() <= np.sqrt(3.0) * spread
+        assert w.std() == pytest.approx(spread, rel=0.02)
     assert not np.array_equal(layout.initial(0), layout.initial(1))
 
 

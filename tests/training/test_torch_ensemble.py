@@ -144,7 +144,7 @@ def test_who_diverges_starts_again_alone(tmp_path, monkeypatch):
 
 
 def test_step_2_with_torch_trains_seeds_together(tmp_path, monkeypatch):
-    config = pond.config(backend="torch", retrain__backend="torch")
+    config = pond.config(backend="torch", retrain__backend="torch", retrain__seeds=3)
     search(pond.data(), config, tmp_path / "search")
     sizes = []
     together = run_durably_together
@@ -153,26 +153,29 @@ def test_step_2_with_torch_trains_seeds_together(tmp_path, monkeypatch):
         sizes.append(len(found))
         return together(trainer, found)
 
-    monkeypatch.setattr("emufort.retrain.run_durably_together", watched)
+    monkeypatch.setattr("emufort.retrain.jobs.run_durably_together", watched)
     rows = retrain(tmp_path / "search", pond.data(), config, tmp_path / "whole")
-    assert sizes == [2, 2, 2]
-    assert len(rows) == 6
+    # Eleven candidates with the first seed, then those on the front with the two others.
+    front = {row.trial for row in rows if row.seed != config.seed}
+    assert sizes == [2] * len(front)
+    assert len(front) > 1
+    assert len(rows) == 11 + 2 * len(front)
     assert list((tmp_path / "whole").rglob("checkpoint*")) == []
 
     # Killed between two seeds of a network: it goes on with both, and ends the same.
-    from emufort import retrain as module
+    from emufort.retrain.networks import Finisher
 
-    finish = module._Finisher.finish
+    finish = Finisher.finish
     finished = []
 
     def deadly(self, job, state):
-        if len(finished) == 3:
+        if len(finished) == 11 + 1:
             raise KilledError
         finished.append(job.id)
         return finish(self, job, state)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module._Finisher, "finish", deadly)
+        patch.setattr(Finisher, "finish", deadly)
         with pytest.raises(KilledError):
             retrain(tmp_path / "search", pond.data(), config, tmp_path / "killed")
     two = config.model_copy(update={"workers": 2})

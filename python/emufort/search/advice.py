@@ -30,10 +30,11 @@ from emufort.lock import only_writer
 from emufort.progress import Reporter, silent
 from emufort.search.executor import Executor, executor_for
 from emufort.search.identity import check_same, search_identity, settled_backend
+from emufort.search.plan import Plan
 from emufort.search.sampling import propose
 from emufort.search.stored import StoredArrays
 from emufort.search.subset import draw_subset
-from emufort.search.tasks import task_of
+from emufort.search.tasks import rung_task
 from emufort.search.watch import Watch
 from emufort.search.work import RungUnit, run_rung
 from emufort.targets import Targets, with_target
@@ -152,23 +153,28 @@ class _Work:
     def train(self, executor: Executor, rows: int, watch: Watch) -> None:
         """Train all candidates with all seeds on `rows` rows."""
         options, search = self._config.advice, self._config.search
+        # As long as the last rung of a search on so many rows.
+        on_rows = search.model_copy(update={"subset": rows, "rung_rows": ()})
+        plan = Plan.of(self._config.model_copy(update={"search": on_rows}), rows)
+        epochs = plan.rungs[-1]
         keys, units = [], []
         for seed, number in itertools.product(range(options.seeds), range(len(self._candidates))):
             if (rows, seed, number) in self.losses:
                 continue
             candidate = self._candidates[number]
-            task = task_of(
+            task = rung_task(
                 candidate,
                 self._architectures[number],
                 self._config,
                 seed=((self._config.seed * 16 + seed) << 20) + number,
+                samples=epochs * rows,
             )
             state = TrainerState.initial(task)
             keys.append((rows, seed, number))
             units.append(
                 RungUnit(
                     state,
-                    search.rungs[-1],
+                    epochs,
                     search.patience,
                     rows,
                     first=seed * self._sizes[-1],
@@ -232,7 +238,8 @@ def conclude(losses: Mapping[tuple[int, int, int], tuple[float, float]],
     pairs = [(a, b) for a in seeds for b in seeds if a != b]
     rng = np.random.default_rng(config.seed)
     drawn = rng.integers(0, n, (_RESAMPLES, n))
-    share = config.retrain.top / config.search.trials
+    kept = config.retrain.top if isinstance(config.retrain.top, int) else 12
+    share = kept / config.search.trials
     top = max(1, min(n, round(share * n)))
     ceiling, ceilings = _correlation(table, largest, largest, pairs, drawn)
     entries = []

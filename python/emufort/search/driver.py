@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from emufort.network import Architecture
 from emufort.progress import Reporter, silent
 from emufort.search.cost import CostModel, cost_model
 from emufort.search.executor import Executor, executor_for
-from emufort.search.halving import successive_halving
+from emufort.search.halving import Reached, successive_halving
 from emufort.search.identity import (
     check_same,
     data_sha256,
@@ -27,6 +28,8 @@ from emufort.search.identity import (
     search_identity,
     settled_backend,
 )
+from emufort.search.plan import TRIED, Plan, fewest_rows
+from emufort.search.prediction import predicted_ranks
 from emufort.search.result import SearchResult, load_search
 from emufort.search.samplers import check_options
 from emufort.search.sampling import everything, make_proposer
@@ -34,13 +37,13 @@ from emufort.search.space import Candidate
 from emufort.search.storage import FILE_NAME, Mirror, mirrored_rows
 from emufort.search.stored import StoredArrays
 from emufort.search.subset import draw_subset
-from emufort.search.tasks import task_of
+from emufort.search.tasks import rung_task
 from emufort.search.trials import Trial, TrialsFile, best_of, read_trials, restore_table
 from emufort.search.unfinished import UnfinishedBatch
 from emufort.search.watch import Watch
 from emufort.search.work import RungUnit, run_rung, with_more_rows
 from emufort.targets import Targets, with_target
-from emufort.training import TrainerState, backend_detail
+from emufort.training import TrainerState, TrainingTask, backend_detail
 
 
 def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) -> SearchResult:
@@ -68,7 +71,7 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
     DataError
         The subset is larger than the data, or a transform is impossible.
     """
-    config = _settled(config, out)
+    config = _with_backend(config, out)
     identity = search_identity(data, config)
     known = check_same(out / "subset.json", identity)
     if known is not None and (finished := _finished(out, config)) is not None:
@@ -77,17 +80,25 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
     check_options(options.sampler, options.sampler_options)
     targets = Targets.of(data, options.space.target)
     train, validation = targets.part("train"), targets.part("validation")
-    subset = draw_subset(train.judge, options.subset, options.subset_by, config.seed)
+    plan = Plan.of(config, len(train.judge))
+    subset = draw_subset(train.judge, plan.subset, options.subset_by, config.seed)
     n = min(options.validation, len(validation.judge))
     validation = validation.at(validation.judge.subset(n, config.seed).rows)
     with only_writer(out):
-        # Again, now that nobody else can write.
-        if check_same(out / "subset.json", identity) is None:
-            _keep_subset(out, subset, data, identity, config)
         sweep(out)
         sweep(out / "unfinished")
         model = cost_model(data, config, out, report)
-        run = _Run(targets, config, out, len(subset), model)
+        # Again, now that nobody else can write.
+        known = check_same(out / "subset.json", identity)
+        settled = None if known is None else _known_plan(known, plan, out)
+        if settled is None:
+            # What a killed trying leaves behind is of this identity.
+            _keep_subset(out, subset, data, identity, config, None)
+            rows = train.at(subset.rows), validation
+            settled = _tried(plan, _Run(targets, config, out, plan, model), rows, report)
+            _keep_subset(out, subset, data, identity, config, settled)
+        plan = settled
+        run = _Run(targets, config, out, plan, model)
         if len(run.trials) < options.trials:
             stored, _ = StoredArrays.from_targets(
                 train.at(subset.rows), validation, out, judged=True
@@ -107,7 +118,7 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
         else:
             run.open_study()
             report("search", len(run.trials), options.trials, run.note())
-        run.write_summary()
+        run.finish()
     if best_of(run.trials) is None:
         raise EmufortError(
             f"all {len(run.trials)} trainings of the search diverged; lower "
@@ -116,15 +127,71 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
     return load_search(out)
 
 
-def _settled(config: Config, out: Path) -> Config:
+def _with_backend(config: Config, out: Path) -> Config:
     """Say by which backend, where the configuration leaves it open."""
     backend = settled_backend(config.search.backend, out / "subset.json", "search.backend")
     options = config.search.model_copy(update={"backend": backend})
     return config.model_copy(update={"search": options})
 
 
+def _known_plan(known: dict[str, Any], usual: Plan, out: Path) -> Plan | None:
+    """Return the plan of a search that goes on, None if it was killed before there was one.
+
+    Earlier versions did not write it: then it is the usual one.
+    """
+    if "plan" not in known:
+        return usual
+    try:
+        return None if known["plan"] is None else Plan.from_dict(known["plan"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise EmufortError(
+            f"{out / 'subset.json'} is damaged; remove the folder {out} and search again"
+        ) from error
+
+
+def _tried(plan: Plan, run: _Run, rows: tuple[Targets, Targets], report: Reporter) -> Plan:
+    """Choose how many rows the first rung sees, where that is left open.
+
+    The first candidates of the search are trained on fewer rows and on all of the subset. Those on
+    as many rows as are chosen are kept: the search does not train them again.
+    """
+    plans = plan.to_try(run.config)
+    if len(plans) == 1:
+        return plan
+    config, out = run.config, run.out
+    size = min(config.search.batch, config.search.trials)
+    candidates = run.proposer.propose(size, 0)[:TRIED]
+    stored, _ = StoredArrays.from_targets(*rows, out, judged=True)
+    batches = [_Batch(replace(run, plan=one), 0, candidates) for one in plans]
+    at = range(len(candidates))
+    try:
+        total = len(plans) * len(candidates)
+        with (
+            Watch(report, "search", total, stored.folder) as watch,
+            executor_for(config, stored, out, config.search.backend) as executor,
+        ):
+            values = []
+            for i, batch in enumerate(batches):
+                note = f"trying {plans[i].rung_rows[0]} rows"
+                watch.at(i * len(candidates), note)
+                values.append(batch.run(executor, at, plans[i].rungs[0], watch))
+    finally:
+        stored.remove()
+    chosen = fewest_rows(plans, values)
+    batch = batches[[one.rung_rows for one in plans].index(chosen.rung_rows)]
+    for position in at:
+        state, rows_seen = batch.states[position], chosen.rung_rows[0]
+        batch.unfinished.keep(state, position, chosen.rungs[0], rows_seen, math.inf)
+    return chosen
+
+
 def _keep_subset(
-    out: Path, subset: Dataset, data: Dataset, identity: dict[str, Any], config: Config
+    out: Path,
+    subset: Dataset,
+    data: Dataset,
+    identity: dict[str, Any],
+    config: Config,
+    plan: Plan | None,
 ) -> None:
     write_json(
         out / "subset.json",
@@ -135,6 +202,7 @@ def _keep_subset(
             "rows": subset.rows.tolist(),
             "sha256": rows_sha256(subset.rows),
             "data_sha256": data_sha256(data),
+            "plan": plan and plan.to_dict(),
             "identity": identity,
         },
     )
@@ -156,7 +224,7 @@ class _Run:
     targets: Targets
     config: Config
     out: Path
-    n_train: int
+    plan: Plan
     cost: CostModel | None = None
 
     def __post_init__(self) -> None:
@@ -218,10 +286,11 @@ class _Run:
         batch = _Batch(self, number, candidates)
         courses = successive_halving(
             size,
-            options.rungs,
+            self.plan.rungs,
             options.eta,
             lambda at, epochs: batch.run(executor, at, epochs, watch),
             self.earlier() if options.halving == "asha" else None,
+            [self.group(candidate) for candidate in candidates],
         )
         new = [
             Trial(
@@ -250,15 +319,25 @@ class _Run:
         self.write_summary()
         batch.unfinished.clear()
 
-    def earlier(self) -> dict[int, list[float]]:
-        """Return the values at every rung of the batches before this one."""
-        found: dict[int, list[float]] = {}
+    def earlier(self) -> dict[int, list[Reached]]:
+        """Return what the batches before this one had at every rung."""
+        found: dict[int, list[Reached]] = {}
         for trial in self.trials:
+            group = self.group(trial.candidate)
             for epochs, value in trial.rungs:
-                found.setdefault(epochs, []).append(value)
+                found.setdefault(epochs, []).append(Reached(value, group))
         return found
 
-    def write_summary(self) -> None:
+    def group(self, candidate: Candidate) -> tuple[object, ...]:
+        """Return what the candidates that this one is compared with first have in common."""
+        return tuple(getattr(candidate, name) for name in self.config.search.groups)
+
+    def finish(self) -> None:
+        """Rank all candidates, then say that the search is finished."""
+        self.table.rank(self.trials, predicted_ranks(self.trials))
+        self.write_summary(finished=True)
+
+    def write_summary(self, finished: bool = False) -> None:
         now = time.perf_counter()
         self.seconds += now - self.started
         self.started = now
@@ -267,7 +346,7 @@ class _Run:
         finite = [t for t in self.trials if t.finite]
         sizes = self.targets.sizes(next(iter(self.targets.data)))
         summary: dict[str, Any] = {
-            "finished": len(self.trials) >= options.trials,
+            "finished": finished,
             "trials": len(self.trials),
             "trials_sha256": self.table.sha256,
             "trials_wanted": options.trials,
@@ -279,7 +358,10 @@ class _Run:
             "backend": options.backend,
             "backend_detail": backend_detail(options.backend),
             "sampler": options.sampler,
-            "rungs": list(options.rungs),
+            "rungs": list(self.plan.rungs),
+            "rung_rows": list(self.plan.rung_rows),
+            "subset": self.plan.subset,
+            "subset_reason": self.plan.reason,
             "eta": options.eta,
             "n_inputs": sizes[0],
             "n_outputs": sizes[1],
@@ -318,14 +400,13 @@ def _in_short(trial: Trial) -> dict[str, Any]:
     }
 
 
-def _share_of_rung(config: Config, level: int) -> float:
+def _share_of_rung(run: _Run, level: int) -> float:
     """Return the share that a rung has in the work of a batch, if halving keeps 1/eta at each."""
-    options = config.search
-    before = (0, *options.rungs[:-1])
-    rows = options.rung_rows or (1,) * len(options.rungs)
+    options, plan = run.config.search, run.plan
+    before = (0, *plan.rungs[:-1])
     work = [
         (until - (0 if options.schedule == "cosine" else done)) * n / float(options.eta) ** i
-        for i, (until, done, n) in enumerate(zip(options.rungs, before, rows, strict=True))
+        for i, (until, done, n) in enumerate(zip(plan.rungs, before, plan.rung_rows, strict=True))
     ]
     return work[level] / sum(work)
 
@@ -337,39 +418,51 @@ class _Batch:
         self.run_ = run
         self.targets = [candidate.target for candidate in candidates]
         self.unfinished = UnfinishedBatch(run.out / "unfinished", number)
-        first = len(run.trials)
-        self.states = [
-            TrainerState.initial(
-                task_of(
-                    candidate,
-                    run.architecture(candidate),
-                    run.config,
-                    # Not the same order of samples for all: a lucky order is not a good network.
-                    seed=(run.config.seed << 20) + first + i,
-                )
-            )
-            for i, candidate in enumerate(candidates)
-        ]
+        self.candidates = candidates
+        self._first = len(run.trials)
+        first = run.plan.rungs[0]
+        self.states = [TrainerState.initial(self._task(i, first)) for i in range(len(candidates))]
+
+    def _task(self, position: int, epochs: int) -> TrainingTask:
+        """Return the training of a candidate up to a rung."""
+        run, candidate = self.run_, self.candidates[position]
+        return rung_task(
+            candidate,
+            run.architecture(candidate),
+            run.config,
+            # Not the same order of samples for all: a lucky order is not a good network.
+            seed=(run.config.seed << 20) + self._first + position,
+            samples=epochs * self._rows(epochs),
+        )
+
+    def _rows(self, epochs: int) -> int:
+        """Return how many rows a rung sees."""
+        plan = self.run_.plan
+        return plan.rung_rows[plan.rungs.index(epochs)]
 
     def run(
         self, executor: Executor, positions: Sequence[int], epochs: int, watch: Watch
     ) -> list[float]:
         """Train the candidates at `positions` up to `epochs`; return their values."""
         options = self.run_.config.search
-        level = options.rungs.index(epochs)
-        rows = options.rung_rows[level] if options.rung_rows else 0
+        plan = self.run_.plan
+        level, rows = plan.rungs.index(epochs), self._rows(epochs)
         anneal = options.schedule == "cosine"
-        if level and options.rung_rows and rows > options.rung_rows[level - 1] and not anneal:
+        if level and rows > plan.rung_rows[level - 1] and not anneal:
             for position in positions:
                 self.states[position] = with_more_rows(self.states[position])
         waiting = []
         for position in positions:
-            saved = self.unfinished.find(self.states[position].task, position, epochs)
+            if anneal:
+                # Another length, so another batch size; only the time spent is taken over.
+                task = self._task(position, epochs)
+                self.states[position] = replace(self.states[position], task=task)
+            saved = self.unfinished.find(self.states[position].task, position, epochs, rows)
             if saved is not None:
                 self.states[position] = saved
             else:
                 waiting.append(position)
-        share = len(self.states) * _share_of_rung(self.run_.config, level) / len(positions)
+        share = len(self.states) * _share_of_rung(self.run_, level) / len(positions)
         cells = dict(zip(positions, watch.begin([share] * len(positions)), strict=True))
         for position in set(positions) - set(waiting):
             watch.finished(cells[position])
@@ -385,11 +478,11 @@ class _Batch:
             )
             for p in waiting
         }
-        waiting.sort(key=lambda p: -units[p].seconds_estimate(self.run_.n_train))
+        waiting.sort(key=lambda p: -units[p].seconds_estimate(plan.subset))
         for i, state in executor.run(run_rung, [units[p] for p in waiting]):
             position = waiting[i]
             spent = state.seconds - self.states[position].seconds
             self.states[position] = state
-            self.unfinished.keep(state, position, epochs, spent)
+            self.unfinished.keep(state, position, epochs, rows, spent)
             watch.finished(cells[position])
         return [self.states[p].value for p in positions]

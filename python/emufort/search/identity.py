@@ -18,7 +18,11 @@ from emufort.targets import target_contract
 from emufort.training import resolve_backend
 
 #: Options that came later than the first folders -> what was done before.
-_LATER = {"search.schedule": "constant"}
+_LATER: dict[str, Any] = {"search.schedule": "constant", "search.groups": []}
+
+#: Columns of trials.csv that are no part of what a search found: times, and what follows from the
+#: others.
+NOT_HASHED = ("seconds", "predicted_rank")
 
 
 def data_sha256(data: Dataset) -> str:
@@ -53,7 +57,7 @@ def study_sha256(folder: Path) -> str:
     """Return the hash of a search: of what it was made of, and of every trial.
 
     It covers what is the same however often the search was killed and however many workers it had:
-    subset.json as a whole, and trials.csv without the column ``seconds``. The hashed text is one
+    subset.json as a whole, and trials.csv without the columns `NOT_HASHED`. The hashed text is one
     JSON array a line, UTF-8, without blanks: the content of subset.json with sorted keys, the
     names of the columns, then the cells of each trial.
 
@@ -75,7 +79,7 @@ def study_sha256(folder: Path) -> str:
 
     add([read_json(folder / "subset.json")])
     trials = read_csv(folder / "trials.csv")
-    columns = [name for name in (trials[0] if trials else ()) if name != "seconds"]
+    columns = [name for name in (trials[0] if trials else ()) if name not in NOT_HASHED]
     add(columns)
     for trial in trials:
         add([trial[name] for name in columns])
@@ -88,12 +92,14 @@ def search_identity(data: Dataset, config: Config) -> dict[str, Any]:
     The number of trials is not part of it: a search may be made longer.
     """
     search = config.search.model_dump(mode="json", exclude={"trials", "cost_table"})
+    if config.search.rungs:
+        del search["share"]  # not used
     space = {f"search.space.{k}": v for k, v in search.pop("space").items()}
     for name in config.search.space.target:
         space[f"contract of {name}"] = target_contract(name, data.contract).sha256
     if config.search.schedule == "cosine":
-        # Step 1 then takes the peak learning rate from there, see `task_of`.
-        for key in ("batch_size", "learning_rate"):
+        # A rung is then step 2 in small, see `rung_task`.
+        for key in ("batch_size", "learning_rate", "steps"):
             space[f"retrain.{key}"] = config.retrain.model_dump(mode="json")[key]
     return {
         **data_identity(data),
@@ -136,11 +142,12 @@ def check_same(path: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
     for key, value in wanted.items():
         if key not in found and value in ([], _LATER.get(key)):
             continue  # an option that came later, and is not made use of
-        if found.get(key) != value:
+        before = found.get(key, _LATER.get(key))
+        if before != value:
             what = (
                 f"another '{key}' than that asked for now"
                 if isinstance(value, str) and len(value) == 64
-                else f"{key} = {_short(found.get(key))}, asked for is {_short(value)}"
+                else f"{key} = {_short(before)}, asked for is {_short(value)}"
             )
             raise EmufortError(
                 f"the folder {path.parent} holds results made with {what}; choose another --out "

@@ -15,7 +15,7 @@ from emufort.search.evolution import check_cmaes
 OWN: dict[str, dict[str, Any]] = {
     "random": {},
     "qmc": {"scramble": True},
-    "parzen": {"startup": 32, "gamma": 0.1, "candidates": 24, "history": 500},
+    "parzen": {"startup": 32, "gamma": 0.1, "candidates": 24, "history": 500, "aim": "front"},
     # First standard deviation as a share of the cube's edge; candidates of a generation, 0 for as
     # many as are asked for at once; smaller steps where losses are noisy.
     "cmaes": {"sigma0": 1 / 6, "popsize": 0, "lr_adapt": False},
@@ -191,3 +191,8 @@ def _check_parzen(options: Mapping[str, Any]) -> None:
     gamma = options["gamma"]
     if not isinstance(gamma, int | float) or not 0 < gamma < 1:
         raise UsageError(f"search.sampler_options: gamma = {gamma!r} is not between 0 and 1")
+    if options["aim"] not in ("front", "loss"):
+        raise UsageError(
+            f"search.sampler_options: aim = {options['aim']!r} is neither 'front' (the best "
+            "networks of every cost) nor 'loss'"
+        )

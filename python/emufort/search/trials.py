@@ -23,6 +23,8 @@ COLUMNS = (
 )  # fmt: skip
 #: With a column more where targets are searched.
 TARGET_COLUMNS = (*COLUMNS, "target")
+#: The last column, empty until the search is finished: it follows from the others.
+RANK_COLUMN = "predicted_rank"
 
 
 @dataclass(frozen=True)
@@ -108,14 +110,24 @@ class TrialsFile:
 
     def __init__(self, path: Path, targets: bool = False) -> None:
         self._path = path
-        self._columns = TARGET_COLUMNS if targets else COLUMNS
+        self._columns = (*(TARGET_COLUMNS if targets else COLUMNS), RANK_COLUMN)
         self._text = ",".join(self._columns) + "\n"
         self._n = 0
 
     @property
     def sha256(self) -> str:
-        """Hash of what was written last."""
+        """Hash of what was written last, but for the predicted ranks."""
         return _sha256(self._text)
+
+    def rank(self, trials: Sequence[Trial], ranks: Sequence[int]) -> None:
+        """Write the table of all trials with their predicted ranks (1 is the best)."""
+        buffer = io.StringIO(newline="")
+        writer = csv.DictWriter(buffer, self._columns, lineterminator="\n", extrasaction="ignore")
+        writer.writeheader()
+        for trial, rank in zip(trials, ranks, strict=True):
+            writer.writerow(row_of(trial) | {RANK_COLUMN: rank})
+        self._text, self._n = buffer.getvalue(), len(trials)
+        write_text(self._path, self._text)
 
     def write(self, trials: Sequence[Trial]) -> None:
         """Write the table of `trials`, which begin with those that were written before."""
@@ -155,7 +167,11 @@ def row_of(t: Trial) -> dict[str, Any]:
 
 
 def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    """Return the hash of a table without its column of predicted ranks, if it has one."""
+    lines = text.splitlines(keepends=True)
+    if lines and lines[0].rstrip("\n").endswith(f",{RANK_COLUMN}"):
+        lines = [line.rpartition(",")[0] + "\n" for line in lines]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def restore_table(path: Path, n: int, sha256: str, mirrored: Sequence[dict[str, Any]]) -> None:
@@ -177,7 +193,8 @@ def restore_table(path: Path, n: int, sha256: str, mirrored: Sequence[dict[str, 
             return
     for columns in (COLUMNS, TARGET_COLUMNS):
         buffer = io.StringIO(newline="")
-        writer = csv.DictWriter(buffer, columns, lineterminator="\n", extrasaction="ignore")
+        names = (*columns, RANK_COLUMN)
+        writer = csv.DictWriter(buffer, names, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(mirrored[:n])
         if _sha256(buffer.getvalue()) == sha256:

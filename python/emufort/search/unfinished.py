@@ -19,17 +19,30 @@ class UnfinishedBatch:
         self._folder = folder
         self._number = number
 
-    def _path(self, position: int, epochs: int) -> Path:
-        return self._folder / f"b{self._number:05d}-c{position:04d}-e{epochs:05d}.safetensors"
+    def _path(self, position: int, epochs: int, rows: int) -> Path:
+        rung = f"e{epochs:05d}-r{rows:05d}"
+        return self._folder / f"b{self._number:05d}-c{position:04d}-{rung}.safetensors"
 
-    def keep(self, state: TrainerState, position: int, epochs: int, spent: float) -> None:
-        """Write the training of the candidate at `position` if it took long enough."""
+    def keep(
+        self, state: TrainerState, position: int, epochs: int, rows: int, spent: float
+    ) -> None:
+        """Write the training of the candidate at `position` if it took long enough.
+
+        Parameters
+        ----------
+        epochs, rows
+            Of the rung; where the number of rows is tried out, rungs may differ in it alone.
+        spent
+            Seconds.
+        """
         if spent >= WORTH_KEEPING_SECONDS:
-            state.save(self._path(position, epochs))
+            state.save(self._path(position, epochs, rows))
 
-    def find(self, task: TrainingTask, position: int, epochs: int) -> TrainerState | None:
-        """Return what was kept for this very task, or None."""
-        path = self._path(position, epochs)
+    def find(
+        self, task: TrainingTask, position: int, epochs: int, rows: int
+    ) -> TrainerState | None:
+        """Return what was kept for this very task and rung, or None."""
+        path = self._path(position, epochs, rows)
         if not path.exists():
             return None
         try:

@@ -113,9 +113,16 @@ class Watch:
 
     # ------------------------------------------------------------------ the driver says
 
-    def at(self, done: float, note: str = "", work: float | None = None) -> None:
-        """Say that `done` units are finished and none is under way; `work` as `done` if None."""
+    def at(
+        self, done: float, note: str = "", work: float | None = None, total: int | None = None
+    ) -> None:
+        """Say that `done` units are finished and none is under way; `work` as `done` if None.
+
+        A `total` replaces the number of units, of which the work is then one each.
+        """
         with self._lock:
+            if total is not None:
+                self._total, self._all_work = total, float(total)
             self._first_cell += len(self._items)
             self._items = []
             self._done, self._note = done, note

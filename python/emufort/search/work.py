@@ -9,6 +9,9 @@ from emufort.search.workbench import Workbench
 from emufort.training import StepPlan, Trainer, TrainerState
 from emufort.training.backend import Listener, ignore
 
+#: Looks at the validation rows of an annealed rung; the best of them counts, as in step 2.
+_LOOKS = 10
+
 
 @dataclass(frozen=True)
 class RungUnit:
@@ -52,7 +55,7 @@ def run_rung(bench: Workbench, unit: RungUnit) -> TrainerState:
     """Do the work of a unit; its own state stays as it is."""
     trainer = bench.on(unit.rows, unit.first, unit.target)
     if unit.anneal:
-        state = annealed(trainer, unit.state, unit.until_epoch)
+        state = annealed(trainer, unit.state, unit.until_epoch, unit.cell)
     else:
         state = trainer.run_epochs(
             replace(unit.state), unit.until_epoch, unit.patience, _listener(unit)
@@ -76,15 +79,23 @@ def _listener(unit: RungUnit) -> Listener:
     return listener
 
 
-def annealed(trainer: Trainer, before: TrainerState, epochs: int) -> TrainerState:
+def annealed(
+    trainer: Trainer, before: TrainerState, epochs: int, cell: Cell | None = None
+) -> TrainerState:
     """Train the task of `before` from its first weights by a plan of `epochs` epochs.
 
     Of `before` only the time that was spent is taken over.
     """
     task = before.task
     steps = epochs * (trainer.n_train // min(task.batch_size, trainer.n_train))
-    plan = StepPlan.annealed(steps, looks=1, curve=False)
-    state = trainer.run_steps(TrainerState.initial(task), plan)
+    plan = StepPlan.annealed(steps, min(_LOOKS, steps), curve=False)
+    tell = None if cell is None else cell.teller()
+
+    def listener(state: TrainerState) -> None:
+        if tell is not None:
+            tell(state.step / steps)
+
+    state = trainer.run_steps(TrainerState.initial(task), plan, listener)
     return replace(state, epoch=epochs, seconds=before.seconds + state.seconds)
 
 

@@ -14,7 +14,7 @@ from emufort.training.backend import (
     resolve_backend,
 )
 from emufort.training.layout import Layout
-from emufort.training.schedule import StepPlan, with_batch_size
+from emufort.training.schedule import StepPlan, with_batch_size, with_fewer_steps
 from emufort.training.state import TrainerState
 from emufort.training.task import Arrays, TrainingTask
 
@@ -30,4 +30,5 @@ __all__ = [
     "make_trainer",
     "resolve_backend",
     "with_batch_size",
+    "with_fewer_steps",
 ]

@@ -16,10 +16,11 @@ Float32 = NDArray[np.float32]
 #: Every layer starts at a multiple of 16 floats (64 bytes, a cache line and an AVX-512 register).
 ALIGNMENT = 16
 
-#: Variance of the first weights times the number of inputs. Smaller than what would keep the spread
-#: of activations from layer to layer: the loss on smooth processes after few epochs is a third
-#: lower, for every activation.
-_GAIN = 1.0 / 3.0
+#: Variance of the first weights times the number of inputs. Variances that would keep the spread of
+#: activations from layer to layer are larger; these give lower losses on smooth processes, after
+#: few epochs and after long trainings: for silu and tanh by 10 % compared with 1/3.
+_GAIN = 2.0 / 3.0
+_GAINS = {"relu": 1.0 / 3.0, "squared_relu": 1.0 / 3.0}
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,10 @@ class Layout:
     def initial(self, seed: int) -> Float32:
         """Draw the first weights: uniform; biases are zero."""
         rng = np.random.default_rng([seed, 0])
+        gain = _GAINS.get(self.architecture.activation, _GAIN)
         flat = np.zeros(self.size, dtype=np.float32)
         for (rows, columns), start in zip(self.shapes, self.starts, strict=False):
-            bound = np.sqrt(3.0 * _GAIN / (columns - 1))
+            bound = np.sqrt(3.0 * gain / (columns - 1))
             matrix = np.zeros((rows, columns))
             matrix[:, :-1] = rng.uniform(-bound, bound, (rows, columns - 1))
             flat[start : start + rows * columns] = matrix.ravel()

@@ -1,0 +1,150 @@
+"""The trainings of step 2: one candidate with one seed each, in a folder of its own."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from emufort.config import Config
+from emufort.errors import EmufortError
+from emufort.files import read_json
+from emufort.provenance import file_sha256
+from emufort.record import read_record
+from emufort.retrain.table import Retrained
+from emufort.search.tasks import final_plan, final_task
+from emufort.search.trials import Trial
+from emufort.search.watch import Cell
+from emufort.search.workbench import Workbench
+from emufort.training import TrainerState
+from emufort.training.durable import (
+    DurableUnit,
+    run_durably,
+    run_durably_together,
+    tell_nothing,
+)
+
+if TYPE_CHECKING:
+    from emufort.training.torch_backend import TorchTrainer
+
+#: Seconds between two checkpoints: what a kill costs at most.
+CHECKPOINT_SECONDS = 10.0
+#: Looks at the validation rows per training.
+_LOOKS = 100
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Trainings of one target for a worker; several go side by side."""
+
+    trainings: tuple[DurableUnit, ...]
+    target: str
+    cell: Cell | None = None
+
+
+def run_unit(bench: Workbench, unit: Unit) -> list[TrainerState]:
+    """Do the work of a unit."""
+    trainer = bench.on(target=unit.target)
+    tell = tell_nothing if unit.cell is None else unit.cell.teller()
+    if len(unit.trainings) > 1:
+        return run_durably_together(cast("TorchTrainer", trainer), unit.trainings, tell)
+    return [run_durably(trainer, unit.trainings[0], tell=tell)]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One candidate with one seed.
+
+    Attributes
+    ----------
+    id
+        Name of its folder.
+    trial, why, seed
+        See `Retrained`.
+    folder
+        Where its results are.
+    training
+        What a worker does.
+    """
+
+    id: str
+    trial: Trial
+    why: str
+    seed: int
+    folder: Path
+    training: DurableUnit
+
+    @classmethod
+    def of(
+        cls,
+        trial: Trial,
+        why: str,
+        seed: int,
+        config: Config,
+        out: Path,
+        n_train: int,
+        times: int = 1,
+    ) -> Job:
+        """Return the job of a candidate in the folder `out`, for data of `n_train` rows.
+
+        With `times` above 1, the training is so many times longer.
+        """
+        name = f"t{trial.number:05d}-s{seed}" + (f"-x{times}" if times > 1 else "")
+        # Apart from the seeds of step 1, and another for every trial.
+        task = final_task(
+            trial.candidate, trial.architecture, config.retrain, ((seed + 1) << 32) + trial.number
+        )
+        plan = final_plan(task, config.retrain, n_train, _LOOKS, times)
+        checkpoint = out.resolve() / name / "checkpoint.safetensors"
+        unit = DurableUnit(task, plan, checkpoint, CHECKPOINT_SECONDS)
+        return cls(name, trial, why, seed, out / name, unit)
+
+    @property
+    def seconds_estimate(self) -> float:
+        """A rough time, to start the long ones first."""
+        return self.training.task.seconds_estimate(self.training.plan.steps)
+
+    @property
+    def finished(self) -> bool:
+        """Whether its folder holds all results, as they were written."""
+        # metrics.json is written last, and names what was written before.
+        try:
+            files = self._metrics["files"]
+            return all(file_sha256(self.folder / name) == sha for name, sha in files.items())
+        except (EmufortError, OSError, KeyError, TypeError, AttributeError):
+            return False
+
+    @property
+    def _metrics(self) -> dict[str, Any]:
+        path = self.folder / "metrics.json"
+        found = read_record(path)
+        # Those of earlier versions have no hash of themselves.
+        return found if found or "sha256" in read_json(path) else dict(read_json(path))
+
+    def read(self) -> Retrained:
+        """Return the row of a finished job."""
+        row: dict[str, Any] = self._metrics["candidate"]
+        if row["validation_loss"] is None:  # diverged; JSON has no infinity
+            row = {k: math.nan if v is None else v for k, v in row.items()}
+            row["validation_loss"] = math.inf
+        return Retrained(**row)
+
+
+def side_by_side(jobs: Sequence[Job], backend: str) -> list[list[Job]]:
+    """Put jobs that are trained side by side together: seeds of a small network, with torch.
+
+    This depends on the jobs alone, for side by side is not bitwise one after the other.
+    """
+    if backend != "torch":
+        return [[job] for job in jobs]
+    from emufort.training.torch_ensemble import pays
+
+    groups: list[list[Job]] = []
+    for _, same in itertools.groupby(jobs, key=lambda job: job.trial.number):
+        seeds = list(same)
+        together = pays([job.training.task for job in seeds])
+        groups += [seeds] if together else [[job] for job in seeds]
+    return groups

@@ -1,0 +1,112 @@
+"""What a finished training of step 2 leaves in its folder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+
+from emufort.files import read_json, write_csv
+from emufort.network import Emulator, Scaler
+from emufort.provenance import file_sha256
+from emufort.record import write_record
+from emufort.retrain.jobs import Job
+from emufort.retrain.table import Retrained, finite
+from emufort.search.identity import data_sha256, rows_sha256
+from emufort.search.result import SearchResult
+from emufort.skill import skill_of_emulator
+from emufort.targets import Targets, with_target
+from emufort.training import Layout, TrainerState
+
+CURVE_COLUMNS = ("step", "train_loss", "validation_loss", "learning_rate")
+
+
+@dataclass(frozen=True)
+class Finisher:
+    """Turns a finished training into the files of its folder."""
+
+    found: SearchResult
+    study_sha256: str
+    targets: Targets
+    train: Targets
+    validation: Targets
+    scalers: Mapping[str, tuple[Scaler, Scaler]]
+    backend: str
+
+    def finish(self, job: Job, state: TrainerState) -> Retrained:
+        """Write weights.safetensors, curve.csv and, last, metrics.json."""
+        subset = read_json(self.found.folder / "subset.json")
+        trial, task = job.trial, state.task
+        data, validation = self.targets.data[trial.target], self.validation.data[trial.target]
+        chain = {
+            "data_sha256": data_sha256(data),
+            "study_sha256": self.study_sha256,
+            "contract_sha256": data.contract.sha256,
+            "subset_sha256": subset["sha256"],
+            "train_rows_sha256": rows_sha256(self.train.judge.rows),
+            "trial": trial.number,
+            "seed": job.seed,
+        }
+        training = {
+            **task.to_dict(),
+            "backend": self.backend,
+            "steps": state.step,
+            "warm_up": job.training.plan.warm_up,
+            "n_train": len(self.train.judge),
+        }
+        weights, biases = Layout(task.architecture).split(state.best_weights)
+        emulator = Emulator(
+            data.contract,
+            task.architecture,
+            *self.scalers[trial.target],
+            weights=weights,
+            biases=biases,
+            metadata={
+                **chain,
+                "id": job.id,
+                "search_loss": trial.value,
+                "validation_loss": finite(state.value),
+                "training": training,
+            },
+        )
+        if emulator.constants:
+            # Read by people, in the manifest; what is emitted is in the scaler.
+            constants = [asdict(one) for one in emulator.constants]
+            known = {**emulator.metadata, "constant_outputs": constants}
+            emulator = replace(emulator, metadata=known)
+        diverged = not math.isfinite(state.value)
+        skill = None if diverged else skill_of_emulator(emulator, validation, self.validation.judge)
+        row = Retrained(
+            id=job.id,
+            trial=trial.number,
+            seed=job.seed,
+            why=job.why,
+            label=with_target(task.architecture.label, trial.target),
+            activation=task.architecture.activation,
+            n_parameters=task.architecture.n_parameters,
+            multiply_adds=task.architecture.multiply_adds,
+            search_loss=trial.value,
+            validation_loss=state.value,
+            rmse=skill.overall.rmse if skill else math.nan,
+            mae=skill.overall.mae if skill else math.nan,
+            bias=skill.overall.bias if skill else math.nan,
+            r2=skill.overall.r2 if skill else math.nan,
+            seconds=round(state.seconds, 3),
+            steps=state.step,
+            target=trial.target,
+        )
+        emulator.save(job.folder / "weights.safetensors")
+        curve = [dict(zip(CURVE_COLUMNS, line, strict=True)) for line in state.curve]
+        write_csv(job.folder / "curve.csv", curve, CURVE_COLUMNS)
+        metrics = {
+            "candidate": {key: finite(value) for key, value in row.row().items()},
+            "validation": skill.to_dict() if skill else None,
+            "training": training,
+            "provenance": chain,
+            "files": {
+                name: file_sha256(job.folder / name)
+                for name in ("weights.safetensors", "curve.csv")
+            },
+        }
+        write_record(job.folder / "metrics.json", metrics)
+        return row
