@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from emufort import steps
+from emufort.agreement import Agreement
 from emufort.config import Config, ExportConfig, SelectConfig, TimingConfig, VerifyConfig
 from emufort.contract import Contract, explain
 from emufort.dataset import Dataset
@@ -133,6 +134,7 @@ def search(
     seed: int = 1,
     workers: int = 0,
     cluster: dict[str, Any] | None = None,
+    retrain: dict[str, Any] | None = None,
     report: Reporter = silent,
     **options: Any,
 ) -> SearchResult:
@@ -151,6 +153,10 @@ def search(
     cluster : dict, default None
         Where to compute: the keys of the section ``[cluster]``, see `emufort.config.ClusterConfig`,
         such as ``{"scheduler": "tcp://node:8786"}``. None stands for this machine.
+    retrain : dict, default None
+        Options of step 2 that the search is for, as for `retrain`: the length and learning rate of
+        annealed rungs follow from ``steps``, ``batch_size`` and ``learning_rate``. None stands for
+        the defaults.
     report : callable, default `emufort.progress.silent`
         Told of the progress, see `emufort.progress.Reporter`.
     **options
@@ -163,8 +169,9 @@ def search(
             Number of candidates.
         batch : int, default 32
             Candidates that are proposed at once and compared with each other.
-        subset : int, default 2000
-            Training rows that are used.
+        subset : int or "auto", default "auto"
+            Training rows that are used. ``"auto"``: as many as the last rung sees once, at most
+            65536; the first 16 candidates show whether the first rung needs all of them.
         subset_by : str, default "random"
             How they are chosen: ``"random"``, ``"stratified"`` or ``"space_filling"``.
         validation : int, default 2000
@@ -173,16 +180,26 @@ def search(
             What proposes candidates: parzen, random, qmc, tpe, gp, cmaes, nsga2 or nsga3.
         sampler_options : dict, default {}
             Options of the sampler; docs/search.md lists them.
-        rungs : sequence of int, default (5, 20, 100)
-            Epochs after which the worst candidates are stopped.
+        share : sequence of float, default (0.05,)
+            Length of each rung, as a share of the samples that a training of step 2 sees
+            (``steps`` of `retrain` times 256). Between rungs the worst candidates are stopped.
+        rungs : sequence of int, default ()
+            Length of each rung in epochs, instead of `share`; ``schedule="constant"`` needs it.
         rung_rows : sequence of int, default ()
             Rows of the subset that each rung trains on; all of them if empty.
         eta : int, default 4
-            One in so many candidates goes on from each rung to the next.
+            One in `eta` candidates goes on from each rung to the next.
         halving : str, default "batch"
             What a candidate is compared with: its batch, or all before it (``"asha"``).
-        schedule : str, default "constant"
-            Learning rate of a rung: ``"constant"``, or ``"cosine"`` to train anew for each rung.
+        groups : sequence of str, default ("batch_size",)
+            Candidates that have these in common (``"activation"``, ``"batch_size"``,
+            ``"target"``) are compared with each other first; none: all are compared together.
+        schedule : str, default "cosine"
+            ``"cosine"``: a candidate is trained anew for each rung, with warm-up and decay as in
+            step 2. ``"constant"``: it is trained on from rung to rung at a constant learning rate.
+        batch_size : int, default None
+            Samples per training step of the rungs. None: those of the candidate, made smaller as
+            the rung is shorter than step 2. The learning rate is scaled with its root.
         patience : int, default 15
             Epochs without a lower validation loss after which a training stops.
         max_ns : float, default None
@@ -203,10 +220,10 @@ def search(
                 Ratios for the family ``"taper"``.
             activation : sequence of str, default ("relu", "squared_relu", "tanh", "silu")
                 Activation functions.
-            learning_rate : (float, float), default (0.001, 0.03)
-                Smallest and largest learning rate.
-            batch_size : sequence of int, default (32, 64, 128, 256)
-                Samples per training step.
+            learning_rate : (float, float), default (0.001, 0.004)
+                Smallest and largest peak learning rate, for the batch size of the candidate.
+            batch_size : sequence of int, default (64,)
+                Samples per training step of step 2.
             weight_decay : sequence of float, default (0.0,)
                 Decoupled weight decay per unit of learning rate.
             target : sequence of str, default ()
@@ -225,7 +242,8 @@ def search(
     EmufortError
         `out` holds another search, all trainings diverged, or workers kept dying.
     """
-    config = _config(seed, workers, search=_with_text(options), cluster=cluster or {})
+    sections = {"search": _with_text(options), "retrain": retrain or {}, "cluster": cluster or {}}
+    config = _config(seed, workers, **sections)
     return steps.search(data, config, Path(out), report)
 
 
@@ -301,7 +319,11 @@ def retrain(
     report: Reporter = silent,
     **options: Any,
 ) -> Models:
-    """Step 2: retrain the best candidates on all training rows.
+    """Step 2: train candidates on all training rows.
+
+    A control group that is drawn at random shows how well step 1 ranks the candidates, and
+    calibrates their predicted losses. Then candidates are chosen along the predicted front of loss
+    against cost, round by round. ``agreement.json`` in `out` says how well step 1 foretold step 2.
 
     Parameters
     ----------
@@ -323,16 +345,25 @@ def retrain(
         backend : str, default "auto"
             What trains: ``"native"`` (the Fortran trainer), ``"torch"``, or ``"auto"`` for the
             former where it is built.
-        top : int, default 12
-            Number of candidates that are retrained.
-        seeds : int, default 2
-            Trainings of each candidate.
-        steps : int, default 40000
-            Training steps of each.
-        batch_size : int, default 256
-            Samples per training step.
-        learning_rate : (float, float), default (0.003, 0.01)
-            Bounds of the peak learning rate that the search suggests.
+        top : int or "auto", default "auto"
+            Number of candidates that are chosen along the predicted front of loss against cost,
+            the control group not counted. ``"auto"``: until more of them would gain little, at
+            least 12 and at most an eighth of all candidates.
+        control : int or "auto", default "auto"
+            Number of candidates in the control group, which is drawn at random. ``"auto"``: 5 % of
+            all, at least 16, at most half.
+        steps : int, default 20000
+            Length of a training: every network sees this times 256 samples (times `batch_size`, if
+            that is given).
+        longer : int, default 6
+            The candidates on the front are trained anew at last, so many times longer. 1: they are
+            trained with the other seeds only.
+        seeds : int, default 1
+            Trainings of each candidate on the front; the others have one.
+        batch_size : int, default None
+            Samples per training step; None: that of the candidate.
+        learning_rate : (float, float), default None
+            Bounds that the peak learning rate is brought into; None: that of the candidate.
 
     Returns
     -------
@@ -449,8 +480,9 @@ def export(
         `out` is not writable or holds something else.
     """
     options = _section(ExportConfig, name=name, golden=golden)
-    caveat = choice.caveat if isinstance(choice, Selection) else ""
-    return steps.export(_network(choice), data, options, Path(out), caveat)
+    caveat, models = (choice.caveat, choice.models) if isinstance(choice, Selection) else ("", None)
+    agreement = None if models is None else Agreement.read(models.folder)
+    return steps.export(_network(choice), data, options, Path(out), caveat, agreement)
 
 
 def verify(

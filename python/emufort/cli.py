@@ -28,6 +28,8 @@ from emufort.cli_options import (
     Quiet,
     Scheduler,
     Seed,
+    Subset,
+    Top,
     TrustSources,
     Workers,
 )
@@ -191,8 +193,10 @@ def run(
     profile: Profile = None,
     dry_run: DryRun = False,
     trials: Annotated[int | None, typer.Option(help="Candidates of step 1.")] = None,
-    top: Annotated[int | None, typer.Option(help="Candidates of step 2.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Training steps of step 2.")] = None,
+    top: Top = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Length of a training of step 2, in steps of 256 samples.")
+    ] = None,
     rule: Annotated[str | None, typer.Option(help="Rule of the choice, such as 'knee'.")] = None,
     quiet: Quiet = False,
 ) -> None:
@@ -234,12 +238,15 @@ def search(
     profile: Profile = None,
     dry_run: DryRun = False,
     trials: Annotated[int | None, typer.Option(help="Candidates.")] = None,
-    subset: Annotated[int | None, typer.Option(help="Training rows used.")] = None,
+    subset: Subset = None,
     sampler: Annotated[
         str | None, typer.Option(help="parzen, random, qmc, tpe, gp, cmaes, nsga2 or nsga3.")
     ] = None,
     schedule: Annotated[
-        str | None, typer.Option(help="Learning rate of a rung: constant or cosine.")
+        str | None,
+        typer.Option(
+            help="cosine: every rung is step 2 in small; constant: train on from rung to rung."
+        ),
     ] = None,
     max_ns: Annotated[
         float | None, typer.Option("--max-ns", help="Predicted ns per sample, at most.")
@@ -295,12 +302,19 @@ def retrain(
     scheduler: Scheduler = None,
     cluster: Cluster = None,
     profile: Profile = None,
-    top: Annotated[int | None, typer.Option(help="Candidates to retrain.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="Trainings of each candidate.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Training steps of each.")] = None,
+    top: Top = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Trainings of each candidate on the front.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Length of a training, in steps of 256 samples.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Step 2: retrain the best candidates on all training data."""
+    """Step 2: train candidates on all training data.
+
+    A random control group comes first; it shows how well step 1 ranks the candidates.
+    """
     overrides = {
         "workers": workers,
         "retrain.top": top,

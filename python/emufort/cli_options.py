@@ -33,6 +33,25 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print the batch script and do nothing else.")
 ]
 
+#: A number, or ``auto``; the configuration checks it.
+Top = Annotated[
+    str | None,
+    typer.Option(
+        "--top",
+        metavar="N|auto",
+        help="Candidates that step 2 chooses along the predicted front, the control group not "
+        "counted; auto: until more would gain little.",
+    ),
+]
+Subset = Annotated[
+    str | None,
+    typer.Option(
+        "--subset",
+        metavar="N|auto",
+        help="Training rows of step 1; auto: as many as the search can use.",
+    ),
+]
+
 TrustSources = Annotated[
     bool,
     typer.Option(

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from emufort.agreement import LEGEND, Agreement
 from emufort.errors import ContractError
 from emufort.files import read_csv, read_json
 from emufort.run_folder import STEPS
+from emufort.rungs import rungs_in_words
 from emufort.screen import Table, console
 from emufort.selection import ONNX_RUNTIME_TIMES, nanoseconds
 from emufort.step_display import TITLES, progress
@@ -76,7 +78,9 @@ def _search_table(run: Run) -> None:
     from emufort.targets import with_target
 
     rows = [r for r in read_csv(run.folder.search / "trials.csv") if r["value"]]
-    rows.sort(key=lambda r: float(r["value"]))
+    # Losses of different rungs cannot be compared; the ranks can.
+    by = "predicted_rank" if rows and rows[0].get("predicted_rank") else "value"
+    rows.sort(key=lambda r: float(r[by]))
     measure = "error" if rows and "target" in rows[0] else "loss"
     table = _table("Best candidates of step 1", ["network", measure, "epochs", "learning rate"])
     for row in rows[:10]:
@@ -89,6 +93,7 @@ def _search_table(run: Run) -> None:
         )
     _console().print(table)
     summary = read_json(run.folder.search / "search.json")
+    _console().print(rungs_in_words(summary), markup=False)
     model = summary.get("cost_model")
     if model is not None:
         _console().print(
@@ -106,24 +111,35 @@ def _scale(run: Run) -> str:
 
 def _retrain_table(run: Run) -> None:
     rows = sorted(read_csv(run.folder.retrain / "candidates.csv"), key=lambda r: float(r["rmse"]))
-    columns = ["candidate", "network", "RMSE", "parameters"]
-    table = _table(f"Retrained candidates{_scale(run)}", columns, ("network",))
+    columns = ["candidate", "network", "RMSE", "parameters", "taken as"]
+    table = _table(f"Retrained candidates{_scale(run)}", columns, ("network", "taken as"))
     for row in rows:
-        _add(table, row["id"], row["label"], _number(row["rmse"]), row["n_parameters"])
+        cells = (row["id"], row["label"], _number(row["rmse"]), row["n_parameters"], row["why"])
+        _add(table, *cells)
     _console().print(table)
-    found = read_json(run.folder.retrain / "agreement.json")
-    words = [
-        f"rank correlation {_number(found['spearman'], 2)}",
-        f"best of step 1 {_percent(found['regret_top1'])} above the best, "
-        f"best of its first five {_percent(found['regret_top5'])}",
-        f"seeds differ by {_percent(found['seed_spread'])}",
-    ]
-    measure = "Error" if rows and "target" in rows[0] else "Loss"
-    _console().print(f"{measure} of step 1 against step 2: {'; '.join(words)}.", markup=False)
+    _agreement(run)
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f} %"
+def _agreement(run: Run) -> None:
+    """Print how well step 1 foretold step 2, and a warning where it did not."""
+    found = Agreement.read(run.folder.retrain)
+    if found is None:
+        return
+    console = _console()
+    if found.title:
+        columns = ["of all candidates", "value", "90 % interval"]
+        table = _table(found.title, columns, ("of all candidates",))
+        for row in found.rows:
+            _add(table, row.what, row.value, row.interval)
+        console.print(table)
+        console.print(LEGEND, markup=False)
+    console.print(" ".join(found.sentences()), markup=False)
+    _warn_of(found)
+
+
+def _warn_of(found: Agreement | None) -> None:
+    if found is not None and found.verdict:
+        _console().print(f"Warning: {found.verdict}", markup=False, style="bold yellow")
 
 
 def _timing_table(run: Run) -> None:
@@ -232,6 +248,11 @@ def _closing_table(run: Run) -> None:
             _nanoseconds(times.get(baseline.name)),
         )
     console.print(table)
+    console.print(rungs_in_words(read_json(folder.search / "search.json")), markup=False)
+    found = Agreement.read(folder.retrain)
+    if found is not None:
+        console.print(found.brief, markup=False)
+    _warn_of(found)
     agree = sum(bool(c["passed"]) and not c.get("skipped") for c in checked["comparisons"])
     agreement = (
         f"{agree} forms agree on {checked['rows']} rows (tolerance {checked['tolerance']:g})"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from emufort import provenance, signals, steps
+from emufort.agreement import Agreement
 from emufort.checks import check_run
 from emufort.config import Config
 from emufort.contract import Contract
@@ -297,7 +298,8 @@ def _select(run: Run, report: Reporter) -> None:
 
 def _export(run: Run, report: Reporter) -> None:
     caveat = read_json(run.folder.selection).get("caveat", "")
-    steps.export(run.choice, run.data, run.config.export, run.folder.bundle, caveat)
+    agreement = Agreement.read(run.folder.retrain)
+    steps.export(run.choice, run.data, run.config.export, run.folder.bundle, caveat, agreement)
 
 
 def _verify(run: Run, report: Reporter) -> None:

@@ -45,6 +45,7 @@ _RESULTS = {
     "retrain": (
         "retrain/candidates.csv",
         "retrain/ranking.csv",
+        "retrain/predictions.csv",
         "retrain/retrain.json",
         "retrain/agreement.json",
         "retrain/*/weights.safetensors",

@@ -38,8 +38,8 @@ class StepStatus:
     state
         ``"finished"``, ``"begun"`` (at work, stopped or killed) or ``"to do"``.
     done, total
-        Units that are finished, and all of them: candidates of the search, trainings of step 2,
-        rounds of the timing; for other steps the step itself.
+        Units that are finished, and all of them: candidates of the search, trainings of step 2
+        (those that are planned so far), rounds of the timing; for other steps the step itself.
     seconds
         Wall time of a finished step, else None.
     """
@@ -183,10 +183,10 @@ def _candidates(folder: RunFolder, config: Config) -> tuple[int, int]:
 
 
 def _trainings(folder: RunFolder, config: Config) -> tuple[int, int]:
-    summary = _read(folder.search / "search.json")
-    converged = summary.get("trials", config.search.trials) - summary.get("diverged", 0)
-    total = min(config.retrain.top, converged) * config.retrain.seeds
-    return min(len(list(folder.retrain.glob("*/metrics.json"))), total), total
+    """Count finished trainings, and those that are planned: more may come with every round."""
+    done = len(list(folder.retrain.glob("*/metrics.json")))
+    planned = _read(folder.retrain / "retrain.json").get("planned")
+    return done, max(done, planned) if isinstance(planned, int) else max(done, 1)
 
 
 def _rounds(folder: RunFolder, config: Config) -> tuple[int, int]:

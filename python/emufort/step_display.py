@@ -111,6 +111,8 @@ class StepDisplay(StepListener):
         """Be a `Reporter`: show how far the running step is."""
         if not self._tasks:
             return
+        # The total of step 2 changes from round to round.
+        done = min(done, total)
         name = step if step in self._tasks else list(self._tasks)[-1]
         now = self._clock()
         if left is None:
@@ -137,7 +139,7 @@ class StepDisplay(StepListener):
         if self._first is None:
             self._first = done
         here = done - self._first
-        return None if here <= 0 else (now - self._begun) * (total - done) / here
+        return None if here <= 0 else max(0.0, (now - self._begun) * (total - done) / here)
 
     def following(self) -> Reporter:
         """Return a `Reporter` that begins a step when it first hears of it, and ends the last."""

@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emufort.agreement import Agreement
 from emufort.config import Config, ExportConfig, SelectConfig, TimingConfig, VerifyConfig
 from emufort.dataset import Dataset
 from emufort.files import read_table, write_json
@@ -106,11 +107,16 @@ def select(
 
 
 def export(
-    emulator: Emulator, data: Dataset, config: ExportConfig, out: Path, caveat: str = ""
+    emulator: Emulator,
+    data: Dataset,
+    config: ExportConfig,
+    out: Path,
+    caveat: str = "",
+    agreement: Agreement | None = None,
 ) -> Bundle:
     """Write the bundle of a network of the run's contract or of a target's.
 
-    `caveat` is that of the selection; see `emufort.export.export`.
+    `caveat` is that of the selection, `agreement` that of step 2; see `emufort.export.export`.
     """
     from emufort.export import export as write_bundle
 
@@ -122,6 +128,7 @@ def export(
         golden=config.golden,
         judge=data,
         caveat=caveat,
+        agreement=agreement,
     )
 
 

@@ -14,6 +14,7 @@ import onnx
 import pytest
 import xarray as xr
 
+from emufort.agreement import Agreement
 from emufort.contract import Contract
 from emufort.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
@@ -160,6 +161,31 @@ def test_the_model_card_names_inputs_that_the_network_does_not_see(
     row = "| `wind_speed`: wind speed | m s-1 | (ncol) | 0.1 to 30 |"
     assert f"{row} not seen by it: constant in training |" in card
     assert card.count("constant in training |") == 1
+
+
+def test_card_and_manifest_say_how_well_step_1_foretold_step_2(
+    data: Dataset, emulator: Emulator, exported: Bundle, tmp_path: Path
+) -> None:
+    interval = {"value": 0.783, "low": 0.44, "high": 0.93}
+    whole = {"n": 128, "control_group": 16, "spearman_at_equal_cost": interval}
+    verdict = "Step 1 may *rank* by chance | raise search.share."
+    content = {
+        "compares": "loss of the network's side",
+        "all_candidates": {**whole, "spearman": None, "verdict": verdict, "unknown": 1},
+        "retrained": {"n": 28, "spearman": 0.95},
+    }
+    found = export(emulator, data, tmp_path / "bundle", golden=2, agreement=Agreement.of(content))
+    card = (found.path / "MODEL_CARD.md").read_text()
+    assert "Step 1 compared 128 candidates on little data. Step 2 trained 28 candidates" in card
+    assert "| rank correlation at equal cost | 0.78 | 0.44 to 0.93 |" in card
+    assert "Over the 28 retrained candidates alone" in card
+    assert "*rank*" not in card, "a text is no markup"
+    kept = Bundle.open(found.path).manifest.metadata["agreement"]
+    assert kept == {**whole, "verdict": verdict}
+    # Where nothing is known, nothing is said; what the network computes does not depend on it.
+    assert "## Search" not in (exported.path / "MODEL_CARD.md").read_text()
+    assert "agreement" not in exported.manifest.metadata
+    assert candidate_sha256(found.emulator()) == candidate_sha256(exported.emulator())
 
 
 def test_the_model_card_sets_the_skill_beside_the_baselines() -> None:

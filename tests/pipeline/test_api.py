@@ -28,10 +28,12 @@ def test_from_data_to_predictions(synthetic: Path) -> None:
     models = ef.retrain(
         study, data, top=2, seeds=1, steps=1500, batch_size=32, out=synthetic / "retrain"
     )
-    assert len(models) == 2
+    assert [row.why for row in models].count("control") == 2, "half of the four"
+    assert len(models) == 4
     times = ef.time(models, ncol=(8,), repeats=2, out=synthetic / "timing.csv")
     best = ef.select(models, times, rule="best", ncol=8)
     bundle = ef.export(best, data, synthetic / "bundle")
+    assert bundle.manifest.metadata["agreement"]["control_group"] == 2
     ef.verify(bundle, rows=200).raise_if_failed()
     held_out = synthetic_data(n=50, seed=7)
     predicted = ef.load(bundle).predict(held_out)

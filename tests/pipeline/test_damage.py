@@ -120,6 +120,7 @@ SAMPLE = [
     ("search/subset.json", "flipped"),
     ("retrain/ranking.csv", "deleted"),
     ("retrain/ranking.csv", "flipped"),
+    ("retrain/predictions.csv", "deleted"),
     ("retrain/retrain.json", "flipped"),
     ("selection.json", "flipped"),
 ]

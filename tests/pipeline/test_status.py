@@ -8,27 +8,30 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from emufort import cli, steps
 from emufort.errors import EmufortError, UsageError
-from emufort.files import write_json
+from emufort.files import read_csv, read_json, write_json
 from emufort.run_folder import RunFolder
 from emufort.status import RunStatus
 
 COMMAND = [sys.executable, "-m", "emufort.cli"]
 
 
-def waited_for(out: Path, process: subprocess.Popen[bytes], step: str) -> RunStatus:
-    """Look until `step` is begun or finished."""
+def waited_for(out: Path, process: subprocess.Popen[bytes], step: str, total: int = 0) -> RunStatus:
+    """Look until `step` is begun or finished, and is known to have `total` units at least."""
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         assert process.poll() is None, "the run ended too early"
         if (out / "config.toml").exists():
             found = RunStatus.of(out)
-            if next(s for s in found.steps if s.name == step).state != "to do":
+            this = next(s for s in found.steps if s.name == step)
+            if this.state != "to do" and this.total >= total:
                 return found
         time.sleep(0.02)
     raise AssertionError(f"the step {step} never began")
@@ -47,12 +50,14 @@ def test_a_run_at_work_then_killed_then_finished(
         start_new_session=True,
     )
     try:
-        found = waited_for(out, process, "retrain")
+        found = waited_for(out, process, "retrain", total=7)
         assert found.state == "running"
         assert found.detail.startswith(f"process {process.pid} on ")
         search, retrain = found.steps[:2]
         assert (search.state, search.done, search.total) == ("finished", 8, 8)
-        assert (retrain.state, retrain.total) == ("begun", 6)
+        # Half of the eight are the control group, three more are chosen; then come other seeds.
+        assert retrain.state == "begun"
+        assert retrain.total >= 7
         assert found.next_command == ""
     finally:
         os.killpg(process.pid, signal.SIGKILL)
@@ -162,6 +167,58 @@ def test_what_is_no_run_is_one_clear_line(
     assert err == f"error: {path} {words}; 'emufort run --out DIR' begins a run in DIR\n"
     with pytest.raises(UsageError):
         RunStatus.of(path)
+
+
+def test_trainings_are_counted_against_those_that_are_planned_so_far(
+    synthetic: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The total grows with the rounds of step 2; no look sees more done than planned."""
+    from emufort.retrain import jobs as of_jobs
+
+    # The package has a function of the name of the module.
+    driver = sys.modules["emufort.retrain.retrain"]
+    out = synthetic / "out"
+    seen: list[tuple[int, int]] = []
+
+    class Looking(driver._Step2):  # type: ignore[name-defined, misc]
+        def do(self, jobs: Sequence[of_jobs.Job]) -> Any:
+            rows = super().do(jobs)
+            step = RunStatus.of(out).steps[1]
+            seen.append((step.done, step.total))
+            return rows
+
+    monkeypatch.setattr(driver, "_Step2", Looking)
+    assert cli._run(["search", str(synthetic / "run.toml"), "--out", str(out), "-q"]) == 0
+    assert cli._run(["retrain", "--out", str(out), "-q"]) == 0
+    rows = read_csv(out / "retrain" / "candidates.csv")
+    chosen = len({row["trial"] for row in rows})
+    n = len(list((out / "retrain").glob("*/metrics.json")))
+    assert seen == [(4, 7), (7, 7), (n, n)]
+    assert n > chosen == 7
+    kept = read_json(out / "retrain" / "retrain.json")
+    assert (kept["finished"], kept["planned"]) == (True, n)
+    step = RunStatus.of(out).steps[1]
+    assert (step.state, step.done, step.total) == ("finished", n, n)
+    # A folder that is gone through again ends with the same file.
+    (out / "steps.json").unlink()
+    assert cli._run(["search", "--out", str(out), "-q"]) == 0
+    assert cli._run(["retrain", "--out", str(out), "-q"]) == 0
+    assert read_json(out / "retrain" / "retrain.json") == kept
+
+
+@pytest.mark.parametrize(
+    ("content", "total"),
+    [("{", 2), ("{}", 2), ('{"planned": "x"}', 2), ('{"planned": 1}', 2), ('{"planned": 9}', 9)],
+)
+def test_trainings_of_a_damaged_or_earlier_folder(tmp_path: Path, content: str, total: int) -> None:
+    folder = RunFolder(tmp_path)
+    folder.config.write_text("")
+    for name in ("t00000-s1", "t00001-s1"):
+        (folder.retrain / name).mkdir(parents=True)
+        (folder.retrain / name / "metrics.json").write_text("{}")
+    (folder.retrain / "retrain.json").write_text(content)
+    step = RunStatus.of(tmp_path).steps[1]
+    assert (step.done, step.total) == (2, total)
 
 
 def test_damaged_counts_are_no_error(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from rich.console import Console
 import emufort
 from emufort import cli, display, screen, step_display
 from emufort.config import Config
-from emufort.files import read_csv, read_json
+from emufort.files import read_csv, read_json, write_csv, write_json
 from emufort.pipeline import Run
 from emufort.run_folder import STEPS, RunFolder
 from emufort.screen import Table, wrapped
@@ -218,6 +218,26 @@ def test_without_an_estimate_the_display_makes_its_own() -> None:
     assert lines_of(console)[-1] == "    5 of 9 (56 %), about 3 min left"
 
 
+@given(calls=st.lists(st.tuples(st.floats(0.0, 50.0), st.integers(0, 40)), min_size=1, max_size=8))
+def test_a_total_that_changes_leaves_the_bar_whole(calls: list[tuple[float, int]]) -> None:
+    """Step 2 learns from round to round how many trainings there are."""
+    console, clock = screen_of(None), Clock()
+    bars = bars_on(console)
+    shown = StepDisplay(bars, console, ("retrain",), clock)
+    shown.begin("retrain")
+    for done, total in calls:
+        clock.now += 61.0
+        shown("retrain", done, total)
+        (task,) = bars.tasks
+        assert task.total == total
+        assert 0 <= task.completed <= total
+        left = shown._estimated(done, total, clock.now)
+        assert left is None or left >= 0
+    told = " ".join(lines_of(console))
+    assert "-" not in told
+    assert all(int(percent) <= 100 for percent in re.findall(r"\((\d+) %\)", told))
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_bars_cut_no_number(width: int) -> None:
     console, clock = screen_of(width), Clock()
@@ -256,6 +276,108 @@ def test_words_for_times_and_notes() -> None:
 def loud() -> Iterator[None]:
     yield
     screen.be_quiet(False)
+
+
+def printed(run: Run, monkeypatch: pytest.MonkeyPatch, folder: Path, steps: tuple[str, ...]) -> str:
+    """Return what a run in a copy of its folder prints at its end."""
+    console = screen_of(None)
+    monkeypatch.setattr(display, "_console", lambda: console)
+    display.closing(Run(RunFolder(folder), run.config, run.data), steps)
+    return text_of(console)
+
+
+@pytest.mark.parametrize("steps", [("retrain",), STEPS])
+def test_what_step_1_foretold_is_printed(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, steps: tuple[str, ...]
+) -> None:
+    folder = shutil.copytree(run.folder.path, tmp_path / "out")
+    path = folder / "retrain" / "agreement.json"
+    content = read_json(path)
+    # Of four candidates two are the control group, which is too small.
+    assert (content["all_candidates"]["n"], content["all_candidates"]["control_group"]) == (4, 2)
+    text = printed(run, monkeypatch, folder, steps)
+    assert "rank correlation at equal cost" not in text
+    assert "expected regret of the lowest loss" in text
+    assert "Warning" not in text
+    interval = {"value": 0.123, "low": -0.234, "high": 0.345}
+    names = ("spearman", "spearman_at_equal_cost", "spearman_of_cost_alone")
+    content["all_candidates"] |= dict.fromkeys(names, interval)
+    content["all_candidates"] |= {"verdict": "Step 1 may rank by chance: raise search.share."}
+    write_json(path, content)
+    text = printed(run, monkeypatch, folder, steps)
+    assert "rank correlation at equal cost" in text
+    assert "0.12" in text
+    assert "-0.23 to 0.34" in text
+    assert "Warning: Step 1 may rank by chance: raise search.share." in text
+    # Nothing is known of all candidates in a run of an earlier version, or nothing at all.
+    old = {"compares": content["compares"], **content["retrained"], "seed_spread": None}
+    write_json(path, old)
+    assert "control group" not in printed(run, monkeypatch, folder, steps)
+    path.unlink()
+    assert "rank correlation" not in printed(run, monkeypatch, folder, steps)
+
+
+def test_a_small_control_group_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = printed(run, monkeypatch, run.folder.path, ("retrain",))
+    assert "A control group of 2 is too small to say how well step 1 ranks" in text
+
+
+def test_the_rungs_of_step_1_are_printed(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(run.folder.path, tmp_path / "out")
+    words = "Step 1 trained in 2 rungs: 1 epoch of 128 rows, 4 epochs of 128 rows."
+    for steps in (("search",), STEPS):
+        assert words in printed(run, monkeypatch, folder, steps)
+    path = folder / "search" / "search.json"
+    write_json(path, {**read_json(path), "subset_reason": "128 rows are all there are"})
+    assert f"{words} 128 rows are all there are." in printed(run, monkeypatch, folder, ("search",))
+
+
+def test_the_best_of_step_1_are_those_that_it_ranks_first(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A candidate that was stopped early may have a lower loss on the way than the best one."""
+    folder = shutil.copytree(run.folder.path, tmp_path / "out")
+    path = folder / "search" / "trials.csv"
+    rows = read_csv(path)
+    for row, rank in zip(rows, (3, 1, 4, 2), strict=True):
+        row["predicted_rank"] = str(rank)
+        row["learning_rate"] = f"0.{rank}"
+    write_csv(path, rows, tuple(rows[0]))
+    text = printed(run, monkeypatch, folder, ("search",))
+    assert re.findall(r" 0\.[1-4] ", text) == [" 0.1 ", " 0.2 ", " 0.3 ", " 0.4 "]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--top", "0"], "retrain.top: Input should be a whole number from 1, or 'auto'"),
+        (["retrain", "--top", "all"], "retrain.top: Input should be a whole number, or 'auto'"),
+        (["search", "--subset", "15"], "search.subset: Input should be a whole number from 16"),
+        (["search", "--subset", "1e3"], "search.subset: Input should be a whole number, or"),
+    ],
+)
+def test_a_number_or_auto(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli._run([*arguments, "--out", str(tmp_path / "out")]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert repr(arguments[2]) in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("given", "value"), [("auto", "auto"), ("24", 24)])
+def test_a_number_or_auto_reaches_the_configuration(
+    given: str, value: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[Config] = []
+    monkeypatch.setattr(cli, "_carry_out", lambda steps, config, out: found.append(config))
+    assert cli._run(["run", "--top", given, "--out", str(tmp_path)]) == 0
+    assert cli._run(["search", "--subset", given, "--out", str(tmp_path)]) == 0
+    assert (found[0].retrain.top, found[1].search.subset) == (value, value)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

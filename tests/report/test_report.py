@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from emufort.contract import Contract
 from emufort.dataset import Dataset
@@ -27,7 +28,7 @@ from emufort.skill import Score, Skill
 from tests.conftest import install_process
 
 sys.path.insert(0, str(Path(__file__).parent))
-from folders import run_folder
+from folders import old_agreement, run_folder
 
 POND = """
 name = "pond"
@@ -171,13 +172,15 @@ def test_every_part_is_there(page: str, folder: Path) -> None:
     assert "On the 100 samples of the test split" in text
     assert "evaporation rate, north bank" in text
     assert "BULK" in text and "GUESS" in text
-    assert "Spearman rank correlation" in text and "0.90" in text
-    assert "skipped: no Fortran compiler" in text
-    assert "2 forms agree, 1 skipped" in text
-    assert "3 % with only its first. Spread" in text, "with all five there is no regret"
+    assert "1 epoch of 500 rows, 3 epochs of 2000 rows. 500 rows rank 16 candidates as" in text
+    assert "Step 1 against step 2, all 128 candidates (by a random control group of 16)" in text
+    row = '<td>rank correlation at equal cost</td><td class="n"><b>0.78</b></td>'
+    assert f'{row}<td class="n">0.44 to 0.93</td>' in page
+    assert "Over the 5 retrained candidates alone" in text
+    assert "the first of step 1 exceeds the best by 3.0 %. The" in text, "five are all"
     assert "f" * 64 in text and "a fast one" in text and 'contract = "<none>"' in text
     assert html.escape('"<none>"') in page or "&lt;none&gt;" in page
-    assert len(Reader(page).images) == 1 + 3 + 2
+    assert len(Reader(page).images) == 1 + 3 + 3
 
 
 def test_the_numbers_are_those_of_the_test_split(page: str, folder: Path, data: Dataset) -> None:
@@ -222,8 +225,8 @@ def test_an_unfinished_run_is_reported_as_far_as_it_is(tmp_path: Path, data: Dat
 def test_where_targets_were_searched_errors_are_called_errors(
     folder: Path, tmp_path: Path, data: Dataset, page: str
 ) -> None:
-    assert "of the search's loss with" in words(page)
-    assert "retrained loss would" in words(page)
+    assert "The loss differs between seeds" in words(page)
+    assert "The loss of every candidate" in words(page)
     folder = shutil.copytree(folder, tmp_path / "run")
     path = folder / "retrain" / "candidates.csv"
     choice = read_json(folder / "selection.json")["choice"]
@@ -231,15 +234,90 @@ def test_where_targets_were_searched_errors_are_called_errors(
     other = {"target": "evaporation_rate=standardise"}
     rows = [row | (mine if row["id"] == choice else other) for row in read_csv(path)]
     write_csv(path, rows, tuple(rows[0]))
+    path = folder / "retrain" / "agreement.json"
+    write_json(path, {**read_json(path), "compares": "RMSE of evaporation_rate, cooling"})
     text = words(write_report(folder, data).read_text())
-    assert "of the search's error with" in text
-    assert "retrained error would" in text
-    assert "of the search's loss" not in text
+    assert "The error differs between seeds" in text
+    assert "The error of every candidate" in text
+    assert "The loss" not in text
     # Losses of other targets are on another scale.
     run = gather(folder, data)
     assert (run.measure, [curve.id for curve in run.curves]) == ("error", [choice])
     figure = plots.agreement(run.agreement["pairs"], None, run.measure)
     assert figure.axes[0].get_ylabel() == "validation error, retrained"
+    figure = plots.predictions(run.predictions, None, run.measure)
+    assert figure.axes[0].get_ylabel() == "validation error after step 2"
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_run_of_an_earlier_version_is_reported(
+    folder: Path, tmp_path: Path, data: Dataset
+) -> None:
+    folder = shutil.copytree(folder, tmp_path / "run")
+    (folder / "retrain" / "predictions.csv").unlink()
+    path = folder / "retrain" / "agreement.json"
+    write_json(path, old_agreement(read_json(path)["pairs"]))
+    write_json(folder / "search" / "search.json", {"trials": 128})
+    page = write_report(folder, data).read_text()
+    text = words(page)
+    assert "Over the 5 retrained candidates alone: rank correlation 0.90" in text
+    assert "control group" not in text and "rung" not in text
+    assert len(Reader(page).images) == 1 + 3 + 2
+    assert legend_of(plots.agreement(read_json(path)["pairs"], 1)) == ["retrained", "choice"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_search_that_ranks_by_chance_is_called_so(
+    folder: Path, tmp_path: Path, data: Dataset
+) -> None:
+    folder = shutil.copytree(folder, tmp_path / "run")
+    path = folder / "retrain" / "agreement.json"
+    content = read_json(path)
+    content["all_candidates"] |= {"verdict": "Step 1 <may> rank by chance: raise search.share."}
+    write_json(path, content)
+    page = write_report(folder, data).read_text()
+    assert (
+        '<p class="bad"><b>Step 1 &lt;may&gt; rank by chance: raise search.share.</b></p>' in page
+    )
+    # A control group that is too small tells nothing, and that is said.
+    content["all_candidates"] |= {"control_group": 0, "verdict": ""} | dict.fromkeys(
+        ("spearman", "spearman_at_equal_cost", "spearman_of_cost_alone")
+    )
+    write_json(path, content)
+    text = words(write_report(folder, data).read_text())
+    assert "A control group of 0 is too small to say" in text
+    assert "rank correlation at equal cost" not in text
+    assert "expected regret of the lowest loss" in text
+
+
+def legend_of(figure: Figure) -> list[str]:
+    legend = figure.axes[0].get_legend()
+    return [] if legend is None else [text.get_text() for text in legend.get_texts()]
+
+
+def test_figures_tell_the_kinds_of_candidates_apart(folder: Path, data: Dataset) -> None:
+    run = gather(folder, data)
+    for choice, kinds in ((3, ["control", "front", "choice"]), (None, ["control", "front"])):
+        figure = plots.agreement(run.agreement["pairs"], choice)
+        assert legend_of(figure) == [plots.LABELS[kind] for kind in kinds]
+        drawn = figure.axes[0].collections
+        assert [len(points.get_offsets()) for points in drawn] == [2, 2, 1] if choice else [2, 3]
+        assert len({points.get_facecolor().tobytes() for points in drawn}) == len(drawn)
+    # A choice from the control group is the choice.
+    drawn = plots.agreement(run.agreement["pairs"], 0).axes[0].collections
+    assert [len(points.get_offsets()) for points in drawn] == [1, 3, 1]
+    figure = plots.predictions(run.predictions, 3)
+    assert legend_of(figure) == ["trained", "choice", "predicted, 90 % interval"]
+
+
+@pytest.mark.parametrize("text", ["trial\n1\n", "trial,multiply_adds,loss,low,high,trained\nx\n"])
+def test_a_damaged_table_of_predictions_is_one_line(
+    folder: Path, tmp_path: Path, data: Dataset, text: str
+) -> None:
+    folder = shutil.copytree(folder, tmp_path / "run")
+    (folder / "retrain" / "predictions.csv").write_text(text)
+    with pytest.raises(EmufortError, match=r"predictions\.csv"):
+        gather(folder, data)
 
 
 @pytest.mark.usefixtures("quick")

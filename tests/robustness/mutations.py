@@ -80,6 +80,7 @@ rungs = [1, 2]
 rung_rows = [16, 32]
 eta = 2
 halving = "batch"
+groups = ["activation"]
 schedule = "constant"
 patience = 3
 [search.space]

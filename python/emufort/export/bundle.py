@@ -16,6 +16,7 @@ from pathlib import Path
 
 from emufort import __version__, provenance
 from emufort._sources import license_text
+from emufort.agreement import Agreement
 from emufort.brief import brief
 from emufort.contract import Contract
 from emufort.dataset import Dataset
@@ -259,6 +260,7 @@ def export(
     golden: int = 64,
     judge: Dataset | None = None,
     caveat: str = "",
+    agreement: Agreement | None = None,
 ) -> Bundle:
     """Write a bundle; one that is there already is replaced as a whole.
 
@@ -279,6 +281,8 @@ def export(
         chosen (see `emufort.targets`); default `data`.
     caveat
         A sentence for the model card on how the network was chosen, see `Selection.caveat`.
+    agreement
+        For model card and manifest: how well step 1 of its run foretold step 2.
 
     Raises
     ------
@@ -303,7 +307,7 @@ def export(
     folder = Path(out).resolve()  # what a symbolic link leads to
     with _replacing_folder(folder) as building:
         judged = data if judge is None else judge
-        _write(building, emulator, data, judged, name, golden, caveat)
+        _write(building, emulator, data, judged, name, golden, caveat, agreement)
     return Bundle.open(folder)
 
 
@@ -315,6 +319,7 @@ def _write(
     name: str,
     n_golden: int,
     caveat: str,
+    agreement: Agreement | None,
 ) -> None:
     """Write every file into `folder`, in the order of the hash chain."""
     module = module_name(name)
@@ -360,6 +365,7 @@ def _write(
         bundle_hash=identity,
         files=files,
         caveat=caveat,
+        agreement=agreement,
     )
     add(MODEL_CARD, card.encode())
     manifest = Manifest(
@@ -371,7 +377,10 @@ def _write(
         tolerance=vectors.tolerance,
         skill=None if skill is None else skill.to_dict(),
         provenance=described,
-        metadata=emulator.metadata,
+        metadata={
+            **emulator.metadata,
+            **({} if agreement is None else {"agreement": agreement.to_dict()}),
+        },
     )
     write_json(folder / MANIFEST, manifest.to_dict())
 

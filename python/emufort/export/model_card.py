@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from emufort.agreement import LEGEND, Agreement
 from emufort.constants import ConstantOutput
 from emufort.contract import Column, Contract, Input, Output
 from emufort.dataset import SPLITS, Dataset
@@ -102,6 +103,7 @@ def model_card(
     bundle_hash: str,
     files: Mapping[str, str],
     caveat: str = "",
+    agreement: Agreement | None = None,
 ) -> str:
     """Return the text of MODEL_CARD.md.
 
@@ -119,6 +121,8 @@ def model_card(
         Name -> SHA-256 of the other files of the bundle.
     caveat
         A sentence on how the network was chosen, or nothing.
+    agreement
+        How well step 1 of its run foretold step 2; None where that is not known.
     """
     from emufort import __version__
 
@@ -165,6 +169,8 @@ def model_card(
         n_outputs=len(contract.output_columns),
         files=files,
         caveat=caveat,
+        agreement=agreement,
+        legend=LEGEND,
         loads=loads_weights(emulator.architecture),
         most_source=f"{MOST_SOURCE_PARAMETERS:,}",
         wide=needs_workspace(emulator.architecture, n_columns),

@@ -61,6 +61,30 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Prediction:
+    """Loss of a candidate after step 2, as predicted.
+
+    Attributes
+    ----------
+    trial
+        Its number in step 1.
+    multiply_adds
+        Of its network.
+    loss, low, high
+        Predicted loss, and the ends of the interval that holds 90 %.
+    trained
+        Loss where it was trained, else None.
+    """
+
+    trial: int
+    multiply_adds: float
+    loss: float
+    low: float
+    high: float
+    trained: float | None
+
+
+@dataclass(frozen=True)
 class Run:
     """Everything that the report shows.
 
@@ -86,6 +110,8 @@ class Run:
         Learning curves of the retrained candidates, those of the choice's target only.
     agreement, verification, manifest, provenance, search
         Content of the files of these names; empty where a run has none.
+    predictions
+        Losses of all candidates as predicted after step 2; none for runs of earlier versions.
     seconds
         Step -> wall time.
     config
@@ -107,6 +133,7 @@ class Run:
     manifest: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     search: Mapping[str, Any] = field(default_factory=dict)
+    predictions: Sequence[Prediction] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     config: str = ""
 
@@ -159,6 +186,7 @@ def gather(folder: Path, data: Dataset) -> Run:
         manifest=_optional(folder / "bundle" / "manifest.json"),
         provenance=_optional(folder / "provenance.json"),
         search=_optional(folder / "search" / "search.json"),
+        predictions=_predictions(folder / "retrain" / "predictions.csv"),
         seconds=RunFolder(folder).seconds(),
         config=config.read_text() if config.is_file() else "",
     )
@@ -171,12 +199,31 @@ def _optional(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def _predictions(path: Path) -> list[Prediction]:
+    if not path.exists():
+        return []
+    try:
+        return [
+            Prediction(
+                trial=int(row["trial"]),
+                multiply_adds=float(row["multiply_adds"]),
+                loss=float(row["loss"]),
+                low=float(row["low"]),
+                high=float(row["high"]),
+                trained=float(row["trained"]) if row["trained"] else None,
+            )
+            for row in read_csv(path)
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise EmufortError(f"{path} is no table of predictions: {error}") from error
+
+
 #: Test samples that are drawn in figures, and the seed that chooses them where there are more.
 MOST_ROWS, _SEED = 50_000, 20
 
 
 def _drawn(test: Dataset) -> Dataset:
-    """Return the test samples that figures show: all, or so many at random."""
+    """Return the test samples that figures show: all, or `MOST_ROWS` at random."""
     if len(test) <= MOST_ROWS:
         return test
     chosen = np.random.default_rng(_SEED).choice(len(test), MOST_ROWS, replace=False)

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emufort.agreement import LEGEND, Agreement
 from emufort.dataset import Dataset
 from emufort.escape import html
 from emufort.files import write_text
 from emufort.progress import Reporter, silent
 from emufort.report import plots
 from emufort.report.gather import Run, gather
+from emufort.rungs import rungs_in_words
 from emufort.skill import Score
 
 if TYPE_CHECKING:
@@ -89,7 +91,9 @@ def render(run: Run) -> str:
         comparisons=[_comparison(c) for c in run.verification.get("comparisons", ())],
         chain=_chain(run),
         environment=_environment(run.provenance),
-        regret=_regret(run.agreement, run.measure),
+        agreement=Agreement.of(run.agreement),
+        legend=LEGEND,
+        rungs=rungs_in_words(run.search),
         constants=run.emulator.constants,
     )
 
@@ -290,27 +294,6 @@ def _comparison(entry: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _regret(agreement: Mapping[str, Any], measure: str) -> str:
-    """Say what trusting the ranking of the search would have cost."""
-    parts = [
-        f"{100 * agreement[key]:.2g} % {words}"
-        for key, words, n in (
-            ("regret_top1", "with only its first", 1),
-            ("regret_top5", "with five", 5),
-        )
-        if agreement.get(key) is not None and n < agreement.get("n", 0)
-    ]
-    sentences = []
-    if parts:
-        sentences.append(
-            f"How far the best retrained {measure} would exceed the best of all if fewer of the "
-            f"search had been retrained: {', '.join(parts)}."
-        )
-    if agreement.get("seed_spread") is not None:
-        sentences.append(f"Spread between seeds: {100 * agreement['seed_spread']:.2g} %.")
-    return " ".join(sentences)
-
-
 def _chain(run: Run) -> list[tuple[str, str]]:
     """Return the links from the data to the generated code, as far as they are known."""
     links = run.manifest.get("chain")
@@ -349,14 +332,17 @@ def _figures(run: Run) -> dict[str, Any]:
         ],
         "curves": None,
         "agreement": None,
+        "predictions": None,
     }
     if run.curves:
         figures["curves"] = _inline(plots.learning_curves(run.curves, run.choice))
+    trial = run.candidates.get(run.choice, {}).get("trial")
+    chosen = int(trial) if trial not in (None, "") else None
     pairs = run.agreement.get("pairs")
     if pairs:
-        trial = run.candidates.get(run.choice, {}).get("trial")
-        chosen = int(trial) if trial not in (None, "") else None
         figures["agreement"] = _inline(plots.agreement(pairs, chosen, run.measure))
+    if run.predictions:
+        figures["predictions"] = _inline(plots.predictions(run.predictions, chosen, run.measure))
     return figures
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.escape import mathtext
-from emufort.report.gather import Column, Curve
+from emufort.report.gather import Column, Curve, Prediction
 from emufort.ticks import plain_ticks
 
 if TYPE_CHECKING:
@@ -22,6 +22,19 @@ BLUE, ORANGE = "#2563a8", "#d9480f"
 #: Colours and markers of baselines, in the order of the contract; no pair comes twice in 20.
 BASELINES = ("#2b8a3e", "#7048a8", "#0b7285", "#a61e4d")
 BASELINE_MARKERS = ("D", "s", "^", "v", "P")
+
+#: Kinds of retrained candidates: their names in a legend, and how they are drawn.
+LABELS = {
+    "control": "control group, drawn at random",
+    "front": "along the predicted front",
+    "choice": "choice",
+}
+_KINDS: dict[str, dict[str, Any]] = {
+    "control": {"s": 44, "marker": "D", "color": "#2b8a3e"},
+    "front": {"s": 38, "marker": "o", "color": BLUE},
+    "choice": {"s": 190, "marker": "*", "color": ORANGE},
+}
+_MARKER: dict[str, Any] = {"edgecolors": "white", "zorder": 3}
 
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -274,30 +287,82 @@ def agreement(
 ) -> Figure:
     """Draw the loss (or error, the `measure`) after retraining against that of the search.
 
-    The choice's trial is marked.
+    The control group, the candidates chosen along the front and the choice differ. Runs of earlier
+    versions have no control group.
     """
     with _styled():
         figure, axes = _figure(width, height)
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.grid(True, which="major")
-        styles: dict[bool, dict[str, Any]] = {
-            False: {"s": 38, "color": BLUE},
-            True: {"s": 170, "marker": "*", "color": ORANGE, "label": "choice"},
-        }
-        for mine, style in styles.items():
-            shown = [p for p in pairs if (p["trial"] == choice) is mine]
-            axes.scatter(
-                [p["search_loss"] for p in shown],
-                [p["validation_loss"] for p in shown],
-                edgecolors="white",
-                zorder=3,
-                **style,
-            )
+        grouped = any("control" in p for p in pairs)
+        labels = {**LABELS, **({} if grouped else {"front": "retrained"})}
+        kinds = [
+            "choice" if p["trial"] == choice else "control" if p.get("control") else "front"
+            for p in pairs
+        ]
+        for kind, style in _KINDS.items():
+            shown = [p for p, of in zip(pairs, kinds, strict=True) if of == kind]
+            if shown:
+                axes.scatter(
+                    [p["search_loss"] for p in shown],
+                    [p["validation_loss"] for p in shown],
+                    **_MARKER,
+                    **style,
+                    label=labels[kind],
+                )
         plain_ticks(axes.xaxis)
         plain_ticks(axes.yaxis)
         axes.set_xlabel(f"validation {measure} in the search (subset of the data)")
         axes.set_ylabel(f"validation {measure}, retrained")
-        if any(p["trial"] == choice for p in pairs):
+        if len(set(kinds)) > 1:
             axes.legend(loc="best")
+    return figure
+
+
+def predictions(
+    shown: Sequence[Prediction],
+    choice: int | None,
+    measure: str = "loss",
+    width: float = 5.2,
+    height: float = 3.8,
+) -> Figure:
+    """Draw the loss (or error, the `measure`) of every candidate against its multiply-adds.
+
+    A trained candidate shows the loss that it has, the others the predicted one with its interval.
+    """
+    open_ = [p for p in shown if p.trained is None]
+    trained = [p for p in shown if p.trained is not None and np.isfinite(p.trained)]
+    with _styled():
+        figure, axes = _figure(width, height)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.grid(True, which="major")
+        if open_:
+            axes.errorbar(
+                [p.multiply_adds for p in open_],
+                [p.loss for p in open_],
+                yerr=np.maximum([[p.loss - p.low, p.high - p.loss] for p in open_], 0.0).T,
+                fmt="o",
+                markersize=3,
+                color="#a9b8c9",
+                elinewidth=0.8,
+                zorder=2,
+                label="predicted, 90 % interval",
+            )
+        for kind, mine in (("trained", False), ("choice", True)):
+            points = [p for p in trained if (p.trial == choice) is mine]
+            if points:
+                axes.scatter(
+                    [p.multiply_adds for p in points],
+                    [p.trained or np.nan for p in points],
+                    **_MARKER,
+                    **_KINDS["choice" if mine else "front"],
+                    label=kind,
+                )
+        plain_ticks(axes.xaxis)
+        plain_ticks(axes.yaxis)
+        axes.set_xlabel("multiply-adds per sample")
+        axes.set_ylabel(f"validation {measure} after step 2")
+        axes.legend(loc="best")
     return figure
