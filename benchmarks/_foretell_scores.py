@@ -18,6 +18,10 @@ Array = NDArray[np.float64]
 
 #: Costs below this percentile do not count for the front: next to nothing is so cheap.
 _CHEAPEST = 5.0
+#: Resamples of a bootstrap.
+RESAMPLES = 1000
+#: Percentiles of its interval.
+INTERVAL = (2.5, 97.5)
 
 
 def rank_correlation(predicted: Array, final: Array) -> float:
@@ -42,7 +46,36 @@ def _beyond_cost(values: Array, cost: Array) -> Array:
     size = np.log(cost)
     powers = np.stack([np.ones_like(size), size, size**2], axis=1)
     coefficients, *_ = np.linalg.lstsq(powers, values, rcond=None)
-    return np.asarray(values - powers @ coefficients)
+    rest = np.asarray(values - powers @ coefficients)
+    # What a function of the cost alone leaves are rounding errors, which have no order.
+    return rest if np.ptp(rest) > 1e-9 * max(1.0, np.ptp(values)) else np.zeros_like(rest)
+
+
+def resampled(predicted: Array, final: Array, cost: Array, seed: int) -> tuple[Array, Array]:
+    """Return both rank correlations for candidates drawn anew with replacement (a bootstrap).
+
+    Only rank correlations are resampled: regrets hang on the few best candidates, for which a
+    bootstrap does not hold.
+
+    Returns
+    -------
+    tuple of ndarray
+        `rank_correlation` and `rank_correlation_at_equal_cost`, each of shape (RESAMPLES,). The
+        parabola in cost is that of all candidates.
+    """
+    drawn = np.random.default_rng(seed).integers(len(cost), size=(RESAMPLES, len(cost)))
+    rest = [_beyond_cost(np.log(values), cost) for values in (predicted, final)]
+    return _rank_correlations(predicted[drawn], final[drawn]), _rank_correlations(
+        rest[0][drawn], rest[1][drawn]
+    )
+
+
+def _rank_correlations(a: Array, b: Array) -> Array:
+    """Return Spearman's rank correlation of each row; 0 where a row is constant."""
+    first, second = (rankdata(values, axis=1) for values in (a, b))
+    first, second = (ranks - ranks.mean(axis=1, keepdims=True) for ranks in (first, second))
+    size = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
+    return np.asarray((first * second).sum(axis=1) / np.where(size > 0, size, np.inf))
 
 
 def regret(predicted: Array, final: Array, k: int) -> float:
@@ -77,3 +110,17 @@ def bias(predicted: Array, final: Array, groups: Sequence[Hashable]) -> dict[Has
     for position, group in enumerate(groups):
         members.setdefault(group, []).append(position)
     return {group: float(shift[at].mean()) for group, at in members.items()}
+
+
+def ranges_of(lowest: int, highest: int, most: int = 4) -> dict[int, str]:
+    """Return the group of each number: itself, or one of `most` ranges if there are more.
+
+    The depths of a space may be many; in groups of few candidates a bias is chance.
+    """
+    numbers = np.arange(lowest, highest + 1)
+    parts = np.array_split(numbers, min(most, len(numbers)))
+    return {
+        int(number): str(number) if len(part) == 1 else f"{part[0]} to {part[-1]}"
+        for part in parts
+        for number in part
+    }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _document import replaced, table
+from _two_step import WAYS
 
 from emufort.files import write_bytes, write_text
 
@@ -16,25 +17,6 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT, README, IMAGES = ROOT / "docs/headline.md", ROOT / "README.md", ROOT / "docs/images"
 
 Result = dict[str, Any]
-
-
-def replaced(text: str, name: str, body: str) -> str:
-    """Return the text with `body` between the markers of `name`.
-
-    Raises
-    ------
-    ValueError
-        The markers are not there.
-    """
-    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    if not pattern.search(text):
-        raise ValueError(f"there is no {begin} ... {end}")
-    return pattern.sub(lambda _: f"{begin}\n{body}\n{end}", text)
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
 
 
 def conditions(result: Result) -> str:
@@ -95,48 +77,46 @@ def rungs(result: Result) -> str:
     return ", ".join(f"{epochs} x {rows}" for epochs, rows in pairs)
 
 
-def rank_correlation(result: Result, name: str) -> float:
-    """Return Spearman's coefficient between the losses of step 1 and those on all rows."""
-    first, full = (
-        np.argsort(np.argsort(losses))
-        for losses in (result[name]["step_1_loss"], result["full_loss"])
-    )
-    return float(np.corrcoef(first, full)[0, 1])
-
-
 def two_step(result: Result) -> list[str]:
     n = result["candidates"]
-    sides = {"annealed rungs": result["cosine"], "constant learning rate": result["constant"]}
+    ways = {title: result[name] for name, title in WAYS.items()}
     table_rows = [
         ["every candidate", str(n), f"{result['all_seconds']:.0f} s", "",
-         f"{result['validation_loss_all']:.3e}", f"{result['test_rmse_all']:.5f}", "1", "0"],
+         f"{result['validation_loss_all']:.3e}", f"{result['test_rmse_all']:.5f}", "1", "0",
+         "", ""],
         *(
-            [f"two steps, {name}", str(result["top"]),
+            [title, str(len(one["kept"])),
              f"{one['step_1_seconds']:.1f} + {one['step_2_seconds']:.1f} s",
-             f"{one['ratio']:.0f}x", f"{one['validation_loss']:.3e}", f"{one['test_rmse']:.5f}",
-             ", ".join(map(str, one["ranks_of_kept"])),
-             ", ".join(f"{k}: {percent:.0f}" for k, percent in one["regret"].items())]
-            for name, one in sides.items()
+             f"{one['ratio']:.1f}x", f"{one['validation_loss']:.3e}", f"{one['test_rmse']:.5f}",
+             first_of(one["ranks_of_kept"]),
+             ", ".join(f"{k}: {percent:.0f}" for k, percent in one["regret"].items()),
+             f"{one['rank_correlation']:.2f}", f"{one['at_equal_cost']:.2f}"]
+            for title, one in ways.items()
         ),
     ]  # fmt: skip
     seeds = [result["validation_loss_all"], *result["seeds"]]
+    given = "; ".join(f"{title}: {rungs(one)}" for title, one in ways.items())
     return [
         *table(
             ["", "trainings on all rows", "processor time", "less compute", "lowest validation"
              " loss", "test RMSE of the fractions", "rank among all of those kept", "loss above the"
-             " best of all, by the number kept [%]"],
+             " best of all, by the number kept [%]", "rank correlation of step 1, all candidates",
+             "at equal cost"],
             table_rows,
         ),
         "",
-        f"{n} candidates, {result['rows']} rows; step 2: {result['step_2']}. Annealed rungs (epochs"
-        f" x rows): {rungs(result['cosine'])}; constant: {rungs(result['constant'])}. The network"
-        f" that is best of all comes to {min(seeds):.2e} to {max(seeds):.2e} with {len(seeds)}"
-        " seeds. Rank correlation of step 1 with training on all rows, all candidates:"
-        f" {rank_correlation(result, 'cosine'):.2f} with annealed rungs,"
-        f" {rank_correlation(result, 'constant'):.2f} at a constant rate.",
+        f"{n} candidates, {result['rows']} rows; step 2: {result['step_2']}. Rungs (epochs x"
+        f" rows): {given}. The network that is best of all comes to {min(seeds):.2e} to"
+        f" {max(seeds):.2e} with {len(seeds)} seeds.",
         "",
         conditions(result),
     ]  # fmt: skip
+
+
+def first_of(ranks: Sequence[int], most: int = 6) -> str:
+    """Return the best ranks, with how many there are if not all are shown."""
+    shown = ", ".join(map(str, ranks[:most]))
+    return shown if len(ranks) <= most else f"{shown}, ... ({len(ranks)})"
 
 
 def many(result: Result) -> list[str]:

@@ -51,7 +51,7 @@ PAPER_TRIALS = 60
 #: emufort's search: candidates asked for at once, epochs of the rungs, and 1/ETA go on.
 BATCH, RUNGS, ETA = 16, (1, 4, 16), 4
 #: emufort's second training: steps of the batch size of the search, and the bounds of the peak
-#: learning rate, which are the defaults of `retrain.learning_rate`.
+#: learning rate (`retrain.learning_rate`).
 STEPS, PEAK = 10_000, (3e-3, 1e-2)
 #: Share of warm-up (`retrain` takes 2 %) and number of looks.
 WARM_UP, LOOKS = 0.05, 100

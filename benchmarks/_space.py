@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from _paper_inputs import with_noise_input
 from torch import nn
 
 from emufort._torch_module import ACTIVATIONS
@@ -40,26 +41,13 @@ RUNGS, ETA = (1, 4, 16, 100), 4
 
 
 def arrays_of_paper(data: str | None = None, rows: int = ROWS, seed: int = 1) -> Arrays:
-    """Return a subset with 16 inputs and 4 outputs behind a sigmoid.
-
-    The paper's 16th input is relative humidity; the labels here are for one start humidity, so it
-    is noise that the networks learn to ignore.
-    """
+    """Return a subset with the paper's 16 inputs, and 4 outputs behind a sigmoid."""
     opened = Dataset.open(data, Contract.load("activation_fractions"))
     arrays, _, _ = Arrays.from_datasets(
         opened.part("train").subset(rows, seed),
         opened.part("validation").subset(VALIDATION_ROWS, seed),
     )
-    rng = np.random.default_rng(seed)
-
-    def wider(x: np.ndarray) -> np.ndarray:
-        noise = rng.standard_normal((len(x), 1), dtype=np.float32)
-        return np.ascontiguousarray(np.concatenate([x, noise], axis=1))
-
-    return Arrays(
-        wider(arrays.x_train), arrays.y_train, wider(arrays.x_validation), arrays.y_validation,
-        arrays.sigmoid,
-    )  # fmt: skip
+    return with_noise_input(arrays, seed)
 
 
 def tasks_of_space(n: int, arrays: Arrays, seed: int = 1) -> list[TrainingTask]:

@@ -1,51 +1,71 @@
 """Does step 1 foretell step 2? Every candidate is trained by every way of step 1, and to the end.
 
-    python benchmarks/foretell.py [--out FOLDER] [--candidates 128] [--samples 1,2] [--ways ...]
+    python benchmarks/foretell.py [--case embedded,large,...] [--samples 1,2,3] [--ways ...]
 
 Random candidates of a search space are trained by each way of step 1 (little data, few epochs) and
 all of them by step 2 (all rows, several seeds), so that the order that step 1 gives can be compared
 with the final one over **all** candidates, not over those that were kept. The script prints, for
 every way: Spearman's rank correlation over all candidates and at equal cost; the regret of
 retraining the first 1, 5 and K; the regret along the front of loss against cost with K candidates
-kept as `emufort retrain` keeps them; by how many ranks an activation function or a batch size is
-placed too low or too high; and processor time. For comparison it does the same for K candidates
-drawn at random, for the cost of a network without any training, and for a second seed of step 2,
-which is what can be reached. _foretell_scores.py defines every number.
+kept; the activation function, batch size or depth that is placed too low (positive) or too high by
+most ranks; and processor time. K candidates are kept along the front that step 1 foretells. The
+rows "calibrated" are what `emufort retrain` makes of it: first a control group, which is among the
+K, then rounds along the front, each of which corrects the prediction; they are medians over several
+control groups. For comparison the script does the same for the multiply-adds of a network without
+any training, for K candidates drawn at random, and for a second seed of step 2, which is the
+ceiling. _foretell_scores.py defines every number.
 
-A way is SCHEDULE:EPOCHS:ROWS[:BATCH]; 0 rows stands for all. Several samples of candidates give the
-median and the range of each number. Stopped, the same command continues; FOLDER/foretell.json and
-foretell.png hold the results.
+A way is SCHEDULE:EPOCHS:ROWS[:BATCH[:RATE]]; 0 rows stands for all, no BATCH and no RATE for the
+search's rules; RATE is a multiple of the rate of step 2, scaled for the batch size.
+Rungs are WAY/ETA+WAY: the best one in ETA go on. The word default stands for the rungs of the
+configuration (--config, or those of `emufort search`), whose batches and groups decide who is
+compared with whom. Not part of a way is what `subset = "auto"` spends before the first batch: 32
+trainings of 16 candidates on fewer rows, each as long as the first rung.
+
+Several samples of candidates give the median and the range of each number. The interval (95 %) of a
+rank correlation is from a bootstrap over the candidates, and is that of the median where there are
+several samples.
+
+Cases (--case), each in a folder of its own under --out:
+  embedded     the embedded data: 15 inputs, maximum supersaturation
+  large        the same with more rows, from --large FILE, which you make with
+               python data_prep/make_dataset.py --train 262144 --out FILE
+  fractions    16 inputs and 4 number activated fractions, as in Yu et al. (2023)
+  evaporation  fluxes over the sea by bulk formulae (_sea_fluxes.py)
+  config       data and contract of --config
+
+The other cases take only the sections [search] and [retrain] of --config, such as
+benchmarks/spaces/four_batch_sizes.toml, a space of several batch sizes.
+
+Stopped, the same command continues; foretell.json and foretell.png hold the results of a case.
+--update docs/search.md puts the tables of the command's cases into that document.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import dataclasses
 import os
-import platform
+import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from _foretell_scores import (
-    bias,
-    rank_correlation,
-    rank_correlation_at_equal_cost,
-    regret,
-    regret_along_the_front,
-)
-from _foretell_trainings import FINAL, Trainings, Way, units
+from _foretell_data import CASES, Request, parse_cases
+from _foretell_predictions import compare
+from _foretell_table import Results, check, draw, lines, summary, update
+from _foretell_trainings import Trainings
+from _foretell_ways import FORM, Rungs, parse_ways
 
-from emufort.config import Config, read_toml
-from emufort.search.promotion import promote
-from emufort.search.trials import Trial
+from emufort.config import Config, SearchConfig
+from emufort.errors import EmufortError
+from emufort.files import write_json
+from emufort.provenance import cpu_model
+from emufort.training import backend_detail
 
 WAYS = (
-    "constant:5:2000,constant:20:2000,constant:100:2000,cosine:100:2000,cosine:25:8000,"
+    "default,constant:5:2000,constant:20:2000,constant:100:2000,cosine:100:2000,cosine:25:8000,"
     "cosine:50:16000,cosine:16:0:32"
 )
-#: Draws of K candidates at random.
-_DRAWS = 200
 
 
 def arguments(words: list[str] | None = None) -> argparse.Namespace:
@@ -53,158 +73,92 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("runs/foretell"))
-    parser.add_argument("--data", default=None, help="netCDF file; the embedded data otherwise")
-    parser.add_argument("--contract", default="activation")
-    parser.add_argument("--config", type=Path, help="TOML file with [search.space] and [retrain]")
+    parser.add_argument("--case", default="embedded", help=f"one or more of {','.join(CASES)}")
+    parser.add_argument("--large", type=Path, help="netCDF file of the case 'large'")
+    parser.add_argument("--config", type=Path, help="TOML file with [search] and [retrain]")
     parser.add_argument("--candidates", type=int, default=128, help="in each sample")
-    parser.add_argument("--samples", default="1", help="seeds of the candidates: 1,2,3")
-    parser.add_argument("--ways", default=WAYS, help="of step 1: SCHEDULE:EPOCHS:ROWS[:BATCH],...")
+    parser.add_argument(
+        "--samples", type=numbers, default=[1], help="seeds of the candidates: 1,2,3"
+    )
+    parser.add_argument("--ways", default=WAYS, help=f"default, {FORM} or rungs of such, by commas")
     parser.add_argument("--steps", type=int, default=20_000, help="of step 2")
     parser.add_argument("--seeds", type=int, default=2, help="of step 2")
     parser.add_argument("--keep", type=int, default=28, help="candidates K that step 2 would take")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
-    return parser.parse_args(words)
+    parser.add_argument("--update", type=Path, metavar="FILE", help="put the tables into FILE")
+    options = parser.parse_args(words)
+    for name in ("candidates", "steps", "seeds", "keep", "workers"):
+        if getattr(options, name) < 1:
+            parser.error(f"--{name} is 1 or more")
+    return options
 
 
-def kept_by(score: np.ndarray, trainings: Trainings, sample: int, k: int) -> list[int]:
-    """Return the candidates that `emufort retrain` would take by this score."""
-    trials = [
-        Trial(
-            number=number, architecture=architecture, learning_rate=candidate.learning_rate,
-            batch_size=candidate.batch_size, value=float(score[number]), epochs=1, pruned_at=None,
-            seconds=0.0, batch=0, rungs=(),
-        )
-        for number, (candidate, architecture) in enumerate(
-            zip(trainings.candidates(sample), trainings.architectures(sample), strict=True)
-        )
-    ]  # fmt: skip
-    return [trial.number for trial, _ in promote(trials, k)]
+def numbers(text: str) -> list[int]:
+    """Read whole numbers with commas between, for `argparse`."""
+    return list(dict.fromkeys(map(int, text.split(","))))
 
 
-def compare(trainings: Trainings, sample: int, ways: list[str], seeds: int, k: int) -> Any:
-    """Return all numbers of one sample of candidates, by the name of what predicts."""
-    finals = [trainings.table(sample, FINAL, again)[0] for again in range(seeds)]
-    # A training that diverged is as bad as the worst that did not.
-    finals = [np.where(np.isfinite(f), f, f[np.isfinite(f)].max()) for f in finals]
-    final = np.exp(np.mean(np.log(finals), axis=0))
-    seconds = trainings.table(sample, FINAL, 0)[1]
-    cost = np.array([a.relative_cost for a in trainings.architectures(sample)])
-    candidates = trainings.candidates(sample)
-    groups = {
-        "activation": [c.activation for c in candidates],
-        "batch size": [str(c.batch_size) for c in candidates],
+def run(case: str, options: argparse.Namespace, config: Config) -> tuple[dict[str, Any], Results]:
+    """Compare on one case; return what was measured on what, and the results."""
+    title, arrays_of = CASES[case]
+    folder = options.out / case
+    arrays = arrays_of(Request(config, options.large, folder))
+    n_train = len(arrays.x_train)
+    ways = parse_ways(options.ways, config, n_train)
+    trainings = Trainings(arrays, config, options.candidates, folder)
+    trainings.do_all(options.samples, ways, options.seeds, options.workers)
+    usual = config.model_copy(update={"search": SearchConfig()})
+    about = {
+        "title": title,
+        "case": case,
+        "rows": n_train,
+        "inputs": arrays.x_train.shape[1],
+        "outputs": arrays.y_train.shape[1],
+        "candidates": options.candidates,
+        "steps": config.retrain.steps,
+        "seeds": options.seeds,
+        "keep": options.keep,
+        "ways": [str(way) for way in ways],
+        "default": str(Rungs.of(usual, n_train)),
+        "cpu": cpu_model(),
+        "trainer": backend_detail("native"),
+        "date": time.strftime("%Y-%m-%d"),
     }
-
-    def scored(score: np.ndarray, judge: np.ndarray, spent: float) -> dict[str, Any]:
-        finite = score[np.isfinite(score)]
-        score = np.where(np.isfinite(score), score, 10 * finite.max())
-        shifts = {name: bias(score, judge, of) for name, of in groups.items()}
-        return {
-            "all": rank_correlation(score, judge),
-            "equal cost": rank_correlation_at_equal_cost(score, judge, cost),
-            "regret 1": regret(score, judge, 1),
-            "regret 5": regret(score, judge, 5),
-            "regret K": regret(score, judge, k),
-            "front": regret_along_the_front(kept_by(score, trainings, sample, k), judge, cost),
-            "worst bias": max(abs(v) for group in shifts.values() for v in group.values()),
-            "bias": shifts,
-            "seconds": spent,
-            "share": spent / seconds,
+    results = {
+        sample: compare(trainings, sample, ways, options.seeds, options.keep)
+        for sample in options.samples
+    }
+    plain = {
+        sample: {
+            name: {key: value for key, value in one.items() if key != "resampled"}
+            for name, one in found.items()
         }
-
-    found = {way: scored(*_first(trainings.table(sample, way, 0), final)) for way in ways}
-    found["cost alone"] = scored(1.0 / cost, final, 0.0)
-    if seeds > 1:
-        found["another seed of step 2"] = scored(finals[1], finals[0], seconds)
-    rng = np.random.default_rng(sample)
-    draws = [rng.permutation(trainings.n)[:k] for _ in range(_DRAWS)]
-    drawn = [regret_along_the_front(draw.tolist(), final, cost) for draw in draws]
-    found[f"{k} at random"] = {"front": float(np.median(drawn))}
-    return found
-
-
-def _first(table: tuple[np.ndarray, float], final: np.ndarray) -> tuple[Any, Any, float]:
-    return table[0], final, table[1]
-
-
-SHOWN = ("all", "equal cost", "regret 1", "regret 5", "regret K", "front", "worst bias", "share")
-_PERCENT = ("regret 1", "regret 5", "regret K", "front", "share")
-
-
-def lines(results: dict[int, Any]) -> list[str]:
-    """Return the table: medians over the samples, and the range where there are several."""
-    names = list(next(iter(results.values())))
-    width = max(map(len, names))
-    found = [f"{'':{width}}  " + "  ".join(f"{name:>15}" for name in SHOWN)]
-    for name in names:
-        cells = []
-        for key in SHOWN:
-            values = [one[name][key] for one in results.values() if key in one[name]]
-            if not values:
-                cells.append("-")
-                continue
-            factor, unit = (100, " %") if key in _PERCENT else (1, "")
-            digits = 2 if key in ("all", "equal cost") else 0
-            text = f"{factor * float(np.median(values)):.{digits}f}{unit}"
-            if len(values) > 1:
-                low, high = (f"{factor * f(values):.{digits}f}" for f in (min, max))
-                text += f" ({low}..{high})"
-            cells.append(text)
-        found.append(f"{name:{width}}  " + "  ".join(f"{cell:>15}" for cell in cells))
-    return found
-
-
-def draw(results: dict[int, Any], path: Path) -> None:
-    """Draw rank correlation at equal cost and regret along the front against processor time."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    panels = figure.subplots(1, 2)
-    for axes, key, label in zip(
-        panels,
-        ("equal cost", "front"),
-        ("rank correlation at equal cost", "regret along the front"),
-        strict=True,
-    ):
-        for name in next(iter(results.values())):
-            points = [one[name] for one in results.values() if one[name].get("seconds")]
-            if points:
-                shares = [one["share"] for one in points]
-                axes.plot(shares, [one[key] for one in points], "o", label=name)
-        axes.set_xscale("log")
-        axes.set_xlabel("processor time, as a share of training all candidates to the end")
-        axes.set_ylabel(label)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
-    figure.savefig(path, dpi=150)
+        for sample, found in results.items()
+    }
+    over_samples = {
+        name: {key: dataclasses.asdict(number) for key, number in of_name.items()}
+        for name, of_name in summary(results).items()
+    }
+    content = {"about": about, "samples": plain, "over samples": over_samples}
+    write_json(folder / "foretell.json", content)
+    draw(results, folder / "foretell.png")
+    print("\n".join(lines(about, results)), flush=True)
+    return about, results
 
 
 def main(words: list[str] | None = None) -> None:
     options = arguments(words)
-    content = read_toml(options.config) if options.config else {}
-    content["retrain"] = {**content.get("retrain", {}), "steps": options.steps}
-    config = Config.from_dict(content, str(options.config or "arguments"))
-    ways = [Way.parse(text) for text in options.ways.split(",") if text]
-    samples = [int(word) for word in options.samples.split(",")]
-    trainings = Trainings(options.data, options.contract, config, options.candidates, options.out)
-    trainings.do(units(samples, options.candidates, ways, options.seeds), options.workers)
-    results = {
-        sample: compare(trainings, sample, [str(w) for w in ways], options.seeds, options.keep)
-        for sample in samples
-    }
-    about = {
-        "data": options.data or "embedded",
-        "candidates": options.candidates,
-        "rows": len(trainings.arrays.x_train),
-        "steps": options.steps,
-        "seeds": options.seeds,
-        "keep": options.keep,
-        "machine": platform.processor() or platform.machine(),
-    }
-    (options.out / "foretell.json").write_text(
-        json.dumps({"about": about, "samples": results}, indent=2) + "\n"
-    )
-    draw(results, options.out / "foretell.png")
-    print("\n".join(lines(results)))
+    try:
+        if options.update:
+            check(options.update)
+        config = Config.load(options.config) if options.config else Config()
+        retrain = config.retrain.model_copy(update={"steps": options.steps})
+        config = config.model_copy(update={"retrain": retrain})
+        found = [run(case, options, config) for case in parse_cases(options.case)]
+        if options.update:
+            update(options.update, found)
+    except EmufortError as error:
+        raise SystemExit(f"error: {error}") from error
 
 
 if __name__ == "__main__":

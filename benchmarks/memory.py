@@ -58,8 +58,8 @@ def measure(path: str | None, steps: int) -> dict[str, Any]:
     config = Config.from_dict(
         {
             "workers": 1,
-            "search": {"trials": 64, "rungs": [1, 4, 16]},
-            "retrain": {"top": 2, "seeds": 1, "steps": steps},
+            "search": {"trials": 64, "subset": 2000, "schedule": "constant", "rungs": [1, 4, 16]},
+            "retrain": {"top": 2, "control": 0, "seeds": 1, "steps": steps},
         }
     )
     import xarray  # noqa: F401, what libraries take is not the question

@@ -67,7 +67,9 @@ class Clock:
 
 
 def measure(data: Dataset, sampler: str, trials: int, history: int = 0) -> dict[str, Any]:
-    search = {"sampler": sampler, "trials": trials, "rungs": [1, 4, 16, 100]}
+    search: dict[str, Any] = {
+        "sampler": sampler, "trials": trials, "schedule": "constant", "rungs": [1, 4, 16, 100],
+    }  # fmt: skip
     if history and sampler in FORGETFUL:
         search["sampler_options"] = {"history": history}
     config = Config.from_dict({"workers": 1, "search": search})

@@ -16,10 +16,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from emufort.config import RetrainConfig
 from emufort.network import Architecture
-from emufort.retrain import learning_rate_for
+from emufort.retrain.rounds import Rounds
 from emufort.search.halving import Course
-from emufort.training import StepPlan, TrainerState, TrainingTask, make_trainer
+from emufort.search.space import Candidate
+from emufort.search.tasks import final_plan, final_task
+from emufort.search.trials import Trial
+from emufort.training import StepPlan, TrainerState, TrainingTask, make_trainer, with_fewer_steps
 from emufort.training import native_backend as native
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -144,11 +148,18 @@ def test_step_2_trains_by_the_plan_of_retrain(load: Any) -> None:
     seconds, state = second.train(trainer, task)
     assert seconds > 0
     assert state.step == 3 * (600 // two.PLAN_BATCH)
-    config = two.configuration("cosine", two.EPOCHS, two.ROWS)
-    trial = type("Trial", (), {"learning_rate": task.learning_rate, "batch_size": task.batch_size})
-    wanted = learning_rate_for(trial, two.PLAN_BATCH, config.retrain.learning_rate)
-    assert (state.task.learning_rate, state.task.batch_size) == (wanted, two.PLAN_BATCH)
-    assert state.curve[-1][3] < 0.5 * wanted
+    a = task.architecture
+    candidate = Candidate(a.hidden, a.activation, task.learning_rate, task.batch_size)
+    for config in (
+        two.configuration("cosine", two.EPOCHS, two.ROWS),
+        two.default_configuration(1, second.plan(600).steps),
+    ):
+        wanted = final_task(candidate, a, config.retrain, second.task(task).seed)
+        assert state.task == wanted
+    assert final_plan(wanted, config.retrain, 600, two.LOOKS) == second.plan(600)
+    assert state.curve[-1][3] < 0.5 * wanted.learning_rate
+    # Other first weights than in step 1.
+    assert wanted.seed != task.seed
     assert np.array_equal(second.train(trainer, task)[1].weights, state.weights)
     assert not np.array_equal(second.train(trainer, task, 1)[1].weights, state.weights)
 
@@ -162,11 +173,33 @@ def test_step_1_is_the_search_of_the_product(load: Any) -> None:
     _, courses = two.first_step(arrays, tasks, config)
     assert [len(course.rungs) for course in courses].count(2) == 2
     at = next(i for i, course in enumerate(courses) if len(course.rungs) == 2)
-    rate = two.PEAK * (tasks[at].batch_size / two.PLAN_BATCH) ** 0.5
+    batch = tasks[at].batch_size
+    rate = two.PEAK * (batch / two.PLAN_BATCH) ** 0.5
+    # The first rung, by which the rate goes, shows 200 samples.
+    rate = with_fewer_steps(rate, config.retrain.samples / two.PLAN_BATCH, 200 / batch)
     alone = TrainerState.initial(replace(tasks[at], learning_rate=rate))
-    plan = StepPlan.annealed(2 * (400 // tasks[at].batch_size), 1)
+    steps = 2 * (400 // batch)
+    plan = StepPlan.annealed(steps, min(10, steps))
     value = make_trainer(arrays, "native").run_steps(alone, plan).value
     assert courses[at].value == pytest.approx(value, rel=1e-6)
+
+
+def test_candidates_come_in_the_order_of_step_2(load: Any) -> None:
+    values = [1.0 / (1 + i % 7) for i in range(60)]
+    trials = [
+        Trial(
+            number=i, architecture=Architecture(3, (8 + 4 * i,), 1, "relu"), learning_rate=1e-3,
+            batch_size=64, value=value, epochs=1, pruned_at=None, seconds=0.0, batch=0,
+            rungs=((1, value),),
+        )
+        for i, value in enumerate(values)
+    ]  # fmt: skip
+    rounds = Rounds(trials, RetrainConfig(top=8, control=16), 3)
+    order, ends = load("_two_step").in_rounds(rounds, values)
+    assert order[:16] == [t.number for t in rounds.control()]
+    assert ends == [16, 22, 24] and len(set(order)) == 24
+    few = Rounds(trials, RetrainConfig(top=2, control=0), 3)
+    assert load("_two_step").in_rounds(few, values)[1] == [2]
 
 
 @needs_native
@@ -256,11 +289,14 @@ def test_figures_of_a_quick_run_go_into_no_document(load: Any, tmp_path: Path) -
     done = headline("two-step", "--quick", "--top", "2", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "two-step.json").read_text())
-    for schedule in ("cosine", "constant"):
-        one = result[schedule]
-        assert len(one["kept"]) == 2
-        assert result["all_seconds"] > one["step_2_seconds"] > 0
+    for name in load("_two_step").WAYS:
+        one = result[name]
+        # Of 8 candidates half are the control group, and by default all are taken.
+        assert len(one["kept"]) == (8 if name == "default" else 2)
+        assert 0 < one["step_2_seconds"] <= result["all_seconds"] * (1 + 1e-9)
         assert one["validation_loss"] >= result["validation_loss_all"]
+        assert len(one["step_1_loss"]) == 8 and one["step_1_seconds"] > 0
+    assert result["default"]["validation_loss"] == result["validation_loss_all"]
     document: ModuleType = load("_headline_document")
     before = document.DOCUMENT.read_bytes()
     with pytest.raises(ValueError, match="quick run"):

@@ -1,0 +1,25 @@
+"""The 16 inputs of Yu et al. (2023), of which the data here have 15."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from emufort.training import Arrays
+
+
+def with_noise_input(arrays: Arrays, seed: int) -> Arrays:
+    """Return the arrays with one more input, which is noise.
+
+    The paper's 16th input is relative humidity; the labels here are for one start humidity, so it
+    is noise that the networks learn to ignore.
+    """
+    rng = np.random.default_rng(seed)
+
+    def wider(x: np.ndarray) -> np.ndarray:
+        noise = rng.standard_normal((len(x), 1), dtype=np.float32)
+        return np.ascontiguousarray(np.concatenate([x, noise], axis=1))
+
+    x_train = wider(arrays.x_train)
+    return replace(arrays, x_train=x_train, x_validation=wider(arrays.x_validation))
