@@ -355,7 +355,7 @@ def retrain(
         steps : int, default 20000
             Length of a training: every network sees this times 256 samples (times `batch_size`, if
             that is given).
-        longer : int, default 6
+        longer : int, default 3
             The candidates on the front are trained anew at last, so many times longer. 1: they are
             trained with the other seeds only.
         seeds : int, default 1

@@ -268,7 +268,7 @@ class RetrainConfig(_Section):
         20_000, ge=1, le=1_000_000_000, description="of 256 samples, unless batch_size is given"
     )
     longer: int = Field(
-        6,
+        3,
         ge=1,
         le=1000,
         description="how much longer the candidates on the front are trained at last",
