@@ -356,7 +356,7 @@ def retrain(
             Length of a training: every network sees this times 256 samples (times `batch_size`, if
             that is given).
         longer : int, default 3
-            The candidates on the front are trained anew at last, so many times longer. 1: they are
+            How many times longer the candidates on the front are trained at last. 1: they are
             trained with the other seeds only.
         seeds : int, default 1
             Trainings of each candidate on the front; the others have one.
