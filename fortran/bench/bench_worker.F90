@@ -27,7 +27,7 @@ module bench_worker
   integer(c_int), parameter :: clock_thread_cpu = 3
 #endif
 
-  !> The columns in use are cut to so many, because a host model has just computed them: they are in the cache.
+  !> At most this many columns are in use: a host model has just computed its columns, so they are in the cache.
   integer, parameter :: columns_in_cache = 2048
   !> Chunks for threads begin at multiples of this: two of the runtime's blocks or a few vectors.
   integer, parameter :: chunk_unit = 32

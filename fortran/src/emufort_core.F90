@@ -42,7 +42,7 @@ module emufort_core
   public :: workspace_type, make_workspace, choose_block
   public :: plan_size, numbers_size, few_columns, physical_size, side_size, aligned_place, not_a_number
 
-  !> Up to so many columns are computed one by one, which costs less than a padded block.
+  !> Up to this number, columns are computed one by one, which costs less than a padded block.
   integer, parameter :: few_columns = 4
   !> Columns that go through the layers together: in double precision half a block.
   integer, parameter :: working_columns = merge(block_columns, lanes, is_wide)

@@ -43,7 +43,7 @@ contains
     integer(int32), intent(in), contiguous :: order(:, :)      !! rows of each step, from 0 (sample, step)
     real(real64), intent(in), contiguous :: rates(:)           !! learning rate of each step (step)
     real(real64), intent(in) :: weight_decay                   !! decoupled, per unit of learning rate
-    integer(int32), intent(in) :: looks                        !! the steps are divided evenly between so many looks
+    integer(int32), intent(in) :: looks                        !! number of looks at the validation rows, evenly spaced
     integer(int32), intent(in) :: patience                     !! looks without a lower loss before it ends
     real(wp), intent(inout), contiguous :: weights(:)          !! flat weights and biases
     real(wp), intent(inout), contiguous :: moment1(:)          !! flat first moment of the gradient

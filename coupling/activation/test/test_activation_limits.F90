@@ -77,7 +77,7 @@ program test_activation_limits
     call run(emulated, s, zero, smax_fixed=spread(10.0_dp**(real(step, dp)/10.0_dp), 1, n))
     call bounds('any supersaturation')
     call check(all(fn >= before - rounding), 'fractions grow with the supersaturation')
-    call check(counts%n_parcels == 0, 'a prescribed supersaturation asks nobody')
+    call check(counts%n_parcels == 0, 'a prescribed supersaturation calls no scheme')
     before = fn
   end do
   call run(emulated, s, zero, smax_fixed=zero)

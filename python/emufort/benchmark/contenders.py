@@ -93,7 +93,7 @@ class Contender(ABC):
     is_native
         Whether it is emufort's own.
     is_part
-        Whether it is less than a call from array to array, and so is compared with nobody.
+        Whether it is only a part of a call from array to array, which is compared with no other.
     second_of
         Name of the contender of which this is the same, built by the second compiler. It is
         compared with that one alone.
@@ -434,7 +434,7 @@ def _version(package: str) -> str:
 
 
 def _python_environment(threads: int) -> dict[str, str]:
-    """Return an environment in which a worker finds this emufort and uses so many threads."""
+    """Return an environment in which a worker finds this emufort and uses `threads` threads."""
     package = str(Path(__file__).resolve().parents[2])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     count = str(threads)

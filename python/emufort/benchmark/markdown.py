@@ -75,7 +75,7 @@ def summary(result: Result) -> str:
             continue
         other = cell["ns_best_other"]
         if other is None and cell["model"] in called:
-            continue  # nobody else does it: it stands among the calls
+            continue  # there is no contender: it is in the table of calls
         lines.append(
             f"| {titles[cell['model']]} | {cell['ncol']:,} | {number(cell['ns_native'])} | "
             f"{_percent(cell['percent_of_peak'], 0)} | "

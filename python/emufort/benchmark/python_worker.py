@@ -24,7 +24,7 @@ from emufort.network import Emulator
 #: Makes a call on inputs (n, n_inputs), single precision, of its own array type.
 Call = Callable[[Any], Any]
 
-#: The columns in use are cut to so many: a host has just computed them, they are in the cache.
+#: At most this many columns are in use: a host has just computed them, so they are in the cache.
 _COLUMNS_IN_CACHE = 2048
 
 
