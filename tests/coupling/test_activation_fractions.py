@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emufort._sources import fortran_sources
-from emufort.activation.head import activated_fractions
 from emufort.contract import Contract
 from emufort.export.fortran import fortran_source, runtime_source
 from emufort.export.weights_file import WeightsFile
+from emufort.processes.aerosol_activation.head import activated_fractions
+from emufort.toolchain.sources import fortran_sources
 from tests.export.emulators import inputs, random_emulator
 
 pytestmark = pytest.mark.skipif(shutil.which("gfortran") is None, reason="no gfortran")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from emufort._sources import fortran_sources
 from emufort.export import Bundle
+from emufort.toolchain.sources import fortran_sources
 from tests.coupling.conftest import COUPLING, attempt, run
 
 pytestmark = pytest.mark.skipif(

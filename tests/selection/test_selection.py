@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError
-from emufort.selection import (
+from emufort.selection.select import (
     Entry,
     knee,
     nanoseconds,
@@ -269,9 +269,7 @@ def test_damaged_tables_are_refused() -> None:
 
 
 def test_selection_needs_no_torch() -> None:
-    code = (
-        "import sys, emufort.selection; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
-    )
+    code = "import sys, emufort.selection.select; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from emufort._sources import fortran_sources
 from emufort.benchmark.models import Model
 from emufort.benchmark.options import Options
 from emufort.benchmark.workers import Missing
-from emufort.compiler import Compiler, CompilerMissing
 from emufort.errors import EmufortError
 from emufort.export.fortran import fortran_source, loads_weights
 from emufort.files import write_text
+from emufort.toolchain.compiler import Compiler, CompilerMissing
+from emufort.toolchain.sources import fortran_sources
 
 _FOLDERS = ("fortran/bench", "coupling/onnxruntime", "coupling/activation")
 

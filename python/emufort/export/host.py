@@ -10,15 +10,15 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from emufort._sources import coupling_folder, license_text
 from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError
 from emufort.escape import make_text
-from emufort.export._render import render
 from emufort.export.bundle import Bundle
 from emufort.export.contents import LICENSE
 from emufort.export.fortran import MOST_SOURCE_PARAMETERS
+from emufort.export.render import render
 from emufort.files import scratch_folder
+from emufort.toolchain.sources import coupling_folder, license_text
 
 #: What `emufort export --host` can write.
 HOSTS = ("plain", "ccpp", "cime")

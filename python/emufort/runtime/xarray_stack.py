@@ -9,10 +9,10 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 
-from emufort._bindings import Real
-from emufort._netcdf import UNIT_ALIASES
 from emufort.contract import Contract, Input, Output, Parameter
+from emufort.dataset.reader import UNIT_ALIASES
 from emufort.errors import DataError, did_you_mean
+from emufort.native.bindings import Real
 
 #: Parameters may be stored in single precision.
 _PARAMETER_TOLERANCE = 1e-6

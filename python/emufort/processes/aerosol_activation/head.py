@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emufort._sources import fortran_sources
-from emufort.activation.kohler import (
+from emufort.contract import Contract
+from emufort.errors import ContractError
+from emufort.processes.aerosol_activation.kohler import (
     critical_supersaturation,
     mass_activated_fraction,
     number_activated_fraction,
 )
-from emufort.contract import Contract
-from emufort.errors import ContractError
+from emufort.toolchain.sources import fortran_sources
 
 #: Variables that `activated_fractions` reads.
 REQUIRED = (

@@ -15,9 +15,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emufort import _bindings
 from emufort.errors import EmufortError, UsageError
-from emufort.network import ACTIVATIONS, Architecture
+from emufort.native import bindings as native_bindings
+from emufort.network.emulator import ACTIVATIONS, Architecture
 from emufort.training import (
     Arrays,
     Layout,
@@ -26,16 +26,16 @@ from emufort.training import (
     TrainingTask,
     backend_detail,
     make_trainer,
-    native_backend,
+    native_trainer,
     resolve_backend,
 )
-from emufort.training.native_backend import NativeTrainer
+from emufort.training.native_trainer import NativeTrainer
 from tests.training.problems import smooth, task
 from tests.training.test_torch_backend import PLAN, SIGMOIDS, reference_output, same
 
-pytestmark = pytest.mark.skipif(not native_backend.available(), reason="no native trainer built")
+pytestmark = pytest.mark.skipif(not native_trainer.available(), reason="no native trainer built")
 
-LEVELS = native_backend._levels()
+LEVELS = native_trainer._levels()
 #: Widths on both sides of a panel, of two, and of the gap behind long columns.
 HIDDEN = [(8, 5), (1,), (16, 16), (17, 33, 4), (70, 130), ()]
 
@@ -139,27 +139,27 @@ def test_all_levels_of_the_cpu_agree(level):
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_level_is_that_of_its_own_module(level):
     trainer = NativeTrainer(smooth(), level=level)
-    assert trainer._module.__name__.removeprefix("emufort.") == native_backend._MODULES[level]
+    assert trainer._module.__name__.removeprefix("emufort.") == native_trainer._MODULES[level]
 
 
 @pytest.mark.parametrize("level", range(1, 5))
 def test_the_environment_holds_training_to_a_level(level):
     # in a process of its own: this one has looked already
-    script = "from emufort.training import native_backend as n; print(n.variant())"
-    environment = {**os.environ, native_backend.LEVEL_VARIABLE: str(level)}
+    script = "from emufort.training import native_trainer as n; print(n.variant())"
+    environment = {**os.environ, native_trainer.LEVEL_VARIABLE: str(level)}
     done = subprocess.run(
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
     )
-    highest = min(level, _bindings.cpu_level())
-    best = max(known for known in native_backend._MODULES if known <= highest)
+    highest = min(level, native_bindings.cpu_level())
+    best = max(known for known in native_trainer._MODULES if known <= highest)
     assert done.stdout.strip() == (f"x86-64-v{best}" if best else "generic")
 
 
 @pytest.mark.parametrize("text", ["0", "5", "v3"])
 def test_a_level_that_is_none_is_refused(monkeypatch, text):
-    monkeypatch.setenv(native_backend.LEVEL_VARIABLE, text)
+    monkeypatch.setenv(native_trainer.LEVEL_VARIABLE, text)
     with pytest.raises(UsageError, match=r"EMUFORT_CPU_LEVEL is '.*': it must be 1, 2, 3 or 4"):
-        native_backend._levels.__wrapped__()
+        native_trainer._levels.__wrapped__()
 
 
 # ------------------------------------------------------------------ in pieces
@@ -319,7 +319,7 @@ def test_native_is_the_choice_where_it_is_built(monkeypatch):
     assert resolve_backend("auto") == "native"
     assert resolve_backend("auto", "cuda") == "torch"
     assert backend_detail("native").startswith("native (")
-    monkeypatch.setattr(native_backend, "_levels", tuple)
+    monkeypatch.setattr(native_trainer, "_levels", tuple)
     assert resolve_backend("auto") == "torch"
     with pytest.raises(EmufortError, match="native trainer is not built"):
         resolve_backend("native")
