@@ -26,8 +26,9 @@ SETTINGS = {
     "OMP_NUM_THREADS": "1",
 }
 MODULES = (
-    "activation/emufort_activation_head.F90",
-    *("activation/emufort_activation_arg2000.F90", "activation/emufort_activation.F90"),
+    "aerosol_activation/scheme/emufort_aerosol_head.F90",
+    "aerosol_activation/scheme/emufort_aerosol_arg2000.F90",
+    "aerosol_activation/scheme/emufort_aerosol_activation.F90",
     "mpi/emufort_broadcast.F90",
 )
 

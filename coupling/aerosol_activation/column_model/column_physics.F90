@@ -4,7 +4,7 @@
 module column_physics
   use, intrinsic :: iso_fortran_env, only: real64, int64
   use emufort_runtime, only: status_type, network_workspace_type => workspace_type, emufort_success
-  use emufort_activation, only: activation_type, activation_constants_type, activation_counts_type
+  use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type
   use parcel_integrator, only: solve_parcel, parcel_options_type, parcel_result_type, status_peak
   use parcel_thermodynamics, only: kelvin_length
   use lognormal_bins, only: lognormal_cells

@@ -2,7 +2,7 @@
 module column_timing
   use, intrinsic :: iso_fortran_env, only: real64
   use emufort_runtime, only: status_type, workspace_type
-  use emufort_activation, only: activation_type, activation_counts_type
+  use emufort_aerosol_activation, only: activation_type, activation_counts_type
   use arg2000, only: arg2000_max_supersaturation
   use column_physics, only: columns_type, updraft_at, n_modes, sigma, constants
   implicit none

@@ -17,7 +17,7 @@ program measure_activation
   use, intrinsic :: iso_fortran_env, only: real64, error_unit
   use emufort_runtime, only: emulator_type, status_type, network_workspace_type => workspace_type, &
                              emufort_success
-  use emufort_activation, only: activation_type, activation_constants_type, activation_counts_type
+  use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type
   use activation_test_support, only: sample_type, draw, sigma, volume_of, fraction_of, arg_of
   use parcel_integrator, only: solve_parcel, parcel_options_type, parcel_result_type, status_peak
   use lognormal_bins, only: lognormal_cells

@@ -3,10 +3,10 @@
 !> The optional arguments of `activate_modal` are in the order of CAM, of which E3SM has the first.
 !>
 !> The scheme is kept here as E3SM and CAM keep theirs: set once by `activate_modal_init`, constant from then on. Hosts
-!> that pass their state as arguments use `activation_type` of the module `emufort_activation` instead.
+!> that pass their state as arguments use `activation_type` of the module `emufort_aerosol_activation` instead.
 module emufort_activate_modal
   use emufort_runtime, only: emulator_type, status_type
-  use emufort_activation, only: activation_type, activation_constants_type, activation_counts_type, &
+  use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, &
                                 activation_predictor, hk => activation_kind, activation_max_modes
   implicit none
   private

@@ -2,7 +2,7 @@
 !>
 !> After `init` a scheme is constant: any number of threads may share it; `activate` stops nothing, allocates nothing,
 !> reads and prints nothing. A column has the same bits whatever stands beside it. Compile without -ffast-math.
-module emufort_activation
+module emufort_aerosol_activation
   use, intrinsic :: iso_fortran_env, only: int64, real32, real64
   use, intrinsic :: ieee_arithmetic, only: ieee_is_finite
   use emufort_kinds, only: wp, block => block_columns
@@ -10,8 +10,8 @@ module emufort_activation
   use emufort_status, only: set_error
   use emufort_runtime, only: emulator_type, status_type, workspace_type, emufort_clear_status, emufort_success, &
                              emufort_error_contract, emufort_error_shape, emufort_error_limit
-  use emufort_activation_head, only: steepness_factor, shift_factor, activated_fractions_of_logs, padded
-  use emufort_activation_arg2000, only: activation_constants_type, air_type, air_properties, arg2000_smax, &
+  use emufort_aerosol_head, only: steepness_factor, shift_factor, activated_fractions_of_logs, padded
+  use emufort_aerosol_arg2000, only: activation_constants_type, air_type, air_properties, arg2000_smax, &
                           critical_supersaturation_squared, critical_factors, in_cloud_smax, arg2000_paper, arg2000_e3sm
   implicit none
   private
@@ -918,4 +918,4 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
 
   end function mean_speed
 
-end module emufort_activation
+end module emufort_aerosol_activation

@@ -3,7 +3,7 @@
 !> The baseline and the fall-back of the emulator. With the default constants and the paper's formula it gives what
 !> the module `arg2000` gives, which serves timing with the constants of the data set compiled in. Reference:
 !> Abdul-Razzak and Ghan (2000), doi:10.1029/1999JD901161, called ARG below.
-module emufort_activation_arg2000
+module emufort_aerosol_arg2000
   use, intrinsic :: iso_fortran_env, only: real64
   implicit none
   private
@@ -153,4 +153,4 @@ contains
 
   end function in_cloud_smax
 
-end module emufort_activation_arg2000
+end module emufort_aerosol_arg2000

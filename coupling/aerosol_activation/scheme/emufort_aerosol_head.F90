@@ -8,7 +8,7 @@
 !>
 !> Abdul-Razzak and Ghan (2000), doi:10.1029/1999JD901161, eq. 13-15. Always on full sets of lanes, so that a column has
 !> the same bits wherever it stands.
-module emufort_activation_head
+module emufort_aerosol_head
   use, intrinsic :: iso_fortran_env, only: real64
   use emufort_kinds, only: wp, lanes
   use emufort_math, only: vector_erfc
@@ -59,4 +59,4 @@ contains
 
   end subroutine activated_fractions_of_logs
 
-end module emufort_activation_head
+end module emufort_aerosol_head

@@ -17,7 +17,7 @@ from emufort.files import write_text
 from emufort.toolchain.compiler import Compiler, CompilerMissing
 from emufort.toolchain.sources import fortran_sources
 
-_FOLDERS = ("fortran/bench", "coupling/onnxruntime", "coupling/activation")
+_FOLDERS = ("fortran/bench", "coupling/onnxruntime")
 
 #: Sources of bench_native that use the wrapper of the generated module; they come last.
 _ABOVE_WRAPPER = ("bench_native_contender", "bench_native")

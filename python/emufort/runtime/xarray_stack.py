@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from emufort.contract import Contract, Input, Output, Parameter
-from emufort.dataset.reader import UNIT_ALIASES
+from emufort.dataset.units import same_units
 from emufort.errors import DataError, did_you_mean
 from emufort.native.bindings import Real
 
@@ -104,7 +104,7 @@ def _variable(
         raise DataError(f"the data set has no variable '{name}'{hint}")
     found = data[name]
     units = str(found.attrs.get("units", "")).strip()
-    if UNIT_ALIASES.get(units, units) != UNIT_ALIASES.get(variable.units, variable.units):
+    if not same_units(units, variable.units):
         raise DataError(
             f"'{name}' has the units '{units}', the emulator wants '{variable.units}'; convert it "
             "and set its attribute 'units'"

@@ -1,12 +1,12 @@
 !> Face of the activation scheme for a host model: intrinsic types only, so that a stub of the same face can take its
-!> place in a build without the emulator (coupling/cime/stub).
+!> place in a build without the emulator (coupling/aerosol_activation/hosts/stub).
 module emufort_host
   use emufort_runtime, only: status_type, emufort_success
-  use emufort_activation, only: activation_constants_type, activation_counts_type, hk => activation_kind, &
+  use emufort_aerosol_activation, only: activation_constants_type, activation_counts_type, hk => activation_kind, &
                                 outside_arg2000, outside_ratio, outside_clip, arg2000_paper, arg2000_e3sm
   use emufort_activate_modal, only: activate_modal_init, activate_modal, actdrop_mam_calc, activate_modal_scheme
-  use emufort_activation_binding, only: emufort_activation_predict, emufort_activation_hash, &
-                                        emufort_activation_lower, emufort_activation_upper
+  use emufort_aerosol_binding, only: emufort_aerosol_predict, emufort_aerosol_hash, &
+                                        emufort_aerosol_lower, emufort_aerosol_upper
   implicit none
   private
 
@@ -15,7 +15,7 @@ module emufort_host
 
   logical, parameter :: emufort_host_present = .true.   !! whether this is the emulator, not its stub
   integer, parameter :: emufort_host_kind = hk          !! kind of the host's reals
-  character(len=*), parameter :: emufort_host_hash = emufort_activation_hash   !! what the emulator comes from
+  character(len=*), parameter :: emufort_host_hash = emufort_aerosol_hash   !! what the emulator comes from
   !> Parcels, outside the range, answered by ARG2000, bad answers, invalid inputs, values clipped.
   integer, parameter :: emufort_host_n_counts = 6
 
@@ -58,9 +58,9 @@ contains
     if (formula == 'e3sm') variant = arg2000_e3sm
     select case (scheme)
     case ('emulator')
-      call activate_modal_init(host_kind, constants, sigmag_amode, status, predictor=emufort_activation_predict, &
-                               outside=policy, formula=variant, lower=real(emufort_activation_lower, hk), &
-                               upper=real(emufort_activation_upper, hk))
+      call activate_modal_init(host_kind, constants, sigmag_amode, status, predictor=emufort_aerosol_predict, &
+                               outside=policy, formula=variant, lower=real(emufort_aerosol_lower, hk), &
+                               upper=real(emufort_aerosol_upper, hk))
       if (status%code == emufort_success .and. .not. activate_modal_scheme%is_emulated()) then
         errflg = 1
         errmsg = 'emufort_host_init: the emulator does not know these aerosol modes; choose the scheme arg2000'

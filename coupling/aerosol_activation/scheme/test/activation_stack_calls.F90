@@ -3,7 +3,7 @@ module activation_stack_calls
   use, intrinsic :: iso_c_binding, only: c_ptr
   use, intrinsic :: iso_fortran_env, only: real32
   use emufort_runtime, only: emulator_type, status_type, workspace_type, emufort_success, block => emufort_block_columns
-  use emufort_activation, only: activation_type, activation_counts_type
+  use emufort_aerosol_activation, only: activation_type, activation_counts_type
   use emufort_activate_modal, only: activate_modal
   use activation_fractions, only: predict_activated_fractions
   use activation_test_support, only: sample_type, dp

@@ -3,7 +3,7 @@
 program test_activation_stack
   use, intrinsic :: iso_c_binding, only: c_funloc
   use emufort_runtime, only: status_type, workspace_type, emufort_success
-  use emufort_activation, only: activation_constants_type, activation_kind
+  use emufort_aerosol_activation, only: activation_constants_type, activation_kind
   use emufort_activate_modal, only: activate_modal_init
   use test_support, only: network_type, make_network, make_inputs, to_bytes
   use activation_test_support, only: check, draw, sigma, dp

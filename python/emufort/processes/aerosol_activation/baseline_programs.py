@@ -7,13 +7,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort.processes.aerosol_activation.head import SIGMA, activated_fractions_call_reference
+from emufort.processes.aerosol_activation.head import (
+    FORTRAN_FOLDERS,
+    SIGMA,
+    activated_fractions_call_reference,
+)
 from emufort.toolchain.sources import fortran_sources
 
 
 def arg2000_sources() -> list[Path]:
     """Return the sources of the program that times ARG2000, in the order of compilation."""
-    return fortran_sources("time_arg2000", also="coupling/activation")
+    return fortran_sources("time_arg2000", also=FORTRAN_FOLDERS)
 
 
 def arg2000_reference(samples: NDArray[np.float64]) -> NDArray[np.float64]:
