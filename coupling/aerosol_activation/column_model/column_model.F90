@@ -10,7 +10,7 @@ program column_model
   use emufort_runtime, only: emulator_type, status_type, network_workspace_type => workspace_type, &
                              emufort_success
   use emufort_aerosol_activation, only: activation_type, activation_counts_type, outside_arg2000, outside_ratio, outside_clip, &
-                                arg2000_paper, arg2000_e3sm
+                                        arg2000_paper, arg2000_e3sm
   use rodas_step, only: workspace_type
   use column_parallel, only: parallel_begin, parallel_end, parallel_fail, rank, n_ranks, is_root, columns_of, total, &
                              load_emulator

@@ -7,7 +7,7 @@
 module emufort_activate_modal
   use emufort_runtime, only: emulator_type, status_type
   use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, &
-                                activation_predictor, hk => activation_kind, activation_max_modes
+                                        activation_predictor, hk => activation_kind, activation_max_modes
   implicit none
   private
 

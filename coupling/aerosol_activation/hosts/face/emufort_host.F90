@@ -3,10 +3,10 @@
 module emufort_host
   use emufort_runtime, only: status_type, emufort_success
   use emufort_aerosol_activation, only: activation_constants_type, activation_counts_type, hk => activation_kind, &
-                                outside_arg2000, outside_ratio, outside_clip, arg2000_paper, arg2000_e3sm
+                                        outside_arg2000, outside_ratio, outside_clip, arg2000_paper, arg2000_e3sm
   use emufort_activate_modal, only: activate_modal_init, activate_modal, actdrop_mam_calc, activate_modal_scheme
   use emufort_aerosol_binding, only: emufort_aerosol_predict, emufort_aerosol_hash, &
-                                        emufort_aerosol_lower, emufort_aerosol_upper
+                                     emufort_aerosol_lower, emufort_aerosol_upper
   implicit none
   private
 

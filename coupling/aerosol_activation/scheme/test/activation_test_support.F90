@@ -4,7 +4,7 @@ module activation_test_support
   use emufort_runtime, only: status_type, workspace_type, block => emufort_block_columns
   use emufort_status, only: set_error
   use emufort_aerosol_arg2000, only: activation_constants_type, air_type, air_properties, arg2000_smax, &
-                                        critical_supersaturation_squared, arg2000_paper
+                                     critical_supersaturation_squared, arg2000_paper
   implicit none
   private
 

@@ -2,7 +2,7 @@
 program test_activation_limits
   use emufort_runtime, only: status_type, emufort_success
   use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, outside_arg2000, &
-                                outside_ratio, outside_clip, arg2000_e3sm
+                                        outside_ratio, outside_clip, arg2000_e3sm
   use arg2000, only: arg2000_max_supersaturation
   use activation_test_support, only: check, sample_type, draw, mimic, mimic_factor, sigma, dp, arg_of, fraction_of
   implicit none
