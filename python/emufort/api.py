@@ -401,9 +401,9 @@ def time(
             What runs the networks: ``"fortran"``, or ``"onnxruntime"`` where there is no compiler.
         compiler : str, default "gfortran"
             The Fortran compiler.
-        flags : str, default `emufort.config.DEFAULT_FLAGS`
+        flags : str, default `emufort.toolchain.flags.DEFAULT_FLAGS`
             Its flags for the runtime.
-        baseline_flags : str, default "-O3 -march=native"
+        baseline_flags : str, default `emufort.toolchain.flags.BASELINE_FLAGS`
             Its flags for the classical schemes.
 
     Returns

@@ -29,6 +29,7 @@ from emufort.errors import UsageError
 from emufort.network.emulator import MOST_LAYERS, MOST_NEURONS, Activation
 from emufort.paths import PathLike
 from emufort.selection.select import check_rule
+from emufort.toolchain.flags import BASELINE_FLAGS, DEFAULT_COMPILER, DEFAULT_FLAGS
 from emufort.training.schedule import REFERENCE_BATCH
 
 
@@ -293,22 +294,15 @@ class RetrainConfig(_Section):
         return self.steps * (self.batch_size or REFERENCE_BATCH)
 
 
-#: Flags of the runtime where it is timed and verified.
-DEFAULT_FLAGS = (
-    "-O3 -march=native -mprefer-vector-width=512 -fno-math-errno -ffp-contract=fast "
-    "-fno-trapping-math -fopenmp-simd"
-)
-
-
 class TimingConfig(_Section):
     """Measured inference time."""
 
     ncol: tuple[int, ...] = (1, 16, 1152)
     repeats: int = Field(7, ge=1, le=10_000)
     backend: Literal["fortran", "onnxruntime"] = "fortran"
-    compiler: Line = "gfortran"
+    compiler: Line = DEFAULT_COMPILER
     flags: str = DEFAULT_FLAGS
-    baseline_flags: str = "-O3 -march=native"
+    baseline_flags: str = BASELINE_FLAGS
 
     @field_validator("ncol")
     @classmethod

@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 import tomli_w
 
-from emufort.config import DEFAULT_FLAGS, Config, TimingConfig
+from emufort.config import Config, TimingConfig
 from emufort.files import read_json, write_json
 from emufort.provenance import file_sha256
 from emufort.run.folder import fingerprint
 from emufort.run.record import read_record, write_record
 from emufort.run.recorded import RUNNING, unasked
 from emufort.toolchain.compiler import Compiler
+from emufort.toolchain.flags import DEFAULT_FLAGS
 from tests.pipeline.runs import emufort
 
 needs_gfortran = pytest.mark.skipif(

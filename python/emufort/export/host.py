@@ -19,6 +19,7 @@ from emufort.export.contents import LICENSE
 from emufort.export.fortran import MOST_SOURCE_PARAMETERS
 from emufort.export.render import render
 from emufort.files import scratch_folder
+from emufort.toolchain.flags import fill_flags
 from emufort.toolchain.sources import coupling_folder, license_text
 
 #: What `emufort export --host` can write.
@@ -153,7 +154,7 @@ def _contents(
 
     def add(name: str, text: str, executable: bool = False) -> None:
         word = make_text(module) if name == "Makefile" else module
-        found[name] = (text.replace("@MODULE@", word), executable)
+        found[name] = (fill_flags(text).replace("@MODULE@", word), executable)
 
     for path in (bundle.runtime_source, bundle.module_source):
         found[f"src/{path.name}"] = (bundle.read(path.name).decode(), False)
