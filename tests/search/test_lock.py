@@ -101,4 +101,4 @@ def test_what_fails_on_the_way_out_does_not_hide_that_it_was_stopped(monkeypatch
     monkeypatch.setattr(cli.signals, "received", lambda settle=0.0: True)
     monkeypatch.setattr(cli.signals, "leave", leave)
     with pytest.raises(SystemExit, match="143"):
-        cli._run(["search"])
+        cli.execute(["search"])
