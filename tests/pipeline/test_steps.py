@@ -112,5 +112,5 @@ def test_a_damaged_selection_is_named(tmp_path: Path, spoil: str) -> None:
     path.write_text(json.dumps(content))
     assert read_selection(path, models).choice == Entry("a", "l", 0.1, 1.0)
     path.write_text(json.dumps({**content, spoil: [{"x": 1}]}))
-    with pytest.raises(EmufortError, match="selection.json is damaged; select again"):
+    with pytest.raises(EmufortError, match=r"selection\.json is damaged; select again"):
         read_selection(path, models)
