@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import shutil
 import subprocess
@@ -37,12 +38,15 @@ def extension() -> Any:
         pytest.skip("f90wrap is not installed")
     options = [f"-D{name}={value}" for name, value in OPTIONS.items()]
     target = "emufort_module_trainer_double"
-    for command in (
-        ["cmake", "-S", TOP, "-B", BUILD, "--log-level=WARNING", *options],
-        ["cmake", "--build", BUILD, "--target", target],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
-        assert done.returncode == 0, done.stdout + done.stderr
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with open(BUILD / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # other processes of the same test session may build, too
+        for command in (
+            ["cmake", "-S", TOP, "-B", BUILD, "--log-level=WARNING", *options],
+            ["cmake", "--build", BUILD, "--target", target],
+        ):
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+            assert done.returncode == 0, done.stdout + done.stderr
     (path,) = BUILD.rglob("_trainer_double.*.so")
     spec = importlib.util.spec_from_file_location("_trainer_double", path)
     assert spec is not None and spec.loader is not None
