@@ -22,6 +22,7 @@ from rich.console import Console
 
 import emufort
 from emufort import cli, screen
+from emufort.cli import single_steps, whole_run
 from emufort.config import Config
 from emufort.files import read_csv, read_json, write_csv, write_json
 from emufort.run import display
@@ -378,7 +379,8 @@ def test_a_number_or_auto_reaches_the_configuration(
     given: str, value: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[Config] = []
-    monkeypatch.setattr(cli, "_carry_out", lambda steps, config, out: found.append(config))
+    for module in (single_steps, whole_run):
+        monkeypatch.setattr(module, "carry_out", lambda steps, config, out: found.append(config))
     assert cli.execute(["run", "--top", given, "--out", str(tmp_path)]) == 0
     assert cli.execute(["search", "--subset", given, "--out", str(tmp_path)]) == 0
     assert (found[0].retrain.top, found[1].search.subset) == (value, value)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from emufort.errors import EmufortError
+from emufort.export.render import render
 from emufort.toolchain.flags import BASELINE_FLAGS, DEFAULT_FLAGS, FAMILIES, fill_flags
 
 TOP = Path(__file__).resolve().parents[2]
@@ -80,7 +81,7 @@ def test_documents_repeat_the_table() -> None:
     assert f"`{DEFAULT_FLAGS}`" in text
     flang = FAMILIES["FLANG"].fast_native
     assert f"`{flang}`" in text
-    assert f"`{BASELINE_FLAGS}`" in " ".join((TOP / "README.md").read_text().split())
+    assert f"`{BASELINE_FLAGS}`" in (TOP / "docs" / "tutorial.md").read_text()
 
 
 def build_files() -> list[Path]:
@@ -100,6 +101,13 @@ def test_glue_gets_all_its_flags_from_the_table() -> None:
         assert not re.search(r"@[A-Z_]+_(FAST|EXACT|NATIVE)@", filled)
         for family in FAMILIES.values():
             assert family.fast in filled and family.exact in filled, path
+
+
+def test_a_bundle_gets_its_flags_from_the_table() -> None:
+    values = dict.fromkeys(("title", "version", "runtime_sha256", "module", "hash"), "x")
+    text = render("CMakeLists.txt.j2", flags=FAMILIES, loads=False, **values)
+    found = re.findall(r"set\(_emufort_flags (-.*)\)", text)
+    assert found == [family.fast for family in FAMILIES.values()]
 
 
 def test_every_placeholder_is_filled_with_its_flags() -> None:

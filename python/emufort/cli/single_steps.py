@@ -170,8 +170,10 @@ def select(
     as_json: Json = False,
 ) -> None:
     """Choose on the Pareto front of skill and measured time."""
+    from emufort.run.folder import RunFolder
+
     overrides = {"select.rule": rule, "select.ncol": ncol}
-    with json_of(as_json, out / "selection.json"):
+    with json_of(as_json, RunFolder(out).selection):
         carry_out(("select",), configured(None, out, overrides), out)
 
 
@@ -222,7 +224,9 @@ def verify(
     if trust_sources and bundle is None:
         raise UsageError("--trust-sources needs --bundle: the sources of a run are its own")
     if bundle is None:
-        with json_of(as_json, out / "verification.json"):
+        from emufort.run.folder import RunFolder
+
+        with json_of(as_json, RunFolder(out).verification):
             carry_out(("verify",), configured(None, out, {"verify.rows": rows}), out)
         return
     from emufort import steps
