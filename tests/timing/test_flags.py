@@ -105,7 +105,7 @@ def test_glue_gets_all_its_flags_from_the_table() -> None:
 
 def test_a_bundle_gets_its_flags_from_the_table() -> None:
     values = dict.fromkeys(("title", "version", "runtime_sha256", "module", "hash"), "x")
-    text = render("CMakeLists.txt.j2", flags=FAMILIES, loads=False, **values)
+    text = render("CMakeLists.txt.j2", loads=False, **values)
     found = re.findall(r"set\(_emufort_flags (-.*)\)", text)
     assert found == [family.fast for family in FAMILIES.values()]
 

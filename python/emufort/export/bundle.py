@@ -45,7 +45,6 @@ from emufort.export.weights_file import FlatEmulator, WeightsFile
 from emufort.files import make_directory, write_bytes, write_json
 from emufort.network.emulator import Emulator
 from emufort.retrain.agreement_words import Agreement
-from emufort.toolchain.flags import FAMILIES
 from emufort.toolchain.sources import license_text
 
 _MODULE_SUFFIX = "_emulator.F90"
@@ -407,7 +406,6 @@ def _sources(
     identity = chain.upto("weights")
     cmake = render(
         "CMakeLists.txt.j2",
-        flags=FAMILIES,
         title=emulator.contract.title or name,
         version=__version__,
         runtime_sha256=hashlib.sha256(runtime).hexdigest(),
