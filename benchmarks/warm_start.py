@@ -20,12 +20,12 @@ from _document import replaced, table
 
 from emufort.config import Config
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.files import write_text
 from emufort.provenance import cpu_model
+from emufort.search.candidate_task import final_plan, final_task
 from emufort.search.space import Candidate, at_point, n_dimensions
-from emufort.search.tasks import final_plan, final_task
 from emufort.training import Arrays, Trainer, TrainerState, backend_detail, make_trainer
 
 #: Looks at the validation rows per training.

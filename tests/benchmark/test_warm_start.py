@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from emufort.config import Config
-from emufort.search.tasks import final_plan, final_task
+from emufort.search.candidate_task import final_plan, final_task
 from emufort.training import TrainerState, make_trainer
 from tests.training.problems import smooth
 

@@ -11,11 +11,11 @@ import pytest
 from emufort.config import Config
 from emufort.errors import EmufortError, UsageError
 from emufort.files import read_csv, read_json, write_json
-from emufort.network import Emulator
+from emufort.network.emulator import Emulator
 from emufort.provenance import file_sha256
 from emufort.retrain import jobs, retrain
 from emufort.search import search
-from emufort.training import TrainerState, native_backend
+from emufort.training import TrainerState, native_trainer
 from tests.search.pond import config, data
 
 #: Twice as many steps as in the rounds follow; there is a seed that the rounds do not train.
@@ -26,7 +26,7 @@ STEPS = 300
 
 @pytest.fixture(scope="module", params=["native", "torch"])
 def backend(request):
-    if request.param == "native" and not native_backend.available():
+    if request.param == "native" and not native_trainer.available():
         pytest.skip("the trainer is not built")
     return request.param
 

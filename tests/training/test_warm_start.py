@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emufort.errors import EmufortError
-from emufort.network import Architecture, Emulator
-from emufort.scaling import fit_scalers
+from emufort.network.emulator import Architecture, Emulator
 from emufort.training import Layout, StepPlan, Trainer, TrainerState, make_trainer
-from emufort.training import native_backend as native
+from emufort.training import native_trainer as native
 from emufort.training.durable import DurableUnit, WarmStart, run_durably
+from emufort.training.scaling import fit_scalers
 from emufort.training.start import output_biases, start
 from tests.search.pond import data
 from tests.training.problems import smooth, task
