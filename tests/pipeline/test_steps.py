@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 from pathlib import Path
@@ -74,6 +75,18 @@ def test_a_step_depends_on_its_options_and_those_before_it() -> None:
     elsewhere = Config.from_dict({"workers": 3, "cluster": {"scheduler": "tcp://node:1"}})
     assert fingerprint("report", usual, "data") == fingerprint("report", elsewhere, "data")
     assert fingerprint("search", usual, "data") != fingerprint("search", usual, "other data")
+
+
+def test_an_option_that_came_later_leaves_earlier_runs_finished() -> None:
+    content = Config().model_dump(mode="json")
+    del content["retrain"]["warm_start"]
+    relevant = {key: content[key] for key in ("seed", "search", "retrain")}
+    canonical = json.dumps([relevant, "data"], sort_keys=True)
+    before = hashlib.sha256(canonical.encode()).hexdigest()
+    assert fingerprint("retrain", Config(), "data") == before
+    changed = Config.from_dict({"retrain": {"warm_start": True}})
+    assert fingerprint("retrain", changed, "data") != before
+    assert fingerprint("search", changed, "data") == fingerprint("search", Config(), "data")
 
 
 def test_the_title_of_the_timing_says_what_is_timed() -> None:

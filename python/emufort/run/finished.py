@@ -6,11 +6,16 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from emufort.config import Config
+from emufort.config import DEFAULTS, Config
 from emufort.run.folder import RunFolder
 from emufort.run.record import essences, hashes, remove_damaged
 from emufort.steps import STEPS, earlier, later
+
+#: Options that came later than the first run folders. Their defaults do what was done before, so
+#: with these the steps of an earlier folder stay finished.
+_LATER_OPTIONS = {"retrain.warm_start"}
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,18 @@ def fingerprint(step: str, config: Config, inputs: str) -> str:
     """Hash what the result of `step` depends on: its options, those before it, the data."""
     content = config.model_dump(mode="json")
     sections = [key for name in (*earlier(step), step) for key in STEPS[name].sections]
-    relevant = {key: content[key] for key in sections}
+    relevant = {key: _as_before(key, content[key]) for key in sections}
     canonical = json.dumps([relevant, inputs], sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _as_before(section: str, options: Any) -> Any:
+    """Leave out later options that have their defaults."""
+    if not isinstance(options, dict):
+        return options
+    usual = DEFAULTS.model_dump(mode="json")[section]
+    return {
+        name: value
+        for name, value in options.items()
+        if f"{section}.{name}" not in _LATER_OPTIONS or value != usual[name]
+    }
