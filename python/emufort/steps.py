@@ -200,11 +200,11 @@ def _origin(choice: Selection | Emulator | None) -> Origin | None:
     from emufort.search.identity import data_sha256
     from emufort.verification import Origin
 
-    models = choice.models if isinstance(choice, Selection) else None
-    if models is None or models.study is None:
-        return None
-    assert isinstance(choice, Selection)
-    return Origin(data_sha256(models.data), models.study, models.weights(choice.choice.id))
+    if isinstance(choice, Selection) and choice.models is not None:
+        models = choice.models
+        if models.study is not None:
+            return Origin(data_sha256(models.data), models.study, models.weights(choice.choice.id))
+    return None
 
 
 def report(folder: Path, data: Dataset, progress: Reporter = silent) -> Path:
