@@ -43,7 +43,7 @@ PACKAGE_SOURCES := $(shell find python/emufort fortran \
     -name __pycache__ -prune -o -name _fortran -prune -o -name '_native*' -prune -o -name '_trainer*' -prune -o -print) \
     CMakeLists.txt README.md LICENSE
 
-.PHONY: help demo bench test lint format dataset column setup clean tools column-tools test-tools
+.PHONY: help demo bench test lint templates format dataset column setup clean tools column-tools test-tools
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -82,6 +82,11 @@ lint: $(STAMPS)/dependencies ## Check formatting, style and types; changes no fi
 	if [ -n "$$changes" ]; then \
 	  echo "$$changes"; echo "fprettify would change the Fortran sources above: run make format" >&2; exit 1; \
 	fi
+
+templates: $(STAMPS)/dependencies ## Make the generated sources in fortran/src from fortran/templates
+	for template in fortran/templates/*.fypp; do \
+	  $(BIN)/fypp $$template fortran/src/emufort_$$(basename $$template .fypp).F90; \
+	done
 
 format: $(STAMPS)/dependencies ## Bring all sources into the form that lint wants
 	$(BIN)/ruff format .
