@@ -102,7 +102,11 @@ def test_options_that_are_named_alone_exist(document: Path) -> None:
 
 
 def python_scripts() -> list[Path]:
-    folders = (TOP / "benchmarks", TOP / "data_prep", TOP / "coupling" / "column_model")
+    folders = (
+        TOP / "benchmarks",
+        TOP / "data_prep",
+        TOP / "coupling/aerosol_activation/column_model",
+    )
     return [path for folder in folders for path in folder.glob("*.py")]
 
 
