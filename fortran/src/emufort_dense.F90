@@ -1,9 +1,9 @@
 !> Dense layers on packed weights, for a block of columns (column fastest) and for one column.
 !>
 !> Every neuron of every column is a sum of multiply-adds in an order that depends only on the sizes of the layer, so a
-!> column has the same bits whichever kernel computes it. The inputs are cut into `n_chains` chains of equal length. Each
-!> chain is summed in ascending order of its inputs, the first one from the bias, the others from zero. The chains are
-!> added at the end: a + b, or (a + b) + (c + d).
+!> column has the same bits whichever kernel computes it. The inputs are cut into `n_chains` chains of equal length.
+!> Each chain is summed in ascending order of its inputs, the first one from the bias, the others from zero. The chains
+!> are added at the end: a + b, or (a + b) + (c + d).
 module emufort_dense
   use emufort_kinds, only: wp, real32, lanes, block_columns, widest_panel
   use emufort_dense_kernels, only: &
@@ -118,16 +118,15 @@ contains
     real(wp), intent(in) :: x(block_columns, n_in)         !! inputs of the layer [1] (column, input)
     real(wp), intent(inout) :: y(block_columns, *)         !! outputs of the layer [1] (column, neuron), padded
     real(wp), intent(in) :: lowest                         !! values below are raised to this [1]
-    integer :: first, width, start, n, chains, o
+    integer :: first, width, start, chains, o
 
     chains = n_chains(n_in, n_out)
-    n = n_in/chains
     if (chains == 4 .and. n_out == 1) then
-      call dense_32x1_of_4_in_4(n, w, x, y, lowest)
+      call dense_32x1_of_4_in_4(n_in, w, x, y, lowest)
       return
     else if (chains == 4) then
-      call dense_32x4_in_2(n, w, x, y, -huge(1.0_wp))
-      call add_32x4_in_2(n, w(1 + 4*(2*n + 1)), x(1, 2*n + 1), y, lowest)
+      call dense_32x4_in_2(n_in/2, w, x, y, -huge(1.0_wp))
+      call add_32x4_in_2(n_in/2, w(1 + 4*(n_in/2 + 1)), x(1, n_in/2 + 1), y, lowest)
       return
     end if
     first = 1
@@ -137,21 +136,21 @@ contains
       if (chains == 2) then
         select case (width)
         case (widest_panel)
-          call dense_32x16_in_2(n, w(start), x, y(1, first), lowest)
+          call dense_32x16_in_2(n_in, w(start), x, y(1, first), lowest)
         case (8)
           do o = 0, 4, 4
-            call dense_32x4_of_8_in_2(n, w(start + o), x, y(1, first + o), lowest)
+            call dense_32x4_of_8_in_2(n_in, w(start + o), x, y(1, first + o), lowest)
           end do
         case default
-          call dense_32x4_in_2(n, w(start), x, y(1, first), lowest)
+          call dense_32x4_in_2(n_in, w(start), x, y(1, first), lowest)
         end select
       else if (width == widest_panel) then
-        call dense_32x8_of_16(n, w(start), x, y(1, first), lowest)
-        call dense_32x8_of_16(n, w(start + 8), x, y(1, first + 8), lowest)
+        call dense_32x8_of_16(n_in, w(start), x, y(1, first), lowest)
+        call dense_32x8_of_16(n_in, w(start + 8), x, y(1, first + 8), lowest)
       else if (width == 8) then
-        call dense_32x8(n, w(start), x, y(1, first), lowest)
+        call dense_32x8(n_in, w(start), x, y(1, first), lowest)
       else
-        call dense_32x4(n, w(start), x, y(1, first), lowest)
+        call dense_32x4(n_in, w(start), x, y(1, first), lowest)
       end if
       start = start + width*(n_in + 1)
       first = first + width
@@ -167,18 +166,17 @@ contains
     real(wp), intent(in) :: x(lanes, n_in)       !! inputs of the layer [1] (column, input)
     real(wp), intent(inout) :: y(lanes, *)       !! outputs of the layer [1] (column, neuron), padded
     real(wp), intent(in) :: lowest               !! values below are raised to this [1]
-    integer :: first, width, start, n, chains, o
+    integer :: first, width, start, chains, o
 
     chains = n_chains(n_in, n_out)
-    n = n_in/chains
     if (chains == 4) then
       if (n_out == 1) then
-        call dense_16x1_of_4_in_4(n, w, x, y, lowest)
+        call dense_16x1_of_4_in_4(n_in, w, x, y, lowest)
       else if (is_wide .and. n_out > 2) then
-        call dense_16x4_in_4(n, w, x, y, lowest)
+        call dense_16x4_in_4(n_in, w, x, y, lowest)
       else
         do o = 0, n_out - 1, 2
-          call dense_16x2_of_4_in_4(n, w(1 + o), x, y(1, 1 + o), lowest)
+          call dense_16x2_of_4_in_4(n_in, w(1 + o), x, y(1, 1 + o), lowest)
         end do
       end if
       return
@@ -190,26 +188,26 @@ contains
       if (chains == 2) then
         do o = 0, width - 1, merge(8, 4, is_wide)
           if (width == 4) then
-            call dense_16x4_in_2(n, w(start), x, y(1, first), lowest)
+            call dense_16x4_in_2(n_in, w(start), x, y(1, first), lowest)
           else if (width == 8 .and. is_wide) then
-            call dense_16x8_in_2(n, w(start), x, y(1, first), lowest)
+            call dense_16x8_in_2(n_in, w(start), x, y(1, first), lowest)
           else if (width == 8) then
-            call dense_16x4_of_8_in_2(n, w(start + o), x, y(1, first + o), lowest)
+            call dense_16x4_of_8_in_2(n_in, w(start + o), x, y(1, first + o), lowest)
           else if (is_wide) then
-            call dense_16x8_of_16_in_2(n, w(start + o), x, y(1, first + o), lowest)
+            call dense_16x8_of_16_in_2(n_in, w(start + o), x, y(1, first + o), lowest)
           else
-            call dense_16x4_of_16_in_2(n, w(start + o), x, y(1, first + o), lowest)
+            call dense_16x4_of_16_in_2(n_in, w(start + o), x, y(1, first + o), lowest)
           end if
         end do
       else if (width == widest_panel .and. is_wide) then
-        call dense_16x16(n, w(start), x, y(1, first), lowest)
+        call dense_16x16(n_in, w(start), x, y(1, first), lowest)
       else if (width == widest_panel) then
-        call dense_16x8_of_16(n, w(start), x, y(1, first), lowest)
-        call dense_16x8_of_16(n, w(start + 8), x, y(1, first + 8), lowest)
+        call dense_16x8_of_16(n_in, w(start), x, y(1, first), lowest)
+        call dense_16x8_of_16(n_in, w(start + 8), x, y(1, first + 8), lowest)
       else if (width == 8) then
-        call dense_16x8(n, w(start), x, y(1, first), lowest)
+        call dense_16x8(n_in, w(start), x, y(1, first), lowest)
       else
-        call dense_16x4(n, w(start), x, y(1, first), lowest)
+        call dense_16x4(n_in, w(start), x, y(1, first), lowest)
       end if
       start = start + width*(n_in + 1)
       first = first + width
@@ -225,10 +223,9 @@ contains
     real(wp), intent(in) :: x(n_in)          !! inputs of the layer [1]
     real(wp), intent(inout) :: y(*)          !! outputs of the layer [1], padded
     real(wp), intent(in) :: lowest           !! values below are raised to this [1]
-    integer :: first, left, start, n, chains, n_panels
+    integer :: first, left, start, chains, n_panels
 
     chains = n_chains(n_in, n_out)
-    n = n_in/chains
     first = 1
     start = 1
     do
@@ -237,26 +234,26 @@ contains
       n_panels = (left + 3)/widest_panel
       if (n_panels >= 8) then
         n_panels = 8
-        call dense_1x128(n, w(start), x, y(first), lowest)
+        call dense_1x128(n_in, w(start), x, y(first), lowest)
       else if (n_panels >= 4) then
         n_panels = 4
         if (chains == 1) then
-          call dense_1x64(n, w(start), x, y(first), lowest)
+          call dense_1x64(n_in, w(start), x, y(first), lowest)
         else
-          call dense_1x64_in_2(n, w(start), x, y(first), lowest)
+          call dense_1x64_in_2(n_in, w(start), x, y(first), lowest)
         end if
       else if (n_panels >= 2) then
         n_panels = 2
         if (chains == 1) then
-          call dense_1x32(n, w(start), x, y(first), lowest)
+          call dense_1x32(n_in, w(start), x, y(first), lowest)
         else
-          call dense_1x32_in_2(n, w(start), x, y(first), lowest)
+          call dense_1x32_in_2(n_in, w(start), x, y(first), lowest)
         end if
       else if (n_panels == 1) then
         if (chains == 1) then
-          call dense_1x16(n, w(start), x, y(first), lowest)
+          call dense_1x16(n_in, w(start), x, y(first), lowest)
         else
-          call dense_1x16_in_2(n, w(start), x, y(first), lowest)
+          call dense_1x16_in_2(n_in, w(start), x, y(first), lowest)
         end if
       else
         exit
@@ -266,9 +263,9 @@ contains
     end do
     if (left > 4) then
       if (chains == 1) then
-        call dense_1x8(n, w(start), x, y(first), lowest)
+        call dense_1x8(n_in, w(start), x, y(first), lowest)
       else
-        call dense_1x8_in_2(n, w(start), x, y(first), lowest)
+        call dense_1x8_in_2(n_in, w(start), x, y(first), lowest)
       end if
       first = first + 8
       start = start + 8*(n_in + 1)
@@ -277,11 +274,11 @@ contains
     if (left < 1) return
     select case (chains)
     case (1)
-      call dense_1x4(n, w(start), x, y(first), lowest)
+      call dense_1x4(n_in, w(start), x, y(first), lowest)
     case (2)
-      call dense_1x4_in_2(n, w(start), x, y(first), lowest)
+      call dense_1x4_in_2(n_in, w(start), x, y(first), lowest)
     case default
-      call dense_1x4_in_4(n, w(start), x, y(first), lowest)
+      call dense_1x4_in_4(n_in, w(start), x, y(first), lowest)
     end select
 
   end subroutine dense_single

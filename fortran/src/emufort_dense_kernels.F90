@@ -4,12 +4,12 @@
 !>
 !> A name says for how many columns and neurons a kernel is: dense_32x8 computes 8 neurons on 32 columns. `of_16` says
 !> that the neurons are a part of a packed panel of 16. `in_2` says that the inputs of each neuron are cut into 2 chains
-!> of n inputs, which are summed side by side and added at the end (see emufort_dense).
+!> of n inputs each, which are summed side by side and added at the end (see emufort_dense).
 !>
 !> gfortran vectorises a simd loop over the lanes that has one scalar sum per neuron, but only if it knows all leading
-!> dimensions. Hence there is one kernel for each number of neurons and columns held in registers. The guard against
-!> n = 0 is there because the zero-trip test of the loop over k would keep gfortran from vectorising over i, and the
-!> kernel would be 14 times slower. flang wants the loop over the lanes innermost, and the sums as arrays.
+!> dimensions. Hence there is one kernel for each number of neurons and columns held in registers. A kernel returns at
+!> once if a chain has no input: otherwise the zero-trip test of the loop over k would keep gfortran from vectorising over
+!> i, and the kernel would be 14 times slower. flang wants the loop over the lanes innermost, and the sums as arrays.
 !>
 !> In the kernels for a block of 32 or 16 columns, the lanes are columns. If few multiply-adds share an input, gfortran
 !> may read it from memory for each of them, and a core cannot do as many loads. So the kernels with 2 chains load their
@@ -37,8 +37,8 @@ module emufort_dense_kernels
 contains
 
   !> 8 neurons of a panel of 16 on 32 columns: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_32x8_of_16(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
+  pure recursive subroutine dense_32x8_of_16(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs
     real(wp), intent(in) :: w(16, 0:*)                 !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(block_columns, *)        !! inputs [1] (column, input)
     real(wp), intent(inout) :: y(block_columns, 8)     !! outputs [1] (column, neuron)
@@ -51,7 +51,7 @@ contains
     real(wp) :: a1, a2, a3, a4, a5, a6, a7, a8, b1, b2, b3, b4, b5, b6, b7, b8
 #endif
 
-    if (n < 1) return
+    if (n_in < 1) return
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(1, 0)
@@ -71,7 +71,7 @@ contains
       b7(i) = w(7, 0)
       b8(i) = w(8, 0)
     end do
-    do k = 1, n
+    do k = 1, n_in
       do i = 1, lanes
         x1 = x(i, k)
         x2 = x(i + lanes, k)
@@ -130,7 +130,7 @@ contains
       b6 = w(6, 0)
       b7 = w(7, 0)
       b8 = w(8, 0)
-      do k = 1, n
+      do k = 1, n_in
         x1 = x(i, k)
         x2 = x(i + lanes, k)
         a1 = a1 + w(1, k)*x1
@@ -172,8 +172,8 @@ contains
   end subroutine dense_32x8_of_16
 
   !> 8 neurons on 32 columns: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_32x8(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
+  pure recursive subroutine dense_32x8(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs
     real(wp), intent(in) :: w(8, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(block_columns, *)        !! inputs [1] (column, input)
     real(wp), intent(inout) :: y(block_columns, 8)     !! outputs [1] (column, neuron)
@@ -186,7 +186,7 @@ contains
     real(wp) :: a1, a2, a3, a4, a5, a6, a7, a8, b1, b2, b3, b4, b5, b6, b7, b8
 #endif
 
-    if (n < 1) return
+    if (n_in < 1) return
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(1, 0)
@@ -206,7 +206,7 @@ contains
       b7(i) = w(7, 0)
       b8(i) = w(8, 0)
     end do
-    do k = 1, n
+    do k = 1, n_in
       do i = 1, lanes
         x1 = x(i, k)
         x2 = x(i + lanes, k)
@@ -265,7 +265,7 @@ contains
       b6 = w(6, 0)
       b7 = w(7, 0)
       b8 = w(8, 0)
-      do k = 1, n
+      do k = 1, n_in
         x1 = x(i, k)
         x2 = x(i + lanes, k)
         a1 = a1 + w(1, k)*x1
@@ -307,8 +307,8 @@ contains
   end subroutine dense_32x8
 
   !> 4 neurons on 32 columns: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_32x4(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
+  pure recursive subroutine dense_32x4(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs
     real(wp), intent(in) :: w(4, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(block_columns, *)        !! inputs [1] (column, input)
     real(wp), intent(inout) :: y(block_columns, 4)     !! outputs [1] (column, neuron)
@@ -321,7 +321,7 @@ contains
     real(wp) :: a1, a2, a3, a4, b1, b2, b3, b4
 #endif
 
-    if (n < 1) return
+    if (n_in < 1) return
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(1, 0)
@@ -333,7 +333,7 @@ contains
       b3(i) = w(3, 0)
       b4(i) = w(4, 0)
     end do
-    do k = 1, n
+    do k = 1, n_in
       do i = 1, lanes
         x1 = x(i, k)
         x2 = x(i + lanes, k)
@@ -368,7 +368,7 @@ contains
       b2 = w(2, 0)
       b3 = w(3, 0)
       b4 = w(4, 0)
-      do k = 1, n
+      do k = 1, n_in
         x1 = x(i, k)
         x2 = x(i + lanes, k)
         a1 = a1 + w(1, k)*x1
@@ -394,8 +394,8 @@ contains
   end subroutine dense_32x4
 
   !> 16 neurons on 16 columns: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_16x16(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
+  pure recursive subroutine dense_16x16(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs
     real(wp), intent(in) :: w(16, 0:*)                 !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input)
     real(wp), intent(inout) :: y(lanes, 16)            !! outputs [1] (column, neuron)
@@ -408,7 +408,7 @@ contains
     real(wp) :: a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16
 #endif
 
-    if (n < 1) return
+    if (n_in < 1) return
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(1, 0)
@@ -428,7 +428,7 @@ contains
       a15(i) = w(15, 0)
       a16(i) = w(16, 0)
     end do
-    do k = 1, n
+    do k = 1, n_in
       do i = 1, lanes
         x1 = x(i, k)
         a1(i) = a1(i) + w(1, k)*x1
@@ -486,7 +486,7 @@ contains
       a14 = w(14, 0)
       a15 = w(15, 0)
       a16 = w(16, 0)
-      do k = 1, n
+      do k = 1, n_in
         x1 = x(i, k)
         a1 = a1 + w(1, k)*x1
         a2 = a2 + w(2, k)*x1
@@ -527,8 +527,8 @@ contains
   end subroutine dense_16x16
 
   !> 8 neurons of a panel of 16 on 16 columns: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_16x8_of_16(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
+  pure recursive subroutine dense_16x8_of_16(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs
     real(wp), intent(in) :: w(16, 0:*)                 !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input)
     real(wp), intent(inout) :: y(lanes, 8)             !! outputs [1] (column, neuron)
@@ -541,7 +541,7 @@ contains
     real(wp) :: a1, a2, a3, a4, a5, a6, a7, a8
 #endif
 
-    if (n < 1) return
+    if (n_in < 1) return
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(1, 0)
@@ -553,7 +553,7 @@ contains
       a7(i) = w(7, 0)
       a8(i) = w(8, 0)
     end do
-    do k = 1, n
+    do k = 1, n_in
       do i = 1, lanes
         x1 = x(i, k)
         a1(i) = a1(i) + w(1, k)*x1
@@ -587,7 +587,7 @@ contains
       a6 = w(6, 0)
       a7 = w(7, 0)
       a8 = w(8, 0)
-      do k = 1, n
+      do k = 1, n_in
         x1 = x(i, k)
         a1 = a1 + w(1, k)*x1
         a2 = a2 + w(2, k)*x1
@@ -612,8 +612,8 @@ contains
   end subroutine dense_16x8_of_16
 
   !> 8 neurons on 16 columns: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_16x8(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
+  pure recursive subroutine dense_16x8(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs
     real(wp), intent(in) :: w(8, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input)
     real(wp), intent(inout) :: y(lanes, 8)             !! outputs [1] (column, neuron)
@@ -626,7 +626,7 @@ contains
     real(wp) :: a1, a2, a3, a4, a5, a6, a7, a8
 #endif
 
-    if (n < 1) return
+    if (n_in < 1) return
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(1, 0)
@@ -638,7 +638,7 @@ contains
       a7(i) = w(7, 0)
       a8(i) = w(8, 0)
     end do
-    do k = 1, n
+    do k = 1, n_in
       do i = 1, lanes
         x1 = x(i, k)
         a1(i) = a1(i) + w(1, k)*x1
@@ -672,7 +672,7 @@ contains
       a6 = w(6, 0)
       a7 = w(7, 0)
       a8 = w(8, 0)
-      do k = 1, n
+      do k = 1, n_in
         x1 = x(i, k)
         a1 = a1 + w(1, k)*x1
         a2 = a2 + w(2, k)*x1
@@ -697,8 +697,8 @@ contains
   end subroutine dense_16x8
 
   !> 4 neurons on 16 columns: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_16x4(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
+  pure recursive subroutine dense_16x4(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs
     real(wp), intent(in) :: w(4, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input)
     real(wp), intent(inout) :: y(lanes, 4)             !! outputs [1] (column, neuron)
@@ -711,7 +711,7 @@ contains
     real(wp) :: a1, a2, a3, a4
 #endif
 
-    if (n < 1) return
+    if (n_in < 1) return
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(1, 0)
@@ -719,7 +719,7 @@ contains
       a3(i) = w(3, 0)
       a4(i) = w(4, 0)
     end do
-    do k = 1, n
+    do k = 1, n_in
       do i = 1, lanes
         x1 = x(i, k)
         a1(i) = a1(i) + w(1, k)*x1
@@ -741,7 +741,7 @@ contains
       a2 = w(2, 0)
       a3 = w(3, 0)
       a4 = w(4, 0)
-      do k = 1, n
+      do k = 1, n_in
         x1 = x(i, k)
         a1 = a1 + w(1, k)*x1
         a2 = a2 + w(2, k)*x1
@@ -758,13 +758,13 @@ contains
   end subroutine dense_16x4
 
   !> 16 neurons on 32 columns, each in 2 chains: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_32x16_in_2(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
+  pure recursive subroutine dense_32x16_in_2(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
     real(wp), intent(in) :: w(16, 0:*)                 !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(block_columns, *)        !! inputs [1] (column, input), and one more that is discarded
     real(wp), intent(inout) :: y(block_columns, 16)    !! outputs [1] (column, neuron)
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
-    integer :: i, k, o
+    integer :: i, k, n, o
     real(wp) :: x1, x2, x3, x4
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, a2, a3, a4, b1, b2, b3, b4, c1, c2, c3, c4, d1, d2, d3, d4
@@ -772,7 +772,8 @@ contains
     real(wp) :: a1, a2, a3, a4, b1, b2, b3, b4, c1, c2, c3, c4, d1, d2, d3, d4
 #endif
 
-    if (n < 1) return
+    if (n_in < 2) return
+    n = n_in/2
     do o = 0, 12, 4
 #ifdef __flang__
       do i = 1, lanes
@@ -887,13 +888,13 @@ contains
   end subroutine dense_32x16_in_2
 
   !> 4 neurons of a panel of 8 on 32 columns, each in 2 chains: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_32x4_of_8_in_2(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
+  pure recursive subroutine dense_32x4_of_8_in_2(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
     real(wp), intent(in) :: w(8, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(block_columns, *)        !! inputs [1] (column, input), and one more that is discarded
     real(wp), intent(inout) :: y(block_columns, 4)     !! outputs [1] (column, neuron)
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
-    integer :: i, k
+    integer :: i, k, n
     real(wp) :: x1, x2, x3, x4
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, a2, a3, a4, b1, b2, b3, b4, c1, c2, c3, c4, d1, d2, d3, d4
@@ -901,7 +902,8 @@ contains
     real(wp) :: a1, a2, a3, a4, b1, b2, b3, b4, c1, c2, c3, c4, d1, d2, d3, d4
 #endif
 
-    if (n < 1) return
+    if (n_in < 2) return
+    n = n_in/2
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(1, 0)
@@ -1014,13 +1016,13 @@ contains
   end subroutine dense_32x4_of_8_in_2
 
   !> 4 neurons on 32 columns, each in 2 chains: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_32x4_in_2(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
+  pure recursive subroutine dense_32x4_in_2(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
     real(wp), intent(in) :: w(4, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(block_columns, *)        !! inputs [1] (column, input), and one more that is discarded
     real(wp), intent(inout) :: y(block_columns, 4)     !! outputs [1] (column, neuron)
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
-    integer :: i, k
+    integer :: i, k, n
     real(wp) :: x1, x2, x3, x4
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, a2, a3, a4, b1, b2, b3, b4, c1, c2, c3, c4, d1, d2, d3, d4
@@ -1028,7 +1030,8 @@ contains
     real(wp) :: a1, a2, a3, a4, b1, b2, b3, b4, c1, c2, c3, c4, d1, d2, d3, d4
 #endif
 
-    if (n < 1) return
+    if (n_in < 2) return
+    n = n_in/2
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(1, 0)
@@ -1141,13 +1144,13 @@ contains
   end subroutine dense_32x4_in_2
 
   !> 8 neurons of a panel of 16 on 16 columns, each in 2 chains: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_16x8_of_16_in_2(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
+  pure recursive subroutine dense_16x8_of_16_in_2(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
     real(wp), intent(in) :: w(16, 0:*)                 !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input), and one more that is discarded
     real(wp), intent(inout) :: y(lanes, 8)             !! outputs [1] (column, neuron)
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
-    integer :: i, k
+    integer :: i, k, n
     real(wp) :: x1, x2
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, a2, a3, a4, a5, a6, a7, a8, b1, b2, b3, b4, b5, b6, b7, b8
@@ -1155,7 +1158,8 @@ contains
     real(wp) :: a1, a2, a3, a4, a5, a6, a7, a8, b1, b2, b3, b4, b5, b6, b7, b8
 #endif
 
-    if (n < 1) return
+    if (n_in < 2) return
+    n = n_in/2
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(1, 0)
@@ -1262,13 +1266,13 @@ contains
   end subroutine dense_16x8_of_16_in_2
 
   !> 8 neurons on 16 columns, each in 2 chains: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_16x8_in_2(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
+  pure recursive subroutine dense_16x8_in_2(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
     real(wp), intent(in) :: w(8, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input), and one more that is discarded
     real(wp), intent(inout) :: y(lanes, 8)             !! outputs [1] (column, neuron)
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
-    integer :: i, k
+    integer :: i, k, n
     real(wp) :: x1, x2
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, a2, a3, a4, a5, a6, a7, a8, b1, b2, b3, b4, b5, b6, b7, b8
@@ -1276,7 +1280,8 @@ contains
     real(wp) :: a1, a2, a3, a4, a5, a6, a7, a8, b1, b2, b3, b4, b5, b6, b7, b8
 #endif
 
-    if (n < 1) return
+    if (n_in < 2) return
+    n = n_in/2
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(1, 0)
@@ -1383,13 +1388,13 @@ contains
   end subroutine dense_16x8_in_2
 
   !> 4 neurons of a panel of 16 on 16 columns, each in 2 chains: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_16x4_of_16_in_2(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
+  pure recursive subroutine dense_16x4_of_16_in_2(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
     real(wp), intent(in) :: w(16, 0:*)                 !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input), and one more that is discarded
     real(wp), intent(inout) :: y(lanes, 4)             !! outputs [1] (column, neuron)
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
-    integer :: i, k
+    integer :: i, k, n
     real(wp) :: x1, x2
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, a2, a3, a4, b1, b2, b3, b4
@@ -1397,7 +1402,8 @@ contains
     real(wp) :: a1, a2, a3, a4, b1, b2, b3, b4
 #endif
 
-    if (n < 1) return
+    if (n_in < 2) return
+    n = n_in/2
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(1, 0)
@@ -1464,13 +1470,13 @@ contains
   end subroutine dense_16x4_of_16_in_2
 
   !> 4 neurons of a panel of 8 on 16 columns, each in 2 chains: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_16x4_of_8_in_2(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
+  pure recursive subroutine dense_16x4_of_8_in_2(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
     real(wp), intent(in) :: w(8, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input), and one more that is discarded
     real(wp), intent(inout) :: y(lanes, 4)             !! outputs [1] (column, neuron)
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
-    integer :: i, k
+    integer :: i, k, n
     real(wp) :: x1, x2
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, a2, a3, a4, b1, b2, b3, b4
@@ -1478,7 +1484,8 @@ contains
     real(wp) :: a1, a2, a3, a4, b1, b2, b3, b4
 #endif
 
-    if (n < 1) return
+    if (n_in < 2) return
+    n = n_in/2
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(1, 0)
@@ -1545,13 +1552,13 @@ contains
   end subroutine dense_16x4_of_8_in_2
 
   !> 4 neurons on 16 columns, each in 2 chains: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_16x4_in_2(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
+  pure recursive subroutine dense_16x4_in_2(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
     real(wp), intent(in) :: w(4, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input), and one more that is discarded
     real(wp), intent(inout) :: y(lanes, 4)             !! outputs [1] (column, neuron)
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
-    integer :: i, k
+    integer :: i, k, n
     real(wp) :: x1, x2
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, a2, a3, a4, b1, b2, b3, b4
@@ -1559,7 +1566,8 @@ contains
     real(wp) :: a1, a2, a3, a4, b1, b2, b3, b4
 #endif
 
-    if (n < 1) return
+    if (n_in < 2) return
+    n = n_in/2
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(1, 0)
@@ -1626,13 +1634,13 @@ contains
   end subroutine dense_16x4_in_2
 
   !> 4 neurons on 16 columns, each in 4 chains: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_16x4_in_4(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
+  pure recursive subroutine dense_16x4_in_4(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 4
     real(wp), intent(in) :: w(4, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input)
     real(wp), intent(inout) :: y(lanes, 4)             !! outputs [1] (column, neuron)
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
-    integer :: i, k
+    integer :: i, k, n
     real(wp) :: x1, x2, x3, x4
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, a2, a3, a4, b1, b2, b3, b4, c1, c2, c3, c4, d1, d2, d3, d4
@@ -1640,7 +1648,8 @@ contains
     real(wp) :: a1, a2, a3, a4, b1, b2, b3, b4, c1, c2, c3, c4, d1, d2, d3, d4
 #endif
 
-    if (n < 1) return
+    if (n_in < 4) return
+    n = n_in/4
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(1, 0)
@@ -1741,13 +1750,13 @@ contains
   end subroutine dense_16x4_in_4
 
   !> 2 neurons of a panel of 4 on 16 columns, each in 4 chains: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_16x2_of_4_in_4(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
+  pure recursive subroutine dense_16x2_of_4_in_4(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 4
     real(wp), intent(in) :: w(4, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input)
     real(wp), intent(inout) :: y(lanes, 2)             !! outputs [1] (column, neuron)
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
-    integer :: i, k
+    integer :: i, k, n
     real(wp) :: x1, x2, x3, x4
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, a2, b1, b2, c1, c2, d1, d2
@@ -1755,7 +1764,8 @@ contains
     real(wp) :: a1, a2, b1, b2, c1, c2, d1, d2
 #endif
 
-    if (n < 1) return
+    if (n_in < 4) return
+    n = n_in/4
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(1, 0)
@@ -1820,13 +1830,13 @@ contains
   end subroutine dense_16x2_of_4_in_4
 
   !> The first neuron of a panel of 4 on 32 columns, its sum in 4 chains: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_32x1_of_4_in_4(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
+  pure recursive subroutine dense_32x1_of_4_in_4(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 4
     real(wp), intent(in) :: w(4, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(block_columns, *)        !! inputs [1] (column, input)
     real(wp), intent(inout) :: y(block_columns, 1)     !! outputs [1] (column, neuron)
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
-    integer :: i, k
+    integer :: i, k, n
     real(wp) :: x1, x2, x3, x4, x5, x6, x7, x8
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, b1, c1, d1, e1, f1, g1, h1
@@ -1834,7 +1844,8 @@ contains
     real(wp) :: a1, b1, c1, d1, e1, f1, g1, h1
 #endif
 
-    if (n < 1) return
+    if (n_in < 4) return
+    n = n_in/4
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(1, 0)
@@ -1907,13 +1918,13 @@ contains
   end subroutine dense_32x1_of_4_in_4
 
   !> The first neuron of a panel of 4 on 16 columns, its sum in 4 chains: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_16x1_of_4_in_4(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
+  pure recursive subroutine dense_16x1_of_4_in_4(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 4
     real(wp), intent(in) :: w(4, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input)
     real(wp), intent(inout) :: y(lanes, 1)             !! outputs [1] (column, neuron)
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
-    integer :: i, k
+    integer :: i, k, n
     real(wp) :: x1, x2, x3, x4
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, b1, c1, d1
@@ -1921,7 +1932,8 @@ contains
     real(wp) :: a1, b1, c1, d1
 #endif
 
-    if (n < 1) return
+    if (n_in < 4) return
+    n = n_in/4
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(1, 0)
@@ -1968,13 +1980,13 @@ contains
   end subroutine dense_16x1_of_4_in_4
 
   !> 4 neurons on 32 columns, two further chains of each: y = max(y + weights . x, lowest).
-  pure recursive subroutine add_32x4_in_2(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
+  pure recursive subroutine add_32x4_in_2(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
     real(wp), intent(in) :: w(4, *)                    !! weights of the two chains [1]
     real(wp), intent(in) :: x(block_columns, *)        !! inputs [1] (column, input), and one more that is discarded
     real(wp), intent(inout) :: y(block_columns, 4)     !! outputs [1] (column, neuron)
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
-    integer :: i, k
+    integer :: i, k, n
     real(wp) :: x1, x2, x3, x4
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, a2, a3, a4, b1, b2, b3, b4, c1, c2, c3, c4, d1, d2, d3, d4
@@ -1982,7 +1994,8 @@ contains
     real(wp) :: a1, a2, a3, a4, b1, b2, b3, b4, c1, c2, c3, c4, d1, d2, d3, d4
 #endif
 
-    if (n < 1) return
+    if (n_in < 2) return
+    n = n_in/2
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = 0.0_wp
@@ -2095,10 +2108,10 @@ contains
   end subroutine add_32x4_in_2
 
   !> 128 neurons on one column: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_1x128(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
-    real(wp), intent(in) :: w(widest_panel, 0:n, 8)    !! bias (k = 0) and weights [1]
-    real(wp), intent(in) :: x(n)                       !! inputs [1]
+  pure recursive subroutine dense_1x128(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs
+    real(wp), intent(in) :: w(widest_panel, 0:n_in, 8) !! bias (k = 0) and weights [1]
+    real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel, 8)      !! outputs [1]
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
     integer :: i, k
@@ -2108,7 +2121,7 @@ contains
     real(wp) :: a1, a2, a3, a4, a5, a6, a7, a8
 #endif
 
-    if (n < 1) return
+    if (n_in < 1) return
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(i, 0, 1)
@@ -2120,7 +2133,7 @@ contains
       a7(i) = w(i, 0, 7)
       a8(i) = w(i, 0, 8)
     end do
-    do k = 1, n
+    do k = 1, n_in
       do i = 1, lanes
         a1(i) = a1(i) + w(i, k, 1)*x(k)
         a2(i) = a2(i) + w(i, k, 2)*x(k)
@@ -2153,7 +2166,7 @@ contains
       a6 = w(i, 0, 6)
       a7 = w(i, 0, 7)
       a8 = w(i, 0, 8)
-      do k = 1, n
+      do k = 1, n_in
         a1 = a1 + w(i, k, 1)*x(k)
         a2 = a2 + w(i, k, 2)*x(k)
         a3 = a3 + w(i, k, 3)*x(k)
@@ -2177,10 +2190,10 @@ contains
   end subroutine dense_1x128
 
   !> 64 neurons on one column: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_1x64(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
-    real(wp), intent(in) :: w(widest_panel, 0:n, 4)    !! bias (k = 0) and weights [1]
-    real(wp), intent(in) :: x(n)                       !! inputs [1]
+  pure recursive subroutine dense_1x64(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs
+    real(wp), intent(in) :: w(widest_panel, 0:n_in, 4) !! bias (k = 0) and weights [1]
+    real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel, 4)      !! outputs [1]
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
     integer :: i, k
@@ -2190,7 +2203,7 @@ contains
     real(wp) :: a1, a2, a3, a4
 #endif
 
-    if (n < 1) return
+    if (n_in < 1) return
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(i, 0, 1)
@@ -2198,7 +2211,7 @@ contains
       a3(i) = w(i, 0, 3)
       a4(i) = w(i, 0, 4)
     end do
-    do k = 1, n
+    do k = 1, n_in
       do i = 1, lanes
         a1(i) = a1(i) + w(i, k, 1)*x(k)
         a2(i) = a2(i) + w(i, k, 2)*x(k)
@@ -2219,7 +2232,7 @@ contains
       a2 = w(i, 0, 2)
       a3 = w(i, 0, 3)
       a4 = w(i, 0, 4)
-      do k = 1, n
+      do k = 1, n_in
         a1 = a1 + w(i, k, 1)*x(k)
         a2 = a2 + w(i, k, 2)*x(k)
         a3 = a3 + w(i, k, 3)*x(k)
@@ -2235,10 +2248,10 @@ contains
   end subroutine dense_1x64
 
   !> 32 neurons on one column: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_1x32(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
-    real(wp), intent(in) :: w(widest_panel, 0:n, 2)    !! bias (k = 0) and weights [1]
-    real(wp), intent(in) :: x(n)                       !! inputs [1]
+  pure recursive subroutine dense_1x32(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs
+    real(wp), intent(in) :: w(widest_panel, 0:n_in, 2) !! bias (k = 0) and weights [1]
+    real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel, 2)      !! outputs [1]
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
     integer :: i, k
@@ -2248,13 +2261,13 @@ contains
     real(wp) :: a1, a2
 #endif
 
-    if (n < 1) return
+    if (n_in < 1) return
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(i, 0, 1)
       a2(i) = w(i, 0, 2)
     end do
-    do k = 1, n
+    do k = 1, n_in
       do i = 1, lanes
         a1(i) = a1(i) + w(i, k, 1)*x(k)
         a2(i) = a2(i) + w(i, k, 2)*x(k)
@@ -2269,7 +2282,7 @@ contains
     do i = 1, lanes
       a1 = w(i, 0, 1)
       a2 = w(i, 0, 2)
-      do k = 1, n
+      do k = 1, n_in
         a1 = a1 + w(i, k, 1)*x(k)
         a2 = a2 + w(i, k, 2)*x(k)
       end do
@@ -2281,10 +2294,10 @@ contains
   end subroutine dense_1x32
 
   !> 16 neurons on one column: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_1x16(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
-    real(wp), intent(in) :: w(widest_panel, 0:n, 1)    !! bias (k = 0) and weights [1]
-    real(wp), intent(in) :: x(n)                       !! inputs [1]
+  pure recursive subroutine dense_1x16(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs
+    real(wp), intent(in) :: w(widest_panel, 0:n_in, 1) !! bias (k = 0) and weights [1]
+    real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel, 1)      !! outputs [1]
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
     integer :: i, k
@@ -2294,12 +2307,12 @@ contains
     real(wp) :: a1
 #endif
 
-    if (n < 1) return
+    if (n_in < 1) return
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(i, 0, 1)
     end do
-    do k = 1, n
+    do k = 1, n_in
       do i = 1, lanes
         a1(i) = a1(i) + w(i, k, 1)*x(k)
       end do
@@ -2311,7 +2324,7 @@ contains
     !$omp simd private(a1)
     do i = 1, lanes
       a1 = w(i, 0, 1)
-      do k = 1, n
+      do k = 1, n_in
         a1 = a1 + w(i, k, 1)*x(k)
       end do
       y(i, 1) = max(a1, lowest)
@@ -2321,10 +2334,10 @@ contains
   end subroutine dense_1x16
 
   !> 8 neurons on one column: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_1x8(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
-    real(wp), intent(in) :: w(*)                       !! bias and weights [1] (8, 0:n), then widest_panel more
-    real(wp), intent(in) :: x(n)                       !! inputs [1]
+  pure recursive subroutine dense_1x8(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs
+    real(wp), intent(in) :: w(*)                       !! bias and weights [1] (8, 0:n_in), then widest_panel more
+    real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel)         !! outputs [1]; only the first 8 have a meaning
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
     integer :: i, k
@@ -2334,12 +2347,12 @@ contains
     real(wp) :: a1
 #endif
 
-    if (n < 1) return
+    if (n_in < 1) return
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(i)
     end do
-    do k = 1, n
+    do k = 1, n_in
       do i = 1, lanes
         a1(i) = a1(i) + w(i + 8*k)*x(k)
       end do
@@ -2351,7 +2364,7 @@ contains
     !$omp simd private(a1)
     do i = 1, lanes
       a1 = w(i)
-      do k = 1, n
+      do k = 1, n_in
         a1 = a1 + w(i + 8*k)*x(k)
       end do
       y(i) = max(a1, lowest)
@@ -2361,10 +2374,10 @@ contains
   end subroutine dense_1x8
 
   !> 4 neurons on one column: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_1x4(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
-    real(wp), intent(in) :: w(*)                       !! bias and weights [1] (4, 0:n), then widest_panel more
-    real(wp), intent(in) :: x(n)                       !! inputs [1]
+  pure recursive subroutine dense_1x4(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs
+    real(wp), intent(in) :: w(*)                       !! bias and weights [1] (4, 0:n_in), then widest_panel more
+    real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel)         !! outputs [1]; only the first 4 have a meaning
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
     integer :: i, k
@@ -2374,12 +2387,12 @@ contains
     real(wp) :: a1
 #endif
 
-    if (n < 1) return
+    if (n_in < 1) return
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(i)
     end do
-    do k = 1, n
+    do k = 1, n_in
       do i = 1, lanes
         a1(i) = a1(i) + w(i + 4*k)*x(k)
       end do
@@ -2391,7 +2404,7 @@ contains
     !$omp simd private(a1)
     do i = 1, lanes
       a1 = w(i)
-      do k = 1, n
+      do k = 1, n_in
         a1 = a1 + w(i + 4*k)*x(k)
       end do
       y(i) = max(a1, lowest)
@@ -2401,20 +2414,21 @@ contains
   end subroutine dense_1x4
 
   !> 64 neurons on one column, each in 2 chains: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_1x64_in_2(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
-    real(wp), intent(in) :: w(widest_panel, 0:2*n, 4)  !! bias (k = 0) and weights [1]
-    real(wp), intent(in) :: x(2*n)                     !! inputs [1]
+  pure recursive subroutine dense_1x64_in_2(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
+    real(wp), intent(in) :: w(widest_panel, 0:n_in, 4) !! bias (k = 0) and weights [1]
+    real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel, 4)      !! outputs [1]
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
-    integer :: i, k
+    integer :: i, k, n
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, a2, a3, a4, b1, b2, b3, b4
 #else
     real(wp) :: a1, a2, a3, a4, b1, b2, b3, b4
 #endif
 
-    if (n < 1) return
+    if (n_in < 2) return
+    n = n_in/2
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(i, 0, 1)
@@ -2475,20 +2489,21 @@ contains
   end subroutine dense_1x64_in_2
 
   !> 32 neurons on one column, each in 2 chains: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_1x32_in_2(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
-    real(wp), intent(in) :: w(widest_panel, 0:2*n, 2)  !! bias (k = 0) and weights [1]
-    real(wp), intent(in) :: x(2*n)                     !! inputs [1]
+  pure recursive subroutine dense_1x32_in_2(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
+    real(wp), intent(in) :: w(widest_panel, 0:n_in, 2) !! bias (k = 0) and weights [1]
+    real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel, 2)      !! outputs [1]
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
-    integer :: i, k
+    integer :: i, k, n
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, a2, b1, b2
 #else
     real(wp) :: a1, a2, b1, b2
 #endif
 
-    if (n < 1) return
+    if (n_in < 2) return
+    n = n_in/2
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(i, 0, 1)
@@ -2529,20 +2544,21 @@ contains
   end subroutine dense_1x32_in_2
 
   !> 16 neurons on one column, each in 2 chains: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_1x16_in_2(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
-    real(wp), intent(in) :: w(widest_panel, 0:2*n, 1)  !! bias (k = 0) and weights [1]
-    real(wp), intent(in) :: x(2*n)                     !! inputs [1]
+  pure recursive subroutine dense_1x16_in_2(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
+    real(wp), intent(in) :: w(widest_panel, 0:n_in, 1) !! bias (k = 0) and weights [1]
+    real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel, 1)      !! outputs [1]
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
-    integer :: i, k
+    integer :: i, k, n
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, b1
 #else
     real(wp) :: a1, b1
 #endif
 
-    if (n < 1) return
+    if (n_in < 2) return
+    n = n_in/2
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(i, 0, 1)
@@ -2573,20 +2589,21 @@ contains
   end subroutine dense_1x16_in_2
 
   !> 8 neurons on one column, each in 2 chains: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_1x8_in_2(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
-    real(wp), intent(in) :: w(*)                       !! bias and weights [1] (8, 0:2*n), then widest_panel more
-    real(wp), intent(in) :: x(2*n)                     !! inputs [1]
+  pure recursive subroutine dense_1x8_in_2(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
+    real(wp), intent(in) :: w(*)                       !! bias and weights [1] (8, 0:n_in), then widest_panel more
+    real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel)         !! outputs [1]; only the first 8 have a meaning
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
-    integer :: i, k
+    integer :: i, k, n
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, b1
 #else
     real(wp) :: a1, b1
 #endif
 
-    if (n < 1) return
+    if (n_in < 2) return
+    n = n_in/2
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(i)
@@ -2617,20 +2634,21 @@ contains
   end subroutine dense_1x8_in_2
 
   !> 4 neurons on one column, each in 2 chains: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_1x4_in_2(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
-    real(wp), intent(in) :: w(*)                       !! bias and weights [1] (4, 0:2*n), then widest_panel more
-    real(wp), intent(in) :: x(2*n)                     !! inputs [1]
+  pure recursive subroutine dense_1x4_in_2(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
+    real(wp), intent(in) :: w(*)                       !! bias and weights [1] (4, 0:n_in), then widest_panel more
+    real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel)         !! outputs [1]; only the first 4 have a meaning
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
-    integer :: i, k
+    integer :: i, k, n
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, b1
 #else
     real(wp) :: a1, b1
 #endif
 
-    if (n < 1) return
+    if (n_in < 2) return
+    n = n_in/2
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(i)
@@ -2661,20 +2679,21 @@ contains
   end subroutine dense_1x4_in_2
 
   !> 4 neurons on one column, each in 4 chains: y = max(bias + weights . x, lowest).
-  pure recursive subroutine dense_1x4_in_4(n, w, x, y, lowest)
-    integer, intent(in) :: n                           !! number of inputs in a chain
-    real(wp), intent(in) :: w(*)                       !! bias and weights [1] (4, 0:4*n), then widest_panel more
-    real(wp), intent(in) :: x(4*n)                     !! inputs [1]
+  pure recursive subroutine dense_1x4_in_4(n_in, w, x, y, lowest)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 4
+    real(wp), intent(in) :: w(*)                       !! bias and weights [1] (4, 0:n_in), then widest_panel more
+    real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel)         !! outputs [1]; only the first 4 have a meaning
     real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
-    integer :: i, k
+    integer :: i, k, n
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, b1, c1, d1
 #else
     real(wp) :: a1, b1, c1, d1
 #endif
 
-    if (n < 1) return
+    if (n_in < 4) return
+    n = n_in/4
 #ifdef __flang__
     do i = 1, lanes
       a1(i) = w(i)

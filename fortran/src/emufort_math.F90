@@ -1,9 +1,9 @@
 ! Made from fortran/templates/math.fypp by `make templates`; do not edit.
 
-!> Elementary and activation functions on arrays, in place. Each makes one pass over the array, which compilers vectorise.
+!> Elementary and activation functions on arrays, in place. Each makes one pass over the array that compilers vectorise.
 !>
 !> A value has the same bits wherever it stands in an array of any length. For this the functions consist of arithmetic
-!> alone, without tables, branches or remainder loops, and always work on a full set of lanes, from one place of the code.
+!> alone, without tables, branches or remainder loops, and always work on a full set of lanes, in one place of the code.
 !> In single precision each function states the bound of its error, in units in the last place of the result; test_math
 !> measures the errors over the whole range. In double precision the intrinsic functions are used. NaN gives NaN.
 module emufort_math
