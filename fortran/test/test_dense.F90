@@ -4,7 +4,8 @@
 !> Weights and inputs have half as many digits as the kind holds, so a product is exact. Then a fused multiply-add gives
 !> the same bits as a multiplication and an addition, and the bits depend on the order of the sums alone.
 program test_dense
-  use emufort_dense, only: dense_block, dense_half_block, dense_single, pack_layer, padded_width, packed_size, packed_slack
+  use emufort_dense, only: dense_block, dense_half_block, dense_single, pack_layer, padded_width, packed_size, &
+                           packed_slack
   use emufort_kinds, only: wp, int64, real32, lanes, block_columns, widest_panel
   use test_support, only: check
   implicit none
@@ -41,12 +42,13 @@ contains
   !> Random numbers between -1 and 1 with few digits.
   subroutine fill(values)
     real(wp), intent(out) :: values(:)   !! [1]
+    integer(int64), parameter :: one = 2_int64**half_of_digits
     integer :: i
 
     do i = 1, size(values)
       ! Lehmer's generator
       state = mod(48271_int64*state, 2147483647_int64)
-      values(i) = real(mod(state, 2_int64**(half_of_digits + 1)) - 2_int64**half_of_digits, wp)*2.0_wp**(-half_of_digits)
+      values(i) = real(mod(state, 2*one) - one, wp)/real(one, wp)
     end do
 
   end subroutine fill
