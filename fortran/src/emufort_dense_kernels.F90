@@ -9,7 +9,8 @@
 !> gfortran vectorises a simd loop over the lanes that has one scalar sum per neuron, but only if it knows all leading
 !> dimensions. Hence there is one kernel for each number of neurons and columns held in registers. A kernel returns at
 !> once if a chain has no input: otherwise the zero-trip test of the loop over k would keep gfortran from vectorising
-!> over i, and the kernel would be 14 times slower. flang wants the loop over the lanes innermost, and the sums as arrays.
+!> over i, and the kernel would be 14 times slower. flang wants the loop over the lanes innermost and the sums as
+!> arrays.
 !>
 !> In the kernels for a block of 32 or 16 columns, the lanes are columns. If few multiply-adds share an input, gfortran
 !> may read it from memory for each of them, and a core cannot do as many loads. So the kernels with 2 chains load their
