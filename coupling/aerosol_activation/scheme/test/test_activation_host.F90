@@ -2,8 +2,8 @@
 program test_activation_host
   use emufort_runtime, only: status_type, emufort_success, emulator_type, emufort_error_contract, emufort_error_shape
   use emufort_aerosol_contract, only: lower => aerosol_lower, upper => aerosol_upper, radius_at => dry_median_radius_at
-  use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, outside_arg2000, &
-                                        outside_ratio, outside_clip
+  use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, &
+                                        outside_arg2000, outside_ratio, outside_clip
   use emufort_activate_modal, only: activate_modal_init, activate_modal, actdrop_mam_calc, activate_modal_scheme
   use activation_test_support, only: check, same_bits, sample_type, draw, mimic, mimic_fails, sigma, dp, &
                                      volume_of
