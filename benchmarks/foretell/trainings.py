@@ -1,4 +1,4 @@
-"""The trainings behind `foretell.py`: each is done once, kept in a table, and never repeated."""
+"""The trainings of the comparison: each is done once, kept in a table, and never repeated."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from _foretell_ways import Rungs, Way
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks.foretell.ways import Rungs, Way
 from emufort.config import Config
 from emufort.errors import UsageError
 from emufort.files import read_json, write_json

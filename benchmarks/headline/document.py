@@ -1,4 +1,4 @@
-"""Put the results of benchmarks/headline.py into docs/headline.md, README.md and docs/images."""
+"""Put the results of the headline into docs/headline.md, README.md and docs/images."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _document import replaced, table
-from _two_step import WAYS
 
+from benchmarks.headline.figures import draw
+from benchmarks.headline.two_steps_in_full import WAYS
+from benchmarks.markdown_tables import replaced, table
 from emufort.files import write_bytes, write_text
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT, README, IMAGES = ROOT / "docs/headline.md", ROOT / "README.md", ROOT / "docs/images"
 
 Result = dict[str, Any]
@@ -273,8 +274,6 @@ def update(folder: Path) -> None:
     ValueError
         A result is of a quick run.
     """
-    from headline import draw
-
     results = {
         name: json.loads((folder / f"{name}.json").read_text())
         for name in PARTS

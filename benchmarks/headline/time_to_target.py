@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _space import (
+
+from benchmarks.headline.problem import (
     EPOCHS,
     PATIENCE,
     SPACE,
@@ -33,7 +34,6 @@ from _space import (
     machine,
     tasks_of_space,
 )
-
 from emufort.search.halving import successive_halving
 from emufort.search.samplers.registry import propose
 from emufort.training import (

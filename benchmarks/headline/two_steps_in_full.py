@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _foretell_scores import rank_correlation, rank_correlation_at_equal_cost
-from _space import PATIENCE, SPACE, VALIDATION_ROWS
 
+from benchmarks.foretell.scores import rank_correlation, rank_correlation_at_equal_cost
+from benchmarks.headline.problem import PATIENCE, SPACE, VALIDATION_ROWS
 from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
