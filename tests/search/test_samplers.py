@@ -18,7 +18,8 @@ from emufort.search.cost import CostModel, from_table
 from emufort.search.samplers.cmaes_evolution import Evolution, folded
 from emufort.search.samplers.options import check_options, sampler_name, slowness
 from emufort.search.samplers.optuna_quiet import quiet_optuna
-from emufort.search.samplers.registry import front_first, make_proposer, propose
+from emufort.search.samplers.parzen import front_first
+from emufort.search.samplers.registry import make_proposer, propose
 from emufort.search.space import (
     Candidate,
     at_point,

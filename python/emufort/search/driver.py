@@ -34,8 +34,9 @@ from emufort.search.plan import TRIED, Plan, fewest_rows
 from emufort.search.prediction import predicted_ranks
 from emufort.search.result import SearchResult, load_search
 from emufort.search.rungs import RungUnit, run_rung, with_more_rows
+from emufort.search.samplers.base import accept_all
 from emufort.search.samplers.options import check_options
-from emufort.search.samplers.registry import everything, make_proposer
+from emufort.search.samplers.registry import make_proposer
 from emufort.search.space import Candidate
 from emufort.search.subset import draw_subset
 from emufort.search.trials import Trial, TrialsFile, best_of, read_trials, restore_table
@@ -252,7 +253,7 @@ class _Run:
             self.config.seed,
             self.trials,
             options.sampler_options,
-            everything if self.cost is None else self.is_cheap_enough,
+            accept_all if self.cost is None else self.is_cheap_enough,
         )
 
     def is_cheap_enough(self, candidate: Candidate) -> bool:
