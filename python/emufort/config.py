@@ -28,7 +28,7 @@ from emufort.contract_rules import check_text
 from emufort.errors import UsageError
 from emufort.network.emulator import MOST_LAYERS, MOST_NEURONS, Activation
 from emufort.paths import PathLike
-from emufort.selection.select import check_rule
+from emufort.selection.rules import check_rule
 from emufort.training.schedule import REFERENCE_BATCH
 
 

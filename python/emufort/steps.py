@@ -86,7 +86,7 @@ def select(
     See `emufort.selection.select.select`.
     """
     from emufort.selection.select import select as choose
-    from emufort.selection.select import with_needed_schemes
+    from emufort.selection.tables import with_needed_schemes
     from emufort.skill import skill_of_baseline
 
     contract = models.data.contract

@@ -28,7 +28,7 @@ from emufort.files import make_directory, write_csv, write_json
 from emufort.network.emulator import Emulator
 from emufort.processes import registry as processes
 from emufort.progress import Reporter, silent
-from emufort.selection.select import nanoseconds
+from emufort.selection.words import nanoseconds
 from emufort.timing.timers import (
     BaselineProgram,
     EmulatorProgram,
