@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from emufort.training import StepPlan, Trainer, TrainerState
-from emufort.training.backends import Listener, ignore
+from emufort.training.trainer import Listener, ignore
 from emufort.workers.watch import Cell
 from emufort.workers.workbench import Workbench
 

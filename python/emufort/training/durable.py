@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emufort.errors import EmufortError
-from emufort.training.backends import Trainer
 from emufort.training.schedule import StepPlan
 from emufort.training.state import TrainerState
 from emufort.training.task import TrainingTask
+from emufort.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from emufort.training.torch_trainer import TorchTrainer

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from emufort.training import Arrays, StepPlan, Trainer, TrainerState, make_trainer
-from emufort.training.backends import Listener, ignore
+from emufort.training.trainer import Listener, ignore
 
 if TYPE_CHECKING:
     from emufort.workers.judge import Judge
