@@ -38,7 +38,7 @@ from benchmarks.headline.problem import (
     ROWS,
     RUNGS,
     arrays_of_paper,
-    keras_is_there,
+    keras_is_installed,
     keras_tuner_search,
     lean_torch,
     machine,
@@ -192,7 +192,7 @@ def main() -> None:
     beside("torch DataLoader", lambda: each(fewer, lambda task: with_dataloader(task, arrays)))
     with_keras = []
     for backend in options.keras.split(","):
-        if not keras_is_there(options.keras_python, backend):
+        if not keras_is_installed(options.keras_python, backend):
             continue
 
         def tuned(backend: str = backend) -> Timed:

@@ -33,7 +33,7 @@ def verdict(reached: bool) -> str:
     return "reached" if reached else "**missed**"
 
 
-def reach(result: Result) -> list[str]:
+def time_to_target(result: Result) -> list[str]:
     versions = {r["backend"]: r["versions"] for r in result["rounds"]}
 
     def found(backend: str) -> str:
@@ -78,7 +78,7 @@ def rungs(result: Result) -> str:
     return ", ".join(f"{epochs} x {rows}" for epochs, rows in pairs)
 
 
-def two_step(result: Result) -> list[str]:
+def two_steps_in_full(result: Result) -> list[str]:
     n = result["candidates"]
     ways = {title: result[name] for name, title in WAYS.items()}
     table_rows = [
@@ -120,7 +120,7 @@ def first_of(ranks: Sequence[int], most: int = 6) -> str:
     return shown if len(ranks) <= most else f"{shown}, ... ({len(ranks)})"
 
 
-def many(result: Result) -> list[str]:
+def two_steps_ten_thousand(result: Result) -> list[str]:
     epochs = np.array(result["seconds_per_epoch"])
     sides = {"random": result["random"], "picked": result["picked"]}
 
@@ -194,7 +194,7 @@ def quantiles(rows: Sequence[Result]) -> str:
     return "{:.1e}, {:.1e} and {:.1e} (quartiles)".format(*values)
 
 
-def skill(result: Result) -> list[str]:
+def skill_against_time(result: Result) -> list[str]:
     rows = [
         [str(r["n_train"]), r["label"], f"{r['steps']} x {r['batch_size']}",
          f"{r['training_seconds']:.0f} s", f"{r['validation_rmse']:.5f}",
@@ -257,10 +257,10 @@ def short(results: dict[str, Result]) -> list[str]:
 
 
 PARTS: dict[str, Callable[[Result], list[str]]] = {
-    "reach": reach,
-    "two-step": two_step,
-    "many": many,
-    "skill": skill,
+    "reach": time_to_target,
+    "two-step": two_steps_in_full,
+    "many": two_steps_ten_thousand,
+    "skill": skill_against_time,
 }
 #: What README needs.
 HEADLINES = {"reach", "many", "skill"}

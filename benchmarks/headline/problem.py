@@ -157,7 +157,7 @@ _KERAS = Path(__file__).with_name("keras_tuner_search.py")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
-def keras_is_there(python: str, backend: str) -> bool:
+def keras_is_installed(python: str, backend: str) -> bool:
     """Whether an interpreter has Keras Tuner and a backend of Keras.
 
     For TensorFlow it needs tensorboard too: Keras Tuner imports it there.

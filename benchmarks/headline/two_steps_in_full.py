@@ -43,7 +43,7 @@ from emufort.training import (
     make_trainer,
     with_batch_size,
 )
-from emufort.workers.workbench import Workbench
+from emufort.workers.trainer_cache import TrainerCache
 
 CONTRACT = "activation_fractions"
 #: Step 2: passes through the embedded rows, batch size, looks at the validation rows. The peak
@@ -167,7 +167,7 @@ def first_step(
     arrays: Arrays, tasks: Sequence[TrainingTask], config: Config
 ) -> tuple[float, list[Course]]:
     """Take candidates through the rungs; return processor seconds and courses."""
-    bench = Workbench({"": arrays}, "native")
+    trainers = TrainerCache({"": arrays}, "native")
     search = config.search
     start = time.process_time()
     states = []
@@ -184,7 +184,7 @@ def first_step(
         before = time.process_time()
         for p in at:
             unit = RungUnit(states[p], epochs, search.patience, rows, anneal=anneal)
-            states[p] = run_rung(bench, unit)
+            states[p] = run_rung(trainers, unit)
         spent = time.process_time() - before
         print(f"    rung {epochs} x {rows} rows: {len(at)} in {spent:.1f} s", flush=True)
         return [states[p].value for p in at]

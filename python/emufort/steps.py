@@ -53,7 +53,7 @@ def time(
     `work` keeps compiled programs and finished rounds; see
     `emufort.timing.measure.time_candidates`.
     """
-    from emufort.dataset.targets import own_inputs
+    from emufort.dataset.targets import inputs_of_other_contracts
     from emufort.timing.measure import TIMING_ROWS, time_candidates
 
     weights = {row.id: models.weights(row.id) for row in models.trained}
@@ -67,7 +67,7 @@ def time(
         work,
         sample.x,
         report,
-        own_inputs(models.data, sample.rows, weights),
+        inputs_of_other_contracts(models.data, sample.rows, weights),
     )
 
 

@@ -243,13 +243,13 @@ def test_step_1_looks_at_as_many_validation_rows_as_the_search(tmp_path: Path) -
     rows = [int(np.flatnonzero((every.x_train == x).all(axis=1))[0]) for x in few.x_validation]
     assert len(set(rows)) == 16 and rows != list(range(16))
     assert np.array_equal(few.y_validation, every.y_train[rows])
-    bench = module.Workbench({"": few, module.FINAL: every}, "native")
+    trainers = module.TrainerCache({"": few, module.FINAL: every}, "native")
     units = [module.Unit(1, 0, way, 0) for way in ("cosine:1:50", module.FINAL)]
-    trainers = [module.trainer_of(bench, unit) for unit in units]
+    trainers = [module.trainer_of(trainers, unit) for unit in units]
     assert [trainer.n_train for trainer in trainers] == [50, 200]
     # The final loss is that over all validation rows.
-    final = known.train(bench, units[1])
-    other = module.Workbench({"": few, module.FINAL: few}, "native")
+    final = known.train(trainers, units[1])
+    other = module.TrainerCache({"": few, module.FINAL: few}, "native")
     assert final != known.train(other, units[1])
 
 

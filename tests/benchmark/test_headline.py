@@ -270,7 +270,7 @@ def test_validation_chooses_and_cost_limits(monkeypatch: pytest.MonkeyPatch) -> 
 @needs_native
 def test_keras_tuner_that_is_not_there_is_left_out(tmp_path: Path) -> None:
     space = load("benchmarks.headline.problem")
-    assert not space.keras_is_there(sys.executable, "no_such_backend")
+    assert not space.keras_is_installed(sys.executable, "no_such_backend")
     words = ("--keras", "no_such_backend", "--plain-repeats", "0")
     done = headline("reach", "--quick", *words, "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr

@@ -118,11 +118,11 @@ def test_killed_during_the_trial_it_ends_the_same(after, keeping, trained, tmp_p
     monkeypatch.setattr(unfinished, "WORTH_KEEPING_SECONDS", keeping)
     del trained[:]
 
-    def deadly(bench, unit):
+    def deadly(trainers, unit):
         if len(trained) == after:
             raise KilledError
         trained.append(unit)
-        return run_rung(bench, unit)
+        return run_rung(trainers, unit)
 
     with monkeypatch.context() as patch:
         patch.setattr(driver, "run_rung", deadly)

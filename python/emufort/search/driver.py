@@ -43,7 +43,7 @@ from emufort.search.trials import Trial, TrialsFile, best_of, read_trials, resto
 from emufort.search.unfinished import UnfinishedBatch
 from emufort.training import TrainerState, TrainingTask, backend_detail
 from emufort.workers.pool import Executor, executor_for
-from emufort.workers.shared_arrays import StoredArrays
+from emufort.workers.shared_arrays import SharedArrays
 from emufort.workers.watch import Watch
 
 
@@ -101,7 +101,7 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
         plan = settled
         run = _Run(targets, config, out, plan, model)
         if len(run.trials) < options.trials:
-            stored, _ = StoredArrays.from_targets(
+            stored, _ = SharedArrays.from_targets(
                 train.at(subset.rows), validation, out, judged=True
             )
             try:
@@ -162,7 +162,7 @@ def _tried(plan: Plan, run: _Run, rows: tuple[Targets, Targets], report: Reporte
     config, out = run.config, run.out
     size = min(config.search.batch, config.search.trials)
     candidates = run.proposer.propose(size, 0)[:TRIED]
-    stored, _ = StoredArrays.from_targets(*rows, out, judged=True)
+    stored, _ = SharedArrays.from_targets(*rows, out, judged=True)
     batches = [_Batch(replace(run, plan=one), 0, candidates) for one in plans]
     at = range(len(candidates))
     try:

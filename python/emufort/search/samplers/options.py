@@ -32,7 +32,7 @@ _GENETIC = ("nsga2", "nsga3")
 FORGETFUL = ("tpe", "gp")
 LEAST_HISTORY = 50
 #: Sampler -> candidates from which it takes more than 5 % of a run of 2,000 candidates per minute,
-#: and what it then takes for each in ms, as measured by benchmarks/storage.py.
+#: and what it then takes for each in ms, as measured by benchmarks/driver_cost.py.
 SLOW = {"tpe": (100, "5 to 20"), "gp": (30, "500")}
 #: Other ways to say it.
 _ALIASES = {
