@@ -30,9 +30,10 @@ from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.retrain.rounds import Rounds
-from emufort.search import SearchResult, search
 from emufort.search.candidate_task import rung_task
+from emufort.search.driver import search
 from emufort.search.halving import Course, successive_halving
+from emufort.search.result import SearchResult
 from emufort.search.rungs import RungUnit, run_rung
 from emufort.search.space import Candidate
 from emufort.training import (

@@ -23,14 +23,14 @@ from emufort.selection.select import Selection
 
 if TYPE_CHECKING:
     from emufort.export.bundle import Bundle
-    from emufort.search import SearchResult
+    from emufort.search.result import SearchResult
     from emufort.timing.measure import Time
     from emufort.verification import Origin, Verification
 
 
 def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) -> SearchResult:
-    """Step 1; see `emufort.search.search`."""
-    from emufort.search import search as run_search
+    """Step 1; see `emufort.search.driver.search`."""
+    from emufort.search.driver import search as run_search
 
     return run_search(data, config, out, report)
 
@@ -38,8 +38,8 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
 def retrain(
     study: Path, data: Dataset, config: Config, out: Path, report: Reporter = silent
 ) -> Models:
-    """Step 2 for the search in the folder `study`; see `emufort.retrain.retrain`."""
-    from emufort.retrain import retrain as run_retrain
+    """Step 2 for the search in the folder `study`; see `emufort.retrain.driver.retrain`."""
+    from emufort.retrain.driver import retrain as run_retrain
 
     rows = run_retrain(study, data, config, out, report)
     return Models(out, tuple(rows), data, config.seed, study)

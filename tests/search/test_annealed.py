@@ -9,10 +9,11 @@ import pytest
 from emufort.config import AdviceConfig, Config
 from emufort.errors import EmufortError, UsageError
 from emufort.files import read_csv, read_json
-from emufort.retrain import retrain
-from emufort.search import driver, search, unfinished
+from emufort.retrain.driver import retrain
+from emufort.search import driver, unfinished
 from emufort.search.advice import advise
 from emufort.search.candidate_task import rung_task
+from emufort.search.driver import search
 from emufort.search.rungs import RungUnit, run_rung
 from emufort.search.space import Candidate
 from emufort.search.subset import draw_subset

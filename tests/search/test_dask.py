@@ -15,7 +15,7 @@ import pytest
 from emufort.cli import _run
 from emufort.config import ClusterConfig
 from emufort.errors import EmufortError, UsageError
-from emufort.search import search
+from emufort.search.driver import search
 from emufort.workers import dask_cluster as dask_workers
 from emufort.workers import dask_pool as dask_executor
 from emufort.workers.dask_cluster import sbatch_script

@@ -77,8 +77,8 @@ import json, resource, sys
 from pathlib import Path
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
-from emufort.retrain import retrain
-from emufort.search import search
+from emufort.retrain.driver import retrain
+from emufort.search.driver import search
 from tests.search.pond import config
 
 file, folder = sys.argv[1], Path(sys.argv[2])

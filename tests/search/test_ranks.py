@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from emufort.files import read_csv, read_json
-from emufort.search import load_search, search
+from emufort.search.driver import search
 from emufort.search.identity import study_sha256
 from emufort.search.prediction import predicted_ranks
+from emufort.search.result import load_search
 from emufort.search.trials import RANK_COLUMN, TrialsFile, is_as_written, read_trials
 from tests.search.candidates import random_trials
 from tests.search.pond import config, data

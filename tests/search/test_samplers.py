@@ -33,7 +33,7 @@ from emufort.search.subset import draw_subset
 from emufort.search.trials import Trial
 from tests.search.candidates import made
 from tests.search.pond import data
-from tests.search.test_parts import RATES, trial
+from tests.search.test_proposals_and_trials import RATES, trial
 
 SPACE = SpaceConfig(depth=(1, 3), width=(8, 16, 64), batch_size=(32, 64), learning_rate=RATES)
 TAPERED = SpaceConfig(

@@ -23,9 +23,11 @@ from emufort.export import Bundle
 from emufort.export.model_card import TestSkill
 from emufort.files import read_csv, read_json
 from emufort.network.emulator import Emulator
-from emufort.retrain import retrain
+from emufort.retrain.driver import retrain
 from emufort.retrain.rounds import Rounds
-from emufort.search import driver, load_search, search
+from emufort.search import driver
+from emufort.search.driver import search
+from emufort.search.result import load_search
 from emufort.search.rungs import RungUnit, run_rung
 from emufort.search.samplers.registry import make_proposer
 from emufort.search.space import at_point, dimensions, to_point

@@ -8,10 +8,12 @@ import pytest
 
 from emufort.errors import EmufortError
 from emufort.files import read_json, write_json
-from emufort.search import driver, load_search, search, unfinished
+from emufort.search import driver, unfinished
 from emufort.search import plan as plans
+from emufort.search.driver import search
 from emufort.search.identity import study_sha256
 from emufort.search.plan import Plan
+from emufort.search.result import load_search
 from emufort.search.rungs import run_rung
 from tests.search.pond import config, data
 

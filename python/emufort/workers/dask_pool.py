@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 
 from emufort.config import ClusterConfig
 from emufort.errors import EmufortError, UsageError
+from emufort.workers.dask_cluster import BatchJobs, ExternalWorkers, LocalWorkers, started_scheduler
 from emufort.workers.shared_arrays import SharedArrays
 from emufort.workers.trainer_cache import TrainerCache
 
@@ -78,13 +79,6 @@ class DaskPool:
             raise UsageError(
                 "a Dask cluster needs the package distributed: pip install 'emufort[dask]'"
             ) from error
-        from emufort.workers.dask_cluster import (
-            BatchJobs,
-            ExternalWorkers,
-            LocalWorkers,
-            started_scheduler,
-        )
-
         stack.enter_context(
             dask.config.set({"distributed.scheduler.allowed-failures": _DEATHS - 1})
         )

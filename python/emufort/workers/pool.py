@@ -25,6 +25,7 @@ from emufort.config import Config
 from emufort.errors import EmufortError
 from emufort.files import scratch_folder
 from emufort.training import Arrays, resolve_backend
+from emufort.workers.dask_pool import DaskPool
 from emufort.workers.shared_arrays import SharedArrays
 from emufort.workers.trainer_cache import TrainerCache
 
@@ -200,8 +201,6 @@ def executor_for(
     where = config.cluster
     workers = config.n_workers if units is None else max(1, min(config.n_workers, units))
     if where.scheduler or where.kind or where.engine == "dask":
-        from emufort.workers.dask_pool import DaskPool
-
         return DaskPool(where, workers, stored, out, backend)
     return make_executor(workers, stored, backend)
 
