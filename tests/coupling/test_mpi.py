@@ -28,6 +28,9 @@ SETTINGS = {
 MODULES = (
     "aerosol_activation/scheme/emufort_aerosol_head.F90",
     "aerosol_activation/scheme/emufort_aerosol_arg2000.F90",
+    "aerosol_activation/scheme/emufort_aerosol_updrafts.F90",
+    "aerosol_activation/scheme/emufort_aerosol_scheme.F90",
+    "aerosol_activation/scheme/emufort_aerosol_supersaturation.F90",
     "aerosol_activation/scheme/emufort_aerosol_activation.F90",
     "mpi/emufort_broadcast.F90",
 )
