@@ -95,7 +95,7 @@ contains
       real(wp) :: log_critical(block, n_emulated_modes)
       logical :: is_active(block, n_emulated_modes)
 
-      call activate_blocks(schemen_emulated_modescheme_type, pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, &
+      call activate_blocks(scheme%scheme_type, pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, &
                            rhoair, na, volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, counts, in_cloud, smax_f, &
                            smax_fixed, workspace, n_emulated_modes, number, cube, kappa, critical, f, &
                            log_critical, is_active)
@@ -109,7 +109,7 @@ contains
       real(wp) :: log_critical(block, activation_max_modes)
       logical :: is_active(block, activation_max_modes)
 
-      call activate_blocks(schemeactivation_max_modescheme_type, pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, &
+      call activate_blocks(scheme%scheme_type, pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, &
                            rhoair, na, volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, counts, in_cloud, smax_f, &
                            smax_fixed, workspace, activation_max_modes, number, cube, kappa, critical, f, &
                            log_critical, is_active)
