@@ -13,7 +13,12 @@ from emufort.selection.entry import BaselineEntry, Entry
 from emufort.selection.front import pareto_front
 from emufort.selection.rules import parse_rule
 from emufort.selection.tables import entry_of, times_at
-from emufort.selection.words import ONNX_RUNTIME_TIMES, against, front_words, neighbours
+from emufort.selection.words import (
+    ONNX_RUNTIME_TIMES,
+    baseline_sentences,
+    front_words,
+    neighbour_sentences,
+)
 
 if TYPE_CHECKING:
     from emufort.network.emulator import Emulator
@@ -157,5 +162,7 @@ def select(
     backends = {str(r.get("backend", "fortran")) for r in rows if r["kind"] == "candidate"}
     backend = "fortran" if backends == {"fortran"} else "onnxruntime"
     caveat = [] if backend == "fortran" else [ONNX_RUNTIME_TIMES]
-    reason = " ".join([why, *neighbours(choice, front), *against(choice, compared), *caveat])
+    reason = " ".join(
+        [why, *neighbour_sentences(choice, front), *baseline_sentences(choice, compared), *caveat]
+    )
     return Selection(rule, ncol, choice, reason, front, ranked, compared, backend)

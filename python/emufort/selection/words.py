@@ -25,7 +25,7 @@ def columns(ncol: int) -> str:
     return "1 column" if ncol == 1 else f"{ncol} columns"
 
 
-def neighbours(choice: Entry, front: Sequence[Entry]) -> list[str]:
+def neighbour_sentences(choice: Entry, front: Sequence[Entry]) -> list[str]:
     """Say what the next faster and the next slower member would change."""
     sentences = [
         f"Its RMSE is {choice.rmse:.3g} at {nanoseconds(choice.ns_per_sample)} ns per sample."
@@ -54,7 +54,7 @@ def neighbours(choice: Entry, front: Sequence[Entry]) -> list[str]:
     return sentences
 
 
-def against(choice: Entry, baselines: Sequence[BaselineEntry]) -> list[str]:
+def baseline_sentences(choice: Entry, baselines: Sequence[BaselineEntry]) -> list[str]:
     """Say how each baseline compares with the choice."""
     sentences = []
     for baseline in baselines:
