@@ -162,7 +162,6 @@ def select(
     backends = {str(r.get("backend", "fortran")) for r in rows if r["kind"] == "candidate"}
     backend = "fortran" if backends == {"fortran"} else "onnxruntime"
     caveat = [] if backend == "fortran" else [ONNX_RUNTIME_TIMES]
-    reason = " ".join(
-        [why, *neighbour_sentences(choice, front), *baseline_sentences(choice, compared), *caveat]
-    )
+    explained = [*neighbour_sentences(choice, front), *baseline_sentences(choice, compared)]
+    reason = " ".join([why, *explained, *caveat])
     return Selection(rule, ncol, choice, reason, front, ranked, compared, backend)
