@@ -14,9 +14,6 @@ from typing import Any
 import netCDF4
 import numpy as np
 import scipy
-from emufort.activation import arg2000, mbn2014
-from emufort.activation import constants as physics
-from emufort.activation.head import activated_fractions
 from numpy.typing import NDArray
 
 from activation_data.labelling import RESULT_COLUMNS, Recipe, write_atomically
@@ -30,6 +27,9 @@ from activation_data.ranges import (
 )
 from activation_data.sampling import SAMPLER, SPLITS, split_seed
 from activation_data.solver import STATUS_MEANINGS, STATUS_PEAK, compiler_version, source_hash
+from emufort.processes.aerosol_activation import arg2000, mbn2014
+from emufort.processes.aerosol_activation import constants as physics
+from emufort.processes.aerosol_activation.head import activated_fractions
 
 FILL = np.float32(9.969209968386869e36)  # the netCDF default, stated so that every reader masks it
 
