@@ -11,7 +11,7 @@ import emufort.api as ef
 from emufort import steps
 from emufort.config import Config
 from emufort.errors import UsageError
-from emufort.search import SearchResult
+from emufort.search.result import SearchResult
 from tests.conftest import synthetic_data
 
 

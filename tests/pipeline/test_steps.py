@@ -17,7 +17,8 @@ from emufort.errors import EmufortError
 from emufort.files import write_json
 from emufort.run import display, status
 from emufort.run.finished import fingerprint
-from emufort.selection.select import BaselineEntry, Entry, Selection
+from emufort.selection.entry import BaselineEntry, Entry
+from emufort.selection.select import Selection
 from emufort.steps import STEP_NAMES, STEPS, earlier, later, read_selection, titles
 
 #: Parts of a configuration that no result of a step depends on: where to compute, what names the

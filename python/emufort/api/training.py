@@ -14,7 +14,7 @@ from emufort.progress import Reporter, silent
 from emufort.retrain.models import Models
 
 if TYPE_CHECKING:
-    from emufort.search import SearchResult
+    from emufort.search.result import SearchResult
 
 
 def search(
@@ -143,8 +143,8 @@ def _with_text(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_search(folder: PathLike) -> SearchResult:
-    """Read a finished search from its folder; see `emufort.search.load_search`."""
-    from emufort.search import load_search as load_result
+    """Read a finished search from its folder; see `emufort.search.result.load_search`."""
+    from emufort.search.result import load_search as load_result
 
     return load_result(folder)
 

@@ -10,7 +10,7 @@ import typer
 
 from emufort import signals
 from emufort.cli.bench import bench
-from emufort.cli.data import data, processes
+from emufort.cli.data import data, labels, processes
 from emufort.cli.single_steps import export, report, retrain, search, select, time, verify
 from emufort.cli.single_values import OnceTyper
 from emufort.cli.whole_run import check, run, status
@@ -51,8 +51,8 @@ def _options(
 
 # In the order in which the help lists them.
 for _command in (
-    run, search, retrain, time, select, export, verify, bench, report, status, data, processes,
-    check,
+    run, search, retrain, time, select, export, verify, bench, report, status, data, labels,
+    processes, check,
 ):  # fmt: skip
     app.command()(_command)
 

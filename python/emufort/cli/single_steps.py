@@ -181,7 +181,8 @@ def export(
     out: Out = RUN_FOLDER,
     name: Annotated[str | None, typer.Option(help="Name of the Fortran module.")] = None,
     host: Annotated[
-        str | None, typer.Option(help="Write glue for a host model, too: plain, ccpp or cime.")
+        str | None,
+        typer.Option(help="Write glue for a host model, too: plain, or one that the process has."),
     ] = None,
     bundle: Annotated[
         Path | None, typer.Option(help="Write the glue for this bundle instead of a run's.")
@@ -196,17 +197,16 @@ def export(
     from emufort.run.folder import RunFolder
 
     if bundle is not None and host is None:
-        raise UsageError("--bundle needs --host: plain, ccpp or cime")
+        raise UsageError("--bundle needs --host, such as --host plain")
     if host is not None:
-        from emufort.export.host import HOSTS
-
-        if host not in HOSTS:
-            raise UsageError(f"there is no host '{host}'; choose of {', '.join(HOSTS)}")
+        from emufort.contract import Contract
+        from emufort.export.host import check_host, write_host
     if bundle is None:
-        carry_out(("export",), configured(None, out, {"export.name": name}), out)
+        config = configured(None, out, {"export.name": name})
+        if host is not None:
+            check_host(Contract.load(config.contract), host)
+        carry_out(("export",), config, out)
     if host is not None:
-        from emufort.export.host import write_host
-
         source = RunFolder(out).bundle if bundle is None else bundle
         written = write_host(source, host, trust_sources=trust_sources)
         typer.echo(f"{written.path}: {len(written.files)} files")

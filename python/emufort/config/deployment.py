@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from emufort.config.section import Line, Section
 from emufort.errors import UsageError
-from emufort.selection.select import check_rule
+from emufort.selection.rules import check_rule
 from emufort.toolchain.flags import BASELINE_FLAGS, DEFAULT_COMPILER, DEFAULT_FLAGS
 
 #: More columns per call than this are a slip of the pen: no memory holds them.

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from emufort.config.section import Line, OrAuto, Section, TrainingBackend
 from emufort.errors import UsageError
 from emufort.network.emulator import MOST_LAYERS, MOST_NEURONS, Activation
+from emufort.search.samplers.options import sampler_name
 
 
 class SpaceConfig(Section):
@@ -132,8 +133,6 @@ class SearchConfig(Section):
     @field_validator("sampler")
     @classmethod
     def _check_sampler(cls, sampler: str) -> str:
-        from emufort.search.samplers.options import sampler_name
-
         try:
             return sampler_name(sampler)
         except UsageError as error:

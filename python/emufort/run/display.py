@@ -13,7 +13,7 @@ from emufort.files import read_csv, read_json
 from emufort.retrain.agreement_words import LEGEND, Agreement
 from emufort.screen import Table, console
 from emufort.search.rung_words import rungs_in_words
-from emufort.selection.select import ONNX_RUNTIME_TIMES, nanoseconds
+from emufort.selection.words import ONNX_RUNTIME_TIMES, nanoseconds
 from emufort.steps import STEP_NAMES
 
 if TYPE_CHECKING:
@@ -320,6 +320,8 @@ def processes() -> None:
                     ("heads", process.heads),
                     ("timing sources", process.timing_sources),
                     ("contracts", contracts),
+                    ("hosts", dict.fromkeys(("plain", *process.host.hosts))),
+                    ("label makers", process.label_makers),
                 )
             ]
         print("\n".join(lines))
