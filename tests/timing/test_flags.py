@@ -84,23 +84,24 @@ def test_documents_repeat_the_table() -> None:
     assert f"`{BASELINE_FLAGS}`" in (TOP / "docs" / "tutorial.md").read_text()
 
 
-def build_files() -> list[Path]:
-    names = ("CMakeLists.txt", "Makefile", "buildlib")
-    hosts = SCHEME / "hosts"
-    return [path for name in names for path in sorted(hosts.rglob(name))]
+LITERAL_FLAG = re.compile(r"(?m)^[^#\n]*\s-(O\d|ffp|fopenmp|march=\w)")
 
 
-def test_glue_gets_all_its_flags_from_the_table() -> None:
-    files = build_files()
-    assert len(files) >= 3
-    for path in files:
-        text = path.read_text()
-        assert "@GNU_FAST@" in text and "@GNU_EXACT@" in text, path
-        assert not re.search(r"(?m)^[^#\n]*\s-(O\d|ffp|fopenmp|march=\w)", text), path
-        filled = fill_flags(text)
-        assert not re.search(r"@[A-Z_]+_(FAST|EXACT|NATIVE)@", filled)
-        for family in FAMILIES.values():
-            assert family.fast in filled and family.exact in filled, path
+def test_glue_of_cime_gets_all_its_flags_from_the_table() -> None:
+    text = (SCHEME / "hosts" / "cime" / "buildlib").read_text()
+    assert not LITERAL_FLAG.search(text)
+    filled = fill_flags(text)
+    assert not re.search(r"@[A-Z_]+_(FAST|EXACT|NATIVE)@", filled)
+    for family in FAMILIES.values():
+        assert family.fast in filled and family.exact in filled
+
+
+@pytest.mark.parametrize("name", ["CMakeLists.txt.j2", "Makefile.j2"])
+def test_plain_glue_gets_all_its_flags_from_the_table(name: str) -> None:
+    text = (COUPLING / "face" / "plain" / name).read_text()
+    assert not LITERAL_FLAG.search(text)
+    for family in FAMILIES:
+        assert f"{{{{ flags.{family}.exact }}}}" in text
 
 
 def test_a_bundle_gets_its_flags_from_the_table() -> None:
