@@ -2,6 +2,7 @@
 module test_support
   use emufort_runtime, only: emulator_type, status_type, workspace_type, emufort_block_columns
   use emufort_kinds, only: int8, int32, int64, real32, real64
+  use emufort_plan, only: operation_size, row_input, row_output, plan_chain
   use emufort_weights_file, only: crc32
   implicit none
   private
@@ -349,6 +350,19 @@ contains
 
   end function activation
 
+  !> The plan of a network.
+  function plan_of(net) result(plan)
+    type(network_type), intent(in) :: net   !! network
+    integer, allocatable :: plan(:)
+    integer :: operations(operation_size, size(net%activation)), n_scratch
+
+    call plan_chain(net%widths, net%activation, operations, n_scratch)
+    plan = [size(net%ranges, 2), net%widths(1), size(net%bounds, 2), size(net%activation), n_scratch, &
+            operations(row_input, 1), operations(row_output, size(net%activation)), operations, net%feature, &
+            net%feature_kind, net%output_kind, net%reference]
+
+  end function plan_of
+
   !> The weights.bin of a network, with golden vectors by `reference_prediction`.
   function to_bytes(net, golden_x, tolerance) result(bytes)
     type(network_type), intent(in) :: net              !! network
@@ -393,8 +407,7 @@ contains
       case (3)
         section = text_bytes('{}')
       case (4)
-        section = transfer([n_inputs, net%widths(1), n_outputs, size(net%activation), net%widths, net%activation, &
-                            net%feature, net%feature_kind, net%output_kind, net%reference], [0_int8])
+        section = transfer(plan_of(net), [0_int8])
       case (5)
         section = transfer([reshape(net%ranges, [size(net%ranges)]), reshape(net%feature_c, [size(net%feature_c)]), &
              reshape(net%output_c, [size(net%output_c)]), reshape(net%bounds, [size(net%bounds)]), net%slope], [0_int8])
@@ -408,7 +421,7 @@ contains
                                                       int(size(section)/value_size(types(i)), int64)], [0_int8])]
       body = [body, section]
     end do
-    head = [int(merge(magic, magic - 256, magic < 128), int8), transfer([16909060_int32, 1_int32], [0_int8]), &
+    head = [int(merge(magic, magic - 256, magic < 128), int8), transfer([16909060_int32, 2_int32], [0_int8]), &
             transfer(64_int64 + 32*n_sections + size(body), [0_int8]), transfer([n_sections, 0], [0_int8]), &
             [(0_int8, i=1, 32)]]
     bytes = [head, table, body]

@@ -16,8 +16,11 @@ program test_wide
   ! whole blocks on the stack, half blocks, columns; the last for their inputs and outputs
   call compare([24], 7, 3, 7, needs_workspace=.false.)
   call compare([256, 19], 16, 4, 1, needs_workspace=.false.)
-  call compare([257, 40], 16, 4, 5, needs_workspace=.true.)
-  call compare([528], 16, 3, 9, needs_workspace=.true.)
+  call compare([256, 256, 256], 16, 4, 7, needs_workspace=.false.)
+  call compare([257, 240], 16, 4, 5, needs_workspace=.false.)
+  call compare([257, 241], 16, 4, 5, needs_workspace=.true.)
+  call compare([400], 16, 3, 9, needs_workspace=.false.)
+  call compare([528, 528], 16, 3, 9, needs_workspace=.true.)
   call compare([600, 8, 600], 16, 5, 8, needs_workspace=.true.)
   call compare([7, 2048, 24], 15, 1, 7, needs_workspace=.true.)
   call compare([40], 120, 71, 6, needs_workspace=.false.)
