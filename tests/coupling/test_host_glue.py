@@ -11,7 +11,7 @@ import pytest
 
 from emufort.cli import _run
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
 from emufort.export import Bundle, export
 from emufort.export.host import HOSTS, write_host

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from activation_data.ranges import RANGES, VARIABLES, scale_unit_cube, split_columns
 
-from emufort.activation import arg2000, mbn2014
-from emufort.activation.head import activated_fractions
+from emufort.processes.aerosol_activation import arg2000, mbn2014
+from emufort.processes.aerosol_activation.head import activated_fractions
 
 SIGMA = np.array([1.8, 1.6, 1.8, 1.6])
 

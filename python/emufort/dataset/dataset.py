@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort import rows as tables
-from emufort._complaints import Complaints
-from emufort._netcdf import SPLITS as SPLITS
-from emufort._netcdf import Reader, open_netcdf
 from emufort.brief import brief
 from emufort.contract import Column, Contract
+from emufort.dataset import rows as tables
+from emufort.dataset.complaints import Complaints
+from emufort.dataset.reader import Reader, open_netcdf
+from emufort.dataset.splits import SPLITS
 from emufort.errors import DataError, did_you_mean
 from emufort.extent import Extent
 from emufort.paths import PathLike
@@ -33,8 +33,8 @@ Array = NDArray[np.float64]
 class Dataset:
     """Rows of inputs and outputs that may be used, in physical units and double precision.
 
-    Tables of more rows than `emufort.rows.BLOCK` are on disk and mapped into memory, read-only. Go
-    through them block by block; `features` and `targets` are copies of the whole.
+    Tables of more rows than `emufort.dataset.rows.BLOCK` are on disk and mapped into memory,
+    read-only. Go through them block by block; `features` and `targets` are copies of the whole.
 
     Attributes
     ----------

@@ -11,21 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort import rows as tables
-from emufort._complaints import RANGE_SLACK, Complaints
 from emufort.contract import Baseline, Contract, Input, Output, Parameter, one_line
+from emufort.dataset import rows as tables
+from emufort.dataset.complaints import RANGE_SLACK, Complaints
+from emufort.dataset.splits import DEFAULT_SHARES, SPLITS
+from emufort.dataset.units import same_units
 from emufort.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
     import xarray as xr
 
 Array = NDArray[np.float64]
-SPLITS = ("train", "validation", "test")
-
-#: Shares of a data set that comes without a split variable, drawn with a fixed seed.
-_DEFAULT_SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
-
-UNIT_ALIASES = {"": "1", "m/s": "m s-1", "m s^-1": "m s-1", "m^-3": "m-3", "1/m3": "m-3"}
 
 #: Bytes of chunks that netCDF keeps of each variable; its default of 16 MB is for all of them much.
 _CHUNK_CACHE = 2 << 20
@@ -163,6 +159,7 @@ class Reader:
             raise DataError(f"{source} has no rows: the dimension '{dimension}' has length 0")
 
     def variable(self, name: str) -> xr.DataArray:
+        """Return the variable `name` as it is in the file; a missing one is a `DataError`."""
         if name not in self.raw.variables:
             raise DataError(
                 f"{self.source} has no variable '{name}'"
@@ -204,8 +201,9 @@ class Reader:
         return np.where(bad, np.nan, values)
 
     def check_units(self, name: str, wanted: str) -> None:
+        """Compare the units of a variable with those of the contract."""
         units = str(self.variable(name).attrs.get("units", "")).strip()
-        if UNIT_ALIASES.get(units, units) != UNIT_ALIASES.get(wanted, wanted):
+        if not same_units(units, wanted):
             raise DataError(
                 f"{self.source}: '{name}' has the units '{units}', the contract "
                 f"'{self.contract.name}' wants '{wanted}'"
@@ -249,9 +247,11 @@ class Reader:
         return found.isel({dimension: [present.index(label) for label in labels]})
 
     def matrix(self, variables: tuple[Input, ...] | tuple[Output, ...]) -> Array:
+        """Return the columns of all `variables` side by side, (n, n_columns)."""
         return np.concatenate([self.column_block(v, over_samples=True) for v in variables], axis=1)
 
     def check_parameters(self) -> None:
+        """Compare the parameters that the file has with those of the contract."""
         for parameter in self.contract.parameter:
             if parameter.name not in self.raw.variables:
                 continue
@@ -367,7 +367,7 @@ class Reader:
         """Return the split of every row where the contract leaves it to us, else None."""
         if self.contract.split is not None:
             return None
-        shares = np.cumsum([_DEFAULT_SHARES[name] for name in SPLITS])
+        shares = np.cumsum([DEFAULT_SHARES[name] for name in SPLITS])
         order = np.random.default_rng(0).permutation(self.n)
         split = np.empty(self.n, dtype=np.int8)
         for part in tables.blocks(self.n):

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.contract import Contract, is_path
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
+from emufort.dataset.rows import blocks
 from emufort.errors import ContractError, DataError, did_you_mean
-from emufort.network import Emulator
-from emufort.rows import blocks
-from emufort.scaling import network_sizes
+from emufort.network.emulator import Emulator
 from emufort.skill import Yardstick
+from emufort.training.scaling import network_sizes
 
 #: Target -> where its file is now. Trials are told apart by the name that a target had when they
 #: were trained, which stays its name in that run.

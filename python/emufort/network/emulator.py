@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.brief import brief
-from emufort.constants import ConstantOutput, constant_outputs
 from emufort.contract import Column, Contract
+from emufort.dataset.constant_outputs import ConstantOutput, constant_outputs
 from emufort.errors import DataError, EmufortError
 from emufort.extent import Extent
 from emufort.files import replacing
@@ -502,7 +502,7 @@ class Emulator:
 
     def torch_module(self) -> torch.nn.Module:
         """Return a torch module from physical `x` (n, n_inputs) to physical `y` (n, n_outputs)."""
-        from emufort._torch_module import EmulatorModule
+        from emufort.network.torch_module import EmulatorModule
 
         return EmulatorModule(self)
 

@@ -34,7 +34,7 @@ Array = NDArray[np.float64]
 GROUP = "emufort.processes"
 
 #: Processes of this package; pyproject.toml registers the same ones.
-_OWN = {"aerosol_activation": "emufort.activation.process:PROCESS"}
+_OWN = {"aerosol_activation": "emufort.processes.aerosol_activation.process:PROCESS"}
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emufort.brief import brief
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.files import read_json, read_table
-from emufort.network import Emulator
+from emufort.network.emulator import Emulator
 from emufort.paths import PathLike
 
 if TYPE_CHECKING:

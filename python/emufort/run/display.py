@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from emufort.agreement import LEGEND, Agreement
 from emufort.errors import ContractError
 from emufort.files import read_csv, read_json
-from emufort.run_folder import STEPS
-from emufort.rungs import rungs_in_words
+from emufort.retrain.agreement_words import LEGEND, Agreement
+from emufort.run.folder import STEPS
+from emufort.run.step_display import TITLES, progress
 from emufort.screen import Table, console
-from emufort.selection import ONNX_RUNTIME_TIMES, nanoseconds
-from emufort.step_display import TITLES, progress
+from emufort.search.rung_words import rungs_in_words
+from emufort.selection.select import ONNX_RUNTIME_TIMES, nanoseconds
 
 if TYPE_CHECKING:
     from emufort.config import Config
-    from emufort.dataset import Dataset
-    from emufort.pipeline import Run
-    from emufort.status import RunStatus
+    from emufort.dataset.dataset import Dataset
+    from emufort.run.pipeline import Run
+    from emufort.run.status import RunStatus
 
 __all__ = ["advice", "closing", "dataset", "progress", "status", "titles", "verification"]
 
@@ -75,7 +75,7 @@ def _r2(value: float | None) -> str:
 
 
 def _search_table(run: Run) -> None:
-    from emufort.targets import with_target
+    from emufort.dataset.targets import with_target
 
     rows = [r for r in read_csv(run.folder.search / "trials.csv") if r["value"]]
     # Losses of different rungs cannot be compared; the ranks can.
@@ -302,7 +302,7 @@ def status(found: RunStatus) -> None:
 
 def dataset(data: Dataset) -> None:
     """Print what a data set holds."""
-    from emufort.dataset import SPLITS
+    from emufort.dataset.splits import SPLITS
 
     console = _console()
     console.print(f"{data.source}: {len(data)} usable rows", markup=False)
@@ -326,7 +326,7 @@ def dataset(data: Dataset) -> None:
 def processes() -> None:
     """Print every registered process; one that cannot be imported says why."""
     from emufort.contract import bundled_contracts
-    from emufort.processes import registered
+    from emufort.processes.registry import registered
 
     bundled = bundled_contracts()
     for name, one in registered().items():

@@ -18,7 +18,7 @@ from emufort.errors import EmufortError, StorageError, UsageError
 from emufort.files import read_json, sweep, write_json, write_text
 from emufort.lock import only_writer
 from emufort.provenance import file_sha256
-from emufort.record import essences, hashes, read_record, remove_damaged, write_record
+from emufort.run.record import essences, hashes, read_record, remove_damaged, write_record
 
 STEPS = ("search", "retrain", "time", "select", "export", "verify", "report")
 

@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from emufort import provenance, signals, steps
-from emufort.agreement import Agreement
 from emufort.checks import check_run
 from emufort.config import Config
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError, VerificationError
 from emufort.files import read_json
-from emufort.models import Models
-from emufort.network import Emulator
+from emufort.network.emulator import Emulator
 from emufort.progress import Reporter, StepListener, silent
-from emufort.recorded import RUNNING, unasked
-from emufort.run_folder import STEPS, RunFolder, Stopwatch
+from emufort.retrain.agreement_words import Agreement
+from emufort.retrain.models import Models
+from emufort.run.folder import STEPS, RunFolder, Stopwatch
+from emufort.run.recorded import RUNNING, unasked
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Run:
     @property
     def inputs(self) -> str:
         """Hash of contract, data and the contracts of other targets."""
-        from emufort.targets import target_contract
+        from emufort.dataset.targets import target_contract
 
         named = self.config.search.space.target
         others = [target_contract(name, self.data.contract).sha256 for name in named]
@@ -147,7 +147,7 @@ class Run:
 
     def prepare(self) -> None:
         """Write the configuration and provenance of the run."""
-        from emufort.targets import target_contract
+        from emufort.dataset.targets import target_contract
 
         contract = self.data.contract
         inputs = {"data": self.data.sha256, "contract": contract.sha256}
@@ -173,7 +173,7 @@ def _with_known_targets(
     folder: RunFolder, config: Config, contract: Contract
 ) -> tuple[Config, dict[str, str]]:
     """Name targets as the run in `folder` does; say where their files are now, if they moved."""
-    from emufort.targets import moved, renamed
+    from emufort.dataset.targets import moved, renamed
 
     asked = config.search.space.target
     if not asked:

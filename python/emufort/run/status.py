@@ -12,7 +12,7 @@ from emufort.config import Config
 from emufort.errors import EmufortError, UsageError
 from emufort.files import read_json
 from emufort.lock import held_by
-from emufort.run_folder import STEPS, RunFolder
+from emufort.run.folder import STEPS, RunFolder
 
 State = Literal["running", "finished", "killed", "stopped", "unfinished"]
 
@@ -23,7 +23,7 @@ _WORDS: dict[State, str] = {
     "stopped": "{folder} was stopped {detail}",
     "unfinished": "{folder} is unfinished",
 }
-#: What run.log says of a step that an error or a signal ended, see `emufort.pipeline.Run.do`.
+#: What run.log says of a step that an error or a signal ended, see `emufort.run.pipeline.Run.do`.
 _STOPPED = "stopped: "
 
 

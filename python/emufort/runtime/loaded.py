@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emufort._bindings import FortranEmulator, FortranError, Prediction, Real, available, matrix
 from emufort.brief import brief, listed
 from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError, did_you_mean
 from emufort.export.bundle import Bundle
 from emufort.export.contents import ONNX, WEIGHTS
 from emufort.export.onnx import check_metadata
+from emufort.native.bindings import (
+    FortranEmulator,
+    FortranError,
+    Prediction,
+    Real,
+    available,
+    matrix,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -84,7 +91,7 @@ class LoadedEmulator:
         DataError
             A variable, dimension or label is missing, or units differ.
         """
-        from emufort._xarray import Stack
+        from emufort.runtime.xarray_stack import Stack
 
         stack = Stack.of(data, self.contract)
         prediction = self.predict_with_status(stack.x)

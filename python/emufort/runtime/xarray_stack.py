@@ -9,10 +9,10 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 
-from emufort._bindings import Real
-from emufort._netcdf import UNIT_ALIASES
 from emufort.contract import Contract, Input, Output, Parameter
+from emufort.dataset.units import same_units
 from emufort.errors import DataError, did_you_mean
+from emufort.native.bindings import Real
 
 #: Parameters may be stored in single precision.
 _PARAMETER_TOLERANCE = 1e-6
@@ -104,7 +104,7 @@ def _variable(
         raise DataError(f"the data set has no variable '{name}'{hint}")
     found = data[name]
     units = str(found.attrs.get("units", "")).strip()
-    if UNIT_ALIASES.get(units, units) != UNIT_ALIASES.get(variable.units, variable.units):
+    if not same_units(units, variable.units):
         raise DataError(
             f"'{name}' has the units '{units}', the emulator wants '{variable.units}'; convert it "
             "and set its attribute 'units'"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emufort.config import SpaceConfig
-from emufort.search._optuna import quiet_optuna
+from emufort.search.samplers.optuna_quiet import quiet_optuna
 from emufort.search.space import dimensions, parameters_of
 from emufort.search.trials import Trial, row_of
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from emufort.search.watch import Cell
-from emufort.search.workbench import Workbench
 from emufort.training import StepPlan, Trainer, TrainerState
-from emufort.training.backend import Listener, ignore
+from emufort.training.backends import Listener, ignore
+from emufort.workers.watch import Cell
+from emufort.workers.workbench import Workbench
 
 #: Looks at the validation rows of an annealed rung; the best of them counts, as in step 2.
 _LOOKS = 10
@@ -29,7 +29,7 @@ class RungUnit:
     rows, first
         Rows of the subset to train on, from row `first`; 0 rows for all.
     target
-        What the network predicts, see `emufort.targets`.
+        What the network predicts, see `emufort.dataset.targets`.
     cell
         Where the worker says how far it is, if anybody listens.
     """

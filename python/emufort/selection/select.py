@@ -13,8 +13,8 @@ from emufort.errors import EmufortError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from emufort.contract import Contract
-    from emufort.models import Models
-    from emufort.network import Emulator
+    from emufort.network.emulator import Emulator
+    from emufort.retrain.models import Models
 
 #: A candidate whose error exceeds the best one's by this factor is no contender for the knee.
 _WORST = 3.0

@@ -20,9 +20,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort import processes
-from emufort._sources import fortran_sources
-from emufort._timers import (
+from emufort.brief import brief
+from emufort.config import TimingConfig
+from emufort.contract import Contract
+from emufort.errors import EmufortError
+from emufort.files import make_directory, write_csv, write_json
+from emufort.network.emulator import Emulator
+from emufort.processes import registry as processes
+from emufort.progress import Reporter, silent
+from emufort.selection.select import nanoseconds
+from emufort.timing.timers import (
     BaselineProgram,
     EmulatorProgram,
     OnnxTimer,
@@ -30,15 +37,8 @@ from emufort._timers import (
     write_inputs,
     write_samples,
 )
-from emufort.brief import brief
-from emufort.compiler import Compiler
-from emufort.config import TimingConfig
-from emufort.contract import Contract
-from emufort.errors import EmufortError
-from emufort.files import make_directory, write_csv, write_json
-from emufort.network import Emulator
-from emufort.progress import Reporter, silent
-from emufort.selection import nanoseconds
+from emufort.toolchain.compiler import Compiler
+from emufort.toolchain.sources import fortran_sources
 
 #: How many rows a caller should hand to `time_candidates`: several calls of every usual size.
 TIMING_ROWS = 4608

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from emufort.errors import EmufortError
 from emufort.files import write_bytes
-from emufort.network import Emulator
+from emufort.network.emulator import Emulator
 from emufort.provenance import cpu_model, file_sha256
 from emufort.signals import run_child
 
@@ -40,17 +40,28 @@ class Timer(Protocol):
     """
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """Name of what is timed."""
+
     @property
-    def kind(self) -> Kind: ...
+    def kind(self) -> Kind:
+        """Candidate or baseline."""
+
     @property
-    def backend(self) -> Backend: ...
+    def backend(self) -> Backend:
+        """What runs it."""
+
     @property
-    def compiler(self) -> str: ...
+    def compiler(self) -> str:
+        """Name and version of the compiler."""
+
     @property
-    def flags(self) -> str: ...
+    def flags(self) -> str:
+        """Compiler flags."""
+
     @property
-    def fingerprint(self) -> str: ...
+    def fingerprint(self) -> str:
+        """Hash of all that the time depends on, except the load of the machine."""
 
     def measure(self, ncol: Sequence[int]) -> dict[int, float]:
         """Return ns per sample for each number of columns per call."""

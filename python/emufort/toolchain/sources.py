@@ -40,7 +40,7 @@ def coupling_folder() -> Path:
     """
     package = Path(str(resources.files("emufort")))
     for folder in (package / "_fortran" / "coupling", package.parent.parent / "coupling"):
-        if (folder / "activation").is_dir():
+        if (folder / "aerosol_activation").is_dir():
             return folder
     raise EmufortError(
         "the Fortran sources for host models are missing from this installation of emufort; "

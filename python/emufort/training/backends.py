@@ -54,13 +54,13 @@ class Trainer(Protocol):
 
 
 def _torch(arrays: Arrays, device: str) -> Trainer:
-    from emufort.training.torch_backend import TorchTrainer
+    from emufort.training.torch_trainer import TorchTrainer
 
     return TorchTrainer(arrays, device)
 
 
 def _native(arrays: Arrays, device: str) -> Trainer:
-    from emufort.training.native_backend import NativeTrainer
+    from emufort.training.native_trainer import NativeTrainer
 
     if device != "cpu":
         raise UsageError(f"the native trainer runs on the CPU, not on '{device}'; choose torch")
@@ -81,11 +81,11 @@ def resolve_backend(wanted: str, device: str = "cpu") -> str:
     EmufortError
         The native backend is wanted and not built.
     """
-    from emufort.training import native_backend
+    from emufort.training import native_trainer
 
     if wanted == "auto":
-        return "native" if device == "cpu" and native_backend.available() else "torch"
-    if wanted == "native" and not native_backend.available():
+        return "native" if device == "cpu" and native_trainer.available() else "torch"
+    if wanted == "native" and not native_trainer.available():
         raise EmufortError(
             "the native trainer is not built here; install emufort with gfortran and cmake at "
             'hand, or choose backend = "torch"'
@@ -95,9 +95,9 @@ def resolve_backend(wanted: str, device: str = "cpu") -> str:
 
 def backend_detail(backend: str) -> str:
     """Return what computes: the kind of CPU that the native trainer is compiled for."""
-    from emufort.training import native_backend
+    from emufort.training import native_trainer
 
-    return f"native ({native_backend.variant()})" if backend == "native" else backend
+    return f"native ({native_trainer.variant()})" if backend == "native" else backend
 
 
 def make_trainer(arrays: Arrays, backend: str = "torch", device: str = "cpu") -> Trainer:

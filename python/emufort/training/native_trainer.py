@@ -17,10 +17,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort import _bindings
 from emufort.errors import EmufortError, UsageError
-from emufort.network import ACTIVATION_CODES
-from emufort.training.backend import Listener, ignore
+from emufort.native import bindings as native_bindings
+from emufort.network.emulator import ACTIVATION_CODES
+from emufort.training.backends import Listener, ignore
 from emufort.training.schedule import StepPlan
 from emufort.training.start import output_biases, start
 from emufort.training.state import TrainerState
@@ -57,13 +57,13 @@ def _highest_level() -> int:
             f"the environment variable {LEVEL_VARIABLE} is '{wanted}': it must be 1, 2, 3 or 4, "
             "the highest x86-64 level that training may use"
         )
-    return min(int(wanted), _bindings.cpu_level())
+    return min(int(wanted), native_bindings.cpu_level())
 
 
 @cache
 def _levels() -> tuple[int, ...]:
     """Return the levels of `_MODULES` that this machine can run, the best first."""
-    if not _bindings.available():
+    if not native_bindings.available():
         return ()
     here = _highest_level()
     return tuple(

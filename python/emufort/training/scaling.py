@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import DataError
-from emufort.network import Scaler
+from emufort.network.emulator import Scaler
 
 #: The single precision forms of an emulator multiply features by no larger number.
 _LARGEST_SCALE = float(np.finfo(np.float32).max)

@@ -15,8 +15,8 @@ from typing import Any, Self, TypeVar
 
 from emufort.config import ClusterConfig
 from emufort.errors import EmufortError, UsageError
-from emufort.search.stored import StoredArrays
-from emufort.search.workbench import Workbench
+from emufort.workers.shared_arrays import StoredArrays
+from emufort.workers.workbench import Workbench
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
@@ -78,7 +78,7 @@ class DaskPool:
             raise UsageError(
                 "a Dask cluster needs the package distributed: pip install 'emufort[dask]'"
             ) from error
-        from emufort.search.dask_workers import Jobs, LocalWorkers, Nobody, own_scheduler
+        from emufort.workers.dask_cluster import Jobs, LocalWorkers, Nobody, own_scheduler
 
         stack.enter_context(
             dask.config.set({"distributed.scheduler.allowed-failures": _DEATHS - 1})

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
+from emufort.dataset.rows import blocks
 from emufort.files import read_json, write_array, write_json
-from emufort.network import Emulator, Scaler
-from emufort.rows import blocks
+from emufort.network.emulator import Emulator, Scaler
 from emufort.skill import SKILL_BLOCK, Pair, Yardstick, compare_blocks, skill_values
 from emufort.training import Layout, TrainerState
 

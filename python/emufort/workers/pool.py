@@ -24,9 +24,9 @@ from emufort import signals
 from emufort.config import Config
 from emufort.errors import EmufortError
 from emufort.files import scratch_folder
-from emufort.search.stored import StoredArrays
-from emufort.search.workbench import Workbench
 from emufort.training import Arrays, resolve_backend
+from emufort.workers.shared_arrays import StoredArrays
+from emufort.workers.workbench import Workbench
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
@@ -200,7 +200,7 @@ def executor_for(
     where = config.cluster
     workers = config.n_workers if units is None else max(1, min(config.n_workers, units))
     if where.scheduler or where.kind or where.engine == "dask":
-        from emufort.search.dask_executor import DaskPool
+        from emufort.workers.dask_pool import DaskPool
 
         return DaskPool(where, workers, stored, out, backend)
     return make_executor(workers, stored, backend)

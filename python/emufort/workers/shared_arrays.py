@@ -16,16 +16,16 @@ from typing import Self
 
 import numpy as np
 
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
+from emufort.dataset.rows import blocks
+from emufort.dataset.targets import Targets
 from emufort.errors import EmufortError
 from emufort.files import make_directory, write_array, write_json
-from emufort.network import Scaler
-from emufort.rows import blocks
-from emufort.scaling import fit_scalers
-from emufort.search.judge import Judge
-from emufort.search.workbench import Workbench
-from emufort.targets import Targets
+from emufort.network.emulator import Scaler
 from emufort.training import Arrays
+from emufort.training.scaling import fit_scalers
+from emufort.workers.judge import Judge
+from emufort.workers.workbench import Workbench
 
 _NAMES = ("x_train", "y_train", "x_validation", "y_validation")
 

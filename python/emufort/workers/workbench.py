@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from emufort.training import Arrays, StepPlan, Trainer, TrainerState, make_trainer
-from emufort.training.backend import Listener, ignore
+from emufort.training.backends import Listener, ignore
 
 if TYPE_CHECKING:
-    from emufort.search.judge import Judge
+    from emufort.workers.judge import Judge
 
 
 class Workbench:
@@ -19,7 +19,7 @@ class Workbench:
     Parameters
     ----------
     arrays
-        Target -> data, see `emufort.targets`.
+        Target -> data, see `emufort.dataset.targets`.
     judges
         Target -> what judges its networks, where there are several targets.
     """

@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emufort.activation import constants as c
-from emufort.activation import thermodynamics as thermo
-from emufort.activation.kohler import critical_supersaturation, kelvin_length
+from emufort.processes.aerosol_activation import constants as c
+from emufort.processes.aerosol_activation import thermodynamics as thermo
+from emufort.processes.aerosol_activation.kohler import critical_supersaturation, kelvin_length
 
 
 def max_supersaturation(

@@ -8,14 +8,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emufort._sources import fortran_sources
-from emufort.activation.kohler import (
+from emufort.contract import Contract
+from emufort.errors import ContractError
+from emufort.processes.aerosol_activation.kohler import (
     critical_supersaturation,
     mass_activated_fraction,
     number_activated_fraction,
 )
-from emufort.contract import Contract
-from emufort.errors import ContractError
+from emufort.toolchain.sources import fortran_sources
+
+#: Folders of a checkout with the Fortran of aerosol activation, from its top.
+FORTRAN_FOLDERS = ("coupling/aerosol_activation/scheme", "coupling/aerosol_activation/timing")
 
 #: Variables that `activated_fractions` reads.
 REQUIRED = (
@@ -93,7 +96,7 @@ def activated_fractions_call_sources(contract: Contract) -> list[Path]:
     """
     if contract.name != "activation" or len(contract.input_columns) != _N_INPUTS:
         raise ContractError(f"no call with activated fractions for the contract '{contract.name}'")
-    return fortran_sources("bench_fractions", also=("fortran/bench", "coupling/activation"))
+    return fortran_sources("bench_fractions", also=("fortran/bench", *FORTRAN_FOLDERS))
 
 
 def activated_fractions_call_reference(

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import erfc
 
-from emufort.activation import constants as c
-from emufort.activation.thermodynamics import surface_tension
+from emufort.processes.aerosol_activation import constants as c
+from emufort.processes.aerosol_activation.thermodynamics import surface_tension
 
 Array = NDArray[np.float64]
 

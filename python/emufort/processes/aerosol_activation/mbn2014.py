@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emufort.activation import constants as c
-from emufort.activation import thermodynamics as thermo
+from emufort.processes.aerosol_activation import constants as c
+from emufort.processes.aerosol_activation import thermodynamics as thermo
 
 Array = NDArray[np.float64]
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort.activation import timing
-from emufort.activation.head import (
+from emufort.processes import Head, Process, TimingSource
+from emufort.processes.aerosol_activation import baseline_programs as timing
+from emufort.processes.aerosol_activation.head import (
     REQUIRED,
     activated_fractions,
     activated_fractions_call_reference,
     activated_fractions_call_sources,
 )
-from emufort.processes import Head, Process, TimingSource
 
 Array = NDArray[np.float64]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emufort.activation import constants as c
+from emufort.processes.aerosol_activation import constants as c
 
 Array = NDArray[np.float64]
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from emufort.errors import UsageError, did_you_mean
-from emufort.search._genetic import for_batches
-from emufort.search._optuna import quiet_optuna
-from emufort.search.evolution import check_cmaes
+from emufort.search.samplers.cmaes_evolution import check_cmaes
+from emufort.search.samplers.optuna_genetic import for_batches
+from emufort.search.samplers.optuna_quiet import quiet_optuna
 
 #: Ours work on the unit cube and cost next to nothing; name -> options with their defaults.
 OWN: dict[str, dict[str, Any]] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from emufort.search._optuna import quiet_optuna
+from emufort.search.samplers.optuna_quiet import quiet_optuna
 
 
 @cache

@@ -18,10 +18,10 @@ import numpy as np
 
 from emufort.config import SpaceConfig
 from emufort.errors import EmufortError
-from emufort.search._optuna import quiet_optuna
-from emufort.search.evolution import Evolution, folded, least_population
-from emufort.search.parzen import MOST_GOOD, good_and_bad, propose_parzen
-from emufort.search.samplers import OWN, check_options, make_optuna_sampler, sampler_name
+from emufort.search.samplers.cmaes_evolution import Evolution, folded, least_population
+from emufort.search.samplers.options import OWN, check_options, make_optuna_sampler, sampler_name
+from emufort.search.samplers.optuna_quiet import quiet_optuna
+from emufort.search.samplers.parzen_densities import MOST_GOOD, good_and_bad, propose_parzen
 from emufort.search.space import (
     Candidate,
     at_point,
