@@ -473,4 +473,4 @@ def _named_contract(name: str) -> Path:
 def bundled_contracts() -> dict[str, Path]:
     """Return the contracts that come with the package, by name."""
     root = Path(str(resources.files("emufort")))
-    return {path.stem: path for path in sorted(root.glob("*/contracts/*.toml"))}
+    return {path.stem: path for path in sorted(root.glob("processes/*/contracts/*.toml"))}
