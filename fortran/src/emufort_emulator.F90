@@ -1,7 +1,7 @@
 !> The emulator as a host model sees it: load once, then predict from any number of threads.
 module emufort_emulator
   use emufort_kinds, only: int8, int64, real64
-  use emufort_status, only: status_type, set_error, emufort_success, emufort_error_file, emufort_error_format, &
+  use emufort_status, only: status_type, set_error, to_text, emufort_success, emufort_error_file, emufort_error_format, &
                             emufort_error_limit, emufort_error_shape, emufort_error_contract, &
                             emufort_error_self_test, emufort_error_not_loaded
   use emufort_predictor, only: predictor_type
@@ -278,7 +278,7 @@ contains
       text = 'no emulator loaded'
       return
     end if
-    lines = emulator%about//'operations'//achar(9)//to_text(emulator%n_operations())//achar(10)
+    lines = emulator%about//'layers'//achar(9)//emulator%layers()//achar(10)
     do i = 1, size(emulator%names)
       lines = lines//trim(merge('input ', 'output', i <= emulator%n_inputs()))//achar(9)//trim(emulator%names(i))// &
               achar(9)//trim(emulator%units(i))//achar(10)
@@ -330,16 +330,5 @@ contains
     if (bracket > 1) variable = column(:bracket - 1)
 
   end function variable_of
-
-  !> An integer as text.
-  pure function to_text(number) result(text)
-    integer, intent(in) :: number   !! any number
-    character(len=:), allocatable :: text
-    character(len=12) :: buffer
-
-    write (buffer, '(i0)') number
-    text = trim(buffer)
-
-  end function to_text
 
 end module emufort_emulator

@@ -16,7 +16,7 @@
 !> beginning of the scratch and is laid out (c, feature).
 module emufort_plan
   use emufort_kinds, only: int64, real64, lanes, max_width, max_operations, max_scratch
-  use emufort_status, only: status_type, set_error, emufort_error_format, emufort_error_limit
+  use emufort_status, only: status_type, set_error, to_text, emufort_error_format, emufort_error_limit
   use emufort_dense, only: packed_size, packed_slack
   use emufort_activations, only: n_activations
   use emufort_transforms, only: transform_affine, transform_ln, transform_logit, transform_sigmoid, &
@@ -166,10 +166,8 @@ contains
     type(status_type), intent(inout) :: status   !! outcome
     integer, intent(in) :: most                  !! limit
     character(len=*), intent(in) :: what         !! of what there is too much
-    character(len=12) :: number
 
-    write (number, '(i0)') most
-    call set_error(status, emufort_error_limit, 'load', 'the network has more than '//trim(number)//' '//what)
+    call set_error(status, emufort_error_limit, 'load', 'the network has more than '//to_text(most)//' '//what)
 
   end subroutine set_limit_error
 

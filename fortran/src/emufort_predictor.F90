@@ -1,9 +1,9 @@
 !> A network with its transforms, which predicts from host arrays of either kind and layout, from any number of threads.
 module emufort_predictor
   use emufort_kinds, only: wp, real32, real64, block_columns
-  use emufort_status, only: status_type, set_error, clear_status, emufort_success, emufort_error_limit, &
-                            emufort_error_shape, emufort_error_not_loaded
-  use emufort_plan, only: check_plan, first_operation
+  use emufort_status, only: status_type, set_error, clear_status, to_text, emufort_success, &
+                            emufort_error_limit, emufort_error_shape, emufort_error_not_loaded
+  use emufort_plan, only: check_plan, first_operation, operation_size, operation_dense, row_code, row_n_out
   use emufort_operations, only: pack_weights
   use emufort_workspace, only: workspace_type, choose_block, few_columns, scratch_size, physical_size, &
                                make_workspace_of => make_workspace
@@ -27,7 +27,7 @@ module emufort_predictor
     procedure :: is_loaded
     procedure :: n_inputs
     procedure :: n_outputs
-    procedure :: n_operations
+    procedure :: layers
     procedure :: make_workspace
     procedure :: predict_block
     procedure, private :: predict_real32
@@ -111,14 +111,24 @@ contains
 
   end function n_outputs
 
-  !> Number of operations of the network; 0 before `load`.
-  pure recursive integer function n_operations(predictor)
-    class(predictor_type), intent(in) :: predictor   !! any predictor
+  !> Sizes of the network, such as 15-64-64-1: its features and the neurons of each dense layer, or features of each other
+  !> operation in parentheses.
+  function layers(predictor) result(text)
+    class(predictor_type), intent(in) :: predictor   !! with a network
+    character(len=:), allocatable :: text
+    integer :: i, at
 
-    n_operations = 0
-    if (allocated(predictor%plan)) n_operations = predictor%plan(4)
+    text = to_text(predictor%plan(2))
+    do i = 1, predictor%plan(4)
+      at = first_operation - 1 + (i - 1)*operation_size
+      if (predictor%plan(at + row_code) == operation_dense) then
+        text = text//'-'//to_text(predictor%plan(at + row_n_out))
+      else
+        text = text//'-('//to_text(predictor%plan(at + row_n_out))//')'
+      end if
+    end do
 
-  end function n_operations
+  end function layers
 
   !> Make the workspace in which a wide network is evaluated on whole blocks of columns; one for each thread.
   !>

@@ -55,9 +55,7 @@ def test_limits_and_codes_are_those_of_the_runtime() -> None:
         "output": "y", "n_in": "n_in", "n_out": "n_out", "weights": "weights",
     }  # fmt: skip
     names = [field.name for field in fields(flat.Operation)]
-    assert {constant(f"row_{row}"): name for row, name in rows.items()} == dict(
-        enumerate(names, 1)
-    )
+    assert {constant(f"row_{row}"): name for row, name in rows.items()} == dict(enumerate(names, 1))
     assert constant("operation_size") == len(names)
     codes = re.findall(r"parameter :: activation_(\w+) = (\d+)", fortran.runtime_source())
     assert {name: int(code) for name, code in codes} == dict(network.ACTIVATION_CODES)
