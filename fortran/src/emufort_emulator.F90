@@ -1,8 +1,8 @@
 !> The emulator as a host model sees it: load once, then predict from any number of threads.
 module emufort_emulator
   use emufort_kinds, only: int8, int64, real64
-  use emufort_status, only: status_type, set_error, to_text, emufort_success, emufort_error_file, emufort_error_format, &
-                            emufort_error_limit, emufort_error_shape, emufort_error_contract, &
+  use emufort_status, only: status_type, set_error, to_text, emufort_success, emufort_error_file, &
+                            emufort_error_format, emufort_error_limit, emufort_error_shape, emufort_error_contract, &
                             emufort_error_self_test, emufort_error_not_loaded
   use emufort_predictor, only: predictor_type
   use emufort_weights_file, only: section_type, read_table, find_section, get_integers, get_reals, get_text, &

@@ -1,3 +1,5 @@
+! Made from fortran/templates/predictor.fypp by `make templates`; do not edit.
+
 !> A network with its transforms, which predicts from host arrays of either kind and layout, from any number of threads.
 module emufort_predictor
   use emufort_kinds, only: wp, real32, real64, block_columns

@@ -131,7 +131,8 @@ contains
         net%output_c(:, i) = [1.0_real64, 0.1_real64]
       end if
     end do
-    n = sum((net%operations(row_n_in, :) + 1)*net%operations(row_n_out, :), net%operations(row_code, :) == operation_dense)
+    n = sum((net%operations(row_n_in, :) + 1)*net%operations(row_n_out, :), &
+            net%operations(row_code, :) == operation_dense)
     allocate (net%weights(n), random(n))
     call random_number(random)
     place = 0
@@ -140,7 +141,9 @@ contains
       n_in = net%operations(row_n_in, l)
       n_out = net%operations(row_n_out, l)
       do i = place + 1, place + (n_in + 1)*n_out
-        net%weights(i) = real((2.0_real64*random(i) - 1.0_real64)*sqrt(3.0_real64/n_in), real32)
+        ! Sums grow from layer to layer: smaller weights keep them as small as the neurons of a chain.
+        net%weights(i) = real((2.0_real64*random(i) - 1.0_real64)*sqrt(merge(3.0_real64, 0.75_real64, is_chain)/n_in), &
+                              real32)
       end do
       place = place + (n_in + 1)*n_out
     end do
