@@ -15,7 +15,7 @@ from emufort.run.folder import STEPS
 from emufort.run.step_display import TITLES, progress
 from emufort.screen import Table, console
 from emufort.search.rung_words import rungs_in_words
-from emufort.selection.select import ONNX_RUNTIME_TIMES, nanoseconds
+from emufort.selection.words import ONNX_RUNTIME_TIMES, nanoseconds
 
 if TYPE_CHECKING:
     from emufort.config import Config
@@ -346,6 +346,8 @@ def processes() -> None:
                     ("heads", process.heads),
                     ("timing sources", process.timing_sources),
                     ("contracts", contracts),
+                    ("hosts", dict.fromkeys(("plain", *process.host.hosts))),
+                    ("label makers", process.label_makers),
                 )
             ]
         print("\n".join(lines))
