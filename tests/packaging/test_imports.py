@@ -40,7 +40,6 @@ KNOWN_LAZY = {("emufort.processes.registry", "emufort")}
 KNOWN_PRIVATE: set[tuple[str, str]] = set()
 KNOWN_LONG = {
     "python/emufort/network/emulator.py",
-    *("fortran/src/emufort_core.F90", "fortran/src/emufort_emulator.F90"),
     "fortran/trainer/emufort_train_network.F90",
 }
 KNOWN_NAMES: set[str] = set()
