@@ -32,16 +32,17 @@ module emufort_aerosol_scheme
 
   ! The contract of the emulator: what it must take, and the range that data_prep drew from.
   character(len=*), parameter :: names(8) = [character(len=24) :: &
-                                           'air_temperature', 'air_pressure', 'updraft_speed', 'number_concentration', &
-                                           'dry_median_radius', 'hygroscopicity', 'smax_arg2000', 'max_supersaturation']
+                                             'air_temperature', 'air_pressure', 'updraft_speed', &
+                                             'number_concentration', 'dry_median_radius', 'hygroscopicity', &
+                                             'smax_arg2000', 'max_supersaturation']
   character(len=*), parameter :: units(8) = [character(len=8) :: 'K', 'Pa', 'm s-1', 'm-3', 'm', '1', '1', '1']
   real(dp), parameter :: trained_sigma(n_emulated_modes) = [1.8_dp, 1.6_dp, 1.8_dp, 1.6_dp]
-  real(dp), parameter :: trained_lower(n_plain) = [ &
-                         248.0_dp, 5.0e4_dp, 0.01_dp, 1.0e6_dp, 1.0e6_dp, 1.0e3_dp, 1.0e4_dp, 2.675e-8_dp, &
-                         4.35e-9_dp, 5.0e-7_dp, 5.0e-9_dp, 0.05_dp, 0.05_dp, 0.05_dp, 1.0e-3_dp]
-  real(dp), parameter :: trained_upper(n_plain) = [ &
-                         310.0_dp, 1.05e5_dp, 10.0_dp, 1.0e10_dp, 1.0e10_dp, 5.0e6_dp, 1.0e10_dp, 2.2e-7_dp, &
-                         2.6e-8_dp, 2.0e-6_dp, 5.0e-8_dp, 1.2_dp, 1.2_dp, 1.2_dp, 0.2_dp]
+  real(dp), parameter :: trained_lower(n_plain) = [248.0_dp, 5.0e4_dp, 0.01_dp, 1.0e6_dp, 1.0e6_dp, 1.0e3_dp, &
+                                                   1.0e4_dp, 2.675e-8_dp, 4.35e-9_dp, 5.0e-7_dp, 5.0e-9_dp, 0.05_dp, &
+                                                   0.05_dp, 0.05_dp, 1.0e-3_dp]
+  real(dp), parameter :: trained_upper(n_plain) = [310.0_dp, 1.05e5_dp, 10.0_dp, 1.0e10_dp, 1.0e10_dp, 5.0e6_dp, &
+                                                   1.0e10_dp, 2.2e-7_dp, 2.6e-8_dp, 2.0e-6_dp, 5.0e-8_dp, 1.2_dp, &
+                                                   1.2_dp, 1.2_dp, 0.2_dp]
 
   !> Who answered how often. A parcel is one updraft speed of one column: a spectrum of updrafts makes many.
   type :: activation_counts_type
