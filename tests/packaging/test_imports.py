@@ -36,13 +36,7 @@ VAGUE = {"many", "parts", "reach", "storage", "stored", "tasks", "work", "workbe
 
 # What is still in the old form; each is to be removed with its cause.
 KNOWN_CIRCLES = {("emufort.network.emulator", "emufort.network.torch_module")}
-KNOWN_LAZY = {
-    ("emufort.processes.registry", "emufort"),
-    (
-        "emufort.processes.aerosol_activation.baseline_programs",
-        "emufort.processes.aerosol_activation.arg2000",
-    ),
-}
+KNOWN_LAZY = {("emufort.processes.registry", "emufort")}
 KNOWN_PRIVATE = {("emufort.cli", "emufort._command_line")}
 KNOWN_LONG = {
     *("python/emufort/api.py", "python/emufort/cli.py", "python/emufort/config.py"),

@@ -6,6 +6,10 @@ module emufort_aerosol_scheme
   use emufort_status, only: set_error
   use emufort_runtime, only: emulator_type, status_type, workspace_type, emufort_success, emufort_error_contract, &
                              emufort_error_shape, emufort_error_limit
+  use emufort_aerosol_contract, only: n_emulated_modes => aerosol_modes, n_plain => aerosol_inputs, &
+                                      trained_sigma => aerosol_sigma, trained_lower => aerosol_lower, &
+                                      trained_upper => aerosol_upper, aerosol_input_names, aerosol_input_units, &
+                                      aerosol_output_name, aerosol_output_units
   use emufort_aerosol_arg2000, only: activation_constants_type, arg2000_paper, arg2000_e3sm
   implicit none
   private
@@ -27,22 +31,15 @@ module emufort_aerosol_scheme
   integer, parameter :: outside_ratio = 1
   integer, parameter :: outside_clip = 2      !! the emulator at the nearest point of its range
 
-  integer, parameter :: n_emulated_modes = 4, n_plain = 15, most_inputs = 16
+  integer, parameter :: most_inputs = n_plain + 1   !! with what ARG2000 says, of the contract `activation_ratio`
   real(dp), parameter :: pi = 3.14159265358979323846_dp
 
-  ! The contract of the emulator: what it must take, and the range that data_prep drew from.
-  character(len=*), parameter :: names(8) = [character(len=24) :: &
-                                             'air_temperature', 'air_pressure', 'updraft_speed', &
-                                             'number_concentration', 'dry_median_radius', 'hygroscopicity', &
-                                             'smax_arg2000', 'max_supersaturation']
-  character(len=*), parameter :: units(8) = [character(len=8) :: 'K', 'Pa', 'm s-1', 'm-3', 'm', '1', '1', '1']
-  real(dp), parameter :: trained_sigma(n_emulated_modes) = [1.8_dp, 1.6_dp, 1.8_dp, 1.6_dp]
-  real(dp), parameter :: trained_lower(n_plain) = [248.0_dp, 5.0e4_dp, 0.01_dp, 1.0e6_dp, 1.0e6_dp, 1.0e3_dp, &
-                                                   1.0e4_dp, 2.675e-8_dp, 4.35e-9_dp, 5.0e-7_dp, 5.0e-9_dp, 0.05_dp, &
-                                                   0.05_dp, 0.05_dp, 1.0e-3_dp]
-  real(dp), parameter :: trained_upper(n_plain) = [310.0_dp, 1.05e5_dp, 10.0_dp, 1.0e10_dp, 1.0e10_dp, 5.0e6_dp, &
-                                                   1.0e10_dp, 2.2e-7_dp, 2.6e-8_dp, 2.0e-6_dp, 5.0e-8_dp, 1.2_dp, &
-                                                   1.2_dp, 1.2_dp, 0.2_dp]
+  ! What a loaded emulator must take and give: the inputs, perhaps what ARG2000 says, and the output.
+  integer, parameter :: n_variables = size(aerosol_input_names) + 2
+  character(len=*), parameter :: names(n_variables) = [character(len=24) :: &
+                                                       aerosol_input_names, 'smax_arg2000', aerosol_output_name]
+  character(len=*), parameter :: units(n_variables) = [character(len=8) :: &
+                                                       aerosol_input_units, aerosol_output_units, aerosol_output_units]
 
   !> Who answered how often. A parcel is one updraft speed of one column: a spectrum of updrafts makes many.
   type :: activation_counts_type
@@ -120,7 +117,7 @@ contains
     procedure(activation_predictor), optional :: predictor             !! or the procedure of a generated module
     integer, intent(in), optional :: outside                           !! outside_ratio (default), _arg2000 or _clip
     integer, intent(in), optional :: formula                           !! arg2000_paper (default) or arg2000_e3sm
-    real(hk), intent(in), optional :: lower(:), upper(:)               !! range of the emulator, contract units (15)
+    real(hk), intent(in), optional :: lower(:), upper(:)               !! range of the emulator, contract units (input)
     character(len=*), parameter :: place = 'activation init'
     integer :: m
 
@@ -154,7 +151,7 @@ contains
     if (status%code /= emufort_success) return
     if (present(lower)) then
       if (size(lower) /= n_plain .or. size(upper) /= n_plain) then
-        call set_error(status, emufort_error_shape, place, 'the limits of the range must be (15)')
+        call set_error(status, emufort_error_shape, place, 'the limits of the range must have one value for each input')
         return
       end if
       scheme%lower = real(lower, dp)
@@ -164,7 +161,8 @@ contains
       if (emulator%n_inputs() == most_inputs) then
         call emulator%require(names, units, status)
       else
-        call emulator%require([names(1:6), names(8)], [units(1:6), units(8)], status)
+        call emulator%require([names(:n_variables - 2), names(n_variables:)], &
+                              [units(:n_variables - 2), units(n_variables:)], status)
       end if
       if (status%code /= emufort_success) return
       scheme%emulator = emulator

@@ -5,6 +5,9 @@ module emufort_aerosol_supersaturation
   use emufort_kinds, only: wp, block => block_columns
   use emufort_math, only: vector_ln, vector_exp
   use emufort_runtime, only: status_type, workspace_type, emufort_success
+  use emufort_aerosol_contract, only: temperature_at => air_temperature_at, pressure_at => air_pressure_at, &
+                                      updraft_at => updraft_speed_at, number_at => number_concentration_at, &
+                                      radius_at => dry_median_radius_at, kappa_at => hygroscopicity_at
   use emufort_aerosol_arg2000, only: air_type, air_properties, arg2000_smax, critical_supersaturation_squared, &
                                      arg2000_paper
   use emufort_aerosol_scheme, only: scheme_type, activation_counts_type, activation_max_modes, n_emulated_modes, &
@@ -141,20 +144,24 @@ contains
       has_air(i) = .true.
       mode_number(1:n_modes) = number(i, 1:n_modes)
       if (is_good .and. scheme%outside == outside_ratio) then
-        mask(1:4) = .not. cube(i, 1:4) <= 0.0_dp
-        mode_critical(1:4) = critical_supersaturation_squared(air(i)%kelvin_length, &
-                                                              merge(cube(i, 1:4), 1.0_dp, mask(1:4)), &
-                                                              floored(kappa(i, 1:4)))
+        mask(1:n_emulated_modes) = .not. cube(i, 1:n_emulated_modes) <= 0.0_dp
+        mode_critical(1:n_emulated_modes) = critical_supersaturation_squared( &
+                                            air(i)%kelvin_length, &
+                                            merge(cube(i, 1:n_emulated_modes), 1.0_dp, mask(1:n_emulated_modes)), &
+                                            floored(kappa(i, 1:n_emulated_modes)))
         smax(j) = arg2000_smax(scheme%constants, scheme%formula, n_modes, scheme%breadth, scheme%spread, air(i), w(j), &
                                mode_number, mode_critical, mask)
         nearest_air = air(i)
-        if (abs(x(j, 1) - t(i)) > 0.0_dp .or. abs(x(j, 2) - p(i)) > 0.0_dp) &
-          nearest_air = air_properties(scheme%constants, x(j, 1), x(j, 2))
-        mode_critical(1:4) = critical_supersaturation_squared(nearest_air%kelvin_length, x(j, 8:11)**3, x(j, 12:15))
-        mode_number(1:4) = x(j, 4:7)
-        mask(1:4) = .true.
+        if (abs(x(j, temperature_at) - t(i)) > 0.0_dp .or. abs(x(j, pressure_at) - p(i)) > 0.0_dp) &
+          nearest_air = air_properties(scheme%constants, x(j, temperature_at), x(j, pressure_at))
+        mode_critical(1:n_emulated_modes) = critical_supersaturation_squared( &
+                                            nearest_air%kelvin_length, x(j, radius_at:kappa_at - 1)**3, &
+                                            x(j, kappa_at:n_plain))
+        mode_number(1:n_emulated_modes) = x(j, number_at:radius_at - 1)
+        mask(1:n_emulated_modes) = .true.
         smax(j) = smax(j)*(found(j)/arg2000_smax(scheme%constants, scheme%formula, n_modes, scheme%breadth, &
-                                                 scheme%spread, nearest_air, x(j, 3), mode_number, mode_critical, mask))
+                                                 scheme%spread, nearest_air, x(j, updraft_at), mode_number, &
+                                                 mode_critical, mask))
       else
         mode_critical(1:n_modes) = critical(i, 1:n_modes)
         mask(1:n_modes) = is_active(i, 1:n_modes)
@@ -187,17 +194,17 @@ contains
     real(wp) :: radius(block)
     integer :: i, j, m
 
-    call pick(n, n_columns, at, t, x(:, 1))
-    call pick(n, n_columns, at, p, x(:, 2))
+    call pick(n, n_columns, at, t, x(:, temperature_at))
+    call pick(n, n_columns, at, p, x(:, pressure_at))
     do j = 1, n
-      x(j, 3) = w(j)
+      x(j, updraft_at) = w(j)
     end do
     do m = 1, n_emulated_modes
-      call pick(n, n_columns, at, number(:, m), x(:, 3 + m))
-      call pick(n, n_columns, at, cube(:, m), x(:, 7 + m))
-      call pick(n, n_columns, at, kappa(:, m), x(:, 11 + m))
+      call pick(n, n_columns, at, number(:, m), x(:, number_at + m - 1))
+      call pick(n, n_columns, at, cube(:, m), x(:, radius_at + m - 1))
+      call pick(n, n_columns, at, kappa(:, m), x(:, kappa_at + m - 1))
       do j = 1, n
-        radius(j) = real(merge(1.0_dp, x(j, 7 + m), x(j, 7 + m) <= 0.0_dp), wp)
+        radius(j) = real(merge(1.0_dp, x(j, radius_at + m - 1), x(j, radius_at + m - 1) <= 0.0_dp), wp)
       end do
       call vector_ln(n, radius)
       do j = 1, n
@@ -205,12 +212,12 @@ contains
       end do
       call vector_exp(n, radius)
       ! a mode of nothing: no number, and size and substance that do not matter
-      middle = sqrt(scheme%lower(7 + m)*scheme%upper(7 + m))
-      least = scheme%lower(11 + m)
+      middle = sqrt(scheme%lower(radius_at + m - 1)*scheme%upper(radius_at + m - 1))
+      least = scheme%lower(kappa_at + m - 1)
       do j = 1, n
-        x(j, 3 + m) = merge(0.0_dp, x(j, 3 + m), x(j, 7 + m) <= 0.0_dp)
-        x(j, 11 + m) = merge(least, floored(x(j, 11 + m)), x(j, 7 + m) <= 0.0_dp)
-        x(j, 7 + m) = merge(middle, real(radius(j), dp), x(j, 7 + m) <= 0.0_dp)
+        x(j, number_at + m - 1) = merge(0.0_dp, x(j, number_at + m - 1), x(j, radius_at + m - 1) <= 0.0_dp)
+        x(j, kappa_at + m - 1) = merge(least, floored(x(j, kappa_at + m - 1)), x(j, radius_at + m - 1) <= 0.0_dp)
+        x(j, radius_at + m - 1) = merge(middle, real(radius(j), dp), x(j, radius_at + m - 1) <= 0.0_dp)
       end do
     end do
     do m = 1, n_plain
