@@ -1,0 +1,140 @@
+"""The data set: samples all over the contract's ranges, labels, and the classical scheme."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.stats import qmc
+
+from emufort.contract import Contract
+from two_stream import adding_doubling, delta_eddington
+from two_stream.process import network_outputs
+
+Array = NDArray[np.float64]
+
+SPLITS = ("train", "validation", "test")
+
+
+def contract() -> Contract:
+    """Return the contract of the process."""
+    return Contract.load("two_stream.layer")
+
+
+def samples(n: int, seed: int) -> Array:
+    """Return `n` samples that fill the ranges of the contract evenly.
+
+    Inputs whose logarithm the network sees are drawn evenly in the logarithm.
+
+    Parameters
+    ----------
+    n
+        Number of samples; a power of two fills the space best.
+    seed
+        Of the scrambled Sobol' sequence.
+
+    Returns
+    -------
+    ndarray, shape (n, 4), float64
+        In the order of the contract, rounded to single precision, as the file holds them.
+    """
+    columns = contract().input_columns
+    with warnings.catch_warnings():
+        # Another number of samples only loses some balance.
+        warnings.filterwarnings("ignore", message="The balance properties of Sobol'")
+        unit = qmc.Sobol(len(columns), rng=np.random.default_rng(seed)).random(n)
+    found = np.empty(unit.shape, dtype=np.float32)
+    for j, column in enumerate(columns):
+        lower, upper = column.lower, column.upper
+        if column.transform == "ln":
+            drawn = np.exp(math.log(lower) + unit[:, j] * math.log(upper / lower))
+        else:
+            drawn = lower + unit[:, j] * (upper - lower)
+        found[:, j] = np.clip(drawn, lower, upper)
+    return found.astype(np.float64)
+
+
+def make_dataset(
+    sizes: Mapping[str, int],
+    seed: int,
+    streams: int = adding_doubling.STREAMS,
+    advance: Callable[[int], object] = lambda done: None,
+) -> xr.Dataset:
+    """Return samples with labels as the contract wants them.
+
+    Parameters
+    ----------
+    sizes
+        Number of samples of each of `SPLITS`.
+    seed
+        Of the training samples; validation and test samples take the next two.
+    streams
+        Gauss nodes in each hemisphere for the labels.
+    advance
+        Called with the number of samples that were labelled since the last call.
+
+    Returns
+    -------
+    xarray.Dataset
+        Inputs, labels, fluxes, the delta-Eddington fluxes and the splits.
+    """
+    drawn = [samples(sizes[split], seed + i) for i, split in enumerate(SPLITS)]
+    x = np.concatenate(drawn)
+    split = np.repeat(np.arange(len(SPLITS), dtype=np.int8), [len(part) for part in drawn])
+    fluxes = np.clip(adding_doubling.layer_fluxes(*x.T, streams=streams, advance=advance), 0.0, 1.0)
+    found = xr.Dataset(
+        coords={name: list(labels) for name, labels in contract().dimensions.items()},
+        attrs={
+            "Conventions": "CF-1.11",
+            "title": contract().title,
+            "source": f"adding-doubling method, {2 * streams} streams, delta-M scaling",
+            "references": "Hansen and Travis (1974), doi:10.1007/BF00168069",
+            "seed": seed,
+        },
+    )
+    for j, variable in enumerate(contract().input):
+        found[variable.name] = _variable(("sample",), x[:, j], variable.long_name)
+    for variable, values in zip(contract().output, network_outputs(fluxes), strict=True):
+        found[variable.name] = _variable(("sample", "incidence"), values, variable.long_name)
+    about = "fractions of the incident flux that leave the layer upward and downward"
+    found["flux_fractions"] = _variable(("sample", "flux"), fluxes, about)
+    scheme = delta_eddington.layer_fluxes(*x.T)
+    found["delta_eddington"] = _variable(("sample", "flux"), scheme, f"{about}, delta-Eddington")
+    found["split"] = (
+        "sample",
+        split,
+        {
+            "long_name": "purpose of the sample",
+            "flag_values": np.arange(len(SPLITS), dtype=np.int8),
+            "flag_meanings": " ".join(SPLITS),
+        },
+    )
+    return found
+
+
+def write(data: xr.Dataset, path: Path) -> None:
+    """Write a data set as compressed netCDF-4, whole or not at all.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    encoding = {name: {"zlib": True} for name, v in data.data_vars.items() if v.ndim}
+    try:
+        data.to_netcdf(part, format="NETCDF4", engine="netcdf4", encoding=encoding)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _variable(
+    dimensions: tuple[str, ...], values: Array, long_name: str
+) -> tuple[tuple[str, ...], NDArray[np.float32], dict[str, str]]:
+    return dimensions, values.astype(np.float32), {"units": "1", "long_name": long_name}
