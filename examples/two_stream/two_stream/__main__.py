@@ -35,7 +35,8 @@ def main(
     except OSError as error:
         typer.echo(f"error: cannot write {out}: {error.strerror or error}", err=True)
         raise typer.Exit(1) from None
-    console.print(f"{out}: {data.sizes['sample']} samples, {out.stat().st_size / 1e6:.2f} MB")
+    done = f"{out}: {data.sizes['sample']} samples, {out.stat().st_size / 1e6:.2f} MB"
+    console.print(done, soft_wrap=True)
 
 
 def run() -> None:
