@@ -39,7 +39,7 @@ FORTRAN_FOLDERS := fortran coupling data_prep tests
 
 # The installed package is made of these; folders are listed because a deleted file changes them.
 PACKAGE_SOURCES := $(shell find python/emufort fortran \
-    $(wildcard $(addprefix coupling/,python activation onnxruntime host plain ccpp cime mpi)) \
+    $(wildcard $(addprefix coupling/,python aerosol_activation onnxruntime mpi)) \
     -name __pycache__ -prune -o -name _fortran -prune -o -name '_native*' -prune -o -name '_trainer*' -prune -o -print) \
     CMakeLists.txt README.md LICENSE
 
@@ -51,8 +51,8 @@ help: ## Show this list
 demo: setup ## Search, retrain, time, select, export, verify and report on the embedded data: runs/demo
 	$(BIN)/emufort run --out $(RUN)
 
-bench: setup ## Measure inference beside other libraries, into runs/bench, and renew the tables of docs/benchmark.md and README.md
-	$(BIN)/emufort bench --out runs/bench --update docs/benchmark.md --update README.md $(BENCH_ARGS)
+bench: setup ## Measure inference beside other libraries, into runs/bench, and renew the tables of docs/benchmark.md
+	$(BIN)/emufort bench --out runs/bench --update docs/benchmark.md $(BENCH_ARGS)
 
 test: setup test-tools ## Build and run the Fortran tests with gfortran, flang and under valgrind, then the Python tests
 	cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release "-DCMAKE_Fortran_FLAGS=$(WERROR)" --log-level=WARNING
@@ -98,13 +98,13 @@ column: setup column-tools ## Run the column model with the bundle of RUN: profi
 	cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
 	cmake --build $(BUILD) --parallel $(JOBS) --target column_model measure_activation
 	mkdir -p $(COLUMN)
-	$(BIN)/python coupling/column_model/make_columns.py $(COLUMN)/columns.nc --outside 0
+	$(BIN)/python coupling/aerosol_activation/column_model/make_columns.py $(COLUMN)/columns.nc --outside 0
 	printf "&column_nml\n input = '%s'\n output = '%s'\n weights = '%s'\n with_times = .true.\n/\n" \
 	  $(COLUMN)/columns.nc $(COLUMN)/output.nc $(RUN)/bundle/weights.bin > $(COLUMN)/column.nml
-	OMP_NUM_THREADS=$(JOBS) $(BUILD)/coupling/column_model/column_model $(COLUMN)/column.nml | tee $(COLUMN)/log.txt
-	$(BIN)/python coupling/column_model/draw_column.py $(COLUMN)/output.nc $(COLUMN) --log $(COLUMN)/log.txt
-	$(if $(UPDATE),$(BIN)/python coupling/column_model/document_figures.py \
-	  $(BUILD)/coupling/column_model/measure_activation $(RUN)/bundle/weights.bin $(COLUMN) $(UPDATE))
+	OMP_NUM_THREADS=$(JOBS) $(BUILD)/coupling/aerosol_activation/column_model/column_model $(COLUMN)/column.nml | tee $(COLUMN)/log.txt
+	$(BIN)/python coupling/aerosol_activation/column_model/draw_column.py $(COLUMN)/output.nc $(COLUMN) --log $(COLUMN)/log.txt
+	$(if $(UPDATE),$(BIN)/python coupling/aerosol_activation/column_model/document_figures.py \
+	  $(BUILD)/coupling/aerosol_activation/column_model/measure_activation $(RUN)/bundle/weights.bin $(COLUMN) $(UPDATE))
 
 clean: ## Remove builds, caches, the virtual environment and runs/demo; other runs stay
 	rm -rf build $(VENV) $(RUN) python/emufort/_fortran python/emufort/_native* python/emufort/_trainer*

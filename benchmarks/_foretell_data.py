@@ -12,7 +12,7 @@ from _paper_inputs import with_noise_input
 
 from emufort.config import Config
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import UsageError, did_you_mean
 from emufort.paths import PathLike
 from emufort.training import Arrays

@@ -20,15 +20,15 @@ from rich.progress import track
 from emufort.config import Config
 from emufort.errors import UsageError
 from emufort.files import read_json, write_json
-from emufort.network import Architecture
+from emufort.network.emulator import Architecture
+from emufort.search.candidate_task import final_plan, final_task, rung_task
 from emufort.search.halving import survivors
-from emufort.search.sampling import propose
+from emufort.search.rungs import annealed
+from emufort.search.samplers.registry import propose
 from emufort.search.space import Candidate
-from emufort.search.tasks import final_plan, final_task, rung_task
 from emufort.search.trials import Trial
-from emufort.search.work import annealed
-from emufort.search.workbench import Workbench
 from emufort.training import Arrays, Trainer, TrainerState, make_trainer, with_batch_size
+from emufort.workers.workbench import Workbench
 
 COLUMNS = ("candidates", "number", "way", "again", "loss", "seconds")
 #: Looks at the validation rows of step 2; the best of them counts.

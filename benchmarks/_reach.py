@@ -35,7 +35,7 @@ from _space import (
 )
 
 from emufort.search.halving import successive_halving
-from emufort.search.sampling import propose
+from emufort.search.samplers.registry import propose
 from emufort.training import (
     Arrays,
     StepPlan,

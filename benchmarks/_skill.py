@@ -15,10 +15,10 @@ from typing import Any
 
 from emufort.config import TimingConfig
 from emufort.contract import Contract
-from emufort.dataset import Dataset
-from emufort.network import Activation, Architecture, Emulator
+from emufort.dataset.dataset import Dataset
+from emufort.network.emulator import Activation, Architecture, Emulator
 from emufort.skill import skill_of, skill_of_baseline
-from emufort.timing import TIMING_ROWS, time_candidates
+from emufort.timing.measure import TIMING_ROWS, time_candidates
 from emufort.training import Arrays, Layout, StepPlan, TrainerState, TrainingTask, make_trainer
 
 #: Data set -> steps of a training and their batch size.

@@ -20,12 +20,12 @@ import torch
 from _paper_inputs import with_noise_input
 from torch import nn
 
-from emufort._torch_module import ACTIVATIONS
 from emufort.config import SpaceConfig
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
+from emufort.network.torch_module import ACTIVATIONS
 from emufort.provenance import cpu_model
-from emufort.search.sampling import propose
+from emufort.search.samplers.registry import propose
 from emufort.training import Arrays, TrainingTask, backend_detail, resolve_backend
 
 #: Widths and depths as Yu et al. (2023) searched them, cut at what a laptop trains over lunch.

@@ -28,14 +28,13 @@ from _space import PATIENCE, SPACE, VALIDATION_ROWS
 
 from emufort.config import Config
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.retrain.rounds import Rounds
 from emufort.search import SearchResult, search
+from emufort.search.candidate_task import rung_task
 from emufort.search.halving import Course, successive_halving
+from emufort.search.rungs import RungUnit, run_rung
 from emufort.search.space import Candidate
-from emufort.search.tasks import rung_task
-from emufort.search.work import RungUnit, run_rung
-from emufort.search.workbench import Workbench
 from emufort.training import (
     Arrays,
     StepPlan,
@@ -44,6 +43,7 @@ from emufort.training import (
     make_trainer,
     with_batch_size,
 )
+from emufort.workers.workbench import Workbench
 
 CONTRACT = "activation_fractions"
 #: Step 2: passes through the embedded rows, batch size, looks at the validation rows. The peak

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from emufort.files import read_csv
-from emufort.network import Emulator
+from emufort.network.emulator import Emulator
 
 
 def main() -> None:

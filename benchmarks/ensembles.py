@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from emufort.contract import Contract
-from emufort.dataset import Dataset
-from emufort.network import Architecture
+from emufort.dataset.dataset import Dataset
+from emufort.network.emulator import Architecture
 from emufort.provenance import cpu_model
 from emufort.training import Arrays, StepPlan, TrainerState, TrainingTask, make_trainer
-from emufort.training.torch_backend import TorchTrainer
 from emufort.training.torch_ensemble import run_steps_together
+from emufort.training.torch_trainer import TorchTrainer
 
 CASES = [
     ((8,), 64), ((16, 16), 64), ((16, 16), 256), ((32, 32), 256), ((64, 64), 64),

@@ -22,7 +22,7 @@ from typing import Any
 
 from emufort.config import Config
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 
 
 def status(key: str) -> float:

@@ -32,8 +32,8 @@ from activation_data.solver import (
 )
 from numpy.typing import NDArray
 
-from emufort.activation import arg2000, mbn2014
-from emufort.activation.head import activated_fractions
+from emufort.processes.aerosol_activation import arg2000, mbn2014
+from emufort.processes.aerosol_activation.head import activated_fractions
 
 ROOT = Path(__file__).resolve().parent.parent
 FIXTURE = ROOT / "tests" / "fixtures" / "pyrcel_smax.nc"

@@ -45,10 +45,10 @@ from _space import (
     with_dataloader,
 )
 
-from emufort.search.executor import make_executor
 from emufort.search.halving import successive_halving
-from emufort.search.work import RungUnit, run_rung
+from emufort.search.rungs import RungUnit, run_rung
 from emufort.training import Arrays, Trainer, TrainerState, TrainingTask, make_trainer
+from emufort.workers.pool import make_executor
 
 Timed = list[float]
 

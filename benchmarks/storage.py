@@ -23,10 +23,10 @@ from unittest import mock
 
 from emufort.config import Config
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.search import driver
-from emufort.search.samplers import FORGETFUL
-from emufort.search.work import RungUnit
+from emufort.search.rungs import RungUnit
+from emufort.search.samplers.options import FORGETFUL
 
 RATE = 2000.0  # candidates per minute
 

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 try:
-    import emufort.activation  # noqa: F401
+    import emufort.processes.aerosol_activation  # noqa: F401
 except ImportError:  # from a checkout without installation
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python"))
 

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 import emufort
-from emufort import processes
+from emufort.processes import registry as processes
 
 #: Folder of the package under test, for processes that tests start: installed, or of the checkout.
 PACKAGE = str(Path(emufort.__file__).resolve().parents[1])

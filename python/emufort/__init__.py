@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emufort.contract import Contract
-    from emufort.dataset import Dataset
-    from emufort.network import Architecture, Emulator
-    from emufort.runtime import load
+    from emufort.dataset.dataset import Dataset
+    from emufort.network.emulator import Architecture, Emulator
+    from emufort.runtime.loaded import load
 
 __version__ = "0.1.0"
 
 #: Public name -> module that holds it; imported on first use so that `import emufort` stays cheap.
 _HOMES = {
-    "Architecture": "emufort.network",
+    "Architecture": "emufort.network.emulator",
     "Contract": "emufort.contract",
-    "Dataset": "emufort.dataset",
-    "Emulator": "emufort.network",
-    "load": "emufort.runtime",
+    "Dataset": "emufort.dataset.dataset",
+    "Emulator": "emufort.network.emulator",
+    "load": "emufort.runtime.loaded",
 }
 
 __all__ = ["Architecture", "Contract", "Dataset", "Emulator", "__version__", "load"]

@@ -25,24 +25,24 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from emufort import steps
-from emufort.agreement import Agreement
 from emufort.config import Config, ExportConfig, SelectConfig, TimingConfig, VerifyConfig
 from emufort.contract import Contract, explain
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import UsageError
 from emufort.export.bundle import Bundle
-from emufort.models import Models
-from emufort.network import Architecture, Emulator
+from emufort.network.emulator import Architecture, Emulator
 from emufort.paths import PathLike
 from emufort.progress import Reporter, StepListener, silent
-from emufort.runtime import LoadedEmulator, load
-from emufort.selection import Selection
-from emufort.status import RunStatus
+from emufort.retrain.agreement_words import Agreement
+from emufort.retrain.models import Models
+from emufort.run.status import RunStatus
+from emufort.runtime.loaded import LoadedEmulator, load
+from emufort.selection.select import Selection
 from emufort.verification import Origin, Verification
 
 if TYPE_CHECKING:
     from emufort.search import SearchResult
-    from emufort.timing import Time
+    from emufort.timing.measure import Time
 
 __all__ = [
     "Architecture",
@@ -116,8 +116,8 @@ def run(
     EmufortError
         Configuration, contract or data are wrong, or a step failed.
     """
-    from emufort.pipeline import Run, carry_out, configuration
-    from emufort.run_folder import STEPS, RunFolder
+    from emufort.run.folder import STEPS, RunFolder
+    from emufort.run.pipeline import Run, carry_out, configuration
 
     folder = RunFolder(Path(out))
     given = config if config is None or isinstance(config, dict) else Path(config)
@@ -433,7 +433,7 @@ def select(
         What `time` returned.
     rule : str, default "knee"
         How to choose: ``"knee"``, ``"best"``, ``"fastest-within=5%"`` or ``"max-ns=200"``; see
-        `emufort.selection.select`.
+        `emufort.selection.select.select`.
     ncol : int, default 16
         Columns per call of the times that count.
     out : path, default None

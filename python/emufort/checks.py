@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emufort import processes
 from emufort.config import Config
 from emufort.contract import Contract, one_line
-from emufort.dataset import SPLITS, Dataset, check_subset
+from emufort.dataset.dataset import Dataset, check_subset
+from emufort.dataset.splits import SPLITS
 from emufort.errors import ContractError, DataError, EmufortError, UsageError
-from emufort.recorded import unasked
+from emufort.processes import registry as processes
+from emufort.run.recorded import unasked
 
 if TYPE_CHECKING:
-    from emufort.targets import Targets
+    from emufort.dataset.targets import Targets
 
 #: Least number of usable rows of each split. A spread, and with it R2, needs two rows; the subset
 #: of step 1 has 16 or more.
@@ -35,7 +36,7 @@ def check_run(config: Config, data: Dataset, steps: Sequence[str]) -> None:
     data
         The data set, already checked against its contract.
     steps
-        The steps that are still to be done, of `emufort.run_folder.STEPS`.
+        The steps that are still to be done, of `emufort.run.folder.STEPS`.
 
     Raises
     ------
@@ -45,9 +46,9 @@ def check_run(config: Config, data: Dataset, steps: Sequence[str]) -> None:
         is one that the data do not give, the table of costs is none, a trainer is not built, or the
         compiler that is needed is missing or refuses its flags.
     """
+    from emufort.dataset.targets import Targets
     from emufort.export.fortran import check_names
-    from emufort.search.samplers import check_options
-    from emufort.targets import Targets
+    from emufort.search.samplers.options import check_options
 
     _check_rows(data)
     if "search" in steps and config.search.subset != "auto":
@@ -113,7 +114,7 @@ def _unusable(contract: Contract, what: str, error: Exception) -> ContractError:
 
 
 def _check_trainers(config: Config, steps: Sequence[str]) -> None:
-    from emufort.training.backend import resolve_backend
+    from emufort.training.backends import resolve_backend
 
     for step, backend in (("search", config.search.backend), ("retrain", config.retrain.backend)):
         if step in steps:
@@ -122,7 +123,7 @@ def _check_trainers(config: Config, steps: Sequence[str]) -> None:
 
 def _check_schemes(config: Config, targets: Targets) -> None:
     """See that the schemes can be timed that networks of some target are relative to."""
-    from emufort.selection import needed_schemes
+    from emufort.selection.select import needed_schemes
 
     contract = targets.judge.contract
     timed = {b.name for b in contract.baseline if b.timing_source is not None}
@@ -159,8 +160,8 @@ def check_compiler(config: Config, steps: Sequence[str], contract: Contract) -> 
     UsageError
         Only the run folder names that compiler or flag, which may be a stranger's program.
     """
-    from emufort.compiler import Compiler, CompilerMissing
-    from emufort.timing import flags_of
+    from emufort.timing.measure import flags_of
+    from emufort.toolchain.compiler import Compiler, CompilerMissing
 
     timing, search = config.timing, config.search
     measures = "time" in steps or (

@@ -72,7 +72,7 @@ def _options(
 
 
 def _config(file: Path | None, out: Path, overrides: dict[str, Any]) -> Config:
-    from emufort.pipeline import configuration
+    from emufort.run.pipeline import configuration
 
     def warn(text: str) -> None:
         typer.echo(f"warning: {text}", err=True)
@@ -106,7 +106,7 @@ def _where(
 
 
 def _print_batch_script(config: Config, out: Path) -> None:
-    from emufort.search.dask_workers import sbatch_script
+    from emufort.workers.dask_cluster import sbatch_script
 
     if config.cluster.kind is None:
         raise UsageError("--dry-run shows the batch script of a cluster; give --cluster slurm")
@@ -115,10 +115,10 @@ def _print_batch_script(config: Config, out: Path) -> None:
 
 
 def _carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
-    from emufort import display
-    from emufort.pipeline import Run, carry_out
-    from emufort.run_folder import RunFolder
-    from emufort.status import must_hold_a_run
+    from emufort.run import display
+    from emufort.run.folder import RunFolder
+    from emufort.run.pipeline import Run, carry_out
+    from emufort.run.status import must_hold_a_run
 
     folder = RunFolder(out)
     if steps[0] != "search":
@@ -161,7 +161,7 @@ def _json_of(wanted: bool, result: Path) -> Iterator[None]:
 
 
 def _warn_of_slow_sampler(config: Config) -> None:
-    from emufort.search.samplers import slowness
+    from emufort.search.samplers.options import slowness
 
     warning = slowness(config.search.sampler, config.search.trials)
     if warning is not None:
@@ -204,7 +204,7 @@ def run(
 
     Killed or stopped, the same command continues where it was.
     """
-    from emufort.run_folder import STEPS
+    from emufort.run.folder import STEPS
 
     overrides = {
         "data": _absolute(data),
@@ -279,10 +279,10 @@ def search(
 
 
 def _advise(config: Config, out: Path) -> None:
-    from emufort import display
     from emufort.checks import check_run
     from emufort.contract import Contract
-    from emufort.dataset import Dataset
+    from emufort.dataset.dataset import Dataset
+    from emufort.run import display
     from emufort.search.advice import advise
 
     opened = Dataset.open(config.data, Contract.load(config.contract))
@@ -375,7 +375,7 @@ def export(
 
     With --host, sources and build files for a host model go to the folder host/ beside it.
     """
-    from emufort.run_folder import RunFolder
+    from emufort.run.folder import RunFolder
 
     if bundle is not None and host is None:
         raise UsageError("--bundle needs --host: plain, ccpp or cime")
@@ -410,8 +410,8 @@ def verify(
         with _json_of(as_json, out / "verification.json"):
             _carry_out(("verify",), _config(None, out, {"verify.rows": rows}), out)
         return
-    from emufort import display
     from emufort.config import VerifyConfig
+    from emufort.run import display
     from emufort.verification import finite
     from emufort.verification import verify as verify_bundle
 
@@ -466,7 +466,7 @@ def bench(
     if from_ is not None:
         result = Result.read(from_)
     else:
-        from emufort import display
+        from emufort.run import display
 
         signals.advise("the same command measures anew")
         options = (Options.quick() if quick else Options()).changed(
@@ -516,8 +516,8 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Say whether a run is at work, killed or finished, and how far each step is."""
-    from emufort import display
-    from emufort.status import RunStatus
+    from emufort.run import display
+    from emufort.run.status import RunStatus
 
     found = RunStatus.of(out)
     if as_json:
@@ -532,9 +532,9 @@ def data(
     contract: ContractName = None,
 ) -> None:
     """Describe a data set as its contract sees it."""
-    from emufort import display
     from emufort.contract import Contract
-    from emufort.dataset import Dataset
+    from emufort.dataset.dataset import Dataset
+    from emufort.run import display
 
     display.dataset(Dataset.open(file, Contract.load(contract or "activation")))
 
@@ -542,7 +542,7 @@ def data(
 @app.command()
 def processes() -> None:
     """List the registered processes: what a contract may name, and the package it comes from."""
-    from emufort import display
+    from emufort.run import display
 
     display.processes()
 
@@ -556,9 +556,9 @@ def check(
 ) -> None:
     """Check configuration, contract and data without doing anything."""
     from emufort.config import Config
-    from emufort.constants import constant_outputs
-    from emufort.pipeline import Run
-    from emufort.run_folder import RunFolder
+    from emufort.dataset.constant_outputs import constant_outputs
+    from emufort.run.folder import RunFolder
+    from emufort.run.pipeline import Run
 
     loaded = Config() if config is None else Config.load(config)
     given = {"data": _absolute(data), "contract": _contract(contract)}

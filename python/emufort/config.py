@@ -23,12 +23,12 @@ from pydantic import (
     model_validator,
 )
 
-from emufort._contract_rules import check_text
 from emufort.contract import explain, is_path, one_line
+from emufort.contract_rules import check_text
 from emufort.errors import UsageError
-from emufort.network import MOST_LAYERS, MOST_NEURONS, Activation
+from emufort.network.emulator import MOST_LAYERS, MOST_NEURONS, Activation
 from emufort.paths import PathLike
-from emufort.selection import check_rule
+from emufort.selection.select import check_rule
 from emufort.training.schedule import REFERENCE_BATCH
 
 
@@ -198,7 +198,7 @@ class SearchConfig(_Section):
     @field_validator("sampler")
     @classmethod
     def _check_sampler(cls, sampler: str) -> str:
-        from emufort.search.samplers import sampler_name
+        from emufort.search.samplers.options import sampler_name
 
         try:
             return sampler_name(sampler)
@@ -501,7 +501,7 @@ class Config(_Section):
 
     @property
     def recorded(self) -> frozenset[str]:
-        """Options of `timing` that a run folder alone gives, see `emufort.recorded`."""
+        """Options of `timing` that a run folder alone gives, see `emufort.run.recorded`."""
         return self._recorded
 
     def as_recorded(self, names: Iterable[str]) -> Self:

@@ -28,17 +28,17 @@ from pydantic import (
     model_validator,
 )
 
-from emufort import processes
-from emufort._contract_rules import (
+from emufort.brief import brief, listed
+from emufort.contract_rules import (
     check_contract,
     check_name,
     check_text,
     check_units,
     check_word,
 )
-from emufort.brief import brief, listed
 from emufort.errors import ContractError, did_you_mean
 from emufort.paths import PathLike
+from emufort.processes import registry as processes
 
 InputTransform = Literal["standardise", "minmax", "ln", "log10", "logit", "none"]
 OutputTransform = Literal["standardise", "minmax", "ln", "log10", "logit", "sigmoid", "none"]
@@ -473,4 +473,4 @@ def _named_contract(name: str) -> Path:
 def bundled_contracts() -> dict[str, Path]:
     """Return the contracts that come with the package, by name."""
     root = Path(str(resources.files("emufort")))
-    return {path.stem: path for path in sorted(root.glob("*/contracts/*.toml"))}
+    return {path.stem: path for path in sorted(root.glob("processes/*/contracts/*.toml"))}

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort import processes
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
+from emufort.dataset.rows import blocks
 from emufort.errors import ContractError, DataError, EmufortError
 from emufort.extent import Extent
-from emufort.rows import blocks
+from emufort.processes import registry as processes
 
 if TYPE_CHECKING:
-    from emufort.network import Emulator
+    from emufort.network.emulator import Emulator
 
 Array = NDArray[np.float64]
 

@@ -12,19 +12,19 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emufort.agreement import Agreement
 from emufort.config import Config, ExportConfig, SelectConfig, TimingConfig, VerifyConfig
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.files import read_table, write_json
-from emufort.models import Models
-from emufort.network import Emulator
+from emufort.network.emulator import Emulator
 from emufort.progress import Reporter, silent
-from emufort.selection import Selection
+from emufort.retrain.agreement_words import Agreement
+from emufort.retrain.models import Models
+from emufort.selection.select import Selection
 
 if TYPE_CHECKING:
     from emufort.export.bundle import Bundle
     from emufort.search import SearchResult
-    from emufort.timing import Time
+    from emufort.timing.measure import Time
     from emufort.verification import Origin, Verification
 
 
@@ -50,10 +50,11 @@ def time(
 ) -> list[Time]:
     """Measure the networks that did not diverge, and the baselines; write the table `out`.
 
-    `work` keeps compiled programs and finished rounds; see `emufort.timing.time_candidates`.
+    `work` keeps compiled programs and finished rounds; see
+    `emufort.timing.measure.time_candidates`.
     """
-    from emufort.targets import own_inputs
-    from emufort.timing import TIMING_ROWS, time_candidates
+    from emufort.dataset.targets import own_inputs
+    from emufort.timing.measure import TIMING_ROWS, time_candidates
 
     weights = {row.id: models.weights(row.id) for row in models.trained}
     train = models.data.part("train")
@@ -72,7 +73,7 @@ def time(
 
 def read_times(path: Path) -> list[Time]:
     """Read the table that `time` wrote."""
-    from emufort.timing import Time
+    from emufort.timing.measure import Time
 
     return read_table(path, Time)
 
@@ -82,10 +83,10 @@ def select(
 ) -> Selection:
     """Choose one of the networks; write the selection to the file `out` if it is given.
 
-    See `emufort.selection.select`.
+    See `emufort.selection.select.select`.
     """
-    from emufort.selection import select as choose
-    from emufort.selection import with_needed_schemes
+    from emufort.selection.select import select as choose
+    from emufort.selection.select import with_needed_schemes
     from emufort.skill import skill_of_baseline
 
     contract = models.data.contract

@@ -21,7 +21,7 @@ from emufort.benchmark.result import COLUMNS
 from emufort.benchmark.workers import Missing, Process, Worker
 from emufort.cli import _run
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
 from emufort.export import export
 from emufort.files import read_csv

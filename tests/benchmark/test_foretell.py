@@ -18,7 +18,7 @@ from scipy.stats import spearmanr
 from emufort.config import Config
 from emufort.errors import UsageError
 from emufort.training import Arrays
-from emufort.training import native_backend as native
+from emufort.training import native_trainer as native
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 needs_native = pytest.mark.skipif(not native.available(), reason="the trainer is not built")

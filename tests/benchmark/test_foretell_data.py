@@ -11,7 +11,7 @@ import pytest
 
 from emufort.config import Config
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import UsageError
 from emufort.training import Arrays
 

@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 
 from emufort.config import RetrainConfig
-from emufort.network import Architecture
+from emufort.network.emulator import Architecture
 from emufort.retrain.rounds import Rounds
+from emufort.search.candidate_task import final_plan, final_task
 from emufort.search.halving import Course
 from emufort.search.space import Candidate
-from emufort.search.tasks import final_plan, final_task
 from emufort.search.trials import Trial
 from emufort.training import StepPlan, TrainerState, TrainingTask, make_trainer, with_fewer_steps
-from emufort.training import native_backend as native
+from emufort.training import native_trainer as native
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 needs_native = pytest.mark.skipif(not native.available(), reason="the trainer is not built")

@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import DataError
 from emufort.skill import skill_of, skill_of_baseline
 

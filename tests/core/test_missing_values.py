@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import DataError
 
 CONTRACT = Contract.from_toml("""

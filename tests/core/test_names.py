@@ -9,8 +9,8 @@ import pytest
 from emufort.cli import _contract
 from emufort.config import Config
 from emufort.contract import Contract
+from emufort.dataset.targets import target_contract
 from emufort.errors import ContractError
-from emufort.targets import target_contract
 from tests.conftest import SYNTHETIC_CONTRACT
 
 

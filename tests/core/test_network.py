@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from emufort.contract import Contract
 from emufort.errors import DataError, EmufortError
-from emufort.network import ACTIVATIONS, Architecture, Emulator, Scaler
+from emufort.network.emulator import ACTIVATIONS, Architecture, Emulator, Scaler
 
 MIXED = Contract.from_toml("""
 name = "mixed"

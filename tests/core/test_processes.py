@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emufort import processes
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import ContractError, EmufortError
 from emufort.export import export
 from emufort.export.restore import restore
 from emufort.export.weights_file import WeightsFile
-from emufort.runtime import load
+from emufort.processes import registry as processes
+from emufort.runtime.loaded import load
 from emufort.skill import skill_of, skill_values
 from emufort.verification import verify
 from tests.conftest import PACKAGE, SYNTHETIC_CONTRACT, install_process, synthetic_data

@@ -7,14 +7,14 @@ import mmap
 import numpy as np
 import pytest
 
-from emufort import rows as tables
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset import rows as tables
+from emufort.dataset.dataset import Dataset
 from emufort.errors import DataError, StorageError
-from emufort.network import Scaler
-from emufort.search.stored import StoredArrays
+from emufort.network.emulator import Scaler
 from emufort.search.subset import draw_subset
 from emufort.skill import skill_of, skill_of_baseline
+from emufort.workers.shared_arrays import StoredArrays
 from tests.conftest import SYNTHETIC_CONTRACT, synthetic_data
 
 CONTRACT = Contract.from_toml(SYNTHETIC_CONTRACT)

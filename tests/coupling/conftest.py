@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.export import Bundle, export
 from emufort.export.host import write_host
 from tests.export.emulators import random_emulator

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emufort._sources import fortran_sources
-from emufort.activation.head import activated_fractions
 from emufort.contract import Contract
 from emufort.export.fortran import fortran_source, runtime_source
 from emufort.export.weights_file import WeightsFile
+from emufort.processes.aerosol_activation.head import FORTRAN_FOLDERS, activated_fractions
+from emufort.toolchain.sources import fortran_sources
 from tests.export.emulators import inputs, random_emulator
 
 pytestmark = pytest.mark.skipif(shutil.which("gfortran") is None, reason="no gfortran")
@@ -36,7 +36,7 @@ def test_fractions_in_one_call(tmp_path: Path, double: bool) -> None:
     WeightsFile.from_emulator(emulator).write(tmp_path / "weights.bin")
     (tmp_path / "emufort_runtime.F90").write_text(runtime_source())
     (tmp_path / "activation_emulator.F90").write_text(fortran_source(emulator, "0" * 64))
-    head, fractions = fortran_sources("activation_fractions", "coupling/activation")[-2:]
+    head, fractions = fortran_sources("activation_fractions", FORTRAN_FOLDERS)[-2:]
     flags = [*FLAGS, "-DEMUFORT_DOUBLE"] if double else FLAGS
     for source in ("emufort_runtime.F90", "activation_emulator.F90", head, fractions):
         subprocess.run(["gfortran", *flags, "-c", str(source)], cwd=tmp_path, check=True)

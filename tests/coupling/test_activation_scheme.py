@@ -21,9 +21,9 @@ DRIVER = """
 program both_ways
   use, intrinsic :: iso_fortran_env, only: int64
   use emufort_runtime, only: emulator_type, status_type
-  use emufort_activation, only: activation_type, activation_constants_type, &
+  use emufort_aerosol_activation, only: activation_type, activation_constants_type, &
     activation_counts_type, hk => activation_kind
-  use emufort_activation_binding, only: emufort_activation_predict
+  use emufort_aerosol_binding, only: emufort_aerosol_predict
   implicit none
   integer, parameter :: n = 77
   type(emulator_type) :: emulator
@@ -40,7 +40,7 @@ program both_ways
     emulator=emulator)
   if (status%code /= 0) error stop 'loaded'
   call schemes(2)%init(hk, activation_constants_type(), [1.8_hk, 1.6_hk, 1.8_hk, 1.6_hk], status, &
-    predictor=emufort_activation_predict)
+    predictor=emufort_aerosol_predict)
   if (status%code /= 0) error stop 'generated'
   w = [(0.02_hk*real(i, hk), i=1, n)]
   width = merge(0.3_hk, 0.0_hk, w > 1.0_hk)
@@ -91,8 +91,8 @@ def test_the_run_phase_allocates_nothing(glue: Callable[[str], Path]) -> None:
     run("make", "emufort_activate_modal.o", "FAST=-O1", "EXACT=-O2", cwd=folder)
     callers = set()
     for name in (
-        *("emufort_activation_head", "emufort_activation_arg2000"),
-        *("emufort_activation", "emufort_activate_modal"),
+        *("emufort_aerosol_head", "emufort_aerosol_arg2000"),
+        *("emufort_aerosol_activation", "emufort_activate_modal"),
     ):
         procedure = ""
         for line in run("objdump", "-dr", folder / f"{name}.o").splitlines():

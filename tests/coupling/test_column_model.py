@@ -39,14 +39,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run("cmake", "-S", TOP, "-B", build, "-DCMAKE_BUILD_TYPE=Release")
     shown = run("cmake", "--build", build, "--parallel", "2", "--target", "column_model")
     assert "Warning" not in shown
-    return build / "coupling" / "column_model" / "column_model"
+    return build / "coupling/aerosol_activation/column_model/column_model"
 
 
 @pytest.fixture(scope="module")
 def columns(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """37 columns of 5 levels, a fifth of them out of the emulator's range."""
     path = tmp_path_factory.mktemp("columns") / "columns.nc"
-    script = COUPLING / "column_model" / "make_columns.py"
+    script = COUPLING / "aerosol_activation/column_model" / "make_columns.py"
     size = ("--columns", "37", "--levels", "5", "--seed", "3", "--outside", "0.2")
     run(sys.executable, script, path, *size)
     return path
@@ -204,7 +204,7 @@ def test_errors_are_one_line(case: Case, columns: Path) -> None:
 
 def test_drawing_judges(case: Case) -> None:
     case.run("drawn")
-    script = COUPLING / "column_model" / "draw_column.py"
+    script = COUPLING / "aerosol_activation/column_model" / "draw_column.py"
     # random weights are far from the truth
     done = attempt(sys.executable, script, case.folder / "drawn.nc", case.folder / "figures")
     assert done.returncode == 1
@@ -235,7 +235,7 @@ def test_cost_judges(case: Case) -> None:
     for name in ("droplet_number", "cloud_albedo"):
         perfect[f"{name}_emulator"] = perfect[f"{name}_parcel"] * (1.0 + 1e-6)
     perfect.to_netcdf(case.folder / "perfect.nc")
-    script = COUPLING / "column_model" / "draw_column.py"
+    script = COUPLING / "aerosol_activation/column_model" / "draw_column.py"
     command = (sys.executable, script, case.folder / "perfect.nc", case.folder / "figures")
     log = case.folder / "log.txt"
     for nanoseconds, code in ((299, 0), (301, 1)):

@@ -86,7 +86,7 @@ def test_commands(tmp_path: Path) -> None:
 def test_what_the_document_names_is_there() -> None:
     for name in re.findall(r"`((?:tests|coupling|mpi)/[\w./]+)`", DOCUMENT):
         assert (TOP / name).exists() or (TOP / "coupling" / name).exists(), name
-    defaults = (TOP / "coupling/column_model/column_model.F90").read_text()
+    defaults = (TOP / "coupling/aerosol_activation/column_model/column_model.F90").read_text()
     namelist = re.search(r"namelist /column_nml/ (.*?)\n\n", defaults, re.DOTALL)
     assert namelist is not None
     for option in re.findall(r"\w+", namelist[1]):
@@ -107,6 +107,6 @@ def test_measured_figures_are_in_the_document() -> None:
     assert all(float(own) < float(classical) for own, classical in ratio)
     costs = [float(x) for x in re.findall(r"\| (\d+) \|$", parts["column"], re.MULTILINE)]
     assert len(costs) == 3 and costs[2] < costs[0]
-    script = (TOP / "coupling/column_model/document_figures.py").read_text()
+    script = (TOP / "coupling/aerosol_activation/column_model/document_figures.py").read_text()
     for name in parts:
         assert f'replaced(document, "{name}"' in script

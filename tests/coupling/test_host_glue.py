@@ -11,7 +11,7 @@ import pytest
 
 from emufort.cli import _run
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
 from emufort.export import Bundle, export
 from emufort.export.host import HOSTS, write_host
@@ -105,7 +105,7 @@ def test_cime_on_off_and_stub(glue: Glue, tmp_path: Path, compiler: str) -> None
     strict = f"{STRICT} -Wno-unused-dummy-argument" if compiler == "gfortran" else "-std=f2018"
     folder = glue("cime")
     (tmp_path / "host.F90").write_text(HOST)
-    own = [COUPLING / "activation" / "arg2000.F90", tmp_path / "host.F90"]
+    own = [COUPLING / "aerosol_activation/scheme/arg2000.F90", tmp_path / "host.F90"]
     flags = ["-O2", f"-J{tmp_path}"]
     run(compiler, *flags, "-DWITHOUT_EMUFORT", *own, "-o", tmp_path / "hostWITHOUT")
     shown = {"WITHOUT": run(tmp_path / "hostWITHOUT", "own")}

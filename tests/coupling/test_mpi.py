@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from emufort._sources import fortran_sources
 from emufort.export import Bundle
+from emufort.toolchain.sources import fortran_sources
 from tests.coupling.conftest import COUPLING, attempt, run
 
 pytestmark = pytest.mark.skipif(
@@ -26,8 +26,9 @@ SETTINGS = {
     "OMP_NUM_THREADS": "1",
 }
 MODULES = (
-    "activation/emufort_activation_head.F90",
-    *("activation/emufort_activation_arg2000.F90", "activation/emufort_activation.F90"),
+    "aerosol_activation/scheme/emufort_aerosol_head.F90",
+    "aerosol_activation/scheme/emufort_aerosol_arg2000.F90",
+    "aerosol_activation/scheme/emufort_aerosol_activation.F90",
     "mpi/emufort_broadcast.F90",
 )
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from emufort._sources import fortran_sources
-from emufort._timers import write_inputs
 from emufort.benchmark.contenders import onnxruntime_library
-from emufort.compiler import Compiler
 from emufort.contract import Contract
 from emufort.export.onnx import build_onnx
 from emufort.export.weights_file import WeightsFile
+from emufort.timing.timers import write_inputs
+from emufort.toolchain.compiler import Compiler
+from emufort.toolchain.sources import fortran_sources
 from tests.export.emulators import inputs, mixed, random_emulator
 
 TOP = Path(__file__).resolve().parents[2]

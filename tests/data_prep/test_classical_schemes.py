@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from activation_data.ranges import RANGES, VARIABLES, scale_unit_cube, split_columns
 
-from emufort.activation import arg2000, mbn2014
-from emufort.activation.head import activated_fractions
+from emufort.processes.aerosol_activation import arg2000, mbn2014
+from emufort.processes.aerosol_activation.head import activated_fractions
 
 SIGMA = np.array([1.8, 1.6, 1.8, 1.6])
 
@@ -47,7 +47,10 @@ def test_faster_updraft_means_more_supersaturation(scheme, fixture_inputs):
 
 def test_fortran_arg2000_equals_python(tmp_path, root, gfortran):
     program = tmp_path / "time_arg2000"
-    sources = [root / "coupling" / "activation" / x for x in ("arg2000.F90", "time_arg2000.F90")]
+    sources = [
+        root / "coupling/aerosol_activation" / x
+        for x in ("scheme/arg2000.F90", "timing/time_arg2000.F90")
+    ]
     done = subprocess.run(
         [
             *(gfortran, "-O3", "-march=native", "-std=f2018", "-Wall", "-Wextra", "-Werror"),

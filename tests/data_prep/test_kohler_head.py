@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emufort.activation.head import activated_fractions
-from emufort.activation.kohler import (
+from emufort.processes.aerosol_activation.head import activated_fractions
+from emufort.processes.aerosol_activation.kohler import (
     critical_supersaturation,
     kelvin_length,
     mass_activated_fraction,

@@ -24,8 +24,8 @@ from activation_data.ranges import (
 from activation_data.sampling import sample_split
 from activation_data.solver import STATUS_PEAK, ParcelOptions, solve_modes
 
-from emufort.activation import arg2000, mbn2014
-from emufort.activation.head import activated_fractions
+from emufort.processes.aerosol_activation import arg2000, mbn2014
+from emufort.processes.aerosol_activation.head import activated_fractions
 
 SIZES = {"train": 64, "validation": 16, "test": 24}
 #: Where the maximum is.

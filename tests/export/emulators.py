@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.contract import Contract
-from emufort.network import Architecture, Emulator, Scaler
+from emufort.network.emulator import Architecture, Emulator, Scaler
 
 MIXED = """
 name = "mixed"

@@ -14,17 +14,17 @@ import onnx
 import pytest
 import xarray as xr
 
-from emufort.agreement import Agreement
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
 from emufort.export import Bundle, bundle, export
 from emufort.export.golden import Golden
 from emufort.export.manifest import HashChain, candidate_sha256, network_sha256
 from emufort.export.weights_file import WeightsFile
 from emufort.files import json_text
-from emufort.network import Emulator
+from emufort.network.emulator import Emulator
 from emufort.provenance import file_sha256
+from emufort.retrain.agreement_words import Agreement
 from tests.conftest import SYNTHETIC_CONTRACT, synthetic_data
 from tests.export.emulators import inputs, mixed, random_emulator
 

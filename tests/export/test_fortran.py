@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emufort import _bindings
 from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError
 from emufort.export.fortran import (
@@ -22,7 +21,8 @@ from emufort.export.fortran import (
     runtime_source,
 )
 from emufort.export.weights_file import WeightsFile
-from emufort.network import Emulator
+from emufort.native import bindings as native_bindings
+from emufort.network.emulator import Emulator
 from tests.export.emulators import inputs, mixed, random_emulator
 
 needs_compiler = pytest.mark.skipif(shutil.which("gfortran") is None, reason="no gfortran")
@@ -142,9 +142,9 @@ def test_generated_module(runtimes: Callable[[str], Path], tmp_path: Path, activ
 @needs_compiler
 @pytest.mark.parametrize("cpu", ["native", "x86-64-v2", "x86-64-v3", "x86-64-v4"])
 def test_activation_contract(runtimes: Callable[[str], Path], tmp_path: Path, cpu: str) -> None:
-    if cpu != "native" and not _bindings.available():
+    if cpu != "native" and not native_bindings.available():
         pytest.skip("without the bindings it is not known what this CPU can run")
-    if cpu.startswith("x86-64") and int(cpu[-1]) > max(_bindings.cpu_level(), 2):
+    if cpu.startswith("x86-64") and int(cpu[-1]) > max(native_bindings.cpu_level(), 2):
         pytest.skip("this CPU has not the instructions")
     emulator = random_emulator(Contract.load("activation"), (32, 32), "tanh")
     generated, loaded, _ = _run(emulator, tmp_path, runtimes(cpu), cpu)

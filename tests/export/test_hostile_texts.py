@@ -19,15 +19,15 @@ from markdown_it import MarkdownIt
 
 from emufort.cli import _run
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
 from emufort.export import Bundle, export
-from emufort.export._render import render
 from emufort.export.fortran import fortran_source
 from emufort.export.host import write_host
+from emufort.export.render import render
 from emufort.files import json_text
 from emufort.report import write_report
-from emufort.runtime import load
+from emufort.runtime.loaded import load
 from emufort.verification import verify
 from tests.export.emulators import random_emulator
 from tests.report.folders import run_folder

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.export import Bundle, export
 from emufort.export.contents import FIXED

@@ -9,11 +9,11 @@ import onnxruntime
 import pytest
 import torch
 
-from emufort import _bindings
 from emufort.contract import Contract
 from emufort.export.onnx import build_onnx
 from emufort.export.weights_file import WeightsFile
-from emufort.network import LN_SPAN
+from emufort.native import bindings as native_bindings
+from emufort.network.emulator import LN_SPAN
 from tests.export.emulators import random_emulator
 
 CONTRACT = """
@@ -42,7 +42,7 @@ SPEEDS = (-1.0, 0.0, -0.0, 1e-35, 1e-3, 1.0, 1e30, np.nan, np.inf, -np.inf)
 
 
 def test_all_forms_agree_where_there_is_no_logarithm(tmp_path: Path) -> None:
-    if not _bindings.available():
+    if not native_bindings.available():
         pytest.skip("the Fortran bindings are not built")
     emulator = random_emulator(Contract.from_toml(CONTRACT), (8, 8), "tanh")
     x = np.array([[speed, 3e-8] for speed in SPEEDS])
@@ -62,7 +62,7 @@ def test_all_forms_agree_where_there_is_no_logarithm(tmp_path: Path) -> None:
     in_onnx = session.run(["y"], {"x": x.astype(np.float32)})[0]
     path = tmp_path / "weights.bin"
     WeightsFile.from_emulator(emulator).write(path)
-    in_fortran = _bindings.FortranEmulator.from_file(path).predict(x)
+    in_fortran = native_bindings.FortranEmulator.from_file(path).predict(x)
     for name, found in (("torch", in_torch), ("onnx", in_onnx), ("fortran", in_fortran.y)):
         np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-5, err_msg=name)
     # -1, 0, -0 and 1e-35 from below, 1e30 from above

@@ -13,16 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emufort import network
 from emufort.config import Config
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
 from emufort.export import Bundle, export, fortran
 from emufort.export.host import write_host
 from emufort.export.onnx import _activate, _Graph, build_onnx
 from emufort.export.weights_file import WeightsFile
-from emufort.network import Architecture
+from emufort.network import emulator as network
+from emufort.network.emulator import Architecture
 from emufort.verification import verify
 from tests.export.emulators import inputs, mixed, random_emulator
 from tests.runtime.pond import CONTRACT, pond_data, pond_emulator
@@ -53,9 +53,9 @@ def test_limits_and_codes_are_those_of_the_runtime() -> None:
 def test_there_is_one_table_of_activation_codes() -> None:
     from emufort.benchmark import models
     from emufort.export import restore, weights_file
-    from emufort.training import native_backend
+    from emufort.training import native_trainer
 
-    for module in (models, restore, weights_file, native_backend):
+    for module in (models, restore, weights_file, native_trainer):
         assert module.ACTIVATION_CODES is network.ACTIVATION_CODES
     trainer = Path(network.__file__).parents[2] / "fortran/trainer/emufort_train_activations.F90"
     if trainer.is_file():

@@ -20,7 +20,7 @@ import pytest
 from numpy.typing import NDArray
 
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.export import Bundle, export
 from emufort.verification import differences
 from tests.runtime.pond import CONTRACT, pond_data, pond_emulator

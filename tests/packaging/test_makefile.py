@@ -26,7 +26,7 @@ def project(tmp_path: Path) -> Path:
         "python/emufort",
         "fortran/src",
         "coupling/python",
-        "coupling/activation",
+        "coupling/aerosol_activation/scheme",
         "coupling/onnxruntime",
         "bin",
         ".venv/.stamps",

@@ -23,7 +23,7 @@ COPIED = (
 SOURCES = (
     *("emufort_runtime.F90", "arg2000.F90", "time_arg2000.F90"),
     *(
-        "emufort_activation_head.F90",
+        "emufort_aerosol_head.F90",
         "activation_fractions.F90",
         "activation_fractions_of_host.inc",
     ),
@@ -36,7 +36,12 @@ SOURCES = (
     ),
 )
 #: What `emufort export --host` writes from.
-GLUE = tuple(f"coupling/{name}" for name in ("activation", "host", "plain", "ccpp", "cime", "mpi"))
+GLUE = (
+    "coupling/mpi",
+    "coupling/aerosol_activation/scheme",
+    "coupling/aerosol_activation/timing",
+    *(f"coupling/aerosol_activation/hosts/{n}" for n in ("face", "stub", "plain", "ccpp", "cime")),
+)
 
 needs_cmake = pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake is not installed")
 needs_gfortran = pytest.mark.skipif(

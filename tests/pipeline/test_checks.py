@@ -14,15 +14,16 @@ import netCDF4
 import numpy as np
 import pytest
 
-from emufort import cli, rows
+from emufort import cli
 from emufort.checks import LEAST_ROWS, check_run
-from emufort.compiler import CompilationError, Compiler, CompilerMissing
 from emufort.config import Config
 from emufort.contract import Contract
-from emufort.dataset import SPLITS, Dataset
+from emufort.dataset import rows
+from emufort.dataset.dataset import SPLITS, Dataset
 from emufort.errors import ContractError, DataError, EmufortError, UsageError
 from emufort.files import read_json
-from emufort.run_folder import STEPS
+from emufort.run.folder import STEPS
+from emufort.toolchain.compiler import CompilationError, Compiler, CompilerMissing
 from tests.conftest import SYNTHETIC_CONTRACT, synthetic_data
 
 SMALL = {"search": {"subset": 16}}
@@ -251,7 +252,7 @@ def test_options_that_cannot_work_are_found(sections: dict[str, Any], message: s
 def test_a_trainer_that_is_not_built_is_found(
     section: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("emufort.training.native_backend.available", lambda: False)
+    monkeypatch.setattr("emufort.training.native_trainer.available", lambda: False)
     content: dict[str, dict[str, Any]] = {"retrain": {}, **SMALL}
     content[section] = {**content[section], "backend": "native"}
     with pytest.raises(EmufortError, match="the native trainer is not built here"):

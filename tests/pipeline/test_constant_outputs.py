@@ -177,7 +177,7 @@ def test_report_card_and_check_say_what_is_constant(finished: Path) -> None:
 def test_a_loaded_bundle_emits_the_constants(
     finished: Path, backend: str, kind: type, n: int
 ) -> None:
-    from emufort.runtime import available
+    from emufort.runtime.loaded import available
 
     if backend == "fortran" and not available():
         pytest.skip("the Fortran bindings are not built")

@@ -12,7 +12,7 @@ import pytest
 
 from emufort.cli import _run
 from emufort.files import read_json
-from emufort.run_folder import STEPS
+from emufort.run.folder import STEPS
 from tests.conftest import SYNTHETIC_CONFIG, SYNTHETIC_CONTRACT, synthetic_data
 from tests.pipeline.runs import results
 

@@ -31,10 +31,10 @@ from emufort.config import (
     VerifyConfig,
 )
 from emufort.contract import Contract
-from emufort.network import Architecture, Emulator, Scaler
+from emufort.network.emulator import Architecture, Emulator, Scaler
 from emufort.search import SearchResult, Trial
-from emufort.selection import Entry, Selection
-from emufort.timing import Time
+from emufort.selection.select import Entry, Selection
+from emufort.timing.measure import Time
 from emufort.verification import Comparison, Verification
 from tests.conftest import PACKAGE, SYNTHETIC_CONTRACT, synthetic_data
 

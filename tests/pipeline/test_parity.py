@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 import emufort.api as ef
-import emufort.timing
+import emufort.timing.measure
 from emufort import cli, steps
 from emufort.config import Config
 from emufort.errors import EmufortError
 from emufort.files import read_csv, read_json
-from emufort.pipeline import Run
-from emufort.run_folder import RunFolder
+from emufort.run.folder import RunFolder
+from emufort.run.pipeline import Run
 from tests.conftest import SYNTHETIC_CONFIG, SYNTHETIC_CONTRACT, synthetic_data
 
 SEED = 5
@@ -135,7 +135,7 @@ def what_is_timed(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
         return []
 
     with monkeypatch.context() as patch:
-        patch.setattr(emufort.timing, "time_candidates", time_candidates)
+        patch.setattr(emufort.timing.measure, "time_candidates", time_candidates)
         yield caught
 
 
@@ -193,7 +193,7 @@ def test_the_whole_run_as_one_call(run: tuple[Path, Config], tmp_path: Path) -> 
 
 
 def test_a_selection_of_tables_alone_says_that_its_networks_are_unknown() -> None:
-    from emufort.selection import select
+    from emufort.selection.select import select
 
     candidates = [{"id": "a", "label": "3-4-2 relu", "rmse": 0.1}]
     times = [{"id": "a", "kind": "candidate", "ncol": 16, "ns_per_sample": 10.0}]

@@ -17,8 +17,8 @@ import pytest
 from emufort import cli, steps
 from emufort.errors import EmufortError, UsageError
 from emufort.files import read_csv, read_json, write_json
-from emufort.run_folder import RunFolder
-from emufort.status import RunStatus
+from emufort.run.folder import RunFolder
+from emufort.run.status import RunStatus
 
 COMMAND = [sys.executable, "-m", "emufort.cli"]
 

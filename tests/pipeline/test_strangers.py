@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 import tomli_w
 
-from emufort.compiler import Compiler
 from emufort.config import DEFAULT_FLAGS, Config, TimingConfig
 from emufort.files import read_json, write_json
 from emufort.provenance import file_sha256
-from emufort.record import read_record, write_record
-from emufort.recorded import RUNNING, unasked
-from emufort.run_folder import fingerprint
+from emufort.run.folder import fingerprint
+from emufort.run.record import read_record, write_record
+from emufort.run.recorded import RUNNING, unasked
+from emufort.toolchain.compiler import Compiler
 from tests.pipeline.runs import emufort
 
 needs_gfortran = pytest.mark.skipif(

@@ -21,13 +21,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import emufort
-from emufort import cli, display, screen, step_display
+from emufort import cli, screen
 from emufort.config import Config
 from emufort.files import read_csv, read_json, write_csv, write_json
-from emufort.pipeline import Run
-from emufort.run_folder import STEPS, RunFolder
+from emufort.run import display, step_display
+from emufort.run.folder import STEPS, RunFolder
+from emufort.run.pipeline import Run
+from emufort.run.step_display import StepDisplay, about, bars_on, fitting
 from emufort.screen import Table, wrapped
-from emufort.step_display import StepDisplay, about, bars_on, fitting
 from tests.conftest import SYNTHETIC_CONFIG, SYNTHETIC_CONTRACT, synthetic_data
 
 WIDTHS = (40, 60, 80, 200, None)

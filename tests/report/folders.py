@@ -9,13 +9,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.files import make_directory, write_csv, write_json, write_text
-from emufort.network import Activation, Architecture, Emulator, Scaler
-from emufort.record import write_record
-from emufort.selection import select
+from emufort.network.emulator import Activation, Architecture, Emulator, Scaler
+from emufort.run.record import write_record
+from emufort.selection.select import select
 from emufort.skill import skill_of, skill_of_baseline
-from emufort.timing import COLUMNS, Time
+from emufort.timing.measure import COLUMNS, Time
 
 HIDDEN = ((8,), (16, 16), (32, 32), (48, 48), (64, 64))
 ACTIVATIONS = ("relu", "squared_relu", "tanh", "silu")
@@ -44,7 +44,7 @@ def fitted(data: Dataset, hidden: tuple[int, ...], activation: str, seed: int) -
     # The identity in place of the last layer shows what the last hidden layer gives.
     width = hidden[-1]
     a = scalers[0].forward(train.features)
-    from emufort.network import _APPLY
+    from emufort.network.emulator import _APPLY
 
     for w, b in zip(weights[:-1], biases[:-1], strict=True):
         a = _APPLY[activation](a @ w.T + b)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emufort.agreement import Agreement
 from emufort.files import json_text, write_json
-from emufort.rungs import rungs_in_words
+from emufort.retrain.agreement_words import Agreement
+from emufort.search.rung_words import rungs_in_words
 
 sys.path.insert(0, str(Path(__file__).parent))
 from folders import OF_ALL, old_agreement

@@ -17,7 +17,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.files import read_csv, read_json, write_csv, write_json
 from emufort.processes import Head, Process
@@ -184,7 +184,7 @@ def test_every_part_is_there(page: str, folder: Path) -> None:
 
 
 def test_the_numbers_are_those_of_the_test_split(page: str, folder: Path, data: Dataset) -> None:
-    from emufort.network import Emulator
+    from emufort.network.emulator import Emulator
     from emufort.skill import skill_of
 
     choice = read_json(folder / "selection.json")["choice"]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from emufort import _bindings
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.export import Bundle, export
-from emufort.network import Emulator
+from emufort.native import bindings as native_bindings
+from emufort.network.emulator import Emulator
 from tests.runtime.pond import CONTRACT, pond_data, pond_emulator
 
 
@@ -32,7 +32,7 @@ def bundle(data: Dataset, emulator: Emulator, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture
 def bindings() -> None:
-    if not _bindings.available():
+    if not native_bindings.available():
         pytest.skip("the Fortran bindings are not built (docs/building.md)")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from emufort.dataset import Dataset
-from emufort.network import Architecture, Emulator, Scaler
+from emufort.dataset.dataset import Dataset
+from emufort.network.emulator import Architecture, Emulator, Scaler
 
 CONTRACT = """
 name = "pond"

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emufort._bindings import FortranEmulator, FortranError
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
 from emufort.export import Bundle
-from emufort.network import Emulator
+from emufort.native.bindings import FortranEmulator, FortranError
+from emufort.network.emulator import Emulator
 
 pytestmark = pytest.mark.usefixtures("bindings")
 
@@ -65,7 +65,7 @@ def test_many_calls_of_fortran_are_one_prediction(
     x[3, 0] = 99.0
     x[150, 1] = np.nan
     whole = fortran.predict(x)
-    monkeypatch.setattr("emufort._bindings._COLUMNS_PER_CALL", 37)
+    monkeypatch.setattr("emufort.native.bindings._COLUMNS_PER_CALL", 37)
     parts = fortran.predict(x)
     assert parts.y.tobytes() == whole.y.tobytes()
     assert (parts.n_clipped, parts.n_invalid) == (whole.n_clipped, whole.n_invalid) == (1, 1)

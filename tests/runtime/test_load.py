@@ -1,4 +1,4 @@
-"""`emufort.runtime.load`: bundles, xarray data sets, the way round missing bindings."""
+"""`emufort.runtime.loaded.load`: bundles, xarray data sets, the way round missing bindings."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emufort import _bindings
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import DataError, EmufortError, UsageError
 from emufort.export import Bundle, export
 from emufort.export.weights_file import WeightsFile
-from emufort.network import Emulator
-from emufort.runtime import LoadedEmulator, load
+from emufort.native import bindings as native_bindings
+from emufort.network.emulator import Emulator
+from emufort.runtime.loaded import LoadedEmulator, load
 from tests.export.emulators import inputs, random_emulator
 from tests.runtime.pond import pond_data
 
 
 @pytest.fixture(params=["fortran", "onnxruntime"])
 def loaded(request: pytest.FixtureRequest, bundle: Bundle) -> LoadedEmulator:
-    if request.param == "fortran" and not _bindings.available():
+    if request.param == "fortran" and not native_bindings.available():
         pytest.skip("the Fortran bindings are not built (docs/building.md)")
     return load(bundle, request.param)
 
@@ -209,7 +209,7 @@ def edges(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture(scope="module")
 def engines(edges: Bundle) -> tuple[LoadedEmulator, LoadedEmulator]:
-    if not _bindings.available():
+    if not native_bindings.available():
         pytest.skip("the Fortran bindings are not built (docs/building.md)")
     return load(edges, "fortran"), load(edges, "onnxruntime")
 
@@ -255,7 +255,7 @@ def test_what_a_logarithm_cannot_take_is_clipped_by_both(edges: Bundle) -> None:
 def test_golden_vectors_that_are_not_reproduced_are_an_error(
     bundle: Bundle, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if backend == "fortran" and not _bindings.available():
+    if backend == "fortran" and not native_bindings.available():
         pytest.skip("the Fortran bindings are not built (docs/building.md)")
     read = Bundle.read
 
@@ -278,7 +278,7 @@ def test_golden_vectors_that_are_not_reproduced_are_an_error(
 def test_a_file_that_is_exchanged_after_the_comparison_is_not_used(
     bundle: Bundle, copied: Path, backend: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if backend == "fortran" and not _bindings.available():
+    if backend == "fortran" and not native_bindings.available():
         pytest.skip("the Fortran bindings are not built (docs/building.md)")
     x = bundle.golden.x
     wanted = load(bundle, backend).predict_array(x)  # type: ignore[arg-type]
@@ -301,7 +301,7 @@ def test_a_file_that_is_exchanged_after_the_comparison_is_not_used(
 def test_without_bindings_onnx_runtime_takes_over(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_bindings, "_native", lambda: None)
+    monkeypatch.setattr(native_bindings, "_native", lambda: None)
     assert load(bundle).backend == "onnxruntime"
     with pytest.raises(EmufortError, match="bindings are not built"):
         load(bundle, "fortran")

@@ -8,7 +8,7 @@ from typing import Any
 
 from emufort.config import Config
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from tests.conftest import SYNTHETIC_CONTRACT, synthetic_data
 
 OPTIONS: dict[str, Any] = {

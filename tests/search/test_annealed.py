@@ -12,12 +12,12 @@ from emufort.files import read_csv, read_json
 from emufort.retrain import retrain
 from emufort.search import driver, search, unfinished
 from emufort.search.advice import advise
+from emufort.search.candidate_task import rung_task
+from emufort.search.rungs import RungUnit, run_rung
 from emufort.search.space import Candidate
 from emufort.search.subset import draw_subset
-from emufort.search.tasks import rung_task
-from emufort.search.work import RungUnit, run_rung
-from emufort.search.workbench import Workbench
 from emufort.training import Arrays, StepPlan, TrainerState, TrainingTask, make_trainer
+from emufort.workers.workbench import Workbench
 from tests.search.pond import config, data
 
 ROWS = [32, 64, 128]

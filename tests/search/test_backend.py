@@ -10,10 +10,11 @@ from emufort.errors import EmufortError
 from emufort.files import read_json
 from emufort.retrain import retrain
 from emufort.search import search
-from emufort.training import backend, native_backend
+from emufort.training import backends as backend
+from emufort.training import native_trainer
 from tests.search import pond
 
-needs_native = pytest.mark.skipif(not native_backend.available(), reason="no native trainer built")
+needs_native = pytest.mark.skipif(not native_trainer.available(), reason="no native trainer built")
 
 
 @needs_native
@@ -53,9 +54,9 @@ def test_backends_find_about_the_same(tmp_path):
 
 def test_without_the_native_trainer_torch_trains(tmp_path, monkeypatch):
     data, config = pond.data(), pond.config(trials=6)
-    if native_backend.available():
+    if native_trainer.available():
         search(data, config, tmp_path / "native")
-    monkeypatch.setattr(native_backend, "_levels", tuple)
+    monkeypatch.setattr(native_trainer, "_levels", tuple)
     search(data, config, tmp_path / "a")
     assert read_json(tmp_path / "a" / "search.json")["backend"] == "torch"
     with pytest.raises(EmufortError, match="native trainer is not built"):

@@ -13,7 +13,7 @@ import pytest
 from emufort.cli import _config, _run
 from emufort.config import ClusterConfig, Config
 from emufort.errors import UsageError
-from emufort.search.dask_workers import own_scheduler, sbatch_script
+from emufort.workers.dask_cluster import own_scheduler, sbatch_script
 from tests.core.test_escape import read_sbatch_option
 
 ADDRESS = "tcp://node:8786"

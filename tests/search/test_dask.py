@@ -15,10 +15,12 @@ import pytest
 from emufort.cli import _run
 from emufort.config import ClusterConfig
 from emufort.errors import EmufortError, UsageError
-from emufort.search import dask_executor, dask_workers, search
-from emufort.search.dask_executor import DaskPool
-from emufort.search.dask_workers import sbatch_script
-from emufort.search.stored import StoredArrays
+from emufort.search import search
+from emufort.workers import dask_cluster as dask_workers
+from emufort.workers import dask_pool as dask_executor
+from emufort.workers.dask_cluster import sbatch_script
+from emufort.workers.dask_pool import DaskPool
+from emufort.workers.shared_arrays import StoredArrays
 from tests.search.pond import config, data
 from tests.training.problems import smooth
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from emufort.errors import EmufortError
-from emufort.search.executor import ProcessPool, make_executor
+from emufort.workers.pool import ProcessPool, make_executor
 from tests.conftest import PACKAGE
 from tests.training.problems import smooth
 
@@ -70,7 +70,7 @@ def test_closing_leaves_no_process():
 
 SCRIPT = """
 import os, time
-from emufort.search.executor import make_executor
+from emufort.workers.pool import make_executor
 from tests.conftest import PACKAGE
 from tests.search.test_executor import die_once
 from tests.training.problems import smooth

@@ -15,7 +15,7 @@ import pytest
 from emufort import cli
 from emufort.config import Config
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.lock import only_writer
 from emufort.retrain import retrain

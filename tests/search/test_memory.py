@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emufort.network import Architecture
-from emufort.search.executor import make_executor
-from emufort.search.stored import StoredArrays
+from emufort.network.emulator import Architecture
 from emufort.training import Arrays, StepPlan, TrainerState, TrainingTask
+from emufort.workers.pool import make_executor
+from emufort.workers.shared_arrays import StoredArrays
 from tests.conftest import SYNTHETIC_CONTRACT, synthetic_data
 from tests.search.pond import data
 
@@ -32,7 +32,7 @@ def own_bytes() -> int:
 def train(bench, task):
     """Take steps over the whole data; return how much memory that took."""
     # What a backend itself takes is not the question; the server of the workers may not have it.
-    import emufort.training.torch_backend  # noqa: F401
+    import emufort.training.torch_trainer  # noqa: F401
 
     before = own_bytes()
     bench.run_steps(TrainerState.initial(task), StepPlan(300, 1, 100))
@@ -76,7 +76,7 @@ PROGRAM = """
 import json, resource, sys
 from pathlib import Path
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.retrain import retrain
 from emufort.search import search
 from tests.search.pond import config

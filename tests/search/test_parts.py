@@ -8,8 +8,8 @@ import pytest
 
 from emufort.config import Config, SpaceConfig
 from emufort.errors import EmufortError, UsageError
-from emufort.network import Architecture
-from emufort.search.sampling import propose
+from emufort.network.emulator import Architecture
+from emufort.search.samplers.registry import propose
 from emufort.search.space import candidate_from, parameters_of
 from emufort.search.trials import Trial, ranked, read_trials, write_trials
 

@@ -15,7 +15,7 @@ import pytest
 
 from emufort.errors import EmufortError
 from emufort.files import read_csv, read_json
-from emufort.network import Emulator
+from emufort.network.emulator import Emulator
 from emufort.retrain import jobs, retrain
 from emufort.retrain.rounds import Rounds, on_the_front
 from emufort.search import load_search, search

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from emufort.config import Config, SpaceConfig
 from emufort.errors import DataError, EmufortError, UsageError
-from emufort.network import Architecture, Scaler
-from emufort.search._optuna import quiet_optuna
+from emufort.network.emulator import Architecture, Scaler
 from emufort.search.cost import CostModel, from_table
-from emufort.search.evolution import Evolution, folded
-from emufort.search.samplers import check_options, sampler_name, slowness
-from emufort.search.sampling import front_first, make_proposer, propose
+from emufort.search.samplers.cmaes_evolution import Evolution, folded
+from emufort.search.samplers.options import check_options, sampler_name, slowness
+from emufort.search.samplers.optuna_quiet import quiet_optuna
+from emufort.search.samplers.registry import front_first, make_proposer, propose
 from emufort.search.space import (
     Candidate,
     at_point,
@@ -392,7 +392,9 @@ def test_genetic_samplers_asked_for_batches_propose_what_optuna_proposes(sampler
 
     ours = proposed()
     plain = quiet_optuna().samplers
-    monkeypatch.setattr("emufort.search.samplers.for_batches", lambda name: getattr(plain, name))
+    monkeypatch.setattr(
+        "emufort.search.samplers.options.for_batches", lambda name: getattr(plain, name)
+    )
     assert proposed() == ours
     assert len(set(ours)) > 20
 

@@ -16,23 +16,23 @@ from typer.testing import CliRunner
 from emufort.cli import app
 from emufort.config import Config, RetrainConfig, SpaceConfig
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
+from emufort.dataset.targets import Targets, own_inputs, target_contract
 from emufort.errors import ContractError, DataError, EmufortError, StorageError, UsageError
 from emufort.export import Bundle
 from emufort.export.model_card import TestSkill
 from emufort.files import read_csv, read_json
-from emufort.network import Emulator
+from emufort.network.emulator import Emulator
 from emufort.retrain import retrain
 from emufort.retrain.rounds import Rounds
 from emufort.search import driver, load_search, search
-from emufort.search.judge import Judge
-from emufort.search.sampling import make_proposer
+from emufort.search.rungs import RungUnit, run_rung
+from emufort.search.samplers.registry import make_proposer
 from emufort.search.space import at_point, dimensions, to_point
-from emufort.search.stored import StoredArrays
-from emufort.search.work import RungUnit, run_rung
 from emufort.skill import skill_of, skill_values
-from emufort.targets import Targets, own_inputs, target_contract
 from emufort.training import TrainerState, TrainingTask
+from emufort.workers.judge import Judge
+from emufort.workers.shared_arrays import StoredArrays
 from tests.conftest import SYNTHETIC_CONFIG, SYNTHETIC_CONTRACT, synthetic_data
 from tests.export.emulators import random_emulator
 from tests.search.pond import config, data

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from emufort.config import Config, RetrainConfig
 from emufort.errors import UsageError
+from emufort.search.candidate_task import final_plan, final_task, rung_task
 from emufort.search.space import Candidate
-from emufort.search.tasks import final_plan, final_task, rung_task
 from emufort.training import StepPlan, TrainingTask
 from emufort.training.schedule import shortened_batch, with_batch_size, with_fewer_steps
 

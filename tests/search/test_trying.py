@@ -12,7 +12,7 @@ from emufort.search import driver, load_search, search, unfinished
 from emufort.search import plan as plans
 from emufort.search.identity import study_sha256
 from emufort.search.plan import Plan
-from emufort.search.work import run_rung
+from emufort.search.rungs import run_rung
 from tests.search.pond import config, data
 
 #: 300 steps of 32 samples: 9600, of which a rung shows 0.06 and 0.16; 480 training rows.

@@ -14,8 +14,8 @@ import pytest
 
 from emufort.retrain import retrain
 from emufort.search import search
-from emufort.search import watch as module
-from emufort.search.watch import Cell, Watch
+from emufort.workers import watch as module
+from emufort.workers.watch import Cell, Watch
 from tests.search.pond import config as pond_config
 from tests.search.pond import data as pond_data
 
@@ -155,7 +155,7 @@ def test_nothing_of_the_result_depends_on_who_listens(tmp_path: Path) -> None:
     for name, listener in (("a", {}), ("b", {"report": Heard()})):
         out = tmp_path / name / "retrain"
         rows = retrain(tmp_path / name, data, config, out, **listener)
-        from emufort.network import Emulator
+        from emufort.network.emulator import Emulator
 
         networks = [Emulator.load(out / row.id / "weights.safetensors") for row in rows]
         weights.append([w for network in networks for w in network.weights])

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from emufort.compiler import CompilationError, Compiler, CompilerMissing, first_error
 from emufort.errors import StorageError
+from emufort.toolchain.compiler import CompilationError, Compiler, CompilerMissing, first_error
 
 needs_gfortran = pytest.mark.skipif(
     shutil.which("gfortran") is None, reason="needs a Fortran compiler"

@@ -11,18 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emufort import processes, timing
-from emufort._sources import fortran_sources
-from emufort._timers import BaselineProgram, write_inputs, write_samples
-from emufort.activation.timing import arg2000_sources
-from emufort.compiler import Compiler, CompilerMissing
 from emufort.config import TimingConfig
 from emufort.contract import Contract
 from emufort.errors import EmufortError
 from emufort.files import read_csv
-from emufort.network import Architecture, Emulator, Scaler
+from emufort.network.emulator import Architecture, Emulator, Scaler
 from emufort.processes import Process, TimingSource
-from emufort.timing import COLUMNS, time_candidates
+from emufort.processes import registry as processes
+from emufort.processes.aerosol_activation.baseline_programs import arg2000_sources
+from emufort.timing import measure as timing
+from emufort.timing.measure import COLUMNS, time_candidates
+from emufort.timing.timers import BaselineProgram, write_inputs, write_samples
+from emufort.toolchain.compiler import Compiler, CompilerMissing
+from emufort.toolchain.sources import fortran_sources
 
 needs_gfortran = pytest.mark.skipif(
     shutil.which("gfortran") is None, reason="needs a Fortran compiler"
@@ -326,7 +327,7 @@ def test_an_installed_package_has_the_runtime_in_one_file(
         "program time_emulator\n  use, intrinsic :: iso_fortran_env, only: real64\n"
         "  use Emufort_Runtime, only: x\nend program\n"
     )
-    monkeypatch.setattr("emufort._sources.fortran_folders", lambda also: (tmp_path,))
+    monkeypatch.setattr("emufort.toolchain.sources.fortran_folders", lambda also: (tmp_path,))
     names = [path.name for path in fortran_sources("time_emulator")]
     assert names == ["emufort_runtime.F90", "time_emulator.F90"]
     assert fortran_sources("emufort_runtime") == [tmp_path / "emufort_runtime.F90"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from emufort.network import Activation, Architecture
+from emufort.network.emulator import Activation, Architecture
 from emufort.training import Arrays, TrainingTask
 
 

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import DataError
-from emufort.network import Architecture
-from emufort.scaling import fit_scalers, network_sizes
-from emufort.search.judge import Judge
-from emufort.search.stored import StoredArrays
+from emufort.network.emulator import Architecture
 from emufort.skill import Yardstick
 from emufort.training import Arrays, StepPlan, TrainerState, TrainingTask, make_trainer
-from emufort.training.native_backend import available
+from emufort.training.native_trainer import available
+from emufort.training.scaling import fit_scalers, network_sizes
+from emufort.workers.judge import Judge
+from emufort.workers.shared_arrays import StoredArrays
 
 CONTRACT = """
 name = "pond"

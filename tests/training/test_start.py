@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from emufort.training import Arrays, StepPlan, TrainerState, make_trainer
-from emufort.training import native_backend as native
+from emufort.training import native_trainer as native
 from emufort.training.start import output_biases, start
 from tests.training.problems import smooth, task
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from emufort._torch_module import ACTIVATIONS
 from emufort.errors import UsageError
+from emufort.network.torch_module import ACTIVATIONS
 from emufort.training import Layout, StepPlan, TrainerState, make_trainer
-from emufort.training import torch_backend as backend
+from emufort.training import torch_trainer as backend
 from tests.training.problems import smooth, task
 
 ACTIVATION_NAMES = list(ACTIVATIONS)

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from emufort.errors import EmufortError
-from emufort.network import Emulator
+from emufort.network.emulator import Emulator
 from emufort.retrain import retrain
 from emufort.search import search
 from emufort.training import StepPlan, TrainerState, durable
 from emufort.training.durable import DurableUnit, forget_together, run_durably, run_durably_together
-from emufort.training.torch_backend import TorchTrainer
 from emufort.training.torch_ensemble import pays, run_steps_together
+from emufort.training.torch_trainer import TorchTrainer
 from tests.search import pond
 from tests.training.problems import smooth, task
 

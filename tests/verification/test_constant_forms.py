@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.export import export
 from emufort.export.restore import restore
 from emufort.export.weights_file import WeightsFile

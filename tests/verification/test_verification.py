@@ -17,20 +17,20 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from emufort import _bindings
 from emufort.cli import _run
-from emufort.compiler import Compiler
 from emufort.config import TimingConfig
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, StorageError, VerificationError
 from emufort.export import Bundle, export
 from emufort.export.golden import Golden, output_spread, single_within
 from emufort.export.restore import restore
 from emufort.export.weights_file import WeightsFile
 from emufort.files import json_text
-from emufort.network import Emulator
+from emufort.native import bindings as native_bindings
+from emufort.network.emulator import Emulator
 from emufort.search.identity import study_sha256
+from emufort.toolchain.compiler import Compiler
 from emufort.verification import (
     DECISIVE,
     Origin,
@@ -264,7 +264,7 @@ def test_without_a_compiler_nothing_is_verified(exported: Bundle, tmp_path: Path
 def test_bindings_and_onnx_runtime_may_be_missing(
     exported: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_bindings, "available", lambda: False)
+    monkeypatch.setattr(native_bindings, "available", lambda: False)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     result = verify(exported, rows=50, flags="-O0")
     result.raise_if_failed()
@@ -276,7 +276,7 @@ def test_bindings_and_onnx_runtime_may_be_missing(
     assert not set(skipped) & set(DECISIVE)
 
 
-@pytest.mark.skipif(not _bindings.available(), reason="the bindings are not built")
+@pytest.mark.skipif(not native_bindings.available(), reason="the bindings are not built")
 def test_the_bindings_agree(exported: Bundle) -> None:
     names = by_name(verify(exported, rows=100, compiler=NO_COMPILER))
     assert names["Python bindings"]

@@ -17,7 +17,7 @@ from emufort.benchmark.models import Array, Model
 from emufort.benchmark.programs import Programs, blas_description
 from emufort.benchmark.workers import BaselineWorker, Missing, ModelWorker, Process, Worker
 from emufort.contract import Baseline as ContractBaseline
-from emufort.processes import TimingSource, timing_source
+from emufort.processes.registry import TimingSource, timing_source
 
 
 class Bench:

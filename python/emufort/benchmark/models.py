@@ -11,15 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort._timers import write_inputs, write_samples
 from emufort.benchmark.options import BUNDLE, STANDARD_CALLS, STANDARD_MODELS, Options
 from emufort.contract import Contract
 from emufort.errors import ContractError
 from emufort.export.bundle import Bundle
 from emufort.export.weights_file import WeightsFile
 from emufort.files import make_directory, write_bytes, write_json
-from emufort.network import ACTIVATION_CODES, Activation, Architecture, Emulator, Scaler, ScalerKind
-from emufort.processes import Head, head
+from emufort.network.emulator import (
+    ACTIVATION_CODES,
+    Activation,
+    Architecture,
+    Emulator,
+    Scaler,
+    ScalerKind,
+)
+from emufort.processes.registry import Head, head
+from emufort.timing.timers import write_inputs, write_samples
 from emufort.verification import draw_rows
 
 Array = NDArray[np.float64]

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from emufort.config import TimingConfig
 from emufort.errors import UsageError, did_you_mean
-from emufort.network import Activation
+from emufort.network.emulator import Activation
 
 #: Networks that stand for a small, a medium and a large emulator.
 STANDARD_MODELS: dict[str, tuple[int, ...]] = {

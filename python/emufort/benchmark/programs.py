@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from emufort._sources import fortran_sources
 from emufort.benchmark.models import Model
 from emufort.benchmark.options import Options
 from emufort.benchmark.workers import Missing
-from emufort.compiler import Compiler, CompilerMissing
 from emufort.errors import EmufortError
 from emufort.export.fortran import fortran_source, loads_weights
 from emufort.files import write_text
+from emufort.toolchain.compiler import Compiler, CompilerMissing
+from emufort.toolchain.sources import fortran_sources
 
-_FOLDERS = ("fortran/bench", "coupling/onnxruntime", "coupling/activation")
+_FOLDERS = ("fortran/bench", "coupling/onnxruntime")
 
 #: Sources of bench_native that use the wrapper of the generated module; they come last.
 _ABOVE_WRAPPER = ("bench_native_contender", "bench_native")

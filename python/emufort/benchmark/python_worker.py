@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from emufort.benchmark.models import describe_json
 from emufort.benchmark.workers import Missing
-from emufort.network import Emulator
+from emufort.network.emulator import Emulator
 
 #: Makes a call on inputs (n, n_inputs), single precision, of its own array type.
 Call = Callable[[Any], Any]

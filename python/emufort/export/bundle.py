@@ -15,13 +15,10 @@ from functools import cached_property
 from pathlib import Path
 
 from emufort import __version__, provenance
-from emufort._sources import license_text
-from emufort.agreement import Agreement
 from emufort.brief import brief
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import ContractError, EmufortError, UsageError
-from emufort.export._render import render
 from emufort.export.contents import (
     CMAKE,
     FIXED,
@@ -41,10 +38,13 @@ from emufort.export.golden import Golden
 from emufort.export.manifest import HashChain, Manifest, hashes
 from emufort.export.model_card import TestSkill, model_card
 from emufort.export.onnx import build_onnx
+from emufort.export.render import render
 from emufort.export.restore import restore
 from emufort.export.weights_file import FlatEmulator, WeightsFile
 from emufort.files import make_directory, write_bytes, write_json
-from emufort.network import Emulator
+from emufort.network.emulator import Emulator
+from emufort.retrain.agreement_words import Agreement
+from emufort.toolchain.sources import license_text
 
 _MODULE_SUFFIX = "_emulator.F90"
 #: A half-written bundle this many seconds old belongs to a process that was killed.
@@ -278,7 +278,7 @@ def export(
         Number of golden vectors.
     judge
         The same rows as another contract reads them, by whose skill variables the network was
-        chosen (see `emufort.targets`); default `data`.
+        chosen (see `emufort.dataset.targets`); default `data`.
     caveat
         A sentence for the model card on how the network was chosen, see `Selection.caveat`.
     agreement

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from emufort import __version__
-from emufort._sources import fortran_sources
 from emufort.contract import Contract, Input, Output
 from emufort.errors import EmufortError
 from emufort.escape import LONGEST_NAME, fortran_comment, fortran_name
-from emufort.export._render import render
+from emufort.export.render import render
 from emufort.export.weights_file import FlatEmulator, flatten, pack
-from emufort.network import MOST_NEURONS, Architecture, Emulator
+from emufort.network.emulator import MOST_NEURONS, Architecture, Emulator
+from emufort.toolchain.sources import fortran_sources
 
 #: More weights and biases than this are not written as source text, which compilers take minutes
 #: and gigabytes to read; the generated module then loads weights.bin.

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.contract import Column, Contract, Input, Output
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.files import replacing
-from emufort.network import Emulator
+from emufort.network.emulator import Emulator
 
 if TYPE_CHECKING:
     import netCDF4

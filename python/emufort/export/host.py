@@ -6,41 +6,42 @@ write_host(bundle, "cime")
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from emufort._sources import coupling_folder, license_text
 from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError
 from emufort.escape import make_text
-from emufort.export._render import render
 from emufort.export.bundle import Bundle
 from emufort.export.contents import LICENSE
 from emufort.export.fortran import MOST_SOURCE_PARAMETERS
+from emufort.export.render import render
 from emufort.files import scratch_folder
+from emufort.toolchain.sources import coupling_folder, license_text
 
 #: What `emufort export --host` can write.
 HOSTS = ("plain", "ccpp", "cime")
 
 _MARKER = "EMUFORT_HOST.txt"
 _SCHEME = (
-    "activation/emufort_activation_head.F90",
-    "activation/emufort_activation_arg2000.F90",
-    "activation/emufort_activation.F90",
-    "activation/emufort_activate_modal.F90",
-    "host/emufort_host.F90",
+    "aerosol_activation/scheme/emufort_aerosol_head.F90",
+    "aerosol_activation/scheme/emufort_aerosol_arg2000.F90",
+    "aerosol_activation/scheme/emufort_aerosol_activation.F90",
+    "aerosol_activation/scheme/emufort_activate_modal.F90",
+    "aerosol_activation/hosts/face/emufort_host.F90",
 )
 _FILES: dict[str, tuple[str, ...]] = {
     "plain": (
         "Makefile",
         "CMakeLists.txt",
         "example_host.F90",
-        "../mpi/emufort_broadcast.F90",
-        "../mpi/mpi_host.F90",
+        "../../../mpi/emufort_broadcast.F90",
+        "../../../mpi/mpi_host.F90",
     ),
     "ccpp": ("emufort_activate.F90", "emufort_activate.meta"),
-    "cime": ("buildlib", "Filepath", "Filepath.stub", "stub/emufort_host.F90"),
+    "cime": ("buildlib", "Filepath", "Filepath.stub", "../stub/emufort_host.F90"),
 }
 _INPUTS = (
     ("air_temperature", "K", 1),
@@ -160,17 +161,17 @@ def _contents(
     for name in _SCHEME:
         add(f"src/{Path(name).name}", (sources / name).read_text())
     binding = render(
-        "activation_binding.F90.j2",
+        "aerosol_binding.F90.j2",
         name=bundle.name,
         module=module,
         hash=bundle.hash,
         lower=lower,
         upper=upper,
     )
-    add("src/emufort_activation_binding.F90", binding)
+    add("src/emufort_aerosol_binding.F90", binding)
     for name in _FILES[host]:
-        text = (sources / host / name).read_text()
-        add(name.removeprefix("../"), text, executable=name == "buildlib")
+        text = (sources / "aerosol_activation" / "hosts" / host / name).read_text()
+        add(re.sub(r"^(\.\./)*", "", name), text, executable=name == "buildlib")
     add(
         _MARKER,
         f"Glue for the host '{host}', written by 'emufort export --host {host}'; replaced by the "

@@ -25,7 +25,7 @@ from emufort.contract import Contract
 from emufort.errors import EmufortError
 from emufort.export.weights_file import FlatEmulator, flatten
 from emufort.files import json_text
-from emufort.network import Architecture, Emulator
+from emufort.network.emulator import Architecture, Emulator
 
 Kind = TypeVar("Kind")
 

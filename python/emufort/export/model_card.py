@@ -8,19 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from emufort.agreement import LEGEND, Agreement
-from emufort.constants import ConstantOutput
 from emufort.contract import Column, Contract, Input, Output
-from emufort.dataset import SPLITS, Dataset
+from emufort.dataset.constant_outputs import ConstantOutput
+from emufort.dataset.dataset import Dataset
+from emufort.dataset.splits import SPLITS
 from emufort.escape import Markdown, markdown, markdown_code
-from emufort.export._render import render
 from emufort.export.fortran import (
     MOST_SOURCE_PARAMETERS,
     dummy_name,
     loads_weights,
     needs_workspace,
 )
-from emufort.network import Emulator
+from emufort.export.render import render
+from emufort.network.emulator import Emulator
+from emufort.retrain.agreement_words import LEGEND, Agreement
 from emufort.skill import Skill, skill_of_baseline, skill_of_emulator
 
 _TRANSFORMS = {

@@ -24,7 +24,7 @@ from emufort import escape
 from emufort.contract import Column, Contract
 from emufort.errors import EmufortError
 from emufort.export.manifest import HashChain, Manifest, hashes
-from emufort.network import Array, Emulator, Scaler
+from emufort.network.emulator import Array, Emulator, Scaler
 
 if TYPE_CHECKING:
     import onnx

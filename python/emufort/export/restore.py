@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emufort.contract import Contract
 from emufort.errors import EmufortError
 from emufort.export.weights_file import AFFINE, CONSTANT, LN, LOGIT, SIGMOID, WeightsFile
-from emufort.network import (
+from emufort.network.emulator import (
     ACTIVATION_CODES,
     ACTIVATIONS,
     Activation,

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from emufort.contract import Contract
 from emufort.errors import EmufortError
 from emufort.files import write_bytes
-from emufort.network import ACTIVATION_CODES, Emulator
+from emufort.network.emulator import ACTIVATION_CODES, Emulator
 
 FORMAT_VERSION = 1
 MAGIC = b"\x89EMUF\r\n\x1a"

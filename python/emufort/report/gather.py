@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.contract import Contract
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
+from emufort.dataset.rows import blocks
 from emufort.errors import EmufortError
 from emufort.files import read_csv, read_json
-from emufort.network import Emulator
-from emufort.rows import blocks
-from emufort.run_folder import RunFolder
+from emufort.network.emulator import Emulator
+from emufort.run.folder import RunFolder
 from emufort.skill import (
     SKILL_BLOCK,
     Skill,

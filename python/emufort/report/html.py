@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emufort.agreement import LEGEND, Agreement
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.escape import html
 from emufort.files import write_text
 from emufort.progress import Reporter, silent
 from emufort.report import plots
 from emufort.report.gather import Run, gather
-from emufort.rungs import rungs_in_words
+from emufort.retrain.agreement_words import LEGEND, Agreement
+from emufort.search.rung_words import rungs_in_words
 from emufort.skill import Score
 
 if TYPE_CHECKING:

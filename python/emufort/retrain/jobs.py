@@ -13,12 +13,10 @@ from emufort.config import Config
 from emufort.errors import EmufortError
 from emufort.files import read_json
 from emufort.provenance import file_sha256
-from emufort.record import read_record
 from emufort.retrain.table import Retrained
-from emufort.search.tasks import final_plan, final_task
+from emufort.run.record import read_record
+from emufort.search.candidate_task import final_plan, final_task
 from emufort.search.trials import Trial
-from emufort.search.watch import Cell
-from emufort.search.workbench import Workbench
 from emufort.training import TrainerState
 from emufort.training.durable import (
     DurableUnit,
@@ -26,9 +24,11 @@ from emufort.training.durable import (
     run_durably_together,
     tell_nothing,
 )
+from emufort.workers.watch import Cell
+from emufort.workers.workbench import Workbench
 
 if TYPE_CHECKING:
-    from emufort.training.torch_backend import TorchTrainer
+    from emufort.training.torch_trainer import TorchTrainer
 
 #: Seconds between two checkpoints: what a kill costs at most.
 CHECKPOINT_SECONDS = 10.0

@@ -6,16 +6,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
+from emufort.dataset.targets import Targets, with_target
 from emufort.files import read_json, write_csv
-from emufort.network import Emulator, Scaler
+from emufort.network.emulator import Emulator, Scaler
 from emufort.provenance import file_sha256
-from emufort.record import write_record
 from emufort.retrain.jobs import Job
 from emufort.retrain.table import Retrained, finite
+from emufort.run.record import write_record
 from emufort.search.identity import data_sha256, rows_sha256
 from emufort.search.result import SearchResult
 from emufort.skill import skill_of_emulator
-from emufort.targets import Targets, with_target
 from emufort.training import Layout, TrainerState
 
 CURVE_COLUMNS = ("step", "train_loss", "validation_loss", "learning_rate")

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from emufort.config import Config
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
+from emufort.dataset.targets import Targets, target_contract
 from emufort.errors import EmufortError
 from emufort.files import sweep, write_csv, write_json
 from emufort.lock import only_writer
@@ -20,15 +21,14 @@ from emufort.retrain.networks import Finisher
 from emufort.retrain.ranking import RANKING_COLUMNS, ranking
 from emufort.retrain.rounds import Rounds, on_the_front
 from emufort.retrain.table import COLUMNS, PREDICTION_COLUMNS, Retrained, ordered, predictions
-from emufort.search.executor import executor_for
 from emufort.search.identity import check_same, data_identity, settled_backend, study_sha256
 from emufort.search.result import SearchResult, load_search
-from emufort.search.stored import StoredArrays
 from emufort.search.trials import Trial
-from emufort.search.watch import Watch
-from emufort.targets import Targets, target_contract
 from emufort.training import backend_detail
 from emufort.training.durable import forget_together
+from emufort.workers.pool import executor_for
+from emufort.workers.shared_arrays import StoredArrays
+from emufort.workers.watch import Watch
 
 
 def retrain(

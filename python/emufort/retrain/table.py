@@ -41,7 +41,7 @@ class Retrained:
     steps
         Optimiser steps of the training; 0 where an earlier version has trained it.
     target
-        What it predicts, see `emufort.targets`; empty for the run's contract.
+        What it predicts, see `emufort.dataset.targets`; empty for the run's contract.
     """
 
     id: str

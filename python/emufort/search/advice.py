@@ -23,22 +23,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.config import AdviceConfig, Config
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
+from emufort.dataset.targets import Targets, with_target
 from emufort.errors import DataError
 from emufort.files import sweep, write_csv, write_json
 from emufort.lock import only_writer
 from emufort.progress import Reporter, silent
-from emufort.search.executor import Executor, executor_for
+from emufort.search.candidate_task import rung_task
 from emufort.search.identity import check_same, search_identity, settled_backend
 from emufort.search.plan import Plan
-from emufort.search.sampling import propose
-from emufort.search.stored import StoredArrays
+from emufort.search.rungs import RungUnit, run_rung
+from emufort.search.samplers.registry import propose
 from emufort.search.subset import draw_subset
-from emufort.search.tasks import rung_task
-from emufort.search.watch import Watch
-from emufort.search.work import RungUnit, run_rung
-from emufort.targets import Targets, with_target
 from emufort.training import TrainerState
+from emufort.workers.pool import Executor, executor_for
+from emufort.workers.shared_arrays import StoredArrays
+from emufort.workers.watch import Watch
 
 Array = NDArray[np.float64]
 #: (rows, seed, candidate) -> (loss, or error where targets are searched; seconds).

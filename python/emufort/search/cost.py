@@ -17,12 +17,12 @@ from typing import Any, Self
 import numpy as np
 
 from emufort.config import Config
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
 from emufort.files import read_csv, read_json, write_json
-from emufort.network import Architecture, Emulator
+from emufort.network.emulator import Architecture, Emulator
 from emufort.progress import Reporter, silent
-from emufort.scaling import fit_scalers, network_sizes
+from emufort.training.scaling import fit_scalers, network_sizes
 
 #: Networks that a quick measurement times, and rounds of it.
 _SAMPLES, _ROUNDS = 24, 3
@@ -182,8 +182,8 @@ def _from_label(label: str) -> Architecture:
 
 def measured(data: Dataset, config: Config, work: Path) -> CostModel:
     """Time networks of the space with random weights, through the compiled runtime."""
-    from emufort.search.sampling import propose
-    from emufort.timing import TIMING_ROWS, time_candidates
+    from emufort.search.samplers.registry import propose
+    from emufort.timing.measure import TIMING_ROWS, time_candidates
     from emufort.training import Layout
 
     contract = data.contract

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from emufort.config import Config
-from emufort.constants import constant_outputs
-from emufort.dataset import Dataset
+from emufort.dataset.constant_outputs import constant_outputs
+from emufort.dataset.dataset import Dataset
+from emufort.dataset.targets import Targets, with_target
 from emufort.errors import EmufortError
 from emufort.files import read_json, sweep, write_json
 from emufort.lock import only_writer
-from emufort.network import Architecture
+from emufort.network.emulator import Architecture
 from emufort.progress import Reporter, silent
+from emufort.search.candidate_task import rung_task
 from emufort.search.cost import CostModel, cost_model
-from emufort.search.executor import Executor, executor_for
 from emufort.search.halving import Reached, successive_halving
 from emufort.search.identity import (
     check_same,
@@ -28,22 +29,21 @@ from emufort.search.identity import (
     search_identity,
     settled_backend,
 )
+from emufort.search.optuna_mirror import FILE_NAME, Mirror, mirrored_rows
 from emufort.search.plan import TRIED, Plan, fewest_rows
 from emufort.search.prediction import predicted_ranks
 from emufort.search.result import SearchResult, load_search
-from emufort.search.samplers import check_options
-from emufort.search.sampling import everything, make_proposer
+from emufort.search.rungs import RungUnit, run_rung, with_more_rows
+from emufort.search.samplers.options import check_options
+from emufort.search.samplers.registry import everything, make_proposer
 from emufort.search.space import Candidate
-from emufort.search.storage import FILE_NAME, Mirror, mirrored_rows
-from emufort.search.stored import StoredArrays
 from emufort.search.subset import draw_subset
-from emufort.search.tasks import rung_task
 from emufort.search.trials import Trial, TrialsFile, best_of, read_trials, restore_table
 from emufort.search.unfinished import UnfinishedBatch
-from emufort.search.watch import Watch
-from emufort.search.work import RungUnit, run_rung, with_more_rows
-from emufort.targets import Targets, with_target
 from emufort.training import TrainerState, TrainingTask, backend_detail
+from emufort.workers.pool import Executor, executor_for
+from emufort.workers.shared_arrays import StoredArrays
+from emufort.workers.watch import Watch
 
 
 def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) -> SearchResult:

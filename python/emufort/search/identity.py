@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from emufort.config import Config
-from emufort.dataset import Dataset
+from emufort.dataset.dataset import Dataset
+from emufort.dataset.rows import blocks, forget
+from emufort.dataset.targets import target_contract
 from emufort.errors import EmufortError
 from emufort.files import read_csv, read_json
-from emufort.rows import blocks, forget
-from emufort.targets import target_contract
 from emufort.training import resolve_backend
 
 #: Options that came later than the first folders -> what was done before.

@@ -8,11 +8,11 @@ from typing import Any
 
 from emufort.brief import brief
 from emufort.config import Config
+from emufort.dataset.targets import with_target
 from emufort.errors import EmufortError
 from emufort.files import read_json
 from emufort.paths import PathLike
 from emufort.search.trials import Trial, is_as_written, ranked, read_trials
-from emufort.targets import with_target
 
 
 @dataclass(frozen=True)

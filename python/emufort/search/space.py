@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from emufort.config import SpaceConfig
-from emufort.network import Activation, Architecture
+from emufort.network.emulator import Activation, Architecture
 
 Parameters = Mapping[str, Any]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort.dataset import Dataset
-from emufort.network import Scaler
-from emufort.rows import blocks
+from emufort.dataset.dataset import Dataset
+from emufort.dataset.rows import blocks
+from emufort.network.emulator import Scaler
 
 Indices = NDArray[np.int64]
 

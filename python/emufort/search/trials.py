@@ -14,7 +14,7 @@ from typing import Any
 
 from emufort.errors import EmufortError
 from emufort.files import read_csv, write_text
-from emufort.network import Architecture
+from emufort.network.emulator import Architecture
 from emufort.search.space import Candidate
 
 COLUMNS = (

@@ -6,7 +6,7 @@ objects. States are plain arrays and numbers, the same for every backend.
 
 from __future__ import annotations
 
-from emufort.training.backend import (
+from emufort.training.backends import (
     BACKENDS,
     Trainer,
     backend_detail,

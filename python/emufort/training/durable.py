@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emufort.errors import EmufortError
-from emufort.training.backend import Trainer
+from emufort.training.backends import Trainer
 from emufort.training.schedule import StepPlan
 from emufort.training.state import TrainerState
 from emufort.training.task import TrainingTask
 
 if TYPE_CHECKING:
-    from emufort.training.torch_backend import TorchTrainer
+    from emufort.training.torch_trainer import TorchTrainer
 
 #: A training that diverges starts again with this share of its learning rate, so many times.
 _SLOWER, _RESTARTS = 0.3, 2

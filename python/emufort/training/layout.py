@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort.network import Architecture
+from emufort.network.emulator import Architecture
 
 Float32 = NDArray[np.float32]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort.rows import blocks
+from emufort.dataset.rows import blocks
 from emufort.training.layout import Layout
 from emufort.training.state import TrainerState
 from emufort.training.task import Arrays

@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort.dataset import Dataset
-from emufort.network import Architecture, Scaler
-from emufort.scaling import fit_scalers
+from emufort.dataset.dataset import Dataset
+from emufort.network.emulator import Architecture, Scaler
+from emufort.training.scaling import fit_scalers
 
 Float32 = NDArray[np.float32]
 

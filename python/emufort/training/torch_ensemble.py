@@ -13,15 +13,15 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from emufort.errors import EmufortError
-from emufort.training import torch_backend as alone
-from emufort.training._torch_activations import ACTIVATIONS, LayerBuffers
-from emufort.training.backend import Listener, ignore
+from emufort.training import torch_trainer as alone
+from emufort.training.backends import Listener, ignore
 from emufort.training.layout import Layout
 from emufort.training.schedule import StepPlan
 from emufort.training.start import start
 from emufort.training.state import TrainerState
 from emufort.training.task import TrainingTask
-from emufort.training.torch_backend import TorchTrainer
+from emufort.training.torch_activations import ACTIVATIONS, LayerBuffers
+from emufort.training.torch_trainer import TorchTrainer
 
 #: Multiply-adds of a step from which a dispatch costs nothing beside the arithmetic.
 _MOST_WORK = 1_000_000

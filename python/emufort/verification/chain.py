@@ -13,7 +13,7 @@ from emufort.export.bundle import Bundle
 from emufort.export.contents import GOLDEN, MANIFEST, ONNX
 from emufort.export.manifest import UNKNOWN, candidate_sha256
 from emufort.export.onnx import check_metadata
-from emufort.network import Emulator
+from emufort.network.emulator import Emulator
 from emufort.search.identity import study_sha256
 from emufort.verification.result import Comparison
 

@@ -30,7 +30,7 @@ from emufort.errors import EmufortError, StorageError, VerificationError
 from emufort.export.bundle import Bundle
 from emufort.export.contents import MANIFEST
 from emufort.files import make_directory, scratch_folder, write_json
-from emufort.network import Emulator
+from emufort.network.emulator import Emulator
 from emufort.progress import Reporter, silent
 from emufort.verification import chain, forms
 from emufort.verification.chain import Origin

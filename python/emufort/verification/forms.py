@@ -16,15 +16,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort.compiler import Compiler, CompilerMissing
 from emufort.config import TimingConfig
 from emufort.contract import Contract, Input, Output
 from emufort.errors import EmufortError, StorageError
 from emufort.export.bundle import Bundle
 from emufort.export.contents import ONNX, WEIGHTS
 from emufort.files import scratch_folder, write_bytes, write_text
-from emufort.network import Emulator
+from emufort.native import bindings as native_bindings
+from emufort.network.emulator import Emulator
 from emufort.signals import run_child
+from emufort.toolchain.compiler import Compiler, CompilerMissing
 
 Array = NDArray[np.float64]
 
@@ -67,11 +68,9 @@ def onnx_runtime(bundle: Bundle, x: Array) -> Array:
 
 def bindings(bundle: Bundle, x: Array, single: bool) -> Array:
     """Outputs of the Fortran runtime through the Python bindings, arrays of either precision."""
-    from emufort import _bindings
-
-    if not _bindings.available():
+    if not native_bindings.available():
         raise Unavailable("the Fortran bindings are not built")
-    loaded = _bindings.FortranEmulator.from_bytes(bundle.read(WEIGHTS))
+    loaded = native_bindings.FortranEmulator.from_bytes(bundle.read(WEIGHTS))
     return np.asarray(
         loaded.predict(x.astype(np.float32 if single else np.float64)).y, dtype=np.float64
     )

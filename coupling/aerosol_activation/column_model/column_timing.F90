@@ -1,0 +1,167 @@
+!> What an activation scheme costs in a host: processor time of its call alone, on one thread, on prepared chunks.
+module column_timing
+  use, intrinsic :: iso_fortran_env, only: real64
+  use emufort_runtime, only: status_type, workspace_type
+  use emufort_aerosol_activation, only: activation_type, activation_counts_type
+  use arg2000, only: arg2000_max_supersaturation
+  use column_physics, only: columns_type, updraft_at, n_modes, sigma, constants
+  implicit none
+  private
+
+  public :: time_schemes
+
+  integer, parameter :: dp = real64, repeats = 15
+  real(dp), parameter :: pi = 3.14159265358979323846_dp, log_sigma(n_modes) = log(sigma)
+
+  !> Columns in chunks, as a host has them: (column of the chunk, level, chunk), modes before the chunk.
+  type :: chunks_type
+    integer :: n = 0, n_levels = 0, n_chunks = 0
+    real(dp), allocatable :: w(:, :, :), temperature(:, :, :), pressure(:, :, :), density(:, :, :)   ! [m s-1 K Pa kg m-3]
+    real(dp), allocatable :: number(:, :, :, :), volume(:, :, :, :), kappa(:, :, :, :)               ! [m-3] [m3 m-3] [1]
+  end type chunks_type
+
+contains
+
+  !> Least time of a parcel [ns]: ARG2000 as models have it, then each scheme in chunks, then column by column.
+  subroutine time_schemes(columns, schemes, chunk, scalar, blocked, single)
+    type(columns_type), intent(in) :: columns        !! of this process
+    type(activation_type), intent(in) :: schemes(:)  !! after init
+    integer, intent(in) :: chunk                     !! columns of a chunk
+    real(dp), intent(out) :: scalar                  !! ARG2000 parcel by parcel
+    real(dp), intent(out) :: blocked(:)              !! in chunks of `chunk` columns, all levels (scheme)
+    real(dp), intent(out) :: single(:)               !! in chunks of one column, all levels (scheme)
+    type(chunks_type) :: many, one
+    integer :: repeat, s, passes
+
+    many = chunks_of(columns, min(chunk, columns%n))
+    one = chunks_of(columns, 1)
+    passes = max(1, 50000/(columns%n*columns%n_levels))
+    scalar = huge(1.0_dp)
+    blocked = huge(1.0_dp)
+    single = huge(1.0_dp)
+    ! in turn, so that a change of the load meets all of them
+    do repeat = 1, repeats
+      scalar = min(scalar, scalar_time(many, passes))
+      do s = 1, size(schemes)
+        blocked(s) = min(blocked(s), scheme_time(schemes(s), many, passes))
+        single(s) = min(single(s), scheme_time(schemes(s), one, passes))
+      end do
+    end do
+
+  end subroutine time_schemes
+
+  !> Columns cut into chunks of a size; what does not fill a chunk is left out.
+  function chunks_of(columns, n) result(chunks)
+    type(columns_type), intent(in) :: columns   !! of this process
+    integer, intent(in) :: n                    !! columns of a chunk
+    type(chunks_type) :: chunks
+    integer :: c, i, k, at
+
+    chunks%n = n
+    chunks%n_levels = columns%n_levels
+    chunks%n_chunks = columns%n/n
+    associate (l => columns%n_levels, m => chunks%n_chunks)
+      allocate (chunks%w(n, l, m), chunks%temperature(n, l, m), chunks%pressure(n, l, m), chunks%density(n, l, m))
+      allocate (chunks%number(n, l, n_modes, m), chunks%volume(n, l, n_modes, m), chunks%kappa(n, l, n_modes, m))
+    end associate
+    do c = 1, chunks%n_chunks
+      do k = 1, columns%n_levels
+        do i = 1, n
+          at = (c - 1)*n + i
+          chunks%w(i, k, c) = updraft_at(columns, at, k, 0.0_dp)
+          chunks%temperature(i, k, c) = columns%temperature(at, k)
+          chunks%pressure(i, k, c) = columns%pressure(at, k)
+          chunks%density(i, k, c) = columns%pressure(at, k)/(constants%gas_constant_air*columns%temperature(at, k))
+          chunks%number(i, k, :, c) = columns%number(at, k, :)
+          chunks%volume(i, k, :, c) = columns%volume(at, k, :)
+          chunks%kappa(i, k, :, c) = columns%kappa(at, k, :)
+        end do
+      end do
+    end do
+
+  end function chunks_of
+
+  !> Time of a parcel by a scheme [ns].
+  real(dp) function scheme_time(scheme, chunks, passes)
+    type(activation_type), intent(in) :: scheme   !! after init
+    type(chunks_type), intent(in) :: chunks       !! prepared
+    integer, intent(in) :: passes                 !! over all chunks
+    real(dp), dimension(chunks%n, chunks%n_levels) :: zero, most, full
+    real(dp), dimension(chunks%n, chunks%n_levels, n_modes) :: fn, fm, fluxn, fluxm
+    type(activation_counts_type) :: counts
+    type(status_type) :: status
+    type(workspace_type) :: workspace
+    real(dp) :: started, finished
+    integer :: pass, c
+
+    call scheme%make_workspace(workspace, status)
+    zero = 0.0_dp
+    most = 10.0_dp
+    call cpu_time(started)
+    do pass = 1, passes
+      do c = 1, chunks%n_chunks
+        call scheme%activate(chunks%n, chunks%n, chunks%n_levels, n_modes, chunks%w(:, :, c), zero, zero, zero, most, &
+                             chunks%temperature(:, :, c), chunks%density(:, :, c), chunks%number(:, :, :, c), &
+                             chunks%volume(:, :, :, c), chunks%kappa(:, :, :, c), fn, fm, fluxn, fluxm, full, status, &
+                             counts, workspace=workspace)
+      end do
+    end do
+    call cpu_time(finished)
+    scheme_time = per_parcel(finished - started, chunks, passes)
+
+  end function scheme_time
+
+  !> Time of a parcel by ARG2000 as climate models have it [ns]: one parcel at a time, double precision, intrinsic
+  !> functions; number and mass fractions and their fluxes.
+  real(dp) function scalar_time(chunks, passes)
+    type(chunks_type), intent(in) :: chunks   !! prepared
+    integer, intent(in) :: passes             !! over all chunks
+    real(dp), dimension(chunks%n, chunks%n_levels, n_modes) :: fn, fm, fluxn, fluxm
+    real(dp) :: started, finished, cube(n_modes), radius(n_modes), critical(n_modes), smax, length, x
+    integer :: pass, c, i, k, m
+
+    call cpu_time(started)
+    do pass = 1, passes
+      do c = 1, chunks%n_chunks
+        do k = 1, chunks%n_levels
+          do i = 1, chunks%n
+            associate (t => chunks%temperature(i, k, c), number => chunks%number(i, k, :, c))
+              length = 2.0_dp*(0.0761_dp - 1.55e-4_dp*(t - 273.15_dp))/ &
+                       (constants%gas_constant_vapour*t*constants%density_water)
+              do m = 1, n_modes
+                cube(m) = 3.0_dp*chunks%volume(i, k, m, c)/(4.0_dp*pi*exp(4.5_dp*log_sigma(m)**2)*number(m))
+                radius(m) = cube(m)**(1.0_dp/3.0_dp)
+                critical(m) = sqrt(4.0_dp*length**3/(27.0_dp*chunks%kappa(i, k, m, c)*cube(m)))
+              end do
+              call arg2000_max_supersaturation(t, chunks%pressure(i, k, c), chunks%w(i, k, c), number, radius, &
+                                               chunks%kappa(i, k, :, c), smax)
+              do m = 1, n_modes
+                x = 2.0_dp*log(critical(m)/smax)/(3.0_dp*sqrt(2.0_dp)*log_sigma(m))
+                fn(i, k, m) = 0.5_dp*erfc(x)
+                fm(i, k, m) = 0.5_dp*erfc(x - 1.5_dp*sqrt(2.0_dp)*log_sigma(m))
+                fluxn(i, k, m) = fn(i, k, m)*chunks%w(i, k, c)
+                fluxm(i, k, m) = fm(i, k, m)*chunks%w(i, k, c)
+              end do
+            end associate
+          end do
+        end do
+      end do
+    end do
+    call cpu_time(finished)
+    scalar_time = per_parcel(finished - started, chunks, passes)
+    ! the fractions must be computed, and so somebody must look at them
+    if (.not. (all(fn >= 0.0_dp) .and. all(fm <= 1.0_dp) .and. all(fluxm >= fluxn))) scalar_time = huge(1.0_dp)
+
+  end function scalar_time
+
+  !> Time of a parcel [ns].
+  pure real(dp) function per_parcel(seconds, chunks, passes)
+    real(dp), intent(in) :: seconds           !! of all passes [s]
+    type(chunks_type), intent(in) :: chunks   !! prepared
+    integer, intent(in) :: passes             !! over all chunks
+
+    per_parcel = 1.0e9_dp*seconds/(real(passes, dp)*real(chunks%n*chunks%n_levels, dp)*real(chunks%n_chunks, dp))
+
+  end function per_parcel
+
+end module column_timing

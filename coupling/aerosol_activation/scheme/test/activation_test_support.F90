@@ -1,0 +1,150 @@
+!> What the tests of the activation scheme share: samples, and a stand-in for an emulator.
+module activation_test_support
+  use, intrinsic :: iso_fortran_env, only: int64, real64
+  use emufort_runtime, only: status_type, workspace_type, block => emufort_block_columns
+  use emufort_status, only: set_error
+  use emufort_aerosol_arg2000, only: activation_constants_type, air_type, air_properties, arg2000_smax, &
+                                     critical_supersaturation_squared, arg2000_paper
+  implicit none
+  private
+
+  public :: check, same_bits, sample_type, draw, mimic, mimic_fails, mimic_factor, sigma, breadth, spread, dp
+  public :: arg_of, fraction_of, volume_of
+
+  integer, parameter :: dp = real64
+  real(dp), parameter :: pi = 3.14159265358979323846_dp
+  real(dp), parameter :: sigma(4) = [1.8_dp, 1.6_dp, 1.8_dp, 1.6_dp]
+  real(dp), parameter :: breadth(4) = 0.5_dp*exp(2.5_dp*log(sigma)**2), spread(4) = 1.0_dp + 0.25_dp*log(sigma)
+  real(dp), parameter :: lower(15) = [248.0_dp, 5.0e4_dp, 0.01_dp, 1.0e6_dp, 1.0e6_dp, 1.0e3_dp, 1.0e4_dp, &
+                                    2.675e-8_dp, 4.35e-9_dp, 5.0e-7_dp, 5.0e-9_dp, 0.05_dp, 0.05_dp, 0.05_dp, 1.0e-3_dp]
+  real(dp), parameter :: upper(15) = [310.0_dp, 1.05e5_dp, 10.0_dp, 1.0e10_dp, 1.0e10_dp, 5.0e6_dp, 1.0e10_dp, &
+                                      2.2e-7_dp, 2.6e-8_dp, 2.0e-6_dp, 5.0e-8_dp, 1.2_dp, 1.2_dp, 1.2_dp, 0.2_dp]
+  real(dp), parameter :: mimic_factor = 1.25_dp   !! the stand-in says this times ARG2000
+  logical, save :: mimic_fails = .false.          !! whether it reports an error instead
+
+  !> Columns within the range of the emulator, as a host holds them.
+  type :: sample_type
+    real(dp), allocatable :: t(:), p(:), rho(:), w(:)                    !! [K], [Pa], [kg m-3], [m s-1]
+    real(dp), allocatable :: number(:, :), radius(:, :), kappa(:, :)     !! [m-3], [m], [1] (column, mode)
+    real(dp), allocatable :: volume(:, :)                                !! [m3 m-3] (column, mode)
+  end type sample_type
+
+contains
+
+  !> End the test unless a condition holds.
+  subroutine check(condition, what)
+    logical, intent(in) :: condition        !! what must be true
+    character(len=*), intent(in) :: what    !! what it means
+
+    if (.not. condition) then
+      print '(a)', 'FAILED: '//what
+      error stop 1
+    end if
+
+  end subroutine check
+
+  pure elemental logical function same_bits(x, y)
+    real(dp), intent(in) :: x, y
+
+    same_bits = transfer(x, 0_int64) == transfer(y, 0_int64)
+
+  end function same_bits
+
+  !> Volume concentration of a mode [m3 m-3].
+  pure elemental real(dp) function volume_of(number, radius, width)
+    real(dp), intent(in) :: number, radius, width   !! [m-3], number-median [m], geometric standard deviation [1]
+
+    volume_of = number*4.0_dp/3.0_dp*pi*radius**3*exp(4.5_dp*log(width)**2)
+
+  end function volume_of
+
+  !> Columns at places of a lattice in the range, logarithmic but for temperature and pressure.
+  function draw(n) result(sample)
+    integer, intent(in) :: n   !! number of columns
+    type(sample_type) :: sample
+    real(dp) :: u(15)
+    integer :: i, j
+
+    allocate (sample%t(n), sample%p(n), sample%rho(n), sample%w(n))
+    allocate (sample%number(n, 4), sample%radius(n, 4), sample%kappa(n, 4), sample%volume(n, 4))
+    do i = 1, n
+      do j = 1, 15
+        u(j) = modulo(real(i, dp)*1.22074408460576_dp**(-j), 1.0_dp)   ! an R sequence in 15 dimensions, nearly
+        u(j) = 0.002_dp + 0.996_dp*u(j)
+        if (j < 3) then
+          u(j) = lower(j) + u(j)*(upper(j) - lower(j))
+        else
+          u(j) = lower(j)*(upper(j)/lower(j))**u(j)
+        end if
+      end do
+      sample%t(i) = u(1)
+      sample%p(i) = u(2)
+      sample%rho(i) = u(2)*0.0289_dp/(8.314_dp*u(1))
+      sample%w(i) = u(3)
+      sample%number(i, :) = u(4:7)
+      sample%radius(i, :) = u(8:11)
+      sample%kappa(i, :) = u(12:15)
+      sample%volume(i, :) = volume_of(u(4:7), u(8:11), sigma)
+    end do
+
+  end function draw
+
+  !> Maximum supersaturation of a column by ARG2000, paper's formula [1].
+  pure real(dp) function arg_of(t, p, w, number, radius, kappa, formula)
+    real(dp), intent(in) :: t, p, w                              !! [K], [Pa], [m s-1]
+    real(dp), intent(in) :: number(4), radius(4), kappa(4)       !! [m-3], [m], [1] (mode)
+    integer, intent(in), optional :: formula                     !! arg2000_paper (default) or arg2000_e3sm
+    type(activation_constants_type) :: constants
+    type(air_type) :: air
+    logical, parameter :: all_true(4) = .true.
+    integer :: chosen
+
+    chosen = arg2000_paper
+    if (present(formula)) chosen = formula
+    air = air_properties(constants, t, p)
+    arg_of = arg2000_smax(constants, chosen, 4, breadth, spread, air, w, number, &
+                          critical_supersaturation_squared(air%kelvin_length, radius**3, kappa), all_true)
+  end function arg_of
+
+  !> Fraction of the number (moment 0) or mass (moment 3) of a mode that activates, in double precision [1].
+  pure elemental real(dp) function fraction_of(t, smax, radius, kappa, width, moment)
+    real(dp), intent(in) :: t, smax, radius, kappa, width   !! [K], [1], [m], [1], [1]
+    integer, intent(in) :: moment                           !! 0 or 3
+    type(activation_constants_type) :: constants
+    type(air_type) :: air
+    real(dp) :: x
+
+    air = air_properties(constants, t, 9.0e4_dp)
+    x = log(critical_supersaturation_squared(air%kelvin_length, radius**3, kappa)/smax**2)/ &
+        (3.0_dp*sqrt(2.0_dp)*log(width))
+    fraction_of = 0.5_dp*erfc(x - real(moment, dp)/sqrt(2.0_dp)*log(width))
+
+  end function fraction_of
+
+  !> A stand-in for an emulator: ARG2000 times `mimic_factor` at the inputs clipped to the range.
+  recursive subroutine mimic(n, is_single, x, y, status, is_outside, workspace)
+    integer, intent(in) :: n                              !! number of parcels
+    logical, intent(in) :: is_single                      !! not looked at but to refuse it
+    real(dp), intent(inout) :: x(block, *)                !! inputs in contract order and units; clipped on return
+    real(dp), intent(inout) :: y(block, *)                !! maximum supersaturation [1] (parcel, 1)
+    type(status_type), intent(inout) :: status            !! outcome; counts are added to
+    logical, intent(out) :: is_outside(block)             !! parcels out of range (parcel)
+    type(workspace_type), intent(inout), optional :: workspace   !! not looked at but to refuse it
+    real(dp) :: own(15), near(15)
+    integer :: i
+
+    is_outside = .false.
+    do i = 1, n
+      own = x(i, 1:15)
+      near = min(max(own, lower), upper)
+      status%n_clipped = status%n_clipped + count(near < own .or. near > own, kind=int64)
+      y(i, 1) = mimic_factor*arg_of(near(1), near(2), near(3), near(4:7), near(8:11), near(12:15))
+      if (.not. all(abs(own) <= huge(1.0_dp))) y(i, 1) = sqrt(-abs(near(1)))
+      is_outside(i) = .not. all(abs(near - own) <= 0.0_dp)
+      x(i, 1:15) = near
+    end do
+    if (mimic_fails .or. is_single .or. present(workspace)) call set_error(status, 9, 'mimic', 'it was told to fail')
+
+  end subroutine mimic
+
+end module activation_test_support

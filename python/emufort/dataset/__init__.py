@@ -1,0 +1,1 @@
+"""CF data as arrays: reader, checks, units, splits, rows on disk, targets."""

@@ -1,0 +1,1 @@
+"""The compiled extensions of the package."""

@@ -1,0 +1,1 @@
+"""The network of an emulator: activation functions, plan of operations, architectures, scalers."""

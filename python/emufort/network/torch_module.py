@@ -1,0 +1,97 @@
+"""The torch form of an emulator; apart from `network` so that torch is imported only when used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from emufort.network.emulator import Emulator
+
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "relu": torch.relu,
+    "squared_relu": lambda z: torch.square(torch.relu(z)),
+    "tanh": torch.tanh,
+    "silu": torch.nn.functional.silu,
+    "gelu": torch.nn.functional.gelu,
+}
+
+
+class EmulatorModule(torch.nn.Module):
+    """Physical inputs (n, n_inputs) to physical outputs (n, n_outputs).
+
+    The transforms are computed in the precision of the input, the network in that of its weights
+    (single precision, unless the module is converted with ``.double()``).
+    """
+
+    def __init__(self, emulator: Emulator) -> None:
+        super().__init__()
+        self._contract = emulator.contract
+        self._input_kinds = emulator.input_scaler.kinds
+        self._output_kinds = emulator.output_scaler.kinds
+        self._apply_activation = ACTIVATIONS[emulator.architecture.activation]
+        self.layers = torch.nn.ModuleList()
+        for w, b in zip(emulator.weights, emulator.biases, strict=True):
+            layer = torch.nn.Linear(w.shape[1], w.shape[0])
+            layer.weight = torch.nn.Parameter(torch.from_numpy(np.array(w)))
+            layer.bias = torch.nn.Parameter(torch.from_numpy(np.array(b)))
+            self.layers.append(layer)
+        lower, upper = emulator.input_ranges.T
+        self._constants = {
+            "lower": torch.tensor(lower),
+            "upper": torch.tensor(upper),
+            "input_shift": torch.tensor(emulator.input_scaler.shift),
+            "input_scale": torch.tensor(emulator.input_scaler.scale),
+            "output_shift": torch.tensor(emulator.output_scaler.shift),
+            "output_scale": torch.tensor(emulator.output_scaler.scale),
+        }
+
+    def _constant(self, name: str, like: torch.Tensor) -> torch.Tensor:
+        return self._constants[name].to(like)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the physical outputs of the physical inputs `x`."""
+        is_valid = torch.isfinite(x).all(dim=1, keepdim=True)
+        x = torch.clamp(x, self._constant("lower", x), self._constant("upper", x))
+        features = x[:, list(self._contract.feature_indices)]
+        shift = self._constant("input_shift", x)
+        scale = self._constant("input_scale", x)
+        columns = []
+        for j, kind in enumerate(self._input_kinds):
+            column = features[:, j]
+            if kind == "ln":
+                columns.append(torch.log(column / shift[j]) * scale[j])
+            elif kind == "logit":
+                columns.append((torch.logit(column) - shift[j]) * scale[j])
+            else:
+                columns.append((column - shift[j]) * scale[j])
+        a = torch.stack(columns, dim=1).to(next(self.parameters()).dtype)
+        for depth, layer in enumerate(self.layers):
+            a = layer(a)
+            if depth < len(self.layers) - 1:
+                a = self._apply_activation(a)
+        return torch.where(is_valid, self._to_physical(a, x), torch.nan)
+
+    def _to_physical(self, z: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        shift = self._constant("output_shift", z)
+        scale = self._constant("output_scale", z)
+        outputs = []
+        of_network = iter(z.unbind(dim=1))
+        for j, kind in enumerate(self._output_kinds):
+            if kind == "constant":
+                y = shift[j].expand(len(z))
+            elif kind == "ln":
+                y = shift[j] * torch.exp(next(of_network) / scale[j])
+            elif kind == "logit":
+                y = torch.sigmoid(next(of_network) / scale[j] + shift[j])
+            elif kind == "sigmoid":
+                y = torch.sigmoid(next(of_network))
+            else:
+                y = next(of_network) / scale[j] + shift[j]
+            reference = self._contract.reference_indices[j]
+            if reference is not None:
+                y = y * x[:, reference].to(y)
+            lower, upper = self._contract.output_bounds[j]
+            outputs.append(torch.clamp(y, lower, upper))
+        return torch.stack(outputs, dim=1)

@@ -1,0 +1,82 @@
+"""Activation scheme of Abdul-Razzak and Ghan (2000), what many climate models run.
+
+References
+----------
+Abdul-Razzak and Ghan (2000), doi:10.1029/1999JD901161, called ARG below.
+Abdul-Razzak, Ghan and Rivera-Carpio (1998), doi:10.1029/97JD03735.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from emufort.processes.aerosol_activation import constants as c
+from emufort.processes.aerosol_activation import thermodynamics as thermo
+from emufort.processes.aerosol_activation.kohler import critical_supersaturation, kelvin_length
+
+
+def max_supersaturation(
+    air_temperature: ArrayLike,
+    air_pressure: ArrayLike,
+    updraft_speed: ArrayLike,
+    number_concentration: ArrayLike,
+    dry_median_radius: ArrayLike,
+    hygroscopicity: ArrayLike,
+    geometric_standard_deviation: ArrayLike,
+) -> NDArray[np.float64]:
+    """Maximum supersaturation by ARG, accommodation coefficient 1, continuum growth as published.
+
+    Parameters
+    ----------
+    air_temperature, air_pressure, updraft_speed : array_like, shape (n,)
+        [K], [Pa], [m s-1].
+    number_concentration, dry_median_radius, hygroscopicity : array_like, shape (n, mode)
+        [m-3], number-median dry radius [m], kappa [1].
+    geometric_standard_deviation : array_like, shape (mode,)
+        [1].
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        [1].
+    """
+    t = np.asarray(air_temperature, dtype=np.float64)
+    p = np.asarray(air_pressure, dtype=np.float64)
+    speed = np.asarray(updraft_speed, dtype=np.float64)
+    number = np.asarray(number_concentration, dtype=np.float64)
+    log_sigma = np.log(np.asarray(geometric_standard_deviation, dtype=np.float64))
+
+    saturation = thermo.saturation_vapour_pressure(t)
+    # gamma of Abdul-Razzak et al. (1998), eq. 12: supersaturation lost per mass of condensate and
+    # volume of air
+    sink = c.GAS_CONSTANT * t / (
+        saturation * c.MOLAR_MASS_WATER
+    ) + c.MOLAR_MASS_WATER * c.LATENT_HEAT**2 / (c.HEAT_CAPACITY_AIR * c.MOLAR_MASS_AIR * t * p)
+    # G of ARG eq. 4, from the resistances to diffusion of vapour and of heat
+    vapour = (
+        c.DENSITY_WATER
+        * c.GAS_CONSTANT
+        * t
+        / (saturation * thermo.diffusivity(t, p) * c.MOLAR_MASS_WATER)
+    )
+    heat = (
+        c.LATENT_HEAT
+        * c.DENSITY_WATER
+        * (c.LATENT_HEAT * c.MOLAR_MASS_WATER / (c.GAS_CONSTANT * t) - 1.0)
+        / (thermo.thermal_conductivity(t) * t)
+    )
+    forcing = thermo.supersaturation_source(t) * speed * (vapour + heat)  # alpha V / G [m-2]
+
+    zeta = (2.0 / 3.0) * kelvin_length(t) * np.sqrt(forcing)  # ARG eq. 10
+    eta = forcing[:, None] ** 1.5 / (
+        2.0 * np.pi * c.DENSITY_WATER * sink[:, None] * number
+    )  # ARG eq. 11
+    critical = critical_supersaturation(t, dry_median_radius, hygroscopicity)  # ARG eq. 9
+    breadth = 0.5 * np.exp(2.5 * log_sigma**2)  # f, ARG eq. 7
+    spread = 1.0 + 0.25 * log_sigma  # g, ARG eq. 8
+    terms = (
+        breadth * (zeta[:, None] / eta) ** 1.5
+        + spread * (critical**2 / (eta + 3.0 * zeta[:, None])) ** 0.75
+    ) / critical**2
+    return np.asarray(1.0 / np.sqrt(terms.sum(axis=1)))  # ARG eq. 6

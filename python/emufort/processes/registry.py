@@ -1,0 +1,309 @@
+"""The registry of processes: which heads and timing programs a contract may name.
+
+A contract is data. It names a process and functions of that process; the code behind the names
+belongs to an installed package, which registers it by an entry point::
+
+    [project.entry-points."emufort.processes"]
+    pond = "pond_package.process:PROCESS"
+
+``PROCESS`` is a `Process`. Only the entry point that a contract names is loaded, so no other
+package's code runs. The process of emufort itself is found without its entry point, too, as in a
+checkout that is not installed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emufort.errors import ContractError, did_you_mean
+
+if TYPE_CHECKING:
+    from emufort.contract import Contract
+
+Array = NDArray[np.float64]
+
+GROUP = "emufort.processes"
+
+#: Processes of this package; pyproject.toml registers the same ones.
+_OWN = {"aerosol_activation": "emufort.processes.aerosol_activation.process:PROCESS"}
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Head:
+    """A function that turns outputs of an emulator into the quantities it is judged by.
+
+    Attributes
+    ----------
+    function
+        Called as ``function(inputs, outputs)`` with two mappings of names to arrays: the contract's
+        inputs, of shape (n,) or (n, k), with its parameters, a number or (k,); and its outputs, of
+        shape (n,) or (n, k), or the quantity that a baseline gives. Returns a mapping of names to
+        arrays of shape (n,) or (n, k). Units are those of the contract.
+    inputs
+        Inputs and parameters that it reads; a contract that names the head must have them.
+    outputs
+        Outputs that it reads.
+    gives
+        Names of the quantities that it returns.
+    call_sources
+        For `emufort bench`: returns the Fortran sources of a call of an emulator of the given
+        contract with this head in it, in the order of compilation. The last source is a module of
+        its file's name and uses the generated module. Raises `ContractError` for other contracts.
+    call_reference
+        Returns what that call must give, (n, k), for inputs (n, n_inputs) and outputs (n,
+        n_outputs).
+    """
+
+    function: Callable[[Mapping[str, Array], Mapping[str, Array]], Mapping[str, Array]]
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    gives: tuple[str, ...] = ()
+    call_sources: Callable[[Contract], Sequence[Path]] | None = None
+    call_reference: Callable[[Array, Array], Array] | None = None
+
+
+@dataclass(frozen=True)
+class TimingSource:
+    """A Fortran program that times a classical scheme.
+
+    Attributes
+    ----------
+    sources
+        Returns its source files in the order of compilation.
+    reference
+        For `emufort bench`: returns what the program must give, (n, k), for the features of a
+        contract, (n, n_features).
+    call_reference
+        The same for what it gives with the argument ``call``.
+    """
+
+    sources: Callable[[], Sequence[Path]]
+    reference: Callable[[Array], Array]
+    call_reference: Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class Process:
+    """A physical process: the functions that its contracts may name, and the contracts themselves.
+
+    Attributes
+    ----------
+    name
+        The name of the entry point.
+    heads
+        Name -> what ``head = "NAME"`` in a contract stands for.
+    timing_sources
+        Name -> what ``timing_source = "NAME"`` of a baseline stands for.
+    contracts
+        Folder with contracts (TOML) that come with the process.
+    """
+
+    name: str
+    heads: Mapping[str, Head] = field(default_factory=dict)
+    timing_sources: Mapping[str, TimingSource] = field(default_factory=dict)
+    contracts: Path | None = None
+
+    def contract_files(self) -> dict[str, Path]:
+        """Return the contracts that come with the process, by name."""
+        if self.contracts is None:
+            return {}
+        return {path.stem: path for path in sorted(self.contracts.glob("*.toml"))}
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What installed packages register as a process of one name; `load` imports it.
+
+    Attributes
+    ----------
+    name
+        Name of the process.
+    entries
+        Package (name and version) -> its entry point. One, or the name is ambiguous.
+    """
+
+    name: str
+    entries: Mapping[str, EntryPoint]
+
+    @property
+    def package(self) -> str:
+        """Name and version of the package that registers the process."""
+        return ", ".join(self.entries)
+
+    def load(self) -> Process:
+        """Import the process.
+
+        Raises
+        ------
+        ContractError
+            Two packages register the name, or the entry point cannot be imported or is no `Process`
+            of that name.
+        """
+        if len(self.entries) > 1:
+            raise ContractError(
+                f"the packages {' and '.join(self.entries)} both register a process '{self.name}'; "
+                "uninstall one of them"
+            )
+        (entry,) = self.entries.values()
+        try:
+            found = entry.load()
+        except Exception as error:
+            # Whatever another package raises while it is imported.
+            raise ContractError(
+                f"the process '{self.name}' of the package {self.package} cannot be imported: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(found, Process) or found.name != self.name:
+            raise ContractError(
+                f"the entry point '{self.name}' of the package {self.package} in the group "
+                f"{GROUP} is no emufort.processes.Process of that name"
+            )
+        return found
+
+
+def registered() -> dict[str, Registered]:
+    """Return every registered process by name, without importing any."""
+    from emufort import __version__
+
+    found = {
+        name: {f"emufort {__version__}": EntryPoint(name, value, GROUP)}
+        for name, value in _OWN.items()
+    }
+    for entry in entry_points(group=GROUP):
+        if entry.value == _OWN.get(entry.name):
+            continue
+        package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "of an unknown name"
+        found.setdefault(entry.name, {})[package] = entry
+    return {name: Registered(name, entries) for name, entries in sorted(found.items())}
+
+
+@cache
+def process(name: str) -> Process:
+    """Load the process `name`, and nothing else.
+
+    Raises
+    ------
+    ContractError
+        It is not registered or cannot be loaded.
+    """
+    return _found(name).load()
+
+
+def _found(name: str) -> Registered:
+    known = registered()
+    if name not in known:
+        raise ContractError(
+            f"no installed package registers the process '{name}'{did_you_mean(name, known)}; "
+            f"registered are {', '.join(known)} ('emufort processes' lists them)"
+        )
+    return known[name]
+
+
+def head(process_name: str, name: str) -> Head:
+    """Return a registered head; errors are those of `process`, or there is no such head."""
+    heads = process(process_name).heads
+    if name not in heads:
+        raise ContractError(_unknown("head", name, process_name, heads))
+    return heads[name]
+
+
+def timing_source(process_name: str, name: str) -> TimingSource:
+    """Return a registered timing program; errors are those of `process`, or there is none."""
+    sources = process(process_name).timing_sources
+    if name not in sources:
+        raise ContractError(_unknown("timing source", name, process_name, sources))
+    return sources[name]
+
+
+def _unknown(what: str, name: str, process_name: str, known: Mapping[str, object]) -> str:
+    registered_ones = f"it has {', '.join(known)}" if known else "it has none"
+    return (
+        f"the process '{process_name}' has no {what} '{name}'{did_you_mean(name, known)}; "
+        f"{registered_ones}"
+    )
+
+
+def check_functions(contract: Contract) -> None:
+    """Find every function that a contract names, and check that the contract has what it needs.
+
+    Raises
+    ------
+    ContractError
+        The process or a function is not registered, a head needs an input, a parameter or an output
+        that the contract does not have, or does not give what the contract is judged by.
+    """
+    if contract.process is None:
+        return
+    _found(contract.process)
+    outputs = {output.name for output in contract.output}
+    if contract.skill.head is not None:
+        _check_head(contract, contract.skill.head, outputs, "the outputs do not give")
+    for baseline in contract.baseline:
+        name = baseline.head or contract.skill.head
+        if name is not None:
+            _check_head(contract, name, {baseline.gives}, f"'{baseline.name}' does not give")
+        if baseline.timing_source is not None:
+            timing_source(contract.process, baseline.timing_source)
+
+
+def _check_head(contract: Contract, name: str, given: set[str], complaint: str) -> None:
+    """Check one head against its contract and what it is `given`: outputs, or a baseline's."""
+    assert contract.process is not None
+    found = head(contract.process, name)
+    known = {v.name for v in contract.input} | {p.name for p in contract.parameter}
+    for needed in found.inputs:
+        if needed not in known:
+            raise ContractError(
+                f"the head '{name}' of the contract '{contract.name}' needs the input or parameter "
+                f"'{needed}', which the contract lacks{did_you_mean(needed, known)}"
+            )
+    for needed in found.outputs:
+        if needed not in given:
+            raise ContractError(
+                f"the head '{name}' of the contract '{contract.name}' needs '{needed}', which "
+                f"{complaint}{did_you_mean(needed, given)}"
+            )
+    for judged in contract.skill_variables:
+        if found.gives and judged not in found.gives:
+            raise ContractError(
+                f"the contract '{contract.name}' is judged by '{judged}', which its head '{name}' "
+                f"does not give{did_you_mean(judged, found.gives)}; it gives "
+                f"{', '.join(found.gives)}"
+            )
+
+
+#: Functions that contracts of earlier versions named by their Python path, and their names now.
+_FORMER = {
+    "emufort.activation.head:activated_fractions": "activated_fractions",
+    "emufort.activation.timing:arg2000_sources": "arg2000",
+}
+
+
+def check_name(name: str) -> str:
+    """Return the name of a head or timing source as a contract gives it.
+
+    Raises
+    ------
+    ValueError
+        `name` is a Python path or no name at all.
+    """
+    if _NAME.fullmatch(name):
+        return name
+    now = _FORMER.get(name)
+    own = f"it is '{now}' of process = 'aerosol_activation' now; " if now else ""
+    raise ValueError(
+        f"{name!r} is no name of a registered function, and a contract runs no Python path; {own}"
+        f"a package registers functions of its own by the entry point group {GROUP} "
+        "(docs/contract.md)"
+    )

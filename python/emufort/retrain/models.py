@@ -1,0 +1,103 @@
+"""The networks that step 2 has trained, as later steps see them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emufort.brief import brief
+from emufort.dataset.dataset import Dataset
+from emufort.errors import EmufortError
+from emufort.files import read_json, read_table
+from emufort.network.emulator import Emulator
+from emufort.paths import PathLike
+
+if TYPE_CHECKING:
+    from emufort.retrain import Retrained
+
+
+@dataclass(frozen=True)
+class Models:
+    """Retrained networks.
+
+    Attributes
+    ----------
+    folder
+        Where they are kept.
+    rows
+        One entry per network, best validation skill first.
+    data
+        The data they were trained on.
+    seed
+        Random seed of the run: of the search, of step 2 and of the samples that are timed.
+    study
+        Folder of the search that found them; None where that is not known.
+    """
+
+    folder: Path
+    rows: tuple[Retrained, ...]
+    data: Dataset
+    seed: int = 1
+    study: Path | None = None
+
+    @classmethod
+    def load(cls, folder: PathLike, data: Dataset, study: PathLike | None = None) -> Models:
+        """Read what step 2 has left in `folder`.
+
+        Parameters
+        ----------
+        folder
+            The folder of the retrained networks, such as ``runs/a/retrain``.
+        data
+            The data set that they were trained on.
+        study
+            Folder of the search that found them, default None: ``search`` next to `folder`, if it
+            is there.
+
+        Raises
+        ------
+        EmufortError
+            There are no retrained networks in `folder`, or a table is damaged.
+        """
+        from emufort.retrain import Retrained
+
+        folder = Path(folder)
+        table = folder / "candidates.csv"
+        if not table.is_file():
+            raise EmufortError(f"there are no retrained networks in {folder}; run step 2 first")
+        identity = read_json(folder / "retrain.json")["identity"]
+        searched = folder.parent / "search" if study is None else Path(study)
+        known = searched if (searched / "search.json").is_file() else None
+        rows = tuple(read_table(table, Retrained))
+        return cls(folder, rows, data, int(identity["seed"]), known)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Retrained]:
+        return iter(self.rows)
+
+    def __repr__(self) -> str:
+        best = next(iter(self.trained), None)
+        return brief(
+            self,
+            str(self.folder),
+            f"{len(self)} networks",
+            f"best {best.id} ({best.label}), RMSE {best.rmse:.3g}" if best else "all diverged",
+        )
+
+    @property
+    def trained(self) -> tuple[Retrained, ...]:
+        """The rows of those that did not diverge."""
+        return tuple(row for row in self.rows if math.isfinite(row.rmse))
+
+    def weights(self, identity: str) -> Path:
+        """Return the weights file of one network."""
+        return self.folder / identity / "weights.safetensors"
+
+    def emulator(self, identity: str) -> Emulator:
+        """Read one network by its identity, such as ``"t00012-s1"``."""
+        return Emulator.load(self.weights(identity))

@@ -1,0 +1,213 @@
+"""How far a run is, from the files of its folder alone: the data are not read."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from emufort.brief import brief
+from emufort.config import Config
+from emufort.errors import EmufortError, UsageError
+from emufort.files import read_json
+from emufort.lock import held_by
+from emufort.run.folder import STEPS, RunFolder
+
+State = Literal["running", "finished", "killed", "stopped", "unfinished"]
+
+_WORDS: dict[State, str] = {
+    "running": "{folder} is running: {detail}",
+    "finished": "{folder} is finished: nothing is left to do",
+    "killed": "{folder} was killed {detail}",
+    "stopped": "{folder} was stopped {detail}",
+    "unfinished": "{folder} is unfinished",
+}
+#: What run.log says of a step that an error or a signal ended, see `emufort.run.pipeline.Run.do`.
+_STOPPED = "stopped: "
+
+
+@dataclass(frozen=True)
+class StepStatus:
+    """How far one step is.
+
+    Attributes
+    ----------
+    name
+        The step.
+    state
+        ``"finished"``, ``"begun"`` (at work, stopped or killed) or ``"to do"``.
+    done, total
+        Units that are finished, and all of them: candidates of the search, trainings of step 2
+        (those that are planned so far), rounds of the timing; for other steps the step itself.
+    seconds
+        Wall time of a finished step, else None.
+    """
+
+    name: str
+    state: Literal["finished", "begun", "to do"]
+    done: int
+    total: int
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """How far a run is.
+
+    Attributes
+    ----------
+    folder
+        The run folder.
+    state
+        ``"running"`` while a process is at work, ``"finished"``, ``"killed"`` (the process ended
+        without a word), ``"stopped"`` (by an error or by the user) or ``"unfinished"`` (the last
+        command has done its steps, others are to do).
+    detail
+        The process that is at work, what stopped the run, or why a finished run is not verified.
+    steps
+        All steps in their order.
+    """
+
+    folder: Path
+    state: State
+    detail: str
+    steps: tuple[StepStatus, ...]
+
+    @classmethod
+    def of(cls, path: Path) -> RunStatus:
+        """Look at a run folder.
+
+        Raises
+        ------
+        UsageError
+            The folder holds no run.
+        """
+        folder = RunFolder(path)
+        must_hold_a_run(folder)
+        config = folder.read_config()[0] or Config()
+        last, event = _last_event(folder)
+        steps = tuple(
+            _step(
+                name,
+                folder,
+                config,
+                name == last and (event == "begins" or event.startswith(_STOPPED)),
+            )
+            for name in STEPS
+        )
+        holder = held_by(path)
+        if holder is not None:
+            return cls(path, "running", holder, steps)
+        if all(step.state == "finished" for step in steps):
+            return cls(path, "finished", _what_is_not_verified(folder), steps)
+        if event == "begins":
+            return cls(path, "killed", f"during the step '{last}'", steps)
+        if event.startswith(_STOPPED):
+            return cls(path, "stopped", f"in the step '{last}': {event[len(_STOPPED) :]}", steps)
+        return cls(path, "unfinished", "", steps)
+
+    def __repr__(self) -> str:
+        finished = sum(step.state == "finished" for step in self.steps)
+        steps = f"{finished} of {len(self.steps)} steps finished"
+        return brief(self, str(self.folder), self.state, self.detail, steps)
+
+    @property
+    def next_command(self) -> str:
+        """The command that goes on; empty where there is nothing to do."""
+        if self.state == "running" or (self.state == "finished" and not self.detail):
+            return ""
+        return f"emufort run --out {shlex.quote(str(self.folder))}"
+
+    @property
+    def words(self) -> str:
+        """One line that says how the run is and what to do."""
+        if self.state == "finished" and self.detail:
+            return (
+                f"{self.folder} is finished, but {self.detail}; '{self.next_command}' verifies it "
+                "where there is a compiler"
+            )
+        words = _WORDS[self.state].format(folder=self.folder, detail=self.detail)
+        return words + (f"; '{self.next_command}' continues it" if self.next_command else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {
+            "folder": str(self.folder),
+            "state": self.state,
+            "detail": self.detail,
+            "next_command": self.next_command,
+            "steps": [asdict(step) for step in self.steps],
+        }
+
+
+def must_hold_a_run(folder: RunFolder) -> None:
+    """Raise `UsageError` unless `folder` holds a run."""
+    if folder.holds_run:
+        return
+    if not folder.path.exists():
+        what = "holds no run: there is no such folder"
+    elif not folder.path.is_dir():
+        what = "holds no run: it is a file"
+    else:
+        what = "holds no run: it has no config.toml"
+    raise UsageError(f"{folder.path} {what}; 'emufort run --out DIR' begins a run in DIR")
+
+
+def _step(name: str, folder: RunFolder, config: Config, begun: bool) -> StepStatus:
+    done, total = _UNITS[name](folder, config) if name in _UNITS else (0, 1)
+    if folder.is_recorded(name, config):
+        total = done if name == "retrain" else total
+        seconds = folder.seconds().get(name)
+        return StepStatus(name, "finished", total, total, seconds)
+    begun = begun or bool(done) or _left_something(name, folder)
+    return StepStatus(name, "begun" if begun else "to do", done, total, None)
+
+
+def _left_something(name: str, folder: RunFolder) -> bool:
+    places = {"search": folder.search, "retrain": folder.retrain}
+    return name in places and places[name].exists()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return the content of a JSON file that may be missing or half there."""
+    try:
+        content = read_json(path)
+    except EmufortError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _candidates(folder: RunFolder, config: Config) -> tuple[int, int]:
+    return int(_read(folder.search / "search.json").get("trials", 0)), config.search.trials
+
+
+def _trainings(folder: RunFolder, config: Config) -> tuple[int, int]:
+    """Count finished trainings, and those that are planned: more may come with every round."""
+    done = len(list(folder.retrain.glob("*/metrics.json")))
+    planned = _read(folder.retrain / "retrain.json").get("planned")
+    return done, max(done, planned) if isinstance(planned, int) else max(done, 1)
+
+
+def _rounds(folder: RunFolder, config: Config) -> tuple[int, int]:
+    rounds = len(_read(folder.work / "rounds.json").get("rounds", ()))
+    return min(rounds, config.timing.repeats), config.timing.repeats
+
+
+_UNITS = {"search": _candidates, "retrain": _trainings, "time": _rounds}
+
+
+def _what_is_not_verified(folder: RunFolder) -> str:
+    found = _read(folder.verification)
+    return "" if found.get("passed") else str(found.get("reason", ""))
+
+
+def _last_event(folder: RunFolder) -> tuple[str, str]:
+    """Return the step that the last line of run.log is about, and what happened to it."""
+    try:
+        lines = (folder.path / "run.log").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    _, _, last = (lines[-1] if lines else "").partition(" ")
+    step, _, event = last.partition(": ")
+    return step, event

@@ -1,0 +1,1 @@
+"""Use an exported emulator from Python: `load`."""

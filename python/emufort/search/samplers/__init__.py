@@ -1,0 +1,1 @@
+"""Samplers: which candidates to try next."""

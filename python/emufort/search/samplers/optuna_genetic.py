@@ -1,0 +1,47 @@
+"""Optuna's genetic samplers, asked for whole batches.
+
+Optuna goes through all finished trials for every candidate to find its generation and the parents,
+which are the same for a batch: here that is done once. Candidates are the same.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from emufort.search.samplers.optuna_quiet import quiet_optuna
+
+
+@cache
+def for_batches(name: str) -> Any:
+    """Return the class `name` of `optuna.samplers` with a method ``begin_batch``."""
+    kind: Any = getattr(quiet_optuna().samplers, name)
+
+    class ForBatches(kind):  # type: ignore[misc]
+        _generation: int | None = None
+        #: Generation -> how often it was asked for, and the answer.
+        _parents: tuple[int, int, list[Any]] = (-1, 0, [])
+
+        def begin_batch(self) -> None:
+            """Forget: trials were told since."""
+            self._generation = None
+
+        def get_trial_generation(self, study: Any, trial: Any) -> int:
+            if self._generation is None:
+                self._generation = int(super().get_trial_generation(study, trial))
+            else:
+                study._storage.set_trial_system_attr(
+                    trial._trial_id, self._get_generation_key(), self._generation
+                )
+            return self._generation
+
+        def get_parent_population(self, study: Any, generation: int) -> list[Any]:
+            known, times, parents = self._parents
+            # The first answer is in another order than all further ones, which are alike.
+            if known != generation or times < 2:
+                times = times + 1 if known == generation else 1
+                parents = super().get_parent_population(study, generation)
+                self._parents = generation, times, parents
+            return parents
+
+    return ForBatches

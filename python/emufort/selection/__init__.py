@@ -1,0 +1,1 @@
+"""The choice of one network by skill and measured time."""

@@ -1,0 +1,1 @@
+"""Measured inference time of networks and baselines."""

@@ -1,0 +1,1 @@
+"""Fortran compilers, their flags, and the sources that they build."""

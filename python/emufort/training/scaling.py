@@ -1,0 +1,65 @@
+"""The scalers of a network, fitted to the rows that it is trained on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from emufort.dataset.dataset import Dataset
+from emufort.errors import DataError
+from emufort.network.emulator import Scaler
+
+#: The single precision forms of an emulator multiply features by no larger number.
+_LARGEST_SCALE = float(np.finfo(np.float32).max)
+
+
+def fit_scalers(rows: Dataset) -> tuple[Scaler, Scaler]:
+    """Return the scalers of features and outputs, fitted to `rows`.
+
+    An output is constant if it does not vary over the training rows of the whole data set. What
+    varies there and not in `rows`, which may be few of them, is scaled as in the whole: so all
+    networks of a run have the same outputs.
+
+    Raises
+    ------
+    DataError
+        A column cannot be transformed as the contract asks, or the scale of a feature is beyond
+        single precision.
+    """
+    contract = rows.contract
+    features = [contract.input_columns[i] for i in contract.feature_indices]
+    outputs = contract.output_columns
+    found = Scaler.fit_blocks(outputs, rows.target_blocks)
+    constants = rows.constant_outputs
+    if constants:
+        found = found.with_constants(constants)
+    unknown = set(range(len(outputs))).difference(found.varying, constants)
+    if unknown:
+        whole = rows.whole
+        of_whole = Scaler.fit_blocks(outputs, lambda: whole.training_blocks(whole.targets_of))
+        found = found.replaced(of_whole, unknown)
+    of_features = Scaler.fit_blocks(features, rows.feature_blocks)
+    for column, scale in zip(features, of_features.scale.tolist(), strict=True):
+        if scale > _LARGEST_SCALE:
+            raise DataError(
+                f"{rows.whole.source}: {column.name} varies by {1 / scale:.3g} {column.units} "
+                "only, which single precision cannot scale; choose other units or leave it out"
+            )
+    return of_features, found
+
+
+def network_sizes(data: Dataset) -> tuple[int, int]:
+    """Return the numbers of features and of varying outputs, which a network is between.
+
+    Raises
+    ------
+    DataError
+        All outputs are constant over the training rows.
+    """
+    contract = data.contract
+    n_outputs = len(contract.output_columns) - len(data.constant_outputs)
+    if n_outputs == 0:
+        raise DataError(
+            f"{data.whole.source}: all outputs of the contract '{contract.name}' are constant in "
+            "the training rows: there is nothing to learn; give other data or other outputs"
+        )
+    return len(contract.feature_indices), n_outputs

@@ -1,0 +1,179 @@
+"""Units of work on a Dask cluster: one of this machine's, an existing one, or one in batch jobs.
+
+Dask sends units and results as bytes over its connections; nothing is pickled to disk. The data
+stay where they are, in files that every worker maps into memory.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from emufort.config import ClusterConfig
+from emufort.errors import EmufortError, UsageError
+from emufort.workers.shared_arrays import StoredArrays
+from emufort.workers.workbench import Workbench
+
+Unit = TypeVar("Unit")
+Result = TypeVar("Result")
+
+#: Workers that may die of one unit, one after the other, before the unit is to blame.
+_DEATHS = 5
+#: Seconds between two looks at whether there are workers.
+_LOOK_SECONDS = 10.0
+#: Seconds in which an existing scheduler must answer, and in which it must have a worker.
+_CONNECT_SECONDS, _WORKER_SECONDS = 10.0, 120.0
+
+
+class DaskPool:
+    """An `Executor` on the workers of a Dask scheduler.
+
+    Parameters
+    ----------
+    where
+        The scheduler to connect to, the batch system to start workers with, or neither: workers
+        are then processes of this machine.
+    workers
+        Their number, on this machine.
+    stored
+        Data on a disk that all workers see.
+    out
+        Folder for scripts and logs of batch jobs.
+    backend
+        What trains, see `emufort.training.make_trainer`.
+    """
+
+    def __init__(
+        self,
+        where: ClusterConfig,
+        workers: int,
+        stored: StoredArrays,
+        out: Path,
+        backend: str = "torch",
+    ) -> None:
+        self._where, self._workers, self._stored, self._out = where, workers, stored, out
+        self._stack = ExitStack()
+        self._name = uuid.uuid4().hex[:12]
+        self._calls = 0
+        self._backend = (backend, "cpu")
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._connect(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *ignored: object) -> None:
+        self._stack.close()
+
+    def _connect(self, stack: ExitStack) -> None:
+        try:
+            import dask
+            from distributed import Client
+        except ImportError as error:
+            raise UsageError(
+                "a Dask cluster needs the package distributed: pip install 'emufort[dask]'"
+            ) from error
+        from emufort.workers.dask_cluster import Jobs, LocalWorkers, Nobody, own_scheduler
+
+        stack.enter_context(
+            dask.config.set({"distributed.scheduler.allowed-failures": _DEATHS - 1})
+        )
+        self._keeper: LocalWorkers | Jobs | Nobody
+        if self._where.scheduler is not None:
+            address = self._where.scheduler
+            self._keeper = Nobody(address, _WORKER_SECONDS)
+        else:
+            address = stack.enter_context(own_scheduler(self._where))
+            if self._where.kind is None:
+                self._keeper = LocalWorkers(address, self._workers)
+            else:
+                self._keeper = Jobs(self._where, address, self._out)
+        try:
+            client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+        except (OSError, ValueError) as error:  # a TimeoutError is an OSError
+            raise EmufortError(
+                f"there is no Dask scheduler at {address}; is it running, and reachable from here?"
+            ) from error
+        self._client = stack.enter_context(client)
+        stack.enter_context(self._keeper)
+
+    def run(
+        self, function: Callable[[Workbench, Unit], Result], units: Sequence[Unit]
+    ) -> Iterator[tuple[int, Result]]:
+        """See `Executor.run`.
+
+        Raises
+        ------
+        EmufortError
+            A unit killed several workers, there are no workers, or the scheduler is lost.
+        """
+        from distributed import KilledWorker, as_completed
+        from distributed.client import FutureCancelledError
+
+        self._calls += 1
+        folder = str(self._stored.folder)
+        futures = {
+            self._client.submit(
+                work, folder, self._backend, function, unit,
+                # A key of its own: the same unit asked for twice is done twice, and told once.
+                key=f"emufort-{self._name}-{self._calls}-{position}",
+                priority=-position,
+                pure=False,
+            ): position
+            for position, unit in enumerate(units)
+        }  # fmt: skip
+        try:
+            while futures:
+                try:
+                    for future in as_completed(
+                        list(futures), loop=self._client.loop, timeout=_LOOK_SECONDS
+                    ):
+                        result = future.result()
+                        yield futures.pop(future), result
+                        future.release()
+                except TimeoutError:
+                    self._keeper.tend(self._n_workers())
+                except KilledWorker as error:
+                    raise EmufortError(
+                        f"a unit of work killed {_DEATHS} workers one after the other (out of "
+                        "memory?); give workers more memory and give the same command again: "
+                        "finished work is kept"
+                    ) from error
+                except FutureCancelledError as error:
+                    raise EmufortError(
+                        "the Dask scheduler is lost; start it and give the same command again: "
+                        "finished work is kept"
+                    ) from error
+        finally:
+            for future in futures:
+                future.release()
+
+    def _n_workers(self) -> int:
+        try:
+            return len(self._client.scheduler_info(n_workers=-1)["workers"])
+        except (OSError, KeyError, TypeError):
+            return 0
+
+
+# ------------------------------------------------------------------ in a worker
+
+_benches: dict[tuple[Any, ...], Workbench] = {}
+#: A worker with several threads would still do one unit at a time: torch's settings are its own.
+_one_at_a_time = threading.Lock()
+
+
+def work(
+    folder: str, backend: tuple[str, str], function: Callable[[Workbench, Any], Any], unit: Any
+) -> Any:
+    """Do a unit of work in a worker; it remembers the data of the last search it served."""
+    with _one_at_a_time:
+        key = (folder, *backend)
+        if key not in _benches:
+            _benches.clear()
+            _benches[key] = StoredArrays(Path(folder)).bench(*backend)
+        return function(_benches[key], unit)

@@ -1,0 +1,266 @@
+"""Where units of work run: in this process or in a pool of worker processes that may die.
+
+A unit's result depends on the unit alone, so a unit whose worker died is given to another.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from multiprocessing import forkserver
+from multiprocessing.connection import wait
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from types import ModuleType
+from typing import Any, Protocol, Self, TypeVar
+
+from emufort import signals
+from emufort.config import Config
+from emufort.errors import EmufortError
+from emufort.files import scratch_folder
+from emufort.training import Arrays, resolve_backend
+from emufort.workers.shared_arrays import StoredArrays
+from emufort.workers.workbench import Workbench
+
+Unit = TypeVar("Unit")
+Result = TypeVar("Result")
+
+#: Seconds between two looks at whether a signal has come.
+_LOOK_SECONDS = 0.1
+#: Times that workers may die without any unit finishing in between.
+_TRIES = 3
+
+
+class Executor(Protocol):
+    """Runs ``function(workbench, unit)`` for many units."""
+
+    def run(
+        self, function: Callable[[Workbench, Unit], Result], units: Sequence[Unit]
+    ) -> Iterator[tuple[int, Result]]:
+        """Yield (position of the unit, result) as results come; give the longest units first."""
+
+
+class InProcess:
+    """One unit after the other in this process."""
+
+    def __init__(
+        self, arrays: Arrays | StoredArrays, backend: str = "torch", device: str = "cpu"
+    ) -> None:
+        if isinstance(arrays, Arrays):
+            self._bench = Workbench({"": arrays}, backend, device)
+        else:
+            self._bench = arrays.bench(backend, device)
+
+    def run(
+        self, function: Callable[[Workbench, Unit], Result], units: Sequence[Unit]
+    ) -> Iterator[tuple[int, Result]]:
+        """See `Executor.run`."""
+        for position, unit in enumerate(units):
+            signals.check()
+            yield position, function(self._bench, unit)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *ignored: object) -> None:
+        pass
+
+
+class ProcessPool:
+    """Worker processes on this machine, each with one thread; they share the data."""
+
+    def __init__(
+        self,
+        workers: int,
+        arrays: Arrays | StoredArrays,
+        backend: str = "torch",
+        device: str = "cpu",
+    ) -> None:
+        self._workers = workers
+        self._scratch = ExitStack()
+        if isinstance(arrays, Arrays):
+            arrays = StoredArrays.write(arrays, self._scratch.enter_context(scratch_folder()))
+        self._initial = (arrays, backend, device)
+        self._pool: ProcessPoolExecutor | None = None
+        self.warm_up()
+
+    def warm_up(self) -> None:
+        """Start the workers without waiting for them."""
+        if self._pool is None:
+            method = "forkserver" if _HAS_FORKSERVER else "spawn"
+            context = multiprocessing.get_context(method)
+            if _HAS_FORKSERVER:
+                # The server imports torch once and every worker is forked from it, ready.
+                _, backend, _ = self._initial
+                context.set_forkserver_preload([f"emufort.training.{backend}_backend"])
+                with signals.hidden_from_children():
+                    forkserver.ensure_running()
+            self._pool = ProcessPoolExecutor(
+                self._workers, mp_context=context, initializer=_start, initargs=self._initial
+            )
+        for _ in range(self._workers):
+            self._submit(os.getpid)
+
+    def _submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        assert self._pool is not None
+        with _without_main(), signals.hidden_from_children():
+            return self._pool.submit(function, *arguments)
+
+    def run(
+        self, function: Callable[[Workbench, Unit], Result], units: Sequence[Unit]
+    ) -> Iterator[tuple[int, Result]]:
+        """See `Executor.run`.
+
+        Raises
+        ------
+        EmufortError
+            Workers died several times in a row.
+        """
+        left = set(range(len(units)))
+        tries = 0
+        while left:
+            finished = False
+            try:
+                if self._pool is None:
+                    self.warm_up()
+                futures = {
+                    self._submit(_call, function, units[position]): position
+                    for position in sorted(left)
+                }
+                for future in _as_completed(futures):
+                    result = future.result()
+                    position = futures[future]
+                    left.discard(position)
+                    finished = True
+                    yield position, result
+            except BrokenProcessPool as error:
+                self.close()
+                signals.check()
+                tries = 1 if finished else tries + 1
+                if tries >= _TRIES:
+                    raise EmufortError(
+                        f"worker processes died {tries} times in a row (killed, or out of "
+                        "memory); free memory or use fewer --workers and give the same command "
+                        "again: finished work is kept"
+                    ) from error
+
+    def close(self) -> None:
+        """Stop the workers, whatever they are doing."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        processes = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            if process.is_alive():
+                process.terminate()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *ignored: object) -> None:
+        self.close()
+        self._scratch.close()
+
+
+def make_executor(
+    workers: int, arrays: Arrays | StoredArrays, backend: str = "torch", device: str = "cpu"
+) -> InProcess | ProcessPool:
+    """Return an executor for `workers` processes; one worker needs no process of its own."""
+    resolve_backend(backend, device)  # a worker process could not say what is wrong
+    if workers == 1:
+        return InProcess(arrays, backend, device)
+    return ProcessPool(workers, arrays, backend, device)
+
+
+def executor_for(
+    config: Config,
+    stored: StoredArrays,
+    out: Path,
+    backend: str = "torch",
+    units: int | None = None,
+) -> AbstractContextManager[Executor]:
+    """Return the executor that `config` asks for.
+
+    Parameters
+    ----------
+    out
+        Folder for scripts and logs of batch jobs.
+    backend
+        What trains, see `emufort.training.make_trainer`.
+    units
+        Largest number of units at once, if that is known: more workers are of no use.
+    """
+    where = config.cluster
+    workers = config.n_workers if units is None else max(1, min(config.n_workers, units))
+    if where.scheduler or where.kind or where.engine == "dask":
+        from emufort.workers.dask_pool import DaskPool
+
+        return DaskPool(where, workers, stored, out, backend)
+    return make_executor(workers, stored, backend)
+
+
+def _as_completed(futures: Iterable[Future[Result]]) -> Iterator[Future[Result]]:
+    """Give futures as they finish; unlike that of the standard library, hear of signals."""
+    finished: SimpleQueue[Future[Result]] = SimpleQueue()
+    left = 0
+    for future in futures:
+        left += 1
+        future.add_done_callback(finished.put)
+    while left:
+        try:
+            future = finished.get(timeout=_LOOK_SECONDS)
+        except Empty:
+            signals.check()
+            continue
+        left -= 1
+        yield future
+
+
+_HAS_FORKSERVER = "forkserver" in multiprocessing.get_all_start_methods()
+
+# ------------------------------------------------------------------ in a worker
+
+_bench: Workbench | None = None
+
+
+def _start(arrays: StoredArrays, backend: str, device: str) -> None:
+    global _bench
+    # Ctrl-C reaches every process of the terminal; the driver decides what it means.
+    signals.start_worker()
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    _bench = arrays.bench(backend, device)
+
+
+def _call(function: Callable[[Workbench, Any], Any], unit: Any) -> Any:
+    assert _bench is not None
+    return function(_bench, unit)
+
+
+def _die_with_parent() -> None:
+    """A driver that is killed cannot stop its workers: they would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Hide the user's script while workers start.
+
+    multiprocessing would run the script again in every worker, which calls for the idiom
+    ``if __name__ == "__main__"``. Nothing of it is needed there.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

@@ -1,0 +1,152 @@
+"""Training data on disk, mapped into memory by every worker: one copy for all of them.
+
+The files are .npy (no pickle) and belong to the driver, which removes them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from emufort.dataset.dataset import Dataset
+from emufort.dataset.rows import blocks
+from emufort.dataset.targets import Targets
+from emufort.errors import EmufortError
+from emufort.files import make_directory, write_array, write_json
+from emufort.network.emulator import Scaler
+from emufort.training import Arrays
+from emufort.training.scaling import fit_scalers
+from emufort.workers.judge import Judge
+from emufort.workers.workbench import Workbench
+
+_NAMES = ("x_train", "y_train", "x_validation", "y_validation")
+
+
+@dataclass(frozen=True)
+class StoredArrays:
+    """`Arrays` in a folder that all workers see.
+
+    Attributes
+    ----------
+    folder
+        Absolute path; its name is unique, for workers remember what they have read.
+    """
+
+    folder: Path
+
+    @classmethod
+    def write(cls, arrays: Arrays, parent: Path) -> Self:
+        """Store `arrays` in a new folder under `parent`."""
+        with cls._begin(parent) as stored:
+            for name in _NAMES:
+                values: np.ndarray = getattr(arrays, name)
+                stored._save(name, values.shape, (values[part] for part in blocks(len(values))))
+            write_json(stored.folder / "sigmoid.json", list(arrays.sigmoid))
+        return stored
+
+    @classmethod
+    def from_datasets(
+        cls, train: Dataset, validation: Dataset, parent: Path
+    ) -> tuple[Self, Scaler, Scaler]:
+        """Do what `Arrays.from_datasets` does, block by block, without a copy in memory."""
+        with cls._begin(parent) as stored:
+            return stored, *stored._fill(train, validation)
+
+    @classmethod
+    def from_targets(
+        cls, train: Targets, validation: Targets, parent: Path, judged: bool = False
+    ) -> tuple[Self, dict[str, tuple[Scaler, Scaler]]]:
+        """Do that for every target; return the scalers by target.
+
+        With `judged`, also write what a worker needs to compare targets: few rows only.
+        """
+        scalers = {}
+        with cls._begin(parent) as stored:
+            for i, (name, rows) in enumerate(train.data.items()):
+                one = cls(make_directory(stored.folder / str(i)))
+                scalers[name] = one._fill(rows, validation.data[name])
+                if judged and train.named:
+                    judge = Judge.of(validation.data[name], scalers[name], validation.judge)
+                    judge.save(one.folder)
+            write_json(stored.folder / "targets.json", list(train.data))
+        return stored, scalers
+
+    def _fill(self, train: Dataset, validation: Dataset) -> tuple[Scaler, Scaler]:
+        x_scaler, y_scaler = fit_scalers(train)
+        widths = len(x_scaler.varying), len(y_scaler.varying)
+        for part, data in (("train", train), ("validation", validation)):
+            x, y = data.feature_blocks(), data.target_blocks()
+            self._save(f"x_{part}", (len(data), widths[0]), map(x_scaler.forward, x))
+            self._save(f"y_{part}", (len(data), widths[1]), map(y_scaler.forward, y))
+        sigmoid = [y_scaler.kinds[j] == "sigmoid" for j in y_scaler.varying]
+        write_json(self.folder / "sigmoid.json", sigmoid)
+        return x_scaler, y_scaler
+
+    @classmethod
+    @contextmanager
+    def _begin(cls, parent: Path) -> Iterator[Self]:
+        """Make a new folder to be filled; if that fails, nothing stays of it."""
+        cls.clear(parent)
+        stored = cls(make_directory(parent.resolve() / f"arrays-{uuid.uuid4().hex}"))
+        try:
+            yield stored
+        except BaseException:
+            stored.remove()
+            raise
+
+    def _save(self, name: str, shape: tuple[int, ...], parts: Iterable[np.ndarray]) -> None:
+        write_array(self.folder / f"{name}.npy", shape, np.float32, parts)
+
+    def load(self) -> Arrays:
+        """Map the arrays into memory; pages are shared until somebody writes to them.
+
+        Raises
+        ------
+        EmufortError
+            This process does not see the folder.
+        """
+        try:
+            mapped = [
+                np.load(self.folder / f"{name}.npy", mmap_mode="c", allow_pickle=False)
+                for name in _NAMES
+            ]
+            sigmoid = json.loads((self.folder / "sigmoid.json").read_text())
+        except OSError as error:
+            raise EmufortError(
+                f"a worker cannot read {self.folder}: {error.strerror}; workers on other machines "
+                "need --out on a disk that they share with the driver"
+            ) from error
+        return Arrays(mapped[0], mapped[1], mapped[2], mapped[3], tuple(sigmoid))
+
+    def bench(self, backend: str = "torch", device: str = "cpu") -> Workbench:
+        """Return a workbench for what is stored, of one target or several; errors as for `load`."""
+        index = self.folder / "targets.json"
+        if not index.exists():
+            return Workbench({"": self.load()}, backend, device)
+        names = json.loads(index.read_text())
+        parts = {name: StoredArrays(self.folder / str(i)) for i, name in enumerate(names)}
+        judges = {name: Judge.load(part.folder) for name, part in parts.items()}
+        return Workbench(
+            {name: part.load() for name, part in parts.items()},
+            backend,
+            device,
+            {name: judge for name, judge in judges.items() if judge is not None},
+        )
+
+    def remove(self) -> None:
+        """Remove the files; workers that still have them mapped keep what they see."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @staticmethod
+    def clear(parent: Path) -> None:
+        """Remove what a killed driver left in `parent`."""
+        for folder in parent.glob("arrays-*"):
+            shutil.rmtree(folder, ignore_errors=True)
