@@ -35,7 +35,7 @@ BENCH_ARGS :=
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 FPRETTIFY := $(BIN)/fprettify -i 2 -l 120 -w 2
-FORTRAN_FOLDERS := fortran coupling data_prep tests
+FORTRAN_FOLDERS := fortran coupling data_prep examples tests
 
 # The installed package is made of these; folders are listed because a deleted file changes them.
 PACKAGE_SOURCES := $(shell find python/emufort fortran \

@@ -1,4 +1,4 @@
-"""The data set: reproducible samples, labels that the contract accepts, the command that makes it."""
+"""The data set: reproducible samples, labels that the contract accepts, and the command."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emufort.dataset import Dataset
+from emufort import Dataset
 from emufort.skill import baseline_values, skill_values
 from two_stream import adding_doubling, dataset, delta_eddington
 from two_stream.process import layer_fluxes, network_outputs

@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from emufort.contract import Contract
+from emufort import Contract
 from two_stream import adding_doubling, delta_eddington
 from two_stream.process import network_outputs
 
@@ -86,7 +86,9 @@ def make_dataset(
     drawn = [samples(sizes[split], seed + i) for i, split in enumerate(SPLITS)]
     x = np.concatenate(drawn)
     split = np.repeat(np.arange(len(SPLITS), dtype=np.int8), [len(part) for part in drawn])
-    fluxes = np.clip(adding_doubling.layer_fluxes(*x.T, streams=streams, advance=advance), 0.0, 1.0)
+    tau, coalbedo, g, cosine = x.T
+    fluxes = adding_doubling.layer_fluxes(tau, coalbedo, g, cosine, streams, advance)
+    fluxes = np.clip(fluxes, 0.0, 1.0)  # rounding
     found = xr.Dataset(
         coords={name: list(labels) for name, labels in contract().dimensions.items()},
         attrs={
@@ -97,13 +99,13 @@ def make_dataset(
             "seed": seed,
         },
     )
-    for j, variable in enumerate(contract().input):
-        found[variable.name] = _variable(("sample",), x[:, j], variable.long_name)
-    for variable, values in zip(contract().output, network_outputs(fluxes), strict=True):
-        found[variable.name] = _variable(("sample", "incidence"), values, variable.long_name)
+    for given, values in zip(contract().input, x.T, strict=True):
+        found[given.name] = _variable(("sample",), values, given.long_name)
+    for wanted, values in zip(contract().output, network_outputs(fluxes), strict=True):
+        found[wanted.name] = _variable(("sample", "incidence"), values, wanted.long_name)
     about = "fractions of the incident flux that leave the layer upward and downward"
     found["flux_fractions"] = _variable(("sample", "flux"), fluxes, about)
-    scheme = delta_eddington.layer_fluxes(*x.T)
+    scheme = delta_eddington.layer_fluxes(tau, coalbedo, g, cosine)
     found["delta_eddington"] = _variable(("sample", "flux"), scheme, f"{about}, delta-Eddington")
     found["split"] = (
         "sample",
