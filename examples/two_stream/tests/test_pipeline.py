@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +20,8 @@ from emufort import Dataset, load
 from two_stream import dataset, delta_eddington
 from two_stream.process import layer_fluxes
 
+#: A run that keeps a configuration continues with it: the README's command, small.
 CONFIG = """
-contract = "two_stream.layer"
-data = "layer.nc"
 workers = 1
 [search]
 trials = 4
@@ -40,45 +43,71 @@ repeats = 2
 [verify]
 rows = 500
 """
+#: Commands of the README in the place of what pip would install.
+COMMANDS = {
+    "pip": "exit 0",
+    "emufort": f'exec "{sys.executable}" -m emufort "$@"',
+    "two-stream-labels": f'exec "{sys.executable}" -m two_stream '
+    '--train 2048 --validation 256 --test 256 --streams 12 "$@"',
+}
+TOP = Path(__file__).parents[3]
 HOST = Path(__file__).parents[1] / "two_stream" / "host"
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        any(shutil.which(tool) is None for tool in ("gfortran", "cmake", "make", "bash")),
+        reason="no gfortran, cmake, make or bash",
+    ),
+]
 
 
-def run(*command: object, cwd: Path) -> str:
+def run(*command: object, cwd: Path, environment: Mapping[str, str] | None = None) -> str:
     done = subprocess.run(
         [str(part) for part in command],
-        cwd=cwd, capture_output=True, text=True, timeout=600, check=False,
+        cwd=cwd, env={**os.environ, **(environment or {})},
+        capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a data set and a whole run of `emufort run`."""
+def readme(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Run the commands of the README; return the folder of the run and what was printed."""
     folder = tmp_path_factory.mktemp("layer")
-    dataset.write(
-        dataset.make_dataset({"train": 2048, "validation": 256, "test": 256}, 1, streams=12),
-        folder / "layer.nc",
-    )
-    (folder / "run.toml").write_text(CONFIG)
-    run(sys.executable, "-m", "emufort", "run", "run.toml", "--out", "run", cwd=folder)
-    return folder
+    (folder / "examples").symlink_to(TOP / "examples")
+    (folder / "bin").mkdir()
+    for name, script in COMMANDS.items():
+        (folder / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / "bin" / name).chmod(0o755)
+    (folder / "runs" / "layer").mkdir(parents=True)
+    (folder / "runs" / "layer" / "config.toml").write_text(CONFIG)
+    text = (TOP / "examples" / "two_stream" / "README.md").read_text()
+    blocks = re.findall(r"^```bash\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    printed = run("bash", "-e", "-c", "".join(blocks), cwd=folder, environment={"PATH": path})
+    return folder, printed
+
+
+@pytest.fixture(scope="module")
+def folder(readme: tuple[Path, str]) -> Path:
+    return readme[0] / "runs" / "layer"
 
 
 def test_the_scheme_stands_beside_the_networks(folder: Path) -> None:
-    selection = json.loads((folder / "run" / "selection.json").read_text())
+    selection = json.loads((folder / "selection.json").read_text())
     (scheme,) = selection["baselines"]
     assert scheme["name"] == "delta-Eddington"
     assert scheme["ns_per_sample"] > 0
     # the choice is made by the validation samples
-    data = Dataset.open(folder / "layer.nc", dataset.contract()).part("validation")
+    data = Dataset.open(folder.parents[1] / "layer.nc", dataset.contract()).part("validation")
     error = delta_eddington.layer_fluxes(*data.x.T) - layer_fluxes({}, outputs(data.y))["flux"]
     assert scheme["rmse"] == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-5)
     assert min(network["rmse"] for network in selection["all"]) < 0.5 * scheme["rmse"]
-    assert "delta-Eddington" in (folder / "run" / "report.html").read_text()
-    assert "delta-Eddington" in (folder / "run" / "bundle" / "MODEL_CARD.md").read_text()
+    assert "delta-Eddington" in (folder / "report.html").read_text()
+    assert "delta-Eddington" in (folder / "bundle" / "MODEL_CARD.md").read_text()
 
 
 def outputs(y: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
@@ -86,8 +115,8 @@ def outputs(y: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
 
 
 def printed_table(text: str) -> NDArray[np.float64]:
-    rows = [line.replace("|", " ").split() for line in text.splitlines()[2:]]
-    return np.array(rows, dtype=np.float64)
+    table = text[text.index("optical depth") :].splitlines()[1:]
+    return np.array([line.replace("|", " ").split() for line in table], dtype=np.float64)
 
 
 def expected_table(bundle: Path, table: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -105,16 +134,46 @@ def test_the_host_of_the_makefile_gives_what_python_gives(
 ) -> None:
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} is not installed")
-    bundle = folder / "run" / "bundle"
+    bundle = folder / "bundle"
     run("make", "-f", HOST / "Makefile", f"BUNDLE={bundle}", f"FC={compiler}", cwd=tmp_path)
     table = printed_table(run("./layer_host", cwd=tmp_path))
     assert table.shape == (8, 7)
     assert table == pytest.approx(expected_table(bundle, table), abs=2e-6)
 
 
-def test_the_host_of_cmake_gives_what_python_gives(folder: Path, tmp_path: Path) -> None:
-    bundle = folder / "run" / "bundle"
-    run("cmake", "-S", HOST, "-B", "build", f"-DBUNDLE={bundle}", cwd=tmp_path)
-    run("cmake", "--build", "build", cwd=tmp_path)
-    table = printed_table(run("build/layer_host", cwd=tmp_path))
+def test_the_host_of_the_readme_gives_what_python_gives(readme: tuple[Path, str]) -> None:
+    folder, printed = readme
+    table = printed_table(printed)
+    assert table.shape == (8, 7)
+    bundle = folder / "runs" / "layer" / "bundle"
     assert table == pytest.approx(expected_table(bundle, table), abs=2e-6)
+
+
+@pytest.mark.parametrize("builder", ["make", "cmake"])
+def test_a_folder_that_is_no_bundle_is_named(builder: str, tmp_path: Path) -> None:
+    command = ["make", "-f", HOST / "Makefile", "BUNDLE=/nowhere"]
+    if builder == "cmake":
+        command = ["cmake", "-S", HOST, "-B", "build", "-DBUNDLE=/nowhere"]
+    done = subprocess.run(
+        list(map(str, command)), cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "BUNDLE is '/nowhere', which is no bundle of two_stream_layer" in done.stderr
+
+
+def test_the_installed_package_is_complete(tmp_path: Path) -> None:
+    pytest.importorskip("setuptools", minversion="77")
+    source = tmp_path / "source"
+    ignored = shutil.ignore_patterns("*.egg-info", "__pycache__", "build")
+    shutil.copytree(TOP / "examples" / "two_stream", source, ignore=ignored)
+    command = ["-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", source]
+    run(sys.executable, *command, "--wheel-dir", tmp_path, cwd=tmp_path)
+    (wheel,) = tmp_path.glob("*.whl")
+    package = source / "two_stream"
+    expected = {
+        f"two_stream/{path.relative_to(package)}"
+        for path in package.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    with zipfile.ZipFile(wheel) as archive:
+        assert expected == {n for n in archive.namelist() if n.startswith("two_stream/")}
