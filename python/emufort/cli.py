@@ -363,7 +363,8 @@ def export(
     out: Out = Path("runs/latest"),
     name: Annotated[str | None, typer.Option(help="Name of the Fortran module.")] = None,
     host: Annotated[
-        str | None, typer.Option(help="Write glue for a host model, too: plain, ccpp or cime.")
+        str | None,
+        typer.Option(help="Write glue for a host model, too: plain, or one that the process has."),
     ] = None,
     bundle: Annotated[
         Path | None, typer.Option(help="Write the glue for this bundle instead of a run's.")
@@ -378,17 +379,16 @@ def export(
     from emufort.run.folder import RunFolder
 
     if bundle is not None and host is None:
-        raise UsageError("--bundle needs --host: plain, ccpp or cime")
+        raise UsageError("--bundle needs --host, such as --host plain")
     if host is not None:
-        from emufort.export.host import HOSTS
-
-        if host not in HOSTS:
-            raise UsageError(f"there is no host '{host}'; choose of {', '.join(HOSTS)}")
+        from emufort.contract import Contract
+        from emufort.export.host import check_host, write_host
     if bundle is None:
-        _carry_out(("export",), _config(None, out, {"export.name": name}), out)
+        config = _config(None, out, {"export.name": name})
+        if host is not None:
+            check_host(Contract.load(config.contract), host)
+        _carry_out(("export",), config, out)
     if host is not None:
-        from emufort.export.host import write_host
-
         source = RunFolder(out).bundle if bundle is None else bundle
         written = write_host(source, host, trust_sources=trust_sources)
         typer.echo(f"{written.path}: {len(written.files)} files")
@@ -532,11 +532,12 @@ def data(
     contract: ContractName = None,
 ) -> None:
     """Describe a data set as its contract sees it."""
+    from emufort.config import Config
     from emufort.contract import Contract
     from emufort.dataset.dataset import Dataset
     from emufort.run import display
 
-    display.dataset(Dataset.open(file, Contract.load(contract or "activation")))
+    display.dataset(Dataset.open(file, Contract.load(contract or Config().contract)))
 
 
 @app.command()

@@ -24,6 +24,7 @@ program both_ways
   use emufort_aerosol_activation, only: activation_type, activation_constants_type, &
     activation_counts_type, hk => activation_kind
   use emufort_aerosol_binding, only: emufort_aerosol_predict
+  use emufort_aerosol_contract, only: aerosol_sigma
   implicit none
   integer, parameter :: n = 77
   type(emulator_type) :: emulator
@@ -36,10 +37,10 @@ program both_ways
   integer :: i
   call get_command_argument(1, weights)
   call emulator%load(trim(weights), status)
-  call schemes(1)%init(hk, activation_constants_type(), [1.8_hk, 1.6_hk, 1.8_hk, 1.6_hk], status, &
+  call schemes(1)%init(hk, activation_constants_type(), real(aerosol_sigma, hk), status, &
     emulator=emulator)
   if (status%code /= 0) error stop 'loaded'
-  call schemes(2)%init(hk, activation_constants_type(), [1.8_hk, 1.6_hk, 1.8_hk, 1.6_hk], status, &
+  call schemes(2)%init(hk, activation_constants_type(), real(aerosol_sigma, hk), status, &
     predictor=emufort_aerosol_predict)
   if (status%code /= 0) error stop 'generated'
   w = [(0.02_hk*real(i, hk), i=1, n)]

@@ -45,7 +45,7 @@ end program time_scheme
 """
 
 
-def no_reference(features: np.ndarray) -> np.ndarray:
+def no_reference(contract: Contract, features: np.ndarray) -> np.ndarray:
     raise AssertionError("only the benchmark asks for it")
 
 
@@ -302,7 +302,7 @@ def test_sources_come_in_the_order_of_compilation() -> None:
     names = [path.name for path in fortran_sources("time_emulator")]
     assert names[-2:] == ["emufort_runtime.F90", "time_emulator.F90"]
     names = [path.name for path in arg2000_sources()]
-    assert names == ["arg2000.F90", "time_arg2000.F90"]
+    assert names == ["emufort_aerosol_contract.F90", "arg2000.F90", "time_arg2000.F90"]
     with pytest.raises(EmufortError, match="no_such_program"):
         fortran_sources("no_such_program")
 

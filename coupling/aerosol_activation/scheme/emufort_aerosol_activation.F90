@@ -10,6 +10,13 @@ module emufort_aerosol_activation
   use emufort_status, only: set_error
   use emufort_runtime, only: emulator_type, status_type, workspace_type, emufort_clear_status, emufort_success, &
                              emufort_error_contract, emufort_error_shape, emufort_error_limit
+  use emufort_aerosol_contract, only: n_emulated_modes => aerosol_modes, n_plain => aerosol_inputs, &
+                                      trained_sigma => aerosol_sigma, trained_lower => aerosol_lower, &
+                                      trained_upper => aerosol_upper, aerosol_input_names, aerosol_input_units, &
+                                      aerosol_output_name, aerosol_output_units, temperature_at => air_temperature_at, &
+                                      pressure_at => air_pressure_at, updraft_at => updraft_speed_at, &
+                                      number_at => number_concentration_at, radius_at => dry_median_radius_at, &
+                                      kappa_at => hygroscopicity_at
   use emufort_aerosol_head, only: steepness_factor, shift_factor, activated_fractions_of_logs, padded
   use emufort_aerosol_arg2000, only: activation_constants_type, air_type, air_properties, arg2000_smax, &
                           critical_supersaturation_squared, critical_factors, in_cloud_smax, arg2000_paper, arg2000_e3sm
@@ -34,7 +41,7 @@ module emufort_aerosol_activation
   integer, parameter :: outside_ratio = 1
   integer, parameter :: outside_clip = 2      !! the emulator at the nearest point of its range
 
-  integer, parameter :: n_emulated_modes = 4, n_plain = 15, most_inputs = 16
+  integer, parameter :: most_inputs = n_plain + 1   ! with what ARG2000 says, of the contract `activation_ratio`
   real(dp), parameter :: pi = 3.14159265358979323846_dp, root2 = sqrt(2.0_dp)
 
   ! What E3SM counts as nothing: number [m-3], volume [m3 m-3], hygroscopicity [1], width of the spectrum [m s-1].
@@ -48,17 +55,12 @@ module emufort_aerosol_activation
   !> and the rounding of a cube root must not decide on the scheme.
   real(dp), parameter :: edge = 1.0e-4_dp
 
-  ! The contract of the emulator: what it must take, and the range that data_prep drew from.
-  character(len=*), parameter :: names(8) = [character(len=24) :: 'air_temperature', 'air_pressure', &
-                       'updraft_speed', 'number_concentration', 'dry_median_radius', 'hygroscopicity', 'smax_arg2000', &
-                                                                                                  'max_supersaturation']
-  character(len=*), parameter :: units(8) = [character(len=8) :: 'K', 'Pa', 'm s-1', 'm-3', 'm', '1', '1', '1']
-  real(dp), parameter :: trained_sigma(n_emulated_modes) = [1.8_dp, 1.6_dp, 1.8_dp, 1.6_dp]
- real(dp), parameter :: trained_lower(n_plain) = [248.0_dp, 5.0e4_dp, 0.01_dp, 1.0e6_dp, 1.0e6_dp, 1.0e3_dp, 1.0e4_dp, &
-                                    2.675e-8_dp, 4.35e-9_dp, 5.0e-7_dp, 5.0e-9_dp, 0.05_dp, 0.05_dp, 0.05_dp, 1.0e-3_dp]
-  real(dp), parameter :: trained_upper(n_plain) = [310.0_dp, 1.05e5_dp, 10.0_dp, 1.0e10_dp, 1.0e10_dp, 5.0e6_dp, &
-                                        1.0e10_dp, 2.2e-7_dp, 2.6e-8_dp, 2.0e-6_dp, 5.0e-8_dp, 1.2_dp, 1.2_dp, 1.2_dp, &
-                                                   0.2_dp]
+  ! What a loaded emulator must take and give: the inputs, perhaps what ARG2000 says, and the output.
+  integer, parameter :: n_variables = size(aerosol_input_names) + 2
+  character(len=*), parameter :: names(n_variables) = [character(len=24) :: &
+                                                       aerosol_input_names, 'smax_arg2000', aerosol_output_name]
+  character(len=*), parameter :: units(n_variables) = [character(len=8) :: &
+                                                       aerosol_input_units, aerosol_output_units, aerosol_output_units]
 
   ! Spectrum of updrafts: Gauss-Legendre in t with w = w_min + (w_max - w_min) t**3, which is dense where the weak
   ! updrafts are and activation begins. Against 3,000 nodes in 300 cases: largest error 2e-5 in a fraction.
@@ -152,7 +154,7 @@ contains
     procedure(activation_predictor), optional :: predictor             !! or the procedure of a generated module
     integer, intent(in), optional :: outside                           !! outside_ratio (default), _arg2000 or _clip
     integer, intent(in), optional :: formula                           !! arg2000_paper (default) or arg2000_e3sm
-    real(hk), intent(in), optional :: lower(:), upper(:)               !! range of the emulator, contract units (15)
+    real(hk), intent(in), optional :: lower(:), upper(:)               !! range of the emulator, contract units (input)
     character(len=*), parameter :: place = 'activation init'
     integer :: m
 
@@ -186,7 +188,7 @@ contains
     if (status%code /= emufort_success) return
     if (present(lower)) then
       if (size(lower) /= n_plain .or. size(upper) /= n_plain) then
-        call set_error(status, emufort_error_shape, place, 'the limits of the range must be (15)')
+        call set_error(status, emufort_error_shape, place, 'the limits of the range must have one value for each input')
         return
       end if
       scheme%lower = real(lower, dp)
@@ -196,7 +198,8 @@ contains
       if (emulator%n_inputs() == most_inputs) then
         call emulator%require(names, units, status)
       else
-        call emulator%require([names(1:6), names(8)], [units(1:6), units(8)], status)
+        call emulator%require([names(:n_variables - 2), names(n_variables:)], &
+                              [units(:n_variables - 2), units(n_variables:)], status)
       end if
       if (status%code /= emufort_success) return
       scheme%emulator = emulator
@@ -695,19 +698,22 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
       has_air(i) = .true.
       its(1:n_modes) = number(i, 1:n_modes)
       if (is_good .and. scheme%outside == outside_ratio) then
-        mask(1:4) = .not. cube(i, 1:4) <= 0.0_dp
-        own(1:4) = critical_supersaturation_squared(air(i)%kelvin_length, merge(cube(i, 1:4), 1.0_dp, mask(1:4)), &
-                                                    felt(kappa(i, 1:4)))
+        mask(1:n_emulated_modes) = .not. cube(i, 1:n_emulated_modes) <= 0.0_dp
+        own(1:n_emulated_modes) = critical_supersaturation_squared( &
+                                  air(i)%kelvin_length, &
+                                  merge(cube(i, 1:n_emulated_modes), 1.0_dp, mask(1:n_emulated_modes)), &
+                                  felt(kappa(i, 1:n_emulated_modes)))
         smax(j) = arg2000_smax(scheme%constants, scheme%formula, n_modes, scheme%breadth, scheme%spread, air(i), w(j), &
                                its, own, mask)
         there = air(i)
-        if (abs(x(j, 1) - t(i)) > 0.0_dp .or. abs(x(j, 2) - p(i)) > 0.0_dp) &
-          there = air_properties(scheme%constants, x(j, 1), x(j, 2))
-        own(1:4) = critical_supersaturation_squared(there%kelvin_length, x(j, 8:11)**3, x(j, 12:15))
-        its(1:4) = x(j, 4:7)
-        mask(1:4) = .true.
+        if (abs(x(j, temperature_at) - t(i)) > 0.0_dp .or. abs(x(j, pressure_at) - p(i)) > 0.0_dp) &
+          there = air_properties(scheme%constants, x(j, temperature_at), x(j, pressure_at))
+        own(1:n_emulated_modes) = critical_supersaturation_squared( &
+                                  there%kelvin_length, x(j, radius_at:kappa_at - 1)**3, x(j, kappa_at:n_plain))
+        its(1:n_emulated_modes) = x(j, number_at:radius_at - 1)
+        mask(1:n_emulated_modes) = .true.
         smax(j) = smax(j)*(found(j)/arg2000_smax(scheme%constants, scheme%formula, n_modes, scheme%breadth, &
-                                                 scheme%spread, there, x(j, 3), its, own, mask))
+                                                 scheme%spread, there, x(j, updraft_at), its, own, mask))
       else
         own(1:n_modes) = critical(i, 1:n_modes)
         mask(1:n_modes) = is_active(i, 1:n_modes)
@@ -740,17 +746,17 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
     real(wp) :: radius(block)
     integer :: i, j, m
 
-    call take(n, n_columns, at, t, x(:, 1))
-    call take(n, n_columns, at, p, x(:, 2))
+    call take(n, n_columns, at, t, x(:, temperature_at))
+    call take(n, n_columns, at, p, x(:, pressure_at))
     do j = 1, n
-      x(j, 3) = w(j)
+      x(j, updraft_at) = w(j)
     end do
     do m = 1, n_emulated_modes
-      call take(n, n_columns, at, number(:, m), x(:, 3 + m))
-      call take(n, n_columns, at, cube(:, m), x(:, 7 + m))
-      call take(n, n_columns, at, kappa(:, m), x(:, 11 + m))
+      call take(n, n_columns, at, number(:, m), x(:, number_at + m - 1))
+      call take(n, n_columns, at, cube(:, m), x(:, radius_at + m - 1))
+      call take(n, n_columns, at, kappa(:, m), x(:, kappa_at + m - 1))
       do j = 1, n
-        radius(j) = real(merge(1.0_dp, x(j, 7 + m), x(j, 7 + m) <= 0.0_dp), wp)
+        radius(j) = real(merge(1.0_dp, x(j, radius_at + m - 1), x(j, radius_at + m - 1) <= 0.0_dp), wp)
       end do
       call vector_ln(n, radius)
       do j = 1, n
@@ -758,12 +764,12 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
       end do
       call vector_exp(n, radius)
       ! a mode of nothing: no number, and size and substance that do not matter
-      middle = sqrt(scheme%lower(7 + m)*scheme%upper(7 + m))
-      least = scheme%lower(11 + m)
+      middle = sqrt(scheme%lower(radius_at + m - 1)*scheme%upper(radius_at + m - 1))
+      least = scheme%lower(kappa_at + m - 1)
       do j = 1, n
-        x(j, 3 + m) = merge(0.0_dp, x(j, 3 + m), x(j, 7 + m) <= 0.0_dp)
-        x(j, 11 + m) = merge(least, felt(x(j, 11 + m)), x(j, 7 + m) <= 0.0_dp)
-        x(j, 7 + m) = merge(middle, real(radius(j), dp), x(j, 7 + m) <= 0.0_dp)
+        x(j, number_at + m - 1) = merge(0.0_dp, x(j, number_at + m - 1), x(j, radius_at + m - 1) <= 0.0_dp)
+        x(j, kappa_at + m - 1) = merge(least, felt(x(j, kappa_at + m - 1)), x(j, radius_at + m - 1) <= 0.0_dp)
+        x(j, radius_at + m - 1) = merge(middle, real(radius(j), dp), x(j, radius_at + m - 1) <= 0.0_dp)
       end do
     end do
     do m = 1, n_plain

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.benchmark.options import BUNDLE, STANDARD_CALLS, STANDARD_MODELS, Options
+from emufort.config import Config
 from emufort.contract import Contract
-from emufort.errors import ContractError
+from emufort.dataset.dataset import Dataset
 from emufort.export.bundle import Bundle
 from emufort.export.weights_file import WeightsFile
 from emufort.files import make_directory, write_bytes, write_json
@@ -25,7 +26,8 @@ from emufort.network.emulator import (
     Scaler,
     ScalerKind,
 )
-from emufort.processes.registry import Head, head
+from emufort.processes.process import Head
+from emufort.processes.registry import head
 from emufort.timing.timers import write_inputs, write_samples
 from emufort.verification import draw_rows
 
@@ -205,11 +207,7 @@ def call_of(contract: Contract) -> Head | None:
     if contract.process is None or contract.skill.head is None:
         return None
     found = head(contract.process, contract.skill.head)
-    try:
-        has_call = found.call_sources is not None and bool(found.call_sources(contract))
-    except ContractError:
-        return None
-    return found if has_call else None
+    return found if found.call(contract) and found.call_reference is not None else None
 
 
 def _standard_call(
@@ -218,9 +216,9 @@ def _standard_call(
     """Return the call of a network of the default contract with random weights.
 
     Features are scaled as training data all over the ranges would have it; outputs lie where those
-    of an emulator do, about a supersaturation of 0.5 %.
+    of the default data set do.
     """
-    contract = Contract.load("activation")
+    contract = Contract.load(Config().contract)
     call = call_of(contract)
     assert call is not None
     known = np.array([[c.lower for c in contract.input_columns]])
@@ -229,11 +227,14 @@ def _standard_call(
     scaler = Scaler.fit([contract.input_columns[i] for i in features], x)
     plain = random_network(name, (len(features), *hidden, len(contract.output_columns)), activation)
     z = plain.predict(scaler.forward(x))
+    typical = np.exp(np.log(Dataset.open(None, contract).part("test").targets).mean(axis=0))
     emulator = Emulator(
         contract,
         plain.architecture,
         scaler,
-        Scaler(("ln",), 5e-3 * np.exp(-z.mean(axis=0) / z.std(axis=0)), z.std(axis=0)),
+        Scaler(
+            ("ln",) * z.shape[1], typical * np.exp(-z.mean(axis=0) / z.std(axis=0)), z.std(axis=0)
+        ),
         plain.weights,
         plain.biases,
         {},
@@ -260,7 +261,9 @@ def _call_model(
         emulator.contract,
         emulator,
         x,
-        np.asarray(call.call_reference(x, emulator.predict(x)), dtype=np.float64),
+        np.asarray(
+            call.call_reference(emulator.contract, x, emulator.predict(x)), dtype=np.float64
+        ),
         make_directory(work / name),
         network,
         call,

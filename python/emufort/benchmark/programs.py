@@ -196,10 +196,10 @@ class Programs:
             write_text(wrapper, _embedded_source(model, module))
             sources = [*below, generated, wrapper, *above]
         else:
-            assert model.call.call_sources is not None
-            *below, call = model.call.call_sources(model.contract)
+            *others, call = model.call.call(model.contract)
             write_text(wrapper, _CALL.format(module=call.stem))
-            sources = [*below, generated, call, wrapper, *above]
+            head = model.call.fortran(model.contract)
+            sources = [*below, *head, *others, generated, call, wrapper, *above]
         flags = f"{self._flags} {_kind_flag(model)}"
         return self._build(f"bench_native_{model.name}", sources, flags)
 

@@ -10,8 +10,8 @@ from emufort import escape
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(template: str, **values: Any) -> str:
-    """Return the text of `template` filled with `values`; an unknown name in it is an error.
+def render(template: str, *, folder: Path = _TEMPLATES, **values: Any) -> str:
+    """Return the text of `template` in `folder` with `values`; an unknown name in it is an error.
 
     Markdown escapes every value that is not Markdown already. In Fortran and CMake it depends on
     the place how a text is escaped: a template names the function, see `emufort.escape`.
@@ -19,7 +19,7 @@ def render(template: str, **values: Any) -> str:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,

@@ -14,22 +14,17 @@ checkout that is not installed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from emufort.errors import ContractError, did_you_mean
+from emufort.processes.process import Head, Process, TimingSource
 
 if TYPE_CHECKING:
     from emufort.contract import Contract
-
-Array = NDArray[np.float64]
 
 GROUP = "emufort.processes"
 
@@ -37,88 +32,6 @@ GROUP = "emufort.processes"
 _OWN = {"aerosol_activation": "emufort.processes.aerosol_activation.process:PROCESS"}
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-
-
-@dataclass(frozen=True)
-class Head:
-    """A function that turns outputs of an emulator into the quantities it is judged by.
-
-    Attributes
-    ----------
-    function
-        Called as ``function(inputs, outputs)`` with two mappings of names to arrays: the contract's
-        inputs, of shape (n,) or (n, k), with its parameters, a number or (k,); and its outputs, of
-        shape (n,) or (n, k), or the quantity that a baseline gives. Returns a mapping of names to
-        arrays of shape (n,) or (n, k). Units are those of the contract.
-    inputs
-        Inputs and parameters that it reads; a contract that names the head must have them.
-    outputs
-        Outputs that it reads.
-    gives
-        Names of the quantities that it returns.
-    call_sources
-        For `emufort bench`: returns the Fortran sources of a call of an emulator of the given
-        contract with this head in it, in the order of compilation. The last source is a module of
-        its file's name and uses the generated module. Raises `ContractError` for other contracts.
-    call_reference
-        Returns what that call must give, (n, k), for inputs (n, n_inputs) and outputs (n,
-        n_outputs).
-    """
-
-    function: Callable[[Mapping[str, Array], Mapping[str, Array]], Mapping[str, Array]]
-    inputs: tuple[str, ...] = ()
-    outputs: tuple[str, ...] = ()
-    gives: tuple[str, ...] = ()
-    call_sources: Callable[[Contract], Sequence[Path]] | None = None
-    call_reference: Callable[[Array, Array], Array] | None = None
-
-
-@dataclass(frozen=True)
-class TimingSource:
-    """A Fortran program that times a classical scheme.
-
-    Attributes
-    ----------
-    sources
-        Returns its source files in the order of compilation.
-    reference
-        For `emufort bench`: returns what the program must give, (n, k), for the features of a
-        contract, (n, n_features).
-    call_reference
-        The same for what it gives with the argument ``call``.
-    """
-
-    sources: Callable[[], Sequence[Path]]
-    reference: Callable[[Array], Array]
-    call_reference: Callable[[Array], Array]
-
-
-@dataclass(frozen=True)
-class Process:
-    """A physical process: the functions that its contracts may name, and the contracts themselves.
-
-    Attributes
-    ----------
-    name
-        The name of the entry point.
-    heads
-        Name -> what ``head = "NAME"`` in a contract stands for.
-    timing_sources
-        Name -> what ``timing_source = "NAME"`` of a baseline stands for.
-    contracts
-        Folder with contracts (TOML) that come with the process.
-    """
-
-    name: str
-    heads: Mapping[str, Head] = field(default_factory=dict)
-    timing_sources: Mapping[str, TimingSource] = field(default_factory=dict)
-    contracts: Path | None = None
-
-    def contract_files(self) -> dict[str, Path]:
-        """Return the contracts that come with the process, by name."""
-        if self.contracts is None:
-            return {}
-        return {path.stem: path for path in sorted(self.contracts.glob("*.toml"))}
 
 
 @dataclass(frozen=True)

@@ -260,7 +260,15 @@ def _baselines(
         inputs = write_samples(work / "samples.bin", x[:, list(contract.feature_indices)])
         built_from = compiler.key(sources, flags)
         timers.append(
-            BaselineProgram(baseline.name, compiler.version, flags, program, built_from, inputs)
+            BaselineProgram(
+                baseline.name,
+                compiler.version,
+                flags,
+                program,
+                built_from,
+                inputs,
+                timed.takes_ncol,
+            )
         )
     return timers
 
