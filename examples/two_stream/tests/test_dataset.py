@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -15,14 +11,15 @@ from hypothesis import strategies as st
 from emufort import Dataset
 from emufort.skill import baseline_values, skill_values
 from two_stream import adding_doubling, dataset, delta_eddington
-from two_stream.process import layer_fluxes, network_outputs
+from two_stream.head import layer_fluxes, network_outputs
+from two_stream.process import PROCESS
 
-SIZES = {"train": 64, "validation": 16, "test": 20}
+SIZES = [64, 8, 8]
 
 
 @pytest.fixture(scope="module")
 def data() -> xr.Dataset:
-    return dataset.make_dataset(SIZES, seed=3, streams=8)
+    return dataset.make_dataset(64, seed=3, streams=8)
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +41,11 @@ def test_samples_fill_the_ranges_and_follow_the_seed() -> None:
 
 
 def test_the_contract_accepts_the_data(data: xr.Dataset, opened: Dataset) -> None:
-    assert len(opened) == 100 and not opened.dropped
-    assert np.bincount(opened.split).tolist() == list(SIZES.values())
-    assert data.sizes == {"sample": 100, "incidence": 2, "flux": 4}
+    assert len(opened) == 80 and not opened.dropped
+    assert np.bincount(opened.split).tolist() == SIZES
+    assert data.sizes == {"sample": 80, "incidence": 2, "flux": 4}
     assert tuple(data["flux"].values) == adding_doubling.FLUXES
-    assert len(np.unique(opened.x, axis=0)) == 100, "no sample is in two splits"
+    assert len(np.unique(opened.x, axis=0)) == 80, "no sample is in two splits"
 
 
 def test_skill_is_judged_by_fluxes(data: xr.Dataset, opened: Dataset) -> None:
@@ -81,27 +78,8 @@ def test_the_head_undoes_what_made_the_labels() -> None:
     assert found == pytest.approx(fluxes, abs=1e-8)
 
 
-def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "two_stream", *map(str, arguments)],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-
-
-def test_the_command_writes_the_data_set(data: xr.Dataset, tmp_path: Path) -> None:
-    sizes = [part for split, n in SIZES.items() for part in (f"--{split}", n)]
-    out = tmp_path / "layer.nc"
-    done = command("--out", out, *sizes, "--seed", 3, "--streams", 8)
-    assert done.returncode == 0, done.stderr
-    assert "100 samples" in done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["layer.nc"]
-    with xr.open_dataset(out) as written:
-        assert written.attrs["source"] == "adding-doubling method, 16 streams, delta-M scaling"
-        for name in data.data_vars:
-            assert np.array_equal(written[name], data[name]), name
-
-
-def test_a_folder_that_is_missing_is_one_line(tmp_path: Path) -> None:
-    done = command("--out", tmp_path / "missing" / "layer.nc")
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: cannot write") and done.stderr.count("\n") == 1
+def test_the_label_maker_counts_its_samples_and_follows_the_seed() -> None:
+    told: list[int] = []
+    made = PROCESS.label_makers["layer"](16, 5, told.append)
+    assert sum(told) == made.sizes["sample"] == 20
+    assert made.equals(dataset.make_dataset(16, seed=5))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.linalg import expm
 
 from emufort.processes import process
-from two_stream.dataset import samples
+from two_stream.dataset import contract, samples
 from two_stream.delta_eddington import layer_fluxes
 
 Array = NDArray[np.float64]
@@ -105,34 +105,39 @@ def test_the_timed_program_gives_what_numpy_gives(program: Path, tmp_path: Path)
     content = np.array([len(x)], "<f8").tobytes() + x.astype("<f8").tobytes()
     (tmp_path / "samples.bin").write_bytes(content)
     done = subprocess.run(
-        [str(program), "samples.bin", "2", "results.bin"],
+        [str(program), "samples.bin", "1,300,16", "2", "results.bin"],
         cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
-    times = [line.split() for line in done.stdout.splitlines()]
-    assert [name for name, _ in times] == ["ns_per_sample"] * 2
-    assert all(float(value) > 0 for _, value in times)
+    times = [line.split(",") for line in done.stdout.splitlines()]
+    assert [(int(ncol), int(repeat)) for ncol, repeat, _ in times] == [
+        (ncol, repeat) for ncol in (1, 300, 16) for repeat in (1, 2)
+    ]
+    assert all(float(value) > 0 for _, _, value in times)
     found = np.fromfile(tmp_path / "results.bin", "<f8").reshape(-1, 4)
     timed = process("two_stream").timing_sources["delta_eddington"]
-    assert found == pytest.approx(timed.reference(x), abs=1e-12)
+    assert found == pytest.approx(timed.reference(contract(), x), abs=1e-12)
 
 
 @pytest.mark.parametrize(
-    ("content", "repeats", "message"),
+    ("content", "arguments", "message"),
     [
-        (b"", "1", "cannot read the number of samples"),
-        (np.array([2.0, 1.0], "<f8").tobytes(), "1", "fewer samples than announced"),
-        (np.array([np.nan], "<f8").tobytes(), "1", "bad number of samples"),
-        (None, "1", "cannot open"),
-        (b"", "x", "usage: time_delta_eddington INPUT REPEATS"),
+        (b"", ["1", "1"], "cannot read the number of samples"),
+        (np.array([2.0, 1.0], "<f8").tobytes(), ["1", "1"], "fewer samples than announced"),
+        (np.array([np.nan], "<f8").tobytes(), ["1", "1"], "bad number of samples"),
+        (None, ["1", "1"], "cannot open"),
+        (b"", ["1", "x"], "usage: time_delta_eddington INPUT NCOL"),
+        (b"", ["1,x", "1"], "usage: time_delta_eddington INPUT NCOL"),
+        (b"", ["0", "1"], "usage: time_delta_eddington INPUT NCOL"),
+        (b"", ["1"], "usage: time_delta_eddington INPUT NCOL"),
     ],
 )
-def test_a_bad_file_is_one_line(
-    program: Path, tmp_path: Path, content: bytes | None, repeats: str, message: str
+def test_a_bad_call_is_one_line(
+    program: Path, tmp_path: Path, content: bytes | None, arguments: list[str], message: str
 ) -> None:
     if content is not None:
         (tmp_path / "samples.bin").write_bytes(content)
     done = subprocess.run(
-        [str(program), "samples.bin", repeats],
+        [str(program), "samples.bin", *arguments],
         cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 2

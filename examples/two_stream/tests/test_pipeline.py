@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from emufort import Dataset, load
 from two_stream import dataset, delta_eddington
-from two_stream.process import layer_fluxes
+from two_stream.head import layer_fluxes
 
 #: A run that keeps a configuration continues with it: the README's command, small.
 CONFIG = """
@@ -44,14 +44,8 @@ repeats = 2
 rows = 500
 """
 #: Commands of the README in the place of what pip would install.
-COMMANDS = {
-    "pip": "exit 0",
-    "emufort": f'exec "{sys.executable}" -m emufort "$@"',
-    "two-stream-labels": f'exec "{sys.executable}" -m two_stream '
-    '--train 2048 --validation 256 --test 256 --streams 12 "$@"',
-}
+COMMANDS = {"pip": "exit 0", "emufort": f'exec "{sys.executable}" -m emufort "$@"'}
 TOP = Path(__file__).parents[3]
-HOST = Path(__file__).parents[1] / "two_stream" / "host"
 
 pytestmark = [
     pytest.mark.slow,
@@ -87,7 +81,8 @@ def readme(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     blocks = re.findall(r"^```bash\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert len(blocks) == 2
     path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    printed = run("bash", "-e", "-c", "".join(blocks), cwd=folder, environment={"PATH": path})
+    commands = "".join(blocks).replace("--samples 16384", "--samples 2048")
+    printed = run("bash", "-e", "-c", commands, cwd=folder, environment={"PATH": path})
     return folder, printed
 
 
@@ -128,37 +123,22 @@ def expected_table(bundle: Path, table: NDArray[np.float64]) -> NDArray[np.float
     return np.column_stack([table[:, :3], fluxes[:, :2], scheme[:, :2]])
 
 
-@pytest.mark.parametrize("compiler", ["gfortran", "flang-22"])
-def test_the_host_of_the_makefile_gives_what_python_gives(
-    folder: Path, tmp_path: Path, compiler: str
-) -> None:
-    if shutil.which(compiler) is None:
-        pytest.skip(f"{compiler} is not installed")
-    bundle = folder / "bundle"
-    run("make", "-f", HOST / "Makefile", f"BUNDLE={bundle}", f"FC={compiler}", cwd=tmp_path)
-    table = printed_table(run("./layer_host", cwd=tmp_path))
-    assert table.shape == (8, 7)
-    assert table == pytest.approx(expected_table(bundle, table), abs=2e-6)
-
-
-def test_the_host_of_the_readme_gives_what_python_gives(readme: tuple[Path, str]) -> None:
+def test_the_host_gives_what_python_gives(readme: tuple[Path, str]) -> None:
     folder, printed = readme
+    bundle = folder / "runs" / "layer" / "bundle"
     table = printed_table(printed)
     assert table.shape == (8, 7)
-    bundle = folder / "runs" / "layer" / "bundle"
     assert table == pytest.approx(expected_table(bundle, table), abs=2e-6)
 
 
-@pytest.mark.parametrize("builder", ["make", "cmake"])
-def test_a_folder_that_is_no_bundle_is_named(builder: str, tmp_path: Path) -> None:
-    command = ["make", "-f", HOST / "Makefile", "BUNDLE=/nowhere"]
-    if builder == "cmake":
-        command = ["cmake", "-S", HOST, "-B", "build", "-DBUNDLE=/nowhere"]
-    done = subprocess.run(
-        list(map(str, command)), cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode != 0
-    assert "BUNDLE is '/nowhere', which is no bundle of two_stream_layer" in done.stderr
+def test_the_host_of_cmake_and_flang_gives_what_python_gives(folder: Path, tmp_path: Path) -> None:
+    glue = folder / "host" / "plain"
+    if shutil.which("flang-22") is None:
+        pytest.skip("flang-22 is not installed")
+    run("cmake", "-S", glue, "-B", "build", "-DCMAKE_Fortran_COMPILER=flang-22", cwd=tmp_path)
+    run("cmake", "--build", "build", cwd=tmp_path)
+    table = printed_table(run("build/example_host", cwd=tmp_path))
+    assert table == pytest.approx(expected_table(folder / "bundle", table), abs=2e-6)
 
 
 def test_the_installed_package_is_complete(tmp_path: Path) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import xarray as xr
@@ -14,7 +13,7 @@ from scipy.stats import qmc
 
 from emufort import Contract
 from two_stream import adding_doubling, delta_eddington
-from two_stream.process import network_outputs
+from two_stream.head import network_outputs
 
 Array = NDArray[np.float64]
 
@@ -60,30 +59,31 @@ def samples(n: int, seed: int) -> Array:
 
 
 def make_dataset(
-    sizes: Mapping[str, int],
+    n: int,
     seed: int,
-    streams: int = adding_doubling.STREAMS,
     advance: Callable[[int], object] = lambda done: None,
+    streams: int = adding_doubling.STREAMS,
 ) -> xr.Dataset:
     """Return samples with labels as the contract wants them.
 
     Parameters
     ----------
-    sizes
-        Number of samples of each of `SPLITS`.
+    n
+        Number of training samples; an eighth as many for validation and for test come on top.
     seed
         Of the training samples; validation and test samples take the next two.
-    streams
-        Gauss nodes in each hemisphere for the labels.
     advance
         Called with the number of samples that were labelled since the last call.
+    streams
+        Gauss nodes in each hemisphere for the labels.
 
     Returns
     -------
     xarray.Dataset
         Inputs, labels, fluxes, the delta-Eddington fluxes and the splits.
     """
-    drawn = [samples(sizes[split], seed + i) for i, split in enumerate(SPLITS)]
+    sizes = (n, max(n // 8, 2), max(n // 8, 2))
+    drawn = [samples(size, seed + i) for i, size in enumerate(sizes)]
     x = np.concatenate(drawn)
     split = np.repeat(np.arange(len(SPLITS), dtype=np.int8), [len(part) for part in drawn])
     tau, coalbedo, g, cosine = x.T
@@ -117,23 +117,6 @@ def make_dataset(
         },
     )
     return found
-
-
-def write(data: xr.Dataset, path: Path) -> None:
-    """Write a data set as compressed netCDF-4, whole or not at all.
-
-    Raises
-    ------
-    OSError
-        The file cannot be written.
-    """
-    part = path.with_name(f".{path.name}.part")
-    encoding = {name: {"zlib": True} for name, v in data.data_vars.items() if v.ndim}
-    try:
-        data.to_netcdf(part, format="NETCDF4", engine="netcdf4", encoding=encoding)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _variable(

@@ -1,84 +1,57 @@
-"""The process as emufort sees it: heads, timed scheme and contract.
+"""The process as emufort sees it: heads, classical scheme, contract, host glue and label maker.
 
 The entry point in pyproject.toml names `PROCESS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from emufort.processes import Head, Process, TimingSource
+from emufort.processes import Head, HostGlue, Process, TimingSource
 from two_stream import delta_eddington
+from two_stream.head import fluxes_as_given, layer_fluxes
 
-Array = NDArray[np.float64]
+if TYPE_CHECKING:
+    import xarray as xr
 
 _FOLDER = Path(__file__).parent
 
 
-def network_outputs(fluxes: Array) -> tuple[Array, Array]:
-    """Return what the network predicts of given fluxes; the inverse of `layer_fluxes`.
+def _make_labels(samples: int, seed: int, advance: Callable[[int], object]) -> xr.Dataset:
+    # Imported where it is used: a process is loaded often, and xarray and scipy take their time.
+    from two_stream.dataset import make_dataset
 
-    Parameters
-    ----------
-    fluxes
-        In the order of `two_stream.adding_doubling.FLUXES`, shape (n, 4).
-
-    Returns
-    -------
-    absorptance, reflected_share : ndarray, shape (n, 2)
-        For direct and diffuse incidence [1].
-    """
-    reflectance, transmittance = fluxes[:, 0::2], fluxes[:, 1::2]
-    returned = reflectance + transmittance
-    return np.clip(1.0 - returned, 0.0, 1.0), reflectance / returned
+    return make_dataset(samples, seed, advance)
 
 
-def layer_fluxes(inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Return reflectances and transmittances of what the network predicts.
-
-    Parameters
-    ----------
-    inputs
-        Not used.
-    outputs
-        `absorptance` and `reflected_share` [1], shape (n, 2).
-
-    Returns
-    -------
-    dict
-        `flux` [1], shape (n, 4), in the order of `two_stream.adding_doubling.FLUXES`.
-    """
-    passed_on = 1.0 - outputs["absorptance"]
-    reflectance = passed_on * outputs["reflected_share"]
-    return {"flux": np.stack([reflectance, passed_on - reflectance], axis=-1).reshape(-1, 4)}
-
-
-def fluxes_as_given(inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the fluxes of a scheme that gives the fluxes themselves, `flux` (n, 4)."""
-    return {"flux": outputs["flux"]}
-
-
-def _timing_program() -> list[Path]:
-    folder = _FOLDER / "fortran"
-    return [folder / "two_stream_delta_eddington.F90", folder / "time_delta_eddington.F90"]
-
-
-def _timed_result(features: Array) -> Array:
-    return delta_eddington.layer_fluxes(*features.T)
+def _fortran(*names: str) -> list[Path]:
+    return [_FOLDER / "fortran" / f"{name}.F90" for name in names]
 
 
 PROCESS = Process(
     name="two_stream",
     heads={
         "layer_fluxes": Head(
-            layer_fluxes, outputs=("absorptance", "reflected_share"), gives=("flux",)
+            layer_fluxes,
+            outputs=("absorptance", "reflected_share"),
+            gives={"flux": "flux"},
+            fortran=lambda contract: _fortran("two_stream_fluxes"),
         ),
-        "fluxes_as_given": Head(fluxes_as_given, outputs=("flux",), gives=("flux",)),
+        "fluxes_as_given": Head(fluxes_as_given, outputs=("flux",), gives={"flux": "flux"}),
     },
-    timing_sources={"delta_eddington": TimingSource(_timing_program, _timed_result, _timed_result)},
+    timing_sources={
+        "delta_eddington": TimingSource(
+            sources=lambda: _fortran("two_stream_delta_eddington", "time_delta_eddington"),
+            reference=lambda contract, features: delta_eddington.layer_fluxes(*features.T),
+            takes_ncol=True,
+        )
+    },
     contracts=_FOLDER / "contracts",
+    host=HostGlue(
+        sources=lambda contract: _fortran("two_stream_delta_eddington"),
+        example=lambda contract: _FOLDER / "fortran" / "example_host.F90",
+    ),
+    label_makers={"layer": _make_labels},
 )

@@ -1,5 +1,5 @@
 !> The shortest host: sunlight on clouds, by the emulator and by the delta-Eddington scheme.
-program layer_host
+program two_stream_host
   use, intrinsic :: iso_fortran_env, only: real64, error_unit
   use two_stream_layer_emulator, only: two_stream_layer_emulator_predict, two_stream_layer_emulator_hash, status_type
   use two_stream_fluxes, only: layer_fluxes
@@ -32,4 +32,4 @@ program layer_host
       '  |   ', reflectance(i, 1), transmittance(i, 1), '  |          ', r_classical(i, 1), t_classical(i, 1)
   end do
 
-end program layer_host
+end program two_stream_host
