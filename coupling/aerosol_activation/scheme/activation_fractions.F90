@@ -20,8 +20,8 @@ module activation_fractions
   use emufort_transforms, only: clip_numbers
   use emufort_aerosol_contract, only: n_modes => aerosol_modes, n_inputs => aerosol_inputs, aerosol_sigma, &
                                       temperature_at => air_temperature_at, pressure_at => air_pressure_at, &
-                                      updraft_at => updraft_speed_at, number_at => number_concentration_at, radius_at => dry_median_radius_at, &
-                                      kappa_at => hygroscopicity_at
+                                      updraft_at => updraft_speed_at, number_at => number_concentration_at, &
+                                      radius_at => dry_median_radius_at, kappa_at => hygroscopicity_at
   use emufort_aerosol_head, only: steepness_factor, shift_factor, activated_fractions_of_logs, padded
   implicit none
   private

@@ -59,6 +59,8 @@ class Dataset:
         Folder for long tables, None for that of temporary files.
     parent
         The data set that these rows were taken from, None for one that was opened.
+    baseline_widths
+        Name of a baseline that gives several quantities -> number of columns of each.
     """
 
     contract: Contract
@@ -72,6 +74,7 @@ class Dataset:
     dropped: Mapping[str, int] = field(default_factory=dict)
     scratch: Path | None = field(default=None, compare=False)
     parent: Self | None = field(default=None, compare=False, repr=False)
+    baseline_widths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -140,7 +143,13 @@ class Dataset:
         complaints.raise_first()
         baselines = {b.name: v for b, v in zip(contract.baseline, values, strict=True)}
         dropped = complaints.dropped
-        return cls(contract, source, sha256, x, y, split, rows, baselines, dropped, scratch)
+        widths = {
+            b.name: whole.baseline_widths(b) for b in contract.baseline if len(b.variables) > 1
+        }
+        return cls(
+            *(contract, source, sha256, x, y, split, rows, baselines, dropped, scratch),
+            baseline_widths=widths,
+        )
 
     # -------------------------------------------------------------- selecting
 

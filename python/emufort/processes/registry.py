@@ -165,7 +165,9 @@ def check_functions(contract: Contract) -> None:
     for baseline in contract.baseline:
         name = baseline.head or contract.skill.head
         if name is not None:
-            _check_head(contract, name, {baseline.gives}, f"'{baseline.name}' does not give")
+            _check_head(
+                contract, name, set(baseline.quantities), f"'{baseline.name}' does not give"
+            )
         if baseline.timing_source is not None:
             timing_source(contract.process, baseline.timing_source)
 
@@ -186,6 +188,12 @@ def _check_head(contract: Contract, name: str, given: set[str], complaint: str) 
             raise ContractError(
                 f"the head '{name}' of the contract '{contract.name}' needs '{needed}', which "
                 f"{complaint}{did_you_mean(needed, given)}"
+            )
+    for quantity, dimension in found.dimensions.items():
+        if dimension is not None and dimension not in contract.dimensions:
+            raise ContractError(
+                f"the head '{name}' gives '{quantity}' along the dimension '{dimension}', which "
+                f"the contract '{contract.name}' lacks{did_you_mean(dimension, contract.dimensions)}"
             )
     for judged in contract.skill_variables:
         if found.gives and judged not in found.gives:

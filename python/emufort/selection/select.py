@@ -460,7 +460,7 @@ def _number(value: Any, what: str, positive: bool = False) -> float:
 
 def needed_schemes(network: Contract, contract: Contract) -> set[str]:
     """Return the schemes of `contract` whose value networks of another contract are relative to."""
-    schemes = {b.variable: b.name for b in contract.baseline}
+    schemes = {v: b.name for b in contract.baseline for v in b.variables}
     return {schemes[o.relative_to] for o in network.output if o.relative_to in schemes}
 
 
