@@ -1,7 +1,10 @@
 !> The shortest host: sunlight on clouds, by the emulator and by the delta-Eddington scheme.
+!!
+!! `emufort export --host` puts the name of the generated module in the place of its mark.
 program two_stream_host
   use, intrinsic :: iso_fortran_env, only: real64, error_unit
-  use two_stream_layer_emulator, only: two_stream_layer_emulator_predict, two_stream_layer_emulator_hash, status_type
+  use @MODULE@, only: predict => @MODULE@_predict !&
+  use @MODULE@, only: hash => @MODULE@_hash, status_type !&
   use two_stream_fluxes, only: layer_fluxes
   use two_stream_delta_eddington, only: delta_eddington
   implicit none
@@ -16,8 +19,8 @@ program two_stream_host
   type(status_type) :: status
   integer :: i
 
-  call two_stream_layer_emulator_predict(ncol, optical_depth, coalbedo, asymmetry_factor, solar_zenith_cosine, &
-                                         absorptance, reflected_share, status)
+  call predict(ncol, optical_depth, coalbedo, asymmetry_factor, solar_zenith_cosine, absorptance, reflected_share, &
+               status)
   if (status%code /= 0) then
     write (error_unit, '(a)') trim(status%message)
     error stop 1
@@ -25,7 +28,7 @@ program two_stream_host
   call layer_fluxes(absorptance, reflected_share, reflectance, transmittance)
   call delta_eddington(ncol, optical_depth, coalbedo, asymmetry_factor, solar_zenith_cosine, r_classical, t_classical)
 
-  print '(a)', 'emulator '//two_stream_layer_emulator_hash
+  print '(a)', 'emulator '//hash
   print '(a)', 'optical depth  co-albedo  sun  | emulator: R       T         | delta-Eddington: R       T'
   do i = 1, ncol
     print '(f13.1, es11.1, f5.1, a, 2f10.6, a, 2f10.6)', optical_depth(i), coalbedo(i), solar_zenith_cosine(i), &

@@ -72,8 +72,8 @@ program time_delta_eddington
 
 contains
 
-  !> Put the samples into whole blocks of `ncol` columns, each input contiguous as in a model. The last block is filled up
-  !> with the last sample.
+  !> Put the samples into whole blocks of `ncol` columns, each input contiguous as in a model. The last block is
+  !> filled up with the last sample.
   subroutine prepare()
     integer :: k
     n_blocks = (n_samples + ncol - 1)/ncol
