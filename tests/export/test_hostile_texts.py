@@ -241,6 +241,27 @@ def test_the_terminal_shows_names_as_they_are(
     assert r"a\x1b]0;title\x07.nc" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("compiler", ["gfortran", "flang-22"])
+def test_the_glue_compiles_and_runs(bundle: Bundle, compiler: str, tmp_path: Path) -> None:
+    if shutil.which(compiler) is None or shutil.which("make") is None:
+        pytest.skip(f"needs {compiler} and make")
+    folder = write_host(bundle, "plain", tmp_path / "glue").path
+    text = (folder / "example_host.F90").read_text()
+    assert text.isascii() and max(map(len, text.splitlines())) <= 132
+    strict = "-std=f2018 -Werror" + (" -Wall -Wextra" if compiler == "gfortran" else "")
+    shown = run("make", "-s", "run", f"FC={compiler}", f"FFLAGS={strict}", cwd=folder)
+    assert shown.count("rate(:, ") == len(LABELS)
+
+
+def test_the_glue_compiles_with_cmake(bundle: Bundle, tmp_path: Path) -> None:
+    if shutil.which("cmake") is None or shutil.which("gfortran") is None:
+        pytest.skip("needs cmake and gfortran")
+    folder = write_host(bundle, "plain", tmp_path / "glue").path
+    run("cmake", "-S", ".", "-B", "build", cwd=folder)
+    run("cmake", "--build", "build", cwd=folder)
+    assert "rate(:, 6)" in run("build/example_host", cwd=folder)
+
+
 @pytest.mark.parametrize(
     "name", ["pond\nall: ; touch sentinel", "pond)\nexecute_process(", "$(x)", "a b", "", "p" * 50]
 )

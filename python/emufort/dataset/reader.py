@@ -296,7 +296,7 @@ class Reader:
         return (x, y, split[kept], rows, *baselines)
 
     def baseline(self, baseline: Baseline) -> Array:
-        """Return what a classical scheme gives for every row, (n, k), one variable after another."""
+        """Return what a classical scheme gives for every row, (n, k), variable after variable."""
         pairs = zip(baseline.variables, baseline.quantities, strict=True)
         parts = [self._given(baseline, name, quantity) for name, quantity in pairs]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)

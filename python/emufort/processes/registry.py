@@ -189,11 +189,12 @@ def _check_head(contract: Contract, name: str, given: set[str], complaint: str) 
                 f"the head '{name}' of the contract '{contract.name}' needs '{needed}', which "
                 f"{complaint}{did_you_mean(needed, given)}"
             )
+    dimensions = contract.dimensions
     for quantity, dimension in found.dimensions.items():
-        if dimension is not None and dimension not in contract.dimensions:
+        if dimension is not None and dimension not in dimensions:
             raise ContractError(
                 f"the head '{name}' gives '{quantity}' along the dimension '{dimension}', which "
-                f"the contract '{contract.name}' lacks{did_you_mean(dimension, contract.dimensions)}"
+                f"the contract '{contract.name}' lacks{did_you_mean(dimension, dimensions)}"
             )
     for judged in contract.skill_variables:
         if found.gives and judged not in found.gives:

@@ -346,6 +346,8 @@ def processes() -> None:
                     ("heads", process.heads),
                     ("timing sources", process.timing_sources),
                     ("contracts", contracts),
+                    ("hosts", dict.fromkeys(("plain", *process.host.hosts))),
+                    ("label makers", process.label_makers),
                 )
             ]
         print("\n".join(lines))

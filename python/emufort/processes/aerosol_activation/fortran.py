@@ -56,7 +56,7 @@ def _shape(contract: Contract) -> object:
 
 
 def widths(contract: Contract) -> tuple[float, ...]:
-    """Return the geometric standard deviation of each mode [1]; none if the contract has no modes."""
+    """Return the geometric standard deviation of each mode [1], if the contract has modes."""
     found = (p.values for p in contract.parameter if p.name == WIDTHS)
     return next(found, ())
 

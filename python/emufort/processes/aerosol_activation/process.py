@@ -15,6 +15,7 @@ from emufort.processes.aerosol_activation.head import (
     reference_of_call,
 )
 from emufort.processes.aerosol_activation.host import HOST_GLUE
+from emufort.processes.aerosol_activation.labels import make_labels
 from emufort.processes.process import Head, Process, TimingSource
 
 PROCESS = Process(
@@ -38,4 +39,7 @@ PROCESS = Process(
     contracts=CONTRACTS,
     data=Path(str(resources.files("emufort"))) / "data",
     host=HOST_GLUE,
+    label_makers=dict.fromkeys(
+        ("activation", "activation_fractions", "activation_ratio"), make_labels
+    ),
 )
