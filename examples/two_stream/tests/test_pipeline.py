@@ -110,8 +110,8 @@ def outputs(y: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
 
 
 def printed_table(text: str) -> NDArray[np.float64]:
-    table = text[text.index("optical depth") :].splitlines()[1:]
-    return np.array([line.replace("|", " ").split() for line in table], dtype=np.float64)
+    _, *table = [line.replace("|", " ").split() for line in text.splitlines() if "|" in line]
+    return np.array(table, dtype=np.float64)
 
 
 def expected_table(bundle: Path, table: NDArray[np.float64]) -> NDArray[np.float64]:
