@@ -39,11 +39,11 @@ FORTRAN_FOLDERS := fortran coupling data_prep examples tests
 
 # The installed package is made of these; folders are listed because a deleted file changes them.
 PACKAGE_SOURCES := $(shell find python/emufort fortran \
-    $(wildcard $(addprefix coupling/,python aerosol_activation onnxruntime mpi)) \
+    $(wildcard $(addprefix coupling/,python aerosol_activation face onnxruntime)) \
     -name __pycache__ -prune -o -name _fortran -prune -o -name '_native*' -prune -o -name '_trainer*' -prune -o -print) \
     CMakeLists.txt README.md LICENSE
 
-.PHONY: help demo bench test lint format dataset column setup clean tools column-tools test-tools
+.PHONY: help demo bench test lint format aerosol-contract dataset column setup clean tools column-tools test-tools
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -87,6 +87,10 @@ format: $(STAMPS)/dependencies ## Bring all sources into the form that lint want
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(FPRETTIFY) --silent --recursive $(FORTRAN_FOLDERS)
+
+aerosol-contract: setup ## Write the Fortran module of the contract `activation` again
+	$(BIN)/python -m emufort.processes.aerosol_activation.fortran \
+	  coupling/aerosol_activation/scheme/emufort_aerosol_contract.F90
 
 dataset: setup ## Label a data set with the parcel model (N=32768 SEED=1 DATASET=build/activation.nc)
 	mkdir -p $(dir $(DATASET))

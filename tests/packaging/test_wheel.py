@@ -21,14 +21,7 @@ COPIED = (
     *("python", "fortran", "coupling"),
 )
 SOURCES = (
-    *("emufort_runtime.F90", "arg2000.F90", "time_arg2000.F90"),
-    *(
-        "emufort_aerosol_head.F90",
-        "activation_fractions.F90",
-        "activation_fractions_of_host.inc",
-    ),
-    "bench_fractions.F90",
-    "LICENSE",
+    *("emufort_runtime.F90", "LICENSE"),
     *(
         path.name
         for folder in ("fortran/app", "fortran/bench", "coupling/onnxruntime")
@@ -37,7 +30,8 @@ SOURCES = (
 )
 #: What `emufort export --host` writes from.
 GLUE = (
-    "coupling/mpi",
+    "coupling/face/mpi",
+    "coupling/face/plain",
     "coupling/aerosol_activation/scheme",
     "coupling/aerosol_activation/timing",
     *(f"coupling/aerosol_activation/hosts/{n}" for n in ("face", "stub", "plain", "ccpp", "cime")),

@@ -50,7 +50,7 @@ def test_the_generated_host_predicts_in_the_middle_of_the_ranges(
 ) -> None:
     if shutil.which(compiler) is None:
         pytest.skip(f"no {compiler}")
-    text = SYNTHETIC_CONTRACT.replace("range = [0.05, 0.95]\n", "")  # one input without a range
+    text = SYNTHETIC_CONTRACT.replace("range = [273.0, 310.0]\n", "")  # one input without a range
     contract = Contract.from_toml(text)
     data = Dataset.from_xarray(synthetic_data(), contract, Path("pond.nc"), "d" * 64)
     bundle = export(random_emulator(contract, (8,)), data, tmp_path / "bundle", golden=8)
@@ -58,7 +58,7 @@ def test_the_generated_host_predicts_in_the_middle_of_the_ranges(
     assert glue.path == tmp_path / "host" / "plain"
     found = compiled(glue.path, compiler)
     x = middle_of_ranges(contract, bundle.golden.x)
-    assert x[0] == pytest.approx(np.sqrt(0.1 * 30.0)) and x[2] == pytest.approx(291.5)
+    assert x[0] == pytest.approx(np.sqrt(0.1 * 30.0)) and 280.0 < x[2] < 300.0
     predicted = load(bundle.path).predict_array(x[None])[0]
     for name, value in zip(("evaporation_rate", "cooling"), predicted, strict=True):
         assert found[name].shape == (16,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -71,6 +72,13 @@ def run(*command: object, cwd: Path, site: Path | None = None) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def test_the_document_shows_the_package() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "processes.md").read_text()
+    source = (FOLDER / "process.py").read_text()
+    for shown in re.findall(r"```python\n(.*?)```", document, re.S):
+        assert shown in source
 
 
 # ------------------------------------------------------------------------------ end to end

@@ -16,6 +16,7 @@ module emufort_aerosol_contract
   public :: dry_median_radius_at
   public :: hygroscopicity_at
 
+  !&<
   !> Number of aerosol modes: accumulation, aitken, coarse, primary_carbon.
   integer, parameter :: aerosol_modes = 4
   !> Number of inputs, those of every mode counted.
@@ -47,5 +48,6 @@ module emufort_aerosol_contract
   character(len=*), parameter :: aerosol_input_units(6) = [character(len=8) :: &
     'K', 'Pa', 'm s-1', 'm-3', 'm', '1']
   character(len=*), parameter :: aerosol_output_name = 'max_supersaturation', aerosol_output_units = '1'
+  !&>
 
 end module emufort_aerosol_contract
