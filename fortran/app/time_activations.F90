@@ -13,8 +13,10 @@ program time_activations
   use emufort_activations, only: activate, activation_code
   implicit none
   integer, parameter :: n_functions = 14, copy_alone = 1, plain_exp = 2
-  character(len=12), parameter :: names(n_functions) = [character(len=12) :: 'copy', 'plain exp', 'exp', 'ln', 'erfc', &
-                        'squared_relu', 'leaky_relu', 'hardswish', 'tanh', 'sigmoid', 'silu', 'gelu', 'softplus', 'elu']
+  character(len=12), parameter :: names(n_functions) = [character(len=12) :: &
+                                                        'copy', 'plain exp', 'exp', 'ln', 'erfc', 'squared_relu', &
+                                                        'leaky_relu', 'hardswish', 'tanh', 'sigmoid', 'silu', 'gelu', &
+                                                        'softplus', 'elu']
   real(real64), parameter :: shortest = 2.0e-3_real64
   real(wp), allocatable :: x(:), a(:)
   real(real64), allocatable :: times(:, :)

@@ -9,7 +9,8 @@ module emufort_emulator
   use emufort_transforms, only: transform_affine, transform_ln, transform_logit, transform_sigmoid, &
                                 transform_constant, is_finite
   use emufort_core, only: evaluate_block, evaluate_columns, evaluate_column, few_columns, physical_size, side_size, &
-               plan_size, numbers_size, aligned_place, workspace_type, choose_block, make_workspace_of => make_workspace
+                          plan_size, numbers_size, aligned_place, workspace_type, choose_block, &
+                          make_workspace_of => make_workspace
   use emufort_weights_file, only: section_type, read_table, find_section, get_integers, get_reals, get_text, &
                                   type_text, type_int32, type_real32, type_real64
   implicit none

@@ -11,10 +11,10 @@ module test_support
 
   !> Ways that a host may call an emulator: by layout of its arrays and their precision.
   integer, parameter :: n_ways = 6
-  character(len=*), parameter :: way_names(n_ways) = &
-                                 [character(len=29) :: 'real64 (ncol, nvar)', 'real64 (nvar, ncol)', &
-                                         'real64, one array a variable', 'real32 (ncol, nvar)', 'real32 (nvar, ncol)', &
-                                                        'real32, one array a variable']
+  character(len=*), parameter :: way_names(n_ways) = [character(len=29) :: &
+                                                      'real64 (ncol, nvar)', 'real64 (nvar, ncol)', &
+                                                      'real64, one array a variable', 'real32 (ncol, nvar)', &
+                                                      'real32 (nvar, ncol)', 'real32, one array a variable']
   !> Whether the arrays are of single precision.
   logical, parameter :: is_single_way(n_ways) = [.false., .false., .false., .true., .true., .true.]
 
@@ -356,8 +356,9 @@ contains
     real(real64), intent(in) :: tolerance              !! relative tolerance, and absolute
     integer(int8), allocatable :: bytes(:)
     integer, parameter :: n_sections = 7
-    character(len=8), parameter :: names(n_sections) = [character(len=8) :: 'about', 'columns', 'contract', 'plan', &
-                                                                                         'numbers', 'weights', 'golden']
+    character(len=8), parameter :: names(n_sections) = [character(len=8) :: &
+                                                        'about', 'columns', 'contract', 'plan', 'numbers', 'weights', &
+                                                        'golden']
     integer, parameter :: types(n_sections) = [1, 1, 1, 2, 4, 3, 4]
     integer, parameter :: value_size(4) = [1, 4, 4, 8]
     integer, parameter :: magic(8) = [137, 69, 77, 85, 70, 13, 10, 26]
@@ -397,7 +398,8 @@ contains
                             net%feature, net%feature_kind, net%output_kind, net%reference], [0_int8])
       case (5)
         section = transfer([reshape(net%ranges, [size(net%ranges)]), reshape(net%feature_c, [size(net%feature_c)]), &
-             reshape(net%output_c, [size(net%output_c)]), reshape(net%bounds, [size(net%bounds)]), net%slope], [0_int8])
+                            reshape(net%output_c, [size(net%output_c)]), reshape(net%bounds, [size(net%bounds)]), &
+                            net%slope], [0_int8])
       case (6)
         section = transfer(net%weights, [0_int8])
       case default

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from emufort.benchmark.workers import BaselineWorker
 from emufort.cli import _run
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
@@ -24,6 +25,8 @@ from emufort.processes import registry as processes
 from emufort.processes.labels import make_labels, write_labels
 from emufort.runtime.loaded import load
 from emufort.skill import skill_of_baseline, skill_values
+from emufort.timing.timers import BaselineProgram, write_samples
+from emufort.toolchain.compiler import Compiler
 from tests.conftest import PACKAGE, SYNTHETIC_CONFIG, install_process
 from tests.export.emulators import random_emulator
 
@@ -245,6 +248,26 @@ def test_a_head_must_give_the_shape_that_it_says(
     )
     with pytest.raises(ContractError, match=r"'heat' in the shape \(3, 1\).*\(3, 2\)"):
         skill_values(pond, np.ones((3, 3)), np.ones((3, 3)))
+
+
+@needs_gfortran
+def test_a_scheme_that_takes_many_columns_is_timed_and_compared(
+    pond: Contract, tmp_path: Path
+) -> None:
+    timed = processes.timing_source("pond", "bulk")
+    compiler = Compiler.find("gfortran")
+    program = compiler.build(list(timed.sources()), "-O1", tmp_path / "time_bulk")
+    x = Dataset.from_xarray(make_labels("pond.shallow", 100), pond).x
+    inputs = write_samples(tmp_path / "samples.bin", x)
+    timer = BaselineProgram("BULK", "", "", program, "", inputs, takes_ncol=timed.takes_ncol)
+    found = timer.measure((1, 16, 50))
+    assert set(found) == {1, 16, 50} and min(found.values()) > 0.0
+    with pytest.raises(EmufortError, match="no time for 400 columns"):
+        timer.measure((1, 400))  # more than there are samples
+    worker = BaselineWorker(program, inputs, takes_ncol=True)
+    wanted = timed.reference(pond, x)
+    np.testing.assert_allclose(worker.check(16), wanted[:16], rtol=1e-12)
+    assert worker.time(16, 1.0)[0] > 0.0
 
 
 # ------------------------------------------------------------------------------- what is refused

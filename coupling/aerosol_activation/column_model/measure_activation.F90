@@ -27,8 +27,9 @@ program measure_activation
   integer, parameter :: dp = real64, n_bins = 60, blended = 3
   character(len=*), parameter :: policies(0:blended) = [character(len=8) :: 'arg2000', 'ratio', 'clip', 'blended']
   !> The last one: three inputs of a column at once, on either side.
-  character(len=*), parameter :: inputs(7) = [character(len=14) :: 'temperature', 'pressure', 'updraft', 'number', &
-                                                                                    'radius', 'hygroscopicity', 'three']
+  character(len=*), parameter :: inputs(7) = [character(len=14) :: &
+                                              'temperature', 'pressure', 'updraft', 'number', 'radius', &
+                                              'hygroscopicity', 'three']
   character(len=*), parameter :: sides(0:1) = [character(len=5) :: 'below', 'above']
   real(dp), parameter :: distances(5) = [0.02_dp, 0.05_dp, 0.1_dp, 0.2_dp, 0.4_dp], reach = 0.5_dp
   real(dp), parameter :: soot(3) = [1.0e-4_dp, 1.0e-6_dp, 1.0e-10_dp]

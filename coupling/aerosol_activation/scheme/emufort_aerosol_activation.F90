@@ -19,7 +19,8 @@ module emufort_aerosol_activation
                                       kappa_at => hygroscopicity_at
   use emufort_aerosol_head, only: steepness_factor, shift_factor, activated_fractions_of_logs, padded
   use emufort_aerosol_arg2000, only: activation_constants_type, air_type, air_properties, arg2000_smax, &
-                          critical_supersaturation_squared, critical_factors, in_cloud_smax, arg2000_paper, arg2000_e3sm
+                                     critical_supersaturation_squared, critical_factors, in_cloud_smax, arg2000_paper, &
+                                     arg2000_e3sm
   implicit none
   private
 
@@ -316,9 +317,10 @@ contains
   end subroutine activate
 
   !> `activate` in the given room.
- recursive subroutine activate_blocks(scheme, pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, &
-                                      na, volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, counts, in_cloud, smax_f, &
-                               smax_fixed, workspace, n_most, number, cube, kappa, critical, f, log_critical, is_active)
+  recursive subroutine activate_blocks(scheme, pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, &
+                                       rhoair, na, volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, counts, &
+                                       in_cloud, smax_f, smax_fixed, workspace, n_most, number, cube, kappa, critical, &
+                                       f, log_critical, is_active)
     type(activation_type), intent(in) :: scheme             !! after `init`
     integer, intent(in) :: pcols                            !! first dimension of the arrays
     integer, intent(in) :: ncol                             !! columns in use, at most pcols
@@ -399,8 +401,9 @@ contains
           ! E3SM and CAM know the balance with drops for a single updraft alone
           if (.not. in_cloud(column(i), level(i)) .or. w_sigma(i) > least_width .or. given(i) >= 0.0_dp) cycle
           given(i) = 0.0_dp
-         if (present(smax_f)) given(i) = in_cloud_smax(scheme%constants, air_properties(scheme%constants, t(i), p(i)), &
-                                                        w_mean(i), real(smax_f(column(i), level(i)), dp))
+          if (present(smax_f)) given(i) = in_cloud_smax(scheme%constants, &
+                                                        air_properties(scheme%constants, t(i), p(i)), w_mean(i), &
+                                                        real(smax_f(column(i), level(i)), dp))
         end do
       end if
       call activate_block(scheme, n, nmode, w_mean, w_sigma, w_diabatic, w_least, w_most, t, p, number, cube, kappa, &
@@ -519,8 +522,8 @@ contains
     end do
     if (n_at < n) f(1:n, 1:n_modes, :) = 0.0_dp
     if (n_at > 0) then
-call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, smax, log_smax, &
-                     air, has_air, counts, workspace)
+      call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, smax, &
+                     log_smax, air, has_air, counts, workspace)
       do m = 1, n_modes
         call fractions(n_at, n, at, scheme%log_sigma(m), smax, log_smax, log_critical(:, m), is_active(:, m), fraction)
         if (n_at == n) then
@@ -560,8 +563,8 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
       do j = 1, n_at
         w(j) = speed(q, at(j)) + w_diabatic(at(j))
       end do
-call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, smax, log_smax, &
-                     air, has_air, counts, workspace)
+      call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, smax, &
+                     log_smax, air, has_air, counts, workspace)
       do m = 1, n_modes
         call fractions(n_at, n, at, scheme%log_sigma(m), smax, log_smax, log_critical(:, m), is_active(:, m), fraction)
         do j = 1, n_at
@@ -584,8 +587,8 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
   end subroutine activate_block
 
   !> Maximum supersaturation of some columns of a block, each with an updraft.
-  recursive subroutine find_smax(scheme, n, n_columns, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, &
-                                 smax, log_smax, air, has_air, counts, workspace)
+  recursive subroutine find_smax(scheme, n, n_columns, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, &
+                                 given, smax, log_smax, air, has_air, counts, workspace)
     type(activation_type), intent(in) :: scheme           !! after `init`
     integer, intent(in) :: n                              !! number of updrafts
     integer, intent(in) :: n_columns                      !! number of columns; if as many, updraft j is that of column j
@@ -635,8 +638,8 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
       end if
     end if
     if (n_others > 0) then
-    call answer_others(scheme, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, use_emulator, &
-                         x, found, is_outside, smax, air, has_air, counts)
+      call answer_others(scheme, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, &
+                         use_emulator, x, found, is_outside, smax, air, has_air, counts)
     else
       counts%n_parcels = counts%n_parcels + n
     end if

@@ -188,6 +188,8 @@ class Process:
         What it adds to the glue for host models.
     label_makers
         Name of a contract -> what makes its data set.
+    former_names
+        What contracts of earlier versions called a function -> its name.
     """
 
     name: str
@@ -197,6 +199,7 @@ class Process:
     data: Path | None = None
     host: HostGlue = field(default_factory=HostGlue)
     label_makers: Mapping[str, LabelMaker] = field(default_factory=dict)
+    former_names: Mapping[str, str] = field(default_factory=dict)
 
     def contract_files(self) -> dict[str, Path]:
         """Return the contracts that come with the process, by name."""

@@ -205,13 +205,6 @@ def _check_head(contract: Contract, name: str, given: set[str], complaint: str) 
             )
 
 
-#: Functions that contracts of earlier versions named by their Python path, and their names now.
-_FORMER = {
-    "emufort.activation.head:activated_fractions": "activated_fractions",
-    "emufort.activation.timing:arg2000_sources": "arg2000",
-}
-
-
 def check_name(name: str) -> str:
     """Return the name of a head or timing source as a contract gives it.
 
@@ -222,10 +215,13 @@ def check_name(name: str) -> str:
     """
     if _NAME.fullmatch(name):
         return name
-    now = _FORMER.get(name)
-    own = f"it is '{now}' of process = 'aerosol_activation' now; " if now else ""
+    renamed = ""
+    for own in _OWN:
+        now = process(own).former_names.get(name)
+        if now is not None:
+            renamed = f"it is '{now}' of process = '{own}' now; "
     raise ValueError(
-        f"{name!r} is no name of a registered function, and a contract runs no Python path; {own}"
-        f"a package registers functions of its own by the entry point group {GROUP} "
-        "(docs/contract.md)"
+        f"{name!r} is no name of a registered function, and a contract runs no Python path; "
+        f"{renamed}a package registers functions of its own by the entry point group {GROUP} "
+        "(docs/processes.md)"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 import subprocess
 import time
 from collections.abc import Sequence
@@ -151,7 +152,7 @@ def printed_times(output: str, ncol: Sequence[int], takes_ncol: bool) -> dict[in
     output
         Lines ``ncol,repeat,ns_per_sample`` if the program `takes_ncol`, else lines ``ns_per_sample
         VALUE``, of which the first counts for every number of columns. Other lines, and times that
-        are not positive, are passed over.
+        are not positive and finite, are passed over.
     ncol
         Numbers of columns that are asked for; one that the program gave no time for is left out.
     takes_ncol
@@ -163,11 +164,11 @@ def printed_times(output: str, ncol: Sequence[int], takes_ncol: bool) -> dict[in
         try:
             if takes_ncol:
                 found[int(parts[0])] = float(parts[2])
-            elif parts[0] == "ns_per_sample" and float(parts[1]) > 0.0:
+            elif parts[0] == "ns_per_sample" and 0.0 < float(parts[1]) < math.inf:
                 return dict.fromkeys(ncol, float(parts[1]))
         except (ValueError, IndexError):
             continue
-    return {n: found[n] for n in ncol if found.get(n, 0.0) > 0.0}
+    return {n: found[n] for n in ncol if 0.0 < found.get(n, 0.0) < math.inf}
 
 
 def _times(

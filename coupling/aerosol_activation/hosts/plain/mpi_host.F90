@@ -9,7 +9,8 @@ program mpi_host
                      MPI_INTEGER8, MPI_BXOR, MPI_SUM
   use emufort_runtime, only: emulator_type, status_type, emufort_success
   use emufort_aerosol_contract, only: n_modes => aerosol_modes, aerosol_sigma
-  use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, activation_kind
+  use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, &
+                                        activation_kind
   use emufort_broadcast, only: emufort_load_and_broadcast, emufort_agree
   implicit none
   integer, parameter :: hk = activation_kind, n_columns = 1000

@@ -42,4 +42,8 @@ PROCESS = Process(
     label_makers=dict.fromkeys(
         ("activation", "activation_fractions", "activation_ratio"), make_labels
     ),
+    former_names={
+        "emufort.activation.head:activated_fractions": "activated_fractions",
+        "emufort.activation.timing:arg2000_sources": "arg2000",
+    },
 )
