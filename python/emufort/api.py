@@ -41,7 +41,7 @@ from emufort.selection.select import Selection
 from emufort.verification import Origin, Verification
 
 if TYPE_CHECKING:
-    from emufort.search import SearchResult
+    from emufort.search.result import SearchResult
     from emufort.timing.measure import Time
 
 __all__ = [
@@ -253,8 +253,8 @@ def _with_text(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_search(folder: PathLike) -> SearchResult:
-    """Read a finished search from its folder; see `emufort.search.load_search`."""
-    from emufort.search import load_search as load_result
+    """Read a finished search from its folder; see `emufort.search.result.load_search`."""
+    from emufort.search.result import load_search as load_result
 
     return load_result(folder)
 

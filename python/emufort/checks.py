@@ -123,7 +123,7 @@ def _check_trainers(config: Config, steps: Sequence[str]) -> None:
 
 def _check_schemes(config: Config, targets: Targets) -> None:
     """See that the schemes can be timed that networks of some target are relative to."""
-    from emufort.selection.select import needed_schemes
+    from emufort.selection.tables import needed_schemes
 
     contract = targets.judge.contract
     timed = {b.name for b in contract.baseline if b.timing_source is not None}

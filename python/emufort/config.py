@@ -28,7 +28,8 @@ from emufort.contract_rules import check_text
 from emufort.errors import UsageError
 from emufort.network.emulator import MOST_LAYERS, MOST_NEURONS, Activation
 from emufort.paths import PathLike
-from emufort.selection.select import check_rule
+from emufort.search.samplers.options import sampler_name
+from emufort.selection.rules import check_rule
 from emufort.training.schedule import REFERENCE_BATCH
 
 
@@ -198,8 +199,6 @@ class SearchConfig(_Section):
     @field_validator("sampler")
     @classmethod
     def _check_sampler(cls, sampler: str) -> str:
-        from emufort.search.samplers.options import sampler_name
-
         try:
             return sampler_name(sampler)
         except UsageError as error:

@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from emufort import __version__
+
 _PACKAGES = ("numpy", "torch", "optuna", "xarray", "netCDF4", "onnx", "onnxruntime", "scipy")
 
 
@@ -67,9 +69,7 @@ def git_revision(folder: Path) -> str | None:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python, emufort and the packages that results depend on."""
-    import emufort
-
-    found = {"python": platform.python_version(), "emufort": emufort.__version__}
+    found = {"python": platform.python_version(), "emufort": __version__}
     for name in _PACKAGES:
         try:
             found[name] = metadata.version(name)

@@ -23,14 +23,14 @@ from emufort.selection.select import Selection
 
 if TYPE_CHECKING:
     from emufort.export.bundle import Bundle
-    from emufort.search import SearchResult
+    from emufort.search.result import SearchResult
     from emufort.timing.measure import Time
     from emufort.verification import Origin, Verification
 
 
 def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) -> SearchResult:
-    """Step 1; see `emufort.search.search`."""
-    from emufort.search import search as run_search
+    """Step 1; see `emufort.search.driver.search`."""
+    from emufort.search.driver import search as run_search
 
     return run_search(data, config, out, report)
 
@@ -38,8 +38,8 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
 def retrain(
     study: Path, data: Dataset, config: Config, out: Path, report: Reporter = silent
 ) -> Models:
-    """Step 2 for the search in the folder `study`; see `emufort.retrain.retrain`."""
-    from emufort.retrain import retrain as run_retrain
+    """Step 2 for the search in the folder `study`; see `emufort.retrain.driver.retrain`."""
+    from emufort.retrain.driver import retrain as run_retrain
 
     rows = run_retrain(study, data, config, out, report)
     return Models(out, tuple(rows), data, config.seed, study)
@@ -53,7 +53,7 @@ def time(
     `work` keeps compiled programs and finished rounds; see
     `emufort.timing.measure.time_candidates`.
     """
-    from emufort.dataset.targets import own_inputs
+    from emufort.dataset.targets import inputs_of_other_contracts
     from emufort.timing.measure import TIMING_ROWS, time_candidates
 
     weights = {row.id: models.weights(row.id) for row in models.trained}
@@ -67,7 +67,7 @@ def time(
         work,
         sample.x,
         report,
-        own_inputs(models.data, sample.rows, weights),
+        inputs_of_other_contracts(models.data, sample.rows, weights),
     )
 
 
@@ -86,7 +86,7 @@ def select(
     See `emufort.selection.select.select`.
     """
     from emufort.selection.select import select as choose
-    from emufort.selection.select import with_needed_schemes
+    from emufort.selection.tables import with_needed_schemes
     from emufort.skill import skill_of_baseline
 
     contract = models.data.contract

@@ -92,7 +92,8 @@ def test_the_run_phase_allocates_nothing(glue: Callable[[str], Path]) -> None:
     run("make", "emufort_activate_modal.o", "FAST=-O1", "EXACT=-O2", cwd=folder)
     callers = set()
     for name in (
-        *("emufort_aerosol_head", "emufort_aerosol_arg2000"),
+        *("emufort_aerosol_head", "emufort_aerosol_arg2000", "emufort_aerosol_updrafts"),
+        *("emufort_aerosol_scheme", "emufort_aerosol_supersaturation"),
         *("emufort_aerosol_activation", "emufort_activate_modal"),
     ):
         procedure = ""

@@ -176,7 +176,7 @@ def test_trainings_are_counted_against_those_that_are_planned_so_far(
     from emufort.retrain import jobs as of_jobs
 
     # The package has a function of the name of the module.
-    driver = sys.modules["emufort.retrain.retrain"]
+    driver = sys.modules["emufort.retrain.driver"]
     out = synthetic / "out"
     seen: list[tuple[int, int]] = []
 

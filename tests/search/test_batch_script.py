@@ -13,7 +13,7 @@ import pytest
 from emufort.cli import _config, _run
 from emufort.config import ClusterConfig, Config
 from emufort.errors import UsageError
-from emufort.workers.dask_cluster import own_scheduler, sbatch_script
+from emufort.workers.dask_cluster import sbatch_script, started_scheduler
 from tests.core.test_escape import read_sbatch_option
 
 ADDRESS = "tcp://node:8786"
@@ -136,6 +136,6 @@ def test_a_run_folder_does_not_say_where_to_compute(tmp_path: Path) -> None:
 def test_a_host_without_an_address_is_one_clear_line() -> None:
     with (
         pytest.raises(UsageError, match=r"no-such-host\.invalid.*cluster\.host"),
-        own_scheduler(slurm(host="no-such-host.invalid")),
+        started_scheduler(slurm(host="no-such-host.invalid")),
     ):
         pass

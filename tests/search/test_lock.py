@@ -18,8 +18,8 @@ from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.lock import only_writer
-from emufort.retrain import retrain
-from emufort.search import search
+from emufort.retrain.driver import retrain
+from emufort.search.driver import search
 from emufort.search.trials import read_trials
 from tests.conftest import PACKAGE, SYNTHETIC_CONFIG, SYNTHETIC_CONTRACT, synthetic_data
 from tests.search.pond import config, data

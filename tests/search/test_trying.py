@@ -8,10 +8,12 @@ import pytest
 
 from emufort.errors import EmufortError
 from emufort.files import read_json, write_json
-from emufort.search import driver, load_search, search, unfinished
+from emufort.search import driver, unfinished
 from emufort.search import plan as plans
+from emufort.search.driver import search
 from emufort.search.identity import study_sha256
 from emufort.search.plan import Plan
+from emufort.search.result import load_search
 from emufort.search.rungs import run_rung
 from tests.search.pond import config, data
 
@@ -118,11 +120,11 @@ def test_killed_during_the_trial_it_ends_the_same(after, keeping, trained, tmp_p
     monkeypatch.setattr(unfinished, "WORTH_KEEPING_SECONDS", keeping)
     del trained[:]
 
-    def deadly(bench, unit):
+    def deadly(trainers, unit):
         if len(trained) == after:
             raise KilledError
         trained.append(unit)
-        return run_rung(bench, unit)
+        return run_rung(trainers, unit)
 
     with monkeypatch.context() as patch:
         patch.setattr(driver, "run_rung", deadly)

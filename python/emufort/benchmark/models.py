@@ -16,6 +16,7 @@ from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.export.bundle import Bundle
+from emufort.export.onnx import IR_VERSION, OPSET, build_onnx
 from emufort.export.weights_file import WeightsFile
 from emufort.files import make_directory, write_bytes, write_json
 from emufort.network.emulator import (
@@ -317,8 +318,6 @@ def _write_network(path: Path, emulator: Emulator) -> None:
 def _write_plain_onnx(path: Path, emulator: Emulator) -> None:
     """Write the network as a graph of Gemm and activation alone, as frameworks export it."""
     from onnx import TensorProto, helper, numpy_helper
-
-    from emufort.export.onnx import IR_VERSION, OPSET, build_onnx
 
     operators = _ONNX_OPERATORS.get(emulator.architecture.activation)
     if operators is None:

@@ -75,7 +75,7 @@ def _unreadable(source: Path, error: Exception) -> DataError:
     return DataError(f"cannot read {source} as netCDF: {reason or type(error).__name__}")
 
 
-def _stored_type(found: xr.DataArray) -> np.dtype[Any]:
+def _type_in_file(found: xr.DataArray) -> np.dtype[Any]:
     """Return the type of the values in the file, before they were unpacked."""
     stored: np.dtype[Any] = np.dtype(found.encoding.get("dtype", found.dtype))
     return stored
@@ -100,7 +100,7 @@ def _unwritten(found: xr.DataArray) -> float | None:
 
     if {"_FillValue", "_Unsigned"} & {*found.encoding, *found.attrs}:
         return None
-    kind = _stored_type(found).str[1:]
+    kind = _type_in_file(found).str[1:]
     if kind in ("i1", "u1") or kind not in netCDF4.default_fillvals or kind[0] not in "iuf":
         return None
     return float(_unpacked(found, netCDF4.default_fillvals[kind])[0])
@@ -116,7 +116,7 @@ def _valid_limits(found: xr.DataArray) -> tuple[float, float]:
     ValueError
         They are no numbers.
     """
-    stored, packed = _stored_type(found), {"scale_factor", "add_offset"} & set(found.encoding)
+    stored, packed = _type_in_file(found), {"scale_factor", "add_offset"} & set(found.encoding)
 
     def numbers(name: str, n: int) -> list[float]:
         values = np.atleast_1d(found.attrs[name])

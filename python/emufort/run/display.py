@@ -15,7 +15,7 @@ from emufort.run.folder import STEPS
 from emufort.run.step_display import TITLES, progress
 from emufort.screen import Table, console
 from emufort.search.rung_words import rungs_in_words
-from emufort.selection.select import ONNX_RUNTIME_TIMES, nanoseconds
+from emufort.selection.words import ONNX_RUNTIME_TIMES, nanoseconds
 
 if TYPE_CHECKING:
     from emufort.config import Config

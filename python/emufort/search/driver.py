@@ -34,15 +34,16 @@ from emufort.search.plan import TRIED, Plan, fewest_rows
 from emufort.search.prediction import predicted_ranks
 from emufort.search.result import SearchResult, load_search
 from emufort.search.rungs import RungUnit, run_rung, with_more_rows
+from emufort.search.samplers.base import accept_all
 from emufort.search.samplers.options import check_options
-from emufort.search.samplers.registry import everything, make_proposer
+from emufort.search.samplers.registry import make_proposer
 from emufort.search.space import Candidate
 from emufort.search.subset import draw_subset
 from emufort.search.trials import Trial, TrialsFile, best_of, read_trials, restore_table
 from emufort.search.unfinished import UnfinishedBatch
 from emufort.training import TrainerState, TrainingTask, backend_detail
 from emufort.workers.pool import Executor, executor_for
-from emufort.workers.shared_arrays import StoredArrays
+from emufort.workers.shared_arrays import SharedArrays
 from emufort.workers.watch import Watch
 
 
@@ -100,7 +101,7 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
         plan = settled
         run = _Run(targets, config, out, plan, model)
         if len(run.trials) < options.trials:
-            stored, _ = StoredArrays.from_targets(
+            stored, _ = SharedArrays.from_targets(
                 train.at(subset.rows), validation, out, judged=True
             )
             try:
@@ -161,7 +162,7 @@ def _tried(plan: Plan, run: _Run, rows: tuple[Targets, Targets], report: Reporte
     config, out = run.config, run.out
     size = min(config.search.batch, config.search.trials)
     candidates = run.proposer.propose(size, 0)[:TRIED]
-    stored, _ = StoredArrays.from_targets(*rows, out, judged=True)
+    stored, _ = SharedArrays.from_targets(*rows, out, judged=True)
     batches = [_Batch(replace(run, plan=one), 0, candidates) for one in plans]
     at = range(len(candidates))
     try:
@@ -252,7 +253,7 @@ class _Run:
             self.config.seed,
             self.trials,
             options.sampler_options,
-            everything if self.cost is None else self.is_cheap_enough,
+            accept_all if self.cost is None else self.is_cheap_enough,
         )
 
     def is_cheap_enough(self, candidate: Candidate) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.errors import EmufortError
+from emufort.export.onnx import build_onnx
 from emufort.files import write_bytes
 from emufort.network.emulator import Emulator
 from emufort.provenance import cpu_model, file_sha256
@@ -212,8 +213,6 @@ class OnnxTimer:
 
     def __init__(self, identity: str, emulator: Emulator, x: Array) -> None:
         import onnxruntime
-
-        from emufort.export.onnx import build_onnx
 
         self.id = identity
         self.compiler = f"onnxruntime {onnxruntime.__version__}"

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from emufort.errors import EmufortError, UsageError
 from emufort.native import bindings as native_bindings
 from emufort.network.emulator import ACTIVATION_CODES
-from emufort.training.backends import Listener, ignore
 from emufort.training.schedule import StepPlan
 from emufort.training.start import output_biases, start
 from emufort.training.state import TrainerState
 from emufort.training.task import Arrays, TrainingTask
+from emufort.training.trainer import Listener, ignore
 
 #: What f90wrap puts before the name of a procedure.
 _PREFIX = "f90wrap_emufort_trainer__"

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from _paper_inputs import with_noise_input
 from torch import nn
 
+from benchmarks.paper_inputs import with_noise_input
 from emufort.config import SpaceConfig
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
@@ -152,12 +152,12 @@ def lean_torch(task: TrainingTask, arrays: Arrays) -> Outcome:
     return _early_stopping(losses())
 
 
-_KERAS = Path(__file__).with_name("_keras_search.py")
+_KERAS = Path(__file__).with_name("keras_tuner_search.py")
 #: Variables that keep numerical libraries to one thread.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
-def keras_is_there(python: str, backend: str) -> bool:
+def keras_is_installed(python: str, backend: str) -> bool:
     """Whether an interpreter has Keras Tuner and a backend of Keras.
 
     For TensorFlow it needs tensorboard too: Keras Tuner imports it there.

@@ -1,7 +1,7 @@
 """The headline figures: how much faster to the same skill, and what skill in the end.
 
-    python benchmarks/headline.py reach|two-step|many|skill|all [--out FOLDER] [--quick] ...
-    python benchmarks/headline.py update --out FOLDER
+    python -m benchmarks.headline reach|two-step|many|skill|all [--out FOLDER] [--quick] ...
+    python -m benchmarks.headline update --out FOLDER
 
 reach      (a) processor time to the validation loss that the paper's procedure (Keras Tuner random
            search, 60 trials on the same subset) reaches; --keras jax:3,tensorflow says with which
@@ -21,32 +21,23 @@ processor times, which other work on the machine disturbs little.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
-#: Name of a part -> module with `run(options)` and `plot(result, axes)`.
-PARTS = {"reach": "_reach", "two-step": "_two_step", "many": "_many", "skill": "_skill"}
+import torch
 
-
-def draw(name: str, result: dict[str, Any], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
-    importlib.import_module(PARTS[name]).plot(result, axes)
-    figure.savefig(path, dpi=150)
-    pyplot.close(figure)
+from benchmarks.headline import document
+from benchmarks.headline.figures import PARTS, draw
+from benchmarks.headline.problem import ONE_THREAD, machine
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.headline",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("part", choices=[*PARTS, "all", "update"])
     parser.add_argument("--out", type=Path, default=Path("runs/headline"))
@@ -78,17 +69,14 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     options = arguments()
     if options.part == "update":
-        importlib.import_module("_headline_document").update(options.out)
+        document.update(options.out)
         return
-    import torch
-    from _space import ONE_THREAD, machine
-
     os.environ.update(ONE_THREAD)
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     for name in PARTS if options.part == "all" else (options.part,):
         before = machine()
-        result = importlib.import_module(PARTS[name]).run(options)
+        result = PARTS[name].run(options)
         load = [round(load, 2) for load in os.getloadavg()]
         about = {"machine": before, "load_average_after": load, "quick": options.quick}
         (options.out / f"{name}.json").write_text(json.dumps(about | result, indent=1) + "\n")

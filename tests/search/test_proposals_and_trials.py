@@ -11,7 +11,7 @@ from emufort.errors import EmufortError, UsageError
 from emufort.network.emulator import Architecture
 from emufort.search.samplers.registry import propose
 from emufort.search.space import candidate_from, parameters_of
-from emufort.search.trials import Trial, ranked, read_trials, write_trials
+from emufort.search.trials import Trial, TrialsFile, ranked, read_trials
 
 RATES = (1e-3, 3e-2)
 SPACE = SpaceConfig(depth=(1, 3), width=(64, 8, 16), batch_size=(32, 64), learning_rate=RATES)
@@ -84,13 +84,13 @@ def test_unknown_samplers_are_refused():
 
 def test_trials_read_back_exactly(tmp_path):
     trials = [trial(0, 1.0 / 3.0, (8, 16)), trial(1, math.inf, pruned_at=4), trial(2, 1e-30)]
-    write_trials(tmp_path / "trials.csv", trials)
+    TrialsFile(tmp_path / "trials.csv").write(trials)
     assert read_trials(tmp_path / "trials.csv", 3, 2) == trials
     assert [t.number for t in ranked(trials)] == [2, 0]
 
 
 def test_a_damaged_table_is_named(tmp_path):
-    write_trials(tmp_path / "trials.csv", [trial(0, 1.0)])
+    TrialsFile(tmp_path / "trials.csv").write([trial(0, 1.0)])
     text = (tmp_path / "trials.csv").read_text()
     (tmp_path / "trials.csv").write_text(text.replace("1:2.0 4:1.0", "1:"))
     with pytest.raises(EmufortError, match=r"line 2 of .*trials\.csv is no trial"):

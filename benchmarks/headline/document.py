@@ -1,4 +1,4 @@
-"""Put the results of benchmarks/headline.py into docs/headline.md and docs/images."""
+"""Put the results of the headline into docs/headline.md and docs/images."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _document import replaced, table
-from _two_step import WAYS
 
+from benchmarks.headline.figures import draw
+from benchmarks.headline.two_steps_in_full import WAYS
+from benchmarks.markdown_tables import replaced, table
 from emufort.files import write_bytes, write_text
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT, IMAGES = ROOT / "docs/headline.md", ROOT / "docs/images"
 
 Result = dict[str, Any]
@@ -32,7 +33,7 @@ def verdict(reached: bool) -> str:
     return "reached" if reached else "**missed**"
 
 
-def reach(result: Result) -> list[str]:
+def time_to_target(result: Result) -> list[str]:
     versions = {r["backend"]: r["versions"] for r in result["rounds"]}
 
     def found(backend: str) -> str:
@@ -77,7 +78,7 @@ def rungs(result: Result) -> str:
     return ", ".join(f"{epochs} x {rows}" for epochs, rows in pairs)
 
 
-def two_step(result: Result) -> list[str]:
+def two_steps_in_full(result: Result) -> list[str]:
     n = result["candidates"]
     ways = {title: result[name] for name, title in WAYS.items()}
     table_rows = [
@@ -119,7 +120,7 @@ def first_of(ranks: Sequence[int], most: int = 6) -> str:
     return shown if len(ranks) <= most else f"{shown}, ... ({len(ranks)})"
 
 
-def many(result: Result) -> list[str]:
+def two_steps_ten_thousand(result: Result) -> list[str]:
     epochs = np.array(result["seconds_per_epoch"])
     sides = {"random": result["random"], "picked": result["picked"]}
 
@@ -193,7 +194,7 @@ def quantiles(rows: Sequence[Result]) -> str:
     return "{:.1e}, {:.1e} and {:.1e} (quartiles)".format(*values)
 
 
-def skill(result: Result) -> list[str]:
+def skill_against_time(result: Result) -> list[str]:
     rows = [
         [str(r["n_train"]), r["label"], f"{r['steps']} x {r['batch_size']}",
          f"{r['training_seconds']:.0f} s", f"{r['validation_rmse']:.5f}",
@@ -256,10 +257,10 @@ def short(results: dict[str, Result]) -> list[str]:
 
 
 PARTS: dict[str, Callable[[Result], list[str]]] = {
-    "reach": reach,
-    "two-step": two_step,
-    "many": many,
-    "skill": skill,
+    "reach": time_to_target,
+    "two-step": two_steps_in_full,
+    "many": two_steps_ten_thousand,
+    "skill": skill_against_time,
 }
 #: What the summary needs.
 HEADLINES = {"reach", "many", "skill"}
@@ -273,8 +274,6 @@ def update(folder: Path) -> None:
     ValueError
         A result is of a quick run.
     """
-    from headline import draw
-
     results = {
         name: json.loads((folder / f"{name}.json").read_text())
         for name in PARTS

@@ -1,6 +1,6 @@
 """Search as Yu et al. (2023) published it: Keras Tuner's RandomSearch, one model after the other.
 
-    KERAS_BACKEND=tensorflow python benchmarks/_keras_search.py FOLDER
+    KERAS_BACKEND=tensorflow python benchmarks/headline/keras_tuner_search.py FOLDER
 
 A program of its own that needs keras, keras-tuner and a backend and nothing of emufort: those
 packages may live in another environment, and each search starts with a fresh process. FOLDER holds

@@ -23,17 +23,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _space import (
+
+from benchmarks.headline.problem import (
     EPOCHS,
     PATIENCE,
     SPACE,
     arrays_of_paper,
-    keras_is_there,
+    keras_is_installed,
     keras_tuner_search,
     machine,
     tasks_of_space,
 )
-
 from emufort.search.halving import successive_halving
 from emufort.search.samplers.registry import propose
 from emufort.training import (
@@ -152,7 +152,7 @@ def contenders(options: argparse.Namespace) -> list[tuple[str, int]]:
     wanted: list[tuple[str, int]] = []
     for word in options.keras.split(","):
         backend, _, searches = word.partition(":")
-        if keras_is_there(options.keras_python, backend):
+        if keras_is_installed(options.keras_python, backend):
             wanted += [(backend, seed) for seed in range(1, 1 + int(searches or 1))]
         else:
             print(f"    Keras Tuner with {backend} is not installed: left out", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What predicts the order of the candidates, and how well it does: the numbers of `foretell.py`.
+"""What predicts the order of the candidates, and how well it does.
 
 A further predictor is a further `Prediction` of `predictions`.
 """
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from _foretell_scores import (
+
+from benchmarks.foretell.scores import (
     INTERVAL,
     Array,
     bias,
@@ -21,9 +22,8 @@ from _foretell_scores import (
     regret_along_the_front,
     resampled,
 )
-from _foretell_trainings import Trainings, trial
-from _foretell_ways import Rungs
-
+from benchmarks.foretell.trainings import Trainings, trial
+from benchmarks.foretell.ways import Rungs
 from emufort.config import RetrainConfig
 from emufort.network.emulator import Architecture
 from emufort.retrain.rounds import Rounds
@@ -183,7 +183,7 @@ def _finite(score: Array) -> Array:
 
 
 def measured(prediction: Prediction, sample: Sample, k: int) -> dict[str, Any]:
-    """Return all numbers of one prediction; `_foretell_scores` defines them.
+    """Return all numbers of one prediction; `scores` defines them.
 
     ``resampled`` holds the arrays of the bootstrap, for intervals over several samples.
     """

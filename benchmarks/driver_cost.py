@@ -1,6 +1,6 @@
 """What the driver of a search spends on each candidate: sampling, tables, study.
 
-    python benchmarks/storage.py [--trials 2000] [--samplers random,qmc,parzen,nsga2,tpe]
+    python benchmarks/driver_cost.py [--trials 2000] [--samplers random,qmc,parzen,nsga2,tpe]
                                  [--history 100] [--json FILE]
 
 Trainings are replaced by made-up losses that come at once, so all that is left is the driver. Its

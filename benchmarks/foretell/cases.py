@@ -1,4 +1,4 @@
-"""The data that `foretell.py` compares on; each case is made or opened by its name."""
+"""The data of the comparison; each case is made or opened by its name."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import _sea_fluxes
 import numpy as np
-from _paper_inputs import with_noise_input
 
+from benchmarks import sea_fluxes
+from benchmarks.paper_inputs import with_noise_input
 from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
@@ -54,7 +54,7 @@ def _fractions(request: Request) -> Arrays:
 
 
 def _evaporation(request: Request) -> Arrays:
-    return _opened(*_sea_fluxes.write(request.folder), request.config.seed)
+    return _opened(*sea_fluxes.write(request.folder), request.config.seed)
 
 
 def _configured(request: Request) -> Arrays:

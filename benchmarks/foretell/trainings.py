@@ -1,4 +1,4 @@
-"""The trainings behind `foretell.py`: each is done once, kept in a table, and never repeated."""
+"""The trainings of the comparison: each is done once, kept in a table, and never repeated."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from _foretell_ways import Rungs, Way
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks.foretell.ways import Rungs, Way
 from emufort.config import Config
 from emufort.errors import UsageError
 from emufort.files import read_json, write_json
@@ -28,7 +28,7 @@ from emufort.search.samplers.registry import propose
 from emufort.search.space import Candidate
 from emufort.search.trials import Trial
 from emufort.training import Arrays, Trainer, TrainerState, make_trainer, with_batch_size
-from emufort.workers.workbench import Workbench
+from emufort.workers.trainer_cache import TrainerCache
 
 COLUMNS = ("candidates", "number", "way", "again", "loss", "seconds")
 #: Looks at the validation rows of step 2; the best of them counts.
@@ -232,11 +232,11 @@ class Trainings:
 
     # --------------------------------------------------------------- one training
 
-    def train(self, bench: Workbench, unit: Unit) -> float:
+    def train(self, trainers: TrainerCache, unit: Unit) -> float:
         """Return the validation loss of one training."""
         candidate = self.candidates(unit.candidates)[unit.number]
         config, architecture = self.config, candidate.architecture(*self.sizes)
-        trainer = trainer_of(bench, unit)
+        trainer = trainer_of(trainers, unit)
         # Apart for every training: a lucky order of the rows is not a good network.
         seed = (unit.candidates << 40) + (unit.again << 32) + unit.number
         if unit.way == FINAL:
@@ -279,11 +279,11 @@ def trial(
     )  # fmt: skip
 
 
-def trainer_of(bench: Workbench, unit: Unit) -> Trainer:
+def trainer_of(trainers: TrainerCache, unit: Unit) -> Trainer:
     """Return what trains on the rows of a training."""
     if unit.way == FINAL:
-        return bench.on(target=FINAL)
-    return bench.on(Way.parse(unit.way).rows)
+        return trainers.trainer(target=FINAL)
+    return trainers.trainer(Way.parse(unit.way).rows)
 
 
 def _read(path: Path) -> Iterator[tuple[tuple[int, int, str, int], tuple[float, float]]]:
@@ -301,7 +301,7 @@ def _read(path: Path) -> Iterator[tuple[tuple[int, int, str, int], tuple[float, 
 
 # ------------------------------------------------------------------------- workers
 
-_worker: tuple[Trainings, Workbench] | None = None
+_worker: tuple[Trainings, TrainerCache] | None = None
 
 
 def _begin(trainings: Trainings) -> None:
@@ -309,15 +309,15 @@ def _begin(trainings: Trainings) -> None:
     # Made once here, so that no training pays for it.
     make_trainer(trainings.arrays, "native")
     arrays = {"": trainings.of_step_1, FINAL: trainings.arrays}
-    _worker = trainings, Workbench(arrays, "native")
+    _worker = trainings, TrainerCache(arrays, "native")
 
 
 def _train(unit: Unit) -> tuple[float, float]:
     assert _worker is not None
-    trainings, bench = _worker
+    trainings, trainers = _worker
     # What is made once per worker is no time of the candidate that happens to come first.
-    trainer_of(bench, unit)
+    trainer_of(trainers, unit)
     trainings.candidates(unit.candidates)
     begun = time.process_time()
-    loss = trainings.train(bench, unit)
+    loss = trainings.train(trainers, unit)
     return (loss if math.isfinite(loss) else math.inf), time.process_time() - begun

@@ -23,16 +23,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _foretell_scores import rank_correlation, rank_correlation_at_equal_cost
-from _space import PATIENCE, SPACE, VALIDATION_ROWS
 
+from benchmarks.foretell.scores import rank_correlation, rank_correlation_at_equal_cost
+from benchmarks.headline.problem import PATIENCE, SPACE, VALIDATION_ROWS
 from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.retrain.rounds import Rounds
-from emufort.search import SearchResult, search
 from emufort.search.candidate_task import rung_task
+from emufort.search.driver import search
 from emufort.search.halving import Course, successive_halving
+from emufort.search.result import SearchResult
 from emufort.search.rungs import RungUnit, run_rung
 from emufort.search.space import Candidate
 from emufort.training import (
@@ -43,7 +44,7 @@ from emufort.training import (
     make_trainer,
     with_batch_size,
 )
-from emufort.workers.workbench import Workbench
+from emufort.workers.trainer_cache import TrainerCache
 
 CONTRACT = "activation_fractions"
 #: Step 2: passes through the embedded rows, batch size, looks at the validation rows. The peak
@@ -167,7 +168,7 @@ def first_step(
     arrays: Arrays, tasks: Sequence[TrainingTask], config: Config
 ) -> tuple[float, list[Course]]:
     """Take candidates through the rungs; return processor seconds and courses."""
-    bench = Workbench({"": arrays}, "native")
+    trainers = TrainerCache({"": arrays}, "native")
     search = config.search
     start = time.process_time()
     states = []
@@ -184,7 +185,7 @@ def first_step(
         before = time.process_time()
         for p in at:
             unit = RungUnit(states[p], epochs, search.patience, rows, anneal=anneal)
-            states[p] = run_rung(bench, unit)
+            states[p] = run_rung(trainers, unit)
         spent = time.process_time() - before
         print(f"    rung {epochs} x {rows} rows: {len(at)} in {spent:.1f} s", flush=True)
         return [states[p].value for p in at]

@@ -25,9 +25,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _space import tasks_of_space
-from _two_step import PLAN_BATCH, Problem, SecondStep, best_first, configuration, first_step
 
+from benchmarks.headline.problem import tasks_of_space
+from benchmarks.headline.two_steps_in_full import (
+    PLAN_BATCH,
+    Problem,
+    SecondStep,
+    best_first,
+    configuration,
+    first_step,
+)
 from emufort.training import StepPlan, TrainerState, TrainingTask, make_trainer
 
 GOAL, OF_THE_PAPER = 1000, 135

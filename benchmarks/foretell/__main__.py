@@ -1,6 +1,6 @@
 """Does step 1 foretell step 2? Every candidate is trained by every way of step 1, and to the end.
 
-    python benchmarks/foretell.py [--case embedded,large,...] [--samples 1,2,3] [--ways ...]
+    python -m benchmarks.foretell [--case embedded,large,...] [--samples 1,2,3] [--ways ...]
 
 Random candidates of a search space are trained by each way of step 1 (little data, few epochs) and
 all of them by step 2 (all rows, several seeds), so that the order that step 1 gives can be compared
@@ -13,7 +13,7 @@ rows "calibrated" are what `emufort retrain` makes of it: first a control group,
 K, then rounds along the front, each of which corrects the prediction; they are medians over several
 control groups. For comparison the script does the same for the multiply-adds of a network without
 any training, for K candidates drawn at random, and for a second seed of step 2, which is the
-ceiling. _foretell_scores.py defines every number.
+ceiling. scores.py defines every number.
 
 A way is SCHEDULE:EPOCHS:ROWS[:BATCH[:RATE]]; 0 rows stands for all, no BATCH and no RATE for the
 search's rules; RATE is a multiple of the rate of step 2, scaled for the batch size.
@@ -31,7 +31,7 @@ Cases (--case), each in a folder of its own under --out:
   large        the same with more rows, from --large FILE, which you make with
                python data_prep/make_dataset.py --train 262144 --out FILE
   fractions    16 inputs and 4 number activated fractions, as in Yu et al. (2023)
-  evaporation  fluxes over the sea by bulk formulae (_sea_fluxes.py)
+  evaporation  fluxes over the sea by bulk formulae (benchmarks/sea_fluxes.py)
   config       data and contract of --config
 
 The other cases take only the sections [search] and [retrain] of --config, such as
@@ -50,12 +50,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from _foretell_data import CASES, Request, parse_cases
-from _foretell_predictions import compare
-from _foretell_table import Results, check, draw, lines, summary, update
-from _foretell_trainings import Trainings
-from _foretell_ways import FORM, Rungs, parse_ways
-
+from benchmarks.foretell.cases import CASES, Request, parse_cases
+from benchmarks.foretell.predictions import compare
+from benchmarks.foretell.table import Results, check, draw, lines, summary, update
+from benchmarks.foretell.trainings import Trainings
+from benchmarks.foretell.ways import FORM, Rungs, parse_ways
 from emufort.config import Config, SearchConfig
 from emufort.errors import EmufortError
 from emufort.files import write_json
@@ -70,7 +69,9 @@ WAYS = (
 
 def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.foretell",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", type=Path, default=Path("runs/foretell"))
     parser.add_argument("--case", default="embedded", help=f"one or more of {','.join(CASES)}")

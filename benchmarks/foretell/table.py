@@ -1,4 +1,4 @@
-"""The results of `foretell.py` over all samples of candidates: as text, in a document, drawn."""
+"""The results over all samples of candidates: as text, in a document, drawn."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _document import replaced, table
-from _foretell_scores import INTERVAL
 
+from benchmarks.foretell.scores import INTERVAL
+from benchmarks.markdown_tables import replaced, table
 from emufort.errors import UsageError
 from emufort.files import write_text
 
-#: Sample -> name of a prediction -> its numbers, see `_foretell_predictions.measured`.
+#: Sample -> name of a prediction -> its numbers, see `predictions.measured`.
 Results = Mapping[int, Mapping[str, Mapping[str, Any]]]
 
 #: Number -> its heading in a terminal.

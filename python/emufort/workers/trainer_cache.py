@@ -1,4 +1,4 @@
-"""What a worker has at hand: trainers for the data, or for the first rows of it."""
+"""The trainers that a worker keeps: for each target and range of rows that it was asked for."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from emufort.training import Arrays, StepPlan, Trainer, TrainerState, make_trainer
-from emufort.training.backends import Listener, ignore
+from emufort.training.trainer import Listener, ignore
 
 if TYPE_CHECKING:
     from emufort.workers.judge import Judge
 
 
-class Workbench:
-    """A `Trainer` on all rows that gives others, for less rows or another target; made when used.
+class TrainerCache:
+    """A `Trainer` on all rows, and the trainers for fewer rows or another target, made when used.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Workbench:
         self._trainers: dict[tuple[int, int, str], Trainer] = {}
         self.judges = judges or {}
 
-    def on(self, rows: int = 0, first: int = 0, target: str = "") -> Trainer:
+    def trainer(self, rows: int = 0, first: int = 0, target: str = "") -> Trainer:
         """Return the trainer for `rows` rows from row `first`; 0 rows stands for all of them."""
         arrays = self._arrays[target]
         n = len(arrays.x_train)
@@ -56,10 +56,10 @@ class Workbench:
         listener: Listener = ignore,
     ) -> TrainerState:
         """See `Trainer.run_epochs`."""
-        return self.on().run_epochs(state, until_epoch, patience, listener)
+        return self.trainer().run_epochs(state, until_epoch, patience, listener)
 
     def run_steps(
         self, state: TrainerState, plan: StepPlan, listener: Listener = ignore
     ) -> TrainerState:
         """See `Trainer.run_steps`."""
-        return self.on().run_steps(state, plan, listener)
+        return self.trainer().run_steps(state, plan, listener)

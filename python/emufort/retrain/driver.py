@@ -27,7 +27,7 @@ from emufort.search.trials import Trial
 from emufort.training import backend_detail
 from emufort.training.durable import forget_together
 from emufort.workers.pool import executor_for
-from emufort.workers.shared_arrays import StoredArrays
+from emufort.workers.shared_arrays import SharedArrays
 from emufort.workers.watch import Watch
 
 
@@ -232,7 +232,7 @@ class _Step2(ExitStack):
             return
         self._ready = True
         validation = self.targets.part("validation")
-        self._stored, scalers = StoredArrays.from_targets(self.train, validation, self.out)
+        self._stored, scalers = SharedArrays.from_targets(self.train, validation, self.out)
         self.callback(self._stored.remove)
         backend = self.config.retrain.backend
         self._finisher = Finisher(
