@@ -168,7 +168,7 @@ def test_directions_can_be_exchanged(tau: float, coalbedo: float, g: float) -> N
 
 
 @pytest.mark.parametrize("g", [0.0, 0.85])
-def test_a_layer_is_what_its_parts_are_together(g: float) -> None:
+def test_two_sublayers_are_the_whole_layer(g: float) -> None:
     tau, coalbedo = 3.0, 0.02
     whole = layer(tau, coalbedo, g)
     third, rest = layer(tau / 3.0, coalbedo, g), layer(tau * 2.0 / 3.0, coalbedo, g)

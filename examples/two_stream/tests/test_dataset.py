@@ -78,7 +78,7 @@ def test_the_head_undoes_what_made_the_labels() -> None:
     assert found == pytest.approx(fluxes, abs=1e-8)
 
 
-def test_the_label_maker_counts_its_samples_and_follows_the_seed() -> None:
+def test_the_label_maker_counts_samples_and_follows_the_seed() -> None:
     told: list[int] = []
     made = PROCESS.label_makers["layer"](16, 5, told.append)
     assert sum(told) == made.sizes["sample"] == 20
