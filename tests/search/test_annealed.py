@@ -133,7 +133,7 @@ def test_a_folder_from_before_there_were_schedules_goes_on(tmp_path):
     del kept["plan"]
     write_json(tmp_path / "subset.json", kept)
     assert len(search(data(), config(trials=12), tmp_path).trials) == 12
-    with pytest.raises(EmufortError, match="asked for is cosine"):
+    with pytest.raises(EmufortError, match="instead of cosine"):
         search(data(), config(trials=12, schedule="cosine"), tmp_path)
 
 
