@@ -47,8 +47,8 @@ from emufort.training import (
 from emufort.workers.trainer_cache import TrainerCache
 
 CONTRACT = "activation_fractions"
-#: Step 2: passes through the embedded rows, batch size, evaluations on the validation rows. The peak
-#: learning rate is the same for all, because some rates of the space are too high for many.
+#: Step 2: passes through the embedded rows, batch size, evaluations on the validation rows. The
+#: peak learning rate is the same for all, as the space has rates that are too high for many.
 PLAN_EPOCHS, PLAN_BATCH, LOOKS, PEAK = 60, 256, 100, 3e-3
 #: Ways of step 1 other than the default: epochs of each rung, and the rows that it sees. One in ETA
 #: continues, compared with all candidates.

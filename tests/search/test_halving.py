@@ -228,7 +228,7 @@ def test_groups_are_part_of_what_a_search_is(tmp_path):
     assert search(data(), same, tmp_path).trials == found.trials
     with pytest.raises(EmufortError, match=r"\('activation', 'batch_size'\) instead of \('batc"):
         search(data(), config(trials=6), tmp_path)  # the default
-    with pytest.raises(EmufortError, match=r"search\.groups = \('activation', 'batch_size'\), ask"):
+    with pytest.raises(EmufortError, match=r"search\.groups = \('activation', 'batch_size'\) ins"):
         search(data(), config(trials=6, groups=[]), tmp_path)
     with pytest.raises(UsageError, match=r"search\.groups"):
         config(groups=["depth"])

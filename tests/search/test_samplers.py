@@ -142,7 +142,7 @@ def test_a_limit_is_kept_and_begun_again(sampler):
 
 
 def test_an_impossible_limit_is_an_error():
-    with pytest.raises(EmufortError, match=r"only 0 satisfy search\.max_ns"):
+    with pytest.raises(EmufortError, match=r"only 0 of 1000 .* satisfy search\.max_ns"):
         make_proposer("random", SPACE, 1, accept=lambda c: False).propose(2, 0)
 
 
@@ -310,7 +310,7 @@ def test_cost_tables(tmp_path):
     path.write_text("\n".join(["label,ns_per_sample", *lines]) + "\n")
     assert from_table(path, 16).n == 12
     path.write_text("\n".join(["label,ns_per_sample", *lines[:3]]) + "\n")
-    with pytest.raises(UsageError, match="has 3 usable times; a cost model needs 6"):
+    with pytest.raises(UsageError, match=r"has 3 usable times; .* needs at least 6 networks"):
         from_table(path, 16)
     path.write_text("label,time\nx,1\n")
     with pytest.raises(UsageError, match="is no table with the columns"):
@@ -424,7 +424,7 @@ def test_a_sampler_with_a_history_is_told_of_the_best_and_some_others():
 def test_slow_samplers_are_named():
     assert slowness("parzen", 100_000) is None
     assert slowness("tpe", 100) is None
-    assert "'tpe' itself takes" in slowness("tpe", 500)
+    assert "'tpe' takes 5 to 20 ms" in slowness("tpe", 500)
 
 
 @pytest.mark.parametrize("n", [61, 70, 97, 120])
@@ -435,7 +435,7 @@ def test_a_sampler_with_a_history_is_told_of_all_that_fit(n: int) -> None:
 
 
 def test_a_history_below_what_the_sampler_waits_for_is_refused() -> None:
-    with pytest.raises(UsageError, match="waits for"):
+    with pytest.raises(UsageError, match="history = 50 must exceed n_startup_trials = 50"):
         check_options("tpe", {"history": 50, "n_startup_trials": 50})
 
 
