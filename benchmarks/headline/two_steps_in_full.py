@@ -350,6 +350,6 @@ def plot(result: dict[str, Any], axes: Any) -> None:
         axes.plot(first[at], full[at], "o", ms=4, label=f"last rung {n} epochs, {rows} rows")
     kept = some["kept"]
     axes.plot(first[kept], full[kept], "ko", ms=10, mfc="none", label="trained in step 2")
-    axes.set(xscale="log", yscale="log", xlabel="loss that step 1 foretells",
+    axes.set(xscale="log", yscale="log", xlabel="loss predicted by step 1",
              ylabel="validation loss, trained on all rows")  # fmt: skip
     axes.legend()

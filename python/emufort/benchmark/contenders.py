@@ -66,7 +66,17 @@ class Bench:
         return ModelWorker(process, model.name, n_outputs, self.work)
 
     def python(self, kind: str, model: Model, threads: int) -> Worker:
-        """Return a worker in Python; workers of one kind and number of threads share a process."""
+        """Return a worker in Python; workers of one kind and number of threads share a process.
+
+        Parameters
+        ----------
+        kind
+            Kind of the worker, see `python_worker.load`.
+        model
+            The model to run.
+        threads
+            Number of threads of the library.
+        """
         with self._lock:
             process = self._python.get((kind, threads))
             if process is None:
@@ -125,6 +135,15 @@ class Contender(ABC):
     @abstractmethod
     def start(self, bench: Bench, model: Model, threads: int) -> Worker:
         """Return a worker.
+
+        Parameters
+        ----------
+        bench
+            Programs and processes of the benchmark.
+        model
+            The model to run.
+        threads
+            Number of threads.
 
         Raises
         ------

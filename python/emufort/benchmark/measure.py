@@ -1,7 +1,7 @@
 """Check all contenders, then time them in rounds.
 
 A round times every contender in every cell (a model, a number of columns and of threads) once. The
-contenders of a cell follow each other, each right after a measurement of the core's peak. A short
+contenders of a cell follow each other, right after a measurement of the core's peak. A short
 disturbance of the machine therefore affects neighbours alike, and the rate of a contender is
 compared with the peak of the same moment. The order changes with the round.
 """
@@ -77,7 +77,17 @@ class Entry:
                     self.note = f"outputs differ by {error:.1e}, allowed is {TOLERANCE:.0e}"
 
     def measure(self, ncol: int, milliseconds: float, peak: float | None) -> None:
-        """Time one cell once; `peak` is the current peak of the core [GFLOP/s]."""
+        """Time one cell once.
+
+        Parameters
+        ----------
+        ncol
+            Columns per call.
+        milliseconds
+            Shortest duration of the measurement [ms].
+        peak
+            Current peak of one core [GFLOP/s]; None if it is not known.
+        """
         if self.worker is None:
             return
         try:
@@ -132,6 +142,15 @@ def largest_error(y: NDArray[np.float64], reference: NDArray[np.float64], ncol: 
 
     The error is relative to the value or to the standard deviation of the output, whichever is
     larger. It is infinite where only one of both is NaN.
+
+    Parameters
+    ----------
+    y
+        Outputs (ncol, n_outputs).
+    reference
+        Correct outputs (n, n_outputs).
+    ncol
+        Number of columns of the call.
     """
     wanted = reference[:ncol]
     spread = reference.std(axis=0)
@@ -149,7 +168,23 @@ def measure(
     peak: Peak | None,
     report: Reporter,
 ) -> None:
-    """Check every entry, then measure all of them in rounds."""
+    """Check every entry, then measure all of them in rounds.
+
+    Parameters
+    ----------
+    entries
+        Contenders with their workers; results are added to them.
+    ncol
+        Columns per call.
+    repeats
+        Number of rounds.
+    milliseconds
+        Shortest duration of one measurement [ms].
+    peak
+        Measures the peak of the core; None if that is not possible.
+    report
+        Receives the progress.
+    """
     for done, entry in enumerate(entries):
         report("check", done, len(entries), f"{entry.contender} {entry.model.name}")
         entry.check(ncol)

@@ -140,7 +140,13 @@ def _layers(module: Any, emulator: Emulator) -> Any:
 
 
 def load(kind: str, folder: Path, threads: int) -> Served:
-    """Load the model in `folder` and prepare it for calls."""
+    """Load the model in `folder` and prepare it for calls.
+
+    Raises
+    ------
+    Missing
+        torch.compile does not work on this machine.
+    """
     if kind == "onnxruntime":
         return with_onnxruntime(folder, threads)
     served = with_torch(folder, threads, compiled=kind == "torch-compile")

@@ -32,7 +32,15 @@ class Worker(Protocol):
     """Something that can be timed and checked on one model with one number of threads."""
 
     def time(self, ncol: int, milliseconds: float) -> tuple[float, float]:
-        """Return CPU time of the calling thread and wall time [ns per column]."""
+        """Return CPU time of the calling thread and wall time [ns per column].
+
+        Parameters
+        ----------
+        ncol
+            Columns per call.
+        milliseconds
+            Shortest duration of the measurement [ms].
+        """
 
     def check(self, ncol: int) -> NDArray[np.float64]:
         """Return the outputs (ncol, n_outputs) of a call with the first `ncol` inputs."""
@@ -71,6 +79,13 @@ class Process:
 
     def request(self, text: str, expected: str) -> list[str]:
         """Send a request; return the words of the answer after the expected first word.
+
+        Parameters
+        ----------
+        text
+            One line.
+        expected
+            First word of a successful answer.
 
         Raises
         ------

@@ -151,6 +151,13 @@ class Run:
 def gather(folder: Path, data: Dataset) -> Run:
     """Read a run folder and evaluate its choice on the test split of `data`.
 
+    Parameters
+    ----------
+    folder
+        The run folder.
+    data
+        The data of the run, with a test split.
+
     Raises
     ------
     EmufortError

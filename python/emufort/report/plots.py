@@ -241,7 +241,17 @@ def _edges(values: NDArray[np.float64], logarithmic: bool, bins: int = 90) -> ND
 def learning_curves(
     curves: Sequence[Curve], choice: str, width: float = 6.4, height: float = 3.5
 ) -> Figure:
-    """Draw the validation loss of every retrained candidate, and both losses of the choice."""
+    """Draw the validation loss of every retrained candidate, and both losses of the choice.
+
+    Parameters
+    ----------
+    curves
+        Curves to draw.
+    choice
+        Identity of the chosen candidate.
+    width, height
+        Size of the figure [inches].
+    """
     with _styled():
         figure, axes = _figure(width, height)
         axes.set_yscale("log")
@@ -289,6 +299,17 @@ def agreement(
 
     The control group, the candidates chosen along the front and the choice have different markers.
     Runs of earlier versions have no control group.
+
+    Parameters
+    ----------
+    pairs
+        Retrained candidates, the entry ``pairs`` of agreement.json.
+    choice
+        Trial number of the chosen candidate, None if it is not known.
+    measure
+        ``"loss"`` or ``"error"``.
+    width, height
+        Size of the figure [inches].
     """
     with _styled():
         figure, axes = _figure(width, height)
@@ -330,6 +351,17 @@ def predictions(
     """Draw the loss (or error, the `measure`) of every candidate against its multiply-adds.
 
     Trained candidates show their final loss, the others the predicted loss with its interval.
+
+    Parameters
+    ----------
+    shown
+        Candidates to draw.
+    choice
+        Trial number of the chosen candidate, None if it is not known.
+    measure
+        ``"loss"`` or ``"error"``.
+    width, height
+        Size of the figure [inches].
     """
     open_ = [p for p in shown if p.trained is None]
     trained = [p for p in shown if p.trained is not None and np.isfinite(p.trained)]

@@ -147,6 +147,13 @@ def side_by_side(jobs: Sequence[Job], backend: str) -> list[list[Job]]:
 
     The groups depend on the jobs alone, because trainings side by side are not bitwise equal to
     separate ones.
+
+    Parameters
+    ----------
+    jobs
+        Jobs to group; seeds of the same candidate follow each other.
+    backend
+        Training backend; only ``"torch"`` trains side by side.
     """
     if backend != "torch":
         return [[job] for job in jobs]

@@ -136,6 +136,13 @@ def on_the_front(cost: Mapping[int, float], loss: Mapping[int, float]) -> list[i
 
     No other candidate has a lower loss at the same or lower cost, and each lowers the loss of the
     one before by more than the random seed may explain. Losses far above the lowest are left out.
+
+    Parameters
+    ----------
+    cost
+        Trial number -> estimated relative cost.
+    loss
+        Trial number -> final loss.
     """
     found: list[int] = []
     useful = [number for number in loss if loss[number] <= _NO_USE * min(loss.values())]

@@ -82,6 +82,13 @@ def predictions(rounds: Rounds, final: Mapping[int, float]) -> list[dict[str, An
 
     Rows are ordered by the predicted loss; candidates that diverged in step 1 are left out. `low`
     and `high` bound the 90 % interval of the calibration; `trained` is the loss where it is known.
+
+    Parameters
+    ----------
+    rounds
+        The candidates of step 1.
+    final
+        Number of a trained candidate -> its final loss.
     """
     calibration = rounds.calibrate(final)
     spread = calibration.spread()

@@ -128,7 +128,13 @@ def advise(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
 
 
 def sizes_to_try(options: AdviceConfig, n_train: int) -> list[int]:
-    """Return the numbers of rows to try: doubled from the first to the largest."""
+    """Return the numbers of rows to try: doubled from the first to the largest.
+
+    Raises
+    ------
+    DataError
+        There are fewer than twice `advice.first` rows.
+    """
     largest = min(options.largest, n_train)
     if largest < 2 * options.first:
         raise DataError(
@@ -238,6 +244,20 @@ def conclude(losses: Mapping[tuple[int, int, int], tuple[float, float]],
     Correlations are between different seeds (other rows, other first weights). The correlation of
     the largest size with itself is therefore the highest attainable value: it is limited by the
     noise between seeds alone.
+
+    Parameters
+    ----------
+    losses
+        (rows, seed, candidate) -> (loss, seconds).
+    sizes
+        Numbers of rows, ascending.
+    config
+        Uses `seed`, `search.trials` and `retrain.top`.
+
+    Returns
+    -------
+    dict
+        Content of advice.json.
     """
     seeds = sorted({seed for _, seed, _ in losses})
     n = 1 + max(number for _, _, number in losses)

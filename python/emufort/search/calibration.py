@@ -81,7 +81,7 @@ class Calibration:
         Parameters
         ----------
         foretold
-            Loss by which step 1 judges each candidate (n,); infinite where it diverged.
+            Loss that step 1 predicts for each candidate (n,); infinite where it diverged.
         features
             Quantities that may explain the errors of step 1 (n, n_features).
         final

@@ -18,6 +18,17 @@ def final_task(
 
     Batch size and peak learning rate are those of the candidate. If the configuration gives a
     batch size, the learning rate is scaled for it. If it gives bounds, the rate stays within them.
+
+    Parameters
+    ----------
+    candidate
+        The point of the search space.
+    architecture
+        Its network.
+    options
+        Uses `batch_size` and `learning_rate`.
+    seed
+        Random seed of the first weights and of the order of samples.
     """
     batch_size = options.batch_size or candidate.batch_size
     bounds = options.learning_rate or (0.0, math.inf)
@@ -52,6 +63,19 @@ def rung_task(
     a short version of step 2: the same task with fewer samples per step (`shortened_batch`), and a
     learning rate that is scaled for the batch size (`with_batch_size`) and for the smaller number
     of steps (`with_fewer_steps`).
+
+    Parameters
+    ----------
+    candidate
+        The point of the search space.
+    architecture
+        Its network.
+    config
+        Uses the sections `search` and `retrain`.
+    seed
+        Random seed of the first weights and of the order of samples.
+    samples
+        Number of samples that the rung shows: rows times epochs.
     """
     if config.search.schedule == "constant":
         rate, batch_size = candidate.learning_rate, candidate.batch_size

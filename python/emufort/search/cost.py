@@ -143,6 +143,17 @@ def cost_model(
     The model is made once and kept in ``cost_model.json``, so that a search that continues makes
     the same decisions.
 
+    Parameters
+    ----------
+    data
+        The data, whose training rows are the inputs of a measurement.
+    config
+        Uses the sections `search`, `select` and `timing`.
+    out
+        Folder of the search.
+    report
+        Receives the progress.
+
     Raises
     ------
     UsageError
@@ -171,6 +182,13 @@ def cost_model(
 
 def from_table(path: Path, ncol: int) -> CostModel:
     """Fit to a CSV table: columns ``label`` and ``ns_per_sample``, or timing.csv of a run.
+
+    Parameters
+    ----------
+    path
+        The CSV file.
+    ncol
+        Columns per call of the times to use, where the table has a column ``ncol``.
 
     Raises
     ------

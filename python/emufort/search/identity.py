@@ -136,6 +136,18 @@ def settled_backend(wanted: str, path: Path, key: str) -> str:
 def check_same(path: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
     """Return the content of `path` if it exists and its ``identity`` is `wanted`.
 
+    Parameters
+    ----------
+    path
+        A JSON file with the entry ``identity``; it may be missing.
+    wanted
+        Name of an option or hash -> its value in this call.
+
+    Returns
+    -------
+    dict or None
+        The content of the file; None if it does not exist.
+
     Raises
     ------
     EmufortError

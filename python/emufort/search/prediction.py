@@ -56,6 +56,13 @@ def features(trials: Sequence[Trial], losses: Array) -> Array:
     These are the logarithms of the loss in step 1, of the cost (and its square), of the smallest
     width, of learning rate and batch size, the depth, and indicators of activation function, weight
     decay and target.
+
+    Parameters
+    ----------
+    trials
+        All trials of step 1.
+    losses
+        Loss that step 1 predicts for each (n,).
     """
     columns = [np.where(np.isfinite(losses), log_of(losses), 0.0)]
     if trials:

@@ -85,6 +85,17 @@ def annealed(
     """Train the task of `before` from its first weights with a plan of `epochs` epochs.
 
     Only the time spent is carried over from `before`.
+
+    Parameters
+    ----------
+    trainer
+        Trainer on the rows of the rung.
+    before
+        State whose task is trained.
+    epochs
+        Length of the training.
+    cell
+        Cell where the worker writes its progress, or None.
     """
     task = before.task
     steps = epochs * (trainer.n_train // min(task.batch_size, trainer.n_train))

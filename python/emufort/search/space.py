@@ -46,14 +46,30 @@ class Dimension:
     nominal: bool = False
 
     def value(self, u: float, bounds: tuple[float, float]) -> Any:
-        """Return the value that the coordinate `u` in [0, 1] represents."""
+        """Return the value that the coordinate `u` in [0, 1] represents.
+
+        Parameters
+        ----------
+        u
+            A coordinate of the unit cube.
+        bounds
+            Lowest and highest learning rate, for the coordinate without choices.
+        """
         if self.choices:
             return self.choices[min(int(u * len(self.choices)), len(self.choices) - 1)]
         low, high = map(math.log, bounds)
         return min(max(math.exp(low + u * (high - low)), bounds[0]), bounds[1])
 
     def coordinate(self, value: Any, bounds: tuple[float, float]) -> float:
-        """Invert `value`: return the middle of the interval of a choice."""
+        """Invert `value`: return the middle of the interval of a choice.
+
+        Parameters
+        ----------
+        value
+            A choice or a learning rate.
+        bounds
+            Lowest and highest learning rate, for the coordinate without choices.
+        """
         if self.choices:
             return (self.choices.index(value) + 0.5) / len(self.choices)
         low, high = map(math.log, bounds)
@@ -156,7 +172,17 @@ def parameters_of(space: SpaceConfig, candidate: Candidate) -> dict[str, Any]:
 
 
 def tapered(first: int, ratio: float, depth: int) -> tuple[int, ...]:
-    """Return widths that shrink by `ratio` from layer to layer, as multiples of 4 if possible."""
+    """Return widths that shrink by `ratio` from layer to layer, as multiples of 4 if possible.
+
+    Parameters
+    ----------
+    first
+        Width of the first hidden layer.
+    ratio
+        Width of a layer relative to the layer before, at most 1.
+    depth
+        Number of hidden layers.
+    """
     widths = [first]
     for layer in range(1, depth):
         width = first * ratio**layer

@@ -42,7 +42,17 @@ class UnfinishedBatch:
     def find(
         self, task: TrainingTask, position: int, epochs: int, rows: int
     ) -> TrainerState | None:
-        """Return the kept training of exactly this task and rung, or None."""
+        """Return the kept training of exactly this task and rung, or None.
+
+        Parameters
+        ----------
+        task
+            The training task of the candidate in this rung.
+        position
+            Position of the candidate in the batch.
+        epochs, rows
+            Epochs and rows of the rung.
+        """
         path = self._path(position, epochs, rows)
         if not path.exists():
             return None

@@ -18,6 +18,17 @@ def times_at(
 ) -> dict[str, float]:
     """Return the times [ns per sample] of all rows of `kind` at `ncol`, by their id.
 
+    Parameters
+    ----------
+    rows
+        Rows of timing.csv.
+    kind
+        ``"candidate"`` or ``"baseline"``.
+    ncol
+        Columns per call.
+    required
+        Whether it is an error if there are no times.
+
     Raises
     ------
     UsageError
@@ -41,6 +52,15 @@ def times_at(
 
 def entry_of(row: Mapping[str, Any], timed: Mapping[str, float], ncol: int) -> Entry:
     """Return the entry of a row of candidates.csv, with its time at `ncol` [ns per sample].
+
+    Parameters
+    ----------
+    row
+        A row of candidates.csv.
+    timed
+        Identity -> time at `ncol` [ns per sample].
+    ncol
+        Columns per call of the times.
 
     Raises
     ------

@@ -255,6 +255,11 @@ def write_inputs(path: Path, x: Array) -> Path:
     """Write inputs (n, n_inputs) for a timing program.
 
     The file holds int32 n and n_inputs, then float64 `x`, little endian, sample index fastest.
+
+    Returns
+    -------
+    Path
+        The file written, `path`.
     """
     n, n_inputs = x.shape
     header = np.array([n, n_inputs], dtype="<i4").tobytes()

@@ -26,7 +26,13 @@ _DEATH_SECONDS = 30
 
 @contextmanager
 def started_scheduler(where: ClusterConfig) -> Iterator[str]:
-    """Run a scheduler in a thread of this process; yield its address."""
+    """Run a scheduler in a thread of this process; yield its address.
+
+    Raises
+    ------
+    UsageError
+        This machine has no address that workers can reach.
+    """
     from distributed import LocalCluster
 
     if where.kind is None:
@@ -50,6 +56,15 @@ def worker_command(python: str, address: str, workers: int) -> list[str]:
     """Return the unquoted command that starts `workers` processes with one thread each.
 
     The option -P prevents modules in the working directory from replacing installed ones.
+
+    Parameters
+    ----------
+    python
+        Path of the interpreter on the nodes.
+    address
+        Address of the scheduler.
+    workers
+        Number of worker processes.
     """
     return [
         python, "-P", "-m", "dask", "worker", address,
@@ -117,7 +132,13 @@ class LocalWorkers:
                 self._process.wait()
 
     def tend(self, n_workers: int) -> None:
-        """Start the workers again if all have ended."""
+        """Start the workers again if all have ended.
+
+        Raises
+        ------
+        EmufortError
+            The workers ended at once several times in a row.
+        """
         assert self._process is not None
         if n_workers:
             self._starts = 1
@@ -135,6 +156,15 @@ class LocalWorkers:
 
 def sbatch_script(where: ClusterConfig, address: str, out: Path) -> str:
     """Return the batch script of one job.
+
+    Parameters
+    ----------
+    where
+        Batch options and number of workers.
+    address
+        Address of the scheduler.
+    out
+        Folder of the step; logs go to its subfolder ``cluster``.
 
     Raises
     ------
@@ -211,7 +241,13 @@ class BatchJobs:
                 _slurm("scancel", *self._ids)
 
     def tend(self, n_workers: int) -> None:
-        """Submit the jobs again if all have ended."""
+        """Submit the jobs again if all have ended.
+
+        Raises
+        ------
+        EmufortError
+            The jobs ended several times in a row without a worker.
+        """
         if n_workers:
             self._rounds = 1
         elif not _slurm("squeue", "--noheader", "--jobs", ",".join(self._ids), missing="").strip():

@@ -170,7 +170,19 @@ _one_at_a_time = threading.Lock()
 def run_unit(
     folder: str, backend: tuple[str, str], function: Callable[[TrainerCache, Any], Any], unit: Any
 ) -> Any:
-    """Run a unit of work in a worker, which keeps the trainers of the most recent search."""
+    """Run a unit of work in a worker, which keeps the trainers of the most recent search.
+
+    Parameters
+    ----------
+    folder
+        Folder of the shared data.
+    backend
+        Training backend and device.
+    function
+        Does the work with the trainers.
+    unit
+        The unit of work.
+    """
     with _one_at_a_time:
         key = (folder, *backend)
         if key not in _caches:

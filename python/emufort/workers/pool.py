@@ -44,7 +44,15 @@ class Executor(Protocol):
     def run(
         self, function: Callable[[TrainerCache, Unit], Result], units: Sequence[Unit]
     ) -> Iterator[tuple[int, Result]]:
-        """Yield (position of the unit, result) as results arrive; pass the longest units first."""
+        """Yield (position of the unit, result) as results arrive; pass the longest units first.
+
+        Parameters
+        ----------
+        function
+            A function of a module, which does the work of a unit with the trainers.
+        units
+            Units of work.
+        """
 
 
 class InProcess:

@@ -56,7 +56,22 @@ class SharedArrays:
     def from_datasets(
         cls, train: Dataset, validation: Dataset, parent: Path
     ) -> tuple[Self, Scaler, Scaler]:
-        """Do the same as `Arrays.from_datasets`, but block by block without a copy in memory."""
+        """Do the same as `Arrays.from_datasets`, but block by block without a copy in memory.
+
+        Parameters
+        ----------
+        train, validation
+            Rows of both splits.
+        parent
+            Folder in which the folder of the arrays is made.
+
+        Returns
+        -------
+        stored
+            The arrays on disk.
+        x_scaler, y_scaler
+            Scalers fitted to `train`.
+        """
         with cls._begin(parent) as stored:
             return stored, *stored._fill(train, validation)
 

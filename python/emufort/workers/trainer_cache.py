@@ -37,7 +37,17 @@ class TrainerCache:
         self.judges = judges or {}
 
     def trainer(self, rows: int = 0, first: int = 0, target: str = "") -> Trainer:
-        """Return the trainer for `rows` rows from row `first`; 0 rows means all rows."""
+        """Return the trainer for `rows` rows from row `first`; 0 rows means all rows.
+
+        Parameters
+        ----------
+        rows
+            Number of training rows.
+        first
+            First training row.
+        target
+            Name of the target; empty if there is only one.
+        """
         arrays = self._arrays[target]
         n = len(arrays.x_train)
         rows = min(rows or n, n - first)

@@ -28,7 +28,15 @@ class Proposer(Protocol):
     """Proposes one batch after the other and gets the trials of each batch before the next."""
 
     def propose(self, size: int, batch: int) -> list[Candidate]:
-        """Return the `size` candidates of batch number `batch`."""
+        """Return the `size` candidates of batch number `batch`.
+
+        Parameters
+        ----------
+        size
+            Number of candidates.
+        batch
+            Number of the batch (0, 1, ...), which determines the random draws.
+        """
 
     def add(self, trials: Sequence[Trial]) -> None:
         """Add the finished trials of the last batch to what the proposer knows."""
@@ -45,6 +53,15 @@ def best_first(trials: Sequence[Trial]) -> np.ndarray:
 
 def accepted(proposals: Iterator[Candidate], size: int, accept: Accept) -> list[Candidate]:
     """Return the first `size` proposals that `accept` accepts.
+
+    Parameters
+    ----------
+    proposals
+        Endless candidates.
+    size
+        Number of wanted candidates.
+    accept
+        Returns whether a candidate may be proposed.
 
     Raises
     ------

@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 
 
 def check_cmaes() -> None:
-    """Raise `UsageError` if the package is missing."""
+    """Raise `UsageError` if the package cmaes is not installed."""
     try:
         import cmaes  # noqa: F401
     except ImportError as error:

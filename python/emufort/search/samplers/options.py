@@ -78,6 +78,13 @@ def sampler_name(text: str) -> str:
 def check_options(sampler: str, options: Mapping[str, Any]) -> None:
     """Check the names of a sampler's options, and that Optuna takes their values.
 
+    Parameters
+    ----------
+    sampler
+        Canonical name, see `sampler_name`.
+    options
+        Name of an option -> its value, as in the table ``search.sampler_options``.
+
     Raises
     ------
     UsageError

@@ -78,7 +78,17 @@ class Densities:
         return np.clip(np.where(np.isnan(moved), uniform, moved), 0.0, 1.0)
 
     def kernels(self, points: Array, centres: Array, width: Array) -> NDArray[np.float32]:
-        """Return the kernel of every centre at every point (n_points, n_centres)."""
+        """Return the kernel of every centre at every point (n_points, n_centres).
+
+        Parameters
+        ----------
+        points
+            Points of the cube (n_points, d).
+        centres
+            Centres of the kernels (n_centres, d); NaN in coordinates that a centre does not use.
+        width
+            Bandwidth of each coordinate (d,).
+        """
         log = np.zeros((len(points), len(centres)), dtype=np.float32)
         for j, n in enumerate(self._choices):
             c = centres[None, :, j]

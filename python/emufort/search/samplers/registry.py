@@ -44,6 +44,21 @@ def make_proposer(
 ) -> Proposer:
     """Return a proposer that has the `finished` trials.
 
+    Parameters
+    ----------
+    sampler
+        Name of a sampler.
+    space
+        The search space.
+    seed
+        Random seed of the search.
+    finished
+        Trials that the search already has, in order.
+    options
+        Options of the sampler; defaults replace missing ones.
+    accept
+        Returns whether a candidate may be proposed.
+
     Raises
     ------
     UsageError
@@ -85,6 +100,21 @@ def propose(
     batch: int,
 ) -> list[Candidate]:
     """Return the `size` candidates of batch number `batch` after the `finished` trials.
+
+    Parameters
+    ----------
+    sampler
+        Name of a sampler.
+    space
+        The search space.
+    finished
+        Trials that the search already has, in order.
+    size
+        Number of candidates.
+    seed
+        Random seed of the search.
+    batch
+        Number of the batch.
 
     Raises
     ------
