@@ -25,7 +25,7 @@ from _foretell_trainings import Trainings, trial
 from _foretell_ways import Rungs
 
 from emufort.config import RetrainConfig
-from emufort.network.emulator import Architecture
+from emufort.network.architecture import Architecture
 from emufort.retrain.rounds import Rounds
 from emufort.search.space import Candidate
 from emufort.search.trials import Trial

@@ -30,7 +30,8 @@ from emufort.contract import Contract, explain
 from emufort.dataset.dataset import Dataset
 from emufort.errors import UsageError
 from emufort.export.bundle import Bundle
-from emufort.network.emulator import Architecture, Emulator
+from emufort.network.architecture import Architecture
+from emufort.network.emulator import Emulator
 from emufort.paths import PathLike
 from emufort.progress import Reporter, StepListener, silent
 from emufort.retrain.agreement_words import Agreement

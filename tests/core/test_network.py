@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 from emufort.contract import Contract
 from emufort.errors import DataError, EmufortError
-from emufort.network.emulator import ACTIVATIONS, Architecture, Emulator, Scaler
+from emufort.network.activations import ACTIVATIONS
+from emufort.network.architecture import Architecture
+from emufort.network.emulator import Emulator, dense_parameters
+from emufort.network.scaler import Scaler
 
 MIXED = Contract.from_toml("""
 name = "mixed"
@@ -77,11 +80,13 @@ def emulator(hidden: tuple[int, ...], activation: str, seed: int) -> Emulator:
         architecture,
         Scaler.fit(features, x[:, :4]),
         Scaler.fit(MIXED.output_columns, y),
-        tuple(
-            rng.normal(size=(o, i), scale=i**-0.5).astype(np.float32)
-            for i, o in itertools.pairwise(sizes)
+        dense_parameters(
+            tuple(
+                rng.normal(size=(o, i), scale=i**-0.5).astype(np.float32)
+                for i, o in itertools.pairwise(sizes)
+            ),
+            tuple(rng.normal(size=o).astype(np.float32) for o in sizes[1:]),
         ),
-        tuple(rng.normal(size=o).astype(np.float32) for o in sizes[1:]),
         {"seed": seed},
     )
 
@@ -209,8 +214,7 @@ def with_constants(hidden_weight: float = 0.1) -> Emulator:
         Architecture(4, (3,), 1, "squared_relu"),
         Scaler.fit(features, x[:, :4]),
         scaler,
-        weights,
-        biases,
+        dense_parameters(weights, biases),
     )
 
 
@@ -259,8 +263,10 @@ name = "y"
         Architecture(2, (3,), 1),
         Scaler.fit(contract.input_columns, x),
         Scaler.fit(contract.output_columns, x[:, :1]),
-        (np.ones((3, 2), np.float32), np.ones((1, 3), np.float32)),
-        (np.zeros(3, np.float32), np.zeros(1, np.float32)),
+        dense_parameters(
+            (np.ones((3, 2), np.float32), np.ones((1, 3), np.float32)),
+            (np.zeros(3, np.float32), np.zeros(1, np.float32)),
+        ),
     )
     ranges = one.input_ranges.astype(np.float32)
     assert (ranges > 0).all()

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.contract import Contract
-from emufort.network.emulator import Architecture, Emulator, Scaler
+from emufort.network.architecture import Architecture
+from emufort.network.emulator import Emulator, dense_parameters
+from emufort.network.scaler import Scaler
 
 MIXED = """
 name = "mixed"
@@ -122,7 +124,7 @@ def random_emulator(
         len(features),
         hidden,
         len(output_scaler.varying),
-        activation,  # type: ignore[arg-type]
+        activation,
     )
     sizes = architecture.sizes
     weights, biases = [], []
@@ -136,7 +138,6 @@ def random_emulator(
         architecture,
         Scaler.fit([contract.input_columns[j] for j in features], x[:, features]),
         output_scaler,
-        tuple(weights),
-        tuple(biases),
+        dense_parameters(weights, biases),
         {"data_sha256": "d" * 64, "study_sha256": "5" * 64},
     )

@@ -19,10 +19,11 @@ from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
 from emufort.export import Bundle, export, fortran
 from emufort.export.host import write_host
-from emufort.export.onnx import _activate, _Graph, build_onnx
+from emufort.export.onnx import build_onnx
 from emufort.export.weights_file import WeightsFile
-from emufort.network import emulator as network
-from emufort.network.emulator import Architecture
+from emufort.network import activations, architecture, plan
+from emufort.network.architecture import Architecture
+from emufort.network.emulator import dense_parameters
 from emufort.verification import verify
 from tests.export.emulators import inputs, mixed, random_emulator
 from tests.runtime.pond import CONTRACT, pond_data, pond_emulator
@@ -42,8 +43,8 @@ def constant(name: str) -> int:
 
 
 def test_limits_and_codes_are_those_of_the_runtime() -> None:
-    assert constant("max_width") == network.MOST_NEURONS
-    assert constant("max_layers") == network.MOST_LAYERS
+    assert constant("max_width") == plan.MOST_NEURONS
+    assert constant("max_layers") == architecture.MOST_LAYERS
     assert constant("stack_width") == fortran.STACK_WIDTH
     assert constant("stack_physical") == fortran.STACK_COLUMNS
     codes = re.findall(r"parameter :: activation_(\w+) = (\d+)", fortran.runtime_source())
@@ -86,11 +87,11 @@ def test_an_unknown_activation_has_no_onnx_form() -> None:
     object.__setattr__(emulator.architecture, "activation", "softplus")
     with pytest.raises(EmufortError, match=r"no ONNX operators are known .* 'softplus'"):
         build_onnx(emulator)
-    for activation in network.ACTIVATIONS:
+    for activation in activations.ACTIVATIONS:
         assert _activate(_Graph(), activation, "a")
 
 
-@pytest.mark.parametrize("activation", network.ACTIVATIONS)
+@pytest.mark.parametrize("activation", activations.ACTIVATIONS)
 def test_extreme_weights_and_inputs_warn_of_nothing(activation: str) -> None:
     emulator = random_emulator(mixed(), (8, 8), activation)
     weights = tuple(w * np.float32(1e30) for w in emulator.weights)
@@ -98,9 +99,10 @@ def test_extreme_weights_and_inputs_warn_of_nothing(activation: str) -> None:
     x[0, 0], x[1, 1], x[2, 2] = np.nan, np.inf, -np.inf
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        y = replace(emulator, weights=weights).predict(x)
-        network.sigmoid(np.array([np.nan, np.inf, -np.inf, 1e300, -1e300]))
-        network._APPLY[activation](np.array([0.0]))
+        y = replace(emulator, parameters=dense_parameters(weights, emulator.biases)).predict(x)
+        activations.sigmoid(np.array([np.nan, np.inf, -np.inf, 1e300, -1e300]))
+        function, parameter = activations.parse(activation)
+        function.value(np.array([0.0]), parameter)
     assert np.isnan(y[:3]).all()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from emufort.network.emulator import Activation, Architecture
+from emufort.network.architecture import Architecture
 from emufort.training import Arrays, TrainingTask
 
 
@@ -21,7 +21,7 @@ def smooth(n: int = 300, sigmoid: tuple[bool, bool] = (False, False), seed: int 
 
 
 def task(
-    activation: Activation = "silu",
+    activation: str | tuple[str, ...] = "silu",
     hidden: tuple[int, ...] = (8, 5),
     learning_rate: float = 1e-2,
     batch_size: int = 32,

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from emufort.errors import EmufortError, UsageError
 from emufort.native import bindings as native_bindings
-from emufort.network.emulator import ACTIVATIONS, Architecture
+from emufort.network.activations import ACTIVATIONS
+from emufort.network.architecture import Architecture
 from emufort.training import (
     Arrays,
     Layout,

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from emufort.errors import UsageError
-from emufort.network.torch_module import ACTIVATIONS
+from emufort.network.activations import ACTIVATIONS, parse
 from emufort.training import Layout, StepPlan, TrainerState, make_trainer
 from emufort.training import torch_trainer as backend
 from tests.training.problems import smooth, task
@@ -20,7 +20,7 @@ SIGMOIDS = [(False, False), (True, True), (False, True)]
 
 def reference_output(flat: torch.Tensor, layout: Layout, x: torch.Tensor, sigmoid) -> torch.Tensor:
     """The same network written for autograd."""
-    activation = ACTIVATIONS[layout.architecture.activation]
+    functions = [parse(text) for text in layout.architecture.activations]
     a = x
     for layer, ((rows, columns), start) in enumerate(
         zip(layout.shapes, layout.starts, strict=False)
@@ -28,7 +28,8 @@ def reference_output(flat: torch.Tensor, layout: Layout, x: torch.Tensor, sigmoi
         matrix = flat[start : start + rows * columns].view(rows, columns)
         a = a @ matrix[:, :-1].T + matrix[:, -1]
         if layer < len(layout.shapes) - 1:
-            a = activation(a)
+            function, parameter = functions[layer]
+            a = function.torch(torch, a, parameter)
     return torch.where(torch.tensor(sigmoid), torch.sigmoid(a), a)
 
 

@@ -28,7 +28,7 @@ from emufort.export.restore import restore
 from emufort.export.weights_file import WeightsFile
 from emufort.files import json_text
 from emufort.native import bindings as native_bindings
-from emufort.network.emulator import Emulator
+from emufort.network.emulator import Emulator, dense_parameters
 from emufort.search.identity import study_sha256
 from emufort.toolchain.compiler import Compiler
 from emufort.verification import (
@@ -232,7 +232,7 @@ def test_the_trained_emulator_may_be_the_reference(exported: Bundle, emulator: E
     assert not failures(verify(exported, emulator, rows=100, compiler=NO_COMPILER))
     weights = [w.copy() for w in emulator.weights]
     weights[0][0, 0] += 0.01
-    other = replace(emulator, weights=tuple(weights))
+    other = replace(emulator, parameters=dense_parameters(weights, emulator.biases))
     failed = failures(verify(exported, other, rows=100, compiler=NO_COMPILER))
     assert failed >= {"reference", "model.onnx"}
     assert "torch" not in failed
@@ -518,7 +518,7 @@ def test_a_link_of_the_run_that_does_not_agree_is_named(
         trials.write_text(trials.read_text().replace("0.25", "0.26"))
     elif link == "candidate":
         biases = tuple(b + np.float32(1e-6) for b in emulator.biases)
-        replace(known, biases=biases).save(origin.weights)
+        replace(known, parameters=dense_parameters(known.weights, biases)).save(origin.weights)
     result = verify(bundle, rows=20, compiler=NO_COMPILER, origin=origin)
     if link is None:
         assert result.status == "not verified"

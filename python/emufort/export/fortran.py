@@ -20,7 +20,9 @@ from emufort.errors import EmufortError
 from emufort.escape import LONGEST_NAME, fortran_comment, fortran_name
 from emufort.export.render import render
 from emufort.export.weights_file import FlatEmulator, flatten, pack
-from emufort.network.emulator import MOST_NEURONS, Architecture, Emulator
+from emufort.network.architecture import Architecture
+from emufort.network.emulator import Emulator
+from emufort.network.plan import MOST_NEURONS
 from emufort.toolchain.sources import fortran_sources
 
 #: More weights and biases than this are not written as source text, which compilers take minutes

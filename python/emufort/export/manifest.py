@@ -25,7 +25,8 @@ from emufort.contract import Contract
 from emufort.errors import EmufortError
 from emufort.export.weights_file import FlatEmulator, flatten
 from emufort.files import json_text
-from emufort.network.emulator import Architecture, Emulator
+from emufort.network.architecture import Architecture
+from emufort.network.emulator import Emulator
 
 Kind = TypeVar("Kind")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +11,10 @@ from numpy.typing import NDArray
 from emufort.contract import Contract
 from emufort.errors import EmufortError
 from emufort.export.weights_file import AFFINE, CONSTANT, LN, LOGIT, SIGMOID, WeightsFile
-from emufort.network.emulator import (
-    ACTIVATION_CODES,
-    ACTIVATIONS,
-    Activation,
-    Architecture,
-    Emulator,
-    Scaler,
-    ScalerKind,
-)
+from emufort.network.activations import ACTIVATION_FUNCTIONS, text_of
+from emufort.network.architecture import Architecture
+from emufort.network.emulator import Emulator, dense_parameters
+from emufort.network.scaler import Scaler, ScalerKind
 
 Array = NDArray[np.float64]
 
@@ -73,28 +67,20 @@ def _restore(file: WeightsFile, contract: Contract) -> Emulator:
         place += n_in * n_out
         biases.append(file.flat.weights[place : place + n_out])
         place += n_out
-    architecture = Architecture(
-        widths[0], tuple(widths[1:-1]), widths[-1], _activation(activations[:-1])
-    )
+    names = {row.code: row.name for row in ACTIVATION_FUNCTIONS.values()}
+    texts = [
+        text_of(names[code], slope)
+        for code, slope in zip(activations, numbers[-n_layers:].tolist(), strict=True)
+    ]
+    architecture = Architecture(widths[0], tuple(widths[1:-1]), widths[-1], tuple(texts[:-1]))
     return Emulator(
         contract,
         architecture,
         _input_scaler(feature_kinds, features),
         _output_scaler(output_kinds, outputs, contract),
-        tuple(weights),
-        tuple(biases),
+        dense_parameters(weights, biases),
         dict(file.about),
     )
-
-
-def _activation(codes: list[int]) -> Activation:
-    if not codes:
-        return "relu"
-    names = {code: name for name, code in ACTIVATION_CODES.items()}
-    name = names.get(codes[0], "unknown")
-    if len(set(codes)) > 1 or name not in ACTIVATIONS:
-        raise ValueError(f"the activations {codes} are none of {', '.join(ACTIVATIONS)}")
-    return cast(Activation, name)
 
 
 def _input_scaler(kinds: list[int], numbers: Array) -> Scaler:

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from emufort.contract import Contract
 from emufort.errors import EmufortError
 from emufort.files import write_bytes
-from emufort.network.emulator import ACTIVATION_CODES, Emulator
+from emufort.network.activations import parse
+from emufort.network.emulator import Emulator
 
 FORMAT_VERSION = 1
 MAGIC = b"\x89EMUF\r\n\x1a"
@@ -386,14 +387,14 @@ def flatten(emulator: Emulator) -> FlatEmulator:
             output_numbers.append((1.0 / scale, shift))
 
     references = [0 if r is None else r + 1 for r in contract.reference_indices]
-    activations = [architecture.activation] * (n_layers - 1) + ["linear"]
+    functions = [parse(text) for text in (*architecture.activations, "linear")]
     plan = [
         len(ranges),
         len(features),
         len(output_kinds),
         n_layers,
         *architecture.sizes,
-        *(ACTIVATION_CODES[a] for a in activations),
+        *(row.code for row, _ in functions),
         *(f + 1 for f in features),
         *feature_kinds,
         *output_kinds,
@@ -405,7 +406,7 @@ def flatten(emulator: Emulator) -> FlatEmulator:
             np.ravel(feature_numbers),
             np.ravel(output_numbers),
             np.ravel(contract.output_bounds),
-            [_SLOPES.get(a, 0.0) for a in activations],
+            [parameter for _, parameter in functions],
         ]
     )
     weights = np.concatenate(

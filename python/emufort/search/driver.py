@@ -17,7 +17,7 @@ from emufort.dataset.targets import Targets, with_target
 from emufort.errors import EmufortError
 from emufort.files import read_json, sweep, write_json
 from emufort.lock import only_writer
-from emufort.network.emulator import Architecture
+from emufort.network.architecture import Architecture
 from emufort.progress import Reporter, silent
 from emufort.search.candidate_task import rung_task
 from emufort.search.cost import CostModel, cost_model
