@@ -114,6 +114,11 @@ class SpaceConfig(_Section):
         (), description="contracts or 'output=transform'; the run's contract if there are none"
     )
 
+    @property
+    def only_mlps(self) -> bool:
+        """Whether all candidates are plain multilayer perceptrons."""
+        return self.family != "residual"
+
     @field_validator("width", mode="before")
     @classmethod
     def _expand_width(cls, width: Any) -> Any:

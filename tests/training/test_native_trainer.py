@@ -206,7 +206,9 @@ def test_alone_interleaved_and_in_threads_are_bitwise_the_same():
     arrays = problem(6, 2, n=300)
     tasks = [
         TrainingTask(Architecture(6, (width, width), 2, activation), 3e-3, 25, width)
-        for width, activation in zip((4, 30, 64, 90, 16), ACTIVATIONS, strict=True)
+        for width, activation in zip(
+            (4, 30, 64, 90, 16, 8, 33, 5, 70, 17), ACTIVATIONS, strict=True
+        )
     ]
     alone = [NativeTrainer(arrays).run_epochs(TrainerState.initial(t), 6, 9) for t in tasks]
     trainer = NativeTrainer(arrays)
@@ -303,7 +305,8 @@ def test_it_learns(activation):
     trainer = NativeTrainer(smooth(n=1000))
     state = TrainerState.initial(task(activation, hidden=(16, 16)))
     state = trainer.run_steps(state, StepPlan(2000, 50, 200))
-    assert state.best_loss < 0.02
+    # Sigmoids in hidden layers learn more slowly than all others.
+    assert state.best_loss < (0.1 if activation == "sigmoid" else 0.02)
     assert [row[0] for row in state.curve] == list(range(200, 2001, 200))
 
 

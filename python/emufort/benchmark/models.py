@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from emufort.benchmark.options import BUNDLE, STANDARD_CALLS, STANDARD_MODELS, Options
 from emufort.contract import Contract
-from emufort.errors import ContractError
+from emufort.errors import ContractError, EmufortError
 from emufort.export.bundle import Bundle
 from emufort.export.weights_file import WeightsFile
 from emufort.files import make_directory, write_bytes, write_json
@@ -119,6 +119,7 @@ def models_of(options: Options, work: Path) -> list[Model]:
     if options.bundle is not None and wants_bundle:
         bundle = Bundle.open(options.bundle)
         emulator = bundle.emulator()
+        _check_contenders(emulator.architecture)
         network = _network_of(bundle.name, emulator, rows, work)
         models += [network, _physical_model(bundle, emulator, network, rows, work)]
         call = call_of(emulator.contract)
@@ -126,6 +127,23 @@ def models_of(options: Options, work: Path) -> list[Model]:
             name = f"{bundle.name}-call"
             models.append(_call_model(name, emulator, call, network, bundle.golden.x, rows, work))
     return models
+
+
+def _check_contenders(architecture: Architecture) -> None:
+    """Refuse a network that the contenders cannot compute.
+
+    Raises
+    ------
+    EmufortError
+        It is no chain of layers, or its layers differ in more than their widths.
+    """
+    functions = {parse(text)[0] for text in architecture.activations}
+    has_parameter = any(row.parameter is not None for row in functions)
+    if architecture.family != "mlp" or len(functions) > 1 or has_parameter:
+        raise EmufortError(
+            "emufort bench compares multilayer perceptrons with one activation function that has "
+            f"no parameter, not {architecture.label}; leave its bundle out"
+        )
 
 
 def random_network(name: str, sizes: tuple[int, ...], activation: str = "relu") -> Emulator:
@@ -287,7 +305,7 @@ def _write_files(model: Model) -> None:
 def _write_network(path: Path, emulator: Emulator) -> None:
     """Write the file that ``bench_layers`` reads."""
     sizes = emulator.architecture.sizes
-    code = parse(emulator.architecture.activation)[0].code
+    code = parse(emulator.architecture.activation_label)[0].code
     n = len(sizes) - 1
     header = np.array([n, *sizes, *([code] * (n - 1)), 0], dtype="<i4")
     values = [
@@ -304,7 +322,7 @@ def _write_plain_onnx(path: Path, emulator: Emulator) -> None:
 
     from emufort.export.onnx import IR_VERSION, OPSET, build_onnx
 
-    operators = _ONNX_OPERATORS.get(emulator.architecture.activation)
+    operators = _ONNX_OPERATORS.get(emulator.architecture.activation_label)
     if operators is None:
         write_bytes(path, build_onnx(emulator).SerializeToString())
         return

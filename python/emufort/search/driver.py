@@ -129,7 +129,12 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
 
 def _with_backend(config: Config, out: Path) -> Config:
     """Say by which backend, where the configuration leaves it open."""
-    backend = settled_backend(config.search.backend, out / "subset.json", "search.backend")
+    backend = settled_backend(
+        config.search.backend,
+        out / "subset.json",
+        "search.backend",
+        config.search.space.only_mlps,
+    )
     options = config.search.model_copy(update={"backend": backend})
     return config.model_copy(update={"search": options})
 

@@ -47,7 +47,8 @@ class Layout:
 
         That of its activation function; a linear layer has that of the layer before it.
         """
-        plan, found = self.architecture.plan, {}
+        plan = self.architecture.plan
+        found: dict[str, float] = {}
         variance = parse(self.architecture.activation_label.split(",")[0])[0].initial_variance
         for operation in plan.operations:
             if operation.kind == "dense":
