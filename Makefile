@@ -51,8 +51,8 @@ help: ## Show this list
 demo: setup ## Search, retrain, time, select, export, verify and report on the embedded data: runs/demo
 	$(BIN)/emufort run --out $(RUN)
 
-bench: setup ## Measure inference beside other libraries, into runs/bench, and renew the tables of docs/benchmark.md and README.md
-	$(BIN)/emufort bench --out runs/bench --update docs/benchmark.md --update README.md $(BENCH_ARGS)
+bench: setup ## Measure inference beside other libraries, into runs/bench, and renew the tables of docs/benchmark.md
+	$(BIN)/emufort bench --out runs/bench --update docs/benchmark.md $(BENCH_ARGS)
 
 test: setup test-tools ## Build and run the Fortran tests with gfortran, flang and under valgrind, then the Python tests
 	cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release "-DCMAKE_Fortran_FLAGS=$(WERROR)" --log-level=WARNING

@@ -1,4 +1,4 @@
-"""Put the results of benchmarks/headline.py into docs/headline.md, README.md and docs/images."""
+"""Put the results of benchmarks/headline.py into docs/headline.md and docs/images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from _two_step import WAYS
 from emufort.files import write_bytes, write_text
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENT, README, IMAGES = ROOT / "docs/headline.md", ROOT / "README.md", ROOT / "docs/images"
+DOCUMENT, IMAGES = ROOT / "docs/headline.md", ROOT / "docs/images"
 
 Result = dict[str, Any]
 
@@ -222,7 +222,7 @@ def skill(result: Result) -> list[str]:
 
 
 def short(results: dict[str, Result]) -> list[str]:
-    """Return README's table."""
+    """Return the table of the summary."""
     fastest, two = results["reach"]["summary"][0], results["many"]
     reference = [*two["random"], *two["picked"]]
     best = min(reference, key=lambda row: float(row["value"]))
@@ -261,12 +261,12 @@ PARTS: dict[str, Callable[[Result], list[str]]] = {
     "many": many,
     "skill": skill,
 }
-#: What README needs.
+#: What the summary needs.
 HEADLINES = {"reach", "many", "skill"}
 
 
 def update(folder: Path) -> None:
-    """Renew what FOLDER has results of; README when all parts are there.
+    """Renew what FOLDER has results of; the summary when all parts are there.
 
     Raises
     ------
@@ -293,4 +293,4 @@ def update(folder: Path) -> None:
             write_bytes(IMAGES / f"headline_{name}.png", (folder / f"{name}.png").read_bytes())
     write_text(DOCUMENT, text)
     if set(results) >= HEADLINES:
-        write_text(README, replaced(README.read_text(), "headline", "\n".join(short(results))))
+        write_text(DOCUMENT, replaced(DOCUMENT.read_text(), "headline", "\n".join(short(results))))

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import warnings
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,10 @@ from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
-from emufort.export import Bundle, export, fortran
+from emufort.export import Bundle, export, flat, fortran
 from emufort.export.host import write_host
-from emufort.export.onnx import build_onnx
 from emufort.export.weights_file import WeightsFile
-from emufort.network import activations, architecture, plan
+from emufort.network import activations, operations, plan
 from emufort.network.architecture import Architecture
 from emufort.network.emulator import dense_parameters
 from emufort.verification import verify
@@ -44,23 +43,27 @@ def constant(name: str) -> int:
 
 def test_limits_and_codes_are_those_of_the_runtime() -> None:
     assert constant("max_width") == plan.MOST_NEURONS
-    assert constant("max_layers") == architecture.MOST_LAYERS
-    assert constant("stack_width") == fortran.STACK_WIDTH
+    assert constant("max_operations") == plan.MOST_OPERATIONS
+    # two buffers of the widest layers
+    assert constant("max_scratch") >= 2 * plan.buffer_room(plan.MOST_NEURONS)
+    assert constant("stack_features") == fortran.STACK_FEATURES
     assert constant("stack_physical") == fortran.STACK_COLUMNS
+    assert constant("lanes") == plan.LANES
+    kinds = re.findall(r"parameter :: operation_(\w+) = (\d+) +!!", fortran.runtime_source())
+    assert {name: int(code) for name, code in kinds} == {
+        row.name: row.code for row in operations.OPERATIONS.values()
+    }
+    rows = {
+        "code": "code", "activation": "activation", "input": "x", "second_input": "second_x",
+        "output": "y", "n_in": "n_in", "n_out": "n_out", "weights": "weights",
+    }  # fmt: skip
+    names = [field.name for field in fields(flat.FlatOperation)]
+    assert {constant(f"row_{row}"): name for row, name in rows.items()} == dict(enumerate(names, 1))
+    assert constant("operation_size") == len(names)
     codes = re.findall(r"parameter :: activation_(\w+) = (\d+)", fortran.runtime_source())
-    assert {name: int(code) for name, code in codes} == dict(network.ACTIVATION_CODES)
-
-
-def test_there_is_one_table_of_activation_codes() -> None:
-    from emufort.benchmark import models
-    from emufort.export import restore, weights_file
-    from emufort.training import native_trainer
-
-    for module in (models, restore, weights_file, native_trainer):
-        assert module.ACTIVATION_CODES is network.ACTIVATION_CODES
-    trainer = Path(network.__file__).parents[2] / "fortran/trainer/emufort_train_activations.F90"
-    if trainer.is_file():
-        assert not re.search(r"parameter :: activation_\w+ = \d", trainer.read_text())
+    assert {name: int(code) for name, code in codes} == {
+        row.name: row.code for row in activations.ACTIVATION_FUNCTIONS.values()
+    }
 
 
 def test_what_the_runtime_cannot_take_is_refused_before_any_training() -> None:
@@ -80,15 +83,6 @@ def test_what_the_runtime_cannot_take_is_refused_before_any_training() -> None:
     content["input"][0]["range"] = [1e-9, 1e-6]
     with pytest.raises(EmufortError, match=r"4108 scalar inputs and outputs.*takes 4096"):
         fortran.check_names(Contract.from_dict(content))
-
-
-def test_an_unknown_activation_has_no_onnx_form() -> None:
-    emulator = random_emulator(mixed(), (4,))
-    object.__setattr__(emulator.architecture, "activation", "softplus")
-    with pytest.raises(EmufortError, match=r"no ONNX operators are known .* 'softplus'"):
-        build_onnx(emulator)
-    for activation in activations.ACTIVATIONS:
-        assert _activate(_Graph(), activation, "a")
 
 
 @pytest.mark.parametrize("activation", activations.ACTIVATIONS)

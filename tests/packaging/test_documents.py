@@ -203,6 +203,22 @@ def test_environment_variables_exist(document: Path) -> None:
         assert done.returncode == 0, name
 
 
+def measured(document: Path) -> str:
+    """Return what scripts wrote into a document: the text between their markers."""
+    return "\n".join(re.findall(r"<!-- [\w ]+: begin.*?-->(.*?)<!--", document.read_text(), re.S))
+
+
+def test_figures_of_the_readme_stand_in_the_tables_that_it_links() -> None:
+    text = (TOP / "README.md").read_text()
+    (section,) = re.findall(r"^## Five figures\n(.*?)^## ", text, re.M | re.S)
+    figures = re.findall(r"^- (.*?)\(\[[^]]*\]\(([\w/.]+)#", section, re.M | re.S)
+    assert len(figures) == 5
+    for sentence, page in figures:
+        tables = measured(TOP / page)
+        for number in re.findall(r"(?<![\w-])\d+(?:\.\d+)?(?=x|\s|,|;|$)(?!-)", sentence):
+            assert re.search(rf"(?<![\d.]){re.escape(number)}(?![\d.]*\d)", tables), (page, number)
+
+
 def test_what_is_not_there_would_be_noticed(tmp_path: Path) -> None:
     document = tmp_path / "page.md"
     document.write_text(

@@ -17,7 +17,7 @@ module activation_fractions
   use emufort_status, only: set_error, clear_status
   use emufort_kinds, only: lanes
   use emufort_math, only: vector_ln
-  use emufort_transforms, only: clip_numbers
+  use emufort_ranges, only: clip_numbers
   use emufort_aerosol_head, only: steepness_factor, shift_factor, activated_fractions_of_logs, padded
   implicit none
   private

@@ -60,7 +60,7 @@ def update_document(result: Result, path: Path) -> None:
 
 
 def summary(result: Result) -> str:
-    """Return our time on one thread beside the fastest other contender's, as one table."""
+    """Return our time on one thread compared with the fastest other contender, as one table."""
     about = result.about
     lines = [
         "| network | columns per call | emufort, ns per column | % of peak "

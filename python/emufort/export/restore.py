@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 
 import numpy as np
@@ -10,10 +9,10 @@ from numpy.typing import NDArray
 
 from emufort.contract import Contract
 from emufort.errors import EmufortError
-from emufort.export.weights_file import AFFINE, CONSTANT, LN, LOGIT, SIGMOID, WeightsFile
-from emufort.network.activations import ACTIVATION_FUNCTIONS, text_of
+from emufort.export.flat import AFFINE, CONSTANT, LN, LOGIT, SIGMOID, plan_of
+from emufort.export.weights_file import WeightsFile
 from emufort.network.architecture import Architecture
-from emufort.network.emulator import Emulator, dense_parameters
+from emufort.network.emulator import Emulator
 from emufort.network.scaler import Scaler, ScalerKind
 
 Array = NDArray[np.float64]
@@ -45,40 +44,27 @@ def restore(file: WeightsFile, source: str = "weights.bin") -> Emulator:
 
 
 def _restore(file: WeightsFile, contract: Contract) -> Emulator:
-    plan = [int(value) for value in file.flat.plan]
-    n_inputs, n_features, n_outputs, n_layers = plan[:4]
-    widths = plan[4 : 5 + n_layers]
-    at = 5 + n_layers
-    activations, at = plan[at : at + n_layers], at + n_layers
-    at += n_features
-    feature_kinds, at = plan[at : at + n_features], at + n_features
-    output_kinds = plan[at : at + n_outputs]
+    flat = file.flat
+    n_inputs, n_features, n_outputs = (int(n) for n in flat.plan[:3])
+    plan, parameters = plan_of(flat)
+    architecture = Architecture.of_plan(plan)
+    codes = flat.codes[n_features:]
+    feature_kinds, codes = codes[:n_features], codes[n_features:]
+    output_kinds = codes[:n_outputs]
 
-    numbers = file.flat.numbers
+    numbers = flat.numbers
     start = 2 * n_inputs
     features = numbers[start : start + 2 * n_features].reshape(n_features, 2)
     start += 2 * n_features
     outputs = numbers[start : start + 2 * n_outputs].reshape(n_outputs, 2)
 
-    weights, biases = [], []
-    place = 0
-    for n_in, n_out in itertools.pairwise(widths):
-        weights.append(file.flat.weights[place : place + n_in * n_out].reshape(n_out, n_in))
-        place += n_in * n_out
-        biases.append(file.flat.weights[place : place + n_out])
-        place += n_out
-    names = {row.code: row.name for row in ACTIVATION_FUNCTIONS.values()}
-    texts = [
-        text_of(names[code], slope)
-        for code, slope in zip(activations, numbers[-n_layers:].tolist(), strict=True)
-    ]
-    architecture = Architecture(widths[0], tuple(widths[1:-1]), widths[-1], tuple(texts[:-1]))
+    of_plan = zip(architecture.plan.parameter_shapes, plan.parameter_shapes, strict=True)
     return Emulator(
         contract,
         architecture,
         _input_scaler(feature_kinds, features),
         _output_scaler(output_kinds, outputs, contract),
-        dense_parameters(weights, biases),
+        {name: parameters[found] for name, found in of_plan},
         dict(file.about),
     )
 

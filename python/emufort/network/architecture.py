@@ -17,7 +17,7 @@ from emufort.errors import EmufortError
 from emufort.network.activations import parse, text_of
 from emufort.network.plan import MOST_NEURONS, Operation, Plan
 
-#: Most layers of an architecture, the last one included.
+#: Most dense layers of an architecture, the last one included; the runtime takes 256 operations.
 MOST_LAYERS = 64
 
 #: ``mlp``: dense layers one after the other. ``residual_mlp``: hidden layers of one width, each of

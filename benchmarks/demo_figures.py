@@ -1,7 +1,7 @@
-"""Put the result of a finished run into README.md: the table, the machine, the picture.
+"""Put the result of a finished run into docs/tutorial.md: the table, the machine, the picture.
 
 make demo
-python benchmarks/readme.py runs/demo
+python benchmarks/demo_figures.py runs/demo
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", type=Path, help="folder of a finished run")
     run = parser.parse_args().run
-    readme = ROOT / "README.md"
+    document = ROOT / "docs" / "tutorial.md"
     pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    text = pattern.sub(lambda _: f"{BEGIN}\n{table(run)}\n{END}", readme.read_text())
-    write_text(readme, text)
+    text = pattern.sub(lambda _: f"{BEGIN}\n{table(run)}\n{END}", document.read_text())
+    write_text(document, text)
     picture = png(pareto(read_json(run / "selection.json"), width=7.2, height=4.4), dpi=200)
     write_bytes(ROOT / "docs" / "images" / "pareto.png", picture)
 

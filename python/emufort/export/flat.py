@@ -1,0 +1,353 @@
+"""An emulator as the flat arrays that the Fortran runtime computes with.
+
+weights.bin and the generated module hold these arrays; ``docs/weights_format.md`` describes them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import astuple, dataclass
+from decimal import Context, Decimal
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emufort.errors import EmufortError
+from emufort.network.activations import ACTIVATION_FUNCTIONS
+from emufort.network.emulator import Emulator
+from emufort.network.operations import OPERATIONS
+from emufort.network.plan import LANES, Operation, Parameters, Plan, buffer_room
+
+#: Zeros behind the packed weights, as ``packed_slack`` of ``emufort_dense``.
+PACKED_SLACK = 16
+
+#: Codes of the transforms, as in ``fortran/src/emufort_transforms.F90``.
+AFFINE, LN, LOGIT, SIGMOID, CONSTANT = 1, 2, 3, 4, 5
+
+#: Twice the digits of a double.
+_DIGITS = Context(prec=40)
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FlatOperation:
+    """One operation of a network, in the order of its integers in the flat plan.
+
+    Attributes
+    ----------
+    code
+        What it does: the code of a row of `OPERATIONS`.
+    activation
+        Code of the activation function that it applies.
+    x, second_x, y
+        Places of the input, of the second input (0 if there is none) and of the output: features
+        before the buffer.
+    n_in, n_out
+        Features of input and output.
+    weights
+        First weight among the packed weights, from 1; 0 if there are none.
+    """
+
+    code: int
+    activation: int
+    x: int
+    second_x: int
+    y: int
+    n_in: int
+    n_out: int
+    weights: int
+
+
+#: Integers of an operation.
+_N_OPERATION = 8
+
+
+@dataclass(frozen=True)
+class FlatPlan:
+    """The network of an emulator: operations over buffers in one scratch.
+
+    Attributes
+    ----------
+    n_scratch
+        Features of all buffers.
+    features, result
+        Places of the features and of the result.
+    operations
+        In the order in which they run.
+    """
+
+    n_scratch: int
+    features: int
+    result: int
+    operations: tuple[FlatOperation, ...]
+
+    def to_list(self) -> list[int]:
+        """Return the integers of the flat plan from n_operations on."""
+        head = [len(self.operations), self.n_scratch, self.features, self.result]
+        return [*head, *itertools.chain.from_iterable(map(astuple, self.operations))]
+
+    @classmethod
+    def from_list(cls, integers: list[int]) -> Self:
+        """Inverse of `to_list`; what follows is passed over.
+
+        Raises
+        ------
+        ValueError
+            There are fewer integers than the first of them asks for.
+        """
+        n, n_scratch, features, result, *rest = integers
+        if not 0 <= n * _N_OPERATION <= len(rest):
+            raise ValueError(f"its plan has {len(rest)} integers for {n} operations")
+        rows = (rest[i : i + _N_OPERATION] for i in range(0, n * _N_OPERATION, _N_OPERATION))
+        return cls(n_scratch, features, result, tuple(FlatOperation(*row) for row in rows))
+
+
+@dataclass(frozen=True)
+class FlatEmulator:
+    """An emulator as the three flat arrays that the runtime computes with.
+
+    Attributes
+    ----------
+    plan
+        n_inputs, n_features, n_outputs, the integers of the network (`FlatPlan.to_list`),
+        feature (n_features, from 1), feature kind (n_features), output kind (n_outputs), reference
+        input (n_outputs, from 1, 0 for none).
+    numbers
+        Range (n_inputs, 2), feature coefficients (n_features, 2), output coefficients
+        (n_outputs, 2), output bounds (n_outputs, 2), slope (n_operations), flattened.
+    weights
+        For each dense operation the weights (n_out, n_in), then the biases (n_out,), flattened;
+        those that several operations share are there once.
+    """
+
+    plan: NDArray[np.int32]
+    numbers: Array
+    weights: NDArray[np.float32]
+
+    @property
+    def network(self) -> FlatPlan:
+        """Its operations.
+
+        Raises
+        ------
+        ValueError
+            The plan is too short for them.
+        """
+        return FlatPlan.from_list(self.plan[3:].tolist())
+
+    @property
+    def codes(self) -> list[int]:
+        """Integers behind the operations: features, their kinds, kinds of outputs, references."""
+        codes: list[int] = self.plan[3 + len(self.network.to_list()) :].tolist()
+        return codes
+
+    @property
+    def ranges(self) -> Array:
+        """What inputs are clipped to, shape (n_inputs, 2), lower and upper bound."""
+        return self.numbers[: 2 * self.n_inputs].reshape(self.n_inputs, 2)
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of input columns."""
+        return int(self.plan[0])
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of output columns, the constant ones too."""
+        return int(self.plan[2])
+
+
+def flatten(emulator: Emulator) -> FlatEmulator:
+    """Turn scalers, ranges and weights into the runtime's flat arrays."""
+    contract = emulator.contract
+    features = contract.feature_indices
+
+    ranges = emulator.input_ranges
+    feature_kinds, feature_numbers = [], []
+    scaler = emulator.input_scaler
+    for kind, shift, scale in zip(
+        scaler.kinds, scaler.shift.tolist(), scaler.scale.tolist(), strict=True
+    ):
+        if kind == "ln":
+            feature_kinds.append(LN)
+            feature_numbers.append((1.0 / shift, scale))
+        elif kind == "logit":
+            feature_kinds.append(LOGIT)
+            # correctly rounded, so that it is the same number on every machine
+            feature_numbers.append((float(_DIGITS.exp(Decimal(-shift))), scale))
+        elif kind == "affine":
+            feature_kinds.append(AFFINE)
+            feature_numbers.append((shift, scale))
+        else:
+            raise EmufortError(f"an input cannot have the transform '{kind}'")
+
+    output_kinds, output_numbers = [], []
+    scaler = emulator.output_scaler
+    for kind, shift, scale in zip(
+        scaler.kinds, scaler.shift.tolist(), scaler.scale.tolist(), strict=True
+    ):
+        if kind == "ln":
+            output_kinds.append(LN)
+            output_numbers.append((1.0 / scale, shift))
+        elif kind == "logit":
+            output_kinds.append(SIGMOID)
+            output_numbers.append((1.0 / scale, shift))
+        elif kind == "sigmoid":
+            output_kinds.append(SIGMOID)
+            output_numbers.append((1.0, 0.0))
+        elif kind == "constant":
+            output_kinds.append(CONSTANT)
+            output_numbers.append((1.0, shift))
+        else:
+            output_kinds.append(AFFINE)
+            output_numbers.append((1.0 / scale, shift))
+
+    references = [0 if r is None else r + 1 for r in contract.reference_indices]
+    plan = [
+        len(ranges),
+        len(features),
+        len(output_kinds),
+        *_flat_plan(emulator.plan).to_list(),
+        *(f + 1 for f in features),
+        *feature_kinds,
+        *output_kinds,
+        *references,
+    ]
+    numbers = np.concatenate(
+        [
+            ranges.ravel(),
+            np.ravel(feature_numbers),
+            np.ravel(output_numbers),
+            np.ravel(contract.output_bounds),
+            [operation.slope for operation in emulator.plan.operations],
+        ]
+    )
+    weights = np.concatenate(
+        [
+            np.asarray(emulator.parameters[name], dtype=np.float32).ravel()
+            for name in emulator.plan.parameter_shapes
+        ]
+    )
+    # Source code has no infinity, and the generated module is to hold the same numbers.
+    largest = np.finfo(np.float64).max
+    numbers = np.clip(numbers.astype(np.float64), -largest, largest)
+    return FlatEmulator(np.array(plan, dtype=np.int32), numbers, weights)
+
+
+def _flat_plan(plan: Plan) -> FlatPlan:
+    """Return the operations of a plan with the places of their buffers and of their weights."""
+    operations, starts, free = [], {}, 1
+    for operation in plan.operations:
+        (n_in, *_), n_out = plan.sizes_of(operation)
+        start = 0
+        if operation.parameters:
+            name = operation.parameters[0]
+            if name not in starts:
+                starts[name] = free
+                free += packed_size(n_in, n_out)
+            start = starts[name]
+        x, *others = (plan.places[name] for name in operation.inputs)
+        operations.append(
+            FlatOperation(
+                operation.row.code,
+                ACTIVATION_FUNCTIONS[operation.activation].code,
+                x,
+                others[0] if others else 0,
+                plan.places[operation.output],
+                n_in,
+                n_out,
+                start,
+            )
+        )
+    places = plan.places[plan.features], plan.places[plan.result]
+    return FlatPlan(plan.n_scratch, *places, tuple(operations))
+
+
+def plan_of(flat: FlatEmulator) -> tuple[Plan, Parameters]:
+    """Return plan and parameters of a flat emulator: the inverse of what `flatten` does to them.
+
+    Raises
+    ------
+    ValueError
+        The operations contradict each other, or are of unknown kinds.
+    """
+    kinds = {row.code: row for row in OPERATIONS.values()}
+    functions = {row.code: row.name for row in ACTIVATION_FUNCTIONS.values()}
+    network, n_features = flat.network, int(flat.plan[1])
+    slopes = flat.numbers[-len(network.operations) :].tolist()
+    sizes, held = {"b0": n_features}, {network.features: "b0"}
+    operations: list[Operation] = []
+    starts: dict[int, int] = {}
+    parameters: dict[str, NDArray[np.float32]] = {}
+    weights = flat.weights
+    for number, (row, slope) in enumerate(zip(network.operations, slopes, strict=True), start=1):
+        if row.code not in kinds or row.activation not in functions:
+            raise ValueError(f"operation {number} or its activation function is unknown")
+        kind = kinds[row.code]
+        places = (row.x, row.second_x)[: kind.n_inputs]
+        if any(place not in held or sizes[held[place]] != row.n_in for place in places):
+            raise ValueError(f"operation {number} reads {row.n_in} features that are not there")
+        inputs = tuple(held[place] for place in places)
+        output = f"b{number}"
+        sizes[output] = row.n_out
+        end = row.y + buffer_room(row.n_out)
+        held = {
+            place: name
+            for place, name in held.items()
+            if place >= end or place + buffer_room(sizes[name]) <= row.y
+        }
+        held[row.y] = output
+        shapes = kind.parameter_shapes([row.n_in] * kind.n_inputs, row.n_out)
+        layer = starts.setdefault(row.weights, len(starts)) if shapes else 0
+        names = tuple(f"layers.{layer}.{part}" for part in ("weight", "bias"))[: len(shapes)]
+        for name, shape in zip(names, shapes, strict=True):
+            if name not in parameters:
+                n = int(np.prod(shape))
+                parameters[name], weights = weights[:n].reshape(shape), weights[n:]
+        operations.append(
+            Operation(kind.name, inputs, output, names, functions[row.activation], slope)
+        )
+    if network.result not in held:
+        raise ValueError("no operation gives the result")
+    try:
+        plan = Plan(tuple(sizes.items()), tuple(operations), "b0", held[network.result])
+    except EmufortError as error:
+        raise ValueError(str(error)) from error
+    return plan, parameters
+
+
+def panel_width(n_left: int) -> int:
+    """Return the number of neurons in the next panel, as ``panel_width`` of ``emufort_dense``."""
+    return 16 if n_left > 12 else 8 if n_left > 4 else 4
+
+
+def packed_size(n_in: int, n_out: int) -> int:
+    """Return the values that a packed layer takes, as ``packed_size`` of ``emufort_dense``."""
+    return -(-(-(-n_out // 4) * 4 * (n_in + 1)) // LANES) * LANES
+
+
+def pack(flat: FlatEmulator) -> NDArray[np.float32]:
+    """Pack the weights of all dense operations as the runtime does when it loads them.
+
+    Each layer is filled up to a multiple of `LANES`, so that all begin on a cache line if the
+    first does. `PACKED_SLACK` zeros follow, because the runtime reads narrow panels as if they
+    were wide.
+    """
+    packed: list[NDArray[np.float32]] = []
+    parameters = list(plan_of(flat)[1].values())
+    for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
+        n_out, n_in = weight.shape
+        layer = np.concatenate([bias[:, None], weight], axis=1)
+        first = 0
+        while first < n_out:
+            width = panel_width(n_out - first)
+            panel = np.zeros((n_in + 1, width), dtype=np.float32)
+            rows = layer[first : first + width]
+            panel[:, : len(rows)] = rows.T
+            packed.append(panel.ravel())
+            first += width
+        packed.append(np.zeros(-sum(map(len, packed)) % LANES, dtype=np.float32))
+    packed.append(np.zeros(PACKED_SLACK, dtype=np.float32))
+    return np.concatenate(packed)
