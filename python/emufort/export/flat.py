@@ -209,7 +209,7 @@ def flatten(emulator: Emulator) -> FlatEmulator:
         len(ranges),
         len(features),
         len(output_kinds),
-        *_flat_plan(emulator.plan).to_list(),
+        *flat_plan(emulator.plan).to_list(),
         *(f + 1 for f in features),
         *feature_kinds,
         *output_kinds,
@@ -236,7 +236,7 @@ def flatten(emulator: Emulator) -> FlatEmulator:
     return FlatEmulator(np.array(plan, dtype=np.int32), numbers, weights)
 
 
-def _flat_plan(plan: Plan) -> FlatPlan:
+def flat_plan(plan: Plan) -> FlatPlan:
     """Return the operations of a plan with the places of their buffers and of their weights."""
     operations, starts, free = [], {}, 1
     for operation in plan.operations:
@@ -281,12 +281,14 @@ def plan_of(flat: FlatEmulator) -> tuple[Plan, Parameters]:
     operations: list[Operation] = []
     starts: dict[int, int] = {}
     parameters: dict[str, NDArray[np.float32]] = {}
-    weights = flat.weights
+    weights, free = flat.weights, 1
     for number, (row, slope) in enumerate(zip(network.operations, slopes, strict=True), start=1):
         if row.code not in kinds or row.activation not in functions:
             raise ValueError(f"operation {number} or its activation function is unknown")
         kind = kinds[row.code]
         places = (row.x, row.second_x)[: kind.n_inputs]
+        if kind.n_inputs == 1 and row.second_x:
+            raise ValueError(f"operation {number} has a second input that it does not read")
         if any(place not in held or sizes[held[place]] != row.n_in for place in places):
             raise ValueError(f"operation {number} reads {row.n_in} features that are not there")
         inputs = tuple(held[place] for place in places)
@@ -300,7 +302,12 @@ def plan_of(flat: FlatEmulator) -> tuple[Plan, Parameters]:
         }
         held[row.y] = output
         shapes = kind.parameter_shapes([row.n_in] * kind.n_inputs, row.n_out)
-        layer = starts.setdefault(row.weights, len(starts)) if shapes else 0
+        if row.weights != (free if shapes else 0) and row.weights not in starts:
+            raise ValueError(f"operation {number} has its weights at an impossible place")
+        if shapes and row.weights == free:
+            starts[free] = len(starts)
+            free += packed_size(row.n_in, row.n_out)
+        layer = starts.get(row.weights, 0)
         names = tuple(f"layers.{layer}.{part}" for part in ("weight", "bias"))[: len(shapes)]
         for name, shape in zip(names, shapes, strict=True):
             if name not in parameters:
@@ -309,6 +316,8 @@ def plan_of(flat: FlatEmulator) -> tuple[Plan, Parameters]:
         operations.append(
             Operation(kind.name, inputs, output, names, functions[row.activation], slope)
         )
+    if len(weights):
+        raise ValueError(f"there are {len(weights)} weights that no operation reads")
     if network.result not in held:
         raise ValueError("no operation gives the result")
     try:
