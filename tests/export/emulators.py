@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.contract import Contract
-from emufort.network.architecture import Architecture
+from emufort.network.architecture import Architecture, Family
 from emufort.network.emulator import Emulator, dense_parameters
 from emufort.network.scaler import Scaler
 
@@ -101,6 +101,7 @@ def random_emulator(
     seed: int = 0,
     constant: bool = False,
     constant_outputs: Collection[int] = (),
+    family: Family = "mlp",
 ) -> Emulator:
     """Weights of the size that training gives, scalers fitted to rows within the range.
 
@@ -125,6 +126,7 @@ def random_emulator(
         hidden,
         len(output_scaler.varying),
         activation,
+        family,
     )
     sizes = architecture.sizes
     weights, biases = [], []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from emufort.network.architecture import Architecture
+from emufort.network.architecture import Architecture, Family
 from emufort.training import Arrays, TrainingTask
 
 
@@ -27,7 +27,12 @@ def task(
     batch_size: int = 32,
     seed: int = 3,
     weight_decay: float = 0.0,
+    family: Family = "mlp",
 ) -> TrainingTask:
     return TrainingTask(
-        Architecture(3, hidden, 2, activation), learning_rate, batch_size, seed, weight_decay
+        Architecture(3, hidden, 2, activation, family),
+        learning_rate,
+        batch_size,
+        seed,
+        weight_decay,
     )

@@ -72,7 +72,7 @@ def gradient_of_torch(arrays: Arrays, the_task: TrainingTask, rows: np.ndarray) 
     return flat.grad.numpy()
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, "leaky_relu:0.2", "elu:0.5", "linear"])
 @pytest.mark.parametrize("sigmoid", SIGMOIDS)
 def test_gradients_are_those_of_autograd(activation, sigmoid):
     arrays = smooth(sigmoid=sigmoid)
@@ -87,15 +87,15 @@ def test_gradients_are_those_of_autograd(activation, sigmoid):
 @settings(max_examples=25, deadline=None)
 @given(
     n_in=st.integers(1, 40),
-    hidden=st.lists(st.integers(1, 100), max_size=4).map(tuple),
+    layers=st.lists(st.tuples(st.integers(1, 100), st.sampled_from(ACTIVATIONS)), max_size=4),
     n_out=st.integers(1, 20),
-    activation=st.sampled_from(ACTIVATIONS),
     batch=st.integers(1, 150),
     seed=st.integers(0, 2**31),
 )
-def test_gradients_of_any_shape(n_in, hidden, n_out, activation, batch, seed):
+def test_gradients_of_any_shape(n_in, layers, n_out, batch, seed):
     arrays = problem(n_in, n_out, seed=seed, sigmoid=bool(seed % 2))
-    the_task = TrainingTask(Architecture(n_in, hidden, n_out, activation), 1e-3, batch, seed)
+    hidden, activations = (tuple(layer[i] for layer in layers) for i in (0, 1))
+    the_task = TrainingTask(Architecture(n_in, hidden, n_out, activations), 1e-3, batch, seed)
     rows = np.random.default_rng(seed).permutation(150)[:batch]
     ours = gradient_of(NativeTrainer(arrays, "double"), the_task, rows)
     np.testing.assert_allclose(
@@ -315,6 +315,9 @@ def test_what_does_not_fit_is_refused():
     wrong = replace(task(), architecture=Architecture(4, (8,), 2, "relu"))
     with pytest.raises(EmufortError, match="4-8-2 relu: the sizes"):
         trainer.run_epochs(TrainerState.initial(wrong), 1, 5)
+    residual = task("tanh", hidden=(4, 4), family="residual_mlp")
+    with pytest.raises(EmufortError, match=r'plain multilayer perceptrons.*backend = "torch"'):
+        trainer.run_epochs(TrainerState.initial(residual), 1, 5)
     with pytest.raises(UsageError, match="CPU, not on 'cuda'"):
         make_trainer(smooth(), "native", "cuda")
 
@@ -322,6 +325,10 @@ def test_what_does_not_fit_is_refused():
 def test_native_is_the_choice_where_it_is_built(monkeypatch):
     assert resolve_backend("auto") == "native"
     assert resolve_backend("auto", "cuda") == "torch"
+    assert resolve_backend("auto", only_mlps=False) == "torch"
+    assert resolve_backend("torch", only_mlps=False) == "torch"
+    with pytest.raises(UsageError, match='choose backend = "torch" or "auto"'):
+        resolve_backend("native", only_mlps=False)
     assert backend_detail("native").startswith("native (")
     monkeypatch.setattr(native_trainer, "_levels", tuple)
     assert resolve_backend("auto") == "torch"

@@ -26,16 +26,18 @@ class EmulatorModule(torch.nn.Module):
         self._output_kinds = emulator.output_scaler.kinds
         self._plan = emulator.plan
         self.layers = torch.nn.ModuleList()
-        for w, b in zip(emulator.weights, emulator.biases, strict=True):
+        #: Name of a parameter of the plan -> the layer that has it, and what it is called there.
+        self._owners: dict[str, tuple[torch.nn.Module, str]] = {}
+        for operation in emulator.plan.operations:
+            if not operation.parameters or operation.parameters[0] in self._owners:
+                continue
+            w, b = (emulator.parameters[name] for name in operation.parameters)
             layer = torch.nn.Linear(w.shape[1], w.shape[0])
             layer.weight = torch.nn.Parameter(torch.from_numpy(np.array(w)))
             layer.bias = torch.nn.Parameter(torch.from_numpy(np.array(b)))
             self.layers.append(layer)
-        self._owners = {
-            f"layers.{i}.{attribute}": (layer, attribute)
-            for i, layer in enumerate(self.layers)
-            for attribute in ("weight", "bias")
-        }
+            for name, attribute in zip(operation.parameters, ("weight", "bias"), strict=True):
+                self._owners[name] = layer, attribute
         lower, upper = emulator.input_ranges.T
         self._constants = {
             "lower": torch.tensor(lower),
