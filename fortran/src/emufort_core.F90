@@ -159,7 +159,7 @@ contains
 
     n_inputs = plan(1)
     n_outputs = plan(3)
-    at = layout_of(plan)
+    at = layout_of(plan(1), plan(2), plan(3), plan(4))
 
     columns = block_columns
     if (n <= lanes) columns = lanes
@@ -218,7 +218,7 @@ contains
 
     n_inputs = plan(1)
     n_outputs = plan(3)
-    at = layout_of(plan)
+    at = layout_of(plan(1), plan(2), plan(3), plan(4))
 
     is_within = is_column_within(n_inputs, is_single, numbers, x)
     if (.not. is_within) call check_inputs(1, n_inputs, 1, is_single, numbers, x, outside, invalid)

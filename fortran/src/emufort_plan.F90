@@ -84,17 +84,20 @@ contains
   end function numbers_size
 
   !> Where the parts of an emulator begin.
-  pure recursive type(layout_type) function layout_of(plan) result(at)
-    integer, intent(in) :: plan(4)   !! integers of the emulator, of which the first ones count
+  pure recursive type(layout_type) function layout_of(n_inputs, n_features, n_outputs, n_operations) result(at)
+    integer, intent(in) :: n_inputs       !! number of inputs
+    integer, intent(in) :: n_features     !! number of features
+    integer, intent(in) :: n_outputs      !! number of outputs
+    integer, intent(in) :: n_operations   !! number of operations
 
-    at%feature = first_operation + operation_size*plan(4)
-    at%feature_kind = at%feature + plan(2)
-    at%output_kind = at%feature_kind + plan(2)
-    at%reference = at%output_kind + plan(3)
-    at%feature_c = 1 + 2*plan(1)
-    at%output_c = at%feature_c + 2*plan(2)
-    at%bound = at%output_c + 2*plan(3)
-    at%slope = at%bound + 2*plan(3)
+    at%feature = first_operation + operation_size*n_operations
+    at%feature_kind = at%feature + n_features
+    at%output_kind = at%feature_kind + n_features
+    at%reference = at%output_kind + n_outputs
+    at%feature_c = 1 + 2*n_inputs
+    at%output_c = at%feature_c + 2*n_features
+    at%bound = at%output_c + 2*n_outputs
+    at%slope = at%bound + 2*n_outputs
 
   end function layout_of
 
@@ -153,7 +156,7 @@ contains
     end if
     if (size(plan, kind=int64) /= plan_size(n_features, n_outputs, n_operations)) return
     if (size(numbers, kind=int64) /= numbers_size(n_inputs, n_features, n_outputs, n_operations)) return
-    at = layout_of(plan)
+    at = layout_of(n_inputs, n_features, n_outputs, n_operations)
     if (.not. are_transforms_sound(n_inputs, n_features, n_outputs, plan(at%feature:), numbers)) return
     call check_operations(n_features, count(plan(at%output_kind:at%reference - 1) /= transform_constant), &
                           n_operations, plan(plan_scratch), plan(plan_features), plan(plan_result), &
