@@ -19,8 +19,6 @@ from emufort.network.plan import Plan
 from emufort.network.scaler import Scaler
 from tests.core.test_plan import parameters_of, plans
 
-pytestmark = pytest.mark.usefixtures("bindings")
-
 
 def emulator_of(plan: Plan) -> Emulator:
     """An emulator without transforms around a plan that no family need build."""
@@ -43,8 +41,19 @@ def emulator_of(plan: Plan) -> Emulator:
     return Emulator(contract, architecture, *scalers, parameters_of(plan))
 
 
+def outputs_without_compiler(emulator: Emulator, x: np.ndarray) -> dict[str, np.ndarray]:
+    """Outputs of the forms in single precision that need no Fortran."""
+    session = onnxruntime.InferenceSession(
+        build_onnx(emulator).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    with torch.inference_mode():
+        in_torch = emulator.torch_module()(torch.from_numpy(x)).numpy()
+    return {"torch": in_torch, "ONNX": session.run(None, {"x": x})[0]}
+
+
 @settings(max_examples=40, deadline=None)
 @given(plans())
+@pytest.mark.usefixtures("bindings")
 def test_all_forms_follow_the_plan(plan: Plan) -> None:
     assume(plan.parameter_shapes)  # a network without weights is none
     emulator = emulator_of(plan)
@@ -59,15 +68,9 @@ def test_all_forms_follow_the_plan(plan: Plan) -> None:
         found.evaluate(x.astype(float), parameters),
         plan.evaluate(x.astype(float), emulator.parameters),
     )
-    session = onnxruntime.InferenceSession(
-        build_onnx(emulator).SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    with torch.inference_mode():
-        in_torch = emulator.torch_module()(torch.from_numpy(x)).numpy()
     fortran = FortranEmulator.from_bytes(file.to_bytes())
     forms = {
-        "torch": in_torch,
-        "ONNX": session.run(None, {"x": x})[0],
+        **outputs_without_compiler(emulator, x),
         "Fortran": fortran.predict(x).y,
         "Fortran, double": fortran.predict(x.astype(float)).y,
     }
