@@ -54,8 +54,9 @@ contains
     end do
     rates = rate
     call train(sizes, activation, parameters, sigmoid, x, y, x(:, :n_validation), y(:, :n_validation), order, rates, &
-               0.01_real64, looks, patience, training%weights, training%moment1, training%moment2, training%best, training%steps, &
-               training%best_loss, training%stale, losses, training%looks, training%stopped, training%code)
+               0.01_real64, looks, patience, training%weights, training%moment1, training%moment2, training%best, &
+               training%steps, training%best_loss, training%stale, losses, training%looks, training%stopped, &
+               training%code)
 
   end subroutine go
 
@@ -81,8 +82,8 @@ contains
     integer(int32) :: code
 
     whole = initial()
-    call mean_squared_error(sizes, activation, parameters, sigmoid, x(:, :n_validation), y(:, :n_validation), whole%weights, &
-                            first, code)
+    call mean_squared_error(sizes, activation, parameters, sigmoid, x(:, :n_validation), y(:, :n_validation), &
+                            whole%weights, first, code)
     call go(whole, activation, 30, 3.0e-3_real64, 1000)
     call check(whole%code == train_ok .and. whole%stopped == train_goes_on, 'it trains')
     call check(whole%best_loss < 0.1_real64*first, 'it learns')
@@ -93,8 +94,8 @@ contains
     call check(all(same_bits(real(whole%weights, real64), real(parts%weights, real64))) .and. &
                all(same_bits(real(whole%best, real64), real(parts%best, real64))) .and. &
                whole%steps == parts%steps .and. whole%stale == parts%stale, 'parts are bitwise the whole')
-    call mean_squared_error(sizes, activation, parameters, sigmoid, x(:, :n_validation), y(:, :n_validation), whole%best, loss, &
-                            code)
+    call mean_squared_error(sizes, activation, parameters, sigmoid, x(:, :n_validation), y(:, :n_validation), &
+                            whole%best, loss, code)
     call check(code == train_ok .and. same_bits(loss, whole%best_loss), 'the best weights give the best loss')
 
   end subroutine goes_on
@@ -135,8 +136,8 @@ contains
 
     order = n
     call train(sizes, [1, 1], parameters, sigmoid, x, y, x, y, order, [1.0e-3_real64], 0.0_real64, 1, 4, &
-               training%weights, training%moment1, training%moment2, training%best, training%steps, training%best_loss, &
-               training%stale, losses, training%looks, training%stopped, training%code)
+               training%weights, training%moment1, training%moment2, training%best, training%steps, &
+               training%best_loss, training%stale, losses, training%looks, training%stopped, training%code)
 
   end subroutine outside
 

@@ -50,7 +50,7 @@ contains
     real(wp), intent(in) :: parameter       !! parameter of the function [1]
     integer, intent(in) :: n                !! number of values, a multiple of 16
     real(wp), intent(inout) :: a(n)         !! sums [1], then their function [1]
-    real(wp), intent(inout) :: slope(*)     !! derivative [1] (n), where `multiply_by_derivative` does not find it from a
+    real(wp), intent(inout) :: slope(*)     !! derivative [1] (n), where a alone does not tell it
     integer :: first, m
 
     select case (code)
