@@ -35,6 +35,9 @@ BENCH_ARGS :=
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 FPRETTIFY := $(BIN)/fprettify -i 2 -l 120 -w 2
+# fprettify repeats its warnings. It warns of a continuation line that is too long where it belongs, and moves it to the
+# left: such a line must be broken by hand.
+ONCE := awk '!/^WARNING:|auto indentation failed/ || !seen[$$0]++'
 FORTRAN_FOLDERS := fortran coupling data_prep tests
 
 # The installed package is made of these; folders are listed because a deleted file changes them.
@@ -43,7 +46,7 @@ PACKAGE_SOURCES := $(shell find python/emufort fortran \
     -name __pycache__ -prune -o -name _fortran -prune -o -name '_native*' -prune -o -name '_trainer*' -prune -o -print) \
     CMakeLists.txt README.md LICENSE
 
-.PHONY: help demo bench test lint format dataset column setup clean tools column-tools test-tools
+.PHONY: help demo bench test lint templates format dataset column setup clean tools column-tools test-tools
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -78,15 +81,22 @@ lint: $(STAMPS)/dependencies ## Check formatting, style and types; changes no fi
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	@changes=$$($(FPRETTIFY) --diff --silent --recursive $(FORTRAN_FOLDERS)); \
+	@changes=$$($(FPRETTIFY) --diff --recursive $(FORTRAN_FOLDERS) 2>&1 | $(ONCE)); \
 	if [ -n "$$changes" ]; then \
-	  echo "$$changes"; echo "fprettify would change the Fortran sources above: run make format" >&2; exit 1; \
+	  echo "$$changes"; \
+	  echo "fprettify would change the Fortran sources above, or cannot align a line: break it, run make format" >&2; \
+	  exit 1; \
 	fi
+
+templates: $(STAMPS)/dependencies ## Make the generated sources in fortran/src from fortran/templates
+	for template in fortran/templates/*.fypp; do \
+	  $(BIN)/fypp $$template fortran/src/emufort_$$(basename $$template .fypp).F90; \
+	done
 
 format: $(STAMPS)/dependencies ## Bring all sources into the form that lint wants
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(FPRETTIFY) --silent --recursive $(FORTRAN_FOLDERS)
+	$(FPRETTIFY) --recursive $(FORTRAN_FOLDERS) 2>&1 | $(ONCE)
 
 dataset: setup ## Label a data set with the parcel model (N=32768 SEED=1 DATASET=build/activation.nc)
 	mkdir -p $(dir $(DATASET))

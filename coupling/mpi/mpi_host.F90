@@ -8,7 +8,8 @@ program mpi_host
   use mpi_f08, only: MPI_Init, MPI_Finalize, MPI_Barrier, MPI_Comm_rank, MPI_Comm_size, MPI_COMM_WORLD, MPI_Reduce, &
                      MPI_INTEGER8, MPI_BXOR, MPI_SUM
   use emufort_runtime, only: emulator_type, status_type, emufort_success
-  use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, activation_kind
+  use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, &
+                                        activation_kind
   use emufort_broadcast, only: emufort_load_and_broadcast, emufort_agree
   implicit none
   integer, parameter :: hk = activation_kind, n_columns = 1000, n_modes = 4

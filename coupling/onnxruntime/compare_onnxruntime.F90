@@ -66,7 +66,8 @@ program compare_onnxruntime
       call expect(status%code == emufort_success, 'predict: '//status%message)
       call expect(difference(y(:ncol, :), wanted(:ncol, :)) <= tolerance, 'real64 differs')
       call onnx%predict(xs(:ncol, :), ys(:ncol, :), status)
-    call expect(difference(real(ys(:ncol, :), real64), real(wanted_s(:ncol, :), real64)) <= tolerance, 'real32 differs')
+      call expect(difference(real(ys(:ncol, :), real64), real(wanted_s(:ncol, :), real64)) <= tolerance, &
+                  'real32 differs')
     end do
   end do
   write (output_unit, '(a,es10.2)') 'largest difference ', difference(y, wanted)

@@ -4,8 +4,9 @@
 !> has the place that it had in version 1 of the API (ONNX Runtime 1.0, 2019), and all functions used here are of that
 !> version. No header and no link to the library are needed; `open_api` tries the table out before anyone relies on it.
 module emufort_onnxruntime_api
-  use, intrinsic :: iso_c_binding, only: c_associated, c_char, c_f_pointer, c_f_procpointer, c_funptr, c_int, &
-                                                          c_int32_t, c_int64_t, c_null_char, c_null_ptr, c_ptr, c_size_t
+  use, intrinsic :: iso_c_binding, only: &
+    c_associated, c_char, c_f_pointer, c_f_procpointer, c_funptr, c_int, c_int32_t, c_int64_t, c_null_char, &
+    c_null_ptr, c_ptr, c_size_t
   implicit none
   private
 

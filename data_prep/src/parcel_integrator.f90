@@ -158,8 +158,9 @@ contains
                 within(updraft_speed, 0.0_wp, 1.0e3_wp)
     valid_cells = all(within(work%dry_radius, 0.0_wp, 1.0_wp)) .and. all(work%number >= 0.0_wp) .and. &
                   all(work%number < 1.0e20_wp) .and. all(within(work%hygroscopicity, 0.0_wp, 1.0e3_wp))
-   valid_options = within(options%initial_supersaturation, -1.0_wp, 0.0_wp) .and. options%accommodation > 0.0_wp .and. &
-                    options%relative_tolerance > 0.0_wp .and. options%maximum_ascent > 0.0_wp
+    valid_options = within(options%initial_supersaturation, -1.0_wp, 0.0_wp) .and. &
+                    options%accommodation > 0.0_wp .and. options%relative_tolerance > 0.0_wp .and. &
+                    options%maximum_ascent > 0.0_wp
     valid_input = valid_air .and. valid_cells .and. valid_options
   end function valid_input
 

@@ -44,8 +44,8 @@ contains
       do mode = 1, n_modes
         first = (mode - 1)*n_bins + 1
         call lognormal_cells(n_bins, number_concentration(mode, i), dry_median_radius(mode, i), &
-                            geometric_standard_deviation(mode), half_width, work%dry_radius(first:first + n_bins - 1), &
-                             work%number(first:first + n_bins - 1))
+                             geometric_standard_deviation(mode), half_width, &
+                             work%dry_radius(first:first + n_bins - 1), work%number(first:first + n_bins - 1))
         work%hygroscopicity(first:first + n_bins - 1) = hygroscopicity(mode, i)
       end do
       call solve_one(work, air_temperature(i), air_pressure(i), updraft_speed(i), options, results(:, i), status(i), &

@@ -1,7 +1,8 @@
 !> Thermodynamics of moist air that the whole parcel shares: everything that does not depend on droplet size.
 module parcel_thermodynamics
   use parcel_constants, only: wp, pi, gravity, heat_capacity_air, latent_heat, density_water, gas_constant, &
-                         molar_mass_water, molar_mass_air, gas_constant_air, thermal_accommodation, mass_ratio_water_air
+                              molar_mass_water, molar_mass_air, gas_constant_air, thermal_accommodation, &
+                              mass_ratio_water_air
   implicit none
   private
 

@@ -15,18 +15,31 @@ module rodas_step
 
   integer, parameter :: n_stages = 6
   real(wp), parameter :: gamma = 0.25_wp
-  real(wp), parameter :: stage_weight(6, 5) = reshape([ & ! row = stage, column = earlier stage
-            0.0_wp, 1.544_wp, 0.9466785280815826_wp, 3.314825187068521_wp, 1.221224509226641_wp, 1.221224509226641_wp, &
-              0.0_wp, 0.0_wp, 0.2557011698983284_wp, 2.896124015972201_wp, 6.019134481288629_wp, 6.019134481288629_wp, &
-                            0.0_wp, 0.0_wp, 0.0_wp, 0.9986419139977817_wp, 12.53708332932087_wp, 12.53708332932087_wp, &
-                                       0.0_wp, 0.0_wp, 0.0_wp, 0.0_wp, -0.6878860361058950_wp, -0.6878860361058950_wp, &
-                                                      0.0_wp, 0.0_wp, 0.0_wp, 0.0_wp, 0.0_wp, 1.0_wp], [6, 5])
-  real(wp), parameter :: stage_coupling(6, 5) = reshape([ &
-        0.0_wp, -5.6688_wp, -2.430093356833875_wp, -0.1073529058151375_wp, 7.496443313967647_wp, 8.083246795921522_wp, &
-          0.0_wp, 0.0_wp, -0.2063599157091915_wp, -9.594562251023355_wp, -10.24680431464352_wp, -7.981132988064893_wp, &
-                          0.0_wp, 0.0_wp, 0.0_wp, -20.47028614809616_wp, -33.99990352819905_wp, -31.52159432874371_wp, &
-                                           0.0_wp, 0.0_wp, 0.0_wp, 0.0_wp, 11.70890893206160_wp, 16.31930543123136_wp, &
-                                                 0.0_wp, 0.0_wp, 0.0_wp, 0.0_wp, 0.0_wp, -6.058818238834054_wp], [6, 5])
+  ! Element (i, j) is of stage i and the earlier stage j; each column takes two lines.
+  real(wp), parameter :: stage_weight(6, 5) = &
+                         reshape([ &
+                                 0.0_wp, 1.544_wp, 0.9466785280815826_wp, &
+                                 3.314825187068521_wp, 1.221224509226641_wp, 1.221224509226641_wp, &
+                                 0.0_wp, 0.0_wp, 0.2557011698983284_wp, &
+                                 2.896124015972201_wp, 6.019134481288629_wp, 6.019134481288629_wp, &
+                                 0.0_wp, 0.0_wp, 0.0_wp, &
+                                 0.9986419139977817_wp, 12.53708332932087_wp, 12.53708332932087_wp, &
+                                 0.0_wp, 0.0_wp, 0.0_wp, &
+                                 0.0_wp, -0.6878860361058950_wp, -0.6878860361058950_wp, &
+                                 0.0_wp, 0.0_wp, 0.0_wp, &
+                                 0.0_wp, 0.0_wp, 1.0_wp], [6, 5])
+  real(wp), parameter :: stage_coupling(6, 5) = &
+                         reshape([ &
+                                 0.0_wp, -5.6688_wp, -2.430093356833875_wp, &
+                                 -0.1073529058151375_wp, 7.496443313967647_wp, 8.083246795921522_wp, &
+                                 0.0_wp, 0.0_wp, -0.2063599157091915_wp, &
+                                 -9.594562251023355_wp, -10.24680431464352_wp, -7.981132988064893_wp, &
+                                 0.0_wp, 0.0_wp, 0.0_wp, &
+                                 -20.47028614809616_wp, -33.99990352819905_wp, -31.52159432874371_wp, &
+                                 0.0_wp, 0.0_wp, 0.0_wp, &
+                                 0.0_wp, 11.70890893206160_wp, 16.31930543123136_wp, &
+                                 0.0_wp, 0.0_wp, 0.0_wp, &
+                                 0.0_wp, 0.0_wp, -6.058818238834054_wp], [6, 5])
 
   !> State of a parcel: what the integrator advances.
   type, public :: parcel_state_type
@@ -68,7 +81,8 @@ contains
     allocate (self%dry_radius(n_cells), self%number(n_cells), self%hygroscopicity(n_cells), self%solute(n_cells), &
               self%now%radius(n_cells), self%now%radius_rate(n_cells), self%next%radius(n_cells), &
               self%next%radius_rate(n_cells), self%rate_by_radius(n_cells), self%rate_by_bulk(n_cells, n_bulk), &
-       self%moment_by_radius(n_cells), self%diagonal_inverse(n_cells), self%stage_radius(n_cells, n_stages), stat=error)
+              self%moment_by_radius(n_cells), self%diagonal_inverse(n_cells), self%stage_radius(n_cells, n_stages), &
+              stat=error)
   end subroutine workspace_create
 
   pure subroutine evaluate_rates(work, bulk, radius, updraft_speed, accommodation, bulk_rate, radius_rate)
@@ -115,8 +129,8 @@ contains
       condensation_gradient(:, j) = (moved%condensation - base%condensation)/step(j)
     end do
     call growth_derivatives(work%n_cells, base, gradient, work%now%bulk(i_supersaturation), work%dry_radius, &
-             work%solute, work%number, work%now%radius, work%rate_by_radius, work%rate_by_bulk, work%moment_by_radius, &
-                            moment_by_bulk, moment)
+                            work%solute, work%number, work%now%radius, work%rate_by_radius, work%rate_by_bulk, &
+                            work%moment_by_radius, moment_by_bulk, moment)
     do j = 1, n_bulk
       work%bulk_jacobian(:, j) = work%bulk_jacobian(:, j) + moment*condensation_gradient(:, j) + &
                                  base%condensation*moment_by_bulk(j)

@@ -1,4 +1,4 @@
-! The two forms of a loop over sums that gfortran and flang keep in registers, see emufort_dense.
+! The two forms of a loop over sums that gfortran and flang keep in registers, see emufort_dense_kernels.
 #ifdef __flang__
 #define SUMS real(wp), dimension(lanes)
 #define LANE(sum) sum(i)

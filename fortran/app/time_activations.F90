@@ -16,8 +16,9 @@ program time_activations
   integer, parameter :: copy_alone = 1, plain_exp = 2
   ! linear and relu are part of the kernels of a dense layer
   integer, parameter :: n_functions = 6 + n_activations - activation_squared_relu
-  character(len=12), parameter :: names(n_functions) = [character(len=12) :: 'copy', 'plain exp', 'exp', 'ln', 'erfc', &
-                                                                             activation_names(activation_squared_relu:)]
+  character(len=12), parameter :: names(n_functions) = [character(len=12) :: &
+                                                        'copy', 'plain exp', 'exp', 'ln', 'erfc', &
+                                                        activation_names(activation_squared_relu:)]
   real(real64), parameter :: shortest = 2.0e-3_real64
   real(wp), allocatable :: x(:), a(:)
   real(real64), allocatable :: times(:, :)

@@ -41,7 +41,8 @@ contains
           do thread = 0, contender%n_threads - 1
             call chunk_of(ncol, contender%n_threads, thread, first, last)
             if (last < first) cycle
-        call one_call(contender, thread + 1, last - first + 1, x(first:last, :, call), y(first:last, :, call), n_failed)
+            call one_call(contender, thread + 1, last - first + 1, x(first:last, :, call), y(first:last, :, call), &
+                          n_failed)
           end do
           !$omp end parallel do
         end if

@@ -25,9 +25,10 @@ module emufort_activations
   integer, parameter :: activation_elu = 10           !! x above 0, slope*(exp(x) - 1) below
   integer, parameter :: n_activations = 10
 
-  character(len=12), parameter :: activation_names(0:n_activations) = [character(len=12) :: 'linear', 'relu', &
-                                         'squared_relu', 'leaky_relu', 'hardswish', 'tanh', 'sigmoid', 'silu', 'gelu', &
-                                                                                                      'softplus', 'elu']
+  character(len=12), parameter :: activation_names(0:n_activations) = [character(len=12) :: &
+                                                                       'linear', 'relu', 'squared_relu', &
+                                                                       'leaky_relu', 'hardswish', 'tanh', &
+                                                                       'sigmoid', 'silu', 'gelu', 'softplus', 'elu']
 
 contains
 

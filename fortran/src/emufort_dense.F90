@@ -1,18 +1,18 @@
 !> Dense layers on packed weights, for a block of columns (column fastest) and for one column.
 !>
-!> Every neuron of every column is a sum of multiply-adds in an order that depends on the sizes of the layer alone, so
-!> a column has the same bits in whichever kernel it is computed: bias first, then the inputs in ascending order, in as
-!> many parts of equal length as `n_parts` says, each a chain of its own; the parts are added at the end.
+!> Every neuron of every column is a sum of multiply-adds in an order that depends only on the sizes of the layer, so a
+!> column has the same bits whichever kernel computes it. The inputs are cut into `n_chains` chains of equal length.
+!> Each chain is summed in ascending order of its inputs, the first one from the bias, the others from zero. The chains
+!> are added at the end: a + b, or (a + b) + (c + d).
 module emufort_dense
   use emufort_kinds, only: wp, real32, lanes, block_columns, widest_panel
-  use emufort_panels, only: panel_32x8_of_16, panel_32x8, panel_32x4, panel_16x16, panel_16x8_of_16, panel_16x8, &
-                            panel_16x4
-  use emufort_parts, only: two_parts_32x16, two_parts_32x4_of_8, two_parts_32x4, two_more_32x4, &
-                           two_parts_16x8_of_16, two_parts_16x8, two_parts_16x4_of_16, two_parts_16x4_of_8, &
-                           two_parts_16x4, quarters_32x1_of_4, quarters_16x4, quarters_16x2_of_4, &
-                           quarters_16x1_of_4
-  use emufort_single, only: single_16x8, single_16x4, single_16x2, single_16x1, single_8, single_4, halves_16x4, &
-                            halves_16x2, halves_16x1, halves_8, halves_4, quarters_4
+  use emufort_dense_kernels, only: &
+    dense_32x8_of_16, dense_32x8, dense_32x4, dense_16x16, dense_16x8_of_16, dense_16x8, dense_16x4, &
+    dense_32x16_in_2, dense_32x4_of_8_in_2, dense_32x4_in_2, dense_16x8_of_16_in_2, dense_16x8_in_2, &
+    dense_16x4_of_16_in_2, dense_16x4_of_8_in_2, dense_16x4_in_2, dense_16x4_in_4, dense_16x2_of_4_in_4, &
+    dense_32x1_of_4_in_4, dense_16x1_of_4_in_4, add_32x4_in_2, &
+    dense_1x128, dense_1x64, dense_1x32, dense_1x16, dense_1x8, dense_1x4, &
+    dense_1x64_in_2, dense_1x32_in_2, dense_1x16_in_2, dense_1x8_in_2, dense_1x4_in_2, dense_1x4_in_4
   implicit none
   private
 
@@ -25,30 +25,31 @@ module emufort_dense
   !> Whether full blocks of `block_columns` pay: in double precision their accumulators exceed the registers.
   logical, parameter :: is_wide = wp == real32
 
-  !> Layers of more neurons have chains enough for one column without parts.
-  integer, parameter :: most_neurons_of_halves = 64, most_neurons_of_quarters = 4
-  !> With fewer inputs the sums are short anyway.
-  integer, parameter :: least_inputs_of_parts = 24
+  !> Most neurons of a layer whose sums are cut into 2 chains, and into 4. Wider layers have enough sums for one column.
+  integer, parameter :: most_neurons_in_2 = 64, most_neurons_in_4 = 4
+  !> Fewest inputs of a layer whose sums are cut: with fewer, the sums are short anyway.
+  integer, parameter :: fewest_inputs = 24
 
 contains
 
-  !> Number of parts in which the inputs of a layer are summed: a divisor of `n_in`.
+  !> Number of chains into which the inputs of a layer are cut: 1, 2 or 4, a divisor of `n_in`.
   !>
-  !> A core has 8 multiply-adds in flight (2 begun a cycle, 4 cycles each). In a block every neuron of every vector of
-  !> columns is a chain of its own. One column of a narrow layer has fewer chains than that, unless each is cut.
-  pure recursive integer function n_parts(n_in, n_out)
+  !> A core has 8 multiply-adds in flight: it starts 2 per cycle, and each takes 4 cycles. In a block, every neuron of
+  !> every vector of columns is an independent sum. One column of a narrow layer has fewer than 8 sums, unless they are
+  !> cut into chains.
+  pure recursive integer function n_chains(n_in, n_out)
     integer, intent(in) :: n_in    !! number of inputs of the layer
     integer, intent(in) :: n_out   !! number of neurons of the layer
 
-    n_parts = 1
-    if (n_in < least_inputs_of_parts) return
-    if (n_out <= most_neurons_of_quarters .and. mod(n_in, 4) == 0) then
-      n_parts = 4
-    else if (n_out <= most_neurons_of_halves .and. mod(n_in, 2) == 0) then
-      n_parts = 2
+    n_chains = 1
+    if (n_in < fewest_inputs) return
+    if (n_out <= most_neurons_in_4 .and. mod(n_in, 4) == 0) then
+      n_chains = 4
+    else if (n_out <= most_neurons_in_2 .and. mod(n_in, 2) == 0) then
+      n_chains = 2
     end if
 
-  end function n_parts
+  end function n_chains
 
   !> Number of neurons in the next panel when `n_left` neurons are left.
   pure recursive integer function panel_width(n_left)
@@ -117,40 +118,39 @@ contains
     real(wp), intent(in) :: x(block_columns, n_in)         !! inputs of the layer [1] (column, input)
     real(wp), intent(inout) :: y(block_columns, *)         !! outputs of the layer [1] (column, neuron), padded
     real(wp), intent(in) :: lowest                         !! values below are raised to this [1]
-    integer :: first, width, start, parts, part, o
+    integer :: first, width, start, chains, o
 
-    parts = n_parts(n_in, n_out)
-    part = n_in/parts
-    if (parts == 4 .and. n_out == 1) then
-      call quarters_32x1_of_4(n_in, w, x, y, lowest)
+    chains = n_chains(n_in, n_out)
+    if (chains == 4 .and. n_out == 1) then
+      call dense_32x1_of_4_in_4(n_in, w, x, y, lowest)
       return
-    else if (parts == 4) then
-      call two_parts_32x4(part, w, x, y, -huge(1.0_wp))
-      call two_more_32x4(part, w(1 + 4*(2*part + 1)), x(1, 2*part + 1), y, lowest)
+    else if (chains == 4) then
+      call dense_32x4_in_2(n_in/2, w, x, y, -huge(1.0_wp))
+      call add_32x4_in_2(n_in/2, w(1 + 4*(n_in/2 + 1)), x(1, n_in/2 + 1), y, lowest)
       return
     end if
     first = 1
     start = 1
     do while (first <= n_out)
       width = panel_width(n_out - first + 1)
-      if (parts == 2) then
+      if (chains == 2) then
         select case (width)
         case (widest_panel)
-          call two_parts_32x16(part, w(start), x, y(1, first), lowest)
+          call dense_32x16_in_2(n_in, w(start), x, y(1, first), lowest)
         case (8)
           do o = 0, 4, 4
-            call two_parts_32x4_of_8(part, w(start + o), x, y(1, first + o), lowest)
+            call dense_32x4_of_8_in_2(n_in, w(start + o), x, y(1, first + o), lowest)
           end do
         case default
-          call two_parts_32x4(part, w(start), x, y(1, first), lowest)
+          call dense_32x4_in_2(n_in, w(start), x, y(1, first), lowest)
         end select
       else if (width == widest_panel) then
-        call panel_32x8_of_16(n_in, w(start), x, y(1, first), lowest)
-        call panel_32x8_of_16(n_in, w(start + 8), x, y(1, first + 8), lowest)
+        call dense_32x8_of_16(n_in, w(start), x, y(1, first), lowest)
+        call dense_32x8_of_16(n_in, w(start + 8), x, y(1, first + 8), lowest)
       else if (width == 8) then
-        call panel_32x8(n_in, w(start), x, y(1, first), lowest)
+        call dense_32x8(n_in, w(start), x, y(1, first), lowest)
       else
-        call panel_32x4(n_in, w(start), x, y(1, first), lowest)
+        call dense_32x4(n_in, w(start), x, y(1, first), lowest)
       end if
       start = start + width*(n_in + 1)
       first = first + width
@@ -166,18 +166,17 @@ contains
     real(wp), intent(in) :: x(lanes, n_in)       !! inputs of the layer [1] (column, input)
     real(wp), intent(inout) :: y(lanes, *)       !! outputs of the layer [1] (column, neuron), padded
     real(wp), intent(in) :: lowest               !! values below are raised to this [1]
-    integer :: first, width, start, parts, part, o
+    integer :: first, width, start, chains, o
 
-    parts = n_parts(n_in, n_out)
-    part = n_in/parts
-    if (parts == 4) then
+    chains = n_chains(n_in, n_out)
+    if (chains == 4) then
       if (n_out == 1) then
-        call quarters_16x1_of_4(n_in, w, x, y, lowest)
+        call dense_16x1_of_4_in_4(n_in, w, x, y, lowest)
       else if (is_wide .and. n_out > 2) then
-        call quarters_16x4(n_in, w, x, y, lowest)
+        call dense_16x4_in_4(n_in, w, x, y, lowest)
       else
         do o = 0, n_out - 1, 2
-          call quarters_16x2_of_4(n_in, w(1 + o), x, y(1, 1 + o), lowest)
+          call dense_16x2_of_4_in_4(n_in, w(1 + o), x, y(1, 1 + o), lowest)
         end do
       end if
       return
@@ -186,29 +185,29 @@ contains
     start = 1
     do while (first <= n_out)
       width = panel_width(n_out - first + 1)
-      if (parts == 2) then
+      if (chains == 2) then
         do o = 0, width - 1, merge(8, 4, is_wide)
           if (width == 4) then
-            call two_parts_16x4(part, w(start), x, y(1, first), lowest)
+            call dense_16x4_in_2(n_in, w(start), x, y(1, first), lowest)
           else if (width == 8 .and. is_wide) then
-            call two_parts_16x8(part, w(start), x, y(1, first), lowest)
+            call dense_16x8_in_2(n_in, w(start), x, y(1, first), lowest)
           else if (width == 8) then
-            call two_parts_16x4_of_8(part, w(start + o), x, y(1, first + o), lowest)
+            call dense_16x4_of_8_in_2(n_in, w(start + o), x, y(1, first + o), lowest)
           else if (is_wide) then
-            call two_parts_16x8_of_16(part, w(start + o), x, y(1, first + o), lowest)
+            call dense_16x8_of_16_in_2(n_in, w(start + o), x, y(1, first + o), lowest)
           else
-            call two_parts_16x4_of_16(part, w(start + o), x, y(1, first + o), lowest)
+            call dense_16x4_of_16_in_2(n_in, w(start + o), x, y(1, first + o), lowest)
           end if
         end do
       else if (width == widest_panel .and. is_wide) then
-        call panel_16x16(n_in, w(start), x, y(1, first), lowest)
+        call dense_16x16(n_in, w(start), x, y(1, first), lowest)
       else if (width == widest_panel) then
-        call panel_16x8_of_16(n_in, w(start), x, y(1, first), lowest)
-        call panel_16x8_of_16(n_in, w(start + 8), x, y(1, first + 8), lowest)
+        call dense_16x8_of_16(n_in, w(start), x, y(1, first), lowest)
+        call dense_16x8_of_16(n_in, w(start + 8), x, y(1, first + 8), lowest)
       else if (width == 8) then
-        call panel_16x8(n_in, w(start), x, y(1, first), lowest)
+        call dense_16x8(n_in, w(start), x, y(1, first), lowest)
       else
-        call panel_16x4(n_in, w(start), x, y(1, first), lowest)
+        call dense_16x4(n_in, w(start), x, y(1, first), lowest)
       end if
       start = start + width*(n_in + 1)
       first = first + width
@@ -224,63 +223,62 @@ contains
     real(wp), intent(in) :: x(n_in)          !! inputs of the layer [1]
     real(wp), intent(inout) :: y(*)          !! outputs of the layer [1], padded
     real(wp), intent(in) :: lowest           !! values below are raised to this [1]
-    integer :: first, left, start, panel, n, parts
+    integer :: first, left, start, chains, n_panels
 
-    parts = n_parts(n_in, n_out)
+    chains = n_chains(n_in, n_out)
     first = 1
     start = 1
-    panel = widest_panel*(n_in + 1)
     do
       left = n_out - first + 1
       ! Panels of 16 that are left; the last may be one of 13 to 15 neurons.
-      n = (left + 3)/widest_panel
-      if (n >= 8) then
-        n = 8
-        call single_16x8(n_in, w(start), x, y(first), lowest)
-      else if (n >= 4) then
-        n = 4
-        if (parts == 1) then
-          call single_16x4(n_in, w(start), x, y(first), lowest)
+      n_panels = (left + 3)/widest_panel
+      if (n_panels >= 8) then
+        n_panels = 8
+        call dense_1x128(n_in, w(start), x, y(first), lowest)
+      else if (n_panels >= 4) then
+        n_panels = 4
+        if (chains == 1) then
+          call dense_1x64(n_in, w(start), x, y(first), lowest)
         else
-          call halves_16x4(n_in, w(start), x, y(first), lowest)
+          call dense_1x64_in_2(n_in, w(start), x, y(first), lowest)
         end if
-      else if (n >= 2) then
-        n = 2
-        if (parts == 1) then
-          call single_16x2(n_in, w(start), x, y(first), lowest)
+      else if (n_panels >= 2) then
+        n_panels = 2
+        if (chains == 1) then
+          call dense_1x32(n_in, w(start), x, y(first), lowest)
         else
-          call halves_16x2(n_in, w(start), x, y(first), lowest)
+          call dense_1x32_in_2(n_in, w(start), x, y(first), lowest)
         end if
-      else if (n == 1) then
-        if (parts == 1) then
-          call single_16x1(n_in, w(start), x, y(first), lowest)
+      else if (n_panels == 1) then
+        if (chains == 1) then
+          call dense_1x16(n_in, w(start), x, y(first), lowest)
         else
-          call halves_16x1(n_in, w(start), x, y(first), lowest)
+          call dense_1x16_in_2(n_in, w(start), x, y(first), lowest)
         end if
       else
         exit
       end if
-      first = first + n*widest_panel
-      start = start + n*panel
+      first = first + n_panels*widest_panel
+      start = start + n_panels*widest_panel*(n_in + 1)
     end do
     if (left > 4) then
-      if (parts == 1) then
-        call single_8(n_in, w(start), x, y(first), lowest)
+      if (chains == 1) then
+        call dense_1x8(n_in, w(start), x, y(first), lowest)
       else
-        call halves_8(n_in, w(start), x, y(first), lowest)
+        call dense_1x8_in_2(n_in, w(start), x, y(first), lowest)
       end if
       first = first + 8
       start = start + 8*(n_in + 1)
       left = left - 8
     end if
     if (left < 1) return
-    select case (parts)
+    select case (chains)
     case (1)
-      call single_4(n_in, w(start), x, y(first), lowest)
+      call dense_1x4(n_in, w(start), x, y(first), lowest)
     case (2)
-      call halves_4(n_in, w(start), x, y(first), lowest)
+      call dense_1x4_in_2(n_in, w(start), x, y(first), lowest)
     case default
-      call quarters_4(n_in, w(start), x, y(first), lowest)
+      call dense_1x4_in_4(n_in, w(start), x, y(first), lowest)
     end select
 
   end subroutine dense_single

@@ -1,9 +1,11 @@
-!> Elementary and activation functions on arrays, in place, each in one pass that compilers vectorise.
+! Made from fortran/templates/math.fypp by `make templates`; do not edit.
+
+!> Elementary and activation functions on arrays, in place. Each makes one pass over the array that compilers vectorise.
 !>
-!> Arithmetic only, always on a full set of lanes and from one place of the code: no table, no branch, no loop over a
-!> remainder, so that a value has the same bits wherever it stands in an array of any length. Errors in single
-!> precision are bounded as stated at each function, in units in the last place of the result; test_math measures them
-!> over the whole range. In double precision the intrinsics are used. NaN gives NaN.
+!> A value has the same bits wherever it stands in an array of any length. For this the functions consist of arithmetic
+!> alone, without tables, branches or remainder loops, and always work on a full set of lanes, in one place of the code.
+!> In single precision each function states the bound of its error, in units in the last place of the result; test_math
+!> measures the errors over the whole range. In double precision the intrinsic functions are used. NaN gives NaN.
 module emufort_math
   use emufort_kinds, only: wp, int32, lanes
   implicit none
@@ -28,14 +30,15 @@ module emufort_math
                          w4 = 0.001379523184_wp
   ! ln(1 + f) = f - f**2/2 + f**3 p(f) for sqrt(1/2) <= 1 + f <= sqrt(2)
   real(wp), parameter :: l0 = 0.333333126_wp, l1 = -0.250000096_wp, l2 = 0.2000211866_wp, l3 = -0.1666799584_wp, &
-          l4 = 0.1421955228_wp, l5 = -0.1240558906_wp, l6 = 0.1188816296_wp, l7 = -0.116756512_wp, l8 = 0.06746638261_wp
+                         l4 = 0.1421955228_wp, l5 = -0.1240558906_wp, l6 = 0.1188816296_wp, l7 = -0.116756512_wp, &
+                         l8 = 0.06746638261_wp
   ! tanh(x) = x + x**3 p(x**2) for |x| <= 0.625
   real(wp), parameter :: t0 = -0.3333328393_wp, t1 = 0.1333149128_wp, t2 = -0.05374349792_wp, t3 = 0.02065058679_wp, &
                          t4 = -0.005717044512_wp
   ! (1 + 2 x) exp(x**2) erfc(x) = p((x - 2)/(x + 2)) for 0 <= x <= 10.2
   real(wp), parameter :: c0 = 1.276978394_wp, c1 = -0.09276398501_wp, c2 = -0.1660314611_wp, c3 = 0.1640554253_wp, &
-                      c4 = -0.05420388295_wp, c5 = -0.008060142056_wp, c6 = 0.008630094313_wp, c7 = 0.001313307363_wp, &
-                         c8 = -0.001227999186_wp, c9 = -0.0003994469579_wp
+                         c4 = -0.05420388295_wp, c5 = -0.008060142056_wp, c6 = 0.008630094313_wp, &
+                         c7 = 0.001313307363_wp, c8 = -0.001227999186_wp, c9 = -0.0003994469579_wp
 #endif
 
 contains
@@ -63,7 +66,7 @@ contains
 
   end subroutine vector_exp
 
-  !> a = ln(a). NaN below 0; what is smaller than the smallest normal number counts as that. Error below 1.5 ulp.
+  !> a = ln(a). NaN below 0; an a below the smallest normal number counts as that. Error below 1.5 ulp.
   pure recursive subroutine vector_ln(n, a)
     integer, intent(in) :: n          !! number of values
     real(wp), intent(inout) :: a(n)   !! values [1]
@@ -229,8 +232,7 @@ contains
     integer, intent(in) :: n          !! number of values
     real(wp), intent(inout) :: a(n)   !! values [1]
     real(wp), intent(in) :: slope     !! factor below 0 [1]
-    real(wp) :: rest(lanes)
-    real(wp) :: factor
+    real(wp) :: rest(lanes), factor
     integer :: first, i
 
     ! A copy: as an argument it keeps gfortran from vectorising.

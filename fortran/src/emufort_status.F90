@@ -6,7 +6,8 @@ module emufort_status
 
   public :: status_type, set_error, clear_status, to_text
   public :: emufort_success, emufort_error_file, emufort_error_format, emufort_error_version, emufort_error_checksum, &
-     emufort_error_limit, emufort_error_shape, emufort_error_contract, emufort_error_self_test, emufort_error_not_loaded
+            emufort_error_limit, emufort_error_shape, emufort_error_contract, emufort_error_self_test, &
+            emufort_error_not_loaded
 
   integer, parameter :: emufort_success = 0           !! all is well
   integer, parameter :: emufort_error_file = 1        !! a file cannot be opened or read

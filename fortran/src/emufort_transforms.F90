@@ -9,7 +9,8 @@ module emufort_transforms
   private
 
   public :: transform_affine, transform_ln, transform_logit, transform_sigmoid, transform_constant
-  public :: inputs_to_features, outputs_to_physical, column_to_features, column_to_physical, column_scratch
+  public :: inputs_to_features, outputs_to_physical, column_to_features, column_to_physical
+  public :: column_part, column_scratch, n_varying
 
   integer, parameter :: transform_affine = 1    !! in: (x - c1)*c2          out: z*c1 + c2
   integer, parameter :: transform_ln = 2        !! in: ln(x*c1)*c2          out: c2*exp(z*c1)
@@ -93,27 +94,8 @@ contains
 
   end subroutine inputs_to_features
 
-  !> Transform the inputs of one column to features, to the bits of `inputs_to_features`.
-  pure recursive subroutine column_to_features(n_inputs, n_features, feature, kinds, coefficients, x, z, scratch)
-    integer, intent(in) :: n_inputs                           !! number of inputs
-    integer, intent(in) :: n_features                         !! number of features
-    integer, intent(in) :: feature(n_features)                !! input that each feature comes from
-    integer, intent(in) :: kinds(n_features)                  !! one of the transform_* codes
-    real(real64), intent(in) :: coefficients(2, n_features)   !! coefficients c1, c2 of the transforms
-    real(real64), intent(in) :: x(n_inputs)                   !! physical inputs
-    real(wp), intent(inout) :: z(*)                           !! features [1] (feature)
-    real(wp), intent(inout) :: scratch(*)                     !! (column_scratch)
-    integer :: first
-
-    do first = 1, n_features, column_part
-      call part_to_features(n_inputs, min(column_part, n_features - first + 1), feature(first), kinds(first), &
-                            coefficients(1, first), x, z(first), scratch)
-    end do
-
-  end subroutine column_to_features
-
-  !> Transform some features of one column.
-  pure recursive subroutine part_to_features(n_inputs, n_features, feature, kinds, coefficients, x, z, logarithms)
+  !> Transform up to `column_part` inputs of one column to features, to the bits of `inputs_to_features`.
+  pure recursive subroutine column_to_features(n_inputs, n_features, feature, kinds, coefficients, x, z, logarithms)
     integer, intent(in) :: n_inputs                           !! number of inputs
     integer, intent(in) :: n_features                         !! number of features
     integer, intent(in) :: feature(n_features)                !! input that each feature comes from
@@ -153,7 +135,7 @@ contains
       end if
     end do
 
-  end subroutine part_to_features
+  end subroutine column_to_features
 
   !> Transform one block of the network's outputs to physical outputs. The network has those that are not constant.
   pure recursive subroutine outputs_to_physical(n_columns, n_inputs, n_outputs, leading, kinds, reference, &
@@ -233,36 +215,18 @@ contains
 
   end subroutine outputs_to_physical
 
-  !> Transform the network's outputs of one column to physical outputs, to the bits of `outputs_to_physical`. The network
+  !> Number of outputs that the network has: those that are not constant.
+  pure recursive integer function n_varying(kinds)
+    integer, intent(in) :: kinds(:)   !! transform_* codes of outputs
+
+    n_varying = count(kinds /= transform_constant)
+
+  end function n_varying
+
+  !> Transform up to `column_part` outputs of one column to physical ones, to the bits of `outputs_to_physical`. The network
   !> has those that are not constant.
   pure recursive subroutine column_to_physical(n_inputs, n_outputs, kinds, reference, coefficients, bounds, x, z, &
                                                y, scratch)
-    integer, intent(in) :: n_inputs                          !! number of inputs
-    integer, intent(in) :: n_outputs                         !! number of outputs
-    integer, intent(in) :: kinds(n_outputs)                  !! one of the transform_* codes
-    integer, intent(in) :: reference(n_outputs)              !! input that the output is relative to, or 0
-    real(real64), intent(in) :: coefficients(2, n_outputs)   !! coefficients c1, c2 of the transforms
-    real(real64), intent(in) :: bounds(2, n_outputs)         !! the output is clamped to these
-    real(real64), intent(in) :: x(n_inputs)                  !! physical inputs
-    real(wp), intent(in) :: z(*)                             !! outputs of the network [1]
-    real(real64), intent(inout) :: y(n_outputs)              !! physical outputs
-    real(wp), intent(inout) :: scratch(*)                    !! (column_scratch)
-    integer :: first, k, n
-
-    k = 1
-    do first = 1, n_outputs, column_part
-      n = min(column_part, n_outputs - first + 1)
-      call part_to_physical(n_inputs, n, kinds(first), reference(first), coefficients(1, first), bounds(1, first), x, &
-                            z(k), y(first), scratch)
-      if (first + n > n_outputs) return
-      k = k + count(kinds(first:first + n - 1) /= transform_constant)
-    end do
-
-  end subroutine column_to_physical
-
-  !> Transform some outputs of one column.
-  pure recursive subroutine part_to_physical(n_inputs, n_outputs, kinds, reference, coefficients, bounds, x, z, y, &
-                                             scratch)
     integer, intent(in) :: n_inputs                          !! number of inputs
     integer, intent(in) :: n_outputs                         !! number of outputs
     integer, intent(in) :: kinds(n_outputs)                  !! one of the transform_* codes
@@ -346,6 +310,6 @@ contains
       if (y(j) > bounds(2, j)) y(j) = bounds(2, j)
     end do
 
-  end subroutine part_to_physical
+  end subroutine column_to_physical
 
 end module emufort_transforms

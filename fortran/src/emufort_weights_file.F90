@@ -122,7 +122,8 @@ contains
 
     find_section = 0
     do i = 1, size(sections)
-     if (sections(i)%name == name .and. (sections(i)%type == type .or. sections(i)%type == other_type)) find_section = i
+      if (sections(i)%name == name .and. &
+          (sections(i)%type == type .or. sections(i)%type == other_type)) find_section = i
     end do
     if (find_section == 0) call set_error(status, emufort_error_format, 'load', &
                                           'weights file lacks the section '//name)

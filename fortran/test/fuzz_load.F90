@@ -14,7 +14,8 @@ program fuzz_load
   integer, parameter :: n_parents = 5, n_columns = 37
   !> Values that are likely to hurt.
   integer(int64), parameter :: hostile(12) = [0_int64, 1_int64, 2_int64, 7_int64, 64_int64, 511_int64, 513_int64, &
-                                            65535_int64, 2147483647_int64, 2147483648_int64, 4294967295_int64, -1_int64]
+                                              65535_int64, 2147483647_int64, 2147483648_int64, 4294967295_int64, &
+                                              -1_int64]
   type :: parent_type
     type(network_type) :: net
     integer(int8), allocatable :: bytes(:)

@@ -9,10 +9,10 @@ module host_ways
 
   !> Ways that a host may call an emulator: by layout of its arrays and their precision.
   integer, parameter :: n_ways = 6
-  character(len=*), parameter :: way_names(n_ways) = &
-                                 [character(len=29) :: 'real64 (ncol, nvar)', 'real64 (nvar, ncol)', &
-                                         'real64, one array a variable', 'real32 (ncol, nvar)', 'real32 (nvar, ncol)', &
-                                                        'real32, one array a variable']
+  character(len=*), parameter :: way_names(n_ways) = [character(len=29) :: &
+                                                      'real64 (ncol, nvar)', 'real64 (nvar, ncol)', &
+                                                      'real64, one array a variable', 'real32 (ncol, nvar)', &
+                                                      'real32 (nvar, ncol)', 'real32, one array a variable']
   !> Whether the arrays are of single precision.
   logical, parameter :: is_single_way(n_ways) = [.false., .false., .false., .true., .true., .true.]
 

@@ -4,8 +4,8 @@
 !>     test_math [STRIDE]     every STRIDE-th single-precision number is tried (1009)
 program test_math
   use, intrinsic :: ieee_arithmetic, only: ieee_value, ieee_quiet_nan, ieee_positive_inf, ieee_negative_inf, ieee_is_nan
-  use, intrinsic :: ieee_exceptions, only: ieee_set_flag, ieee_get_flag, ieee_flag_type, ieee_overflow, ieee_invalid, &
-                                                                              ieee_divide_by_zero
+  use, intrinsic :: ieee_exceptions, only: &
+    ieee_set_flag, ieee_get_flag, ieee_flag_type, ieee_overflow, ieee_invalid, ieee_divide_by_zero
   use emufort_kinds, only: wp, int32, int64, real32, real64
   use emufort_math, only: vector_exp, vector_ln, vector_tanh, vector_erfc, vector_sigmoid, vector_silu, vector_gelu, &
                           vector_softplus, vector_elu
@@ -14,7 +14,8 @@ program test_math
   implicit none
   integer, parameter :: n_functions = 9, chunk = 1600
   character(len=8), parameter :: names(n_functions) = [character(len=8) :: &
-                                              'exp', 'ln', 'tanh', 'sigmoid', 'erfc', 'silu', 'gelu', 'softplus', 'elu']
+                                                       'exp', 'ln', 'tanh', 'sigmoid', 'erfc', 'silu', 'gelu', &
+                                                       'softplus', 'elu']
   !> Bounds of the errors in single precision [ulp], as docs/runtime.md and emufort_math state them.
   real(real64), parameter :: bound(n_functions) = [1.5_real64, 1.5_real64, 2.0_real64, 3.0_real64, 8.0_real64, &
                                                    3.0_real64, 8.0_real64, 3.0_real64, 3.0_real64]
@@ -221,7 +222,8 @@ contains
         if (abs(wanted(place)) > huge(1.0_wp)) then
           call check(b(place) > huge(1.0_wp), names(f)//' tends to infinity')
         else
-         call check(abs(b(place) - wanted(place)) <= nothing + tolerance*abs(wanted(place)), names(f)//' at its limits')
+          call check(abs(b(place) - wanted(place)) <= nothing + tolerance*abs(wanted(place)), &
+                     names(f)//' at its limits')
         end if
       end do
     end do

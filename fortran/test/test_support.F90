@@ -326,8 +326,9 @@ contains
     real(real64), intent(in) :: tolerance              !! relative tolerance, and absolute
     integer(int8), allocatable :: bytes(:)
     integer, parameter :: n_sections = 7
-    character(len=8), parameter :: names(n_sections) = [character(len=8) :: 'about', 'columns', 'contract', 'plan', &
-                                                                                         'numbers', 'weights', 'golden']
+    character(len=8), parameter :: names(n_sections) = [character(len=8) :: &
+                                                        'about', 'columns', 'contract', 'plan', 'numbers', 'weights', &
+                                                        'golden']
     integer, parameter :: types(n_sections) = [1, 1, 1, 2, 4, 3, 4]
     integer, parameter :: value_size(4) = [1, 4, 4, 8]
     integer, parameter :: magic(8) = [137, 69, 77, 85, 70, 13, 10, 26]
@@ -366,7 +367,8 @@ contains
         section = transfer(plan_of(net), [0_int8])
       case (5)
         section = transfer([reshape(net%ranges, [size(net%ranges)]), reshape(net%feature_c, [size(net%feature_c)]), &
-             reshape(net%output_c, [size(net%output_c)]), reshape(net%bounds, [size(net%bounds)]), net%slope], [0_int8])
+                            reshape(net%output_c, [size(net%output_c)]), reshape(net%bounds, [size(net%bounds)]), &
+                            net%slope], [0_int8])
       case (6)
         section = transfer(net%weights, [0_int8])
       case default

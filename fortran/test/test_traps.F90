@@ -1,8 +1,9 @@
 !> A host that traps exceptions: what it passes does not stop it, NaN and infinity stay in their columns.
 program test_traps
   use, intrinsic :: ieee_arithmetic, only: ieee_value, ieee_quiet_nan, ieee_positive_inf, ieee_negative_inf
-  use, intrinsic :: ieee_exceptions, only: ieee_set_halting_mode, ieee_get_halting_mode, ieee_support_halting, &
-                                                        ieee_flag_type, ieee_invalid, ieee_divide_by_zero, ieee_overflow
+  use, intrinsic :: ieee_exceptions, only: &
+    ieee_set_halting_mode, ieee_get_halting_mode, ieee_support_halting, ieee_flag_type, ieee_invalid, &
+    ieee_divide_by_zero, ieee_overflow
   use emufort_runtime, only: emulator_type, status_type, emufort_success
   use emufort_kinds, only: int8, int64, real32, real64
   use test_support, only: check, network_type, make_network, make_inputs, to_bytes, same_bits
@@ -56,7 +57,8 @@ program test_traps
         call emulator%predict(bad, found, status, is_outside)
         call check(all(is_outside .eqv. is_spoilt), 'what is no number or out of range is marked')
         if (k <= 3) then
-       call check(status%n_invalid == count(is_spoilt) .and. status%n_clipped == 0, 'columns of no numbers are counted')
+          call check(status%n_invalid == count(is_spoilt) .and. status%n_clipped == 0, &
+                     'columns of no numbers are counted')
         else
           call check(status%n_clipped == count(is_spoilt) .and. status%n_invalid == 0, 'clipped values are counted')
         end if

@@ -364,6 +364,10 @@ def retrain(
         longer : int, default 3
             How many times longer the candidates on the front are trained at last. 1: they are
             trained with the other seeds only.
+        warm_start : bool, default False
+            Whether these longer trainings begin with the weights that the rounds trained with the
+            same seed, instead of new random weights. The steps of the rounds count: with
+            ``longer=3`` twice as many follow.
         seeds : int, default 1
             Trainings of each candidate on the front; the others have one.
         batch_size : int, default None

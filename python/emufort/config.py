@@ -297,6 +297,9 @@ class RetrainConfig(_Section):
         le=1000,
         description="how much longer the candidates on the front are trained at last",
     )
+    warm_start: bool = Field(
+        False, description="begin these longer trainings with the weights of the rounds"
+    )
     seeds: int = Field(1, ge=1, le=1000, description="seeds of the candidates on the front")
     batch_size: int | None = Field(
         None, ge=1, description="samples per step; the searched one if None"
@@ -309,6 +312,8 @@ class RetrainConfig(_Section):
     def _check(self) -> Self:
         if self.learning_rate and not 0 < self.learning_rate[0] <= self.learning_rate[1]:
             raise ValueError("learning_rate needs 0 < lowest <= highest")
+        if self.warm_start and self.longer == 1:
+            raise ValueError("warm_start is for longer trainings: it needs longer = 2 or more")
         return self
 
     @property

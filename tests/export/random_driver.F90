@@ -21,7 +21,8 @@ module random_calls
   type(status_type), save :: status
   integer, save :: way = 0, ncol = 0
   real(real64), save :: x(most, n_in) = 0.0_real64
- real(real64), allocatable, save :: a(:, :), b(:, :), c(:, :), r(:), q(:), u(:, :), v(:, :), w(:, :), y(:, :), x_t(:, :)
+  real(real64), allocatable, save :: a(:, :), b(:, :), c(:, :), r(:), q(:), u(:, :), v(:, :), w(:, :), y(:, :), &
+                                     x_t(:, :)
   real(real64), allocatable, save :: y_t(:, :), x_n(:, :)
   real(real32), allocatable, save :: a4(:, :), b4(:, :), c4(:, :), r4(:), q4(:), u4(:, :), v4(:, :), w4(:, :)
   real(real64), save :: block_x(emufort_block_columns, n_in) = 0.0_real64
@@ -73,7 +74,8 @@ contains
       end if
     case (3)
       if (way > 0) then
-     call random_emulator_predict_block(min(ncol, emufort_block_columns), .false., block_x, block_y, status, is_outside)
+        call random_emulator_predict_block(min(ncol, emufort_block_columns), .false., block_x, block_y, status, &
+                                           is_outside)
       else
         call random_emulator_predict_block(min(ncol, emufort_block_columns), .false., block_x, block_y, status, &
                                            is_outside, workspace)

@@ -219,7 +219,8 @@ contains
         call must(nf90_put_att(file, id, '_FillValue', fill), filename)
       end do
       call must(nf90_put_att(file, nf90_global, 'Conventions', 'CF-1.11'), filename)
-   call must(nf90_put_att(file, nf90_global, 'title', 'Droplet number and cloud albedo by activation scheme'), filename)
+      call must(nf90_put_att(file, nf90_global, 'title', 'Droplet number and cloud albedo by activation scheme'), &
+                filename)
       call must(nf90_put_att(file, nf90_global, 'source', about), filename)
       call must(nf90_enddef(file), filename)
       call must(nf90_put_var(file, p_id, all_columns), 'cannot write '//filename)

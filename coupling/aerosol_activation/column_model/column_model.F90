@@ -9,8 +9,8 @@ program column_model
 !$ use omp_lib, only: omp_get_max_threads, omp_get_thread_num
   use emufort_runtime, only: emulator_type, status_type, network_workspace_type => workspace_type, &
                              emufort_success
-  use emufort_aerosol_activation, only: activation_type, activation_counts_type, outside_arg2000, outside_ratio, outside_clip, &
-                                        arg2000_paper, arg2000_e3sm
+  use emufort_aerosol_activation, only: activation_type, activation_counts_type, outside_arg2000, outside_ratio, &
+                                        outside_clip, arg2000_paper, arg2000_e3sm
   use rodas_step, only: workspace_type
   use column_parallel, only: parallel_begin, parallel_end, parallel_fail, rank, n_ranks, is_root, columns_of, total, &
                              load_emulator
@@ -186,11 +186,12 @@ contains
     character(len=80) :: long_names(8)
     logical :: with_levels(8)
 
-    names = [character(len=32) :: 'updraft_speed', 'droplet_number_arg2000', 'droplet_number_emulator', &
-             'droplet_number_parcel', 'cloud_albedo_arg2000', 'cloud_albedo_emulator', 'cloud_albedo_parcel', &
-             'number_concentration']
+    names = [character(len=32) :: &
+             'updraft_speed', 'droplet_number_arg2000', 'droplet_number_emulator', 'droplet_number_parcel', &
+             'cloud_albedo_arg2000', 'cloud_albedo_emulator', 'cloud_albedo_parcel', 'number_concentration']
     units = [character(len=32) :: 'm s-1', 'm-3', 'm-3', 'm-3', '1', '1', '1', 'm-3']
-    long_names = [character(len=80) :: 'updraft speed', 'droplet number by ARG2000', 'droplet number by the emulator', &
+    long_names = [character(len=80) :: &
+                  'updraft speed', 'droplet number by ARG2000', 'droplet number by the emulator', &
                   'droplet number by the parcel model', 'cloud albedo by ARG2000', 'cloud albedo by the emulator', &
                   'cloud albedo by the parcel model', 'aerosol number of all modes']
     with_levels = [.true., .true., .true., .true., .false., .false., .false., .true.]
@@ -202,7 +203,8 @@ contains
   !> Droplets and albedo of all schemes for the aerosol as it is, into the output.
   subroutine diagnose(time)
     real(dp), intent(in) :: time   !! [s]
- real(dp) :: kept_fn(n, n_levels, n_modes), kept_fm(n, n_levels, n_modes), drops(n, n_levels), albedo(n), w(n, n_levels)
+    real(dp) :: kept_fn(n, n_levels, n_modes), kept_fm(n, n_levels, n_modes), drops(n, n_levels), albedo(n), &
+                w(n, n_levels)
     type(activation_counts_type) :: ignored
     integer :: i, k, s
 
@@ -250,7 +252,8 @@ contains
     do i = 1, n
       do k = 1, n_levels
         call parcel_truth(work, n_bins, columns%temperature(i, k), columns%pressure(i, k), w(i, k), &
-                         columns%number(i, k, :), columns%volume(i, k, :), columns%kappa(i, k, :), drops(i, k), outcome)
+                          columns%number(i, k, :), columns%volume(i, k, :), columns%kappa(i, k, :), drops(i, k), &
+                          outcome)
         if (outcome /= 0) drops(i, k) = fill
       end do
       if (all(drops(i, :) < fill)) albedo(i) = cloud_albedo(columns, i, drops(i, :))
@@ -286,8 +289,8 @@ contains
     print '(a, f0.1, a)', 'time scalar ', scalar, &
       ' ns, ARG2000 as models have it: parcel by parcel, double precision, intrinsic functions'
     do s = 1, n_schemes
-      print '(a, f0.1, a, i0, a, f0.1, a)', 'time '//trim(scheme_names(s))//' ', blocked(s), ' ns in this scheme, chunks of ', &
-        min(chunk, n), ' columns; ', single(s), ' ns column by column'
+      print '(a, f0.1, a, i0, a, f0.1, a)', 'time '//trim(scheme_names(s))//' ', blocked(s), &
+        ' ns in this scheme, chunks of ', min(chunk, n), ' columns; ', single(s), ' ns column by column'
     end do
 
   end subroutine time_all

@@ -3,9 +3,9 @@ module column_parallel
   use, intrinsic :: iso_fortran_env, only: int64, real64, error_unit
   use emufort_runtime, only: emulator_type, status_type
 #ifdef EMUFORT_MPI
-  use mpi_f08, only: MPI_Init, MPI_Finalize, MPI_Abort, MPI_Comm_rank, MPI_Comm_size, MPI_COMM_WORLD, MPI_Send, MPI_Recv, &
-                     MPI_Allreduce, MPI_DOUBLE_PRECISION, MPI_INTEGER8, MPI_SUM, MPI_STATUS_IGNORE, MPI_Bcast, &
-                     MPI_Init_thread, MPI_THREAD_FUNNELED
+  use mpi_f08, only: MPI_Init, MPI_Finalize, MPI_Abort, MPI_Comm_rank, MPI_Comm_size, MPI_COMM_WORLD, MPI_Send, &
+                     MPI_Recv, MPI_Allreduce, MPI_DOUBLE_PRECISION, MPI_INTEGER8, MPI_SUM, MPI_STATUS_IGNORE, &
+                     MPI_Bcast, MPI_Init_thread, MPI_THREAD_FUNNELED
   use emufort_broadcast, only: emufort_load_and_broadcast
 #endif
   implicit none

@@ -26,13 +26,15 @@ program measure_activation
   integer, parameter :: dp = real64, n_bins = 60, n_inputs = 15, blended = 3
   character(len=*), parameter :: policies(0:blended) = [character(len=8) :: 'arg2000', 'ratio', 'clip', 'blended']
   !> The last one: three inputs of a column at once, on either side.
-  character(len=*), parameter :: inputs(7) = [character(len=14) :: 'temperature', 'pressure', 'updraft', 'number', &
-                                                                                    'radius', 'hygroscopicity', 'three']
+  character(len=*), parameter :: inputs(7) = [character(len=14) :: &
+                                              'temperature', 'pressure', 'updraft', 'number', 'radius', &
+                                              'hygroscopicity', 'three']
   character(len=*), parameter :: sides(0:1) = [character(len=5) :: 'below', 'above']
   real(dp), parameter :: distances(5) = [0.02_dp, 0.05_dp, 0.1_dp, 0.2_dp, 0.4_dp], reach = 0.5_dp
   real(dp), parameter :: soot(3) = [1.0e-4_dp, 1.0e-6_dp, 1.0e-10_dp]
   real(dp), parameter :: lower(n_inputs) = [248.0_dp, 5.0e4_dp, 0.01_dp, 1.0e6_dp, 1.0e6_dp, 1.0e3_dp, 1.0e4_dp, &
-                                    2.675e-8_dp, 4.35e-9_dp, 5.0e-7_dp, 5.0e-9_dp, 0.05_dp, 0.05_dp, 0.05_dp, 1.0e-3_dp]
+                                            2.675e-8_dp, 4.35e-9_dp, 5.0e-7_dp, 5.0e-9_dp, 0.05_dp, 0.05_dp, 0.05_dp, &
+                                            1.0e-3_dp]
   real(dp), parameter :: upper(n_inputs) = [310.0_dp, 1.05e5_dp, 10.0_dp, 1.0e10_dp, 1.0e10_dp, 5.0e6_dp, 1.0e10_dp, &
                                             2.2e-7_dp, 2.6e-8_dp, 2.0e-6_dp, 5.0e-8_dp, 1.2_dp, 1.2_dp, 1.2_dp, 0.2_dp]
   type(emulator_type) :: emulator

@@ -67,8 +67,8 @@ contains
     if (present(in_cloud_in)) in_cloud = in_cloud_in
     if (present(smax_f)) drops = smax_f
     if (present(smax_prescribed)) fixed = max(smax_prescribed, 0.0_hk)
-  call one_parcel(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, in_cloud, drops, fixed, fn, &
-                    fm, fluxn, fluxm, flux_fullact, counts)
+    call one_parcel(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, in_cloud, drops, fixed, &
+                    fn, fm, fluxn, fluxm, flux_fullact, counts)
 
   end subroutine activate_modal
 
@@ -95,8 +95,8 @@ contains
     real(hk), intent(out) :: flux_fullact    !! flux if everything activated [m s-1]
     type(activation_counts_type), intent(out), optional :: counts    !! who answered
 
-   call one_parcel(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, in_cloud, smax_f, -1.0_hk, &
-                    fn, fm, fluxn, fluxm, flux_fullact, counts)
+    call one_parcel(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, in_cloud, smax_f, &
+                    -1.0_hk, fn, fm, fluxn, fluxm, flux_fullact, counts)
 
   end subroutine actdrop_mam_calc
 
@@ -137,9 +137,10 @@ contains
     input(1:n, 3) = hygro(1:n)
     output(1:n, :) = 0.0_hk
     full = 0.0_hk
-  call activate_modal_scheme%activate(1, 1, 1, n, air(1), air(2), air(3), air(4), air(5), air(6), air(7), input(1, 1), &
-                               input(1, 2), input(1, 3), output(1, 1), output(1, 2), output(1, 3), output(1, 4), full, &
-                                        status, own_counts, [in_cloud], [smax_f], [smax_fixed])
+    call activate_modal_scheme%activate(1, 1, 1, n, air(1), air(2), air(3), air(4), air(5), air(6), air(7), &
+                                        input(1, 1), input(1, 2), input(1, 3), output(1, 1), output(1, 2), &
+                                        output(1, 3), output(1, 4), full, status, own_counts, [in_cloud], [smax_f], &
+                                        [smax_fixed])
     fn(1:n) = output(1:n, 1)
     fm(1:n) = output(1:n, 2)
     fluxn(1:n) = output(1:n, 3)

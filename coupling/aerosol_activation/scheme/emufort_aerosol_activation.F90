@@ -12,7 +12,8 @@ module emufort_aerosol_activation
                              emufort_error_contract, emufort_error_shape, emufort_error_limit
   use emufort_aerosol_head, only: steepness_factor, shift_factor, activated_fractions_of_logs, padded
   use emufort_aerosol_arg2000, only: activation_constants_type, air_type, air_properties, arg2000_smax, &
-                          critical_supersaturation_squared, critical_factors, in_cloud_smax, arg2000_paper, arg2000_e3sm
+                                     critical_supersaturation_squared, critical_factors, in_cloud_smax, arg2000_paper, &
+                                     arg2000_e3sm
   implicit none
   private
 
@@ -49,16 +50,18 @@ module emufort_aerosol_activation
   real(dp), parameter :: edge = 1.0e-4_dp
 
   ! The contract of the emulator: what it must take, and the range that data_prep drew from.
-  character(len=*), parameter :: names(8) = [character(len=24) :: 'air_temperature', 'air_pressure', &
-                       'updraft_speed', 'number_concentration', 'dry_median_radius', 'hygroscopicity', 'smax_arg2000', &
-                                                                                                  'max_supersaturation']
+  character(len=*), parameter :: names(8) = [character(len=24) :: &
+                                             'air_temperature', 'air_pressure', 'updraft_speed', &
+                                             'number_concentration', 'dry_median_radius', 'hygroscopicity', &
+                                             'smax_arg2000', 'max_supersaturation']
   character(len=*), parameter :: units(8) = [character(len=8) :: 'K', 'Pa', 'm s-1', 'm-3', 'm', '1', '1', '1']
   real(dp), parameter :: trained_sigma(n_emulated_modes) = [1.8_dp, 1.6_dp, 1.8_dp, 1.6_dp]
- real(dp), parameter :: trained_lower(n_plain) = [248.0_dp, 5.0e4_dp, 0.01_dp, 1.0e6_dp, 1.0e6_dp, 1.0e3_dp, 1.0e4_dp, &
-                                    2.675e-8_dp, 4.35e-9_dp, 5.0e-7_dp, 5.0e-9_dp, 0.05_dp, 0.05_dp, 0.05_dp, 1.0e-3_dp]
+  real(dp), parameter :: trained_lower(n_plain) = [248.0_dp, 5.0e4_dp, 0.01_dp, 1.0e6_dp, 1.0e6_dp, 1.0e3_dp, &
+                                                   1.0e4_dp, 2.675e-8_dp, 4.35e-9_dp, 5.0e-7_dp, 5.0e-9_dp, 0.05_dp, &
+                                                   0.05_dp, 0.05_dp, 1.0e-3_dp]
   real(dp), parameter :: trained_upper(n_plain) = [310.0_dp, 1.05e5_dp, 10.0_dp, 1.0e10_dp, 1.0e10_dp, 5.0e6_dp, &
-                                        1.0e10_dp, 2.2e-7_dp, 2.6e-8_dp, 2.0e-6_dp, 5.0e-8_dp, 1.2_dp, 1.2_dp, 1.2_dp, &
-                                                   0.2_dp]
+                                                   1.0e10_dp, 2.2e-7_dp, 2.6e-8_dp, 2.0e-6_dp, 5.0e-8_dp, 1.2_dp, &
+                                                   1.2_dp, 1.2_dp, 0.2_dp]
 
   ! Spectrum of updrafts: Gauss-Legendre in t with w = w_min + (w_max - w_min) t**3, which is dense where the weak
   ! updrafts are and activation begins. Against 3,000 nodes in 300 cases: largest error 2e-5 in a fraction.
@@ -313,9 +316,10 @@ contains
   end subroutine activate
 
   !> `activate` in the given room.
- recursive subroutine activate_blocks(scheme, pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, &
-                                      na, volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, counts, in_cloud, smax_f, &
-                               smax_fixed, workspace, n_most, number, cube, kappa, critical, f, log_critical, is_active)
+  recursive subroutine activate_blocks(scheme, pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, &
+                                       rhoair, na, volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, counts, &
+                                       in_cloud, smax_f, smax_fixed, workspace, n_most, number, cube, kappa, critical, &
+                                       f, log_critical, is_active)
     type(activation_type), intent(in) :: scheme             !! after `init`
     integer, intent(in) :: pcols                            !! first dimension of the arrays
     integer, intent(in) :: ncol                             !! columns in use, at most pcols
@@ -396,8 +400,9 @@ contains
           ! E3SM and CAM know the balance with drops for a single updraft alone
           if (.not. in_cloud(column(i), level(i)) .or. w_sigma(i) > least_width .or. given(i) >= 0.0_dp) cycle
           given(i) = 0.0_dp
-         if (present(smax_f)) given(i) = in_cloud_smax(scheme%constants, air_properties(scheme%constants, t(i), p(i)), &
-                                                        w_mean(i), real(smax_f(column(i), level(i)), dp))
+          if (present(smax_f)) given(i) = in_cloud_smax(scheme%constants, &
+                                                        air_properties(scheme%constants, t(i), p(i)), w_mean(i), &
+                                                        real(smax_f(column(i), level(i)), dp))
         end do
       end if
       call activate_block(scheme, n, nmode, w_mean, w_sigma, w_diabatic, w_least, w_most, t, p, number, cube, kappa, &
@@ -516,8 +521,8 @@ contains
     end do
     if (n_at < n) f(1:n, 1:n_modes, :) = 0.0_dp
     if (n_at > 0) then
-call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, smax, log_smax, &
-                     air, has_air, counts, workspace)
+      call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, smax, &
+                     log_smax, air, has_air, counts, workspace)
       do m = 1, n_modes
         call fractions(n_at, n, at, scheme%log_sigma(m), smax, log_smax, log_critical(:, m), is_active(:, m), fraction)
         if (n_at == n) then
@@ -557,8 +562,8 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
       do j = 1, n_at
         w(j) = speed(q, at(j)) + w_diabatic(at(j))
       end do
-call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, smax, log_smax, &
-                     air, has_air, counts, workspace)
+      call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, smax, &
+                     log_smax, air, has_air, counts, workspace)
       do m = 1, n_modes
         call fractions(n_at, n, at, scheme%log_sigma(m), smax, log_smax, log_critical(:, m), is_active(:, m), fraction)
         do j = 1, n_at
@@ -581,8 +586,8 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
   end subroutine activate_block
 
   !> Maximum supersaturation of some columns of a block, each with an updraft.
-  recursive subroutine find_smax(scheme, n, n_columns, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, &
-                                 smax, log_smax, air, has_air, counts, workspace)
+  recursive subroutine find_smax(scheme, n, n_columns, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, &
+                                 given, smax, log_smax, air, has_air, counts, workspace)
     type(activation_type), intent(in) :: scheme           !! after `init`
     integer, intent(in) :: n                              !! number of updrafts
     integer, intent(in) :: n_columns                      !! number of columns; if as many, updraft j is that of column j
@@ -632,8 +637,8 @@ call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, criti
       end if
     end if
     if (n_others > 0) then
-    call answer_others(scheme, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, use_emulator, &
-                         x, found, is_outside, smax, air, has_air, counts)
+      call answer_others(scheme, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, &
+                         use_emulator, x, found, is_outside, smax, air, has_air, counts)
     else
       counts%n_parcels = counts%n_parcels + n
     end if

@@ -20,6 +20,7 @@ from emufort.search.trials import Trial
 from emufort.training import TrainerState
 from emufort.training.durable import (
     DurableUnit,
+    WarmStart,
     run_durably,
     run_durably_together,
     tell_nothing,
@@ -87,19 +88,26 @@ class Job:
         out: Path,
         n_train: int,
         times: int = 1,
+        begun: Retrained | None = None,
     ) -> Job:
         """Return the job of a candidate in the folder `out`, for data of `n_train` rows.
 
-        With `times` above 1, the training is so many times longer.
+        With `times` above 1, the training is so many times longer. `begun` is a training of the
+        usual length with the same seed: its weights are then the start, and its length counts.
         """
         name = f"t{trial.number:05d}-s{seed}" + (f"-x{times}" if times > 1 else "")
         # Apart from the seeds of step 1, and another for every trial.
         task = final_task(
             trial.candidate, trial.architecture, config.retrain, ((seed + 1) << 32) + trial.number
         )
+        warm_start = None
+        if begun is not None:
+            times -= 1
+            weights = out.resolve() / begun.id / "weights.safetensors"
+            warm_start = WarmStart(weights, begun.validation_loss)
         plan = final_plan(task, config.retrain, n_train, _LOOKS, times)
         checkpoint = out.resolve() / name / "checkpoint.safetensors"
-        unit = DurableUnit(task, plan, checkpoint, CHECKPOINT_SECONDS)
+        unit = DurableUnit(task, plan, checkpoint, CHECKPOINT_SECONDS, warm_start)
         return cls(name, trial, why, seed, out / name, unit)
 
     @property
@@ -143,7 +151,10 @@ def side_by_side(jobs: Sequence[Job], backend: str) -> list[list[Job]]:
     from emufort.training.torch_ensemble import pays
 
     groups: list[list[Job]] = []
-    for _, same in itertools.groupby(jobs, key=lambda job: job.trial.number):
+    # A warm start is of one seed, and its training is shorter than those of the others.
+    for _, same in itertools.groupby(
+        jobs, key=lambda job: (job.trial.number, job.training.warm_start)
+    ):
         seeds = list(same)
         together = pays([job.training.task for job in seeds])
         groups += [seeds] if together else [[job] for job in seeds]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from emufort.dataset.targets import Targets, with_target
 from emufort.files import read_json, write_csv
@@ -54,6 +55,7 @@ class Finisher:
             "steps": state.step,
             "warm_up": job.training.plan.warm_up,
             "n_train": len(self.train.judge),
+            **_warm_start(job),
         }
         emulator = Emulator(
             data.contract,
@@ -109,3 +111,11 @@ class Finisher:
         }
         write_record(job.folder / "metrics.json", metrics)
         return row
+
+
+def _warm_start(job: Job) -> dict[str, Any]:
+    """Return the network whose weights a training began with, for the record of the training."""
+    if job.training.warm_start is None:
+        return {}
+    weights = job.training.warm_start.weights
+    return {"warm_start": {"id": weights.parent.name, "weights_sha256": file_sha256(weights)}}

@@ -140,7 +140,7 @@ class _Step2(ExitStack):
         # Where the trainings are no longer than those of the rounds, the first seed is done.
         seeds = range(options.longer == 1, options.seeds)
         jobs = [
-            self.job(trial, self.why(trial), first + i, options.longer)
+            self.longer_job(trial, first + i)
             for trial in (self.finalists() if seeds else ())
             for i in seeds
         ]
@@ -169,8 +169,24 @@ class _Step2(ExitStack):
         content = {"finished": finished, "planned": self.planned, "identity": self.identity}
         write_json(self.out / "retrain.json", content)
 
-    def job(self, trial: Trial, why: str, seed: int, times: int = 1) -> Job:
-        return Job.of(trial, why, seed, self.config, self.out, len(self.train.judge), times)
+    def job(
+        self,
+        trial: Trial,
+        why: str,
+        seed: int,
+        times: int = 1,
+        begun: Retrained | None = None,
+    ) -> Job:
+        n_train = len(self.train.judge)
+        return Job.of(trial, why, seed, self.config, self.out, n_train, times, begun)
+
+    def longer_job(self, trial: Trial, seed: int) -> Job:
+        """Return the last training of a candidate on the front."""
+        options = self.config.retrain
+        # The rounds train the first seed only; the others have no weights to begin with.
+        of_rounds = [one for one in self.done if (one.trial, one.seed) == (trial.number, seed)]
+        begun = of_rounds[0] if options.warm_start and of_rounds else None
+        return self.job(trial, self.why(trial), seed, options.longer, begun)
 
     def why(self, trial: Trial) -> str:
         return "control" if trial.number in self.control else "front"

@@ -18,7 +18,11 @@ from emufort.files import read_csv, read_json
 from emufort.training import resolve_backend
 
 #: Options that came later than the first folders -> what was done before.
-_LATER: dict[str, Any] = {"search.schedule": "constant", "search.groups": []}
+_LATER: dict[str, Any] = {
+    "search.schedule": "constant",
+    "search.groups": [],
+    "retrain.warm_start": False,
+}
 
 #: Columns of trials.csv that are no part of what a search found: times, and what follows from the
 #: others.

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emufort.errors import EmufortError
+from emufort.network.emulator import Emulator
 from emufort.training.backends import Trainer
+from emufort.training.layout import Layout
 from emufort.training.schedule import StepPlan
 from emufort.training.state import TrainerState
 from emufort.training.task import TrainingTask
@@ -19,6 +21,22 @@ if TYPE_CHECKING:
 
 #: A training that diverges starts again with this share of its learning rate, so many times.
 _SLOWER, _RESTARTS = 0.3, 2
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """Trained weights from which a training begins.
+
+    Attributes
+    ----------
+    weights
+        File of the emulator with these weights, of the architecture that is trained.
+    loss
+        Their validation loss on the network's side.
+    """
+
+    weights: Path
+    loss: float
 
 
 @dataclass(frozen=True)
@@ -33,12 +51,29 @@ class DurableUnit:
         safetensors file of the state, replaced atomically.
     checkpoint_seconds
         Time between two checkpoints: what a kill costs at most.
+    warm_start
+        Where the training begins, default None: with new random weights.
     """
 
     task: TrainingTask
     plan: StepPlan
     checkpoint: Path
     checkpoint_seconds: float
+    warm_start: WarmStart | None = None
+
+    def first_state(self, task: TrainingTask) -> TrainerState:
+        """Return the state before the first step of `task`.
+
+        Raises
+        ------
+        EmufortError
+            The weights to begin with cannot be read.
+        """
+        if self.warm_start is None:
+            return TrainerState.initial(task)
+        trained = Emulator.load(self.warm_start.weights)
+        flat = Layout(task.architecture).join(trained.weights, trained.biases)
+        return TrainerState.from_weights(task, flat, self.warm_start.loss)
 
 
 #: Hears the share of a training that is done.
@@ -69,10 +104,10 @@ def run_durably(
 
     rates = [unit.task.learning_rate * _SLOWER**i for i in range(_RESTARTS + 1)]
     tasks = [replace(unit.task, learning_rate=rate) for rate in rates[restarts:]]
-    state = _from_checkpoint(unit.checkpoint, tasks) or TrainerState.initial(tasks[0])
+    state = _from_checkpoint(unit.checkpoint, tasks) or unit.first_state(tasks[0])
     for task in tasks[tasks.index(state.task) :]:
         if task != state.task:
-            state = TrainerState.initial(task)
+            state = unit.first_state(task)
         state = trainer.run_steps(state, unit.plan, listener)
         if state.stopped != "diverged":
             break
@@ -91,7 +126,7 @@ def run_durably_together(
     from emufort.training.torch_ensemble import run_steps_together
 
     plan = units[0].plan
-    states = _common_step(units) or [TrainerState.initial(unit.task) for unit in units]
+    states = _common_step(units) or [unit.first_state(unit.task) for unit in units]
     saved = time.monotonic()
 
     def save() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -96,3 +97,14 @@ class Layout:
             weights.append(matrix[:, :-1].copy())
             biases.append(matrix[:, -1].copy())
         return tuple(weights), tuple(biases)
+
+    def join(self, weights: Sequence[Float32], biases: Sequence[Float32]) -> Float32:
+        """Return the flat buffer of these weights and biases; inverse of `split`."""
+        flat = np.zeros(self.size, dtype=np.float32)
+        for (rows, columns), start, w, b in zip(
+            self.shapes, self.starts[:-1], weights, biases, strict=True
+        ):
+            matrix = flat[start : start + rows * columns].reshape(rows, columns)
+            matrix[:, :-1] = w
+            matrix[:, -1] = b
+        return flat

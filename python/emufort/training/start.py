@@ -1,4 +1,4 @@
-"""Where a training starts: at the mean of every output."""
+"""Where a training with new weights starts: at the mean of every output."""
 
 from __future__ import annotations
 
@@ -33,8 +33,11 @@ def output_biases(arrays: Arrays) -> NDArray[np.float64]:
 
 
 def start(state: TrainerState, biases: NDArray[np.float64]) -> None:
-    """Put `biases` of the outputs into a training that has not begun."""
-    if state.step or not np.any(biases):
+    """Put `biases` of the outputs into a training that has not begun.
+
+    Weights with a known loss are trained weights (`TrainerState.from_weights`) and stay.
+    """
+    if state.step or np.isfinite(state.best_loss) or not np.any(biases):
         return
     layout = Layout(state.task.architecture)
     rows, columns = layout.shapes[-1]

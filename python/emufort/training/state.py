@@ -70,6 +70,23 @@ class TrainerState:
         weights = Layout(task.architecture).initial(task.seed)
         return cls(task, weights, np.zeros_like(weights), np.zeros_like(weights), np.copy(weights))
 
+    @classmethod
+    def from_weights(cls, task: TrainingTask, weights: Float32, loss: float) -> Self:
+        """Return the state before the first step of a training that goes on from trained weights.
+
+        Parameters
+        ----------
+        task
+            What is trained; its seed sets the order of the samples only.
+        weights
+            Flat buffer in the order of `Layout`.
+        loss
+            Validation loss of `weights`. The training ends with these weights if it finds no lower
+            loss.
+        """
+        zeros = np.zeros_like(weights)
+        return cls(task, weights, zeros, zeros.copy(), weights.copy(), best_loss=loss)
+
     def look(self, loss: float, weights: Float32) -> None:
         """Take note of a validation loss and keep `weights` if it is the lowest so far."""
         if not math.isfinite(loss):

@@ -36,8 +36,8 @@ contains
   !> \section arg_table_emufort_activate_run Argument Table
   !! \htmlinclude emufort_activate_run.html
   subroutine emufort_activate_run(ncol, nlev, nmode, wbar, sigw, wdiab, wminf, wmaxf, temperature, density, number, &
-                     volume, hygroscopicity, in_cloud, smax_f, number_fraction, mass_fraction, number_flux, mass_flux, &
-                                  full_flux, n_counted, errmsg, errflg)
+                                  volume, hygroscopicity, in_cloud, smax_f, number_fraction, mass_fraction, &
+                                  number_flux, mass_flux, full_flux, n_counted, errmsg, errflg)
     integer, intent(in) :: ncol                             !! columns of this call
     integer, intent(in) :: nlev                             !! levels
     integer, intent(in) :: nmode                            !! aerosol modes
@@ -63,8 +63,8 @@ contains
     integer, intent(out) :: errflg                          !! 0 for success
 
     call emufort_host_activate(ncol, ncol, nlev, nmode, wbar, sigw, wdiab, wminf, wmaxf, temperature, density, number, &
-                            volume, hygroscopicity, number_fraction, mass_fraction, number_flux, mass_flux, full_flux, &
-                               n_counted, errmsg, errflg, in_cloud, smax_f)
+                               volume, hygroscopicity, number_fraction, mass_fraction, number_flux, mass_flux, &
+                               full_flux, n_counted, errmsg, errflg, in_cloud, smax_f)
 
   end subroutine emufort_activate_run
 

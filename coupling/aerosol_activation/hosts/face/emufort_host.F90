@@ -81,8 +81,8 @@ contains
 
   !> Activated fractions of a chunk; arguments as those of `activate_modal`, for columns and levels.
   recursive subroutine emufort_host_activate(pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, &
-                                     na, volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, n_counted, errmsg, errflg, &
-                                             in_cloud, smax_f)
+                                             na, volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, n_counted, errmsg, &
+                                             errflg, in_cloud, smax_f)
     integer, intent(in) :: pcols                            !! first dimension of the arrays
     integer, intent(in) :: ncol                             !! columns in use
     integer, intent(in) :: pver                             !! levels
@@ -112,7 +112,8 @@ contains
 
     errmsg = ''
     call activate_modal_scheme%activate(pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, &
-                    volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, status, counts, in_cloud=in_cloud, smax_f=smax_f)
+                                        volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, status, counts, &
+                                        in_cloud=in_cloud, smax_f=smax_f)
     n_counted = int([counts%n_parcels, counts%n_outside, counts%n_fall_back, counts%n_bad, counts%n_invalid, &
                      counts%n_clipped])
     errflg = status%code

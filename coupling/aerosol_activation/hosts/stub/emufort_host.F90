@@ -56,8 +56,8 @@ contains
 
   !> Activated fractions of a chunk; arguments as those of `activate_modal`, for columns and levels.
   recursive subroutine emufort_host_activate(pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, &
-                                     na, volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, n_counted, errmsg, errflg, &
-                                             in_cloud, smax_f)
+                                             na, volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, n_counted, errmsg, &
+                                             errflg, in_cloud, smax_f)
     integer, intent(in) :: pcols                            !! first dimension of the arrays
     integer, intent(in) :: ncol                             !! columns in use
     integer, intent(in) :: pver                             !! levels

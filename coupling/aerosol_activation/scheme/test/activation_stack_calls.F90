@@ -76,15 +76,16 @@ contains
       in32(:, 4:7) = real(sample%number, real32)
       in32(:, 8:11) = real(sample%radius, real32)
       in32(:, 12:15) = real(sample%kappa, real32)
-     call predict_activated_fractions(emulator, ncol, in32(:, 1), in32(:, 2), in32(:, 3), in32(:, 4:7), in32(:, 8:11), &
-                                       in32(:, 12:15), out32(:, 1), out32(:, 2:5), out32(:, 6:9), status)
+      call predict_activated_fractions(emulator, ncol, in32(:, 1), in32(:, 2), in32(:, 3), in32(:, 4:7), &
+                                       in32(:, 8:11), in32(:, 12:15), out32(:, 1), out32(:, 2:5), out32(:, 6:9), status)
     case (6)
       call predict_activated_fractions(by_emulator, ncol, sample%t, sample%p, sample%w, sample%number, sample%radius, &
-                                      sample%kappa, full, out(:, 1:4, 1), out(:, 1:4, 2), status, is_outside, workspace)
+                                       sample%kappa, full, out(:, 1:4, 1), out(:, 1:4, 2), status, is_outside, &
+                                       workspace)
     case (7)
       call predict_activated_fractions(by_emulator, ncol, in32(:, 1), in32(:, 2), in32(:, 3), in32(:, 4:7), &
-                                     in32(:, 8:11), in32(:, 12:15), out32(:, 1), out32(:, 2:5), out32(:, 6:9), status, &
-                                       workspace=workspace)
+                                       in32(:, 8:11), in32(:, 12:15), out32(:, 1), out32(:, 2:5), out32(:, 6:9), &
+                                       status, workspace=workspace)
     case default
       continue
     end select

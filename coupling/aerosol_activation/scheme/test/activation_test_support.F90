@@ -16,7 +16,8 @@ module activation_test_support
   real(dp), parameter :: sigma(4) = [1.8_dp, 1.6_dp, 1.8_dp, 1.6_dp]
   real(dp), parameter :: breadth(4) = 0.5_dp*exp(2.5_dp*log(sigma)**2), spread(4) = 1.0_dp + 0.25_dp*log(sigma)
   real(dp), parameter :: lower(15) = [248.0_dp, 5.0e4_dp, 0.01_dp, 1.0e6_dp, 1.0e6_dp, 1.0e3_dp, 1.0e4_dp, &
-                                    2.675e-8_dp, 4.35e-9_dp, 5.0e-7_dp, 5.0e-9_dp, 0.05_dp, 0.05_dp, 0.05_dp, 1.0e-3_dp]
+                                      2.675e-8_dp, 4.35e-9_dp, 5.0e-7_dp, 5.0e-9_dp, 0.05_dp, 0.05_dp, 0.05_dp, &
+                                      1.0e-3_dp]
   real(dp), parameter :: upper(15) = [310.0_dp, 1.05e5_dp, 10.0_dp, 1.0e10_dp, 1.0e10_dp, 5.0e6_dp, 1.0e10_dp, &
                                       2.2e-7_dp, 2.6e-8_dp, 2.0e-6_dp, 5.0e-8_dp, 1.2_dp, 1.2_dp, 1.2_dp, 0.2_dp]
   real(dp), parameter :: mimic_factor = 1.25_dp   !! the stand-in says this times ARG2000

@@ -1,8 +1,8 @@
 !> What a host relies on: same bits on any decomposition, a way back to ARG2000, counts, and the drop-in arguments.
 program test_activation_host
   use emufort_runtime, only: status_type, emufort_success, emulator_type, emufort_error_contract, emufort_error_shape
-  use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, outside_arg2000, &
-                                        outside_ratio, outside_clip
+  use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, &
+                                        outside_arg2000, outside_ratio, outside_clip
   use emufort_activate_modal, only: activate_modal_init, activate_modal, actdrop_mam_calc, activate_modal_scheme
   use activation_test_support, only: check, same_bits, sample_type, draw, mimic, mimic_fails, sigma, dp, &
                                      volume_of
@@ -28,8 +28,8 @@ program test_activation_host
   s%number(3::29, 1) = 0.0_dp
   s%volume(3::29, 1) = 0.0_dp
   call scheme%init(dp, constants, sigma, status, predictor=mimic, outside=outside_arg2000)
- call scheme%activate(n, n, 1, 4, s%w, width, zero, zero, ten, s%t, s%rho, s%number, s%volume, s%kappa, fn, fm, fluxn, &
-                       fluxm, full, status, counts)
+  call scheme%activate(n, n, 1, 4, s%w, width, zero, zero, ten, s%t, s%rho, s%number, s%volume, s%kappa, fn, fm, &
+                       fluxn, fluxm, full, status, counts)
   call check(counts%n_outside > 0 .and. counts%n_outside < counts%n_parcels, 'some columns are out of range')
   call check(counts%n_outside == counts%n_fall_back .and. counts%n_bad == 0 .and. counts%n_invalid == 0, 'counts')
 
@@ -58,8 +58,8 @@ program test_activation_host
   call activate_modal_init(dp, constants, sigma, status, predictor=mimic, outside=outside_arg2000)
   call check(status%code == emufort_success .and. activate_modal_scheme%is_emulated(), 'init of the drop-in')
   do i = 1, n
-   call activate_modal(s%w(i), width(i), 0.0_dp, 0.0_dp, 10.0_dp, s%t(i), s%rho(i), s%number(i, :), 4, s%volume(i, :), &
-                        s%kappa(i, :), fn2(i, :), fm2(i, :), fluxn2(i, :), fluxm2(i, :), full2(i))
+    call activate_modal(s%w(i), width(i), 0.0_dp, 0.0_dp, 10.0_dp, s%t(i), s%rho(i), s%number(i, :), 4, &
+                        s%volume(i, :), s%kappa(i, :), fn2(i, :), fm2(i, :), fluxn2(i, :), fluxm2(i, :), full2(i))
   end do
   call check(all(same_bits(fn, fn2)) .and. all(same_bits(fluxm, fluxm2)) .and. all(same_bits(full, full2)), &
              'activate_modal')
@@ -162,8 +162,8 @@ program test_activation_host
     end do
   end do
   print '(a, 3es9.1)', 'step in a fraction across the range, emulator 25 % off ARG2000: ARG2000, ratio, clip', jump
- call check(jump(outside_arg2000) < 0.2_dp .and. jump(outside_ratio) < 2.0e-4_dp .and. jump(outside_clip) < 1.0e-5_dp, &
-             'step across the range')
+  call check(jump(outside_arg2000) < 0.2_dp .and. jump(outside_ratio) < 2.0e-4_dp .and. &
+             jump(outside_clip) < 1.0e-5_dp, 'step across the range')
   print '(a)', 'a host can rely on it'
 
 contains

@@ -1,8 +1,8 @@
 !> Limits that activated fractions must respect, whoever answers; the spectrum against a dense integration.
 program test_activation_limits
   use emufort_runtime, only: status_type, emufort_success
-  use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, outside_arg2000, &
-                                        outside_ratio, outside_clip, arg2000_e3sm
+  use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, &
+                                        outside_arg2000, outside_ratio, outside_clip, arg2000_e3sm
   use arg2000, only: arg2000_max_supersaturation
   use activation_test_support, only: check, sample_type, draw, mimic, mimic_factor, sigma, dp, arg_of, fraction_of
   implicit none
@@ -206,7 +206,8 @@ contains
         end do
       end do
       worst = max(worst, maxval(abs(fn(i, :) - sums(:, 1))), maxval(abs(fm(i, :) - sums(:, 2))))
-    worst_flux = max(worst_flux, maxval(abs(fluxn(i, :) - sums(:, 3))/flux), maxval(abs(fluxm(i, :) - sums(:, 4))/flux))
+      worst_flux = max(worst_flux, maxval(abs(fluxn(i, :) - sums(:, 3))/flux), &
+                       maxval(abs(fluxm(i, :) - sums(:, 4))/flux))
       call check(abs(full(i)/flux - 1.0_dp) < 1.0e-3_dp, 'flux if everything activated')
       call check(all(fn(i, :) <= total + 1.0e-5_dp), 'no more than there is updraft')
     end do

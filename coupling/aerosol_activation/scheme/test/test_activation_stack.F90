@@ -8,8 +8,8 @@ program test_activation_stack
   use test_support, only: network_type, make_network, make_inputs, to_bytes
   use activation_test_support, only: check, draw, sigma, dp
   use painted_stack, only: stack_of_thread, stack_allowed
-use activation_stack_calls, only: emulator, workspace, scheme, sample, sigw, way, ncol, n_modes, failed, n_ways, most, &
-                                    call_in_thread, by_emulator
+  use activation_stack_calls, only: emulator, workspace, scheme, sample, sigw, way, ncol, n_modes, failed, n_ways, &
+                                    most, call_in_thread, by_emulator
   implicit none
   integer, parameter :: numbers(4) = [1, 5, 16, most]
   integer :: largest
