@@ -38,15 +38,15 @@ FPRETTIFY := $(BIN)/fprettify -i 2 -l 120 -w 2
 # fprettify repeats its warnings. It warns of a continuation line that is too long where it belongs, and moves it to the
 # left: such a line must be broken by hand.
 ONCE := awk '!/^WARNING:|auto indentation failed/ || !seen[$$0]++'
-FORTRAN_FOLDERS := fortran coupling data_prep tests
+FORTRAN_FOLDERS := fortran coupling data_prep examples tests
 
 # The installed package is made of these; folders are listed because a deleted file changes them.
 PACKAGE_SOURCES := $(shell find python/emufort fortran \
-    $(wildcard $(addprefix coupling/,python aerosol_activation onnxruntime mpi)) \
+    $(wildcard $(addprefix coupling/,python aerosol_activation face onnxruntime)) \
     -name __pycache__ -prune -o -name _fortran -prune -o -name '_native*' -prune -o -name '_trainer*' -prune -o -print) \
     CMakeLists.txt README.md LICENSE
 
-.PHONY: help demo bench test lint templates format dataset column setup clean tools column-tools test-tools
+.PHONY: help demo bench test lint templates format aerosol-contract dataset column setup clean tools column-tools test-tools
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -97,6 +97,10 @@ format: $(STAMPS)/dependencies ## Bring all sources into the form that lint want
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(FPRETTIFY) --recursive $(FORTRAN_FOLDERS) 2>&1 | $(ONCE)
+
+aerosol-contract: setup ## Write the Fortran module of the contract `activation` again
+	$(BIN)/python -m emufort.processes.aerosol_activation.fortran \
+	  coupling/aerosol_activation/scheme/emufort_aerosol_contract.F90
 
 dataset: setup ## Label a data set with the parcel model (N=32768 SEED=1 DATASET=build/activation.nc)
 	mkdir -p $(dir $(DATASET))

@@ -52,8 +52,8 @@ class Peak(threading.Thread):
 
 def measure(path: str | None, steps: int) -> dict[str, Any]:
     """Search and retrain in this process; return peaks in MB."""
-    from emufort.retrain import retrain
-    from emufort.search import search
+    from emufort.retrain.driver import retrain
+    from emufort.search.driver import search
 
     config = Config.from_dict(
         {

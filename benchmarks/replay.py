@@ -1,6 +1,6 @@
 """Replay a published search: what would our halving and our choice of K have kept of it?
 
-    python benchmarks/replay.py [--out FOLDER]
+    python -m benchmarks.replay [--out FOLDER]
 
 data/README.md describes the search: 7,983 trials of up to 12 epochs (step 1), of which the 160 with
 the lowest loss were trained again (step 2). The script takes the learning curves through
@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _published import TABLE, Published
 from scipy.stats import spearmanr
 
+from benchmarks.published_search import TABLE, Published
 from emufort.files import write_json
 from emufort.search.halving import Course, Reached, places, successive_halving
 from emufort.search.trials import Trial, ranked

@@ -1,6 +1,6 @@
 """Trials per minute and core: Keras Tuner, torch, the native trainer, and successive halving.
 
-    python benchmarks/search.py [--trials 48] [--keras-trials 4] [--keras tensorflow,jax,torch]
+    python -m benchmarks.search [--trials 48] [--keras-trials 4] [--keras tensorflow,jax,torch]
                                 [--keras-python PYTHON] [--json FILE] [--csv FILE]
 
 All contenders train the same candidates (1-8 layers of 8-256, 16 inputs, 4 outputs behind a
@@ -30,21 +30,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _space import (
+
+from benchmarks.headline.problem import (
     EPOCHS,
     ETA,
     PATIENCE,
     ROWS,
     RUNGS,
     arrays_of_paper,
-    keras_is_there,
+    keras_is_installed,
     keras_tuner_search,
     lean_torch,
     machine,
     tasks_of_space,
     with_dataloader,
 )
-
 from emufort.search.halving import successive_halving
 from emufort.search.rungs import RungUnit, run_rung
 from emufort.training import Arrays, Trainer, TrainerState, TrainingTask, make_trainer
@@ -192,7 +192,7 @@ def main() -> None:
     beside("torch DataLoader", lambda: each(fewer, lambda task: with_dataloader(task, arrays)))
     with_keras = []
     for backend in options.keras.split(","):
-        if not keras_is_there(options.keras_python, backend):
+        if not keras_is_installed(options.keras_python, backend):
             continue
 
         def tuned(backend: str = backend) -> Timed:

@@ -171,7 +171,7 @@ def _read_chunk(path: Path, rows: int) -> NDArray[np.float64] | None:
     return values.reshape(rows, len(RESULT_COLUMNS))
 
 
-def _work(index: int, samples: NDArray[np.float32], recipe: Recipe, folder: Path) -> int:
+def _label_chunk(index: int, samples: NDArray[np.float32], recipe: Recipe, folder: Path) -> int:
     """Label one chunk and store it; runs in a worker process."""
     values = np.ascontiguousarray(label(samples, recipe), dtype="<f8")
     write_atomically(_chunk_path(folder, index), values.tobytes())
@@ -235,7 +235,7 @@ def label_in_parallel(
         with ProcessPoolExecutor(max(1, min(workers, len(todo))), context, _start_worker) as pool:
             with signals.hidden_from_children():
                 pending: set[Future[int]] = {
-                    pool.submit(_work, i, rows[i], recipe, folder) for i in todo
+                    pool.submit(_label_chunk, i, rows[i], recipe, folder) for i in todo
                 }
             try:
                 while pending:

@@ -27,9 +27,9 @@ from activation_data.ranges import (
 )
 from activation_data.sampling import SAMPLER, SPLITS, split_seed
 from activation_data.solver import STATUS_MEANINGS, STATUS_PEAK, compiler_version, source_hash
-from emufort.activation import arg2000, mbn2014
-from emufort.activation import constants as physics
-from emufort.activation.head import activated_fractions
+from emufort.processes.aerosol_activation import arg2000, mbn2014
+from emufort.processes.aerosol_activation import constants as physics
+from emufort.processes.aerosol_activation.head import activated_fractions
 
 FILL = np.float32(9.969209968386869e36)  # the netCDF default, stated so that every reader masks it
 

@@ -1,4 +1,7 @@
-"""Ranges of the inputs, their modes, and the order of the columns of a sample."""
+"""Ranges of the inputs, their modes, and the order of the columns of a sample.
+
+All of it is read from the contract `activation`; only the laws of sampling stand here.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-#: Aerosol modes and their geometric standard deviations, as in E3SM's MAM4 (Liu et al. 2016,
-#: doi:10.5194/gmd-9-505-2016).
-MODES = ("accumulation", "aitken", "coarse", "primary_carbon")
-GEOMETRIC_STANDARD_DEVIATION = (1.8, 1.6, 1.8, 1.6)
+from emufort.processes.aerosol_activation.fortran import scheme_contract, widths
+
+_CONTRACT = scheme_contract()
+#: Aerosol modes and their geometric standard deviations [1].
+MODES = _CONTRACT.dimensions["mode"]
+GEOMETRIC_STANDARD_DEVIATION = widths(_CONTRACT)
 
 
 @dataclass(frozen=True)
@@ -39,28 +44,23 @@ class Range:
     logarithmic: bool
 
 
-_CM3 = 1e6  # m-3 per cm-3
-_RADIUS = 0.5e-6  # radius in m per diameter in micrometres
+#: Inputs that are drawn uniformly in themselves; all others are drawn uniformly in the logarithm.
+_UNIFORM = (
+    *(("air_temperature", None), ("air_pressure", None)),
+    *(("hygroscopicity", mode) for mode in ("accumulation", "aitken", "coarse")),
+)
 
-#: Columns of a sample in contract order. The size ranges are MAM4's limits of the dry number-median
-#: diameter (dgnumlo, dgnumhi), 0.0535-0.44, 0.0087-0.052, 1-4 and 0.01-0.1 micrometres, stored as
-#: radii.
-RANGES: tuple[Range, ...] = (
-    Range("air_temperature", None, 248.0, 310.0, "K", False),
-    Range("air_pressure", None, 50000.0, 105000.0, "Pa", False),
-    Range("updraft_speed", None, 0.01, 10.0, "m s-1", True),
-    Range("number_concentration", "accumulation", 1.0 * _CM3, 1e4 * _CM3, "m-3", True),
-    Range("number_concentration", "aitken", 1.0 * _CM3, 1e4 * _CM3, "m-3", True),
-    Range("number_concentration", "coarse", 1e-3 * _CM3, 5.0 * _CM3, "m-3", True),
-    Range("number_concentration", "primary_carbon", 1e-2 * _CM3, 1e4 * _CM3, "m-3", True),
-    Range("dry_median_radius", "accumulation", 0.0535 * _RADIUS, 0.44 * _RADIUS, "m", True),
-    Range("dry_median_radius", "aitken", 0.0087 * _RADIUS, 0.052 * _RADIUS, "m", True),
-    Range("dry_median_radius", "coarse", 1.0 * _RADIUS, 4.0 * _RADIUS, "m", True),
-    Range("dry_median_radius", "primary_carbon", 0.01 * _RADIUS, 0.1 * _RADIUS, "m", True),
-    Range("hygroscopicity", "accumulation", 0.05, 1.2, "1", False),
-    Range("hygroscopicity", "aitken", 0.05, 1.2, "1", False),
-    Range("hygroscopicity", "coarse", 0.05, 1.2, "1", False),
-    Range("hygroscopicity", "primary_carbon", 1e-3, 0.2, "1", True),
+#: Columns of a sample, those of the contract in its order.
+RANGES: tuple[Range, ...] = tuple(
+    Range(
+        column.variable,
+        column.label,
+        column.lower,
+        column.upper,
+        column.units,
+        (column.variable, column.label) not in _UNIFORM,
+    )
+    for column in _CONTRACT.input_columns
 )
 
 #: Names of the input variables in contract order.

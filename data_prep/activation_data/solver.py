@@ -142,17 +142,18 @@ def _processor() -> str:
     )
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Return the user's folder for what can be made again."""
     root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(root) / "emufort"
 
 
-def build(cache_folder: Path | None = None) -> Path:
+def build(cache: Path | None = None) -> Path:
     """Compile the parcel model if needed.
 
     Parameters
     ----------
-    cache_folder : Path, optional
+    cache : Path, optional
         Where to keep the library; default `$XDG_CACHE_HOME/emufort` or `~/.cache/emufort`.
 
     Returns
@@ -169,7 +170,7 @@ def build(cache_folder: Path | None = None) -> Path:
     key = hashlib.sha256("\0".join([source_hash(), version, _processor()]).encode()).hexdigest()[
         :16
     ]
-    library = (cache_folder or _cache_folder()) / f"parcel_model_{key}" / LIBRARY_NAME
+    library = (cache or cache_folder()) / f"parcel_model_{key}" / LIBRARY_NAME
     if library.exists():
         return library
     cmake = shutil.which("cmake")

@@ -111,9 +111,9 @@ class Baseline(_Part):
     Attributes
     ----------
     variable
-        The data variable with the scheme's value.
+        The data variable with the scheme's value, or several of them.
     gives
-        The quantity it stands for, handed to `head` under this name (or a contract output).
+        The quantity that each stands for, handed to `head` under this name (or a contract output).
     head
         Registered function that turns it into the skill variables; default: that of ``[skill]``.
     timing_source
@@ -121,10 +121,20 @@ class Baseline(_Part):
     """
 
     name: Word
-    variable: Word
-    gives: Word
+    variable: Word | Annotated[tuple[Word, ...], Field(min_length=1)]
+    gives: Word | Annotated[tuple[Word, ...], Field(min_length=1)]
     head: FunctionName | None = None
     timing_source: FunctionName | None = None
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The data variables."""
+        return (self.variable,) if isinstance(self.variable, str) else self.variable
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """The quantity that each of `variables` stands for."""
+        return (self.gives,) if isinstance(self.gives, str) else self.gives
 
 
 class Skill(_Part):

@@ -240,10 +240,19 @@ def _check_judgement(contract: Contract) -> None:
     for baseline in contract.baseline:
         if baseline.name.lower() == "emulator":
             raise ValueError("a baseline cannot be called 'emulator'; rename it")
+        if len(baseline.variables) != len(baseline.quantities):
+            raise ValueError(
+                f"the baseline '{baseline.name}' has {len(baseline.variables)} in 'variable' and "
+                f"{len(baseline.quantities)} in 'gives'; give one quantity for each variable"
+            )
+        double = _twice(baseline.quantities)
+        if double is not None:
+            raise ValueError(f"the baseline '{baseline.name}' gives '{double}' twice")
         if baseline.head is not None or contract.skill.head is not None:
             continue
-        if baseline.gives not in outputs:
-            raise ValueError(
-                f"the baseline '{baseline.name}' gives '{baseline.gives}', which is no output"
-                f"{did_you_mean(baseline.gives, outputs)}; name an output, or a head that takes it"
-            )
+        for quantity in baseline.quantities:
+            if quantity not in outputs:
+                raise ValueError(
+                    f"the baseline '{baseline.name}' gives '{quantity}', which is no output"
+                    f"{did_you_mean(quantity, outputs)}; name an output, or a head that takes it"
+                )

@@ -93,6 +93,12 @@ def fortran_comment(text: str, length: int = 110) -> str:
     return f"{short[: length - 1]}." if short.endswith("\\") else short
 
 
+def fortran_real64(value: float) -> str:
+    """Return a finite double as a Fortran constant that is read back exactly."""
+    mantissa, _, exponent = repr(float(value)).partition("e")
+    return f"{mantissa}d{int(exponent or 0)}"
+
+
 def fortran_constant(name: str, text: str) -> str:
     """Return the declarations of a character constant `name` that holds `text` in UTF-8.
 

@@ -12,6 +12,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from emufort import __version__
+from emufort.toolchain.flags import DEFAULT_COMPILER
+
 _PACKAGES = ("numpy", "torch", "optuna", "xarray", "netCDF4", "onnx", "onnxruntime", "scipy")
 
 
@@ -67,9 +70,7 @@ def git_revision(folder: Path) -> str | None:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python, emufort and the packages that results depend on."""
-    import emufort
-
-    found = {"python": platform.python_version(), "emufort": emufort.__version__}
+    found = {"python": platform.python_version(), "emufort": __version__}
     for name in _PACKAGES:
         try:
             found[name] = metadata.version(name)
@@ -78,7 +79,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def describe(compiler: str | None = "gfortran") -> dict[str, Any]:
+def describe(compiler: str | None = DEFAULT_COMPILER) -> dict[str, Any]:
     """Return everything about this machine and moment that a reader of a result may ask for.
 
     `compiler` is asked for its version, unless it is None.

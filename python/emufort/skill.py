@@ -143,7 +143,12 @@ def baseline_values(data: Dataset, name: str, part: slice = slice(None)) -> dict
     contract = data.contract
     baseline = next(b for b in contract.baseline if b.name == name)
     values = data.baselines[name][part]
-    named = {baseline.gives: values[:, 0] if values.shape[1] == 1 else values}
+    widths = data.baseline_widths.get(name, (values.shape[1],))
+    parts = np.split(values, np.cumsum(widths)[:-1], axis=1)
+    named = {
+        quantity: part[:, 0] if part.shape[1] == 1 else part
+        for quantity, part in zip(baseline.quantities, parts, strict=True)
+    }
     return _judged(contract, baseline.head or contract.skill.head, data.x[part], named)
 
 
@@ -151,7 +156,7 @@ def _judged(
     contract: Contract, head: str | None, x: Array, named: dict[str, Array]
 ) -> dict[str, Array]:
     if head is not None:
-        named = _apply(contract, head, variables_of(contract, x), named)
+        named = _apply(contract, head, x, named)
     missing = [name for name in contract.skill_variables if name not in named]
     if missing:
         raise ContractError(
@@ -162,29 +167,44 @@ def _judged(
     return {v: np.asarray(named[v], dtype=float).reshape(n, -1) for v in contract.skill_variables}
 
 
-def _apply(
-    contract: Contract, head: str, inputs: dict[str, Array], named: dict[str, Array]
-) -> dict[str, Array]:
-    function = processes.head(str(contract.process), head).function
+def _apply(contract: Contract, head: str, x: Array, named: dict[str, Array]) -> dict[str, Array]:
+    n, inputs = len(x), variables_of(contract, x)
+    found = processes.head(str(contract.process), head)
+    of = f"the head '{head}' of the process '{contract.process}'"
     try:
-        return dict(function(inputs, named))
+        given = dict(found.function(inputs, named))
     except Exception as error:
         # Whatever a head of another package raises.
-        raise EmufortError(
-            f"the head '{head}' of the process '{contract.process}' failed: "
-            f"{type(error).__name__}: {error}"
-        ) from error
+        raise EmufortError(f"{of} failed: {type(error).__name__}: {error}") from error
+    for name, dimension in found.dimensions.items():
+        wanted = (n,) if dimension is None else (n, len(contract.dimensions[dimension]))
+        if name in given and np.shape(given[name]) != wanted:
+            raise ContractError(
+                f"{of} gives '{name}' in the shape {np.shape(given[name])}; it should be {wanted}"
+            )
+    return given
 
 
 def column_names(contract: Contract, values: Mapping[str, Array]) -> list[str]:
-    """Name the columns of skill values, with labels where a dimension has that length."""
+    """Name the columns of skill values: of a head's, by the dimension that the head names.
+
+    Where none is named, by a dimension of that length, else by their number.
+    """
+    head = contract.skill.head
+    named = processes.head(str(contract.process), head).dimensions if head is not None else {}
+    own = {variable.name: variable.dimension for variable in contract.output}
     names = []
     for variable, block in values.items():
         if block.shape[1] == 1:
             names.append(variable)
             continue
+        dimension = named.get(variable) if head is not None else own.get(variable)
         labels = next(
-            (ls for ls in contract.dimensions.values() if len(ls) == block.shape[1]),
+            (
+                ls
+                for d, ls in contract.dimensions.items()
+                if d == dimension or (dimension is None and len(ls) == block.shape[1])
+            ),
             tuple(map(str, range(block.shape[1]))),
         )
         names.extend(f"{variable}[{label}]" for label in labels)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 from dataclasses import replace
+from importlib import import_module as load
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
@@ -20,22 +20,13 @@ from emufort.errors import UsageError
 from emufort.training import Arrays
 from emufort.training import native_trainer as native
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+TOP = Path(__file__).resolve().parents[2]
 needs_native = pytest.mark.skipif(not native.available(), reason="the trainer is not built")
-
-
-@pytest.fixture(autouse=True)
-def _on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-
-
-def load(name: str) -> Any:
-    return importlib.import_module(name)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_what_the_cost_explains_does_not_count_at_equal_cost(seed: int) -> None:
-    scores = load("_foretell_scores")
+    scores = load("benchmarks.foretell.scores")
     rng = np.random.default_rng(seed)
     cost = np.exp(rng.uniform(0, 6, 8 + seed))
     noise, final = np.exp(rng.normal(size=(2, len(cost))))
@@ -49,7 +40,7 @@ def test_what_the_cost_explains_does_not_count_at_equal_cost(seed: int) -> None:
 
 
 def test_a_bootstrap_is_spearmans_coefficient_of_drawn_candidates() -> None:
-    scores = load("_foretell_scores")
+    scores = load("benchmarks.foretell.scores")
     rng = np.random.default_rng(5)
     cost, final = np.exp(rng.normal(size=(2, 40)))
     predicted = final * np.exp(0.5 * rng.normal(size=40))
@@ -69,14 +60,14 @@ def test_a_bootstrap_is_spearmans_coefficient_of_drawn_candidates() -> None:
 
 
 def test_many_depths_are_judged_in_ranges() -> None:
-    ranges = load("_foretell_scores").ranges_of
+    ranges = load("benchmarks.foretell.scores").ranges_of
     assert ranges(1, 3) == {1: "1", 2: "2", 3: "3"}
     assert ranges(2, 6) == {2: "2 to 3", 3: "2 to 3", 4: "4", 5: "5", 6: "6"}
     assert set(ranges(1, 20).values()) == {"1 to 5", "6 to 10", "11 to 15", "16 to 20"}
 
 
 def test_the_front_is_compared_at_every_cost() -> None:
-    scores = load("_foretell_scores")
+    scores = load("benchmarks.foretell.scores")
     cost = np.array([1.0, 2.0, 3.0, 4.0])
     final = np.array([8.0, 4.0, 2.0, 1.0])
     assert scores.regret_along_the_front([0, 1, 2, 3], final, cost) == 0.0
@@ -88,13 +79,13 @@ def test_the_front_is_compared_at_every_cost() -> None:
 
 @pytest.mark.parametrize(("k", "wanted"), [(1, 3.0), (2, 1.0), (3, 0.0)])
 def test_regret_is_that_of_the_best_of_the_first(k: int, wanted: float) -> None:
-    scores = load("_foretell_scores")
+    scores = load("benchmarks.foretell.scores")
     predicted, final = np.array([2.0, 1.0, 3.0]), np.array([2.0, 4.0, 1.0])
     assert scores.regret(predicted, final, k) == pytest.approx(wanted)
 
 
 def test_bias_is_the_mean_shift_of_ranks() -> None:
-    scores = load("_foretell_scores")
+    scores = load("benchmarks.foretell.scores")
     predicted, final = np.array([1.0, 2.0, 3.0, 4.0]), np.array([3.0, 4.0, 1.0, 2.0])
     found = scores.bias(predicted, final, ["relu", "relu", "silu", "silu"])
     assert found == {"relu": -2.0, "silu": 2.0}
@@ -114,7 +105,7 @@ def test_bias_is_the_mean_shift_of_ranks() -> None:
 )  # fmt: skip
 def test_a_way_that_cannot_be_read_is_named(text: str) -> None:
     with pytest.raises(UsageError, match="no way to train"):
-        load("_foretell_ways").parse_ways(text, Config(), 9)
+        load("benchmarks.foretell.ways").parse_ways(text, Config(), 9)
 
 
 @pytest.mark.parametrize(
@@ -127,14 +118,14 @@ def test_a_way_that_cannot_be_read_is_named(text: str) -> None:
     ],
 )
 def test_a_way_is_written_as_it_is_read(text: str) -> None:
-    (found,) = load("_foretell_ways").parse_ways(f"{text}, {text}", Config(), 9)
+    (found,) = load("benchmarks.foretell.ways").parse_ways(f"{text}, {text}", Config(), 9)
     assert str(found) == text
 
 
 def test_the_default_way_is_that_of_the_search() -> None:
     def default(n_train: int, retrain: dict[str, Any], **search: Any) -> str:
         config = Config.from_dict({"search": search, "retrain": retrain})
-        (found,) = load("_foretell_ways").parse_ways("default", config, n_train)
+        (found,) = load("benchmarks.foretell.ways").parse_ways("default", config, n_train)
         return str(found)
 
     given = {"rungs": [1, 3], "subset": 200, "eta": 3}
@@ -154,12 +145,12 @@ def arrays(rows: int = 64, seed: int = 1) -> Arrays:
 
 def trainings(folder: Path, n: int = 8, **retrain: Any) -> Any:
     config = Config.from_dict({"retrain": {"steps": 10, **retrain}})
-    return load("_foretell_trainings").Trainings(arrays(), config, n, folder)
+    return load("benchmarks.foretell.trainings").Trainings(arrays(), config, n, folder)
 
 
 def finished(n: int, done: dict[Any, tuple[float, float]], **search: Any) -> Any:
     """Trainings of which the table has some already."""
-    known = object.__new__(load("_foretell_trainings").Trainings)
+    known = object.__new__(load("benchmarks.foretell.trainings").Trainings)
     known.n, known.done, known.sizes, known._candidates = n, done, (2, 2), {}
     known.config = Config.from_dict({"search": search})
     return known
@@ -168,6 +159,7 @@ def finished(n: int, done: dict[Any, tuple[float, float]], **search: Any) -> Any
 losses = st.floats(1e-6, 1.0) | st.just(math.inf)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(losses, losses, losses), min_size=2, max_size=20),
     st.integers(2, 5),
@@ -176,7 +168,7 @@ losses = st.floats(1e-6, 1.0) | st.just(math.inf)
 def test_the_best_of_every_batch_go_on(
     table: list[tuple[float, float, float]], eta: int, size: int
 ) -> None:
-    ways = load("_foretell_ways")
+    ways = load("benchmarks.foretell.ways")
     rungs = ways.Rungs.parse(f"cosine:1:9/{eta}+cosine:2:9/{eta}+cosine:3:9")
     known = finished(len(table), {}, batch=size, groups=[])
     level = [-1] * known.n
@@ -210,7 +202,7 @@ def test_candidates_are_compared_with_those_of_their_group_first() -> None:
     space = {"activation": names}
     known = finished(40, {}, batch=40, groups=["activation"], space=space)
     group = [c.activation for c in known.candidates(1)]
-    rungs = load("_foretell_ways").Rungs.parse("cosine:1:9/4+cosine:2:9")
+    rungs = load("benchmarks.foretell.ways").Rungs.parse("cosine:1:9/4+cosine:2:9")
     way = str(rungs.ways[0])
     for i, name in enumerate(group):
         # The one learns late: all of it is behind all of the other.
@@ -231,7 +223,7 @@ def test_candidates_are_compared_with_those_of_their_group_first() -> None:
     ],
 )
 def test_processor_time_is_what_was_spent(text: str, seconds: float) -> None:
-    rungs = load("_foretell_ways").Rungs.parse(text)
+    rungs = load("benchmarks.foretell.ways").Rungs.parse(text)
     first, second = map(str, rungs.ways)
     done = {
         (1, 0, first, 0): (0.5, 10.0),
@@ -243,7 +235,7 @@ def test_processor_time_is_what_was_spent(text: str, seconds: float) -> None:
 
 @needs_native
 def test_step_1_looks_at_as_many_validation_rows_as_the_search(tmp_path: Path) -> None:
-    module = load("_foretell_trainings")
+    module = load("benchmarks.foretell.trainings")
     config = Config.from_dict({"search": {"validation": 16}, "retrain": {"steps": 5}})
     some = arrays(rows=200)
     every = replace(some, x_validation=some.x_train, y_validation=some.y_train)
@@ -252,13 +244,13 @@ def test_step_1_looks_at_as_many_validation_rows_as_the_search(tmp_path: Path) -
     rows = [int(np.flatnonzero((every.x_train == x).all(axis=1))[0]) for x in few.x_validation]
     assert len(set(rows)) == 16 and rows != list(range(16))
     assert np.array_equal(few.y_validation, every.y_train[rows])
-    bench = module.Workbench({"": few, module.FINAL: every}, "native")
+    cache = module.TrainerCache({"": few, module.FINAL: every}, "native")
     units = [module.Unit(1, 0, way, 0) for way in ("cosine:1:50", module.FINAL)]
-    trainers = [module.trainer_of(bench, unit) for unit in units]
+    trainers = [module.trainer_of(cache, unit) for unit in units]
     assert [trainer.n_train for trainer in trainers] == [50, 200]
     # The final loss is that over all validation rows.
-    final = known.train(bench, units[1])
-    other = module.Workbench({"": few, module.FINAL: few}, "native")
+    final = known.train(cache, units[1])
+    other = module.TrainerCache({"": few, module.FINAL: few}, "native")
     assert final != known.train(other, units[1])
 
 
@@ -268,11 +260,16 @@ def test_trainings_of_other_settings_are_not_mixed(
     trainings(tmp_path, steps=10)
     # Nothing was trained yet: the settings may change.
     trainings(tmp_path, steps=20)
-    (tmp_path / "trainings.csv").write_text(",".join(load("_foretell_trainings").COLUMNS) + "\n")
+    (tmp_path / "trainings.csv").write_text(
+        ",".join(load("benchmarks.foretell.trainings").COLUMNS) + "\n"
+    )
     trainings(tmp_path, n=4, steps=20)
     with pytest.raises(UsageError, match=r"other retrain.steps; choose another --out"):
         trainings(tmp_path, steps=10)
-    module, config = load("_foretell_trainings"), Config.from_dict({"retrain": {"steps": 20}})
+    module, config = (
+        load("benchmarks.foretell.trainings"),
+        Config.from_dict({"retrain": {"steps": 20}}),
+    )
     with pytest.raises(UsageError, match="other data;"):
         module.Trainings(arrays(seed=2), config, 8, tmp_path)
     monkeypatch.setattr(module, "RULES", module.RULES + 1)
@@ -286,7 +283,7 @@ def test_fewer_candidates_are_the_first_of_more(tmp_path: Path) -> None:
 
 
 def test_more_rows_than_there_are_stop_before_any_training(tmp_path: Path) -> None:
-    ways = load("_foretell_ways").parse_ways("cosine:1:16/2+cosine:1:65", Config(), 64)
+    ways = load("benchmarks.foretell.ways").parse_ways("cosine:1:16/2+cosine:1:65", Config(), 64)
     with pytest.raises(UsageError, match="'cosine:1:65' asks for 65 of 64 training rows"):
         trainings(tmp_path).do_all([1], ways, 1, 1)
     assert not (tmp_path / "trainings.csv").exists()
@@ -300,12 +297,12 @@ WAYS = "cosine:1:300,constant:1:300,cosine:1:300/2+cosine:2:400"
 
 def _losses(folder: Path) -> dict[Any, float]:
     path = folder / "embedded" / "trainings.csv"
-    return {key: loss for key, (loss, _) in load("_foretell_trainings")._read(path)}
+    return {key: loss for key, (loss, _) in load("benchmarks.foretell.trainings")._read(path)}
 
 
 @needs_native
 def test_a_small_comparison_is_repeated_without_training(tmp_path: Path, capsys: Any) -> None:
-    foretell = load("foretell")
+    foretell = load("benchmarks.foretell.__main__")
     words = ["--out", str(tmp_path), "--ways", WAYS, "--samples", "1,2", *SMALL]
     foretell.main(words)
     first = capsys.readouterr().out
@@ -333,7 +330,7 @@ def test_a_small_comparison_is_repeated_without_training(tmp_path: Path, capsys:
 
 @needs_native
 def test_losses_do_not_depend_on_the_workers(tmp_path: Path) -> None:
-    foretell = load("foretell")
+    foretell = load("benchmarks.foretell.__main__")
     words = ["--ways", "cosine:1:300/2+cosine:2:300", *SMALL[:-1]]
     for workers in ("1", "3"):
         foretell.main(["--out", str(tmp_path / workers), *words, workers])
@@ -342,7 +339,7 @@ def test_losses_do_not_depend_on_the_workers(tmp_path: Path) -> None:
 
 @needs_native
 def test_a_configuration_gives_data_space_and_rungs(tmp_path: Path) -> None:
-    load("_sea_fluxes").write(tmp_path, 400)
+    load("benchmarks.sea_fluxes").write(tmp_path, 400)
     (tmp_path / "run.toml").write_text(
         'contract = "evaporation.toml"\ndata = "evaporation.nc"\n[search]\n'
         'schedule = "constant"\nrungs = [1, 2]\neta = 3\nsubset = 200\n'
@@ -351,7 +348,9 @@ def test_a_configuration_gives_data_space_and_rungs(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("<!-- foretell: begin --><!-- foretell: end -->")
     words = ["--out", str(tmp_path), "--case", "config", "--config", str(tmp_path / "run.toml")]
-    load("foretell").main([*words, "--ways", "default", *SMALL, "--update", str(page)])
+    load("benchmarks.foretell.__main__").main(
+        [*words, "--ways", "default", *SMALL, "--update", str(page)]
+    )
     content = json.loads((tmp_path / "config" / "foretell.json").read_text())
     assert content["about"]["ways"] == ["constant:1:200/3+constant:2:200"]
     assert content["about"]["rows"] == 320 and content["about"]["outputs"] == 3
@@ -360,14 +359,14 @@ def test_a_configuration_gives_data_space_and_rungs(tmp_path: Path) -> None:
 
 
 def test_a_space_of_several_batch_sizes_compares_all_of_them(tmp_path: Path) -> None:
-    config = Config.load(BENCHMARKS / "spaces" / "four_batch_sizes.toml")
+    config = Config.load(TOP / "benchmarks" / "spaces" / "four_batch_sizes.toml")
     usual = Config()
     space = usual.search.space.model_copy(
         update={"batch_size": (32, 64, 128, 256), "learning_rate": (1e-3, 8e-3)}
     )
     search = usual.search.model_copy(update={"space": space})
     assert config == usual.model_copy(update={"search": search})
-    known = load("_foretell_trainings").Trainings(arrays(), config, 32, tmp_path)
+    known = load("benchmarks.foretell.trainings").Trainings(arrays(), config, 32, tmp_path)
     assert {c.batch_size for c in known.candidates(1)} == set(space.batch_size)
 
 
@@ -383,7 +382,7 @@ def test_wrong_options_end_in_one_line_before_any_work(
     tmp_path: Path, words: list[str], wanted: str
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
-        load("foretell").main(["--out", str(tmp_path / "out"), *words])
+        load("benchmarks.foretell.__main__").main(["--out", str(tmp_path / "out"), *words])
     assert str(stopped.value).startswith(wanted) and "\n" not in str(stopped.value)
     assert not (tmp_path / "out").exists()
 
@@ -391,5 +390,5 @@ def test_wrong_options_end_in_one_line_before_any_work(
 @pytest.mark.parametrize("words", [["--samples", "a"], ["--candidates", "0"], ["--seeds", "0"]])
 def test_numbers_that_are_none_are_refused(words: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
-        load("foretell").main(words)
+        load("benchmarks.foretell.__main__").main(words)
     assert stopped.value.code == 2

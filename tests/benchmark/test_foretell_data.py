@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+from importlib import import_module as load
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +15,18 @@ from emufort.dataset.dataset import Dataset
 from emufort.errors import UsageError
 from emufort.training import Arrays
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-
-
-@pytest.fixture(autouse=True)
-def _on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-
-
-def load(name: str) -> Any:
-    return importlib.import_module(name)
-
 
 def request(folder: Path, **config: Any) -> Any:
-    return load("_foretell_data").Request(Config.from_dict(config), None, folder)
+    return load("benchmarks.foretell.cases").Request(Config.from_dict(config), None, folder)
 
 
 def made(case: str, of: Any) -> Arrays:
-    found: Arrays = load("_foretell_data").CASES[case][1](of)
+    found: Arrays = load("benchmarks.foretell.cases").CASES[case][1](of)
     return found
 
 
 def test_cases_that_are_not_known_or_lack_their_file_say_what_to_do(tmp_path: Path) -> None:
-    module = load("_foretell_data")
+    module = load("benchmarks.foretell.cases")
     assert module.parse_cases("embedded, large,embedded") == ["embedded", "large"]
     with pytest.raises(UsageError, match=r"no case 'lage' .did you mean 'large'..; known"):
         module.parse_cases("lage")
@@ -60,7 +49,7 @@ def test_fractions_have_the_16_inputs_of_the_paper(tmp_path: Path) -> None:
 
 def test_a_larger_file_is_the_same_process(tmp_path: Path) -> None:
     embedded = made("embedded", request(tmp_path))
-    module = load("_foretell_data")
+    module = load("benchmarks.foretell.cases")
     file = Dataset.open(None, Contract.load("activation")).source
     found = made("large", module.Request(Config(), file, tmp_path))
     assert np.array_equal(found.x_train, embedded.x_train)
@@ -72,11 +61,11 @@ def test_a_larger_file_is_the_same_process(tmp_path: Path) -> None:
 
 def fluxes(wind: float = 8.0, difference: float = 0.0, humidity: float = 0.7, height: float = 10.0):  # type: ignore[no-untyped-def]
     values = (wind, 290.0, difference, humidity, 1e5, height)
-    return [float(v) for v in load("_sea_fluxes").fluxes(*map(np.float64, values))]
+    return [float(v) for v in load("benchmarks.sea_fluxes").fluxes(*map(np.float64, values))]
 
 
 def test_the_drag_is_that_of_the_source() -> None:
-    coefficients = load("_sea_fluxes").neutral_coefficients
+    coefficients = load("benchmarks.sea_fluxes").neutral_coefficients
     drag, heat, vapour = coefficients(np.array([10.0, 40.0]), np.array([True, False]))
     wanted = 1e-3 * (0.27 + 0.142 + 0.764 - 3.14807e-4)
     assert drag == pytest.approx([wanted, 2.34e-3], rel=1e-12)
@@ -85,7 +74,7 @@ def test_the_drag_is_that_of_the_source() -> None:
 
 
 def test_neutral_air_has_the_logarithmic_profile() -> None:
-    sea = load("_sea_fluxes")
+    sea = load("benchmarks.sea_fluxes")
     momentum, heat = sea.stability_functions(np.array([0.0, -1.0, 1.0]))
     assert (momentum[0], heat[0]) == (pytest.approx(0, abs=1e-12), 0.0)
     assert momentum[1] > 0 and heat[1] > momentum[1] and momentum[2] == heat[2] == -5.0
@@ -111,7 +100,7 @@ def test_fluxes_have_the_signs_of_physics() -> None:
 
 
 def test_states_of_the_data_set_have_converged(monkeypatch: pytest.MonkeyPatch) -> None:
-    sea = load("_sea_fluxes")
+    sea = load("benchmarks.sea_fluxes")
     names = [variable.name for variable in Contract.from_toml(sea.CONTRACT).output]
     first = sea.dataset(20_000)
     monkeypatch.setattr(sea, "ITERATIONS", 60)
@@ -122,7 +111,7 @@ def test_states_of_the_data_set_have_converged(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_data_set_follows_its_contract(tmp_path: Path) -> None:
-    sea = load("_sea_fluxes")
+    sea = load("benchmarks.sea_fluxes")
     paths = sea.write(tmp_path / "a", 500)
     again = sea.write(tmp_path / "b", 500)
     opened = Dataset.open(paths[0], Contract.load(paths[1]))

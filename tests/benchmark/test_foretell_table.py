@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+from importlib import import_module as load
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +12,26 @@ import pytest
 from emufort.config import Config
 from emufort.errors import UsageError
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-
-
-@pytest.fixture(autouse=True)
-def _on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-
-
-def load(name: str) -> Any:
-    return importlib.import_module(name)
+TOP = Path(__file__).resolve().parents[2]
 
 
 def sample(n: int = 128) -> Any:
     """A sample whose final losses are those of a perfect order by multiply-adds."""
     space = Config().search.space
-    candidates = load("_foretell_trainings").propose("random", space, [], n, 1, 0)
+    candidates = load("benchmarks.foretell.trainings").propose("random", space, [], n, 1, 0)
     architectures = [c.architecture(15, 1) for c in candidates]
     final = np.array([1.0 / a.multiply_adds for a in architectures])
-    module = load("_foretell_predictions")
+    module = load("benchmarks.foretell.predictions")
     return module.Sample(1, candidates, architectures, [final, final], 100.0, space.depth)
 
 
 def predicted(of: Any, k: int) -> dict[str, Any]:
-    module = load("_foretell_predictions")
+    module = load("benchmarks.foretell.predictions")
     return {p.name: p for p in module.predictions(None, of, [], k)}
 
 
 def test_multiply_adds_alone_keep_as_many_as_step_2_takes() -> None:
-    of, module = sample(), load("_foretell_predictions")
+    of, module = sample(), load("benchmarks.foretell.predictions")
     found = predicted(of, 28)
     alone = found["multiply-adds alone"]
     size = [a.multiply_adds for a in of.architectures]
@@ -64,7 +55,7 @@ def test_candidates_at_random_have_no_order() -> None:
     chance = predicted(of, 7)["7 at random"]
     assert chance.scores == []
     assert all(len(set(kept)) == 7 for kept in chance.kept) and len(chance.kept) == 200
-    assert set(load("_foretell_predictions").measured(chance, of, 7)) == {
+    assert set(load("benchmarks.foretell.predictions").measured(chance, of, 7)) == {
         "front",
         "seconds",
         "share",
@@ -72,7 +63,7 @@ def test_candidates_at_random_have_no_order() -> None:
 
 
 def test_the_ceiling_is_one_seed_judged_by_another() -> None:
-    of, module = sample(40), load("_foretell_predictions")
+    of, module = sample(40), load("benchmarks.foretell.predictions")
     ceiling = predicted(of, 7)["another seed of step 2"]
     numbers = module.measured(ceiling, of, 7)
     assert (numbers["all"], numbers["seconds"], numbers["share"]) == (
@@ -89,7 +80,7 @@ def test_the_ceiling_is_one_seed_judged_by_another() -> None:
 
 
 def test_a_control_group_takes_out_how_step_1_errs() -> None:
-    of, module = sample(), load("_foretell_predictions")
+    of, module = sample(), load("benchmarks.foretell.predictions")
     rng = np.random.default_rng(4)
     # Silu learns late: step 1 places it too low.
     late = np.array([c.activation == "silu" for c in of.candidates])
@@ -114,7 +105,7 @@ def test_a_control_group_takes_out_how_step_1_errs() -> None:
 
 
 def test_candidates_that_diverged_are_the_last() -> None:
-    of, module = sample(30), load("_foretell_predictions")
+    of, module = sample(30), load("benchmarks.foretell.predictions")
     losses = of.final.copy()
     losses[3] = np.inf
     found = module.uncalibrated("w", of.trials(losses), 5, 1.0)
@@ -131,7 +122,7 @@ def numbers(rank: float, shifts: dict[str, float], **more: Any) -> dict[str, Any
 
 
 def test_samples_give_median_range_interval_and_the_group() -> None:
-    module = load("_foretell_table")
+    module = load("benchmarks.foretell.table")
     results = {
         1: {"w": numbers(0.2, {"1": 9.0, "2": -3.0})},
         2: {"w": numbers(0.6, {"1": -9.0, "2": -4.0})},
@@ -152,7 +143,7 @@ ABOUT = {
 
 
 def test_the_tables_of_a_document_are_written_by_the_script(tmp_path: Path) -> None:
-    module = load("_foretell_table")
+    module = load("benchmarks.foretell.table")
     page = tmp_path / "page.md"
     page.write_text("a\n<!-- foretell: begin -->\nold\n<!-- foretell: end -->\nb\n")
     module.check(page)
@@ -175,8 +166,8 @@ def test_the_tables_of_a_document_are_written_by_the_script(tmp_path: Path) -> N
 
 
 def test_the_document_has_a_place_for_the_tables(tmp_path: Path) -> None:
-    module = load("_foretell_table")
-    module.check(BENCHMARKS.parent / "docs" / "search.md")
+    module = load("benchmarks.foretell.table")
+    module.check(TOP / "docs" / "search.md")
     (tmp_path / "page.md").write_text("no markers")
     for name, wanted in (("page.md", "there is no <!-- foretell"), ("none.md", "cannot read")):
         with pytest.raises(UsageError, match=wanted):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module as load
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,33 +26,27 @@ from emufort.search.trials import Trial
 from emufort.training import StepPlan, TrainerState, TrainingTask, make_trainer, with_fewer_steps
 from emufort.training import native_trainer as native
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+TOP = Path(__file__).resolve().parents[2]
 needs_native = pytest.mark.skipif(not native.available(), reason="the trainer is not built")
-
-
-@pytest.fixture
-def load(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module
 
 
 def headline(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(BENCHMARKS / "headline.py"), *arguments],
-        capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "benchmarks.headline", *arguments],
+        cwd=TOP, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
-def test_a_course_is_at_its_target_when_it_first_is_as_low(load: Any) -> None:
-    reach = load("_reach")
+def test_a_course_is_at_its_target_when_it_first_is_as_low() -> None:
+    reach = load("benchmarks.headline.time_to_target")
     course = [(1.0, 0.5, 32), (2.0, 0.25, 32), (4.0, 0.125, 64)]
     assert reach.first_time(course, 0.25) == 2.0
     assert reach.first_time(course, 0.2) == 4.0
     assert reach.first_time(course, 0.1) is None
 
 
-def test_a_search_ends_at_its_target_or_its_limit(load: Any) -> None:
-    reach = load("_reach")
+def test_a_search_ends_at_its_target_or_its_limit() -> None:
+    reach = load("benchmarks.headline.time_to_target")
 
     def search() -> Iterator[tuple[float, float, int]]:
         for second, loss in enumerate([8.0, 4.0, 4.0, 2.0, 2.0, 1.0], 1):
@@ -64,10 +58,8 @@ def test_a_search_ends_at_its_target_or_its_limit(load: Any) -> None:
     assert reach.until(search(), 0.5, 4.5)[-1] == (5.0, 2.0, 5)
 
 
-def test_a_search_that_fails_counts_with_the_papers_time(
-    load: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reach = load("_reach")
+def test_a_search_that_fails_counts_with_the_papers_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    reach = load("benchmarks.headline.time_to_target")
     paper = {"loss": 0.1, "seconds": 50.0}
     courses = iter([[(2.0, 0.05, 32)], [(51.0, 0.2, 64)], [(4.0, 0.1, 32)], [(9.0, 0.1, 3)]])
     monkeypatch.setattr(reach, "paper_search", lambda *_: paper)
@@ -80,7 +72,7 @@ def test_a_search_that_fails_counts_with_the_papers_time(
     assert one["native_in_full_seconds"] == [9.0]
 
 
-def test_the_fastest_backend_is_the_contender_and_all_seeds_count(load: Any) -> None:
+def test_the_fastest_backend_is_the_contender_and_all_seeds_count() -> None:
     def one(backend: str, seconds: float, ours: list[float]) -> dict[str, Any]:
         return {
             "backend": backend, "seconds": seconds, "loss": 1.0, "emufort_seconds": ours,
@@ -89,14 +81,14 @@ def test_the_fastest_backend_is_the_contender_and_all_seeds_count(load: Any) -> 
         }  # fmt: skip
 
     rounds = [one("slow", 700.0, [1.0]), one("fast", 200.0, [1.0, 9.0]), one("fast", 300.0, [2.0])]
-    first, second = load("_reach").summarised(rounds)
+    first, second = load("benchmarks.headline.time_to_target").summarised(rounds)
     assert (first["backend"], second["backend"]) == ("fast", "slow")
     assert first["ratio"] == 250.0 / 2.0
     assert (first["ratio_least"], first["ratio_most"]) == (40.0, 150.0)
 
 
-def test_a_round_is_kept_for_the_same_settings_only(load: Any, tmp_path: Path) -> None:
-    reach = load("_reach")
+def test_a_round_is_kept_for_the_same_settings_only(tmp_path: Path) -> None:
+    reach = load("benchmarks.headline.time_to_target")
     options = Namespace(plain_repeats=3, data=None, keras_python="python")
     wanted = reach.settings(60, 9, options)
     file = tmp_path / "jax_1.json"
@@ -110,8 +102,8 @@ def test_a_round_is_kept_for_the_same_settings_only(load: Any, tmp_path: Path) -
 
 
 @needs_native
-def test_the_search_trains_survivors_and_gets_better(load: Any) -> None:
-    reach, space = load("_reach"), load("_space")
+def test_the_search_trains_survivors_and_gets_better() -> None:
+    reach, space = load("benchmarks.headline.time_to_target"), load("benchmarks.headline.problem")
     arrays = space.arrays_of_paper(rows=256)
     points = reach.halved_then_retrained(make_trainer(arrays, "native"), arrays, 1)
     course = reach.until(points, 0.0, 0.0)
@@ -123,7 +115,7 @@ def test_the_search_trains_survivors_and_gets_better(load: Any) -> None:
     assert loss < plain[1]
 
 
-def test_those_who_survived_longer_come_first_and_a_network_once(load: Any) -> None:
+def test_those_who_survived_longer_come_first_and_a_network_once() -> None:
     courses = [
         Course(((1, 0.1),), 1),
         Course(((1, 0.2), (4, 0.3)), None),
@@ -135,12 +127,12 @@ def test_those_who_survived_longer_come_first_and_a_network_once(load: Any) -> N
         TrainingTask(Architecture(3, hidden, 1, "relu"), 1e-3, 64, 1)
         for hidden in ((8,), (16,), (8, 8), (32,), (16,))
     ]
-    assert load("_two_step").best_first(courses, tasks) == [2, 1, 3, 0]
+    assert load("benchmarks.headline.two_steps_in_full").best_first(courses, tasks) == [2, 1, 3, 0]
 
 
 @needs_native
-def test_step_2_trains_by_the_plan_of_retrain(load: Any) -> None:
-    two, space = load("_two_step"), load("_space")
+def test_step_2_trains_by_the_plan_of_retrain() -> None:
+    two, space = load("benchmarks.headline.two_steps_in_full"), load("benchmarks.headline.problem")
     arrays = space.arrays_of_paper(rows=600)
     trainer = make_trainer(arrays, "native")
     (task,) = space.tasks_of_space(1, arrays)
@@ -165,8 +157,8 @@ def test_step_2_trains_by_the_plan_of_retrain(load: Any) -> None:
 
 
 @needs_native
-def test_step_1_is_the_search_of_the_product(load: Any) -> None:
-    two, space = load("_two_step"), load("_space")
+def test_step_1_is_the_search_of_the_product() -> None:
+    two, space = load("benchmarks.headline.two_steps_in_full"), load("benchmarks.headline.problem")
     arrays = space.arrays_of_paper(rows=400)
     tasks = space.tasks_of_space(8, arrays)
     config = two.configuration("cosine", (1, 2), (200, 400))
@@ -184,7 +176,7 @@ def test_step_1_is_the_search_of_the_product(load: Any) -> None:
     assert courses[at].value == pytest.approx(value, rel=1e-6)
 
 
-def test_candidates_come_in_the_order_of_step_2(load: Any) -> None:
+def test_candidates_come_in_the_order_of_step_2() -> None:
     values = [1.0 / (1 + i % 7) for i in range(60)]
     trials = [
         Trial(
@@ -195,16 +187,20 @@ def test_candidates_come_in_the_order_of_step_2(load: Any) -> None:
         for i, value in enumerate(values)
     ]  # fmt: skip
     rounds = Rounds(trials, RetrainConfig(top=8, control=16), 3)
-    order, ends = load("_two_step").in_rounds(rounds, values)
+    order, ends = load("benchmarks.headline.two_steps_in_full").in_rounds(rounds, values)
     assert order[:16] == [t.number for t in rounds.control()]
     assert ends == [16, 22, 24] and len(set(order)) == 24
     few = Rounds(trials, RetrainConfig(top=2, control=0), 3)
-    assert load("_two_step").in_rounds(few, values)[1] == [2]
+    assert load("benchmarks.headline.two_steps_in_full").in_rounds(few, values)[1] == [2]
 
 
 @needs_native
-def test_the_reference_is_not_trained_again(load: Any, tmp_path: Path) -> None:
-    many, two, space = load("_many"), load("_two_step"), load("_space")
+def test_the_reference_is_not_trained_again(tmp_path: Path) -> None:
+    many, two, space = (
+        load("benchmarks.headline.two_steps_ten_thousand"),
+        load("benchmarks.headline.two_steps_in_full"),
+        load("benchmarks.headline.problem"),
+    )
     arrays = space.arrays_of_paper(rows=300)
     tasks = space.tasks_of_space(4, arrays)
     trainer, second = make_trainer(arrays, "native"), two.SecondStep(1)
@@ -220,8 +216,8 @@ def test_the_reference_is_not_trained_again(load: Any, tmp_path: Path) -> None:
 
 
 @needs_native
-def test_the_test_rows_judge_the_best_weights(load: Any) -> None:
-    two, space = load("_two_step"), load("_space")
+def test_the_test_rows_judge_the_best_weights() -> None:
+    two, space = load("benchmarks.headline.two_steps_in_full"), load("benchmarks.headline.problem")
     problem = two.Problem.of(None, 3200)
     task = space.tasks_of_space(1, problem.full)[0]
     state = TrainerState.initial(task)
@@ -231,8 +227,8 @@ def test_the_test_rows_judge_the_best_weights(load: Any) -> None:
     assert problem.test_rmse(state) == pytest.approx(wanted, rel=1e-6)
 
 
-def test_validation_chooses_and_cost_limits(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    skill = load("_skill")
+def test_validation_chooses_and_cost_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    skill = load("benchmarks.headline.skill_against_time")
     rows = [
         {"data": "embedded", "id": "a", "label": "a", "validation_rmse": 2.0, "ns_per_sample": 40},
         {"data": "embedded", "id": "b", "label": "b", "validation_rmse": 3.0, "ns_per_sample": 30},
@@ -272,9 +268,9 @@ def test_validation_chooses_and_cost_limits(load: Any, monkeypatch: pytest.Monke
 
 
 @needs_native
-def test_keras_tuner_that_is_not_there_is_left_out(load: Any, tmp_path: Path) -> None:
-    space = load("_space")
-    assert not space.keras_is_there(sys.executable, "no_such_backend")
+def test_keras_tuner_that_is_not_there_is_left_out(tmp_path: Path) -> None:
+    space = load("benchmarks.headline.problem")
+    assert not space.keras_is_installed(sys.executable, "no_such_backend")
     words = ("--keras", "no_such_backend", "--plain-repeats", "0")
     done = headline("reach", "--quick", *words, "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
@@ -285,11 +281,11 @@ def test_keras_tuner_that_is_not_there_is_left_out(load: Any, tmp_path: Path) ->
 
 
 @needs_native
-def test_figures_of_a_quick_run_go_into_no_document(load: Any, tmp_path: Path) -> None:
+def test_figures_of_a_quick_run_go_into_no_document(tmp_path: Path) -> None:
     done = headline("two-step", "--quick", "--top", "2", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "two-step.json").read_text())
-    for name in load("_two_step").WAYS:
+    for name in load("benchmarks.headline.two_steps_in_full").WAYS:
         one = result[name]
         # Of 8 candidates half are the control group, and by default all are taken.
         assert len(one["kept"]) == (8 if name == "default" else 2)
@@ -297,15 +293,15 @@ def test_figures_of_a_quick_run_go_into_no_document(load: Any, tmp_path: Path) -
         assert one["validation_loss"] >= result["validation_loss_all"]
         assert len(one["step_1_loss"]) == 8 and one["step_1_seconds"] > 0
     assert result["default"]["validation_loss"] == result["validation_loss_all"]
-    document: ModuleType = load("_headline_document")
+    document: ModuleType = load("benchmarks.headline.document")
     before = document.DOCUMENT.read_bytes()
     with pytest.raises(ValueError, match="quick run"):
         document.update(tmp_path)
     assert document.DOCUMENT.read_bytes() == before
 
 
-def test_text_between_markers_is_replaced_and_nothing_else(load: Any) -> None:
-    document = load("_headline_document")
+def test_text_between_markers_is_replaced_and_nothing_else() -> None:
+    document = load("benchmarks.headline.document")
     text = "a\n<!-- x: begin -->\nold\n<!-- x: end -->\nb"
     assert document.replaced(text, "x", "new\\1") == (
         "a\n<!-- x: begin -->\nnew\\1\n<!-- x: end -->\nb"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import json
 import math
+from importlib import import_module as load
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +19,15 @@ TOP = Path(__file__).resolve().parents[2]
 COLUMNS = ("lot", "trial", "activation", "batch_size", "optimizer", "widths", "n_parameters")
 
 
-@pytest.fixture(autouse=True)
-def _on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(TOP / "benchmarks"))
-
-
-def load(name: str) -> Any:
-    return importlib.import_module(name)
-
-
 @pytest.fixture(scope="module")
 def real() -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(TOP / "benchmarks"))
-        return load("_published").Published.read()
+    return load("benchmarks.published_search").Published.read()
 
 
 def made_up(curves: list[list[float]], activation: str, final_rank: dict[int, int]) -> Any:
     """Return a search of these curves (lowest loss up to each epoch); activations by letter."""
     n = len(curves)
-    return load("_published").Published(
+    return load("benchmarks.published_search").Published(
         np.array(curves),
         np.array([final_rank.get(i, 0) for i in range(n)]),
         [Architecture(4, (8 + i,), 2) for i in range(n)],
@@ -72,7 +61,7 @@ def test_the_table_is_whole(real: Any) -> None:
 
 
 def test_the_networks_of_the_table_have_the_parameters_it_says(real: Any) -> None:
-    with open(load("_published").TABLE, newline="") as stream:
+    with open(load("benchmarks.published_search").TABLE, newline="") as stream:
         rows = {(r["lot"], r["trial"]): int(r["n_parameters"]) for r in csv.DictReader(stream)}
     in_order = sorted(rows, key=lambda key: (int(key[0][4:]), int(key[1][6:])))
     assert [a.n_parameters for a in real.architectures] == [rows[key] for key in in_order]
@@ -81,7 +70,7 @@ def test_the_networks_of_the_table_have_the_parameters_it_says(real: Any) -> Non
 def test_a_loss_is_the_lowest_so_far_until_the_training_diverged(tmp_path: Path) -> None:
     curves = {"lot-10": [3.0, 1.0, 2.0], "lot-9": [1.0, math.nan, 0.5]}
     path = write(tmp_path / "table.csv", curves, {"lot-10": 1})
-    found = load("_published").Published.read(path)
+    found = load("benchmarks.published_search").Published.read(path)
     assert found.loss.tolist() == [[1.0, math.inf, math.inf], [3.0, 1.0, 1.0]]
     assert found.final_rank.tolist() == [0, 1]
 
@@ -103,7 +92,7 @@ def write(path: Path, curves: dict[str, list[float]], ranks: dict[str, int]) -> 
 
 
 def test_the_share_of_the_epochs_by_hand() -> None:
-    replay = load("replay")
+    replay = load("benchmarks.replay")
     rules = {(4,): 16 * 4, (1, 4): 16 * 1 + 4 * 3, (1, 2, 4): 16 * 1 + 4 * 1 + 1 * 2}
     for rungs, epochs in rules.items():
         found = replay.replay(crossing(), replay.Rule(rungs=rungs, eta=4), (4,))
@@ -111,7 +100,7 @@ def test_the_share_of_the_epochs_by_hand() -> None:
 
 
 def test_groups_keep_what_learns_late() -> None:
-    replay = load("replay")
+    replay = load("benchmarks.replay")
     together = replay.replay(crossing(), replay.Rule(rungs=(1, 4)), (1, 4))
     assert together["stopped of the final five"] == [1, 2, 5]
     assert together["retrained that were not stopped"] == 3
@@ -126,7 +115,7 @@ def test_groups_keep_what_learns_late() -> None:
 
 
 def test_the_order_by_place_goes_by_rungs_first_then_within_the_group() -> None:
-    replay = load("replay")
+    replay = load("benchmarks.replay")
     rule = replay.Rule(rungs=(1, 4), groups=("activation",), order="place")
     courses = replay.courses_of(crossing(), rule)
     reached = {i for i, course in enumerate(courses) if course.pruned_at is None}
@@ -140,7 +129,7 @@ def test_the_order_by_place_goes_by_rungs_first_then_within_the_group() -> None:
 
 
 def test_a_diverged_trial_is_behind_all() -> None:
-    replay = load("replay")
+    replay = load("benchmarks.replay")
     curves = [[1.0, math.inf], [2.0, 1.0], [3.0, 2.0]]
     found = replay.replay(made_up(curves, "rrr", {0: 1, 1: 2}), replay.Rule(rungs=(2,)), (1, 3))
     assert found["positions of the final five"] == {"1": 3, "2": 1}
@@ -148,7 +137,7 @@ def test_a_diverged_trial_is_behind_all() -> None:
 
 
 def test_trials_without_a_final_rank_fill_places_only() -> None:
-    replay = load("replay")
+    replay = load("benchmarks.replay")
     assert replay.kept_of([0, 7, 0, 3]) == {"of the final five": [3], "best final rank": 3}
     assert replay.kept_of([0, 0]) == {"of the final five": [], "best final rank": None}
     cells = [replay.cell(replay.kept_of(ranks)) for ranks in ([0], [1, 2], [22], [11], [3], [113])]
@@ -156,7 +145,7 @@ def test_trials_without_a_final_rank_fill_places_only() -> None:
 
 
 def test_one_batch_is_the_same_with_and_without_asha(real: Any) -> None:
-    replay = load("replay")
+    replay = load("benchmarks.replay")
     batch, asha = (replay.Rule(groups=replay.GROUPS, asha=asha) for asha in (False, True))
     assert replay.courses_of(real, batch) == replay.courses_of(real, asha)
     small = replay.Rule(rungs=(1, 4), eta=2, batch=8, asha=True)
@@ -169,12 +158,12 @@ def test_one_batch_is_the_same_with_and_without_asha(real: Any) -> None:
 
 
 def test_the_default_groups_are_replayed() -> None:
-    replay = load("replay")
+    replay = load("benchmarks.replay")
     assert replay.Rule(groups=SearchConfig().groups) in replay.RULES
 
 
 def test_without_halving_the_order_is_that_of_the_loss(real: Any) -> None:
-    replay = load("replay")
+    replay = load("benchmarks.replay")
     rule = replay.Rule(rungs=(12,))
     order = replay.order_of(real, rule, replay.courses_of(real, rule))
     assert len(order) == 7981  # two diverged
@@ -184,7 +173,7 @@ def test_without_halving_the_order_is_that_of_the_loss(real: Any) -> None:
 
 
 def test_the_epochs_of_the_published_search(real: Any) -> None:
-    replay = load("replay")
+    replay = load("benchmarks.replay")
     spent = 7983 * 1 + 1995 * 3 + 498 * 8
     for groups in ((), replay.GROUPS):
         found = replay.replay(real, replay.Rule(groups=groups))
@@ -193,14 +182,14 @@ def test_the_epochs_of_the_published_search(real: Any) -> None:
 
 
 def test_the_document_has_the_table_of_the_script(real: Any) -> None:
-    replay = load("replay")
+    replay = load("benchmarks.replay")
     text = (TOP / "docs" / "search.md").read_text()
     table = "\n".join(replay.lines([replay.replay(real, rule) for rule in replay.RULES]))
     assert table in text
 
 
 def test_the_script_writes_its_results(tmp_path: Path, capsys: Any) -> None:
-    replay = load("replay")
+    replay = load("benchmarks.replay")
     rng = np.random.default_rng(4)
     curves = {f"lot-{i}": rng.uniform(1.0, 2.0, 12).tolist() for i in range(64)}
     ranks = {f"lot-{i}": i + 1 for i in range(12)}

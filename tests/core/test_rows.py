@@ -14,7 +14,7 @@ from emufort.errors import DataError, StorageError
 from emufort.network.scaler import Scaler
 from emufort.search.subset import draw_subset
 from emufort.skill import skill_of, skill_of_baseline
-from emufort.workers.shared_arrays import StoredArrays
+from emufort.workers.shared_arrays import SharedArrays
 from tests.conftest import SYNTHETIC_CONTRACT, synthetic_data
 
 CONTRACT = Contract.from_toml(SYNTHETIC_CONTRACT)
@@ -67,15 +67,15 @@ def test_a_full_disk_is_one_line(short_blocks, tmp_path):
 
 
 @pytest.fixture
-def whole_and_parts(monkeypatch, tmp_path):
+def whole_and_blocks(monkeypatch, tmp_path):
     synthetic_data(1000).to_netcdf(tmp_path / "data.nc")
     whole = Dataset.open(tmp_path / "data.nc", CONTRACT)
     monkeypatch.setattr(tables, "BLOCK", 64)
     return whole, Dataset.open(tmp_path / "data.nc", CONTRACT, tmp_path / "work")
 
 
-def test_a_long_data_set_is_what_a_short_one_is(whole_and_parts, tmp_path, monkeypatch):
-    whole, parts = whole_and_parts
+def test_a_long_data_set_is_what_a_short_one_is(whole_and_blocks, tmp_path, monkeypatch):
+    whole, parts = whole_and_blocks
     assert is_mapped(parts.x)
     assert not is_mapped(whole.x)
     for split in ("train", "validation", "test"):
@@ -94,11 +94,11 @@ def test_a_long_data_set_is_what_a_short_one_is(whole_and_parts, tmp_path, monke
             assert np.array_equal(draw_subset(whole.part("train"), 100, method, 3).rows, rows)
 
 
-def test_scalers_and_arrays_of_blocks(whole_and_parts, tmp_path):
-    whole, parts = whole_and_parts
+def test_scalers_and_arrays_of_blocks(whole_and_blocks, tmp_path):
+    whole, parts = whole_and_blocks
     train = whole.part("train")
     columns = [CONTRACT.input_columns[i] for i in CONTRACT.feature_indices]
-    stored, x_scaler, y_scaler = StoredArrays.from_datasets(
+    stored, x_scaler, y_scaler = SharedArrays.from_datasets(
         parts.part("train"), parts.part("validation"), tmp_path / "arrays"
     )
     for found, wanted in (

@@ -12,14 +12,14 @@ import pytest
 from emufort.contract import Contract
 from emufort.export.fortran import fortran_source, runtime_source
 from emufort.export.weights_file import WeightsFile
-from emufort.processes.aerosol_activation.head import FORTRAN_FOLDERS, activated_fractions
-from emufort.toolchain.sources import fortran_sources
+from emufort.processes.aerosol_activation.fortran import scheme_contract, scheme_sources, widths
+from emufort.processes.aerosol_activation.head import activated_fractions
 from tests.export.emulators import inputs, random_emulator
 
 pytestmark = pytest.mark.skipif(shutil.which("gfortran") is None, reason="no gfortran")
 
 FLAGS = ["-std=f2018", "-Wall", "-Wextra", "-Werror", "-O2", "-march=native", "-fopenmp-simd"]
-SIGMA = np.array([1.8, 1.6, 1.8, 1.6])
+SIGMA = np.array(widths(scheme_contract()))
 #: Stated in the module's header.
 LARGEST_ERROR = 1e-6
 
@@ -36,11 +36,11 @@ def test_fractions_in_one_call(tmp_path: Path, double: bool) -> None:
     WeightsFile.from_emulator(emulator).write(tmp_path / "weights.bin")
     (tmp_path / "emufort_runtime.F90").write_text(runtime_source())
     (tmp_path / "activation_emulator.F90").write_text(fortran_source(emulator, "0" * 64))
-    head, fractions = fortran_sources("activation_fractions", FORTRAN_FOLDERS)[-2:]
+    scheme = scheme_sources("activation_fractions")
     flags = [*FLAGS, "-DEMUFORT_DOUBLE"] if double else FLAGS
-    for source in ("emufort_runtime.F90", "activation_emulator.F90", head, fractions):
+    for source in ("emufort_runtime.F90", "activation_emulator.F90", *scheme):
         subprocess.run(["gfortran", *flags, "-c", str(source)], cwd=tmp_path, check=True)
-    modules = ("emufort_runtime", "activation_emulator", head.stem, "activation_fractions")
+    modules = ("emufort_runtime", "activation_emulator", *(source.stem for source in scheme))
     objects = [f"{module}.o" for module in modules]
     command = ["gfortran", "-O1", str(DRIVER), *objects, "-o", "driver"]
     subprocess.run(command, cwd=tmp_path, check=True)

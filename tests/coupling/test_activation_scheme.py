@@ -24,6 +24,7 @@ program both_ways
   use emufort_aerosol_activation, only: activation_type, activation_constants_type, &
     activation_counts_type, hk => activation_kind
   use emufort_aerosol_binding, only: emufort_aerosol_predict
+  use emufort_aerosol_contract, only: aerosol_sigma
   implicit none
   integer, parameter :: n = 77
   type(emulator_type) :: emulator
@@ -36,10 +37,10 @@ program both_ways
   integer :: i
   call get_command_argument(1, weights)
   call emulator%load(trim(weights), status)
-  call schemes(1)%init(hk, activation_constants_type(), [1.8_hk, 1.6_hk, 1.8_hk, 1.6_hk], status, &
+  call schemes(1)%init(hk, activation_constants_type(), real(aerosol_sigma, hk), status, &
     emulator=emulator)
   if (status%code /= 0) error stop 'loaded'
-  call schemes(2)%init(hk, activation_constants_type(), [1.8_hk, 1.6_hk, 1.8_hk, 1.6_hk], status, &
+  call schemes(2)%init(hk, activation_constants_type(), real(aerosol_sigma, hk), status, &
     predictor=emufort_aerosol_predict)
   if (status%code /= 0) error stop 'generated'
   w = [(0.02_hk*real(i, hk), i=1, n)]
@@ -91,7 +92,8 @@ def test_the_run_phase_allocates_nothing(glue: Callable[[str], Path]) -> None:
     run("make", "emufort_activate_modal.o", "FAST=-O1", "EXACT=-O2", cwd=folder)
     callers = set()
     for name in (
-        *("emufort_aerosol_head", "emufort_aerosol_arg2000"),
+        *("emufort_aerosol_head", "emufort_aerosol_arg2000", "emufort_aerosol_updrafts"),
+        *("emufort_aerosol_scheme", "emufort_aerosol_supersaturation"),
         *("emufort_aerosol_activation", "emufort_activate_modal"),
     ):
         procedure = ""

@@ -265,6 +265,7 @@ DRIVER = """
 program driver
   use ccpp_kinds, only: kind_phys
   use emufort_activate, only: emufort_activate_init, emufort_activate_run, emufort_activate_final
+  use emufort_aerosol_contract, only: sigma => aerosol_sigma
   implicit none
   integer, parameter :: ncol = 37, nlev = 3, m = 4, r8 = kind_phys
   real(r8) :: air(ncol, nlev, 8), aerosol(ncol, nlev, m, 3), fractions(ncol, nlev, m, 4)
@@ -273,13 +274,13 @@ program driver
   character(len=512) :: errmsg
   integer :: errflg, counted(6)
   call emufort_activate_init(9.8_r8, 287._r8, 461._r8, 1005._r8, 2.5e6_r8, 1.e3_r8, &
-    [1.8_r8, 1.6_r8, 1.8_r8, 1.9_r8], 'emulator', 'arg2000', 'paper', errmsg, errflg)
+    [sigma(1:m - 1), sigma(m) + 0.3_r8], 'emulator', 'arg2000', 'paper', errmsg, errflg)
   if (errflg == 0 .or. index(errmsg, 'does not know these aerosol modes') == 0) error stop 'modes'
   call emufort_activate_init(9.8_r8, 287._r8, 461._r8, 1005._r8, 2.5e6_r8, 1.e3_r8, &
-    [1.8_r8, 1.6_r8, 1.8_r8, 1.6_r8], 'emulator', 'none', 'paper', errmsg, errflg)
+    sigma, 'emulator', 'none', 'paper', errmsg, errflg)
   if (errflg == 0 .or. len_trim(errmsg) == 0) error stop 'policy'
   call emufort_activate_init(9.8_r8, 287._r8, 461._r8, 1005._r8, 2.5e6_r8, 1.e3_r8, &
-    [1.8_r8, 1.6_r8, 1.8_r8, 1.6_r8], 'emulator', 'arg2000', 'paper', errmsg, errflg)
+    sigma, 'emulator', 'arg2000', 'paper', errmsg, errflg)
   if (errflg /= 0) error stop 'init'
   air = 0._r8
   air(:, :, 1) = 0.5_r8

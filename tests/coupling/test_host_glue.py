@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from emufort.cli import _run
+from emufort.cli import execute
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
 from emufort.export import Bundle, export
-from emufort.export.host import HOSTS, write_host
+from emufort.export.host import write_host
+from emufort.processes.aerosol_activation.fortran import scheme_sources
 from tests.conftest import SYNTHETIC_CONTRACT, synthetic_data
 from tests.coupling.conftest import COUPLING, attempt, run
 from tests.export.emulators import random_emulator
@@ -31,7 +32,7 @@ needs_cmake = pytest.mark.skipif(shutil.which("cmake") is None, reason="no cmake
 HOST = """
 program host
   use, intrinsic :: iso_fortran_env, only: int64, r8 => real64
-  use arg2000, only: arg2000_max_supersaturation
+  use arg2000, only: arg2000_max_supersaturation, sigma => arg2000_geometric_standard_deviation
 #ifndef WITHOUT_EMUFORT
   use emufort_host, only: activate_modal, emufort_host_init, emufort_host_kind, emufort_host_present
 #endif
@@ -59,7 +60,7 @@ program host
   if (wanted == 'own') stop
   if (wanted == 'init') then
     call emufort_host_init(r8, 9.8_r8, 287._r8, 461._r8, 1005._r8, 2.5e6_r8, 1.e3_r8, &
-      [1.8_r8, 1.6_r8, 1.8_r8, 1.6_r8], 'emulator', 'ratio', 'paper', errmsg, errflg)
+      sigma, 'emulator', 'ratio', 'paper', errmsg, errflg)
     print '(i0, a)', errflg, ' '//trim(errmsg)
     if (errflg /= 0) stop
   end if
@@ -105,7 +106,7 @@ def test_cime_on_off_and_stub(glue: Glue, tmp_path: Path, compiler: str) -> None
     strict = f"{STRICT} -Wno-unused-dummy-argument" if compiler == "gfortran" else "-std=f2018"
     folder = glue("cime")
     (tmp_path / "host.F90").write_text(HOST)
-    own = [COUPLING / "aerosol_activation/scheme/arg2000.F90", tmp_path / "host.F90"]
+    own = [*scheme_sources("arg2000"), tmp_path / "host.F90"]
     flags = ["-O2", f"-J{tmp_path}"]
     run(compiler, *flags, "-DWITHOUT_EMUFORT", *own, "-o", tmp_path / "hostWITHOUT")
     shown = {"WITHOUT": run(tmp_path / "hostWITHOUT", "own")}
@@ -289,19 +290,26 @@ def test_glue_is_replaced_as_a_whole_and_nothing_else_is(bundle: Bundle, tmp_pat
         write_host(bundle, "wrf", tmp_path / "glue")
 
 
-def test_no_glue_for_another_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("host", ["ccpp", "cime"])
+def test_no_glue_of_the_scheme_for_other_contracts(tmp_path: Path, host: str) -> None:
     contract = Contract.from_toml(SYNTHETIC_CONTRACT)
     data = Dataset.from_xarray(synthetic_data(), contract, Path("pond.nc"), "d" * 64)
-    pond = export(random_emulator(contract, (4,)), data, tmp_path / "bundle", golden=4)
-    with pytest.raises(EmufortError, match="the contract 'activation'"):
-        write_host(pond, "plain")
+    pond = export(random_emulator(contract, (4,)), data, tmp_path / "pond", golden=4)
+    with pytest.raises(UsageError, match="contract 'evaporation'; it offers plain") as caught:
+        write_host(pond, host)
+    assert "\n" not in str(caught.value)
+    contract = Contract.load("activation_fractions")
+    emulator = random_emulator(contract, (4,))
+    fractions = export(emulator, Dataset.open(None, contract), tmp_path / "bundle", golden=4)
+    with pytest.raises(UsageError, match=r"needs an emulator .* of the contract 'activation'"):
+        write_host(fractions, host)
     assert not (tmp_path / "host").exists()
 
 
 def test_glue_carries_the_licence(glue: Glue, bundle: Bundle) -> None:
     text = (COUPLING.parent / "LICENSE").read_text()
     assert (bundle.path / "LICENSE").read_text() == text
-    for host in HOSTS:
+    for host in ("plain", "ccpp", "cime"):
         assert (glue(host) / "LICENSE").read_text() == text
 
 
@@ -313,13 +321,13 @@ def test_no_glue_with_files_that_were_changed_or_written_by_others(
     with (copy.path / name).open("a") as file:
         file.write("! by others\n")
     command = ["export", "--bundle", str(copy.path), "--host", "plain"]
-    assert _run([*command, "--trust-sources"]) == 1
+    assert execute([*command, "--trust-sources"]) == 1
     assert f"{name} is not the file that was exported" in capsys.readouterr().err
     sign(copy, keep_sources=True)
-    assert _run(command) == 1
+    assert execute(command) == 1
     assert "--trust-sources" in capsys.readouterr().err
     assert not (tmp_path / "host").exists()
-    assert _run([*command, "--trust-sources"]) == 0
+    assert execute([*command, "--trust-sources"]) == 0
     assert (tmp_path / "host/plain/src" / name).read_text().endswith("! by others\n")
 
 
@@ -342,9 +350,9 @@ def test_glue_holds_the_bytes_that_were_compared(
 
 def test_command(bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     copy = shutil.copytree(bundle, tmp_path / "bundle")
-    for host in HOSTS:
-        assert _run(["export", "--bundle", str(copy), "--host", host]) == 0
+    for host in ("plain", "ccpp", "cime"):
+        assert execute(["export", "--bundle", str(copy), "--host", host]) == 0
         assert (tmp_path / "host" / host / "src" / "emufort_host.F90").is_file()
-    assert _run(["export", "--bundle", str(copy), "--host", "wrf"]) == 2
-    assert _run(["export", "--bundle", str(copy)]) == 2
+    assert execute(["export", "--bundle", str(copy), "--host", "wrf"]) == 2
+    assert execute(["export", "--bundle", str(copy)]) == 2
     assert "--bundle needs --host" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from emufort.export import Bundle
+from emufort.processes.aerosol_activation.fortran import scheme_sources
 from emufort.toolchain.sources import fortran_sources
 from tests.coupling.conftest import COUPLING, attempt, run
 
@@ -26,10 +27,8 @@ SETTINGS = {
     "OMP_NUM_THREADS": "1",
 }
 MODULES = (
-    "aerosol_activation/scheme/emufort_aerosol_head.F90",
-    "aerosol_activation/scheme/emufort_aerosol_arg2000.F90",
-    "aerosol_activation/scheme/emufort_aerosol_activation.F90",
-    "mpi/emufort_broadcast.F90",
+    *scheme_sources("emufort_aerosol_activation"),
+    COUPLING / "face/mpi/emufort_broadcast.F90",
 )
 
 
@@ -37,8 +36,9 @@ MODULES = (
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("mpi")
     flags = ["-std=f2018", "-Wall", "-Wextra", "-O1", "-fopenmp-simd", "-ffp-contract=off"]
-    programs = (COUPLING / "mpi/mpi_host.F90", Path(__file__).with_name("agree_driver.F90"))
-    modules = [*fortran_sources("emufort_runtime"), *(COUPLING / name for name in MODULES)]
+    example = COUPLING / "aerosol_activation/hosts/plain/mpi_host.F90"
+    programs = (example, Path(__file__).with_name("agree_driver.F90"))
+    modules = [*fortran_sources("emufort_runtime"), *MODULES]
     for source in (*modules, *programs):
         run("mpif90", *flags, "-c", source, cwd=folder)
     objects = [folder / f"{source.stem}.o" for source in modules]

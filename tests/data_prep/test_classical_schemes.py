@@ -9,9 +9,11 @@ import pytest
 from activation_data.ranges import RANGES, VARIABLES, scale_unit_cube, split_columns
 
 from emufort.processes.aerosol_activation import arg2000, mbn2014
+from emufort.processes.aerosol_activation.baseline_programs import arg2000_sources
+from emufort.processes.aerosol_activation.fortran import scheme_contract, widths
 from emufort.processes.aerosol_activation.head import activated_fractions
 
-SIGMA = np.array([1.8, 1.6, 1.8, 1.6])
+SIGMA = np.array(widths(scheme_contract()))
 
 
 @pytest.mark.parametrize(("name", "scheme"), [("arg2000", arg2000), ("mbn2014", mbn2014)])
@@ -45,12 +47,9 @@ def test_faster_updraft_means_more_supersaturation(scheme, fixture_inputs):
     assert (fast > slow).all()
 
 
-def test_fortran_arg2000_equals_python(tmp_path, root, gfortran):
+def test_fortran_arg2000_equals_python(tmp_path, gfortran):
     program = tmp_path / "time_arg2000"
-    sources = [
-        root / "coupling/aerosol_activation" / x
-        for x in ("scheme/arg2000.F90", "timing/time_arg2000.F90")
-    ]
+    sources = arg2000_sources()
     done = subprocess.run(
         [
             *(gfortran, "-O3", "-march=native", "-std=f2018", "-Wall", "-Wextra", "-Werror"),

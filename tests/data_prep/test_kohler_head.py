@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emufort.processes.aerosol_activation.fortran import scheme_contract, widths
 from emufort.processes.aerosol_activation.head import activated_fractions
 from emufort.processes.aerosol_activation.kohler import (
     critical_supersaturation,
@@ -15,7 +16,7 @@ from emufort.processes.aerosol_activation.kohler import (
     number_activated_fraction,
 )
 
-SIGMA = np.array([1.8, 1.6, 1.8, 1.6])
+SIGMA = np.array(widths(scheme_contract()))
 temperatures = st.floats(220.0, 320.0)
 radii = st.floats(1e-9, 3e-6)
 kappas = st.floats(1e-4, 1.5)

@@ -17,7 +17,7 @@ import tomli_w
 import xarray as xr
 from markdown_it import MarkdownIt
 
-from emufort.cli import _run
+from emufort.cli import execute
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
@@ -233,12 +233,33 @@ def test_the_terminal_shows_names_as_they_are(
         coords={mode: list(LABELS)},
     ).to_netcdf(file)
     monkeypatch.setenv("COLUMNS", "300")
-    assert _run(["data", str(file), "--contract", str(tmp_path / "pond.toml")]) == 0
+    assert execute(["data", str(file), "--contract", str(tmp_path / "pond.toml")]) == 0
     shown = capsys.readouterr().out
     for text in (str(file), "[red]m", "rate[[red]x[/red]]", "rate[aitken\\]", UNITS):
         assert text in shown
-    assert _run(["data", f"{tmp_path}/a\x1b]0;title\x07.nc"]) == 1
+    assert execute(["data", f"{tmp_path}/a\x1b]0;title\x07.nc"]) == 1
     assert r"a\x1b]0;title\x07.nc" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("compiler", ["gfortran", "flang-22"])
+def test_the_glue_compiles_and_runs(bundle: Bundle, compiler: str, tmp_path: Path) -> None:
+    if shutil.which(compiler) is None or shutil.which("make") is None:
+        pytest.skip(f"needs {compiler} and make")
+    folder = write_host(bundle, "plain", tmp_path / "glue").path
+    text = (folder / "example_host.F90").read_text()
+    assert text.isascii() and max(map(len, text.splitlines())) <= 132
+    strict = "-std=f2018 -Werror" + (" -Wall -Wextra" if compiler == "gfortran" else "")
+    shown = run("make", "-s", "run", f"FC={compiler}", f"FFLAGS={strict}", cwd=folder)
+    assert shown.count("rate(:, ") == len(LABELS)
+
+
+def test_the_glue_compiles_with_cmake(bundle: Bundle, tmp_path: Path) -> None:
+    if shutil.which("cmake") is None or shutil.which("gfortran") is None:
+        pytest.skip("needs cmake and gfortran")
+    folder = write_host(bundle, "plain", tmp_path / "glue").path
+    run("cmake", "-S", ".", "-B", "build", cwd=folder)
+    run("cmake", "--build", "build", cwd=folder)
+    assert "rate(:, 6)" in run("build/example_host", cwd=folder)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +277,7 @@ def test_a_bundle_whose_name_is_no_name_is_refused(
     with pytest.raises(EmufortError, match="Fortran") as caught:
         write_host(folder, "plain", tmp_path / "host")
     assert "\n" not in str(caught.value)
-    assert _run(["export", "--bundle", str(folder), "--host", "plain"]) != 0
+    assert execute(["export", "--bundle", str(folder), "--host", "plain"]) != 0
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "host").exists()
     if name:

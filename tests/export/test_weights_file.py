@@ -169,5 +169,5 @@ def test_a_plan_that_is_too_short_is_not_restored() -> None:
     file = _file()
     for n in (0, 3, 7, 12):
         flat = dataclasses.replace(file.flat, plan=file.flat.plan[:n])
-        with pytest.raises(EmufortError, match=r"contradicts itself|export again"):
+        with pytest.raises(EmufortError, match="export again"):
             restore(dataclasses.replace(file, flat=flat))

@@ -107,7 +107,7 @@ def python_scripts() -> list[Path]:
         TOP / "data_prep",
         TOP / "coupling/aerosol_activation/column_model",
     )
-    return [path for folder in folders for path in folder.glob("*.py")]
+    return [path for folder in folders for path in folder.rglob("*.py")]
 
 
 def parameters_of_scripts() -> set[str]:
@@ -176,6 +176,13 @@ def test_files_of_the_repository_exist(document: Path) -> None:
 
 
 @documents
+def test_python_modules_that_are_run_exist(document: Path) -> None:
+    for name in re.findall(r"python -m ((?:benchmarks|emufort)[\w.]*)", document.read_text()):
+        path = TOP / name.replace(".", "/")
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), name
+
+
+@documents
 def test_targets_of_make_exist(document: Path) -> None:
     targets = re.findall(r"^([a-z]+):", (TOP / "Makefile").read_text(), re.M)
     for line in lines(document):
@@ -223,12 +230,14 @@ def test_what_is_not_there_would_be_noticed(tmp_path: Path) -> None:
     document = tmp_path / "page.md"
     document.write_text(
         "`emufort run --no-such-option`, `emufort trian`, `emufort[no]`, `search.trails`,\n"
-        "`make tests`, `python/emufort/absent.py`, `--no-such`, `EMUFORT_NO_" + "SUCH`\n"
+        "`make tests`, `python/emufort/absent.py`, `--no-such`, `EMUFORT_NO_" + "SUCH`,\n"
+        "`python -m benchmarks.absent`\n"
     )
     checks = (
         *(test_commands_and_their_options_exist, test_options_that_are_named_alone_exist),
         *(test_configuration_keys_exist, test_files_of_the_repository_exist),
         *(test_targets_of_make_exist, test_extras_exist, test_environment_variables_exist),
+        test_python_modules_that_are_run_exist,
     )
     for check in checks:
         with pytest.raises(AssertionError):

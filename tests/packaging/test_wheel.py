@@ -21,14 +21,7 @@ COPIED = (
     *("python", "fortran", "coupling"),
 )
 SOURCES = (
-    *("emufort_runtime.F90", "arg2000.F90", "time_arg2000.F90"),
-    *(
-        "emufort_aerosol_head.F90",
-        "activation_fractions.F90",
-        "activation_fractions_of_host.inc",
-    ),
-    "bench_fractions.F90",
-    "LICENSE",
+    *("emufort_runtime.F90", "LICENSE"),
     *(
         path.name
         for folder in ("fortran/app", "fortran/bench", "coupling/onnxruntime")
@@ -37,7 +30,8 @@ SOURCES = (
 )
 #: What `emufort export --host` writes from.
 GLUE = (
-    "coupling/mpi",
+    "coupling/face/mpi",
+    "coupling/face/plain",
     "coupling/aerosol_activation/scheme",
     "coupling/aerosol_activation/timing",
     *(f"coupling/aerosol_activation/hosts/{n}" for n in ("face", "stub", "plain", "ccpp", "cime")),
@@ -146,8 +140,8 @@ def test_wheel(tmp_path: Path) -> None:
     extensions = [name for name in names if name.endswith(".so")]
     modules = {name.removeprefix("emufort/").partition(".")[0] for name in extensions}
     assert len(modules) == len(extensions)
-    assert {"_native", "_trainer", "_trainer_double"} <= modules
-    assert modules <= {"_native", *(f"_trainer{kind}" for kind in ("", "_double", "_v3", "_v4"))}
+    assert {"_native", "_trainer"} <= modules
+    assert modules <= {"_native", *(f"_trainer{kind}" for kind in ("", "_v3", "_v4"))}
     if platform.machine() == "x86_64":
         assert {"_trainer_v3", "_trainer_v4"} <= modules
     fortran = sorted(name for name in names if name.startswith("emufort/_fortran/"))

@@ -34,8 +34,10 @@ from emufort.contract import Contract
 from emufort.network.architecture import Architecture
 from emufort.network.emulator import Emulator, dense_parameters
 from emufort.network.scaler import Scaler
-from emufort.search import SearchResult, Trial
-from emufort.selection.select import Entry, Selection
+from emufort.search.result import SearchResult
+from emufort.search.trials import Trial
+from emufort.selection.entry import Entry
+from emufort.selection.select import Selection
 from emufort.timing.measure import Time
 from emufort.verification import Comparison, Verification
 from tests.conftest import PACKAGE, SYNTHETIC_CONTRACT, synthetic_data

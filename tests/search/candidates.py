@@ -36,7 +36,7 @@ def made(number: int, *losses: float, **changes: Any) -> Trial:
     )
 
 
-def many(n: int, seed: int = 0) -> list[Trial]:
+def random_trials(n: int, seed: int = 0) -> list[Trial]:
     """Return `n` different networks with random losses at one rung."""
     losses = np.exp(np.random.default_rng(seed).normal(size=n))
     return [made(i, loss) for i, loss in enumerate(losses)]

@@ -52,8 +52,8 @@ def data(n: int = 600, seed: int = 0) -> Dataset:
 
 def main() -> None:
     """Search, then retrain, in a process of its own: ``pond.py FOLDER WORKERS``."""
-    from emufort.retrain import retrain
-    from emufort.search import search
+    from emufort.retrain.driver import retrain
+    from emufort.search.driver import search
 
     folder = Path(sys.argv[1])
     options = config(workers=int(sys.argv[2]))

@@ -77,12 +77,12 @@ def test_advice_is_resumed_and_the_same(tmp_path, monkeypatch):
     calls = 0
     run_rung = advice.run_rung
 
-    def deadly(bench, unit):
+    def deadly(trainers, unit):
         nonlocal calls
         calls += 1
         if calls == 12:
             raise KilledError
-        return run_rung(bench, unit)
+        return run_rung(trainers, unit)
 
     with monkeypatch.context() as patch:
         patch.setattr(advice, "run_rung", deadly)
@@ -117,10 +117,10 @@ def test_damaged_losses_are_measured_again(tmp_path, monkeypatch, damage):
     calls = 0
     run_rung = advice.run_rung
 
-    def counted(bench, unit):
+    def counted(trainers, unit):
         nonlocal calls
         calls += 1
-        return run_rung(bench, unit)
+        return run_rung(trainers, unit)
 
     monkeypatch.setattr(advice, "run_rung", counted)
 

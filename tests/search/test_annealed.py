@@ -9,15 +9,16 @@ import pytest
 from emufort.config import AdviceConfig, Config
 from emufort.errors import EmufortError, UsageError
 from emufort.files import read_csv, read_json
-from emufort.retrain import retrain
-from emufort.search import driver, search, unfinished
+from emufort.retrain.driver import retrain
+from emufort.search import driver, unfinished
 from emufort.search.advice import advise
 from emufort.search.candidate_task import rung_task
+from emufort.search.driver import search
 from emufort.search.rungs import RungUnit, run_rung
 from emufort.search.space import Candidate
 from emufort.search.subset import draw_subset
 from emufort.training import Arrays, StepPlan, TrainerState, TrainingTask, make_trainer
-from emufort.workers.workbench import Workbench
+from emufort.workers.trainer_cache import TrainerCache
 from tests.search.pond import config, data
 
 ROWS = [32, 64, 128]
@@ -62,19 +63,19 @@ def test_every_rung_is_a_training_of_its_own_on_its_rows(finished):
 @pytest.mark.parametrize("backend", ["native", "torch"])
 def test_what_was_trained_before_does_not_matter_but_for_the_time(backend):
     arrays, _, _ = Arrays.from_datasets(data().part("train"), data().part("validation"))
-    bench = Workbench({"": arrays}, backend)
+    trainers = TrainerCache({"": arrays}, backend)
     candidate = Candidate((8,), "silu", 1e-2, 32)
     task = TrainingTask(candidate.architecture(3, 2), 1e-2, 32, seed=1)
     fresh = TrainerState.initial(task)
-    used = run_rung(bench, RungUnit(fresh, 5, 1))
+    used = run_rung(trainers, RungUnit(fresh, 5, 1))
     used.stopped, used.stale = "patience", 3
-    a, b = (run_rung(bench, RungUnit(s, 3, 15, 64, anneal=True)) for s in (fresh, used))
+    a, b = (run_rung(trainers, RungUnit(s, 3, 15, 64, anneal=True)) for s in (fresh, used))
     assert (a.value, a.epoch, a.step) == (b.value, 3, 3 * 2)
     assert (a.weights == b.weights).all()
     assert a.seconds > 0
     assert b.seconds > used.seconds
     # At the end of the plan hardly anything moves: not so at a constant rate.
-    plain = run_rung(bench, RungUnit(fresh, 3, 15, 64))
+    plain = run_rung(trainers, RungUnit(fresh, 3, 15, 64))
     assert plain.value != a.value
 
 

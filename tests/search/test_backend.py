@@ -8,8 +8,8 @@ import pytest
 
 from emufort.errors import EmufortError
 from emufort.files import read_json
-from emufort.retrain import retrain
-from emufort.search import search
+from emufort.retrain.driver import retrain
+from emufort.search.driver import search
 from emufort.training import backends as backend
 from emufort.training import native_trainer
 from tests.search import pond

@@ -12,22 +12,22 @@ from pathlib import Path
 
 import pytest
 
-from emufort.cli import _run
+from emufort.cli import execute
 from emufort.config import ClusterConfig
 from emufort.errors import EmufortError, UsageError
-from emufort.search import search
+from emufort.search.driver import search
 from emufort.workers import dask_cluster as dask_workers
 from emufort.workers import dask_pool as dask_executor
 from emufort.workers.dask_cluster import sbatch_script
 from emufort.workers.dask_pool import DaskPool
-from emufort.workers.shared_arrays import StoredArrays
+from emufort.workers.shared_arrays import SharedArrays
 from tests.search.pond import config, data
 from tests.training.problems import smooth
 
 pytest.importorskip("distributed")
 
 
-def die_once(bench, path):
+def die_once(trainers, path):
     """Die unless another worker already has."""
     if path is not None and not path.exists():
         path.touch()
@@ -35,14 +35,14 @@ def die_once(bench, path):
     return os.getpid()
 
 
-def fail(bench, unit):
+def fail(trainers, unit):
     raise EmufortError("the disk is full")
 
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dask")
-    stored = StoredArrays.write(smooth(), folder)
+    stored = SharedArrays.write(smooth(), folder)
     with DaskPool(ClusterConfig(engine="dask"), 2, stored, folder) as executor:
         yield executor
 
@@ -81,9 +81,9 @@ def test_no_scheduler(tmp_path, monkeypatch):
 def test_a_scheduler_without_workers(tmp_path, monkeypatch):
     monkeypatch.setattr(dask_executor, "_LOOK_SECONDS", 0.1)
     monkeypatch.setattr(dask_executor, "_WORKER_SECONDS", 0.3)
-    stored = StoredArrays.write(smooth(), tmp_path)
+    stored = SharedArrays.write(smooth(), tmp_path)
     with (
-        dask_workers.own_scheduler(ClusterConfig()) as address,
+        dask_workers.started_scheduler(ClusterConfig()) as address,
         DaskPool(ClusterConfig(scheduler=address), 1, stored, tmp_path) as executor,
         pytest.raises(EmufortError, match="has had no worker for 0 s"),
     ):
@@ -118,7 +118,7 @@ def slurm(tmp_path, monkeypatch):
 
 def test_workers_in_batch_jobs(slurm, tmp_path):
     where = ClusterConfig(kind="slurm", host="127.0.0.1", setup=("export OF_THE_PROFILE=1",))
-    stored = StoredArrays.write(smooth(), tmp_path)
+    stored = SharedArrays.write(smooth(), tmp_path)
     with DaskPool(where, 1, stored, tmp_path) as executor:
         assert sorted(dict(executor.run(die_once, [None] * 3))) == [0, 1, 2]
     calls = (slurm / "calls").read_text().splitlines()
@@ -144,12 +144,12 @@ def test_profile_of_the_command_line(tmp_path, capsys, header):
     profile.write_text(f'{header}partition = "short"\nworkers_per_job = 3\npython = "python3"\n')
     options = ["--cluster", "slurm", "--profile", str(profile), "--dry-run"]
     command = ["search", "--out", str(tmp_path / "run"), *options]
-    assert _run(command) == 0
+    assert execute(command) == 0
     text = capsys.readouterr().out
     assert "--partition=short" in text and "3" in text
     assert not (tmp_path / "run").exists()
     profile.write_text(f'{header}queue = "short"\n')
-    assert _run(command) == 2
+    assert execute(command) == 2
     error = capsys.readouterr().err
     assert "slurm.toml" in error and "queue" in error
 
@@ -157,13 +157,13 @@ def test_profile_of_the_command_line(tmp_path, capsys, header):
 def test_without_slurm(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     where = ClusterConfig(kind="slurm", host="127.0.0.1")
-    stored = StoredArrays.write(smooth(), tmp_path)
+    stored = SharedArrays.write(smooth(), tmp_path)
     with pytest.raises(UsageError, match="cannot run sbatch"):
         DaskPool(where, 1, stored, tmp_path).__enter__()
 
 
 def test_workers_of_this_machine_end_with_the_pool(tmp_path):
-    stored = StoredArrays.write(smooth(), tmp_path)
+    stored = SharedArrays.write(smooth(), tmp_path)
     with DaskPool(ClusterConfig(engine="dask"), 1, stored, tmp_path) as executor:
         pids = set(dict(executor.run(die_once, [None] * 2)).values())
     deadline = time.monotonic() + 120
@@ -178,7 +178,7 @@ def test_jobs_that_ended_are_submitted_again(slurm, tmp_path):
     (slurm / "squeue").chmod(stat.S_IRWXU)
     (slurm / "scancel").write_text("#!/bin/bash\nexit 1\n")
     where = ClusterConfig(kind="slurm", jobs=2)
-    with dask_workers.Jobs(where, "tcp://node:1", tmp_path) as jobs:
+    with dask_workers.BatchJobs(where, "tcp://node:1", tmp_path) as jobs:
         submitted = 2
         (slurm / "queue").write_text("7 waits\n")
         jobs.tend(0)
@@ -203,7 +203,7 @@ def test_workers_that_do_not_start_are_given_up():
             workers.tend(0)
 
 
-def always_die(bench, unit):
+def always_die(trainers, unit):
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from emufort.errors import EmufortError, UsageError
 from emufort.files import read_json, write_json
-from emufort.search import search
+from emufort.search.driver import search
 from emufort.search.halving import Reached, places, successive_halving, survivors
 from tests.search.pond import config, data
 

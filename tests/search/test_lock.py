@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from emufort import cli
+from emufort.cli import command
 from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.lock import only_writer
-from emufort.retrain import retrain
-from emufort.search import search
+from emufort.retrain.driver import retrain
+from emufort.search.driver import search
 from emufort.search.trials import read_trials
 from tests.conftest import PACKAGE, SYNTHETIC_CONFIG, SYNTHETIC_CONTRACT, synthetic_data
 from tests.search.pond import config, data
@@ -97,8 +98,8 @@ def test_what_fails_on_the_way_out_does_not_hide_that_it_was_stopped(monkeypatch
     def leave():
         raise SystemExit(143)
 
-    monkeypatch.setattr(cli, "app", app)
-    monkeypatch.setattr(cli.signals, "received", lambda settle=0.0: True)
-    monkeypatch.setattr(cli.signals, "leave", leave)
+    monkeypatch.setattr(command, "app", app)
+    monkeypatch.setattr(command.signals, "received", lambda settle=0.0: True)
+    monkeypatch.setattr(command.signals, "leave", leave)
     with pytest.raises(SystemExit, match="143"):
-        cli._run(["search"])
+        cli.execute(["search"])

@@ -14,7 +14,7 @@ import pytest
 from emufort.network.architecture import Architecture
 from emufort.training import Arrays, StepPlan, TrainerState, TrainingTask
 from emufort.workers.pool import make_executor
-from emufort.workers.shared_arrays import StoredArrays
+from emufort.workers.shared_arrays import SharedArrays
 from tests.conftest import SYNTHETIC_CONTRACT, synthetic_data
 from tests.search.pond import data
 
@@ -23,20 +23,20 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def own_bytes() -> int:
+def private_bytes() -> int:
     """Memory of this process that no file backs."""
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))
 
 
-def train(bench, task):
+def train(trainers, task):
     """Take steps over the whole data; return how much memory that took."""
     # What a backend itself takes is not the question; the server of the workers may not have it.
     import emufort.training.torch_trainer  # noqa: F401
 
-    before = own_bytes()
-    bench.run_steps(TrainerState.initial(task), StepPlan(300, 1, 100))
-    return own_bytes() - before
+    before = private_bytes()
+    trainers.run_steps(TrainerState.initial(task), StepPlan(300, 1, 100))
+    return private_bytes() - before
 
 
 def large(rows: int) -> Arrays:
@@ -49,7 +49,7 @@ def test_a_worker_needs_little_memory_for_much_data(tmp_path):
     arrays = large(800_000)
     n_bytes = arrays.x_train.nbytes + arrays.y_train.nbytes
     task = TrainingTask(Architecture(16, (8,), 4), 1e-3, 256, seed=0)
-    stored = StoredArrays.write(arrays, tmp_path)
+    stored = SharedArrays.write(arrays, tmp_path)
     del arrays
     with make_executor(2, stored) as pool:
         grown = dict(pool.run(train, [task, replace(task, seed=1)]))
@@ -60,7 +60,7 @@ def test_a_worker_needs_little_memory_for_much_data(tmp_path):
 def test_stored_arrays_are_those_made_in_memory(tmp_path):
     train, validation = data().part("train"), data().part("validation")
     made, *scalers = Arrays.from_datasets(train, validation)
-    stored, *others = StoredArrays.from_datasets(train, validation, tmp_path)
+    stored, *others = SharedArrays.from_datasets(train, validation, tmp_path)
     read = stored.load()
     for name in ("x_train", "y_train", "x_validation", "y_validation"):
         assert isinstance(getattr(read, name), np.memmap)
@@ -77,8 +77,8 @@ import json, resource, sys
 from pathlib import Path
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
-from emufort.retrain import retrain
-from emufort.search import search
+from emufort.retrain.driver import retrain
+from emufort.search.driver import search
 from tests.search.pond import config
 
 file, folder = sys.argv[1], Path(sys.argv[2])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emufort.search.prediction import features, foretold_losses, predicted_ranks
-from tests.search.candidates import made, many
+from tests.search.candidates import made, random_trials
 
 examples = settings(deadline=None, derandomize=True, max_examples=60)
 LOSS = st.one_of(st.floats(1e-9, 1e3), st.just(math.inf))
@@ -38,7 +38,7 @@ def halved(n: int, seed: int, late: float = 1.0) -> tuple[list, np.ndarray]:
 
 
 def test_losses_of_one_rung_are_what_they_are():
-    trials = many(20)
+    trials = random_trials(20)
     assert foretold_losses(trials).tolist() == [t.value for t in trials]
     order = sorted(range(20), key=lambda i: trials[i].value)
     assert [predicted_ranks(trials)[i] for i in order] == list(range(1, 21))

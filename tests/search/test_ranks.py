@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from emufort.files import read_csv, read_json
-from emufort.search import load_search, search
+from emufort.search.driver import search
 from emufort.search.identity import study_sha256
 from emufort.search.prediction import predicted_ranks
+from emufort.search.result import load_search
 from emufort.search.trials import RANK_COLUMN, TrialsFile, is_as_written, read_trials
-from tests.search.candidates import many
+from tests.search.candidates import random_trials
 from tests.search.pond import config, data
 
 
@@ -92,7 +93,7 @@ def test_a_search_made_longer_and_killed_has_no_ranks_until_it_is_finished(
 
 
 def test_the_hash_of_the_table_ignores_the_ranks(tmp_path):
-    trials = many(5)
+    trials = random_trials(5)
     table = TrialsFile(tmp_path / "trials.csv")
     table.write(trials[:3])
     table.write(trials)

@@ -16,10 +16,12 @@ import pytest
 from emufort.errors import EmufortError
 from emufort.files import read_csv, read_json
 from emufort.network.emulator import Emulator
-from emufort.retrain import jobs, retrain
+from emufort.retrain import jobs
+from emufort.retrain.driver import retrain
 from emufort.retrain.rounds import Rounds, on_the_front
-from emufort.search import load_search, search
+from emufort.search.driver import search
 from emufort.search.identity import study_sha256
+from emufort.search.result import load_search
 from emufort.search.trials import read_trials
 from emufort.skill import skill_of
 from tests.conftest import PACKAGE
@@ -201,7 +203,7 @@ def test_finished_trainings_are_not_repeated(finished, tmp_path, monkeypatch):
     rows = retrain(tmp_path / "run" / "search", data(), config(), folder)
     assert [path.parent.name for path in trained] == names[:1]
     assert_same_weights(folder, finished / "retrain")
-    monkeypatch.setattr(sys.modules["emufort.retrain.retrain"], "executor_for", None)
+    monkeypatch.setattr(sys.modules["emufort.retrain.driver"], "executor_for", None)
     again = retrain(tmp_path / "run" / "search", data(), config(), folder)
     assert again == rows
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from emufort.config import RetrainConfig
 from emufort.retrain.rounds import Rounds, on_the_front
-from tests.search.candidates import made, many
+from tests.search.candidates import made, random_trials
 
 examples = settings(deadline=None, derandomize=True, max_examples=40)
 AUTO = RetrainConfig()
@@ -39,20 +39,20 @@ def carried_out(rounds: Rounds, final) -> tuple[list[int], list[int]]:
     ("n", "size"), [(1, 0), (2, 1), (20, 10), (31, 15), (32, 16), (128, 16), (320, 16), (321, 17)]
 )
 def test_five_percent_at_least_sixteen_at_most_half(n, size):
-    control = Rounds(many(n), AUTO, seed=1).control()
+    control = Rounds(random_trials(n), AUTO, seed=1).control()
     assert len({t.number for t in control}) == len(control) == size
     assert [t.number for t in control] == sorted(t.number for t in control)
 
 
 def test_as_many_as_asked_for():
     for asked in (0, 1, 7, 30, 99):
-        rounds = Rounds(many(30), RetrainConfig(control=asked, top=3), seed=1)
+        rounds = Rounds(random_trials(30), RetrainConfig(control=asked, top=3), seed=1)
         assert len(rounds.control()) == min(asked, 30)
         assert rounds.most == min(asked + 3, 30)
 
 
 def test_the_control_group_is_random_and_that_of_the_seed():
-    trials = many(64)
+    trials = random_trials(64)
     groups = [[t.number for t in Rounds(trials, AUTO, seed).control()] for seed in range(200)]
     assert groups[3] == [t.number for t in Rounds(trials, AUTO, 3).control()]
     assert len(set(map(tuple, groups))) == 200
@@ -65,7 +65,7 @@ def test_the_control_group_is_random_and_that_of_the_seed():
 
 
 def test_losses_do_not_matter_to_the_control_group():
-    one, other = many(40, seed=1), many(40, seed=2)
+    one, other = random_trials(40, seed=1), random_trials(40, seed=2)
     numbers = [[t.number for t in Rounds(trials, AUTO, 5).control()] for trials in (one, other)]
     assert numbers[0] == numbers[1]
 
@@ -76,7 +76,7 @@ def test_losses_do_not_matter_to_the_control_group():
 @examples
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 20), st.integers(0, 12))
 def test_as_many_are_chosen_as_asked_for(seed, n, top, control):
-    trials = many(n, seed)
+    trials = random_trials(n, seed)
     final = np.exp(np.random.default_rng(seed).normal(size=n))
     rounds = Rounds(trials, RetrainConfig(top=top, control=control), seed=seed)
     group, chosen = carried_out(rounds, final)
@@ -136,7 +136,7 @@ def test_what_diverged_in_step_1_is_never_trained():
 
 
 def test_trainings_of_step_2_may_all_diverge():
-    rounds = Rounds(many(40), RetrainConfig(top=12), seed=1)
+    rounds = Rounds(random_trials(40), RetrainConfig(top=12), seed=1)
     group, chosen = carried_out(rounds, np.full(40, np.inf))
     assert (len(group), len(chosen)) == (16, 12)
 
@@ -156,7 +156,7 @@ def test_of_the_same_network_the_lowest_loss_stands_for_all():
 
 
 def test_numbers_of_trials_are_no_positions():
-    trials = [replace(trial, number=100 - i) for i, trial in enumerate(many(20))]
+    trials = [replace(trial, number=100 - i) for i, trial in enumerate(random_trials(20))]
     rounds = Rounds(trials, RetrainConfig(top=5, control=5), seed=1)
     found = rounds.known({100: 0.5, 81: math.inf})
     assert found[0] == 0.5

@@ -19,7 +19,8 @@ from emufort.search.cost import CostModel, from_table
 from emufort.search.samplers.cmaes_evolution import Evolution, folded
 from emufort.search.samplers.options import check_options, sampler_name, slowness
 from emufort.search.samplers.optuna_quiet import quiet_optuna
-from emufort.search.samplers.registry import front_first, make_proposer, propose
+from emufort.search.samplers.parzen import front_first
+from emufort.search.samplers.registry import make_proposer, propose
 from emufort.search.space import (
     Candidate,
     at_point,
@@ -33,7 +34,7 @@ from emufort.search.subset import draw_subset
 from emufort.search.trials import Trial
 from tests.search.candidates import made
 from tests.search.pond import data
-from tests.search.test_parts import RATES, trial
+from tests.search.test_proposals_and_trials import RATES, trial
 
 SPACE = SpaceConfig(depth=(1, 3), width=(8, 16, 64), batch_size=(32, 64), learning_rate=RATES)
 TAPERED = SpaceConfig(

@@ -12,9 +12,11 @@ import pytest
 
 from emufort.errors import DataError, EmufortError
 from emufort.files import read_csv, read_json
-from emufort.search import driver, load_search, search, unfinished
+from emufort.search import driver, unfinished
 from emufort.search.cost import CostModel
+from emufort.search.driver import search
 from emufort.search.identity import study_sha256
+from emufort.search.result import load_search
 from tests.search.pond import config, data
 
 

@@ -17,22 +17,24 @@ from emufort.cli import app
 from emufort.config import Config, RetrainConfig, SpaceConfig
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
-from emufort.dataset.targets import Targets, own_inputs, target_contract
+from emufort.dataset.targets import Targets, inputs_of_other_contracts, target_contract
 from emufort.errors import ContractError, DataError, EmufortError, StorageError, UsageError
 from emufort.export import Bundle
 from emufort.export.model_card import TestSkill
 from emufort.files import read_csv, read_json
 from emufort.network.emulator import Emulator
-from emufort.retrain import retrain
+from emufort.retrain.driver import retrain
 from emufort.retrain.rounds import Rounds
-from emufort.search import driver, load_search, search
+from emufort.search import driver
+from emufort.search.driver import search
+from emufort.search.result import load_search
 from emufort.search.rungs import RungUnit, run_rung
 from emufort.search.samplers.registry import make_proposer
 from emufort.search.space import at_point, dimensions, to_point
 from emufort.skill import skill_of, skill_values
 from emufort.training import TrainerState, TrainingTask
 from emufort.workers.judge import Judge
-from emufort.workers.shared_arrays import StoredArrays
+from emufort.workers.shared_arrays import SharedArrays
 from tests.conftest import SYNTHETIC_CONFIG, SYNTHETIC_CONTRACT, synthetic_data
 from tests.export.emulators import random_emulator
 from tests.search.pond import config, data
@@ -173,16 +175,16 @@ def test_values_are_errors_in_physical_units(found):
         contract = target_contract(trial.target, CONTRACT)
         under = whole.under(contract)
         train = under.take(np.searchsorted(whole.rows, kept["rows"]))
-        stored, x_scaler, y_scaler = StoredArrays.from_datasets(
+        stored, x_scaler, y_scaler = SharedArrays.from_datasets(
             train, under.take(np.searchsorted(whole.rows, validation.rows)), folder / "again"
         )
         task = TrainingTask(
             trial.architecture, trial.learning_rate, trial.batch_size, (1 << 20) + trial.number
         )
-        bench = stored.bench(result.summary["backend"])
+        trainers = stored.trainers(result.summary["backend"])
         state = TrainerState.initial(task)
         for epochs, value in trial.rungs:
-            state = run_rung(bench, RungUnit(state, epochs, options.search.patience))
+            state = run_rung(trainers, RungUnit(state, epochs, options.search.patience))
             judge = Judge.of(under.take(np.searchsorted(whole.rows, validation.rows)),
                              (x_scaler, y_scaler), validation)  # fmt: skip
             # By the definition: what the network predicts in physical units, against the labels.
@@ -225,9 +227,9 @@ def test_a_full_disk_is_one_line_and_leaves_no_arrays(tmp_path, size, name):
     parts = train.at(train.judge.rows[:20]), validation
     assert len(validation.judge) == 60
     with files_up_to(size), pytest.raises(StorageError, match=f"cannot write .*{name}: "):
-        StoredArrays.from_targets(*parts, tmp_path, judged=True)
+        SharedArrays.from_targets(*parts, tmp_path, judged=True)
     assert list(tmp_path.iterdir()) == []
-    stored, _ = StoredArrays.from_targets(*parts, tmp_path, judged=True)
+    stored, _ = SharedArrays.from_targets(*parts, tmp_path, judged=True)
     assert [folder.name for folder in tmp_path.iterdir()] == [stored.folder.name]
 
 
@@ -235,8 +237,8 @@ def test_a_diverged_training_is_judged_infinite(tmp_path):
     whole = data()
     targets = Targets.of(whole, [PLAIN])
     parts = targets.part("train"), targets.part("validation")
-    stored, scalers = StoredArrays.from_targets(*parts, tmp_path, judged=True)
-    judge = stored.bench().judges[PLAIN]
+    stored, scalers = SharedArrays.from_targets(*parts, tmp_path, judged=True)
+    judge = stored.trainers().judges[PLAIN]
     task = TrainingTask(at_point(SpaceConfig(), [0.5] * 7).architecture(3, 2), 1e-3, 16, 0)
     state = TrainerState.initial(task)
     assert math.isfinite(judge.error(state))
@@ -255,11 +257,11 @@ def test_workers_and_kills_change_nothing(found, tmp_path, monkeypatch):
     # Killed within the third batch, with what was under way on disk.
     done = []
 
-    def mortal(bench, unit):
+    def mortal(trainers, unit):
         if len(done) == 20:
             raise KeyboardInterrupt
         done.append(unit)
-        return run_rung(bench, unit)
+        return run_rung(trainers, unit)
 
     monkeypatch.setattr("emufort.search.unfinished.WORTH_KEEPING_SECONDS", 0.0)
     monkeypatch.setattr(driver, "run_rung", mortal)
@@ -318,7 +320,7 @@ def test_inputs_of_networks_of_other_contracts(found, tmp_path):
     whole = Dataset.open(tmp_path / "data.nc", CONTRACT)
     weights = {r.id: folder / "retrain" / r.id / "weights.safetensors" for r in rows}
     wanted = whole.rows[[5, 1]]
-    made = own_inputs(whole, wanted, weights)
+    made = inputs_of_other_contracts(whole, wanted, weights)
     assert set(made) == {row.id for row in rows if row.target == PLAIN}
     for x in made.values():
         assert np.array_equal(x, whole.x[[5, 1]])

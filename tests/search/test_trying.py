@@ -8,10 +8,12 @@ import pytest
 
 from emufort.errors import EmufortError
 from emufort.files import read_json, write_json
-from emufort.search import driver, load_search, search, unfinished
+from emufort.search import driver, unfinished
 from emufort.search import plan as plans
+from emufort.search.driver import search
 from emufort.search.identity import study_sha256
 from emufort.search.plan import Plan
+from emufort.search.result import load_search
 from emufort.search.rungs import run_rung
 from tests.search.pond import config, data
 
@@ -118,11 +120,11 @@ def test_killed_during_the_trial_it_ends_the_same(after, keeping, trained, tmp_p
     monkeypatch.setattr(unfinished, "WORTH_KEEPING_SECONDS", keeping)
     del trained[:]
 
-    def deadly(bench, unit):
+    def deadly(trainers, unit):
         if len(trained) == after:
             raise KilledError
         trained.append(unit)
-        return run_rung(bench, unit)
+        return run_rung(trainers, unit)
 
     with monkeypatch.context() as patch:
         patch.setattr(driver, "run_rung", deadly)
@@ -182,10 +184,28 @@ def test_a_longer_search_goes_on_with_the_plan(trained, tmp_path, monkeypatch):
 def test_a_damaged_plan_is_named(tmp_path):
     search(data(), options(trials=6), tmp_path)
     kept = read_json(tmp_path / "subset.json")
-    for broken in ({}, {**kept["plan"], "rungs": None}, [1], {**kept["plan"], "tried": [[1]]}):
+    longer = [2 * epochs for epochs in kept["plan"]["rungs"]]
+    for broken in (
+        {},
+        {**kept["plan"], "rungs": None},
+        [1],
+        {**kept["plan"], "tried": [[1]]},
+        {**kept["plan"], "rungs": longer},  # a plan, but not the one that was written
+    ):
         write_json(tmp_path / "subset.json", {**kept, "plan": broken})
         with pytest.raises(EmufortError, match=r"subset\.json is damaged; remove the folder"):
             search(data(), options(trials=12), tmp_path)
+
+
+def test_a_plan_of_an_earlier_version_has_no_hash(tmp_path):
+    search(data(), options(trials=6), tmp_path / "earlier")
+    kept = read_json(tmp_path / "earlier" / "subset.json")
+    assert kept["plan_sha256"] == Plan.from_dict(kept["plan"]).sha256
+    del kept["plan_sha256"]
+    write_json(tmp_path / "earlier" / "subset.json", kept)
+    longer = search(data(), options(), tmp_path / "earlier")
+    now = search(data(), options(), tmp_path / "now")
+    assert content(longer)[:-1] == content(now)[:-1]  # the last is the hash of the study
 
 
 def test_few_rows_are_not_tried(trained, tmp_path, monkeypatch):

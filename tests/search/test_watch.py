@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emufort.retrain import retrain
-from emufort.search import search
+from emufort.retrain.driver import retrain
+from emufort.search.driver import search
 from emufort.workers import watch as module
 from emufort.workers.watch import Cell, Watch
 from tests.search.pond import config as pond_config

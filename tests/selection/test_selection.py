@@ -14,14 +14,11 @@ from hypothesis import strategies as st
 
 from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError
-from emufort.selection.select import (
-    Entry,
-    knee,
-    nanoseconds,
-    pareto_front,
-    select,
-    with_needed_schemes,
-)
+from emufort.selection.entry import Entry
+from emufort.selection.front import knee, pareto_front
+from emufort.selection.select import select
+from emufort.selection.tables import with_needed_schemes
+from emufort.selection.words import nanoseconds
 
 TYPICAL = [(20, 0.0075), (34, 0.0046), (60, 0.0036), (100, 0.0030), (180, 0.0026), (300, 0.0025)]
 

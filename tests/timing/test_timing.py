@@ -23,7 +23,7 @@ from emufort.processes import registry as processes
 from emufort.processes.aerosol_activation.baseline_programs import arg2000_sources
 from emufort.timing import measure as timing
 from emufort.timing.measure import COLUMNS, time_candidates
-from emufort.timing.timers import BaselineProgram, write_inputs, write_samples
+from emufort.timing.timers import BaselineProgram, printed_times, write_inputs, write_samples
 from emufort.toolchain.compiler import Compiler, CompilerMissing
 from emufort.toolchain.sources import fortran_sources
 
@@ -47,7 +47,7 @@ end program time_scheme
 """
 
 
-def no_reference(features: np.ndarray) -> np.ndarray:
+def no_reference(contract: Contract, features: np.ndarray) -> np.ndarray:
     raise AssertionError("only the benchmark asks for it")
 
 
@@ -299,6 +299,17 @@ def test_inputs_are_written_as_the_programs_read_them(tmp_path: Path) -> None:
     assert np.frombuffer(raw, "<f8").tolist() == [3, 1, 2, 3, 4, 5, 6]
 
 
+# ------------------------------------------------------------------ what programs print
+
+
+def test_times_of_programs_that_take_numbers_of_columns_and_of_others() -> None:
+    shown = "made for tests\n1,1,30.5\n16,1,6.5\n16,1\n128,1,-1.0\n,,\n"
+    assert printed_times(shown, (16, 1, 128, 5), takes_ncol=True) == {16: 6.5, 1: 30.5}
+    shown = "ns_per_sample 0.0\nns_per_sample x\n1,1,3.0\n ns_per_sample 12.5\nns_per_sample 3\n"
+    assert printed_times(shown, (1, 16), takes_ncol=False) == {1: 12.5, 16: 12.5}
+    assert printed_times("checksum 1.0\n", (1, 16), takes_ncol=False) == {}
+
+
 # ------------------------------------------------------------------ sources
 
 
@@ -306,7 +317,7 @@ def test_sources_come_in_the_order_of_compilation() -> None:
     names = [path.name for path in fortran_sources("time_emulator")]
     assert names[-2:] == ["emufort_runtime.F90", "time_emulator.F90"]
     names = [path.name for path in arg2000_sources()]
-    assert names == ["arg2000.F90", "time_arg2000.F90"]
+    assert names == ["emufort_aerosol_contract.F90", "arg2000.F90", "time_arg2000.F90"]
     with pytest.raises(EmufortError, match="no_such_program"):
         fortran_sources("no_such_program")
 

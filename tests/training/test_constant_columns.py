@@ -16,7 +16,7 @@ from emufort.training import Arrays, StepPlan, TrainerState, TrainingTask, make_
 from emufort.training.native_trainer import available
 from emufort.training.scaling import fit_scalers, network_sizes
 from emufort.workers.judge import Judge
-from emufort.workers.shared_arrays import StoredArrays
+from emufort.workers.shared_arrays import SharedArrays
 
 CONTRACT = """
 name = "pond"
@@ -96,7 +96,7 @@ def test_networks_side_by_side_agree_too() -> None:
 
 def test_stored_arrays_have_the_varying_columns(tmp_path: Path) -> None:
     data = pond("0vc")
-    stored, _, scaler = StoredArrays.from_datasets(
+    stored, _, scaler = SharedArrays.from_datasets(
         data.part("train"), data.part("validation"), tmp_path
     )
     assert scaler.kinds == ("constant", "affine", "constant")

@@ -9,8 +9,8 @@ import torch
 from emufort.errors import EmufortError
 from emufort.network.activations import ACTIVATIONS
 from emufort.network.emulator import Emulator
-from emufort.retrain import retrain
-from emufort.search import search
+from emufort.retrain.driver import retrain
+from emufort.search.driver import search
 from emufort.training import StepPlan, TrainerState, durable
 from emufort.training.durable import DurableUnit, forget_together, run_durably, run_durably_together
 from emufort.training.torch_ensemble import pays, run_steps_together

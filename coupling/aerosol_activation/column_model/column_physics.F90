@@ -4,6 +4,7 @@
 module column_physics
   use, intrinsic :: iso_fortran_env, only: real64, int64
   use emufort_runtime, only: status_type, network_workspace_type => workspace_type, emufort_success
+  use emufort_aerosol_contract, only: aerosol_modes, aerosol_sigma
   use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type
   use parcel_integrator, only: solve_parcel, parcel_options_type, parcel_result_type, status_peak
   use parcel_thermodynamics, only: kelvin_length
@@ -15,8 +16,8 @@ module column_physics
   public :: columns_type, allocate_columns, updraft_at, activate_chunk, age_aerosol, parcel_truth, cloud_albedo
   public :: n_modes, sigma, constants
 
-  integer, parameter :: dp = real64, n_modes = 4
-  real(dp), parameter :: sigma(n_modes) = [1.8_dp, 1.6_dp, 1.8_dp, 1.6_dp]   !! widths of the modes [1]
+  integer, parameter :: dp = real64, n_modes = aerosol_modes
+  real(dp), parameter :: sigma(n_modes) = aerosol_sigma   !! widths of the modes [1]
   real(dp), parameter :: pi = 3.14159265358979323846_dp
   real(dp), parameter :: renewal_time = 21600.0_dp       ! of the aerosol towards what is prescribed [s]
   real(dp), parameter :: scavenging_time = 14400.0_dp    ! of what is activated [s]

@@ -17,13 +17,14 @@ program measure_activation
   use, intrinsic :: iso_fortran_env, only: real64, error_unit
   use emufort_runtime, only: emulator_type, status_type, network_workspace_type => workspace_type, &
                              emufort_success
+  use emufort_aerosol_contract, only: n_inputs => aerosol_inputs, lower => aerosol_lower, upper => aerosol_upper
   use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type
   use activation_test_support, only: sample_type, draw, sigma, volume_of, fraction_of, arg_of
   use parcel_integrator, only: solve_parcel, parcel_options_type, parcel_result_type, status_peak
   use lognormal_bins, only: lognormal_cells
   use rodas_step, only: workspace_type
   implicit none
-  integer, parameter :: dp = real64, n_bins = 60, n_inputs = 15, blended = 3
+  integer, parameter :: dp = real64, n_bins = 60, blended = 3
   character(len=*), parameter :: policies(0:blended) = [character(len=8) :: 'arg2000', 'ratio', 'clip', 'blended']
   !> The last one: three inputs of a column at once, on either side.
   character(len=*), parameter :: inputs(7) = [character(len=14) :: &
@@ -32,11 +33,6 @@ program measure_activation
   character(len=*), parameter :: sides(0:1) = [character(len=5) :: 'below', 'above']
   real(dp), parameter :: distances(5) = [0.02_dp, 0.05_dp, 0.1_dp, 0.2_dp, 0.4_dp], reach = 0.5_dp
   real(dp), parameter :: soot(3) = [1.0e-4_dp, 1.0e-6_dp, 1.0e-10_dp]
-  real(dp), parameter :: lower(n_inputs) = [248.0_dp, 5.0e4_dp, 0.01_dp, 1.0e6_dp, 1.0e6_dp, 1.0e3_dp, 1.0e4_dp, &
-                                            2.675e-8_dp, 4.35e-9_dp, 5.0e-7_dp, 5.0e-9_dp, 0.05_dp, 0.05_dp, 0.05_dp, &
-                                            1.0e-3_dp]
-  real(dp), parameter :: upper(n_inputs) = [310.0_dp, 1.05e5_dp, 10.0_dp, 1.0e10_dp, 1.0e10_dp, 5.0e6_dp, 1.0e10_dp, &
-                                            2.2e-7_dp, 2.6e-8_dp, 2.0e-6_dp, 5.0e-8_dp, 1.2_dp, 1.2_dp, 1.2_dp, 0.2_dp]
   type(emulator_type) :: emulator
   type(activation_type) :: schemes(0:blended - 1)
   type(activation_constants_type) :: constants

@@ -2,7 +2,7 @@
 !>
 !> A neural emulator gives the maximum supersaturation of the updraft; the number and mass fractions of each
 !> lognormal mode follow from it by kappa-Koehler theory, block by block while the values are in the cache. Formulas
-!> and constants are those of python/emufort/activation/kohler.py. In single precision the fractions differ from
+!> and constants are those of python/emufort/processes/aerosol_activation/kohler.py. In single precision the fractions differ from
 !> those by less than 1e-6 for the same maximum supersaturation (tests/coupling/test_activation_fractions.py).
 !>
 !>     call predict_activated_fractions(emulator, ncol, air_temperature, ...)                    ! loaded weights.bin
@@ -18,6 +18,10 @@ module activation_fractions
   use emufort_kinds, only: lanes
   use emufort_math, only: vector_ln
   use emufort_ranges, only: clip_numbers
+  use emufort_aerosol_contract, only: n_modes => aerosol_modes, n_inputs => aerosol_inputs, aerosol_sigma, &
+                                      temperature_at => air_temperature_at, pressure_at => air_pressure_at, &
+                                      updraft_at => updraft_speed_at, number_at => number_concentration_at, &
+                                      radius_at => dry_median_radius_at, kappa_at => hygroscopicity_at
   use emufort_aerosol_head, only: steepness_factor, shift_factor, activated_fractions_of_logs, padded
   implicit none
   private
@@ -25,15 +29,10 @@ module activation_fractions
   public :: predict_activated_fractions, activated_fractions
   public :: activation_modes, activation_geometric_standard_deviation
 
-  integer, parameter :: n_modes = 4
   integer, parameter :: activation_modes = n_modes   !! accumulation, aitken, coarse, primary_carbon
   !> Geometric standard deviation of the modes [1]; the emulator was trained for these.
-  real(real64), parameter :: activation_geometric_standard_deviation(n_modes) = &
-                             [1.8_real64, 1.6_real64, 1.8_real64, 1.6_real64]
+  real(real64), parameter :: activation_geometric_standard_deviation(n_modes) = aerosol_sigma
 
-  ! Places of the inputs in the contract: temperature, pressure, updraft, numbers, radii, hygroscopicities.
-  integer, parameter :: n_inputs = 3 + 3*n_modes, number_at = 4, radius_at = number_at + n_modes, &
-                        kappa_at = radius_at + n_modes
   !> Up to this number of columns, the values of all modes fill the lanes of one vector.
   integer, parameter :: few_columns = lanes/n_modes
   real(real64), parameter :: log_sigma(n_modes) = log(activation_geometric_standard_deviation)

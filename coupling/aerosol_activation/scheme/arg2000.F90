@@ -1,18 +1,19 @@
 !> Activation scheme of Abdul-Razzak and Ghan (2000), as climate models call it: one air parcel at a time, real64.
 !!
 !! The fallback of the emulator outside its range, and what its cost is compared with. Formula and constants are
-!! those of python/emufort/activation/arg2000.py. Reference: doi:10.1029/1999JD901161, called ARG below.
+!! those of python/emufort/processes/aerosol_activation/arg2000.py. Reference: doi:10.1029/1999JD901161, called ARG below.
 module arg2000
   use, intrinsic :: iso_fortran_env, only: real64
+  use emufort_aerosol_contract, only: aerosol_modes, aerosol_sigma
   implicit none
   private
 
   integer, parameter, public :: arg2000_kind = real64 !! kind of all arguments
-  integer, parameter, public :: arg2000_n_modes = 4 !! accumulation, aitken, coarse, primary_carbon
+  integer, parameter, public :: arg2000_n_modes = aerosol_modes !! accumulation, aitken, coarse, primary_carbon
   integer, parameter :: wp = arg2000_kind
 
   real(wp), parameter, public :: arg2000_geometric_standard_deviation(arg2000_n_modes) = &
-                                 [1.8_wp, 1.6_wp, 1.8_wp, 1.6_wp] !! of the modes [1]
+                                 aerosol_sigma !! of the modes [1]
 
   real(wp), parameter :: pi = 3.14159265358979323846_wp
   real(wp), parameter :: gravity = 9.81_wp ! [m s-2]

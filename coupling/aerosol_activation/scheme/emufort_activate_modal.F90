@@ -28,7 +28,7 @@ contains
     procedure(activation_predictor), optional :: predictor    !! or the procedure of a generated module
     integer, intent(in), optional :: outside                  !! outside_ratio (default), _arg2000 or _clip
     integer, intent(in), optional :: formula                  !! arg2000_paper (default) or arg2000_e3sm
-    real(hk), intent(in), optional :: lower(:), upper(:)      !! range of the emulator, contract units (15)
+    real(hk), intent(in), optional :: lower(:), upper(:)      !! range of the emulator, contract units (input)
 
     call activate_modal_scheme%init(host_kind, constants, sigmag_amode, status, emulator, predictor, outside, formula, &
                                     lower, upper)

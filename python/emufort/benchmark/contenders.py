@@ -17,7 +17,8 @@ from emufort.benchmark.models import Array, Model
 from emufort.benchmark.programs import Programs, blas_description
 from emufort.benchmark.workers import BaselineWorker, Missing, ModelWorker, Process, Worker
 from emufort.contract import Baseline as ContractBaseline
-from emufort.processes.registry import TimingSource, timing_source
+from emufort.processes.process import TimingSource
+from emufort.processes.registry import timing_source
 
 
 class Bench:
@@ -329,7 +330,7 @@ class Torch(Contender):
 
 
 class Baseline(Contender):
-    """The classical scheme of the contract, called column by column."""
+    """The classical scheme of the contract."""
 
     name = "baseline"
     title = "classical scheme"
@@ -348,20 +349,32 @@ class Baseline(Contender):
         """See `Contender.reference`: what the scheme gives, not the network."""
         timed = self._timed(model)
         reference = timed.call_reference if "call" in self._how else timed.reference
+        assert reference is not None, "`runs` has seen to it"
         samples = model.x[:, list(model.contract.feature_indices)]
-        return np.asarray(reference(samples), dtype=np.float64).reshape(len(samples), -1)
+        found = reference(model.contract, samples)
+        return np.asarray(found, dtype=np.float64).reshape(len(samples), -1)
 
     def start(self, bench: Bench, model: Model, threads: int) -> Worker:
         """See `Contender.start`."""
         scheme = self._scheme(model)
-        program = bench.programs.baseline(scheme.name, self._timed(model).sources())
-        return BaselineWorker(program, model.folder / "samples.bin", *self._how)
+        timed = self._timed(model)
+        program = bench.programs.baseline(scheme.name, timed.sources())
+        return BaselineWorker(
+            program, model.folder / "samples.bin", *self._how, takes_ncol=timed.takes_ncol
+        )
 
     def describe(self, bench: Bench) -> str:
         """See `Contender.describe`."""
-        schemes = {b.name for m in bench.models for b in m.contract.baseline if b.timing_source}
+        models = [model for model in bench.models if self.runs(model)]
+        schemes = {self._scheme(model).name for model in models}
+        calls = {
+            "many columns at once"
+            if self._timed(model).takes_ncol
+            else "one column after the other"
+            for model in models
+        }
         return (
-            f"{', '.join(sorted(schemes))}: Fortran, real64, one column after the other, "
+            f"{', '.join(sorted(schemes))}: Fortran, real64, {' or '.join(sorted(calls))}, "
             f"{self._about}"
         )
 
@@ -383,7 +396,11 @@ class BaselineCall(Baseline):
 
     def runs(self, model: Model) -> bool:
         """See `Contender.runs`."""
-        return super().runs(model) and model.call is not None
+        return (
+            super().runs(model)
+            and model.call is not None
+            and self._timed(model).call_reference is not None
+        )
 
 
 ALL: tuple[Contender, ...] = (

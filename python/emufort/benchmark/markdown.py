@@ -173,7 +173,7 @@ def _fastest(result: Result, model: str, threads: int, ncol: int) -> float:
         if (row.model, row.threads, row.ncol, row.status) == (model, threads, ncol, "ok")
         and row.ns_per_column is not None
         and row.contender not in CLASSICAL
-        and row.contender not in result.parts()
+        and row.contender not in result.partial_contenders()
         and row.contender not in result.seconds()
     ]
     return min(times, default=0.0)

@@ -12,9 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.benchmark.options import BUNDLE, STANDARD_CALLS, STANDARD_MODELS, Options
+from emufort.config import Config
 from emufort.contract import Contract
-from emufort.errors import ContractError, EmufortError
+from emufort.dataset.dataset import Dataset
+from emufort.errors import EmufortError
 from emufort.export.bundle import Bundle
+from emufort.export.onnx import IR_VERSION, OPSET, build_onnx
 from emufort.export.weights_file import WeightsFile
 from emufort.files import make_directory, write_bytes, write_json
 from emufort.network.activations import parse
@@ -22,7 +25,8 @@ from emufort.network.architecture import Architecture
 from emufort.network.emulator import Emulator, dense_parameters
 from emufort.network.plan import Parameters
 from emufort.network.scaler import Scaler, ScalerKind
-from emufort.processes.registry import Head, head
+from emufort.processes.process import Head
+from emufort.processes.registry import head
 from emufort.timing.timers import write_inputs, write_samples
 from emufort.verification import draw_rows
 
@@ -212,11 +216,7 @@ def call_of(contract: Contract) -> Head | None:
     if contract.process is None or contract.skill.head is None:
         return None
     found = head(contract.process, contract.skill.head)
-    try:
-        has_call = found.call_sources is not None and bool(found.call_sources(contract))
-    except ContractError:
-        return None
-    return found if has_call else None
+    return found if found.call(contract) and found.call_reference is not None else None
 
 
 def _standard_call(
@@ -225,9 +225,9 @@ def _standard_call(
     """Return the call of a network of the default contract with random weights.
 
     Features are scaled as training data all over the ranges would have it; outputs lie where those
-    of an emulator do, about a supersaturation of 0.5 %.
+    of the default data set do.
     """
-    contract = Contract.load("activation")
+    contract = Contract.load(Config().contract)
     call = call_of(contract)
     assert call is not None
     known = np.array([[c.lower for c in contract.input_columns]])
@@ -236,11 +236,14 @@ def _standard_call(
     scaler = Scaler.fit([contract.input_columns[i] for i in features], x)
     plain = random_network(name, (len(features), *hidden, len(contract.output_columns)), activation)
     z = plain.predict(scaler.forward(x))
+    typical = np.exp(np.log(Dataset.open(None, contract).part("test").targets).mean(axis=0))
     emulator = Emulator(
         contract,
         plain.architecture,
         scaler,
-        Scaler(("ln",), 5e-3 * np.exp(-z.mean(axis=0) / z.std(axis=0)), z.std(axis=0)),
+        Scaler(
+            ("ln",) * z.shape[1], typical * np.exp(-z.mean(axis=0) / z.std(axis=0)), z.std(axis=0)
+        ),
         plain.parameters,
     )
     network = _network_of(name, emulator, rows, work)
@@ -265,7 +268,9 @@ def _call_model(
         emulator.contract,
         emulator,
         x,
-        np.asarray(call.call_reference(x, emulator.predict(x)), dtype=np.float64),
+        np.asarray(
+            call.call_reference(emulator.contract, x, emulator.predict(x)), dtype=np.float64
+        ),
         make_directory(work / name),
         network,
         call,
@@ -319,8 +324,6 @@ def _write_network(path: Path, emulator: Emulator) -> None:
 def _write_plain_onnx(path: Path, emulator: Emulator) -> None:
     """Write the network as a graph of Gemm and activation alone, as frameworks export it."""
     from onnx import TensorProto, helper, numpy_helper
-
-    from emufort.export.onnx import IR_VERSION, OPSET, build_onnx
 
     operators = _ONNX_OPERATORS.get(emulator.architecture.activation_label)
     if operators is None:

@@ -149,7 +149,7 @@ class Result:
                 found.setdefault((row.contender, row.status, row.note), row)
         return list(found.values())
 
-    def parts(self) -> set[str]:
+    def partial_contenders(self) -> set[str]:
         """Return the contenders that are less than a call, and are compared with nobody."""
         return {c["name"] for c in self.about["contenders"] if c.get("is_part")}
 
@@ -166,7 +166,7 @@ class Result:
         share of the peak stands beside (``layers_percent_of_peak``).
         """
         native = {c["name"] for c in self.about["contenders"] if c["is_native"]}
-        parts = self.parts() - self.seconds().keys()
+        parts = self.partial_contenders() - self.seconds().keys()
         cells = dict.fromkeys((r.model, r.threads, r.ncol) for r in self.rows)
         table = []
         for model, threads, ncol in cells:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from emufort.errors import EmufortError
 from emufort.signals import run_child
+from emufort.timing.timers import printed_times
 
 #: Seconds after which a worker that does not answer is ended; a first call may compile.
 _PATIENCE = 900.0
@@ -63,7 +64,7 @@ class Process:
         except OSError as error:
             raise EmufortError(f"cannot run {command[0]}: {error.strerror}") from error
         try:
-            self.greeting = self._answer("ready")
+            self._answer("ready")
         except BaseException:
             self.close()
             raise
@@ -161,21 +162,26 @@ class BaselineWorker:
         The executable, and its inputs as `write_samples` leaves them.
     how
         Words behind the file of outputs.
+    takes_ncol
+        See `emufort.processes.TimingSource`.
     """
 
-    def __init__(self, program: Path, samples: Path, *how: str) -> None:
+    def __init__(self, program: Path, samples: Path, *how: str, takes_ncol: bool = False) -> None:
         self._program = program
         self._samples = samples
         self._how = how
+        self._takes_ncol = takes_ncol
 
     def time(self, ncol: int, milliseconds: float) -> tuple[float, float]:
         """See `Worker.time`; a scheme that is called column by column knows no `ncol`."""
-        words = self._run()
-        return float(words["ns_per_sample"]), float(words["ns_per_sample"])
+        found = printed_times(self._run(ncol), (ncol,), self._takes_ncol)
+        if not found:
+            raise EmufortError(f"{self._program.name} gives no time for {ncol} columns")
+        return found[ncol], found[ncol]
 
     def check(self, ncol: int) -> NDArray[np.float64]:
         """See `Worker.check`."""
-        self._run()
+        self._run(ncol)
         try:
             y = np.fromfile(self._outputs)
         finally:
@@ -187,12 +193,14 @@ class BaselineWorker:
     def _outputs(self) -> Path:
         return self._samples.with_suffix(".outputs")
 
-    def _run(self) -> dict[str, str]:
+    def _run(self, ncol: int) -> str:
+        columns = [str(ncol)] if self._takes_ncol else []
+        where = [str(self._outputs), *self._how]
         done = run_child(
-            [str(self._program), str(self._samples), "1", str(self._outputs), *self._how],
+            [str(self._program), str(self._samples), *columns, "1", *where],
             capture_output=True,
             text=True,
         )
         if done.returncode != 0:
             raise EmufortError(done.stderr.strip() or f"{self._program.name} fails")
-        return dict(line.split()[:2] for line in done.stdout.splitlines() if len(line.split()) > 1)
+        return str(done.stdout)

@@ -91,8 +91,9 @@ class Complaints:
         for baseline, values in zip(contract.baseline, baselines, strict=True):
             bad = np.asarray(~np.isfinite(values).all(axis=1))
             if bad.any():
-                name = f"{baseline.variable}, of the baseline {baseline.name},"
-                text = self._missing(name, baseline.variable, "")
+                name = f"{' or '.join(baseline.variables)}, of the baseline {baseline.name},"
+                known = (v for v in baseline.variables if v in self.missing)
+                text = self._missing(name, next(known, baseline.variables[0]), "")
                 self._note(_BASELINE, name, bad, _Seen(values[:, 0], rows), text)
 
     def raise_first(self) -> None:

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,6 +21,7 @@ from emufort.dataset.splits import SPLITS
 from emufort.errors import DataError, did_you_mean
 from emufort.extent import Extent
 from emufort.paths import PathLike
+from emufort.processes import registry as processes
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -59,6 +59,8 @@ class Dataset:
         Folder for long tables, None for that of temporary files.
     parent
         The data set that these rows were taken from, None for one that was opened.
+    baseline_widths
+        Name of a baseline that gives several quantities -> number of columns of each.
     """
 
     contract: Contract
@@ -72,6 +74,7 @@ class Dataset:
     dropped: Mapping[str, int] = field(default_factory=dict)
     scratch: Path | None = field(default=None, compare=False)
     parent: Self | None = field(default=None, compare=False, repr=False)
+    baseline_widths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -140,7 +143,13 @@ class Dataset:
         complaints.raise_first()
         baselines = {b.name: v for b, v in zip(contract.baseline, values, strict=True)}
         dropped = complaints.dropped
-        return cls(contract, source, sha256, x, y, split, rows, baselines, dropped, scratch)
+        widths = {
+            b.name: whole.baseline_widths(b) for b in contract.baseline if len(b.variables) > 1
+        }
+        return cls(
+            *(contract, source, sha256, x, y, split, rows, baselines, dropped, scratch),
+            baseline_widths=widths,
+        )
 
     # -------------------------------------------------------------- selecting
 
@@ -374,16 +383,24 @@ def _file_hash(path: Path) -> str:
 
 
 def embedded_dataset(contract: Contract) -> Path:
-    """Return the data set that comes with the package for `contract`.
+    """Return the data set that comes with the process of `contract`.
 
     Raises
     ------
     DataError
-        There is none.
+        The contract names none, or its process has no data sets.
+    ContractError
+        The process is not registered or cannot be loaded.
     """
     if contract.default_data is None:
         raise DataError(
             f"no data set comes with the contract '{contract.name}'; give --data the path of a "
             "netCDF file"
         )
-    return Path(str(resources.files("emufort"))) / "data" / contract.default_data
+    folder = processes.process(contract.process).data if contract.process else None
+    if folder is None:
+        raise DataError(
+            f"the contract '{contract.name}' names the data set '{contract.default_data}', but no "
+            "process that has it; give --data the path of a netCDF file"
+        )
+    return folder / contract.default_data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -74,7 +75,7 @@ def _unreadable(source: Path, error: Exception) -> DataError:
     return DataError(f"cannot read {source} as netCDF: {reason or type(error).__name__}")
 
 
-def _stored_type(found: xr.DataArray) -> np.dtype[Any]:
+def _type_in_file(found: xr.DataArray) -> np.dtype[Any]:
     """Return the type of the values in the file, before they were unpacked."""
     stored: np.dtype[Any] = np.dtype(found.encoding.get("dtype", found.dtype))
     return stored
@@ -99,7 +100,7 @@ def _unwritten(found: xr.DataArray) -> float | None:
 
     if {"_FillValue", "_Unsigned"} & {*found.encoding, *found.attrs}:
         return None
-    kind = _stored_type(found).str[1:]
+    kind = _type_in_file(found).str[1:]
     if kind in ("i1", "u1") or kind not in netCDF4.default_fillvals or kind[0] not in "iuf":
         return None
     return float(_unpacked(found, netCDF4.default_fillvals[kind])[0])
@@ -115,7 +116,7 @@ def _valid_limits(found: xr.DataArray) -> tuple[float, float]:
     ValueError
         They are no numbers.
     """
-    stored, packed = _stored_type(found), {"scale_factor", "add_offset"} & set(found.encoding)
+    stored, packed = _type_in_file(found), {"scale_factor", "add_offset"} & set(found.encoding)
 
     def numbers(name: str, n: int) -> list[float]:
         values = np.atleast_1d(found.attrs[name])
@@ -295,8 +296,18 @@ class Reader:
         return (x, y, split[kept], rows, *baselines)
 
     def baseline(self, baseline: Baseline) -> Array:
-        """Return what a classical scheme gives for every row, (n, k)."""
-        name = baseline.variable
+        """Return what a classical scheme gives for every row, (n, k), variable after variable."""
+        pairs = zip(baseline.variables, baseline.quantities, strict=True)
+        parts = [self._given(baseline, name, quantity) for name, quantity in pairs]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def baseline_widths(self, baseline: Baseline) -> tuple[int, ...]:
+        """Return the number of columns that each variable of a classical scheme has."""
+        sample = self.contract.sample_dimension
+        sizes = (self.variable(name).sizes for name in baseline.variables)
+        return tuple(math.prod(n for d, n in one.items() if str(d) != sample) for one in sizes)
+
+    def _given(self, baseline: Baseline, name: str, quantity: str) -> Array:
         found = self.variable(name)
         other = [d for d in map(str, found.dims) if d != self.contract.sample_dimension]
         labelled = found.ndim == 2 and other and other[0] in self.contract.dimensions
@@ -304,7 +315,7 @@ class Reader:
             found = self._by_label(found, name, other[0])
         values = self.values_of(name, found)
         for output in self.contract.output:
-            if output.name != baseline.gives:
+            if output.name != quantity:
                 continue
             self.check_units(name, output.units)
             wanted = (output.dimension,) if output.dimension else ()

@@ -185,7 +185,7 @@ def with_target(label: str, target: str) -> str:
     return f"{label} {name}".rstrip()
 
 
-def own_inputs(
+def inputs_of_other_contracts(
     data: Dataset, rows: np.ndarray, weights: Mapping[str, Path]
 ) -> dict[str, NDArray[np.float64]]:
     """Return inputs of networks whose contract is another than that of `data`.

@@ -17,7 +17,7 @@ import numpy as np
 from emufort import __version__
 from emufort.contract import Contract, Input, Output
 from emufort.errors import EmufortError
-from emufort.escape import LONGEST_NAME, fortran_comment, fortran_name
+from emufort.escape import LONGEST_NAME, fortran_comment, fortran_name, fortran_real64
 from emufort.export.flat import FlatEmulator, flatten, pack
 from emufort.export.render import render
 from emufort.network.architecture import Architecture
@@ -212,7 +212,7 @@ def fortran_source(
         **({} if loads else _constants(flat)),
         inputs=inputs,
         outputs=outputs,
-        arguments=_wrap(
+        arguments=wrap(
             [
                 *("ncol", *(v.name for v in (*inputs, *outputs))),
                 *("status", "is_outside", "workspace"),
@@ -226,9 +226,9 @@ def _constants(flat: FlatEmulator) -> dict[str, Any]:
     packed = pack(flat)
     return {
         "n_weights": len(packed),
-        "plan": _wrap(map(str, flat.plan.tolist())),
+        "plan": wrap(map(str, flat.plan.tolist())),
         "data": [
-            *_data("emufort_numbers", (_real64(v) for v in flat.numbers.tolist())),
+            *_data("emufort_numbers", (fortran_real64(v) for v in flat.numbers.tolist())),
             *_data("emufort_weights", (_real32(v) for v in packed)),
         ],
     }
@@ -268,12 +268,6 @@ def _variables(
         place += width
 
 
-def _real64(value: float) -> str:
-    """Write a double so that it is read back exactly."""
-    mantissa, _, exponent = repr(value).partition("e")
-    return f"{mantissa}d{int(exponent or 0)}"
-
-
 def _real32(value: np.float32) -> str:
     """Write a single so that it is read back exactly: the shortest digits that do."""
     if value == 0:
@@ -281,7 +275,8 @@ def _real32(value: np.float32) -> str:
     return np.format_float_scientific(value, unique=True, trim="0", exp_digits=1)
 
 
-def _wrap(items: Iterable[str]) -> str:
+def wrap(items: Iterable[str]) -> str:
+    """Return a list of Fortran, separated by commas, on as many continued lines as it needs."""
     lines = textwrap.wrap(
         ", ".join(items), _LINE - 8, break_long_words=False, break_on_hyphens=False
     )
@@ -293,4 +288,4 @@ def _data(name: str, values: Iterable[str]) -> Iterator[str]:
     items = list(values)
     for first in range(0, len(items), _VALUES_PER_STATEMENT):
         part = items[first : first + _VALUES_PER_STATEMENT]
-        yield f"data {name}({first + 1}:{first + len(part)}) / &\n    {_wrap(part)}/"
+        yield f"data {name}({first + 1}:{first + len(part)}) / &\n    {wrap(part)}/"

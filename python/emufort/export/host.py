@@ -8,60 +8,39 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError
-from emufort.escape import make_text
 from emufort.export.bundle import Bundle
-from emufort.export.contents import LICENSE
+from emufort.export.contents import CMAKE, LICENSE
 from emufort.export.fortran import MOST_SOURCE_PARAMETERS
-from emufort.export.render import render
+from emufort.export.host_plain import SchemeSource, plain_files
 from emufort.files import scratch_folder
-from emufort.toolchain.sources import coupling_folder, license_text
+from emufort.processes import registry as processes
+from emufort.processes.process import GlueFile, HostGlue
+from emufort.toolchain.flags import fill_flags
+from emufort.toolchain.sources import dependencies, in_order, license_text
 
-#: What `emufort export --host` can write.
-HOSTS = ("plain", "ccpp", "cime")
+#: The host whose glue serves every process.
+PLAIN = "plain"
 
 _MARKER = "EMUFORT_HOST.txt"
-_SCHEME = (
-    "aerosol_activation/scheme/emufort_aerosol_head.F90",
-    "aerosol_activation/scheme/emufort_aerosol_arg2000.F90",
-    "aerosol_activation/scheme/emufort_aerosol_activation.F90",
-    "aerosol_activation/scheme/emufort_activate_modal.F90",
-    "aerosol_activation/hosts/face/emufort_host.F90",
-)
-_FILES: dict[str, tuple[str, ...]] = {
-    "plain": (
-        "Makefile",
-        "CMakeLists.txt",
-        "example_host.F90",
-        "../../../mpi/emufort_broadcast.F90",
-        "../../../mpi/mpi_host.F90",
-    ),
-    "ccpp": ("emufort_activate.F90", "emufort_activate.meta"),
-    "cime": ("buildlib", "Filepath", "Filepath.stub", "../stub/emufort_host.F90"),
-}
-_INPUTS = (
-    ("air_temperature", "K", 1),
-    ("air_pressure", "Pa", 1),
-    ("updraft_speed", "m s-1", 1),
-    ("number_concentration", "m-3", 4),
-    ("dry_median_radius", "m", 4),
-    ("hygroscopicity", "1", 4),
-)
-_OUTPUT = ("max_supersaturation", "1")
+#: Names of sources that every build system and shell takes as they are.
+_SOURCE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\.[A-Za-z][A-Za-z0-9]*")
+_FORTRAN_SUFFIXES = (".F90", ".f90")
 
 
 @dataclass(frozen=True)
-class HostGlue:
+class WrittenGlue:
     """What was written for a host.
 
     Attributes
     ----------
     host
-        One of `HOSTS`.
+        Name of the host.
     path
         The folder.
     files
@@ -78,15 +57,15 @@ def write_host(
     host: str,
     out: str | os.PathLike[str] | None = None,
     trust_sources: bool = False,
-) -> HostGlue:
+) -> WrittenGlue:
     """Write the glue for a host model; a folder that an earlier call wrote is replaced as a whole.
 
     Parameters
     ----------
     bundle
-        Of the contract of aerosol activation with the maximum supersaturation as output.
+        A bundle, or the path of one.
     host
-        ``plain`` (Makefile and CMake), ``ccpp`` or ``cime``.
+        ``plain`` (Makefile and CMake), or another host that the process of the contract offers.
     out
         The folder, default ``host/<host>`` beside the bundle.
     trust_sources
@@ -96,13 +75,11 @@ def write_host(
     Raises
     ------
     UsageError
-        There is no such host.
+        There is no glue for this host and this contract.
     EmufortError
-        The bundle is of another process, a file of it was changed, its sources are not what this
-        version writes, or `out` holds something else or cannot be written.
+        A file of the bundle was changed, its sources are not what this version writes, the process
+        brings a source that cannot be used, or `out` holds something else or cannot be written.
     """
-    if host not in HOSTS:
-        raise UsageError(f"there is no glue for the host '{host}'; choose of {', '.join(HOSTS)}")
     # opened again even if it is a Bundle: its files may have changed since
     opened = Bundle.open(bundle)
     foreign = [] if trust_sources else opened.foreign_sources()
@@ -112,7 +89,7 @@ def write_host(
             f"{opened.path}; export the bundle again, or give --trust-sources if you trust who "
             "wrote it"
         )
-    lower, upper = _range(opened)
+    check_host(opened.manifest.contract, host)
     if opened.loads_weights:
         raise EmufortError(
             f"the network of '{opened.name}' has more than {MOST_SOURCE_PARAMETERS:,} weights, "
@@ -122,15 +99,15 @@ def write_host(
     folder = opened.path.parent / "host" / host if out is None else Path(out)
     folder = folder.resolve()  # what a symbolic link leads to
     _refuse_foreign(folder)
-    contents = _contents(opened, host, lower, upper)
+    contents = _contents(opened, host)
     try:
         with scratch_folder(folder.parent) as scratch:
             building = scratch / folder.name
-            for name, (text, executable) in contents.items():
+            for name, file in contents.items():
                 path = building / name
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text)
-                if executable:
+                path.write_text(file.text)
+                if file.executable:
                     path.chmod(path.stat().st_mode | 0o111 & ~_umask())
             if folder.exists():
                 shutil.rmtree(folder)
@@ -140,71 +117,114 @@ def write_host(
             f"cannot write {folder}: {error.strerror or error}; free some space or choose another "
             "folder"
         ) from error
-    return HostGlue(host, folder, tuple(sorted(contents)))
+    return WrittenGlue(host, folder, tuple(sorted(contents)))
 
 
-def _contents(
-    bundle: Bundle, host: str, lower: list[str], upper: list[str]
-) -> dict[str, tuple[str, bool]]:
-    """Return text and executability of every file, by its name in the folder."""
-    sources = coupling_folder()
-    module = bundle.module_name
-    found: dict[str, tuple[str, bool]] = {}
+def host_glue(contract: Contract) -> HostGlue:
+    """Return what the process of a contract adds to the glue, nothing if that does not fit.
 
-    def add(name: str, text: str, executable: bool = False) -> None:
-        word = make_text(module) if name == "Makefile" else module
-        found[name] = (text.replace("@MODULE@", word), executable)
+    Raises
+    ------
+    ContractError
+        The process of the contract is not registered or cannot be loaded.
+    """
+    if contract.process is None:
+        return HostGlue()
+    glue = processes.process(contract.process).host
+    return HostGlue() if glue.fits(contract) else glue
 
-    for path in (bundle.runtime_source, bundle.module_source):
-        found[f"src/{path.name}"] = (bundle.read(path.name).decode(), False)
-    found[LICENSE] = (license_text(), False)
-    for name in _SCHEME:
-        add(f"src/{Path(name).name}", (sources / name).read_text())
-    binding = render(
-        "aerosol_binding.F90.j2",
-        name=bundle.name,
-        module=module,
-        hash=bundle.hash,
-        lower=lower,
-        upper=upper,
+
+def check_host(contract: Contract, host: str) -> None:
+    """See that there is glue for a host and a contract.
+
+    Raises
+    ------
+    UsageError
+        There is none; the message says for which hosts there is.
+    ContractError
+        The process of the contract is not registered or cannot be loaded.
+    """
+    offered = (PLAIN, *(name for name in host_glue(contract).hosts if name != PLAIN))
+    if host in offered:
+        return
+    of = f"the contract '{contract.name}'"
+    if contract.process is not None:
+        of += f" of the process '{contract.process}'"
+        glue = processes.process(contract.process).host
+        reason = glue.fits(contract)
+        if host in glue.hosts and reason:
+            raise UsageError(f"there is no glue for the host '{host}' and {of}: {reason}")
+    raise UsageError(
+        f"there is no glue for the host '{host}' and {of}; it offers {', '.join(offered)}"
     )
-    add("src/emufort_aerosol_binding.F90", binding)
-    for name in _FILES[host]:
-        text = (sources / "aerosol_activation" / "hosts" / host / name).read_text()
-        add(re.sub(r"^(\.\./)*", "", name), text, executable=name == "buildlib")
-    add(
-        _MARKER,
+
+
+def _contents(bundle: Bundle, host: str) -> dict[str, GlueFile]:
+    """Return every file by its path in the folder."""
+    contract = bundle.manifest.contract
+    glue = host_glue(contract)
+    texts = {
+        path.name: bundle.read(path.name).decode()
+        for path in (bundle.runtime_source, bundle.module_source)
+    }
+    kernels = list(texts)
+    for name, text in (*_process_sources(contract, glue), *glue.generated(bundle).items()):
+        if name.lower() in {known.lower() for known in texts}:
+            raise EmufortError(
+                f"the process '{contract.process}' brings two sources called '{name}' for hosts, "
+                "or one that is named like a file of the bundle; rename one"
+            )
+        texts[name] = _filled(text, bundle.module_name)
+    needed = dependencies({n: t for n, t in texts.items() if n.endswith(_FORTRAN_SUFFIXES)})
+    sources = [
+        SchemeSource(name, tuple(Path(other).stem for other in needed[name]))
+        for name in in_order(needed, needed)
+        if name not in kernels
+    ]
+    files: Mapping[str, GlueFile]
+    if host in glue.hosts:
+        files = glue.hosts[host](bundle)
+    else:
+        files = plain_files(bundle, glue, sources)
+        texts[CMAKE] = bundle.read(CMAKE).decode()
+    marker = (
         f"Glue for the host '{host}', written by 'emufort export --host {host}'; replaced by the "
-        f"next such call.\nbundle {bundle.hash}\n",
+        f"next such call.\nbundle {bundle.hash}\n"
     )
-    return found
+    return {
+        **{f"src/{name}": GlueFile(text) for name, text in texts.items()},
+        **{
+            name: GlueFile(_filled(file.text, bundle.module_name), file.executable)
+            for name, file in files.items()
+        },
+        LICENSE: GlueFile(license_text()),
+        _MARKER: GlueFile(marker),
+    }
 
 
-def _range(bundle: Bundle) -> tuple[list[str], list[str]]:
-    """Return the limits of the inputs as Fortran constants; refuse another contract."""
-    contract: Contract = bundle.manifest.contract
-    taken = [(v.name, v.units, len(_labels(contract, v.dimension))) for v in contract.input]
-    given = [(v.name, v.units) for v in contract.output]
-    if taken != list(_INPUTS) or given != [_OUTPUT]:
-        raise EmufortError(
-            f"the activation scheme of the host cannot call the emulator '{bundle.name}': it needs "
-            f"the inputs {', '.join(name for name, _, _ in _INPUTS)} and the output {_OUTPUT[0]}; "
-            "export a network of the contract 'activation'"
-        )
-    columns = contract.input_columns
-    return (
-        [_real64(float(column.lower)) for column in columns],
-        [_real64(float(column.upper)) for column in columns],
-    )
+def _filled(text: str, module: str) -> str:
+    return fill_flags(text).replace("@MODULE@", module)
 
 
-def _labels(contract: Contract, dimension: str | None) -> tuple[str, ...]:
-    return ("",) if dimension is None else tuple(contract.dimensions[dimension])
-
-
-def _real64(value: float) -> str:
-    mantissa, _, exponent = repr(value).partition("e")
-    return f"{mantissa}d{int(exponent or 0)}"
+def _process_sources(contract: Contract, glue: HostGlue) -> Iterator[tuple[str, str]]:
+    """Yield name and text of the sources that the process brings for hosts, each once."""
+    paths = list(glue.sources(contract))
+    if contract.process is not None and contract.skill.head is not None:
+        head = processes.head(contract.process, contract.skill.head)
+        paths = [*head.fortran(contract), *paths]
+    for path in dict.fromkeys(path.resolve() for path in paths):
+        if not _SOURCE_NAME.fullmatch(path.name):
+            raise EmufortError(
+                f"the process '{contract.process}' brings the source {path.name!r} for hosts; "
+                "name it with letters, digits and underscores, as in scheme.F90"
+            )
+        try:
+            yield path.name, path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not a text file"
+            raise EmufortError(
+                f"cannot read the source {path} of the process '{contract.process}': {reason}"
+            ) from error
 
 
 def _refuse_foreign(folder: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from emufort import __version__
 from emufort.contract import Column, Contract, Input, Output
 from emufort.dataset.constant_outputs import ConstantOutput
 from emufort.dataset.dataset import Dataset
@@ -125,8 +126,6 @@ def model_card(
     agreement
         How well step 1 of its run foretold step 2; None where that is not known.
     """
-    from emufort import __version__
-
     contract = emulator.contract
     n_columns = len(contract.input_columns) + len(contract.output_columns)
     trained_on = emulator.metadata.get("data_sha256")

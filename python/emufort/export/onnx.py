@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emufort import escape
+from emufort import __version__, escape
 from emufort.contract import Column, Contract
 from emufort.errors import EmufortError
 from emufort.export.manifest import HashChain, Manifest, hashes
@@ -55,8 +55,6 @@ def build_onnx(emulator: Emulator) -> onnx.ModelProto:
     """
     import onnx
     from onnx import TensorProto, helper
-
-    from emufort import __version__
 
     contract = emulator.contract
     graph = _Graph()
@@ -102,8 +100,6 @@ def onnx_metadata(emulator: Emulator) -> dict[str, str]:
     transform. ``contract`` and ``architecture`` are JSON too. The hashes are those of
     `emufort.export.manifest`.
     """
-    from emufort import __version__
-
     contract = emulator.contract
     inputs = [_column(c) | {"feature": c.feature} for c in contract.input_columns]
     outputs = []

@@ -1,16 +1,27 @@
-"""Physical processes: the registry of what a contract may name, and one folder for each process.
+"""Physical processes: what one is, the registry of them, and one folder for each process.
 
 A package registers its process by an entry point, see `emufort.processes.registry`.
 """
 
-from emufort.processes.registry import (
-    GROUP,
+from emufort.processes.process import (
+    GlueFile,
     Head,
+    HostGlue,
+    LabelMaker,
     Process,
-    Registered,
     TimingSource,
-    process,
-    registered,
 )
+from emufort.processes.registry import GROUP, Registered, process, registered
 
-__all__ = ["GROUP", "Head", "Process", "Registered", "TimingSource", "process", "registered"]
+__all__ = [
+    "GROUP",
+    "GlueFile",
+    "Head",
+    "HostGlue",
+    "LabelMaker",
+    "Process",
+    "Registered",
+    "TimingSource",
+    "process",
+    "registered",
+]

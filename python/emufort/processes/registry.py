@@ -14,22 +14,17 @@ checkout that is not installed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from emufort.errors import ContractError, did_you_mean
+from emufort.processes.process import Head, Process, TimingSource
 
 if TYPE_CHECKING:
     from emufort.contract import Contract
-
-Array = NDArray[np.float64]
 
 GROUP = "emufort.processes"
 
@@ -37,88 +32,6 @@ GROUP = "emufort.processes"
 _OWN = {"aerosol_activation": "emufort.processes.aerosol_activation.process:PROCESS"}
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-
-
-@dataclass(frozen=True)
-class Head:
-    """A function that turns outputs of an emulator into the quantities it is judged by.
-
-    Attributes
-    ----------
-    function
-        Called as ``function(inputs, outputs)`` with two mappings of names to arrays: the contract's
-        inputs, of shape (n,) or (n, k), with its parameters, a number or (k,); and its outputs, of
-        shape (n,) or (n, k), or the quantity that a baseline gives. Returns a mapping of names to
-        arrays of shape (n,) or (n, k). Units are those of the contract.
-    inputs
-        Inputs and parameters that it reads; a contract that names the head must have them.
-    outputs
-        Outputs that it reads.
-    gives
-        Names of the quantities that it returns.
-    call_sources
-        For `emufort bench`: returns the Fortran sources of a call of an emulator of the given
-        contract with this head in it, in the order of compilation. The last source is a module of
-        its file's name and uses the generated module. Raises `ContractError` for other contracts.
-    call_reference
-        Returns what that call must give, (n, k), for inputs (n, n_inputs) and outputs (n,
-        n_outputs).
-    """
-
-    function: Callable[[Mapping[str, Array], Mapping[str, Array]], Mapping[str, Array]]
-    inputs: tuple[str, ...] = ()
-    outputs: tuple[str, ...] = ()
-    gives: tuple[str, ...] = ()
-    call_sources: Callable[[Contract], Sequence[Path]] | None = None
-    call_reference: Callable[[Array, Array], Array] | None = None
-
-
-@dataclass(frozen=True)
-class TimingSource:
-    """A Fortran program that times a classical scheme.
-
-    Attributes
-    ----------
-    sources
-        Returns its source files in the order of compilation.
-    reference
-        For `emufort bench`: returns what the program must give, (n, k), for the features of a
-        contract, (n, n_features).
-    call_reference
-        The same for what it gives with the argument ``call``.
-    """
-
-    sources: Callable[[], Sequence[Path]]
-    reference: Callable[[Array], Array]
-    call_reference: Callable[[Array], Array]
-
-
-@dataclass(frozen=True)
-class Process:
-    """A physical process: the functions that its contracts may name, and the contracts themselves.
-
-    Attributes
-    ----------
-    name
-        The name of the entry point.
-    heads
-        Name -> what ``head = "NAME"`` in a contract stands for.
-    timing_sources
-        Name -> what ``timing_source = "NAME"`` of a baseline stands for.
-    contracts
-        Folder with contracts (TOML) that come with the process.
-    """
-
-    name: str
-    heads: Mapping[str, Head] = field(default_factory=dict)
-    timing_sources: Mapping[str, TimingSource] = field(default_factory=dict)
-    contracts: Path | None = None
-
-    def contract_files(self) -> dict[str, Path]:
-        """Return the contracts that come with the process, by name."""
-        if self.contracts is None:
-            return {}
-        return {path.stem: path for path in sorted(self.contracts.glob("*.toml"))}
 
 
 @dataclass(frozen=True)
@@ -252,7 +165,9 @@ def check_functions(contract: Contract) -> None:
     for baseline in contract.baseline:
         name = baseline.head or contract.skill.head
         if name is not None:
-            _check_head(contract, name, {baseline.gives}, f"'{baseline.name}' does not give")
+            _check_head(
+                contract, name, set(baseline.quantities), f"'{baseline.name}' does not give"
+            )
         if baseline.timing_source is not None:
             timing_source(contract.process, baseline.timing_source)
 
@@ -274,6 +189,13 @@ def _check_head(contract: Contract, name: str, given: set[str], complaint: str) 
                 f"the head '{name}' of the contract '{contract.name}' needs '{needed}', which "
                 f"{complaint}{did_you_mean(needed, given)}"
             )
+    dimensions = contract.dimensions
+    for quantity, dimension in found.dimensions.items():
+        if dimension is not None and dimension not in dimensions:
+            raise ContractError(
+                f"the head '{name}' gives '{quantity}' along the dimension '{dimension}', which "
+                f"the contract '{contract.name}' lacks{did_you_mean(dimension, dimensions)}"
+            )
     for judged in contract.skill_variables:
         if found.gives and judged not in found.gives:
             raise ContractError(
@@ -281,13 +203,6 @@ def _check_head(contract: Contract, name: str, given: set[str], complaint: str) 
                 f"does not give{did_you_mean(judged, found.gives)}; it gives "
                 f"{', '.join(found.gives)}"
             )
-
-
-#: Functions that contracts of earlier versions named by their Python path, and their names now.
-_FORMER = {
-    "emufort.activation.head:activated_fractions": "activated_fractions",
-    "emufort.activation.timing:arg2000_sources": "arg2000",
-}
 
 
 def check_name(name: str) -> str:
@@ -300,10 +215,13 @@ def check_name(name: str) -> str:
     """
     if _NAME.fullmatch(name):
         return name
-    now = _FORMER.get(name)
-    own = f"it is '{now}' of process = 'aerosol_activation' now; " if now else ""
+    renamed = ""
+    for own in _OWN:
+        now = process(own).former_names.get(name)
+        if now is not None:
+            renamed = f"it is '{now}' of process = '{own}' now; "
     raise ValueError(
-        f"{name!r} is no name of a registered function, and a contract runs no Python path; {own}"
-        f"a package registers functions of its own by the entry point group {GROUP} "
-        "(docs/contract.md)"
+        f"{name!r} is no name of a registered function, and a contract runs no Python path; "
+        f"{renamed}a package registers functions of its own by the entry point group {GROUP} "
+        "(docs/processes.md)"
     )

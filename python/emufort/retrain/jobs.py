@@ -25,8 +25,8 @@ from emufort.training.durable import (
     run_durably_together,
     tell_nothing,
 )
+from emufort.workers.trainer_cache import TrainerCache
 from emufort.workers.watch import Cell
-from emufort.workers.workbench import Workbench
 
 if TYPE_CHECKING:
     from emufort.training.torch_trainer import TorchTrainer
@@ -46,9 +46,9 @@ class Unit:
     cell: Cell | None = None
 
 
-def run_unit(bench: Workbench, unit: Unit) -> list[TrainerState]:
+def run_unit(trainers: TrainerCache, unit: Unit) -> list[TrainerState]:
     """Do the work of a unit."""
-    trainer = bench.on(target=unit.target)
+    trainer = trainers.trainer(target=unit.target)
     tell = tell_nothing if unit.cell is None else unit.cell.teller()
     if len(unit.trainings) > 1:
         return run_durably_together(cast("TorchTrainer", trainer), unit.trainings, tell)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from emufort.brief import brief
 from emufort.dataset.dataset import Dataset
@@ -14,9 +13,7 @@ from emufort.errors import EmufortError
 from emufort.files import read_json, read_table
 from emufort.network.emulator import Emulator
 from emufort.paths import PathLike
-
-if TYPE_CHECKING:
-    from emufort.retrain import Retrained
+from emufort.retrain.table import Retrained
 
 
 @dataclass(frozen=True)
@@ -62,8 +59,6 @@ class Models:
         EmufortError
             There are no retrained networks in `folder`, or a table is damaged.
         """
-        from emufort.retrain import Retrained
-
         folder = Path(folder)
         table = folder / "candidates.csv"
         if not table.is_file():

@@ -37,7 +37,7 @@ from emufort.search.samplers.registry import propose
 from emufort.search.subset import draw_subset
 from emufort.training import TrainerState
 from emufort.workers.pool import Executor, executor_for
-from emufort.workers.shared_arrays import StoredArrays
+from emufort.workers.shared_arrays import SharedArrays
 from emufort.workers.watch import Watch
 
 Array = NDArray[np.float64]
@@ -88,7 +88,7 @@ def advise(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
         if check_same(out / "asked.json", identity) is None:
             write_json(out / "asked.json", {"identity": identity})
         targets = Targets.of(data, config.search.space.target)
-        work = _Work(targets, config, out, sizes)
+        trainings = _Trainings(targets, config, out, sizes)
         orders = [
             draw_subset(train, sizes[-1], config.search.subset_by, config.seed + 1000 * s).rows
             for s in range(options.seeds)
@@ -96,7 +96,7 @@ def advise(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
         sorter = np.argsort(train.rows)
         wanted = np.searchsorted(train.rows, np.concatenate(orders), sorter=sorter)
         rows = train.rows[sorter[wanted]]
-        stored, _ = StoredArrays.from_targets(
+        stored, _ = SharedArrays.from_targets(
             targets.part("train").at(rows),
             targets.part("validation").at(validation.rows),
             out,
@@ -110,8 +110,8 @@ def advise(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
                 executor_for(config, stored, out, backend, units) as executor,
             ):
                 for i, size in enumerate(sizes):
-                    work.train(executor, size, watch)
-                    found = conclude(work.losses, sizes[: i + 1], config)
+                    trainings.train(executor, size, watch)
+                    found = conclude(trainings.losses, sizes[: i + 1], config)
                     if found["converged"]:
                         break
         finally:
@@ -134,7 +134,7 @@ def sizes_to_try(options: AdviceConfig, n_train: int) -> list[int]:
     return sizes if sizes[-1] * 1.5 > largest else [*sizes, largest]
 
 
-class _Work:
+class _Trainings:
     """The trainings, and the table of those that are finished."""
 
     def __init__(self, targets: Targets, config: Config, out: Path, sizes: Sequence[int]) -> None:

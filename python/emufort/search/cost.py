@@ -24,6 +24,9 @@ from emufort.network.activations import parse
 from emufort.network.architecture import Architecture
 from emufort.network.emulator import Emulator
 from emufort.progress import Reporter, silent
+from emufort.search.samplers.registry import propose
+from emufort.timing.measure import TIMING_ROWS, time_candidates
+from emufort.training import Layout
 from emufort.training.scaling import fit_scalers, network_sizes
 
 #: Networks that a quick measurement times, and rounds of it.
@@ -182,10 +185,6 @@ def from_table(path: Path, ncol: int) -> CostModel:
 
 def measured(data: Dataset, config: Config, work: Path) -> CostModel:
     """Time networks of the space with random weights, through the compiled runtime."""
-    from emufort.search.samplers.registry import propose
-    from emufort.timing.measure import TIMING_ROWS, time_candidates
-    from emufort.training import Layout
-
     contract = data.contract
     train = data.part("train")
     sample = train.subset(min(TIMING_ROWS, len(train)), config.seed)

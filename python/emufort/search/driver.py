@@ -34,15 +34,16 @@ from emufort.search.plan import TRIED, Plan, fewest_rows
 from emufort.search.prediction import predicted_ranks
 from emufort.search.result import SearchResult, load_search
 from emufort.search.rungs import RungUnit, run_rung, with_more_rows
+from emufort.search.samplers.base import accept_all
 from emufort.search.samplers.options import check_options
-from emufort.search.samplers.registry import everything, make_proposer
+from emufort.search.samplers.registry import make_proposer
 from emufort.search.space import Candidate
 from emufort.search.subset import draw_subset
 from emufort.search.trials import Trial, TrialsFile, best_of, read_trials, restore_table
 from emufort.search.unfinished import UnfinishedBatch
 from emufort.training import TrainerState, TrainingTask, backend_detail
 from emufort.workers.pool import Executor, executor_for
-from emufort.workers.shared_arrays import StoredArrays
+from emufort.workers.shared_arrays import SharedArrays
 from emufort.workers.watch import Watch
 
 
@@ -100,7 +101,7 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
         plan = settled
         run = _Run(targets, config, out, plan, model)
         if len(run.trials) < options.trials:
-            stored, _ = StoredArrays.from_targets(
+            stored, _ = SharedArrays.from_targets(
                 train.at(subset.rows), validation, out, judged=True
             )
             try:
@@ -142,16 +143,19 @@ def _with_backend(config: Config, out: Path) -> Config:
 def _known_plan(known: dict[str, Any], usual: Plan, out: Path) -> Plan | None:
     """Return the plan of a search that goes on, None if it was killed before there was one.
 
-    Earlier versions did not write it: then it is the usual one.
+    Earlier versions did not write it: then it is the usual one. Others wrote it without its hash.
     """
     if "plan" not in known:
         return usual
     try:
-        return None if known["plan"] is None else Plan.from_dict(known["plan"])
+        plan = None if known["plan"] is None else Plan.from_dict(known["plan"])
+        if plan is not None and known.get("plan_sha256", plan.sha256) != plan.sha256:
+            raise ValueError("the hash of the plan is another")
     except (KeyError, TypeError, ValueError) as error:
         raise EmufortError(
             f"{out / 'subset.json'} is damaged; remove the folder {out} and search again"
         ) from error
+    return plan
 
 
 def _tried(plan: Plan, run: _Run, rows: tuple[Targets, Targets], report: Reporter) -> Plan:
@@ -166,7 +170,7 @@ def _tried(plan: Plan, run: _Run, rows: tuple[Targets, Targets], report: Reporte
     config, out = run.config, run.out
     size = min(config.search.batch, config.search.trials)
     candidates = run.proposer.propose(size, 0)[:TRIED]
-    stored, _ = StoredArrays.from_targets(*rows, out, judged=True)
+    stored, _ = SharedArrays.from_targets(*rows, out, judged=True)
     batches = [_Batch(replace(run, plan=one), 0, candidates) for one in plans]
     at = range(len(candidates))
     try:
@@ -208,6 +212,7 @@ def _keep_subset(
             "sha256": rows_sha256(subset.rows),
             "data_sha256": data_sha256(data),
             "plan": plan and plan.to_dict(),
+            "plan_sha256": plan and plan.sha256,
             "identity": identity,
         },
     )
@@ -257,7 +262,7 @@ class _Run:
             self.config.seed,
             self.trials,
             options.sampler_options,
-            everything if self.cost is None else self.is_cheap_enough,
+            accept_all if self.cost is None else self.is_cheap_enough,
         )
 
     def is_cheap_enough(self, candidate: Candidate) -> bool:

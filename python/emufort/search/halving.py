@@ -57,7 +57,7 @@ def places(
 
     Why 4: a quantile q of n drawn candidates has the variance q (1 - q)/n, 0.19/n at q = 1/4. If
     the quantiles of a group among all are shifted by t (root mean square over the groups), the
-    weight n/(n + 0.19/t^2) has the least expected square error. ``benchmarks/foretell.py`` finds
+    weight n/(n + 0.19/t^2) has the least expected square error. ``benchmarks/foretell`` finds
     shifts up to 0.3 after a short training, which is t = 0.2 or so, and 0.19/0.04 is 4 to 5.
 
     Parameters

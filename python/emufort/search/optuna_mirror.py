@@ -138,13 +138,13 @@ def _in_batches(file: Any) -> Any:
     """
     from optuna.storages.journal import BaseJournalBackend
 
-    class Held(BaseJournalBackend):
+    class HeldJournal(BaseJournalBackend):
         def __init__(self) -> None:
             self._held: list[dict[str, Any]] | None = None
             self._written = 0
 
         def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
-            # Nobody else writes: first what the file holds, then what is to come.
+            # This process alone writes: first what the file holds, then what is to come.
             if self._held is None or log_number_from < self._written:
                 yield from file.read_logs(log_number_from)
             if self._held is not None:
@@ -167,4 +167,4 @@ def _in_batches(file: Any) -> Any:
                 file.append_logs(held)
             self._written += len(held)
 
-    return Held()
+    return HeldJournal()

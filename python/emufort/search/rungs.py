@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from emufort.training import StepPlan, Trainer, TrainerState
-from emufort.training.backends import Listener, ignore
+from emufort.training.trainer import Listener, ignore
+from emufort.workers.trainer_cache import TrainerCache
 from emufort.workers.watch import Cell
-from emufort.workers.workbench import Workbench
 
 #: Looks at the validation rows of an annealed rung; the best of them counts, as in step 2.
 _LOOKS = 10
@@ -51,16 +51,16 @@ class RungUnit:
         return task.seconds_estimate((self.until_epoch - done) * per_epoch)
 
 
-def run_rung(bench: Workbench, unit: RungUnit) -> TrainerState:
+def run_rung(trainers: TrainerCache, unit: RungUnit) -> TrainerState:
     """Do the work of a unit; its own state stays as it is."""
-    trainer = bench.on(unit.rows, unit.first, unit.target)
+    trainer = trainers.trainer(unit.rows, unit.first, unit.target)
     if unit.anneal:
         state = annealed(trainer, unit.state, unit.until_epoch, unit.cell)
     else:
         state = trainer.run_epochs(
             replace(unit.state), unit.until_epoch, unit.patience, _listener(unit)
         )
-    judge = bench.judges.get(unit.target)
+    judge = trainers.judges.get(unit.target)
     if judge is not None:
         state.judged = judge.error(state)
     return state

@@ -140,13 +140,8 @@ class TrialsFile:
         write_text(self._path, self._text)
 
 
-def write_trials(path: Path, trials: Sequence[Trial]) -> None:
-    """Write the table atomically; floats are written such that they read back exactly."""
-    TrialsFile(path).write(trials)
-
-
 def row_of(t: Trial) -> dict[str, Any]:
-    """Return what the table says of a trial."""
+    """Return what the table says of a trial; floats are written so that they read back exactly."""
     return {
         "number": t.number,
         "value": repr(t.value),
@@ -213,7 +208,7 @@ def is_as_written(path: Path, sha256: str) -> bool:
 
 
 def read_trials(path: Path, n_inputs: int, n_outputs: int) -> list[Trial]:
-    """Read what `write_trials` wrote.
+    """Read what `TrialsFile` wrote.
 
     Parameters
     ----------

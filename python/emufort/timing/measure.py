@@ -24,11 +24,12 @@ from emufort.brief import brief
 from emufort.config import TimingConfig
 from emufort.contract import Contract
 from emufort.errors import EmufortError
+from emufort.export.weights_file import WeightsFile
 from emufort.files import make_directory, write_csv, write_json
 from emufort.network.emulator import Emulator
 from emufort.processes import registry as processes
 from emufort.progress import Reporter, silent
-from emufort.selection.select import nanoseconds
+from emufort.selection.words import nanoseconds
 from emufort.timing.timers import (
     BaselineProgram,
     EmulatorProgram,
@@ -217,8 +218,6 @@ def _in_fortran(
     x: NDArray[np.float64],
     own_x: Mapping[str, NDArray[np.float64]],
 ) -> list[Timer]:
-    from emufort.export.weights_file import WeightsFile
-
     flags = flags_of(compiler, config, "flags")
     sources = fortran_sources("time_emulator")
     program = compiler.build(sources, flags, work / "time_emulator")
@@ -260,7 +259,15 @@ def _baselines(
         inputs = write_samples(work / "samples.bin", x[:, list(contract.feature_indices)])
         built_from = compiler.key(sources, flags)
         timers.append(
-            BaselineProgram(baseline.name, compiler.version, flags, program, built_from, inputs)
+            BaselineProgram(
+                baseline.name,
+                compiler.version,
+                flags,
+                program,
+                built_from,
+                inputs,
+                timed.takes_ncol,
+            )
         )
     return timers
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 import subprocess
 import time
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.errors import EmufortError
+from emufort.export.onnx import build_onnx
 from emufort.files import write_bytes
 from emufort.network.emulator import Emulator
 from emufort.provenance import cpu_model, file_sha256
@@ -104,27 +106,12 @@ class EmulatorProgram:
         """Run the program once; see `Timer.measure`."""
         columns = ",".join(map(str, ncol))
         output = _run(self.id, [self.program, self.weights, self.inputs, columns, 1])
-        found: dict[int, float] = {}
-        for line in output.splitlines():
-            parts = line.split(",")
-            try:
-                found[int(parts[0])] = float(parts[2])
-            except (ValueError, IndexError):
-                continue
-        missing = [n for n in ncol if not found.get(n, 0.0) > 0.0]
-        if missing:
-            raise EmufortError(
-                f"timing {self.id} with {self.program} gave no time for {missing[0]} columns"
-            )
-        return {n: found[n] for n in ncol}
+        return _times(self, output, ncol)
 
 
 @dataclass(frozen=True)
 class BaselineProgram:
-    """A classical scheme, called sample by sample: ``program inputs repeats``.
-
-    The program prints lines ``ns_per_sample VALUE``; other lines are passed over. Its time is that
-    of a sample whatever the number of columns.
+    """A classical scheme, see `emufort.processes.TimingSource`.
 
     Attributes
     ----------
@@ -132,6 +119,8 @@ class BaselineProgram:
         As for `EmulatorProgram`.
     inputs
         As `write_samples` leaves it.
+    takes_ncol
+        Whether the program is called with the numbers of columns.
     """
 
     id: str
@@ -140,6 +129,7 @@ class BaselineProgram:
     program: Path
     built_from: str
     inputs: Path
+    takes_ncol: bool = False
     kind: Kind = "baseline"
     backend: Backend = "fortran"
 
@@ -150,15 +140,51 @@ class BaselineProgram:
 
     def measure(self, ncol: Sequence[int]) -> dict[int, float]:
         """Run the program once; see `Timer.measure`."""
-        output = _run(self.id, [self.program, self.inputs, 1])
-        for line in output.splitlines():
-            name, _, value = line.strip().partition(" ")
-            try:
-                if name == "ns_per_sample" and float(value) > 0.0:
-                    return dict.fromkeys(ncol, float(value))
-            except ValueError:
-                continue
-        raise EmufortError(f"timing {self.id} with {self.program} gave no time")
+        columns = [",".join(map(str, ncol))] if self.takes_ncol else []
+        output = _run(self.id, [self.program, self.inputs, *columns, 1])
+        return _times(self, output, ncol, takes_ncol=self.takes_ncol)
+
+
+def printed_times(output: str, ncol: Sequence[int], takes_ncol: bool) -> dict[int, float]:
+    """Return the times [ns per sample] that a timing program printed, by number of columns.
+
+    Parameters
+    ----------
+    output
+        Lines ``ncol,repeat,ns_per_sample`` if the program `takes_ncol`, else lines ``ns_per_sample
+        VALUE``, of which the first counts for every number of columns. Other lines, and times that
+        are not positive and finite, are passed over.
+    ncol
+        Numbers of columns that are asked for; one that the program gave no time for is left out.
+    takes_ncol
+        Whether the program was told the numbers of columns.
+    """
+    found: dict[int, float] = {}
+    for line in output.splitlines():
+        parts = line.split(",") if takes_ncol else line.split()
+        try:
+            if takes_ncol:
+                found[int(parts[0])] = float(parts[2])
+            elif parts[0] == "ns_per_sample" and 0.0 < float(parts[1]) < math.inf:
+                return dict.fromkeys(ncol, float(parts[1]))
+        except (ValueError, IndexError):
+            continue
+    return {n: found[n] for n in ncol if 0.0 < found.get(n, 0.0) < math.inf}
+
+
+def _times(
+    timer: EmulatorProgram | BaselineProgram,
+    output: str,
+    ncol: Sequence[int],
+    takes_ncol: bool = True,
+) -> dict[int, float]:
+    """Return `printed_times` if the program of a timer gave all of them."""
+    found = printed_times(output, ncol, takes_ncol)
+    for n in ncol:
+        if n not in found:
+            of = f" for {n} columns" if takes_ncol else ""
+            raise EmufortError(f"timing {timer.id} with {timer.program} gave no time{of}")
+    return found
 
 
 def _run(identity: str, command: Sequence[object]) -> str:
@@ -187,8 +213,6 @@ class OnnxTimer:
 
     def __init__(self, identity: str, emulator: Emulator, x: Array) -> None:
         import onnxruntime
-
-        from emufort.export.onnx import build_onnx
 
         self.id = identity
         self.compiler = f"onnxruntime {onnxruntime.__version__}"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import TypeVar
 
 from emufort.errors import EmufortError
+
+Key = TypeVar("Key")
 
 _MODULE = re.compile(r"^\s*module\s+(\w+)\s*(?:!.*)?$", re.IGNORECASE | re.MULTILINE)
 _USE = re.compile(r"^\s*use\b(?:\s*,[^:\n]*)?(?:\s*::)?\s*(\w+)", re.IGNORECASE | re.MULTILINE)
@@ -40,7 +43,7 @@ def coupling_folder() -> Path:
     """
     package = Path(str(resources.files("emufort")))
     for folder in (package / "_fortran" / "coupling", package.parent.parent / "coupling"):
-        if (folder / "aerosol_activation").is_dir():
+        if (folder / "face").is_dir():
             return folder
     raise EmufortError(
         "the Fortran sources for host models are missing from this installation of emufort; "
@@ -81,19 +84,50 @@ def fortran_sources(program: str, also: str | Sequence[str] = ()) -> list[Path]:
             f"the Fortran source of '{program}' is missing from this installation of emufort; "
             "install it again"
         )
-    homes: dict[str, Path] = {}
     texts = {path: path.read_text(errors="replace") for path in files}
-    for path, text in texts.items():
+    needed = dependencies(texts)
+    return in_order(needed, [main])
+
+
+def dependencies(texts: Mapping[Key, str]) -> dict[Key, tuple[Key, ...]]:
+    """Return which sources each source needs, by the modules that it uses.
+
+    Parameters
+    ----------
+    texts
+        Name or path of each source -> its text. Modules that none of them holds do not count; of
+        two sources with one module, the first does.
+    """
+    homes: dict[str, Key] = {}
+    for key, text in texts.items():
         for name in _MODULE.findall(text):
-            homes.setdefault(name.lower(), path)
-    ordered: list[Path] = []
+            homes.setdefault(name.lower(), key)
+    found = {}
+    for key, text in texts.items():
+        used = (homes.get(name.lower(), key) for name in _USE.findall(text))
+        found[key] = tuple(dict.fromkeys(home for home in used if home != key))
+    return found
 
-    def visit(path: Path, users: tuple[Path, ...]) -> None:
-        for name in _USE.findall(texts[path]):
-            home = homes.get(name.lower())
-            if home is not None and home != path and home not in (*ordered, *users):
-                visit(home, (*users, path))
-        ordered.append(path)
 
-    visit(main, ())
+def in_order(needed: Mapping[Key, Sequence[Key]], wanted: Iterable[Key]) -> list[Key]:
+    """Return the `wanted` sources and what they need, in the order of compilation.
+
+    Parameters
+    ----------
+    needed
+        As `dependencies` returns it.
+    wanted
+        Sources; the order is theirs where none needs the other.
+    """
+    ordered: list[Key] = []
+
+    def visit(key: Key, users: tuple[Key, ...]) -> None:
+        for other in needed[key]:
+            if other not in (*ordered, *users):
+                visit(other, (*users, key))
+        if key not in ordered:
+            ordered.append(key)
+
+    for key in wanted:
+        visit(key, ())
     return ordered

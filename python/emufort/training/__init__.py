@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from emufort.training.backends import (
     BACKENDS,
-    Trainer,
     backend_detail,
     make_trainer,
     resolve_backend,
@@ -17,6 +16,7 @@ from emufort.training.layout import Layout
 from emufort.training.schedule import StepPlan, with_batch_size, with_fewer_steps
 from emufort.training.state import TrainerState
 from emufort.training.task import Arrays, TrainingTask
+from emufort.training.trainer import Trainer
 
 __all__ = [
     "BACKENDS",

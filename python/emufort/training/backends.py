@@ -1,56 +1,13 @@
-"""The seam between what is trained and what does the arithmetic."""
+"""The backends of training by name, and which of them is used here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from emufort.errors import EmufortError, UsageError, did_you_mean
-from emufort.training.schedule import StepPlan
-from emufort.training.state import TrainerState
+from emufort.training import native_trainer
 from emufort.training.task import Arrays
-
-Listener = Callable[[TrainerState], None]
-
-
-def ignore(state: TrainerState) -> None:
-    """Listen to nothing."""
-
-
-class Trainer(Protocol):
-    """Advances trainings on the data that it was made for.
-
-    A trainer holds no state of any one training: a call depends on its arguments alone, and calls
-    that stop half way and go on later give bitwise what one call gives.
-    """
-
-    @property
-    def n_train(self) -> int:
-        """Number of training rows."""
-
-    def run_epochs(
-        self,
-        state: TrainerState,
-        until_epoch: int,
-        patience: int,
-        listener: Listener = ignore,
-    ) -> TrainerState:
-        """Train until `until_epoch` epochs are done at a constant learning rate.
-
-        `listener` gets the state after some epochs, only to read its `epoch`: the weights may still
-        be with the trainer.
-
-        Every epoch ends with a look at the validation rows. The training stops for good after
-        `patience` epochs without a lower loss, or when the loss is no longer finite.
-        """
-
-    def run_steps(
-        self, state: TrainerState, plan: StepPlan, listener: Listener = ignore
-    ) -> TrainerState:
-        """Train to the end of `plan`; `listener` gets the state after every look.
-
-        The listener may save the state or raise; it must not change it.
-        """
+from emufort.training.trainer import Trainer
 
 
 def _torch(arrays: Arrays, device: str) -> Trainer:
@@ -60,14 +17,12 @@ def _torch(arrays: Arrays, device: str) -> Trainer:
 
 
 def _native(arrays: Arrays, device: str) -> Trainer:
-    from emufort.training.native_trainer import NativeTrainer
-
     if device != "cpu":
         raise UsageError(f"the native trainer runs on the CPU, not on '{device}'; choose torch")
-    return NativeTrainer(arrays)
+    return native_trainer.NativeTrainer(arrays)
 
 
-#: Name -> maker of a trainer; heavy imports happen inside.
+#: Name -> maker of a trainer; torch is imported when its trainer is made.
 BACKENDS: dict[str, Callable[[Arrays, str], Trainer]] = {"native": _native, "torch": _torch}
 
 
@@ -90,8 +45,6 @@ def resolve_backend(wanted: str, device: str = "cpu", only_mlps: bool = True) ->
     EmufortError
         The native backend is wanted and not built, or cannot train such networks.
     """
-    from emufort.training import native_trainer
-
     if wanted == "auto":
         is_native = device == "cpu" and only_mlps and native_trainer.available()
         return "native" if is_native else "torch"
@@ -110,8 +63,6 @@ def resolve_backend(wanted: str, device: str = "cpu", only_mlps: bool = True) ->
 
 def backend_detail(backend: str) -> str:
     """Return what computes: the kind of CPU that the native trainer is compiled for."""
-    from emufort.training import native_trainer
-
     return f"native ({native_trainer.variant()})" if backend == "native" else backend
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from emufort.errors import EmufortError
 from emufort.network.emulator import Emulator
-from emufort.training.backends import Trainer
 from emufort.training.layout import Layout
 from emufort.training.schedule import StepPlan
 from emufort.training.state import TrainerState
 from emufort.training.task import TrainingTask
+from emufort.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from emufort.training.torch_trainer import TorchTrainer

@@ -14,7 +14,6 @@ import torch
 
 from emufort.errors import EmufortError
 from emufort.training import torch_trainer as alone
-from emufort.training.backends import Listener, ignore
 from emufort.training.layout import Layout
 from emufort.training.schedule import StepPlan
 from emufort.training.start import start
@@ -22,6 +21,7 @@ from emufort.training.state import TrainerState
 from emufort.training.task import TrainingTask
 from emufort.training.torch_operations import Matrices, Passes
 from emufort.training.torch_trainer import TorchTrainer
+from emufort.training.trainer import Listener, ignore
 
 #: Multiply-adds of a step from which a dispatch costs nothing beside the arithmetic.
 _MOST_WORK = 1_000_000

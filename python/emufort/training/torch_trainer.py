@@ -15,13 +15,13 @@ import numpy as np
 import torch
 
 from emufort.errors import UsageError
-from emufort.training.backends import Listener, ignore
 from emufort.training.layout import Layout
 from emufort.training.schedule import StepPlan
 from emufort.training.start import output_biases, start
 from emufort.training.state import TrainerState
 from emufort.training.task import Arrays, TrainingTask
 from emufort.training.torch_operations import Matrices, Passes
+from emufort.training.trainer import Listener, ignore
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 #: Columns per block of an evaluation: its activations stay in the cache.

@@ -1,4 +1,4 @@
-"""Where Dask's workers come from: this machine, batch jobs, or somebody else."""
+"""Where Dask's workers come from: this machine, batch jobs or an existing cluster."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DEATH_SECONDS = 30
 
 
 @contextmanager
-def own_scheduler(where: ClusterConfig) -> Iterator[str]:
+def started_scheduler(where: ClusterConfig) -> Iterator[str]:
     """Run a scheduler in a thread of this process; give its address."""
     from distributed import LocalCluster
 
@@ -58,8 +58,8 @@ def worker_command(python: str, address: str, workers: int) -> list[str]:
     ]  # fmt: skip
 
 
-class Nobody:
-    """Keeps no workers: they are those of an existing cluster."""
+class ExternalWorkers:
+    """The workers of an existing cluster, which starts and ends them itself."""
 
     def __init__(self, address: str, patience: float) -> None:
         self._address, self._patience = address, patience
@@ -173,7 +173,7 @@ def sbatch_script(where: ClusterConfig, address: str, out: Path) -> str:
     )
 
 
-class Jobs:
+class BatchJobs:
     """Batch jobs that hold workers; submitted again when the time limit ends them."""
 
     def __init__(self, where: ClusterConfig, address: str, out: Path) -> None:

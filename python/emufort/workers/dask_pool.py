@@ -15,8 +15,9 @@ from typing import Any, Self, TypeVar
 
 from emufort.config import ClusterConfig
 from emufort.errors import EmufortError, UsageError
-from emufort.workers.shared_arrays import StoredArrays
-from emufort.workers.workbench import Workbench
+from emufort.workers.dask_cluster import BatchJobs, ExternalWorkers, LocalWorkers, started_scheduler
+from emufort.workers.shared_arrays import SharedArrays
+from emufort.workers.trainer_cache import TrainerCache
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
@@ -51,7 +52,7 @@ class DaskPool:
         self,
         where: ClusterConfig,
         workers: int,
-        stored: StoredArrays,
+        stored: SharedArrays,
         out: Path,
         backend: str = "torch",
     ) -> None:
@@ -78,21 +79,19 @@ class DaskPool:
             raise UsageError(
                 "a Dask cluster needs the package distributed: pip install 'emufort[dask]'"
             ) from error
-        from emufort.workers.dask_cluster import Jobs, LocalWorkers, Nobody, own_scheduler
-
         stack.enter_context(
             dask.config.set({"distributed.scheduler.allowed-failures": _DEATHS - 1})
         )
-        self._keeper: LocalWorkers | Jobs | Nobody
+        self._keeper: LocalWorkers | BatchJobs | ExternalWorkers
         if self._where.scheduler is not None:
             address = self._where.scheduler
-            self._keeper = Nobody(address, _WORKER_SECONDS)
+            self._keeper = ExternalWorkers(address, _WORKER_SECONDS)
         else:
-            address = stack.enter_context(own_scheduler(self._where))
+            address = stack.enter_context(started_scheduler(self._where))
             if self._where.kind is None:
                 self._keeper = LocalWorkers(address, self._workers)
             else:
-                self._keeper = Jobs(self._where, address, self._out)
+                self._keeper = BatchJobs(self._where, address, self._out)
         try:
             client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:  # a TimeoutError is an OSError
@@ -103,7 +102,7 @@ class DaskPool:
         stack.enter_context(self._keeper)
 
     def run(
-        self, function: Callable[[Workbench, Unit], Result], units: Sequence[Unit]
+        self, function: Callable[[TrainerCache, Unit], Result], units: Sequence[Unit]
     ) -> Iterator[tuple[int, Result]]:
         """See `Executor.run`.
 
@@ -119,7 +118,7 @@ class DaskPool:
         folder = str(self._stored.folder)
         futures = {
             self._client.submit(
-                work, folder, self._backend, function, unit,
+                run_unit, folder, self._backend, function, unit,
                 # A key of its own: the same unit asked for twice is done twice, and told once.
                 key=f"emufort-{self._name}-{self._calls}-{position}",
                 priority=-position,
@@ -162,18 +161,18 @@ class DaskPool:
 
 # ------------------------------------------------------------------ in a worker
 
-_benches: dict[tuple[Any, ...], Workbench] = {}
+_caches: dict[tuple[Any, ...], TrainerCache] = {}
 #: A worker with several threads would still do one unit at a time: torch's settings are its own.
 _one_at_a_time = threading.Lock()
 
 
-def work(
-    folder: str, backend: tuple[str, str], function: Callable[[Workbench, Any], Any], unit: Any
+def run_unit(
+    folder: str, backend: tuple[str, str], function: Callable[[TrainerCache, Any], Any], unit: Any
 ) -> Any:
-    """Do a unit of work in a worker; it remembers the data of the last search it served."""
+    """Run a unit of work in a worker, which keeps the trainers of the most recent search."""
     with _one_at_a_time:
         key = (folder, *backend)
-        if key not in _benches:
-            _benches.clear()
-            _benches[key] = StoredArrays(Path(folder)).bench(*backend)
-        return function(_benches[key], unit)
+        if key not in _caches:
+            _caches.clear()
+            _caches[key] = SharedArrays(Path(folder)).trainers(*backend)
+        return function(_caches[key], unit)

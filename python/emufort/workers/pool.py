@@ -25,8 +25,9 @@ from emufort.config import Config
 from emufort.errors import EmufortError
 from emufort.files import scratch_folder
 from emufort.training import Arrays, resolve_backend
-from emufort.workers.shared_arrays import StoredArrays
-from emufort.workers.workbench import Workbench
+from emufort.workers.dask_pool import DaskPool
+from emufort.workers.shared_arrays import SharedArrays
+from emufort.workers.trainer_cache import TrainerCache
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
@@ -38,10 +39,10 @@ _TRIES = 3
 
 
 class Executor(Protocol):
-    """Runs ``function(workbench, unit)`` for many units."""
+    """Runs ``function(trainers, unit)`` for many units."""
 
     def run(
-        self, function: Callable[[Workbench, Unit], Result], units: Sequence[Unit]
+        self, function: Callable[[TrainerCache, Unit], Result], units: Sequence[Unit]
     ) -> Iterator[tuple[int, Result]]:
         """Yield (position of the unit, result) as results come; give the longest units first."""
 
@@ -50,20 +51,20 @@ class InProcess:
     """One unit after the other in this process."""
 
     def __init__(
-        self, arrays: Arrays | StoredArrays, backend: str = "torch", device: str = "cpu"
+        self, arrays: Arrays | SharedArrays, backend: str = "torch", device: str = "cpu"
     ) -> None:
         if isinstance(arrays, Arrays):
-            self._bench = Workbench({"": arrays}, backend, device)
+            self._trainers = TrainerCache({"": arrays}, backend, device)
         else:
-            self._bench = arrays.bench(backend, device)
+            self._trainers = arrays.trainers(backend, device)
 
     def run(
-        self, function: Callable[[Workbench, Unit], Result], units: Sequence[Unit]
+        self, function: Callable[[TrainerCache, Unit], Result], units: Sequence[Unit]
     ) -> Iterator[tuple[int, Result]]:
         """See `Executor.run`."""
         for position, unit in enumerate(units):
             signals.check()
-            yield position, function(self._bench, unit)
+            yield position, function(self._trainers, unit)
 
     def __enter__(self) -> Self:
         return self
@@ -78,14 +79,14 @@ class ProcessPool:
     def __init__(
         self,
         workers: int,
-        arrays: Arrays | StoredArrays,
+        arrays: Arrays | SharedArrays,
         backend: str = "torch",
         device: str = "cpu",
     ) -> None:
         self._workers = workers
         self._scratch = ExitStack()
         if isinstance(arrays, Arrays):
-            arrays = StoredArrays.write(arrays, self._scratch.enter_context(scratch_folder()))
+            arrays = SharedArrays.write(arrays, self._scratch.enter_context(scratch_folder()))
         self._initial = (arrays, backend, device)
         self._pool: ProcessPoolExecutor | None = None
         self.warm_up()
@@ -113,7 +114,7 @@ class ProcessPool:
             return self._pool.submit(function, *arguments)
 
     def run(
-        self, function: Callable[[Workbench, Unit], Result], units: Sequence[Unit]
+        self, function: Callable[[TrainerCache, Unit], Result], units: Sequence[Unit]
     ) -> Iterator[tuple[int, Result]]:
         """See `Executor.run`.
 
@@ -170,7 +171,7 @@ class ProcessPool:
 
 
 def make_executor(
-    workers: int, arrays: Arrays | StoredArrays, backend: str = "torch", device: str = "cpu"
+    workers: int, arrays: Arrays | SharedArrays, backend: str = "torch", device: str = "cpu"
 ) -> InProcess | ProcessPool:
     """Return an executor for `workers` processes; one worker needs no process of its own."""
     resolve_backend(backend, device)  # a worker process could not say what is wrong
@@ -181,7 +182,7 @@ def make_executor(
 
 def executor_for(
     config: Config,
-    stored: StoredArrays,
+    stored: SharedArrays,
     out: Path,
     backend: str = "torch",
     units: int | None = None,
@@ -200,8 +201,6 @@ def executor_for(
     where = config.cluster
     workers = config.n_workers if units is None else max(1, min(config.n_workers, units))
     if where.scheduler or where.kind or where.engine == "dask":
-        from emufort.workers.dask_pool import DaskPool
-
         return DaskPool(where, workers, stored, out, backend)
     return make_executor(workers, stored, backend)
 
@@ -227,20 +226,20 @@ _HAS_FORKSERVER = "forkserver" in multiprocessing.get_all_start_methods()
 
 # ------------------------------------------------------------------ in a worker
 
-_bench: Workbench | None = None
+_trainers: TrainerCache | None = None
 
 
-def _start(arrays: StoredArrays, backend: str, device: str) -> None:
-    global _bench
+def _start(arrays: SharedArrays, backend: str, device: str) -> None:
+    global _trainers
     # Ctrl-C reaches every process of the terminal; the driver decides what it means.
     signals.start_worker()
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    _bench = arrays.bench(backend, device)
+    _trainers = arrays.trainers(backend, device)
 
 
-def _call(function: Callable[[Workbench, Any], Any], unit: Any) -> Any:
-    assert _bench is not None
-    return function(_bench, unit)
+def _call(function: Callable[[TrainerCache, Any], Any], unit: Any) -> Any:
+    assert _trainers is not None
+    return function(_trainers, unit)
 
 
 def _die_with_parent() -> None:

@@ -25,13 +25,13 @@ from emufort.network.scaler import Scaler
 from emufort.training import Arrays
 from emufort.training.scaling import fit_scalers
 from emufort.workers.judge import Judge
-from emufort.workers.workbench import Workbench
+from emufort.workers.trainer_cache import TrainerCache
 
 _NAMES = ("x_train", "y_train", "x_validation", "y_validation")
 
 
 @dataclass(frozen=True)
-class StoredArrays:
+class SharedArrays:
     """`Arrays` in a folder that all workers see.
 
     Attributes
@@ -126,15 +126,15 @@ class StoredArrays:
             ) from error
         return Arrays(mapped[0], mapped[1], mapped[2], mapped[3], tuple(sigmoid))
 
-    def bench(self, backend: str = "torch", device: str = "cpu") -> Workbench:
-        """Return a workbench for what is stored, of one target or several; errors as for `load`."""
+    def trainers(self, backend: str = "torch", device: str = "cpu") -> TrainerCache:
+        """Return the trainers for these arrays, of one target or several; errors as for `load`."""
         index = self.folder / "targets.json"
         if not index.exists():
-            return Workbench({"": self.load()}, backend, device)
+            return TrainerCache({"": self.load()}, backend, device)
         names = json.loads(index.read_text())
-        parts = {name: StoredArrays(self.folder / str(i)) for i, name in enumerate(names)}
+        parts = {name: SharedArrays(self.folder / str(i)) for i, name in enumerate(names)}
         judges = {name: Judge.load(part.folder) for name, part in parts.items()}
-        return Workbench(
+        return TrainerCache(
             {name: part.load() for name, part in parts.items()},
             backend,
             device,

@@ -5,8 +5,8 @@ module emufort_host
   use emufort_aerosol_activation, only: activation_constants_type, activation_counts_type, hk => activation_kind, &
                                         outside_arg2000, outside_ratio, outside_clip, arg2000_paper, arg2000_e3sm
   use emufort_activate_modal, only: activate_modal_init, activate_modal, actdrop_mam_calc, activate_modal_scheme
-  use emufort_aerosol_binding, only: emufort_aerosol_predict, emufort_aerosol_hash, &
-                                     emufort_aerosol_lower, emufort_aerosol_upper
+  use emufort_aerosol_binding, only: emufort_aerosol_predict, emufort_aerosol_hash
+  use emufort_aerosol_contract, only: aerosol_lower, aerosol_upper
   implicit none
   private
 
@@ -59,8 +59,8 @@ contains
     select case (scheme)
     case ('emulator')
       call activate_modal_init(host_kind, constants, sigmag_amode, status, predictor=emufort_aerosol_predict, &
-                               outside=policy, formula=variant, lower=real(emufort_aerosol_lower, hk), &
-                               upper=real(emufort_aerosol_upper, hk))
+                               outside=policy, formula=variant, lower=real(aerosol_lower, hk), &
+                               upper=real(aerosol_upper, hk))
       if (status%code == emufort_success .and. .not. activate_modal_scheme%is_emulated()) then
         errflg = 1
         errmsg = 'emufort_host_init: the emulator does not know these aerosol modes; choose the scheme arg2000'

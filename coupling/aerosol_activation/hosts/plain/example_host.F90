@@ -1,14 +1,14 @@
 !> The shortest host: one polluted and one clean column of air in three updrafts, by the emulator and by ARG2000.
 program example_host
   use, intrinsic :: iso_fortran_env, only: real64, error_unit
+  use emufort_aerosol_contract, only: nmode => aerosol_modes, sigma => aerosol_sigma
   use emufort_host, only: emufort_host_init, emufort_host_hash, activate_modal
   implicit none
-  integer, parameter :: r8 = real64, nmode = 4
+  integer, parameter :: r8 = real64
   character(len=*), parameter :: schemes(2) = [character(len=8) :: 'emulator', 'arg2000']
   real(r8), parameter :: updraft(3) = [0.1_r8, 0.5_r8, 2.0_r8]   ! [m s-1]
   ! accumulation, aitken, coarse, primary carbon
-  real(r8), parameter :: sigma(nmode) = [1.8_r8, 1.6_r8, 1.8_r8, 1.6_r8], diameter(nmode) = [1.1e-7_r8, 2.6e-8_r8, &
-                                                                                             2.0e-6_r8, 5.0e-8_r8]
+  real(r8), parameter :: diameter(nmode) = [1.1e-7_r8, 2.6e-8_r8, 2.0e-6_r8, 5.0e-8_r8]
   real(r8), parameter :: number(nmode) = [5.0e8_r8, 5.0e8_r8, 1.0e6_r8, 1.0e7_r8], hygro(nmode) = [0.5_r8, 0.5_r8, &
                                                                                                    0.9_r8, 0.01_r8]
   real(r8), parameter :: air_temperature = 283.0_r8, air_density = 1.1_r8   ! [K], [kg m-3]

@@ -3,6 +3,7 @@ module activation_test_support
   use, intrinsic :: iso_fortran_env, only: int64, real64
   use emufort_runtime, only: status_type, workspace_type, block => emufort_block_columns
   use emufort_status, only: set_error
+  use emufort_aerosol_contract, only: sigma => aerosol_sigma, lower => aerosol_lower, upper => aerosol_upper
   use emufort_aerosol_arg2000, only: activation_constants_type, air_type, air_properties, arg2000_smax, &
                                      critical_supersaturation_squared, arg2000_paper
   implicit none
@@ -13,13 +14,7 @@ module activation_test_support
 
   integer, parameter :: dp = real64
   real(dp), parameter :: pi = 3.14159265358979323846_dp
-  real(dp), parameter :: sigma(4) = [1.8_dp, 1.6_dp, 1.8_dp, 1.6_dp]
   real(dp), parameter :: breadth(4) = 0.5_dp*exp(2.5_dp*log(sigma)**2), spread(4) = 1.0_dp + 0.25_dp*log(sigma)
-  real(dp), parameter :: lower(15) = [248.0_dp, 5.0e4_dp, 0.01_dp, 1.0e6_dp, 1.0e6_dp, 1.0e3_dp, 1.0e4_dp, &
-                                      2.675e-8_dp, 4.35e-9_dp, 5.0e-7_dp, 5.0e-9_dp, 0.05_dp, 0.05_dp, 0.05_dp, &
-                                      1.0e-3_dp]
-  real(dp), parameter :: upper(15) = [310.0_dp, 1.05e5_dp, 10.0_dp, 1.0e10_dp, 1.0e10_dp, 5.0e6_dp, 1.0e10_dp, &
-                                      2.2e-7_dp, 2.6e-8_dp, 2.0e-6_dp, 5.0e-8_dp, 1.2_dp, 1.2_dp, 1.2_dp, 0.2_dp]
   real(dp), parameter :: mimic_factor = 1.25_dp   !! the stand-in says this times ARG2000
   logical, save :: mimic_fails = .false.          !! whether it reports an error instead
 

@@ -1,6 +1,7 @@
 !> What a host relies on: same bits on any decomposition, a way back to ARG2000, counts, and the drop-in arguments.
 program test_activation_host
   use emufort_runtime, only: status_type, emufort_success, emulator_type, emufort_error_contract, emufort_error_shape
+  use emufort_aerosol_contract, only: lower => aerosol_lower, upper => aerosol_upper, radius_at => dry_median_radius_at
   use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, &
                                         outside_arg2000, outside_ratio, outside_clip
   use emufort_activate_modal, only: activate_modal_init, activate_modal, actdrop_mam_calc, activate_modal_scheme
@@ -96,7 +97,7 @@ program test_activation_host
   call run(scheme)
   call check(counts%n_bad == n .and. counts%n_fall_back == n .and. all(same_bits(fn, fn2)), 'an emulator that fails')
   mimic_fails = .false.
-  call scheme%init(dp, constants, [1.8_dp, 1.6_dp, 1.8_dp, 1.7_dp], status, predictor=mimic)
+  call scheme%init(dp, constants, sigma + [0.0_dp, 0.0_dp, 0.0_dp, 0.1_dp], status, predictor=mimic)
   call check(status%code == emufort_success .and. .not. scheme%is_emulated(), 'other widths')
   call run(scheme)
   call check(counts%n_fall_back == n, 'other widths go to ARG2000')
@@ -138,8 +139,8 @@ program test_activation_host
 
   ! ---- aerosol clamped to the limits of its size is inside, whatever the rounding
   s = draw(n)
-  s%radius(:, 1) = 2.675e-8_dp
-  s%radius(:, 2) = 2.6e-8_dp
+  s%radius(:, 1) = lower(radius_at)
+  s%radius(:, 2) = upper(radius_at + 1)
   s%volume(:, 1:2) = volume_of(s%number(:, 1:2), s%radius(:, 1:2), spread(sigma(1:2), 1, n))
   call run(scheme)
   call check(counts%n_outside == 0, 'on the edge is inside')

@@ -1,4 +1,4 @@
-"""Fortran programs that time the classical activation schemes."""
+"""The Fortran program that times ARG2000, and what it must give."""
 
 from __future__ import annotations
 
@@ -7,34 +7,54 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort.processes.aerosol_activation.head import (
-    FORTRAN_FOLDERS,
-    SIGMA,
-    activated_fractions_call_reference,
-)
-from emufort.toolchain.sources import fortran_sources
+from emufort.contract import Contract
+from emufort.processes.aerosol_activation import arg2000
+from emufort.processes.aerosol_activation.fortran import WIDTHS, scheme_sources
+from emufort.processes.aerosol_activation.head import activated_fractions
+from emufort.skill import variables_of
+
+Array = NDArray[np.float64]
 
 
 def arg2000_sources() -> list[Path]:
     """Return the sources of the program that times ARG2000, in the order of compilation."""
-    return fortran_sources("time_arg2000", also=FORTRAN_FOLDERS)
+    return scheme_sources("time_arg2000")
 
 
-def arg2000_reference(samples: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what that program must give for `samples` (n, 15), in the order it reads them."""
-    from emufort.processes.aerosol_activation import arg2000
+def arg2000_reference(contract: Contract, features: Array) -> Array:
+    """Return what that program must give, shape (n,), for the features (n, n_features)."""
+    return _max_supersaturation(_variables(contract, features))
 
+
+def arg2000_call_reference(contract: Contract, features: Array) -> Array:
+    """Return what that program must give with ``call``: the fractions of the modes, too.
+
+    Shape (n, 1 + 2 * n_modes).
+    """
+    columns = _variables(contract, features)
+    smax = _max_supersaturation(columns)
+    return np.hstack([smax[:, None], *activated_fractions(columns, smax).values()])
+
+
+def _variables(contract: Contract, features: Array) -> dict[str, Array]:
+    """Split features into variables; inputs that the network does not see are NaN."""
+    x = np.full((len(features), len(contract.input_columns)), np.nan)
+    x[:, list(contract.feature_indices)] = features
+    return variables_of(contract, x)
+
+
+def _max_supersaturation(columns: dict[str, Array]) -> Array:
     return arg2000.max_supersaturation(
-        samples[:, 0],
-        samples[:, 1],
-        samples[:, 2],
-        samples[:, 3:7],
-        samples[:, 7:11],
-        samples[:, 11:15],
-        SIGMA,
+        *(
+            columns[name]
+            for name in (
+                "air_temperature",
+                "air_pressure",
+                "updraft_speed",
+                "number_concentration",
+                "dry_median_radius",
+                "hygroscopicity",
+                WIDTHS,
+            )
+        )
     )
-
-
-def arg2000_call_reference(samples: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what that program must give with ``call``: the fractions of the modes, too, (n, 9)."""
-    return activated_fractions_call_reference(samples, arg2000_reference(samples)[:, None])

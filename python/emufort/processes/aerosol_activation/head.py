@@ -9,29 +9,23 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emufort.contract import Contract
-from emufort.errors import ContractError
+from emufort.processes.aerosol_activation.fortran import WIDTHS, misfit, scheme_sources
 from emufort.processes.aerosol_activation.kohler import (
     critical_supersaturation,
     mass_activated_fraction,
     number_activated_fraction,
 )
-from emufort.toolchain.sources import fortran_sources
+from emufort.skill import variables_of
 
-#: Folders of a checkout with the Fortran of aerosol activation, from its top.
-FORTRAN_FOLDERS = ("coupling/aerosol_activation/scheme", "coupling/aerosol_activation/timing")
+Array = NDArray[np.float64]
 
 #: Variables that `activated_fractions` reads.
 REQUIRED = (
     "air_temperature",
     "dry_median_radius",
     "hygroscopicity",
-    "geometric_standard_deviation",
+    WIDTHS,
 )
-
-#: Geometric standard deviations of the modes [1], constants of the Fortran modules.
-SIGMA = (1.8, 1.6, 1.8, 1.6)
-#: Columns of the inputs of an emulator whose call has this head in it.
-_N_INPUTS = 15
 
 
 def activated_fractions(
@@ -84,43 +78,46 @@ def activated_fractions(
     }
 
 
-def activated_fractions_call_sources(contract: Contract) -> list[Path]:
+def activated_fractions_of_smax(
+    inputs: Mapping[str, Array], outputs: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Apply `activated_fractions` to the variables of a contract, as a head is called."""
+    return activated_fractions(inputs, outputs["max_supersaturation"])
+
+
+def fortran_of_head(contract: Contract) -> list[Path]:
+    """Return the Fortran sources of this head; the same for every contract."""
+    return scheme_sources("emufort_aerosol_head")
+
+
+def call_of_head(contract: Contract) -> list[Path]:
     """Return the sources of a call with this head in it, in the order of compilation.
 
-    The last source is a module of its name and uses the generated module of the emulator.
-
-    Raises
-    ------
-    ContractError
-        There is no such call for emulators of this contract.
+    There are none for a contract that the Fortran is not written for. The last source is a module
+    of its name and uses the generated module of the emulator.
     """
-    if contract.name != "activation" or len(contract.input_columns) != _N_INPUTS:
-        raise ContractError(f"no call with activated fractions for the contract '{contract.name}'")
-    return fortran_sources("bench_fractions", also=("fortran/bench", *FORTRAN_FOLDERS))
+    if contract.name != "activation" or misfit(contract):
+        return []
+    head = fortran_of_head(contract)
+    return [path for path in scheme_sources("bench_fractions") if path not in head]
 
 
-def activated_fractions_call_reference(
-    inputs: NDArray[np.float64], outputs: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def reference_of_call(contract: Contract, inputs: Array, outputs: Array) -> Array:
     """Return what that call must give.
 
     Parameters
     ----------
-    inputs : ndarray, shape (n, 15)
-        In the order of the contract `activation`.
+    contract : Contract
+        A contract of aerosol activation.
+    inputs : ndarray, shape (n, n_inputs)
+        In the order and units of the contract.
     outputs : ndarray, shape (n, 1)
         Maximum supersaturation [1].
 
     Returns
     -------
-    ndarray, shape (n, 9)
+    ndarray, shape (n, 1 + 2 * n_modes)
         Maximum supersaturation, number fractions, mass fractions [1].
     """
-    columns: dict[str, ArrayLike] = {
-        "air_temperature": inputs[:, 0],
-        "dry_median_radius": inputs[:, 7:11],
-        "hygroscopicity": inputs[:, 11:15],
-        "geometric_standard_deviation": SIGMA,
-    }
-    fractions = activated_fractions(columns, outputs[:, 0])
+    fractions = activated_fractions(variables_of(contract, inputs), outputs[:, 0])
     return np.hstack([outputs, *fractions.values()])

@@ -1,45 +1,49 @@
-"""Aerosol activation as a registered process: its head, its timed scheme and its contracts."""
+"""Aerosol activation as a registered process: all that the rest of emufort knows of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from emufort.processes import Head, Process, TimingSource
-from emufort.processes.aerosol_activation import baseline_programs as timing
+from emufort.processes.aerosol_activation import baseline_programs as programs
+from emufort.processes.aerosol_activation.fortran import CONTRACTS
 from emufort.processes.aerosol_activation.head import (
     REQUIRED,
-    activated_fractions,
-    activated_fractions_call_reference,
-    activated_fractions_call_sources,
+    activated_fractions_of_smax,
+    call_of_head,
+    fortran_of_head,
+    reference_of_call,
 )
-
-Array = NDArray[np.float64]
-
-
-def _fractions(inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, Array]:
-    return activated_fractions(inputs, outputs["max_supersaturation"])
-
+from emufort.processes.aerosol_activation.host import HOST_GLUE
+from emufort.processes.aerosol_activation.labels import make_labels
+from emufort.processes.process import Head, Process, TimingSource
 
 PROCESS = Process(
     name="aerosol_activation",
     heads={
         "activated_fractions": Head(
-            _fractions,
+            activated_fractions_of_smax,
             inputs=REQUIRED,
             outputs=("max_supersaturation",),
-            gives=("number_activated_fraction", "mass_activated_fraction"),
-            call_sources=activated_fractions_call_sources,
-            call_reference=activated_fractions_call_reference,
+            gives={"number_activated_fraction": "mode", "mass_activated_fraction": "mode"},
+            fortran=fortran_of_head,
+            call=call_of_head,
+            call_reference=reference_of_call,
         )
     },
     timing_sources={
         "arg2000": TimingSource(
-            timing.arg2000_sources, timing.arg2000_reference, timing.arg2000_call_reference
+            programs.arg2000_sources, programs.arg2000_reference, programs.arg2000_call_reference
         )
     },
-    contracts=Path(__file__).parent / "contracts",
+    contracts=CONTRACTS,
+    data=Path(str(resources.files("emufort"))) / "data",
+    host=HOST_GLUE,
+    label_makers=dict.fromkeys(
+        ("activation", "activation_fractions", "activation_ratio"), make_labels
+    ),
+    former_names={
+        "emufort.activation.head:activated_fractions": "activated_fractions",
+        "emufort.activation.timing:arg2000_sources": "arg2000",
+    },
 )

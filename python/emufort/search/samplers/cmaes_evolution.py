@@ -37,7 +37,7 @@ class Evolution:
     population
         Points of a generation.
     options
-        ``sigma0``, ``lr_adapt``; see `OWN` in `samplers`.
+        ``sigma0``, ``lr_adapt``; see `BUILT_IN_OPTIONS` in `options`.
     """
 
     def __init__(self, n: int, population: int, options: Mapping[str, Any]) -> None:

@@ -11,8 +11,8 @@ from emufort.search.samplers.cmaes_evolution import check_cmaes
 from emufort.search.samplers.optuna_genetic import for_batches
 from emufort.search.samplers.optuna_quiet import quiet_optuna
 
-#: Ours work on the unit cube and cost next to nothing; name -> options with their defaults.
-OWN: dict[str, dict[str, Any]] = {
+#: Samplers that need no Optuna and cost next to nothing; name -> options with their defaults.
+BUILT_IN_OPTIONS: dict[str, dict[str, Any]] = {
     "random": {},
     "qmc": {"scramble": True},
     "parzen": {"startup": 32, "gamma": 0.1, "candidates": 24, "history": 500, "aim": "front"},
@@ -20,7 +20,7 @@ OWN: dict[str, dict[str, Any]] = {
     # many as are asked for at once; smaller steps where losses are noisy.
     "cmaes": {"sigma0": 1 / 6, "popsize": 0, "lr_adapt": False},
 }
-#: Optuna's own; name -> class in `optuna.samplers`.
+#: Optuna's samplers; name -> class in `optuna.samplers`.
 OPTUNA = {
     "tpe": "TPESampler",
     "gp": "GPSampler",
@@ -32,7 +32,7 @@ _GENETIC = ("nsga2", "nsga3")
 FORGETFUL = ("tpe", "gp")
 LEAST_HISTORY = 50
 #: Sampler -> candidates from which it takes more than 5 % of a run of 2,000 candidates per minute,
-#: and what it then takes for each in ms, as measured by benchmarks/storage.py.
+#: and what it then takes for each in ms, as measured by benchmarks/driver_cost.py.
 SLOW = {"tpe": (100, "5 to 20"), "gp": (30, "500")}
 #: Other ways to say it.
 _ALIASES = {
@@ -63,8 +63,8 @@ def sampler_name(text: str) -> str:
     """
     word = text.strip().lower()
     word = _ALIASES.get(word, word)
-    if word not in OWN and word not in OPTUNA:
-        known = [*OWN, *OPTUNA]
+    if word not in BUILT_IN_OPTIONS and word not in OPTUNA:
+        known = [*BUILT_IN_OPTIONS, *OPTUNA]
         raise UsageError(
             f"there is no sampler '{text}'{did_you_mean(word, [*known, *_ALIASES])}; there are "
             f"{', '.join(known)}"
@@ -80,7 +80,11 @@ def check_options(sampler: str, options: Mapping[str, Any]) -> None:
     UsageError
         An option is unknown, its value is impossible or the sampler's package is missing.
     """
-    known = list(OWN[sampler]) if sampler in OWN else sorted(_optuna_options(sampler))
+    known = (
+        list(BUILT_IN_OPTIONS[sampler])
+        if sampler in BUILT_IN_OPTIONS
+        else sorted(_optuna_options(sampler))
+    )
     if sampler in FORGETFUL:
         known.append("history")
     for name in options:
@@ -91,9 +95,9 @@ def check_options(sampler: str, options: Mapping[str, Any]) -> None:
                 f"{did_you_mean(name, known)}; {there}"
             )
     if sampler == "parzen":
-        _check_parzen({**OWN["parzen"], **options})
+        _check_parzen({**BUILT_IN_OPTIONS["parzen"], **options})
     elif sampler == "cmaes":
-        _check_cmaes({**OWN["cmaes"], **options})
+        _check_cmaes({**BUILT_IN_OPTIONS["cmaes"], **options})
         check_cmaes()
     elif sampler in OPTUNA:
         history = options.get("history", LEAST_HISTORY)

@@ -1,0 +1,1 @@
+"""The headline figures of emufort, see ``__main__.py``."""

@@ -1,0 +1,275 @@
+!> The maximum supersaturation of updrafts: by the emulator inside its range, by ARG2000 or by both elsewhere.
+module emufort_aerosol_supersaturation
+  use, intrinsic :: iso_fortran_env, only: real64
+  use, intrinsic :: ieee_arithmetic, only: ieee_is_finite
+  use emufort_kinds, only: wp, block => block_columns
+  use emufort_math, only: vector_ln, vector_exp
+  use emufort_runtime, only: status_type, workspace_type, emufort_success
+  use emufort_aerosol_contract, only: temperature_at => air_temperature_at, pressure_at => air_pressure_at, &
+                                      updraft_at => updraft_speed_at, number_at => number_concentration_at, &
+                                      radius_at => dry_median_radius_at, kappa_at => hygroscopicity_at
+  use emufort_aerosol_arg2000, only: air_type, air_properties, arg2000_smax, critical_supersaturation_squared, &
+                                     arg2000_paper
+  use emufort_aerosol_scheme, only: scheme_type, activation_counts_type, activation_max_modes, n_emulated_modes, &
+                                    n_plain, most_inputs, outside_arg2000, outside_ratio, outside_clip
+  implicit none
+  private
+
+  public :: find_smax
+
+  integer, parameter :: dp = real64
+
+  !> Hygroscopicity is floored at this value in the emulator inputs and in the ratio beyond its range [1]. Below it the
+  !> supersaturation of the parcel model does not depend on the hygroscopicity, as measured in docs/coupling.md. E3SM
+  !> gives primary carbon 1e-10, where it counts a mode as nothing: rounding must not decide.
+  real(dp), parameter :: hygroscopicity_floor = 1.0e-3_dp
+  !> Inputs this close to a limit of the range are taken for the limit: hosts clamp aerosol sizes to the same limits,
+  !> and the rounding of a cube root must not decide on the scheme.
+  real(dp), parameter :: edge = 1.0e-4_dp
+
+contains
+
+  !> Maximum supersaturation of some columns of a block, each with an updraft.
+  recursive subroutine find_smax(scheme, n, n_columns, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, &
+                                 given, smax, log_smax, air, has_air, counts, workspace)
+    type(scheme_type), intent(in) :: scheme               !! after `init`
+    integer, intent(in) :: n                              !! number of updrafts
+    integer, intent(in) :: n_columns                      !! number of columns; if as many, updraft j is that of column j
+    integer, intent(in) :: at(block)                      !! their columns (updraft)
+    integer, intent(in) :: n_modes                        !! modes
+    real(dp), intent(in) :: w(block)                      !! speeds [m s-1] (updraft)
+    real(dp), intent(in) :: t(block)                      !! air temperature [K] (column)
+    real(dp), intent(in) :: p(block)                      !! air pressure [Pa] (column)
+    real(dp), intent(in) :: number(block, *)              !! [m-3] (column, mode)
+    real(dp), intent(in) :: cube(block, *)                !! cube of the median radius [m3] (column, mode)
+    real(dp), intent(in) :: kappa(block, *)               !! hygroscopicity [1] (column, mode)
+    real(dp), intent(in) :: critical(block, *)            !! square of the critical supersaturation [1] (column, mode)
+    logical, intent(in) :: is_active(block, *)            !! modes that count (column, mode)
+    real(dp), intent(in) :: given(block)                  !! supersaturation if 0 or above [1] (column)
+    real(dp), intent(out) :: smax(block)                  !! maximum supersaturation [1] (updraft)
+    real(wp), intent(out) :: log_smax(block)              !! its logarithm [1] (updraft)
+    type(air_type), intent(inout) :: air(block)           !! air of the columns for ARG2000, where it was needed (column)
+    logical, intent(inout) :: has_air(block)              !! whether it is there (column)
+    type(activation_counts_type), intent(inout) :: counts !! who answered
+    type(workspace_type), intent(inout), optional :: workspace !! for a wide network
+    real(dp) :: x(block, most_inputs), found(block, 1)
+    logical :: is_outside(block), use_emulator
+    integer :: j, n_others
+    type(status_type) :: status
+
+    use_emulator = scheme%n_inputs > 0 .and. n_modes == n_emulated_modes
+    if (use_emulator) use_emulator = any(given(at(1:n)) < 0.0_dp)
+    n_others = n
+    if (use_emulator) then
+      call fill_inputs(scheme, n, n_columns, at, w, t, p, number, cube, kappa, is_active, critical, x)
+      if (associated(scheme%predictor)) then
+        call scheme%predictor(n, .false., x, found, status, is_outside, workspace)
+      else
+        call scheme%emulator%predict_block(n, .false., x, found, status, is_outside, workspace)
+      end if
+      if (status%code /= emufort_success) then
+        use_emulator = .false.
+        counts%n_bad = counts%n_bad + n
+      else
+        if (scheme%outside /= outside_arg2000) counts%n_clipped = counts%n_clipped + status%n_clipped
+        n_others = 0
+        do j = 1, n
+          smax(j) = found(j, 1)
+          n_others = n_others + merge(0, 1, found(j, 1) > 0.0_dp .and. found(j, 1) <= huge(1.0_dp) .and. &
+                                      .not. is_outside(j) .and. given(at(j)) < 0.0_dp)
+        end do
+      end if
+    end if
+    if (n_others > 0) then
+      call answer_others(scheme, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, &
+                         use_emulator, x, found, is_outside, smax, air, has_air, counts)
+    else
+      counts%n_parcels = counts%n_parcels + n
+    end if
+
+    do j = 1, n
+      log_smax(j) = real(smax(j), wp)
+    end do
+    call vector_ln(n, log_smax)
+
+  end subroutine find_smax
+
+  !> Maximum supersaturation of the updrafts of a block where the emulator alone does not give all of them.
+  recursive subroutine answer_others(scheme, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, &
+                                     has_found, x, found, is_outside, smax, air, has_air, counts)
+    type(scheme_type), intent(in) :: scheme               !! after `init`
+    integer, intent(in) :: n                              !! number of updrafts
+    integer, intent(in) :: at(block)                      !! their columns (updraft)
+    integer, intent(in) :: n_modes                        !! modes
+    real(dp), intent(in) :: w(block)                      !! speeds [m s-1] (updraft)
+    real(dp), intent(in) :: t(block)                      !! air temperature [K] (column)
+    real(dp), intent(in) :: p(block)                      !! air pressure [Pa] (column)
+    real(dp), intent(in) :: number(block, *)              !! [m-3] (column, mode)
+    real(dp), intent(in) :: cube(block, *)                !! cube of the median radius, 0 without a mode [m3] (column, mode)
+    real(dp), intent(in) :: kappa(block, *)               !! hygroscopicity [1] (column, mode)
+    real(dp), intent(in) :: critical(block, *)            !! square of the critical supersaturation [1] (column, mode)
+    logical, intent(in) :: is_active(block, *)            !! modes that count (column, mode)
+    real(dp), intent(in) :: given(block)                  !! supersaturation if 0 or above [1] (column)
+    logical, intent(in) :: has_found                      !! whether the emulator was asked, the next three hold
+    real(dp), intent(in) :: x(block, most_inputs)         !! its inputs, clipped to its range (updraft, input)
+    real(dp), intent(in) :: found(block)                  !! its answers [1] (updraft)
+    logical, intent(in) :: is_outside(block)              !! whether it is out of its range (updraft)
+    real(dp), intent(out) :: smax(block)                  !! maximum supersaturation [1] (updraft)
+    type(air_type), intent(inout) :: air(block)           !! air of the columns for ARG2000, where it was needed (column)
+    logical, intent(inout) :: has_air(block)              !! whether it is there (column)
+    type(activation_counts_type), intent(inout) :: counts !! who answered
+    type(air_type) :: nearest_air
+    real(dp) :: mode_critical(activation_max_modes), mode_number(activation_max_modes)
+    logical :: mask(activation_max_modes), is_out, is_good
+    integer :: i, j
+
+    do j = 1, n
+      i = at(j)
+      if (.not. given(i) < 0.0_dp) then
+        smax(j) = given(i)
+        cycle
+      end if
+      counts%n_parcels = counts%n_parcels + 1
+      is_out = .false.
+      is_good = .false.
+      if (has_found) then
+        is_out = is_outside(j)
+        is_good = found(j) > 0.0_dp .and. ieee_is_finite(found(j))
+        smax(j) = found(j)
+        if (is_out) counts%n_outside = counts%n_outside + 1
+        if (.not. is_out .and. .not. is_good) counts%n_bad = counts%n_bad + 1
+        if (is_good .and. (.not. is_out .or. scheme%outside == outside_clip)) cycle
+      end if
+      if (.not. has_air(i)) air(i) = air_properties(scheme%constants, t(i), p(i))
+      has_air(i) = .true.
+      mode_number(1:n_modes) = number(i, 1:n_modes)
+      if (is_good .and. scheme%outside == outside_ratio) then
+        mask(1:n_emulated_modes) = .not. cube(i, 1:n_emulated_modes) <= 0.0_dp
+        mode_critical(1:n_emulated_modes) = critical_supersaturation_squared( &
+                                            air(i)%kelvin_length, &
+                                            merge(cube(i, 1:n_emulated_modes), 1.0_dp, mask(1:n_emulated_modes)), &
+                                            floored(kappa(i, 1:n_emulated_modes)))
+        smax(j) = arg2000_smax(scheme%constants, scheme%formula, n_modes, scheme%breadth, scheme%spread, air(i), w(j), &
+                               mode_number, mode_critical, mask)
+        nearest_air = air(i)
+        if (abs(x(j, temperature_at) - t(i)) > 0.0_dp .or. abs(x(j, pressure_at) - p(i)) > 0.0_dp) &
+          nearest_air = air_properties(scheme%constants, x(j, temperature_at), x(j, pressure_at))
+        mode_critical(1:n_emulated_modes) = critical_supersaturation_squared( &
+                                            nearest_air%kelvin_length, x(j, radius_at:kappa_at - 1)**3, &
+                                            x(j, kappa_at:n_plain))
+        mode_number(1:n_emulated_modes) = x(j, number_at:radius_at - 1)
+        mask(1:n_emulated_modes) = .true.
+        smax(j) = smax(j)*(found(j)/arg2000_smax(scheme%constants, scheme%formula, n_modes, scheme%breadth, &
+                                                 scheme%spread, nearest_air, x(j, updraft_at), mode_number, &
+                                                 mode_critical, mask))
+      else
+        mode_critical(1:n_modes) = critical(i, 1:n_modes)
+        mask(1:n_modes) = is_active(i, 1:n_modes)
+        smax(j) = arg2000_smax(scheme%constants, scheme%formula, n_modes, scheme%breadth, scheme%spread, air(i), w(j), &
+                               mode_number, mode_critical, mask)
+        counts%n_fall_back = counts%n_fall_back + 1
+      end if
+      if (.not. smax(j) >= 0.0_dp) counts%n_invalid = counts%n_invalid + 1
+    end do
+
+  end subroutine answer_others
+
+  !> Inputs of the emulator in contract order; what is at the edge of the range is put on it.
+  recursive subroutine fill_inputs(scheme, n, n_columns, at, w, t, p, number, cube, kappa, is_active, critical, x)
+    type(scheme_type), intent(in) :: scheme               !! after `init`
+    integer, intent(in) :: n                              !! number of updrafts
+    integer, intent(in) :: n_columns                      !! number of columns; if as many, updraft j is that of column j
+    integer, intent(in) :: at(block)                      !! columns of the updrafts, rising (updraft)
+    real(dp), intent(in) :: w(block)                      !! speeds [m s-1] (updraft)
+    real(dp), intent(in) :: t(block)                      !! air temperature [K] (column)
+    real(dp), intent(in) :: p(block)                      !! air pressure [Pa] (column)
+    real(dp), intent(in) :: number(block, *)              !! [m-3] (column, mode)
+    real(dp), intent(in) :: cube(block, *)                !! cube of the median radius, 0 without a mode [m3] (column, mode)
+    real(dp), intent(in) :: kappa(block, *)               !! hygroscopicity [1] (column, mode)
+    logical, intent(in) :: is_active(block, *)            !! modes that count (column, mode)
+    real(dp), intent(in) :: critical(block, *)            !! square of the critical supersaturation [1] (column, mode)
+    real(dp), intent(inout) :: x(block, most_inputs)      !! inputs (updraft, place in the contract)
+    real(dp) :: mode_critical(n_emulated_modes), mode_number(n_emulated_modes), least, most, value, middle
+    logical :: mask(n_emulated_modes)
+    real(wp) :: radius(block)
+    integer :: i, j, m
+
+    call pick(n, n_columns, at, t, x(:, temperature_at))
+    call pick(n, n_columns, at, p, x(:, pressure_at))
+    do j = 1, n
+      x(j, updraft_at) = w(j)
+    end do
+    do m = 1, n_emulated_modes
+      call pick(n, n_columns, at, number(:, m), x(:, number_at + m - 1))
+      call pick(n, n_columns, at, cube(:, m), x(:, radius_at + m - 1))
+      call pick(n, n_columns, at, kappa(:, m), x(:, kappa_at + m - 1))
+      do j = 1, n
+        radius(j) = real(merge(1.0_dp, x(j, radius_at + m - 1), x(j, radius_at + m - 1) <= 0.0_dp), wp)
+      end do
+      call vector_ln(n, radius)
+      do j = 1, n
+        radius(j) = radius(j)*(1.0_wp/3.0_wp)
+      end do
+      call vector_exp(n, radius)
+      ! a mode of nothing: no number, and size and substance that do not matter
+      middle = sqrt(scheme%lower(radius_at + m - 1)*scheme%upper(radius_at + m - 1))
+      least = scheme%lower(kappa_at + m - 1)
+      do j = 1, n
+        x(j, number_at + m - 1) = merge(0.0_dp, x(j, number_at + m - 1), x(j, radius_at + m - 1) <= 0.0_dp)
+        x(j, kappa_at + m - 1) = merge(least, floored(x(j, kappa_at + m - 1)), x(j, radius_at + m - 1) <= 0.0_dp)
+        x(j, radius_at + m - 1) = merge(middle, real(radius(j), dp), x(j, radius_at + m - 1) <= 0.0_dp)
+      end do
+    end do
+    do m = 1, n_plain
+      least = scheme%lower(m)
+      most = scheme%upper(m)
+      do j = 1, n
+        value = x(j, m)
+        value = merge(least, value, value < least .and. value >= least*(1.0_dp - edge))
+        x(j, m) = merge(most, value, value > most .and. value <= most*(1.0_dp + edge))
+      end do
+    end do
+    if (scheme%n_inputs == n_plain) return
+    do j = 1, n
+      i = at(j)
+      mode_critical = critical(i, 1:n_emulated_modes)
+      mode_number = number(i, 1:n_emulated_modes)
+      mask = is_active(i, 1:n_emulated_modes)
+      x(j, most_inputs) = arg2000_smax(scheme%constants, arg2000_paper, n_emulated_modes, &
+                                       scheme%breadth(1:n_emulated_modes), scheme%spread(1:n_emulated_modes), &
+                                       air_properties(scheme%constants, t(i), p(i)), w(j), mode_number, &
+                                       mode_critical, mask)
+    end do
+
+  end subroutine fill_inputs
+
+  !> Hygroscopicity, or its floor [1].
+  elemental recursive real(dp) function floored(kappa)
+    real(dp), intent(in) :: kappa   !! hygroscopicity [1]
+
+    floored = merge(hygroscopicity_floor, kappa, kappa < hygroscopicity_floor)   ! a NaN stays one
+
+  end function floored
+
+  !> Values of the columns that the updrafts are of.
+  pure recursive subroutine pick(n, n_columns, at, values, taken)
+    integer, intent(in) :: n                  !! number of updrafts
+    integer, intent(in) :: n_columns          !! number of columns
+    integer, intent(in) :: at(block)          !! columns of the updrafts, rising (updraft)
+    real(dp), intent(in) :: values(block)     !! any units (column)
+    real(dp), intent(inout) :: taken(block)   !! the same units (updraft)
+    integer :: j
+
+    if (n == n_columns) then
+      do j = 1, n
+        taken(j) = values(j)
+      end do
+    else
+      do j = 1, n
+        taken(j) = values(at(j))
+      end do
+    end if
+
+  end subroutine pick
+
+end module emufort_aerosol_supersaturation

@@ -1,0 +1,93 @@
+!> The spectrum of updrafts of a column: a normal distribution, by quadrature.
+module emufort_aerosol_updrafts
+  use, intrinsic :: iso_fortran_env, only: real64
+  implicit none
+  private
+
+  public :: n_nodes, spectrum_width, updraft_quadrature
+
+  integer, parameter :: dp = real64
+  real(dp), parameter :: pi = 3.14159265358979323846_dp, root2 = sqrt(2.0_dp)
+
+  ! Spectrum of updrafts: Gauss-Legendre in t with w = w_min + (w_max - w_min) t**3, which is dense where the weak
+  ! updrafts are and activation begins. Against 3,000 nodes in 300 cases: largest error 2e-5 in a fraction.
+  integer, parameter :: n_nodes = 12
+  real(dp), parameter :: spectrum_width = 4.0_dp   ! of the integration [standard deviations]
+  real(dp), parameter :: node(n_nodes) = [ &
+                         0.009219682876640378_dp, 0.0479413718147626_dp, 0.11504866290284765_dp, &
+                         0.20634102285669126_dp, 0.31608425050090994_dp, 0.43738329574426554_dp, &
+                         0.5626167042557344_dp, 0.6839157494990901_dp, 0.7936589771433087_dp, &
+                         0.8849513370971523_dp, 0.9520586281852375_dp, 0.9907803171233596_dp]
+  real(dp), parameter :: weight(n_nodes) = [ &
+                         0.023587668193255706_dp, 0.05346966299765953_dp, 0.08003916427167321_dp, &
+                         0.10158371336153287_dp, 0.1167462682691773_dp, 0.12457352290670134_dp, &
+                         0.12457352290670134_dp, 0.1167462682691773_dp, 0.10158371336153287_dp, &
+                         0.08003916427167321_dp, 0.05346966299765953_dp, 0.023587668193255706_dp]
+
+contains
+
+  !> Speeds and weights of the spectrum of one column. The loop is over the nodes, whose number is fixed: in a loop over
+  !> columns the compiler may take another exponential for the body than for the rest.
+  recursive subroutine updraft_quadrature(lower, upper, most, mean, sigma, speed, share, flux, full)
+    real(dp), intent(in) :: lower, upper      !! limits of the quadrature [m s-1]
+    real(dp), intent(in) :: most              !! largest updraft [m s-1]
+    real(dp), intent(in) :: mean, sigma       !! of the updraft speed [m s-1]
+    real(dp), intent(out) :: speed(n_nodes)   !! [m s-1] (node)
+    real(dp), intent(out) :: share(n_nodes)   !! what a fraction is weighted with [1] (node)
+    real(dp), intent(out) :: flux(n_nodes)    !! what a flux is weighted with [m s-1] (node)
+    real(dp), intent(out) :: full             !! flux if everything activated [m s-1]
+    real(dp) :: exact, tail
+    integer :: q
+
+    do q = 1, n_nodes
+      speed(q) = lower + (upper - lower)*(node(q)*node(q)*node(q))
+      share(q) = weight(q)*(upper - lower)*(3.0_dp*node(q)*node(q))*density_at(speed(q), mean, sigma)
+      flux(q) = share(q)*max(speed(q), 0.0_dp)
+    end do
+    ! what is known exactly, the weights add up to
+    share = share*(probability(lower, upper, mean, sigma)/sum(share))
+    exact = mean_speed(max(lower, 0.0_dp), upper, mean, sigma)
+    if (sum(flux) > 0.0_dp) flux = flux*(exact/sum(flux))
+    full = max(exact, 0.0_dp)
+    if (most > upper) then   ! stronger updrafts than the last node activate what it activates
+      share(n_nodes) = share(n_nodes) + probability(upper, most, mean, sigma)
+      tail = max(0.0_dp, mean_speed(upper, most, mean, sigma))
+      flux(n_nodes) = flux(n_nodes) + tail
+      full = full + tail
+    end if
+
+  end subroutine updraft_quadrature
+
+  !> Density of a normal distribution [s m-1].
+  pure recursive real(dp) function density_at(speed, mean, sigma)
+    real(dp), intent(in) :: speed, mean, sigma   !! [m s-1]
+
+    density_at = exp(-0.5_dp*((speed - mean)/sigma)**2)/(sqrt(2.0_dp*pi)*sigma)
+
+  end function density_at
+
+  !> Probability that the updraft lies between two speeds [1].
+  pure recursive real(dp) function probability(lower, upper, mean, sigma)
+    real(dp), intent(in) :: lower, upper, mean, sigma   !! [m s-1]
+    real(dp) :: a, b
+
+    a = (lower - mean)/(root2*sigma)
+    b = (upper - mean)/(root2*sigma)
+    if (a > 0.0_dp) then   ! no difference of numbers close to 1
+      probability = 0.5_dp*(erfc(a) - erfc(b))
+    else
+      probability = 0.5_dp*(erf(b) - erf(a))
+    end if
+
+  end function probability
+
+  !> Integral of the updraft speed between two speeds [m s-1].
+  pure recursive real(dp) function mean_speed(lower, upper, mean, sigma)
+    real(dp), intent(in) :: lower, upper, mean, sigma   !! [m s-1]
+
+    mean_speed = mean*probability(lower, upper, mean, sigma) + &
+                 sigma*sigma*(density_at(lower, mean, sigma) - density_at(upper, mean, sigma))
+
+  end function mean_speed
+
+end module emufort_aerosol_updrafts

@@ -1,0 +1,79 @@
+"""Aerosol activation in host models: the scheme, its generated modules, CCPP and CIME."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emufort.contract import Contract
+from emufort.processes.aerosol_activation.fortran import (
+    CONTRACT_MODULE,
+    contract_source,
+    misfit,
+    scheme_sources,
+    template,
+)
+from emufort.processes.process import GlueFile, HostGlue
+from emufort.toolchain.sources import coupling_folder
+
+if TYPE_CHECKING:
+    from emufort.export.bundle import Bundle
+
+_BINDING = "emufort_aerosol_binding"
+#: Files of the hosts, by their path in the glue, from the folder `hosts`.
+_HOSTS: Mapping[str, Mapping[str, str]] = {
+    "ccpp": {
+        "emufort_activate.F90": "ccpp/emufort_activate.F90",
+        "emufort_activate.meta": "ccpp/emufort_activate.meta",
+    },
+    "cime": {
+        "buildlib": "cime/buildlib",
+        "Filepath": "cime/Filepath",
+        "Filepath.stub": "cime/Filepath.stub",
+        "stub/emufort_host.F90": "stub/emufort_host.F90",
+    },
+}
+_PROGRAMS = ("buildlib",)
+
+
+def _hosts() -> Path:
+    return coupling_folder() / "aerosol_activation" / "hosts"
+
+
+def _sources(contract: Contract) -> list[Path]:
+    return [path for path in scheme_sources("emufort_host") if path.stem != CONTRACT_MODULE]
+
+
+def _generated(bundle: Bundle) -> dict[str, str]:
+    binding = template(_BINDING, name=bundle.name, module=bundle.module_name, hash=bundle.hash)
+    return {
+        f"{CONTRACT_MODULE}.F90": contract_source(bundle.manifest.contract),
+        f"{_BINDING}.F90": binding,
+    }
+
+
+def _files_of(host: str) -> Callable[[Bundle], Mapping[str, GlueFile]]:
+    def files(bundle: Bundle) -> dict[str, GlueFile]:
+        return {
+            name: GlueFile((_hosts() / path).read_text(encoding="utf-8"), name in _PROGRAMS)
+            for name, path in _HOSTS[host].items()
+        }
+
+    return files
+
+
+def _example(name: str) -> Callable[[Contract], Path]:
+    return lambda contract: _hosts() / "plain" / name
+
+
+#: What aerosol activation adds to the glue for hosts.
+HOST_GLUE = HostGlue(
+    fits=misfit,
+    sources=_sources,
+    generated=_generated,
+    example=_example("example_host.F90"),
+    mpi_example=_example("mpi_host.F90"),
+    target="host",
+    hosts={host: _files_of(host) for host in _HOSTS},
+)

@@ -1,0 +1,128 @@
+"""Data sets that processes make: samples with labels, by the label maker of a contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emufort.contract import Contract, is_path
+from emufort.dataset.dataset import Dataset
+from emufort.errors import EmufortError, UsageError
+from emufort.files import replacing
+from emufort.processes import registry as processes
+from emufort.processes.process import LabelMaker
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def _nothing(samples: int) -> None:
+    pass
+
+
+def label_maker(name: str) -> tuple[Contract, LabelMaker]:
+    """Return a contract and what makes its data set.
+
+    Parameters
+    ----------
+    name
+        ``"process.contract"``, or the name of a bundled contract.
+
+    Raises
+    ------
+    ContractError
+        There is no such contract.
+    UsageError
+        Its process makes no data set for it.
+    """
+    if is_path(name):
+        raise UsageError(
+            f"labels are made for a contract that a process brings, not for the file {name}; "
+            "'emufort processes' lists them"
+        )
+    contract = Contract.load(name)
+    makers = processes.process(contract.process).label_makers if contract.process else {}
+    found = makers.get(name.rpartition(".")[2])
+    if found is None:
+        has = f"has label makers for {', '.join(makers)}" if makers else "has no label makers"
+        raise UsageError(
+            f"no labels can be made for the contract '{name}': the process "
+            f"'{contract.process or 'of the contract'}' {has}"
+        )
+    return contract, found
+
+
+def make_labels(
+    name: str, samples: int, seed: int = 1, advance: Callable[[int], object] = _nothing
+) -> xr.Dataset:
+    """Make the data set of a contract, and check that it is one.
+
+    Parameters
+    ----------
+    name
+        As for `label_maker`.
+    samples
+        Number of training samples, at least 1. The label maker adds validation and test samples.
+    seed
+        Random seed, 0 or more; the same seed gives the same data set.
+    advance
+        Called with the number of samples that were labelled since the last call.
+
+    Returns
+    -------
+    xarray.Dataset
+        What `emufort.Dataset.from_xarray` takes.
+
+    Raises
+    ------
+    ContractError, UsageError
+        See `label_maker`; or `samples` or `seed` is out of range.
+    DataError
+        What the label maker returned does not fit the contract.
+    EmufortError
+        The label maker failed.
+    """
+    if samples < 1 or seed < 0:
+        raise UsageError(
+            f"cannot make {samples} samples with the seed {seed}; give at least 1 and 0"
+        )
+    contract, make = label_maker(name)
+    try:
+        found = make(samples, seed, advance)
+    except (EmufortError, MemoryError):
+        raise
+    except Exception as error:
+        # Whatever a label maker of another package raises.
+        raise EmufortError(
+            f"the label maker of the contract '{name}' failed: {type(error).__name__}: {error}"
+        ) from error
+    Dataset.from_xarray(found, contract, Path(f"what the label maker of {name} returned"))
+    return found
+
+
+def write_labels(
+    name: str,
+    samples: int,
+    seed: int,
+    out: Path,
+    advance: Callable[[int], object] = _nothing,
+) -> xr.Dataset:
+    """Make a data set and write it as netCDF-4, whole or not at all.
+
+    Parameters and errors are those of `make_labels`; `out` is the file.
+
+    Raises
+    ------
+    UsageError
+        `out` is a folder, or its folder does not exist.
+    StorageError
+        `out` cannot be written.
+    """
+    if out.is_dir() or not out.absolute().parent.is_dir():
+        raise UsageError(f"{out} cannot be written: name a file in a folder that exists")
+    found = make_labels(name, samples, seed, advance)
+    encoding = {variable: {"zlib": True} for variable, v in found.data_vars.items() if v.ndim}
+    with replacing(out) as temporary:
+        found.to_netcdf(temporary, format="NETCDF4", engine="netcdf4", encoding=encoding)
+    return found

@@ -1,0 +1,294 @@
+"""Step 2: candidates of a search on all training rows, chosen round by round."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+from emufort.config import Config
+from emufort.dataset.dataset import Dataset
+from emufort.dataset.targets import Targets, target_contract
+from emufort.errors import EmufortError
+from emufort.files import sweep, write_csv, write_json
+from emufort.lock import only_writer
+from emufort.progress import Reporter, silent
+from emufort.retrain.agreement import agreement, mean_losses
+from emufort.retrain.jobs import Job, Unit, run_unit, side_by_side
+from emufort.retrain.networks import Finisher
+from emufort.retrain.ranking import RANKING_COLUMNS, ranking
+from emufort.retrain.rounds import Rounds, on_the_front
+from emufort.retrain.table import COLUMNS, PREDICTION_COLUMNS, Retrained, ordered, predictions
+from emufort.search.identity import check_same, data_identity, settled_backend, study_sha256
+from emufort.search.result import SearchResult, load_search
+from emufort.search.trials import Trial
+from emufort.training import backend_detail
+from emufort.training.durable import forget_together
+from emufort.workers.pool import executor_for
+from emufort.workers.shared_arrays import SharedArrays
+from emufort.workers.watch import Watch
+
+
+def retrain(
+    search_dir: Path, data: Dataset, config: Config, out: Path, report: Reporter = silent
+) -> list[Retrained]:
+    """Train candidates of the search in `search_dir` on all training rows.
+
+    First comes a control group that is drawn at random: it shows how step 1 errs, and calibrates
+    the predicted losses of all candidates. Then candidates are trained round by round, each time
+    those that are expected to lower the front of loss against cost most; each round calibrates the
+    next. At last the candidates on the front are trained anew for longer (`retrain.longer`), with
+    every seed (`retrain.seeds`).
+
+    Killed at any moment, the same call goes on from the last checkpoint and ends with bitwise the
+    same weights; finished trainings are not repeated.
+
+    Parameters
+    ----------
+    search_dir
+        Folder of a finished search of the same data.
+    data
+        All rows; scalers are fitted to the training rows, skill is that on the validation rows.
+    config
+        Uses `seed`, `workers` and the section `retrain`.
+    out
+        Folder of the retrained networks.
+    report
+        Told of the progress, also within trainings.
+
+    Returns
+    -------
+    list
+        One entry per candidate and seed, best validation skill first.
+
+    Raises
+    ------
+    EmufortError
+        The search is not finished or is one of other data, `out` holds other results, all
+        trainings diverged, or workers kept dying.
+    """
+    found = load_search(search_dir)
+    only_mlps = all(trial.architecture.family == "mlp" for trial in found.trials)
+    backend = settled_backend(
+        config.retrain.backend, out / "retrain.json", "retrain.backend", only_mlps
+    )
+    options = config.retrain.model_copy(update={"backend": backend})
+    config = config.model_copy(update={"retrain": options})
+    contracts = {
+        f"contract of {name}": target_contract(name, data.contract).sha256
+        for name in {trial.target for trial in found.trials if trial.target}
+    }
+    searched = check_same(search_dir / "subset.json", {**data_identity(data), **contracts}) or {}
+    identity = {
+        **searched.get("identity", {}),
+        "search.trials": len(found.trials),
+        "seed": config.seed,
+        **{f"retrain.{k}": v for k, v in config.retrain.model_dump(mode="json").items()},
+    }
+    check_same(out / "retrain.json", identity)
+    with only_writer(out):
+        check_same(out / "retrain.json", identity)
+        with _Step2(found, data, config, out, report, identity) as step:
+            step.note()
+            sweep(out)
+            done = step.run()
+        step.write(done)
+        step.note(finished=True)
+    return ordered(done)
+
+
+class _Step2(ExitStack):
+    """The trainings of step 2; data and workers are made ready when the first one begins."""
+
+    def __init__(
+        self,
+        found: SearchResult,
+        data: Dataset,
+        config: Config,
+        out: Path,
+        report: Reporter,
+        identity: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.found, self.data, self.config = found, data, config
+        self.out, self.report, self.identity = out, report, identity
+        self.rounds = Rounds(found.trials, config.retrain, config.seed)
+        names = dict.fromkeys(trial.target for trial in found.trials if trial.target)
+        self.targets = Targets.of(data, list(names))
+        self.train = self.targets.part("train")
+        self.control = [trial.number for trial in self.rounds.control()]
+        #: What the rounds have trained, and what was trained for longer.
+        self.done: list[Retrained] = []
+        self.long: list[Retrained] = []
+        self.planned = self.rounds.most
+        self._ready = False
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        return self
+
+    # ------------------------------------------------------------------ the rounds
+
+    def run(self) -> list[Retrained]:
+        """Train the control group, the rounds and the front; return the rows that count."""
+        options, first = self.config.retrain, self.config.seed
+        self.done += self.do([self.job(t, "control", first) for t in self.rounds.control()])
+        while chosen := self.rounds.next(self.final()):
+            self.done += self.do([self.job(trial, "front", first) for trial in chosen])
+        # Where the trainings are no longer than those of the rounds, the first seed is done.
+        seeds = range(options.longer == 1, options.seeds)
+        jobs = [
+            self.longer_job(trial, first + i)
+            for trial in (self.finalists() if seeds else ())
+            for i in seeds
+        ]
+        more = self.do(jobs)
+        if options.longer > 1:
+            self.long = more
+        else:
+            self.done += more
+        rows = self.rows()
+        if not any(math.isfinite(one.validation_loss) for one in rows):
+            raise EmufortError(
+                "all trainings of step 2 diverged, with lower learning rates too; look at the data"
+            )
+        self.planned = len(self.done) + len(self.long)
+        if self._ready:
+            self._watch.at(self.planned, total=self.planned)
+        return rows
+
+    def rows(self) -> list[Retrained]:
+        """Return the networks of step 2: a longer training takes the place of those before it."""
+        longer = {one.trial for one in self.long if math.isfinite(one.validation_loss)}
+        return [one for one in self.done if one.trial not in longer] + self.long
+
+    def note(self, finished: bool = False) -> None:
+        """Write what this folder is made of, and how many trainings there will be at least."""
+        content = {"finished": finished, "planned": self.planned, "identity": self.identity}
+        write_json(self.out / "retrain.json", content)
+
+    def job(
+        self,
+        trial: Trial,
+        why: str,
+        seed: int,
+        times: int = 1,
+        begun: Retrained | None = None,
+    ) -> Job:
+        n_train = len(self.train.judge)
+        return Job.of(trial, why, seed, self.config, self.out, n_train, times, begun)
+
+    def longer_job(self, trial: Trial, seed: int) -> Job:
+        """Return the last training of a candidate on the front."""
+        options = self.config.retrain
+        # The rounds train the first seed only; the others have no weights to begin with.
+        of_rounds = [one for one in self.done if (one.trial, one.seed) == (trial.number, seed)]
+        begun = of_rounds[0] if options.warm_start and of_rounds else None
+        return self.job(trial, self.why(trial), seed, options.longer, begun)
+
+    def why(self, trial: Trial) -> str:
+        return "control" if trial.number in self.control else "front"
+
+    def losses(self) -> dict[int, list[float]]:
+        """Return the losses of every trained candidate after the rounds, one for each seed.
+
+        Losses of different targets cannot be compared: then these are errors, as in step 1.
+        """
+        found: dict[int, list[float]] = {}
+        for one in self.done:
+            loss = one.rmse if self.targets.named else one.validation_loss
+            found.setdefault(one.trial, []).append(loss if math.isfinite(loss) else math.inf)
+        return found
+
+    def final(self) -> dict[int, float]:
+        """Return the loss of every trained candidate, infinite if all its seeds diverged."""
+        means = mean_losses(self.losses())
+        return {number: means.get(number, math.inf) for number in self.losses()}
+
+    def finalists(self) -> list[Trial]:
+        """Return the trained candidates on the front of loss against cost."""
+        trials = {trial.number: trial for trial in self.found.trials}
+        final = {number: loss for number, loss in self.final().items() if math.isfinite(loss)}
+        cost = {number: trials[number].architecture.relative_cost for number in final}
+        return [trials[number] for number in on_the_front(cost, final)]
+
+    # ------------------------------------------------------------------ trainings
+
+    def do(self, jobs: Sequence[Job]) -> list[Retrained]:
+        """Carry out the jobs that are not finished; return the rows of all."""
+        # Rounds may end before the most that they can be; what follows them comes on top.
+        self.planned = max(self.rounds.most, len(self.done) + len(jobs))
+        self.note()
+        for job in jobs:
+            sweep(job.folder)
+        groups = side_by_side(jobs, self.config.retrain.backend)
+        waiting = [group for group in groups if not all(job.finished for job in group)]
+        if waiting:
+            done = len(jobs) - sum(map(len, waiting))
+            self._train(waiting, len(self.done) + done)
+        return [job.read() for job in jobs]
+
+    def _make_ready(self) -> None:
+        if self._ready:
+            return
+        self._ready = True
+        validation = self.targets.part("validation")
+        self._stored, scalers = SharedArrays.from_targets(self.train, validation, self.out)
+        self.callback(self._stored.remove)
+        backend = self.config.retrain.backend
+        self._finisher = Finisher(
+            self.found,
+            study_sha256(self.found.folder),
+            self.targets,
+            self.train,
+            validation,
+            scalers,
+            backend_detail(backend),
+        )
+        watch = Watch(self.report, "retrain", self.planned, self._stored.folder)
+        self._watch = self.enter_context(watch)
+        self._executor = self.enter_context(
+            executor_for(self.config, self._stored, self.out, backend, self.planned)
+        )
+
+    def _train(self, groups: list[list[Job]], done: int) -> None:
+        self._make_ready()
+        groups = sorted(groups, key=lambda group: -sum(job.seconds_estimate for job in group))
+        counts = [float(len(group)) for group in groups]
+        self._watch.at(done, total=self.planned)
+        cells = self._watch.begin(counts)
+        units = [
+            Unit(tuple(job.training for job in group), group[0].trial.target, cell)
+            for group, cell in zip(groups, cells, strict=True)
+        ]
+        for position, states in self._executor.run(run_unit, units):
+            group = groups[position]
+            rows = [
+                self._finisher.finish(job, state) for job, state in zip(group, states, strict=True)
+            ]
+            forget_together([job.training for job in group])
+            self._watch.finished(cells[position], f"{rows[-1].label}, RMSE {rows[-1].rmse:.2e}")
+
+    # ------------------------------------------------------------------ tables
+
+    def write(self, done: Sequence[Retrained]) -> None:
+        """Write the tables of all trainings, and how well step 1 foretold them."""
+        more = ("target",) if self.targets.named else ()
+        rows = [one.row() for one in ordered(done)]
+        write_csv(self.out / "candidates.csv", rows, (*COLUMNS, *more))
+        write_csv(self.out / "ranking.csv", ranking(done), (*RANKING_COLUMNS, *more))
+        final = self.final()
+        write_csv(
+            self.out / "predictions.csv",
+            predictions(self.rounds, final),
+            (*PREDICTION_COLUMNS, *more),
+        )
+        compared = "loss of the network's side"
+        if self.targets.named:
+            compared = f"RMSE of {', '.join(self.data.contract.skill_variables)}"
+        found: dict[str, Any] = agreement(
+            self.rounds, self.control, self.losses(), self.config.seed
+        )
+        write_json(self.out / "agreement.json", {"compares": compared, **found})

@@ -1,0 +1,89 @@
+"""What all samplers share: the protocol of a proposer, the constraint, the order of trials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from emufort.config import SpaceConfig
+from emufort.errors import EmufortError
+from emufort.search.space import Candidate, at_point, n_dimensions
+from emufort.search.trials import Trial
+
+#: Whether a candidate may be proposed.
+Accept = Callable[[Candidate], bool]
+
+#: Proposals per wanted candidate before a constraint is called impossible.
+_TRIES = 500
+
+
+def accept_all(candidate: Candidate) -> bool:
+    """Accept any candidate."""
+    return True
+
+
+class Proposer(Protocol):
+    """Proposes batch after batch; is told what became of each before the next."""
+
+    def propose(self, size: int, batch: int) -> list[Candidate]:
+        """Return the `size` candidates of batch number `batch`."""
+
+    def add(self, trials: Sequence[Trial]) -> None:
+        """Take note of the finished trials of the last batch."""
+
+
+def best_first(trials: Sequence[Trial]) -> np.ndarray:
+    """Return the positions of `trials`, best first.
+
+    A trial that was stopped early comes after all that went on, whatever its loss.
+    """
+    levels = [-len(t.rungs) for t in trials]
+    return np.lexsort(([t.value for t in trials], levels))
+
+
+def accepted(proposals: Iterator[Candidate], size: int, accept: Accept) -> list[Candidate]:
+    """Return the first `size` proposals that are accepted."""
+    found = []
+    for tried, candidate in enumerate(proposals):
+        if accept(candidate):
+            found.append(candidate)
+            if len(found) == size:
+                break
+        elif tried >= _TRIES * size:
+            raise EmufortError(
+                f"of {tried} candidates proposed only {len(found)} satisfy search.max_ns; raise "
+                "it or make the networks of search.space smaller"
+            )
+    return found
+
+
+class CubeProposer:
+    """A proposer that draws points of the unit cube, see `at_point`.
+
+    Parameters
+    ----------
+    space
+        Search space.
+    seed
+        Random seed of the search.
+    options
+        Options of the sampler, complete.
+    accept
+        Whether a candidate may be proposed.
+    """
+
+    def __init__(
+        self, space: SpaceConfig, seed: int, options: Mapping[str, Any], accept: Accept
+    ) -> None:
+        self._space, self._seed, self._accept = space, seed, accept
+        self._options = dict(options)
+        self._n = n_dimensions(space)
+
+    def add(self, trials: Sequence[Trial]) -> None:
+        """Ignore the trials: what is proposed does not depend on them."""
+
+    def _uniform(self, rng: np.random.Generator) -> Iterator[Candidate]:
+        while True:
+            yield at_point(self._space, rng.random(self._n).tolist())

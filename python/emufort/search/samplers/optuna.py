@@ -1,0 +1,204 @@
+"""Optuna's samplers, asked for whole batches and told of trials on this search's space."""
+
+from __future__ import annotations
+
+import functools
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emufort.config import SpaceConfig
+from emufort.search.samplers.base import Accept, accepted, best_first
+from emufort.search.samplers.options import make_optuna_sampler
+from emufort.search.samplers.optuna_quiet import quiet_optuna
+from emufort.search.samplers.parzen_densities import MOST_GOOD, good_and_bad
+from emufort.search.space import Candidate, candidate_from, dimensions, parameters_of
+from emufort.search.trials import Trial
+
+if TYPE_CHECKING:
+    import optuna
+
+
+class RecreatedSampler:
+    """A sampler that knows what the finished trials say: made anew for every batch.
+
+    With the option ``history`` it is told of so many trials at most, see `good_and_bad`: what
+    Optuna spends on a candidate grows with the trials that it knows.
+    """
+
+    def __init__(
+        self, name: str, space: SpaceConfig, seed: int, options: Mapping[str, Any], accept: Accept
+    ) -> None:
+        self._name, self._space, self._seed = name, space, seed
+        self._options = dict(options)
+        self._history = int(self._options.pop("history", 0))
+        self._accept = accept
+        self._finished: list[Trial] = []
+        self._told: list[optuna.trial.FrozenTrial] = []
+        self._study = quiet_optuna().create_study(direction="minimize")
+
+    def propose(self, size: int, batch: int) -> list[Candidate]:
+        """Return the `size` candidates of batch number `batch`."""
+        number = int(np.random.SeedSequence([self._seed, batch]).generate_state(1)[0])
+        if 0 < self._history < len(self._told):
+            self._study = quiet_optuna().create_study(direction="minimize")
+            self._study.add_trials([self._told[i] for i in self._worth_telling()])
+        self._study.sampler = make_optuna_sampler(self._name, self._options, number)
+        asked = []
+
+        def proposals() -> Iterator[Candidate]:
+            while True:
+                trial = self._study.ask()
+                asked.append(trial)
+                yield _suggest(trial, self._space, whole=self._name != "tpe")
+
+        found = accepted(proposals(), size, self._accept)
+        failed = quiet_optuna().trial.TrialState.FAIL
+        for trial in asked:
+            # They come back as finished trials; Optuna takes no notice of failed ones.
+            self._study.tell(trial, state=failed)
+        return found
+
+    def add(self, trials: Sequence[Trial]) -> None:
+        """Take note of the finished trials of the last batch."""
+        new = [_frozen(trial, self._space, whole=self._name != "tpe") for trial in trials]
+        self._finished.extend(trials)
+        self._told.extend(new)
+        self._study.add_trials(new)
+
+    def _worth_telling(self) -> list[int]:
+        """Return the positions of the trials that the sampler is told of, in their order."""
+        room = self._history - MOST_GOOD
+        order = best_first(self._finished)
+        told = {int(i) for part in good_and_bad(order, 0.1, room) for i in part}
+        # Exactly so many: with fewer than it wants to start with, the sampler would draw at random.
+        others = [int(i) for i in order if int(i) not in told]
+        more = max(0, min(self._history - len(told), len(others)))
+        evenly = np.linspace(0, len(others) - 1, more).round().astype(int) if more else ()
+        return sorted(told | {others[i] for i in evenly})
+
+
+class ReplayedSampler:
+    """A sampler that is made once and told in order."""
+
+    def __init__(
+        self, name: str, space: SpaceConfig, seed: int, options: Mapping[str, Any], accept: Accept
+    ) -> None:
+        self._space, self._accept = space, accept
+        self._sampler = make_optuna_sampler(name, options, seed)
+        self._study = quiet_optuna().create_study(direction="minimize", sampler=self._sampler)
+        self._asked: list[optuna.Trial] = []
+
+    def propose(self, size: int, batch: int) -> list[Candidate]:
+        """Return the `size` candidates of batch number `batch`."""
+        self._asked = []
+        failed = quiet_optuna().trial.TrialState.FAIL
+        if hasattr(self._sampler, "begin_batch"):
+            self._sampler.begin_batch()
+
+        def proposals() -> Iterator[Candidate]:
+            while True:
+                trial = self._study.ask()
+                candidate = _suggest(trial, self._space, whole=True)
+                if self._accept(candidate):
+                    self._asked.append(trial)
+                else:
+                    self._study.tell(trial, state=failed)
+                yield candidate
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return accepted(proposals(), size, self._accept)
+
+    def add(self, trials: Sequence[Trial]) -> None:
+        """Take note of the finished trials of the last batch."""
+        states = quiet_optuna().trial.TrialState
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for asked, trial in zip(self._asked, trials, strict=True):
+                if trial.finite:
+                    # Stopped early or not: populations are made of trials that count.
+                    self._study.tell(asked, trial.value)
+                else:
+                    self._study.tell(asked, state=states.FAIL)
+        self._asked = []
+
+
+@functools.lru_cache(maxsize=4)
+def _distributions(space: SpaceConfig) -> dict[str, Any]:
+    """Return Optuna's view of the coordinates.
+
+    Choices with an order are asked for by rank: 48 is nearer to 64 than 8 is, and a category knows
+    no neighbours.
+    """
+    d = quiet_optuna().distributions
+    found: dict[str, Any] = {}
+    for dimension in dimensions(space):
+        n = len(dimension.choices)
+        if dimension.nominal:
+            found[dimension.name] = d.CategoricalDistribution(dimension.choices)
+        elif dimension.name == "depth":
+            found["depth"] = d.IntDistribution(*space.depth)
+        elif n:
+            found[dimension.name] = d.IntDistribution(0, n - 1)
+        else:
+            found[dimension.name] = d.FloatDistribution(*space.learning_rate, log=True)
+    return found
+
+
+def _is_used(name: str, depth: int) -> bool:
+    return not name.startswith("width_") or int(name.removeprefix("width_")) <= depth
+
+
+def _suggest(trial: optuna.Trial, space: SpaceConfig, whole: bool) -> Candidate:
+    """Ask for a candidate; if `whole`, also for widths of layers that it does not have."""
+    known = {d.name: d for d in dimensions(space)}
+    values: dict[str, Any] = {}
+    for name, distribution in _distributions(space).items():
+        if not whole and not _is_used(name, values.get("depth", space.depth[1])):
+            continue
+        raw = _ask(trial, name, distribution)
+        by_rank = name != "depth" and not known[name].nominal and known[name].choices
+        values[name] = known[name].choices[raw] if by_rank else raw
+    return candidate_from(space, values)
+
+
+def _ask(trial: optuna.Trial, name: str, distribution: Any) -> Any:
+    d = quiet_optuna().distributions
+    if isinstance(distribution, d.CategoricalDistribution):
+        return trial.suggest_categorical(name, distribution.choices)
+    if isinstance(distribution, d.IntDistribution):
+        return trial.suggest_int(name, distribution.low, distribution.high)
+    return trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
+
+
+def _frozen(trial: Trial, space: SpaceConfig, whole: bool) -> optuna.trial.FrozenTrial:
+    """Return a finished trial as `_suggest` would have asked for it."""
+    optuna = quiet_optuna()
+    values = parameters_of(space, trial.candidate)
+    distributions = _distributions(space)
+    used = {name: d for name, d in distributions.items() if whole or name in values}
+    known = {d.name: d for d in dimensions(space)}
+    params: dict[str, Any] = {}
+    for name in used:
+        dimension = known[name]
+        if name not in values:
+            params[name] = len(dimension.choices) // 2  # a layer that it does not have
+        elif name != "depth" and not dimension.nominal and dimension.choices:
+            params[name] = dimension.choices.index(values[name])
+        else:
+            params[name] = values[name]
+    complete = trial.pruned_at is None or whole
+    state = optuna.trial.TrialState.COMPLETE if complete else optuna.trial.TrialState.PRUNED
+    if not math.isfinite(trial.value) and whole:
+        state = optuna.trial.TrialState.FAIL
+    return optuna.trial.create_trial(  # type: ignore[no-any-return]
+        state=state,
+        value=None if state is optuna.trial.TrialState.FAIL else trial.value,
+        intermediate_values=dict(trial.rungs),
+        params=params,
+        distributions=used,
+    )

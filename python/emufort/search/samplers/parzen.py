@@ -1,0 +1,77 @@
+"""The sampler ``parzen``: candidates that are likely among the good trials, not among the bad."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from emufort.config import SpaceConfig
+from emufort.search.samplers.base import Accept, CubeProposer, accepted, best_first
+from emufort.search.samplers.parzen_densities import MOST_GOOD, good_and_bad, propose_parzen
+from emufort.search.samplers.qmc import QmcProposer
+from emufort.search.space import Candidate, to_point
+from emufort.search.trials import Trial
+
+#: Where the front is searched for, a loss above this multiple of the lowest one is of little use
+#: however cheap the network: an error three times that of the best.
+_NO_USE = 10.0
+
+
+def front_first(trials: Sequence[Trial]) -> np.ndarray:
+    """Return the positions of `trials`: those on the front of loss against cost come first.
+
+    They are followed by the front of the others, and so on, until there are enough good ones;
+    the rest comes by its loss. Within a front trials are ordered such that the first ones are
+    spread over all costs. Losses are those at the first rung, which all have. A loss that is far
+    above the lowest one is of no use however cheap the network.
+    """
+    losses = np.array([t.rungs[0][1] if t.rungs else t.value for t in trials], dtype=float)
+    cost = np.array([t.architecture.relative_cost for t in trials])
+    usable = losses <= _NO_USE * losses[np.isfinite(losses)].min(initial=np.inf)
+    left = [int(i) for i in np.lexsort((losses, cost)) if usable[i]]
+    found: list[int] = []
+    while left and len(found) < MOST_GOOD:
+        lowest = np.minimum.accumulate(losses[left])
+        on_it = np.concatenate([[True], losses[left][1:] < lowest[:-1]])
+        front = [i for i, on in zip(left, on_it, strict=True) if on]
+        left = [i for i, on in zip(left, on_it, strict=True) if not on]
+        spread = np.linspace(0, len(front) - 1, min(len(front), MOST_GOOD - len(found)))
+        first = [front[round(at)] for at in spread.tolist()]
+        found += [*first, *(i for i in front if i not in first)]
+    taken = set(found)
+    return np.array([*found, *(int(i) for i in best_first(trials) if int(i) not in taken)])
+
+
+class ParzenProposer(CubeProposer):
+    """Points of a Sobol sequence at first, then draws from the densities of good trials."""
+
+    def __init__(
+        self, space: SpaceConfig, seed: int, options: Mapping[str, Any], accept: Accept
+    ) -> None:
+        super().__init__(space, seed, options, accept)
+        self._start = QmcProposer(space, seed, {}, accept)
+        self._finished: list[Trial] = []
+        self._points: list[np.ndarray] = []
+
+    def add(self, trials: Sequence[Trial]) -> None:
+        """Take note of the finished trials of the last batch."""
+        self._start.add(trials)
+        self._finished.extend(trials)
+        self._points.extend(to_point(self._space, trial.candidate) for trial in trials)
+
+    def propose(self, size: int, batch: int) -> list[Candidate]:
+        """Return the `size` candidates of batch number `batch`."""
+        if len(self._finished) < self._options["startup"]:
+            return self._start.propose(size, batch)
+        rng = np.random.default_rng([self._seed, batch])
+        order = (front_first if self._options["aim"] == "front" else best_first)(self._finished)
+        good, bad = (
+            np.array([self._points[i] for i in part]).reshape(-1, self._n)
+            for part in good_and_bad(order, self._options["gamma"], self._options["history"])
+        )
+        found = propose_parzen(self._space, good, bad, size, rng, self._options, self._accept)
+        if len(found) < size:
+            found += accepted(self._uniform(rng), size - len(found), self._accept)
+        return found

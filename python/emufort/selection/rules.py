@@ -1,0 +1,86 @@
+"""The rules that choose an emulator on the Pareto front; `select` explains them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from emufort.errors import EmufortError, UsageError, did_you_mean
+from emufort.selection.entry import Entry
+from emufort.selection.front import knee
+from emufort.selection.words import columns, front_words, nanoseconds, rounded_up
+
+RULES = ("knee", "fastest-within=5%", "best", "max-ns=200")
+
+#: Takes the front and the columns per call; returns the choice, and why in words.
+_Choice = Callable[[Sequence[Entry], int], tuple[Entry, str]]
+
+
+def check_rule(rule: str) -> None:
+    """Raise `UsageError` unless `rule` is one of the rules of `select`."""
+    parse_rule(rule)
+
+
+def parse_rule(rule: str) -> _Choice:
+    """Return what chooses by this rule.
+
+    Raises
+    ------
+    UsageError
+        There is no such rule.
+    """
+    name, _, value = rule.partition("=")
+    if name == "knee" and not value:
+        return _knee
+    if name == "best" and not value:
+        return _best
+    if name == "fastest-within" and re.fullmatch(r"\d+(\.\d*)?\s*%", value):
+        return _fastest_within(float(value.rstrip("% ")) / 100)
+    if name == "max-ns" and re.fullmatch(r"\d+(\.\d*)?", value) and float(value) > 0:
+        return _max_ns(float(value))
+    names = [known.partition("=")[0] for known in RULES]
+    hint = "" if name in names else did_you_mean(name, names)
+    raise UsageError(
+        f"there is no rule '{rule}'{hint}; give {', '.join(RULES[:-1])} or {RULES[-1]} (with your "
+        "numbers)"
+    )
+
+
+def _knee(front: Sequence[Entry], ncol: int) -> tuple[Entry, str]:
+    choice, why = knee(front)
+    return choice, f"{choice} is the knee of {front_words(front, ncol)}: {why}."
+
+
+def _best(front: Sequence[Entry], ncol: int) -> tuple[Entry, str]:
+    choice = front[-1]
+    return choice, f"{choice} has the least error of {front_words(front, ncol)}."
+
+
+def _fastest_within(share: float) -> _Choice:
+    def choose(front: Sequence[Entry], ncol: int) -> tuple[Entry, str]:
+        best = front[-1]
+        choice = next(e for e in front if e.rmse <= best.rmse * (1 + share) * (1 + 1e-12))
+        return choice, (
+            f"{choice} is the fastest of {front_words(front, ncol)} whose error is within "
+            f"{100 * share:g} % of the least."
+        )
+
+    return choose
+
+
+def _max_ns(limit: float) -> _Choice:
+    def choose(front: Sequence[Entry], ncol: int) -> tuple[Entry, str]:
+        affordable = [e for e in front if e.ns_per_sample <= limit]
+        if not affordable:
+            raise EmufortError(
+                f"no candidate takes at most {limit:g} ns per sample at {columns(ncol)}: the "
+                f"fastest, {front[0]}, takes {nanoseconds(front[0].ns_per_sample)}; give "
+                f"max-ns={rounded_up(front[0].ns_per_sample)} or more, or search smaller networks"
+            )
+        choice = affordable[-1]
+        return choice, (
+            f"{choice} has the least error among those of {front_words(front, ncol)} that take at "
+            f"most {limit:g} ns per sample."
+        )
+
+    return choose
