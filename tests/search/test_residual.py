@@ -15,8 +15,9 @@ from emufort.files import read_csv, read_json
 from emufort.native import bindings
 from emufort.network.architecture import Architecture
 from emufort.network.emulator import Emulator
-from emufort.retrain import retrain
-from emufort.search import load_search, search
+from emufort.retrain.driver import retrain
+from emufort.search.driver import search
+from emufort.search.result import load_search
 from emufort.search.space import at_point, dimensions, to_point
 from tests.conftest import SYNTHETIC_CONFIG
 from tests.pipeline.runs import emufort
