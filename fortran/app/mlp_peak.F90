@@ -18,13 +18,15 @@
 program mlp_peak
   use, intrinsic :: iso_fortran_env, only: int64, real64, output_unit
   use emufort_kinds, only: wp, lanes, block_columns
-  use emufort_core, only: evaluate_network, few_columns, side_size, aligned_place
+  use emufort_operations, only: run_operations
+  use emufort_plan, only: operation_size, plan_chain
+  use emufort_workspace, only: few_columns, scratch_size, aligned_place
   use emufort_dense, only: packed_size, packed_slack, is_wide
   implicit none
   integer, parameter :: n_repeats = 15
   integer, parameter :: ncols(5) = [1, 16, 128, 1152, 16384]
   real(real64), parameter :: shortest = 5.0e-3_real64
-  real(wp), target :: a(side_size), b(side_size)
+  real(wp), target :: scratch(scratch_size)
   real(wp) :: features(block_columns*16)
   real(real64) :: peak
 
@@ -131,7 +133,8 @@ contains
   subroutine measure(name, widths)
     character(len=*), intent(in) :: name   !! name of the network
     integer, intent(in), contiguous :: widths(:)   !! number of features, neurons of each layer
-    integer :: activation(size(widths) - 1), n_layers, l, i, n_macs, r, at
+    integer :: activation(size(widths) - 1), operations(operation_size, size(widths) - 1), n_layers, l, i, n_macs, r, at
+    integer :: n_scratch
     real(real64) :: slope(size(widths) - 1), seconds, best
     real(wp), allocatable, target :: weights(:)
     real(real64) :: start, finish
@@ -141,6 +144,7 @@ contains
     activation = 1
     activation(n_layers) = 0
     slope = 0.0_real64
+    call plan_chain(widths, activation, operations, n_scratch)
     l = 0
     n_macs = 0
     do i = 1, n_layers
@@ -152,8 +156,7 @@ contains
     call random_number(weights)
     weights = (weights - 0.5_wp)*0.1_wp
     call random_number(features)
-    a = 0.0_wp
-    b = 0.0_wp
+    scratch = 0.0_wp
     do i = 1, size(ncols)
       n_calls = 1_int64
       best = huge(1.0_real64)
@@ -162,7 +165,7 @@ contains
         n_calls = 2_int64*n_calls
         call cpu_time(start)
         do call = 1_int64, n_calls
-          call all_columns(ncols(i), n_layers, widths, activation, slope, weights(at))
+          call all_columns(ncols(i), n_layers, widths(1), operations, slope, weights(at))
         end do
         call cpu_time(finish)
         seconds = finish - start
@@ -170,7 +173,7 @@ contains
       do r = 1, n_repeats
         call cpu_time(start)
         do call = 1_int64, n_calls
-          call all_columns(ncols(i), n_layers, widths, activation, slope, weights(at))
+          call all_columns(ncols(i), n_layers, widths(1), operations, slope, weights(at))
         end do
         call cpu_time(finish)
         best = min(best, finish - start)
@@ -183,28 +186,29 @@ contains
   end subroutine measure
 
   !> Evaluate the network on `ncol` columns in the blocks that the runtime cuts them into.
-  subroutine all_columns(ncol, n_layers, widths, activation, slope, weights)
-    integer, intent(in) :: ncol, n_layers, widths(0:n_layers), activation(n_layers)
-    real(real64), intent(in) :: slope(n_layers)
-    real(wp), intent(in) :: weights(*)
-    integer :: first, n, columns, at_a, at_b
+  subroutine all_columns(ncol, n_layers, n_features, operations, slope, weights)
+    integer, intent(in) :: ncol                                   !! number of columns
+    integer, intent(in) :: n_layers                               !! number of layers
+    integer, intent(in) :: n_features                             !! number of features
+    integer, intent(in) :: operations(operation_size, n_layers)   !! of the plan; the features are at place 0
+    real(real64), intent(in) :: slope(n_layers)                   !! parameters of the activation functions
+    real(wp), intent(in) :: weights(*)                            !! packed weights
+    integer :: first, n, columns, at
 
-    at_a = aligned_place(a)
-    at_b = aligned_place(b)
-
+    at = aligned_place(scratch)
     do first = 0, ncol - 1, block_columns
       n = min(block_columns, ncol - first)
       columns = block_columns
       if (n <= lanes) columns = lanes
       if (n <= few_columns) columns = 1
       if (columns == block_columns .and. .not. is_wide) then
-        call copy_values(lanes*widths(0), features, a(at_a))
-        call evaluate_network(n_layers, widths, activation, slope, weights, lanes, a(at_a), b(at_b))
+        call copy_values(lanes*n_features, features, scratch(at))
+        call run_operations(n_layers, operations, slope, weights, lanes, scratch(at))
         columns = lanes
       end if
       ! New features for each block, as in a host: without them every call would wait for the one before.
-      call copy_values(columns*widths(0), features, a(at_a))
-      call evaluate_network(n_layers, widths, activation, slope, weights, columns, a(at_a), b(at_b))
+      call copy_values(columns*n_features, features, scratch(at))
+      call run_operations(n_layers, operations, slope, weights, columns, scratch(at))
     end do
 
   end subroutine all_columns

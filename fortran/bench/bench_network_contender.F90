@@ -1,8 +1,10 @@
 !> The runtime's kernels as a contender: a network between host arrays, cut into the blocks that the runtime works on.
 module bench_network_contender
   use, intrinsic :: iso_fortran_env, only: int64, real64
-  use emufort_kinds, only: wp, lanes, block_columns, widest_panel
-  use emufort_core, only: evaluate_network, few_columns, aligned_place
+  use emufort_kinds, only: wp, lanes, block_columns
+  use emufort_operations, only: run_operations
+  use emufort_plan, only: operation_size, row_input, row_n_in, row_output, row_n_out, plan_chain
+  use emufort_workspace, only: few_columns, aligned_place
   use emufort_dense, only: pack_layer, packed_size, is_wide
   use bench_worker, only: contender_type, hp, chunk_of
   use bench_layers, only: network_type
@@ -22,7 +24,8 @@ module bench_network_contender
     real(wp), allocatable :: packed(:)         !! packed weights, from `first` on
     integer :: first = 1                       !! begins at a boundary of 64 bytes, as constants of a module do
     real(real64), allocatable :: slope(:)      !! parameters of activations; none has one here
-    real(wp), allocatable :: sides(:, :, :)    !! scratch for the two sides of a layer (value, side, thread)
+    integer, allocatable :: operations(:, :)   !! of the plan
+    real(wp), allocatable :: scratch(:, :)     !! buffers of the network (value, thread)
   contains
     procedure :: prepare
     procedure :: calls
@@ -53,8 +56,9 @@ contains
         place = place + n
       end do
       contender%n_outputs = network%widths(network%n_layers)
-      n = block_columns*(maxval(network%widths) + widest_panel) + lanes
-      allocate (contender%sides(n, 2, contender%n_threads), source=0.0_wp)
+      allocate (contender%operations(operation_size, network%n_layers))
+      call plan_chain(network%widths, network%activation, contender%operations, n)
+      allocate (contender%scratch(block_columns*n + lanes, contender%n_threads), source=0.0_wp)
     end associate
 
   end subroutine prepare
@@ -77,16 +81,16 @@ contains
       do pass = 1_int64, n_passes
         do call = 1, size(x, 3)
           if (contender%n_threads == 1 .or. ncol <= block_columns) then
-            call columns_of_call(network%n_layers, network%widths, network%activation, contender%slope, &
+            call columns_of_call(network%n_layers, contender%operations, contender%slope, &
                                  contender%packed(contender%first), ncol, 1, ncol, x(:, :, call), y(:, :, call), &
-                                 contender%sides(:, 1, 1), contender%sides(:, 2, 1))
+                                 contender%scratch(:, 1))
           else
             !$omp parallel do default(shared) private(first, last) num_threads(contender%n_threads)
             do thread = 0, contender%n_threads - 1
               call chunk_of(ncol, contender%n_threads, thread, first, last)
-              call columns_of_call(network%n_layers, network%widths, network%activation, contender%slope, &
+              call columns_of_call(network%n_layers, contender%operations, contender%slope, &
                                    contender%packed(contender%first), ncol, first, last, x(:, :, call), &
-                                   y(:, :, call), contender%sides(:, 1, thread + 1), contender%sides(:, 2, thread + 1))
+                                   y(:, :, call), contender%scratch(:, thread + 1))
             end do
             !$omp end parallel do
           end if
@@ -97,10 +101,9 @@ contains
   end subroutine calls
 
   !> Evaluate some columns of a call, in the blocks that the runtime cuts them into.
-  recursive subroutine columns_of_call(n_layers, widths, activation, slope, weights, ncol, first, last, x, y, one, two)
+  recursive subroutine columns_of_call(n_layers, operations, slope, weights, ncol, first, last, x, y, scratch)
     integer, intent(in) :: n_layers               !! number of layers
-    integer, intent(in) :: widths(0:n_layers)     !! number of features, neurons of each layer
-    integer, intent(in) :: activation(n_layers)   !! codes
+    integer, intent(in) :: operations(operation_size, n_layers)   !! of the plan
     real(real64), intent(in) :: slope(n_layers)   !! parameters of activations
     real(wp), intent(in) :: weights(*)            !! packed weights
     integer, intent(in) :: ncol                   !! columns of the call
@@ -108,22 +111,17 @@ contains
     integer, intent(in) :: last                   !! last column
     real(hp), intent(in) :: x(ncol, *)            !! inputs
     real(hp), intent(inout) :: y(ncol, *)         !! outputs
-    real(wp), intent(inout), target :: one(*)     !! scratch for one side of a layer
-    real(wp), intent(inout), target :: two(*)     !! scratch for the other
-    integer :: a, b, at, n, columns
+    real(wp), intent(inout), target :: scratch(*) !! buffers of the network
+    integer :: a, at, n, columns
 
-    a = aligned_place(one)
-    b = aligned_place(two)
+    a = aligned_place(scratch)
     at = first
     do while (at <= last)
       call next_block(last - at + 1, n, columns)
-      call gather(ncol, n, columns, widths(0), x(at, 1), one(a))
-      call evaluate_network(n_layers, widths, activation, slope, weights, columns, one(a), two(b))
-      if (mod(n_layers, 2) == 1) then
-        call scatter(ncol, n, columns, widths(n_layers), two(b), y(at, 1))
-      else
-        call scatter(ncol, n, columns, widths(n_layers), one(a), y(at, 1))
-      end if
+      call gather(ncol, n, columns, operations(row_n_in, 1), x(at, 1), scratch(a + columns*operations(row_input, 1)))
+      call run_operations(n_layers, operations, slope, weights, columns, scratch(a))
+      call scatter(ncol, n, columns, operations(row_n_out, n_layers), &
+                   scratch(a + columns*operations(row_output, n_layers)), y(at, 1))
       at = at + n
     end do
 
@@ -139,10 +137,10 @@ contains
     real(hp), contiguous, intent(in) :: x(:, :, :)             !! inputs (ncol, n_inputs, n_calls)
     real(hp), contiguous, intent(inout) :: y(:, :, :)          !! outputs (ncol, n_outputs, n_calls)
     real(wp), allocatable, target :: features(:), outputs(:)
-    real(wp), allocatable, target :: one(:), two(:)
+    real(wp), allocatable, target :: scratch(:)
     integer, allocatable :: columns(:)
     integer(int64) :: pass
-    integer :: a, b, at, n, width, ncol, n_in, n_out, n_blocks, call, k, from, to, at_features, at_outputs
+    integer :: a, at, n, width, ncol, n_in, n_out, n_blocks, call, k, from, to, at_features, at_outputs
 
     ncol = size(x, 1)
     n_in = size(x, 2)
@@ -160,30 +158,25 @@ contains
     allocate (features(width*n_in*size(x, 3) + lanes), outputs(width*n_out*size(x, 3) + lanes))
     at_features = aligned_place(features)
     at_outputs = aligned_place(outputs)
-    allocate (one(size(contender%sides, 1)), two(size(contender%sides, 1)))
-    a = aligned_place(one)
-    b = aligned_place(two)
+    allocate (scratch(size(contender%scratch, 1)))
+    a = aligned_place(scratch)
     do call = 1, size(x, 3)
       call to_blocks(ncol, n_in, x(:, :, call), features(at_features + (call - 1)*width*n_in))
     end do
 
-    associate (network => contender%network)
+    associate (operations => contender%operations, n_layers => contender%network%n_layers)
       do pass = 1_int64, n_passes
         from = at_features
         to = at_outputs
         do call = 1, size(x, 3)
           do k = 1, n_blocks
             n = columns(k)*n_in
-            call copy_values(n, features(from), one(a))
-            call evaluate_network(network%n_layers, network%widths, network%activation, contender%slope, &
-                                  contender%packed(contender%first), columns(k), one(a), two(b))
+            call copy_values(n, features(from), scratch(a + columns(k)*operations(row_input, 1)))
+            call run_operations(n_layers, operations, contender%slope, contender%packed(contender%first), columns(k), &
+                                scratch(a))
             from = from + n
             n = columns(k)*n_out
-            if (mod(network%n_layers, 2) == 1) then
-              call copy_values(n, two(b), outputs(to))
-            else
-              call copy_values(n, one(a), outputs(to))
-            end if
+            call copy_values(n, scratch(a + columns(k)*operations(row_output, n_layers)), outputs(to))
             to = to + n
           end do
         end do

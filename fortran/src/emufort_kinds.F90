@@ -8,7 +8,7 @@ module emufort_kinds
   private
 
   public :: int8, int32, int64, real32, real64
-  public :: wp, lanes, block_columns, widest_panel, max_width, max_layers
+  public :: wp, lanes, block_columns, widest_panel, max_width, max_operations, max_scratch
 
 #ifdef EMUFORT_DOUBLE
   !> Kind in which the network is evaluated.
@@ -25,10 +25,13 @@ module emufort_kinds
   integer, parameter :: block_columns = 2*lanes
   !> Neurons in the widest panel of packed weights.
   integer, parameter :: widest_panel = 16
-  !> Most neurons in a layer, and most inputs and outputs together: one column of such a network fits on the stack, and
-  !> places among the weights of `max_layers` such layers are default integers. The same as in python/emufort/network.py.
+  !> Most features of a buffer, which are the neurons of a layer, and most inputs and outputs together. The same as in
+  !> python/emufort/network, as are the limits below.
   integer, parameter :: max_width = 4096
-  !> Most layers in a network.
-  integer, parameter :: max_layers = 64
+  !> Most operations of a network.
+  integer, parameter :: max_operations = 256
+  !> Most features of all buffers of a network together: one column of them fits on the stack in either precision. It is
+  !> enough for two buffers of `max_width` features.
+  integer, parameter :: max_scratch = 8704
 
 end module emufort_kinds

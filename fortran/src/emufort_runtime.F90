@@ -6,12 +6,11 @@ module emufort_runtime
                             emufort_error_format, emufort_error_version, emufort_error_checksum, emufort_error_limit, &
                             emufort_error_shape, emufort_error_contract, emufort_error_self_test, &
                             emufort_error_not_loaded
-  use emufort_core, only: workspace_type, emufort_evaluate_block => evaluate_block, &
-                          emufort_evaluate_columns => evaluate_columns, emufort_evaluate_column => evaluate_column, &
-                          emufort_choose_block => choose_block, emufort_make_workspace => make_workspace, &
-                          emufort_few_columns => few_columns, emufort_side_size => side_size, &
-                          emufort_physical_size => physical_size, &
-                          emufort_not_a_number => not_a_number
+  use emufort_workspace, only: workspace_type, emufort_choose_block => choose_block, &
+                               emufort_make_workspace => make_workspace, emufort_few_columns => few_columns, &
+                               emufort_scratch_size => scratch_size, emufort_physical_size => physical_size
+  use emufort_core, only: emufort_evaluate_block => evaluate_block, emufort_evaluate_columns => evaluate_columns, &
+                          emufort_evaluate_column => evaluate_column, emufort_not_a_number => not_a_number
   use emufort_emulator, only: emulator_type
   implicit none
   public

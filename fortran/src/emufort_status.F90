@@ -4,7 +4,7 @@ module emufort_status
   implicit none
   private
 
-  public :: status_type, set_error, clear_status
+  public :: status_type, set_error, clear_status, to_text
   public :: emufort_success, emufort_error_file, emufort_error_format, emufort_error_version, emufort_error_checksum, &
             emufort_error_limit, emufort_error_shape, emufort_error_contract, emufort_error_self_test, &
             emufort_error_not_loaded
@@ -58,5 +58,16 @@ contains
     status%message = message
 
   end subroutine set_error
+
+  !> An integer as text.
+  pure function to_text(number) result(text)
+    integer, intent(in) :: number   !! any number
+    character(len=:), allocatable :: text
+    character(len=12) :: buffer
+
+    write (buffer, '(i0)') number
+    text = trim(buffer)
+
+  end function to_text
 
 end module emufort_status

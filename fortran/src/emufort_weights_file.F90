@@ -16,7 +16,7 @@ module emufort_weights_file
   integer, parameter :: type_real32 = 3
   integer, parameter :: type_real64 = 4
 
-  integer, parameter :: format_version = 1
+  integer, parameter :: format_version = 2
   integer, parameter :: header_size = 64, entry_size = 32, most_sections = 64
   integer, parameter :: magic(8) = [137, 69, 77, 85, 70, 13, 10, 26]   !! \x89 E M U F \r \n \x1a
   integer(int32), parameter :: byte_order_mark = 16909060_int32         !! 0x01020304
@@ -56,8 +56,13 @@ contains
       call set_error(status, emufort_error_version, place, 'weights file of another byte order')
       return
     end if
+    if (unsigned(bytes, 13_int64) < format_version) then
+      call set_error(status, emufort_error_version, place, 'weights file written by an earlier emufort: export again')
+      return
+    end if
     if (unsigned(bytes, 13_int64) /= format_version) then
-      call set_error(status, emufort_error_version, place, 'weights file of another format version; export it again')
+      call set_error(status, emufort_error_version, place, &
+                     'weights file written by a later emufort: take the runtime of its bundle')
       return
     end if
     if (unsigned(bytes, 21_int64) /= 0_int64 .or. unsigned(bytes, 17_int64) /= length) then

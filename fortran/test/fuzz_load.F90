@@ -11,7 +11,7 @@ program fuzz_load
   use emufort_weights_file, only: crc32
   use test_support, only: check, network_type, make_network, make_inputs, to_bytes
   implicit none
-  integer, parameter :: n_parents = 4, n_columns = 37
+  integer, parameter :: n_parents = 5, n_columns = 37
   !> Values that are likely to hurt.
   integer(int64), parameter :: hostile(12) = [0_int64, 1_int64, 2_int64, 7_int64, 64_int64, 511_int64, 513_int64, &
                                               65535_int64, 2147483647_int64, 2147483648_int64, 4294967295_int64, &
@@ -35,6 +35,7 @@ program fuzz_load
   call make_parent(parents(2), [17, 5, 33], 7, 4, 7)
   call make_parent(parents(3), [1], 1, 1, 10)
   call make_parent(parents(4), [40, 40], 15, 9, 9)
+  call make_parent(parents(5), [9, 9, 9], 5, 3, 7, with_residuals=.true.)
   n_taken = 0
   do i = 1, n
     p = 1 + mod(i, n_parents)
@@ -133,14 +134,15 @@ contains
   end function pick
 
   !> A file to start from.
-  subroutine make_parent(parent, hidden, n_features, n_outputs, activation)
+  subroutine make_parent(parent, hidden, n_features, n_outputs, activation, with_residuals)
     type(parent_type), intent(out) :: parent   !! file, network and inputs
     integer, intent(in) :: hidden(:)           !! neurons of the hidden layers
     integer, intent(in) :: n_features          !! number of features
     integer, intent(in) :: n_outputs           !! number of outputs
     integer, intent(in) :: activation          !! code of the activation
+    logical, intent(in), optional :: with_residuals   !! whether there are additions
 
-    parent%net = make_network(hidden, n_features, n_outputs, activation, seed)
+    parent%net = make_network(hidden, n_features, n_outputs, activation, seed, with_residuals=with_residuals)
     allocate (parent%x(n_columns, n_features + 1))
     call make_inputs(parent%net, parent%x)
     parent%bytes = to_bytes(parent%net, parent%x(1:3, :), 1.0e-4_real64)

@@ -2,8 +2,8 @@
 program test_invariance
   use emufort_runtime, only: emulator_type, status_type, emufort_success, emufort_block_columns
   use emufort_kinds, only: int8, real32, real64
-  use test_support, only: check, network_type, make_network, make_inputs, to_bytes, same_bits, n_ways, way_names, &
-                          is_single_way, predict_by
+  use test_support, only: check, network_type, make_network, make_inputs, to_bytes, same_bits
+  use host_ways, only: n_ways, way_names, is_single_way, predict_by
   implicit none
   integer, parameter :: ncol = 257
   integer :: code
@@ -24,17 +24,22 @@ program test_invariance
   ! constant outputs, which the network does not have
   call compare([40, 21], 7, 5, 5, with_constants=.true.)
   call compare([130], 15, 18, 7, with_constants=.true.)
+  ! additions
+  do code = 0, 10
+    call compare([21, 21, 21, 21], 7, 5, code, with_residuals=.true.)
+  end do
   print '(a)', 'the bits of a column are its own'
 
 contains
 
   !> Compare all parts of the columns with the whole.
-  subroutine compare(hidden, n_features, n_outputs, code, with_constants)
+  subroutine compare(hidden, n_features, n_outputs, code, with_constants, with_residuals)
     integer, intent(in) :: hidden(:)    !! neurons of the hidden layers
     integer, intent(in) :: n_features   !! number of features; there is one input more
     integer, intent(in) :: n_outputs    !! number of outputs
     integer, intent(in) :: code         !! activation of the hidden layers
     logical, intent(in), optional :: with_constants   !! whether some outputs are constant
+    logical, intent(in), optional :: with_residuals   !! whether there are additions
     type(network_type) :: net
     type(emulator_type) :: emulator
     type(status_type) :: status
@@ -45,7 +50,7 @@ contains
     integer :: way, n, start, first, last, step
 
     write (what, '(a,i0,a,10(i0,"-"))') 'activation ', code, ' widths ', n_features, hidden, n_outputs
-    net = make_network(hidden, n_features, n_outputs, code, 3, with_constants)
+    net = make_network(hidden, n_features, n_outputs, code, 3, with_constants, with_residuals)
     call make_inputs(net, x)
     bytes = to_bytes(net, x(1:4, :), 1.0e-4_real64)
     call emulator%load_bytes(bytes, status)

@@ -26,13 +26,18 @@ program test_network
   do i = 2, 18
     call compare([24, 17], 7, i, 1, with_constants=.true.)
   end do
+  ! additions, in place of either summand
+  do code = 0, 10
+    call compare([(13 + code, i=1, 5)], 7, 4, code, with_residuals=.true.)
+  end do
+  call compare([64, 64, 64], 16, 8, 1, with_residuals=.true.)
   print '(a)', 'networks agree with the plain evaluation'
 
 contains
 
-  subroutine compare(hidden, n_features, n_outputs, code, with_constants)
+  subroutine compare(hidden, n_features, n_outputs, code, with_constants, with_residuals)
     integer, intent(in) :: hidden(:), n_features, n_outputs, code
-    logical, intent(in), optional :: with_constants
+    logical, intent(in), optional :: with_constants, with_residuals
     integer, parameter :: ncol = 37
     type(network_type) :: net
     type(emulator_type) :: emulator
@@ -43,7 +48,7 @@ contains
     integer :: c
 
     write (what, '(a,i0,a,12(i0,"-"))') 'activation ', code, ' widths ', n_features, hidden, n_outputs
-    net = make_network(hidden, n_features, n_outputs, code, 17 + code, with_constants)
+    net = make_network(hidden, n_features, n_outputs, code, 17 + code, with_constants, with_residuals)
     call make_inputs(net, x)
     tolerance = merge(3.0e-5_real64, 1.0e-11_real64, emufort_kind == kind(1.0))
     bytes = to_bytes(net, x(1:20, :), tolerance)

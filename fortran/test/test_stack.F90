@@ -27,16 +27,19 @@ program test_stack
   call measure([4096, 4], 5, 2, 1)
   call measure([40], 300, 200, 1)
   call measure([16], 2000, 2000, 7)
+  call measure([600, 600, 600], 16, 4, 8, with_residuals=.true.)
+  call measure([2048, 2048], 40, 4, 8, with_residuals=.true.)
   print '(a,i0,a)', 'a prediction needs at most ', largest, ' bytes of stack'
 
 contains
 
   !> Measure all ways of calling a network.
-  subroutine measure(hidden, n_features, n_outputs, activation)
+  subroutine measure(hidden, n_features, n_outputs, activation, with_residuals)
     integer, intent(in) :: hidden(:)    !! neurons of the hidden layers
     integer, intent(in) :: n_features   !! number of features; there is one input more
     integer, intent(in) :: n_outputs    !! number of outputs
     integer, intent(in) :: activation   !! activation of the hidden layers
+    logical, intent(in), optional :: with_residuals   !! whether there are additions
     type(network_type) :: net
     type(status_type) :: status
     integer(int8), allocatable :: bytes(:)
@@ -46,7 +49,7 @@ contains
 
     empty = 0
     write (what, '(a,i0,a,10(i0,"-"))') 'activation ', activation, ' widths ', n_features, hidden, n_outputs
-    net = make_network(hidden, n_features, n_outputs, activation, 3)
+    net = make_network(hidden, n_features, n_outputs, activation, 3, with_residuals=with_residuals)
     allocate (golden(1, n_features + 1))
     call make_inputs(net, golden)
     bytes = to_bytes(net, golden, 1.0e-3_real64)

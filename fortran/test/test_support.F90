@@ -1,33 +1,19 @@
-!> What the tests share: checks, networks made up from a seed, their weights.bin, and the ways that a host may predict.
+!> What the tests share: checks, networks made up from a seed, and their weights.bin.
 module test_support
-  use emufort_runtime, only: emulator_type, status_type, workspace_type, emufort_block_columns
   use emufort_kinds, only: int8, int32, int64, real32, real64
+  use emufort_dense, only: packed_size
+  use emufort_plan, only: operation_size, operation_dense, operation_add, row_code, row_activation, row_input, &
+                          row_second_input, row_output, row_n_in, row_n_out, plan_chain, buffer_room
   use emufort_weights_file, only: crc32
   implicit none
   private
 
-  public :: check, network_type, make_network, to_bytes, reference_prediction, make_inputs, bits, same_bits
-  public :: n_ways, way_names, is_single_way, predict_by
-
-  !> Ways that a host may call an emulator: by layout of its arrays and their precision.
-  integer, parameter :: n_ways = 6
-  character(len=*), parameter :: way_names(n_ways) = [character(len=29) :: &
-                                                      'real64 (ncol, nvar)', 'real64 (nvar, ncol)', &
-                                                      'real64, one array a variable', 'real32 (ncol, nvar)', &
-                                                      'real32 (nvar, ncol)', 'real32, one array a variable']
-  !> Whether the arrays are of single precision.
-  logical, parameter :: is_single_way(n_ways) = [.false., .false., .false., .true., .true., .true.]
-
-  !> One variable of a host that has an array for each.
-  type :: variable_type
-    real(real64), allocatable :: double(:)   !! (ncol), or
-    real(real32), allocatable :: single(:)   !! (ncol)
-  end type variable_type
+  public :: check, network_type, make_network, plan_of, to_bytes, reference_prediction, make_inputs, bits, same_bits
 
   !> A network in plain arrays.
   type :: network_type
-    integer, allocatable :: widths(:)              !! number of features, neurons of each layer
-    integer, allocatable :: activation(:)          !! of each layer
+    integer, allocatable :: operations(:, :)       !! of the plan
+    integer :: n_scratch = 0                       !! features of all buffers
     integer, allocatable :: feature(:)             !! input of each feature
     integer, allocatable :: feature_kind(:)        !! transform of each feature
     integer, allocatable :: output_kind(:)         !! transform of each output
@@ -36,7 +22,7 @@ module test_support
     real(real64), allocatable :: feature_c(:, :)   !! (2, n_features)
     real(real64), allocatable :: output_c(:, :)    !! (2, n_outputs)
     real(real64), allocatable :: bounds(:, :)      !! (2, n_outputs)
-    real(real64), allocatable :: slope(:)          !! of each layer
+    real(real64), allocatable :: slope(:)          !! of each operation
     real(real32), allocatable :: weights(:)        !! as in the file
   end type network_type
 
@@ -71,26 +57,34 @@ contains
 
   !> A network of given widths: its inputs cycle through affine, ln and logit, its outputs through affine, ln,
   !> sigmoid, and ln relative to the last input, which is no feature. With constants every third output is one, the
-  !> second first.
-  function make_network(hidden, n_features, n_outputs, activation, seed, with_constants) result(net)
+  !> second first. With residuals every hidden layer but the first is added to what it was given.
+  function make_network(hidden, n_features, n_outputs, activation, seed, with_constants, with_residuals) result(net)
     integer, intent(in) :: hidden(:)      !! neurons of the hidden layers
     integer, intent(in) :: n_features     !! number of features; there is one input more
     integer, intent(in) :: n_outputs      !! number of outputs
     integer, intent(in) :: activation     !! of the hidden layers
     integer, intent(in) :: seed           !! seed
     logical, intent(in), optional :: with_constants   !! whether some outputs are constant
+    logical, intent(in), optional :: with_residuals   !! whether there are additions: hidden layers of the same width
     type(network_type) :: net
     integer :: n_layers, l, i, n, place, n_in, n_out, n_constants
+    logical :: is_chain
     real(real64), allocatable :: random(:)
 
     call seed_random(seed)
     n_layers = size(hidden) + 1
     n_constants = 0
     if (present(with_constants)) n_constants = merge((n_outputs + 1)/3, 0, with_constants)
-    allocate (net%widths(n_layers + 1))
-    net%widths = [n_features, hidden, n_outputs - n_constants]
-    net%activation = [(activation, l=1, n_layers - 1), 0]
-    net%slope = [(0.125_real64, l=1, n_layers)]
+    is_chain = .true.
+    if (present(with_residuals)) is_chain = .not. with_residuals
+    if (is_chain) then
+      allocate (net%operations(operation_size, n_layers))
+      call plan_chain([n_features, hidden, n_outputs - n_constants], [(activation, l=1, n_layers - 1), 0], &
+                      net%operations, net%n_scratch)
+    else
+      call plan_residuals(hidden(1), size(hidden), n_features, n_outputs - n_constants, activation, net)
+    end if
+    net%slope = [(0.125_real64, l=1, size(net%operations, 2))]
     ! Features in reverse order of the inputs, so that their order is tested.
     net%feature = [(n_features + 1 - i, i=1, n_features)]
     allocate (net%ranges(2, n_features + 1), net%feature_c(2, n_features), net%feature_kind(n_features))
@@ -137,23 +131,65 @@ contains
         net%output_c(:, i) = [1.0_real64, 0.1_real64]
       end if
     end do
-    n = 0
-    do l = 1, n_layers
-      n = n + (net%widths(l) + 1)*net%widths(l + 1)
-    end do
+    n = sum((net%operations(row_n_in, :) + 1)*net%operations(row_n_out, :), &
+            net%operations(row_code, :) == operation_dense)
     allocate (net%weights(n), random(n))
     call random_number(random)
     place = 0
-    do l = 1, n_layers
-      n_in = net%widths(l)
-      n_out = net%widths(l + 1)
+    do l = 1, size(net%operations, 2)
+      if (net%operations(row_code, l) /= operation_dense) cycle
+      n_in = net%operations(row_n_in, l)
+      n_out = net%operations(row_n_out, l)
       do i = place + 1, place + (n_in + 1)*n_out
-        net%weights(i) = real((2.0_real64*random(i) - 1.0_real64)*sqrt(3.0_real64/n_in), real32)
+        ! Sums grow from layer to layer: smaller weights keep them as small as the neurons of a chain.
+        net%weights(i) = real((2.0_real64*random(i) - 1.0_real64)*sqrt(merge(3.0_real64, 0.75_real64, is_chain)/n_in), &
+                              real32)
       end do
       place = place + (n_in + 1)*n_out
     end do
 
   end function make_network
+
+  !> Plan a network whose hidden layers are added to what they were given: in place of the first summand and of the second
+  !> by turns.
+  subroutine plan_residuals(width, n_hidden, n_features, n_outputs, activation, net)
+    integer, intent(in) :: width        !! neurons of each hidden layer
+    integer, intent(in) :: n_hidden     !! number of hidden layers
+    integer, intent(in) :: n_features   !! number of features
+    integer, intent(in) :: n_outputs    !! number of outputs that are not constant
+    integer, intent(in) :: activation   !! of the hidden layers; every third sum has it as well
+    type(network_type), intent(inout) :: net   !! on return with operations
+    integer :: sum, other, l, next
+
+    sum = buffer_room(n_features)
+    other = sum + buffer_room(max(width, n_outputs))
+    net%n_scratch = other + buffer_room(max(width, n_outputs))
+    next = 1
+    allocate (net%operations(operation_size, 0))
+    call append([operation_dense, activation, 0, 0, sum, n_features, width, next])
+    next = next + packed_size(n_features, width)
+    do l = 2, n_hidden
+      call append([operation_dense, activation, sum, 0, other, width, width, next])
+      next = next + packed_size(width, width)
+      call append([operation_add, merge(activation, 0, mod(l, 3) == 0), sum, other, merge(sum, other, mod(l, 2) == 0), &
+                   width, width, 0])
+      if (mod(l, 2) == 1) then
+        sum = other
+        other = net%operations(row_input, size(net%operations, 2))
+      end if
+    end do
+    call append([operation_dense, 0, sum, 0, other, width, n_outputs, next])
+
+  contains
+
+    subroutine append(operation)
+      integer, intent(in) :: operation(operation_size)   !! integers of the plan
+
+      net%operations = reshape([net%operations, operation], [operation_size, size(net%operations, 2) + 1])
+
+    end subroutine append
+
+  end subroutine plan_residuals
 
   !> Inputs within the ranges, exact in single precision.
   subroutine make_inputs(net, x)
@@ -175,127 +211,50 @@ contains
 
   end subroutine make_inputs
 
-  !> Predict in one of the ways that a host may call; any number of threads may do so at a time.
-  recursive subroutine predict_by(way, emulator, x, y, status, workspace)
-    integer, intent(in) :: way                    !! 1 to n_ways
-    type(emulator_type), intent(in) :: emulator   !! a loaded emulator
-    real(real64), intent(in) :: x(:, :)           !! inputs, exact in single precision (ncol, n_inputs)
-    real(real64), intent(out) :: y(:, :)          !! outputs (ncol, n_outputs); exact in single precision if that is the way
-    type(status_type), intent(out) :: status      !! outcome
-    type(workspace_type), intent(inout), optional :: workspace   !! this thread's own
-    real(real64), allocatable :: y_t(:, :)
-    real(real32), allocatable :: y32(:, :)
-
-    select case (way)
-    case (1)
-      call emulator%predict(x, y, status, workspace=workspace)
-    case (2)
-      allocate (y_t(size(y, 2), size(y, 1)))
-      call emulator%predict_transposed(transpose(x), y_t, status, workspace=workspace)
-      y = transpose(y_t)
-    case (4)
-      allocate (y32(size(y, 1), size(y, 2)))
-      call emulator%predict(real(x, real32), y32, status, workspace=workspace)
-      y = real(y32, real64)
-    case (5)
-      allocate (y32(size(y, 2), size(y, 1)))
-      call emulator%predict_transposed(transpose(real(x, real32)), y32, status, workspace=workspace)
-      y = real(transpose(y32), real64)
-    case default
-      call predict_variables(emulator, is_single_way(way), x, y, status, workspace)
-    end select
-
-  end subroutine predict_by
-
-  !> Predict as a host does that has one array for each variable, and gathers block by block.
-  recursive subroutine predict_variables(emulator, is_single, x, y, status, workspace)
-    type(emulator_type), intent(in) :: emulator   !! a loaded emulator
-    logical, intent(in) :: is_single              !! whether the arrays are of single precision
-    real(real64), intent(in) :: x(:, :)           !! inputs (ncol, n_inputs)
-    real(real64), intent(out) :: y(:, :)          !! outputs (ncol, n_outputs)
-    type(status_type), intent(out) :: status      !! outcome
-    type(workspace_type), intent(inout), optional :: workspace   !! this thread's own
-    type(variable_type), allocatable :: from(:), to(:)
-    real(real64), allocatable :: block_x(:, :), block_y(:, :)
-    logical :: is_outside(emufort_block_columns)
-    integer :: first, last, n, j
-
-    allocate (from(size(x, 2)), to(size(y, 2)))
-    allocate (block_x(emufort_block_columns, size(x, 2)), block_y(emufort_block_columns, size(y, 2)))
-    do j = 1, size(from)
-      if (is_single) then
-        from(j)%single = real(x(:, j), real32)
-      else
-        from(j)%double = x(:, j)
-      end if
-    end do
-    do j = 1, size(to)
-      allocate (to(j)%single(size(y, 1)), to(j)%double(size(y, 1)))
-    end do
-    do first = 1, size(x, 1), emufort_block_columns
-      last = min(first + emufort_block_columns - 1, size(x, 1))
-      n = last - first + 1
-      do j = 1, size(from)
-        if (is_single) then
-          block_x(1:n, j) = real(from(j)%single(first:last), real64)
-        else
-          block_x(1:n, j) = from(j)%double(first:last)
-        end if
-      end do
-      call emulator%predict_block(n, is_single, block_x, block_y, status, is_outside, workspace)
-      do j = 1, size(to)
-        if (is_single) then
-          to(j)%single(first:last) = real(block_y(1:n, j), real32)
-        else
-          to(j)%double(first:last) = block_y(1:n, j)
-        end if
-      end do
-    end do
-    do j = 1, size(to)
-      if (is_single) then
-        y(:, j) = real(to(j)%single, real64)
-      else
-        y(:, j) = to(j)%double
-      end if
-    end do
-
-  end subroutine predict_variables
-
   !> Plain evaluation of one column in double precision.
   function reference_prediction(net, x) result(y)
     type(network_type), intent(in) :: net         !! network
     real(real64), intent(in) :: x(:)              !! inputs within range
     real(real64) :: y(size(net%bounds, 2))
-    real(real64), allocatable :: a(:), b(:)
-    integer :: f, l, o, k, n_in, place
+    real(real64), allocatable :: a(:), values(:)
+    integer :: f, l, o, k, n_in, n_out, place
 
-    allocate (a(net%widths(1)))
-    do f = 1, size(a)
+    allocate (values(0:net%n_scratch - 1), source=-huge(1.0_real64))
+    do f = 1, size(net%feature)
+      o = net%operations(row_input, 1) + f - 1
       associate (v => x(net%feature(f)), c => net%feature_c(:, f))
         select case (net%feature_kind(f))
         case (1)
-          a(f) = (v - c(1))*c(2)
+          values(o) = (v - c(1))*c(2)
         case (2)
-          a(f) = log(v*c(1))*c(2)
+          values(o) = log(v*c(1))*c(2)
         case default
-          a(f) = log(v/(1.0_real64 - v)*c(1))*c(2)
+          values(o) = log(v/(1.0_real64 - v)*c(1))*c(2)
         end select
       end associate
     end do
     place = 0
-    do l = 1, size(net%activation)
-      n_in = net%widths(l)
-      allocate (b(net%widths(l + 1)))
-      do o = 1, size(b)
-        b(o) = net%weights(place + n_in*size(b) + o)
-        do k = 1, n_in
-          b(o) = b(o) + real(net%weights(place + (o - 1)*n_in + k), real64)*a(k)
-        end do
-        b(o) = activation(net%activation(l), b(o), net%slope(l))
+    do l = 1, size(net%operations, 2)
+      n_in = net%operations(row_n_in, l)
+      n_out = net%operations(row_n_out, l)
+      a = values(net%operations(row_input, l):net%operations(row_input, l) + n_in - 1)
+      do o = 1, n_out
+        f = net%operations(row_output, l) + o - 1
+        if (net%operations(row_code, l) == operation_add) then
+          values(f) = a(o) + values(net%operations(row_second_input, l) + o - 1)
+        else
+          values(f) = net%weights(place + n_in*n_out + o)
+          do k = 1, n_in
+            values(f) = values(f) + real(net%weights(place + (o - 1)*n_in + k), real64)*a(k)
+          end do
+        end if
+        values(f) = activation(net%operations(row_activation, l), values(f), net%slope(l))
       end do
-      place = place + (n_in + 1)*size(b)
-      call move_alloc(b, a)
+      if (net%operations(row_code, l) == operation_dense) place = place + (n_in + 1)*n_out
     end do
+    associate (last => net%operations(:, size(net%operations, 2)))
+      a = values(last(row_output):last(row_output) + last(row_n_out) - 1)
+    end associate
     k = 0
     do o = 1, size(y)
       if (net%output_kind(o) /= 5) k = k + 1
@@ -349,6 +308,17 @@ contains
 
   end function activation
 
+  !> The plan of a network.
+  function plan_of(net) result(plan)
+    type(network_type), intent(in) :: net   !! network
+    integer, allocatable :: plan(:)
+
+    plan = [size(net%ranges, 2), size(net%feature), size(net%bounds, 2), size(net%operations, 2), net%n_scratch, &
+            net%operations(row_input, 1), net%operations(row_output, size(net%operations, 2)), net%operations, &
+            net%feature, net%feature_kind, net%output_kind, net%reference]
+
+  end function plan_of
+
   !> The weights.bin of a network, with golden vectors by `reference_prediction`.
   function to_bytes(net, golden_x, tolerance) result(bytes)
     type(network_type), intent(in) :: net              !! network
@@ -394,8 +364,7 @@ contains
       case (3)
         section = text_bytes('{}')
       case (4)
-        section = transfer([n_inputs, net%widths(1), n_outputs, size(net%activation), net%widths, net%activation, &
-                            net%feature, net%feature_kind, net%output_kind, net%reference], [0_int8])
+        section = transfer(plan_of(net), [0_int8])
       case (5)
         section = transfer([reshape(net%ranges, [size(net%ranges)]), reshape(net%feature_c, [size(net%feature_c)]), &
                             reshape(net%output_c, [size(net%output_c)]), reshape(net%bounds, [size(net%bounds)]), &
@@ -410,7 +379,7 @@ contains
                                                       int(size(section)/value_size(types(i)), int64)], [0_int8])]
       body = [body, section]
     end do
-    head = [int(merge(magic, magic - 256, magic < 128), int8), transfer([16909060_int32, 1_int32], [0_int8]), &
+    head = [int(merge(magic, magic - 256, magic < 128), int8), transfer([16909060_int32, 2_int32], [0_int8]), &
             transfer(64_int64 + 32*n_sections + size(body), [0_int8]), transfer([n_sections, 0], [0_int8]), &
             [(0_int8, i=1, 32)]]
     bytes = [head, table, body]

@@ -3,8 +3,8 @@ program test_threads
   use omp_lib, only: omp_get_num_threads
   use emufort_runtime, only: emulator_type, status_type, emufort_success
   use emufort_kinds, only: int8, int64, real64
-  use test_support, only: check, network_type, make_network, make_inputs, to_bytes, same_bits, n_ways, way_names, &
-                          predict_by
+  use test_support, only: check, network_type, make_network, make_inputs, to_bytes, same_bits
+  use host_ways, only: n_ways, way_names, predict_by
   implicit none
   integer, parameter :: ncol = 2057, n_inputs = 6, n_outputs = 3
   integer, parameter :: numbers(5) = [1, 2, 3, 4, 9], chunks(4) = [1, 29, 32, 257]

@@ -3,8 +3,8 @@ program test_wide
   use emufort_runtime, only: emulator_type, status_type, workspace_type, emufort_success, emufort_error_limit, &
                              emufort_error_not_loaded, emufort_error_shape, emufort_block_columns
   use emufort_kinds, only: int8, real32, real64, max_width
-  use test_support, only: check, network_type, make_network, make_inputs, to_bytes, same_bits, n_ways, way_names, &
-                          is_single_way, predict_by
+  use test_support, only: check, network_type, make_network, make_inputs, to_bytes, same_bits
+  use host_ways, only: n_ways, way_names, is_single_way, predict_by
   implicit none
   integer, parameter :: numbers(9) = [1, 4, 5, 16, 17, 20, 32, 33, 71]
   type(emulator_type) :: empty
@@ -16,25 +16,31 @@ program test_wide
   ! whole blocks on the stack, half blocks, columns; the last for their inputs and outputs
   call compare([24], 7, 3, 7, needs_workspace=.false.)
   call compare([256, 19], 16, 4, 1, needs_workspace=.false.)
-  call compare([257, 40], 16, 4, 5, needs_workspace=.true.)
-  call compare([528], 16, 3, 9, needs_workspace=.true.)
+  call compare([256, 256, 256], 16, 4, 7, needs_workspace=.false.)
+  call compare([257, 240], 16, 4, 5, needs_workspace=.false.)
+  call compare([257, 241], 16, 4, 5, needs_workspace=.true.)
+  call compare([400], 16, 3, 9, needs_workspace=.false.)
+  call compare([528, 528], 16, 3, 9, needs_workspace=.true.)
   call compare([600, 8, 600], 16, 5, 8, needs_workspace=.true.)
   call compare([7, 2048, 24], 15, 1, 7, needs_workspace=.true.)
   call compare([40], 120, 71, 6, needs_workspace=.false.)
   call compare([40], 120, 72, 6, needs_workspace=.true.)
   call compare([16], 500, 300, 1, needs_workspace=.true.)
+  call compare([300, 300, 300], 16, 4, 7, needs_workspace=.true., with_residuals=.true.)
+  call compare([700, 700, 700], 16, 4, 7, needs_workspace=.true., with_residuals=.true.)
   call limits()
   print '(a)', 'wide networks have the bits of their columns'
 
 contains
 
   !> Compare blocks of all sizes, with and without a workspace.
-  subroutine compare(hidden, n_features, n_outputs, code, needs_workspace)
+  subroutine compare(hidden, n_features, n_outputs, code, needs_workspace, with_residuals)
     integer, intent(in) :: hidden(:)          !! neurons of the hidden layers
     integer, intent(in) :: n_features         !! number of features; there is one input more
     integer, intent(in) :: n_outputs          !! number of outputs
     integer, intent(in) :: code               !! activation of the hidden layers
     logical, intent(in) :: needs_workspace    !! whether whole blocks do not fit on the stack
+    logical, intent(in), optional :: with_residuals   !! whether there are additions
     type(network_type) :: net
     type(emulator_type) :: emulator
     type(workspace_type) :: workspace
@@ -45,7 +51,7 @@ contains
     integer :: way, i, n, kind_of_workspace
 
     write (what, '(a,i0,a,10(i0,"-"))') 'activation ', code, ' widths ', n_features, hidden, n_outputs
-    net = make_network(hidden, n_features, n_outputs, code, 3)
+    net = make_network(hidden, n_features, n_outputs, code, 3, with_residuals=with_residuals)
     call make_inputs(net, x)
     bytes = to_bytes(net, x(1:3, :), 1.0e-3_real64)
     call emulator%load_bytes(bytes, status)

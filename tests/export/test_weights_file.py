@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import struct
 import zlib
@@ -13,7 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emufort.errors import EmufortError
-from emufort.export.weights_file import WeightsFile, flatten, pack, panel_width
+from emufort.export.flat import (
+    DENSE,
+    NetworkPlan,
+    buffer_room,
+    flatten,
+    network_plan,
+    pack,
+    packed_size,
+    panel_width,
+)
+from emufort.export.restore import restore
+from emufort.export.weights_file import WeightsFile
+from emufort.network.emulator import ACTIVATION_CODES, Architecture
 from tests.export.emulators import inputs, mixed, random_emulator
 
 
@@ -73,6 +86,13 @@ def test_hostile_sizes_are_refused() -> None:
         WeightsFile.from_bytes(bytes(content))
 
 
+def test_a_file_of_the_first_format_says_what_to_do() -> None:
+    content = bytearray(_file().to_bytes())
+    content[12:16] = struct.pack("<I", 1)
+    with pytest.raises(EmufortError, match="written by an earlier emufort: export again"):
+        WeightsFile.from_bytes(bytes(content))
+
+
 def test_text_that_would_break_lines_is_refused() -> None:
     emulator = random_emulator(mixed())
     with pytest.raises(EmufortError, match="tab or line end"):
@@ -87,3 +107,62 @@ def test_packing_covers_every_neuron_once() -> None:
     packed = pack(flat)
     assert np.count_nonzero(packed) == np.count_nonzero(flat.weights)
     assert sorted(packed[packed != 0]) == sorted(flat.weights[flat.weights != 0])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(1, 4096), min_size=2, max_size=9))
+def test_buffers_of_a_chain_do_not_overlap_and_its_weights_follow_each_other(
+    sizes: list[int],
+) -> None:
+    first, *hidden, last = sizes
+    plan = network_plan(Architecture(first, tuple(hidden), last, "gelu"))
+    assert [o.n_in for o in plan.operations] == sizes[:-1]
+    assert [o.n_out for o in plan.operations] == sizes[1:]
+    assert [o.activation for o in plan.operations] == [
+        *[ACTIVATION_CODES["gelu"]] * len(hidden),
+        ACTIVATION_CODES["linear"],
+    ]
+    place, weights = plan.features, 1
+    for o in plan.operations:
+        assert (o.code, o.x, o.second_x, o.weights) == (DENSE, place, 0, weights)
+        lower, upper = sorted([(o.x, o.n_in), (o.y, o.n_out)])
+        assert lower[0] + buffer_room(lower[1]) <= upper[0]
+        assert upper[0] + buffer_room(upper[1]) <= plan.n_scratch
+        assert o.x % 16 == o.y % 16 == (o.weights - 1) % 16 == 0
+        place, weights = o.y, weights + packed_size(o.n_in, o.n_out)
+    assert plan.result == place
+    assert NetworkPlan.from_list([*plan.to_list(), 7, 7]) == plan
+
+
+def test_layers_are_packed_where_the_plan_says() -> None:
+    flat = flatten(random_emulator(mixed(), (37, 5, 13)))
+    packed = pack(flat)
+    for operation, (weight, bias) in zip(flat.network.operations, flat.layers(), strict=True):
+        assert weight.shape == (operation.n_out, operation.n_in)
+        first = operation.weights - 1
+        width = panel_width(operation.n_out)
+        n = min(width, operation.n_out)
+        np.testing.assert_array_equal(packed[first : first + n], bias[:n])
+        np.testing.assert_array_equal(packed[first + width : first + width + n], weight[:n, 0])
+    end = flat.network.operations[-1]
+    assert len(packed) == end.weights - 1 + packed_size(end.n_in, end.n_out) + 16
+
+
+@pytest.mark.parametrize("field", range(8))
+def test_operations_that_are_no_chain_are_not_restored(field: int) -> None:
+    """Each integer of an operation counts: the numpy form would silently be another network."""
+    file = _file((5, 5))
+    plan = file.flat.plan.copy()
+    plan[7 + 8 + field] += 16
+    flat = dataclasses.replace(file.flat, plan=plan)
+    with pytest.raises(EmufortError, match="contradicts itself") as caught:
+        restore(dataclasses.replace(file, flat=flat))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_plan_that_is_too_short_is_not_restored() -> None:
+    file = _file()
+    for n in (0, 3, 7, 12):
+        flat = dataclasses.replace(file.flat, plan=file.flat.plan[:n])
+        with pytest.raises(EmufortError, match="export again"):
+            restore(dataclasses.replace(file, flat=flat))

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import warnings
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
-from emufort.export import Bundle, export, fortran
+from emufort.export import Bundle, export, flat, fortran
 from emufort.export.host import write_host
 from emufort.export.onnx import _activate, _Graph, build_onnx
 from emufort.export.weights_file import WeightsFile
@@ -43,19 +43,30 @@ def constant(name: str) -> int:
 
 def test_limits_and_codes_are_those_of_the_runtime() -> None:
     assert constant("max_width") == network.MOST_NEURONS
-    assert constant("max_layers") == network.MOST_LAYERS
-    assert constant("stack_width") == fortran.STACK_WIDTH
+    assert constant("max_operations") >= network.MOST_LAYERS
+    # two buffers of the widest layers
+    assert constant("max_scratch") >= 2 * flat.buffer_room(network.MOST_NEURONS)
+    assert constant("stack_features") == fortran.STACK_FEATURES
     assert constant("stack_physical") == fortran.STACK_COLUMNS
+    assert constant("lanes") == flat.LANES
+    assert constant("operation_dense") == flat.DENSE
+    rows = {
+        "code": "code", "activation": "activation", "input": "x", "second_input": "second_x",
+        "output": "y", "n_in": "n_in", "n_out": "n_out", "weights": "weights",
+    }  # fmt: skip
+    names = [field.name for field in fields(flat.Operation)]
+    assert {constant(f"row_{row}"): name for row, name in rows.items()} == dict(enumerate(names, 1))
+    assert constant("operation_size") == len(names)
     codes = re.findall(r"parameter :: activation_(\w+) = (\d+)", fortran.runtime_source())
     assert {name: int(code) for name, code in codes} == dict(network.ACTIVATION_CODES)
 
 
 def test_there_is_one_table_of_activation_codes() -> None:
     from emufort.benchmark import models
-    from emufort.export import restore, weights_file
+    from emufort.export import flat, restore
     from emufort.training import native_trainer
 
-    for module in (models, restore, weights_file, native_trainer):
+    for module in (models, restore, flat, native_trainer):
         assert module.ACTIVATION_CODES is network.ACTIVATION_CODES
     trainer = Path(network.__file__).parents[2] / "fortran/trainer/emufort_train_activations.F90"
     if trainer.is_file():

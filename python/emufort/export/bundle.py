@@ -33,6 +33,7 @@ from emufort.export.contents import (
     contradictions,
     module_name,
 )
+from emufort.export.flat import FlatEmulator
 from emufort.export.fortran import fortran_source, loads_weights, runtime_source
 from emufort.export.golden import Golden
 from emufort.export.manifest import HashChain, Manifest, hashes
@@ -40,7 +41,7 @@ from emufort.export.model_card import TestSkill, model_card
 from emufort.export.onnx import build_onnx
 from emufort.export.render import render
 from emufort.export.restore import restore
-from emufort.export.weights_file import FlatEmulator, WeightsFile
+from emufort.export.weights_file import WeightsFile
 from emufort.files import make_directory, write_bytes, write_json
 from emufort.network.emulator import Emulator
 from emufort.retrain.agreement_words import Agreement

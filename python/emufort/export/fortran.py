@@ -18,8 +18,8 @@ from emufort import __version__
 from emufort.contract import Contract, Input, Output
 from emufort.errors import EmufortError
 from emufort.escape import LONGEST_NAME, fortran_comment, fortran_name, fortran_real64
+from emufort.export.flat import FlatEmulator, flatten, network_plan, pack
 from emufort.export.render import render
-from emufort.export.weights_file import FlatEmulator, flatten, pack
 from emufort.network.emulator import MOST_NEURONS, Architecture, Emulator
 from emufort.toolchain.sources import fortran_sources
 
@@ -27,9 +27,9 @@ from emufort.toolchain.sources import fortran_sources
 #: and gigabytes to read; the generated module then loads weights.bin.
 MOST_SOURCE_PARAMETERS = 262_144
 
-#: Widest layer, and most inputs and outputs together, for which whole blocks of columns fit on the
-#: stack: ``stack_width`` and ``stack_physical`` of ``emufort_core``.
-STACK_WIDTH, STACK_COLUMNS = 256, 192
+#: Most features of all buffers, and most inputs and outputs together, for which whole blocks of
+#: columns fit on the stack: ``stack_features`` and ``stack_physical`` of ``emufort_workspace``.
+STACK_FEATURES, STACK_COLUMNS = 544, 192
 
 #: Names that the generated procedures use themselves; a contract variable of such a name gets an
 #: underscore behind it.
@@ -151,7 +151,7 @@ def needs_workspace(architecture: Architecture, n_columns: int) -> bool:
         Number of scalar inputs and outputs of the emulator, those that the network does not have
         included.
     """
-    return max(architecture.sizes) > STACK_WIDTH or n_columns > STACK_COLUMNS
+    return network_plan(architecture).n_scratch > STACK_FEATURES or n_columns > STACK_COLUMNS
 
 
 def fortran_source(

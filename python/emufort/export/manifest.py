@@ -23,7 +23,7 @@ import numpy as np
 from emufort.brief import brief
 from emufort.contract import Contract
 from emufort.errors import EmufortError
-from emufort.export.weights_file import FlatEmulator, flatten
+from emufort.export.flat import FlatEmulator, flatten
 from emufort.files import json_text
 from emufort.network.emulator import Architecture, Emulator
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from typing import cast
 
@@ -11,7 +10,16 @@ from numpy.typing import NDArray
 
 from emufort.contract import Contract
 from emufort.errors import EmufortError
-from emufort.export.weights_file import AFFINE, CONSTANT, LN, LOGIT, SIGMOID, WeightsFile
+from emufort.export.flat import (
+    AFFINE,
+    CONSTANT,
+    LN,
+    LOGIT,
+    SIGMOID,
+    NetworkPlan,
+    network_plan,
+)
+from emufort.export.weights_file import WeightsFile
 from emufort.network.emulator import (
     ACTIVATION_CODES,
     ACTIVATIONS,
@@ -51,40 +59,43 @@ def restore(file: WeightsFile, source: str = "weights.bin") -> Emulator:
 
 
 def _restore(file: WeightsFile, contract: Contract) -> Emulator:
-    plan = [int(value) for value in file.flat.plan]
-    n_inputs, n_features, n_outputs, n_layers = plan[:4]
-    widths = plan[4 : 5 + n_layers]
-    at = 5 + n_layers
-    activations, at = plan[at : at + n_layers], at + n_layers
-    at += n_features
-    feature_kinds, at = plan[at : at + n_features], at + n_features
-    output_kinds = plan[at : at + n_outputs]
+    flat = file.flat
+    n_inputs, n_features, n_outputs = (int(n) for n in flat.plan[:3])
+    network = flat.network
+    architecture = _architecture(network)
+    codes = flat.codes[n_features:]
+    feature_kinds, codes = codes[:n_features], codes[n_features:]
+    output_kinds = codes[:n_outputs]
 
-    numbers = file.flat.numbers
+    numbers = flat.numbers
     start = 2 * n_inputs
     features = numbers[start : start + 2 * n_features].reshape(n_features, 2)
     start += 2 * n_features
     outputs = numbers[start : start + 2 * n_outputs].reshape(n_outputs, 2)
 
-    weights, biases = [], []
-    place = 0
-    for n_in, n_out in itertools.pairwise(widths):
-        weights.append(file.flat.weights[place : place + n_in * n_out].reshape(n_out, n_in))
-        place += n_in * n_out
-        biases.append(file.flat.weights[place : place + n_out])
-        place += n_out
-    architecture = Architecture(
-        widths[0], tuple(widths[1:-1]), widths[-1], _activation(activations[:-1])
-    )
+    layers = list(flat.layers())
     return Emulator(
         contract,
         architecture,
         _input_scaler(feature_kinds, features),
         _output_scaler(output_kinds, outputs, contract),
-        tuple(weights),
-        tuple(biases),
+        tuple(weight for weight, _ in layers),
+        tuple(bias for _, bias in layers),
         dict(file.about),
     )
+
+
+def _architecture(network: NetworkPlan) -> Architecture:
+    """Return the shape of a multilayer perceptron from its operations."""
+    operations = network.operations
+    if not operations:
+        raise ValueError("its network has no operation")
+    sizes = (operations[0].n_in, *(operation.n_out for operation in operations))
+    activation = _activation([operation.activation for operation in operations[:-1]])
+    architecture = Architecture(sizes[0], sizes[1:-1], sizes[-1], activation)
+    if network != network_plan(architecture):
+        raise ValueError("its operations are not those of a chain of dense layers")
+    return architecture
 
 
 def _activation(codes: list[int]) -> Activation:

@@ -1,20 +1,16 @@
 """Write and read ``weights.bin``, the file that the Fortran runtime loads.
 
-The format is described in ``docs/weights_format.md``. The writer turns the scalers of an emulator
-into the coefficients that the runtime computes with; `pack` and `flatten` also serve the
-generated module, which holds the same numbers as constants.
+The format is described in ``docs/weights_format.md``.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Context, Decimal
 from pathlib import Path
 
 import numpy as np
@@ -22,26 +18,15 @@ from numpy.typing import NDArray
 
 from emufort.contract import Contract
 from emufort.errors import EmufortError
+from emufort.export.flat import FlatEmulator, flatten
 from emufort.files import write_bytes
-from emufort.network.emulator import ACTIVATION_CODES, Emulator
+from emufort.network.emulator import Emulator
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAGIC = b"\x89EMUF\r\n\x1a"
 BYTE_ORDER_MARK = 0x01020304
-#: Each packed layer fills up a multiple of this, as ``lanes`` of ``emufort_kinds``.
-LANES = 16
-#: Zeros behind the packed weights, as ``packed_slack`` of ``emufort_dense``.
-PACKED_SLACK = 16
 #: Longest names and units that the runtime keeps.
 LONGEST_NAME, LONGEST_UNITS = 128, 64
-
-#: Parameter of an activation; the others have none.
-_SLOPES: Mapping[str, float] = {"leaky_relu": 0.01, "elu": 1.0}
-#: Codes of the transforms, as in ``fortran/src/emufort_transforms.F90``.
-AFFINE, LN, LOGIT, SIGMOID, CONSTANT = 1, 2, 3, 4, 5
-
-#: Twice the digits of a double.
-_DIGITS = Context(prec=40)
 
 _HEADER = struct.Struct("<8sIIQII32x")
 _ENTRY = struct.Struct("<8sIIQQ")
@@ -55,48 +40,6 @@ _TYPES: Mapping[int, np.dtype] = {
 }
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class FlatEmulator:
-    """An emulator as the three flat arrays that the runtime computes with.
-
-    Attributes
-    ----------
-    plan
-        Sizes and codes: n_inputs, n_features, n_outputs, n_layers, widths (n_layers + 1),
-        activation (n_layers), feature (n_features, from 1), feature kind (n_features), output kind
-        (n_outputs), reference input (n_outputs, from 1, 0 for none).
-    numbers
-        Range (n_inputs, 2), feature coefficients (n_features, 2), output coefficients
-        (n_outputs, 2), output bounds (n_outputs, 2), slope (n_layers), flattened.
-    weights
-        For each layer the weights (n_out, n_in), then the biases (n_out,), flattened.
-    """
-
-    plan: NDArray[np.int32]
-    numbers: Array
-    weights: NDArray[np.float32]
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Number of features and of the neurons of each layer."""
-        return tuple(int(w) for w in self.plan[4 : 5 + int(self.plan[3])])
-
-    @property
-    def ranges(self) -> Array:
-        """What inputs are clipped to, shape (n_inputs, 2), lower and upper bound."""
-        return self.numbers[: 2 * self.n_inputs].reshape(self.n_inputs, 2)
-
-    @property
-    def n_inputs(self) -> int:
-        """Number of input columns."""
-        return int(self.plan[0])
-
-    @property
-    def n_outputs(self) -> int:
-        """Number of output columns, the constant ones too."""
-        return int(self.plan[2])
 
 
 @dataclass(frozen=True)
@@ -318,6 +261,8 @@ def _sections(content: bytes, source: str) -> dict[str, tuple[int, np.ndarray]]:
     if len(content) < _HEADER.size or content[:8] != MAGIC:
         raise EmufortError(f"{source} is not a weights file of emufort")
     _, mark, version, length, n_sections, checksum = _HEADER.unpack_from(content)
+    if mark == BYTE_ORDER_MARK and version < FORMAT_VERSION:
+        raise EmufortError(f"{source} was written by an earlier emufort: export again")
     if mark != BYTE_ORDER_MARK or version != FORMAT_VERSION:
         raise EmufortError(f"{source} has another format version or byte order; export it again")
     if length != len(content):
@@ -337,118 +282,3 @@ def _sections(content: bytes, source: str) -> dict[str, tuple[int, np.ndarray]]:
         values = np.frombuffer(content, _TYPES[kind], n_values, offset)
         found[name.rstrip(b" \0").decode("ascii", "replace")] = (kind, values)
     return found
-
-
-def flatten(emulator: Emulator) -> FlatEmulator:
-    """Turn scalers, ranges and weights into the runtime's flat arrays."""
-    contract, architecture = emulator.contract, emulator.architecture
-    features = contract.feature_indices
-    n_layers = len(emulator.weights)
-
-    ranges = emulator.input_ranges
-    feature_kinds, feature_numbers = [], []
-    scaler = emulator.input_scaler
-    for kind, shift, scale in zip(
-        scaler.kinds, scaler.shift.tolist(), scaler.scale.tolist(), strict=True
-    ):
-        if kind == "ln":
-            feature_kinds.append(LN)
-            feature_numbers.append((1.0 / shift, scale))
-        elif kind == "logit":
-            feature_kinds.append(LOGIT)
-            # correctly rounded, so that it is the same number on every machine
-            feature_numbers.append((float(_DIGITS.exp(Decimal(-shift))), scale))
-        elif kind == "affine":
-            feature_kinds.append(AFFINE)
-            feature_numbers.append((shift, scale))
-        else:
-            raise EmufortError(f"an input cannot have the transform '{kind}'")
-
-    output_kinds, output_numbers = [], []
-    scaler = emulator.output_scaler
-    for kind, shift, scale in zip(
-        scaler.kinds, scaler.shift.tolist(), scaler.scale.tolist(), strict=True
-    ):
-        if kind == "ln":
-            output_kinds.append(LN)
-            output_numbers.append((1.0 / scale, shift))
-        elif kind == "logit":
-            output_kinds.append(SIGMOID)
-            output_numbers.append((1.0 / scale, shift))
-        elif kind == "sigmoid":
-            output_kinds.append(SIGMOID)
-            output_numbers.append((1.0, 0.0))
-        elif kind == "constant":
-            output_kinds.append(CONSTANT)
-            output_numbers.append((1.0, shift))
-        else:
-            output_kinds.append(AFFINE)
-            output_numbers.append((1.0 / scale, shift))
-
-    references = [0 if r is None else r + 1 for r in contract.reference_indices]
-    activations = [architecture.activation] * (n_layers - 1) + ["linear"]
-    plan = [
-        len(ranges),
-        len(features),
-        len(output_kinds),
-        n_layers,
-        *architecture.sizes,
-        *(ACTIVATION_CODES[a] for a in activations),
-        *(f + 1 for f in features),
-        *feature_kinds,
-        *output_kinds,
-        *references,
-    ]
-    numbers = np.concatenate(
-        [
-            ranges.ravel(),
-            np.ravel(feature_numbers),
-            np.ravel(output_numbers),
-            np.ravel(contract.output_bounds),
-            [_SLOPES.get(a, 0.0) for a in activations],
-        ]
-    )
-    weights = np.concatenate(
-        [
-            np.asarray(part, dtype=np.float32).ravel()
-            for w, b in zip(emulator.weights, emulator.biases, strict=True)
-            for part in (w, b)
-        ]
-    )
-    # Source code has no infinity, and the generated module is to hold the same numbers.
-    largest = np.finfo(np.float64).max
-    numbers = np.clip(numbers.astype(np.float64), -largest, largest)
-    return FlatEmulator(np.array(plan, dtype=np.int32), numbers, weights)
-
-
-def panel_width(n_left: int) -> int:
-    """Return the number of neurons in the next panel, as ``panel_width`` of ``emufort_dense``."""
-    return 16 if n_left > 12 else 8 if n_left > 4 else 4
-
-
-def pack(flat: FlatEmulator) -> NDArray[np.float32]:
-    """Pack the weights of all layers as the runtime does when it loads them.
-
-    Each layer is filled up to a multiple of `LANES`, so that all begin on a cache line if the
-    first does. `PACKED_SLACK` zeros follow, because the runtime reads narrow panels as if they
-    were wide.
-    """
-    packed: list[NDArray[np.float32]] = []
-    place = 0
-    sizes: Sequence[int] = flat.widths
-    for n_in, n_out in itertools.pairwise(sizes):
-        weight = flat.weights[place : place + n_in * n_out].reshape(n_out, n_in)
-        bias = flat.weights[place + n_in * n_out : place + (n_in + 1) * n_out]
-        place += (n_in + 1) * n_out
-        layer = np.concatenate([bias[:, None], weight], axis=1)
-        first = 0
-        while first < n_out:
-            width = panel_width(n_out - first)
-            panel = np.zeros((n_in + 1, width), dtype=np.float32)
-            rows = layer[first : first + width]
-            panel[:, : len(rows)] = rows.T
-            packed.append(panel.ravel())
-            first += width
-        packed.append(np.zeros(-sum(map(len, packed)) % LANES, dtype=np.float32))
-    packed.append(np.zeros(PACKED_SLACK, dtype=np.float32))
-    return np.concatenate(packed)

@@ -52,7 +52,7 @@ ACTIVATION_CODES: Mapping[str, int] = {
 #: Most neurons in a layer, and most inputs and outputs together: ``max_width`` of
 #: ``fortran/src/emufort_kinds.F90``.
 MOST_NEURONS = 4096
-#: Most layers, the last one included: ``max_layers`` there.
+#: Most layers of a multilayer perceptron, the last one included; the runtime takes 256 operations.
 MOST_LAYERS = 64
 
 #: What an activation costs per neuron, in multiply-adds, for ranking candidates before they are

@@ -1,0 +1,497 @@
+! Made from fortran/templates/predictor.fypp by `make templates`; do not edit.
+
+!> A network with its transforms, which predicts from host arrays of either kind and layout, from any number of threads.
+module emufort_predictor
+  use emufort_kinds, only: wp, real32, real64, block_columns
+  use emufort_status, only: status_type, set_error, clear_status, to_text, emufort_success, &
+                            emufort_error_limit, emufort_error_shape, emufort_error_not_loaded
+  use emufort_plan, only: check_plan, first_operation, operation_size, operation_dense, row_code, row_n_out
+  use emufort_operations, only: pack_weights
+  use emufort_workspace, only: workspace_type, choose_block, few_columns, scratch_size, physical_size, &
+                               make_workspace_of => make_workspace
+  use emufort_core, only: evaluate_block, evaluate_columns, evaluate_column
+  implicit none
+  private
+
+  public :: predictor_type
+
+  !> The three arrays of an emulator, see emufort_plan. Predictions take it as intent(in) and allocate nothing.
+  type :: predictor_type
+    private
+    integer, allocatable :: plan(:)
+    real(real64), allocatable :: numbers(:)
+    real(wp), allocatable :: weights(:)         ! packed, from first_weight on
+    integer :: first_weight = 1                 ! element of the first weight, which is on a cache line
+  contains
+    procedure :: set_network
+    procedure :: take_network
+    procedure :: hand_over
+    procedure :: is_loaded
+    procedure :: n_inputs
+    procedure :: n_outputs
+    procedure :: layers
+    procedure :: make_workspace
+    procedure :: predict_block
+    procedure, private :: predict_real32
+    procedure, private :: predict_real64
+    generic :: predict => predict_real32, predict_real64
+    procedure, private :: predict_transposed_real32
+    procedure, private :: predict_transposed_real64
+    generic :: predict_transposed => predict_transposed_real32, predict_transposed_real64
+  end type predictor_type
+
+contains
+
+  !> Check the arrays of an emulator, pack its weights and keep them. The predictor is unchanged if there is an error.
+  subroutine set_network(predictor, plan, numbers, values, status)
+    class(predictor_type), intent(inout) :: predictor   !! any predictor
+    integer, intent(in) :: plan(:)                      !! integers of the emulator, untrusted
+    real(real64), intent(in) :: numbers(:)              !! real numbers of the emulator, untrusted
+    real(real64), intent(in) :: values(:)               !! weights and biases of the dense operations, untrusted
+    type(status_type), intent(inout) :: status          !! outcome
+    real(wp), allocatable :: weights(:)
+    integer :: first_weight
+
+    call check_plan(plan, numbers, status)
+    if (status%code /= emufort_success) return
+    call pack_weights(plan(4), plan(first_operation:), values, weights, first_weight, status)
+    if (status%code /= emufort_success) return
+    predictor%plan = plan
+    predictor%numbers = numbers
+    call move_alloc(weights, predictor%weights)
+    predictor%first_weight = first_weight
+
+  end subroutine set_network
+
+  !> Take the network of another predictor, which has none afterwards.
+  subroutine take_network(predictor, other)
+    class(predictor_type), intent(inout) :: predictor   !! any predictor
+    class(predictor_type), intent(inout) :: other       !! with a network
+
+    call other%hand_over(predictor%plan, predictor%numbers, predictor%weights, predictor%first_weight)
+
+  end subroutine take_network
+
+  !> Hand the arrays over to a generated module that has no weights of its own; the predictor has none afterwards.
+  subroutine hand_over(predictor, plan, numbers, weights, first_weight)
+    class(predictor_type), intent(inout) :: predictor                  !! with a network
+    integer, allocatable, intent(inout) :: plan(:)                     !! integers of the emulator
+    real(real64), allocatable, intent(inout) :: numbers(:)             !! real numbers of the emulator
+    real(wp), allocatable, intent(inout) :: weights(:)                 !! packed weights, from first_weight on
+    integer, intent(out) :: first_weight                               !! element of the first weight
+
+    call move_alloc(predictor%plan, plan)
+    call move_alloc(predictor%numbers, numbers)
+    call move_alloc(predictor%weights, weights)
+    first_weight = predictor%first_weight
+
+  end subroutine hand_over
+
+  !> Whether there is a network.
+  pure recursive logical function is_loaded(predictor)
+    class(predictor_type), intent(in) :: predictor   !! any predictor
+
+    is_loaded = allocated(predictor%plan)
+
+  end function is_loaded
+
+  !> Number of input columns; 0 before `load`.
+  pure recursive integer function n_inputs(predictor)
+    class(predictor_type), intent(in) :: predictor   !! any predictor
+
+    n_inputs = 0
+    if (allocated(predictor%plan)) n_inputs = predictor%plan(1)
+
+  end function n_inputs
+
+  !> Number of output columns; 0 before `load`.
+  pure recursive integer function n_outputs(predictor)
+    class(predictor_type), intent(in) :: predictor   !! any predictor
+
+    n_outputs = 0
+    if (allocated(predictor%plan)) n_outputs = predictor%plan(3)
+
+  end function n_outputs
+
+  !> Sizes of the network, such as 15-64-64-1: its features and the neurons of each dense layer, or features of each other
+  !> operation in parentheses.
+  function layers(predictor) result(text)
+    class(predictor_type), intent(in) :: predictor   !! with a network
+    character(len=:), allocatable :: text
+    integer :: i, at
+
+    text = to_text(predictor%plan(2))
+    do i = 1, predictor%plan(4)
+      at = first_operation - 1 + (i - 1)*operation_size
+      if (predictor%plan(at + row_code) == operation_dense) then
+        text = text//'-'//to_text(predictor%plan(at + row_n_out))
+      else
+        text = text//'-('//to_text(predictor%plan(at + row_n_out))//')'
+      end if
+    end do
+
+  end function layers
+
+  !> Make the workspace in which a wide network is evaluated on whole blocks of columns; one for each thread.
+  !>
+  !> Without it `predict` gives the same bits, but takes longer for networks too large for the stack. For others the
+  !> workspace stays empty. Call it again after another `load`.
+  subroutine make_workspace(predictor, workspace, status)
+    class(predictor_type), intent(in) :: predictor        !! with a network
+    type(workspace_type), intent(out) :: workspace        !! last argument of `predict`
+    type(status_type), intent(out) :: status              !! outcome
+    integer :: failure
+
+    if (.not. allocated(predictor%plan)) then
+      call set_error(status, emufort_error_not_loaded, 'make_workspace', 'the emulator has not been loaded')
+      return
+    end if
+    call make_workspace_of(predictor%plan, workspace, failure)
+    if (failure /= 0) call set_error(status, emufort_error_limit, 'make_workspace', 'no memory for a workspace')
+
+  end subroutine make_workspace
+
+  !> Predict for one block of columns that the host gathers itself, such as from one array a variable.
+  recursive subroutine predict_block(predictor, n, is_single, x, y, status, is_outside, workspace)
+    class(predictor_type), intent(in) :: predictor        !! with a network
+    integer, intent(in) :: n                              !! number of columns, 0 to block_columns
+    logical, intent(in) :: is_single                      !! whether the host's own inputs are single precision
+    real(real64), intent(inout) :: x(block_columns, *)    !! inputs (column, n_inputs); padded and clipped on return
+    real(real64), intent(inout) :: y(block_columns, *)    !! outputs (column, n_outputs)
+    type(status_type), intent(inout) :: status            !! the counts are added to, so that it serves many blocks
+    logical, intent(out) :: is_outside(block_columns)     !! columns with an input out of range or invalid
+    type(workspace_type), intent(inout), optional :: workspace   !! by `make_workspace`, this thread's own
+
+    is_outside = .false.
+    if (.not. allocated(predictor%plan)) then
+      call set_error(status, emufort_error_not_loaded, 'predict_block', 'the emulator has not been loaded')
+    else if (n < 0 .or. n > block_columns) then
+      call set_error(status, emufort_error_shape, 'predict_block', 'the number of columns must be 0 to that of a block')
+    else if (n > 0) then
+      call evaluate_block(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), n, is_single, &
+                          x, y, status%n_clipped, status%n_invalid, is_outside, workspace)
+    end if
+
+  end subroutine predict_block
+
+  !> Predict, host arrays in single precision.
+  recursive subroutine predict_real32(predictor, x, y, status, is_outside, workspace)
+    class(predictor_type), intent(in) :: predictor          !! with a network
+    real(real32), intent(in) :: x(:, :)                      !! inputs in contract order and units (ncol, n_inputs)
+    real(real32), intent(inout) :: y(:, :)                   !! outputs in contract order and units (ncol, n_outputs)
+    type(status_type), intent(inout) :: status              !! outcome, number of values clipped and columns invalid
+    logical, intent(out), optional :: is_outside(:)         !! columns with an input out of range or invalid (ncol)
+    type(workspace_type), intent(inout), optional, target :: workspace   !! by `make_workspace`, this thread's own
+    real(real64), target :: on_stack(physical_size)
+    real(wp), target :: scratch(scratch_size)
+    real(real64), pointer, contiguous :: block_x(:), block_y(:)
+    logical :: outside(block_columns), in_workspace
+    integer :: n_in, n_out, ncol, columns, block, first, n, i, j
+
+    call clear_status(status)
+    if (.not. allocated(predictor%plan)) then
+      call set_error(status, emufort_error_not_loaded, 'predict', 'the emulator has not been loaded')
+      return
+    end if
+    n_in = predictor%plan(1)
+    n_out = predictor%plan(3)
+    ncol = size(x, 1)
+    if (size(x, 2) /= n_in .or. size(y, 2) /= n_out .or. &
+        size(y, 1) /= ncol) then
+      call set_error(status, emufort_error_shape, 'predict', 'x must be (ncol, n_inputs) and y (ncol, n_outputs)')
+      return
+    end if
+    if (present(is_outside)) then
+      if (size(is_outside) /= ncol) then
+        call set_error(status, emufort_error_shape, 'predict', 'is_outside must be (ncol)')
+        return
+      end if
+    end if
+    if (ncol < 1) return
+    columns = few_columns
+    in_workspace = .false.
+    if (ncol > few_columns) call choose_block(predictor%plan, columns, in_workspace, workspace)
+    if (in_workspace) then
+      block_x => workspace%physical(1:columns*n_in)
+      block_y => workspace%physical(columns*n_in + 1:)
+    else
+      block_x => on_stack(1:min(columns*n_in, physical_size))
+      block_y => on_stack(columns*n_in + 1:)
+    end if
+    do block = 0, (ncol - 1)/columns
+      first = block*columns
+      n = min(columns, ncol - first)
+      if (n <= few_columns) then
+        do i = 1, n
+          do j = 1, n_in
+            on_stack(j) = real(x(first + i, j), real64)
+          end do
+          call evaluate_column(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), &
+                               .true., on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, &
+                               outside(i), scratch)
+          do j = 1, n_out
+            y(first + i, j) = real(on_stack(n_in + j), real32)
+          end do
+          if (present(is_outside)) is_outside(first + i) = outside(i)
+        end do
+        cycle
+      end if
+      do j = 1, n_in
+        do i = 1, n
+          block_x(i + (j - 1)*columns) = real(x(first + i, j), real64)
+        end do
+      end do
+      call evaluate_columns(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), n, columns, &
+                            .true., block_x, block_y, status%n_clipped, status%n_invalid, outside, scratch, &
+                            in_workspace, workspace)
+      do j = 1, n_out
+        do i = 1, n
+          y(first + i, j) = real(block_y(i + (j - 1)*columns), real32)
+        end do
+      end do
+      if (present(is_outside)) is_outside(first + 1:first + n) = outside(1:n)
+    end do
+
+  end subroutine predict_real32
+
+  !> Predict, host arrays in double precision.
+  recursive subroutine predict_real64(predictor, x, y, status, is_outside, workspace)
+    class(predictor_type), intent(in) :: predictor          !! with a network
+    real(real64), intent(in) :: x(:, :)                      !! inputs in contract order and units (ncol, n_inputs)
+    real(real64), intent(inout) :: y(:, :)                   !! outputs in contract order and units (ncol, n_outputs)
+    type(status_type), intent(inout) :: status              !! outcome, number of values clipped and columns invalid
+    logical, intent(out), optional :: is_outside(:)         !! columns with an input out of range or invalid (ncol)
+    type(workspace_type), intent(inout), optional, target :: workspace   !! by `make_workspace`, this thread's own
+    real(real64), target :: on_stack(physical_size)
+    real(wp), target :: scratch(scratch_size)
+    real(real64), pointer, contiguous :: block_x(:), block_y(:)
+    logical :: outside(block_columns), in_workspace
+    integer :: n_in, n_out, ncol, columns, block, first, n, i, j
+
+    call clear_status(status)
+    if (.not. allocated(predictor%plan)) then
+      call set_error(status, emufort_error_not_loaded, 'predict', 'the emulator has not been loaded')
+      return
+    end if
+    n_in = predictor%plan(1)
+    n_out = predictor%plan(3)
+    ncol = size(x, 1)
+    if (size(x, 2) /= n_in .or. size(y, 2) /= n_out .or. &
+        size(y, 1) /= ncol) then
+      call set_error(status, emufort_error_shape, 'predict', 'x must be (ncol, n_inputs) and y (ncol, n_outputs)')
+      return
+    end if
+    if (present(is_outside)) then
+      if (size(is_outside) /= ncol) then
+        call set_error(status, emufort_error_shape, 'predict', 'is_outside must be (ncol)')
+        return
+      end if
+    end if
+    if (ncol < 1) return
+    columns = few_columns
+    in_workspace = .false.
+    if (ncol > few_columns) call choose_block(predictor%plan, columns, in_workspace, workspace)
+    if (in_workspace) then
+      block_x => workspace%physical(1:columns*n_in)
+      block_y => workspace%physical(columns*n_in + 1:)
+    else
+      block_x => on_stack(1:min(columns*n_in, physical_size))
+      block_y => on_stack(columns*n_in + 1:)
+    end if
+    do block = 0, (ncol - 1)/columns
+      first = block*columns
+      n = min(columns, ncol - first)
+      if (n <= few_columns) then
+        do i = 1, n
+          do j = 1, n_in
+            on_stack(j) = x(first + i, j)
+          end do
+          call evaluate_column(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), &
+                               .false., on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, &
+                               outside(i), scratch)
+          do j = 1, n_out
+            y(first + i, j) = on_stack(n_in + j)
+          end do
+          if (present(is_outside)) is_outside(first + i) = outside(i)
+        end do
+        cycle
+      end if
+      do j = 1, n_in
+        do i = 1, n
+          block_x(i + (j - 1)*columns) = x(first + i, j)
+        end do
+      end do
+      call evaluate_columns(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), n, columns, &
+                            .false., block_x, block_y, status%n_clipped, status%n_invalid, outside, scratch, &
+                            in_workspace, workspace)
+      do j = 1, n_out
+        do i = 1, n
+          y(first + i, j) = block_y(i + (j - 1)*columns)
+        end do
+      end do
+      if (present(is_outside)) is_outside(first + 1:first + n) = outside(1:n)
+    end do
+
+  end subroutine predict_real64
+
+  !> Predict with the variable as the fastest dimension, host arrays in single precision.
+  recursive subroutine predict_transposed_real32(predictor, x, y, status, is_outside, workspace)
+    class(predictor_type), intent(in) :: predictor          !! with a network
+    real(real32), intent(in) :: x(:, :)                      !! inputs in contract order and units (n_inputs, ncol)
+    real(real32), intent(inout) :: y(:, :)                   !! outputs in contract order and units (n_outputs, ncol)
+    type(status_type), intent(inout) :: status              !! outcome, number of values clipped and columns invalid
+    logical, intent(out), optional :: is_outside(:)         !! columns with an input out of range or invalid (ncol)
+    type(workspace_type), intent(inout), optional, target :: workspace   !! by `make_workspace`, this thread's own
+    real(real64), target :: on_stack(physical_size)
+    real(wp), target :: scratch(scratch_size)
+    real(real64), pointer, contiguous :: block_x(:), block_y(:)
+    logical :: outside(block_columns), in_workspace
+    integer :: n_in, n_out, ncol, columns, block, first, n, i, j
+
+    call clear_status(status)
+    if (.not. allocated(predictor%plan)) then
+      call set_error(status, emufort_error_not_loaded, 'predict', 'the emulator has not been loaded')
+      return
+    end if
+    n_in = predictor%plan(1)
+    n_out = predictor%plan(3)
+    ncol = size(x, 2)
+    if (size(x, 1) /= n_in .or. size(y, 1) /= n_out .or. &
+        size(y, 2) /= ncol) then
+      call set_error(status, emufort_error_shape, 'predict', 'x must be (n_inputs, ncol) and y (n_outputs, ncol)')
+      return
+    end if
+    if (present(is_outside)) then
+      if (size(is_outside) /= ncol) then
+        call set_error(status, emufort_error_shape, 'predict', 'is_outside must be (ncol)')
+        return
+      end if
+    end if
+    if (ncol < 1) return
+    columns = few_columns
+    in_workspace = .false.
+    if (ncol > few_columns) call choose_block(predictor%plan, columns, in_workspace, workspace)
+    if (in_workspace) then
+      block_x => workspace%physical(1:columns*n_in)
+      block_y => workspace%physical(columns*n_in + 1:)
+    else
+      block_x => on_stack(1:min(columns*n_in, physical_size))
+      block_y => on_stack(columns*n_in + 1:)
+    end if
+    do block = 0, (ncol - 1)/columns
+      first = block*columns
+      n = min(columns, ncol - first)
+      if (n <= few_columns) then
+        do i = 1, n
+          do j = 1, n_in
+            on_stack(j) = real(x(j, first + i), real64)
+          end do
+          call evaluate_column(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), &
+                               .true., on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, &
+                               outside(i), scratch)
+          do j = 1, n_out
+            y(j, first + i) = real(on_stack(n_in + j), real32)
+          end do
+          if (present(is_outside)) is_outside(first + i) = outside(i)
+        end do
+        cycle
+      end if
+      do i = 1, n
+        do j = 1, n_in
+          block_x(i + (j - 1)*columns) = real(x(j, first + i), real64)
+        end do
+      end do
+      call evaluate_columns(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), n, columns, &
+                            .true., block_x, block_y, status%n_clipped, status%n_invalid, outside, scratch, &
+                            in_workspace, workspace)
+      do i = 1, n
+        do j = 1, n_out
+          y(j, first + i) = real(block_y(i + (j - 1)*columns), real32)
+        end do
+      end do
+      if (present(is_outside)) is_outside(first + 1:first + n) = outside(1:n)
+    end do
+
+  end subroutine predict_transposed_real32
+
+  !> Predict with the variable as the fastest dimension, host arrays in double precision.
+  recursive subroutine predict_transposed_real64(predictor, x, y, status, is_outside, workspace)
+    class(predictor_type), intent(in) :: predictor          !! with a network
+    real(real64), intent(in) :: x(:, :)                      !! inputs in contract order and units (n_inputs, ncol)
+    real(real64), intent(inout) :: y(:, :)                   !! outputs in contract order and units (n_outputs, ncol)
+    type(status_type), intent(inout) :: status              !! outcome, number of values clipped and columns invalid
+    logical, intent(out), optional :: is_outside(:)         !! columns with an input out of range or invalid (ncol)
+    type(workspace_type), intent(inout), optional, target :: workspace   !! by `make_workspace`, this thread's own
+    real(real64), target :: on_stack(physical_size)
+    real(wp), target :: scratch(scratch_size)
+    real(real64), pointer, contiguous :: block_x(:), block_y(:)
+    logical :: outside(block_columns), in_workspace
+    integer :: n_in, n_out, ncol, columns, block, first, n, i, j
+
+    call clear_status(status)
+    if (.not. allocated(predictor%plan)) then
+      call set_error(status, emufort_error_not_loaded, 'predict', 'the emulator has not been loaded')
+      return
+    end if
+    n_in = predictor%plan(1)
+    n_out = predictor%plan(3)
+    ncol = size(x, 2)
+    if (size(x, 1) /= n_in .or. size(y, 1) /= n_out .or. &
+        size(y, 2) /= ncol) then
+      call set_error(status, emufort_error_shape, 'predict', 'x must be (n_inputs, ncol) and y (n_outputs, ncol)')
+      return
+    end if
+    if (present(is_outside)) then
+      if (size(is_outside) /= ncol) then
+        call set_error(status, emufort_error_shape, 'predict', 'is_outside must be (ncol)')
+        return
+      end if
+    end if
+    if (ncol < 1) return
+    columns = few_columns
+    in_workspace = .false.
+    if (ncol > few_columns) call choose_block(predictor%plan, columns, in_workspace, workspace)
+    if (in_workspace) then
+      block_x => workspace%physical(1:columns*n_in)
+      block_y => workspace%physical(columns*n_in + 1:)
+    else
+      block_x => on_stack(1:min(columns*n_in, physical_size))
+      block_y => on_stack(columns*n_in + 1:)
+    end if
+    do block = 0, (ncol - 1)/columns
+      first = block*columns
+      n = min(columns, ncol - first)
+      if (n <= few_columns) then
+        do i = 1, n
+          do j = 1, n_in
+            on_stack(j) = x(j, first + i)
+          end do
+          call evaluate_column(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), &
+                               .false., on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, &
+                               outside(i), scratch)
+          do j = 1, n_out
+            y(j, first + i) = on_stack(n_in + j)
+          end do
+          if (present(is_outside)) is_outside(first + i) = outside(i)
+        end do
+        cycle
+      end if
+      do i = 1, n
+        do j = 1, n_in
+          block_x(i + (j - 1)*columns) = x(j, first + i)
+        end do
+      end do
+      call evaluate_columns(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), n, columns, &
+                            .false., block_x, block_y, status%n_clipped, status%n_invalid, outside, scratch, &
+                            in_workspace, workspace)
+      do i = 1, n
+        do j = 1, n_out
+          y(j, first + i) = block_y(i + (j - 1)*columns)
+        end do
+      end do
+      if (present(is_outside)) is_outside(first + 1:first + n) = outside(1:n)
+    end do
+
+  end subroutine predict_transposed_real64
+
+end module emufort_predictor

@@ -1,0 +1,119 @@
+!> The memory in which a network is evaluated: how much of it is on the stack, and the workspace of larger networks.
+!>
+!> Nothing is allocated by a prediction, which needs at most 128 kB of stack: the buffers of a network for the columns that
+!> go through it together (`scratch_size`), and the physical inputs and outputs of a block (`physical_size`). These arrays
+!> belong to what the host calls and are handed down, so that no compiler can have them twice by inlining. A network for which
+!> that is too little is evaluated on fewer columns at a time, or in a workspace that the host has made; the bits of
+!> a column do not depend on it.
+module emufort_workspace
+  use, intrinsic :: iso_c_binding, only: c_loc, c_intptr_t
+  use emufort_kinds, only: wp, real64, lanes, block_columns, max_width, max_scratch
+  use emufort_dense, only: is_wide
+  use emufort_transforms, only: column_scratch
+  use emufort_plan, only: plan_scratch
+  implicit none
+  private
+
+  public :: workspace_type, make_workspace, choose_block, aligned_place
+  public :: few_columns, working_columns, stack_physical, scratch_size, physical_size
+
+  !> Up to this number, columns are computed one by one, which costs less than a padded block.
+  integer, parameter :: few_columns = 4
+  !> Columns that go through the operations together: in double precision half a block.
+  integer, parameter :: working_columns = merge(block_columns, lanes, is_wide)
+  !> Features of all buffers of a network that the stack holds for `working_columns`: two layers of 256 neurons.
+  integer, parameter :: stack_features = 544
+  !> Most inputs and outputs together that the stack holds for `block_columns`.
+  integer, parameter :: stack_physical = 192
+  !> Scratch on the stack for the buffers, or for those of one column and what its transforms need. The last lanes are room
+  !> to align it to 64 bytes.
+  integer, parameter :: scratch_size = max(working_columns*stack_features, max_scratch + column_scratch) + lanes
+  !> Room on the stack for the physical inputs and outputs of a block.
+  integer, parameter :: physical_size = max(stack_physical*block_columns, max_width)
+
+  !> Memory in which networks too large for the stack are evaluated on whole blocks of columns: made once by
+  !> `make_workspace`, one for each thread. It is empty for a network that needs none.
+  type :: workspace_type
+    real(wp), allocatable :: scratch(:)               !! buffers of the network
+    real(real64), allocatable :: physical(:)          !! physical inputs and outputs of a block
+  end type workspace_type
+
+contains
+
+  !> Elements that the buffers of a network need.
+  pure recursive integer function room_of(n_scratch, columns)
+    integer, intent(in) :: n_scratch   !! features of all buffers
+    integer, intent(in) :: columns     !! columns of the block, lanes or block_columns
+
+    room_of = min(columns, working_columns)*n_scratch + lanes
+
+  end function room_of
+
+  !> Make the workspace of a network. It stays empty if whole blocks fit on the stack.
+  subroutine make_workspace(plan, workspace, failure)
+    integer, intent(in) :: plan(*)                     !! integers of the emulator
+    type(workspace_type), intent(out) :: workspace     !! memory for one thread
+    integer, intent(out) :: failure                    !! 0, or not if there is not enough memory
+    integer :: columns
+    logical :: in_workspace
+
+    failure = 0
+    call choose_block(plan, columns, in_workspace)
+    if (columns == block_columns) return
+    allocate (workspace%scratch(room_of(plan(plan_scratch), block_columns)), &
+              workspace%physical(block_columns*(plan(1) + plan(3))), stat=failure)
+    if (failure /= 0) return
+    workspace%scratch = 0.0_wp
+    workspace%physical = 0.0_real64
+
+  end subroutine make_workspace
+
+  !> How many columns to gather at a time, and whether they go into the workspace or on the stack.
+  !>
+  !> A workspace that is missing, or was made for a smaller network, is not used.
+  pure recursive subroutine choose_block(plan, columns, in_workspace, workspace, holds_physical)
+    integer, intent(in) :: plan(*)                                 !! integers of the emulator
+    integer, intent(out) :: columns                                !! block_columns, lanes or 1
+    logical, intent(out) :: in_workspace                           !! whether to use the workspace
+    type(workspace_type), intent(in), optional :: workspace        !! made for this network
+    logical, intent(in), optional :: holds_physical                !! whether the caller has the physical block itself
+    integer :: n_scratch, n_physical
+
+    n_scratch = plan(plan_scratch)
+    n_physical = plan(1) + plan(3)
+    if (present(holds_physical)) then
+      if (holds_physical) n_physical = 0
+    end if
+    in_workspace = .false.
+    columns = block_columns
+    if (room_of(n_scratch, columns) <= scratch_size .and. columns*n_physical <= physical_size) return
+    if (present(workspace)) then
+      if (allocated(workspace%physical)) then
+        in_workspace = size(workspace%scratch) >= room_of(n_scratch, columns) .and. &
+                       size(workspace%physical) >= columns*n_physical
+        if (in_workspace) return
+      end if
+    end if
+    columns = lanes
+    if (room_of(n_scratch, columns) <= scratch_size .and. columns*n_physical <= physical_size) return
+    columns = 1
+
+  end subroutine choose_block
+
+  !> First element of an array that lies on a boundary of 64 bytes: a vector that straddles two cache lines costs
+  !> two loads.
+  recursive integer function aligned_place(array)
+    real(wp), intent(in), target :: array(*)   !! scratch
+    integer(c_intptr_t) :: beyond
+
+#ifdef __flang__
+    ! TRANSFER is a call of flang's run-time library, which allocates.
+    beyond = mod(loc(array), 64_c_intptr_t)
+#else
+    beyond = mod(transfer(c_loc(array), 0_c_intptr_t), 64_c_intptr_t)
+#endif
+    aligned_place = 1 + int(mod(64_c_intptr_t - beyond, 64_c_intptr_t)/(storage_size(1.0_wp)/8))
+
+  end function aligned_place
+
+end module emufort_workspace

@@ -1,0 +1,113 @@
+!> The ways in which a host may predict, for the tests that compare them.
+module host_ways
+  use emufort_runtime, only: emulator_type, status_type, workspace_type, emufort_block_columns
+  use emufort_kinds, only: real32, real64
+  implicit none
+  private
+
+  public :: n_ways, way_names, is_single_way, predict_by
+
+  !> Ways that a host may call an emulator: by layout of its arrays and their precision.
+  integer, parameter :: n_ways = 6
+  character(len=*), parameter :: way_names(n_ways) = [character(len=29) :: &
+                                                      'real64 (ncol, nvar)', 'real64 (nvar, ncol)', &
+                                                      'real64, one array a variable', 'real32 (ncol, nvar)', &
+                                                      'real32 (nvar, ncol)', 'real32, one array a variable']
+  !> Whether the arrays are of single precision.
+  logical, parameter :: is_single_way(n_ways) = [.false., .false., .false., .true., .true., .true.]
+
+  !> One variable of a host that has an array for each.
+  type :: variable_type
+    real(real64), allocatable :: double(:)   !! (ncol), or
+    real(real32), allocatable :: single(:)   !! (ncol)
+  end type variable_type
+
+contains
+
+  !> Predict in one of the ways that a host may call; any number of threads may do so at a time.
+  recursive subroutine predict_by(way, emulator, x, y, status, workspace)
+    integer, intent(in) :: way                    !! 1 to n_ways
+    type(emulator_type), intent(in) :: emulator   !! a loaded emulator
+    real(real64), intent(in) :: x(:, :)           !! inputs, exact in single precision (ncol, n_inputs)
+    real(real64), intent(out) :: y(:, :)          !! outputs (ncol, n_outputs); exact in single precision if that is the way
+    type(status_type), intent(out) :: status      !! outcome
+    type(workspace_type), intent(inout), optional :: workspace   !! this thread's own
+    real(real64), allocatable :: y_t(:, :)
+    real(real32), allocatable :: y32(:, :)
+
+    select case (way)
+    case (1)
+      call emulator%predict(x, y, status, workspace=workspace)
+    case (2)
+      allocate (y_t(size(y, 2), size(y, 1)))
+      call emulator%predict_transposed(transpose(x), y_t, status, workspace=workspace)
+      y = transpose(y_t)
+    case (4)
+      allocate (y32(size(y, 1), size(y, 2)))
+      call emulator%predict(real(x, real32), y32, status, workspace=workspace)
+      y = real(y32, real64)
+    case (5)
+      allocate (y32(size(y, 2), size(y, 1)))
+      call emulator%predict_transposed(transpose(real(x, real32)), y32, status, workspace=workspace)
+      y = real(transpose(y32), real64)
+    case default
+      call predict_variables(emulator, is_single_way(way), x, y, status, workspace)
+    end select
+
+  end subroutine predict_by
+
+  !> Predict as a host does that has one array for each variable, and gathers block by block.
+  recursive subroutine predict_variables(emulator, is_single, x, y, status, workspace)
+    type(emulator_type), intent(in) :: emulator   !! a loaded emulator
+    logical, intent(in) :: is_single              !! whether the arrays are of single precision
+    real(real64), intent(in) :: x(:, :)           !! inputs (ncol, n_inputs)
+    real(real64), intent(out) :: y(:, :)          !! outputs (ncol, n_outputs)
+    type(status_type), intent(out) :: status      !! outcome
+    type(workspace_type), intent(inout), optional :: workspace   !! this thread's own
+    type(variable_type), allocatable :: from(:), to(:)
+    real(real64), allocatable :: block_x(:, :), block_y(:, :)
+    logical :: is_outside(emufort_block_columns)
+    integer :: first, last, n, j
+
+    allocate (from(size(x, 2)), to(size(y, 2)))
+    allocate (block_x(emufort_block_columns, size(x, 2)), block_y(emufort_block_columns, size(y, 2)))
+    do j = 1, size(from)
+      if (is_single) then
+        from(j)%single = real(x(:, j), real32)
+      else
+        from(j)%double = x(:, j)
+      end if
+    end do
+    do j = 1, size(to)
+      allocate (to(j)%single(size(y, 1)), to(j)%double(size(y, 1)))
+    end do
+    do first = 1, size(x, 1), emufort_block_columns
+      last = min(first + emufort_block_columns - 1, size(x, 1))
+      n = last - first + 1
+      do j = 1, size(from)
+        if (is_single) then
+          block_x(1:n, j) = real(from(j)%single(first:last), real64)
+        else
+          block_x(1:n, j) = from(j)%double(first:last)
+        end if
+      end do
+      call emulator%predict_block(n, is_single, block_x, block_y, status, is_outside, workspace)
+      do j = 1, size(to)
+        if (is_single) then
+          to(j)%single(first:last) = real(block_y(1:n, j), real32)
+        else
+          to(j)%double(first:last) = block_y(1:n, j)
+        end if
+      end do
+    end do
+    do j = 1, size(to)
+      if (is_single) then
+        y(:, j) = real(to(j)%single, real64)
+      else
+        y(:, j) = to(j)%double
+      end if
+    end do
+
+  end subroutine predict_variables
+
+end module host_ways
