@@ -41,7 +41,6 @@ KNOWN_PRIVATE = {("emufort.cli", "emufort._command_line")}
 KNOWN_LONG = {
     *("python/emufort/api.py", "python/emufort/cli.py", "python/emufort/config.py"),
     "python/emufort/network/emulator.py",
-    *("fortran/src/emufort_core.F90", "fortran/src/emufort_emulator.F90"),
     "fortran/trainer/emufort_train_network.F90",
 }
 KNOWN_NAMES: set[str] = set()
