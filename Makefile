@@ -38,7 +38,7 @@ FPRETTIFY := $(BIN)/fprettify -i 2 -l 120 -w 2
 # fprettify repeats its warnings. It warns of a continuation line that is too long where it belongs, and moves it to the
 # left: such a line must be broken by hand.
 ONCE := awk '!/^WARNING:|auto indentation failed/ || !seen[$$0]++'
-FORTRAN_FOLDERS := fortran coupling data_prep tests
+FORTRAN_FOLDERS := fortran coupling data_prep examples tests
 
 # The installed package is made of these; folders are listed because a deleted file changes them.
 PACKAGE_SOURCES := $(shell find python/emufort fortran \

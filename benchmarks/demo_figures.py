@@ -1,7 +1,8 @@
-"""Put the result of a finished run into docs/tutorial.md: the table, the machine, the picture.
+"""Put the result of a finished run into a document: the table, the machine, the picture.
 
 make demo
 python benchmarks/demo_figures.py runs/demo
+python benchmarks/demo_figures.py runs/layer --document examples/two_stream/README.md
 """
 
 from __future__ import annotations
@@ -61,13 +62,20 @@ def skill_names(skill: dict[str, Any]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", type=Path, help="folder of a finished run")
-    run = parser.parse_args().run
-    document = ROOT / "docs" / "tutorial.md"
+    parser.add_argument(
+        "--document",
+        type=Path,
+        default=ROOT / "docs" / "tutorial.md",
+        help="Markdown file with the marks of the table; the picture goes to images/ beside it",
+    )
+    options = parser.parse_args()
+    run, document = options.run, options.document
     pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
     text = pattern.sub(lambda _: f"{BEGIN}\n{table(run)}\n{END}", document.read_text())
     write_text(document, text)
     picture = png(pareto(read_json(run / "selection.json"), width=7.2, height=4.4), dpi=200)
-    write_bytes(ROOT / "docs" / "images" / "pareto.png", picture)
+    (document.parent / "images").mkdir(exist_ok=True)
+    write_bytes(document.parent / "images" / "pareto.png", picture)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from emufort.dataset.dataset import Dataset, check_subset
 from emufort.dataset.splits import SPLITS
 from emufort.errors import ContractError, DataError, EmufortError, UsageError
 from emufort.processes import registry as processes
-from emufort.run.recorded import unasked
+from emufort.run.untrusted_options import first_untrusted
 
 if TYPE_CHECKING:
     from emufort.dataset.targets import Targets
@@ -36,7 +36,7 @@ def check_run(config: Config, data: Dataset, steps: Sequence[str]) -> None:
     data
         The data set, already checked against its contract.
     steps
-        The steps that are still to be done, of `emufort.run.folder.STEPS`.
+        The steps that are still to be done, of `emufort.steps.STEPS`.
 
     Raises
     ------
@@ -170,10 +170,10 @@ def check_compiler(config: Config, steps: Sequence[str], contract: Contract) -> 
     in_fortran = measures and timing.backend == "fortran"
     if not (in_fortran or "verify" in steps):
         return
-    strange = unasked(timing, config.recorded)
-    if strange is not None:
+    untrusted = first_untrusted(timing, config.recorded)
+    if untrusted is not None:
         raise UsageError(
-            f"{strange}, which is run only if you ask for it: a run folder may come from a "
+            f"{untrusted}, which is run only if you ask for it: a run folder may come from a "
             "stranger; give the configuration again, 'emufort run CONFIG --out FOLDER'"
         )
     try:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from emufort import __version__
+from emufort.toolchain.flags import DEFAULT_COMPILER
 
 _PACKAGES = ("numpy", "torch", "optuna", "xarray", "netCDF4", "onnx", "onnxruntime", "scipy")
 
@@ -78,7 +79,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def describe(compiler: str | None = "gfortran") -> dict[str, Any]:
+def describe(compiler: str | None = DEFAULT_COMPILER) -> dict[str, Any]:
     """Return everything about this machine and moment that a reader of a result may ask for.
 
     `compiler` is asked for its version, unless it is None.

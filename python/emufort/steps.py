@@ -1,28 +1,30 @@
-"""The steps of a run, one function each: the command line and the Python API both call these.
+"""The steps of a run: one function each, and one table of all of them.
 
-A step is given what the one before it returned (or what can be read back from its files), the data
-of the run's contract and its own section of the configuration. Where targets were searched, a
-network may be of another contract; every step reads the data as that contract does.
+The Python API calls the functions. A run in a folder takes its steps from the table `STEPS`, each
+of which reads what the steps before it wrote and calls the same function. Where targets were
+searched, a network may be of another contract; every step reads the data as that contract does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emufort.config import Config, ExportConfig, SelectConfig, TimingConfig, VerifyConfig
-from emufort.dataset.dataset import Dataset
-from emufort.files import read_table, write_json
-from emufort.network.emulator import Emulator
+from emufort.errors import EmufortError
+from emufort.files import read_json, read_table, write_json
 from emufort.progress import Reporter, silent
-from emufort.retrain.agreement_words import Agreement
-from emufort.retrain.models import Models
+from emufort.run.folder import RunFolder
+from emufort.selection.entry import BaselineEntry, Entry
 from emufort.selection.select import Selection
 
 if TYPE_CHECKING:
+    from emufort.dataset.dataset import Dataset
     from emufort.export.bundle import Bundle
+    from emufort.network.emulator import Emulator
+    from emufort.retrain.models import Models
     from emufort.search.result import SearchResult
     from emufort.timing.measure import Time
     from emufort.verification import Origin, Verification
@@ -40,6 +42,7 @@ def retrain(
 ) -> Models:
     """Step 2 for the search in the folder `study`; see `emufort.retrain.driver.retrain`."""
     from emufort.retrain.driver import retrain as run_retrain
+    from emufort.retrain.models import Models
 
     rows = run_retrain(study, data, config, out, report)
     return Models(out, tuple(rows), data, config.seed, study)
@@ -107,20 +110,43 @@ def select(
     return replace(selection, models=models)
 
 
-def export(
-    emulator: Emulator,
-    data: Dataset,
-    config: ExportConfig,
-    out: Path,
-    caveat: str = "",
-    agreement: Agreement | None = None,
-) -> Bundle:
+def read_selection(path: Path, models: Models) -> Selection:
+    """Read what `select` wrote about these networks.
+
+    Raises
+    ------
+    EmufortError
+        The file is missing or damaged.
+    """
+    content = read_json(path)
+    try:
+        entries = {entry["id"]: Entry(**entry) for entry in content["all"]}
+        return Selection(
+            content["rule"],
+            content["ncol"],
+            entries[content["choice"]],
+            content["reason"],
+            tuple(entries[entry["id"]] for entry in content["front"]),
+            tuple(entries.values()),
+            tuple(BaselineEntry(**one) for one in content["baselines"]),
+            content["backend"],
+            models,
+        )
+    except (KeyError, TypeError) as error:
+        raise EmufortError(f"{path} is damaged; select again: 'emufort select'") from error
+
+
+def export(choice: Selection | Emulator, data: Dataset, config: ExportConfig, out: Path) -> Bundle:
     """Write the bundle of a network of the run's contract or of a target's.
 
-    `caveat` is that of the selection, `agreement` that of step 2; see `emufort.export.export`.
+    A selection adds what a user of its network must know: the caveat of its times, and how well
+    step 1 agreed with step 2. See `emufort.export.export`.
     """
     from emufort.export import export as write_bundle
+    from emufort.retrain.agreement_words import Agreement
 
+    emulator = _network(choice)
+    models = choice.models if isinstance(choice, Selection) else None
     return write_bundle(
         emulator,
         data.under(emulator.contract),
@@ -128,29 +154,32 @@ def export(
         name=config.name,
         golden=config.golden,
         judge=data,
-        caveat=caveat,
-        agreement=agreement,
+        caveat=choice.caveat if isinstance(choice, Selection) else "",
+        agreement=None if models is None else Agreement.read(models.folder),
     )
 
 
 def verify(
     bundle: Path,
-    emulator: Emulator | None,
+    choice: Selection | Emulator | None,
     config: VerifyConfig,
     compiler: str,
     flags: str | None,
     out: Path | None = None,
     work: Path | None = None,
     report: Reporter = silent,
-    origin: Origin | None = None,
     trust_sources: bool = False,
 ) -> Verification:
-    """Compare all forms in the bundle; see `emufort.verification.verify`."""
+    """Compare all forms in the bundle; see `emufort.verification.verify`.
+
+    With a selection the bundle is compared with the data, the study and the network that it was
+    made from as well.
+    """
     from emufort.verification import verify as compare
 
     return compare(
         bundle,
-        emulator,
+        None if choice is None else _network(choice),
         rows=config.rows,
         tolerance=config.tolerance,
         out=out,
@@ -158,19 +187,25 @@ def verify(
         flags=flags,
         work=work,
         report=report,
-        origin=origin,
+        origin=_origin(choice),
         trust_sources=trust_sources,
     )
 
 
-def origin_of(models: Models, identity: str) -> Origin | None:
-    """Return the artefacts that a bundle of one of the networks was made from, if all are known."""
+def _network(choice: Selection | Emulator) -> Emulator:
+    return choice.emulator() if isinstance(choice, Selection) else choice
+
+
+def _origin(choice: Selection | Emulator | None) -> Origin | None:
+    """Return the artefacts that the bundle of a choice was made from, if all are known."""
     from emufort.search.identity import data_sha256
     from emufort.verification import Origin
 
-    if models.study is None:
-        return None
-    return Origin(data_sha256(models.data), models.study, models.weights(identity))
+    if isinstance(choice, Selection) and choice.models is not None:
+        models = choice.models
+        if models.study is not None:
+            return Origin(data_sha256(models.data), models.study, models.weights(choice.choice.id))
+    return None
 
 
 def report(folder: Path, data: Dataset, progress: Reporter = silent) -> Path:
@@ -178,3 +213,150 @@ def report(folder: Path, data: Dataset, progress: Reporter = silent) -> Path:
     from emufort.report import write_report
 
     return write_report(folder, data, progress)
+
+
+# ------------------------------------------------------------------------- steps in a run folder
+
+
+def _models(folder: RunFolder, data: Dataset) -> Models:
+    from emufort.retrain.models import Models
+
+    return Models.load(folder.retrain, data, folder.search)
+
+
+def _selection(folder: RunFolder, data: Dataset) -> Selection:
+    return read_selection(folder.selection, _models(folder, data))
+
+
+def _search(folder: RunFolder, config: Config, data: Dataset, report: Reporter) -> None:
+    search(data, config, folder.search, report)
+
+
+def _retrain(folder: RunFolder, config: Config, data: Dataset, report: Reporter) -> None:
+    retrain(folder.search, data, config, folder.retrain, report)
+
+
+def _time(folder: RunFolder, config: Config, data: Dataset, report: Reporter) -> None:
+    time(_models(folder, data), config.timing, folder.timing, folder.work, report)
+
+
+def _select(folder: RunFolder, config: Config, data: Dataset, report: Reporter) -> None:
+    select(_models(folder, data), read_times(folder.timing), config.select, folder.selection)
+
+
+def _export(folder: RunFolder, config: Config, data: Dataset, report: Reporter) -> None:
+    export(_selection(folder, data), data, config.export, folder.bundle)
+
+
+def _verify(folder: RunFolder, config: Config, data: Dataset, report: Reporter) -> None:
+    result = verify(
+        folder.bundle,
+        _selection(folder, data),
+        config.verify,
+        config.timing.compiler,
+        config.timing.flags,
+        folder.verification,
+        folder.work,
+        report,
+    )
+    # Without a compiler the run goes on to its report, and says at its end that this is missing.
+    if result.status == "failed":
+        result.raise_if_failed()
+
+
+def _report(folder: RunFolder, config: Config, data: Dataset, progress: Reporter) -> None:
+    report(folder.path, data)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a run in a folder. It depends on the results of all steps before it.
+
+    Attributes
+    ----------
+    name
+        Its name, which is that of its command and of its function.
+    title
+        What a progress display calls it.
+    work
+        Carries it out with the files of a run folder.
+    sections
+        Sections of the configuration that its result depends on, besides those of earlier steps.
+        The contract and the data count by their hashes: where their files are does not matter.
+    results
+        What it leaves behind, as patterns below the run folder.
+    is_resumable
+        Whether finished parts of it are kept in the folder of its name while it is at work. They
+        are never overwritten because an option changed.
+    """
+
+    name: str
+    title: str
+    work: Callable[[RunFolder, Config, Dataset, Reporter], None]
+    sections: tuple[str, ...]
+    results: tuple[str, ...]
+    is_resumable: bool = False
+
+
+STEPS: dict[str, Step] = {
+    step.name: step
+    for step in (
+        Step(
+            "search",
+            "search: little data",
+            _search,
+            ("seed", "search"),
+            (
+                "search/trials.csv",
+                "search/subset.json",
+                "search/search.json",
+                "search/study.journal",
+                "search/cost_model.json",
+            ),
+            is_resumable=True,
+        ),
+        Step(
+            "retrain",
+            "retrain: all data",
+            _retrain,
+            ("retrain",),
+            (
+                "retrain/candidates.csv",
+                "retrain/ranking.csv",
+                "retrain/predictions.csv",
+                "retrain/retrain.json",
+                "retrain/agreement.json",
+                "retrain/*/weights.safetensors",
+                "retrain/*/metrics.json",
+                "retrain/*/curve.csv",
+            ),
+            is_resumable=True,
+        ),
+        Step("time", "time: compiled Fortran", _time, ("timing",), ("timing.csv",)),
+        Step("select", "select: Pareto front", _select, ("select",), ("selection.json",)),
+        Step("export", "export: ONNX, Fortran", _export, ("export",), ("bundle/*",)),
+        Step("verify", "verify: compare all forms", _verify, ("verify",), ("verification.json",)),
+        Step("report", "report", _report, (), ("report.html",)),
+    )
+}
+
+#: The names of all steps in their order.
+STEP_NAMES = tuple(STEPS)
+
+
+def earlier(name: str) -> tuple[str, ...]:
+    """Return the steps before one, in their order."""
+    return STEP_NAMES[: STEP_NAMES.index(name)]
+
+
+def later(name: str) -> tuple[str, ...]:
+    """Return the steps behind one, in their order."""
+    return STEP_NAMES[STEP_NAMES.index(name) + 1 :]
+
+
+def titles(config: Config, names: Iterable[str]) -> dict[str, str]:
+    """Return the titles of some steps of a run, in their order."""
+    found = {name: STEPS[name].title for name in names}
+    if "time" in found and config.timing.backend == "onnxruntime":
+        found["time"] = "time: ONNX Runtime"
+    return found

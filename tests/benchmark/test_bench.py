@@ -19,7 +19,7 @@ from emufort.benchmark.models import Model, call_of, models_of
 from emufort.benchmark.options import CONTENDERS
 from emufort.benchmark.result import COLUMNS
 from emufort.benchmark.workers import Missing, Process, Worker
-from emufort.cli import _run
+from emufort.cli import execute
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
@@ -224,7 +224,7 @@ def test_without_a_compiler_all_fortran_is_missing(options: Options, tmp_path: P
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bench")
     # -O1 compiles faster, and no time is looked at.
-    code = _run(["bench", "--quick", "--ncol", "1,5,40", "--flags=-O1", "--out", str(folder)])
+    code = execute(["bench", "--quick", "--ncol", "1,5,40", "--flags=-O1", "--out", str(folder)])
     assert code == 0
     return folder
 
@@ -275,7 +275,7 @@ def test_results_are_shown_and_put_into_a_document(
     short = tmp_path / "short.md"
     short.write_text(f"Before\n\n{SUMMARY_BEGIN}\nold\n{SUMMARY_END}\n\nAfter\n")
     source = str(quick / "bench.json")
-    done = _run(["bench", "--from", source, "--update", str(document), "--update", str(short)])
+    done = execute(["bench", "--from", source, "--update", str(document), "--update", str(short)])
     assert done == 0
     assert "old" not in short.read_text() and "After" in short.read_text()
     assert "| 16-32-32-4 relu | 1 | " in short.read_text()
@@ -310,7 +310,7 @@ def test_a_document_without_markers_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_use(arguments: list[str], word: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run(["bench", *arguments]) == 2
+    assert execute(["bench", *arguments]) == 2
     message = capsys.readouterr().err
     assert word in message and message.count("\n") == 1
 

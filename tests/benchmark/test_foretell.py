@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
@@ -159,6 +159,7 @@ def finished(n: int, done: dict[Any, tuple[float, float]], **search: Any) -> Any
 losses = st.floats(1e-6, 1.0) | st.just(math.inf)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(losses, losses, losses), min_size=2, max_size=20),
     st.integers(2, 5),
@@ -243,12 +244,12 @@ def test_step_1_looks_at_as_many_validation_rows_as_the_search(tmp_path: Path) -
     rows = [int(np.flatnonzero((every.x_train == x).all(axis=1))[0]) for x in few.x_validation]
     assert len(set(rows)) == 16 and rows != list(range(16))
     assert np.array_equal(few.y_validation, every.y_train[rows])
-    trainers = module.TrainerCache({"": few, module.FINAL: every}, "native")
+    cache = module.TrainerCache({"": few, module.FINAL: every}, "native")
     units = [module.Unit(1, 0, way, 0) for way in ("cosine:1:50", module.FINAL)]
-    trainers = [module.trainer_of(trainers, unit) for unit in units]
+    trainers = [module.trainer_of(cache, unit) for unit in units]
     assert [trainer.n_train for trainer in trainers] == [50, 200]
     # The final loss is that over all validation rows.
-    final = known.train(trainers, units[1])
+    final = known.train(cache, units[1])
     other = module.TrainerCache({"": few, module.FINAL: few}, "native")
     assert final != known.train(other, units[1])
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from emufort.cli import _contract
+from emufort.cli.running import contract_option
 from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset.targets import target_contract
@@ -72,6 +72,6 @@ def test_a_path_with_an_equals_sign_is_no_transform(tmp_path: Path) -> None:
 
 
 def test_the_option_keeps_a_name_and_makes_a_path_absolute(occupied: Path) -> None:
-    assert _contract("activation") == "activation"
-    assert _contract("pond.toml") == str(occupied / "pond.toml")
-    assert _contract(None) is None
+    assert contract_option("activation") == "activation"
+    assert contract_option("pond.toml") == str(occupied / "pond.toml")
+    assert contract_option(None) is None

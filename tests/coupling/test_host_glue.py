@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from emufort.cli import _run
+from emufort.cli import execute
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
@@ -321,13 +321,13 @@ def test_no_glue_with_files_that_were_changed_or_written_by_others(
     with (copy.path / name).open("a") as file:
         file.write("! by others\n")
     command = ["export", "--bundle", str(copy.path), "--host", "plain"]
-    assert _run([*command, "--trust-sources"]) == 1
+    assert execute([*command, "--trust-sources"]) == 1
     assert f"{name} is not the file that was exported" in capsys.readouterr().err
     sign(copy, keep_sources=True)
-    assert _run(command) == 1
+    assert execute(command) == 1
     assert "--trust-sources" in capsys.readouterr().err
     assert not (tmp_path / "host").exists()
-    assert _run([*command, "--trust-sources"]) == 0
+    assert execute([*command, "--trust-sources"]) == 0
     assert (tmp_path / "host/plain/src" / name).read_text().endswith("! by others\n")
 
 
@@ -351,8 +351,8 @@ def test_glue_holds_the_bytes_that_were_compared(
 def test_command(bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     copy = shutil.copytree(bundle, tmp_path / "bundle")
     for host in ("plain", "ccpp", "cime"):
-        assert _run(["export", "--bundle", str(copy), "--host", host]) == 0
+        assert execute(["export", "--bundle", str(copy), "--host", host]) == 0
         assert (tmp_path / "host" / host / "src" / "emufort_host.F90").is_file()
-    assert _run(["export", "--bundle", str(copy), "--host", "wrf"]) == 2
-    assert _run(["export", "--bundle", str(copy)]) == 2
+    assert execute(["export", "--bundle", str(copy), "--host", "wrf"]) == 2
+    assert execute(["export", "--bundle", str(copy)]) == 2
     assert "--bundle needs --host" in capsys.readouterr().err

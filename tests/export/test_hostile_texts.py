@@ -17,7 +17,7 @@ import tomli_w
 import xarray as xr
 from markdown_it import MarkdownIt
 
-from emufort.cli import _run
+from emufort.cli import execute
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
@@ -233,11 +233,11 @@ def test_the_terminal_shows_names_as_they_are(
         coords={mode: list(LABELS)},
     ).to_netcdf(file)
     monkeypatch.setenv("COLUMNS", "300")
-    assert _run(["data", str(file), "--contract", str(tmp_path / "pond.toml")]) == 0
+    assert execute(["data", str(file), "--contract", str(tmp_path / "pond.toml")]) == 0
     shown = capsys.readouterr().out
     for text in (str(file), "[red]m", "rate[[red]x[/red]]", "rate[aitken\\]", UNITS):
         assert text in shown
-    assert _run(["data", f"{tmp_path}/a\x1b]0;title\x07.nc"]) == 1
+    assert execute(["data", f"{tmp_path}/a\x1b]0;title\x07.nc"]) == 1
     assert r"a\x1b]0;title\x07.nc" in capsys.readouterr().err
 
 
@@ -277,7 +277,7 @@ def test_a_bundle_whose_name_is_no_name_is_refused(
     with pytest.raises(EmufortError, match="Fortran") as caught:
         write_host(folder, "plain", tmp_path / "host")
     assert "\n" not in str(caught.value)
-    assert _run(["export", "--bundle", str(folder), "--host", "plain"]) != 0
+    assert execute(["export", "--bundle", str(folder), "--host", "plain"]) != 0
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "host").exists()
     if name:

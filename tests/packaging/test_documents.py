@@ -18,7 +18,7 @@ from emufort.cli import app
 from emufort.config import Config
 
 TOP = Path(__file__).resolve().parents[2]
-DOCUMENTS = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
+DOCUMENTS = [TOP / "README.md", TOP / "CONTRIBUTING.md", *sorted((TOP / "docs").rglob("*.md"))]
 #: Options that documents name beside emufort's and those of its scripts, with what has them.
 FOREIGN = {
     "--flag": "fpm",

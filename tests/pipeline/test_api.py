@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 import emufort.api as ef
+from emufort import steps
+from emufort.config import Config
 from emufort.errors import UsageError
+from emufort.search.result import SearchResult
 from tests.conftest import synthetic_data
 
 
@@ -48,3 +51,20 @@ def test_an_unknown_option_is_named(synthetic: Path) -> None:
     data = ef.Dataset.open(synthetic / "evaporation.nc", contract)
     with pytest.raises(UsageError, match="did you mean 'trials'"):
         ef.search(data, trails=4, out=synthetic / "search")
+
+
+def test_step_2_takes_options_that_are_not_given_from_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search was made for these options: its rungs are as long as they say."""
+    seen: list[Config] = []
+    monkeypatch.setattr(steps, "retrain", lambda study, data, config, *_: seen.append(config))
+    content = {"seed": 5, "retrain": {"steps": 700, "learning_rate": [1e-4, 1e-3], "top": 2}}
+    study = SearchResult(tmp_path, (), {"config": content})
+    ef.retrain(study, None, out=tmp_path / "retrain")  # type: ignore[arg-type]
+    ef.retrain(study, None, out=tmp_path / "retrain", top=3, workers=2)  # type: ignore[arg-type]
+    assert seen[0].retrain == study.config.retrain
+    assert (seen[0].seed, seen[0].workers, seen[1].workers) == (5, 0, 2)
+    assert seen[1].retrain == study.config.retrain.model_copy(update={"top": 3})
+    with pytest.raises(UsageError, match="did you mean 'steps'"):
+        ef.retrain(study, None, out=tmp_path / "retrain", step=3)  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ from emufort.dataset import rows
 from emufort.dataset.dataset import SPLITS, Dataset
 from emufort.errors import ContractError, DataError, EmufortError, UsageError
 from emufort.files import read_json
-from emufort.run.folder import STEPS
+from emufort.steps import STEP_NAMES
 from emufort.toolchain.compiler import CompilationError, Compiler, CompilerMissing
 from tests.conftest import SYNTHETIC_CONTRACT, synthetic_data
 
@@ -48,7 +48,7 @@ def configured(**sections: Any) -> Config:
 
 
 def test_the_least_numbers_of_rows_are_enough() -> None:
-    check_run(configured(), with_rows(**LEAST_ROWS), STEPS)
+    check_run(configured(), with_rows(**LEAST_ROWS), STEP_NAMES)
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -57,7 +57,7 @@ def test_a_split_with_too_few_rows_is_refused(split: str, missing: int) -> None:
     n = max(0, LEAST_ROWS[split] - missing)
     message = f"in the split '{split}'; a run needs at least {LEAST_ROWS[split]} there"
     with pytest.raises(DataError, match=message):
-        check_run(configured(), with_rows(**{**LEAST_ROWS, split: n}), STEPS)
+        check_run(configured(), with_rows(**{**LEAST_ROWS, split: n}), STEP_NAMES)
 
 
 def test_a_run_with_the_least_rows_ends_verified(synthetic: Path) -> None:
@@ -90,9 +90,9 @@ def test_a_run_with_the_least_rows_ends_verified(synthetic: Path) -> None:
 def test_a_subset_larger_than_the_training_rows_is_refused() -> None:
     message = "a subset of 17 rows cannot be drawn from the 16 usable rows"
     with pytest.raises(DataError, match=message):
-        check_run(configured(search={"subset": 17}), with_rows(**LEAST_ROWS), STEPS)
+        check_run(configured(search={"subset": 17}), with_rows(**LEAST_ROWS), STEP_NAMES)
     # A search that is finished asks for no subset.
-    check_run(configured(search={"subset": 17}), with_rows(**LEAST_ROWS), STEPS[1:])
+    check_run(configured(search={"subset": 17}), with_rows(**LEAST_ROWS), STEP_NAMES[1:])
 
 
 # ------------------------------------------------------------------------ the contract's judges
@@ -107,22 +107,22 @@ gives = "cooling"
 
 def test_a_baseline_that_gives_too_little_is_named() -> None:
     judged = SYNTHETIC_CONTRACT + '[skill]\nvariables = ["cooling"]\n' + BASELINE
-    check_run(configured(), opened(judged), STEPS)
+    check_run(configured(), opened(judged), STEP_NAMES)
     with pytest.raises(ContractError, match=r"'Dalton': .* judged by 'evaporation_rate'"):
-        check_run(configured(), opened(SYNTHETIC_CONTRACT + BASELINE), STEPS)
+        check_run(configured(), opened(SYNTHETIC_CONTRACT + BASELINE), STEP_NAMES)
 
 
 def test_a_head_that_does_not_exist_is_found() -> None:
     text = 'process = "aerosol_activation"' + SYNTHETIC_CONTRACT + '[skill]\nhead = "no_such"\n'
     with pytest.raises(EmufortError, match=r"no_such"):
-        check_run(configured(), opened(text), STEPS)
+        check_run(configured(), opened(text), STEP_NAMES)
 
 
 def test_a_timing_source_that_does_not_exist_is_found() -> None:
     judged = SYNTHETIC_CONTRACT + '[skill]\nvariables = ["cooling"]\n' + BASELINE
     text = 'process = "aerosol_activation"' + judged + 'timing_source = "no_such"\n'
     with pytest.raises(EmufortError, match=r"no_such"):
-        check_run(configured(), opened(text), STEPS)
+        check_run(configured(), opened(text), STEP_NAMES)
 
 
 def test_a_head_that_fails_on_the_data_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,7 @@ def test_a_head_that_fails_on_the_data_is_one_clear_line(monkeypatch: pytest.Mon
 
     monkeypatch.setattr("emufort.skill.skill_values", fail)
     with pytest.raises(ContractError, match=r"fails on the data with KeyError: .*albedo") as caught:
-        check_run(configured(), opened(), STEPS)
+        check_run(configured(), opened(), STEP_NAMES)
     assert "\n" not in str(caught.value)
 
 
@@ -167,7 +167,7 @@ def test_a_target_that_needs_a_scheme_without_a_time_is_refused(
         timing={"backend": backend},
     )
     with pytest.raises(UsageError, match="needs the value of the scheme 'Dalton', whose time"):
-        check_run(config, data, STEPS)
+        check_run(config, data, STEP_NAMES)
 
 
 # --------------------------------------------------------------------------------- the compiler
@@ -188,10 +188,10 @@ def timed(**options: Any) -> Config:
 def test_a_missing_compiler_stops_what_needs_it_and_nothing_else() -> None:
     data, missing = opened(), {"compiler": "no-such-fortran"}
     with pytest.raises(CompilerMissing, match="onnxruntime"):
-        check_run(timed(**missing), data, STEPS)
+        check_run(timed(**missing), data, STEP_NAMES)
     check_run(timed(**missing), data, ("search", "retrain"))
     check_run(timed(**missing), data, ("verify",))
-    check_run(timed(**missing, backend="onnxruntime"), data, STEPS)
+    check_run(timed(**missing, backend="onnxruntime"), data, STEP_NAMES)
     limited = configured(search={"subset": 16, "max_ns": 100.0}, timing=missing)
     with pytest.raises(CompilerMissing):
         check_run(limited, data, ("search",))
@@ -208,13 +208,13 @@ def test_a_missing_compiler_stops_what_needs_it_and_nothing_else() -> None:
 )
 def test_a_compiler_that_does_not_work_is_found(tmp_path: Path, script: str, message: str) -> None:
     with pytest.raises(CompilationError, match=message):
-        check_run(timed(compiler=fake_compiler(tmp_path, script)), opened(), STEPS)
+        check_run(timed(compiler=fake_compiler(tmp_path, script)), opened(), STEP_NAMES)
 
 
 @pytest.mark.parametrize("backend", ["fortran", "onnxruntime"])
 def test_flags_that_the_compiler_refuses_are_found(backend: str) -> None:
     with pytest.raises(CompilationError, match="bogus"):
-        check_run(timed(backend=backend, flags="-O2 -march=bogus"), opened(), STEPS)
+        check_run(timed(backend=backend, flags="-O2 -march=bogus"), opened(), STEP_NAMES)
 
 
 def test_the_compiler_is_tried_once_in_a_process(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_times_of_another_backend_than_was_asked_for_do_not_exist() -> None:
 )
 def test_options_that_cannot_work_are_found(sections: dict[str, Any], message: str) -> None:
     with pytest.raises(EmufortError, match=message):
-        check_run(configured(**sections), opened(), STEPS)
+        check_run(configured(**sections), opened(), STEP_NAMES)
 
 
 @pytest.mark.parametrize("section", ["search", "retrain"])
@@ -256,11 +256,11 @@ def test_a_trainer_that_is_not_built_is_found(
     content: dict[str, dict[str, Any]] = {"retrain": {}, **SMALL}
     content[section] = {**content[section], "backend": "native"}
     with pytest.raises(EmufortError, match="the native trainer is not built here"):
-        check_run(Config.from_dict(content), opened(), STEPS)
+        check_run(Config.from_dict(content), opened(), STEP_NAMES)
 
 
 def run_in_process(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, list[str]]:
-    code = cli._run([str(a) for a in arguments])
+    code = cli.execute([str(a) for a in arguments])
     return code, capsys.readouterr().err.splitlines()
 
 

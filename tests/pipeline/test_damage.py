@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from emufort.cli import _run
+from emufort.cli import execute
 from emufort.files import read_json
-from emufort.run.folder import STEPS
+from emufort.steps import STEP_NAMES
 from tests.conftest import SYNTHETIC_CONFIG, SYNTHETIC_CONTRACT, synthetic_data
 from tests.pipeline.runs import results
 
@@ -54,11 +54,11 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "run.toml").write_text(config)
     synthetic_data().to_netcdf(folder / "evaporation.nc")
     out = folder / "out"
-    for step in STEPS:
+    for step in STEP_NAMES:
         arguments = [str(folder / "run.toml")] if step == "search" else []
-        assert _run([step, *arguments, "--out", str(out)]) == 0
+        assert execute([step, *arguments, "--out", str(out)]) == 0
         shutil.copytree(out, folder / step)
-    for step in STEPS:  # what is compiled may be there or not: then it is quicker
+    for step in STEP_NAMES:  # what is compiled may be there or not: then it is quicker
         shutil.rmtree(folder / step / "work", ignore_errors=True)
         shutil.copytree(out / "work", folder / step / "work")
     return folder
@@ -91,21 +91,21 @@ def go_on(
     capsys.readouterr()
     other = random.Random(case).choice(["select", "export", "verify", "report"])
     for command in ("status", other):
-        code = _run([command, "--out", str(out)])
+        code = execute([command, "--out", str(out)])
         said = capsys.readouterr().err
         assert code in (0, 1, 2, 3), f"{case}: {command} gives {code}, {said}"
         errors = [line for line in said.splitlines() if not line.startswith("warning: ")]
         assert len(errors) == (code != 0), f"{case}: {command} says {said}"
         assert "internal error" not in said, f"{case}: {command} says {said}"
-    code = _run(["run", "--out", str(out)])
+    code = execute(["run", "--out", str(out)])
     said = capsys.readouterr().err
     assert code == 0, f"{case}: {said}"
     assert results(out) == results(stages / "out"), case
     assert read_json(out / "verification.json")["passed"], case
     missing = set(files_of(stages / "out")) - set(files_of(out))
     assert all(Path(n).name in (".lock", "run.log") for n in missing), f"{case}: {missing}"
-    _run(["status", "--out", str(out)])
-    assert capsys.readouterr().out.count("finished ") == len(STEPS), case
+    execute(["status", "--out", str(out)])
+    assert capsys.readouterr().out.count("finished ") == len(STEP_NAMES), case
 
 
 #: One file of each kind, damaged in one way each, in the folder of a finished run.
@@ -142,13 +142,13 @@ def test_verify_says_nothing_good_of_a_bundle_that_was_changed_since(
     DAMAGES[damage](out / "bundle" / "model.onnx", random.Random(damage))
     for step in ("verify", "report"):
         capsys.readouterr()
-        assert _run([step, "--out", str(out)]) == 1
+        assert execute([step, "--out", str(out)]) == 1
         assert capsys.readouterr().err == (
             f"error: bundle/model.onnx is missing or changed: the step 'export' of {out} is not "
             f"finished; run 'emufort export --out {out}' first, or 'emufort run'\n"
         )
     for step in ("export", "verify", "report"):
-        assert _run([step, "--out", str(out)]) == 0
+        assert execute([step, "--out", str(out)]) == 0
     assert results(out) == results(stages / "out")
 
 
@@ -164,7 +164,7 @@ def test_any_damaged_file_of_a_finished_run_is_noticed(
 
 @pytest.mark.slow
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("stage", STEPS[:-1])
+@pytest.mark.parametrize("stage", STEP_NAMES[:-1])
 def test_any_damaged_file_of_a_begun_run_is_noticed(
     stages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], stage: str
 ) -> None:

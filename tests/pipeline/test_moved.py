@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from emufort.cli import _run
+from emufort.cli import execute
 from emufort.config import Config
 from emufort.files import scratch_folder, sweep
 from tests.conftest import SYNTHETIC_CONFIG, SYNTHETIC_CONTRACT, synthetic_data
@@ -36,7 +36,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = config.replace("[retrain]", 'target = ["target.toml", "cooling=none"]\n[retrain]')
     (folder / "run.toml").write_text(config)
     synthetic_data().to_netcdf(folder / "evaporation.nc")
-    assert _run(["search", str(folder / "run.toml"), "--out", str(folder / "out")]) == 0
+    assert execute(["search", str(folder / "run.toml"), "--out", str(folder / "out")]) == 0
     return folder
 
 
@@ -57,7 +57,7 @@ def test_what_is_missing_is_asked_for_in_one_line(
         ((), "--contract FILE"),
         (("--contract", str(moved / "evaporation.toml")), "--data FILE"),
     ):
-        assert _run(["run", "--out", str(moved / "out"), *given]) == 2
+        assert execute(["run", "--out", str(moved / "out"), *given]) == 2
         said = capsys.readouterr().err
         assert "is no longer there" in said
         assert asked in said
@@ -68,7 +68,7 @@ def test_a_run_goes_on_where_its_files_are_now(
     moved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (moved / "out" / "search" / "trials.csv").read_bytes()
-    assert _run(["search", str(moved / "run.toml"), "--out", str(moved / "out")]) == 0
+    assert execute(["search", str(moved / "run.toml"), "--out", str(moved / "out")]) == 0
     assert "already finished" in capsys.readouterr().out
     kept = Config.load(moved / "out" / "config.toml")
     assert (kept.data, kept.contract) == (
@@ -76,7 +76,7 @@ def test_a_run_goes_on_where_its_files_are_now(
         str(moved / "evaporation.toml"),
     )
     # Without a configuration the new places are known, those of targets too.
-    assert _run(["retrain", "--out", str(moved / "out")]) == 0
+    assert execute(["retrain", "--out", str(moved / "out")]) == 0
     assert (moved / "out" / "retrain" / "candidates.csv").exists()
     assert (moved / "out" / "search" / "trials.csv").read_bytes() == before
 
@@ -85,7 +85,7 @@ def test_other_data_are_refused(moved: Path, capsys: pytest.CaptureFixture[str])
     (moved / "evaporation.nc").unlink()
     synthetic_data(seed=1).to_netcdf(moved / "evaporation.nc")
     before = (moved / "out" / "config.toml").read_bytes()
-    assert _run(["search", str(moved / "run.toml"), "--out", str(moved / "out")]) == 2
+    assert execute(["search", str(moved / "run.toml"), "--out", str(moved / "out")]) == 2
     assert "holds a run of another data" in capsys.readouterr().err
     assert (moved / "out" / "config.toml").read_bytes() == before
 
@@ -109,8 +109,8 @@ def test_what_kills_leave_is_swept(searched: Path, tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
     (out / "search" / "search.json").unlink()
-    assert _run(["search", "--out", str(out)]) == 0
-    assert _run(["retrain", "--out", str(out)]) == 0
+    assert execute(["search", "--out", str(out)]) == 0
+    assert execute(["retrain", "--out", str(out)]) == 0
     assert [path for path in left if path.exists()] == []
     assert [path for path in others if not path.exists()] == []
 
@@ -149,7 +149,7 @@ def test_a_run_folder_and_a_bundle_may_be_links(uninterrupted: Path, tmp_path: P
     (tmp_path / "real" / "bundle").symlink_to(tmp_path / "bundles" / "mine")
     (tmp_path / "link").symlink_to(tmp_path / "real")
     (tmp_path / "bundles" / "mine" / "weights.bin").unlink()
-    assert _run(["run", "--out", str(tmp_path / "link")]) == 0
+    assert execute(["run", "--out", str(tmp_path / "link")]) == 0
     assert (tmp_path / "bundles" / "mine" / "weights.bin").exists()
     assert (tmp_path / "real" / "bundle").is_symlink()
     assert (tmp_path / "link").is_symlink()

@@ -39,7 +39,7 @@ def run(
     (folder / "run.toml").write_text(text.replace("workers = 2", "workers = 1"))
     synthetic_data().to_netcdf(folder / "evaporation.nc")
     arguments = ["run", str(folder / "run.toml"), "--out", str(folder / "out")]
-    assert cli._run(arguments) == 0
+    assert cli.execute(arguments) == 0
     return folder / "out", Config.load(folder / "run.toml")
 
 
@@ -145,7 +145,8 @@ def test_the_same_networks_are_timed_on_the_same_samples(
     cli_out, config = run
     opened = Run.open(RunFolder(cli_out), config)
     with what_is_timed(monkeypatch) as by_command:
-        steps.time(opened.models, config.timing, opened.folder.timing, opened.folder.work)
+        models = ef.Models.load(opened.folder.retrain, opened.data)
+        steps.time(models, config.timing, opened.folder.timing, opened.folder.work)
     models = ef.Models.load(str(by_api / "retrain"), opened.data)
     with what_is_timed(monkeypatch) as by_function:
         ef.time(models, out=str(by_api / "timing.csv"), ncol=(1, 16), repeats=2)

@@ -370,6 +370,20 @@ def test_a_wanted_compiler_that_is_missing_is_one_clear_line(synthetic: Path) ->
     assert not (synthetic / "out").exists()
 
 
+@pytest.mark.parametrize(
+    "module", ["", ".cli", ".api", ".run.pipeline", ".run.display", ".run.status"]
+)
+def test_what_users_import_brings_neither_the_benchmark_nor_a_framework(module: str) -> None:
+    statement = f"import emufort{module}, sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", statement], capture_output=True, text=True, timeout=300, check=True
+    )
+    modules = set(done.stdout.split())
+    assert not {name for name in modules if name.startswith("emufort.benchmark")}
+    heavy = {"torch", "onnx", "onnxruntime", "optuna", "xarray", "matplotlib", "scipy", "dask"}
+    assert not heavy & modules
+
+
 def test_help_is_light() -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "emufort.cli", "--help"],

@@ -64,7 +64,7 @@ def test_a_run_at_work_then_killed_then_finished(
         process.wait()
     found = RunStatus.of(out)
     assert (found.state, found.detail) == ("killed", "during the step 'retrain'")
-    assert cli._run(["status", "--out", str(out)]) == 0
+    assert cli.execute(["status", "--out", str(out)]) == 0
     text = capsys.readouterr().out
     assert f"'{found.next_command}' continues it" in text
     assert f"of {retrain.total}" in text
@@ -86,19 +86,19 @@ def fail(*arguments: object) -> None:
 
 def test_a_step_alone_and_an_error(synthetic: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = synthetic / "out"
-    assert cli._run(["search", str(synthetic / "run.toml"), "--out", str(out), "-q"]) == 0
+    assert cli.execute(["search", str(synthetic / "run.toml"), "--out", str(out), "-q"]) == 0
     found = RunStatus.of(out)
     assert (found.state, found.detail) == ("unfinished", "")
     assert [step.state for step in found.steps] == ["finished", *["to do"] * 6]
-    assert cli._run(["retrain", "--out", str(out), "-q"]) == 0
+    assert cli.execute(["retrain", "--out", str(out), "-q"]) == 0
     with monkeypatch.context() as patch:
         patch.setattr(steps, "time", fail)
-        assert cli._run(["time", "--out", str(out), "-q"]) == 1
+        assert cli.execute(["time", "--out", str(out), "-q"]) == 1
     found = RunStatus.of(out)
     assert found.state == "stopped"
     assert found.detail == "in the step 'time': the program does not run"
     # Another option for a later step: what it has left is of no use any more.
-    assert cli._run(["time", "--out", str(out), "-q", "--flags=-O1"]) == 0
+    assert cli.execute(["time", "--out", str(out), "-q", "--flags=-O1"]) == 0
     assert [step.state for step in RunStatus.of(out).steps[:3]] == ["finished"] * 3
 
 
@@ -115,7 +115,7 @@ def test_a_step_at_work_is_begun_and_an_interrupt_is_called_so(
 
     with monkeypatch.context() as patch:
         patch.setattr(steps, "time", interrupt)
-        assert cli._run(["run", config, "--out", str(out), "-q"]) == 130
+        assert cli.execute(["run", config, "--out", str(out), "-q"]) == 130
     states = ["finished", "finished", "begun", *["to do"] * 4]
     assert [step.state for step in seen[0].steps] == states
     assert seen[0].state == "running"
@@ -162,7 +162,7 @@ def test_what_is_no_run_is_one_clear_line(
 ) -> None:
     path = tmp_path / "out"
     make(path)  # type: ignore[operator]
-    assert cli._run(["status", "--out", str(path)]) == 2
+    assert cli.execute(["status", "--out", str(path)]) == 2
     err = capsys.readouterr().err
     assert err == f"error: {path} {words}; 'emufort run --out DIR' begins a run in DIR\n"
     with pytest.raises(UsageError):
@@ -188,8 +188,8 @@ def test_trainings_are_counted_against_those_that_are_planned_so_far(
             return rows
 
     monkeypatch.setattr(driver, "_Step2", Looking)
-    assert cli._run(["search", str(synthetic / "run.toml"), "--out", str(out), "-q"]) == 0
-    assert cli._run(["retrain", "--out", str(out), "-q"]) == 0
+    assert cli.execute(["search", str(synthetic / "run.toml"), "--out", str(out), "-q"]) == 0
+    assert cli.execute(["retrain", "--out", str(out), "-q"]) == 0
     rows = read_csv(out / "retrain" / "candidates.csv")
     chosen = len({row["trial"] for row in rows})
     n = len(list((out / "retrain").glob("*/metrics.json")))
@@ -201,8 +201,8 @@ def test_trainings_are_counted_against_those_that_are_planned_so_far(
     assert (step.state, step.done, step.total) == ("finished", n, n)
     # A folder that is gone through again ends with the same file.
     (out / "steps.json").unlink()
-    assert cli._run(["search", "--out", str(out), "-q"]) == 0
-    assert cli._run(["retrain", "--out", str(out), "-q"]) == 0
+    assert cli.execute(["search", "--out", str(out), "-q"]) == 0
+    assert cli.execute(["retrain", "--out", str(out), "-q"]) == 0
     assert read_json(out / "retrain" / "retrain.json") == kept
 
 

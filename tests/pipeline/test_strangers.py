@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 import tomli_w
 
-from emufort.config import DEFAULT_FLAGS, Config, TimingConfig
+from emufort.config import Config, TimingConfig
 from emufort.files import read_json, write_json
 from emufort.provenance import file_sha256
-from emufort.run.folder import fingerprint
+from emufort.run.finished import fingerprint
 from emufort.run.record import read_record, write_record
-from emufort.run.recorded import RUNNING, unasked
+from emufort.run.untrusted_options import EXECUTED, first_untrusted
 from emufort.toolchain.compiler import Compiler
+from emufort.toolchain.flags import DEFAULT_FLAGS
 from tests.pipeline.runs import emufort
 
 needs_gfortran = pytest.mark.skipif(
@@ -107,8 +108,8 @@ def test_flags_that_load_something_are_not_taken_from_the_folder(
 )  # fmt: skip
 def test_dangerous_flags(flag: str) -> None:
     timing = TimingConfig(flags=f"-O2 {shlex.quote(flag)}")
-    assert unasked(timing, RUNNING) == f"timing.flags asks for {flag!r}"
-    assert unasked(timing, ("compiler",)) is None  # as the user gave the flags
+    assert first_untrusted(timing, EXECUTED) == f"timing.flags asks for {flag!r}"
+    assert first_untrusted(timing, ("compiler",)) is None  # as the user gave the flags
 
 
 @pytest.mark.parametrize(
@@ -117,16 +118,16 @@ def test_dangerous_flags(flag: str) -> None:
      "gfortran;x", "gfortran\u2044x", "gfortran-13/x"],
 )  # fmt: skip
 def test_programs_that_are_no_compilers(compiler: str) -> None:
-    assert unasked(TimingConfig(compiler=compiler), RUNNING) is not None
+    assert first_untrusted(TimingConfig(compiler=compiler), EXECUTED) is not None
 
 
 def test_what_a_folder_may_ask_for() -> None:
-    assert unasked(TimingConfig(), RUNNING) is None
+    assert first_untrusted(TimingConfig(), EXECUTED) is None
     found = shutil.which("gfortran")
     for compiler in ("gfortran-13", "flang-new-22", "x86_64-linux-gnu-gfortran-12", "ifx", found):
-        assert unasked(TimingConfig(compiler=compiler or "gfortran"), RUNNING) is None
+        assert first_untrusted(TimingConfig(compiler=compiler or "gfortran"), EXECUTED) is None
     for flags in (DEFAULT_FLAGS, "-Ofast -g -Wall -std=f2018 -xHost -flto -mavx512f -fcheck=all"):
-        assert unasked(TimingConfig(flags=flags, baseline_flags=flags), RUNNING) is None
+        assert first_untrusted(TimingConfig(flags=flags, baseline_flags=flags), EXECUTED) is None
 
 
 @needs_gfortran

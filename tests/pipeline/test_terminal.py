@@ -22,16 +22,20 @@ from rich.console import Console
 
 import emufort
 from emufort import cli, screen
+from emufort.cli import single_steps, whole_run
 from emufort.config import Config
 from emufort.files import read_csv, read_json, write_csv, write_json
-from emufort.run import display, step_display
-from emufort.run.folder import STEPS, RunFolder
+from emufort.run import display
+from emufort.run.folder import RunFolder
 from emufort.run.pipeline import Run
 from emufort.run.step_display import StepDisplay, about, bars_on, fitting
 from emufort.screen import Table, wrapped
+from emufort.steps import STEP_NAMES, titles
 from tests.conftest import SYNTHETIC_CONFIG, SYNTHETIC_CONTRACT, synthetic_data
 
 WIDTHS = (40, 60, 80, 200, None)
+#: Titles where step 2 is the only step.
+RETRAIN = titles(Config(), ("retrain",))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +47,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     text = text.replace("depth = [1, 2]", "depth = [5, 6]").replace("steps = 400", "steps = 60")
     (folder / "run.toml").write_text(text)
     synthetic_data().to_netcdf(folder / "evaporation.nc")
-    assert cli._run(["run", str(folder / "run.toml"), "--out", str(folder / "out"), "-q"]) == 0
+    assert cli.execute(["run", str(folder / "run.toml"), "--out", str(folder / "out"), "-q"]) == 0
     return Run.open(RunFolder(folder / "out"), Config.load(folder / "run.toml"))
 
 
@@ -70,7 +74,7 @@ def numbers(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", STEP_NAMES)
 def test_every_number_is_complete_or_its_column_is_named(
     run: Run, monkeypatch: pytest.MonkeyPatch, step: str, width: int | None
 ) -> None:
@@ -80,7 +84,7 @@ def test_every_number_is_complete_or_its_column_is_named(
         console = screen_of(w)
         monkeypatch.setattr(display, "_console", lambda console=console: console)
         # The path of the run is as long as it is, and no number.
-        display.closing(run, STEPS if step == "report" else (step,))
+        display.closing(run, STEP_NAMES if step == "report" else (step,))
         shown[w] = text_of(console).replace("\n", " \n").replace(str(run.folder.path), "")
     log, text = shown[None], shown[width]
     path = re.compile(r"\S*pytest\S*|display\d+\S*")
@@ -196,7 +200,7 @@ def lines_of(console: Console) -> list[str]:
 
 def test_a_log_gets_a_line_a_minute_with_the_time_left() -> None:
     console, clock = screen_of(None), Clock()
-    shown = StepDisplay(bars_on(console), console, ("retrain",), clock)
+    shown = StepDisplay(bars_on(console), console, RETRAIN, clock)
     shown.begin("retrain")
     for second in range(1, 181):
         clock.now = float(second)
@@ -211,7 +215,7 @@ def test_a_log_gets_a_line_a_minute_with_the_time_left() -> None:
 
 def test_without_an_estimate_the_display_makes_its_own() -> None:
     console, clock = screen_of(None), Clock()
-    shown = StepDisplay(bars_on(console), console, ("time",), clock)
+    shown = StepDisplay(bars_on(console), console, titles(Config(), ("time",)), clock)
     shown.begin("time")
     shown("time", 3, 9)  # a step that goes on: these three were done before
     clock.now = 100.0
@@ -224,7 +228,7 @@ def test_a_total_that_changes_leaves_the_bar_whole(calls: list[tuple[float, int]
     """Step 2 learns from round to round how many trainings there are."""
     console, clock = screen_of(None), Clock()
     bars = bars_on(console)
-    shown = StepDisplay(bars, console, ("retrain",), clock)
+    shown = StepDisplay(bars, console, RETRAIN, clock)
     shown.begin("retrain")
     for done, total in calls:
         clock.now += 61.0
@@ -244,7 +248,7 @@ def test_bars_cut_no_number(width: int) -> None:
     console, clock = screen_of(width), Clock()
     note = "15-32-32-8-1 silu evaporation_rate=ln, RMSE 1.23e-03"
     with bars_on(console) as bars:
-        shown = StepDisplay(bars, console, STEPS, clock)
+        shown = StepDisplay(bars, console, titles(Config(), STEP_NAMES), clock)
         shown.begin("retrain")
         clock.now = 3723.0
         shown("retrain", 1234.4, 4321, note, 5000.0)
@@ -287,7 +291,7 @@ def printed(run: Run, monkeypatch: pytest.MonkeyPatch, folder: Path, steps: tupl
     return text_of(console)
 
 
-@pytest.mark.parametrize("steps", [("retrain",), STEPS])
+@pytest.mark.parametrize("steps", [("retrain",), STEP_NAMES])
 def test_what_step_1_foretold_is_printed(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, steps: tuple[str, ...]
 ) -> None:
@@ -328,7 +332,7 @@ def test_the_rungs_of_step_1_are_printed(
 ) -> None:
     folder = shutil.copytree(run.folder.path, tmp_path / "out")
     words = "Step 1 trained in 2 rungs: 1 epoch of 128 rows, 4 epochs of 128 rows."
-    for steps in (("search",), STEPS):
+    for steps in (("search",), STEP_NAMES):
         assert words in printed(run, monkeypatch, folder, steps)
     path = folder / "search" / "search.json"
     write_json(path, {**read_json(path), "subset_reason": "128 rows are all there are"})
@@ -362,7 +366,7 @@ def test_the_best_of_step_1_are_those_that_it_ranks_first(
 def test_a_number_or_auto(
     arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli._run([*arguments, "--out", str(tmp_path / "out")]) == 2
+    assert cli.execute([*arguments, "--out", str(tmp_path / "out")]) == 2
     err = capsys.readouterr().err
     assert message in err
     assert repr(arguments[2]) in err
@@ -375,14 +379,15 @@ def test_a_number_or_auto_reaches_the_configuration(
     given: str, value: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[Config] = []
-    monkeypatch.setattr(cli, "_carry_out", lambda steps, config, out: found.append(config))
-    assert cli._run(["run", "--top", given, "--out", str(tmp_path)]) == 0
-    assert cli._run(["search", "--subset", given, "--out", str(tmp_path)]) == 0
+    for module in (single_steps, whole_run):
+        monkeypatch.setattr(module, "carry_out", lambda steps, config, out: found.append(config))
+    assert cli.execute(["run", "--top", given, "--out", str(tmp_path)]) == 0
+    assert cli.execute(["search", "--subset", given, "--out", str(tmp_path)]) == 0
     assert (found[0].retrain.top, found[1].search.subset) == (value, value)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli._run(["--version"]) == 0
+    assert cli.execute(["--version"]) == 0
     assert capsys.readouterr().out == f"emufort {emufort.__version__}\n"
 
 
@@ -390,7 +395,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     "name", [command.name or command.callback.__name__ for command in cli.app.registered_commands]
 )
 def test_short_help_of_every_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli._run([name, "-h"]) == 0
+    assert cli.execute([name, "-h"]) == 0
     text = capsys.readouterr().out
     assert text.startswith(f"Usage: emufort {name}") or f" {name} [OPTIONS]" in text
     assert "--help" in text
@@ -421,28 +426,28 @@ def test_completion_for_a_shell() -> None:
 def test_a_typing_error_is_answered_with_what_was_meant(
     arguments: list[str], hint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli._run(arguments) == 2
+    assert cli.execute(arguments) == 2
     err = capsys.readouterr().err
     assert hint in err
     assert err.count("\n") == 1
 
 
 def test_without_arguments_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli._run([]) == 0
+    assert cli.execute([]) == 0
     assert "Commands:" in capsys.readouterr().out
 
 
 def test_quiet_commands_print_nothing(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("run", "search", "retrain", "time", "select", "export", "verify", "report"):
-        assert cli._run([name, "--out", str(run.folder.path), "-q"]) == 0
+        assert cli.execute([name, "--out", str(run.folder.path), "-q"]) == 0
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "")
-    assert cli._run(["select", "--out", str(run.folder.path)]) == 0
+    assert cli.execute(["select", "--out", str(run.folder.path)]) == 0
     assert "Pareto front" in capsys.readouterr().out
 
 
 def json_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
-    assert cli._run(list(arguments)) == 0
+    assert cli.execute(list(arguments)) == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -467,11 +472,7 @@ def test_a_failed_verification_is_json_too(
     shutil.copytree(run.folder.bundle, tmp_path / "bundle")
     with open(tmp_path / "bundle" / "model.onnx", "ab") as stream:
         stream.write(b"x")
-    assert cli._run(["verify", "--bundle", str(tmp_path / "bundle"), "--json"]) == 3
+    assert cli.execute(["verify", "--bundle", str(tmp_path / "bundle"), "--json"]) == 3
     captured = capsys.readouterr()
     assert json.loads(captured.out)["passed"] is False
     assert captured.err.count("\n") == 1
-
-
-def test_titles_are_known_for_every_step() -> None:
-    assert set(STEPS) <= step_display.TITLES.keys()

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from emufort.benchmark.workers import BaselineWorker
-from emufort.cli import _run
+from emufort.cli import execute
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.errors import ContractError, DataError, EmufortError, UsageError
@@ -307,9 +307,9 @@ def test_sources_that_cannot_be_used_are_named(
 def test_the_command_says_which_hosts_there_are(
     bundle: Bundle, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _run(["export", "--bundle", str(bundle.path), "--host", "ccpp"]) == 2
+    assert execute(["export", "--bundle", str(bundle.path), "--host", "ccpp"]) == 2
     error = capsys.readouterr().err
     assert "'ccpp' and the contract 'evaporation' of the process 'pond'; it offers plain" in error
-    assert _run(["processes"]) == 0
+    assert execute(["processes"]) == 0
     shown = capsys.readouterr().out
     assert "  timing sources: bulk\n" in shown and "  label makers: shallow\n" in shown

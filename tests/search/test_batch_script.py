@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from emufort.cli import _config, _run
+from emufort.cli import execute
+from emufort.cli.running import configured
 from emufort.config import ClusterConfig, Config
 from emufort.errors import UsageError
 from emufort.workers.dask_cluster import sbatch_script, started_scheduler
@@ -108,7 +109,7 @@ def test_a_folder_that_no_batch_script_can_name_is_one_clear_line(
         sbatch_script(slurm(), ADDRESS, tmp_path / name)
     assert "\n" not in str(caught.value)
     out = str(tmp_path / name)
-    assert _run(["search", "--out", out, "--cluster", "slurm", "--dry-run"]) == 2
+    assert execute(["search", "--out", out, "--cluster", "slurm", "--dry-run"]) == 2
     said = capsys.readouterr()
     assert said.out == "" and said.err.startswith("error: ") and said.err.count("\n") == 1
 
@@ -116,7 +117,9 @@ def test_a_folder_that_no_batch_script_can_name_is_one_clear_line(
 def test_the_command_shows_a_script_for_a_folder_with_a_space(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _run(["search", "--out", str(tmp_path / "s 9"), "--cluster", "slurm", "--dry-run"]) == 0
+    assert (
+        execute(["search", "--out", str(tmp_path / "s 9"), "--cluster", "slurm", "--dry-run"]) == 0
+    )
     options = sbatch_options(capsys.readouterr().out)
     assert options["--output"] == f"{tmp_path / 's 9'}/search/cluster/%j.log"
 
@@ -126,10 +129,10 @@ def test_a_run_folder_does_not_say_where_to_compute(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(
         '[cluster]\nkind = "slurm"\nsetup = ["touch sentinel"]\n[retrain]\ntop = 7\n'
     )
-    config = _config(None, tmp_path, {"cluster.workers_per_job": 2})
+    config = configured(None, tmp_path, {"cluster.workers_per_job": 2})
     assert config.cluster == ClusterConfig(workers_per_job=2)
     assert config.retrain.top == 7
-    given = _config(tmp_path / "config.toml", tmp_path, {})
+    given = configured(tmp_path / "config.toml", tmp_path, {})
     assert given.cluster.setup == ("touch sentinel",)
 
 

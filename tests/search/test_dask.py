@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from emufort.cli import _run
+from emufort.cli import execute
 from emufort.config import ClusterConfig
 from emufort.errors import EmufortError, UsageError
 from emufort.search.driver import search
@@ -144,12 +144,12 @@ def test_profile_of_the_command_line(tmp_path, capsys, header):
     profile.write_text(f'{header}partition = "short"\nworkers_per_job = 3\npython = "python3"\n')
     options = ["--cluster", "slurm", "--profile", str(profile), "--dry-run"]
     command = ["search", "--out", str(tmp_path / "run"), *options]
-    assert _run(command) == 0
+    assert execute(command) == 0
     text = capsys.readouterr().out
     assert "--partition=short" in text and "3" in text
     assert not (tmp_path / "run").exists()
     profile.write_text(f'{header}queue = "short"\n')
-    assert _run(command) == 2
+    assert execute(command) == 2
     error = capsys.readouterr().err
     assert "slurm.toml" in error and "queue" in error
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from emufort import cli
+from emufort.cli import command
 from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
@@ -97,8 +98,8 @@ def test_what_fails_on_the_way_out_does_not_hide_that_it_was_stopped(monkeypatch
     def leave():
         raise SystemExit(143)
 
-    monkeypatch.setattr(cli, "app", app)
-    monkeypatch.setattr(cli.signals, "received", lambda settle=0.0: True)
-    monkeypatch.setattr(cli.signals, "leave", leave)
+    monkeypatch.setattr(command, "app", app)
+    monkeypatch.setattr(command.signals, "received", lambda settle=0.0: True)
+    monkeypatch.setattr(command.signals, "leave", leave)
     with pytest.raises(SystemExit, match="143"):
-        cli._run(["search"])
+        cli.execute(["search"])

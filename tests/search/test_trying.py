@@ -184,10 +184,28 @@ def test_a_longer_search_goes_on_with_the_plan(trained, tmp_path, monkeypatch):
 def test_a_damaged_plan_is_named(tmp_path):
     search(data(), options(trials=6), tmp_path)
     kept = read_json(tmp_path / "subset.json")
-    for broken in ({}, {**kept["plan"], "rungs": None}, [1], {**kept["plan"], "tried": [[1]]}):
+    longer = [2 * epochs for epochs in kept["plan"]["rungs"]]
+    for broken in (
+        {},
+        {**kept["plan"], "rungs": None},
+        [1],
+        {**kept["plan"], "tried": [[1]]},
+        {**kept["plan"], "rungs": longer},  # a plan, but not the one that was written
+    ):
         write_json(tmp_path / "subset.json", {**kept, "plan": broken})
         with pytest.raises(EmufortError, match=r"subset\.json is damaged; remove the folder"):
             search(data(), options(trials=12), tmp_path)
+
+
+def test_a_plan_of_an_earlier_version_has_no_hash(tmp_path):
+    search(data(), options(trials=6), tmp_path / "earlier")
+    kept = read_json(tmp_path / "earlier" / "subset.json")
+    assert kept["plan_sha256"] == Plan.from_dict(kept["plan"]).sha256
+    del kept["plan_sha256"]
+    write_json(tmp_path / "earlier" / "subset.json", kept)
+    longer = search(data(), options(), tmp_path / "earlier")
+    now = search(data(), options(), tmp_path / "now")
+    assert content(longer)[:-1] == content(now)[:-1]  # the last is the hash of the study
 
 
 def test_few_rows_are_not_tried(trained, tmp_path, monkeypatch):

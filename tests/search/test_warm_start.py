@@ -13,8 +13,9 @@ from emufort.errors import EmufortError, UsageError
 from emufort.files import read_csv, read_json, write_json
 from emufort.network.emulator import Emulator
 from emufort.provenance import file_sha256
-from emufort.retrain import jobs, retrain
-from emufort.search import search
+from emufort.retrain import jobs
+from emufort.retrain.driver import retrain
+from emufort.search.driver import search
 from emufort.training import TrainerState, native_trainer
 from tests.search.pond import config, data
 

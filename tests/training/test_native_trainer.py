@@ -30,6 +30,7 @@ from emufort.training import (
     resolve_backend,
 )
 from emufort.training.native_trainer import NativeTrainer
+from tests.training.double_trainer import DoubleTrainer
 from tests.training.problems import smooth, task
 from tests.training.test_torch_backend import PLAN, SIGMOIDS, reference_output, same
 
@@ -78,7 +79,7 @@ def test_gradients_are_those_of_autograd(activation, sigmoid):
     for hidden in HIDDEN:
         the_task = task(activation, hidden=hidden)
         rows = np.arange(100)  # a whole chunk and a part of one
-        ours = gradient_of(NativeTrainer(arrays, "double"), the_task, rows)
+        ours = gradient_of(DoubleTrainer(arrays), the_task, rows)
         expected = gradient_of_torch(arrays, the_task, rows)
         np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-11)
 
@@ -96,7 +97,7 @@ def test_gradients_of_any_shape(n_in, hidden, n_out, activation, batch, seed):
     arrays = problem(n_in, n_out, seed=seed, sigmoid=bool(seed % 2))
     the_task = TrainingTask(Architecture(n_in, hidden, n_out, activation), 1e-3, batch, seed)
     rows = np.random.default_rng(seed).permutation(150)[:batch]
-    ours = gradient_of(NativeTrainer(arrays, "double"), the_task, rows)
+    ours = gradient_of(DoubleTrainer(arrays), the_task, rows)
     np.testing.assert_allclose(
         ours, gradient_of_torch(arrays, the_task, rows), rtol=1e-8, atol=1e-10
     )

@@ -16,7 +16,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from emufort.cli import _run
+from emufort.cli import execute
 from emufort.config import TimingConfig
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
@@ -452,7 +452,7 @@ def test_sources_that_this_version_does_not_write_are_not_compiled(
         assert result.status == "not verified"
         assert name in result.reason
         assert "--trust-sources" in result.reason
-        assert _run(["verify", "--bundle", str(copy.path), "--rows", "20"]) == 3
+        assert execute(["verify", "--bundle", str(copy.path), "--rows", "20"]) == 3
     said = capsys.readouterr()
     assert said.err.count("\n") == 1
     assert "not verified" in said.err
@@ -463,7 +463,7 @@ def test_sources_that_this_version_does_not_write_are_not_compiled(
 
 
 def test_sources_are_trusted_for_a_bundle_only(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run(["verify", "--trust-sources"]) == 2
+    assert execute(["verify", "--trust-sources"]) == 2
     assert "--trust-sources needs --bundle" in capsys.readouterr().err
 
 

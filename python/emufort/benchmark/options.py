@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from emufort.config import TimingConfig
 from emufort.errors import UsageError, did_you_mean
 from emufort.network.emulator import Activation
+from emufort.toolchain.flags import BASELINE_FLAGS, DEFAULT_COMPILER
 
 #: Networks that stand for a small, a medium and a large emulator.
 STANDARD_MODELS: dict[str, tuple[int, ...]] = {
@@ -46,9 +46,6 @@ CONTENDERS = (
     "baseline",
     "baseline-call",
 )
-
-_FLAGS: str = TimingConfig.model_fields["flags"].default
-_BASELINE_FLAGS: str = TimingConfig.model_fields["baseline_flags"].default
 
 
 @dataclass(frozen=True)
@@ -87,16 +84,11 @@ class Options:
     repeats: int = 9
     milliseconds: float = 20.0
     threads: tuple[int, ...] = (1, 0)
-    compiler: str = "gfortran"
+    compiler: str = DEFAULT_COMPILER
     second_compiler: str = "flang-22"
     flags: str | None = None
-    baseline_flags: str = _BASELINE_FLAGS
+    baseline_flags: str = BASELINE_FLAGS
     blas: Path | None = None
-
-    @property
-    def default_flags(self) -> str:
-        """Flags of the runtime where the user gives none."""
-        return _FLAGS
 
     @classmethod
     def quick(cls) -> Self:

@@ -15,6 +15,7 @@ from emufort.errors import EmufortError
 from emufort.export.fortran import fortran_source, loads_weights
 from emufort.files import write_text
 from emufort.toolchain.compiler import Compiler, CompilerMissing
+from emufort.toolchain.flags import DEFAULT_FLAGS
 from emufort.toolchain.sources import fortran_sources
 
 _FOLDERS = ("fortran/bench", "coupling/onnxruntime")
@@ -131,7 +132,7 @@ class Programs:
             self._why = f"no Fortran compiler '{options.compiler}'"
         else:
             openmp = self._compiler.accepted("-fopenmp")
-            own = self._compiler.accepted(options.default_flags)
+            own = self._compiler.accepted(DEFAULT_FLAGS)
             self._own_flags = f"{own} {openmp}".strip()
             given = own if options.flags is None else options.flags
             self._flags = f"{given} {openmp}".strip()

@@ -25,8 +25,12 @@ from emufort.errors import EmufortError
 from emufort.files import make_directory
 from emufort.progress import Reporter, silent
 
-#: Steps that the reporter is told of.
-STEPS = ("prepare", "check", "measure")
+#: Steps that the reporter is told of -> their titles.
+TITLES = {
+    "prepare": "prepare: programs and workers",
+    "check": "check: the numbers of all contenders",
+    "measure": "measure: rounds",
+}
 
 
 def run(

@@ -64,7 +64,7 @@ class Process:
         except OSError as error:
             raise EmufortError(f"cannot run {command[0]}: {error.strerror}") from error
         try:
-            self.greeting = self._answer("ready")
+            self._answer("ready")
         except BaseException:
             self.close()
             raise

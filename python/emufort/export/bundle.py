@@ -16,6 +16,7 @@ from pathlib import Path
 
 from emufort import __version__, provenance
 from emufort.brief import brief
+from emufort.config import DEFAULTS
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.errors import ContractError, EmufortError, UsageError
@@ -258,7 +259,7 @@ def export(
     data: Dataset,
     out: str | os.PathLike[str],
     name: str | None = None,
-    golden: int = 64,
+    golden: int = DEFAULTS.export.golden,
     judge: Dataset | None = None,
     caveat: str = "",
     agreement: Agreement | None = None,

@@ -18,7 +18,6 @@ from emufort.export.fortran import dummy_name, wrap
 from emufort.export.golden import Array, limits, single_within
 from emufort.export.render import render
 from emufort.processes.process import GlueFile, HostGlue
-from emufort.toolchain.flags import FAMILIES
 from emufort.toolchain.sources import coupling_folder
 
 #: Columns that the generated example predicts at once.
@@ -84,7 +83,6 @@ def plain_files(
         "sources": sources,
         "has_mpi": mpi_example is not None,
         "target": glue.target or f"{bundle.name}_host",
-        "flags": FAMILIES,
     }
     found = {
         name: GlueFile(render(f"{name}.j2", folder=templates, **values))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from emufort import escape
+from emufort.toolchain.flags import FAMILIES
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -14,7 +15,8 @@ def render(template: str, *, folder: Path = _TEMPLATES, **values: Any) -> str:
     """Return the text of `template` in `folder` with `values`; an unknown name in it is an error.
 
     Markdown escapes every value that is not Markdown already. In Fortran and CMake it depends on
-    the place how a text is escaped: a template names the function, see `emufort.escape`.
+    the place how a text is escaped: a template names the function, see `emufort.escape`. Compiler
+    flags are there as ``flags``, see `emufort.toolchain.flags.FAMILIES`.
     """
     import jinja2
 
@@ -33,4 +35,5 @@ def render(template: str, *, folder: Path = _TEMPLATES, **values: Any) -> str:
         fortran_comment=escape.fortran_comment,
         fortran_constant=escape.fortran_constant,
     )
+    environment.globals["flags"] = FAMILIES
     return environment.get_template(template).render(**values)

@@ -156,12 +156,13 @@ def gather(folder: Path, data: Dataset) -> Run:
     EmufortError
         The folder has no selection, or one of its files is damaged.
     """
-    selection = read_json(folder / "selection.json")
-    candidates = {row["id"]: row for row in read_csv(folder / "retrain" / "candidates.csv")}
+    files = RunFolder(folder)
+    selection = read_json(files.selection)
+    candidates = {row["id"]: row for row in read_csv(files.retrain / "candidates.csv")}
     try:
-        weights = folder / "retrain" / str(selection["choice"]) / "weights.safetensors"
+        weights = files.retrain / str(selection["choice"]) / "weights.safetensors"
     except (KeyError, TypeError) as error:
-        raise EmufortError(f"{folder / 'selection.json'} names no choice; select again") from error
+        raise EmufortError(f"{files.selection} names no choice; select again") from error
     emulator = Emulator.load(weights)
     judge = data.part("test")
     data = data.under(emulator.contract)
@@ -169,26 +170,25 @@ def gather(folder: Path, data: Dataset) -> Run:
     skills = {"emulator": skill_of_emulator(emulator, test, judge)}
     for baseline in judge.contract.baseline:
         skills[baseline.name] = skill_of_baseline(judge, baseline.name)
-    config = folder / "config.toml"
     return Run(
         contract=data.contract,
         selection=selection,
         candidates=candidates,
-        times=read_csv(folder / "timing.csv"),
+        times=read_csv(files.timing),
         emulator=emulator,
         skills=skills,
         normalised=judge.contract.skill_is_normalised,
         columns=_columns(emulator, _drawn(test), list(skills["emulator"].columns)),
         rows=len(test),
-        curves=_curves(folder / "retrain", candidates, str(selection["choice"])),
-        agreement=_optional(folder / "retrain" / "agreement.json"),
-        verification=_optional(folder / "verification.json"),
-        manifest=_optional(folder / "bundle" / "manifest.json"),
+        curves=_curves(files.retrain, candidates, str(selection["choice"])),
+        agreement=_optional(files.retrain / "agreement.json"),
+        verification=_optional(files.verification),
+        manifest=_optional(files.bundle / "manifest.json"),
         provenance=_optional(folder / "provenance.json"),
-        search=_optional(folder / "search" / "search.json"),
-        predictions=_predictions(folder / "retrain" / "predictions.csv"),
-        seconds=RunFolder(folder).seconds(),
-        config=config.read_text() if config.is_file() else "",
+        search=_optional(files.search / "search.json"),
+        predictions=_predictions(files.retrain / "predictions.csv"),
+        seconds=files.seconds(),
+        config=files.config.read_text() if files.config.is_file() else "",
     )
 
 

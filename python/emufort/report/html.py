@@ -15,6 +15,7 @@ from emufort.progress import Reporter, silent
 from emufort.report import plots
 from emufort.report.gather import Run, gather
 from emufort.retrain.agreement_words import LEGEND, Agreement
+from emufort.run.folder import RunFolder
 from emufort.search.rung_words import rungs_in_words
 from emufort.skill import Score
 
@@ -54,7 +55,7 @@ def write_report(run_dir: Path, data: Dataset, report: Reporter = silent) -> Pat
     report("report", 0, 2, "judging the choice on the test split")
     run = gather(run_dir, data)
     report("report", 1, 2, "drawing")
-    path = run_dir / "report.html"
+    path = RunFolder(run_dir).report
     write_text(path, render(run))
     report("report", 2, 2)
     return path

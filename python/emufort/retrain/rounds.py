@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +13,6 @@ from emufort.retrain.choice import Front
 from emufort.search.calibration import Calibration
 from emufort.search.prediction import features, foretold_losses
 from emufort.search.trials import Trial
-
-Why = Literal["control", "front"]
 
 #: Candidates in a round: their final losses calibrate the choice of the next ones.
 _ROUND = 6

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,45 +11,19 @@ from rich.console import Console
 from emufort.errors import ContractError
 from emufort.files import read_csv, read_json
 from emufort.retrain.agreement_words import LEGEND, Agreement
-from emufort.run.folder import STEPS
-from emufort.run.step_display import TITLES, progress
 from emufort.screen import Table, console
 from emufort.search.rung_words import rungs_in_words
 from emufort.selection.words import ONNX_RUNTIME_TIMES, nanoseconds
+from emufort.steps import STEP_NAMES
 
 if TYPE_CHECKING:
-    from emufort.config import Config
     from emufort.dataset.dataset import Dataset
     from emufort.run.pipeline import Run
     from emufort.run.status import RunStatus
 
-__all__ = ["advice", "closing", "dataset", "progress", "status", "titles", "verification"]
-
-
-def titles(config: Config) -> dict[str, str]:
-    """Return the titles of the steps of a run."""
-    if config.timing.backend == "fortran":
-        return TITLES
-    return {**TITLES, "time": "time: ONNX Runtime"}
-
 
 def _console() -> Console:
     return console()
-
-
-def closing(run: Run, steps: tuple[str, ...]) -> None:
-    """Print what the run, or its last step, found."""
-    last = steps[-1]
-    printers = {
-        "search": _search_table,
-        "retrain": _retrain_table,
-        "time": _timing_table,
-        "select": _selection_words,
-        "export": _bundle_words,
-        "verify": _verification_table,
-        "report": _closing_table if len(steps) > 1 else _report_words,
-    }
-    printers[last](run)
 
 
 def _table(title: str, columns: list[str], text: tuple[str, ...] = ()) -> Table:
@@ -265,7 +239,7 @@ def _closing_table(run: Run) -> None:
         markup=False,
     )
     seconds = folder.seconds()
-    parts = ", ".join(f"{step} {seconds[step]:.0f} s" for step in STEPS if step in seconds)
+    parts = ", ".join(f"{step} {seconds[step]:.0f} s" for step in STEP_NAMES if step in seconds)
     console.print(f"Time: {sum(seconds.values()):.0f} s ({parts})", markup=False)
 
 
@@ -351,3 +325,20 @@ def processes() -> None:
                 )
             ]
         print("\n".join(lines))
+
+
+CLOSING: dict[str, Callable[[Run], None]] = {
+    "search": _search_table,
+    "retrain": _retrain_table,
+    "time": _timing_table,
+    "select": _selection_words,
+    "export": _bundle_words,
+    "verify": _verification_table,
+    "report": _report_words,
+}
+
+
+def closing(run: Run, steps: tuple[str, ...]) -> None:
+    """Print what the run, or its last step, found."""
+    last = steps[-1]
+    (_closing_table if last == "report" and len(steps) > 1 else CLOSING[last])(run)

@@ -12,7 +12,10 @@ from emufort.config import Config
 from emufort.errors import EmufortError, UsageError
 from emufort.files import read_json
 from emufort.lock import held_by
-from emufort.run.folder import STEPS, RunFolder
+from emufort.run.configuration import read_config
+from emufort.run.finished import FinishedSteps
+from emufort.run.folder import RunFolder
+from emufort.steps import STEP_NAMES, STEPS
 
 State = Literal["running", "finished", "killed", "stopped", "unfinished"]
 
@@ -85,7 +88,7 @@ class RunStatus:
         """
         folder = RunFolder(path)
         must_hold_a_run(folder)
-        config = folder.read_config()[0] or Config()
+        config = read_config(folder)[0] or Config()
         last, event = _last_event(folder)
         steps = tuple(
             _step(
@@ -94,7 +97,7 @@ class RunStatus:
                 config,
                 name == last and (event == "begins" or event.startswith(_STOPPED)),
             )
-            for name in STEPS
+            for name in STEP_NAMES
         )
         holder = held_by(path)
         if holder is not None:
@@ -155,18 +158,13 @@ def must_hold_a_run(folder: RunFolder) -> None:
 
 
 def _step(name: str, folder: RunFolder, config: Config, begun: bool) -> StepStatus:
-    done, total = _UNITS[name](folder, config) if name in _UNITS else (0, 1)
-    if folder.is_recorded(name, config):
+    done, total = COUNTS[name](folder, config) if name in COUNTS else (0, 1)
+    if FinishedSteps(folder).is_recorded(name, config):
         total = done if name == "retrain" else total
         seconds = folder.seconds().get(name)
         return StepStatus(name, "finished", total, total, seconds)
-    begun = begun or bool(done) or _left_something(name, folder)
+    begun = begun or bool(done) or (STEPS[name].is_resumable and (folder.path / name).exists())
     return StepStatus(name, "begun" if begun else "to do", done, total, None)
-
-
-def _left_something(name: str, folder: RunFolder) -> bool:
-    places = {"search": folder.search, "retrain": folder.retrain}
-    return name in places and places[name].exists()
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -194,7 +192,8 @@ def _rounds(folder: RunFolder, config: Config) -> tuple[int, int]:
     return min(rounds, config.timing.repeats), config.timing.repeats
 
 
-_UNITS = {"search": _candidates, "retrain": _trainings, "time": _rounds}
+#: How far a step is: units that are finished, and all of them. Other steps are one unit.
+COUNTS = {"search": _candidates, "retrain": _trainings, "time": _rounds}
 
 
 def _what_is_not_verified(folder: RunFolder) -> str:

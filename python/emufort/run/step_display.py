@@ -14,18 +14,6 @@ from rich.table import Column
 from emufort.progress import Reporter, StepListener
 from emufort.screen import console as make_console
 
-TITLES = {
-    "search": "search: little data",
-    "retrain": "retrain: all data",
-    "time": "time: compiled Fortran",
-    "select": "select: Pareto front",
-    "export": "export: ONNX, Fortran",
-    "verify": "verify: compare all forms",
-    "report": "report",
-    "prepare": "prepare: programs and workers",
-    "check": "check: the numbers of all contenders",
-    "measure": "measure: rounds",
-}
 _TITLE_WIDTH = 30
 #: Widths of a terminal from which on it shows the time left, and a bar.
 _WITH_TIME_LEFT, _WITH_BAR = 70, 80
@@ -42,26 +30,23 @@ class StepDisplay(StepListener):
     ----------
     progress, console
         Where to show them.
-    steps
-        All steps that may come.
+    titles
+        Step -> its title, for all steps that may come, in their order.
     clock
         Returns the time in s.
-    titles
-        Step -> its title.
     """
 
     def __init__(
         self,
         progress: Progress,
         console: Console,
-        steps: tuple[str, ...],
+        titles: Mapping[str, str],
         clock: Callable[[], float] = time.monotonic,
-        titles: Mapping[str, str] = TITLES,
     ) -> None:
         super().__init__()
         self._progress = progress
         self._console = console
-        self._steps = steps
+        self._steps = tuple(titles)
         self._clock = clock
         self._titles = titles
         self._tasks: dict[str, Any] = {}
@@ -198,8 +183,14 @@ def fitting(note: str, room: int) -> str:
 
 
 @contextmanager
-def progress(steps: tuple[str, ...], titles: Mapping[str, str] = TITLES) -> Iterator[StepDisplay]:
-    """Show the progress of `steps` while the block runs."""
+def progress(titles: Mapping[str, str]) -> Iterator[StepDisplay]:
+    """Show the progress of steps while the block runs.
+
+    Parameters
+    ----------
+    titles
+        Step -> its title, for all steps that may come, in their order.
+    """
     console = make_console()
     with bars_on(console) as bars:
-        yield StepDisplay(bars, console, steps, titles=titles)
+        yield StepDisplay(bars, console, titles)

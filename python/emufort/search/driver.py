@@ -138,16 +138,19 @@ def _with_backend(config: Config, out: Path) -> Config:
 def _known_plan(known: dict[str, Any], usual: Plan, out: Path) -> Plan | None:
     """Return the plan of a search that goes on, None if it was killed before there was one.
 
-    Earlier versions did not write it: then it is the usual one.
+    Earlier versions did not write it: then it is the usual one. Others wrote it without its hash.
     """
     if "plan" not in known:
         return usual
     try:
-        return None if known["plan"] is None else Plan.from_dict(known["plan"])
+        plan = None if known["plan"] is None else Plan.from_dict(known["plan"])
+        if plan is not None and known.get("plan_sha256", plan.sha256) != plan.sha256:
+            raise ValueError("the hash of the plan is another")
     except (KeyError, TypeError, ValueError) as error:
         raise EmufortError(
             f"{out / 'subset.json'} is damaged; remove the folder {out} and search again"
         ) from error
+    return plan
 
 
 def _tried(plan: Plan, run: _Run, rows: tuple[Targets, Targets], report: Reporter) -> Plan:
@@ -204,6 +207,7 @@ def _keep_subset(
             "sha256": rows_sha256(subset.rows),
             "data_sha256": data_sha256(data),
             "plan": plan and plan.to_dict(),
+            "plan_sha256": plan and plan.sha256,
             "identity": identity,
         },
     )

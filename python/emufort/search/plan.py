@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -109,6 +111,12 @@ class Plan:
             "reason": self.reason,
             "tried": [list(pair) for pair in self.tried],
         }
+
+    @property
+    def sha256(self) -> str:
+        """Hash of `to_dict` as JSON with sorted keys and without blanks."""
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:

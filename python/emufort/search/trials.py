@@ -140,7 +140,7 @@ class TrialsFile:
 
 
 def row_of(t: Trial) -> dict[str, Any]:
-    """Return what the table says of a trial."""
+    """Return what the table says of a trial; floats are written so that they read back exactly."""
     return {
         "number": t.number,
         "value": repr(t.value),

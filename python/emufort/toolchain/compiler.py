@@ -25,6 +25,7 @@ from emufort.errors import EmufortError, StorageError
 from emufort.files import replacing, scratch_folder, write_json
 from emufort.provenance import command_version, cpu_model, file_sha256
 from emufort.signals import run_child
+from emufort.toolchain.flags import DEFAULT_COMPILER
 
 _INCLUDE = re.compile(rb"""^[ \t]*#?[ \t]*include[ \t]+['"<]([^'">]+)['">]""", re.M | re.I)
 _PLACE = re.compile(r"^(?P<file>[^\s:][^:]*):(?P<line>\d+)[:.\d]*:?(?P<rest>.*)$")
@@ -59,7 +60,7 @@ class Compiler:
     version: str
 
     @classmethod
-    def find(cls, name: str = "gfortran") -> Self:
+    def find(cls, name: str = DEFAULT_COMPILER) -> Self:
         """Look up a compiler by command name or path.
 
         Raises

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,6 @@ _ROWS_PER_CALL = 8192
 _CURVE_ROWS = 2048
 
 Real = NDArray[np.floating[Any]]
-Precision = Literal["single", "double"]
 
 
 def _highest_level() -> int:
@@ -84,18 +83,6 @@ def variant() -> str:
     return f"x86-64-v{level}" if level else "generic"
 
 
-def _load(precision: Precision, level: int | None) -> Any:
-    if not available():
-        raise EmufortError(
-            "the native trainer is not built; install emufort with gfortran and cmake at hand, or "
-            'choose backend = "torch"'
-        )
-    if level is None:
-        level = _levels()[0]
-    name = "_trainer_double" if precision == "double" else _MODULES[level]
-    return importlib.import_module(f"emufort.{name}")
-
-
 class NativeTrainer:
     """A `Trainer` on one CPU thread; threads may share it.
 
@@ -103,17 +90,15 @@ class NativeTrainer:
     ----------
     arrays
         The data.
-    precision
-        ``"double"`` is slow, and there to be compared with other codes; states stay single.
     level
         Of `_MODULES`; the best that this machine can run if None.
     """
 
-    def __init__(
-        self, arrays: Arrays, precision: Precision = "single", level: int | None = None
-    ) -> None:
-        self._module = _load(precision, level)
-        self._dtype = np.float32 if precision == "single" else np.float64
+    #: Precision of the extension; states are single in any case.
+    _dtype: type[np.floating[Any]] = np.float32
+
+    def __init__(self, arrays: Arrays, level: int | None = None) -> None:
+        self._module = self._extension(level)
         # Rows of a C array are columns of a Fortran array: nothing is copied on a call.
         self._x, self._y, self._x_validation, self._y_validation = (
             np.ascontiguousarray(a, dtype=self._dtype).T
@@ -121,6 +106,17 @@ class NativeTrainer:
         )
         self._sigmoid = np.array(arrays.sigmoid, dtype=np.int32)
         self._biases = output_biases(arrays)
+
+    def _extension(self, level: int | None) -> Any:
+        """Return the compiled trainer for CPUs of that level."""
+        if not available():
+            raise EmufortError(
+                "the native trainer is not built; install emufort with gfortran and cmake at "
+                'hand, or choose backend = "torch"'
+            )
+        if level is None:
+            level = _levels()[0]
+        return importlib.import_module(f"emufort.{_MODULES[level]}")
 
     @property
     def n_train(self) -> int:

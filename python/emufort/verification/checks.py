@@ -26,12 +26,14 @@ from typing import Any
 import numpy as np
 
 from emufort import __version__
+from emufort.config import DEFAULTS
 from emufort.errors import EmufortError, StorageError, VerificationError
 from emufort.export.bundle import Bundle
 from emufort.export.contents import MANIFEST
 from emufort.files import make_directory, scratch_folder, write_json
 from emufort.network.emulator import Emulator
 from emufort.progress import Reporter, silent
+from emufort.toolchain.flags import DEFAULT_COMPILER
 from emufort.verification import chain, forms
 from emufort.verification.chain import Origin
 from emufort.verification.forms import Unavailable
@@ -46,10 +48,10 @@ def verify(
     bundle: Bundle | str | os.PathLike[str],
     emulator: Emulator | None = None,
     *,
-    rows: int = 10_000,
-    tolerance: float = 1e-5,
+    rows: int = DEFAULTS.verify.rows,
+    tolerance: float = DEFAULTS.verify.tolerance,
     out: Path | None = None,
-    compiler: str = "gfortran",
+    compiler: str = DEFAULT_COMPILER,
     flags: str | None = None,
     work: Path | None = None,
     origin: Origin | None = None,

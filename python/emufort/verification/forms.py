@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort.config import TimingConfig
 from emufort.contract import Contract, Input, Output
 from emufort.errors import EmufortError, StorageError
 from emufort.export.bundle import Bundle
@@ -26,6 +25,7 @@ from emufort.native import bindings as native_bindings
 from emufort.network.emulator import Emulator
 from emufort.signals import run_child
 from emufort.toolchain.compiler import Compiler, CompilerMissing
+from emufort.toolchain.flags import DEFAULT_FLAGS
 
 Array = NDArray[np.float64]
 
@@ -138,8 +138,8 @@ def compiled(
     except CompilerMissing as error:
         raise Unavailable(f"there is no Fortran compiler '{compiler}'") from error
     contract = bundle.manifest.contract
-    if flags in (None, TimingConfig().flags):
-        flags = found.accepted(TimingConfig().flags)
+    if flags in (None, DEFAULT_FLAGS):
+        flags = found.accepted(DEFAULT_FLAGS)
     driver = work / "verify_bundle.F90"
     write_text(driver, driver_source(contract, bundle.module_name, bundle.loads_weights))
     program = found.build(

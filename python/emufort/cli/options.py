@@ -10,6 +10,9 @@ import typer
 ConfigFile = Annotated[
     Path | None, typer.Argument(help="Configuration (TOML); without it the defaults.")
 ]
+#: The run folder where none is given.
+RUN_FOLDER = Path("runs/latest")
+
 Out = Annotated[Path, typer.Option("--out", help="Run folder.")]
 Data = Annotated[
     Path | None, typer.Option(help="CF netCDF file; without it the embedded data set.")

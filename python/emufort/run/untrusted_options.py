@@ -16,8 +16,8 @@ from pathlib import Path
 
 from emufort.config import TimingConfig
 
-#: Options of `TimingConfig` that decide what is run.
-RUNNING = ("compiler", "flags", "baseline_flags")
+#: Options of `TimingConfig` that decide what is executed.
+EXECUTED = ("compiler", "flags", "baseline_flags")
 
 _COMPILER = re.compile(
     r"(?:[A-Za-z0-9_]+-)*(?:gfortran|flang|flang-new|amdflang|armflang|ifx|ifort|nvfortran|nagfor"
@@ -34,15 +34,15 @@ _LOADING = (
 )  # fmt: skip
 
 
-def unasked(timing: TimingConfig, names: Collection[str]) -> str | None:
+def first_untrusted(timing: TimingConfig, names: Collection[str]) -> str | None:
     """Say what is not run unless the user asks for it, or return None.
 
     Parameters
     ----------
     names
-        Those of `RUNNING` that come from the run folder alone.
+        Those of `EXECUTED` that come from the run folder alone.
     """
-    for name in RUNNING:
+    for name in EXECUTED:
         if name not in names:
             continue
         value = getattr(timing, name)

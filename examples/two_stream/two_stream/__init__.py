@@ -1,0 +1,1 @@
+"""Reflectance and transmittance of a scattering layer, a process for emufort."""

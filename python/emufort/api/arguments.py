@@ -1,0 +1,26 @@
+"""What the functions are given as keywords, checked as a configuration is."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from emufort.config import Config
+from emufort.contract import explain
+from emufort.errors import UsageError
+
+Section = TypeVar("Section", bound=BaseModel)
+
+
+def section(kind: type[Section], **options: Any) -> Section:
+    """Return a section of the configuration; errors as for `Config.from_dict`."""
+    try:
+        return kind.model_validate(options)
+    except ValidationError as error:
+        raise UsageError(f"arguments: {explain(error, kind)}") from error
+
+
+def configuration(seed: int, workers: int, **sections: dict[str, Any]) -> Config:
+    """Return a configuration with these sections; errors as for `Config.from_dict`."""
+    return Config.from_dict({"seed": seed, "workers": workers, **sections}, "arguments")

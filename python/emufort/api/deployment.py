@@ -1,0 +1,200 @@
+"""The steps after the trainings as functions: timing, choice, bundle, verification, report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emufort import steps
+from emufort.api.arguments import section
+from emufort.config import DEFAULTS, ExportConfig, SelectConfig, TimingConfig, VerifyConfig
+from emufort.dataset.dataset import Dataset
+from emufort.export.bundle import Bundle
+from emufort.network.emulator import Emulator
+from emufort.paths import PathLike
+from emufort.progress import Reporter, silent
+from emufort.retrain.models import Models
+from emufort.selection.select import Selection
+from emufort.verification import Verification
+
+if TYPE_CHECKING:
+    from emufort.timing.measure import Time
+
+
+def time(
+    models: Models, *, out: PathLike, report: Reporter = silent, **options: Any
+) -> Sequence[Time]:
+    """Measure the inference time of every network in the compiled Fortran runtime.
+
+    Parameters
+    ----------
+    models : Models
+        What `retrain` returned, or `Models.load` of its folder.
+    out : path
+        The table to write, CSV. Compiled programs are kept in the folder ``work`` next to it.
+    report : callable, default `emufort.progress.silent`
+        Told of the progress, see `emufort.progress.Reporter`.
+    **options
+        Options of the timing:
+
+        ncol : sequence of int, default (1, 16, 1152)
+            Columns per call at which times are measured.
+        repeats : int, default 7
+            Rounds; the time is the median over them.
+        backend : str, default "fortran"
+            What runs the networks: ``"fortran"``, or ``"onnxruntime"`` where there is no compiler.
+        compiler : str, default "gfortran"
+            The Fortran compiler.
+        flags : str, default `emufort.toolchain.flags.DEFAULT_FLAGS`
+            Its flags for the runtime.
+        baseline_flags : str, default `emufort.toolchain.flags.BASELINE_FLAGS`
+            Its flags for the classical schemes.
+
+    Returns
+    -------
+    list of Time
+        One entry per network and number of columns, then those of the baselines.
+    """
+    table, config = Path(out), section(TimingConfig, **options)
+    return steps.time(models, config, table, table.parent / "work", report)
+
+
+def select(
+    models: Models,
+    times: Sequence[Time],
+    *,
+    rule: str = DEFAULTS.select.rule,
+    ncol: int = DEFAULTS.select.ncol,
+    out: PathLike | None = None,
+) -> Selection:
+    """Choose a network on the Pareto front of skill and measured time.
+
+    Parameters
+    ----------
+    models : Models
+        What `retrain` returned, or `Models.load` of its folder.
+    times : sequence of Time
+        What `time` returned.
+    rule : str, default "knee"
+        How to choose: ``"knee"``, ``"best"``, ``"fastest-within=5%"`` or ``"max-ns=200"``; see
+        `emufort.selection.select.select`.
+    ncol : int, default 16
+        Columns per call of the times that count.
+    out : path, default None
+        File for the selection, JSON; none is written without it.
+
+    Returns
+    -------
+    Selection
+        The choice with its reason, the front, all candidates and the baselines. `export` and
+        `verify` take it; its method `emulator` reads the chosen network.
+    """
+    options = section(SelectConfig, rule=rule, ncol=ncol)
+    return steps.select(models, times, options, None if out is None else Path(out))
+
+
+def export(
+    choice: Selection | Emulator,
+    data: Dataset,
+    out: PathLike,
+    name: str | None = DEFAULTS.export.name,
+    golden: int = DEFAULTS.export.golden,
+) -> Bundle:
+    """Write a bundle; one that is there already is replaced as a whole.
+
+    Parameters
+    ----------
+    choice : Selection or Emulator
+        What `select` returned, or a network, such as `Models.emulator` returns it.
+    data : Dataset
+        The data set of the run: gives the golden inputs and the skill on the test split. Where
+        targets were searched it is read again as the network's own contract says.
+    out : path
+        Folder of the bundle.
+    name : str, default None
+        Name of the emulator; None: that of its contract. The module is ``<name>_emulator``.
+    golden : int, default 64
+        Number of golden vectors.
+
+    Raises
+    ------
+    UsageError
+        `name` cannot name a Fortran module, or `golden` is not positive.
+    EmufortError
+        `out` is not writable or holds something else.
+    """
+    options = section(ExportConfig, name=name, golden=golden)
+    return steps.export(choice, data, options, Path(out))
+
+
+def verify(
+    bundle: Bundle | PathLike,
+    choice: Selection | Emulator | None = None,
+    *,
+    rows: int = DEFAULTS.verify.rows,
+    tolerance: float = DEFAULTS.verify.tolerance,
+    out: PathLike | None = None,
+    compiler: str = DEFAULTS.timing.compiler,
+    flags: str | None = None,
+    work: PathLike | None = None,
+    report: Reporter = silent,
+    trust_sources: bool = False,
+) -> Verification:
+    """Compare every form of a bundle with the reference.
+
+    Parameters
+    ----------
+    bundle : Bundle or path
+        The bundle or its folder.
+    choice : Selection or Emulator, default None
+        The trained network, as reference and for its torch form. With a Selection the hashes of
+        its data, study and network are compared, too. None: what ``weights.bin`` holds is the
+        reference.
+    rows : int, default 10000
+        Rows over the range of the inputs that are compared, on top of the golden vectors.
+    tolerance : float, default 1e-05
+        Largest difference that counts as agreement.
+    out : path, default None
+        File for the result, JSON; none is written without it.
+    compiler : str, default "gfortran"
+        The Fortran compiler.
+    flags : str, default None
+        Its flags; None: those of the timing.
+    work : path, default None
+        Folder that keeps compiled programs; None: a temporary one.
+    report : callable, default `emufort.progress.silent`
+        Told of the progress, see `emufort.progress.Reporter`.
+    trust_sources : bool, default False
+        Compile the sources in the bundle though this version of emufort writes others: only for
+        bundles that you trust.
+
+    Returns
+    -------
+    Verification
+        Its method `raise_if_failed` raises `VerificationError` where a form does not agree.
+    """
+    return steps.verify(
+        Path(bundle),
+        choice,
+        section(VerifyConfig, rows=rows, tolerance=tolerance),
+        compiler,
+        flags,
+        None if out is None else Path(out),
+        None if work is None else Path(work),
+        report,
+        trust_sources,
+    )
+
+
+def report(folder: PathLike, data: Dataset) -> Path:
+    """Write ``report.html`` into a run folder, and return its path.
+
+    Parameters
+    ----------
+    folder : path
+        The folder that holds ``search``, ``retrain``, ``timing.csv`` and ``selection.json``.
+    data : Dataset
+        The data set of the run.
+    """
+    return steps.report(Path(folder), data)

@@ -1,0 +1,145 @@
+"""What several commands do: read the options, carry out steps, print results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from emufort.errors import UsageError, VerificationError
+
+if TYPE_CHECKING:
+    from emufort.config import Config
+
+
+def configured(file: Path | None, out: Path, overrides: dict[str, Any]) -> Config:
+    """Return the options of a run, with a warning where those of its folder are damaged.
+
+    Parameters
+    ----------
+    file
+        The configuration that the user gave; None stands for that of the folder `out`.
+    overrides
+        ``section.key`` -> value from the command line; None stands for an option that is not given.
+    """
+    from emufort.run.configuration import configuration
+
+    def warn(text: str) -> None:
+        typer.echo(f"warning: {text}", err=True)
+
+    return configuration(out, file, overrides, warn)
+
+
+def where_to_compute(
+    engine: str | None, scheduler: str | None, cluster: str | None, profile: Path | None
+) -> dict[str, Any]:
+    """Return what the options say of where to compute."""
+    keys: dict[str, Any] = {}
+    if profile is not None:
+        from emufort.config import Config, read_toml
+
+        content = read_toml(profile)
+        # The section itself, or a configuration that has nothing but it.
+        if list(content) == ["cluster"] and isinstance(content["cluster"], dict):
+            content = content["cluster"]
+        Config.from_dict({"cluster": content}, str(profile))  # says what is wrong in which file
+        keys = {f"cluster.{key}": value for key, value in content.items()}
+    return keys | {
+        key: value
+        for key, value in (
+            ("cluster.engine", engine),
+            ("cluster.scheduler", scheduler),
+            ("cluster.kind", cluster),
+        )
+        if value is not None
+    }
+
+
+def print_batch_script(config: Config, out: Path) -> None:
+    """Print the script that would start workers in batch jobs."""
+    from emufort.run.folder import RunFolder
+    from emufort.workers.dask_cluster import sbatch_script
+
+    if config.cluster.kind is None:
+        raise UsageError("--dry-run shows the batch script of a cluster; give --cluster slurm")
+    host = config.cluster.host or "DRIVER"
+    typer.echo(sbatch_script(config.cluster, f"tcp://{host}:PORT", RunFolder(out).search), nl=False)
+
+
+def carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
+    """Carry out steps of the run in the folder `out`, show their progress and their results.
+
+    Raises
+    ------
+    VerificationError
+        The verification is among the steps, and had no compiler.
+    """
+    from emufort.run import display, pipeline
+    from emufort.run.folder import RunFolder
+    from emufort.run.status import must_hold_a_run
+    from emufort.run.step_display import progress
+    from emufort.steps import titles
+
+    folder = RunFolder(out)
+    if steps[0] != "search":
+        must_hold_a_run(folder)
+    run = pipeline.Run.open(folder, config)
+    if "search" in steps and not run.is_finished("search"):
+        _warn_of_slow_sampler(config)
+    with progress(titles(config, steps)) as shown:
+        pipeline.carry_out(run, steps, shown)
+    display.closing(run, steps)
+    if "verify" in steps:
+        run.require_verified()
+
+
+def print_json(content: Any) -> None:
+    """Print plain data as JSON."""
+    typer.echo(json.dumps(content, indent=2))
+
+
+@contextmanager
+def json_of(wanted: bool, result: Path) -> Iterator[None]:
+    """If it is `wanted`, print the file that the block writes, and nothing of the block itself."""
+    from emufort import screen
+    from emufort.files import read_json
+
+    if not wanted:
+        yield
+        return
+    before = result.stat().st_mtime_ns if result.exists() else None
+    screen.be_quiet()
+    try:
+        yield
+    except VerificationError:
+        # What does not agree is in the file, too.
+        if result.exists() and result.stat().st_mtime_ns != before:
+            print_json(read_json(result))
+        raise
+    finally:
+        screen.be_quiet(False)
+    print_json(read_json(result))
+
+
+def _warn_of_slow_sampler(config: Config) -> None:
+    from emufort.search.samplers.options import slowness
+
+    warning = slowness(config.search.sampler, config.search.trials)
+    if warning is not None:
+        typer.echo(f"warning: {warning}", err=True)
+
+
+def absolute(path: Path | None) -> str | None:
+    """Return a path that counts in every working directory."""
+    return None if path is None else str(path.resolve())
+
+
+def contract_option(name: str | None) -> str | None:
+    """Return the option --contract: a name as it is, a path absolute."""
+    from emufort.contract import is_path
+
+    return absolute(Path(name)) if name is not None and is_path(name) else name

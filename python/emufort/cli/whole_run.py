@@ -1,0 +1,145 @@
+"""Commands about a whole run: run, status, check."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emufort.cli.options import (
+    RUN_FOLDER,
+    Cluster,
+    ConfigFile,
+    ContractName,
+    Data,
+    DryRun,
+    Engine,
+    Json,
+    Out,
+    Profile,
+    Quiet,
+    Scheduler,
+    Seed,
+    Top,
+    Workers,
+)
+from emufort.cli.running import (
+    absolute,
+    carry_out,
+    configured,
+    contract_option,
+    print_batch_script,
+    print_json,
+    where_to_compute,
+)
+
+
+def run(
+    config: ConfigFile = None,
+    out: Out = RUN_FOLDER,
+    data: Data = None,
+    contract: ContractName = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    engine: Engine = None,
+    scheduler: Scheduler = None,
+    cluster: Cluster = None,
+    profile: Profile = None,
+    dry_run: DryRun = False,
+    trials: Annotated[int | None, typer.Option(help="Candidates of step 1.")] = None,
+    top: Top = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Length of a training of step 2, in steps of 256 samples.")
+    ] = None,
+    rule: Annotated[str | None, typer.Option(help="Rule of the choice, such as 'knee'.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Do everything: search, retrain, time, select, export, verify, report.
+
+    Killed or stopped, the same command continues where it was.
+    """
+    from emufort.steps import STEP_NAMES
+
+    overrides = {
+        "data": absolute(data),
+        "contract": contract_option(contract),
+        "seed": seed,
+        "workers": workers,
+        "search.trials": trials,
+        "retrain.top": top,
+        "retrain.steps": steps,
+        "select.rule": rule,
+        **where_to_compute(engine, scheduler, cluster, profile),
+    }
+    options = configured(config, out, overrides)
+    if dry_run:
+        print_batch_script(options, out)
+    else:
+        carry_out(STEP_NAMES, options, out)
+
+
+def status(
+    out: Out = RUN_FOLDER,
+    as_json: Json = False,
+) -> None:
+    """Say whether a run is at work, killed or finished, and how far each step is."""
+    from emufort.run import display
+    from emufort.run.status import RunStatus
+
+    found = RunStatus.of(out)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        display.status(found)
+
+
+def check(
+    config: ConfigFile = None,
+    data: Data = None,
+    contract: ContractName = None,
+    as_json: Json = False,
+) -> None:
+    """Check configuration, contract and data without doing anything."""
+    from emufort.config import Config
+    from emufort.dataset.constant_outputs import constant_outputs
+    from emufort.run.folder import RunFolder
+    from emufort.run.pipeline import Run
+
+    loaded = Config() if config is None else Config.load(config)
+    given = {"data": absolute(data), "contract": contract_option(contract)}
+    wanted = loaded.model_copy(update={k: v for k, v in given.items() if v is not None})
+    with tempfile.TemporaryDirectory(prefix="emufort-") as folder:
+        run = Run.open(RunFolder(Path(folder)), wanted)
+        run.check()
+    opened, rules = run.data, run.data.contract
+    if as_json:
+        print_json(
+            {
+                "contract": rules.name,
+                "inputs": len(rules.input_columns),
+                "outputs": len(rules.output_columns),
+                "data": str(opened.source),
+                "rows": len(opened),
+                "constant": [column.name for column in opened.constant_columns("train")],
+            }
+        )
+        return
+    typer.echo(
+        f"contract '{rules.name}': {len(rules.input_columns)} inputs, "
+        f"{len(rules.output_columns)} outputs; {opened.source}: {len(opened)} usable rows; all well"
+    )
+    for column in opened.constant_columns("train"):
+        if not column.is_output:
+            typer.echo(
+                f"note: {column.name} is the same in all training rows: a network cannot see what "
+                "it does"
+            )
+    for output in constant_outputs(rules, opened.constant_outputs):
+        typer.echo(
+            f"note: {output.name} is the same in all training rows: it is emitted as a constant, "
+            f"{output}"
+        )
+    for column in opened.constant_in_training_only():
+        typer.echo(f"note: {column.name} varies in other rows, where the constant will be wrong")

@@ -1,0 +1,55 @@
+"""Options of step 2."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from emufort.config.section import OrAuto, Section, TrainingBackend
+from emufort.training.schedule import REFERENCE_BATCH
+
+
+class RetrainConfig(Section):
+    """Step 2: the top candidates on all training rows."""
+
+    backend: TrainingBackend = "auto"
+
+    top: Annotated[Annotated[int, Field(ge=1)] | Literal["auto"], OrAuto] = Field(
+        "auto", description="candidates chosen along the front, the control group not counted"
+    )
+    control: Annotated[Annotated[int, Field(ge=0)] | Literal["auto"], OrAuto] = Field(
+        "auto", description="candidates drawn at random; auto: 5 %, at least 16, at most half"
+    )
+    steps: int = Field(
+        20_000, ge=1, le=1_000_000_000, description="of 256 samples, unless batch_size is given"
+    )
+    longer: int = Field(
+        3,
+        ge=1,
+        le=1000,
+        description="how much longer the candidates on the front are trained at last",
+    )
+    warm_start: bool = Field(
+        False, description="begin these longer trainings with the weights of the rounds"
+    )
+    seeds: int = Field(1, ge=1, le=1000, description="seeds of the candidates on the front")
+    batch_size: int | None = Field(
+        None, ge=1, description="samples per step; the searched one if None"
+    )
+    learning_rate: tuple[float, float] | None = Field(
+        None, description="bounds of the peak learning rate; the searched one if None"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.learning_rate and not 0 < self.learning_rate[0] <= self.learning_rate[1]:
+            raise ValueError("learning_rate needs 0 < lowest <= highest")
+        if self.warm_start and self.longer == 1:
+            raise ValueError("warm_start is for longer trainings: it needs longer = 2 or more")
+        return self
+
+    @property
+    def samples(self) -> int:
+        """Number of samples that every network sees, whatever its batch size."""
+        return self.steps * (self.batch_size or REFERENCE_BATCH)

@@ -1,0 +1,186 @@
+"""Options of step 1: the search space, the search, and the advice on its subset."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from emufort.config.section import Line, OrAuto, Section, TrainingBackend
+from emufort.errors import UsageError
+from emufort.network.emulator import MOST_LAYERS, MOST_NEURONS, Activation
+from emufort.search.samplers.options import sampler_name
+
+
+class SpaceConfig(Section):
+    """Search space: shape of the hidden layers, activation function, and how to train.
+
+    ``family = "layers"`` gives every hidden layer a width of its own; ``"taper"`` draws the first
+    width and a ratio, and every layer is that much narrower than the one before it.
+    """
+
+    family: Literal["layers", "taper"] = "layers"
+    depth: tuple[int, int] = (1, 3)
+    width: tuple[int, ...] = (8, 16, 24, 32, 48, 64, 96, 128)
+    taper: tuple[float, ...] = (1.0, 0.75, 0.5)
+    activation: tuple[Activation, ...] = ("relu", "squared_relu", "tanh", "silu")
+    learning_rate: tuple[float, float] = Field(
+        (1e-3, 4e-3),
+        description="bounds of the peak learning rate, for the batch size that it is drawn with",
+    )
+    batch_size: tuple[int, ...] = (64,)
+    weight_decay: tuple[float, ...] = (0.0,)
+    target: tuple[Line, ...] = Field(
+        (), description="contracts or 'output=transform'; the run's contract if there are none"
+    )
+
+    @field_validator("width", mode="before")
+    @classmethod
+    def _expand_width(cls, width: Any) -> Any:
+        """Let ``{lowest = 8, highest = 2048, choices = 17}`` stand for a geometric list."""
+        if not isinstance(width, dict):
+            return width
+        try:
+            lowest, highest = int(width["lowest"]), int(width["highest"])
+            choices = int(width.get("choices", 17))
+            if set(width) - {"lowest", "highest", "choices"}:
+                raise KeyError
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                "a list of widths, or {lowest = 8, highest = 2048, choices = 17}"
+            ) from error
+        if not (1 <= lowest <= highest and choices >= 1):
+            raise ValueError("width needs 1 <= lowest <= highest and at least one choice")
+        ratio = (highest / lowest) ** (1.0 / max(1, choices - 1))
+        steps = (lowest * ratio**i for i in range(choices))
+        # Whole vectors of 4 or 8 neurons cost the runtime no more than a few less.
+        rounded = (w if w < 8 else 4 * round(w / 4) if w < 64 else 8 * round(w / 8) for w in steps)
+        return sorted({lowest, highest, *(min(max(round(w), lowest), highest) for w in rounded)})
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not 1 <= self.depth[0] <= self.depth[1]:
+            raise ValueError("depth needs 1 <= lowest <= highest")
+        if not 0 < self.learning_rate[0] <= self.learning_rate[1]:
+            raise ValueError("learning_rate needs 0 < lowest <= highest")
+        for name in ("width", "taper", "activation", "batch_size", "weight_decay"):
+            choices = getattr(self, name)
+            if not choices:
+                raise ValueError(f"{name} lists no choice")
+            if len(set(choices)) < len(choices):
+                raise ValueError(f"{name} lists a choice twice")
+        if max(self.width) > MOST_NEURONS or self.depth[1] >= MOST_LAYERS:
+            raise ValueError(
+                f"the Fortran runtime takes networks of at most {MOST_LAYERS - 1} hidden layers of "
+                f"{MOST_NEURONS} neurons: lower the largest width or depth"
+            )
+        if min(self.width) < 1 or min(self.batch_size) < 1:
+            raise ValueError("widths and batch sizes are at least 1")
+        if min(self.taper) <= 0 or max(self.taper) > 1:
+            raise ValueError("taper lists ratios above 0 and up to 1")
+        if min(self.weight_decay) < 0:
+            raise ValueError("weight_decay is not negative")
+        if len(set(self.target)) < len(self.target) or not all(map(str.strip, self.target)):
+            raise ValueError("target lists contracts or 'output=transform', each once")
+        return self
+
+
+class SearchConfig(Section):
+    """Step 1: many candidates on a small subset."""
+
+    backend: TrainingBackend = "auto"
+
+    trials: int = Field(256, ge=1, le=1_000_000)
+    batch: int = Field(32, ge=1, description="candidates asked for at once")
+    subset: Annotated[Annotated[int, Field(ge=16)] | Literal["auto"], OrAuto] = Field(
+        "auto", description="training rows that step 1 sees; auto: as many as the search can use"
+    )
+    subset_by: Literal["random", "stratified", "space_filling"] = "random"
+    validation: int = Field(2000, ge=16, description="validation rows that score step 1, at most")
+    sampler: str = "parzen"
+    sampler_options: dict[str, bool | int | float | str] = Field({})
+    share: tuple[float, ...] = Field(
+        (0.05,), description="length of each annealed rung, as a share of step 2's samples"
+    )
+    rungs: tuple[int, ...] = Field(
+        (), description="length of each rung in epochs instead; needed for schedule = 'constant'"
+    )
+    rung_rows: tuple[int, ...] = Field(
+        (), description="rows of the subset at each rung; all of them if empty"
+    )
+    eta: int = Field(4, ge=2)
+    halving: Literal["batch", "asha"] = Field(
+        "batch", description="a candidate is compared with its batch, or with all before it"
+    )
+    groups: tuple[Literal["activation", "batch_size", "target"], ...] = Field(
+        ("batch_size",),
+        description="candidates that share these are compared with each other first; empty: all",
+    )
+    schedule: Literal["constant", "cosine"] = Field(
+        "cosine",
+        description="train anew at each rung as step 2 does, or go on from rung to rung",
+    )
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="samples per step of annealed rungs; by the length of the rung if None",
+    )
+    patience: int = Field(15, ge=1)
+    max_ns: float | None = Field(None, gt=0, description="predicted ns per sample, at most")
+    cost_table: Line | None = Field(None, description="CSV of measured times; else they are taken")
+    space: SpaceConfig = SpaceConfig()
+
+    @field_validator("sampler")
+    @classmethod
+    def _check_sampler(cls, sampler: str) -> str:
+        try:
+            return sampler_name(sampler)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+
+    @model_validator(mode="before")
+    @classmethod
+    def _add_rungs(cls, options: Any) -> Any:
+        """Give a search at a constant rate its usual rungs and rows, where none are given."""
+        if isinstance(options, dict) and options.get("schedule") == "constant":
+            return {"rungs": (5, 20, 100), "subset": 2000, **options}
+        return options
+
+    @field_validator("groups")
+    @classmethod
+    def _sort_groups(cls, groups: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(set(groups)))  # their order means nothing
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rungs, rows = self.rungs, self.rung_rows
+        if rungs and (rungs[0] < 1 or list(rungs) != sorted(set(rungs))):
+            raise ValueError("rungs are numbers of epochs in ascending order")
+        if rungs and rungs[-1] > 1_000_000:
+            raise ValueError("rungs go up to 1000000 epochs")
+        if not rungs and self.schedule == "constant":
+            raise ValueError("schedule = 'constant' needs rungs: numbers of epochs")
+        shares = self.share
+        if not shares or min(shares) <= 0 or max(shares) > 1 or list(shares) != sorted(set(shares)):
+            raise ValueError("share lists parts of step 2 in ascending order, above 0 and up to 1")
+        n = len(rungs or shares)
+        if rows and (len(rows) != n or rows[0] < 16 or list(rows) != sorted(rows)):
+            raise ValueError("rung_rows has a number of rows for each of rungs, ascending, from 16")
+        if rows and not rungs:
+            raise ValueError(
+                "rung_rows needs rungs: numbers of epochs, one for each number of rows"
+            )
+        if rows and self.subset == "auto":
+            raise ValueError("rung_rows needs a number of rows as subset")
+        if rows and rows[-1] > int(self.subset):
+            raise ValueError(f"rung_rows asks for {rows[-1]} rows of a subset of {self.subset}")
+        return self
+
+
+class AdviceConfig(Section):
+    """``emufort search --advise``: how small the subset may be."""
+
+    candidates: int = Field(32, ge=8)
+    seeds: int = Field(2, ge=2)
+    first: int = Field(250, ge=16, description="rows of the smallest subset; doubled on and on")
+    largest: int = Field(8000, ge=32, description="rows of the largest subset, at most")

@@ -1,0 +1,192 @@
+"""The options of a run: given by the user, or kept in the run folder by the last command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from emufort.config import Config
+from emufort.errors import EmufortError, UsageError
+from emufort.files import read_json, write_text
+from emufort.run.folder import RunFolder
+from emufort.run.untrusted_options import EXECUTED
+from emufort.steps import STEPS
+
+
+def configuration(
+    out: Path,
+    given: Path | dict[str, Any] | None,
+    overrides: Mapping[str, Any] | None = None,
+    warn: Callable[[str], None] = lambda text: None,
+) -> Config:
+    """Return the options of the run in the folder `out`.
+
+    Parameters
+    ----------
+    given
+        A TOML file or its content; None stands for the folder's own configuration, and for the
+        defaults where there is none.
+    overrides
+        ``section.key`` -> value, which counts unless it is None.
+    warn
+        Told where the folder's own configuration is damaged.
+
+    Raises
+    ------
+    UsageError
+        A key is unknown or a value impossible.
+    """
+    kept: Config | None = None
+    if isinstance(given, dict):
+        config = Config.from_dict(given, "arguments")
+    elif given is not None:
+        config = Config.load(given)
+    else:
+        kept, wrong = read_config(RunFolder(out))
+        config = kept or Config()
+        if wrong:
+            warn(wrong)
+    content = config.model_dump(mode="json", exclude_none=True)
+    asked = {key for key, value in (overrides or {}).items() if value is not None}
+    if given is None:
+        # A run folder does not say where to compute: the lines of 'setup' are commands of a shell.
+        content["cluster"] = {}
+    for key, value in (overrides or {}).items():
+        if value is not None:
+            section, _, name = key.rpartition(".")
+            (content[section] if section else content)[name] = value
+    made = Config.from_dict(content, "command line")
+    if kept is not None:
+        return made.as_recorded(name for name in EXECUTED if f"timing.{name}" not in asked)
+    return made
+
+
+def read_config(folder: RunFolder) -> tuple[Config | None, str]:
+    """Return the options of the run, and what was wrong with config.toml.
+
+    What counts is what the last command recorded: config.toml shows it. Where the record is
+    lost, config.toml counts, and where that is damaged, what the search says of itself.
+
+    Raises
+    ------
+    UsageError
+        config.toml is damaged, and there is nothing that it could be made from.
+    """
+    recorded = folder.record.get("config")
+    if recorded is not None:
+        config = Config.from_dict(recorded, str(folder.path / "steps.json"))
+        if _is_shown(folder, recorded):
+            return config, ""
+        return config, (
+            f"{folder.config} is not as the last command left it: the options that it recorded "
+            "are used; change options on the command line or in a configuration of your own"
+        )
+    if not (folder.config.is_file() or folder.config.is_dir()):
+        return None, ""
+    try:
+        return Config.load(folder.config), ""
+    except UsageError as error:
+        try:
+            content = read_json(folder.search / "search.json")["config"]
+            return Config.from_dict({**content, "cluster": {}}), (
+                f"{folder.config} is damaged: the options that the search recorded are used"
+            )
+        except (EmufortError, KeyError, TypeError, UnicodeDecodeError):
+            raise UsageError(
+                f"{error}; remove {folder.config} and give the options or the configuration again"
+            ) from error
+
+
+def keep_config(
+    folder: RunFolder,
+    config: Config,
+    inputs: dict[str, str],
+    targets: tuple[dict[str, str], dict[str, str]] = ({}, {}),
+) -> None:
+    """Write config.toml; a search or retraining that is under way is never given up for it.
+
+    Parameters
+    ----------
+    inputs
+        ``"data"`` and ``"contract"`` -> SHA-256.
+    targets
+        As `recorded_targets` returns them.
+
+    Raises
+    ------
+    UsageError
+        The folder holds a search or retraining with other options, or of other data.
+    """
+    import tomli_w
+
+    record = folder.record
+    begun = [s for s in STEPS.values() if s.is_resumable and (folder.path / s.name).exists()]
+    if begun:
+        for what, sha256 in record.get("inputs", {}).items():
+            if inputs.get(what) != sha256:
+                raise UsageError(
+                    f"{folder.path} holds a run of another {what}: its SHA-256 begins with "
+                    f"{sha256[:12]}; give the same {what} or choose another --out"
+                )
+        try:
+            stored = read_config(folder)[0] or config
+        except UsageError:
+            stored = config  # the search itself knows what it was made with
+        for step in begun:
+            change = _first_change(stored, config, step.sections)
+            if change:
+                raise UsageError(
+                    f"{folder.path} holds a run with {change}; give the old value or choose "
+                    "another --out"
+                )
+    # Where a run is computed is no part of it: the next session may be elsewhere.
+    content = config.model_dump(mode="json", exclude_none=True, exclude={"cluster"})
+    if not _is_shown(folder, content):
+        write_text(folder.config, tomli_w.dumps(content))
+    known = {"config": content, "inputs": inputs, "targets": list(targets)}
+    if not known.items() <= record.items():
+        folder.remember(**known)
+
+
+def recorded_path(folder: RunFolder, what: str) -> str | None:
+    """Return where the ``"data"`` or the ``"contract"`` of the run was last."""
+    found = folder.record.get("config", {}).get(what)
+    return None if found is None else str(found)
+
+
+def recorded_targets(folder: RunFolder) -> tuple[dict[str, str], dict[str, str]]:
+    """Return target -> SHA-256 of its contract; target -> its file, where that has moved."""
+    hashes, files = folder.record.get("targets", ({}, {}))
+    return hashes, files
+
+
+def _is_shown(folder: RunFolder, content: dict[str, Any]) -> bool:
+    """Whether config.toml holds `content`."""
+    import tomli_w
+
+    try:
+        shown = folder.config.read_bytes() if folder.config.is_file() else None
+        return shown == tomli_w.dumps(content).encode()
+    except OSError:
+        return False
+
+
+def _first_change(stored: Config, wanted: Config, sections: tuple[str, ...]) -> str | None:
+    """Describe the first option among `sections` that differs, or return None."""
+    old, new = stored.model_dump(mode="json"), wanted.model_dump(mode="json")
+
+    def differ(a: Any, b: Any, place: str) -> str | None:
+        if isinstance(a, dict) and isinstance(b, dict):
+            for key in a:
+                found = differ(a[key], b.get(key), f"{place}.{key}")
+                if found:
+                    return found
+            return None
+        return None if a == b else f"{place} = {a!r}, not {b!r}"
+
+    for section in sections:
+        found = differ(old[section], new[section], section)
+        if found:
+            return found
+    return None

@@ -1,0 +1,105 @@
+"""Which steps of a run are finished: a step is, while what it depends on and its results last."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from emufort.config import DEFAULTS, Config
+from emufort.run.folder import RunFolder
+from emufort.run.record import essences, hashes, remove_damaged
+from emufort.steps import STEPS, earlier, later
+
+#: Options that came later than the first run folders. Their defaults do what was done before, so
+#: with these the steps of an earlier folder stay finished.
+_LATER_OPTIONS = {"retrain.warm_start"}
+
+
+@dataclass(frozen=True)
+class FinishedSteps:
+    """The finished steps of the run in a folder.
+
+    Attributes
+    ----------
+    folder
+        The run folder.
+    """
+
+    folder: RunFolder
+
+    def is_finished(self, step: str, config: Config, inputs: str) -> bool:
+        """Say whether `step` is finished for this configuration and these `inputs` (a hash).
+
+        It is not when one of its results is missing or is not as the step left it.
+        """
+        done = self.folder.finished.get(step)
+        return (
+            done is not None
+            and done["fingerprint"] == fingerprint(step, config, inputs)
+            and done["results"] == self._results(step)
+        )
+
+    def is_recorded(self, step: str, config: Config) -> bool:
+        """Say what `is_finished` says, for the inputs that the step was done with."""
+        inputs = self.folder.finished.get(step, {}).get("inputs")
+        return inputs is not None and self.is_finished(step, config, inputs)
+
+    def damaged(self, step: str) -> list[str]:
+        """Return the results of `step` that are missing or not as it left them."""
+        results = self.folder.finished.get(step, {}).get("results", {})
+        found = self._results(step)
+        return [name for name, sha256 in results.items() if found.get(name) != sha256]
+
+    def begin(self, step: str, config: Config, inputs: str) -> None:
+        """Remove results of `step` that are damaged: it makes again what is missing."""
+        done = self.folder.finished.get(step)
+        if done is not None and done["fingerprint"] == fingerprint(step, config, inputs):
+            for name in remove_damaged(self.folder.path, STEPS[step].results, done["results"]):
+                self.folder.log(f"{step}: {name} is not as it was left, and is made again")
+
+    def finish(self, step: str, config: Config, inputs: str, seconds: float) -> None:
+        """Record that `step` is finished; what came after it is out of date if it has changed."""
+        finished = self.folder.finished
+        before = finished.get(step, {})
+        results = self._results(step)
+        made = {
+            "fingerprint": fingerprint(step, config, inputs),
+            "inputs": inputs,
+            "essences": essences(self.folder.path, results),
+        }
+        outdated = () if made.items() <= before.items() else later(step)
+        kept = {name: entry for name, entry in finished.items() if name not in outdated}
+        kept[step] = {
+            **made,
+            "seconds": round(before.get("seconds", 0.0) + seconds, 3),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "results": results,
+        }
+        self.folder.remember(steps=kept)
+
+    def _results(self, step: str) -> dict[str, str]:
+        return hashes(self.folder.path, STEPS[step].results)
+
+
+def fingerprint(step: str, config: Config, inputs: str) -> str:
+    """Hash what the result of `step` depends on: its options, those before it, the data."""
+    content = config.model_dump(mode="json")
+    sections = [key for name in (*earlier(step), step) for key in STEPS[name].sections]
+    relevant = {key: _as_before(key, content[key]) for key in sections}
+    canonical = json.dumps([relevant, inputs], sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _as_before(section: str, options: Any) -> Any:
+    """Leave out later options that have their defaults."""
+    if not isinstance(options, dict):
+        return options
+    usual = DEFAULTS.model_dump(mode="json")[section]
+    return {
+        name: value
+        for name, value in options.items()
+        if f"{section}.{name}" not in _LATER_OPTIONS or value != usual[name]
+    }

@@ -1,0 +1,134 @@
+"""The table of compiler flags, and the places in the checkout that repeat parts of it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from emufort.errors import EmufortError
+from emufort.export.render import render
+from emufort.toolchain.flags import BASELINE_FLAGS, DEFAULT_FLAGS, FAMILIES, fill_flags
+
+TOP = Path(__file__).resolve().parents[2]
+COUPLING = TOP / "coupling"
+SCHEME = COUPLING / "aerosol_activation"
+
+
+def words(flags: str) -> set[str]:
+    return set(shlex.split(flags))
+
+
+def without_comments(path: Path) -> str:
+    return "\n".join(line.partition("#")[0] for line in path.read_text().splitlines())
+
+
+def flags_of_each_compiler(path: Path) -> dict[str, list[set[str]]]:
+    """Return what a CMake file sets as flags, by the compiler that it asks for before."""
+    found: dict[str, list[set[str]]] = {}
+    family = ""
+    for line in without_comments(path).splitlines():
+        if "CMAKE_Fortran_COMPILER_ID" in line:
+            family = next((name for name in FAMILIES if name in line.upper()), "")
+        optimisation = re.search(r"set\(_flags (.*)\)$", line.strip())
+        if optimisation:
+            text = optimisation[1].replace("$<$<NOT:$<CONFIG:Debug>>:-O3>", "-O3")
+            found.setdefault(family, []).append(words(text))
+    return found
+
+
+def test_the_runtime_in_the_checkout_is_compiled_as_the_table_says() -> None:
+    path = TOP / "fortran" / "CMakeLists.txt"
+    assert flags_of_each_compiler(path) == {
+        name: [words(FAMILIES[name].fast)] for name in ("GNU", "FLANG")
+    }
+    text = without_comments(path)
+    (wide,) = re.findall(r"set\(_wide (\S+)\)", text)
+    assert wide == FAMILIES["GNU"].wide
+    (native,) = re.findall(r"foreach\(flag (.*?)\)", text)
+    assert native.split()[0] == FAMILIES["GNU"].native == FAMILIES["FLANG"].native
+
+
+def test_the_trainer_of_wide_vectors_is_compiled_as_the_table_says() -> None:
+    text = without_comments(COUPLING / "python" / "CMakeLists.txt")
+    assert re.findall(r"set\(_wide (\S+)\)", text) == [FAMILIES["GNU"].wide]
+
+
+def test_the_scheme_in_the_checkout_is_compiled_as_the_table_says() -> None:
+    path = SCHEME / "scheme" / "CMakeLists.txt"
+    assert flags_of_each_compiler(path) == {
+        name: [words(FAMILIES[name].exact)] for name in ("GNU", "FLANG")
+    }
+    assert re.findall(r"list\(APPEND _flags (\S+)\)", path.read_text()) == [FAMILIES["GNU"].native]
+
+
+def test_the_column_model_and_the_parcel_model_use_no_other_flags() -> None:
+    known = words(FAMILIES["GNU"].fast_native) | words(FAMILIES["GNU"].exact)
+    # Not vectorised where bits count, and vectorised again where they do not.
+    known |= {"-ftree-vectorize", "-fno-tree-vectorize"}
+    for folder in (SCHEME / "column_model", TOP / "data_prep"):
+        text = without_comments(folder / "CMakeLists.txt")
+        text = text.replace("$<$<CONFIG:Release>:-O3>", "-O3").replace('"', " ").replace(";", " ")
+        used = set(re.findall(r"(?<![\w-])-[Ofm][a-z0-9=-]+", text)) - {"-ffree-line-length-132"}
+        assert used
+        assert used <= known, folder
+
+
+def test_documents_repeat_the_table() -> None:
+    text = " ".join((TOP / "docs" / "runtime.md").read_text().split())
+    assert f"`{DEFAULT_FLAGS}`" in text
+    flang = FAMILIES["FLANG"].fast_native
+    assert f"`{flang}`" in text
+    assert f"`{BASELINE_FLAGS}`" in (TOP / "docs" / "tutorial.md").read_text()
+
+
+LITERAL_FLAG = re.compile(r"(?m)^[^#\n]*\s-(O\d|ffp|fopenmp|march=\w)")
+
+
+def test_glue_of_cime_gets_all_its_flags_from_the_table() -> None:
+    text = (SCHEME / "hosts" / "cime" / "buildlib").read_text()
+    assert not LITERAL_FLAG.search(text)
+    filled = fill_flags(text)
+    assert not re.search(r"@[A-Z_]+_(FAST|EXACT|NATIVE)@", filled)
+    for family in FAMILIES.values():
+        assert family.fast in filled and family.exact in filled
+
+
+@pytest.mark.parametrize("name", ["CMakeLists.txt.j2", "Makefile.j2"])
+def test_plain_glue_gets_all_its_flags_from_the_table(name: str) -> None:
+    text = (COUPLING / "face" / "plain" / name).read_text()
+    assert not LITERAL_FLAG.search(text)
+    for family in FAMILIES:
+        assert f"{{{{ flags.{family}.exact }}}}" in text
+
+
+def test_a_bundle_gets_its_flags_from_the_table() -> None:
+    values = dict.fromkeys(("title", "version", "runtime_sha256", "module", "hash"), "x")
+    text = render("CMakeLists.txt.j2", loads=False, **values)
+    found = re.findall(r"set\(_emufort_flags (-.*)\)", text)
+    assert found == [family.fast for family in FAMILIES.values()]
+
+
+def test_every_placeholder_is_filled_with_its_flags() -> None:
+    text = " ".join(f"@{name}_{kind}@" for name in FAMILIES for kind in ("FAST", "EXACT", "NATIVE"))
+    wanted = [flags for f in FAMILIES.values() for flags in (f.fast, f.exact, f.native)]
+    assert fill_flags(text) == " ".join(wanted)
+    assert fill_flags("@MODULE@ $@ a@GNU@") == "@MODULE@ $@ a@GNU@"
+
+
+def test_a_placeholder_of_an_unknown_compiler_is_refused() -> None:
+    with pytest.raises(EmufortError, match="@NAG_FAST@: there are flags of GNU, FLANG, INTEL only"):
+        fill_flags("x @NAG_FAST@")
+
+
+def test_the_flags_of_this_machine_are_those_of_every_machine_and_its_instructions() -> None:
+    # Runs of the versions before hold exactly this text: another would time them again.
+    assert DEFAULT_FLAGS == (
+        "-O3 -march=native -mprefer-vector-width=512 -fno-math-errno -ffp-contract=fast "
+        "-fno-trapping-math -fopenmp-simd"
+    )
+    for family in FAMILIES.values():
+        assert words(family.fast_native) == words(f"{family.fast} {family.native} {family.wide}")
+        assert not {"-ffast-math", "-Ofast"} & words(family.fast_native)
