@@ -113,7 +113,7 @@ def search_identity(data: Dataset, config: Config) -> dict[str, Any]:
     }
 
 
-def settled_backend(wanted: str, path: Path, key: str) -> str:
+def settled_backend(wanted: str, path: Path, key: str, only_mlps: bool) -> str:
     """Return the training backend to use: a folder with results keeps the backend of its results.
 
     Two backends agree on a training only for its first epochs, so a search must not switch.
@@ -126,11 +126,19 @@ def settled_backend(wanted: str, path: Path, key: str) -> str:
         The JSON file with the identity of earlier results; it may be missing.
     key
         Name of the backend in this identity.
+    only_mlps
+        Whether all networks are multilayer perceptrons.
+
+    Raises
+    ------
+    UsageError
+        The wanted backend cannot train these networks.
     """
     if wanted == "auto" and path.exists():
         known = read_json(path).get("identity", {}).get(key)
         wanted = known or wanted
-    return resolve_backend(wanted) if wanted == "auto" else wanted
+    is_open = wanted == "auto" or not only_mlps
+    return resolve_backend(wanted, only_mlps=only_mlps) if is_open else wanted
 
 
 def check_same(path: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:

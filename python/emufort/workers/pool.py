@@ -107,7 +107,7 @@ class ProcessPool:
             if _HAS_FORKSERVER:
                 # The server imports torch once; every worker is a fork of the server.
                 _, backend, _ = self._initial
-                context.set_forkserver_preload([f"emufort.training.{backend}_backend"])
+                context.set_forkserver_preload([f"emufort.training.{backend}_trainer"])
                 with signals.hidden_from_children():
                     forkserver.ensure_running()
             self._pool = ProcessPoolExecutor(
