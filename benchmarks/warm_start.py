@@ -1,12 +1,12 @@
 """Measure the gain of a warm start in the final trainings of step 2.
 
-    python benchmarks/warm_start.py [--each 2] [--seeds 2] [--update docs/search.md]
+    python -m benchmarks.warm_start [--each 2] [--seeds 2] [--update docs/search.md]
 
 The script trains random candidates of the default search space on the embedded data, as the rounds
 of step 2 do. Then it trains each candidate `retrain.longer` times longer, from new weights (cold)
-and from the weights of the rounds (warm). One warm training has the same total number of steps as
-the cold one, the other the same number of steps without the rounds. The script prints the final
-loss of the warm trainings as a multiple of the cold one: geometric mean, lowest and highest, by
+and from the weights of the rounds (warm). One warm training has as many steps as the cold one
+including those of the rounds, the other has as many without them. The script prints the final loss
+of the warm trainings as a multiple of the cold one: geometric mean, lowest and highest, by
 activation function.
 """
 
@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from _document import replaced, table
 
+from benchmarks.markdown_tables import replaced, table
 from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
