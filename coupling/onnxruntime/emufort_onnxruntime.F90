@@ -111,7 +111,7 @@ contains
   !> Take names and sizes of the model's input and output.
   subroutine inspect(emulator, complaint)
     type(onnx_emulator_type), intent(inout) :: emulator           !! with a session
-    character(len=:), allocatable, intent(out) :: complaint       !! what is wrong; empty if all is well
+    character(len=:), allocatable, intent(out) :: complaint       !! error message; empty for success
     type(c_ptr) :: info
     integer(c_size_t) :: n_in, n_out
 
@@ -146,7 +146,7 @@ contains
     type(c_ptr), intent(in) :: info                              !! OrtTypeInfo
     character(len=*), intent(in) :: what                         !! what the type is of, for the message
     integer, intent(out) :: width                                !! number of columns of the matrix
-    character(len=:), allocatable, intent(out) :: complaint      !! what is wrong; empty if all is well
+    character(len=:), allocatable, intent(out) :: complaint      !! error message; empty for success
     type(c_ptr) :: tensor
     integer(c_int) :: element
     integer(c_size_t) :: rank

@@ -80,7 +80,7 @@ module emufort_onnxruntime_api
       integer(c_int), value, intent(in) :: level         !! least severity that is logged
       character(kind=c_char), intent(in) :: name(*)      !! who logs
       type(c_ptr), intent(out) :: env                    !! OrtEnv
-      type(c_ptr) :: status                              !! OrtStatus, null if all is well
+      type(c_ptr) :: status                              !! OrtStatus, null for success
     end function create_env_interface
 
     !> CreateSession
@@ -90,7 +90,7 @@ module emufort_onnxruntime_api
       character(kind=c_char), intent(in) :: path(*)      !! file of the model
       type(c_ptr), value, intent(in) :: options          !! OrtSessionOptions
       type(c_ptr), intent(out) :: session                !! OrtSession
-      type(c_ptr) :: status                              !! OrtStatus, null if all is well
+      type(c_ptr) :: status                              !! OrtStatus, null for success
     end function create_session_interface
 
     !> Run
@@ -105,14 +105,14 @@ module emufort_onnxruntime_api
       type(c_ptr), intent(in) :: output_names(*)         !! names
       integer(c_size_t), value, intent(in) :: n_outputs  !! number of outputs
       type(c_ptr), intent(inout) :: outputs(*)           !! OrtValue of each output
-      type(c_ptr) :: status                              !! OrtStatus, null if all is well
+      type(c_ptr) :: status                              !! OrtStatus, null for success
     end function run_interface
 
     !> CreateSessionOptions, GetAllocatorWithDefaultOptions
     function create_interface(new) bind(c) result(status)
       import :: c_ptr
       type(c_ptr), intent(out) :: new   !! what is made
-      type(c_ptr) :: status             !! OrtStatus, null if all is well
+      type(c_ptr) :: status             !! OrtStatus, null for success
     end function create_interface
 
     !> SetSessionGraphOptimizationLevel, SetIntraOpNumThreads, SetInterOpNumThreads
@@ -120,7 +120,7 @@ module emufort_onnxruntime_api
       import :: c_int, c_ptr
       type(c_ptr), value, intent(in) :: options       !! OrtSessionOptions
       integer(c_int), value, intent(in) :: value      !! new value
-      type(c_ptr) :: status                           !! OrtStatus, null if all is well
+      type(c_ptr) :: status                           !! OrtStatus, null for success
     end function set_interface
 
     !> SessionGetInputCount, SessionGetOutputCount, GetDimensionsCount
@@ -128,7 +128,7 @@ module emufort_onnxruntime_api
       import :: c_ptr, c_size_t
       type(c_ptr), value, intent(in) :: object   !! what is asked
       integer(c_size_t), intent(out) :: n        !! its number
-      type(c_ptr) :: status                      !! OrtStatus, null if all is well
+      type(c_ptr) :: status                      !! OrtStatus, null for success
     end function count_interface
 
     !> SessionGetInputTypeInfo, SessionGetOutputTypeInfo
@@ -137,7 +137,7 @@ module emufort_onnxruntime_api
       type(c_ptr), value, intent(in) :: session       !! OrtSession
       integer(c_size_t), value, intent(in) :: index   !! which input or output, from 0
       type(c_ptr), intent(out) :: info                !! OrtTypeInfo
-      type(c_ptr) :: status                           !! OrtStatus, null if all is well
+      type(c_ptr) :: status                           !! OrtStatus, null for success
     end function session_type_interface
 
     !> SessionGetInputName, SessionGetOutputName
@@ -147,7 +147,7 @@ module emufort_onnxruntime_api
       integer(c_size_t), value, intent(in) :: index   !! which input or output, from 0
       type(c_ptr), value, intent(in) :: allocator     !! OrtAllocator
       type(c_ptr), intent(out) :: name                !! text; to be freed by the allocator
-      type(c_ptr) :: status                           !! OrtStatus, null if all is well
+      type(c_ptr) :: status                           !! OrtStatus, null for success
     end function session_name_interface
 
     !> CreateTensorWithDataAsOrtValue
@@ -160,7 +160,7 @@ module emufort_onnxruntime_api
       integer(c_size_t), value, intent(in) :: rank      !! number of dimensions
       integer(c_int), value, intent(in) :: type_        !! ONNXTensorElementDataType
       type(c_ptr), intent(out) :: tensor                !! OrtValue
-      type(c_ptr) :: status                             !! OrtStatus, null if all is well
+      type(c_ptr) :: status                             !! OrtStatus, null for success
     end function create_tensor_interface
 
     !> CastTypeInfoToTensorInfo, MemoryInfoGetName
@@ -168,7 +168,7 @@ module emufort_onnxruntime_api
       import :: c_ptr
       type(c_ptr), value, intent(in) :: object   !! what is asked
       type(c_ptr), intent(out) :: found          !! part of it; not to be freed
-      type(c_ptr) :: status                      !! OrtStatus, null if all is well
+      type(c_ptr) :: status                      !! OrtStatus, null for success
     end function get_pointer_interface
 
     !> GetTensorElementType
@@ -176,7 +176,7 @@ module emufort_onnxruntime_api
       import :: c_int, c_ptr
       type(c_ptr), value, intent(in) :: object   !! what is asked
       integer(c_int), intent(out) :: found       !! its number
-      type(c_ptr) :: status                      !! OrtStatus, null if all is well
+      type(c_ptr) :: status                      !! OrtStatus, null for success
     end function get_integer_interface
 
     !> GetDimensions
@@ -185,7 +185,7 @@ module emufort_onnxruntime_api
       type(c_ptr), value, intent(in) :: info                 !! OrtTensorTypeAndShapeInfo
       integer(c_int64_t), intent(inout) :: dimensions(*)     !! dimensions, -1 if free
       integer(c_size_t), value, intent(in) :: n              !! number of dimensions
-      type(c_ptr) :: status                                  !! OrtStatus, null if all is well
+      type(c_ptr) :: status                                  !! OrtStatus, null for success
     end function get_dimensions_interface
 
     !> CreateCpuMemoryInfo
@@ -194,7 +194,7 @@ module emufort_onnxruntime_api
       integer(c_int), value, intent(in) :: allocator   !! OrtAllocatorType
       integer(c_int), value, intent(in) :: memory      !! OrtMemType
       type(c_ptr), intent(out) :: info                 !! OrtMemoryInfo
-      type(c_ptr) :: status                            !! OrtStatus, null if all is well
+      type(c_ptr) :: status                            !! OrtStatus, null for success
     end function create_memory_info_interface
 
     !> AllocatorFree
@@ -202,7 +202,7 @@ module emufort_onnxruntime_api
       import :: c_ptr
       type(c_ptr), value, intent(in) :: allocator   !! OrtAllocator
       type(c_ptr), value, intent(in) :: memory      !! what it allocated
-      type(c_ptr) :: status                         !! OrtStatus, null if all is well
+      type(c_ptr) :: status                         !! OrtStatus, null for success
     end function free_interface
 
     !> ReleaseEnv, ReleaseStatus, ...
@@ -288,7 +288,7 @@ contains
   subroutine open_api(library, api, complaint)
     character(len=*), intent(in) :: library                         !! path, or a name for the system to find
     type(onnx_api_type), intent(out) :: api                         !! the functions
-    character(len=:), allocatable, intent(out) :: complaint         !! what is wrong; empty if all is well
+    character(len=:), allocatable, intent(out) :: complaint         !! error message; empty for success
     procedure(get_api_interface), pointer :: get_api
     procedure(get_text_interface), pointer :: get_version
     procedure(get_text_interface), pointer :: get_base
@@ -370,7 +370,7 @@ contains
   !> Let functions of different places tell something that is known; also makes the description of the CPU's memory.
   subroutine try_out(api, complaint)
     type(onnx_api_type), intent(inout) :: api                   !! the functions
-    character(len=:), allocatable, intent(out) :: complaint     !! what is wrong; empty if all is well
+    character(len=:), allocatable, intent(out) :: complaint     !! error message; empty for success
     character(len=*), parameter :: words = 'said by emufort'
     integer(c_int), parameter :: code = 2_c_int
     type(c_ptr) :: status, name

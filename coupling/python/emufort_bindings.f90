@@ -35,7 +35,7 @@ contains
     integer(int8), intent(in) :: path(:)              !! path of weights.bin, as the file system spells it
     integer(int64), intent(out) :: handle             !! the emulator; 0 if there is an error
     integer(int32), intent(out) :: code               !! 0, or one of the emufort_error_* codes
-    character(len=160), intent(out) :: message        !! what is wrong
+    character(len=160), intent(out) :: message        !! error message
     character(len=32), intent(out) :: place           !! procedure that found it
     type(emulator_type), pointer :: emulator
     type(status_type) :: status
@@ -52,7 +52,7 @@ contains
     integer(int8), intent(in) :: bytes(:)             !! content of weights.bin
     integer(int64), intent(out) :: handle             !! the emulator; 0 if there is an error
     integer(int32), intent(out) :: code               !! 0, or one of the emufort_error_* codes
-    character(len=160), intent(out) :: message        !! what is wrong
+    character(len=160), intent(out) :: message        !! error message
     character(len=32), intent(out) :: place           !! procedure that found it
     type(emulator_type), pointer :: emulator
     type(status_type) :: status
@@ -93,7 +93,7 @@ contains
     integer(int8), intent(in) :: names(:, :)       !! names of the variables (character, variable), blank padded
     integer(int8), intent(in) :: units(:, :)       !! their units (character, variable), blank padded
     integer(int32), intent(out) :: code            !! 0, or one of the emufort_error_* codes
-    character(len=160), intent(out) :: message     !! what is wrong
+    character(len=160), intent(out) :: message     !! error message
     character(len=32), intent(out) :: place        !! procedure that found it
     character(len=size(names, 1)) :: name(size(names, 2))
     character(len=size(units, 1)) :: unit(size(units, 2))
@@ -117,7 +117,7 @@ contains
   subroutine self_test(handle, code, message, place)
     integer(int64), intent(in) :: handle           !! the emulator
     integer(int32), intent(out) :: code            !! 0, or one of the emufort_error_* codes
-    character(len=160), intent(out) :: message     !! what is wrong
+    character(len=160), intent(out) :: message     !! error message
     character(len=32), intent(out) :: place        !! procedure that found it
     type(emulator_type), pointer :: emulator
     type(status_type) :: status
@@ -176,7 +176,7 @@ contains
     integer(int64), intent(out) :: n_clipped         !! values that were clipped
     integer(int64), intent(out) :: n_invalid         !! columns with an input that is no number
     integer(int32), intent(out) :: code              !! 0, or one of the emufort_error_* codes
-    character(len=160), intent(out) :: message       !! what is wrong
+    character(len=160), intent(out) :: message       !! error message
     character(len=32), intent(out) :: place          !! procedure that found it
     logical, allocatable :: is_outside(:)
     type(emulator_type), pointer :: emulator
@@ -204,7 +204,7 @@ contains
     integer(int64), intent(out) :: n_clipped         !! values that were clipped
     integer(int64), intent(out) :: n_invalid         !! columns with an input that is no number
     integer(int32), intent(out) :: code              !! 0, or one of the emufort_error_* codes
-    character(len=160), intent(out) :: message       !! what is wrong
+    character(len=160), intent(out) :: message       !! error message
     character(len=32), intent(out) :: place          !! procedure that found it
     logical, allocatable :: is_outside(:)
     type(emulator_type), pointer :: emulator

@@ -208,7 +208,7 @@ contains
       worst = max(worst, maxval(abs(fn(i, :) - sums(:, 1))), maxval(abs(fm(i, :) - sums(:, 2))))
       worst_flux = max(worst_flux, maxval(abs(fluxn(i, :) - sums(:, 3))/flux), &
                        maxval(abs(fluxm(i, :) - sums(:, 4))/flux))
-      call check(abs(full(i)/flux - 1.0_dp) < 1.0e-3_dp, 'flux if everything activated')
+      call check(abs(full(i)/flux - 1.0_dp) < 1.0e-3_dp, 'flux if all particles activated')
       call check(all(fn(i, :) <= total + 1.0e-5_dp), 'no more than there is updraft')
     end do
     print '(a, 2f6.2, a, 2es9.1)', 'spectrum', mean, width, ': largest error of fractions and of fluxes over full', &
