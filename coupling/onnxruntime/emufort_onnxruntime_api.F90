@@ -1,8 +1,9 @@
 !> The part of ONNX Runtime's C API that emufort_onnxruntime uses, opened at run time.
 !>
-!> The library exports one function. It gives a table of function pointers, which only ever grows at its end: a function
-!> has the place that it had in version 1 of the API (ONNX Runtime 1.0, 2019), and all functions used here are of that
-!> version. No header and no link to the library are needed; `open_api` tries the table out before anyone relies on it.
+!> The library exports one function, which returns a table of function pointers. New versions append to the table, so a
+!> function keeps the place that it had in version 1 of the API (ONNX Runtime 1.0, 2019). All functions used here are
+!> from this version. The module needs no header of the library and no link to it. `open_api` tests the table before its
+!> use.
 module emufort_onnxruntime_api
   use, intrinsic :: iso_c_binding, only: &
     c_associated, c_char, c_f_pointer, c_f_procpointer, c_funptr, c_int, c_int32_t, c_int64_t, c_null_char, &
@@ -12,7 +13,7 @@ module emufort_onnxruntime_api
 
   public :: onnx_api_type, open_api, c_text, fortran_text, message_of
 
-  !> Version of the C API that is asked for.
+  !> Requested version of the C API.
   integer(c_int32_t), parameter, public :: api_version = 1_c_int32_t
   !> ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT
   integer(c_int), parameter, public :: element_float = 1_c_int
@@ -78,7 +79,7 @@ module emufort_onnxruntime_api
     function create_env_interface(level, name, env) bind(c) result(status)
       import :: c_char, c_int, c_ptr
       integer(c_int), value, intent(in) :: level         !! least severity that is logged
-      character(kind=c_char), intent(in) :: name(*)      !! who logs
+      character(kind=c_char), intent(in) :: name(*)      !! name of the logger
       type(c_ptr), intent(out) :: env                    !! OrtEnv
       type(c_ptr) :: status                              !! OrtStatus, null for success
     end function create_env_interface
@@ -111,7 +112,7 @@ module emufort_onnxruntime_api
     !> CreateSessionOptions, GetAllocatorWithDefaultOptions
     function create_interface(new) bind(c) result(status)
       import :: c_ptr
-      type(c_ptr), intent(out) :: new   !! what is made
+      type(c_ptr), intent(out) :: new   !! the new object
       type(c_ptr) :: status             !! OrtStatus, null for success
     end function create_interface
 
@@ -126,7 +127,7 @@ module emufort_onnxruntime_api
     !> SessionGetInputCount, SessionGetOutputCount, GetDimensionsCount
     function count_interface(object, n) bind(c) result(status)
       import :: c_ptr, c_size_t
-      type(c_ptr), value, intent(in) :: object   !! what is asked
+      type(c_ptr), value, intent(in) :: object   !! object of the query
       integer(c_size_t), intent(out) :: n        !! its number
       type(c_ptr) :: status                      !! OrtStatus, null for success
     end function count_interface
@@ -166,7 +167,7 @@ module emufort_onnxruntime_api
     !> CastTypeInfoToTensorInfo, MemoryInfoGetName
     function get_pointer_interface(object, found) bind(c) result(status)
       import :: c_ptr
-      type(c_ptr), value, intent(in) :: object   !! what is asked
+      type(c_ptr), value, intent(in) :: object   !! object of the query
       type(c_ptr), intent(out) :: found          !! part of it; not to be freed
       type(c_ptr) :: status                      !! OrtStatus, null for success
     end function get_pointer_interface
@@ -174,7 +175,7 @@ module emufort_onnxruntime_api
     !> GetTensorElementType
     function get_integer_interface(object, found) bind(c) result(status)
       import :: c_int, c_ptr
-      type(c_ptr), value, intent(in) :: object   !! what is asked
+      type(c_ptr), value, intent(in) :: object   !! object of the query
       integer(c_int), intent(out) :: found       !! its number
       type(c_ptr) :: status                      !! OrtStatus, null for success
     end function get_integer_interface
@@ -201,14 +202,14 @@ module emufort_onnxruntime_api
     function free_interface(allocator, memory) bind(c) result(status)
       import :: c_ptr
       type(c_ptr), value, intent(in) :: allocator   !! OrtAllocator
-      type(c_ptr), value, intent(in) :: memory      !! what it allocated
+      type(c_ptr), value, intent(in) :: memory      !! memory that it allocated
       type(c_ptr) :: status                         !! OrtStatus, null for success
     end function free_interface
 
     !> ReleaseEnv, ReleaseStatus, ...
     subroutine release_interface(object) bind(c)
       import :: c_ptr
-      type(c_ptr), value, intent(in) :: object   !! what is no longer needed
+      type(c_ptr), value, intent(in) :: object   !! object that is no longer needed
     end subroutine release_interface
   end interface
 
@@ -229,13 +230,13 @@ module emufort_onnxruntime_api
       type(c_funptr) :: symbol                        !! its address, null if there is none
     end function dlsym
 
-    !> Why the last of these failed.
+    !> Reason why the last of these calls failed.
     function dlerror() bind(c, name='dlerror') result(text)
       import :: c_ptr
       type(c_ptr) :: text   !! message, null if there was no error
     end function dlerror
 
-    !> Length of a text of C.
+    !> Length of a C string.
     pure function strlen(text) bind(c, name='strlen') result(length)
       import :: c_ptr, c_size_t
       type(c_ptr), value, intent(in) :: text   !! text
@@ -245,7 +246,7 @@ module emufort_onnxruntime_api
 
   !> The functions in use, named as in the C API.
   type :: onnx_api_type
-    logical :: is_open = .false.                                                            !! whether there are any
+    logical :: is_open = .false.                                                            !! whether they are set
     character(len=32) :: version = ' '                                                      !! of the library
     procedure(create_status_interface), pointer, nopass :: create_status => null()
     procedure(get_code_interface), pointer, nopass :: get_error_code => null()
@@ -284,7 +285,7 @@ module emufort_onnxruntime_api
 
 contains
 
-  !> Open the library and try its functions out. The library stays open: it cannot be unloaded safely.
+  !> Open the library and test its functions. The library stays open, because it cannot be unloaded safely.
   subroutine open_api(library, api, complaint)
     character(len=*), intent(in) :: library                         !! path, or a name for the system to find
     type(onnx_api_type), intent(out) :: api                         !! the functions
@@ -327,7 +328,7 @@ contains
 
   end subroutine open_api
 
-  !> Take the functions from their places.
+  !> Get the functions from their places.
   subroutine take_functions(table, api)
     type(c_funptr), intent(in) :: table(:)        !! OrtApi
     type(onnx_api_type), intent(inout) :: api     !! the functions
@@ -367,7 +368,7 @@ contains
 
   end subroutine take_functions
 
-  !> Let functions of different places tell something that is known; also makes the description of the CPU's memory.
+  !> Test functions at different places with known results, and make the description of the CPU memory.
   subroutine try_out(api, complaint)
     type(onnx_api_type), intent(inout) :: api                   !! the functions
     character(len=:), allocatable, intent(out) :: complaint     !! error message; empty for success
@@ -396,7 +397,7 @@ contains
 
   end subroutine try_out
 
-  !> Message of a status, which is released; empty if all is well.
+  !> Return the message of a status and release the status; empty for success.
   function message_of(api, status) result(message)
     type(onnx_api_type), intent(in) :: api         !! the functions
     type(c_ptr), intent(in) :: status              !! OrtStatus
@@ -410,7 +411,7 @@ contains
 
   end function message_of
 
-  !> A text for C.
+  !> Convert a Fortran string to a C string.
   pure function c_text(text)
     character(len=*), intent(in) :: text                           !! text of Fortran
     character(kind=c_char, len=len_trim(text) + 1) :: c_text       !! the same with a null character
@@ -419,7 +420,7 @@ contains
 
   end function c_text
 
-  !> The first line of a text from C; empty for a null pointer.
+  !> Return the first line of a C string; empty for a null pointer.
   function fortran_text(text) result(line)
     type(c_ptr), intent(in) :: text                !! text of C
     character(len=:), allocatable :: line          !! its first line

@@ -188,7 +188,7 @@ def test_errors_are_one_line(case: Case, columns: Path) -> None:
     bad.write_bytes(b"\0" * 100)
     for options, message in (
         ({"input": case.folder / "absent.nc"}, "cannot open"),
-        ({"input": broken}, "air_pressure is in hPa, wanted Pa"),
+        ({"input": broken}, "air_pressure must be in Pa, not in hPa"),
         ({"weights": case.folder / "absent.bin"}, "absent.bin"),
         ({"weights": bad}, "bad.bin"),
         ({"scheme": "mbn"}, "scheme must be emulator or arg2000"),

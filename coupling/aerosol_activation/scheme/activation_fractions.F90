@@ -45,7 +45,8 @@ module activation_fractions
   !> Lengths are in nm, so that their third power is within the range of single precision.
   real(real64), parameter :: nanometres = 1.0e9_real64
   ! The arguments of the formula are clipped to these ranges, far beyond physical values, so that no power overflows for
-  ! any input. They are variables and not named constants, because flang allocates copies of constant arrays to pass them.
+  ! any input. They are variables and not named constants, because flang allocates copies of constant arrays to pass
+  ! them.
   real(real64), save :: sane_temperature(2) = [1.0_real64, 1.0e4_real64]      ! [K]
   real(real64), save :: sane_radius(2) = [0.0_real64, 1.0e-3_real64]          ! [m]
   real(real64), save :: sane_kappa(2) = [0.0_real64, 1.0e2_real64]            ! [1]
@@ -157,7 +158,8 @@ contains
 
   end subroutine fractions_of_block
 
-  !> Compute (s_m/s_max)**2 with the critical supersaturation s_m = sqrt(4 A**3/(27 kappa r**3)) and the Kelvin length A.
+  !> Compute (s_m/s_max)**2 with the critical supersaturation s_m = sqrt(4 A**3/(27 kappa r**3)) and the Kelvin length
+  !> A.
   pure recursive subroutine squared_ratios(temperature, radius, kappa, supersaturation, ratio)
     real(real64), intent(in) :: temperature(lanes)       !! air temperature [K]
     real(real64), intent(in) :: radius(lanes)            !! dry number-median radius [m]

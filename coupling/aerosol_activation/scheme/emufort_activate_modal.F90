@@ -2,8 +2,8 @@
 !>
 !> The optional arguments of `activate_modal` are in the order of CAM. E3SM has only the first of them.
 !>
-!> As in E3SM and CAM, the module holds the scheme: `activate_modal_init` sets it once, and it is constant afterwards. Hosts
-!> that pass their state as arguments use `activation_type` of the module `emufort_aerosol_activation` instead.
+!> As in E3SM and CAM, the module holds the scheme: `activate_modal_init` sets it once, and it is constant afterwards.
+!> Hosts that pass their state as arguments use `activation_type` of the module `emufort_aerosol_activation` instead.
 module emufort_activate_modal
   use emufort_runtime, only: emulator_type, status_type
   use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, &

@@ -1,7 +1,7 @@
 !> Aerosol activation for a host model: the results of `activate_modal` in E3SM and CAM, by an emulator or by ARG2000.
 !>
-!> After `init` a scheme is constant, and any number of threads may share it. `activate` does not stop the program, allocate
-!> memory, read or print. The bits of a column do not depend on the other columns. Compile without -ffast-math.
+!> After `init` a scheme is constant, and any number of threads may share it. `activate` does not stop the program,
+!> allocate memory, read or print. The bits of a column do not depend on the other columns. Compile without -ffast-math.
 module emufort_aerosol_activation
   use, intrinsic :: iso_fortran_env, only: real64
   use emufort_kinds, only: wp, block => block_columns
@@ -73,11 +73,12 @@ contains
 
     call emufort_clear_status(status)
     if (nmode < 1 .or. nmode > scheme%n_modes .or. ncol > pcols .or. min(ncol, pver) < 0) then
-      call set_error(status, emufort_error_shape, 'activate', 'there are more modes than in init or more columns than in the arrays')
+      call set_error(status, emufort_error_shape, 'activate', &
+                     'there are more modes than in init or more columns than in the arrays')
       return
     end if
-    ! Not inlined, so that each has only its own arrays on the stack: a call of the emulator then does not hold the arrays
-    ! that ARG2000 needs for more modes.
+    ! Not inlined, so that each has only its own arrays on the stack: a call of the emulator then does not hold the
+    ! arrays that ARG2000 needs for more modes.
     if (nmode > n_emulated_modes) then
       !DIR$ NOINLINE
       call activate_many_modes()

@@ -1,5 +1,5 @@
-!> Setup of an activation scheme: the constants and modes of the host, the emulator and the range it was trained for, and
-!> the counts of the answers.
+!> Setup of an activation scheme: the constants and modes of the host, the emulator and the range it was trained for,
+!> and the counts of the answers.
 module emufort_aerosol_scheme
   use, intrinsic :: iso_fortran_env, only: int64, real32, real64
   use emufort_kinds, only: block => block_columns
@@ -26,8 +26,8 @@ module emufort_aerosol_scheme
 
   integer, parameter :: activation_max_modes = 16   !! largest number of aerosol modes
   integer, parameter :: outside_arg2000 = 0   !! outside the emulator's range ARG2000 answers
-  !> ARG2000 times the ratio of the emulator to ARG2000 at the nearest point of the range. It is continuous, and at every
-  !> distance in docs/coupling.md closer to the parcel model than ARG2000.
+  !> ARG2000 times the ratio of the emulator to ARG2000 at the nearest point of the range. It is continuous, and at
+  !> every distance in docs/coupling.md closer to the parcel model than ARG2000.
   integer, parameter :: outside_ratio = 1
   integer, parameter :: outside_clip = 2      !! the emulator at the nearest point of its range
 
@@ -67,8 +67,8 @@ module emufort_aerosol_scheme
     end subroutine activation_predictor
   end interface
 
-  !> An activation scheme: the constants and modes of the host, and the emulator that computes the maximum supersaturation.
-  !> Only the modules of the scheme may use its components.
+  !> An activation scheme: the constants and modes of the host, and the emulator that computes the maximum
+  !> supersaturation. Only the modules of the scheme may use its components.
   type :: scheme_type
     integer :: n_modes = 0
     integer :: formula = arg2000_paper
@@ -76,7 +76,7 @@ module emufort_aerosol_scheme
     integer :: n_inputs = 0                                        ! of the emulator; 0: ARG2000 always answers
     type(activation_constants_type) :: constants
     real(dp) :: log_sigma(activation_max_modes) = 0.0_dp
-    real(dp) :: volume_factor(activation_max_modes) = 0.0_dp       ! cube of the median radius, divided by volume per number
+    real(dp) :: volume_factor(activation_max_modes) = 0.0_dp       ! cube of the median radius by volume per number
     real(dp) :: breadth(activation_max_modes) = 0.0_dp
     real(dp) :: spread(activation_max_modes) = 0.0_dp
     real(dp) :: lower(n_plain) = trained_lower

@@ -23,8 +23,8 @@ module emufort_aerosol_supersaturation
   !> supersaturation of the parcel model does not depend on the hygroscopicity, as measured in docs/coupling.md. E3SM
   !> gives primary carbon 1e-10, exactly its threshold for ignoring a mode; rounding must not decide on the result.
   real(dp), parameter :: hygroscopicity_floor = 1.0e-3_dp
-  !> Inputs with a smaller relative distance to a limit of the range are set to the limit [1]: hosts clip aerosol sizes to
-  !> the same limits, and the rounding of a cube root must not decide on the scheme.
+  !> Inputs with a smaller relative distance to a limit of the range are set to the limit [1]: hosts clip aerosol sizes
+  !> to the same limits, and the rounding of a cube root must not decide on the scheme.
   real(dp), parameter :: edge = 1.0e-4_dp
 
 contains
@@ -110,7 +110,7 @@ contains
     real(dp), intent(in) :: critical(block, *)            !! square of the critical supersaturation [1] (column, mode)
     logical, intent(in) :: is_active(block, *)            !! modes that can activate (column, mode)
     real(dp), intent(in) :: given(block)                  !! given supersaturation if 0 or above [1] (column)
-    logical, intent(in) :: has_found                      !! whether the emulator was called; the next three are then set
+    logical, intent(in) :: has_found                      !! whether the emulator was called and set the next three
     real(dp), intent(in) :: x(block, most_inputs)         !! inputs of the emulator, clipped (updraft, input)
     real(dp), intent(in) :: found(block)                  !! answers of the emulator [1] (updraft)
     logical, intent(in) :: is_outside(block)              !! whether an input was out of range (updraft)

@@ -26,8 +26,8 @@ module emufort_aerosol_updrafts
 
 contains
 
-  !> Compute the speeds and weights of the spectrum of one column. The loop is over the nodes, whose number is fixed: in a
-  !> loop over columns the compiler may use another exponential function for the body than for the remainder.
+  !> Compute the speeds and weights of the spectrum of one column. The loop is over the nodes, whose number is fixed: in
+  !> a loop over columns the compiler may use another exponential function for the body than for the remainder.
   recursive subroutine updraft_quadrature(lower, upper, most, mean, sigma, speed, share, flux, full)
     real(dp), intent(in) :: lower, upper      !! limits of the quadrature [m s-1]
     real(dp), intent(in) :: most              !! largest updraft [m s-1]

@@ -1,5 +1,5 @@
-!> Interface of the activation scheme for a host model. Arguments have intrinsic types only, so that a stub with the same
-!> interface can replace this module in a build without the emulator (coupling/aerosol_activation/hosts/stub).
+!> Interface of the activation scheme for a host model. Arguments have intrinsic types only, so that a stub with the
+!> same interface can replace this module in a build without the emulator (coupling/aerosol_activation/hosts/stub).
 module emufort_host
   use emufort_runtime, only: status_type, emufort_success
   use emufort_aerosol_activation, only: activation_constants_type, activation_counts_type, hk => activation_kind, &

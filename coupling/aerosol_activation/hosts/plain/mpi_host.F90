@@ -1,5 +1,5 @@
-!> Example of a host with MPI. Rank 0 reads the weights, and each rank activates its share of the columns. The answers do
-!> not depend on the number of ranks.
+!> Example of a host with MPI. Rank 0 reads the weights, and each rank activates its share of the columns. The answers
+!> do not depend on the number of ranks.
 !>
 !>     mpirun -n 3 mpi_host WEIGHTS
 !>
