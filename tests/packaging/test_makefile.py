@@ -217,7 +217,7 @@ def test_a_python_without_venv_or_headers_is_refused(project: Path) -> None:
     path = tools(project / "bin", gfortran="", cmake="", **scripts)
     done = make(project, "setup", path=path)
     assert done.returncode != 0
-    assert "python3.11 lacks what Debian has in python3.11-venv python3.11-dev" in done.stderr
+    assert "python3.11 needs the Debian packages python3.11-venv python3.11-dev" in done.stderr
     assert not (project / ".venv/.stamps/venv").exists()
 
 

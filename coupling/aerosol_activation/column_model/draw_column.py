@@ -63,7 +63,7 @@ def summary(file: netCDF4.Dataset, log: str) -> dict[str, Any]:
 
 
 def draw_profiles(file: netCDF4.Dataset, path: Path) -> None:
-    """Draw droplet number against pressure at the last time, in four columns of rising pollution."""
+    """Draw droplet number against pressure at the last time, in four polluted to clean columns."""
     truth = file["droplet_number_parcel"][-1]
     order = np.argsort(np.ma.mean(truth, axis=0))
     chosen = order[np.linspace(0, len(order) - 1, 4).astype(int)]
