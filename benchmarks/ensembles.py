@@ -17,7 +17,7 @@ from typing import Any
 
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
-from emufort.network.emulator import Architecture
+from emufort.network.architecture import Architecture
 from emufort.provenance import cpu_model
 from emufort.training import Arrays, StepPlan, TrainerState, TrainingTask, make_trainer
 from emufort.training.torch_ensemble import run_steps_together

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.files import read_csv
-from emufort.network.emulator import Architecture
+from emufort.network.architecture import Architecture
 
 TABLE = Path(__file__).parent / "data" / "yu_climsim_search_v1.csv"
 HYPERPARAMETERS = ("activation", "batch_size", "optimizer")

@@ -1,4 +1,4 @@
-"""Make the stored reference for the tests of the parcel model and the classical schemes.
+"""Make the frozen reference that the parcel model and the classical schemes are tested against.
 
 Runs pyrcel (Rothenberg and Wang 2016) on cells that the fixture stores, so that both models solve
 the same equations for the same particles. Needs the `oracle` extra; takes minutes; run again only

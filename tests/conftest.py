@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,6 +93,8 @@ def _forget_processes() -> Iterator[None]:
     """Let no module see a process that another one registered."""
     yield
     processes.process.cache_clear()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pond_package"]:
+        del sys.modules[name]
 
 
 def synthetic_data(n: int = 600, seed: int = 0) -> xr.Dataset:

@@ -25,7 +25,7 @@ from benchmarks.foretell.scores import (
 from benchmarks.foretell.trainings import Trainings, trial
 from benchmarks.foretell.ways import Rungs
 from emufort.config import RetrainConfig
-from emufort.network.emulator import Architecture
+from emufort.network.architecture import Architecture
 from emufort.retrain.rounds import Rounds
 from emufort.search.space import Candidate
 from emufort.search.trials import Trial

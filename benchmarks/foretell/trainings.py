@@ -20,7 +20,7 @@ from benchmarks.foretell.ways import Rungs, Way
 from emufort.config import Config
 from emufort.errors import UsageError
 from emufort.files import read_json, write_json
-from emufort.network.emulator import Architecture
+from emufort.network.architecture import Architecture
 from emufort.search.candidate_task import final_plan, final_task, rung_task
 from emufort.search.halving import survivors
 from emufort.search.rungs import annealed

@@ -23,7 +23,7 @@ from benchmarks.paper_inputs import with_noise_input
 from emufort.config import SpaceConfig
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
-from emufort.network.torch_module import ACTIVATIONS
+from emufort.network.activations import parse
 from emufort.provenance import cpu_model
 from emufort.search.samplers.registry import propose
 from emufort.training import Arrays, TrainingTask, backend_detail, resolve_backend
@@ -90,12 +90,12 @@ class Plain(nn.Module):
         super().__init__()
         sizes = task.architecture.sizes
         self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in itertools.pairwise(sizes))
-        self.activation = ACTIVATIONS[task.architecture.activation]
+        self.function, self.parameter = parse(task.architecture.activation_label)
         self.sigmoid = sigmoid
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         for layer in self.layers[:-1]:
-            x = self.activation(layer(x))
+            x = self.function.torch(torch, layer(x), self.parameter)
         x = self.layers[-1](x)
         return torch.sigmoid(x) if self.sigmoid else x
 

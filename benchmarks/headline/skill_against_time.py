@@ -16,7 +16,8 @@ from typing import Any
 from emufort.config import TimingConfig
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
-from emufort.network.emulator import Activation, Architecture, Emulator
+from emufort.network.architecture import Architecture
+from emufort.network.emulator import Emulator
 from emufort.skill import skill_of, skill_of_baseline
 from emufort.timing.measure import TIMING_ROWS, time_candidates
 from emufort.training import Arrays, Layout, StepPlan, TrainerState, TrainingTask, make_trainer
@@ -48,7 +49,7 @@ GOALS = (
     Goal("large", 0.0015, 1.0),
 )
 #: Hidden layers and activation.
-NETWORKS: tuple[tuple[tuple[int, ...], Activation], ...] = (
+NETWORKS: tuple[tuple[tuple[int, ...], str], ...] = (
     ((16, 16), "squared_relu"),
     ((24, 24), "squared_relu"),
     ((32, 32), "squared_relu"),
@@ -83,7 +84,7 @@ def trained(
         seconds = time.process_time() - start
         emulator = Emulator(
             contract, architecture, x_scaler, y_scaler,
-            *Layout(architecture).split(state.best_weights),
+            Layout(architecture).parameters(state.best_weights),
         )  # fmt: skip
         identity = f"{name} {architecture.label}"
         weights[identity] = folder / f"{identity.replace(' ', '_')}.safetensors"

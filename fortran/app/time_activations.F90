@@ -11,13 +11,15 @@ program time_activations
   use, intrinsic :: iso_fortran_env, only: int64, real64, output_unit, error_unit
   use emufort_kinds, only: wp
   use emufort_math, only: vector_exp, vector_ln, vector_erfc
-  use emufort_activations, only: activate, activation_code
+  use emufort_activations, only: activate, activation_code, activation_names, activation_squared_relu, &
+                                 n_activations
   implicit none
-  integer, parameter :: n_functions = 14, copy_alone = 1, plain_exp = 2
+  integer, parameter :: copy_alone = 1, plain_exp = 2
+  ! linear and relu are part of the kernels of a dense layer
+  integer, parameter :: n_functions = 6 + n_activations - activation_squared_relu
   character(len=12), parameter :: names(n_functions) = [character(len=12) :: &
-                                                        'copy', 'plain exp', 'exp', 'ln', 'erfc', 'squared_relu', &
-                                                        'leaky_relu', 'hardswish', 'tanh', 'sigmoid', 'silu', 'gelu', &
-                                                        'softplus', 'elu']
+                                                        'copy', 'plain exp', 'exp', 'ln', 'erfc', &
+                                                        activation_names(activation_squared_relu:)]
   real(real64), parameter :: shortest = 2.0e-3_real64
   real(wp), allocatable :: x(:), a(:)
   real(real64), allocatable :: times(:, :)

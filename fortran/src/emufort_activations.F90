@@ -10,7 +10,7 @@ module emufort_activations
   public :: activate, activation_code
   public :: activation_linear, activation_relu, activation_squared_relu, activation_leaky_relu, activation_hardswish, &
             activation_tanh, activation_sigmoid, activation_silu, activation_gelu, activation_softplus, activation_elu
-  public :: n_activations
+  public :: n_activations, activation_names
 
   integer, parameter :: activation_linear = 0
   integer, parameter :: activation_relu = 1
@@ -25,10 +25,10 @@ module emufort_activations
   integer, parameter :: activation_elu = 10           !! x above 0, slope*(exp(x) - 1) below
   integer, parameter :: n_activations = 10
 
-  character(len=12), parameter :: names(0:n_activations) = [character(len=12) :: &
-                                                            'linear', 'relu', 'squared_relu', 'leaky_relu', &
-                                                            'hardswish', 'tanh', 'sigmoid', 'silu', 'gelu', &
-                                                            'softplus', 'elu']
+  character(len=12), parameter :: activation_names(0:n_activations) = [character(len=12) :: &
+                                                                       'linear', 'relu', 'squared_relu', &
+                                                                       'leaky_relu', 'hardswish', 'tanh', &
+                                                                       'sigmoid', 'silu', 'gelu', 'softplus', 'elu']
 
 contains
 
@@ -39,7 +39,7 @@ contains
 
     activation_code = -1
     do i = 0, n_activations
-      if (name == names(i)) activation_code = i
+      if (name == activation_names(i)) activation_code = i
     end do
 
   end function activation_code

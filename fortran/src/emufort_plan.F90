@@ -104,7 +104,7 @@ contains
   !> Features that a buffer takes of the scratch.
   !>
   !> The kernels write whole panels: with one column up to 12 features beyond a multiple of `lanes`. They read one input
-  !> past the end. The same rule as in python/emufort/export/weights_file.py.
+  !> past the end. The same rule as in python/emufort/network/plan.py.
   pure recursive integer function buffer_room(n_features)
     integer, intent(in) :: n_features   !! features of the buffer
 

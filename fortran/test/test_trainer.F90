@@ -3,8 +3,7 @@
 !> The tests in tests/training compare gradients and losses with torch.
 program test_trainer
   use emufort_kinds, only: wp, int32, int64, real64
-  use emufort_activations, only: activation_relu, activation_squared_relu, activation_tanh, activation_silu, &
-                                 activation_gelu, activation_softplus
+  use emufort_activations, only: activation_relu, activation_squared_relu, activation_tanh, n_activations
   use emufort_trainer, only: train, mean_squared_error, train_ok, train_wrong_shape, train_wrong_activation, &
                              train_wrong_order, train_goes_on, train_out_of_patience, train_diverged
   use test_support, only: check, same_bits
@@ -13,9 +12,9 @@ program test_trainer
   integer, parameter :: n_flat = 80 + 368 + 48
   integer(int32), parameter :: sigmoid(2) = [0, 1]
   real(wp) :: x(3, n), y(2, n)
-  integer, parameter :: activations(5) = [activation_relu, activation_squared_relu, activation_tanh, activation_silu, &
-                                          activation_gelu]
-  integer :: i_activation
+  ! parameter of the functions that have one
+  real(real64), parameter :: parameters(2) = [0.1_real64, 0.2_real64]
+  integer :: code
 
   !> State and results of a training.
   type :: training_type
@@ -29,9 +28,10 @@ program test_trainer
   call random_number(x)
   y(1, :) = sin(3.0_wp*x(1, :)) + x(2, :)
   y(2, :) = 0.2_wp + 0.5_wp*x(3, :)*x(1, :)
-  do i_activation = 1, size(activations)
-    call goes_on(activations(i_activation))
+  do code = 1, n_activations
+    call goes_on([code, code])
   end do
+  call goes_on([activation_tanh, activation_relu])
   call ends()
   call refuses()
   print '(a)', 'trainings learn, go on and end as they should'
@@ -41,7 +41,7 @@ contains
   !> Train for some validations, each after `n_steps` steps.
   subroutine go(training, activation, looks, rate, patience)
     type(training_type), intent(inout) :: training
-    integer, intent(in) :: activation, looks, patience
+    integer, intent(in) :: activation(2), looks, patience
     real(real64), intent(in) :: rate
     integer(int32) :: order(batch, n_steps*looks)
     real(real64) :: rates(n_steps*looks), losses(looks)
@@ -53,9 +53,10 @@ contains
       end do
     end do
     rates = rate
-    call train(sizes, activation, sigmoid, x, y, x(:, :n_validation), y(:, :n_validation), order, rates, 0.01_real64, &
-               looks, patience, training%weights, training%moment1, training%moment2, training%best, training%steps, &
-               training%best_loss, training%stale, losses, training%looks, training%stopped, training%code)
+    call train(sizes, activation, parameters, sigmoid, x, y, x(:, :n_validation), y(:, :n_validation), order, rates, &
+               0.01_real64, looks, patience, training%weights, training%moment1, training%moment2, training%best, &
+               training%steps, training%best_loss, training%stale, losses, training%looks, training%stopped, &
+               training%code)
 
   end subroutine go
 
@@ -75,14 +76,14 @@ contains
   end function initial
 
   subroutine goes_on(activation)
-    integer, intent(in) :: activation
+    integer, intent(in) :: activation(2)
     type(training_type) :: whole, parts
     real(real64) :: loss, first
     integer(int32) :: code
 
     whole = initial()
-    call mean_squared_error(sizes, activation, sigmoid, x(:, :n_validation), y(:, :n_validation), whole%weights, &
-                            first, code)
+    call mean_squared_error(sizes, activation, parameters, sigmoid, x(:, :n_validation), y(:, :n_validation), &
+                            whole%weights, first, code)
     call go(whole, activation, 30, 3.0e-3_real64, 1000)
     call check(whole%code == train_ok .and. whole%stopped == train_goes_on, 'it trains')
     call check(whole%best_loss < 0.1_real64*first, 'it learns')
@@ -93,8 +94,8 @@ contains
     call check(all(same_bits(real(whole%weights, real64), real(parts%weights, real64))) .and. &
                all(same_bits(real(whole%best, real64), real(parts%best, real64))) .and. &
                whole%steps == parts%steps .and. whole%stale == parts%stale, 'parts are bitwise the whole')
-    call mean_squared_error(sizes, activation, sigmoid, x(:, :n_validation), y(:, :n_validation), whole%best, loss, &
-                            code)
+    call mean_squared_error(sizes, activation, parameters, sigmoid, x(:, :n_validation), y(:, :n_validation), &
+                            whole%best, loss, code)
     call check(code == train_ok .and. same_bits(loss, whole%best_loss), 'the best weights give the best loss')
 
   end subroutine goes_on
@@ -104,10 +105,10 @@ contains
 
     training = initial()
     training%best_loss = 0.0_real64
-    call go(training, 1, 10, 1.0e-3_real64, 4)
+    call go(training, [activation_relu, activation_relu], 10, 1.0e-3_real64, 4)
     call check(training%stopped == train_out_of_patience .and. training%looks == 4, 'patience ends the training')
     training = initial()
-    call go(training, 2, 10, 1.0e30_real64, 4)
+    call go(training, [activation_squared_relu, activation_relu], 10, 1.0e30_real64, 4)
     call check(training%stopped == train_diverged .and. training%looks == 1, 'a training that diverges ends')
 
   end subroutine ends
@@ -118,9 +119,9 @@ contains
     integer(int32) :: code
 
     training = initial()
-    call go(training, activation_softplus, 1, 1.0e-3_real64, 4)
+    call go(training, [activation_relu, n_activations + 1], 1, 1.0e-3_real64, 4)
     call check(training%code == train_wrong_activation, 'an unknown activation is refused')
-    call mean_squared_error(sizes(:3), 1, sigmoid, x, y, training%weights, loss, code)
+    call mean_squared_error(sizes(:3), [activation_relu], parameters(:1), sigmoid, x, y, training%weights, loss, code)
     call check(code == train_wrong_shape, 'a wrong shape is refused')
     training%steps = -100
     call outside(training)
@@ -134,9 +135,9 @@ contains
     real(real64) :: losses(1)
 
     order = n
-    call train(sizes, 1, sigmoid, x, y, x, y, order, [1.0e-3_real64], 0.0_real64, 1, 4, training%weights, &
-               training%moment1, training%moment2, training%best, training%steps, training%best_loss, training%stale, &
-               losses, training%looks, training%stopped, training%code)
+    call train(sizes, [1, 1], parameters, sigmoid, x, y, x, y, order, [1.0e-3_real64], 0.0_real64, 1, 4, &
+               training%weights, training%moment1, training%moment2, training%best, training%steps, &
+               training%best_loss, training%stale, losses, training%looks, training%stopped, training%code)
 
   end subroutine outside
 

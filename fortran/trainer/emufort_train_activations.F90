@@ -2,9 +2,10 @@
 module emufort_train_activations
   use, intrinsic :: ieee_arithmetic, only: ieee_value, ieee_negative_inf
   use emufort_kinds, only: wp
-  use emufort_activations, only: activation_relu, activation_squared_relu, activation_tanh, activation_silu, &
-                                 activation_gelu
-  use emufort_math, only: vector_exp, vector_tanh, vector_erfc, vector_sigmoid
+  use emufort_activations, only: evaluate => activate, activation_linear, activation_relu, activation_squared_relu, &
+                                 activation_leaky_relu, activation_hardswish, activation_tanh, activation_sigmoid, &
+                                 activation_silu, activation_gelu, activation_softplus, activation_elu
+  use emufort_math, only: vector_exp, vector_erfc, vector_sigmoid
   implicit none
   private
 
@@ -15,12 +16,13 @@ module emufort_train_activations
 
 contains
 
-  !> Whether networks with an activation can be trained.
+  !> Whether networks with an activation function can be trained.
   pure logical function can_train(code)
     integer, intent(in) :: code   !! one of the activation_* codes of emufort_activations
 
     select case (code)
-    case (activation_relu, activation_squared_relu, activation_tanh, activation_silu, activation_gelu)
+    case (activation_linear, activation_relu, activation_squared_relu, activation_leaky_relu, activation_hardswish, &
+          activation_tanh, activation_sigmoid, activation_silu, activation_gelu, activation_softplus, activation_elu)
       can_train = .true.
     case default
       can_train = .false.
@@ -30,7 +32,7 @@ contains
 
   !> What the layer's product takes the maximum with.
   pure real(wp) function lowest_of(code)
-    integer, intent(in) :: code   !! one of the activation_* codes, or 0 for none
+    integer, intent(in) :: code   !! one of the activation_* codes
 
     select case (code)
     case (activation_relu, activation_squared_relu)
@@ -42,19 +44,21 @@ contains
 
   end function lowest_of
 
-  !> Apply an activation to what the layer's product has raised to `lowest_of`.
-  pure recursive subroutine activate(code, n, a, slope)
+  !> Apply an activation function to what the layer's product has raised to `lowest_of`.
+  pure recursive subroutine activate(code, parameter, n, a, slope)
     integer, intent(in) :: code             !! one of the activation_* codes
+    real(wp), intent(in) :: parameter       !! parameter of the function [1]
     integer, intent(in) :: n                !! number of values, a multiple of 16
-    real(wp), intent(inout) :: a(n)         !! sums [1], then activations [1]
-    real(wp), intent(inout) :: slope(*)     !! derivative [1] (n), not for relu and tanh
+    real(wp), intent(inout) :: a(n)         !! sums [1], then their function [1]
+    real(wp), intent(inout) :: slope(*)     !! derivative [1] (n), where a alone does not tell it
     integer :: first, m
 
     select case (code)
     case (activation_squared_relu)
       call squared_relu(n, a, slope)
-    case (activation_tanh)
-      call vector_tanh(n, a)
+    case (activation_hardswish)
+      call hardswish_slope(n, a, slope)
+      call evaluate(code, n, a, parameter)
     case (activation_silu)
       call silu(n, a, slope)
     case (activation_gelu)
@@ -62,30 +66,55 @@ contains
         m = min(chunk, n - first + 1)
         call gelu(m, a(first), slope(first))
       end do
+    case (activation_softplus)
+      slope(1:n) = a
+      call vector_sigmoid(n, slope)
+      call evaluate(code, n, a, parameter)
     case default
+      call evaluate(code, n, a, parameter)
     end select
 
   end subroutine activate
 
-  !> delta = delta*(derivative of the activation)
-  pure recursive subroutine multiply_by_derivative(code, n, a, slope, delta)
+  !> delta = delta*(derivative of the activation function)
+  pure recursive subroutine multiply_by_derivative(code, parameter, n, a, slope, delta)
     integer, intent(in) :: code             !! one of the activation_* codes
+    real(wp), intent(in) :: parameter       !! parameter of the function [1]
     integer, intent(in) :: n                !! number of values
-    real(wp), intent(in) :: a(n)            !! activations [1]
-    real(wp), intent(in) :: slope(*)        !! derivative [1] (n), not for relu and tanh
-    real(wp), intent(inout) :: delta(n)     !! derivative of the loss by the activations, then by the sums
+    real(wp), intent(in) :: a(n)            !! values of the function [1]
+    real(wp), intent(in) :: slope(*)        !! derivative [1] (n), as `activate` left it
+    real(wp), intent(inout) :: delta(n)     !! derivative of the loss by the values, then by the sums
+    real(wp) :: p
     integer :: i
 
+    ! A copy: as an argument it keeps gfortran from vectorising.
+    p = parameter
     select case (code)
+    case (activation_linear)
     case (activation_relu)
       !$omp simd
       do i = 1, n
         delta(i) = merge(delta(i), 0.0_wp, a(i) > 0.0_wp)
       end do
+    case (activation_leaky_relu)
+      !$omp simd
+      do i = 1, n
+        delta(i) = merge(delta(i), p*delta(i), a(i) > 0.0_wp)
+      end do
     case (activation_tanh)
       !$omp simd
       do i = 1, n
         delta(i) = delta(i)*(1.0_wp - a(i)*a(i))
+      end do
+    case (activation_sigmoid)
+      !$omp simd
+      do i = 1, n
+        delta(i) = (delta(i)*(1.0_wp - a(i)))*a(i)
+      end do
+    case (activation_elu)
+      !$omp simd
+      do i = 1, n
+        delta(i) = merge(delta(i), delta(i)*(a(i) + p), a(i) > 0.0_wp)
       end do
     case default
       !$omp simd
@@ -108,6 +137,21 @@ contains
     end do
 
   end subroutine squared_relu
+
+  !> Derivative of x*min(max(x + 3, 0), 6)/6.
+  pure recursive subroutine hardswish_slope(n, x, slope)
+    integer, intent(in) :: n
+    real(wp), intent(in) :: x(n)
+    real(wp), intent(inout) :: slope(n)
+    real(wp), parameter :: third = 1.0_wp/3.0_wp
+    integer :: i
+
+    !$omp simd
+    do i = 1, n
+      slope(i) = merge(0.0_wp, merge(third*x(i) + 0.5_wp, 1.0_wp, x(i) < 3.0_wp), x(i) <= -3.0_wp)
+    end do
+
+  end subroutine hardswish_slope
 
   pure recursive subroutine silu(n, a, slope)
     integer, intent(in) :: n

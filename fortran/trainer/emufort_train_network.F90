@@ -4,19 +4,19 @@
 module emufort_train_network
   use, intrinsic :: iso_c_binding, only: c_loc, c_intptr_t
   use emufort_kinds, only: wp, int32, int64, real64
+  use emufort_activations, only: activation_linear
   use emufort_math, only: vector_sigmoid
   use emufort_train_kernels, only: panel, padded, layer_product, weight_gradient, bias_gradient, adam_step, &
                                    transpose_tiles, beta1, beta2
+  use emufort_train_flat, only: padded64, to_panels, to_flat
   use emufort_train_activations, only: lowest_of, activate, multiply_by_derivative
   implicit none
   private
 
-  public :: network_type, flat_size
+  public :: network_type
 
   !> Samples that go through all layers together: their activations stay in the cache.
   integer, parameter :: chunk = 64
-  !> Every layer of a flat array starts at a multiple of this.
-  integer, parameter :: flat_alignment = 16
   !> A column this long or longer is stored with a gap behind it, so that columns do not fall on the same cache sets.
   integer, parameter :: long_column = 64
 
@@ -24,6 +24,8 @@ module emufort_train_network
 
   !> One layer; the positions are offsets into `network_type%store`.
   type :: layer_type
+    integer :: activation = 0          !! one of the activation_* codes
+    real(wp) :: parameter = 0.0_wp     !! parameter of the activation function
     integer :: n_in = 0                !! number of inputs
     integer :: n_out = 0               !! number of neurons
     integer :: room_in = 0             !! inputs with padding
@@ -44,7 +46,6 @@ module emufort_train_network
     private
     type(layer_type), allocatable :: layer(:)
     logical, allocatable :: is_sigmoid(:)
-    integer :: activation = 0
     real(wp), allocatable :: store(:)   ! all arrays, each at a multiple of 64 bytes
     ! first elements of the parameters, gradients, moments, kept parameters, features of a chunk, zeros, scratch
     integer(int64) :: p = 0, g = 0, m = 0, v = 0, best = 0, x = 0, zero = 0, tiles = 0
@@ -58,37 +59,28 @@ module emufort_train_network
 
 contains
 
-  !> Length of a flat array of parameters: layer by layer (n_in + 1, n_out), the bias last, each at a multiple of 16.
-  pure integer(int64) function flat_size(sizes)
-    integer(int32), intent(in) :: sizes(0:)   !! number of inputs, neurons of each layer
-    integer :: l
-
-    flat_size = 0
-    do l = 1, ubound(sizes, 1)
-      flat_size = flat_size + (int(sizes(l - 1), int64) + 1)*sizes(l)
-      flat_size = (flat_size + flat_alignment - 1)/flat_alignment*flat_alignment
-    end do
-
-  end function flat_size
-
   !> Give a network its shape and memory; all parameters and moments are zero.
-  subroutine make(network, sizes, activation, is_sigmoid, ok)
+  subroutine make(network, sizes, activations, parameters, is_sigmoid, ok)
     class(network_type), intent(out), target :: network
-    integer(int32), intent(in) :: sizes(0:)   !! number of inputs, neurons of each layer
-    integer, intent(in) :: activation         !! one of the activation_* codes
-    logical, intent(in) :: is_sigmoid(:)      !! whether a sigmoid follows the last layer (output)
-    logical, intent(out) :: ok                !! false if there is not enough memory
+    integer(int32), intent(in) :: sizes(0:)          !! number of inputs, neurons of each layer
+    integer(int32), intent(in) :: activations(:)     !! one of the activation_* codes (hidden layer)
+    real(real64), intent(in) :: parameters(:)        !! parameter of the activation function (hidden layer)
+    logical, intent(in) :: is_sigmoid(:)             !! whether a sigmoid follows the last layer (output)
+    logical, intent(out) :: ok                       !! false if there is not enough memory
     integer(int64) :: flat, n, total
     integer :: l, n_layers, status
 
     n_layers = ubound(sizes, 1)
-    network%activation = activation
     allocate (network%layer(n_layers), network%is_sigmoid(size(is_sigmoid)))
     network%is_sigmoid = is_sigmoid
     flat = 1
     n = 0
     do l = 1, n_layers
       associate (layer => network%layer(l))
+        if (l < n_layers) then
+          layer%activation = activations(l)
+          layer%parameter = real(parameters(l), wp)
+        end if
         layer%n_in = sizes(l - 1)
         layer%n_out = sizes(l)
         layer%room_in = padded(layer%n_in, panel)
@@ -166,13 +158,6 @@ contains
     if (n >= long_column) leading_dimension = n + panel
 
   end function leading_dimension
-
-  pure integer(int64) function padded64(n)
-    integer(int64), intent(in) :: n
-
-    padded64 = (n + flat_alignment - 1)/flat_alignment*flat_alignment
-
-  end function padded64
 
   !> First element of an array that lies at a multiple of 64 bytes.
   integer(int64) function aligned_place(array)
@@ -253,48 +238,6 @@ contains
 
   end subroutine copy
 
-  !> From a flat layer to panels.
-  subroutine to_panels(n_in, n_out, room, flat, w, bias)
-    integer, intent(in) :: n_in                        !! number of inputs
-    integer, intent(in) :: n_out                       !! number of neurons
-    integer, intent(in) :: room                        !! neurons with padding
-    real(wp), intent(in) :: flat(n_in + 1, n_out)      !! weights (input, neuron), the bias last
-    real(wp), intent(inout) :: w(panel, room, *)       !! panels (lane, neuron, panel)
-    real(wp), intent(inout) :: bias(room)              !! biases
-    integer :: j, q, first, m
-
-    do q = 1, (n_in + panel - 1)/panel
-      first = panel*(q - 1)
-      m = min(panel, n_in - first)
-      do j = 1, n_out
-        w(1:m, j, q) = flat(first + 1:first + m, j)
-      end do
-    end do
-    bias(1:n_out) = flat(n_in + 1, :)
-
-  end subroutine to_panels
-
-  !> From panels to a flat layer.
-  subroutine to_flat(n_in, n_out, room, w, bias, flat)
-    integer, intent(in) :: n_in                           !! number of inputs
-    integer, intent(in) :: n_out                          !! number of neurons
-    integer, intent(in) :: room                           !! neurons with padding
-    real(wp), intent(in) :: w(panel, room, *)             !! panels (lane, neuron, panel)
-    real(wp), intent(in) :: bias(room)                    !! biases
-    real(wp), intent(inout) :: flat(n_in + 1, n_out)      !! weights (input, neuron), the bias last
-    integer :: j, q, first, m
-
-    do q = 1, (n_in + panel - 1)/panel
-      first = panel*(q - 1)
-      m = min(panel, n_in - first)
-      do j = 1, n_out
-        flat(first + 1:first + m, j) = w(1:m, j, q)
-      end do
-    end do
-    flat(n_in + 1, :) = bias(1:n_out)
-
-  end subroutine to_flat
-
   subroutine transpose_layer(layer, w, t)
     type(layer_type), intent(in) :: layer                                !! sizes
     real(wp), intent(in) :: w(panel, layer%room_out, *)                  !! weights (input, neuron, panel)
@@ -354,24 +297,23 @@ contains
   subroutine forward(network, n)
     class(network_type), intent(inout) :: network
     integer, intent(in) :: n   !! number of samples, a multiple of 8
-    integer :: l, code, r
+    integer :: l, r
     integer(int64) :: from
     real(wp) :: lowest
 
     from = network%x
     do l = 1, size(network%layer)
       associate (layer => network%layer(l), s => network%store)
-        code = 0
-        if (l < size(network%layer)) code = network%activation
-        lowest = lowest_of(code)
+        lowest = lowest_of(layer%activation)
         call layer_product(layer%room_out/panel, layer%n_in, layer%room_in, n, s(layer%transposed), s(from), &
                            layer%ld_in, s(network%p + layer%at_bias), lowest, s(layer%a), layer%ld_out)
-        if (code /= 0) then
+        if (layer%activation /= activation_linear) then
           if (layer%ld_out == layer%room_out) then
-            call activate(code, layer%room_out*n, s(layer%a), s(layer%slope))
+            call activate(layer%activation, layer%parameter, layer%room_out*n, s(layer%a), s(layer%slope))
           else
             do r = 0, n - 1
-              call activate(code, layer%room_out, s(layer%a + r*layer%ld_out), s(layer%slope + r*layer%ld_out))
+              call activate(layer%activation, layer%parameter, layer%room_out, s(layer%a + r*layer%ld_out), &
+                            s(layer%slope + r*layer%ld_out))
             end do
           end if
         end if
@@ -443,7 +385,7 @@ contains
     real(wp) :: none
 
     n = padded(m, 8)
-    none = lowest_of(0)
+    none = lowest_of(activation_linear)
     do l = size(network%layer), 1, -1
       associate (layer => network%layer(l), s => network%store)
         from = network%x
@@ -457,12 +399,13 @@ contains
           call layer_product(layer%room_in/panel, layer%n_out, layer%room_out, n, s(network%p + layer%at), &
                              s(layer%delta), layer%ld_out, s(network%zero), none, s(below%delta), below%ld_out)
           if (below%ld_out == below%room_out) then
-            call multiply_by_derivative(network%activation, below%room_out*n, s(below%a), s(below%slope), &
-                                        s(below%delta))
+            call multiply_by_derivative(below%activation, below%parameter, below%room_out*n, s(below%a), &
+                                        s(below%slope), s(below%delta))
           else
             do r = 0, n - 1
-              call multiply_by_derivative(network%activation, below%room_out, s(below%a + r*below%ld_out), &
-                                          s(below%slope + r*below%ld_out), s(below%delta + r*below%ld_out))
+              call multiply_by_derivative(below%activation, below%parameter, below%room_out, &
+                                          s(below%a + r*below%ld_out), s(below%slope + r*below%ld_out), &
+                                          s(below%delta + r*below%ld_out))
             end do
           end if
         end associate

@@ -10,7 +10,8 @@ module emufort_trainer
   use, intrinsic :: ieee_arithmetic, only: ieee_get_underflow_mode, ieee_set_underflow_mode
   use emufort_kinds, only: wp, int32, int64, real64
   use emufort_train_activations, only: can_train
-  use emufort_train_network, only: network_type, flat_size
+  use emufort_train_flat, only: flat_size
+  use emufort_train_network, only: network_type
   implicit none
   private
 
@@ -30,11 +31,12 @@ contains
   !> Train for a number of looks, each some steps of Adam and then the loss on the validation rows.
   !>
   !> It ends early when that loss is not finite, or has been no lower than its minimum for `patience` looks.
-  subroutine train(sizes, activation, sigmoid, x, y, x_validation, y_validation, order, rates, weight_decay, looks, &
-                   patience, weights, moment1, moment2, best_weights, steps, best_loss, stale, losses, looks_done, &
-                   stopped, code)
+  subroutine train(sizes, activations, parameters, sigmoid, x, y, x_validation, y_validation, order, rates, &
+                   weight_decay, looks, patience, weights, moment1, moment2, best_weights, steps, best_loss, stale, &
+                   losses, looks_done, stopped, code)
     integer(int32), intent(in), contiguous :: sizes(:)         !! number of features, neurons of each layer
-    integer(int32), intent(in) :: activation                   !! one of the activation_* codes
+    integer(int32), intent(in), contiguous :: activations(:)   !! one of the activation_* codes (hidden layer)
+    real(real64), intent(in), contiguous :: parameters(:)      !! parameter of the activation function (hidden layer)
     integer(int32), intent(in), contiguous :: sigmoid(:)       !! 1 where a sigmoid follows the last layer (output)
     real(wp), intent(in), contiguous :: x(:, :)                !! training features (feature, row)
     real(wp), intent(in), contiguous :: y(:, :)                !! training targets (output, row)
@@ -62,7 +64,7 @@ contains
 
     looks_done = 0
     stopped = train_goes_on
-    call prepare(network, sizes, activation, sigmoid, x, y, weights, code)
+    call prepare(network, sizes, activations, parameters, sigmoid, x, y, weights, code)
     if (code == train_ok .and. (size(x_validation, 1) /= size(x, 1) .or. size(y_validation, 1) /= size(y, 1) .or. &
                                 size(x_validation, 2) /= size(y_validation, 2) .or. size(x_validation, 2) < 1 .or. &
                                 size(rates) /= size(order, 2) .or. looks < 1 .or. size(losses) < looks .or. &
@@ -109,9 +111,10 @@ contains
   end subroutine train
 
   !> Mean squared error of a network over all rows and outputs.
-  subroutine mean_squared_error(sizes, activation, sigmoid, x, y, weights, error, code)
+  subroutine mean_squared_error(sizes, activations, parameters, sigmoid, x, y, weights, error, code)
     integer(int32), intent(in), contiguous :: sizes(:)      !! number of features, neurons of each layer
-    integer(int32), intent(in) :: activation                !! one of the activation_* codes
+    integer(int32), intent(in), contiguous :: activations(:)   !! one of the activation_* codes (hidden layer)
+    real(real64), intent(in), contiguous :: parameters(:)      !! parameter of the activation function (hidden layer)
     integer(int32), intent(in), contiguous :: sigmoid(:)    !! 1 where a sigmoid follows the last layer (output)
     real(wp), intent(in), contiguous :: x(:, :)             !! features (feature, row)
     real(wp), intent(in), contiguous :: y(:, :)             !! targets (output, row)
@@ -122,7 +125,7 @@ contains
     logical :: gradual
 
     error = 0.0_real64
-    call prepare(network, sizes, activation, sigmoid, x, y, weights, code)
+    call prepare(network, sizes, activations, parameters, sigmoid, x, y, weights, code)
     if (code /= train_ok) return
     call network%put(weights)
     call flush_to_zero(gradual)
@@ -132,16 +135,17 @@ contains
   end subroutine mean_squared_error
 
   !> Check what a network and its data have in common, and make the network.
-  subroutine prepare(network, sizes, activation, sigmoid, x, y, weights, code)
+  subroutine prepare(network, sizes, activations, parameters, sigmoid, x, y, weights, code)
     type(network_type), intent(out), target :: network
     integer(int32), intent(in), contiguous :: sizes(:)      !! number of features, neurons of each layer
-    integer(int32), intent(in) :: activation                !! one of the activation_* codes
+    integer(int32), intent(in), contiguous :: activations(:)   !! one of the activation_* codes (hidden layer)
+    real(real64), intent(in), contiguous :: parameters(:)      !! parameter of the activation function (hidden layer)
     integer(int32), intent(in), contiguous :: sigmoid(:)    !! 1 where a sigmoid follows the last layer (output)
     real(wp), intent(in), contiguous :: x(:, :)             !! features (feature, row)
     real(wp), intent(in), contiguous :: y(:, :)             !! targets (output, row)
     real(wp), intent(in), contiguous :: weights(:)          !! flat weights and biases
     integer(int32), intent(out) :: code                     !! train_ok, or what is wrong
-    integer :: n
+    integer :: l, n
     logical :: ok
 
     code = train_wrong_shape
@@ -150,10 +154,13 @@ contains
     if (minval(sizes) < 1 .or. size(x, 1) /= sizes(1) .or. size(y, 1) /= sizes(n)) return
     if (size(x, 2) /= size(y, 2) .or. size(x, 2) < 1 .or. size(sigmoid) /= sizes(n)) return
     if (size(weights, kind=int64) /= flat_size(sizes)) return
+    if (size(activations) /= n - 2 .or. size(parameters) /= n - 2) return
     code = train_wrong_activation
-    if (.not. can_train(int(activation))) return
+    do l = 1, n - 2
+      if (.not. can_train(int(activations(l)))) return
+    end do
     code = train_no_memory
-    call network%make(sizes, int(activation), sigmoid /= 0, ok)
+    call network%make(sizes, activations, parameters, sigmoid /= 0, ok)
     if (ok) code = train_ok
 
   end subroutine prepare

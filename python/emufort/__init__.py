@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from emufort.contract import Contract
     from emufort.dataset.dataset import Dataset
-    from emufort.network.emulator import Architecture, Emulator
+    from emufort.network.architecture import Architecture
+    from emufort.network.emulator import Emulator
     from emufort.runtime.loaded import load
 
 __version__ = "0.1.0"
 
 #: Public name -> module that holds it; imported on first use so that `import emufort` stays cheap.
 _HOMES = {
-    "Architecture": "emufort.network.emulator",
+    "Architecture": "emufort.network.architecture",
     "Contract": "emufort.contract",
     "Dataset": "emufort.dataset.dataset",
     "Emulator": "emufort.network.emulator",

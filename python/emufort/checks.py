@@ -118,7 +118,7 @@ def _check_trainers(config: Config, steps: Sequence[str]) -> None:
 
     for step, backend in (("search", config.search.backend), ("retrain", config.retrain.backend)):
         if step in steps:
-            resolve_backend(backend)
+            resolve_backend(backend, only_mlps=config.search.space.only_mlps)
 
 
 def _check_schemes(config: Config, targets: Targets) -> None:

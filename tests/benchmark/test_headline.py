@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from emufort.config import RetrainConfig
-from emufort.network.emulator import Architecture
+from emufort.network.architecture import Architecture
 from emufort.retrain.rounds import Rounds
 from emufort.search.candidate_task import final_plan, final_task
 from emufort.search.halving import Course

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from emufort.config import SearchConfig
-from emufort.network.emulator import Architecture
+from emufort.network.architecture import Architecture
 
 TOP = Path(__file__).resolve().parents[2]
 COLUMNS = ("lot", "trial", "activation", "batch_size", "optimizer", "widths", "n_parameters")

@@ -9,10 +9,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from emufort.contract import Contract
 from emufort.errors import DataError, EmufortError
-from emufort.network.emulator import ACTIVATIONS, Architecture, Emulator, Scaler
+from emufort.network.activations import ACTIVATIONS
+from emufort.network.architecture import Architecture, Family
+from emufort.network.emulator import Emulator, dense_parameters
+from emufort.network.scaler import Scaler
 
 MIXED = Contract.from_toml("""
 name = "mixed"
@@ -62,7 +67,12 @@ def physical_inputs(n: int, seed: int) -> np.ndarray:
     return x
 
 
-def emulator(hidden: tuple[int, ...], activation: str, seed: int) -> Emulator:
+def emulator(
+    hidden: tuple[int, ...],
+    activation: str | tuple[str, ...],
+    seed: int,
+    family: Family = "mlp",
+) -> Emulator:
     rng = np.random.default_rng(seed)
     x = physical_inputs(200, seed)
     y = np.stack(
@@ -70,18 +80,20 @@ def emulator(hidden: tuple[int, ...], activation: str, seed: int) -> Emulator:
         axis=1,
     )
     features = [MIXED.input_columns[i] for i in MIXED.feature_indices]
-    architecture = Architecture(4, hidden, 4, activation)  # type: ignore[arg-type]
+    architecture = Architecture(4, hidden, 4, activation, family)
     sizes = architecture.sizes
     return Emulator(
         MIXED,
         architecture,
         Scaler.fit(features, x[:, :4]),
         Scaler.fit(MIXED.output_columns, y),
-        tuple(
-            rng.normal(size=(o, i), scale=i**-0.5).astype(np.float32)
-            for i, o in itertools.pairwise(sizes)
+        dense_parameters(
+            tuple(
+                rng.normal(size=(o, i), scale=i**-0.5).astype(np.float32)
+                for i, o in itertools.pairwise(sizes)
+            ),
+            tuple(rng.normal(size=o).astype(np.float32) for o in sizes[1:]),
         ),
-        tuple(rng.normal(size=o).astype(np.float32) for o in sizes[1:]),
         {"seed": seed},
     )
 
@@ -209,8 +221,7 @@ def with_constants(hidden_weight: float = 0.1) -> Emulator:
         Architecture(4, (3,), 1, "squared_relu"),
         Scaler.fit(features, x[:, :4]),
         scaler,
-        weights,
-        biases,
+        dense_parameters(weights, biases),
     )
 
 
@@ -259,8 +270,10 @@ name = "y"
         Architecture(2, (3,), 1),
         Scaler.fit(contract.input_columns, x),
         Scaler.fit(contract.output_columns, x[:, :1]),
-        (np.ones((3, 2), np.float32), np.ones((1, 3), np.float32)),
-        (np.zeros(3, np.float32), np.zeros(1, np.float32)),
+        dense_parameters(
+            (np.ones((3, 2), np.float32), np.ones((1, 3), np.float32)),
+            (np.zeros(3, np.float32), np.zeros(1, np.float32)),
+        ),
     )
     ranges = one.input_ranges.astype(np.float32)
     assert (ranges > 0).all()
@@ -353,6 +366,41 @@ def test_safetensors_round_trip_is_exact(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.predict(x), one.predict(x))
     assert again.metadata == {"seed": 8}
     assert [p.name for p in tmp_path.iterdir()] == ["weights.safetensors"]
+
+
+def header_of(path: Path) -> dict[str, str]:
+    with safe_open(path, framework="numpy") as stream:
+        return dict(stream.metadata())
+
+
+@pytest.mark.parametrize(
+    ("hidden", "activation", "family"),
+    [((7, 3), "elu:0.5", "mlp"), ((7, 3), ("tanh", "relu"), "mlp"),
+     ((5, 5), "tanh", "residual_mlp")],
+)  # fmt: skip
+def test_only_what_the_first_format_cannot_say_is_written_in_the_second(
+    tmp_path: Path, hidden: tuple[int, ...], activation: str | tuple[str, ...], family: Family
+) -> None:
+    one, path = emulator(hidden, activation, 8, family), tmp_path / "weights.safetensors"
+    one.save(path)
+    again, header = Emulator.load(path), header_of(path)
+    assert again.architecture == one.architecture
+    x = physical_inputs(20, 9)
+    np.testing.assert_array_equal(again.predict(x), one.predict(x))
+    is_plain = isinstance(activation, str) and family == "mlp"
+    assert header["format"] == f"emufort-emulator-{1 if is_plain else 2}"
+    assert ("plan" in header) != is_plain
+    # A plan that is not that of the architecture, and weights that are missing.
+    tensors = load_file(path)
+    if not is_plain:
+        plan = emulator((4, 4), "tanh", 8).plan.to_dict()
+        save_file(tensors, path, {**header, "plan": json.dumps(plan)})
+        with pytest.raises(EmufortError, match="not that of its architecture"):
+            Emulator.load(path)
+    tensors.pop("layers.1.bias")
+    save_file(tensors, path, header)
+    with pytest.raises(EmufortError, match="lacks weights of its network"):
+        Emulator.load(path)
 
 
 def test_a_damaged_file_is_an_error_not_a_crash(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from emufort.contract import Contract
 from emufort.dataset import rows as tables
 from emufort.dataset.dataset import Dataset
 from emufort.errors import DataError, StorageError
-from emufort.network.emulator import Scaler
+from emufort.network.scaler import Scaler
 from emufort.search.subset import draw_subset
 from emufort.skill import skill_of, skill_of_baseline
 from emufort.workers.shared_arrays import SharedArrays

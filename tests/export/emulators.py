@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.contract import Contract
-from emufort.network.emulator import Architecture, Emulator, Scaler
+from emufort.network.architecture import Architecture, Family
+from emufort.network.emulator import Emulator, dense_parameters
+from emufort.network.scaler import Scaler
 
 MIXED = """
 name = "mixed"
@@ -99,6 +101,7 @@ def random_emulator(
     seed: int = 0,
     constant: bool = False,
     constant_outputs: Collection[int] = (),
+    family: Family = "mlp",
 ) -> Emulator:
     """Weights of the size that training gives, scalers fitted to rows within the range.
 
@@ -122,7 +125,8 @@ def random_emulator(
         len(features),
         hidden,
         len(output_scaler.varying),
-        activation,  # type: ignore[arg-type]
+        activation,
+        family,
     )
     sizes = architecture.sizes
     weights, biases = [], []
@@ -136,7 +140,6 @@ def random_emulator(
         architecture,
         Scaler.fit([contract.input_columns[j] for j in features], x[:, features]),
         output_scaler,
-        tuple(weights),
-        tuple(biases),
+        dense_parameters(weights, biases),
         {"data_sha256": "d" * 64, "study_sha256": "5" * 64},
     )

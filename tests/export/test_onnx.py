@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from emufort.contract import Contract
 from emufort.export.onnx import IR_VERSION, OPSET, build_onnx
-from emufort.network.emulator import ACTIVATIONS, Emulator
+from emufort.network.activations import ACTIVATIONS
+from emufort.network.emulator import Emulator
 from emufort.verification import differences
 from tests.export.emulators import edges, inputs, mixed, random_emulator
 

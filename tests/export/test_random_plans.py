@@ -10,7 +10,7 @@ import pytest
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.export import Bundle, export
-from emufort.network.emulator import ACTIVATIONS
+from emufort.network.activations import ACTIVATIONS
 from tests.export.emulators import inputs, random_emulator
 from tests.export.test_wide import COMPILERS, need_openmp, run
 

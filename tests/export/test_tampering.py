@@ -32,7 +32,8 @@ from tests.conftest import SYNTHETIC_CONTRACT, synthetic_data
 from tests.export.emulators import random_emulator
 
 ENTRIES = (
-    *("format", "name", "hash", "chain", "files", "tolerance", "architecture", "contract_sha256"),
+    *("format", "name", "hash", "chain", "files", "tolerance", "architecture", "plan"),
+    "contract_sha256",
     *("contract", "skill", "provenance", "metadata", "manifest_sha256"),
 )
 #: What only the hash of the manifest itself protects: nothing that is computed depends on it.

@@ -15,18 +15,20 @@ from hypothesis import strategies as st
 
 from emufort.errors import EmufortError
 from emufort.export.flat import (
-    DENSE,
-    NetworkPlan,
-    buffer_room,
+    FlatPlan,
+    flat_plan,
     flatten,
-    network_plan,
     pack,
     packed_size,
     panel_width,
+    plan_of,
 )
 from emufort.export.restore import restore
 from emufort.export.weights_file import WeightsFile
-from emufort.network.emulator import ACTIVATION_CODES, Architecture
+from emufort.network.activations import ACTIVATION_FUNCTIONS, ACTIVATIONS
+from emufort.network.architecture import Architecture
+from emufort.network.operations import OPERATIONS
+from emufort.network.plan import buffer_room
 from tests.export.emulators import inputs, mixed, random_emulator
 
 
@@ -39,7 +41,7 @@ def _file(hidden: tuple[int, ...] = (5,), activation: str = "tanh", seed: int = 
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.integers(1, 40), max_size=4),
-    st.sampled_from(["relu", "squared_relu", "tanh", "silu", "gelu"]),
+    st.sampled_from(ACTIVATIONS),
     st.integers(0, 1000),
 )
 def test_round_trip(hidden: list[int], activation: str, seed: int) -> None:
@@ -115,29 +117,32 @@ def test_buffers_of_a_chain_do_not_overlap_and_its_weights_follow_each_other(
     sizes: list[int],
 ) -> None:
     first, *hidden, last = sizes
-    plan = network_plan(Architecture(first, tuple(hidden), last, "gelu"))
+    plan = flat_plan(Architecture(first, tuple(hidden), last, "gelu").plan)
     assert [o.n_in for o in plan.operations] == sizes[:-1]
     assert [o.n_out for o in plan.operations] == sizes[1:]
     assert [o.activation for o in plan.operations] == [
-        *[ACTIVATION_CODES["gelu"]] * len(hidden),
-        ACTIVATION_CODES["linear"],
+        *[ACTIVATION_FUNCTIONS["gelu"].code] * len(hidden),
+        ACTIVATION_FUNCTIONS["linear"].code,
     ]
+    dense = OPERATIONS["dense"].code
     place, weights = plan.features, 1
     for o in plan.operations:
-        assert (o.code, o.x, o.second_x, o.weights) == (DENSE, place, 0, weights)
+        assert (o.code, o.x, o.second_x, o.weights) == (dense, place, 0, weights)
         lower, upper = sorted([(o.x, o.n_in), (o.y, o.n_out)])
         assert lower[0] + buffer_room(lower[1]) <= upper[0]
         assert upper[0] + buffer_room(upper[1]) <= plan.n_scratch
         assert o.x % 16 == o.y % 16 == (o.weights - 1) % 16 == 0
         place, weights = o.y, weights + packed_size(o.n_in, o.n_out)
     assert plan.result == place
-    assert NetworkPlan.from_list([*plan.to_list(), 7, 7]) == plan
+    assert FlatPlan.from_list([*plan.to_list(), 7, 7]) == plan
 
 
 def test_layers_are_packed_where_the_plan_says() -> None:
     flat = flatten(random_emulator(mixed(), (37, 5, 13)))
     packed = pack(flat)
-    for operation, (weight, bias) in zip(flat.network.operations, flat.layers(), strict=True):
+    parameters = list(plan_of(flat)[1].values())
+    layers = zip(parameters[::2], parameters[1::2], strict=True)
+    for operation, (weight, bias) in zip(flat.network.operations, layers, strict=True):
         assert weight.shape == (operation.n_out, operation.n_in)
         first = operation.weights - 1
         width = panel_width(operation.n_out)

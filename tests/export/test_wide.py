@@ -19,10 +19,10 @@ from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
 from emufort.export import Bundle, export, flat, fortran
 from emufort.export.host import write_host
-from emufort.export.onnx import _activate, _Graph, build_onnx
 from emufort.export.weights_file import WeightsFile
-from emufort.network import emulator as network
-from emufort.network.emulator import Architecture
+from emufort.network import activations, operations, plan
+from emufort.network.architecture import Architecture
+from emufort.network.emulator import dense_parameters
 from emufort.verification import verify
 from tests.export.emulators import inputs, mixed, random_emulator
 from tests.runtime.pond import CONTRACT, pond_data, pond_emulator
@@ -42,35 +42,28 @@ def constant(name: str) -> int:
 
 
 def test_limits_and_codes_are_those_of_the_runtime() -> None:
-    assert constant("max_width") == network.MOST_NEURONS
-    assert constant("max_operations") >= network.MOST_LAYERS
+    assert constant("max_width") == plan.MOST_NEURONS
+    assert constant("max_operations") == plan.MOST_OPERATIONS
     # two buffers of the widest layers
-    assert constant("max_scratch") >= 2 * flat.buffer_room(network.MOST_NEURONS)
+    assert constant("max_scratch") >= 2 * plan.buffer_room(plan.MOST_NEURONS)
     assert constant("stack_features") == fortran.STACK_FEATURES
     assert constant("stack_physical") == fortran.STACK_COLUMNS
-    assert constant("lanes") == flat.LANES
-    assert constant("operation_dense") == flat.DENSE
+    assert constant("lanes") == plan.LANES
+    kinds = re.findall(r"parameter :: operation_(\w+) = (\d+) +!!", fortran.runtime_source())
+    assert {name: int(code) for name, code in kinds} == {
+        row.name: row.code for row in operations.OPERATIONS.values()
+    }
     rows = {
         "code": "code", "activation": "activation", "input": "x", "second_input": "second_x",
         "output": "y", "n_in": "n_in", "n_out": "n_out", "weights": "weights",
     }  # fmt: skip
-    names = [field.name for field in fields(flat.Operation)]
+    names = [field.name for field in fields(flat.FlatOperation)]
     assert {constant(f"row_{row}"): name for row, name in rows.items()} == dict(enumerate(names, 1))
     assert constant("operation_size") == len(names)
     codes = re.findall(r"parameter :: activation_(\w+) = (\d+)", fortran.runtime_source())
-    assert {name: int(code) for name, code in codes} == dict(network.ACTIVATION_CODES)
-
-
-def test_there_is_one_table_of_activation_codes() -> None:
-    from emufort.benchmark import models
-    from emufort.export import flat, restore
-    from emufort.training import native_trainer
-
-    for module in (models, restore, flat, native_trainer):
-        assert module.ACTIVATION_CODES is network.ACTIVATION_CODES
-    trainer = Path(network.__file__).parents[2] / "fortran/trainer/emufort_train_activations.F90"
-    if trainer.is_file():
-        assert not re.search(r"parameter :: activation_\w+ = \d", trainer.read_text())
+    assert {name: int(code) for name, code in codes} == {
+        row.name: row.code for row in activations.ACTIVATION_FUNCTIONS.values()
+    }
 
 
 def test_what_the_runtime_cannot_take_is_refused_before_any_training() -> None:
@@ -92,16 +85,7 @@ def test_what_the_runtime_cannot_take_is_refused_before_any_training() -> None:
         fortran.check_names(Contract.from_dict(content))
 
 
-def test_an_unknown_activation_has_no_onnx_form() -> None:
-    emulator = random_emulator(mixed(), (4,))
-    object.__setattr__(emulator.architecture, "activation", "softplus")
-    with pytest.raises(EmufortError, match=r"no ONNX operators are known .* 'softplus'"):
-        build_onnx(emulator)
-    for activation in network.ACTIVATIONS:
-        assert _activate(_Graph(), activation, "a")
-
-
-@pytest.mark.parametrize("activation", network.ACTIVATIONS)
+@pytest.mark.parametrize("activation", activations.ACTIVATIONS)
 def test_extreme_weights_and_inputs_warn_of_nothing(activation: str) -> None:
     emulator = random_emulator(mixed(), (8, 8), activation)
     weights = tuple(w * np.float32(1e30) for w in emulator.weights)
@@ -109,9 +93,10 @@ def test_extreme_weights_and_inputs_warn_of_nothing(activation: str) -> None:
     x[0, 0], x[1, 1], x[2, 2] = np.nan, np.inf, -np.inf
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        y = replace(emulator, weights=weights).predict(x)
-        network.sigmoid(np.array([np.nan, np.inf, -np.inf, 1e300, -1e300]))
-        network._APPLY[activation](np.array([0.0]))
+        y = replace(emulator, parameters=dense_parameters(weights, emulator.biases)).predict(x)
+        activations.sigmoid(np.array([np.nan, np.inf, -np.inf, 1e300, -1e300]))
+        function, parameter = activations.parse(activation)
+        function.value(np.array([0.0]), parameter)
     assert np.isnan(y[:3]).all()
 
 

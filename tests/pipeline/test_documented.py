@@ -31,7 +31,9 @@ from emufort.config import (
     VerifyConfig,
 )
 from emufort.contract import Contract
-from emufort.network.emulator import Architecture, Emulator, Scaler
+from emufort.network.architecture import Architecture
+from emufort.network.emulator import Emulator, dense_parameters
+from emufort.network.scaler import Scaler
 from emufort.search.result import SearchResult
 from emufort.search.trials import Trial
 from emufort.selection.entry import Entry
@@ -175,8 +177,7 @@ def objects(tmp_path: Path) -> list[object]:
         shape,
         scaler,
         scaler,
-        weights,
-        tuple(np.zeros(len(w), np.float32) for w in weights),
+        dense_parameters(weights, [np.zeros(len(w), np.float32) for w in weights]),
     )
     data = ef.Dataset.from_xarray(synthetic_data(), Contract.from_toml(SYNTHETIC_CONTRACT))
     trials = tuple(

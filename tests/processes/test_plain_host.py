@@ -14,7 +14,6 @@ from emufort.dataset.dataset import Dataset
 from emufort.export import export
 from emufort.export.host import write_host
 from emufort.export.host_plain import middle_of_ranges
-from emufort.runtime.loaded import load
 from tests.conftest import SYNTHETIC_CONTRACT, synthetic_data
 from tests.export.emulators import random_emulator
 
@@ -59,7 +58,7 @@ def test_the_generated_host_predicts_in_the_middle_of_the_ranges(
     found = compiled(glue.path, compiler)
     x = middle_of_ranges(contract, bundle.golden.x)
     assert x[0] == pytest.approx(np.sqrt(0.1 * 30.0)) and 280.0 < x[2] < 300.0
-    predicted = load(bundle.path).predict_array(x[None])[0]
+    predicted = bundle.emulator().predict(x[None])[0]
     for name, value in zip(("evaporation_rate", "cooling"), predicted, strict=True):
         assert found[name].shape == (16,)
         np.testing.assert_allclose(found[name], value, rtol=1e-5)

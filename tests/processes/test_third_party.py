@@ -23,7 +23,6 @@ from emufort.export.host import write_host
 from emufort.processes import HostGlue, Process
 from emufort.processes import registry as processes
 from emufort.processes.labels import make_labels, write_labels
-from emufort.runtime.loaded import load
 from emufort.skill import skill_of_baseline, skill_values
 from emufort.timing.timers import BaselineProgram, write_samples
 from emufort.toolchain.compiler import Compiler
@@ -107,13 +106,13 @@ def test_from_labels_to_a_host_program(site: Path, tmp_path: Path) -> None:
     assert "files" in shown
     glue = tmp_path / "run/host/plain"
     lines = run("make", "-s", "run", f"FFLAGS={STRICT}", cwd=glue).splitlines()
-    check_host(lines, load(tmp_path / "run/bundle"))
+    check_host(lines, Bundle.open(tmp_path / "run/bundle"))
 
 
-def check_host(lines: list[str], emulator) -> None:
+def check_host(lines: list[str], bundle: Bundle) -> None:
     """Compare what pond_host printed with Python."""
     rate, *heat = map(float, lines[0].split())
-    predicted = emulator.predict_array(np.array([[5.0, 0.5, 290.0]]))[0]
+    predicted = bundle.emulator().predict(np.array([[5.0, 0.5, 290.0]]))[0]
     np.testing.assert_allclose([rate, heat[0] / (4.2 * 0.1)], predicted[:2], rtol=1e-5)
     np.testing.assert_allclose(heat[1] / (4.2 * 1.9), predicted[2], rtol=1e-5)
     np.testing.assert_allclose(float(lines[1]), 1e-6 * 3.0 * 0.5 * 3.55, rtol=1e-12)
@@ -130,7 +129,7 @@ def test_the_glue_takes_the_sources_of_head_and_process(
     assert {"src/pond_heat.F90", "src/pond_bulk.F90", "example_host.F90"} <= set(written.files)
     strict = STRICT if compiler == "gfortran" else "-std=f2018 -Werror"
     shown = run("make", "-s", "run", f"FC={compiler}", f"FFLAGS={strict}", cwd=written.path)
-    check_host(shown.splitlines(), load(bundle.path))
+    check_host(shown.splitlines(), bundle)
 
 
 @needs_gfortran
@@ -145,7 +144,7 @@ def test_the_glue_builds_with_cmake_within_a_host(bundle: Bundle, tmp_path: Path
     )
     run("cmake", "-S", ".", "-B", "build", cwd=tmp_path)
     run("cmake", "--build", "build", cwd=tmp_path)
-    check_host(run("build/host", cwd=tmp_path).splitlines(), load(bundle.path))
+    check_host(run("build/host", cwd=tmp_path).splitlines(), bundle)
 
 
 # ------------------------------------------------------------------------- data and judgement

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from emufort.dataset.dataset import Dataset
 from emufort.files import make_directory, write_csv, write_json, write_text
-from emufort.network.emulator import Activation, Architecture, Emulator, Scaler
+from emufort.network.activations import parse
+from emufort.network.architecture import Architecture
+from emufort.network.emulator import Emulator, dense_parameters
+from emufort.network.scaler import Scaler
 from emufort.run.record import write_record
 from emufort.selection.select import select
 from emufort.skill import skill_of, skill_of_baseline
@@ -31,29 +34,25 @@ def fitted(data: Dataset, hidden: tuple[int, ...], activation: str, seed: int) -
         Scaler.fit(inputs, train.features),
         Scaler.fit(contract.output_columns, train.targets),
     )
-    architecture = Architecture(
-        len(inputs), hidden, len(contract.output_columns), cast(Activation, activation)
-    )
+    architecture = Architecture(len(inputs), hidden, len(contract.output_columns), activation)
     rng = np.random.default_rng(seed)
     weights, biases = [], []
     for i, o in zip(architecture.sizes, architecture.sizes[1:], strict=False):
         weights.append(rng.normal(0.0, 0.8 / math.sqrt(i), (o, i)).astype(np.float32))
         biases.append(rng.normal(0.0, 0.5, o).astype(np.float32))
-    draft = Emulator(contract, architecture, *scalers, tuple(weights), tuple(biases))
+    draft = Emulator(contract, architecture, *scalers, dense_parameters(weights, biases))
     z = scalers[1].forward(train.targets)
     # The identity in place of the last layer shows what the last hidden layer gives.
     width = hidden[-1]
     a = scalers[0].forward(train.features)
-    from emufort.network.emulator import _APPLY
-
+    function, parameter = parse(activation)
     for w, b in zip(weights[:-1], biases[:-1], strict=True):
-        a = _APPLY[activation](a @ w.T + b)
+        a = function.value(a @ w.T + b, parameter)
     ones = np.ones((len(a), 1))
     solved, *_ = np.linalg.lstsq(np.hstack([a, ones]), z, rcond=1e-8)
     last = solved[:width].T.astype(np.float32), solved[width].astype(np.float32)
-    return dataclasses.replace(
-        draft, weights=(*weights[:-1], last[0]), biases=(*biases[:-1], last[1])
-    )
+    parameters = dense_parameters((*weights[:-1], last[0]), (*biases[:-1], last[1]))
+    return dataclasses.replace(draft, parameters=parameters)
 
 
 def run_folder(folder: Path, data: Dataset, seeds: int = 2, unfinished: bool = False) -> Path:

@@ -6,7 +6,9 @@ import numpy as np
 import xarray as xr
 
 from emufort.dataset.dataset import Dataset
-from emufort.network.emulator import Architecture, Emulator, Scaler
+from emufort.network.architecture import Architecture
+from emufort.network.emulator import Emulator, dense_parameters
+from emufort.network.scaler import Scaler
 
 CONTRACT = """
 name = "pond"
@@ -76,6 +78,5 @@ def pond_emulator(data: Dataset, hidden: tuple[int, ...] = (24, 17), seed: int =
         architecture,
         Scaler.fit(features, data.features),
         Scaler.fit(contract.output_columns, data.targets),
-        tuple(weights),
-        tuple(biases),
+        dense_parameters(weights, biases),
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from emufort.network.emulator import Architecture
+from emufort.network.architecture import Architecture
 from emufort.search.trials import Trial
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emufort.network.emulator import Architecture
+from emufort.network.architecture import Architecture
 from emufort.training import Arrays, StepPlan, TrainerState, TrainingTask
 from emufort.workers.pool import make_executor
 from emufort.workers.shared_arrays import SharedArrays

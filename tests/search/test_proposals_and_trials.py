@@ -8,7 +8,7 @@ import pytest
 
 from emufort.config import Config, SpaceConfig
 from emufort.errors import EmufortError, UsageError
-from emufort.network.emulator import Architecture
+from emufort.network.architecture import Architecture
 from emufort.search.samplers.registry import propose
 from emufort.search.space import candidate_from, parameters_of
 from emufort.search.trials import Trial, TrialsFile, ranked, read_trials

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from emufort.config import Config, SpaceConfig
 from emufort.errors import DataError, EmufortError, UsageError
-from emufort.network.emulator import Architecture, Scaler
+from emufort.network.architecture import Architecture
+from emufort.network.scaler import Scaler
 from emufort.search.cost import CostModel, from_table
 from emufort.search.samplers.cmaes_evolution import Evolution, folded
 from emufort.search.samplers.options import check_options, sampler_name, slowness

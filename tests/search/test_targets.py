@@ -192,7 +192,7 @@ def test_values_are_errors_in_physical_units(found):
 
             emulator = Emulator(
                 contract, trial.architecture, x_scaler, y_scaler,
-                *Layout(trial.architecture).split(state.best_weights),
+                Layout(trial.architecture).parameters(state.best_weights),
             )  # fmt: skip
             rmse = skill_of(validation, emulator.predict(validation.x)).overall.rmse
             assert judge.error(state) == rmse == value

@@ -15,7 +15,9 @@ from emufort.config import TimingConfig
 from emufort.contract import Contract
 from emufort.errors import EmufortError
 from emufort.files import read_csv
-from emufort.network.emulator import Architecture, Emulator, Scaler
+from emufort.network.architecture import Architecture
+from emufort.network.emulator import Emulator, dense_parameters
+from emufort.network.scaler import Scaler
 from emufort.processes import Process, TimingSource
 from emufort.processes import registry as processes
 from emufort.processes.aerosol_activation.baseline_programs import arg2000_sources
@@ -84,8 +86,10 @@ def emulator(contract: Contract, width: int = 8) -> Emulator:
         Architecture(2, (width,), 1),
         Scaler(affine, np.zeros(2), np.ones(2)),
         Scaler(affine[:1], np.zeros(1), np.ones(1)),
-        (rng.normal(size=(width, 2)).astype("f4"), rng.normal(size=(1, width)).astype("f4")),
-        (np.zeros(width, "f4"), np.zeros(1, "f4")),
+        dense_parameters(
+            (rng.normal(size=(width, 2)).astype("f4"), rng.normal(size=(1, width)).astype("f4")),
+            (np.zeros(width, "f4"), np.zeros(1, "f4")),
+        ),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from emufort.network.emulator import Activation, Architecture
+from emufort.network.architecture import Architecture, Family
 from emufort.training import Arrays, TrainingTask
 
 
@@ -21,13 +21,18 @@ def smooth(n: int = 300, sigmoid: tuple[bool, bool] = (False, False), seed: int 
 
 
 def task(
-    activation: Activation = "silu",
+    activation: str | tuple[str, ...] = "silu",
     hidden: tuple[int, ...] = (8, 5),
     learning_rate: float = 1e-2,
     batch_size: int = 32,
     seed: int = 3,
     weight_decay: float = 0.0,
+    family: Family = "mlp",
 ) -> TrainingTask:
     return TrainingTask(
-        Architecture(3, hidden, 2, activation), learning_rate, batch_size, seed, weight_decay
+        Architecture(3, hidden, 2, activation, family),
+        learning_rate,
+        batch_size,
+        seed,
+        weight_decay,
     )

@@ -10,7 +10,7 @@ import pytest
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.errors import DataError
-from emufort.network.emulator import Architecture
+from emufort.network.architecture import Architecture
 from emufort.skill import Yardstick
 from emufort.training import Arrays, StepPlan, TrainerState, TrainingTask, make_trainer
 from emufort.training.native_trainer import available

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from emufort.errors import EmufortError, UsageError
 from emufort.native import bindings as native_bindings
-from emufort.network.emulator import ACTIVATIONS, Architecture
+from emufort.network.activations import ACTIVATIONS
+from emufort.network.architecture import Architecture
 from emufort.training import (
     Arrays,
     Layout,
@@ -72,7 +73,7 @@ def gradient_of_torch(arrays: Arrays, the_task: TrainingTask, rows: np.ndarray) 
     return flat.grad.numpy()
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, "leaky_relu:0.2", "elu:0.5", "linear"])
 @pytest.mark.parametrize("sigmoid", SIGMOIDS)
 def test_gradients_are_those_of_autograd(activation, sigmoid):
     arrays = smooth(sigmoid=sigmoid)
@@ -87,15 +88,15 @@ def test_gradients_are_those_of_autograd(activation, sigmoid):
 @settings(max_examples=25, deadline=None)
 @given(
     n_in=st.integers(1, 40),
-    hidden=st.lists(st.integers(1, 100), max_size=4).map(tuple),
+    layers=st.lists(st.tuples(st.integers(1, 100), st.sampled_from(ACTIVATIONS)), max_size=4),
     n_out=st.integers(1, 20),
-    activation=st.sampled_from(ACTIVATIONS),
     batch=st.integers(1, 150),
     seed=st.integers(0, 2**31),
 )
-def test_gradients_of_any_shape(n_in, hidden, n_out, activation, batch, seed):
+def test_gradients_of_any_shape(n_in, layers, n_out, batch, seed):
     arrays = problem(n_in, n_out, seed=seed, sigmoid=bool(seed % 2))
-    the_task = TrainingTask(Architecture(n_in, hidden, n_out, activation), 1e-3, batch, seed)
+    hidden, activations = (tuple(layer[i] for layer in layers) for i in (0, 1))
+    the_task = TrainingTask(Architecture(n_in, hidden, n_out, activations), 1e-3, batch, seed)
     rows = np.random.default_rng(seed).permutation(150)[:batch]
     ours = gradient_of(DoubleTrainer(arrays), the_task, rows)
     np.testing.assert_allclose(
@@ -206,7 +207,9 @@ def test_alone_interleaved_and_in_threads_are_bitwise_the_same():
     arrays = problem(6, 2, n=300)
     tasks = [
         TrainingTask(Architecture(6, (width, width), 2, activation), 3e-3, 25, width)
-        for width, activation in zip((4, 30, 64, 90, 16), ACTIVATIONS, strict=True)
+        for width, activation in zip(
+            (4, 30, 64, 90, 16, 8, 33, 5, 70, 17), ACTIVATIONS, strict=True
+        )
     ]
     alone = [NativeTrainer(arrays).run_epochs(TrainerState.initial(t), 6, 9) for t in tasks]
     trainer = NativeTrainer(arrays)
@@ -303,7 +306,8 @@ def test_it_learns(activation):
     trainer = NativeTrainer(smooth(n=1000))
     state = TrainerState.initial(task(activation, hidden=(16, 16)))
     state = trainer.run_steps(state, StepPlan(2000, 50, 200))
-    assert state.best_loss < 0.02
+    # Sigmoids in hidden layers learn more slowly than all others.
+    assert state.best_loss < (0.1 if activation == "sigmoid" else 0.02)
     assert [row[0] for row in state.curve] == list(range(200, 2001, 200))
 
 
@@ -312,6 +316,9 @@ def test_what_does_not_fit_is_refused():
     wrong = replace(task(), architecture=Architecture(4, (8,), 2, "relu"))
     with pytest.raises(EmufortError, match="4-8-2 relu: the sizes"):
         trainer.run_epochs(TrainerState.initial(wrong), 1, 5)
+    residual = task("tanh", hidden=(4, 4), family="residual_mlp")
+    with pytest.raises(EmufortError, match=r'plain multilayer perceptrons.*backend = "torch"'):
+        trainer.run_epochs(TrainerState.initial(residual), 1, 5)
     with pytest.raises(UsageError, match="CPU, not on 'cuda'"):
         make_trainer(smooth(), "native", "cuda")
 
@@ -319,6 +326,10 @@ def test_what_does_not_fit_is_refused():
 def test_native_is_the_choice_where_it_is_built(monkeypatch):
     assert resolve_backend("auto") == "native"
     assert resolve_backend("auto", "cuda") == "torch"
+    assert resolve_backend("auto", only_mlps=False) == "torch"
+    assert resolve_backend("torch", only_mlps=False) == "torch"
+    with pytest.raises(UsageError, match='choose backend = "torch" or "auto"'):
+        resolve_backend("native", only_mlps=False)
     assert backend_detail("native").startswith("native (")
     monkeypatch.setattr(native_trainer, "_levels", tuple)
     assert resolve_backend("auto") == "torch"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emufort.errors import EmufortError
-from emufort.network.emulator import Architecture
+from emufort.network.architecture import Architecture
 from emufort.training import Layout, StepPlan, TrainerState
 from tests.training.problems import task
 

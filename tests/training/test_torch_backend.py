@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from emufort.errors import UsageError
-from emufort.network.torch_module import ACTIVATIONS
+from emufort.network.activations import ACTIVATION_FUNCTIONS, ACTIVATIONS
 from emufort.training import Layout, StepPlan, TrainerState, make_trainer
 from emufort.training import torch_trainer as backend
 from tests.training.problems import smooth, task
@@ -20,23 +20,34 @@ SIGMOIDS = [(False, False), (True, True), (False, True)]
 
 def reference_output(flat: torch.Tensor, layout: Layout, x: torch.Tensor, sigmoid) -> torch.Tensor:
     """The same network written for autograd."""
-    activation = ACTIVATIONS[layout.architecture.activation]
-    a = x
-    for layer, ((rows, columns), start) in enumerate(
-        zip(layout.shapes, layout.starts, strict=False)
-    ):
-        matrix = flat[start : start + rows * columns].view(rows, columns)
-        a = a @ matrix[:, :-1].T + matrix[:, -1]
-        if layer < len(layout.shapes) - 1:
-            a = activation(a)
+    places = zip(layout.names, layout.shapes, layout.starts, strict=False)
+    matrices = {name: flat[at : at + r * c].view(r, c) for name, (r, c), at in places}
+
+    def step(operation, inputs):
+        parameters = ()
+        if operation.parameters:
+            matrix = matrices[operation.parameters[0]]
+            parameters = matrix[:, :-1], matrix[:, -1]
+        z = operation.row.torch(torch, inputs, parameters)
+        return ACTIVATION_FUNCTIONS[operation.activation].torch(torch, z, operation.slope)
+
+    a = layout.architecture.plan.walk(x, step)
     return torch.where(torch.tensor(sigmoid), torch.sigmoid(a), a)
 
 
-@pytest.mark.parametrize("activation", ACTIVATION_NAMES)
+@pytest.mark.parametrize(
+    "the_task",
+    [
+        *map(task, ACTIVATION_NAMES),
+        task(("leaky_relu:0.2", "tanh"), weight_decay=0.1),
+        task("elu:0.5", hidden=(6, 6, 6), family="residual_mlp"),
+        task(("relu", "linear", "gelu"), hidden=(5, 5, 5), family="residual_mlp"),
+    ],
+    ids=lambda the_task: the_task.architecture.label,
+)
 @pytest.mark.parametrize("sigmoid", SIGMOIDS)
-def test_gradient_and_loss_are_those_of_autograd(activation, sigmoid):
+def test_gradient_and_loss_are_those_of_autograd(the_task, sigmoid):
     arrays = smooth(sigmoid=sigmoid)
-    the_task = task(activation)
     layout = Layout(the_task.architecture)
     trainer = backend.TorchTrainer(arrays, dtype=torch.float64)
     with backend._lean_torch():
@@ -83,7 +94,8 @@ def test_it_learns(activation):
     trainer = make_trainer(smooth(n=1000))
     state = TrainerState.initial(task(activation, hidden=(16, 16)))
     state = trainer.run_steps(state, StepPlan(2000, 50, 200))
-    assert state.best_loss < 0.02
+    # Sigmoids in hidden layers learn more slowly than all others.
+    assert state.best_loss < (0.1 if activation == "sigmoid" else 0.02)
     assert [row[0] for row in state.curve] == list(range(200, 2001, 200))
     assert state.curve[-1][3] < 1e-4 < state.curve[1][3]
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from emufort.errors import EmufortError
+from emufort.network.activations import ACTIVATIONS
 from emufort.network.emulator import Emulator
 from emufort.retrain.driver import retrain
 from emufort.search.driver import search
@@ -31,12 +32,19 @@ def same(a: TrainerState, b: TrainerState) -> bool:
     ) and (a.step, a.best_loss, a.curve) == (b.step, b.best_loss, b.curve)
 
 
-@pytest.mark.parametrize("activation", ["relu", "squared_relu", "tanh", "silu", "gelu"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"activation": name} for name in ACTIVATIONS),
+        {"activation": ("leaky_relu:0.2", "tanh"), "hidden": (6, 6), "family": "residual_mlp"},
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("sigmoid", [(False, False), (True, False)])
-def test_side_by_side_is_alone_but_for_rounding(activation, sigmoid):
+def test_side_by_side_is_alone_but_for_rounding(options, sigmoid):
     # In double precision rounding has no time to grow.
     trainer = TorchTrainer(smooth(sigmoid=sigmoid), dtype=torch.float64)
-    options = {"activation": activation, "weight_decay": 0.01}
+    options = {**options, "weight_decay": 0.01}
     together = run_steps_together(trainer, initial(**options), PLAN)
     for state, start in zip(together, initial(**options), strict=True):
         alone = trainer.run_steps(start, PLAN)

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emufort.errors import EmufortError
-from emufort.network.emulator import Architecture, Emulator
+from emufort.network.architecture import Architecture
+from emufort.network.emulator import Emulator
 from emufort.training import Layout, StepPlan, Trainer, TrainerState, make_trainer
 from emufort.training import native_trainer as native
 from emufort.training.durable import DurableUnit, WarmStart, run_durably
@@ -35,10 +36,10 @@ def trainer(request: pytest.FixtureRequest) -> Trainer:
 def trained(trainer: Trainer, folder: Path, **options) -> tuple[TrainerState, WarmStart]:
     """Train for the length of the plan; return the state, and what step 2 would begin with."""
     state = trainer.run_steps(TrainerState.initial(task(**options)), PLAN)
-    weights, biases = Layout(state.task.architecture).split(state.best_weights)
+    parameters = Layout(state.task.architecture).parameters(state.best_weights)
     pond = data()
     emulator = Emulator(
-        pond.contract, state.task.architecture, *fit_scalers(pond.part("train")), weights, biases
+        pond.contract, state.task.architecture, *fit_scalers(pond.part("train")), parameters
     )
     folder.mkdir(exist_ok=True)
     emulator.save(folder / "weights.safetensors")

@@ -13,6 +13,7 @@ from emufort.dataset.dataset import Dataset
 from emufort.export import export
 from emufort.export.restore import restore
 from emufort.export.weights_file import WeightsFile
+from emufort.network.emulator import dense_parameters
 from emufort.verification import differences, verify
 from emufort.verification.forms import compiled, onnx_runtime, torch_single
 from tests.export.emulators import inputs, mixed, random_emulator
@@ -38,7 +39,7 @@ def test_all_forms_emit_constants_exactly(tmp_path: Path, overflows: bool) -> No
     )  # fmt: skip
     if overflows:
         weights = [w * np.float32(1e25) for w in emulator.weights]
-        emulator = replace(emulator, weights=tuple(weights))
+        emulator = replace(emulator, parameters=dense_parameters(weights, emulator.biases))
         assert not np.isfinite(torch_single(emulator, x)[:, 0]).all()
     bundle = export(emulator, data, tmp_path / "bundle", golden=16)
     found = compiled(bundle, x, "gfortran", None, tmp_path)
@@ -71,8 +72,10 @@ def test_a_constant_relative_to_an_input_and_single_columns(tmp_path: Path, colu
         emulator,
         architecture=replace(emulator.architecture, n_outputs=len(kept)),
         output_scaler=scaler,
-        weights=(emulator.weights[0], emulator.weights[1][kept]),
-        biases=(emulator.biases[0], emulator.biases[1][kept]),
+        parameters=dense_parameters(
+            (emulator.weights[0], emulator.weights[1][kept]),
+            (emulator.biases[0], emulator.biases[1][kept]),
+        ),
     )
     verify(bundle_of(emulator, tmp_path), rows=200).raise_if_failed()
     x = inputs(emulator.contract, 10)

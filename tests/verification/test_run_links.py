@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from emufort.files import json_text
-from emufort.network.emulator import Emulator
+from emufort.network.emulator import Emulator, dense_parameters
 from emufort.search.identity import study_sha256
 from emufort.verification import Origin, verify
 from tests.export.emulators import mixed, random_emulator
@@ -46,7 +46,7 @@ def test_a_link_of_the_run_that_does_not_agree_is_named(
         trials.write_text(trials.read_text().replace("0.25", "0.26"))
     elif link == "candidate":
         biases = tuple(b + np.float32(1e-6) for b in emulator.biases)
-        replace(known, biases=biases).save(origin.weights)
+        replace(known, parameters=dense_parameters(known.weights, biases)).save(origin.weights)
     result = verify(bundle, rows=20, compiler=NO_COMPILER, origin=origin)
     if link is None:
         assert result.status == "not verified"

@@ -22,7 +22,8 @@ from emufort.api.whole_run import run, status
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.export.bundle import Bundle
-from emufort.network.emulator import Architecture, Emulator
+from emufort.network.architecture import Architecture
+from emufort.network.emulator import Emulator
 from emufort.retrain.models import Models
 from emufort.run.status import RunStatus
 from emufort.runtime.loaded import LoadedEmulator, load

@@ -101,7 +101,9 @@ def search(
 
             family : str, default "layers"
                 ``"layers"`` gives each hidden layer a width of its own, ``"taper"`` draws the
-                first width and a ratio of each layer to the one before it.
+                first width and a ratio of each layer to the one before it. ``"residual"`` draws
+                one width for all hidden layers, and each but the first adds its input to its
+                output; such networks are trained with torch.
             depth : (int, int), default (1, 3)
                 Smallest and largest number of hidden layers.
             width : sequence of int, default (8, 16, 24, 32, 48, 64, 96, 128)
@@ -109,7 +111,10 @@ def search(
             taper : sequence of float, default (1.0, 0.75, 0.5)
                 Ratios for the family ``"taper"``.
             activation : sequence of str, default ("relu", "squared_relu", "tanh", "silu")
-                Activation functions.
+                Activation functions: ``relu``, ``squared_relu``, ``leaky_relu``, ``hardswish``,
+                ``tanh``, ``sigmoid``, ``silu``, ``gelu``, ``softplus`` or ``elu``. A parameter
+                may follow ``leaky_relu`` (the slope, 0.01) and ``elu`` (the scale, 1), such as
+                ``"leaky_relu:0.2"``.
             learning_rate : (float, float), default (0.001, 0.004)
                 Smallest and largest peak learning rate, for the batch size of the candidate.
             batch_size : sequence of int, default (64,)

@@ -15,18 +15,16 @@ from emufort.benchmark.options import BUNDLE, STANDARD_CALLS, STANDARD_MODELS, O
 from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
+from emufort.errors import EmufortError
 from emufort.export.bundle import Bundle
 from emufort.export.onnx import IR_VERSION, OPSET, build_onnx
 from emufort.export.weights_file import WeightsFile
 from emufort.files import make_directory, write_bytes, write_json
-from emufort.network.emulator import (
-    ACTIVATION_CODES,
-    Activation,
-    Architecture,
-    Emulator,
-    Scaler,
-    ScalerKind,
-)
+from emufort.network.activations import parse
+from emufort.network.architecture import Architecture
+from emufort.network.emulator import Emulator, dense_parameters
+from emufort.network.plan import Parameters
+from emufort.network.scaler import Scaler, ScalerKind
 from emufort.processes.process import Head
 from emufort.processes.registry import head
 from emufort.timing.timers import write_inputs, write_samples
@@ -125,6 +123,7 @@ def models_of(options: Options, work: Path) -> list[Model]:
     if options.bundle is not None and wants_bundle:
         bundle = Bundle.open(options.bundle)
         emulator = bundle.emulator()
+        _check_contenders(emulator.architecture)
         network = _network_of(bundle.name, emulator, rows, work)
         models += [network, _physical_model(bundle, emulator, network, rows, work)]
         call = call_of(emulator.contract)
@@ -134,7 +133,24 @@ def models_of(options: Options, work: Path) -> list[Model]:
     return models
 
 
-def random_network(name: str, sizes: tuple[int, ...], activation: Activation = "relu") -> Emulator:
+def _check_contenders(architecture: Architecture) -> None:
+    """Refuse a network that the contenders cannot compute.
+
+    Raises
+    ------
+    EmufortError
+        It is no chain of layers, or its layers differ in more than their widths.
+    """
+    functions = {parse(text)[0] for text in architecture.activations}
+    has_parameter = any(row.parameter is not None for row in functions)
+    if architecture.family != "mlp" or len(functions) > 1 or has_parameter:
+        raise EmufortError(
+            "emufort bench compares multilayer perceptrons with one activation function that has "
+            f"no parameter, not {architecture.label}; leave its bundle out"
+        )
+
+
+def random_network(name: str, sizes: tuple[int, ...], activation: str = "relu") -> Emulator:
     """Return a network with the random weights that a training begins with."""
     rng = np.random.default_rng(sum(sizes))
     weights, biases = [], []
@@ -142,22 +158,16 @@ def random_network(name: str, sizes: tuple[int, ...], activation: Activation = "
         weights.append(rng.normal(0.0, np.sqrt(2.0 / n_in), (n_out, n_in)).astype(np.float32))
         biases.append(rng.normal(0.0, 0.1, n_out).astype(np.float32))
     architecture = Architecture(sizes[0], sizes[1:-1], sizes[-1], activation)
-    return _without_transforms(f"{name}_network".lower(), architecture, weights, biases)
+    parameters = dense_parameters(weights, biases)
+    return _without_transforms(f"{name}_network".lower(), architecture, parameters)
 
 
 def bare_network(name: str, emulator: Emulator) -> Emulator:
     """Return the network of `emulator` without transforms, ranges and bounds."""
-    return _without_transforms(
-        name, emulator.architecture, list(emulator.weights), list(emulator.biases)
-    )
+    return _without_transforms(name, emulator.architecture, emulator.parameters)
 
 
-def _without_transforms(
-    name: str,
-    architecture: Architecture,
-    weights: list[NDArray[np.float32]],
-    biases: list[NDArray[np.float32]],
-) -> Emulator:
+def _without_transforms(name: str, architecture: Architecture, parameters: Parameters) -> Emulator:
     n_in, n_out = architecture.n_inputs, architecture.n_outputs
     labels = {"feature": n_in, "value": n_out}
     variable = {"units": "1", "transform": "none"}
@@ -174,9 +184,7 @@ def _without_transforms(
         affine: ScalerKind = "affine"
         return Scaler((affine,) * n, np.zeros(n), np.ones(n))
 
-    return Emulator(
-        contract, architecture, identity(n_in), identity(n_out), tuple(weights), tuple(biases), {}
-    )
+    return Emulator(contract, architecture, identity(n_in), identity(n_out), parameters)
 
 
 def _network_model(name: str, emulator: Emulator, rows: int, work: Path) -> Model:
@@ -212,7 +220,7 @@ def call_of(contract: Contract) -> Head | None:
 
 
 def _standard_call(
-    name: str, hidden: tuple[int, ...], activation: Activation, rows: int, work: Path
+    name: str, hidden: tuple[int, ...], activation: str, rows: int, work: Path
 ) -> Model:
     """Return the call of a network of the default contract with random weights.
 
@@ -236,9 +244,7 @@ def _standard_call(
         Scaler(
             ("ln",) * z.shape[1], typical * np.exp(-z.mean(axis=0) / z.std(axis=0)), z.std(axis=0)
         ),
-        plain.weights,
-        plain.biases,
-        {},
+        plain.parameters,
     )
     network = _network_of(name, emulator, rows, work)
     return _call_model(name, emulator, call, network, known, rows, work)
@@ -304,7 +310,7 @@ def _write_files(model: Model) -> None:
 def _write_network(path: Path, emulator: Emulator) -> None:
     """Write the file that ``bench_layers`` reads."""
     sizes = emulator.architecture.sizes
-    code = ACTIVATION_CODES[emulator.architecture.activation]
+    code = parse(emulator.architecture.activation_label)[0].code
     n = len(sizes) - 1
     header = np.array([n, *sizes, *([code] * (n - 1)), 0], dtype="<i4")
     values = [
@@ -319,7 +325,7 @@ def _write_plain_onnx(path: Path, emulator: Emulator) -> None:
     """Write the network as a graph of Gemm and activation alone, as frameworks export it."""
     from onnx import TensorProto, helper, numpy_helper
 
-    operators = _ONNX_OPERATORS.get(emulator.architecture.activation)
+    operators = _ONNX_OPERATORS.get(emulator.architecture.activation_label)
     if operators is None:
         write_bytes(path, build_onnx(emulator).SerializeToString())
         return

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from emufort.errors import UsageError, did_you_mean
-from emufort.network.emulator import Activation
 from emufort.toolchain.flags import BASELINE_FLAGS, DEFAULT_COMPILER
 
 #: Networks that stand for a small, a medium and a large emulator.
@@ -20,7 +19,7 @@ STANDARD_MODELS: dict[str, tuple[int, ...]] = {
 }
 #: Whole calls of the default contract, from physical inputs to what emulators are judged by: hidden
 #: layers and activation.
-STANDARD_CALLS: dict[str, tuple[tuple[int, ...], Activation]] = {
+STANDARD_CALLS: dict[str, tuple[tuple[int, ...], str]] = {
     "call-64": ((64, 64), "relu"),
     "call-32": ((32, 32), "squared_relu"),
 }

@@ -130,7 +130,7 @@ def _layers(module: Any, emulator: Emulator) -> Any:
     import torch
 
     plain = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "silu": torch.nn.SiLU}
-    activation = plain.get(emulator.architecture.activation)
+    activation = plain.get(emulator.architecture.activation_label)
     if activation is None:
         return module
     parts: list[Any] = []

@@ -4,26 +4,45 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from emufort.config.section import Line, OrAuto, Section, TrainingBackend
-from emufort.errors import UsageError
-from emufort.network.emulator import MOST_LAYERS, MOST_NEURONS, Activation
+from emufort.errors import EmufortError, UsageError
+from emufort.network.activations import parse, text_of
+from emufort.network.architecture import MOST_LAYERS
+from emufort.network.plan import MOST_NEURONS
 from emufort.search.samplers.options import sampler_name
+
+
+def _known_activation_function(text: str) -> str:
+    """Return the name of an activation function, perhaps with a parameter, if there is such."""
+    try:
+        row, parameter = parse(text)
+    except EmufortError as error:
+        raise ValueError(str(error)) from error
+    if row.name == "linear":
+        raise ValueError("a search over networks with linear hidden layers is of no use")
+    return text_of(row.name, parameter)
+
+
+#: Such as ``relu`` or ``leaky_relu:0.2``.
+_ActivationFunction = Annotated[str, AfterValidator(_known_activation_function)]
 
 
 class SpaceConfig(Section):
     """Search space: shape of the hidden layers, activation function, and how to train.
 
     ``family = "layers"`` gives every hidden layer a width of its own; ``"taper"`` draws the first
-    width and a ratio, and every layer is that much narrower than the one before it.
+    width and a ratio, and every layer is that much narrower than the one before it; ``"residual"``
+    draws one width for all, and every hidden layer but the first adds its input to what it computes
+    (trained by torch).
     """
 
-    family: Literal["layers", "taper"] = "layers"
+    family: Literal["layers", "taper", "residual"] = "layers"
     depth: tuple[int, int] = (1, 3)
     width: tuple[int, ...] = (8, 16, 24, 32, 48, 64, 96, 128)
     taper: tuple[float, ...] = (1.0, 0.75, 0.5)
-    activation: tuple[Activation, ...] = ("relu", "squared_relu", "tanh", "silu")
+    activation: tuple[_ActivationFunction, ...] = ("relu", "squared_relu", "tanh", "silu")
     learning_rate: tuple[float, float] = Field(
         (1e-3, 4e-3),
         description="bounds of the peak learning rate, for the batch size that it is drawn with",
@@ -33,6 +52,11 @@ class SpaceConfig(Section):
     target: tuple[Line, ...] = Field(
         (), description="contracts or 'output=transform'; the run's contract if there are none"
     )
+
+    @property
+    def only_mlps(self) -> bool:
+        """Whether all candidates are plain multilayer perceptrons."""
+        return self.family != "residual"
 
     @field_validator("width", mode="before")
     @classmethod

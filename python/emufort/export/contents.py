@@ -87,7 +87,7 @@ def contradictions(file: WeightsFile, manifest: Manifest, source: str) -> Iterat
     }
     agrees = {
         "contract": restored.contract.sha256 == manifest.contract.sha256,
-        "architecture": restored.architecture.sizes == manifest.architecture.sizes,
+        "architecture": restored.plan.renamed() == manifest.architecture.plan.renamed(),
         "candidate": candidate == manifest.chain.links["candidate"],
         "tolerance": file.relative_tolerance == manifest.tolerance,
         "columns": file.columns == columns_of(manifest.contract),

@@ -6,7 +6,6 @@ weights.bin and the generated module hold these arrays; ``docs/weights_format.md
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass
 from decimal import Context, Decimal
 from typing import Self
@@ -15,18 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.errors import EmufortError
-from emufort.network.emulator import ACTIVATION_CODES, Architecture, Emulator
+from emufort.network.activations import ACTIVATION_FUNCTIONS
+from emufort.network.emulator import Emulator
+from emufort.network.operations import OPERATIONS
+from emufort.network.plan import LANES, Operation, Parameters, Plan, buffer_room
 
-#: Places of buffers and packed layers are multiples of this, as ``lanes`` of ``emufort_kinds``.
-LANES = 16
 #: Zeros behind the packed weights, as ``packed_slack`` of ``emufort_dense``.
 PACKED_SLACK = 16
 
-#: Code of a dense layer, as ``operation_dense`` of ``emufort_plan``.
-DENSE = 1
-
-#: Parameter of an activation function; the others have none.
-_SLOPES: Mapping[str, float] = {"leaky_relu": 0.01, "elu": 1.0}
 #: Codes of the transforms, as in ``fortran/src/emufort_transforms.F90``.
 AFFINE, LN, LOGIT, SIGMOID, CONSTANT = 1, 2, 3, 4, 5
 
@@ -37,13 +32,13 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Operation:
+class FlatOperation:
     """One operation of a network, in the order of its integers in the flat plan.
 
     Attributes
     ----------
     code
-        What it does, such as `DENSE`.
+        What it does: the code of a row of `OPERATIONS`.
     activation
         Code of the activation function that it applies.
     x, second_x, y
@@ -70,7 +65,7 @@ _N_OPERATION = 8
 
 
 @dataclass(frozen=True)
-class NetworkPlan:
+class FlatPlan:
     """The network of an emulator: operations over buffers in one scratch.
 
     Attributes
@@ -86,7 +81,7 @@ class NetworkPlan:
     n_scratch: int
     features: int
     result: int
-    operations: tuple[Operation, ...]
+    operations: tuple[FlatOperation, ...]
 
     def to_list(self) -> list[int]:
         """Return the integers of the flat plan from n_operations on."""
@@ -106,7 +101,7 @@ class NetworkPlan:
         if not 0 <= n * _N_OPERATION <= len(rest):
             raise ValueError(f"its plan has {len(rest)} integers for {n} operations")
         rows = (rest[i : i + _N_OPERATION] for i in range(0, n * _N_OPERATION, _N_OPERATION))
-        return cls(n_scratch, features, result, tuple(Operation(*row) for row in rows))
+        return cls(n_scratch, features, result, tuple(FlatOperation(*row) for row in rows))
 
 
 @dataclass(frozen=True)
@@ -116,7 +111,7 @@ class FlatEmulator:
     Attributes
     ----------
     plan
-        n_inputs, n_features, n_outputs, the integers of the network (`NetworkPlan.to_list`),
+        n_inputs, n_features, n_outputs, the integers of the network (`FlatPlan.to_list`),
         feature (n_features, from 1), feature kind (n_features), output kind (n_outputs), reference
         input (n_outputs, from 1, 0 for none).
     numbers
@@ -124,7 +119,7 @@ class FlatEmulator:
         (n_outputs, 2), output bounds (n_outputs, 2), slope (n_operations), flattened.
     weights
         For each dense operation the weights (n_out, n_in), then the biases (n_out,), flattened;
-        operations that share weights find them once.
+        those that several operations share are there once.
     """
 
     plan: NDArray[np.int32]
@@ -132,7 +127,7 @@ class FlatEmulator:
     weights: NDArray[np.float32]
 
     @property
-    def network(self) -> NetworkPlan:
+    def network(self) -> FlatPlan:
         """Its operations.
 
         Raises
@@ -140,25 +135,13 @@ class FlatEmulator:
         ValueError
             The plan is too short for them.
         """
-        return NetworkPlan.from_list(self.plan[3:].tolist())
+        return FlatPlan.from_list(self.plan[3:].tolist())
 
     @property
     def codes(self) -> list[int]:
         """Integers behind the operations: features, their kinds, kinds of outputs, references."""
         codes: list[int] = self.plan[3 + len(self.network.to_list()) :].tolist()
         return codes
-
-    def layers(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """Yield weights (n_out, n_in) and biases (n_out,) of each set of packed weights."""
-        place, packed = 0, 1
-        for operation in self.network.operations:
-            if operation.code != DENSE or operation.weights != packed:
-                continue
-            n_in, n_out = operation.n_in, operation.n_out
-            weight = self.weights[place : place + n_in * n_out].reshape(n_out, n_in)
-            yield weight, self.weights[place + n_in * n_out : place + (n_in + 1) * n_out]
-            place += (n_in + 1) * n_out
-            packed += packed_size(n_in, n_out)
 
     @property
     def ranges(self) -> Array:
@@ -178,7 +161,7 @@ class FlatEmulator:
 
 def flatten(emulator: Emulator) -> FlatEmulator:
     """Turn scalers, ranges and weights into the runtime's flat arrays."""
-    contract, architecture = emulator.contract, emulator.architecture
+    contract = emulator.contract
     features = contract.feature_indices
 
     ranges = emulator.input_ranges
@@ -222,12 +205,11 @@ def flatten(emulator: Emulator) -> FlatEmulator:
             output_numbers.append((1.0 / scale, shift))
 
     references = [0 if r is None else r + 1 for r in contract.reference_indices]
-    network = network_plan(architecture)
     plan = [
         len(ranges),
         len(features),
         len(output_kinds),
-        *network.to_list(),
+        *flat_plan(emulator.plan).to_list(),
         *(f + 1 for f in features),
         *feature_kinds,
         *output_kinds,
@@ -239,14 +221,13 @@ def flatten(emulator: Emulator) -> FlatEmulator:
             np.ravel(feature_numbers),
             np.ravel(output_numbers),
             np.ravel(contract.output_bounds),
-            _slopes(architecture),
+            [operation.slope for operation in emulator.plan.operations],
         ]
     )
     weights = np.concatenate(
         [
-            np.asarray(part, dtype=np.float32).ravel()
-            for w, b in zip(emulator.weights, emulator.biases, strict=True)
-            for part in (w, b)
+            np.asarray(emulator.parameters[name], dtype=np.float32).ravel()
+            for name in emulator.plan.parameter_shapes
         ]
     )
     # Source code has no infinity, and the generated module is to hold the same numbers.
@@ -255,41 +236,95 @@ def flatten(emulator: Emulator) -> FlatEmulator:
     return FlatEmulator(np.array(plan, dtype=np.int32), numbers, weights)
 
 
-def network_plan(architecture: Architecture) -> NetworkPlan:
-    """Return the plan of a multilayer perceptron: its buffers take turns at two places.
+def flat_plan(plan: Plan) -> FlatPlan:
+    """Return the operations of a plan with the places of their buffers and of their weights."""
+    operations, starts, free = [], {}, 1
+    for operation in plan.operations:
+        (n_in, *_), n_out = plan.sizes_of(operation)
+        start = 0
+        if operation.parameters:
+            name = operation.parameters[0]
+            if name not in starts:
+                starts[name] = free
+                free += packed_size(n_in, n_out)
+            start = starts[name]
+        x, *others = (plan.places[name] for name in operation.inputs)
+        operations.append(
+            FlatOperation(
+                operation.row.code,
+                ACTIVATION_FUNCTIONS[operation.activation].code,
+                x,
+                others[0] if others else 0,
+                plan.places[operation.output],
+                n_in,
+                n_out,
+                start,
+            )
+        )
+    places = plan.places[plan.features], plan.places[plan.result]
+    return FlatPlan(plan.n_scratch, *places, tuple(operations))
 
-    Parameters
-    ----------
-    architecture
-        Shape of the network.
 
-    Returns
-    -------
-    NetworkPlan
-        One dense operation for each layer.
+def plan_of(flat: FlatEmulator) -> tuple[Plan, Parameters]:
+    """Return plan and parameters of a flat emulator: the inverse of what `flatten` does to them.
+
+    Raises
+    ------
+    ValueError
+        The operations contradict each other, or are of unknown kinds.
     """
-    sizes = architecture.sizes
-    activations = [architecture.activation] * (len(sizes) - 2) + ["linear"]
-    places = (0, buffer_room(max(sizes[::2])))
-    n_scratch = places[1] + buffer_room(max(sizes[1::2]))
-    operations, weights = [], 1
-    for i, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
-        x, y = places[i % 2], places[(i + 1) % 2]
-        code = ACTIVATION_CODES[activations[i]]
-        operations.append(Operation(DENSE, code, x, 0, y, n_in, n_out, weights))
-        weights += packed_size(n_in, n_out)
-    return NetworkPlan(n_scratch, operations[0].x, operations[-1].y, tuple(operations))
-
-
-def _slopes(architecture: Architecture) -> list[float]:
-    """Return the parameter of the activation function of each operation of `network_plan`."""
-    hidden = len(architecture.hidden)
-    return [_SLOPES.get(architecture.activation, 0.0)] * hidden + [0.0]
-
-
-def buffer_room(n_features: int) -> int:
-    """Return the features that a buffer takes of the scratch, as ``emufort_plan`` has it."""
-    return -(-n_features // LANES) * LANES + LANES
+    kinds = {row.code: row for row in OPERATIONS.values()}
+    functions = {row.code: row.name for row in ACTIVATION_FUNCTIONS.values()}
+    network, n_features = flat.network, int(flat.plan[1])
+    slopes = flat.numbers[-len(network.operations) :].tolist()
+    sizes, held = {"b0": n_features}, {network.features: "b0"}
+    operations: list[Operation] = []
+    starts: dict[int, int] = {}
+    parameters: dict[str, NDArray[np.float32]] = {}
+    weights, free = flat.weights, 1
+    for number, (row, slope) in enumerate(zip(network.operations, slopes, strict=True), start=1):
+        if row.code not in kinds or row.activation not in functions:
+            raise ValueError(f"operation {number} or its activation function is unknown")
+        kind = kinds[row.code]
+        places = (row.x, row.second_x)[: kind.n_inputs]
+        if kind.n_inputs == 1 and row.second_x:
+            raise ValueError(f"operation {number} has a second input that it does not read")
+        if any(place not in held or sizes[held[place]] != row.n_in for place in places):
+            raise ValueError(f"operation {number} reads {row.n_in} features that are not there")
+        inputs = tuple(held[place] for place in places)
+        output = f"b{number}"
+        sizes[output] = row.n_out
+        end = row.y + buffer_room(row.n_out)
+        held = {
+            place: name
+            for place, name in held.items()
+            if place >= end or place + buffer_room(sizes[name]) <= row.y
+        }
+        held[row.y] = output
+        shapes = kind.parameter_shapes([row.n_in] * kind.n_inputs, row.n_out)
+        if row.weights != (free if shapes else 0) and row.weights not in starts:
+            raise ValueError(f"operation {number} has its weights at an impossible place")
+        if shapes and row.weights == free:
+            starts[free] = len(starts)
+            free += packed_size(row.n_in, row.n_out)
+        layer = starts.get(row.weights, 0)
+        names = tuple(f"layers.{layer}.{part}" for part in ("weight", "bias"))[: len(shapes)]
+        for name, shape in zip(names, shapes, strict=True):
+            if name not in parameters:
+                n = int(np.prod(shape))
+                parameters[name], weights = weights[:n].reshape(shape), weights[n:]
+        operations.append(
+            Operation(kind.name, inputs, output, names, functions[row.activation], slope)
+        )
+    if len(weights):
+        raise ValueError(f"there are {len(weights)} weights that no operation reads")
+    if network.result not in held:
+        raise ValueError("no operation gives the result")
+    try:
+        plan = Plan(tuple(sizes.items()), tuple(operations), "b0", held[network.result])
+    except EmufortError as error:
+        raise ValueError(str(error)) from error
+    return plan, parameters
 
 
 def panel_width(n_left: int) -> int:
@@ -310,7 +345,8 @@ def pack(flat: FlatEmulator) -> NDArray[np.float32]:
     were wide.
     """
     packed: list[NDArray[np.float32]] = []
-    for weight, bias in flat.layers():
+    parameters = list(plan_of(flat)[1].values())
+    for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
         n_out, n_in = weight.shape
         layer = np.concatenate([bias[:, None], weight], axis=1)
         first = 0

@@ -18,9 +18,11 @@ from emufort import __version__
 from emufort.contract import Contract, Input, Output
 from emufort.errors import EmufortError
 from emufort.escape import LONGEST_NAME, fortran_comment, fortran_name, fortran_real64
-from emufort.export.flat import FlatEmulator, flatten, network_plan, pack
+from emufort.export.flat import FlatEmulator, flatten, pack
 from emufort.export.render import render
-from emufort.network.emulator import MOST_NEURONS, Architecture, Emulator
+from emufort.network.architecture import Architecture
+from emufort.network.emulator import Emulator
+from emufort.network.plan import MOST_NEURONS
 from emufort.toolchain.sources import fortran_sources
 
 #: More weights and biases than this are not written as source text, which compilers take minutes
@@ -151,7 +153,7 @@ def needs_workspace(architecture: Architecture, n_columns: int) -> bool:
         Number of scalar inputs and outputs of the emulator, those that the network does not have
         included.
     """
-    return network_plan(architecture).n_scratch > STACK_FEATURES or n_columns > STACK_COLUMNS
+    return architecture.plan.n_scratch > STACK_FEATURES or n_columns > STACK_COLUMNS
 
 
 def fortran_source(

@@ -25,7 +25,8 @@ from emufort.contract import Contract
 from emufort.errors import EmufortError
 from emufort.export.flat import FlatEmulator, flatten
 from emufort.files import json_text
-from emufort.network.emulator import Architecture, Emulator
+from emufort.network.architecture import Architecture
+from emufort.network.emulator import Emulator
 
 Kind = TypeVar("Kind")
 
@@ -140,7 +141,7 @@ class Manifest:
     name
         Name of the emulator; the generated module is ``<name>_emulator``.
     contract, architecture
-        What goes in and out, and the shape of the network.
+        What goes in and out, and the shape of the network; the file holds its plan as well.
     chain
         From data to Fortran.
     files
@@ -195,6 +196,7 @@ class Manifest:
             "files": dict(self.files),
             "tolerance": self.tolerance,
             "architecture": self.architecture.to_dict(),
+            "plan": self.architecture.plan.to_dict(),
             "contract_sha256": self.contract.sha256,
             "contract": self.contract.to_dict(),
             "skill": self.skill,

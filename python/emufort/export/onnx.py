@@ -24,7 +24,10 @@ from emufort import __version__, escape
 from emufort.contract import Column, Contract
 from emufort.errors import EmufortError
 from emufort.export.manifest import HashChain, Manifest, hashes
-from emufort.network.emulator import Array, Emulator, Scaler
+from emufort.network.activations import ACTIVATION_FUNCTIONS, Array
+from emufort.network.emulator import Emulator
+from emufort.network.plan import Operation
+from emufort.network.scaler import Scaler
 
 if TYPE_CHECKING:
     import onnx
@@ -277,39 +280,23 @@ def _forward(graph: _Graph, x: str, run: _Run, scaler: Scaler, prefix: str) -> s
     return graph.node("Mul", [centred, scale], f"{prefix}_z")
 
 
-def _network(graph: _Graph, emulator: Emulator, a: str) -> str:
-    """Add the layers of the perceptron; the last one is linear."""
-    last = len(emulator.weights) - 1
-    for layer, (w, b) in enumerate(zip(emulator.weights, emulator.biases, strict=True)):
-        weight = graph.constant(f"layer_{layer}_weight", w)
-        bias = graph.constant(f"layer_{layer}_bias", b)
-        a = graph.node("Gemm", [a, weight, bias], f"layer_{layer}", transB=1)
-        if layer < last:
-            a = _activate(graph, emulator.architecture.activation, a)
-    return a
+def _network(graph: _Graph, emulator: Emulator, features: str) -> str:
+    """Add the operations of the network's plan; return the result."""
+    number = itertools.count()
+    known: dict[str, str] = {}
 
+    def constant(name: str) -> str:
+        if name not in known:
+            label = name.replace("layers.", "layer_").replace(".", "_")
+            known[name] = graph.constant(label, emulator.parameters[name])
+        return known[name]
 
-def _activate(graph: _Graph, activation: str, a: str) -> str:
-    if activation == "tanh":
-        return graph.node("Tanh", [a], f"{a}_tanh")
-    if activation == "silu":
-        sigmoid = graph.node("Sigmoid", [a], f"{a}_sigmoid")
-        return graph.node("Mul", [a, sigmoid], f"{a}_silu")
-    if activation == "gelu":
-        root_half = graph.constant(f"{a}_root_half", math.sqrt(0.5))
-        half = graph.constant(f"{a}_half", 0.5)
-        one = graph.constant(f"{a}_one", 1.0)
-        erf = graph.node("Erf", [graph.node("Mul", [a, root_half], f"{a}_scaled")], f"{a}_erf")
-        twice = graph.node("Add", [erf, one], f"{a}_twice_cumulative")
-        return graph.node("Mul", [graph.node("Mul", [a, half], f"{a}_halved"), twice], f"{a}_gelu")
-    if activation not in ("relu", "squared_relu"):
-        raise EmufortError(
-            f"no ONNX operators are known for the activation function '{activation}'"
-        )
-    relu = graph.node("Relu", [a], f"{a}_relu")
-    if activation == "relu":
-        return relu
-    return graph.node("Mul", [relu, relu], f"{a}_squared_relu")
+    def step(operation: Operation, inputs: Sequence[str]) -> str:
+        parameters = [constant(name) for name in operation.parameters]
+        z = operation.row.onnx(graph, inputs, parameters, f"layer_{next(number)}")
+        return ACTIVATION_FUNCTIONS[operation.activation].onnx(graph, z, operation.slope)
+
+    return emulator.plan.walk(features, step)
 
 
 def _outputs(graph: _Graph, emulator: Emulator, z: str, x: str) -> str:

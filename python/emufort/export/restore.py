@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emufort.contract import Contract
 from emufort.errors import EmufortError
-from emufort.export.flat import (
-    AFFINE,
-    CONSTANT,
-    LN,
-    LOGIT,
-    SIGMOID,
-    NetworkPlan,
-    network_plan,
-)
+from emufort.export.flat import AFFINE, CONSTANT, LN, LOGIT, SIGMOID, plan_of
 from emufort.export.weights_file import WeightsFile
-from emufort.network.emulator import (
-    ACTIVATION_CODES,
-    ACTIVATIONS,
-    Activation,
-    Architecture,
-    Emulator,
-    Scaler,
-    ScalerKind,
-)
+from emufort.network.architecture import Architecture
+from emufort.network.emulator import Emulator
+from emufort.network.scaler import Scaler, ScalerKind
 
 Array = NDArray[np.float64]
 
@@ -61,8 +46,8 @@ def restore(file: WeightsFile, source: str = "weights.bin") -> Emulator:
 def _restore(file: WeightsFile, contract: Contract) -> Emulator:
     flat = file.flat
     n_inputs, n_features, n_outputs = (int(n) for n in flat.plan[:3])
-    network = flat.network
-    architecture = _architecture(network)
+    plan, parameters = plan_of(flat)
+    architecture = Architecture.of_plan(plan)
     codes = flat.codes[n_features:]
     feature_kinds, codes = codes[:n_features], codes[n_features:]
     output_kinds = codes[:n_outputs]
@@ -73,39 +58,15 @@ def _restore(file: WeightsFile, contract: Contract) -> Emulator:
     start += 2 * n_features
     outputs = numbers[start : start + 2 * n_outputs].reshape(n_outputs, 2)
 
-    layers = list(flat.layers())
+    of_plan = zip(architecture.plan.parameter_shapes, plan.parameter_shapes, strict=True)
     return Emulator(
         contract,
         architecture,
         _input_scaler(feature_kinds, features),
         _output_scaler(output_kinds, outputs, contract),
-        tuple(weight for weight, _ in layers),
-        tuple(bias for _, bias in layers),
+        {name: parameters[found] for name, found in of_plan},
         dict(file.about),
     )
-
-
-def _architecture(network: NetworkPlan) -> Architecture:
-    """Return the shape of a multilayer perceptron from its operations."""
-    operations = network.operations
-    if not operations:
-        raise ValueError("its network has no operation")
-    sizes = (operations[0].n_in, *(operation.n_out for operation in operations))
-    activation = _activation([operation.activation for operation in operations[:-1]])
-    architecture = Architecture(sizes[0], sizes[1:-1], sizes[-1], activation)
-    if network != network_plan(architecture):
-        raise ValueError("its operations are not those of a chain of dense layers")
-    return architecture
-
-
-def _activation(codes: list[int]) -> Activation:
-    if not codes:
-        return "relu"
-    names = {code: name for name, code in ACTIVATION_CODES.items()}
-    name = names.get(codes[0], "unknown")
-    if len(set(codes)) > 1 or name not in ACTIVATIONS:
-        raise ValueError(f"the activations {codes} are none of {', '.join(ACTIVATIONS)}")
-    return cast(Activation, name)
 
 
 def _input_scaler(kinds: list[int], numbers: Array) -> Scaler:

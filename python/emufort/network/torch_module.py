@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
+from emufort.network.activations import ACTIVATION_FUNCTIONS
 from emufort.network.emulator import Emulator
-
-ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "relu": torch.relu,
-    "squared_relu": lambda z: torch.square(torch.relu(z)),
-    "tanh": torch.tanh,
-    "silu": torch.nn.functional.silu,
-    "gelu": torch.nn.functional.gelu,
-}
+from emufort.network.plan import Operation
 
 
 class EmulatorModule(torch.nn.Module):
@@ -30,13 +24,20 @@ class EmulatorModule(torch.nn.Module):
         self._contract = emulator.contract
         self._input_kinds = emulator.input_scaler.kinds
         self._output_kinds = emulator.output_scaler.kinds
-        self._apply_activation = ACTIVATIONS[emulator.architecture.activation]
+        self._plan = emulator.plan
         self.layers = torch.nn.ModuleList()
-        for w, b in zip(emulator.weights, emulator.biases, strict=True):
+        #: Name of a parameter of the plan -> the layer that has it, and what it is called there.
+        self._owners: dict[str, tuple[torch.nn.Module, str]] = {}
+        for operation in emulator.plan.operations:
+            if not operation.parameters or operation.parameters[0] in self._owners:
+                continue
+            w, b = (emulator.parameters[name] for name in operation.parameters)
             layer = torch.nn.Linear(w.shape[1], w.shape[0])
             layer.weight = torch.nn.Parameter(torch.from_numpy(np.array(w)))
             layer.bias = torch.nn.Parameter(torch.from_numpy(np.array(b)))
             self.layers.append(layer)
+            for name, attribute in zip(operation.parameters, ("weight", "bias"), strict=True):
+                self._owners[name] = layer, attribute
         lower, upper = emulator.input_ranges.T
         self._constants = {
             "lower": torch.tensor(lower),
@@ -67,11 +68,17 @@ class EmulatorModule(torch.nn.Module):
             else:
                 columns.append((column - shift[j]) * scale[j])
         a = torch.stack(columns, dim=1).to(next(self.parameters()).dtype)
-        for depth, layer in enumerate(self.layers):
-            a = layer(a)
-            if depth < len(self.layers) - 1:
-                a = self._apply_activation(a)
+        a = self._plan.walk(a, self._step)
         return torch.where(is_valid, self._to_physical(a, x), torch.nan)
+
+    def _step(self, operation: Operation, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return the output of an operation, its activation function included."""
+        parameters = [getattr(*self._owners[name]) for name in operation.parameters]
+        z = operation.row.torch(torch, inputs, parameters)
+        a: torch.Tensor = ACTIVATION_FUNCTIONS[operation.activation].torch(
+            torch, z, operation.slope
+        )
+        return a
 
     def _to_physical(self, z: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         shift = self._constant("output_shift", z)

@@ -70,7 +70,10 @@ def retrain(
         trainings diverged, or workers kept dying.
     """
     found = load_search(search_dir)
-    backend = settled_backend(config.retrain.backend, out / "retrain.json", "retrain.backend")
+    only_mlps = all(trial.architecture.family == "mlp" for trial in found.trials)
+    backend = settled_backend(
+        config.retrain.backend, out / "retrain.json", "retrain.backend", only_mlps
+    )
     options = config.retrain.model_copy(update={"backend": backend})
     config = config.model_copy(update={"retrain": options})
     contracts = {

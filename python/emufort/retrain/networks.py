@@ -9,7 +9,8 @@ from typing import Any
 
 from emufort.dataset.targets import Targets, with_target
 from emufort.files import read_json, write_csv
-from emufort.network.emulator import Emulator, Scaler
+from emufort.network.emulator import Emulator
+from emufort.network.scaler import Scaler
 from emufort.provenance import file_sha256
 from emufort.retrain.jobs import Job
 from emufort.retrain.table import Retrained, finite
@@ -56,13 +57,11 @@ class Finisher:
             "n_train": len(self.train.judge),
             **_warm_start(job),
         }
-        weights, biases = Layout(task.architecture).split(state.best_weights)
         emulator = Emulator(
             data.contract,
             task.architecture,
             *self.scalers[trial.target],
-            weights=weights,
-            biases=biases,
+            parameters=Layout(task.architecture).parameters(state.best_weights),
             metadata={
                 **chain,
                 "id": job.id,
@@ -84,7 +83,7 @@ class Finisher:
             seed=job.seed,
             why=job.why,
             label=with_target(task.architecture.label, trial.target),
-            activation=task.architecture.activation,
+            activation=task.architecture.activation_label,
             n_parameters=task.architecture.n_parameters,
             multiply_adds=task.architecture.multiply_adds,
             search_loss=trial.value,

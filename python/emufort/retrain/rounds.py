@@ -127,7 +127,7 @@ def _distinct(trials: Sequence[Trial], foretold: NDArray[np.float64]) -> list[in
     for i in np.lexsort((np.arange(len(trials)), foretold)):
         a = trials[i].architecture
         if np.isfinite(foretold[i]):
-            best.setdefault((a.hidden, a.activation, trials[i].target), int(i))
+            best.setdefault((a, trials[i].target), int(i))
     return sorted(best.values())
 
 

@@ -67,7 +67,12 @@ def advise(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
         `out` holds the advice for another search or other data.
     """
     options = config.advice
-    backend = settled_backend(config.search.backend, out / "asked.json", "search.backend")
+    backend = settled_backend(
+        config.search.backend,
+        out / "asked.json",
+        "search.backend",
+        config.search.space.only_mlps,
+    )
     search = config.search.model_copy(update={"backend": backend})
     config = config.model_copy(update={"search": search})
     train, validation = data.part("train"), data.part("validation")

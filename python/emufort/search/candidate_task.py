@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from emufort.config import Config, RetrainConfig
-from emufort.network.emulator import Architecture
+from emufort.network.architecture import Architecture
 from emufort.search.plan import batch_size_of_rung
 from emufort.search.space import Candidate
 from emufort.training import StepPlan, TrainingTask, with_batch_size, with_fewer_steps

@@ -20,7 +20,9 @@ from emufort.config import Config
 from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
 from emufort.files import read_csv, read_json, write_json
-from emufort.network.emulator import Architecture, Emulator
+from emufort.network.activations import parse
+from emufort.network.architecture import Architecture
+from emufort.network.emulator import Emulator
 from emufort.progress import Reporter, silent
 from emufort.search.samplers.registry import propose
 from emufort.timing.measure import TIMING_ROWS, time_candidates
@@ -36,12 +38,16 @@ def _terms(architecture: Architecture) -> dict[str, float]:
     sizes = architecture.sizes
     padded = [-(-n // _BLOCK) * _BLOCK for n in sizes[1:]]
     macs = sum(i * o for i, o in zip(sizes[:-1], padded, strict=True))
-    return {
+    terms = {
         "sample": 1.0,
-        "layer": float(len(architecture.hidden)),
+        "layer": float(len(architecture.plan.operations) - 1),
         "multiply_add": float(macs),
-        f"neuron {architecture.activation}": float(sum(padded[:-1])),
     }
+    # What an activation function costs does not depend on its parameter.
+    for text, n in zip(architecture.activations, padded[:-1], strict=True):
+        name = f"neuron {parse(text)[0].name}"
+        terms[name] = terms.get(name, 0.0) + n
+    return terms
 
 
 @dataclass(frozen=True)
@@ -168,19 +174,13 @@ def from_table(path: Path, ncol: int) -> CostModel:
             rows = [{**r, "label": labels[r["id"]]} for r in rows if r["id"] in labels]
         if rows and "ncol" in rows[0]:
             rows = [row for row in rows if int(row["ncol"]) == ncol]
-        architectures = [_from_label(row["label"]) for row in rows]
+        architectures = [Architecture.from_label(row["label"]) for row in rows]
         return CostModel.fit(architectures, [float(r["ns_per_sample"]) for r in rows], str(path))
     except (KeyError, ValueError, TypeError) as error:
         raise UsageError(
             f"search.cost_table: {path} is no table with the columns label (such as '15-64-1 relu')"
             " and ns_per_sample, nor timing.csv of a run folder"
         ) from error
-
-
-def _from_label(label: str) -> Architecture:
-    shape, activation, *_ = label.split()
-    first, *hidden, last = map(int, shape.split("-"))
-    return Architecture(first, tuple(hidden), last, activation)  # type: ignore[arg-type]
 
 
 def measured(data: Dataset, config: Config, work: Path) -> CostModel:
@@ -195,9 +195,9 @@ def measured(data: Dataset, config: Config, work: Path) -> CostModel:
     paths = {}
     for i, architecture in enumerate(architectures):
         layout = Layout(architecture)
-        weights, biases = layout.split(layout.initial(i))
+        parameters = layout.parameters(layout.initial(i))
         paths[str(i)] = work / f"{i}.safetensors"
-        Emulator(contract, architecture, *scalers, weights, biases).save(paths[str(i)])
+        Emulator(contract, architecture, *scalers, parameters).save(paths[str(i)])
     ncol = config.select.ncol
     timing = config.timing.model_copy(update={"ncol": (ncol,), "repeats": _ROUNDS})
     times = time_candidates(paths, contract, timing, work / "timing.csv", work, sample.x)

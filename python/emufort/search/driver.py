@@ -17,7 +17,7 @@ from emufort.dataset.targets import Targets, with_target
 from emufort.errors import EmufortError
 from emufort.files import read_json, sweep, write_json
 from emufort.lock import only_writer
-from emufort.network.emulator import Architecture
+from emufort.network.architecture import Architecture
 from emufort.progress import Reporter, silent
 from emufort.search.candidate_task import rung_task
 from emufort.search.cost import CostModel, cost_model
@@ -130,7 +130,12 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
 
 def _with_backend(config: Config, out: Path) -> Config:
     """Say by which backend, where the configuration leaves it open."""
-    backend = settled_backend(config.search.backend, out / "subset.json", "search.backend")
+    backend = settled_backend(
+        config.search.backend,
+        out / "subset.json",
+        "search.backend",
+        config.search.space.only_mlps,
+    )
     options = config.search.model_copy(update={"backend": backend})
     return config.model_copy(update={"search": options})
 

@@ -113,7 +113,7 @@ def search_identity(data: Dataset, config: Config) -> dict[str, Any]:
     }
 
 
-def settled_backend(wanted: str, path: Path, key: str) -> str:
+def settled_backend(wanted: str, path: Path, key: str, only_mlps: bool) -> str:
     """Return the training backend to use: a folder that has results goes on with theirs.
 
     Two backends agree on a training only for its first epochs, so a search must not change over.
@@ -124,11 +124,19 @@ def settled_backend(wanted: str, path: Path, key: str) -> str:
         ``"auto"`` or a backend.
     path, key
         The file with the identity of earlier results, if there are any, and its entry.
+    only_mlps
+        Whether all networks are multilayer perceptrons.
+
+    Raises
+    ------
+    UsageError
+        The backend that is wanted cannot train such networks.
     """
     if wanted == "auto" and path.exists():
         known = read_json(path).get("identity", {}).get(key)
         wanted = known or wanted
-    return resolve_backend(wanted) if wanted == "auto" else wanted
+    is_open = wanted == "auto" or not only_mlps
+    return resolve_backend(wanted, only_mlps=only_mlps) if is_open else wanted
 
 
 def check_same(path: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:

@@ -66,7 +66,7 @@ def features(trials: Sequence[Trial], losses: Array) -> Array:
         columns += [np.log([trial.learning_rate for trial in trials])]
         columns += [np.log([float(trial.batch_size) for trial in trials])]
         for names in (
-            [trial.architecture.activation for trial in trials],
+            [trial.architecture.activation_label for trial in trials],
             [trial.weight_decay for trial in trials],
             [trial.target for trial in trials],
         ):

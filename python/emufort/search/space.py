@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from emufort.config import SpaceConfig
-from emufort.network.emulator import Activation, Architecture
+from emufort.network.architecture import Architecture, Family
 
 Parameters = Mapping[str, Any]
 
@@ -26,15 +26,16 @@ class Candidate:
     """One point of the search space."""
 
     hidden: tuple[int, ...]
-    activation: Activation
+    activation: str | tuple[str, ...]
     learning_rate: float
     batch_size: int
     weight_decay: float = 0.0
     target: str = ""
+    family: Family = "mlp"
 
     def architecture(self, n_inputs: int, n_outputs: int) -> Architecture:
         """Return the network between the contract's inputs and outputs."""
-        return Architecture(n_inputs, self.hidden, n_outputs, self.activation)
+        return Architecture(n_inputs, self.hidden, n_outputs, self.activation, self.family)
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ def dimensions(space: SpaceConfig) -> tuple[Dimension, ...]:
     found = [Dimension("depth", tuple(range(space.depth[0], space.depth[1] + 1)))]
     if space.family == "layers":
         found += [Dimension(width_name(i), widths) for i in range(space.depth[1])]
+    elif space.family == "residual":
+        found.append(Dimension("width", widths))
     else:
         found += [Dimension("width", widths), Dimension("taper", tuple(sorted(space.taper)))]
     found += [
@@ -112,6 +115,8 @@ def candidate_from(space: SpaceConfig, parameters: Parameters) -> Candidate:
     depth = int(parameters["depth"])
     if space.family == "layers":
         hidden = tuple(int(parameters[width_name(i)]) for i in range(depth))
+    elif space.family == "residual":
+        hidden = (int(parameters["width"]),) * depth
     else:
         hidden = tapered(int(parameters["width"]), float(parameters["taper"]), depth)
     return Candidate(
@@ -121,6 +126,8 @@ def candidate_from(space: SpaceConfig, parameters: Parameters) -> Candidate:
         int(parameters["batch_size"]),
         float(parameters.get("weight_decay", space.weight_decay[0])),
         str(parameters.get("target", space.target[0] if space.target else "")),
+        # With one hidden layer there is nothing to add to.
+        "residual_mlp" if space.family == "residual" and depth > 1 else "mlp",
     )
 
 
@@ -130,6 +137,8 @@ def parameters_of(space: SpaceConfig, candidate: Candidate) -> dict[str, Any]:
     shape: dict[str, Any]
     if space.family == "layers":
         shape = {width_name(i): w for i, w in enumerate(candidate.hidden)}
+    elif space.family == "residual":
+        shape = {"width": candidate.hidden[0]}
     else:
         first = candidate.hidden[0]
         # Several ratios may give the same widths; the largest stands for them.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from emufort.dataset.dataset import Dataset
 from emufort.dataset.rows import blocks
-from emufort.network.emulator import Scaler
+from emufort.network.scaler import Scaler
 
 Indices = NDArray[np.int64]
 

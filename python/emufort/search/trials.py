@@ -14,7 +14,7 @@ from typing import Any
 
 from emufort.errors import EmufortError
 from emufort.files import read_csv, write_text
-from emufort.network.emulator import Architecture
+from emufort.network.architecture import Architecture
 from emufort.search.space import Candidate
 
 COLUMNS = (
@@ -76,6 +76,7 @@ class Trial:
             self.batch_size,
             self.weight_decay,
             self.target,
+            a.family,
         )
 
     @property
@@ -148,7 +149,7 @@ def row_of(t: Trial) -> dict[str, Any]:
         "pruned_at": "" if t.pruned_at is None else t.pruned_at,
         "label": t.architecture.label,
         "hidden": "-".join(map(str, t.architecture.hidden)),
-        "activation": t.architecture.activation,
+        "activation": t.architecture.activation_label,
         "learning_rate": repr(t.learning_rate),
         "batch_size": t.batch_size,
         "weight_decay": repr(t.weight_decay),
@@ -226,11 +227,13 @@ def read_trials(path: Path, n_inputs: int, n_outputs: int) -> list[Trial]:
             target = row.get("target") or ""
             if target:
                 n_inputs, *_, n_outputs = map(int, row["label"].split()[0].split("-"))
-            activation = row["activation"]
+            names = tuple(row["activation"].split(","))
+            activation = names[0] if len(names) == 1 else names
+            family = Architecture.from_label(row["label"]).family
             rungs = (pair.split(":") for pair in row["rungs"].split())
             trial = Trial(
                 number=int(row["number"]),
-                architecture=Architecture(n_inputs, hidden, n_outputs, activation),  # type: ignore[arg-type]
+                architecture=Architecture(n_inputs, hidden, n_outputs, activation, family),
                 learning_rate=float(row["learning_rate"]),
                 batch_size=int(row["batch_size"]),
                 value=float(row["value"]),

@@ -26,18 +26,33 @@ def _native(arrays: Arrays, device: str) -> Trainer:
 BACKENDS: dict[str, Callable[[Arrays, str], Trainer]] = {"native": _native, "torch": _torch}
 
 
-def resolve_backend(wanted: str, device: str = "cpu") -> str:
+def resolve_backend(wanted: str, device: str = "cpu", only_mlps: bool = True) -> str:
     """Return the backend that ``"auto"`` stands for here: native where it is built, else torch.
 
     Other names are returned as they are.
 
+    Parameters
+    ----------
+    wanted
+        ``"auto"`` or a backend.
+    device
+        Where it is to compute.
+    only_mlps
+        Whether all networks are multilayer perceptrons; the native trainer trains no others.
+
     Raises
     ------
     EmufortError
-        The native backend is wanted and not built.
+        The native backend is wanted and not built, or cannot train such networks.
     """
     if wanted == "auto":
-        return "native" if device == "cpu" and native_trainer.available() else "torch"
+        is_native = device == "cpu" and only_mlps and native_trainer.available()
+        return "native" if is_native else "torch"
+    if wanted == "native" and not only_mlps:
+        raise UsageError(
+            "the native trainer trains plain multilayer perceptrons only; choose "
+            'backend = "torch" or "auto" for residual networks'
+        )
     if wanted == "native" and not native_trainer.available():
         raise EmufortError(
             "the native trainer is not built here; install emufort with gfortran and cmake at "

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from emufort.errors import EmufortError, UsageError
 from emufort.native import bindings as native_bindings
-from emufort.network.emulator import ACTIVATION_CODES
+from emufort.network.activations import parse
 from emufort.training.schedule import StepPlan
 from emufort.training.start import output_biases, start
 from emufort.training.state import TrainerState
@@ -35,7 +35,7 @@ LEVEL_VARIABLE = "EMUFORT_CPU_LEVEL"
 _STOPPED = {0: "", 1: "patience", 2: "diverged"}
 _COMPLAINTS = {
     1: "the sizes of network, data and state do not fit together",
-    2: "it does not know the activation",
+    2: "it does not know an activation function",
     3: "the order of samples names a row that is not there",
     4: "there is not enough memory",
 }
@@ -176,15 +176,23 @@ class NativeTrainer:
         EmufortError
             Fortran refuses.
         """
-        code_of_activation = ACTIVATION_CODES[task.architecture.activation]
-        sizes = np.array(task.architecture.sizes, dtype=np.int32)
+        architecture = task.architecture
+        if architecture.family != "mlp":
+            raise EmufortError(
+                f"the native trainer trains plain multilayer perceptrons, not "
+                f'{architecture.label}; choose backend = "torch"'
+            )
+        functions = [parse(text) for text in architecture.activations]
+        codes = np.array([row.code for row, _ in functions], dtype=np.int32)
+        parameters = np.array([parameter for _, parameter in functions])
+        sizes = np.array(architecture.sizes, dtype=np.int32)
         results: list[Any]
         *results, code = getattr(self._module, _PREFIX + procedure)(
-            sizes, code_of_activation, self._sigmoid, *arguments
+            sizes, codes, parameters, self._sigmoid, *arguments
         )
         if code:
             why = _COMPLAINTS.get(code, f"error {code}")
-            raise EmufortError(f"the native trainer refuses {task.architecture.label}: {why}")
+            raise EmufortError(f"the native trainer refuses {architecture.label}: {why}")
         return results
 
 

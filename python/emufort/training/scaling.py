@@ -6,7 +6,7 @@ import numpy as np
 
 from emufort.dataset.dataset import Dataset
 from emufort.errors import DataError
-from emufort.network.emulator import Scaler
+from emufort.network.scaler import Scaler
 
 #: The single precision forms of an emulator multiply features by no larger number.
 _LARGEST_SCALE = float(np.finfo(np.float32).max)

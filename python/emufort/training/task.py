@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.dataset.dataset import Dataset
-from emufort.network.emulator import Architecture, Scaler
+from emufort.network.architecture import Architecture
+from emufort.network.scaler import Scaler
 from emufort.training.scaling import fit_scalers
 
 Float32 = NDArray[np.float32]

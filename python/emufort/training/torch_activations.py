@@ -1,8 +1,10 @@
-"""Activations and their derivatives, in place in the buffers of a layer."""
+"""Activation functions and their derivatives, in place in the buffers of a layer."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -12,80 +14,113 @@ _aten = torch.ops.aten
 class LayerBuffers:
     """Buffers of one layer for a batch of n samples, samples along the columns.
 
+    With m networks side by side every array has m in front.
+
     Attributes
     ----------
     z
-        Weighted sums, (size, n).
+        What the operation gives, (size, n).
     a, with_ones, transposed
-        Activations, (size, n): the upper rows of (size + 1, n) with a last row of ones; the latter
-        transposed.
+        Its activation function, (size, n): the upper rows of (size + 1, n) with a last row of
+        ones; the latter transposed.
     delta
         Derivative of the loss by `a`, then by `z`, (size, n).
     """
 
-    def __init__(self, size: int, n: int, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, size: int, n: int, device: torch.device, dtype: torch.dtype, m: int | None = None
+    ) -> None:
+        front = () if m is None else (m,)
         self.size = size
-        self.z = torch.empty((size, n), device=device, dtype=dtype)
-        self.delta = torch.empty((size, n), device=device, dtype=dtype)
-        self.with_ones = torch.ones((size + 1, n), device=device, dtype=dtype)
-        self.a = self.with_ones[:-1]
-        self.transposed = self.with_ones.t()
+        self.z = torch.empty((*front, size, n), device=device, dtype=dtype)
+        self.delta = torch.empty((*front, size, n), device=device, dtype=dtype)
+        self.with_ones = torch.ones((*front, size + 1, n), device=device, dtype=dtype)
+        self.a = self.with_ones[..., :-1, :]
+        self.transposed = self.with_ones.transpose(-2, -1)
 
 
-class _Activation(Protocol):
-    def forward(self, layer: LayerBuffers) -> None:
-        """Fill `a` from `z`."""
-
-    def backward(self, layer: LayerBuffers) -> None:
-        """Multiply `delta` by the derivative."""
+def _squared_relu(layer: LayerBuffers, _: float) -> None:
+    layer.z.clamp_min_(0.0)
+    torch.mul(layer.z, layer.z, out=layer.a)
 
 
-class _Relu:
-    def forward(self, layer: LayerBuffers) -> None:
-        torch.clamp_min(layer.z, 0.0, out=layer.a)
+@dataclass(frozen=True)
+class _InPlace:
+    """One activation function.
 
-    def backward(self, layer: LayerBuffers) -> None:
-        _aten.threshold_backward.grad_input(layer.delta, layer.z, 0.0, grad_input=layer.delta)
+    Attributes
+    ----------
+    forward
+        Fills `a` from `z`, given the buffers and the function's parameter.
+    backward
+        Multiplies `delta` by the derivative, given the same.
+    """
+
+    forward: Callable[[LayerBuffers, float], Any]
+    backward: Callable[[LayerBuffers, float], Any]
 
 
-class _SquaredRelu:
-    def forward(self, layer: LayerBuffers) -> None:
-        layer.z.clamp_min_(0.0)
-        torch.mul(layer.z, layer.z, out=layer.a)
-
-    def backward(self, layer: LayerBuffers) -> None:
+#: Name -> how it is computed; the functions are those of `emufort.network.activations`.
+ACTIVATIONS: dict[str, _InPlace] = {
+    "linear": _InPlace(
+        lambda layer, _: layer.a.copy_(layer.z),
+        lambda layer, _: None,
+    ),
+    "relu": _InPlace(
+        lambda layer, _: torch.clamp_min(layer.z, 0.0, out=layer.a),
+        lambda layer, _: _aten.threshold_backward.grad_input(
+            layer.delta, layer.z, 0.0, grad_input=layer.delta
+        ),
+    ),
+    "squared_relu": _InPlace(
+        _squared_relu,
         # d(z^2) = 2 z; z is already zero where it was negative.
-        layer.delta.mul_(layer.z).mul_(2.0)
-
-
-class _Tanh:
-    def forward(self, layer: LayerBuffers) -> None:
-        torch.tanh(layer.z, out=layer.a)
-
-    def backward(self, layer: LayerBuffers) -> None:
-        _aten.tanh_backward.grad_input(layer.delta, layer.a, grad_input=layer.delta)
-
-
-class _Silu:
-    def forward(self, layer: LayerBuffers) -> None:
-        _aten.silu.out(layer.z, out=layer.a)
-
-    def backward(self, layer: LayerBuffers) -> None:
-        _aten.silu_backward.grad_input(layer.delta, layer.z, grad_input=layer.delta)
-
-
-class _Gelu:
-    def forward(self, layer: LayerBuffers) -> None:
-        _aten.gelu.out(layer.z, out=layer.a)
-
-    def backward(self, layer: LayerBuffers) -> None:
-        _aten.gelu_backward.grad_input(layer.delta, layer.z, grad_input=layer.delta)
-
-
-ACTIVATIONS: dict[str, _Activation] = {
-    "relu": _Relu(),
-    "squared_relu": _SquaredRelu(),
-    "tanh": _Tanh(),
-    "silu": _Silu(),
-    "gelu": _Gelu(),
+        lambda layer, _: layer.delta.mul_(layer.z).mul_(2.0),
+    ),
+    "leaky_relu": _InPlace(
+        lambda layer, slope: _aten.leaky_relu.out(layer.z, slope, out=layer.a),
+        lambda layer, slope: _aten.leaky_relu_backward.grad_input(
+            layer.delta, layer.z, slope, False, grad_input=layer.delta
+        ),
+    ),
+    "hardswish": _InPlace(
+        lambda layer, _: _aten.hardswish.out(layer.z, out=layer.a),
+        lambda layer, _: _aten.hardswish_backward.out(layer.delta, layer.z, out=layer.delta),
+    ),
+    "tanh": _InPlace(
+        lambda layer, _: torch.tanh(layer.z, out=layer.a),
+        lambda layer, _: _aten.tanh_backward.grad_input(
+            layer.delta, layer.a, grad_input=layer.delta
+        ),
+    ),
+    "sigmoid": _InPlace(
+        lambda layer, _: torch.sigmoid(layer.z, out=layer.a),
+        lambda layer, _: _aten.sigmoid_backward.grad_input(
+            layer.delta, layer.a, grad_input=layer.delta
+        ),
+    ),
+    "silu": _InPlace(
+        lambda layer, _: _aten.silu.out(layer.z, out=layer.a),
+        lambda layer, _: _aten.silu_backward.grad_input(
+            layer.delta, layer.z, grad_input=layer.delta
+        ),
+    ),
+    "gelu": _InPlace(
+        lambda layer, _: _aten.gelu.out(layer.z, out=layer.a),
+        lambda layer, _: _aten.gelu_backward.grad_input(
+            layer.delta, layer.z, grad_input=layer.delta
+        ),
+    ),
+    "softplus": _InPlace(
+        lambda layer, _: _aten.softplus.out(layer.z, 1.0, 40.0, out=layer.a),
+        lambda layer, _: _aten.softplus_backward.grad_input(
+            layer.delta, layer.z, 1.0, 40.0, grad_input=layer.delta
+        ),
+    ),
+    "elu": _InPlace(
+        lambda layer, scale: _aten.elu.out(layer.z, scale, 1.0, 1.0, out=layer.a),
+        lambda layer, scale: _aten.elu_backward.grad_input(
+            layer.delta, scale, 1.0, 1.0, False, layer.z, grad_input=layer.delta
+        ),
+    ),
 }

@@ -19,7 +19,7 @@ from emufort.training.schedule import StepPlan
 from emufort.training.start import start
 from emufort.training.state import TrainerState
 from emufort.training.task import TrainingTask
-from emufort.training.torch_activations import ACTIVATIONS, LayerBuffers
+from emufort.training.torch_operations import Matrices, Passes
 from emufort.training.torch_trainer import TorchTrainer
 from emufort.training.trainer import Listener, ignore
 
@@ -91,18 +91,6 @@ def run_steps_together(
     return list(states)
 
 
-class _Buffers(LayerBuffers):
-    """Buffers of one layer of m networks: those of `LayerBuffers` with m in front."""
-
-    def __init__(self, m: int, size: int, n: int, device: torch.device, dtype: torch.dtype) -> None:
-        self.size = size
-        self.z = torch.empty((m, size, n), device=device, dtype=dtype)
-        self.delta = torch.empty((m, size, n), device=device, dtype=dtype)
-        self.with_ones = torch.ones((m, size + 1, n), device=device, dtype=dtype)
-        self.a = self.with_ones[:, :-1]
-        self.transposed = self.with_ones.transpose(1, 2)
-
-
 class _Networks:
     """Weights, gradients, activations, moments of m networks, layer by layer (m, rows, columns)."""
 
@@ -127,13 +115,15 @@ class _Networks:
         self.gradient = torch.zeros_like(self.flat)
         self.n_steps = torch.tensor(float(states[0].step), dtype=torch.float32, device=device)
         self.done = states[0].step
-        self.weights = self._layers(self.flat)
-        self.gradients = self._layers(self.gradient)
-        self.transposed = [w[:, :, :-1].transpose(1, 2) for w in self.weights]
-        self.activation = ACTIVATIONS[task.architecture.activation]
-        self.layers = [
-            _Buffers(m, n, self.batch, device, dtype) for n in task.architecture.sizes[1:]
-        ]
+        layers = zip(
+            self.layout.names, self._layers(self.flat), self._layers(self.gradient), strict=True
+        )
+        matrices = {
+            name: Matrices(weight, gradient, weight[:, :, :-1].transpose(1, 2))
+            for name, weight, gradient in layers
+        }
+        plan = task.architecture.plan
+        self.passes = Passes(plan, matrices, self.batch, device, dtype, m)
         self.epsilon = self.members[0].epsilon
 
     def _layers(self, flat: torch.Tensor) -> list[torch.Tensor]:
@@ -168,27 +158,15 @@ class _Networks:
 
     def step(self, x: torch.Tensor, y: torch.Tensor, learning_rate: float) -> None:
         """Take one step of Adam (AdamW with weight decay)."""
-        layers = self.layers
-        a = x.transpose(1, 2)
-        for weight, layer in zip(self.weights[:-1], layers, strict=False):
-            torch.bmm(weight, a, out=layer.z)
-            self.activation.forward(layer)
-            a = layer.with_ones
-        out = layers[-1].z
-        torch.bmm(self.weights[-1], a, out=out)
+        out = self.passes.forward(x.transpose(1, 2), x)
         for rows in self.trainer.sigmoid:
             torch.sigmoid(out[:, rows], out=out[:, rows])
-        delta = torch.sub(out, y, out=layers[-1].delta)
+        delta = torch.sub(out, y, out=self.passes.last.delta)
         for rows in self.trainer.sigmoid:
             torch.ops.aten.sigmoid_backward.grad_input(
                 delta[:, rows], out[:, rows], grad_input=delta[:, rows]
             )
-        for index in range(len(layers) - 1, 0, -1):
-            below = layers[index - 1]
-            torch.bmm(delta, below.transposed, out=self.gradients[index])
-            delta = torch.bmm(self.transposed[index], delta, out=below.delta)
-            self.activation.backward(below)
-        torch.bmm(delta, x, out=self.gradients[0])
+        self.passes.backward()
         self.done += 1
         if self.task.weight_decay > 0:
             self.flat.mul_(1.0 - learning_rate * self.task.weight_decay)

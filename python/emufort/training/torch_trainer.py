@@ -20,7 +20,7 @@ from emufort.training.schedule import StepPlan
 from emufort.training.start import output_biases, start
 from emufort.training.state import TrainerState
 from emufort.training.task import Arrays, TrainingTask
-from emufort.training.torch_activations import ACTIVATIONS, LayerBuffers
+from emufort.training.torch_operations import Matrices, Passes
 from emufort.training.trainer import Listener, ignore
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
@@ -156,16 +156,17 @@ class _Network:
             (start, start + rows * columns, rows, columns)
             for (rows, columns), start in zip(layout.shapes, layout.starts, strict=False)
         ]
-        self.weights = [self.flat[a:b].view(r, c) for a, b, r, c in views]
-        self.gradients = [self.gradient[a:b].view(r, c) for a, b, r, c in views]
-        self.transposed = [w[:, :-1].t() for w in self.weights]
-        activation = ACTIVATIONS[state.task.architecture.activation]
-        self.activation = activation
-        sizes = state.task.architecture.sizes
-        self.layers = [LayerBuffers(n, self.batch, device, dtype) for n in sizes[1:]]
+        weights = [self.flat[a:b].view(r, c) for a, b, r, c in views]
+        gradients = [self.gradient[a:b].view(r, c) for a, b, r, c in views]
+        self.matrices = {
+            name: Matrices(weight, gradient, weight[:, :-1].t())
+            for name, weight, gradient in zip(layout.names, weights, gradients, strict=True)
+        }
+        self.plan = state.task.architecture.plan
+        self.passes = Passes(self.plan, self.matrices, self.batch, device, dtype)
         # The gradient is of half the summed squares. Adam does not see the scale if epsilon has it.
-        self.epsilon = _EPSILON * self.batch * sizes[-1] / 2.0
-        self.evaluation: dict[int, list[LayerBuffers]] = {}
+        self.epsilon = _EPSILON * self.batch * self.plan.sizes[self.plan.result] / 2.0
+        self.evaluation: dict[int, Passes] = {}
 
     def batches(self, epoch: int, first: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield x (batch, n_features + 1) and y (n_outputs, batch) of an epoch from batch `first`.
@@ -192,34 +193,24 @@ class _Network:
             skipped = max(0, first - begin)
             yield from zip(x.view(shape).unbind()[skipped:], y.unbind()[skipped:], strict=True)
 
-    def forward(self, x: torch.Tensor, layers: list[LayerBuffers]) -> torch.Tensor:
-        """Return the network's output (n_outputs, n) for x (n_features + 1, n)."""
-        a = x
-        for weight, layer in zip(self.weights[:-1], layers, strict=False):
-            torch.mm(weight, a, out=layer.z)
-            self.activation.forward(layer)
-            a = layer.with_ones
-        out = layers[-1].z
-        torch.mm(self.weights[-1], a, out=out)
+    def forward(
+        self, passes: Passes, with_ones: torch.Tensor, transposed: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the network's output (n_outputs, n) for features (n_features + 1, n)."""
+        out = passes.forward(with_ones, transposed)
         for rows in self.trainer.sigmoid:
             torch.sigmoid(out[rows], out=out[rows])
         return out
 
     def backward(self, x: torch.Tensor, y: torch.Tensor) -> None:
         """Fill the gradient of half the summed squared error for x (n, n_features + 1)."""
-        layers = self.layers
-        out = self.forward(x.t(), layers)
-        delta = torch.sub(out, y, out=layers[-1].delta)
+        out = self.forward(self.passes, x.t(), x)
+        delta = torch.sub(out, y, out=self.passes.last.delta)
         for rows in self.trainer.sigmoid:
             torch.ops.aten.sigmoid_backward.grad_input(
                 delta[rows], out[rows], grad_input=delta[rows]
             )
-        for index in range(len(layers) - 1, 0, -1):
-            below = layers[index - 1]
-            torch.mm(delta, below.transposed, out=self.gradients[index])
-            delta = torch.mm(self.transposed[index], delta, out=below.delta)
-            self.activation.backward(below)
-        torch.mm(delta, x, out=self.gradients[0])
+        self.passes.backward()
 
     def step(self, x: torch.Tensor, y: torch.Tensor, learning_rate: float) -> None:
         """Take one step of Adam (AdamW with weight decay)."""
@@ -240,12 +231,11 @@ class _Network:
         for x, y in blocks:
             n = x.shape[1]
             if n not in self.evaluation:
-                self.evaluation[n] = [
-                    LayerBuffers(layer.size, n, self.flat.device, self.flat.dtype)
-                    for layer in self.layers
-                ]
-            layers = self.evaluation[n]
-            error = torch.sub(self.forward(x, layers), y, out=layers[-1].delta)
+                self.evaluation[n] = Passes(
+                    self.plan, self.matrices, n, self.flat.device, self.flat.dtype
+                )
+            passes = self.evaluation[n]
+            error = torch.sub(self.forward(passes, x, x.t()), y, out=passes.last.delta)
             total += error.double().square().sum()
             count += y.numel()
         return float(total) / count

@@ -15,7 +15,8 @@ from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.dataset.rows import blocks
 from emufort.files import read_json, write_array, write_json
-from emufort.network.emulator import Emulator, Scaler
+from emufort.network.emulator import Emulator
+from emufort.network.scaler import Scaler
 from emufort.skill import SKILL_BLOCK, Pair, Yardstick, compare_blocks, skill_values
 from emufort.training import Layout, TrainerState
 
@@ -68,10 +69,8 @@ class Judge:
         architecture = state.task.architecture
         if state.stopped == "diverged":
             return math.inf
-        weights, biases = Layout(architecture).split(state.best_weights)
-        emulator = Emulator(
-            self.contract, architecture, self.x_scaler, self.y_scaler, weights, biases
-        )
+        parameters = Layout(architecture).parameters(state.best_weights)
+        emulator = Emulator(self.contract, architecture, self.x_scaler, self.y_scaler, parameters)
         ends = np.cumsum(self.widths)[:-1]
 
         def pairs() -> Iterator[Pair]:

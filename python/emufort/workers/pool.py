@@ -99,7 +99,7 @@ class ProcessPool:
             if _HAS_FORKSERVER:
                 # The server imports torch once and every worker is forked from it, ready.
                 _, backend, _ = self._initial
-                context.set_forkserver_preload([f"emufort.training.{backend}_backend"])
+                context.set_forkserver_preload([f"emufort.training.{backend}_trainer"])
                 with signals.hidden_from_children():
                     forkserver.ensure_running()
             self._pool = ProcessPoolExecutor(

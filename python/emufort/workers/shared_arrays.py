@@ -21,7 +21,7 @@ from emufort.dataset.rows import blocks
 from emufort.dataset.targets import Targets
 from emufort.errors import EmufortError
 from emufort.files import make_directory, write_array, write_json
-from emufort.network.emulator import Scaler
+from emufort.network.scaler import Scaler
 from emufort.training import Arrays
 from emufort.training.scaling import fit_scalers
 from emufort.workers.judge import Judge

@@ -1,0 +1,268 @@
+"""What it takes to add an activation function and an operation: few files, and all forms have it.
+
+A copy of the sources gets a function and an operation that emufort does not have; they are computed
+in numpy, torch and ONNX Runtime, written to ``weights.bin``, and run by the Fortran runtime.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[2]
+PYTHON, SOURCES, TRAINER = "python/emufort", "fortran/src", "fortran/trainer"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("gfortran") is None, reason="needs gfortran"),
+    pytest.mark.skipif(not (TOP / SOURCES).is_dir(), reason="needs a checkout"),
+]
+
+Edits = dict[str, list[tuple[str, str]]]
+
+#: z / (1 + |z|).
+SOFTSIGN: Edits = {
+    f"{PYTHON}/network/activations.py": [
+        (
+            ")\n\n#: Name -> row.",
+            """    ActivationFunction(
+        "softsign",
+        code=11,
+        cost=5.0,
+        value=lambda z, _: z / (1.0 + np.abs(z)),
+        derivative=lambda z, _: 1.0 / np.square(1.0 + np.abs(z)),
+        onnx=lambda graph, a, _: graph.node("Softsign", [a], f"{a}_softsign"),
+        torch=lambda torch, z, _: torch.nn.functional.softsign(z),
+    ),
+)
+
+#: Name -> row.""",
+        )
+    ],
+    f"{PYTHON}/training/torch_activations.py": [
+        (
+            '    "elu": _InPlace(',
+            """    "softsign": _InPlace(
+        lambda layer, _: torch.div(layer.z, 1.0 + layer.z.abs(), out=layer.a),
+        lambda layer, _: layer.delta.div_((1.0 + layer.z.abs()).square_()),
+    ),
+    "elu": _InPlace(""",
+        )
+    ],
+    f"{SOURCES}/emufort_activations.F90": [
+        (
+            "activation_softplus, activation_elu\n",
+            "activation_softplus, activation_elu, &\n            activation_softsign\n",
+        ),
+        (
+            "  integer, parameter :: n_activations = 10\n",
+            "  integer, parameter :: activation_softsign = 11\n"
+            "  integer, parameter :: n_activations = 11\n",
+        ),
+        ("'softplus', 'elu']", "'softplus', 'elu', &\n    'softsign']"),
+        (
+            "    case default\n    end select\n\n  end subroutine activate",
+            "    case (activation_softsign)\n      a = a/(1.0_wp + abs(a))\n"
+            "    case default\n    end select\n\n  end subroutine activate",
+        ),
+    ],
+    f"{TRAINER}/emufort_train_activations.F90": [
+        (
+            "activation_silu, activation_gelu, activation_softplus, activation_elu\n",
+            "activation_silu, activation_gelu, activation_softplus, activation_elu, &\n"
+            "                                 activation_softsign\n",
+        ),
+        ("activation_softplus, activation_elu)", "activation_softplus, activation_elu, &\n"
+         "          activation_softsign)"),
+        (
+            "    case (activation_elu)\n",
+            "    case (activation_softsign)\n      delta = delta*(1.0_wp - abs(a))**2\n"
+            "    case (activation_elu)\n",
+        ),
+    ],
+}  # fmt: skip
+
+#: The product of two buffers.
+MULTIPLY: Edits = {
+    f"{PYTHON}/network/operations.py": [
+        (
+            ")\n\n#: Name -> row.",
+            """    OperationKind(
+        "multiply",
+        code=3,
+        n_inputs=2,
+        fits=lambda inputs, n_out: inputs[0] == inputs[1] == n_out,
+        parameter_shapes=lambda inputs, n_out: (),
+        multiply_adds=lambda inputs, n_out: n_out,
+        cost=lambda inputs, n_out: n_out,
+        value=lambda inputs, p: inputs[0] * inputs[1],
+        onnx=lambda graph, inputs, p, output: graph.node("Mul", list(inputs), output),
+        torch=lambda torch, inputs, p: inputs[0] * inputs[1],
+        in_place=True,
+    ),
+)
+
+#: Name -> row.""",
+        )
+    ],
+    f"{PYTHON}/training/torch_operations.py": [
+        (
+            "#: Name of an operation -> how it is computed.\n",
+            """class _Multiply(_Add):
+    def forward(self) -> None:
+        one, other = self.inputs
+        torch.mul(one.a, other.a, out=self.y.z)
+
+    def backward(self) -> None:
+        pairs = zip(self.inputs, self.inputs[::-1], self.target.deltas, strict=True)
+        for x, other, is_added in pairs:
+            if is_added:
+                x.delta.addcmul_(self.y.delta, other.a)
+            elif is_added is not None:
+                torch.mul(self.y.delta, other.a, out=x.delta)
+
+
+#: Name of an operation -> how it is computed.
+""",
+        ),
+        ('"add": _Add}', '"add": _Add, "multiply": _Multiply}'),
+    ],
+    f"{SOURCES}/emufort_plan.F90": [
+        (
+            "operation_dense, operation_add\n",
+            "operation_dense, operation_add, operation_multiply\n",
+        ),
+        (
+            "  integer, parameter :: operation_add = 2 ",
+            "  integer, parameter :: operation_multiply = 3   !! activation(input*second input)\n"
+            "  integer, parameter :: operation_add = 2 ",
+        ),
+        ("        case (operation_add)\n", "        case (operation_add, operation_multiply)\n"),
+    ],
+    f"{SOURCES}/emufort_operations.F90": [
+        (
+            "only: operation_size, operation_dense, ",
+            "only: operation_size, operation_dense, &\n    operation_multiply, ",
+        ),
+        (
+            "      else\n        call add(operations(row_n_out, i)",
+            """      else if (operations(row_code, i) == operation_multiply) then
+        call multiply(columns*operations(row_n_out, i), input, &
+                      1 + columns*operations(row_second_input, i), output, scratch)
+      else
+        call add(operations(row_n_out, i)""",
+        ),
+        (
+            "  !> Pack the weights of all dense operations",
+            """  !> The product of two buffers.
+  recursive subroutine multiply(n, x, y, z, scratch)
+    integer, intent(in) :: n, x, y, z
+    real(wp), intent(inout) :: scratch(*)
+
+    scratch(z:z + n - 1) = scratch(x:x + n - 1)*scratch(y:y + n - 1)
+
+  end subroutine multiply
+
+  !> Pack the weights of all dense operations""",
+        ),
+    ],
+}  # fmt: skip
+
+#: Runs in the copy: all forms of a network with both, and the gradient.
+CHECK = """
+import sys
+import numpy as np
+import torch
+from emufort.export.weights_file import WeightsFile
+from emufort.network.activations import ACTIVATION_FUNCTIONS
+from emufort.network.plan import Operation, Plan
+from emufort.toolchain.sources import fortran_sources
+from emufort.training.torch_operations import Passes
+from tests.runtime.test_plans import emulator_of, outputs_without_compiler
+from tests.training.test_torch_operations import matrices_of, of_autograd
+
+row = ACTIVATION_FUNCTIONS["softsign"]
+assert row.code == 11, sys.path
+z = np.linspace(-3, 3, 50)
+slope = (row.value(z + 1e-6, 0.0) - row.value(z - 1e-6, 0.0)) / 2e-6
+np.testing.assert_allclose(row.derivative(z, 0.0), slope, rtol=1e-6, atol=1e-6)
+
+dense = ("w.weight", "w.bias"), ("v.weight", "v.bias"), ("u.weight", "u.bias")
+plan = Plan(
+    (("x", 5), ("a", 20), ("b", 20), ("c", 20), ("y", 3)),
+    (
+        Operation("dense", ("x",), "a", dense[0], "softsign"),
+        Operation("dense", ("a",), "b", dense[1], "softsign"),
+        Operation("multiply", ("a", "b"), "c"),
+        Operation("dense", ("c",), "y", dense[2]),
+    ),
+    "x", "y",
+)
+emulator = emulator_of(plan)
+x = np.random.default_rng(0).normal(size=(70, 5)).astype(np.float32)
+for name, y in outputs_without_compiler(emulator, x).items():
+    np.testing.assert_allclose(y, emulator.predict(x), rtol=1e-4, atol=1e-5, err_msg=name)
+
+one = {n: m.__class__(m.weight[0], m.gradient[0], m.transposed[0])
+       for n, m in matrices_of(plan, 1, 0).items()}
+ones = torch.cat([torch.tensor(x, dtype=torch.float64), torch.ones(70, 1, dtype=torch.float64)], 1)
+passes = Passes(plan, one, 70, torch.device("cpu"), torch.float64)
+delta = torch.ones_like(passes.forward(ones.t(), ones))
+passes.last.delta.copy_(delta)
+passes.backward()
+_, gradients = of_autograd(
+    plan, {n: m.weight for n, m in one.items()}, torch.tensor(x, dtype=torch.float64), delta
+)
+for name, gradient in gradients.items():
+    np.testing.assert_allclose(one[name].gradient, gradient, rtol=1e-9, atol=1e-11)
+
+WeightsFile.from_emulator(
+    emulator, x.astype(float), relative_tolerance=1e-9, absolute_tolerance=1e-9
+).write(__import__("pathlib").Path("weights.bin"))
+print(*fortran_sources("extension_driver", "fortran/trainer"), sep="\\n")
+"""
+
+
+def copy_with(edits: Edits, folder: Path) -> None:
+    """Apply edits to the copy; each text that is replaced is there once."""
+    for name, pairs in edits.items():
+        path = folder / name
+        text = path.read_text()
+        for old, new in pairs:
+            assert text.count(old) == 1, (name, old)
+            text = text.replace(old, new)
+        path.write_text(text)
+
+
+def test_a_function_takes_four_files_and_an_operation_seven(tmp_path: Path) -> None:
+    for name in (PYTHON, SOURCES, TRAINER, "tests"):
+        shutil.copytree(
+            TOP / name, tmp_path / name,
+            ignore=shutil.ignore_patterns("*.so", "*.nc", "__pycache__", "_fortran"),
+        )  # fmt: skip
+    (tmp_path / "fortran/app").mkdir()
+    shutil.copy(Path(__file__).parent / "extension_driver.F90", tmp_path / "fortran/app")
+    copy_with(SOFTSIGN, tmp_path)
+    copy_with(MULTIPLY, tmp_path)
+    assert len(SOFTSIGN) <= 4
+    assert len(MULTIPLY) <= 7
+
+    environment = {"PYTHONPATH": f"{tmp_path / 'python'}:{tmp_path}", "OMP_NUM_THREADS": "1"}
+    sources = run(tmp_path, [sys.executable, "-c", CHECK], environment).split()
+    flags = ["-O0", "-fopenmp-simd", "-DEMUFORT_DOUBLE", "-J", str(tmp_path)]
+    run(tmp_path, ["gfortran", *flags, *sources, "-o", "driver"])
+    assert run(tmp_path, ["./driver", "weights.bin", "11"]).strip() == "follows"
+
+
+def run(folder: Path, command: list[str], environment: dict[str, str] | None = None) -> str:
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False,
+        env={**os.environ, **(environment or {})},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
