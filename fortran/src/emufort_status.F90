@@ -31,7 +31,7 @@ module emufort_status
 
 contains
 
-  !> Reset a status at the beginning of a call. (As an intent(out) argument it would be filled with blanks in every call,
+  !> Reset a status at the beginning of a call. (With intent(out) it would be filled with blanks in every call,
   !> which takes as long as a small layer.)
   pure recursive subroutine clear_status(status)
     type(status_type), intent(inout) :: status   !! status of an earlier call

@@ -38,7 +38,7 @@ program test_trainer
 
 contains
 
-  !> Train for some validations, each after `n_steps` steps.
+  !> Train for some looks of `n_steps` steps each.
   subroutine go(training, activation, looks, rate, patience)
     type(training_type), intent(inout) :: training
     integer, intent(in) :: activation(2), looks, patience
