@@ -34,7 +34,7 @@ program test_trainer
   call goes_on([activation_tanh, activation_relu])
   call ends()
   call refuses()
-  print '(a)', 'trainings learn, go on and end as they should'
+  print '(a)', 'trainings learn, continue and end as expected'
 
 contains
 
