@@ -19,7 +19,7 @@ module emufort_transforms
   integer, parameter :: transform_constant = 5  !! in: none                 out: c2, without an output of the network
 
   !> Features or outputs of one column that are transformed in one go, and the elements of scratch that this takes. More are
-  !> transformed in parts, by procedures that are not inlined: flang would save more registers at each call.
+  !> transformed in parts, by procedures that are kept from being inlined: they would take registers from the usual case.
   integer, parameter :: column_part = 128
   integer, parameter :: column_scratch = column_part + 3*lanes
 
