@@ -4,8 +4,7 @@ module emufort_core
   use emufort_kinds, only: wp, int64, real64, lanes, block_columns
   use emufort_plan, only: layout_type, layout_of, plan_scratch, plan_features, plan_result, first_operation
   use emufort_ranges, only: are_within, is_column_within, check_inputs
-  use emufort_transforms, only: inputs_to_features, outputs_to_physical, column_to_features, column_to_physical, &
-                                column_part, n_varying
+  use emufort_transforms, only: inputs_to_features, outputs_to_physical, column_to_features, column_to_physical
   use emufort_operations, only: run_operations
   use emufort_workspace, only: workspace_type, choose_block, aligned_place, few_columns, working_columns, &
                                stack_physical, scratch_size
@@ -213,7 +212,7 @@ contains
     logical, intent(inout) :: is_outside                  !! whether an input was clipped or invalid
     real(wp), intent(inout), target :: scratch(scratch_size)   !! memory for the buffers of the network
     type(layout_type) :: at
-    integer :: n_inputs, n_outputs, j, n, a, z
+    integer :: n_inputs, n_outputs, j, a
     integer(int64) :: outside(1), invalid(1)
     logical :: is_within
 
@@ -226,20 +225,11 @@ contains
 
     ! The transforms use the elements after the buffers.
     a = aligned_place(scratch)
-    do j = 0, plan(2) - 1, column_part
-      call column_to_features(n_inputs, min(column_part, plan(2) - j), plan(at%feature + j), &
-                              plan(at%feature_kind + j), numbers(at%feature_c + 2*j), x, &
-                              scratch(a + plan(plan_features) + j), scratch(a + plan(plan_scratch)))
-    end do
+    call column_to_features(n_inputs, plan(2), plan(at%feature), plan(at%feature_kind), numbers(at%feature_c), x, &
+                            scratch(a + plan(plan_features)), scratch(a + plan(plan_scratch)))
     call run_operations(plan(4), plan(first_operation), numbers(at%slope), weights, 1, scratch(a))
-    z = a + plan(plan_result)
-    do j = 0, n_outputs - 1, column_part
-      n = min(column_part, n_outputs - j)
-      call column_to_physical(n_inputs, n, plan(at%output_kind + j), plan(at%reference + j), &
-                              numbers(at%output_c + 2*j), numbers(at%bound + 2*j), x, scratch(z), y(j + 1), &
-                              scratch(a + plan(plan_scratch)))
-      if (j + n < n_outputs) z = z + n_varying(plan(at%output_kind + j:at%output_kind + j + n - 1))
-    end do
+    call column_to_physical(n_inputs, n_outputs, plan(at%output_kind), plan(at%reference), numbers(at%output_c), &
+                            numbers(at%bound), x, scratch(a + plan(plan_result)), y, scratch(a + plan(plan_scratch)))
     is_outside = .not. is_within
     if (is_within) return
     n_clipped = n_clipped + outside(1)

@@ -10,7 +10,7 @@ module emufort_transforms
 
   public :: transform_affine, transform_ln, transform_logit, transform_sigmoid, transform_constant
   public :: inputs_to_features, outputs_to_physical, column_to_features, column_to_physical
-  public :: column_part, column_scratch, n_varying
+  public :: column_scratch
 
   integer, parameter :: transform_affine = 1    !! in: (x - c1)*c2          out: z*c1 + c2
   integer, parameter :: transform_ln = 2        !! in: ln(x*c1)*c2          out: c2*exp(z*c1)
@@ -19,7 +19,8 @@ module emufort_transforms
   integer, parameter :: transform_constant = 5  !! in: none                 out: c2, without an output of the network
 
   !> Number of features or outputs of one column that are transformed together, and the scratch elements that this
-  !> needs.
+  !> needs. Larger numbers are transformed in parts, by procedures that are not inlined, because inlined they would take
+  !> registers from the usual case.
   integer, parameter :: column_part = 128
   integer, parameter :: column_scratch = column_part + 3*lanes
 
@@ -95,7 +96,7 @@ contains
 
   end subroutine inputs_to_features
 
-  !> Transform up to `column_part` inputs of one column to features, with the same bits as `inputs_to_features`.
+  !> Transform the inputs of one column to features, with the same bits as `inputs_to_features`.
   pure recursive subroutine column_to_features(n_inputs, n_features, feature, kinds, coefficients, x, z, logarithms)
     integer, intent(in) :: n_inputs                           !! number of inputs
     integer, intent(in) :: n_features                         !! number of features
@@ -104,10 +105,15 @@ contains
     real(real64), intent(in) :: coefficients(2, n_features)   !! coefficients c1, c2 of the transforms
     real(real64), intent(in) :: x(n_inputs)                   !! physical inputs
     real(wp), intent(inout) :: z(*)                           !! features [1] (feature)
-    real(wp), intent(inout) :: logarithms(*)                  !! scratch (n_features + lanes)
+    real(wp), intent(inout) :: logarithms(*)                  !! scratch (column_scratch)
     real(real64) :: value
     integer :: f, i, n
 
+    if (n_features > column_part) then
+      !dir$ noinline
+      call features_in_parts(n_inputs, n_features, feature, kinds, coefficients, x, z, logarithms)
+      return
+    end if
     n = 0
     do f = 1, n_features
       value = x(feature(f))
@@ -137,6 +143,25 @@ contains
     end do
 
   end subroutine column_to_features
+
+  !> Transform the inputs of one column to more than `column_part` features.
+  pure recursive subroutine features_in_parts(n_inputs, n_features, feature, kinds, coefficients, x, z, logarithms)
+    integer, intent(in) :: n_inputs                           !! number of inputs
+    integer, intent(in) :: n_features                         !! number of features
+    integer, intent(in) :: feature(n_features)                !! input that each feature comes from
+    integer, intent(in) :: kinds(n_features)                  !! one of the transform_* codes
+    real(real64), intent(in) :: coefficients(2, n_features)   !! coefficients c1, c2 of the transforms
+    real(real64), intent(in) :: x(n_inputs)                   !! physical inputs
+    real(wp), intent(inout) :: z(*)                           !! features [1] (feature)
+    real(wp), intent(inout) :: logarithms(*)                  !! scratch (column_scratch)
+    integer :: first
+
+    do first = 1, n_features, column_part
+      call column_to_features(n_inputs, min(column_part, n_features - first + 1), feature(first), kinds(first), &
+                              coefficients(1, first), x, z(first), logarithms)
+    end do
+
+  end subroutine features_in_parts
 
   !> Transform one block of outputs of the network to physical outputs. The network has no constant outputs.
   pure recursive subroutine outputs_to_physical(n_columns, n_inputs, n_outputs, leading, kinds, reference, &
@@ -216,16 +241,8 @@ contains
 
   end subroutine outputs_to_physical
 
-  !> Return the number of outputs of the network, which are those that are not constant.
-  pure recursive integer function n_varying(kinds)
-    integer, intent(in) :: kinds(:)   !! transform_* codes of outputs
-
-    n_varying = count(kinds /= transform_constant)
-
-  end function n_varying
-
-  !> Transform up to `column_part` outputs of one column to physical ones, with the same bits as `outputs_to_physical`.
-  !> The network has no constant outputs.
+  !> Transform the outputs of the network for one column to physical outputs, with the same bits as
+  !> `outputs_to_physical`. The network has no constant outputs.
   pure recursive subroutine column_to_physical(n_inputs, n_outputs, kinds, reference, coefficients, bounds, x, z, &
                                                y, scratch)
     integer, intent(in) :: n_inputs                          !! number of inputs
@@ -237,9 +254,14 @@ contains
     real(real64), intent(in) :: x(n_inputs)                  !! physical inputs
     real(wp), intent(in) :: z(*)                             !! outputs of the network [1]
     real(real64), intent(inout) :: y(n_outputs)              !! physical outputs
-    real(wp), intent(inout) :: scratch(*)                    !! (n_outputs + 3*lanes)
+    real(wp), intent(inout) :: scratch(*)                    !! (column_scratch)
     integer :: i, j, k, n_ln, n_sigmoid, at
 
+    if (n_outputs > column_part) then
+      !dir$ noinline
+      call outputs_in_parts(n_inputs, n_outputs, kinds, reference, coefficients, bounds, x, z, y, scratch)
+      return
+    end if
     ! Exponentials first, then sigmoids from the next cache line on.
     n_ln = 0
     n_sigmoid = 0
@@ -312,5 +334,30 @@ contains
     end do
 
   end subroutine column_to_physical
+
+  !> `column_to_physical` for more outputs than it transforms in one go.
+  pure recursive subroutine outputs_in_parts(n_inputs, n_outputs, kinds, reference, coefficients, bounds, x, z, &
+                                             y, scratch)
+    integer, intent(in) :: n_inputs                          !! number of inputs
+    integer, intent(in) :: n_outputs                         !! number of outputs
+    integer, intent(in) :: kinds(n_outputs)                  !! one of the transform_* codes
+    integer, intent(in) :: reference(n_outputs)              !! input that the output is relative to, or 0
+    real(real64), intent(in) :: coefficients(2, n_outputs)   !! coefficients c1, c2 of the transforms
+    real(real64), intent(in) :: bounds(2, n_outputs)         !! the output is clamped to these
+    real(real64), intent(in) :: x(n_inputs)                  !! physical inputs
+    real(wp), intent(in) :: z(*)                             !! outputs of the network [1]
+    real(real64), intent(inout) :: y(n_outputs)              !! physical outputs
+    real(wp), intent(inout) :: scratch(*)                    !! (column_scratch)
+    integer :: first, n, k
+
+    k = 1
+    do first = 1, n_outputs, column_part
+      n = min(column_part, n_outputs - first + 1)
+      call column_to_physical(n_inputs, n, kinds(first), reference(first), coefficients(1, first), bounds(1, first), &
+                              x, z(k), y(first), scratch)
+      k = k + count(kinds(first:first + n - 1) /= transform_constant)
+    end do
+
+  end subroutine outputs_in_parts
 
 end module emufort_transforms

@@ -25,6 +25,7 @@ program test_invariance
   ! constant outputs, which the network does not compute
   call compare([40, 21], 7, 5, 5, with_constants=.true.)
   call compare([130], 15, 18, 7, with_constants=.true.)
+  call compare([24], 15, 140, 5, with_constants=.true.)
   ! additions
   do code = 0, 10
     call compare([21, 21, 21, 21], 7, 5, code, with_residuals=.true.)
