@@ -395,7 +395,7 @@ def test_only_what_the_first_format_cannot_say_is_written_in_the_second(
     if not is_plain:
         plan = emulator((4, 4), "tanh", 8).plan.to_dict()
         save_file(tensors, path, {**header, "plan": json.dumps(plan)})
-        with pytest.raises(EmufortError, match="not that of its architecture"):
+        with pytest.raises(EmufortError, match="differs from that of its architecture"):
             Emulator.load(path)
     tensors.pop("layers.1.bias")
     save_file(tensors, path, header)

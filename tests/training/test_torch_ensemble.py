@@ -68,11 +68,11 @@ def test_in_single_precision_losses_agree():
 def test_only_equals_go_together():
     trainer = TorchTrainer(smooth())
     others = [TrainerState.initial(task()), TrainerState.initial(task(learning_rate=1e-3))]
-    with pytest.raises(EmufortError, match="nothing but the seed"):
+    with pytest.raises(EmufortError, match="only in their seed"):
         run_steps_together(trainer, others, PLAN)
     later = initial(2)
     later[1].step = 10
-    with pytest.raises(EmufortError, match="nothing but the seed"):
+    with pytest.raises(EmufortError, match="only in their seed"):
         run_steps_together(trainer, later, PLAN)
     assert pays([s.task for s in initial()])
     assert not pays([s.task for s in others])
