@@ -418,5 +418,5 @@ def test_counts_of_parameters_and_multiply_adds() -> None:
     assert architecture.n_parameters == 5249
     assert architecture.multiply_adds == 15 * 64 + 64 * 64 + 64
     assert architecture.label == "15-64-64-1 relu"
-    with pytest.raises(EmufortError, match="no neuron"):
+    with pytest.raises(EmufortError, match="without neurons"):
         Architecture(3, (0,), 1)

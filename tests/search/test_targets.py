@@ -104,7 +104,7 @@ def test_data_under_another_contract():
     assert whole.under(CONTRACT) is whole
     with pytest.raises(DataError, match=r"cooling is -?[0-9.e-]* K in row .*no logit"):
         whole.under(target_contract("cooling=logit", CONTRACT))
-    with pytest.raises(DataError, match="come from no file"):
+    with pytest.raises(DataError, match="have no file"):
         whole.under(Contract.load("activation"))
 
 
