@@ -226,7 +226,7 @@ def test_two_packages_with_one_name_are_refused(pond: Path, registered: None) ->
 
 def test_an_entry_point_that_is_no_process_is_named(pond: Path, registered: None) -> None:
     install_process(pond, "path", "os:path", "path_package")
-    with pytest.raises(ContractError, match=r"path_package 1.5 .* is not an emufort.processes.Process"):
+    with pytest.raises(ContractError, match=r"path_package 1.5 .* is not an emufort.processes"):
         processes.process("path")
 
 

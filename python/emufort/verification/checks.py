@@ -262,9 +262,7 @@ class _Checks:
             return True
         files = ", ".join(foreign)
         if trusted:
-            self._skip(
-                "sources", version, f"trusted by option, not written by this version: {files}"
-            )
+            self._skip("sources", version, f"trusted by option, from another version: {files}")
             return True
         reason = (
             f"{version} writes another {files} from the bundle's weights.bin, so nothing of it was "
