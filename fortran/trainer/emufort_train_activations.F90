@@ -30,7 +30,7 @@ contains
 
   end function can_train
 
-  !> What the layer's product takes the maximum with.
+  !> Lower bound that the layer's product applies to its results.
   pure real(wp) function lowest_of(code)
     integer, intent(in) :: code   !! one of the activation_* codes
 
@@ -44,13 +44,13 @@ contains
 
   end function lowest_of
 
-  !> Apply an activation function to what the layer's product has raised to `lowest_of`.
+  !> Apply an activation function to the results of the layer's product, which are at least `lowest_of`.
   pure recursive subroutine activate(code, parameter, n, a, slope)
     integer, intent(in) :: code             !! one of the activation_* codes
     real(wp), intent(in) :: parameter       !! parameter of the function [1]
     integer, intent(in) :: n                !! number of values, a multiple of 16
     real(wp), intent(inout) :: a(n)         !! sums [1], then their function [1]
-    real(wp), intent(inout) :: slope(*)     !! derivative [1] (n), where a alone does not tell it
+    real(wp), intent(inout) :: slope(*)     !! derivative [1] (n), if it does not follow from a
     integer :: first, m
 
     select case (code)
@@ -83,11 +83,11 @@ contains
     integer, intent(in) :: n                !! number of values
     real(wp), intent(in) :: a(n)            !! values of the function [1]
     real(wp), intent(in) :: slope(*)        !! derivative [1] (n), as `activate` left it
-    real(wp), intent(inout) :: delta(n)     !! derivative of the loss by the values, then by the sums
+    real(wp), intent(inout) :: delta(n)     !! derivative of the loss with respect to the values, then to the sums
     real(wp) :: p
     integer :: i
 
-    ! A copy: as an argument it keeps gfortran from vectorising.
+    ! A local copy, because a dummy argument prevents gfortran from vectorising.
     p = parameter
     select case (code)
     case (activation_linear)

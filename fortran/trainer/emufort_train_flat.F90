@@ -1,4 +1,4 @@
-!> Parameters as the caller has them, one flat array layer by layer, and as the kernels need them, in panels.
+!> Conversion of parameters between the flat array of the caller (layer by layer) and the panels of the kernels.
 module emufort_train_flat
   use emufort_kinds, only: wp, int32, int64
   use emufort_train_kernels, only: panel
@@ -24,7 +24,7 @@ contains
 
   end function flat_size
 
-  !> The next multiple of the alignment.
+  !> Round up to the next multiple of the alignment.
   pure integer(int64) function padded64(n)
     integer(int64), intent(in) :: n   !! a length
 
@@ -32,7 +32,7 @@ contains
 
   end function padded64
 
-  !> From a flat layer to panels.
+  !> Copy a flat layer to panels.
   subroutine to_panels(n_in, n_out, room, flat, w, bias)
     integer, intent(in) :: n_in                        !! number of inputs
     integer, intent(in) :: n_out                       !! number of neurons
@@ -53,7 +53,7 @@ contains
 
   end subroutine to_panels
 
-  !> From panels to a flat layer.
+  !> Copy panels to a flat layer.
   subroutine to_flat(n_in, n_out, room, w, bias, flat)
     integer, intent(in) :: n_in                           !! number of inputs
     integer, intent(in) :: n_out                          !! number of neurons

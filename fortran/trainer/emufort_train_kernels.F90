@@ -1,12 +1,12 @@
-!> What a training spends its time on: three matrix products, the transposition of weights, and Adam.
+!> The kernels that take most of the time of a training: three matrix products, the transposition of weights, and Adam.
 !>
-!> Weights of a layer lie in panels of 16 lanes. With the inputs along the lanes they serve the derivative by the
-!> inputs, transposed (neurons along the lanes) the layer itself; the gradient comes out as the former lie. No
-!> number is copied for a product: all operands are read where they are.
+!> Weights of a layer are stored in panels of 16 lanes. Panels with the inputs along the lanes are used for the
+!> derivative with respect to the inputs; transposed panels (neurons along the lanes) are used for the layer itself. The
+!> gradient has the layout of the former. Products read all operands in place, without copies.
 !>
-!> A tile of 32 lanes on 8 samples keeps 16 accumulators of 512 bits: enough to hide the latency of the
-!> multiply-adds, and each factor that is fetched serves two of them. Shorter registers hold a tile of 16 lanes only:
-!> EMUFORT_TILE_PANELS chooses. Every sum runs over its terms in ascending order, so a tile changes no bit.
+!> A tile of 32 lanes and 8 samples keeps 16 accumulators of 512 bits, which hides the latency of the multiply-adds, and
+!> each loaded factor is used for two of them. Shorter registers hold only a tile of 16 lanes; EMUFORT_TILE_PANELS
+!> selects it. Every sum runs over its terms in ascending order, so the tile does not affect any bit.
 module emufort_train_kernels
   use emufort_kinds, only: wp, lanes, real64
   implicit none
@@ -28,13 +28,13 @@ module emufort_train_kernels
 
   !> Decay of Adam's moments.
   real(real64), parameter :: beta1 = 0.9_real64, beta2 = 0.999_real64
-  ! Not from the rounded decay: of 1 - 0.999 in single precision the fifth digit is wrong.
+  ! Not computed from the rounded decay: the fifth digit of 1 - 0.999 in single precision is wrong.
   real(wp), parameter :: share1 = real(1.0_real64 - beta1, wp), share2 = real(1.0_real64 - beta2, wp)
   real(wp), parameter :: decay2 = real(beta2, wp)
 
 contains
 
-  !> The next multiple of `unit`.
+  !> Round up to the next multiple of `unit`.
   elemental integer function padded(n, unit)
     integer, intent(in) :: n      !! any number from 0
     integer, intent(in) :: unit   !! at least 1
@@ -86,7 +86,7 @@ contains
     integer :: j, q
 
     if (.not. is_more) g(:, 1:n_neurons, :) = 0.0_wp
-    ! Compilers vectorise the kernels only for leading dimensions that they know. What is copied once is read often.
+    ! Compilers vectorise the kernels only for leading dimensions that they know. A copied value is read many times.
     do j = 1, n_neurons, 8
       call copy_rows(8, n_samples, d(j, 1), ldd, tiles(1, j))
     end do
@@ -108,7 +108,7 @@ contains
 
   end subroutine weight_gradient
 
-  !> b = the first rows of a.
+  !> Copy the first rows of a to b.
   pure recursive subroutine copy_rows(n, n_samples, a, lda, b)
     integer, intent(in) :: n                         !! number of rows, a multiple of 8
     integer, intent(in) :: n_samples                 !! number of samples
@@ -126,7 +126,7 @@ contains
 
   end subroutine copy_rows
 
-  !> Gradient of the biases: the sum over samples.
+  !> Gradient of the biases, the sum over samples.
   pure recursive subroutine bias_gradient(n, n_samples, d, ldd, is_more, g)
     integer, intent(in) :: n                      !! number of neurons, a multiple of 16
     integer, intent(in) :: n_samples              !! number of samples, a multiple of 8
@@ -181,7 +181,7 @@ contains
     integer :: i, p
 
     do p = 1, n_tiles
-      ! Written out, so that compilers see stores that fill whole registers and shuffle instead of storing lane by lane.
+      ! Expanded, so that compilers fill whole registers with shuffles instead of storing lane by lane.
       !$omp simd
       do i = 1, panel
         t(1, i, p) = w(i, 1, p)

@@ -1,6 +1,6 @@
-!> A network in training: its parameters, gradients and moments in panels, and what 64 samples need in between.
+!> A network in training: its parameters, gradients and moments in panels, and the scratch for 64 samples.
 !>
-!> A network belongs to one call: nothing here outlives it, so any number of threads may train at the same time.
+!> A network exists only during one call, so any number of threads may train at the same time.
 module emufort_train_network
   use, intrinsic :: iso_c_binding, only: c_loc, c_intptr_t
   use emufort_kinds, only: wp, int32, int64, real64
@@ -15,9 +15,9 @@ module emufort_train_network
 
   public :: network_type
 
-  !> Samples that go through all layers together: their activations stay in the cache.
+  !> Samples that all layers process together, so that their activations stay in the cache.
   integer, parameter :: chunk = 64
-  !> A column this long or longer is stored with a gap behind it, so that columns do not fall on the same cache sets.
+  !> Columns of at least this length are followed by a gap, so that columns do not fall on the same cache sets.
   integer, parameter :: long_column = 64
 
   real(real64), parameter :: epsilon_adam = 1.0e-8_real64
@@ -59,7 +59,7 @@ module emufort_train_network
 
 contains
 
-  !> Give a network its shape and memory; all parameters and moments are zero.
+  !> Create the layers and memory of a network; all parameters and moments are zero.
   subroutine make(network, sizes, activations, parameters, is_sigmoid, ok)
     class(network_type), intent(out), target :: network
     integer(int32), intent(in) :: sizes(0:)          !! number of inputs, neurons of each layer
@@ -140,8 +140,8 @@ contains
 
     !> Take the next `n` elements.
     subroutine place(position, n)
-      integer(int64), intent(out) :: position   !! where they start, from 0
-      integer(int64), intent(in) :: n           !! how many
+      integer(int64), intent(out) :: position   !! position of the first element, from 0
+      integer(int64), intent(in) :: n           !! number of elements
 
       position = total
       total = total + padded64(n)
@@ -159,7 +159,7 @@ contains
 
   end function leading_dimension
 
-  !> First element of an array that lies at a multiple of 64 bytes.
+  !> Position of the first element of an array at a multiple of 64 bytes.
   integer(int64) function aligned_place(array)
     real(wp), intent(in), target :: array(:)   !! at least `panel` elements longer than needed
     integer(c_intptr_t) :: misfit, width
@@ -170,7 +170,7 @@ contains
 
   end function aligned_place
 
-  !> Take over flat arrays.
+  !> Copy flat arrays to the network.
   subroutine put(network, weights, moment1, moment2)
     class(network_type), intent(inout) :: network
     real(wp), intent(in) :: weights(*)              !! flat weights and biases
@@ -194,13 +194,13 @@ contains
 
   end subroutine put
 
-  !> Give back flat arrays.
+  !> Copy the network to flat arrays.
   subroutine get(network, weights, moment1, moment2, best)
     class(network_type), intent(in) :: network
     real(wp), intent(inout) :: weights(*)           !! flat weights and biases
     real(wp), intent(inout) :: moment1(*)           !! flat first moment
     real(wp), intent(inout) :: moment2(*)           !! flat second moment
-    real(wp), intent(inout), optional :: best(*)    !! what `keep_best` kept
+    real(wp), intent(inout), optional :: best(*)    !! flat weights that `keep_best` stored
     integer :: l
 
     do l = 1, size(network%layer)
@@ -274,7 +274,7 @@ contains
 
   end subroutine step
 
-  !> Copy rows of x into the columns of the first layer; the columns are filled up with zeros to a multiple of 8.
+  !> Copy rows of x to the columns of the first layer; columns of zeros fill up a multiple of 8.
   subroutine gather(network, x, order)
     class(network_type), intent(inout) :: network
     real(wp), intent(in), contiguous :: x(:, :)          !! features (feature, row)
@@ -293,7 +293,7 @@ contains
 
   end subroutine gather
 
-  !> All layers on `n` samples; what comes out of the last is linear.
+  !> Evaluate all layers for `n` samples; the last layer is linear.
   subroutine forward(network, n)
     class(network_type), intent(inout) :: network
     integer, intent(in) :: n   !! number of samples, a multiple of 8
@@ -323,7 +323,7 @@ contains
 
   end subroutine forward
 
-  !> Derivative of half the summed squared error by what the last layer gives.
+  !> Derivative of half the summed squared error with respect to the output of the last layer.
   subroutine output_delta(network, y, order)
     class(network_type), intent(inout) :: network
     real(wp), intent(in), contiguous :: y(:, :)          !! targets (output, row)
@@ -354,7 +354,7 @@ contains
 
   end subroutine output_delta
 
-  !> One output of all samples, behind its sigmoid if it has one.
+  !> One output of all samples, after its sigmoid if it has one.
   subroutine output_row(network, j, m, out)
     class(network_type), intent(in) :: network
     integer, intent(in) :: j                     !! output
@@ -367,7 +367,7 @@ contains
         out(r) = network%store(layer%a + j - 1 + int(layer%ld_out, int64)*(r - 1))
       end do
       if (network%is_sigmoid(j)) then
-        ! Always full registers, so that a value has the same bits in a short chunk.
+        ! Registers are always full, so that a value has the same bits in a short chunk.
         out(m + 1:) = 0.0_wp
         call vector_sigmoid(padded(m, panel), out)
       end if
@@ -375,7 +375,7 @@ contains
 
   end subroutine output_row
 
-  !> Gradients of all layers, and the derivatives of the loss that lead there.
+  !> Gradients of all layers, and the derivatives of the loss that they need.
   subroutine backward(network, m, is_more)
     class(network_type), intent(inout) :: network
     integer, intent(in) :: m             !! number of samples
@@ -414,7 +414,7 @@ contains
 
   end subroutine backward
 
-  !> Adam on all parameters, panel by panel, each transposed while it is in the cache.
+  !> Apply Adam to all parameters, panel by panel, and transpose each panel while it is in the cache.
   subroutine update(network, n_samples, t, rate, decay)
     class(network_type), intent(inout) :: network
     integer, intent(in) :: n_samples        !! samples in the batch
@@ -425,7 +425,7 @@ contains
     integer(int64) :: at
     integer :: l, q, n
 
-    ! The gradient is of half the summed squares. Adam does not see the scale if epsilon has it.
+    ! The gradient is that of half the summed squares. Adam ignores this scale if epsilon has it too.
     scaled_epsilon = real(epsilon_adam*n_samples*network%layer(size(network%layer))%n_out/2.0_real64, wp)
     scaled_rate = real(rate/(1.0_real64 - beta1**t), wp)
     root = real(1.0_real64/sqrt(1.0_real64 - beta2**t), wp)

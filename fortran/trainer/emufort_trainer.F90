@@ -1,9 +1,9 @@
-!> Training of small networks, one at a time, as far as the caller likes and on from there.
+!> Training of small networks, one at a time, which can stop after any evaluation and resume later.
 !>
-!> All that a training is lies in the arguments: flat parameters and moments, the number of steps, the best loss. The
-!> caller chooses the order of the samples and the learning rate of every step. A training that is cut anywhere
-!> between two looks and taken up again gives bitwise what it would have given in one call. Nothing is kept between
-!> calls and nothing is shared, so threads may train side by side.
+!> The arguments hold the whole state of a training: flat parameters and moments, the number of steps, the best loss.
+!> The caller chooses the order of the samples and the learning rate of every step. A training that is stopped after a
+!> look at the validation rows and resumed gives bitwise the result of a single call. No state is kept between calls or
+!> shared, so several threads may train at the same time.
 module emufort_trainer
   use, intrinsic :: ieee_arithmetic, only: ieee_is_finite
   use, intrinsic :: ieee_arithmetic, only: ieee_support_underflow_control
@@ -19,18 +19,18 @@ module emufort_trainer
   public :: train_ok, train_wrong_shape, train_wrong_activation, train_wrong_order, train_no_memory
   public :: train_goes_on, train_out_of_patience, train_diverged
 
-  ! What is wrong with a call.
+  ! Error codes of a call.
   integer(int32), parameter :: train_ok = 0, train_wrong_shape = 1, train_wrong_activation = 2, train_wrong_order = 3, &
                                train_no_memory = 4
 
-  ! Why a training has stopped.
+  ! Reasons why a training has stopped.
   integer(int32), parameter :: train_goes_on = 0, train_out_of_patience = 1, train_diverged = 2
 
 contains
 
-  !> Train for a number of looks, each some steps of Adam and then the loss on the validation rows.
+  !> Train for a number of looks; each look is some steps of Adam and then the loss on the validation rows.
   !>
-  !> It ends early when that loss is not finite, or has been no lower than its minimum for `patience` looks.
+  !> The training ends early if this loss is not finite, or has not fallen below its minimum for `patience` looks.
   subroutine train(sizes, activations, parameters, sigmoid, x, y, x_validation, y_validation, order, rates, &
                    weight_decay, looks, patience, weights, moment1, moment2, best_weights, steps, best_loss, stale, &
                    losses, looks_done, stopped, code)
@@ -51,13 +51,13 @@ contains
     real(wp), intent(inout), contiguous :: moment1(:)          !! flat first moment of the gradient
     real(wp), intent(inout), contiguous :: moment2(:)          !! flat second moment of the gradient
     real(wp), intent(inout), contiguous :: best_weights(:)     !! flat weights of the lowest loss
-    integer(int64), intent(inout) :: steps                     !! steps done before, then those done in all
+    integer(int64), intent(inout) :: steps                     !! number of steps before the call, then in total
     real(real64), intent(inout) :: best_loss                   !! lowest loss
-    integer(int32), intent(inout) :: stale                     !! looks since then
+    integer(int32), intent(inout) :: stale                     !! looks since the lowest loss
     real(real64), intent(inout), contiguous :: losses(:)       !! loss at each look
     integer(int32), intent(out) :: looks_done                  !! number of looks
     integer(int32), intent(out) :: stopped                     !! train_goes_on, train_out_of_patience, train_diverged
-    integer(int32), intent(out) :: code                        !! train_ok, or what is wrong with the call
+    integer(int32), intent(out) :: code                        !! train_ok, or an error code
     type(network_type), target :: network
     integer :: look, s, n_each
     logical :: gradual, improved
@@ -120,7 +120,7 @@ contains
     real(wp), intent(in), contiguous :: y(:, :)             !! targets (output, row)
     real(wp), intent(in), contiguous :: weights(:)          !! flat weights and biases
     real(real64), intent(out) :: error                      !! mean squared error
-    integer(int32), intent(out) :: code                     !! train_ok, or what is wrong with the call
+    integer(int32), intent(out) :: code                     !! train_ok, or an error code
     type(network_type), target :: network
     logical :: gradual
 
@@ -134,7 +134,7 @@ contains
 
   end subroutine mean_squared_error
 
-  !> Check what a network and its data have in common, and make the network.
+  !> Check that a network and its data fit together, and create the network.
   subroutine prepare(network, sizes, activations, parameters, sigmoid, x, y, weights, code)
     type(network_type), intent(out), target :: network
     integer(int32), intent(in), contiguous :: sizes(:)      !! number of features, neurons of each layer
@@ -144,7 +144,7 @@ contains
     real(wp), intent(in), contiguous :: x(:, :)             !! features (feature, row)
     real(wp), intent(in), contiguous :: y(:, :)             !! targets (output, row)
     real(wp), intent(in), contiguous :: weights(:)          !! flat weights and biases
-    integer(int32), intent(out) :: code                     !! train_ok, or what is wrong
+    integer(int32), intent(out) :: code                     !! train_ok, or an error code
     integer :: l, n
     logical :: ok
 
@@ -165,10 +165,10 @@ contains
 
   end subroutine prepare
 
-  !> The moments of dead neurons decay into denormal numbers, which many a CPU handles a hundred times slower: make
-  !> them zero in this thread.
+  !> Flush denormal numbers to zero in this thread. The moments of dead neurons decay into denormal numbers, which many
+  !> CPUs process a hundred times slower.
   subroutine flush_to_zero(gradual)
-    logical, intent(out) :: gradual   !! how it was before
+    logical, intent(out) :: gradual   !! whether gradual underflow was on before
 
     gradual = .true.
     if (.not. ieee_support_underflow_control(1.0_wp)) return
@@ -177,9 +177,9 @@ contains
 
   end subroutine flush_to_zero
 
-  !> Leave the thread as it was.
+  !> Restore the treatment of denormal numbers of the thread.
   subroutine restore_underflow(gradual)
-    logical, intent(in) :: gradual   !! how it was before
+    logical, intent(in) :: gradual   !! whether gradual underflow was on before
 
     if (ieee_support_underflow_control(1.0_wp)) call ieee_set_underflow_mode(gradual)
 
