@@ -173,8 +173,8 @@ def check_compiler(config: Config, steps: Sequence[str], contract: Contract) -> 
     untrusted = first_untrusted(timing, config.recorded)
     if untrusted is not None:
         raise UsageError(
-            f"{untrusted}, which is run only if you ask for it: a run folder may come from a "
-            "stranger; give the configuration again, 'emufort run CONFIG --out FOLDER'"
+            f"{untrusted}, which is used only if you give it yourself, because a run folder may be "
+            "untrusted; give the configuration again, 'emufort run CONFIG --out FOLDER'"
         )
     try:
         compiler = Compiler.find(timing.compiler)

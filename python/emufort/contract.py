@@ -274,7 +274,13 @@ class Contract(_Part):
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], source: str = "contract") -> Self:
-        """Build a contract from plain data (the inverse of `to_dict`)."""
+        """Build a contract from plain data (the inverse of `to_dict`).
+
+        Raises
+        ------
+        ContractError
+            A key is unknown, a value is not valid, or parts contradict each other.
+        """
         try:
             contract = cls.model_validate(content)
             # JSON can hold half of a surrogate pair, which cannot be written to a file.

@@ -159,7 +159,13 @@ def write_array(
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """Read a CSV table of a run folder as a list of rows of strings."""
+    """Read a CSV table of a run folder as a list of rows of strings.
+
+    Raises
+    ------
+    EmufortError
+        The table is missing or damaged.
+    """
     try:
         with open(path, newline="") as stream:
             return list(csv.DictReader(stream))

@@ -34,7 +34,13 @@ class Score:
 
 
 def score(predicted: Array, true: Array) -> Score:
-    """Compare two arrays of the same shape; R2 is NaN if the truth does not vary."""
+    """Compare two arrays of the same shape; R2 is NaN if the truth does not vary.
+
+    Parameters
+    ----------
+    predicted, true
+        Values of the same shape.
+    """
     sums = _Sums()
     sums.add(predicted, true)
     return sums.score()

@@ -141,6 +141,17 @@ def export(choice: Selection | Emulator, data: Dataset, config: ExportConfig, ou
 
     A selection adds information for users of the network: the caveat of its times, and how well
     step 1 predicted step 2. See `emufort.export.export`.
+
+    Parameters
+    ----------
+    choice
+        The selection, or a trained network.
+    data
+        The data set of the run.
+    config
+        Name of the emulator and number of golden vectors.
+    out
+        Folder of the bundle.
     """
     from emufort.export import export as write_bundle
     from emufort.retrain.agreement_words import Agreement
@@ -174,6 +185,25 @@ def verify(
 
     With a selection, the bundle is also compared with the data, the study and the network from
     which it was made.
+
+    Parameters
+    ----------
+    bundle
+        Folder of the bundle.
+    choice
+        The trained network or the selection with it; None for the network of weights.bin.
+    config
+        Number of rows and tolerance.
+    compiler, flags
+        Fortran compiler; flags, None for those of the timing.
+    out
+        JSON file for the result; None to write none.
+    work
+        Folder for compiled programs; None for a temporary folder.
+    report
+        Receives the progress.
+    trust_sources
+        Whether to compile sources that this version of emufort does not generate.
     """
     from emufort.verification import verify as compare
 

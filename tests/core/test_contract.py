@@ -142,7 +142,7 @@ keep = ["good"]
         (('name = "albedo"', 'name = "al bedo"'), "cannot name a variable"),
         (("values = [0.1]", "values = [inf]"), "parameter.0.values.0: .* finite"),
         (('variables = ["evaporation"]', 'variables = ["evaporatin"]'), "mean 'evaporation'"),
-        (('variables = ["evaporation"]', 'variables = ["depth"]'), "which is not an output"),
+        (('variables = ["evaporation"]', 'variables = ["depth"]'), "'depth', .* not an output"),
         (
             ('variables = ["evaporation"]', 'variables = ["evaporation", "evaporation"]'),
             "names 'evaporation' twice",

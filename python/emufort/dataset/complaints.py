@@ -73,7 +73,17 @@ class Complaints:
         self.dropped[reason] = self.dropped.get(reason, 0) + int(rows.sum())
 
     def look(self, x: Array, y: Array, rows: NDArray[np.int64], baselines: Sequence[Array]) -> None:
-        """Check the usable rows of a block."""
+        """Check the usable rows of a block.
+
+        Parameters
+        ----------
+        x, y
+            Inputs (n, n_inputs) and outputs (n, n_outputs) of the rows, physical units.
+        rows
+            Positions of the rows in the file, (n,).
+        baselines
+            Values (n, k) of each baseline of the contract.
+        """
         if len(rows) == 0:
             return
         contract = self.contract

@@ -170,7 +170,13 @@ class Reader:
         return self.raw[name]
 
     def values_of(self, name: str, found: xr.DataArray) -> Array:
-        """Return a variable along the sample dimension, shape (n, k)."""
+        """Return a variable along the sample dimension, shape (n, k).
+
+        Raises
+        ------
+        DataError
+            The variable lacks the sample dimension or does not hold numbers.
+        """
         dimension = self.contract.sample_dimension
         if found.dims.count(dimension) != 1:
             raise DataError(f"{self.source}: '{name}' lacks the dimension '{dimension}'")
@@ -203,7 +209,13 @@ class Reader:
         return np.where(bad, np.nan, values)
 
     def check_units(self, name: str, wanted: str) -> None:
-        """Compare the units of a variable with those of the contract."""
+        """Compare the units of a variable with those of the contract.
+
+        Raises
+        ------
+        DataError
+            The units differ.
+        """
         units = str(self.variable(name).attrs.get("units", "")).strip()
         if not same_units(units, wanted):
             raise DataError(
@@ -212,7 +224,13 @@ class Reader:
             )
 
     def column_block(self, variable: Input | Output | Parameter, over_samples: bool) -> Array:
-        """Return the values of a contract variable; check its units and select by its labels."""
+        """Return the values of a contract variable; check its units and select by its labels.
+
+        Raises
+        ------
+        DataError
+            The variable or a label is missing, or units or dimensions differ.
+        """
         found = self.variable(variable.name)
         self.check_units(variable.name, variable.units)
         wanted = (self.contract.sample_dimension,) if over_samples else ()
@@ -253,7 +271,13 @@ class Reader:
         return np.concatenate([self.column_block(v, over_samples=True) for v in variables], axis=1)
 
     def check_parameters(self) -> None:
-        """Compare the parameters in the file with those of the contract."""
+        """Compare the parameters in the file with those of the contract.
+
+        Raises
+        ------
+        DataError
+            A value differs from that of the contract.
+        """
         for parameter in self.contract.parameter:
             if parameter.name not in self.raw.variables:
                 continue
@@ -362,7 +386,13 @@ class Reader:
         return keep
 
     def flags(self, name: str) -> tuple[Array, dict[str, float]]:
-        """Return a CF flag variable (n,), NaN where it is missing, and its meanings."""
+        """Return a CF flag variable (n,), NaN where it is missing, and its meanings.
+
+        Raises
+        ------
+        DataError
+            The variable is not a CF flag along the sample dimension.
+        """
         found = self.variable(name)
         if found.dims != (self.contract.sample_dimension,):
             raise DataError(
@@ -388,7 +418,13 @@ class Reader:
         return split
 
     def split(self) -> NDArray[np.int8]:
-        """Return the split of every row (n,), -1 where the data have none."""
+        """Return the split of every row (n,), -1 where the data have none.
+
+        Raises
+        ------
+        DataError
+            The flag of the contract lacks one of the splits.
+        """
         assert self.contract.split is not None
         flags, meanings = self.flags(self.contract.split.variable)
         split = np.full(self.n, -1, dtype=np.int8)

@@ -160,7 +160,13 @@ class FlatEmulator:
 
 
 def flatten(emulator: Emulator) -> FlatEmulator:
-    """Convert scalers, ranges and weights to the runtime's flat arrays."""
+    """Convert scalers, ranges and weights to the runtime's flat arrays.
+
+    Raises
+    ------
+    EmufortError
+        An input has a transform that the runtime does not support.
+    """
     contract = emulator.contract
     features = contract.feature_indices
 

@@ -86,6 +86,11 @@ def dummy_name(name: str, module: str) -> str:
 
     Fortran has no reserved words, so only names that the generated code uses must be avoided; these
     get an underscore appended. Names that begin with ``emufort_`` are refused.
+
+    Raises
+    ------
+    EmufortError
+        The name is reserved for the runtime or clashes with a name of the module.
     """
     if name.lower().startswith("emufort_"):
         raise EmufortError(f"the variable '{name}' must not begin with 'emufort_'; rename it")

@@ -195,6 +195,11 @@ class FortranEmulator:
         ------
         FortranError
             A name, the order, a unit or the number of variables differs.
+
+        Parameters
+        ----------
+        names, units
+            Names and units of the variables of the host, in the same order.
         """
         _raise_if_failed(*_call("require", self._handle, _padded(names), _padded(units)))
 

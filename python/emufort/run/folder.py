@@ -87,7 +87,13 @@ class RunFolder:
             yield
 
     def log(self, text: str) -> None:
-        """Append a line with the time to run.log; a link in its place is replaced."""
+        """Append a line with the time to run.log; a link in its place is replaced.
+
+        Raises
+        ------
+        StorageError
+            The file cannot be written.
+        """
         path = self.path / "run.log"
         try:
             if path.is_symlink():

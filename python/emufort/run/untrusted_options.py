@@ -51,12 +51,12 @@ def first_untrusted(timing: TimingConfig, names: Collection[str]) -> str | None:
         else:
             strange = next((flag for flag in shlex.split(value) if not _is_harmless(flag)), None)
         if strange is not None:
-            return f"timing.{name} asks for {strange!r}"
+            return f"timing.{name} requests {strange!r}"
     return None
 
 
 def _is_known(compiler: str) -> bool:
-    """Return whether `compiler` is the plain name of a Fortran compiler, without a path."""
+    """Return whether `compiler` is the name of a Fortran compiler, or its path in the PATH."""
     name = Path(compiler).name
     if not _COMPILER.fullmatch(name):
         return False

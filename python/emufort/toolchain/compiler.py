@@ -88,7 +88,17 @@ class Compiler:
         return f"{self.path} {self.version} on {cpu_model()}"
 
     def key(self, sources: Sequence[Path], flags: str, shared: bool = False) -> str:
-        """Return the SHA-256 of everything that determines the result of `build`."""
+        """Return the SHA-256 of everything that determines the result of `build`.
+
+        Parameters
+        ----------
+        sources
+            Fortran files, whose included files count too.
+        flags
+            Options as on a command line.
+        shared
+            Whether the result is a library.
+        """
         digest = hashlib.sha256()
         for part in (self.target, " ".join(shlex.split(flags)), str(shared)):
             digest.update(part.encode() + b"\0")

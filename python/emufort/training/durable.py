@@ -92,6 +92,17 @@ def run_durably(
     A training that diverges is restarted with a lower learning rate, which the task of the returned
     state records. `restarts` is the number of restarts that were used elsewhere. `tell` receives
     the completed share of the plan after every evaluation of the validation rows.
+
+    Parameters
+    ----------
+    trainer
+        Trainer of the data.
+    unit
+        The training.
+    restarts
+        Number of restarts that were used before.
+    tell
+        Receives the completed share of the plan, 0 to 1.
     """
     saved = time.monotonic()
 

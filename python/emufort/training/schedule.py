@@ -40,7 +40,17 @@ class StepPlan:
 
     @classmethod
     def annealed(cls, steps: int, looks: int, curve: bool = True) -> Self:
-        """Return the plan of step 2 and of annealed rungs of step 1, with `looks` evaluations."""
+        """Return the plan of step 2 and of annealed rungs of step 1, with `looks` evaluations.
+
+        Parameters
+        ----------
+        steps
+            Length of the training.
+        looks
+            Number of evaluations of the validation rows, evenly spaced.
+        curve
+            Whether evaluations are kept in the training curve.
+        """
         return cls(steps, max(1, round(WARM_UP * steps)), max(1, steps // looks), curve)
 
     def factor(self, step: int) -> float:

@@ -85,7 +85,15 @@ def _golden(bundle: Bundle) -> Iterator[str]:
 
 
 def links(bundle: Bundle, origin: Origin) -> list[Comparison]:
-    """Recompute the first links of the chain from the run; return one comparison per link."""
+    """Recompute the first links of the chain from the run; return one comparison per link.
+
+    Parameters
+    ----------
+    bundle
+        The bundle.
+    origin
+        Artefacts of the run that made the bundle.
+    """
     wanted = bundle.manifest.chain.links
     found: dict[str, tuple[str, Callable[[], str]]] = {
         "data": ("data set", lambda: origin.data_sha256),

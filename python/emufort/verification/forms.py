@@ -47,7 +47,15 @@ def torch_single(emulator: Emulator, x: Array) -> Array:
 
 
 def onnx_runtime(bundle: Bundle, x: Array) -> Array:
-    """Return the outputs of the ONNX model in ONNX Runtime, single precision, one thread."""
+    """Return the outputs of the ONNX model in ONNX Runtime, single precision, one thread.
+
+    Raises
+    ------
+    Unavailable
+        ONNX Runtime is not installed.
+    EmufortError
+        ONNX Runtime cannot use the model.
+    """
     try:
         import onnxruntime
     except ImportError as error:
@@ -67,7 +75,13 @@ def onnx_runtime(bundle: Bundle, x: Array) -> Array:
 
 
 def bindings(bundle: Bundle, x: Array, single: bool) -> Array:
-    """Return the outputs of the Fortran runtime through the Python bindings, either precision."""
+    """Return the outputs of the Fortran runtime through the Python bindings, either precision.
+
+    Raises
+    ------
+    Unavailable
+        The bindings are not built.
+    """
     if not native_bindings.available():
         raise Unavailable("the Fortran bindings are not built")
     loaded = native_bindings.FortranEmulator.from_bytes(bundle.read(WEIGHTS))
