@@ -317,7 +317,7 @@ def test_load_and_verify_of_a_bundle_run_nothing(tmp_path: Path) -> None:
     content["contract_sha256"] = hashlib.sha256(canonical.encode()).hexdigest()
     (bundle.path / "manifest.json").write_text(json.dumps(content))
     for use in (load, verify):
-        with pytest.raises(EmufortError, match="no name of a registered function"):
+        with pytest.raises(EmufortError, match="not the name of a registered function"):
             use(bundle.path)
     file = WeightsFile.read(bundle.weights)
     object.__setattr__(file, "contract", json.dumps(bad))

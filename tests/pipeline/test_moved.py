@@ -1,4 +1,4 @@
-"""A run folder goes on wherever its files are now; what kills have left is swept."""
+"""A run continues after its files have moved; files of killed commands are removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run folder from a stranger: nothing in it is run, and nothing outside of it is touched."""
+"""An untrusted run folder: nothing in it is executed, and nothing outside of it is modified."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Equals trained side by side are what they are alone, but for rounding."""
+"""Equal trainings side by side give the same results as each one alone, up to rounding."""
 
 from __future__ import annotations
 
