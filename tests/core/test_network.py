@@ -18,6 +18,7 @@ from emufort.network.activations import ACTIVATIONS
 from emufort.network.architecture import Architecture, Family
 from emufort.network.emulator import Emulator, dense_parameters
 from emufort.network.scaler import Scaler
+from emufort.network.torch_module import EmulatorModule
 
 MIXED = Contract.from_toml("""
 name = "mixed"
@@ -109,7 +110,7 @@ def test_torch_in_double_precision_is_the_numpy_definition(
 ) -> None:
     one = emulator(tuple(hidden), activation, seed)
     x = physical_inputs(20, seed + 1)
-    module = one.torch_module().double()
+    module = EmulatorModule(one).double()
     found = module(torch.from_numpy(x)).detach().numpy()
     np.testing.assert_allclose(found, one.predict(x), rtol=1e-11, atol=1e-13)
 
@@ -234,8 +235,8 @@ def test_constants_are_emitted_whatever_the_network_gives(hidden_weight: float) 
     valid = np.arange(20) != 4
     forms = {
         "numpy": one.predict(x),
-        "torch": one.torch_module().double()(torch.from_numpy(x)).detach().numpy(),
-        "torch, single": one.torch_module()(torch.from_numpy(x).float()).detach().numpy(),
+        "torch": EmulatorModule(one).double()(torch.from_numpy(x)).detach().numpy(),
+        "torch, single": EmulatorModule(one)(torch.from_numpy(x).float()).detach().numpy(),
     }
     for name, y in forms.items():
         np.testing.assert_allclose(y[valid, 0], 0.5 * x[valid, 4], rtol=1e-7, err_msg=name)
@@ -278,7 +279,7 @@ name = "y"
     ranges = one.input_ranges.astype(np.float32)
     assert (ranges > 0).all()
     assert np.isfinite(ranges).all()
-    reached = one.torch_module()(torch.tensor([[0.0, 1.0], [1e-30, 3e38]]))
+    reached = EmulatorModule(one)(torch.tensor([[0.0, 1.0], [1e-30, 3e38]]))
     assert torch.isfinite(reached).all()
 
 
@@ -337,7 +338,7 @@ def test_an_invalid_input_spoils_its_own_row_alone(value: float, column: int) ->
     x = physical_inputs(3, 2)
     good = one.predict(x)
     x[1, column] = value
-    for y in (one.predict(x), one.torch_module().double()(torch.from_numpy(x)).detach().numpy()):
+    for y in (one.predict(x), EmulatorModule(one).double()(torch.from_numpy(x)).detach().numpy()):
         assert np.isnan(y[1]).all()
         np.testing.assert_allclose(y[[0, 2]], good[[0, 2]], rtol=1e-11)
 

@@ -14,6 +14,7 @@ from emufort.export.onnx import build_onnx
 from emufort.export.weights_file import WeightsFile
 from emufort.native import bindings as native_bindings
 from emufort.network.emulator import LN_SPAN
+from emufort.network.torch_module import EmulatorModule
 from tests.export.emulators import random_emulator
 
 CONTRACT = """
@@ -56,7 +57,7 @@ def test_all_forms_agree_where_there_is_no_logarithm(tmp_path: Path) -> None:
     assert abs(expected[4] - lowest[0]).max() > 1e-3
 
     with torch.no_grad():
-        in_torch = emulator.torch_module()(torch.tensor(x)).numpy()
+        in_torch = EmulatorModule(emulator)(torch.tensor(x)).numpy()
     model = build_onnx(emulator).SerializeToString()
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     in_onnx = session.run(["y"], {"x": x.astype(np.float32)})[0]

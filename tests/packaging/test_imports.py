@@ -34,15 +34,6 @@ PRONOUNS = {"everything", "felt", "its", "nobody", "own", "there"}
 #: Words that say nothing when they stand alone.
 VAGUE = {"many", "parts", "reach", "storage", "stored", "tasks", "work", "workbench"}
 
-# What is still in the old form; each is to be removed with its cause.
-KNOWN_CIRCLES = {("emufort.network.emulator", "emufort.network.torch_module")}
-KNOWN_LAZY = {("emufort.processes.registry", "emufort")}
-KNOWN_PRIVATE: set[tuple[str, str]] = set()
-KNOWN_LONG = {
-    "python/emufort/network/emulator.py",
-    "fortran/trainer/emufort_train_network.F90",
-}
-
 
 @dataclass(frozen=True)
 class Module:
@@ -125,14 +116,9 @@ def needs(modules: dict[str, Module], module: Module, also_later: bool) -> set[s
     return {n for n in names if n in modules and n not in (module.name, *parents(module.name))}
 
 
-def circles(
-    modules: dict[str, Module], known: set[tuple[str, str]] | frozenset[tuple[str, str]]
-) -> list[list[str]]:
+def circles(modules: dict[str, Module]) -> list[list[str]]:
     """Return groups of modules that need each other (strongly connected, Tarjan 1972)."""
-    graph = {
-        name: [n for n in sorted(needs(modules, module, True)) if (name, n) not in known]
-        for name, module in modules.items()
-    }
+    graph = {name: sorted(needs(modules, module, True)) for name, module in modules.items()}
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
@@ -254,20 +240,18 @@ def benchmarks() -> dict[str, Module]:
 def test_modules_import_each_other_in_no_circle(
     emufort: dict[str, Module], benchmarks: dict[str, Module]
 ) -> None:
-    assert circles(emufort, KNOWN_CIRCLES) == []
-    assert circles(benchmarks, frozenset()) == []
-    for importer, imported in KNOWN_CIRCLES:
-        assert imported in needs(emufort, emufort[importer], True), "remove it from KNOWN_CIRCLES"
+    assert circles(emufort) == []
+    assert circles(benchmarks) == []
 
 
 def test_only_heavy_modules_are_imported_inside_functions(emufort: dict[str, Module]) -> None:
-    assert light_imports_inside_functions(emufort) == KNOWN_LAZY
+    assert light_imports_inside_functions(emufort) == set()
 
 
-def test_private_modules_are_imported_by_nobody(
+def test_no_module_imports_a_private_one(
     emufort: dict[str, Module], benchmarks: dict[str, Module]
 ) -> None:
-    assert private_imports(emufort) == KNOWN_PRIVATE
+    assert private_imports(emufort) == set()
     assert private_imports(benchmarks) == set()
 
 
@@ -290,7 +274,7 @@ def test_files_are_short() -> None:
     python = sources(".py", [*CODE, TOP / "tests"])
     fortran = sources(".F90", [*CODE, TOP / "fortran", TOP / "tests"])
     assert len(python) > 200 and len(fortran) > 50
-    assert long_files([*python, *fortran]) == KNOWN_LONG
+    assert long_files([*python, *fortran]) == set()
 
 
 def test_names_tell_what_they_name() -> None:
@@ -335,8 +319,7 @@ def package(tmp_path: Path) -> Path:
 
 def test_a_circle_is_found_also_through_functions_and_packages(package: Path) -> None:
     modules = modules_of(package, "pond")
-    assert circles(modules, frozenset()) == [["pond.deep", "pond.deep.water", "pond.shore"]]
-    assert circles(modules, {("pond.shore", "pond.deep")}) == []
+    assert circles(modules) == [["pond.deep", "pond.deep.water", "pond.shore"]]
 
 
 def test_private_and_needless_imports_are_found(package: Path) -> None:

@@ -17,6 +17,7 @@ from emufort.network.architecture import Architecture
 from emufort.network.emulator import Emulator
 from emufort.network.plan import Plan
 from emufort.network.scaler import Scaler
+from emufort.network.torch_module import EmulatorModule
 from tests.core.test_plan import parameters_of, plans
 
 
@@ -47,7 +48,7 @@ def outputs_without_compiler(emulator: Emulator, x: np.ndarray) -> dict[str, np.
         build_onnx(emulator).SerializeToString(), providers=["CPUExecutionProvider"]
     )
     with torch.inference_mode():
-        in_torch = emulator.torch_module()(torch.from_numpy(x)).numpy()
+        in_torch = EmulatorModule(emulator)(torch.from_numpy(x)).numpy()
     return {"torch": in_torch, "ONNX": session.run(None, {"x": x})[0]}
 
 

@@ -101,9 +101,11 @@ def with_torch(folder: Path, threads: int, compiled: bool) -> Served:
     """Serve the network by torch: the exported module, or layers and activations alone."""
     import torch
 
+    from emufort.network.torch_module import EmulatorModule
+
     torch.set_num_threads(threads)
     emulator = Emulator.load(folder / "model.safetensors")
-    module = emulator.torch_module()
+    module = EmulatorModule(emulator)
     if not describe_json(folder)["is_physical"]:
         module = _layers(module, emulator)
     module = module.float().eval()

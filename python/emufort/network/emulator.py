@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,6 @@ from emufort.network.architecture import Architecture
 from emufort.network.plan import Parameters, Plan
 from emufort.network.scaler import Scaler
 from emufort.paths import PathLike
-
-if TYPE_CHECKING:
-    import torch
 
 #: Formats of the files. The first holds multilayer perceptrons with one activation function;
 #: earlier runs are stored in it. The second holds any network and its plan.
@@ -179,12 +176,6 @@ class Emulator:
                 y[:, j] *= x[:, reference]
         bounds = np.array(self.contract.output_bounds)
         return np.clip(y, bounds[:, 0], bounds[:, 1])
-
-    def torch_module(self) -> torch.nn.Module:
-        """Return a torch module from physical `x` (n, n_inputs) to physical `y` (n, n_outputs)."""
-        from emufort.network.torch_module import EmulatorModule
-
-        return EmulatorModule(self)
 
     # ------------------------------------------------------------------ files
 

@@ -20,6 +20,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
+from emufort import __version__
 from emufort.errors import ContractError, did_you_mean
 from emufort.processes.process import Head, Process, TimingSource
 
@@ -87,8 +88,6 @@ class Registered:
 
 def registered() -> dict[str, Registered]:
     """Return every registered process by name, without importing any."""
-    from emufort import __version__
-
     found = {
         name: {f"emufort {__version__}": EntryPoint(name, value, GROUP)}
         for name, value in _OWN.items()

@@ -41,8 +41,10 @@ def torch_single(emulator: Emulator, x: Array) -> Array:
     """Return the outputs of the torch module, single precision."""
     import torch
 
+    from emufort.network.torch_module import EmulatorModule
+
     with torch.no_grad():
-        y = emulator.torch_module()(torch.tensor(x, dtype=torch.float32))
+        y = EmulatorModule(emulator)(torch.tensor(x, dtype=torch.float32))
     return np.asarray(y.numpy(), dtype=np.float64)
 
 
