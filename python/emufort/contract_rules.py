@@ -194,7 +194,7 @@ def _check_column(column: Column) -> None:
         raise ValueError(f"the range of {column.name} is empty")
     if column.transform in ("ln", "log10") and -math.inf < column.lower <= 0:
         raise ValueError(
-            f"{column.name} has the transform 'ln', but its range starts at {column.lower}"
+            f"the logarithm of {column.name} needs a range above 0, not from {column.lower}"
         )
     if math.isfinite(column.lower):
         if max(abs(column.lower), abs(column.upper)) > _LARGEST:

@@ -148,7 +148,7 @@ keep = ["good"]
             "names 'evaporation' twice",
         ),
         (('gives = "evaporation"', 'gives = "evaporatin"'), "did you mean 'evaporation'"),
-        (('name = "Dalton"', 'name = "Dal/ton"'), "baseline.0.name: .* no name"),
+        (('name = "Dalton"', 'name = "Dal/ton"'), "baseline.0.name: .* not a name"),
         (('name = "Dalton"', 'name = "emulator"'), "cannot be called 'emulator'"),
         (
             (
@@ -157,7 +157,7 @@ keep = ["good"]
             ),
             "two baselines are called 'dalton'",
         ),
-        (('variable = "status"', 'variable = ""'), "filter.variable: .* no name"),
+        (('variable = "status"', 'variable = ""'), "filter.variable: .* not a name"),
         (('keep = ["good"]', "keep = []"), "filter.keep: .* at least 1"),
         (('keep = ["good"]', "keep = 3"), "filter.keep: .* list"),
     ],
