@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-#: Public name -> module that holds it; imported on first use so that `import emufort` stays cheap.
+#: Public name -> its module, which is imported on first use so that `import emufort` stays fast.
 _HOMES = {
     "Architecture": "emufort.network.architecture",
     "Contract": "emufort.contract",

@@ -1,6 +1,6 @@
 """``python -m emufort`` and the command ``emufort``.
 
-Signals are taken care of before anything else is imported.
+Signal handling starts before other modules are imported.
 """
 
 from __future__ import annotations

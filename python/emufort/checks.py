@@ -1,7 +1,7 @@
-"""What can be known before any work begins: one home for all checks of a run.
+"""Check a run before any work starts.
 
-``emufort check``, ``emufort run`` and every single step ask `check_run`, so that what one of them
-accepts no other refuses later.
+``emufort check``, ``emufort run`` and every single step call `check_run`, so that options that one
+of them accepts are not refused by another one later.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from emufort.run.untrusted_options import first_untrusted
 if TYPE_CHECKING:
     from emufort.dataset.targets import Targets
 
-#: Least number of usable rows of each split. A spread, and with it R2, needs two rows; the subset
-#: of step 1 has 16 or more.
+#: Smallest number of usable rows of each split. A spread, and therefore R2, needs two rows; the
+#: subset of step 1 has 16 or more.
 LEAST_ROWS = {"train": 16, "validation": 2, "test": 2}
 
 
 def check_run(config: Config, data: Dataset, steps: Sequence[str]) -> None:
-    """Find now what would stop one of `steps` after much work.
+    """Check before any work what would stop one of `steps` later.
 
     Parameters
     ----------
@@ -36,15 +36,15 @@ def check_run(config: Config, data: Dataset, steps: Sequence[str]) -> None:
     data
         The data set, already checked against its contract.
     steps
-        The steps that are still to be done, of `emufort.steps.STEPS`.
+        Unfinished steps of `emufort.steps.STEPS`.
 
     Raises
     ------
     EmufortError
         A split has too few rows, the subset is larger than the data, an option of the sampler is
-        unknown, a name is impossible in Fortran, a head or a timing source cannot be used, a target
-        is one that the data do not give, the table of costs is none, a trainer is not built, or the
-        compiler that is needed is missing or refuses its flags.
+        unknown, a name is not valid in Fortran, a head or a timing source cannot be used, the data
+        do not contain a target, the table of costs is not valid, a trainer is not built, or a
+        required compiler is missing or refuses its flags.
     """
     from emufort.dataset.targets import Targets
     from emufort.export.fortran import check_names
@@ -78,7 +78,7 @@ def _check_rows(data: Dataset) -> None:
 
 
 def _check_judgement(data: Dataset) -> None:
-    """Judge the first rows of the data as emulators and baselines will be judged."""
+    """Compute the skill variables of the first rows, for the labels and the baselines."""
     from emufort.skill import baseline_values, skill_values
 
     contract, first = data.contract, slice(0, LEAST_ROWS["train"])
@@ -88,7 +88,7 @@ def _check_judgement(data: Dataset) -> None:
         true = skill_values(contract, data.x[first], data.y[first])
     except EmufortError:
         raise
-    except Exception as error:  # whatever the head of a contract raises
+    except Exception as error:  # the head of a contract may raise any exception
         raise _unusable(contract, f"the head '{head}'", error) from error
     for baseline in contract.baseline:
         what = f"the baseline '{baseline.name}'"
@@ -122,7 +122,7 @@ def _check_trainers(config: Config, steps: Sequence[str]) -> None:
 
 
 def _check_schemes(config: Config, targets: Targets) -> None:
-    """See that the schemes can be timed that networks of some target are relative to."""
+    """Check that schemes to which outputs of a target are relative can be timed."""
     from emufort.selection.tables import needed_schemes
 
     contract = targets.judge.contract
@@ -149,16 +149,16 @@ def _check_costs(config: Config, steps: Sequence[str]) -> None:
 
 
 def check_compiler(config: Config, steps: Sequence[str], contract: Contract) -> None:
-    """See that the Fortran compiler that `steps` need exists and takes the flags.
+    """Check that the Fortran compiler for `steps` exists and accepts the flags.
 
     Raises
     ------
     CompilerMissing
-        There is none though times are to be measured in compiled Fortran.
+        The compiler is missing, but times must be measured in compiled Fortran.
     CompilationError
-        It cannot compile an empty program with the flags.
+        The compiler cannot compile an empty program with the flags.
     UsageError
-        Only the run folder names that compiler or flag, which may be a stranger's program.
+        Only the untrusted run folder names the compiler or a flag.
     """
     from emufort.timing.measure import flags_of
     from emufort.toolchain.compiler import Compiler, CompilerMissing
@@ -173,8 +173,8 @@ def check_compiler(config: Config, steps: Sequence[str], contract: Contract) -> 
     untrusted = first_untrusted(timing, config.recorded)
     if untrusted is not None:
         raise UsageError(
-            f"{untrusted}, which is run only if you ask for it: a run folder may come from a "
-            "stranger; give the configuration again, 'emufort run CONFIG --out FOLDER'"
+            f"{untrusted}, which is used only if you give it yourself, because a run folder may be "
+            "untrusted; give the configuration again, 'emufort run CONFIG --out FOLDER'"
         )
     try:
         compiler = Compiler.find(timing.compiler)

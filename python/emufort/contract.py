@@ -1,7 +1,7 @@
-"""The contract of an emulator: what goes in, what comes out, in which order, units and ranges.
+"""The contract of an emulator: inputs and outputs with their order, units and ranges.
 
-A contract is a TOML file and says all that the rest of the package must know of a process. Nothing
-here or in the modules that read a contract knows of any particular process.
+A contract is a TOML file with everything that the rest of the package needs to know about a
+process. This module and the modules that read a contract are independent of any particular process.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ from emufort.processes import registry as processes
 InputTransform = Literal["standardise", "minmax", "ln", "log10", "logit", "none"]
 OutputTransform = Literal["standardise", "minmax", "ln", "log10", "logit", "sigmoid", "none"]
 
-#: A name of a variable; a text for people; a name in the data file; units.
+#: Types of texts: name of a variable; text for people; name in the data file; units.
 Name = Annotated[str, AfterValidator(check_name)]
 Text = Annotated[str, AfterValidator(check_text)]
 Word = Annotated[str, AfterValidator(check_word)]
 Units = Annotated[str, AfterValidator(check_units)]
-#: Where Fortran keeps whole numbers: 32 bits.
+#: Integers that fit in 32 bits, as in Fortran.
 _LARGEST_INTEGER = 2**31 - 1
-#: Characters of a message that another library wrote.
+#: Most characters of a message from another library.
 _LONGEST_MESSAGE = 400
 
 
@@ -69,8 +69,8 @@ class _Variable(_Part):
 class Input(_Variable):
     """An input variable, of shape (sample,) or (sample, dimension).
 
-    ``feature = false`` marks a variable that the network does not see; an output may be relative
-    to it (``relative_to``), and the host model passes it like any other input.
+    ``feature = false`` marks a variable that the network does not see. An output may be relative to
+    it (``relative_to``), and the host model passes it like any other input.
     """
 
     transform: InputTransform = "standardise"
@@ -80,9 +80,9 @@ class Input(_Variable):
 class Output(_Variable):
     """An output variable; the network predicts its transform.
 
-    ``ln`` with ``relative_to = "v"`` predicts ln(output / v). ``sigmoid`` keeps the output in
-    (0, 1) and measures the training loss on the output itself. ``lower_bound`` and ``upper_bound``
-    clamp what is returned.
+    ``ln`` with ``relative_to = "v"`` predicts ln(output / v). ``sigmoid`` keeps the output in (0,
+    1) and measures the training loss on the output itself. ``lower_bound`` and ``upper_bound`` clip
+    the returned value.
     """
 
     transform: OutputTransform = "standardise"
@@ -106,16 +106,17 @@ FunctionName = Annotated[str, AfterValidator(processes.check_name)]
 
 
 class Baseline(_Part):
-    """A classical scheme's answer that the data set holds beside the labels.
+    """Values of a classical scheme that the data set holds in addition to the labels.
 
     Attributes
     ----------
     variable
-        The data variable with the scheme's value, or several of them.
+        The data variable with the values of the scheme, or several variables.
     gives
-        The quantity that each stands for, handed to `head` under this name (or a contract output).
+        The quantity of each variable, which `head` receives under this name (or a contract output).
     head
-        Registered function that turns it into the skill variables; default: that of ``[skill]``.
+        Registered function that turns the quantities into the skill variables; default: that of
+        ``[skill]``.
     timing_source
         Registered Fortran program that times the scheme.
     """
@@ -133,26 +134,26 @@ class Baseline(_Part):
 
     @property
     def quantities(self) -> tuple[str, ...]:
-        """The quantity that each of `variables` stands for."""
+        """The quantity of each of `variables`."""
         return (self.gives,) if isinstance(self.gives, str) else self.gives
 
 
 class Skill(_Part):
-    """What an emulator is judged by: the outputs, or what `head` makes of them."""
+    """The quantities by which an emulator is judged: the outputs, or the results of `head`."""
 
     variables: tuple[str, ...] = ()
     head: FunctionName | None = None
 
 
 class Filter(_Part):
-    """Rows of the data set that may be used: those whose flag has one of these meanings."""
+    """The usable rows of the data set: those whose flag has one of the given meanings."""
 
     variable: Word
     keep: tuple[str, ...] = Field(min_length=1)
 
 
 class Split(_Part):
-    """The data variable (a CF flag) that says train, validation or test."""
+    """The data variable (a CF flag) with the split: train, validation or test."""
 
     variable: Word = "split"
 
@@ -164,11 +165,11 @@ class Column:
     Attributes
     ----------
     variable, index, label
-        Name of the variable, position along its dimension (0 if it has none), label there.
+        Name of the variable, position along its dimension (0 if it has none), and label.
     lower, upper
-        Range in physical units; infinite where the contract gives none.
+        Range in physical units; infinite if the contract has none.
     feature, is_output
-        Whether it is an input that the network sees, an output.
+        Whether the column is an input that the network sees; whether it is an output.
     """
 
     variable: str
@@ -193,10 +194,10 @@ class Contract(_Part):
     name: str
     title: Text = ""
     version: int = Field(1, ge=0, le=_LARGEST_INTEGER)
-    #: Registered process whose heads and timing sources the contract names.
+    #: Registered process with the heads and timing sources that the contract names.
     process: str | None = None
     sample_dimension: Word = "sample"
-    #: File among the package's data that is used when the user names none.
+    #: Data file of the package that is used by default.
     default_data: Word | None = None
     dimensions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     input: tuple[Input, ...]
@@ -235,7 +236,7 @@ class Contract(_Part):
 
     @classmethod
     def load(cls, name: PathLike) -> Self:
-        """Read a contract, and find the functions that it names.
+        """Read a contract, and check the functions that it names.
 
         Parameters
         ----------
@@ -247,8 +248,9 @@ class Contract(_Part):
         Raises
         ------
         ContractError
-            No such contract, not TOML, an unknown key, parts that contradict each other, or a
-            function that is not registered or needs what the contract does not have.
+            There is no such contract, the file is not valid TOML, a key is unknown, parts
+            contradict each other, or a function is not registered or needs a variable that the
+            contract does not have.
         """
         is_file = not isinstance(name, str) or is_path(name)
         path = Path(name) if is_file else _named_contract(str(name))
@@ -263,19 +265,25 @@ class Contract(_Part):
 
     @classmethod
     def from_toml(cls, text: str, source: str = "contract") -> Self:
-        """Build a contract from TOML text; `source` names it in error messages."""
+        """Build a contract from TOML text; `source` names the text in error messages."""
         try:
             content = tomllib.loads(text)
-        except (ValueError, RecursionError) as error:  # also numbers of very many digits
+        except (ValueError, RecursionError) as error:  # also for numbers with very many digits
             raise ContractError(f"{source} is not valid TOML: {one_line(error)}") from error
         return cls.from_dict(content, source)
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], source: str = "contract") -> Self:
-        """Build a contract from plain data (the inverse of `to_dict`)."""
+        """Build a contract from plain data (the inverse of `to_dict`).
+
+        Raises
+        ------
+        ContractError
+            A key is unknown, a value is not valid, or parts contradict each other.
+        """
         try:
             contract = cls.model_validate(content)
-            # Half of a surrogate pair, which JSON can say, could be written to no file.
+            # JSON can hold half of a surrogate pair, which cannot be written to a file.
             json.dumps(contract.to_dict(), ensure_ascii=False).encode()
         except ValidationError as error:
             raise ContractError(f"{source}: {explain(error, cls)}") from error
@@ -339,12 +347,12 @@ class Contract(_Part):
 
     @cached_property
     def feature_indices(self) -> tuple[int, ...]:
-        """Positions among `input_columns` of what the network sees."""
+        """Positions in `input_columns` of the columns that the network sees."""
         return tuple(i for i, column in enumerate(self.input_columns) if column.feature)
 
     @cached_property
     def reference_indices(self) -> tuple[int | None, ...]:
-        """For each output column the input column that it is relative to, or None."""
+        """For each output column, the input column to which it is relative, or None."""
         position = {(c.variable, c.index): i for i, c in enumerate(self.input_columns)}
         relative = {v.name: v.relative_to for v in self.output}
         found: list[int | None] = []
@@ -355,7 +363,7 @@ class Contract(_Part):
 
     @cached_property
     def output_bounds(self) -> tuple[tuple[float, float], ...]:
-        """Bounds of each output column, infinite where there are none."""
+        """Bounds of each output column; infinite if there are none."""
         bounds = {
             v.name: (
                 -math.inf if v.lower_bound is None else v.lower_bound,
@@ -366,7 +374,7 @@ class Contract(_Part):
         return tuple(bounds[c.variable] for c in self.output_columns)
 
     def width(self, variable: Input | Output) -> int:
-        """Return the number of columns that `variable` takes."""
+        """Return the number of columns of `variable`."""
         return self._length(variable.dimension)
 
     @cached_property
@@ -376,11 +384,11 @@ class Contract(_Part):
 
     @cached_property
     def skill_is_normalised(self) -> bool:
-        """Whether overall errors count in standard deviations of each column.
+        """Whether overall errors are measured in standard deviations of each column.
 
-        They do where several columns are judged, so that no unit and no noise of one rules the
-        others. What a head makes counts in physical units as long as it is one variable, whose
-        columns have the same meaning.
+        They are if several columns are judged, so that the units or the noise of one column do not
+        dominate. If a head gives a single variable, its columns have the same meaning and errors
+        are measured in physical units.
         """
         if self.skill.head is not None:
             return len(self.skill_variables) > 1
@@ -403,10 +411,10 @@ def _range_at(variable: _Variable, index: int, length: int) -> tuple[float, floa
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """Put the first complaint of pydantic into one line, with the nearest right key."""
+    """Return the first error of pydantic as one line, with the nearest valid key."""
     first = error.errors()[0]
-    # Where a type has alternatives, pydantic names each, such as "tuple[float, float]", and what is
-    # wrong in it: the one that fits most of the value is the one that was meant.
+    # If a type has alternatives, pydantic reports an error for each, such as "tuple[float, float]".
+    # The alternative that fits most of the value is assumed.
     names = [i for i, part in enumerate(first["loc"]) if "[" in str(part)]
     if names:
         same = [e for e in error.errors() if e["loc"][: names[0]] == first["loc"][: names[0]]]
@@ -424,13 +432,13 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def one_line(message: object) -> str:
-    """Return a message of another library as one line of bearable length."""
+    """Return a message of another library as one line of limited length."""
     text = " ".join(str(message).split())
     return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 4] + " ..."
 
 
 def _known_keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
-    """Return the keys that `model` knows at `place`, following nested models."""
+    """Return the valid keys of `model` at `place`, following nested models."""
     current: Any = model
     for part in place:
         if isinstance(part, int):
@@ -455,12 +463,12 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def is_path(name: str) -> bool:
-    """Whether text that names a contract is a path: it has a separator or ends in ``.toml``."""
+    """Return whether the name of a contract is a path: it has a separator or ends in ``.toml``."""
     return name.endswith(".toml") or any(s in name for s in (os.sep, os.altsep) if s)
 
 
 def _named_contract(name: str) -> Path:
-    """Return the file of a bundled contract or of one that a registered process brings."""
+    """Return the file of a bundled contract or of a contract of a registered process."""
     bundled = bundled_contracts()
     if name in bundled:
         return bundled[name]

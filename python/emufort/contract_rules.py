@@ -1,4 +1,4 @@
-"""What makes a contract one that every later step can work with; each rule is one clear line."""
+"""Rules of a valid contract, with which every later step can work; each error is one line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LONGEST_NAME = 63
 #: `units_length` in emufort_emulator.F90.
 LONGEST_COLUMN_NAME = 128
 LONGEST_UNITS = 64
-#: What a name in the data file, or of a scheme, may have; it becomes part of file names.
+#: Most bytes of a name in the data file or of a scheme, which becomes part of file names.
 _LONGEST_WORD = 128
 
 #: Outputs, weights and the ONNX model are single precision.
@@ -35,7 +35,7 @@ def check_name(name: str) -> str:
     Raises
     ------
     ValueError
-        It cannot.
+        The name is not valid.
     """
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} cannot name a variable: use letters, digits and underscores")
@@ -50,7 +50,7 @@ def check_text(text: str) -> str:
     Raises
     ------
     ValueError
-        It holds a tab, a line break or another control character.
+        The text holds a tab, a line break or another control character.
     """
     for character in text:
         if unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs"):
@@ -62,28 +62,28 @@ def check_text(text: str) -> str:
 
 
 def check_word(word: str) -> str:
-    """Return a name that is looked up in the data file, or that names a scheme.
+    """Return a name in the data file, or of a scheme, if it is valid.
 
     Raises
     ------
     ValueError
-        It is empty, very long, or holds a slash, a control character or blanks at an end.
+        The name is empty, very long, or holds a slash, a control character or blanks at an end.
     """
     check_text(word)
     if not word or word != word.strip() or "/" in word:
-        raise ValueError(f"{word!r} is no name: it is empty, or has a slash or blanks at an end")
+        raise ValueError(f"{word!r} is not a name: it is empty, or has a slash or blanks at an end")
     if len(word.encode()) > _LONGEST_WORD:
         raise ValueError(f"'{word}' is longer than {_LONGEST_WORD} bytes")
     return word
 
 
 def check_units(units: str) -> str:
-    """Return units that the runtime can hold.
+    """Return units if the runtime can hold them.
 
     Raises
     ------
     ValueError
-        They are too long, or hold a control character.
+        The units are too long, or hold a control character.
     """
     check_text(units)
     if len(units.encode()) > LONGEST_UNITS:
@@ -92,12 +92,12 @@ def check_units(units: str) -> str:
 
 
 def check_contract(contract: Contract) -> None:
-    """Find what the parts of a contract contradict each other in.
+    """Check that the parts of a contract do not contradict each other.
 
     Raises
     ------
     ValueError
-        There is such a thing; the message is the first.
+        There is a contradiction; the message describes the first.
     """
     if not _NAME.fullmatch(contract.name):
         raise ValueError(f"{contract.name!r} cannot name a Fortran module")
@@ -126,7 +126,7 @@ def check_contract(contract: Contract) -> None:
 
 
 def _twice(words: Iterable[str]) -> str | None:
-    """Return the first word that comes up again, or None."""
+    """Return the first word that appears twice, or None."""
     seen: set[str] = set()
     for word in words:
         if word in seen:
@@ -154,7 +154,7 @@ def _check_dimensions(contract: Contract) -> None:
             raise ValueError(f"the dimension '{name}' has the label '{double}' twice")
     double = _twice(name.lower() for name in contract.dimensions)
     if double is not None:
-        raise ValueError(f"two dimensions are called '{double}' but for upper and lower case")
+        raise ValueError(f"two dimensions are called '{double}', apart from upper and lower case")
 
 
 def _check_variables(contract: Contract) -> None:
@@ -188,13 +188,13 @@ def _check_column(column: Column) -> None:
     inside = 0 < column.lower < column.upper < 1
     if column.transform == "logit" and not column.is_output and not inside:
         raise ValueError(
-            f"the logit of {column.name} needs a range between 0 and 1, without the ends"
+            f"the logit of {column.name} needs a range between 0 and 1, excluding 0 and 1"
         )
     if not column.lower < column.upper:
         raise ValueError(f"the range of {column.name} is empty")
     if column.transform in ("ln", "log10") and -math.inf < column.lower <= 0:
         raise ValueError(
-            f"{column.name} is taken the logarithm of, but its range reaches down to {column.lower}"
+            f"the logarithm of {column.name} needs a range above 0, not from {column.lower}"
         )
     if math.isfinite(column.lower):
         if max(abs(column.lower), abs(column.upper)) > _LARGEST:
@@ -211,7 +211,7 @@ def _check_references(contract: Contract) -> None:
         reference = inputs.get(output.relative_to)
         if reference is None:
             raise ValueError(
-                f"'{output.name}' is relative to '{output.relative_to}', which is no input"
+                f"'{output.name}' is relative to '{output.relative_to}', which is not an input"
                 f"{did_you_mean(output.relative_to, inputs)}"
             )
         if reference.dimension != output.dimension:
@@ -221,22 +221,22 @@ def _check_references(contract: Contract) -> None:
 
 
 def _check_judgement(contract: Contract) -> None:
-    """Check what emulators are judged by and compared with, as far as no head has to be called."""
+    """Check skill variables and baselines, as far as possible without calling a head."""
     outputs = [v.name for v in contract.output]
     judged = contract.skill_variables
     for name in judged:
         check_word(name)
         if contract.skill.head is None and name not in outputs:
             raise ValueError(
-                f"skill.variables names '{name}', which is no output{did_you_mean(name, outputs)}; "
-                "name outputs, or a head that gives it"
+                f"skill.variables names '{name}', which is not an output"
+                f"{did_you_mean(name, outputs)}; name outputs, or a head that gives it"
             )
     double = _twice(judged)
     if double is not None:
         raise ValueError(f"skill.variables names '{double}' twice")
     double = _twice(b.name.lower() for b in contract.baseline)
     if double is not None:
-        raise ValueError(f"two baselines are called '{double}' but for upper and lower case")
+        raise ValueError(f"two baselines are called '{double}', apart from upper and lower case")
     for baseline in contract.baseline:
         if baseline.name.lower() == "emulator":
             raise ValueError("a baseline cannot be called 'emulator'; rename it")
@@ -253,6 +253,6 @@ def _check_judgement(contract: Contract) -> None:
         for quantity in baseline.quantities:
             if quantity not in outputs:
                 raise ValueError(
-                    f"the baseline '{baseline.name}' gives '{quantity}', which is no output"
+                    f"the baseline '{baseline.name}' gives '{quantity}', which is not an output"
                     f"{did_you_mean(quantity, outputs)}; name an output, or a head that takes it"
                 )

@@ -1,4 +1,4 @@
-"""Errors that a user can act on: one line, the thing at fault, what to do."""
+"""Errors for users: one line that says what is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable
 
 
 class EmufortError(Exception):
-    """Something failed; the message is one line and names the file, variable or option at fault."""
+    """An operation failed; the message is one line and names the cause."""
 
     exit_code = 1
 
 
 class UsageError(EmufortError):
-    """The request itself is wrong: an unknown option, key or value."""
+    """The request is not valid: an unknown option, key or value."""
 
     exit_code = 2
 
@@ -37,6 +37,6 @@ class VerificationError(EmufortError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ``" (did you mean 'x'?)"`` for the known word nearest to `word`, else nothing."""
+    """Return ``" (did you mean 'x'?)"`` for the known word nearest to `word`, or an empty text."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f" (did you mean '{near[0]}'?)" if near else ""

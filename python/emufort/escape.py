@@ -1,9 +1,10 @@
-"""Texts of contracts, bundles and options in other languages: one function for each target.
+"""Escape texts of contracts, bundles and options for other languages, one function each.
 
-Titles, names, units, labels and paths may hold anything. What a function here returns says the text
-in its language and nothing else: it neither ends the literal or comment that it stands in, nor is
-any part of it executed. Where a language cannot say a character, the function replaces it and says
-so. Every function refuses half of a surrogate pair, which no encoding can write.
+Titles, names, units, labels and paths may hold any characters. The result of a function represents
+the text in its language and has no other effect: it does not end the literal or comment that
+contains it, and no part of it is executed. A function replaces characters that its language cannot
+represent, and documents this. Every function refuses half of a surrogate pair, which cannot be
+encoded.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ LONGEST_NAME = 63
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
 _GAPS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
-#: Lines of Fortran literals end here at the latest; the language allows 132 columns.
+#: Longest line of a Fortran literal; the language allows 132 columns.
 _FORTRAN_WIDTH = 100
-#: Continuation lines of one Fortran statement; Fortran 2018 allows 255.
+#: Most continuation lines of one Fortran statement; Fortran 2018 allows 255.
 _FORTRAN_LINES = 200
-#: What a Fortran literal can show: printable ASCII but the backslash, which some compilers take as
-#: an escape.
+#: Characters of a Fortran literal: printable ASCII except the backslash, which some compilers
+#: interpret as an escape.
 _FORTRAN_PLAIN = r"[ -\[\]-~]+"
 
 
@@ -38,7 +39,7 @@ def _checked(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise EmufortError(f"{text!a} is no text: it holds half of a surrogate pair") from error
+        raise EmufortError(f"{text!a} is not a text: it holds half of a surrogate pair") from error
     return text
 
 
@@ -48,10 +49,10 @@ def one_line(text: str) -> str:
 
 
 def comment(text: str) -> str:
-    """Return `text` as the rest of a comment that ends with its line (CMake, make, shell).
+    """Return `text` for a comment that extends to the end of the line (CMake, make, shell).
 
     Line breaks and control characters become spaces. A backslash at the end, which would continue
-    the comment on the next line, gets a full stop behind it.
+    the comment on the next line, is followed by a full stop.
     """
     line = one_line(text)
     return f"{line}." if line.endswith("\\") else line
@@ -61,13 +62,13 @@ def comment(text: str) -> str:
 
 
 def fortran_name(text: str, suffix: str = "") -> str:
-    """Return `text` if it is a Fortran name, also with `suffix` behind it.
+    """Return `text` if it is a Fortran name, also with `suffix` appended.
 
     Raises
     ------
     UsageError
-        It holds other characters than letters, digits and underscores, begins with none of the
-        letters, or is too long.
+        The text holds characters other than letters, digits and underscores, does not start with a
+        letter, or is too long.
     """
     if not _NAME.fullmatch(text):
         raise UsageError(
@@ -80,10 +81,11 @@ def fortran_name(text: str, suffix: str = "") -> str:
 
 
 def fortran_comment(text: str, length: int = 110) -> str:
-    """Return `text` as the rest of a comment line of at most `length` characters.
+    """Return `text` for a comment of at most `length` characters.
 
-    Line breaks and control characters become spaces, other characters than ASCII question marks. A
-    long text is cut. ``/*``, which opens a comment of the C preprocessor, gets a space in between.
+    Line breaks and control characters become spaces, and characters outside ASCII become question
+    marks. A long text is cut. ``/*``, which opens a comment of the C preprocessor, is separated by
+    a space.
     """
     line = one_line(text).encode("ascii", "replace").decode()
     line = re.sub(r"/(?=\*)", "/ ", line)
@@ -102,8 +104,8 @@ def fortran_real64(value: float) -> str:
 def fortran_constant(name: str, text: str) -> str:
     """Return the declarations of a character constant `name` that holds `text` in UTF-8.
 
-    A text that is too long for one statement is put together from further constants, of names that
-    begin like `name`. Lines after the first are indented by four columns.
+    A text that is too long for one statement is concatenated from further constants, whose names
+    start with `name`. Lines after the first are indented by four columns.
     """
     lines = list(_fortran_lines(_checked(text)))
     parts = [lines[i : i + _FORTRAN_LINES] for i in range(0, len(lines), _FORTRAN_LINES)]
@@ -120,7 +122,7 @@ def _fortran_declaration(name: str, operands: Sequence[str]) -> str:
 
 
 def _fortran_lines(text: str) -> Iterator[str]:
-    """Yield operands of a concatenation, a line each."""
+    """Yield operands of a concatenation, one per line."""
     line = ""
     for operand in _fortran_operands(text):
         joined = f"{line} // {operand}" if line else operand
@@ -132,10 +134,10 @@ def _fortran_lines(text: str) -> Iterator[str]:
 
 
 def _fortran_operands(text: str) -> Iterator[str]:
-    """Yield literals of what every compiler reads alike, and ``char`` of all other bytes."""
+    """Yield literals for characters that all compilers read alike, ``char`` for other bytes."""
     for plain, other in re.findall(rf"({_FORTRAN_PLAIN})|(\\|[^ -~]+)", text):
         yield from (f"char({byte})" for byte in other.encode())
-        # No piece holds what opens a comment of the C preprocessor.
+        # No piece holds the start of a comment of the C preprocessor.
         for piece in re.split(r"(?<=/)(?=\*)", plain):
             # Every apostrophe is doubled.
             longest = (_FORTRAN_WIDTH - 2) // (2 if "'" in piece else 1)
@@ -157,7 +159,8 @@ def cmake_string(text: str) -> str:
 
 def make_text(text: str) -> str:
     """Return `text` as the value of a variable of GNU make: one line, see `one_line`."""
-    # $() is empty: it keeps blanks at the ends, and a backslash from what follows it.
+    # $() is empty. It preserves blanks at the ends, and separates a backslash from the next
+    # character.
     line = one_line(text).replace("$", "$$").replace("#", r"\#")
     return line.replace("\\", "\\$()").replace("\\$()#", r"\#")
 
@@ -169,15 +172,15 @@ def shell(words: Sequence[str]) -> str:
 
 def _without_nul(text: str, target: str) -> str:
     if "\0" in text:
-        raise EmufortError(f"{text!r} holds the character NUL, which {target} cannot say")
+        raise EmufortError(f"{text!r} holds the character NUL, which {target} cannot represent")
     return _checked(text)
 
 
 def sbatch_option(name: str, value: object) -> str:
     """Return the line of a batch script that gives SLURM an option.
 
-    sbatch reads these lines itself: double quotes keep blanks, and a backslash takes the next
-    character as it is, between quotes too.
+    sbatch parses these lines itself: double quotes preserve blanks, and a backslash escapes the
+    next character, also between quotes.
 
     Raises
     ------
@@ -200,9 +203,9 @@ def sbatch_option(name: str, value: object) -> str:
 
 
 def html(value: object) -> Markup:
-    """Return a value as text of HTML or of an attribute between quotes.
+    """Return a value as HTML text, also for an attribute between quotes.
 
-    Control characters that HTML cannot say become the replacement character U+FFFD.
+    Control characters that HTML cannot represent become the replacement character U+FFFD.
     """
     if isinstance(value, Markup):
         return value
@@ -211,23 +214,24 @@ def html(value: object) -> Markup:
 
 
 class Markdown(str):
-    """Text that is Markdown already; `markdown` returns it as it is."""
+    """Text that is Markdown already; `markdown` returns it unchanged."""
 
 
 def markdown(value: object) -> Markdown:
     """Return a value as text within a line of Markdown: a cell of a table, a heading, a sentence.
 
-    It makes no emphasis, code, link, tag, list or further cell. Blanks are those of `one_line`.
+    It creates no emphasis, code, link, tag, list or further cell. Blanks are treated as by
+    `one_line`.
     """
     if isinstance(value, Markdown):
         return value
     text = one_line(str(value)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = re.sub(r"[\\`*\[\]|~$@^]", r"\\\g<0>", text)
     text = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", text)
-    # What some readers make a link without being asked.
+    # Some readers turn these into links automatically.
     text = re.sub(r":(?=//)", r"\\:", text)
     text = re.sub(r"(?i)(www|xmpp|mailto)([.:])", r"\1\\\2", text)
-    # What at the beginning of a line makes a heading or a list.
+    # These start a heading or a list at the beginning of a line.
     text = re.sub(r"^(#+|[-+=](?=[-+= ]|$)|\d+(?=[.)](?: |$)))", _escaped_start, text)
     return Markdown(text)
 
@@ -237,7 +241,7 @@ def _escaped_start(found: re.Match[str]) -> str:
 
 
 def markdown_code(value: object) -> Markdown:
-    """Return a value as code within a line of Markdown, or as `markdown` if code cannot say it."""
+    """Return a value as Markdown code within a line, or as `markdown` if code cannot hold it."""
     text = str(value)
     if re.fullmatch(r"[!-_a-{}~][ -_a-{}~]*(?<! )", text):
         return Markdown(f"`{text}`")
@@ -250,7 +254,7 @@ def onnx(text: str) -> str:
 
 
 def mathtext(text: str) -> str:
-    """Return `text` as a label of matplotlib, in which dollar signs begin no formula."""
+    """Return `text` as a label of matplotlib, in which dollar signs do not start a formula."""
     return one_line(text).replace("$", r"\$")
 
 

@@ -1,4 +1,4 @@
-"""How far columns of numbers reach, and whether they vary at all."""
+"""The range of columns of numbers, and whether the columns vary."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-#: A column whose values differ by no more than this, relative to the largest, is constant: what
-#: differs is the rounding of whoever computed it.
+#: A column is constant if its values differ by at most this, relative to the largest absolute
+#: value; such differences are rounding errors of the data.
 _ROUNDING = 1e-12
-#: The same where single precision holds every value: they were stored so, and two steps of it are
-#: no more than rounding.
+#: The same for a column whose values are all exact in single precision: the values were stored in
+#: it, and two units in the last place are rounding errors.
 _ROUNDING_SINGLE = 2 * float(np.finfo(np.float32).eps)
 
 
 class Extent:
-    """Lowest and highest value of each of `n_columns` columns whose rows come block by block.
+    """Lowest and highest value of each of `n_columns` columns, from rows that come in blocks.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Extent:
         self._single = np.ones(n_columns, dtype=bool)
 
     def add(self, values: Array) -> None:
-        """Take note of rows (n, n_columns), n > 0."""
+        """Include rows (n, n_columns), n > 0."""
         self.lowest = np.minimum(self.lowest, values.min(axis=0))
         self.highest = np.maximum(self.highest, values.max(axis=0))
         for j in np.flatnonzero(self._single):
@@ -51,10 +51,10 @@ class Extent:
 
     @property
     def constant(self) -> NDArray[np.bool_]:
-        """Whether a column does not vary by more than rounding.
+        """Whether each column varies only within rounding, (n_columns,).
 
-        The ends are compared: a sum over very many rows rounds by itself, and in a spread a few
-        rows that do differ would count for nothing.
+        The lowest and highest values are compared, because a sum over many rows has rounding errors
+        and a few differing rows would hardly affect a spread.
         """
         rounding = np.where(self._single, _ROUNDING_SINGLE, _ROUNDING)
         differ: NDArray[np.bool_] = self.highest - self.lowest > rounding * self.size

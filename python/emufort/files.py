@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: every result is written beside its place and renamed."""
+"""Write files atomically: every result is written to a temporary file and then renamed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def make_directory(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(
-            f"cannot create the folder {path}: {_reason(error)}; choose another --out or mend its "
+            f"cannot create the folder {path}: {_reason(error)}; choose another --out or fix its "
             "permissions"
         ) from error
     return path
@@ -44,7 +44,7 @@ def make_directory(path: Path) -> Path:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success it replaces `path`, otherwise it is removed.
+    """Yield a temporary path next to `path`, which replaces `path` on success, else is removed.
 
     The rename is atomic and comes after the data have reached the disk, so a reader (or the same
     command after a kill) sees the old file or the new one, never part of one.
@@ -98,7 +98,7 @@ def json_text(content: Any) -> str:
     Raises
     ------
     ValueError
-        `content` holds NaN or infinity, which JSON does not know.
+        `content` holds NaN or infinity, which JSON does not have.
     """
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
@@ -111,14 +111,14 @@ def write_json(path: Path, content: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file of a run folder; raise `EmufortError` when it is missing or damaged."""
     if path.exists() and not path.is_file():
-        raise EmufortError(f"cannot read {path}: it is no file")  # a pipe would be waited for
+        raise EmufortError(f"cannot read {path}: it is not a file")  # reading a pipe would wait
     try:
         return json.loads(path.read_text())
     except OSError as error:
         raise EmufortError(f"cannot read {path}: {_reason(error)}") from error
     except (ValueError, RecursionError) as error:  # a UnicodeDecodeError is a ValueError
         raise EmufortError(
-            f"{path} is not valid JSON: {error}; remove it and give the command again that wrote it"
+            f"{path} is not valid JSON: {error}; remove it and repeat the command that wrote it"
         ) from error
 
 
@@ -134,12 +134,12 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[s
 def write_array(
     path: Path, shape: tuple[int, ...], dtype: DTypeLike, parts: Iterable[NDArray[Any]]
 ) -> None:
-    """Write a .npy file of rows that come part by part; not atomic, for what is made anew anyway.
+    """Write a .npy file from parts of rows; not atomic, for files that can be made again.
 
     Raises
     ------
     StorageError
-        The disk is full, or the folder not writable.
+        The disk is full, or the folder is not writable.
     """
     header = {
         "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
@@ -147,7 +147,7 @@ def write_array(
         "shape": shape,
     }
     try:
-        # Not through a map: a full disk would be a signal instead of an error.
+        # The file is not mapped, because a full disk would then raise a signal instead of an error.
         with open(path, "wb") as stream:
             np.lib.format.write_array_header_1_0(stream, header)
             for part in parts:
@@ -159,7 +159,13 @@ def write_array(
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """Read a CSV table of a run folder as a list of rows of strings."""
+    """Read a CSV table of a run folder as a list of rows of strings.
+
+    Raises
+    ------
+    EmufortError
+        The table is missing or damaged.
+    """
     try:
         with open(path, newline="") as stream:
             return list(csv.DictReader(stream))
@@ -167,21 +173,21 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         raise EmufortError(f"cannot read {path}: {_reason(error)}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise EmufortError(
-            f"{path} is no table: {error}; remove it and give the command again that wrote it"
+            f"{path} is not a table: {error}; remove it and repeat the command that wrote it"
         ) from error
 
 
-#: Names of what is written beside its place, and stays there when its writer is killed.
+#: Name patterns of temporary files, which remain if their writer is killed.
 _LEFT = (".*.part", ".*.old", ".scratch-*")
 
 
 def sweep(folder: Path, within: str = "*") -> None:
-    """Remove what killed commands have left in `folder`; only its one writer may do this.
+    """Remove files that killed commands have left in `folder`; only its writer may call this.
 
     Parameters
     ----------
     within
-        Pattern that the names must match, too, in a folder that is not ours alone.
+        Pattern that names must also match, for a folder that other programs share.
     """
     for path in list(folder.glob(within)):
         if any(path.match(pattern) for pattern in _LEFT):
@@ -194,20 +200,20 @@ def sweep(folder: Path, within: str = "*") -> None:
 
 @contextmanager
 def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
-    """Give a folder for files that are needed in this block only.
+    """Yield a folder for files that are needed only in this block.
 
-    Those that killed processes have left in the same place are removed as well: the living hold a
-    lock on theirs.
+    Folders that killed processes have left in the same place are removed too; running processes
+    hold a lock on theirs.
 
     Parameters
     ----------
     parent
-        Where to make it; default: the system's folder for temporary files.
+        Parent folder; default: the system's folder for temporary files.
 
     Raises
     ------
     StorageError
-        The folder cannot be made.
+        The folder cannot be created.
     """
     place = Path(tempfile.gettempdir()) if parent is None else make_directory(parent)
     prefix = "emufort-scratch-" if parent is None else ".scratch-"
@@ -222,12 +228,12 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
             f"cannot write in {place}: {_reason(error)}; free some space or choose another folder"
         ) from error
     with made as name, ExitStack() as stack:
-        with suppress(OSError):  # a file system without locks: then nothing is removed there, too
+        with suppress(OSError):  # without locks in the file system, nothing is removed there either
             stack.enter_context(_locked(Path(name)))
         yield Path(name)
 
 
-#: A folder may be this old before its lock is taken.
+#: Time [s] that a process may need between creating a folder and locking it.
 _YOUNG_SECONDS = 60.0
 
 
@@ -243,7 +249,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def read_table(path: Path, kind: type[Row]) -> list[Row]:
-    """Read a CSV table whose rows are objects of the dataclass `kind`, of text and numbers.
+    """Read a CSV table as objects of the dataclass `kind`, whose fields are text and numbers.
 
     Raises
     ------
@@ -259,5 +265,5 @@ def read_table(path: Path, kind: type[Row]) -> list[Row]:
         ]
     except (TypeError, ValueError) as error:
         raise EmufortError(
-            f"{path} is damaged ({error}); give the command again that wrote it"
+            f"{path} is damaged ({error}); repeat the command that wrote it"
         ) from error

@@ -1,4 +1,4 @@
-"""One writer per folder, on one machine or on several that share a disk."""
+"""Ensure one writer per folder, on one machine or on several that share a disk."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from emufort.files import make_directory
 
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
-    """Be the only process that writes to `folder`, until the block ends or the process dies.
+    """Lock `folder` for writing by this process until the block ends or the process dies.
 
-    The lock belongs to this open file, so a second call of the same process is refused as well.
+    The lock belongs to the open file, so a second call in the same process is also refused.
 
     Raises
     ------
     EmufortError
-        Another process is at work in the folder, or it cannot be written to.
+        Another process is working in the folder, or the folder is not writable.
     """
     make_directory(folder)
     try:
-        # It is written to: a link in a stranger's folder may lead to any file.
+        # The file is written, and a link in an untrusted folder may lead to any file.
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         handle = os.open(folder / ".lock", flags, 0o666)
     except OSError as error:
@@ -54,7 +54,7 @@ def only_writer(folder: Path) -> Iterator[None]:
 
 
 def held_by(folder: Path) -> str | None:
-    """Return which process is at work in `folder`, such as ``"process 12 on node3"``, or None."""
+    """Return the process that is working in `folder`, as ``"process 12 on node3"``, or None."""
     try:
         handle = os.open(folder / ".lock", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -1,8 +1,8 @@
-"""What callers may give for the path of a file or folder."""
+"""The type of paths of files and folders that callers may pass."""
 
 from __future__ import annotations
 
 import os
 
-#: Text, or any object that stands for a path, such as `pathlib.Path`.
+#: Text, or an object that represents a path, such as `pathlib.Path`.
 PathLike = str | os.PathLike[str]

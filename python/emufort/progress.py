@@ -1,4 +1,4 @@
-"""How a long step tells its caller how far it is, without knowing who listens."""
+"""Interfaces through which a long step reports its progress."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ from typing import Protocol
 class Reporter(Protocol):
     """Receives the progress of one step, in the driver process.
 
-    While trainings are under way it is called about once a second from a thread, never twice at
-    the same time.
+    During trainings it is called about once a second from a thread, never twice at the same time.
     """
 
     def __call__(
         self, step: str, done: float, total: int, note: str = "", left: float | None = None
     ) -> None:
-        """Hear how far a step is.
+        """Receive the progress of a step.
 
         Parameters
         ----------
         step
             Name of the step.
         done, total
-            Units that are finished, and all of them; the fraction of `done` stands for the units
-            that are under way.
+            Number of finished units and of all units; the fraction of `done` represents units in
+            progress.
         note
-            Something for a person, such as the best network so far.
+            Note for people, such as the best network so far.
         left
-            Estimated time to the end of the step in s; None where it is not known.
+            Estimated time to the end of the step [s]; None if it is not known.
         """
 
 
@@ -36,28 +35,28 @@ def silent(step: str, done: float, total: int, note: str = "", left: float | Non
 
 
 class StepListener:
-    """Hears which step of a run begins and ends, and the progress within a step (a `Reporter`).
+    """Receives the start, the end and the progress (as a `Reporter`) of the steps of a run.
 
     Parameters
     ----------
     report
-        Told of the progress within a step.
+        Receives the progress within a step.
     """
 
     def __init__(self, report: Reporter = silent) -> None:
         self._report = report
 
     def skip(self, step: str) -> None:
-        """Hear that a step needs no work."""
+        """Receive that a step needs no work."""
 
     def begin(self, step: str) -> None:
-        """Hear that a step begins."""
+        """Receive that a step starts."""
 
     def end(self, step: str) -> None:
-        """Hear that a step is finished."""
+        """Receive that a step is finished."""
 
     def __call__(
         self, step: str, done: float, total: int, note: str = "", left: float | None = None
     ) -> None:
-        """Be a `Reporter`."""
+        """Receive the progress of a step; see `Reporter`."""
         self._report(step, done, total, note, left)

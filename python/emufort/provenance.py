@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, host, compiler, revision, hashes."""
+"""The provenance of a result: versions, host, compiler, revision, hashes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PACKAGES = ("numpy", "torch", "optuna", "xarray", "netCDF4", "onnx", "onnxrunti
 
 
 def cpu_model() -> str:
-    """Return the CPU's model name, with family and model numbers: cloud names are vague."""
+    """Return the CPU's model name, with family and model because names in clouds are vague."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -80,9 +80,9 @@ def versions() -> dict[str, str]:
 
 
 def describe(compiler: str | None = DEFAULT_COMPILER) -> dict[str, Any]:
-    """Return everything about this machine and moment that a reader of a result may ask for.
+    """Return machine, versions and time, for the provenance of a result.
 
-    `compiler` is asked for its version, unless it is None.
+    The version of `compiler` is included, unless it is None.
     """
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -1,4 +1,4 @@
-"""Lines and tables for a terminal of any width, or for a log: no number is ever cut."""
+"""Lines and tables for a terminal of any width, or for a log; numbers are never cut."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from rich.text import Text
 
 from emufort.escape import terminal
 
-#: Columns of text where there is no terminal: lines of a log are as long as they need to be.
+#: Width of text without a terminal; lines of a log are as long as necessary.
 _LOG_WIDTH = 10_000
-#: Where a cell of text may be broken: after a space, and after a hyphen between the widths of
-#: layers, but never within a number.
+#: Positions at which a cell of text may be broken: after a space, and after a hyphen between the
+#: widths of layers, but never within a number.
 _BREAKS = re.compile(r"(?<=\s)(?=\S)|(?<=[^\s-][-/])(?<!\de-)(?=[^\s-])")
 
 _quiet = False
 
 
 def be_quiet(quiet: bool = True) -> None:
-    """Print no progress and no tables from now on (errors and warnings go elsewhere)."""
+    """Suppress progress and tables from now on; errors and warnings still appear."""
     global _quiet
     _quiet = quiet
 
 
 def console() -> Console:
-    """Return what prints to the terminal, or to the log that takes its place."""
+    """Return the console that prints to the terminal, or to a log in its place."""
     made = Console(highlight=False, quiet=_quiet)
     return made if made.is_terminal else Console(highlight=False, quiet=_quiet, width=_LOG_WIDTH)
 
 
 @dataclass
 class Table:
-    """A table that wraps its text, and leaves out columns by name, where the width asks for it.
+    """A table that wraps its text and leaves out columns if the width requires it.
 
     Attributes
     ----------
     title
         Line above the table.
     columns
-        Names of the columns, the most important ones first: the last ones are left out first.
+        Names of the columns, the most important first; the last ones are left out first.
     text
-        Names of the columns that hold text, which may be wrapped; other cells stay whole.
+        Names of the columns with text, which may be wrapped; other cells are not broken.
     """
 
     title: str
@@ -54,13 +54,13 @@ class Table:
     rows: list[tuple[tuple[str, ...], str | None, bool]] = field(default_factory=list)
 
     def add(self, *cells: str, style: str | None = None, end_section: bool = False) -> None:
-        """Add a row of plain text (brackets in names are no markup), and a line below it or not."""
+        """Add a row of plain text (brackets are not markup), with or without a line below it."""
         self.rows.append((tuple(map(terminal, cells)), style, end_section))
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
-        """Yield the table as wide as the console allows, and a line that names what is missing."""
+        """Yield the table for the width of the console, and a line that names omitted columns."""
         for n in range(len(self.columns), 0, -1):
             for edges in (True, False):
                 widths = self._fitting(n, edges, options.max_width)
@@ -68,14 +68,14 @@ class Table:
                     yield self._drawn(widths, edges)
                     if n < len(self.columns):
                         left_out = ", ".join(self.columns[n:])
-                        yield Text(f"(left out for want of width: {left_out})")
+                        yield Text(f"(left out to fit the width: {left_out})")
                     return
-        # Not even the first column fits: the terminal itself wraps such lines.
+        # Not even the first column fits, so the terminal wraps the lines.
         for cells, *_ in self.rows:
             yield Text("; ".join(f"{c} {v}" for c, v in zip(self.columns, cells, strict=True)))
 
     def _fitting(self, n: int, edges: bool, width: int) -> list[int] | None:
-        """Return the widths of the first `n` columns, or None where they cannot be so narrow."""
+        """Return the widths of the first `n` columns, or None if they do not fit into `width`."""
         parts = [[self.columns[j], *(cells[j] for cells, *_ in self.rows)] for j in range(n)]
         widths = [max(map(len, cells)) for cells in parts]
         least = [
@@ -90,7 +90,7 @@ class Table:
         if sum(least) > room:
             return None
         while sum(widths) > room:
-            # The column that has most to give gives first.
+            # The column that can be narrowed most is narrowed first.
             j = max(range(n), key=lambda j: (widths[j] - least[j], widths[j]))
             widths[j] -= 1
         return widths

@@ -1,13 +1,14 @@
-"""Signals that end a command: none is lost, whatever the command is doing.
+"""Handle signals that end a command, so that none is lost at any point of the command.
 
-Python runs a handler between two of its instructions: an exception that is raised there may be
-swallowed by a destructor, and nothing happens during a long call of compiled code. So the handlers
-do nothing. The interpreter itself writes the number of each signal into a socket, and a thread
-reads it. The loops of a command call `check`, which raises `StoppedError` once a signal has come,
-so that the command cleans up. If the command has not left within `GRACE` seconds, the thread ends
-its children and the process. No result depends on the clean-up: every file is whole at any moment.
+Python runs a handler between two of its instructions. A destructor may swallow an exception that is
+raised there, and no handler runs during a long call of compiled code. Therefore the handlers do
+nothing. The interpreter writes the number of each signal into a socket, and a thread reads it. The
+loops of a command call `check`, which raises `StoppedError` after a signal, so that the command
+cleans up. If the command has not ended within `GRACE` seconds, the thread ends its children and the
+process. No result depends on the clean-up, because every file is complete at any moment.
 
-Only commands call `watch`. In a script or a notebook nothing here changes how signals act.
+Only commands call `watch`. In a script or a notebook, this module does not change the effect of
+signals.
 """
 
 from __future__ import annotations
@@ -25,22 +26,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-#: Signal -> what it does to a command.
+#: Signal -> word for its effect on a command.
 WORDS = {
     signal.SIGINT: "interrupted",
     signal.SIGTERM: "terminated",
     signal.SIGHUP: "hung up",
 }
-#: Seconds that a command has to clean up after a signal.
+#: Time for a command to clean up after a signal [s].
 GRACE = 2.0
-#: A second signal ends the command at once; one that comes sooner than this is the same one, sent
-#: to the process and to its group.
+#: A second signal ends the command at once. A signal within this time [s] is the same one, sent to
+#: the process and to its group.
 _SAME_SECONDS = 0.5
-#: Seconds after a failure in which a signal may turn out to be its reason.
+#: Time after a failure within which a signal may turn out to be its cause [s].
 SETTLE_SECONDS = 0.1
-#: Seconds between two calls of `check` while a child is waited for.
+#: Time between two calls of `check` while waiting for a child [s].
 _LOOK_SECONDS = 0.25
-#: Seconds for the last acts of a process that is ended by force.
+#: Time for the last actions of a process that is ended by force [s].
 _LAST_SECONDS = 1.0
 
 _CONTINUES = "finished work is kept, the same command continues it"
@@ -48,11 +49,11 @@ _PR_SET_PDEATHSIG = 1
 
 
 class StoppedError(BaseException):
-    """The command is to end because of a signal."""
+    """The command must end because of a signal."""
 
 
 class _State:
-    """What this process knows about signals."""
+    """The state of signal handling in this process."""
 
     def __init__(self) -> None:
         self.wake: socket.socket | None = None
@@ -66,9 +67,9 @@ _state = _State()
 
 
 def watch() -> None:
-    """Take care of the signals of this process from now on; for commands only.
+    """Handle the signals of this process from now on; for commands only.
 
-    A hang-up or an interrupt that is ignored already, as under ``nohup``, stays ignored.
+    Signals that are ignored already, such as a hang-up under ``nohup``, stay ignored.
     """
     if _state.wake is not None:
         return
@@ -80,22 +81,23 @@ def watch() -> None:
     for number in WORDS:
         if number == signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
-            # Libraries that are in a system call go on with it.
+            # System calls of libraries are restarted after the signal.
             signal.siginterrupt(number, False)
 
 
 def advise(text: str) -> None:
-    """Say what the line about a signal advises, where the same command does not continue."""
+    """Set the advice in the line about a signal, if the same command does not continue."""
     _state.advice = text
 
 
 def received(settle: float = 0.0) -> bool:
-    """Whether a signal has come that ends the command.
+    """Return whether a signal has come that ends the command.
 
     Parameters
     ----------
     settle
-        Seconds to wait for it: a child may die of a signal sooner than this process hears of it.
+        Time to wait for a signal [s], because a child may die of it before this process receives
+        it.
     """
     if settle and _state.wake is not None and _state.received is None:
         time.sleep(settle)
@@ -103,12 +105,12 @@ def received(settle: float = 0.0) -> bool:
 
 
 def word(settle: float = 0.0) -> str:
-    """Return what a signal that has come does to the command, such as "interrupted", or nothing.
+    """Return the effect of a received signal, such as "interrupted", or an empty text.
 
     Parameters
     ----------
     settle
-        Seconds to wait for it, as for `received`.
+        Time to wait for a signal [s], as for `received`.
     """
     received(settle)
     return "" if _state.received is None else WORDS[_state.received]
@@ -121,7 +123,7 @@ def check() -> None:
 
 
 def checked(report: Callable[..., None]) -> Callable[..., None]:
-    """Return a `Reporter` that calls `check` whenever something is reported."""
+    """Return a `Reporter` that calls `check` at every report."""
 
     def told(step: str, done: float, total: int, note: str = "", left: float | None = None) -> None:
         check()
@@ -132,7 +134,7 @@ def checked(report: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def last_act(act: Callable[[], object]) -> Iterator[None]:
-    """Call `act` if the process is ended by force within this block, such as to cancel a job."""
+    """Call `act` if the process is ended by force in this block, such as to cancel a job."""
     _state.last_acts.append(act)
     try:
         yield
@@ -144,7 +146,7 @@ def last_act(act: Callable[[], object]) -> Iterator[None]:
 
 
 def _attend(inside: socket.socket) -> None:
-    """Wait for the first signal, then give the command some time to leave by itself."""
+    """Wait for the first signal, then give the command time to end by itself."""
     while _state.received is None:
         _state.received = _next(inside, None)
     begun = time.monotonic()
@@ -164,25 +166,25 @@ def _next(inside: socket.socket, seconds: float | None) -> signal.Signals | None
 
 
 def leave() -> NoReturn:
-    """Say in one line which signal came, and end this process and all that it has started."""
+    """Print a line that names the signal, and end this process and all its descendants."""
     received = _state.received
     assert received is not None
     if not _state.leaving.acquire(timeout=GRACE):
         os._exit(128 + received)
     _within(_LAST_SECONDS / 2, _flush)
-    # Back to the start of a line, with a cursor, on a terminal that showed a progress bar.
+    # On a terminal with a progress bar, return to the start of the line and show the cursor.
     clear = "\r\x1b[K\x1b[?25h" if _is_terminal() else ""
     line = f"{clear}error: {WORDS[received]}; {_state.advice}\n"
     with suppress(OSError):
         os.write(2, line.encode())
-    # Whatever is torn down now has nothing to add.
+    # Output of the teardown is suppressed.
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     for act in reversed(_state.last_acts):
         _within(_LAST_SECONDS, act)
     _end_children()
     if (multiprocessing := sys.modules.get("multiprocessing.util")) is not None:
-        # Semaphores, which would stay in /dev/shm otherwise.
+        # Removes semaphores, which would otherwise stay in /dev/shm.
         _within(_LAST_SECONDS / 2, multiprocessing._exit_function)  # type: ignore[attr-defined]
     os._exit(128 + received)
 
@@ -199,7 +201,7 @@ def _is_terminal() -> bool:
 
 
 def _within(seconds: float, act: Callable[[], object]) -> None:
-    """Call something that may hang or fail."""
+    """Call a function that may hang or fail."""
 
     def quietly() -> None:
         with suppress(BaseException):
@@ -211,10 +213,10 @@ def _within(seconds: float, act: Callable[[], object]) -> None:
 
 
 def _end_children() -> None:
-    """Kill all descendants but the one that removes shared memory when this process is gone."""
+    """Kill all descendants except the one that removes shared memory after this process."""
     tracker = sys.modules.get("multiprocessing.resource_tracker")
     spared = getattr(getattr(tracker, "_resource_tracker", None), "_pid", None)
-    for _ in range(5):  # one may start another while it is looked for
+    for _ in range(5):  # a descendant may start another during the search
         found = [pid for pid in descendants(os.getpid()) if pid != spared]
         if not found:
             return
@@ -224,11 +226,11 @@ def _end_children() -> None:
 
 
 def descendants(of: int) -> list[int]:
-    """Return the living descendants of a process, those of descendants too."""
+    """Return all running descendants of a process, at any depth."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError, ValueError, IndexError):
-            # The name, in brackets, may hold anything.
+            # The name, in brackets, may hold any characters.
             state, parent = entry.read_text(errors="replace").rpartition(")")[2].split()[:2]
             if state not in "ZX":
                 children.setdefault(int(parent), []).append(int(entry.parent.name))
@@ -245,16 +247,16 @@ def descendants(of: int) -> list[int]:
 def run_child(
     command: Sequence[str], timeout: float | None = None, **options: Any
 ) -> subprocess.CompletedProcess[Any]:
-    """Do what ``subprocess.run(command, ...)`` does, with a child that ends with this process.
+    """Do what ``subprocess.run(command, ...)`` does with a child that ends with this process.
 
     Parameters
     ----------
     command
         Program and arguments.
     timeout
-        Seconds after which the child is killed.
+        Time after which the child is killed [s].
     **options
-        Those of `subprocess.Popen`; ``capture_output`` as for `subprocess.run`.
+        Options of `subprocess.Popen`, and ``capture_output`` as for `subprocess.run`.
 
     Raises
     ------
@@ -294,12 +296,12 @@ def end_with_parent() -> None:
 
 @contextmanager
 def hidden_from_children() -> Iterator[None]:
-    """Start processes in this block that see none of the signals until `start_worker`.
+    """Start processes in this block that receive no signals until they call `start_worker`.
 
-    A signal for this process goes to another of its threads meanwhile, and is not lost.
+    Meanwhile a signal for this process goes to another of its threads and is not lost.
 
-    The processes are started by ``python -c``, which would look for modules in the working
-    directory first, whatever lies there.
+    The processes are started by ``python -c``, which would otherwise search modules in the working
+    directory first.
     """
     from multiprocessing import resource_tracker
 
@@ -307,7 +309,7 @@ def hidden_from_children() -> Iterator[None]:
     safe = os.environ.get("PYTHONSAFEPATH")
     os.environ["PYTHONSAFEPATH"] = "1"
     try:
-        resource_tracker.ensure_running()  # when it starts, it makes signals visible again
+        resource_tracker.ensure_running()  # its start makes signals visible again
         signal.pthread_sigmask(signal.SIG_BLOCK, list(WORDS))
         yield
     finally:
@@ -319,7 +321,7 @@ def hidden_from_children() -> Iterator[None]:
 
 
 def start_worker() -> None:
-    """Let a worker process leave interrupts and hang-ups to the driver, which ends it."""
+    """Ignore interrupts and hang-ups in a worker process, because the driver ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

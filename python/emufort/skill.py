@@ -1,4 +1,4 @@
-"""How good predictions are: RMSE, MAE, bias and R2 of the contract's skill variables."""
+"""The skill of predictions: RMSE, MAE, bias and R2 of the contract's skill variables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Score:
-    """Errors of one quantity over n values, in its own units (R2: 1)."""
+    """Errors of one quantity over n values, in the units of the quantity (R2: [1])."""
 
     rmse: float
     mae: float
@@ -34,7 +34,13 @@ class Score:
 
 
 def score(predicted: Array, true: Array) -> Score:
-    """Compare two arrays of the same shape; R2 is NaN where the truth does not vary."""
+    """Compare two arrays of the same shape; R2 is NaN if the truth does not vary.
+
+    Parameters
+    ----------
+    predicted, true
+        Values of the same shape.
+    """
     sums = _Sums()
     sums.add(predicted, true)
     return sums.score()
@@ -42,7 +48,7 @@ def score(predicted: Array, true: Array) -> Score:
 
 @dataclass
 class _Sums:
-    """What a score is made of; blocks of values are added one after the other."""
+    """Sums from which a score is computed; blocks of values are added one after the other."""
 
     n: int = 0
     error: float = 0.0
@@ -53,7 +59,7 @@ class _Sums:
     extent: Extent = field(default_factory=lambda: Extent(1))
 
     def add(self, predicted: Array, true: Array) -> None:
-        """Add values of any shape, both of the same."""
+        """Add predicted and true values of the same shape."""
         error = np.asarray(predicted, dtype=np.float64) - np.asarray(true, dtype=np.float64)
         n, mean = error.size, float(np.mean(true))
         self.error += float(error.sum())
@@ -61,7 +67,7 @@ class _Sums:
         self.square += float(np.square(error).sum())
         self.spread += float(np.square(true - mean).sum())
         if self.n:
-            # Spread about the common mean of both.
+            # Spread about the joint mean of both blocks.
             self.spread += (mean - self.mean) ** 2 * self.n * n / (self.n + n)
             mean = self.mean + (mean - self.mean) * n / (self.n + n)
         self.n, self.mean = self.n + n, mean
@@ -69,12 +75,12 @@ class _Sums:
 
     @property
     def is_constant(self) -> bool:
-        """Whether the truth varies by no more than rounding."""
+        """Whether the truth varies only within rounding."""
         return bool(self.extent.constant[0])
 
     @property
     def unit(self) -> float:
-        """What errors are measured by: the spread of the truth, its size where that is constant."""
+        """Unit of errors: the spread of the truth, or its size if the truth is constant."""
         if self.is_constant:
             return float(self.extent.size[0]) or 1.0
         return float(np.sqrt(self.spread / self.n))
@@ -94,7 +100,7 @@ class _Sums:
 
 @dataclass(frozen=True)
 class Skill:
-    """Scores of all skill variables together and of each column, such as each mode."""
+    """Scores of all skill variables together, and of each column, such as each mode."""
 
     overall: Score
     columns: Mapping[str, Score]
@@ -127,7 +133,7 @@ def variables_of(contract: Contract, x: Array) -> dict[str, Array]:
 
 
 def skill_values(contract: Contract, x: Array, outputs: Array) -> dict[str, Array]:
-    """Turn outputs (n, n_outputs) at inputs `x` into the skill variables, each (n, k)."""
+    """Turn outputs (n, n_outputs) for inputs `x` into the skill variables, each (n, k)."""
     named: dict[str, Array] = {}
     start = 0
     for variable in contract.output:
@@ -139,7 +145,7 @@ def skill_values(contract: Contract, x: Array, outputs: Array) -> dict[str, Arra
 
 
 def baseline_values(data: Dataset, name: str, part: slice = slice(None)) -> dict[str, Array]:
-    """Return the skill variables that a baseline of the data set gives, each (n, k)."""
+    """Return the skill variables of a baseline of the data set, each (n, k)."""
     contract = data.contract
     baseline = next(b for b in contract.baseline if b.name == name)
     values = data.baselines[name][part]
@@ -174,7 +180,7 @@ def _apply(contract: Contract, head: str, x: Array, named: dict[str, Array]) -> 
     try:
         given = dict(found.function(inputs, named))
     except Exception as error:
-        # Whatever a head of another package raises.
+        # A head of another package may raise any exception.
         raise EmufortError(f"{of} failed: {type(error).__name__}: {error}") from error
     for name, dimension in found.dimensions.items():
         wanted = (n,) if dimension is None else (n, len(contract.dimensions[dimension]))
@@ -186,9 +192,10 @@ def _apply(contract: Contract, head: str, x: Array, named: dict[str, Array]) -> 
 
 
 def column_names(contract: Contract, values: Mapping[str, Array]) -> list[str]:
-    """Name the columns of skill values: of a head's, by the dimension that the head names.
+    """Return the names of the columns of skill values.
 
-    Where none is named, by a dimension of that length, else by their number.
+    Columns of a head are named by the dimension that the head specifies. If it specifies none, they
+    are named by a dimension of the same length, else by their number.
     """
     head = contract.skill.head
     named = processes.head(str(contract.process), head).dimensions if head is not None else {}
@@ -213,18 +220,18 @@ def column_names(contract: Contract, values: Mapping[str, Array]) -> list[str]:
 
 @dataclass(frozen=True)
 class Yardstick:
-    """Which columns of the skill variables count, and by what overall errors are measured.
+    """The columns of the skill variables that are scored, and the units of overall errors.
 
-    An output that is constant in the training rows does not count: it is emitted exactly.
+    An output that is constant in the training rows is not scored, because it is emitted exactly.
 
     Attributes
     ----------
     columns
-        Positions of the columns that count, among those of all skill variables in their order; None
-        for all.
+        Positions of the scored columns among the columns of all skill variables; None for all
+        columns.
     units
-        Unit of each of them for the overall score, shape (n_columns,): its standard deviation over
-        the training rows (its size where that is 0). None for physical units.
+        Unit of each scored column for the overall score, shape (n_columns,): its standard deviation
+        over the training rows (its size if that is 0). None for physical units.
     """
 
     columns: tuple[int, ...] | None
@@ -232,12 +239,12 @@ class Yardstick:
 
     @classmethod
     def of(cls, data: Dataset) -> Yardstick:
-        """Return the yardstick of a data set; the same for all its parts.
+        """Return the yardstick of a data set, which is the same for all its parts.
 
         Raises
         ------
         DataError
-            All outputs that an emulator is judged by are constant in the training rows.
+            All outputs by which an emulator is judged are constant in the training rows.
         """
         found: Yardstick = data.remembered("yardstick", lambda: cls._made(data))
         return found
@@ -285,18 +292,18 @@ class Yardstick:
         )
 
     def matrix(self, contract: Contract, values: Mapping[str, Array]) -> Array:
-        """Return the columns that count of skill values, (n, n_columns)."""
+        """Return the scored columns of skill values, (n, n_columns)."""
         whole = _matrix(contract, values)
         return whole if self.columns is None else whole[:, list(self.columns)]
 
     def names(self, contract: Contract, values: Mapping[str, Array]) -> list[str]:
-        """Return the names of these columns."""
+        """Return the names of the scored columns."""
         names = column_names(contract, values)
         return names if self.columns is None else [names[i] for i in self.columns]
 
 
 def judged_outputs(contract: Contract) -> list[int]:
-    """Return the output columns that emulators are judged by, in their order; none with a head."""
+    """Return the output columns by which emulators are judged; empty if there is a head."""
     if contract.skill.head is not None:
         return []
     return [
@@ -307,7 +314,7 @@ def judged_outputs(contract: Contract) -> list[int]:
     ]
 
 
-#: Skill values that are predicted, and true ones.
+#: Predicted and true skill values.
 Pair = tuple[Mapping[str, Array], Mapping[str, Array]]
 
 
@@ -316,10 +323,10 @@ def compare_blocks(
 ) -> Skill:
     """Score skill values against the truth, overall and column by column.
 
-    The values come block by block; one block gives the bits of all at once, several are summed one
-    after the other. Each column is scored in its own units. Where the contract says so
-    (`Contract.skill_is_normalised`), what counts overall of a column is its difference from the
-    mean of the truth in the unit of the yardstick; the blocks are then gone through twice.
+    The values come block by block. One block gives bitwise the result of all rows at once; several
+    are summed one after the other. Each column is scored in its units. If the contract requires it
+    (`Contract.skill_is_normalised`), the overall score uses the difference of each column from the
+    mean of the truth in the unit of the yardstick; the blocks are then read twice.
     """
     names: list[str] = []
     columns: list[_Sums] = []
@@ -351,14 +358,14 @@ def skill_of(data: Dataset, outputs: Array) -> Skill:
 
 
 def skill_of_emulator(emulator: Emulator, data: Dataset, judge: Dataset | None = None) -> Skill:
-    """Score what an emulator predicts.
+    """Score the predictions of an emulator.
 
     Parameters
     ----------
     data
-        Rows of the emulator's contract.
+        Rows read by the emulator's contract.
     judge
-        The same rows as another contract reads them, whose labels count; default `data`.
+        The same rows read by the contract whose labels are used for the scores; default `data`.
     """
 
     def predicted(part: slice) -> dict[str, Array]:
@@ -375,7 +382,7 @@ def skill_of_baseline(data: Dataset, name: str) -> Skill:
     return _skill(data, lambda part: baseline_values(data, name, part))
 
 
-#: Rows whose skill values are in memory at a time.
+#: Number of rows whose skill values are in memory at a time.
 SKILL_BLOCK = 4096
 
 

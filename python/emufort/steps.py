@@ -1,8 +1,8 @@
-"""The steps of a run: one function each, and one table of all of them.
+"""The steps of a run: one function per step, and the table of all steps.
 
-The Python API calls the functions. A run in a folder takes its steps from the table `STEPS`, each
-of which reads what the steps before it wrote and calls the same function. Where targets were
-searched, a network may be of another contract; every step reads the data as that contract does.
+The Python API calls the functions. A run in a folder takes its steps from the table `STEPS`. Each
+step reads the results of earlier steps and calls the same function. If targets were searched, a
+network may have another contract, and every step reads the data by that contract.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) -> SearchResult:
-    """Step 1; see `emufort.search.driver.search`."""
+    """Carry out step 1; see `emufort.search.driver.search`."""
     from emufort.search.driver import search as run_search
 
     return run_search(data, config, out, report)
@@ -40,7 +40,7 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
 def retrain(
     study: Path, data: Dataset, config: Config, out: Path, report: Reporter = silent
 ) -> Models:
-    """Step 2 for the search in the folder `study`; see `emufort.retrain.driver.retrain`."""
+    """Carry out step 2 for the search in `study`; see `emufort.retrain.driver.retrain`."""
     from emufort.retrain.driver import retrain as run_retrain
     from emufort.retrain.models import Models
 
@@ -51,7 +51,7 @@ def retrain(
 def time(
     models: Models, config: TimingConfig, out: Path, work: Path, report: Reporter = silent
 ) -> list[Time]:
-    """Measure the networks that did not diverge, and the baselines; write the table `out`.
+    """Measure the times of networks that did not diverge, and of baselines; write the table `out`.
 
     `work` keeps compiled programs and finished rounds; see
     `emufort.timing.measure.time_candidates`.
@@ -84,7 +84,7 @@ def read_times(path: Path) -> list[Time]:
 def select(
     models: Models, times: Sequence[Time], config: SelectConfig, out: Path | None = None
 ) -> Selection:
-    """Choose one of the networks; write the selection to the file `out` if it is given.
+    """Select one of the networks; write the selection to the file `out` if it is given.
 
     See `emufort.selection.select.select`.
     """
@@ -111,7 +111,7 @@ def select(
 
 
 def read_selection(path: Path, models: Models) -> Selection:
-    """Read what `select` wrote about these networks.
+    """Read the selection that `select` wrote for `models`.
 
     Raises
     ------
@@ -139,8 +139,19 @@ def read_selection(path: Path, models: Models) -> Selection:
 def export(choice: Selection | Emulator, data: Dataset, config: ExportConfig, out: Path) -> Bundle:
     """Write the bundle of a network of the run's contract or of a target's.
 
-    A selection adds what a user of its network must know: the caveat of its times, and how well
-    step 1 agreed with step 2. See `emufort.export.export`.
+    A selection adds information for users of the network: the caveat of its times, and how well
+    step 1 predicted step 2. See `emufort.export.export`.
+
+    Parameters
+    ----------
+    choice
+        The selection, or a trained network.
+    data
+        The data set of the run.
+    config
+        Name of the emulator and number of golden vectors.
+    out
+        Folder of the bundle.
     """
     from emufort.export import export as write_bundle
     from emufort.retrain.agreement_words import Agreement
@@ -172,8 +183,27 @@ def verify(
 ) -> Verification:
     """Compare all forms in the bundle; see `emufort.verification.verify`.
 
-    With a selection the bundle is compared with the data, the study and the network that it was
-    made from as well.
+    With a selection, the bundle is also compared with the data, the study and the network from
+    which it was made.
+
+    Parameters
+    ----------
+    bundle
+        Folder of the bundle.
+    choice
+        The trained network or the selection with it; None for the network of weights.bin.
+    config
+        Number of rows and tolerance.
+    compiler, flags
+        Fortran compiler; flags, None for those of the timing.
+    out
+        JSON file for the result; None to write none.
+    work
+        Folder for compiled programs; None for a temporary folder.
+    report
+        Receives the progress.
+    trust_sources
+        Whether to compile sources that this version of emufort does not generate.
     """
     from emufort.verification import verify as compare
 
@@ -197,7 +227,7 @@ def _network(choice: Selection | Emulator) -> Emulator:
 
 
 def _origin(choice: Selection | Emulator | None) -> Origin | None:
-    """Return the artefacts that the bundle of a choice was made from, if all are known."""
+    """Return the artefacts from which the bundle of `choice` was made, if all are known."""
     from emufort.search.identity import data_sha256
     from emufort.verification import Origin
 
@@ -259,7 +289,8 @@ def _verify(folder: RunFolder, config: Config, data: Dataset, report: Reporter) 
         folder.work,
         report,
     )
-    # Without a compiler the run goes on to its report, and says at its end that this is missing.
+    # Without a compiler the run continues with the report, and reports the missing compiler at its
+    # end.
     if result.status == "failed":
         result.raise_if_failed()
 
@@ -275,19 +306,20 @@ class Step:
     Attributes
     ----------
     name
-        Its name, which is that of its command and of its function.
+        Name of the step, of its command and of its function.
     title
-        What a progress display calls it.
+        Title in a progress display.
     work
-        Carries it out with the files of a run folder.
+        Function that carries out the step with the files of a run folder.
     sections
-        Sections of the configuration that its result depends on, besides those of earlier steps.
-        The contract and the data count by their hashes: where their files are does not matter.
+        Sections of the configuration on which its result depends, in addition to those of earlier
+        steps. The contract and the data are compared by their hashes, independent of the paths of
+        their files.
     results
-        What it leaves behind, as patterns below the run folder.
+        Results of the step, as patterns below the run folder.
     is_resumable
-        Whether finished parts of it are kept in the folder of its name while it is at work. They
-        are never overwritten because an option changed.
+        Whether the running step keeps finished parts in the folder of its name. These are never
+        overwritten because an option changed.
     """
 
     name: str
@@ -340,22 +372,22 @@ STEPS: dict[str, Step] = {
     )
 }
 
-#: The names of all steps in their order.
+#: Names of all steps in their order.
 STEP_NAMES = tuple(STEPS)
 
 
 def earlier(name: str) -> tuple[str, ...]:
-    """Return the steps before one, in their order."""
+    """Return the steps before `name`, in their order."""
     return STEP_NAMES[: STEP_NAMES.index(name)]
 
 
 def later(name: str) -> tuple[str, ...]:
-    """Return the steps behind one, in their order."""
+    """Return the steps after `name`, in their order."""
     return STEP_NAMES[STEP_NAMES.index(name) + 1 :]
 
 
 def titles(config: Config, names: Iterable[str]) -> dict[str, str]:
-    """Return the titles of some steps of a run, in their order."""
+    """Return the titles of the steps `names` of a run, in their order."""
     found = {name: STEPS[name].title for name in names}
     if "time" in found and config.timing.backend == "onnxruntime":
         found["time"] = "time: ONNX Runtime"

@@ -1,4 +1,4 @@
-"""Ticks of logarithmic axes as a reader expects them."""
+"""Readable tick labels of logarithmic axes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def plain_ticks(axis: Any) -> None:
-    """Label a logarithmic axis by numbers such as 20, 50, 100 rather than powers of ten.
+    """Label a logarithmic axis with numbers such as 20, 50, 100 instead of powers of ten.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The headline script: what it counts, chooses and refuses. Never how fast anything is."""
+"""The headline script: the runs that it counts, selects and refuses; no test of speed."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def test_texts_are_read_as_they_are_written(row, value: float) -> None:
     ("text", "complaint"),
     [
         ("sillu", r"no activation function 'sillu' \(did you mean 'silu'\?\)"),
-        ("relu:0.1", "'relu' has no parameter: write 'relu'"),
+        ("relu:0.1", "'relu' has no parameter; write 'relu'"),
         ("elu:", "needs a parameter from 0 to 1e6, such as 'elu:1'"),
         ("leaky_relu:-0.1", "needs a parameter from 0 to 1e6"),
         ("leaky_relu:nan", "needs a parameter from 0 to 1e6"),

@@ -15,7 +15,7 @@ from emufort.errors import UsageError
         ({"timing": {"ncol": [0, 16]}}, "timing.ncol: .* at least 1"),
         ({"timing": {"ncol": []}}, "timing.ncol: .* at least"),
         ({"timing": {"ncol": [1, 8]}}, "select.ncol = 16 is none of"),
-        ({"timing": {"flags": "-O2 '"}}, "timing.flags: .* no list of options"),
+        ({"timing": {"flags": "-O2 '"}}, "timing.flags: .* not a list of options"),
         ({"select": {"rule": "kneee"}}, "did you mean 'knee'"),
         ({"search": {"rungs": [5, 5]}}, "ascending"),
         ({"search": {"rungs": [5, 10**9]}}, "rungs go up to 1000000"),

@@ -134,7 +134,7 @@ def poison(name: str, value: float) -> Callable[[xr.Dataset], xr.Dataset]:
         (lambda d: d.drop_vars("layer").isel(layer=[0, 1, 1]), "3 entries along 'layer'"),
         (lambda d: d.assign(depth=d.depth.assign_attrs(units="cm")), "'depth' has the units 'cm'"),
         (lambda d: d.assign(depth=d.depth.expand_dims(z=2)),
-         "dimensions .z, case., the contract 'pond' wants .case."),
+         "dimensions .z, case., the contract 'pond' requires .case."),
         (lambda d: d.assign(albedo=d.albedo * 2), "'albedo' is"),
         (poison("evaporation", np.nan), "evaporation is NaN or infinite in 1 of 30.*row 4"),
         (poison("evaporation", np.inf), "evaporation is NaN or infinite"),

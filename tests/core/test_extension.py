@@ -112,7 +112,7 @@ MULTIPLY: Edits = {
     ],
     f"{PYTHON}/training/torch_operations.py": [
         (
-            "#: Name of an operation -> how it is computed.\n",
+            "#: Name of an operation -> implementation.\n",
             """class _Multiply(_Add):
     def forward(self) -> None:
         one, other = self.inputs
@@ -127,7 +127,7 @@ MULTIPLY: Edits = {
                 torch.mul(self.y.delta, other.a, out=x.delta)
 
 
-#: Name of an operation -> how it is computed.
+#: Name of an operation -> implementation.
 """,
         ),
         ('"add": _Add}', '"add": _Add, "multiply": _Multiply}'),

@@ -396,7 +396,7 @@ def test_only_what_the_first_format_cannot_say_is_written_in_the_second(
     if not is_plain:
         plan = emulator((4, 4), "tanh", 8).plan.to_dict()
         save_file(tensors, path, {**header, "plan": json.dumps(plan)})
-        with pytest.raises(EmufortError, match="not that of its architecture"):
+        with pytest.raises(EmufortError, match="differs from that of its architecture"):
             Emulator.load(path)
     tensors.pop("layers.1.bias")
     save_file(tensors, path, header)
@@ -419,5 +419,5 @@ def test_counts_of_parameters_and_multiply_adds() -> None:
     assert architecture.n_parameters == 5249
     assert architecture.multiply_adds == 15 * 64 + 64 * 64 + 64
     assert architecture.label == "15-64-64-1 relu"
-    with pytest.raises(EmufortError, match="no neuron"):
+    with pytest.raises(EmufortError, match="without neurons"):
         Architecture(3, (0,), 1)

@@ -226,7 +226,7 @@ def test_two_packages_with_one_name_are_refused(pond: Path, registered: None) ->
 
 def test_an_entry_point_that_is_no_process_is_named(pond: Path, registered: None) -> None:
     install_process(pond, "path", "os:path", "path_package")
-    with pytest.raises(ContractError, match=r"path_package 1.5 .* is no emufort.processes.Process"):
+    with pytest.raises(ContractError, match=r"path_package 1.5 .* is not an emufort.processes"):
         processes.process("path")
 
 
@@ -317,7 +317,7 @@ def test_load_and_verify_of_a_bundle_run_nothing(tmp_path: Path) -> None:
     content["contract_sha256"] = hashlib.sha256(canonical.encode()).hexdigest()
     (bundle.path / "manifest.json").write_text(json.dumps(content))
     for use in (load, verify):
-        with pytest.raises(EmufortError, match="no name of a registered function"):
+        with pytest.raises(EmufortError, match="not the name of a registered function"):
             use(bundle.path)
     file = WeightsFile.read(bundle.weights)
     object.__setattr__(file, "contract", json.dumps(bad))

@@ -1,4 +1,4 @@
-"""`emufort export --host`: what it writes compiles without warnings, runs, can be left out."""
+"""`emufort export --host`: its files compile without warnings, run, and are optional."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bundle that was changed by somebody who knows how its hashes are made."""
+"""Forge bundles: change files and recompute their hashes, as an attacker could."""
 
 from __future__ import annotations
 

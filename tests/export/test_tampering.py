@@ -137,7 +137,7 @@ def edits(content: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[str, Edit
 
 
 def sign(content: dict[str, Any]) -> None:
-    """Compute the manifest's own hash anew."""
+    """Recompute the hash of the manifest."""
     rest = {key: value for key, value in content.items() if key != "manifest_sha256"}
     content["manifest_sha256"] = hashlib.sha256(json_text(rest).encode()).hexdigest()
 

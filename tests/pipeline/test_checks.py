@@ -284,7 +284,7 @@ def test_an_option_with_one_value_is_given_once(capsys: pytest.CaptureFixture[st
     for command, option in found:
         code, lines = run_in_process(capsys, command, option, "1", f"{option}=2")
         assert code == 2, (command, option)
-        assert lines == [f"error: {option} is given more than once and takes one value"]
+        assert lines == [f"error: {option} is given more than once but takes one value"]
 
 
 def test_an_option_with_many_values_is_given_often(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""A run folder goes on wherever its files are now; what kills have left is swept."""
+"""A run continues after its files have moved; files of killed commands are removed."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_what_is_missing_is_asked_for_in_one_line(
     ):
         assert execute(["run", "--out", str(moved / "out"), *given]) == 2
         said = capsys.readouterr().err
-        assert "is no longer there" in said
+        assert "no longer exists" in said
         assert asked in said
         assert said.count("\n") == 1
 

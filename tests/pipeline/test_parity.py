@@ -113,7 +113,7 @@ def test_files_of_the_bundle(run: tuple[Path, Config], by_api: Path, name: str) 
 
 
 def test_verification(run: tuple[Path, Config], by_api: Path) -> None:
-    """The same but for the folder, which it names."""
+    """The content is the same, apart from the path of the folder, which it contains."""
     texts = {out: (out / "verification.json").read_text() for out in (by_api, run[0])}
     ours, theirs = (json.loads(text.replace(str(out), "OUT")) for out, text in texts.items())
     assert ours["bundle"] == "OUT/bundle"

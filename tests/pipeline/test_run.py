@@ -342,7 +342,7 @@ def test_times_of_onnx_runtime_are_called_so_everywhere(synthetic: Path) -> None
     assert caveat in words and "; times of ONNX Runtime" in words
     assert caveat in read_json(out / "selection.json")["reason"]
     card = " ".join((out / "bundle" / "MODEL_CARD.md").read_text().split())
-    assert f"chosen by skill and measured time. {caveat}" in card
+    assert f"selected by skill and measured time. {caveat}" in card
     report = (out / "report.html").read_text()
     assert report.count(caveat) == 2
     assert "ns per sample in ONNX Runtime" in report

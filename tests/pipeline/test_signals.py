@@ -1,4 +1,4 @@
-"""Signals at any moment: one line, its exit code, soon; and the run goes on to the same bits."""
+"""A signal at any moment gives one line and its exit code soon; the resumed run is the same."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ LATEST = 5.0
 
 
 def default_signals() -> None:
-    """Let a child hear of interrupts even if this test runs in the background of a shell."""
+    """Let a child receive interrupts even if this test runs in the background of a shell."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
 
 
 class Started:
-    """A command in a session of its own, whose descendants are known by their environment."""
+    """A command in a separate session, whose descendants are identified by their environment."""
 
     def __init__(self, arguments: list[str], **environment: str) -> None:
         self.mark = uuid.uuid4().hex

@@ -1,4 +1,4 @@
-"""A run folder from a stranger: nothing in it is run, and nothing outside of it is touched."""
+"""An untrusted run folder: nothing in it is executed, and nothing outside of it is modified."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_compiler_that_only_the_folder_names_is_not_run(folder: Path, tmp_path
     assert read_json(folder / "provenance.json")["compiler"] is None
     done = emufort("verify", "--out", folder)
     assert done.returncode == 2
-    assert "only if you ask for it" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert "only if you give it yourself" in done.stderr and len(done.stderr.splitlines()) == 1
     assert not sentinel.exists()
 
     # whoever asks for it gets it
@@ -87,10 +87,10 @@ def test_flags_that_load_something_are_not_taken_from_the_folder(
     wrapper = trap(tmp_path / "wrapper", sentinel)
     forge(folder, {"flags": f"-O1 -wrapper {wrapper}"}, ("verify", "report"))
     done = emufort("verify", "--out", folder)
-    assert done.returncode == 2 and "timing.flags asks for '-wrapper'" in done.stderr
+    assert done.returncode == 2 and "timing.flags requests '-wrapper'" in done.stderr
     forge(folder, {"compiler": "gfortran"}, ("time", "select", "export"))
     done = emufort("time", "--out", folder)
-    assert done.returncode == 2 and "timing.flags asks for '-wrapper'" in done.stderr
+    assert done.returncode == 2 and "timing.flags requests '-wrapper'" in done.stderr
     assert not sentinel.exists()
     done = emufort("time", "--flags=-O1", "--out", folder)
     assert done.returncode == 0, done.stderr

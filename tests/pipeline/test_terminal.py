@@ -167,7 +167,7 @@ def test_tables_of_any_size(rows: list[tuple[str, ...]], width: int) -> None:
     for row in rows:
         for name, cell in zip(names[1:], row[1:], strict=True):
             shown = cell in words.split() or f"{cell};" in words
-            missing = words.partition("(left out for want of width: ")[2]
+            missing = words.partition("(left out to fit the width: ")[2]
             assert shown or name in missing
     assert all(n in numbers(text) for row in rows for n in numbers(row[0].split()[0]))
 

@@ -137,7 +137,7 @@ def test_bad_points_are_counted(loaded: LoadedEmulator, grid: xr.Dataset) -> Non
         (lambda d: d.assign(wind_speed=d["wind_speed"].astype(str)), "not real numbers"),
         (
             lambda d: d.assign(first_guess=d["first_guess"].expand_dims(layer=2)),
-            "which its contract has not",
+            "which its contract does not have",
         ),
     ],
 )

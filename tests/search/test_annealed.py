@@ -1,4 +1,4 @@
-"""Step 1 with rungs that are trained anew, each with a learning rate that falls to zero."""
+"""Step 1 with rungs that train from the start, each with a learning rate that falls to zero."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The batch script: whatever paths and options hold, it does what it says and nothing else."""
+"""The batch script quotes paths and options correctly, whatever characters they hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Successive halving: who goes on, in a batch or among all so far, in groups or together."""
+"""Successive halving: candidates that continue, by batch or among all, in groups or together."""
 
 from __future__ import annotations
 

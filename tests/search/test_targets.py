@@ -73,7 +73,7 @@ def test_a_target_is_a_contract_or_other_transforms():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("evaporation_rat=ln", "no output.*did you mean 'evaporation_rate'"),
+        ("evaporation_rat=ln", "not an output.*did you mean 'evaporation_rate'"),
         ("evaporation_rate=cube", "evaporation_rate=cube"),
         ("activation", "judged by number_activated_fraction.*cannot be compared"),
         ("no_such_contract", "no contract 'no_such_contract'"),
@@ -104,7 +104,7 @@ def test_data_under_another_contract():
     assert whole.under(CONTRACT) is whole
     with pytest.raises(DataError, match=r"cooling is -?[0-9.e-]* K in row .*no logit"):
         whole.under(target_contract("cooling=logit", CONTRACT))
-    with pytest.raises(DataError, match="come from no file"):
+    with pytest.raises(DataError, match="have no file"):
         whole.under(Contract.load("activation"))
 
 

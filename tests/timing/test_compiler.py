@@ -148,7 +148,7 @@ def test_unknown_default_flags_are_left_out() -> None:
             "/usr/bin/ld: x.o: in function `a':\nx.f90:(.text+0x9): undefined reference to `b_'\n",
             "undefined reference to `b_'",
         ),
-        ("", "it says nothing"),
+        ("", "it gives no message"),
     ],
 )
 def test_the_first_complaint_is_found(output: str, message: str) -> None:

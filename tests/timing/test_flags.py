@@ -119,7 +119,7 @@ def test_every_placeholder_is_filled_with_its_flags() -> None:
 
 
 def test_a_placeholder_of_an_unknown_compiler_is_refused() -> None:
-    with pytest.raises(EmufortError, match="@NAG_FAST@: there are flags of GNU, FLANG, INTEL only"):
+    with pytest.raises(EmufortError, match="@NAG_FAST@: there are only flags of GNU, FLANG, INTEL"):
         fill_flags("x @NAG_FAST@")
 
 

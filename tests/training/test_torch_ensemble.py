@@ -1,4 +1,4 @@
-"""Equals trained side by side are what they are alone, but for rounding."""
+"""Equal trainings side by side give the same results as each one alone, up to rounding."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ def test_in_single_precision_losses_agree():
 def test_only_equals_go_together():
     trainer = TorchTrainer(smooth())
     others = [TrainerState.initial(task()), TrainerState.initial(task(learning_rate=1e-3))]
-    with pytest.raises(EmufortError, match="nothing but the seed"):
+    with pytest.raises(EmufortError, match="only in their seed"):
         run_steps_together(trainer, others, PLAN)
     later = initial(2)
     later[1].step = 10
-    with pytest.raises(EmufortError, match="nothing but the seed"):
+    with pytest.raises(EmufortError, match="only in their seed"):
         run_steps_together(trainer, later, PLAN)
     assert pays([s.task for s in initial()])
     assert not pays([s.task for s in others])

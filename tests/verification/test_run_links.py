@@ -65,7 +65,7 @@ def test_a_study_that_is_unknown_is_said_to_be(
     by_hand.save(origin.weights)
     result = verify(bundle, rows=20, compiler=NO_COMPILER, origin=origin)
     found = next(c for c in result.comparisons if c.name == "link 'study'")
-    assert "does not say from which study" in str(found.skipped)
+    assert "does not record its study" in str(found.skipped)
     assert not failures(result)
 
 

@@ -10,8 +10,8 @@ energy. The phase function is that of Henyey and Greenstein with the delta-M sca
 Fluxes need only the mean of the radiance over the azimuth. The radiation is therefore described by
 fluxes in streams: stream i of a hemisphere holds the flux mu_i w_i I_i of the directions around the
 Gauss node mu_i with the weight w_i and the radiance I_i. One more stream, number 0, holds the solar
-beam in its own direction. Its weight is zero, so nothing is scattered into it, and what it
-transmits is the direct flux.
+beam in the direction of the sun. Its weight is zero, so nothing is scattered into it, and its
+transmitted flux is the direct flux.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Layer:
-    """How homogeneous layers reflect and transmit, for m layers at once.
+    """Reflection and transmission of m homogeneous layers.
 
     Attributes
     ----------
     reflection, transmission
         Shape (m, k, k): the flux that leaves in stream i for a unit flux that enters in stream j,
-        from above or from below alike. The transmission contains what passes unscattered.
+        from above or from below alike. The transmission includes the unscattered flux.
     """
 
     reflection: Array
@@ -68,17 +68,17 @@ def gauss_nodes(streams: int) -> tuple[Array, Array]:
     Returns
     -------
     nodes, weights : ndarray, shape (streams,)
-        Cosines of the angle to the vertical in rising order, and weights that add up to 1.
+        Cosines of the angle to the vertical in ascending order, and weights that add up to 1.
     """
     nodes, weights = np.polynomial.legendre.leggauss(streams)
     return 0.5 * (nodes + 1.0), 0.5 * weights
 
 
 def delta_scaled(optical_depth: Array, coalbedo: Array, peak: Array) -> tuple[Array, Array]:
-    """Return optical depth and co-albedo with the forward peak counted as unscattered.
+    """Return optical depth and co-albedo with the forward peak treated as unscattered.
 
     The formulas are those of Joseph, Wiscombe and Weinman (1976, J. Atmos. Sci. 33, 2452), written
-    in the co-albedo so that no digits are lost where almost nothing is absorbed.
+    with the co-albedo so that no digits are lost if almost nothing is absorbed.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def thin_layer(
     optical_depth, coalbedo
         After delta-M scaling, shape (m,).
     asymmetry_factor
-        Of the phase function before delta-M scaling, shape (m,).
+        Asymmetry factor of the phase function before delta-M scaling, shape (m,).
     solar_zenith_cosine
         Direction of stream 0, shape (m,).
     streams
@@ -118,7 +118,7 @@ def thin_layer(
     Returns
     -------
     Layer
-        With k = `streams` + 1.
+        Layers with k = `streams` + 1.
     """
     nodes, weights = gauss_nodes(streams)
     cosines = np.column_stack([solar_zenith_cosine, np.tile(nodes, (len(optical_depth), 1))])
@@ -136,8 +136,8 @@ def thin_layer(
     forward[:, 1:] = (to_nodes @ from_streams) * scattered
     backward[:, 1:] = ((to_nodes * (-1.0) ** order) @ from_streams) * scattered
 
-    # Fluxes downward D and upward U obey dD = -a D + b U and -dU = -a U + b D over the thin layer.
-    # Central differences for both, solved for what leaves the layer:
+    # Downward fluxes D and upward fluxes U obey dD = -a D + b U and -dU = -a U + b D over the thin
+    # layer. Central differences for both, solved for the fluxes that leave the layer:
     identity = np.eye(streams + 1)
     a, b = identity * slant - forward, backward
     gamma = np.linalg.solve(identity + 0.5 * a, 0.5 * b)
@@ -154,7 +154,7 @@ def add(upper: Layer, lower: Layer) -> tuple[Array, Array]:
         As in `Layer`, for illumination from above.
     """
     identity = np.eye(upper.reflection.shape[-1])
-    # Flux downward between the layers after all reflections to and fro.
+    # Downward flux between the layers after all reflections between them.
     between = np.linalg.solve(identity - upper.reflection @ lower.reflection, upper.transmission)
     reflection = upper.reflection + upper.transmission @ (lower.reflection @ between)
     return reflection, lower.transmission @ between
@@ -191,7 +191,7 @@ def layer_fluxes(
     streams: int = STREAMS,
     advance: Callable[[int], object] = lambda done: None,
 ) -> Array:
-    """Return what layers reflect and transmit.
+    """Return the reflectances and transmittances of layers.
 
     The default number of streams is converged to better than 2e-5 for asymmetry factors up to 0.9
     and cosines of the solar zenith angle from 0.02 (the tests show it).
@@ -203,7 +203,7 @@ def layer_fluxes(
     coalbedo : array_like
         One minus the single-scattering albedo [1], from 0 to 1.
     asymmetry_factor : array_like
-        Of the Henyey-Greenstein phase function [1], from 0 to below 1.
+        Asymmetry factor of the Henyey-Greenstein phase function [1], from 0 to below 1.
     solar_zenith_cosine : array_like
         Cosine of the solar zenith angle [1], above 0 and up to 1.
     streams : int
@@ -215,8 +215,8 @@ def layer_fluxes(
     -------
     ndarray, shape (n, 4), float64
         Fractions of the incident flux [1] in the order of `FLUXES`: for the solar beam, then for
-        isotropic diffuse radiation from above. The transmittance for the beam is the sum of what
-        passes unscattered and what is scattered downward.
+        isotropic diffuse radiation from above. The transmittance for the beam is the sum of the
+        unscattered flux and the flux scattered downward.
 
     Raises
     ------

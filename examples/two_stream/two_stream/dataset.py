@@ -1,4 +1,4 @@
-"""The data set: samples all over the contract's ranges, labels, and the classical scheme."""
+"""The data set: samples over the contract's ranges, labels, and the classical scheme."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def contract() -> Contract:
 
 
 def samples(n: int, seed: int) -> Array:
-    """Return `n` samples that fill the ranges of the contract evenly.
+    """Return `n` samples that are spread evenly over the ranges of the contract.
 
     Inputs whose logarithm the network sees are drawn evenly in the logarithm.
 
@@ -35,16 +35,16 @@ def samples(n: int, seed: int) -> Array:
     n
         Number of samples; a power of two fills the space best.
     seed
-        Of the scrambled Sobol' sequence.
+        Random seed of the scrambled Sobol' sequence.
 
     Returns
     -------
     ndarray, shape (n, 4), float64
-        In the order of the contract, rounded to single precision, as the file holds them.
+        Inputs in the order of the contract, rounded to single precision as in the file.
     """
     columns = contract().input_columns
     with warnings.catch_warnings():
-        # Another number of samples only loses some balance.
+        # A number other than a power of two only loses some balance.
         warnings.filterwarnings("ignore", message="The balance properties of Sobol'")
         unit = qmc.Sobol(len(columns), rng=np.random.default_rng(seed)).random(n)
     found = np.empty(unit.shape, dtype=np.float32)
@@ -64,14 +64,15 @@ def make_dataset(
     advance: Callable[[int], object] = lambda done: None,
     streams: int = adding_doubling.STREAMS,
 ) -> xr.Dataset:
-    """Return samples with labels as the contract wants them.
+    """Return samples with labels as the contract requires.
 
     Parameters
     ----------
     n
-        Number of training samples; an eighth as many for validation and for test come on top.
+        Number of training samples; an eighth of this number is added for validation and for test
+        each.
     seed
-        Of the training samples; validation and test samples take the next two.
+        Random seed of the training samples; validation and test samples use the next two seeds.
     advance
         Called with the number of samples that were labelled since the last call.
     streams
@@ -88,7 +89,7 @@ def make_dataset(
     split = np.repeat(np.arange(len(SPLITS), dtype=np.int8), [len(part) for part in drawn])
     tau, coalbedo, g, cosine = x.T
     fluxes = adding_doubling.layer_fluxes(tau, coalbedo, g, cosine, streams, advance)
-    fluxes = np.clip(fluxes, 0.0, 1.0)  # rounding
+    fluxes = np.clip(fluxes, 0.0, 1.0)  # removes rounding errors
     found = xr.Dataset(
         coords={name: list(labels) for name, labels in contract().dimensions.items()},
         attrs={

@@ -2,7 +2,7 @@
 
 Joseph, Wiscombe and Weinman (1976, J. Atmos. Sci. 33, 2452) scale the optical properties; Meador
 and Weaver (1980, J. Atmos. Sci. 37, 630) solve the two-stream equations. The same formulas are in
-`fortran/two_stream_delta_eddington.F90`, which is what a model calls and what is timed.
+`fortran/two_stream_delta_eddington.F90`, which models call and emufort times.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def layer_fluxes(
     asymmetry_factor: ArrayLike,
     solar_zenith_cosine: ArrayLike,
 ) -> Array:
-    """Return what layers reflect and transmit in the delta-Eddington approximation.
+    """Return the reflectances and transmittances of layers in the delta-Eddington approximation.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ def layer_fluxes(
     -------
     ndarray, shape (n, 4), float64
         As `two_stream.adding_doubling.layer_fluxes`. The approximation can leave the range of a
-        fraction; as climate models do, reflectances are limited to [0, 1], and transmittances to
-        what is not reflected.
+        fraction. As in climate models, reflectances are limited to [0, 1], and transmittances to
+        one minus the reflectance.
     """
     arguments = (optical_depth, coalbedo, asymmetry_factor, solar_zenith_cosine)
     tau, omega_c, g, mu = np.broadcast_arrays(

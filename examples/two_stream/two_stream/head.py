@@ -1,4 +1,4 @@
-"""Reflectance and transmittance of what the network predicts, and the other way round."""
+"""Convert predictions of the network to reflectance and transmittance, and back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Array = NDArray[np.float64]
 
 
 def network_outputs(fluxes: Array) -> tuple[Array, Array]:
-    """Return what the network predicts of given fluxes; the inverse of `layer_fluxes`.
+    """Return the network outputs for given fluxes; inverse of `layer_fluxes`.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def network_outputs(fluxes: Array) -> tuple[Array, Array]:
 
 
 def layer_fluxes(inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Return reflectances and transmittances of what the network predicts.
+    """Return the reflectances and transmittances for outputs of the network.
 
     Parameters
     ----------
@@ -49,5 +49,5 @@ def layer_fluxes(inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> d
 
 
 def fluxes_as_given(inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the fluxes of a scheme that gives the fluxes themselves, `flux` (n, 4)."""
+    """Return the fluxes of a scheme that provides them directly, `flux` (n, 4)."""
     return {"flux": outputs["flux"]}

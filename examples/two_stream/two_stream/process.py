@@ -1,4 +1,4 @@
-"""The process as emufort sees it: heads, classical scheme, contract, host glue and label maker.
+"""The process for emufort: heads, classical scheme, contract, host glue and label maker.
 
 The entry point in pyproject.toml names `PROCESS`.
 """
@@ -20,7 +20,7 @@ _FOLDER = Path(__file__).parent
 
 
 def _make_labels(samples: int, seed: int, advance: Callable[[int], object]) -> xr.Dataset:
-    # Imported where it is used: a process is loaded often, and xarray and scipy take their time.
+    # Imported on use, because a process is loaded often, and xarray and scipy are slow to import.
     from two_stream.dataset import make_dataset
 
     return make_dataset(samples, seed, advance)

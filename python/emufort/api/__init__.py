@@ -11,8 +11,8 @@
 >>> ef.verify(bundle, selection).raise_if_failed()
 >>> fractions = ef.load(bundle).predict(xarray_dataset)
 
-`run` does all of this, as ``emufort run`` does. The functions give what the commands of the same
-names give. Every path may be text or a `pathlib.Path`. A call with an unknown option raises
+`run` does all of this, like ``emufort run``. A function gives the same results as the command of
+the same name. Every path may be text or a `pathlib.Path`. A call with an unknown option raises
 `emufort.errors.UsageError`, which names the nearest known option.
 """
 

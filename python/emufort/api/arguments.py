@@ -1,4 +1,4 @@
-"""What the functions are given as keywords, checked as a configuration is."""
+"""Check keyword arguments of the functions in the same way as a configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Section = TypeVar("Section", bound=BaseModel)
 
 
 def section(kind: type[Section], **options: Any) -> Section:
-    """Return a section of the configuration; errors as for `Config.from_dict`."""
+    """Return a section of the configuration; the errors are those of `Config.from_dict`."""
     try:
         return kind.model_validate(options)
     except ValidationError as error:
@@ -22,5 +22,5 @@ def section(kind: type[Section], **options: Any) -> Section:
 
 
 def configuration(seed: int, workers: int, **sections: dict[str, Any]) -> Config:
-    """Return a configuration with these sections; errors as for `Config.from_dict`."""
+    """Return a configuration with the given sections; raises the errors of `Config.from_dict`."""
     return Config.from_dict({"seed": seed, "workers": workers, **sections}, "arguments")

@@ -1,4 +1,4 @@
-"""The steps after the trainings as functions: timing, choice, bundle, verification, report."""
+"""The steps after training as functions: timing, selection, export, verification, report."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ def time(
     models : Models
         What `retrain` returned, or `Models.load` of its folder.
     out : path
-        The table to write, CSV. Compiled programs are kept in the folder ``work`` next to it.
+        The CSV table to write. Compiled programs are kept in the folder ``work`` next to it.
     report : callable, default `emufort.progress.silent`
-        Told of the progress, see `emufort.progress.Reporter`.
+        Receives the progress, see `emufort.progress.Reporter`.
     **options
         Options of the timing:
 
         ncol : sequence of int, default (1, 16, 1152)
-            Columns per call at which times are measured.
+            Numbers of columns per call for which times are measured.
         repeats : int, default 7
-            Rounds; the time is the median over them.
+            Number of rounds; the time is the median over them.
         backend : str, default "fortran"
-            What runs the networks: ``"fortran"``, or ``"onnxruntime"`` where there is no compiler.
+            Backend that runs the networks: ``"fortran"``, or ``"onnxruntime"`` without a compiler.
         compiler : str, default "gfortran"
             The Fortran compiler.
         flags : str, default `emufort.toolchain.flags.DEFAULT_FLAGS`
-            Its flags for the runtime.
+            Compiler flags for the runtime.
         baseline_flags : str, default `emufort.toolchain.flags.BASELINE_FLAGS`
-            Its flags for the classical schemes.
+            Compiler flags for the classical schemes.
 
     Returns
     -------
     list of Time
-        One entry per network and number of columns, then those of the baselines.
+        One entry per network and number of columns, then the entries of the baselines.
     """
     table, config = Path(out), section(TimingConfig, **options)
     return steps.time(models, config, table, table.parent / "work", report)
@@ -68,7 +68,7 @@ def select(
     ncol: int = DEFAULTS.select.ncol,
     out: PathLike | None = None,
 ) -> Selection:
-    """Choose a network on the Pareto front of skill and measured time.
+    """Select a network on the Pareto front of skill and measured time.
 
     Parameters
     ----------
@@ -77,18 +77,18 @@ def select(
     times : sequence of Time
         What `time` returned.
     rule : str, default "knee"
-        How to choose: ``"knee"``, ``"best"``, ``"fastest-within=5%"`` or ``"max-ns=200"``; see
-        `emufort.selection.select.select`.
+        Rule of the selection: ``"knee"``, ``"best"``, ``"fastest-within=5%"`` or ``"max-ns=200"``;
+        see `emufort.selection.select.select`.
     ncol : int, default 16
-        Columns per call of the times that count.
+        Columns per call of the times to compare.
     out : path, default None
-        File for the selection, JSON; none is written without it.
+        JSON file for the selection; None: no file is written.
 
     Returns
     -------
     Selection
-        The choice with its reason, the front, all candidates and the baselines. `export` and
-        `verify` take it; its method `emulator` reads the chosen network.
+        The selected network with the reason, the front, all candidates and the baselines. `export`
+        and `verify` take it; its method `emulator` reads the selected network.
     """
     options = section(SelectConfig, rule=rule, ncol=ncol)
     return steps.select(models, times, options, None if out is None else Path(out))
@@ -101,19 +101,19 @@ def export(
     name: str | None = DEFAULTS.export.name,
     golden: int = DEFAULTS.export.golden,
 ) -> Bundle:
-    """Write a bundle; one that is there already is replaced as a whole.
+    """Write a bundle; an existing bundle is replaced as a whole.
 
     Parameters
     ----------
     choice : Selection or Emulator
-        What `select` returned, or a network, such as `Models.emulator` returns it.
+        Result of `select`, or a network, such as the result of `Models.emulator`.
     data : Dataset
-        The data set of the run: gives the golden inputs and the skill on the test split. Where
-        targets were searched it is read again as the network's own contract says.
+        The data set of the run, for the golden inputs and the skill on the test split. If the
+        network has the contract of a target, the data are read again by this contract.
     out : path
         Folder of the bundle.
     name : str, default None
-        Name of the emulator; None: that of its contract. The module is ``<name>_emulator``.
+        Name of the emulator; None: the name of its contract. The module is ``<name>_emulator``.
     golden : int, default 64
         Number of golden vectors.
 
@@ -122,7 +122,7 @@ def export(
     UsageError
         `name` cannot name a Fortran module, or `golden` is not positive.
     EmufortError
-        `out` is not writable or holds something else.
+        `out` is not writable or holds other files.
     """
     options = section(ExportConfig, name=name, golden=golden)
     return steps.export(choice, data, options, Path(out))
@@ -148,31 +148,32 @@ def verify(
     bundle : Bundle or path
         The bundle or its folder.
     choice : Selection or Emulator, default None
-        The trained network, as reference and for its torch form. With a Selection the hashes of
-        its data, study and network are compared, too. None: what ``weights.bin`` holds is the
+        The trained network, as reference and for its torch form. With a Selection, the hashes of
+        its data, study and network are also compared. None: the network of ``weights.bin`` is the
         reference.
     rows : int, default 10000
-        Rows over the range of the inputs that are compared, on top of the golden vectors.
+        Number of rows over the range of the inputs that are compared, in addition to the golden
+        vectors.
     tolerance : float, default 1e-05
         Largest difference that counts as agreement.
     out : path, default None
-        File for the result, JSON; none is written without it.
+        JSON file for the result; None: no file is written.
     compiler : str, default "gfortran"
         The Fortran compiler.
     flags : str, default None
-        Its flags; None: those of the timing.
+        Compiler flags; None: those of the timing.
     work : path, default None
-        Folder that keeps compiled programs; None: a temporary one.
+        Folder that keeps compiled programs; None: a temporary folder.
     report : callable, default `emufort.progress.silent`
-        Told of the progress, see `emufort.progress.Reporter`.
+        Receives the progress, see `emufort.progress.Reporter`.
     trust_sources : bool, default False
-        Compile the sources in the bundle though this version of emufort writes others: only for
-        bundles that you trust.
+        Compile the sources of the bundle even if this version of emufort generates other ones. Set
+        it only for bundles that you trust.
 
     Returns
     -------
     Verification
-        Its method `raise_if_failed` raises `VerificationError` where a form does not agree.
+        Its method `raise_if_failed` raises `VerificationError` if a form does not agree.
     """
     return steps.verify(
         Path(bundle),

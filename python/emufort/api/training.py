@@ -1,4 +1,4 @@
-"""Steps 1 and 2 as functions: the search, the advice on its subset, the retraining."""
+"""Steps 1 and 2 as functions: search, advice on the subset, retraining."""
 
 from __future__ import annotations
 
@@ -39,35 +39,35 @@ def search(
     seed : int, default 1
         Random seed of the subset, of the candidates and of their trainings.
     workers : int, default 0
-        Number of processes; 0 stands for one per core.
+        Number of processes; 0 means one per core.
     cluster : dict, default None
         Where to compute: the keys of the section ``[cluster]``, see `emufort.config.ClusterConfig`,
-        such as ``{"scheduler": "tcp://node:8786"}``. None stands for this machine.
+        such as ``{"scheduler": "tcp://node:8786"}``. None means this machine.
     retrain : dict, default None
-        Options of step 2 that the search is for, as for `retrain`: the length and learning rate of
-        annealed rungs follow from ``steps``, ``batch_size`` and ``learning_rate``. None stands for
-        the defaults.
+        Options of the later step 2, as for `retrain`. ``steps``, ``batch_size`` and
+        ``learning_rate`` determine the length and learning rate of annealed rungs. None means the
+        defaults.
     report : callable, default `emufort.progress.silent`
-        Told of the progress, see `emufort.progress.Reporter`.
+        Receives the progress, see `emufort.progress.Reporter`.
     **options
         Options of the search:
 
         backend : str, default "auto"
-            What trains: ``"native"`` (the Fortran trainer), ``"torch"``, or ``"auto"`` for the
-            former where it is built.
+            Trainer: ``"native"`` (the Fortran trainer), ``"torch"``, or ``"auto"`` (native where
+            it is built, else torch).
         trials : int, default 256
             Number of candidates.
         batch : int, default 32
-            Candidates that are proposed at once and compared with each other.
+            Number of candidates that are proposed at once and compared with each other.
         subset : int or "auto", default "auto"
-            Training rows that are used. ``"auto"``: as many as the last rung sees once, at most
-            65536; the first 16 candidates show whether the first rung needs all of them.
+            Number of training rows. ``"auto"``: as many as the last rung sees once, at most 65536;
+            the first 16 candidates show whether the first rung needs all of them.
         subset_by : str, default "random"
-            How they are chosen: ``"random"``, ``"stratified"`` or ``"space_filling"``.
+            Choice of these rows: ``"random"``, ``"stratified"`` or ``"space_filling"``.
         validation : int, default 2000
-            Validation rows that candidates are compared on, at most.
+            Largest number of validation rows on which candidates are compared.
         sampler : str, default "parzen"
-            What proposes candidates: parzen, random, qmc, tpe, gp, cmaes, nsga2 or nsga3.
+            Sampler that proposes candidates: parzen, random, qmc, tpe, gp, cmaes, nsga2 or nsga3.
         sampler_options : dict, default {}
             Options of the sampler; docs/search.md lists them.
         share : sequence of float, default (0.05,)
@@ -76,34 +76,36 @@ def search(
         rungs : sequence of int, default ()
             Length of each rung in epochs, instead of `share`; ``schedule="constant"`` needs it.
         rung_rows : sequence of int, default ()
-            Rows of the subset that each rung trains on; all of them if empty.
+            Number of rows of the subset on which each rung trains; all rows if empty.
         eta : int, default 4
-            One in `eta` candidates goes on from each rung to the next.
+            One in `eta` candidates continues from each rung to the next.
         halving : str, default "batch"
-            What a candidate is compared with: its batch, or all before it (``"asha"``).
+            Candidates to compare with: those of the same batch, or all earlier ones (``"asha"``).
         groups : sequence of str, default ("batch_size",)
-            Candidates that have these in common (``"activation"``, ``"batch_size"``,
-            ``"target"``) are compared with each other first; none: all are compared together.
+            Candidates that share these properties (``"activation"``, ``"batch_size"``,
+            ``"target"``) are compared with each other first. Empty: all are compared together.
         schedule : str, default "cosine"
-            ``"cosine"``: a candidate is trained anew for each rung, with warm-up and decay as in
-            step 2. ``"constant"``: it is trained on from rung to rung at a constant learning rate.
+            ``"cosine"``: every rung trains a candidate from the start, with warm-up and decay as in
+            step 2. ``"constant"``: training continues from rung to rung at a constant learning
+            rate.
         batch_size : int, default None
-            Samples per training step of the rungs. None: those of the candidate, made smaller as
-            the rung is shorter than step 2. The learning rate is scaled with its root.
+            Samples per training step of the rungs. None: the batch size of the candidate, reduced
+            because a rung is shorter than step 2. The learning rate is scaled with the square root
+            of the batch size.
         patience : int, default 15
             Epochs without a lower validation loss after which a training stops.
         max_ns : float, default None
-            Predicted inference time in ns per sample that a candidate may take; None: no limit.
+            Largest predicted inference time of a candidate [ns per sample]; None: no limit.
         cost_table : path, default None
-            CSV table of measured times for `max_ns`; None: networks are measured here.
+            CSV table of measured times for `max_ns`; None: networks are measured on this machine.
         space : dict, default {}
             The search space:
 
             family : str, default "layers"
-                ``"layers"`` gives each hidden layer a width of its own, ``"taper"`` draws the
-                first width and a ratio of each layer to the one before it. ``"residual"`` draws
-                one width for all hidden layers, and each but the first adds its input to its
-                output; such networks are trained with torch.
+                ``"layers"`` draws a width for each hidden layer. ``"taper"`` draws the width of the
+                first layer and the ratio of each layer to the previous one. ``"residual"`` draws
+                one width for all hidden layers, each of which except the first adds its input to
+                its output; such networks are trained with torch.
             depth : (int, int), default (1, 3)
                 Smallest and largest number of hidden layers.
             width : sequence of int, default (8, 16, 24, 32, 48, 64, 96, 128)
@@ -122,20 +124,20 @@ def search(
             weight_decay : sequence of float, default (0.0,)
                 Decoupled weight decay per unit of learning rate.
             target : sequence of str, default ()
-                Contracts, or ``"output=transform"``, that networks may predict instead of the
-                contract of `data`; see docs/search.md.
+                Contracts, or ``"output=transform"``, whose outputs networks may predict instead of
+                those of the contract of `data`; see docs/search.md.
 
     Returns
     -------
     SearchResult
-        The trials in the order in which they were proposed.
+        The trials in the order of their proposal.
 
     Raises
     ------
     UsageError
-        An option is unknown or impossible.
+        An option is unknown or its value is not valid.
     EmufortError
-        `out` holds another search, all trainings diverged, or workers kept dying.
+        `out` holds another search, all trainings diverged, or workers died repeatedly.
     """
     sections = {"search": _with_text(options), "retrain": retrain or {}, "cluster": cluster or {}}
     config = configuration(seed, workers, **sections)
@@ -171,16 +173,16 @@ def advise(
     data : Dataset
         The data set.
     out : path
-        Folder of the measurements. The same call continues one that was stopped.
+        Folder of the measurements. The same call continues a measurement that was stopped.
     seed : int, default 1
         Random seed of the subsets, of the candidates and of their trainings.
     workers : int, default 0
-        Number of processes; 0 stands for one per core.
+        Number of processes; 0 means one per core.
     search : dict, default None
-        Options of the search that the advice is for, as for `search`: space, rungs, patience, ...
-        None stands for the defaults.
+        Options of the search for which the advice is given, as for `search`: space, rungs,
+        patience, ... None means the defaults.
     report : callable, default `emufort.progress.silent`
-        Told of the progress, see `emufort.progress.Reporter`.
+        Receives the progress, see `emufort.progress.Reporter`.
     **options
         Options of the measurement:
 
@@ -189,14 +191,14 @@ def advise(
         seeds : int, default 2
             Trainings of each candidate.
         first : int, default 250
-            Rows of the smallest subset; each further subset has twice as many.
+            Number of rows of the smallest subset; each further subset has twice as many.
         largest : int, default 8000
-            Rows of the largest subset, at most.
+            Most rows of the largest subset.
 
     Returns
     -------
     dict
-        What ``advice.json`` holds; ``subset`` is the number of rows.
+        Content of ``advice.json``; ``subset`` is the recommended number of rows.
     """
     from emufort.search.advice import advise as measure
 
@@ -218,57 +220,57 @@ def retrain(
 
     A control group that is drawn at random shows how well step 1 ranks the candidates, and
     calibrates their predicted losses. Then candidates are chosen along the predicted front of loss
-    against cost, round by round. ``agreement.json`` in `out` says how well step 1 foretold step 2.
+    and cost, round by round. ``agreement.json`` in `out` records how well step 1 predicted step 2.
 
     Parameters
     ----------
     study : SearchResult
-        What `search` returned, or `load_search` of its folder. Its random seed is used.
+        Result of `search`, or of `load_search` for its folder. Its random seed is used.
     data : Dataset
-        The data set that was searched on.
+        The data set of the search.
     out : path
         Folder of the retrained networks. The same call continues a retraining that was stopped.
     workers : int, default 0
-        Number of processes; 0 stands for one per core.
+        Number of processes; 0 means one per core.
     cluster : dict, default None
         Where to compute, as for `search`.
     report : callable, default `emufort.progress.silent`
-        Told of the progress, see `emufort.progress.Reporter`.
+        Receives the progress, see `emufort.progress.Reporter`.
     **options
-        Options of step 2. One that is not given is that of ``study.config.retrain``: what `search`
-        was told of step 2, or its default:
+        Options of step 2. The default of each option is its value in ``study.config.retrain``: the
+        value that `search` received for step 2, or the following default:
 
         backend : str, default "auto"
-            What trains: ``"native"`` (the Fortran trainer), ``"torch"``, or ``"auto"`` for the
-            former where it is built.
+            Trainer: ``"native"`` (the Fortran trainer), ``"torch"``, or ``"auto"`` (native where
+            it is built, else torch).
         top : int or "auto", default "auto"
-            Number of candidates that are chosen along the predicted front of loss against cost,
-            the control group not counted. ``"auto"``: until more of them would gain little, at
-            least 12 and at most an eighth of all candidates.
+            Number of candidates that are chosen along the predicted front of loss and cost, without
+            the control group. ``"auto"``: until more candidates would gain little, at least 12 and
+            at most an eighth of all candidates.
         control : int or "auto", default "auto"
             Number of candidates in the control group, which is drawn at random. ``"auto"``: 5 % of
-            all, at least 16, at most half.
+            all candidates, at least 16 and at most half of them.
         steps : int, default 20000
-            Length of a training: every network sees this times 256 samples (times `batch_size`, if
-            that is given).
+            Length of a training: every network sees this number times 256 samples (times
+            `batch_size`, if that is given).
         longer : int, default 3
-            How many times longer the candidates on the front are trained at last. 1: they are
-            trained with the other seeds only.
+            Factor by which the final trainings of the candidates on the front are longer. 1: they
+            are only trained with the other seeds.
         warm_start : bool, default False
-            Whether these longer trainings begin with the weights that the rounds trained with the
+            Whether these longer trainings start from the weights that the rounds trained with the
             same seed, instead of new random weights. The steps of the rounds count: with
-            ``longer=3`` twice as many follow.
+            ``longer=3`` twice as many steps follow.
         seeds : int, default 1
-            Trainings of each candidate on the front; the others have one.
+            Number of trainings of each candidate on the front; other candidates have one.
         batch_size : int, default None
-            Samples per training step; None: that of the candidate.
+            Samples per training step; None: the batch size of the candidate.
         learning_rate : (float, float), default None
-            Bounds that the peak learning rate is brought into; None: that of the candidate.
+            Bounds to which the peak learning rate is clipped; None: no bounds.
 
     Returns
     -------
     Models
-        The networks, best validation skill first.
+        The networks, sorted by validation skill, the best first.
     """
     known = study.config.retrain.model_dump(mode="json")
     where = configuration(study.config.seed, workers, cluster=cluster or {})

@@ -1,4 +1,4 @@
-"""The whole run as one function, and how far a run is."""
+"""The whole run as one function, and the progress of a run."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ def run(
     out: PathLike,
     report: Reporter = silent,
 ) -> Bundle:
-    """Do everything: search, retrain, time, select, export, verify, report.
+    """Carry out all steps: search, retrain, time, select, export, verify, report.
 
-    This is what ``emufort run CONFIG --out OUT`` does, with the same files in the same folder. The
-    same call continues a run that was stopped; finished steps are not repeated.
+    ``emufort run CONFIG --out OUT`` does the same and writes the same files. The same call
+    continues a run that was stopped; finished steps are not repeated.
 
     Parameters
     ----------
     config : path or dict, default None
-        A configuration file (TOML) or its content. None stands for the configuration that the run
-        folder keeps, and for the defaults in a new folder.
+        A configuration file (TOML) or its content. None: the configuration in the run folder, or
+        the defaults in a new folder.
     out : path
         The run folder.
     report : callable, default `emufort.progress.silent`
-        Told of the progress, see `emufort.progress.Reporter`.
+        Receives the progress, see `emufort.progress.Reporter`.
 
     Returns
     -------
     Bundle
-        The bundle of the chosen network.
+        The bundle of the selected network.
 
     Raises
     ------
     VerificationError
         A form of the emulator does not agree with the trained network.
     EmufortError
-        Configuration, contract or data are wrong, or a step failed.
+        The configuration, the contract or the data are not valid, or a step failed.
     """
     folder = RunFolder(Path(out))
     given = config if config is None or isinstance(config, dict) else Path(config)
@@ -57,7 +57,7 @@ def run(
 
 
 def status(folder: PathLike) -> RunStatus:
-    """Say how far the run in a folder is, as ``emufort status`` does.
+    """Return the progress of the run in a folder, as ``emufort status`` shows it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The command ``emufort`` in groups of commands; nothing heavy is imported before it is needed."""
+"""The command ``emufort`` in groups of commands; large packages are imported only on use."""
 
 from emufort.cli.command import app, execute, main
 

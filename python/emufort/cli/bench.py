@@ -16,32 +16,34 @@ def bench(
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path(
         "runs/bench"
     ),
-    bundle: Annotated[Path | None, typer.Option(help="Measure this bundle, too.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Seconds; for tests.")] = False,
+    bundle: Annotated[Path | None, typer.Option(help="Also measure this bundle.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Take seconds only; for tests.")] = False,
     models: Annotated[
-        str | None, typer.Option(help="Such as S,M,L,call-64,call-32,bundle.")
+        str | None, typer.Option(help="Models, such as S,M,L,call-64,call-32,bundle.")
     ] = None,
-    contenders: Annotated[str | None, typer.Option(help="Such as native-network,torch.")] = None,
+    contenders: Annotated[
+        str | None, typer.Option(help="Contenders, such as native-network,torch.")
+    ] = None,
     ncol: Annotated[str | None, typer.Option(help="Columns per call, such as 1,16,1152.")] = None,
-    threads: Annotated[str | None, typer.Option(help="Such as 1,0; 0 is all cores.")] = None,
-    repeats: Annotated[int | None, typer.Option(help="Rounds.")] = None,
+    threads: Annotated[
+        str | None, typer.Option(help="Threads, such as 1,0; 0 means all cores.")
+    ] = None,
+    repeats: Annotated[int | None, typer.Option(help="Number of rounds.")] = None,
     compiler: Annotated[str | None, typer.Option(help="Fortran compiler.")] = None,
     second_compiler: Annotated[
-        str | None, typer.Option(help="Another one, for comparison.")
+        str | None, typer.Option(help="Second Fortran compiler, for comparison.")
     ] = None,
-    flags: Annotated[
-        str | None, typer.Option(help="Flags of the compiler for the runtime.")
-    ] = None,
-    blas: Annotated[Path | None, typer.Option(help="Library with sgemm.")] = None,
+    flags: Annotated[str | None, typer.Option(help="Compiler flags for the runtime.")] = None,
+    blas: Annotated[Path | None, typer.Option(help="BLAS library that provides sgemm.")] = None,
     update: Annotated[
-        list[Path] | None, typer.Option(help="Markdown file whose tables are replaced; repeatable.")
+        list[Path] | None, typer.Option(help="Markdown file with tables to replace; repeatable.")
     ] = None,
     from_: Annotated[
-        Path | None, typer.Option("--from", help="Measure nothing, show this bench.json.")
+        Path | None, typer.Option("--from", help="Show this bench.json without measuring.")
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Compare the inference speed of networks with all other ways to run them."""
+    """Compare the inference speed of emufort with other libraries."""
     from emufort.benchmark import Options, Result
     from emufort.benchmark import display as tables
     from emufort.benchmark import run as measure
@@ -53,7 +55,7 @@ def bench(
     else:
         from emufort.run.step_display import progress
 
-        signals.advise("the same command measures anew")
+        signals.advise("the same command starts the measurement again")
         options = (Options.quick() if quick else Options()).changed(
             bundle=bundle,
             models=_words(models),

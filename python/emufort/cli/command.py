@@ -1,4 +1,4 @@
-"""The command ``emufort``; every option is checked before any work begins."""
+"""The command ``emufort``; every option is checked before any work starts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from emufort.errors import EmufortError, UsageError
 from emufort.escape import terminal
 
 app = OnceTyper(
-    help="Search, train, time, choose and export neural emulators for Fortran climate models.",
+    help="Search, train, time, select and export neural emulators for Fortran climate models.",
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -41,7 +41,7 @@ def _options(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_version, is_eager=True, help="Print the version, and exit."
+            "--version", callback=_version, is_eager=True, help="Print the version and exit."
         ),
     ] = False,
 ) -> None:
@@ -49,7 +49,7 @@ def _options(
     _debug = debug
 
 
-# In the order in which the help lists them.
+# The order is that of the help.
 for _command in (
     run, search, retrain, time, select, export, verify, bench, report, status, data, labels,
     processes, check,
@@ -58,18 +58,18 @@ for _command in (
 
 
 def main() -> None:
-    """Run the command; errors are one line on stderr, a traceback only with ``--debug``."""
+    """Run the command; errors are one line on stderr, with a traceback only under ``--debug``."""
     signals.watch()
     sys.exit(execute(sys.argv[1:]))
 
 
 def execute(arguments: list[str]) -> int:
-    """Carry out a command line without the word ``emufort``; return its exit code."""
+    """Carry out the `arguments` of the command ``emufort``; return its exit code."""
     try:
         result = app(args=arguments or ["--help"], standalone_mode=False)
     except (Exception, KeyboardInterrupt, signals.StoppedError) as error:
-        # A child that died of the same signal, or a library that was stopped in the wrong place,
-        # may have failed in its own way. The reason is still the signal.
+        # A child that died of the same signal, or a library that it interrupted, may report another
+        # error. The reason is still the signal.
         if signals.received(settle=signals.SETTLE_SECONDS):
             if _debug:
                 traceback.print_exc()
@@ -81,7 +81,7 @@ def execute(arguments: list[str]) -> int:
 
 
 def _explain(error: BaseException) -> int:
-    """Say in one line what ended the command; return its exit code."""
+    """Print the reason why the command ended, in one line; return its exit code."""
     if _in_course_of(error, KeyboardInterrupt) or isinstance(error, typer.Abort):
         _complain("interrupted; finished work is kept, the same command continues it")
         return 130
@@ -106,7 +106,7 @@ def _explain(error: BaseException) -> int:
 
 
 def _in_course_of(error: BaseException | None, kind: type[BaseException]) -> bool:
-    """Whether an exception is of a kind, or came up while one of that kind was handled."""
+    """Return whether an exception, or one during whose handling it was raised, is of `kind`."""
     while error is not None:
         if isinstance(error, kind):
             return True

@@ -14,7 +14,7 @@ def data(
     file: Annotated[Path | None, typer.Argument(help="CF netCDF file.")] = None,
     contract: ContractName = None,
 ) -> None:
-    """Describe a data set as its contract sees it."""
+    """Describe a data set as read by its contract."""
     from emufort.config import DEFAULTS
     from emufort.contract import Contract
     from emufort.dataset.dataset import Dataset
@@ -24,10 +24,12 @@ def data(
 
 
 def labels(
-    contract: Annotated[str, typer.Argument(help="A contract of a process: PROCESS.CONTRACT.")],
+    contract: Annotated[str, typer.Argument(help="Contract of a process, as PROCESS.CONTRACT.")],
     out: Annotated[Path, typer.Option(help="netCDF file to write.")],
     samples: Annotated[int, typer.Option(min=1, help="Number of training samples.")] = 16384,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same data.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed; the same seed gives the same data.")
+    ] = 1,
 ) -> None:
     """Make the data set of a contract with the label maker of its process."""
     from rich.console import Console
@@ -47,7 +49,7 @@ def labels(
 
 
 def processes() -> None:
-    """List the registered processes: what a contract may name, and the package it comes from."""
+    """List the registered processes with their package, contracts, heads and timing sources."""
     from emufort.run import display
 
     display.processes()

@@ -8,21 +8,19 @@ from typing import Annotated
 import typer
 
 ConfigFile = Annotated[
-    Path | None, typer.Argument(help="Configuration (TOML); without it the defaults.")
+    Path | None, typer.Argument(help="Configuration (TOML); default: built-in values.")
 ]
-#: The run folder where none is given.
+#: Default run folder.
 RUN_FOLDER = Path("runs/latest")
 
 Out = Annotated[Path, typer.Option("--out", help="Run folder.")]
-Data = Annotated[
-    Path | None, typer.Option(help="CF netCDF file; without it the embedded data set.")
-]
+Data = Annotated[Path | None, typer.Option(help="CF netCDF file; default: the embedded data set.")]
 ContractName = Annotated[
-    str | None, typer.Option("--contract", help="A bundled contract or a TOML file.")
+    str | None, typer.Option("--contract", help="Name of a bundled contract, or a TOML file.")
 ]
 Seed = Annotated[int | None, typer.Option(help="Random seed.")]
-Workers = Annotated[int | None, typer.Option(help="Processes; 0 means one per core.")]
-Engine = Annotated[str | None, typer.Option(help="pool or dask: who runs the processes.")]
+Workers = Annotated[int | None, typer.Option(help="Number of processes; 0 means one per core.")]
+Engine = Annotated[str | None, typer.Option(help="What runs the processes: pool or dask.")]
 Scheduler = Annotated[
     str | None, typer.Option(help="Use the workers of this Dask scheduler, tcp://HOST:PORT.")
 ]
@@ -30,20 +28,19 @@ Cluster = Annotated[
     str | None, typer.Option(help="slurm: start Dask workers in batch jobs, see --profile.")
 ]
 Profile = Annotated[
-    Path | None, typer.Option(help="TOML file of batch jobs: the keys of the section [cluster].")
+    Path | None,
+    typer.Option(help="TOML file for batch jobs with the keys of the section [cluster]."),
 ]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print the batch script and do nothing else.")
-]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the batch script.")]
 
-#: A number, or ``auto``; the configuration checks it.
+#: A number or ``auto``; the configuration checks the value.
 Top = Annotated[
     str | None,
     typer.Option(
         "--top",
         metavar="N|auto",
-        help="Candidates that step 2 chooses along the predicted front, the control group not "
-        "counted; auto: until more would gain little.",
+        help="Candidates that step 2 chooses along the predicted front, without the control group; "
+        "auto: until more would gain little.",
     ),
 ]
 Subset = Annotated[
@@ -51,7 +48,7 @@ Subset = Annotated[
     typer.Option(
         "--subset",
         metavar="N|auto",
-        help="Training rows of step 1; auto: as many as the search can use.",
+        help="Number of training rows of step 1; auto: as many as the search can use.",
     ),
 ]
 
@@ -59,8 +56,8 @@ TrustSources = Annotated[
     bool,
     typer.Option(
         "--trust-sources",
-        help="Use the sources in the bundle though this version of emufort writes others: only "
-        "for bundles that you trust.",
+        help="Use the sources of the bundle even if this version of emufort generates other ones; "
+        "only for bundles that you trust.",
     ),
 ]
 
@@ -75,9 +72,10 @@ def _be_quiet(quiet: bool) -> bool:
 Quiet = Annotated[
     bool,
     typer.Option(
-        "--quiet", "-q", callback=_be_quiet, help="Print neither progress nor tables; errors only."
+        "--quiet", "-q", callback=_be_quiet, help="Print only errors, without progress and tables."
     ),
 ]
 Json = Annotated[
-    bool, typer.Option("--json", help="Print the result as JSON, and neither progress nor tables.")
+    bool,
+    typer.Option("--json", help="Print only the result, as JSON, without progress and tables."),
 ]

@@ -1,4 +1,4 @@
-"""What several commands do: read the options, carry out steps, print results."""
+"""Functions that several commands share: read options, carry out steps, print results."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def configured(file: Path | None, out: Path, overrides: dict[str, Any]) -> Config:
-    """Return the options of a run, with a warning where those of its folder are damaged.
+    """Return the options of a run; print a warning if those in its folder are damaged.
 
     Parameters
     ----------
     file
-        The configuration that the user gave; None stands for that of the folder `out`.
+        The configuration that the user gave; None for the configuration in the folder `out`.
     overrides
-        ``section.key`` -> value from the command line; None stands for an option that is not given.
+        ``section.key`` -> value from the command line; None for an option that is not given.
     """
     from emufort.run.configuration import configuration
 
@@ -37,16 +37,18 @@ def configured(file: Path | None, out: Path, overrides: dict[str, Any]) -> Confi
 def where_to_compute(
     engine: str | None, scheduler: str | None, cluster: str | None, profile: Path | None
 ) -> dict[str, Any]:
-    """Return what the options say of where to compute."""
+    """Return the part of the configuration that determines where to compute."""
     keys: dict[str, Any] = {}
     if profile is not None:
         from emufort.config import Config, read_toml
 
         content = read_toml(profile)
-        # The section itself, or a configuration that has nothing but it.
+        # The section itself, or a configuration with only this section.
         if list(content) == ["cluster"] and isinstance(content["cluster"], dict):
             content = content["cluster"]
-        Config.from_dict({"cluster": content}, str(profile))  # says what is wrong in which file
+        Config.from_dict(
+            {"cluster": content}, str(profile)
+        )  # for an error message that names the file
         keys = {f"cluster.{key}": value for key, value in content.items()}
     return keys | {
         key: value
@@ -71,12 +73,12 @@ def print_batch_script(config: Config, out: Path) -> None:
 
 
 def carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
-    """Carry out steps of the run in the folder `out`, show their progress and their results.
+    """Carry out steps of the run in the folder `out`; show their progress and results.
 
     Raises
     ------
     VerificationError
-        The verification is among the steps, and had no compiler.
+        The verification is one of the steps and had no compiler.
     """
     from emufort.run import display, pipeline
     from emufort.run.folder import RunFolder
@@ -104,7 +106,7 @@ def print_json(content: Any) -> None:
 
 @contextmanager
 def json_of(wanted: bool, result: Path) -> Iterator[None]:
-    """If it is `wanted`, print the file that the block writes, and nothing of the block itself."""
+    """If `wanted`, print the file that the block writes and suppress the output of the block."""
     from emufort import screen
     from emufort.files import read_json
 
@@ -116,7 +118,7 @@ def json_of(wanted: bool, result: Path) -> Iterator[None]:
     try:
         yield
     except VerificationError:
-        # What does not agree is in the file, too.
+        # The file also holds comparisons that do not agree.
         if result.exists() and result.stat().st_mtime_ns != before:
             print_json(read_json(result))
         raise
@@ -134,12 +136,12 @@ def _warn_of_slow_sampler(config: Config) -> None:
 
 
 def absolute(path: Path | None) -> str | None:
-    """Return a path that counts in every working directory."""
+    """Return an absolute path, which is valid in every working directory."""
     return None if path is None else str(path.resolve())
 
 
 def contract_option(name: str | None) -> str | None:
-    """Return the option --contract: a name as it is, a path absolute."""
+    """Return the option --contract: a name unchanged, a path as an absolute path."""
     from emufort.contract import is_path
 
     return absolute(Path(name)) if name is not None and is_path(name) else name

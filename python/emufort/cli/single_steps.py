@@ -55,7 +55,7 @@ def search(
     cluster: Cluster = None,
     profile: Profile = None,
     dry_run: DryRun = False,
-    trials: Annotated[int | None, typer.Option(help="Candidates.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Number of candidates.")] = None,
     subset: Subset = None,
     sampler: Annotated[
         str | None, typer.Option(help="parzen, random, qmc, tpe, gp, cmaes, nsga2 or nsga3.")
@@ -63,14 +63,15 @@ def search(
     schedule: Annotated[
         str | None,
         typer.Option(
-            help="cosine: every rung is step 2 in small; constant: train on from rung to rung."
+            help="cosine: each rung is a short step 2; constant: continue from rung to rung."
         ),
     ] = None,
     max_ns: Annotated[
-        float | None, typer.Option("--max-ns", help="Predicted ns per sample, at most.")
+        float | None,
+        typer.Option("--max-ns", help="Largest predicted inference time, ns per sample."),
     ] = None,
     advise: Annotated[
-        bool, typer.Option("--advise", help="Measure how small the subset may be, and stop.")
+        bool, typer.Option("--advise", help="Only measure how small the subset may be.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -123,7 +124,7 @@ def retrain(
     profile: Profile = None,
     top: Top = None,
     seeds: Annotated[
-        int | None, typer.Option(help="Trainings of each candidate on the front.")
+        int | None, typer.Option(help="Number of trainings of each candidate on the front.")
     ] = None,
     steps: Annotated[
         int | None, typer.Option(help="Length of a training, in steps of 256 samples.")
@@ -148,7 +149,7 @@ def time(
     out: Out = RUN_FOLDER,
     backend: Annotated[str | None, typer.Option(help="fortran or onnxruntime.")] = None,
     compiler: Annotated[str | None, typer.Option(help="Fortran compiler.")] = None,
-    flags: Annotated[str | None, typer.Option(help="Its flags.")] = None,
+    flags: Annotated[str | None, typer.Option(help="Compiler flags.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Measure the inference time of each retrained candidate."""
@@ -165,11 +166,13 @@ def select(
     rule: Annotated[
         str | None, typer.Option(help="knee, best, fastest-within=5% or max-ns=100.")
     ] = None,
-    ncol: Annotated[int | None, typer.Option(help="Columns per call that count.")] = None,
+    ncol: Annotated[
+        int | None, typer.Option(help="Columns per call of the times to compare.")
+    ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Choose on the Pareto front of skill and measured time."""
+    """Select a network on the Pareto front of skill and measured time."""
     from emufort.run.folder import RunFolder
 
     overrides = {"select.rule": rule, "select.ncol": ncol}
@@ -182,17 +185,17 @@ def export(
     name: Annotated[str | None, typer.Option(help="Name of the Fortran module.")] = None,
     host: Annotated[
         str | None,
-        typer.Option(help="Write glue for a host model, too: plain, or one that the process has."),
+        typer.Option(help="Also write glue for a host model: plain, or a host of the process."),
     ] = None,
     bundle: Annotated[
-        Path | None, typer.Option(help="Write the glue for this bundle instead of a run's.")
+        Path | None, typer.Option(help="Write the glue for this bundle instead of that of a run.")
     ] = None,
     trust_sources: TrustSources = False,
     quiet: Quiet = False,
 ) -> None:
     """Write the bundle: ONNX, Fortran, weights, golden vectors, manifest, model card.
 
-    With --host, sources and build files for a host model go to the folder host/ beside it.
+    With --host, also write sources and build files for a host model to the folder host/.
     """
     from emufort.run.folder import RunFolder
 
@@ -214,15 +217,17 @@ def export(
 
 def verify(
     out: Out = RUN_FOLDER,
-    bundle: Annotated[Path | None, typer.Option(help="Verify this bundle instead.")] = None,
-    rows: Annotated[int | None, typer.Option(help="Rows to compare.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Verify this bundle instead of that of a run.")
+    ] = None,
+    rows: Annotated[int | None, typer.Option(help="Number of rows to compare.")] = None,
     trust_sources: TrustSources = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Compare all forms of the emulator; exit code 3 unless its compiled Fortran agrees."""
     if trust_sources and bundle is None:
-        raise UsageError("--trust-sources needs --bundle: the sources of a run are its own")
+        raise UsageError("--trust-sources needs --bundle; it is not for the bundle of a run")
     if bundle is None:
         from emufort.run.folder import RunFolder
 

@@ -1,4 +1,4 @@
-"""How the command line reads its options: an option with one value is given once."""
+"""Command classes that refuse repeated options, unless an option takes several values."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class OnceCommand(TyperCommand):
-    """A command that refuses an option with one value that is given twice.
+    """A command that refuses a repeated option if the option takes one value.
 
-    Otherwise the last of them would count, and ``--data a.nc --data b.nc`` would use b.nc alone.
+    Otherwise the last value would be used: ``--data a.nc --data b.nc`` would use only b.nc.
     """
 
     def make_parser(self, ctx: Any) -> Any:
@@ -29,7 +29,7 @@ class OnceCommand(TyperCommand):
                 many = parameter.multiple or getattr(parameter, "is_flag", False)
                 is_option = parameter.param_type_name == "option"
                 if is_option and not many and order.count(parameter) > 1:
-                    ctx.fail(f"{parameter.opts[0]} is given more than once and takes one value")
+                    ctx.fail(f"{parameter.opts[0]} is given more than once but takes one value")
             return found
 
         parser.parse_args = parse_once
@@ -37,9 +37,9 @@ class OnceCommand(TyperCommand):
 
 
 class OnceTyper(typer.Typer):
-    """A command line all of whose commands are `OnceCommand`."""
+    """A command line whose commands are all `OnceCommand`."""
 
-    def command(  # type: ignore[override]  # fewer words for the same
+    def command(  # type: ignore[override]  # fewer arguments than the base class
         self, name: str | None = None, **options: Any
     ) -> Callable[[_Function], _Function]:
         """Do what `typer.Typer.command` does."""

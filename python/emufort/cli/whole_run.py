@@ -1,4 +1,4 @@
-"""Commands about a whole run: run, status, check."""
+"""Commands for a whole run: run, status, check."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def run(
     steps: Annotated[
         int | None, typer.Option(help="Length of a training of step 2, in steps of 256 samples.")
     ] = None,
-    rule: Annotated[str | None, typer.Option(help="Rule of the choice, such as 'knee'.")] = None,
+    rule: Annotated[str | None, typer.Option(help="Rule of the selection, such as 'knee'.")] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Do everything: search, retrain, time, select, export, verify, report.
+    """Carry out all steps: search, retrain, time, select, export, verify, report.
 
-    Killed or stopped, the same command continues where it was.
+    If the run is stopped or killed, the same command continues it.
     """
     from emufort.steps import STEP_NAMES
 
@@ -84,7 +84,7 @@ def status(
     out: Out = RUN_FOLDER,
     as_json: Json = False,
 ) -> None:
-    """Say whether a run is at work, killed or finished, and how far each step is."""
+    """Show whether a run is running, killed or finished, and the progress of each step."""
     from emufort.run import display
     from emufort.run.status import RunStatus
 
@@ -101,7 +101,7 @@ def check(
     contract: ContractName = None,
     as_json: Json = False,
 ) -> None:
-    """Check configuration, contract and data without doing anything."""
+    """Check configuration, contract and data without starting a run."""
     from emufort.config import Config
     from emufort.dataset.constant_outputs import constant_outputs
     from emufort.run.folder import RunFolder

@@ -11,25 +11,29 @@ from emufort.config.section import Section
 
 
 class ClusterConfig(Section):
-    """Where steps 1 and 2 are computed; no part of what they compute."""
+    """Where steps 1 and 2 are computed; these options do not affect the results."""
 
     engine: Literal["auto", "pool", "dask"] = Field(
-        "auto", description="processes of this machine; auto takes Dask for a cluster only"
+        "auto", description="what runs the processes; auto uses Dask only for a cluster"
     )
-    scheduler: str | None = Field(None, description="a Dask scheduler, such as tcp://node:8786")
-    kind: Literal["slurm"] | None = Field(None, description="a batch system to start workers with")
+    scheduler: str | None = Field(
+        None, description="address of a Dask scheduler, such as tcp://node:8786"
+    )
+    kind: Literal["slurm"] | None = Field(None, description="batch system that starts the workers")
     jobs: int = Field(1, ge=1, description="batch jobs")
-    workers_per_job: int = Field(1, ge=1, description="worker processes in each, one core each")
+    workers_per_job: int = Field(1, ge=1, description="worker processes in each job, one core each")
     time: str = Field("01:00:00", description="time limit of a job")
     partition: str | None = None
     account: str | None = None
-    memory: str | None = Field(None, description="of a job, such as 8G")
+    memory: str | None = Field(None, description="memory of a job, such as 8G")
     options: tuple[str, ...] = Field(
-        (), description="more #SBATCH options, each as sbatch reads it: --gres=gpu:1"
+        (), description="further #SBATCH options as sbatch reads them, such as --gres=gpu:1"
     )
-    setup: tuple[str, ...] = Field((), description="shell lines before the worker, module load ...")
+    setup: tuple[str, ...] = Field(
+        (), description="shell lines before the worker, such as module load ..."
+    )
     python: str | None = Field(
-        None, description="interpreter on the nodes: a command or path; this one if not given"
+        None, description="Python on the nodes: a command or path; default: the running one"
     )
     host: str | None = Field(None, description="name or address by which nodes reach the driver")
 
@@ -44,7 +48,7 @@ class ClusterConfig(Section):
     @classmethod
     def _check_host(cls, host: str | None) -> str | None:
         if host is not None and not re.fullmatch(r"[A-Za-z0-9._:%\[\]-]+", host):
-            raise ValueError(f"{host!r} is no name or address of a machine")
+            raise ValueError(f"{host!r} is not a name or address of a machine")
         return host
 
     @field_validator("python")
@@ -52,8 +56,8 @@ class ClusterConfig(Section):
     def _check_python(cls, python: str | None) -> str | None:
         if python is not None and (python.startswith(("~", "-")) or "$" in python):
             raise ValueError(
-                f"{python!r} is taken as it is, without a shell: give the whole path, or a command "
-                "that lines of 'setup' put on the PATH"
+                f"{python!r} is used without a shell: give the absolute path, or a command that "
+                "lines of 'setup' put on the PATH"
             )
         return python
 
@@ -63,7 +67,7 @@ class ClusterConfig(Section):
         for option in options:
             if not option.startswith("-") or not option.isprintable():
                 raise ValueError(
-                    f"{option!r} is no option of sbatch: it begins with '-' and is one line"
+                    f"{option!r} is not an option of sbatch: give one line that starts with '-'"
                 )
         return options
 
@@ -72,5 +76,5 @@ class ClusterConfig(Section):
         if self.scheduler is not None and self.kind is not None:
             raise ValueError("give a scheduler or a kind of cluster, not both")
         if self.engine == "pool" and (self.scheduler or self.kind):
-            raise ValueError("engine = 'pool' knows this machine only; leave it out")
+            raise ValueError("engine = 'pool' uses only this machine; omit it")
         return self

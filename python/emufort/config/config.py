@@ -26,23 +26,25 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        It is missing or no TOML.
+        The file is missing or not valid TOML.
     """
     try:
         return tomllib.loads(path.read_text())
     except OSError as error:
         raise UsageError(f"cannot read the configuration {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # also numbers of very many digits
+    except (ValueError, RecursionError) as error:  # also raised for numbers with very many digits
         raise UsageError(f"{path} is not valid TOML: {one_line(error)}") from error
 
 
 class Config(Section):
-    """A whole run; ``Config()`` is the default run on the embedded data set."""
+    """The options of a whole run; ``Config()`` is the default run on the embedded data set."""
 
     contract: Line = "activation"
     data: Line | None = None
     seed: int = Field(1, ge=0, le=2_000_000_000)
-    workers: int = Field(0, ge=0, le=65_536, description="processes; 0 means one per core")
+    workers: int = Field(
+        0, ge=0, le=65_536, description="number of processes; 0 means one per core"
+    )
     search: SearchConfig = SearchConfig()
     advice: AdviceConfig = AdviceConfig()
     retrain: RetrainConfig = RetrainConfig()
@@ -70,7 +72,7 @@ class Config(Section):
         Raises
         ------
         UsageError
-            The file is missing or no TOML, a key is unknown or a value is impossible.
+            The file is missing or not valid TOML, a key is unknown or a value is not valid.
         """
         path = Path(path)
         content = read_toml(path)
@@ -78,7 +80,7 @@ class Config(Section):
             raise UsageError(f"{path} is a contract, not a configuration; give it by --contract")
 
         def resolved(name: Any, is_name: bool = False) -> Any:
-            """Return a relative path absolute; what can be a registered name stays one."""
+            """Return a relative path as an absolute one; a registered name stays unchanged."""
             if not isinstance(name, str) or (is_name and not is_path(name)):
                 return name
             file = path.parent / name
@@ -98,7 +100,7 @@ class Config(Section):
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], source: str = "configuration") -> Self:
-        """Build a configuration from plain data; errors as for `load`."""
+        """Build a configuration from plain data; the errors are those of `load`."""
         try:
             return cls.model_validate(content)
         except ValidationError as error:
@@ -106,11 +108,11 @@ class Config(Section):
 
     @property
     def recorded(self) -> frozenset[str]:
-        """Options of `timing` that only a run folder gives, see `emufort.run.untrusted_options`."""
+        """Options of `timing` that come only from a run folder; `emufort.run.untrusted_options`."""
         return self._recorded
 
     def as_recorded(self, names: Iterable[str]) -> Self:
-        """Return this configuration with `names` as what only a run folder gives."""
+        """Return this configuration with `names` marked as coming only from a run folder."""
         copy = self.model_copy()
         copy._recorded = frozenset(names)
         return copy
@@ -121,5 +123,5 @@ class Config(Section):
         return self.workers or len(os.sched_getaffinity(0))
 
 
-#: All options where none is given: the one home of every default.
+#: All options with their defaults; the only place where defaults are defined.
 DEFAULTS = Config()

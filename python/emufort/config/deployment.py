@@ -12,12 +12,12 @@ from emufort.errors import UsageError
 from emufort.selection.rules import check_rule
 from emufort.toolchain.flags import BASELINE_FLAGS, DEFAULT_COMPILER, DEFAULT_FLAGS
 
-#: More columns per call than this are a slip of the pen: no memory holds them.
+#: More columns per call than this are a typing error, because no memory holds them.
 _MOST_COLUMNS = 1_000_000
 
 
 class TimingConfig(Section):
-    """Measured inference time."""
+    """The measurement of inference time."""
 
     ncol: tuple[int, ...] = (1, 16, 1152)
     repeats: int = Field(7, ge=1, le=10_000)
@@ -30,9 +30,7 @@ class TimingConfig(Section):
     @classmethod
     def _check_ncol(cls, ncol: tuple[int, ...]) -> tuple[int, ...]:
         if not ncol or min(ncol) < 1:
-            raise ValueError(
-                "numbers of columns per call are at least 1, and there is one at least"
-            )
+            raise ValueError("give at least one number of columns per call, each at least 1")
         if max(ncol) > _MOST_COLUMNS:
             raise ValueError(f"a call takes up to {_MOST_COLUMNS} columns")
         return tuple(sorted(set(ncol)))
@@ -45,15 +43,15 @@ class TimingConfig(Section):
         try:
             shlex.split(flags)
         except ValueError as error:
-            raise ValueError(f"{flags!r} is no list of options: {error}") from error
+            raise ValueError(f"{flags!r} is not a list of options: {error}") from error
         return flags
 
 
 class SelectConfig(Section):
-    """The choice on the Pareto front."""
+    """The selection on the Pareto front."""
 
     rule: str = "knee"
-    ncol: int = Field(16, ge=1, description="columns per call whose measured time counts")
+    ncol: int = Field(16, ge=1, description="columns per call of the times to compare")
 
     @field_validator("rule")
     @classmethod
@@ -70,12 +68,12 @@ class ExportConfig(Section):
 
     name: Line | None = None
     golden: int = Field(
-        64, ge=1, le=100_000, description="golden vectors that travel with the weights"
+        64, ge=1, le=100_000, description="golden vectors that are stored with the weights"
     )
 
 
 class VerifyConfig(Section):
-    """Agreement of all forms of the emulator."""
+    """The comparison of all forms of the emulator."""
 
     rows: int = Field(10_000, ge=1, le=10_000_000)
     tolerance: float = Field(1e-5, gt=0)

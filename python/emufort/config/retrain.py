@@ -16,29 +16,32 @@ class RetrainConfig(Section):
     backend: TrainingBackend = "auto"
 
     top: Annotated[Annotated[int, Field(ge=1)] | Literal["auto"], OrAuto] = Field(
-        "auto", description="candidates chosen along the front, the control group not counted"
+        "auto", description="candidates chosen along the front, without the control group"
     )
     control: Annotated[Annotated[int, Field(ge=0)] | Literal["auto"], OrAuto] = Field(
         "auto", description="candidates drawn at random; auto: 5 %, at least 16, at most half"
     )
     steps: int = Field(
-        20_000, ge=1, le=1_000_000_000, description="of 256 samples, unless batch_size is given"
+        20_000,
+        ge=1,
+        le=1_000_000_000,
+        description="steps of 256 samples, unless batch_size is given",
     )
     longer: int = Field(
         3,
         ge=1,
         le=1000,
-        description="how much longer the candidates on the front are trained at last",
+        description="factor by which the final trainings on the front are longer",
     )
     warm_start: bool = Field(
-        False, description="begin these longer trainings with the weights of the rounds"
+        False, description="start these longer trainings from the weights of the rounds"
     )
     seeds: int = Field(1, ge=1, le=1000, description="seeds of the candidates on the front")
     batch_size: int | None = Field(
-        None, ge=1, description="samples per step; the searched one if None"
+        None, ge=1, description="samples per step; None: that of the candidate"
     )
     learning_rate: tuple[float, float] | None = Field(
-        None, description="bounds of the peak learning rate; the searched one if None"
+        None, description="bounds of the peak learning rate; None: that of the candidate"
     )
 
     @model_validator(mode="after")
@@ -46,10 +49,10 @@ class RetrainConfig(Section):
         if self.learning_rate and not 0 < self.learning_rate[0] <= self.learning_rate[1]:
             raise ValueError("learning_rate needs 0 < lowest <= highest")
         if self.warm_start and self.longer == 1:
-            raise ValueError("warm_start is for longer trainings: it needs longer = 2 or more")
+            raise ValueError("warm_start is for longer trainings and needs longer = 2 or more")
         return self
 
     @property
     def samples(self) -> int:
-        """Number of samples that every network sees, whatever its batch size."""
+        """Number of samples that every network sees, independent of its batch size."""
         return self.steps * (self.batch_size or REFERENCE_BATCH)

@@ -15,7 +15,7 @@ from emufort.search.samplers.options import sampler_name
 
 
 def _known_activation_function(text: str) -> str:
-    """Return the name of an activation function, perhaps with a parameter, if there is such."""
+    """Check the name of an activation function, with or without a parameter; return it."""
     try:
         row, parameter = parse(text)
     except EmufortError as error:
@@ -25,17 +25,17 @@ def _known_activation_function(text: str) -> str:
     return text_of(row.name, parameter)
 
 
-#: Such as ``relu`` or ``leaky_relu:0.2``.
+#: Activation function, such as ``relu`` or ``leaky_relu:0.2``.
 _ActivationFunction = Annotated[str, AfterValidator(_known_activation_function)]
 
 
 class SpaceConfig(Section):
     """Search space: shape of the hidden layers, activation function, and how to train.
 
-    ``family = "layers"`` gives every hidden layer a width of its own; ``"taper"`` draws the first
-    width and a ratio, and every layer is that much narrower than the one before it; ``"residual"``
-    draws one width for all, and every hidden layer but the first adds its input to what it computes
-    (trained by torch).
+    ``family = "layers"`` draws a width for every hidden layer. ``"taper"`` draws the width of the
+    first layer and the ratio of every layer to the previous one. ``"residual"`` draws one width for
+    all hidden layers, each of which except the first adds its input to its output (trained by
+    torch).
     """
 
     family: Literal["layers", "taper", "residual"] = "layers"
@@ -45,12 +45,12 @@ class SpaceConfig(Section):
     activation: tuple[_ActivationFunction, ...] = ("relu", "squared_relu", "tanh", "silu")
     learning_rate: tuple[float, float] = Field(
         (1e-3, 4e-3),
-        description="bounds of the peak learning rate, for the batch size that it is drawn with",
+        description="bounds of the peak learning rate, for the batch size of the candidate",
     )
     batch_size: tuple[int, ...] = (64,)
     weight_decay: tuple[float, ...] = (0.0,)
     target: tuple[Line, ...] = Field(
-        (), description="contracts or 'output=transform'; the run's contract if there are none"
+        (), description="contracts or 'output=transform'; the run's contract if empty"
     )
 
     @property
@@ -61,7 +61,7 @@ class SpaceConfig(Section):
     @field_validator("width", mode="before")
     @classmethod
     def _expand_width(cls, width: Any) -> Any:
-        """Let ``{lowest = 8, highest = 2048, choices = 17}`` stand for a geometric list."""
+        """Expand ``{lowest = 8, highest = 2048, choices = 17}`` to a geometric list."""
         if not isinstance(width, dict):
             return width
         try:
@@ -77,7 +77,7 @@ class SpaceConfig(Section):
             raise ValueError("width needs 1 <= lowest <= highest and at least one choice")
         ratio = (highest / lowest) ** (1.0 / max(1, choices - 1))
         steps = (lowest * ratio**i for i in range(choices))
-        # Whole vectors of 4 or 8 neurons cost the runtime no more than a few less.
+        # Multiples of 4 or 8 neurons cost the runtime no more than a few neurons less.
         rounded = (w if w < 8 else 4 * round(w / 4) if w < 64 else 8 * round(w / 8) for w in steps)
         return sorted({lowest, highest, *(min(max(round(w), lowest), highest) for w in rounded)})
 
@@ -115,26 +115,26 @@ class SearchConfig(Section):
     backend: TrainingBackend = "auto"
 
     trials: int = Field(256, ge=1, le=1_000_000)
-    batch: int = Field(32, ge=1, description="candidates asked for at once")
+    batch: int = Field(32, ge=1, description="candidates that are proposed at once")
     subset: Annotated[Annotated[int, Field(ge=16)] | Literal["auto"], OrAuto] = Field(
-        "auto", description="training rows that step 1 sees; auto: as many as the search can use"
+        "auto", description="training rows of step 1; auto: as many as the search can use"
     )
     subset_by: Literal["random", "stratified", "space_filling"] = "random"
-    validation: int = Field(2000, ge=16, description="validation rows that score step 1, at most")
+    validation: int = Field(2000, ge=16, description="largest number of validation rows of step 1")
     sampler: str = "parzen"
     sampler_options: dict[str, bool | int | float | str] = Field({})
     share: tuple[float, ...] = Field(
         (0.05,), description="length of each annealed rung, as a share of step 2's samples"
     )
     rungs: tuple[int, ...] = Field(
-        (), description="length of each rung in epochs instead; needed for schedule = 'constant'"
+        (), description="length of each rung in epochs instead; schedule = 'constant' needs it"
     )
     rung_rows: tuple[int, ...] = Field(
-        (), description="rows of the subset at each rung; all of them if empty"
+        (), description="rows of the subset at each rung; all rows if empty"
     )
     eta: int = Field(4, ge=2)
     halving: Literal["batch", "asha"] = Field(
-        "batch", description="a candidate is compared with its batch, or with all before it"
+        "batch", description="candidates to compare with: the same batch, or all earlier ones"
     )
     groups: tuple[Literal["activation", "batch_size", "target"], ...] = Field(
         ("batch_size",),
@@ -142,16 +142,16 @@ class SearchConfig(Section):
     )
     schedule: Literal["constant", "cosine"] = Field(
         "cosine",
-        description="train anew at each rung as step 2 does, or go on from rung to rung",
+        description="train from the start at each rung as step 2 does, or continue between rungs",
     )
     batch_size: int | None = Field(
         None,
         ge=1,
-        description="samples per step of annealed rungs; by the length of the rung if None",
+        description="samples per step of annealed rungs; None: by the length of the rung",
     )
     patience: int = Field(15, ge=1)
-    max_ns: float | None = Field(None, gt=0, description="predicted ns per sample, at most")
-    cost_table: Line | None = Field(None, description="CSV of measured times; else they are taken")
+    max_ns: float | None = Field(None, gt=0, description="largest predicted ns per sample")
+    cost_table: Line | None = Field(None, description="CSV of measured times; else measured")
     space: SpaceConfig = SpaceConfig()
 
     @field_validator("sampler")
@@ -165,7 +165,7 @@ class SearchConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _add_rungs(cls, options: Any) -> Any:
-        """Give a search at a constant rate its usual rungs and rows, where none are given."""
+        """Add the default rungs and rows of a search at a constant learning rate."""
         if isinstance(options, dict) and options.get("schedule") == "constant":
             return {"rungs": (5, 20, 100), "subset": 2000, **options}
         return options
@@ -173,7 +173,7 @@ class SearchConfig(Section):
     @field_validator("groups")
     @classmethod
     def _sort_groups(cls, groups: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(sorted(set(groups)))  # their order means nothing
+        return tuple(sorted(set(groups)))  # their order has no meaning
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -197,7 +197,7 @@ class SearchConfig(Section):
         if rows and self.subset == "auto":
             raise ValueError("rung_rows needs a number of rows as subset")
         if rows and rows[-1] > int(self.subset):
-            raise ValueError(f"rung_rows asks for {rows[-1]} rows of a subset of {self.subset}")
+            raise ValueError(f"rung_rows needs {rows[-1]} rows of a subset of {self.subset}")
         return self
 
 
@@ -206,5 +206,7 @@ class AdviceConfig(Section):
 
     candidates: int = Field(32, ge=8)
     seeds: int = Field(2, ge=2)
-    first: int = Field(250, ge=16, description="rows of the smallest subset; doubled on and on")
-    largest: int = Field(8000, ge=32, description="rows of the largest subset, at most")
+    first: int = Field(
+        250, ge=16, description="rows of the smallest subset, which is doubled repeatedly"
+    )
+    largest: int = Field(8000, ge=32, description="most rows of the largest subset")

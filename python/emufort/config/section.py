@@ -1,4 +1,4 @@
-"""What all sections of the configuration share."""
+"""The base class of all sections of the configuration."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Line = Annotated[str, AfterValidator(check_text)]
 
 
 def _number_or_auto(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    """Say in one line what an option may be that is a number or left open."""
+    """Check an option that is a number or ``auto``; the error is one line."""
     try:
         return handler(value)
     except ValidationError as error:
@@ -30,15 +30,15 @@ def _number_or_auto(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
         raise ValueError(f"Input should be {what}, or 'auto', not {value!r}") from error
 
 
-#: Makes the complaint about such an option one line.
+#: Validator that gives one line for an invalid option.
 OrAuto = WrapValidator(_number_or_auto)
 
 
 class Section(BaseModel):
-    """A section of the configuration: an unknown key is refused, and no value changes later."""
+    """A section of the configuration; unknown keys are refused and values are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-#: Who trains: the Fortran trainer, torch, or the former where it is built.
+#: Trainer: the Fortran trainer, torch, or auto (native where it is built, else torch).
 TrainingBackend = Literal["auto", "native", "torch"]

@@ -1,4 +1,4 @@
-"""What is wrong with the values of a data set: found block by block, told in one line."""
+"""Find problems with the values of a data set block by block; report them in one line."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from emufort.errors import DataError
 
 Array = NDArray[np.float64]
 
-#: Stored values may be single precision: a value this close to a limit (relative) is inside.
+#: Stored values may be single precision, so a value this close to a limit (relative) is inside.
 RANGE_SLACK = 1e-6
 #: Outputs, weights and ONNX are single precision.
 _LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
 
 
-#: Kinds of complaints, in the order in which they are told.
+#: Kinds of complaints, in the order in which they are reported.
 _FINITE, _RANGE, _DOMAIN, _QUOTIENT, _BASELINE = range(5)
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """Values (n,) of a column in the rows of a block, and their ends (NaN if one of them is)."""
+    """Values (n,) of a column in a block, and their minimum and maximum (NaN if any value is)."""
 
     values: Array
     rows: NDArray[np.int64]
@@ -36,7 +36,7 @@ class _Seen:
 
 @dataclass
 class _Complaint:
-    """How many values are bad in one respect, and the first of them."""
+    """Number of invalid values of one kind, and the first of them."""
 
     text: _Text
     count: int = 0
@@ -44,7 +44,7 @@ class _Complaint:
     value: float = 0.0
 
     def note(self, bad: NDArray[np.bool_], seen: _Seen) -> None:
-        """Take note of the bad ones, at least one, among the values seen."""
+        """Record the invalid values, at least one, among the values seen."""
         if not self.count:
             first = int(np.flatnonzero(bad)[0])
             self.row, self.value = int(seen.rows[first]), float(seen.values[first])
@@ -55,30 +55,41 @@ _Text = Callable[[_Complaint, int], str]
 
 
 class Complaints:
-    """What is wrong with the usable rows: found block by block, told when all are seen."""
+    """Problems with the usable rows: found block by block, reported when all blocks are read."""
 
     def __init__(self, source: Path, contract: Contract) -> None:
         self.source, self.contract = source, contract
-        #: Meaning of the filter's flag -> number of rows left out for it.
+        #: Meaning of the filter's flag -> number of rows that were left out for it.
         self.dropped: dict[str, int] = {}
-        #: Rows that the filter lets pass; those of them that have a split.
+        #: Number of rows that pass the filter; number of these that have a split.
         self.passed = self.kept = 0
-        #: Variable -> why values of it are missing, where the file says so by other means than NaN.
+        #: Variable -> why its values are missing, where the file marks them by other means than
+        #: NaN.
         self.missing: dict[str, str] = {}
         self._found: dict[tuple[int, str], _Complaint] = {}
 
     def drop(self, reason: str, rows: NDArray[np.bool_]) -> None:
-        """Count rows that are left out."""
+        """Count rows that are left out for `reason`."""
         self.dropped[reason] = self.dropped.get(reason, 0) + int(rows.sum())
 
     def look(self, x: Array, y: Array, rows: NDArray[np.int64], baselines: Sequence[Array]) -> None:
-        """Look at the usable rows of a block."""
+        """Check the usable rows of a block.
+
+        Parameters
+        ----------
+        x, y
+            Inputs (n, n_inputs) and outputs (n, n_outputs) of the rows, physical units.
+        rows
+            Positions of the rows in the file, (n,).
+        baselines
+            Values (n, k) of each baseline of the contract.
+        """
         if len(rows) == 0:
             return
         contract = self.contract
         divisors = {j for j in contract.reference_indices if j is not None}
         for values, columns in ((x, contract.input_columns), (y, contract.output_columns)):
-            # Columns whose ends are in order, nearly all, are looked at no further.
+            # Columns whose minimum and maximum are valid, nearly all, need no further checks.
             lowest, highest = values.min(axis=0), values.max(axis=0)
             for j, column in enumerate(columns):
                 seen = _Seen(values[:, j], rows, float(lowest[j]), float(highest[j]))
@@ -102,7 +113,7 @@ class Complaints:
         Raises
         ------
         DataError
-            There is one, or no row is usable.
+            There is a complaint, or no row is usable.
         """
         if self.passed == 0:
             assert self.contract.filter is not None
@@ -131,7 +142,7 @@ class Complaints:
             self._found.setdefault((kind, name), _Complaint(text)).note(bad, seen)
 
     def _missing(self, name: str, variable: str, advice: str) -> _Text:
-        """Say that values are not there, and why, where the file tells."""
+        """Return the text that values are missing, and why, where the file says so."""
 
         def text(found: _Complaint, n: int) -> str:
             why = self.missing.get(variable)
@@ -168,9 +179,9 @@ class Complaints:
         self._note(_RANGE, column.name, bad, seen, text)
 
     def _domain(self, column: Column, seen: _Seen, is_divisor: bool) -> None:
-        """Find values that the column's transform, or single precision, cannot take.
+        """Find values that the column's transform or single precision cannot represent.
 
-        A divisor is a column that an output is divided by before the logarithm is taken.
+        A divisor is a column by which an output is divided before the logarithm is taken.
         """
 
         def note(bad: NDArray[np.bool_], why: str, advice: str) -> None:
@@ -187,7 +198,7 @@ class Complaints:
 
         v, low, high = seen.values, seen.lowest, seen.highest
         huge = max(-low, high) > _LARGEST
-        # A fraction of 1e-39 may well become 0.
+        # A fraction of 1e-39 may become 0 without harm.
         tiny = column.transform != "sigmoid" and not (low >= _SMALLEST or high <= -_SMALLEST)
         if huge or tiny:
             size = np.abs(v)
@@ -204,12 +215,12 @@ class Complaints:
                 note((v <= 0) | (v >= 1), "has no logit", advice)
         elif column.transform == "sigmoid" and not (low >= 0 and high <= 1):
             bad = (v < -RANGE_SLACK) | (v > 1 + RANGE_SLACK)
-            note(bad, "no sigmoid gives, as it is not between 0 and 1", advice)
+            note(bad, "a sigmoid cannot give, because it is not between 0 and 1", advice)
 
     def _quotient(
         self, output: int, reference: int, y: Array, x: Array, rows: NDArray[np.int64]
     ) -> None:
-        """Find quotients with what an output is relative to that single precision cannot hold."""
+        """Find quotients of an output and its reference that single precision cannot hold."""
         column = self.contract.output_columns[output]
         divisor = self.contract.input_columns[reference]
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):

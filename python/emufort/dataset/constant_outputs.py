@@ -1,4 +1,4 @@
-"""Outputs that are constant in training, in words: they are emitted as they are, never learned."""
+"""Descriptions of outputs that are constant in training; they are emitted and never learned."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class ConstantOutput:
     Attributes
     ----------
     name
-        Of the column, such as ``heating_rate[level_1]``.
+        Name of the column, such as ``heating_rate[level_1]``.
     value
-        What is emitted, within the output's bounds; of an output relative to an input the factor
-        that the input is multiplied by.
+        Emitted value, within the output's bounds. For an output relative to an input it is the
+        factor by which the input is multiplied.
     units
-        Of the value.
+        Units of the value.
     relative_to
-        Column of the input that the output is relative to, or None.
+        Column of the input to which the output is relative, or None.
     """
 
     name: str

@@ -31,15 +31,16 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows of inputs and outputs that may be used, in physical units and double precision.
+    """Usable rows of inputs and outputs, in physical units and double precision.
 
-    Tables of more rows than `emufort.dataset.rows.BLOCK` are on disk and mapped into memory,
-    read-only. Go through them block by block; `features` and `targets` are copies of the whole.
+    Tables with more rows than `emufort.dataset.rows.BLOCK` are stored on disk and mapped into
+    memory, read-only. Read them block by block, because `features` and `targets` copy the whole
+    table.
 
     Attributes
     ----------
     contract
-        What the columns mean.
+        Contract that describes the columns.
     source
         Path of the netCDF file.
     sha256
@@ -53,14 +54,14 @@ class Dataset:
     baselines
         Name of a baseline -> its values, shape (n, k).
     dropped
-        Meaning of the filter's flag -> number of rows left out for it; rows whose filter or split
-        has a value without a meaning are counted as such.
+        Meaning of the filter's flag -> number of rows that were left out for it. Rows whose filter
+        or split has a value without a meaning are counted separately.
     scratch
-        Folder for long tables, None for that of temporary files.
+        Folder for long tables; None for the folder of temporary files.
     parent
-        The data set that these rows were taken from, None for one that was opened.
+        The data set from which these rows were taken; None for an opened data set.
     baseline_widths
-        Name of a baseline that gives several quantities -> number of columns of each.
+        Name of a baseline with several quantities -> number of columns of each quantity.
     """
 
     contract: Contract
@@ -94,16 +95,16 @@ class Dataset:
     def open(
         cls, path: PathLike | None, contract: Contract, scratch: PathLike | None = None
     ) -> Self:
-        """Read a netCDF file; None means the data set that comes with the package.
+        """Read a netCDF file, or the data set that comes with the package if `path` is None.
 
         Parameters
         ----------
         path
             The netCDF file.
         contract
-            What the variables mean.
+            Contract that describes the variables.
         scratch
-            Folder for long tables, default None: that of temporary files.
+            Folder for long tables; default None for the folder of temporary files.
 
         Raises
         ------
@@ -130,7 +131,7 @@ class Dataset:
         sha256: str = "",
         scratch: Path | None = None,
     ) -> Self:
-        """Check `raw` against `contract` and keep the usable rows; errors as for `open`."""
+        """Check `raw` against `contract` and keep the usable rows; raises the errors of `open`."""
         whole = Reader(raw, contract, source)
         split = whole.default_split()
         complaints = Complaints(source, contract)
@@ -170,12 +171,12 @@ class Dataset:
         )
 
     def under(self, contract: Contract) -> Dataset:
-        """Return the data as another contract reads them; the whole, not a part of the rows.
+        """Return the whole data set as read by another contract, not only these rows.
 
         Raises
         ------
         DataError
-            See `open`; or these data are in memory only, and the contract has other variables.
+            See `open`; or the data are only in memory and the contract has other variables.
         """
         if contract.sha256 == self.contract.sha256:
             return self
@@ -193,7 +194,7 @@ class Dataset:
         if not self.source.is_file():
             raise DataError(
                 f"the contract '{contract.name}' has other variables than "
-                f"'{self.contract.name}', and these data come from no file to read them from"
+                f"'{self.contract.name}', and these data have no file to read them from"
             )
         return Dataset.open(self.source, contract, self.scratch)
 
@@ -213,10 +214,10 @@ class Dataset:
         return self.take(indices)
 
     def subset(self, size: int, seed: int) -> Self:
-        """Return `size` training rows drawn without replacement, and all rows of other splits.
+        """Return `size` training rows drawn without replacement, and all rows of the other splits.
 
-        The order is random and reproducible. Of data without training rows (such as one split),
-        `size` rows are drawn from all.
+        The order is random and reproducible. If the data have no training rows (such as one split),
+        `size` rows are drawn from all rows.
 
         Raises
         ------
@@ -235,20 +236,20 @@ class Dataset:
 
     @cached_property
     def features(self) -> Array:
-        """What the network sees, physical units (n, n_features)."""
+        """Inputs that the network sees, physical units (n, n_features)."""
         return self.features_of(slice(None))
 
     @cached_property
     def targets(self) -> Array:
-        """Outputs, those relative to an input divided by it (n, n_outputs)."""
+        """Outputs (n, n_outputs); an output relative to an input is divided by it."""
         return self.targets_of(slice(None))
 
     def features_of(self, part: slice) -> Array:
-        """Return those rows of `features`."""
+        """Return the rows `part` of `features`."""
         return self.x[part][:, list(self.contract.feature_indices)]
 
     def targets_of(self, part: slice) -> Array:
-        """Return those rows of `targets`."""
+        """Return the rows `part` of `targets`."""
         y = np.array(self.y[part])
         for j, reference in enumerate(self.contract.reference_indices):
             if reference is not None:
@@ -256,11 +257,11 @@ class Dataset:
         return y
 
     def feature_blocks(self) -> Iterator[Array]:
-        """Go through `features` block by block."""
+        """Yield `features` block by block."""
         return self._blocks(self.features_of)
 
     def target_blocks(self) -> Iterator[Array]:
-        """Go through `targets` block by block."""
+        """Yield `targets` block by block."""
         return self._blocks(self.targets_of)
 
     def _blocks(self, of: Callable[[slice], Array]) -> Iterator[Array]:
@@ -272,11 +273,11 @@ class Dataset:
 
     @property
     def whole(self) -> Self:
-        """The data set that these rows were taken from; itself if it was opened."""
+        """The data set from which these rows were taken; an opened data set itself."""
         return self if self.parent is None else self.parent
 
     def training_blocks(self, of: Callable[[slice], Array]) -> Iterator[Array]:
-        """Go through the training rows of the whole block by block; all rows if there are none.
+        """Yield values of the training rows of `whole` block by block; all rows if it has none.
 
         Parameters
         ----------
@@ -295,10 +296,10 @@ class Dataset:
 
     @property
     def constant_outputs(self) -> Mapping[int, float]:
-        """Outputs that vary by no more than rounding over the training rows, with their value.
+        """Constant outputs (variation over the training rows within rounding): position -> value.
 
-        By the position of the column; the value is that of `targets`, see `Extent`. It is the same
-        for all parts of a data set.
+        The position is that of the column and the value that of `targets`, see `Extent`. They are
+        the same for all parts of a data set.
         """
         return self.whole._constant_outputs
 
@@ -310,7 +311,7 @@ class Dataset:
         return {int(j): float(extent.middle[j]) for j in np.flatnonzero(extent.constant)}
 
     def constant_in_training_only(self) -> list[Column]:
-        """Return the outputs that are constant in the training rows and vary over all rows."""
+        """Return the outputs that are constant in the training rows but vary over all rows."""
         constant = list(self.constant_outputs)
         extent = Extent(len(constant))
         if constant:
@@ -320,7 +321,7 @@ class Dataset:
         return [columns[j] for j, same in zip(constant, extent.constant, strict=True) if not same]
 
     def remembered(self, name: str, make: Callable[[], Any]) -> Any:
-        """Return what `make` found when it was first asked for by this name, of any part."""
+        """Return the result of `make`, stored under `name` for all parts of the data set."""
         known = self.whole._memory
         if name not in known:
             known[name] = make()
@@ -331,12 +332,12 @@ class Dataset:
         return {}
 
     def constant_columns(self, split: str | None = None) -> list[Column]:
-        """Return the features and outputs that vary by no more than rounding; see `Extent`.
+        """Return the constant features and outputs (variation within rounding); see `Extent`.
 
         Parameters
         ----------
         split
-            Look at the rows of this split only.
+            Only rows of this split are considered; default all rows.
         """
         contract = self.contract
         found = []
@@ -353,7 +354,7 @@ class Dataset:
         return found
 
     def forget(self) -> None:
-        """Give back the memory of what was read of long tables."""
+        """Release the memory of the rows that were read from long tables."""
         for values in (self.x, self.y, self.rows, *self.baselines.values()):
             tables.forget(values)
 
@@ -362,13 +363,13 @@ def check_subset(size: int, n: int, source: Path) -> None:
     """Raise `DataError` unless `size` rows can be drawn from the `n` rows of `source`."""
     if not 0 < size <= n:
         raise DataError(
-            f"a subset of {size} rows cannot be drawn from the {n} usable rows of {source}; ask "
-            f"for 1 to {n}"
+            f"a subset of {size} rows cannot be drawn from the {n} usable rows of {source}; give "
+            f"1 to {n}"
         )
 
 
 def _untransformed(contract: Contract) -> dict[str, Any]:
-    """Return what says which numbers of a file are read."""
+    """Return the entries of a contract that determine which numbers of a file are read."""
     content = contract.to_dict()
     for variable in (*content["input"], *content["output"]):
         for key in ("transform", "relative_to", "lower_bound", "upper_bound", "feature"):
@@ -388,7 +389,7 @@ def embedded_dataset(contract: Contract) -> Path:
     Raises
     ------
     DataError
-        The contract names none, or its process has no data sets.
+        The contract names no data set, or its process has none.
     ContractError
         The process is not registered or cannot be loaded.
     """

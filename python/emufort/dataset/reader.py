@@ -1,4 +1,4 @@
-"""A CF netCDF file as a contract reads it: variables, labels, units, flags, missing values."""
+"""Read a CF netCDF file by a contract: variables, labels, units, flags, missing values."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-#: Bytes of chunks that netCDF keeps of each variable; its default of 16 MB is for all of them much.
+#: Bytes of chunks that netCDF caches per variable; its default of 16 MB adds up for many of them.
 _CHUNK_CACHE = 2 << 20
 
 
 @contextmanager
 def open_netcdf(source: Path) -> Iterator[xr.Dataset]:
-    """Open a netCDF file; values are read when they are asked for.
+    """Open a netCDF file; values are read lazily.
 
     Raises
     ------
     DataError
-        It is no netCDF file, or damaged.
+        The file is not a netCDF file, or is damaged.
     """
     import xarray as xr
 
-    # A file is untrusted: what xarray raises on contradictory attributes is of every kind, and its
-    # warnings are no lines of ours.
+    # A file is untrusted. xarray raises exceptions of any type on contradictory attributes, and its
+    # warnings would appear among the messages of emufort.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -59,7 +59,7 @@ def open_netcdf(source: Path) -> Iterator[xr.Dataset]:
 
 @contextmanager
 def _little_chunk_cache() -> Iterator[None]:
-    """Limit what netCDF keeps in memory of a file that is opened here."""
+    """Limit the memory in which netCDF caches a file that is opened in this context."""
     import netCDF4
 
     size, elements, preemption = netCDF4.get_chunk_cache()
@@ -76,13 +76,13 @@ def _unreadable(source: Path, error: Exception) -> DataError:
 
 
 def _type_in_file(found: xr.DataArray) -> np.dtype[Any]:
-    """Return the type of the values in the file, before they were unpacked."""
+    """Return the type of the values in the file, before unpacking."""
     stored: np.dtype[Any] = np.dtype(found.encoding.get("dtype", found.dtype))
     return stored
 
 
 def _unpacked(found: xr.DataArray, stored: Any) -> Array:
-    """Return stored values as `found` gives them: with its scale factor and offset."""
+    """Unpack stored values with the scale factor and the offset of `found`."""
     values = np.atleast_1d(stored).astype(found.dtype)
     if "scale_factor" in found.encoding:
         values = (values * found.encoding["scale_factor"]).astype(found.dtype)
@@ -92,9 +92,9 @@ def _unpacked(found: xr.DataArray, stored: Any) -> Array:
 
 
 def _unwritten(found: xr.DataArray) -> float | None:
-    """Return what a value of `found` is that was never written, if the file does not say it.
+    """Return the value of `found` that marks data never written, if the file does not name it.
 
-    netCDF fills new variables with a value of the type's own. Bytes are not filled.
+    netCDF fills new variables with a value that depends on the type. Bytes are not filled.
     """
     import netCDF4
 
@@ -107,14 +107,14 @@ def _unwritten(found: xr.DataArray) -> float | None:
 
 
 def _valid_limits(found: xr.DataArray) -> tuple[float, float]:
-    """Return the lowest and highest value that the attributes of CF call valid.
+    """Return the lowest and the highest valid value by the CF attributes.
 
     Limits of packed data are packed themselves, unless they are of another type.
 
     Raises
     ------
     ValueError
-        They are no numbers.
+        The attributes are not numbers.
     """
     stored, packed = _type_in_file(found), {"scale_factor", "add_offset"} & set(found.encoding)
 
@@ -140,13 +140,14 @@ def _valid_limits(found: xr.DataArray) -> tuple[float, float]:
 
 
 class Reader:
-    """Takes variables out of an xarray Dataset and says what is wrong with them."""
+    """Reads variables of a contract from an xarray Dataset and reports problems with them."""
 
     def __init__(self, raw: xr.Dataset, contract: Contract, source: Path) -> None:
         self.raw = raw
         self.contract = contract
         self.source = source
-        #: Variable -> why values of it are missing, where the file says so by other means than NaN.
+        #: Variable -> why its values are missing, where the file marks them by other means than
+        #: NaN.
         self.missing: dict[str, str] = {}
         dimension = contract.sample_dimension
         if dimension not in raw.sizes:
@@ -160,7 +161,7 @@ class Reader:
             raise DataError(f"{source} has no rows: the dimension '{dimension}' has length 0")
 
     def variable(self, name: str) -> xr.DataArray:
-        """Return the variable `name` as it is in the file; a missing one is a `DataError`."""
+        """Return the variable `name` of the file; raise `DataError` if it is missing."""
         if name not in self.raw.variables:
             raise DataError(
                 f"{self.source} has no variable '{name}'"
@@ -169,7 +170,13 @@ class Reader:
         return self.raw[name]
 
     def values_of(self, name: str, found: xr.DataArray) -> Array:
-        """Return a variable along the sample dimension as (n, k)."""
+        """Return a variable along the sample dimension, shape (n, k).
+
+        Raises
+        ------
+        DataError
+            The variable lacks the sample dimension or does not hold numbers.
+        """
         dimension = self.contract.sample_dimension
         if found.dims.count(dimension) != 1:
             raise DataError(f"{self.source}: '{name}' lacks the dimension '{dimension}'")
@@ -186,7 +193,7 @@ class Reader:
                 fill, (lower, upper) = _unwritten(found), _valid_limits(found)
         except MemoryError:
             raise
-        except Exception as error:  # of every kind where attributes contradict each other
+        except Exception as error:  # any exception, if attributes contradict each other
             raise DataError(f"{self.source}: cannot read '{name}': {one_line(error)}") from error
         if fill is not None:
             values = self._without(name, values, values == fill, "was never written")
@@ -202,16 +209,28 @@ class Reader:
         return np.where(bad, np.nan, values)
 
     def check_units(self, name: str, wanted: str) -> None:
-        """Compare the units of a variable with those of the contract."""
+        """Compare the units of a variable with those of the contract.
+
+        Raises
+        ------
+        DataError
+            The units differ.
+        """
         units = str(self.variable(name).attrs.get("units", "")).strip()
         if not same_units(units, wanted):
             raise DataError(
                 f"{self.source}: '{name}' has the units '{units}', the contract "
-                f"'{self.contract.name}' wants '{wanted}'"
+                f"'{self.contract.name}' requires '{wanted}'"
             )
 
     def column_block(self, variable: Input | Output | Parameter, over_samples: bool) -> Array:
-        """Return the values of a contract variable with the contract's units and labels."""
+        """Return the values of a contract variable; check its units and select by its labels.
+
+        Raises
+        ------
+        DataError
+            The variable or a label is missing, or units or dimensions differ.
+        """
         found = self.variable(variable.name)
         self.check_units(variable.name, variable.units)
         wanted = (self.contract.sample_dimension,) if over_samples else ()
@@ -220,7 +239,7 @@ class Reader:
         if sorted(map(str, found.dims)) != sorted(wanted):
             raise DataError(
                 f"{self.source}: '{variable.name}' has the dimensions {_tuple(found.dims)}, the "
-                f"contract '{self.contract.name}' wants {_tuple(wanted)}"
+                f"contract '{self.contract.name}' requires {_tuple(wanted)}"
             )
         found = found.transpose(*wanted)
         if variable.dimension is not None:
@@ -248,11 +267,17 @@ class Reader:
         return found.isel({dimension: [present.index(label) for label in labels]})
 
     def matrix(self, variables: tuple[Input, ...] | tuple[Output, ...]) -> Array:
-        """Return the columns of all `variables` side by side, (n, n_columns)."""
+        """Return the columns of all `variables`, (n, n_columns)."""
         return np.concatenate([self.column_block(v, over_samples=True) for v in variables], axis=1)
 
     def check_parameters(self) -> None:
-        """Compare the parameters that the file has with those of the contract."""
+        """Compare the parameters in the file with those of the contract.
+
+        Raises
+        ------
+        DataError
+            A value differs from that of the contract.
+        """
         for parameter in self.contract.parameter:
             if parameter.name not in self.raw.variables:
                 continue
@@ -264,7 +289,7 @@ class Reader:
                 )
 
     def part(self, part: slice) -> Reader:
-        """Return a reader of some rows; they are read when they are asked for."""
+        """Return a reader of the rows `part`; values are read lazily."""
         rows = self.raw.isel({self.contract.sample_dimension: part})
         return Reader(rows, self.contract, self.source)
 
@@ -276,17 +301,17 @@ class Reader:
         Parameters
         ----------
         first
-            Number of the first row that is read here.
+            Position of the first row of this reader in the file.
         split
-            Of every row; None where the data say it.
+            Split of every row; None if the data contain it.
         complaints
-            Told what is wrong with values, and what was dropped.
+            Receives problems with values, and the rows that were left out.
         """
         contract = self.contract
         self.missing = complaints.missing
         split = self.split() if split is None else split
         keep = self.usable_rows(split, complaints)
-        # A slice, where it does, copies nothing.
+        # A slice copies nothing, where one can be used.
         kept: Any = slice(None) if keep.all() else keep
         x = self.matrix(contract.input)[kept]
         y = self.matrix(contract.output)[kept]
@@ -296,13 +321,13 @@ class Reader:
         return (x, y, split[kept], rows, *baselines)
 
     def baseline(self, baseline: Baseline) -> Array:
-        """Return what a classical scheme gives for every row, (n, k), variable after variable."""
+        """Return the values of a classical scheme for every row, (n, k), variable by variable."""
         pairs = zip(baseline.variables, baseline.quantities, strict=True)
         parts = [self._given(baseline, name, quantity) for name, quantity in pairs]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def baseline_widths(self, baseline: Baseline) -> tuple[int, ...]:
-        """Return the number of columns that each variable of a classical scheme has."""
+        """Return the number of columns of each variable of a classical scheme."""
         sample = self.contract.sample_dimension
         sizes = (self.variable(name).sizes for name in baseline.variables)
         return tuple(math.prod(n for d, n in one.items() if str(d) != sample) for one in sizes)
@@ -328,7 +353,7 @@ class Reader:
         return values
 
     def usable_rows(self, split: NDArray[np.int8], complaints: Complaints) -> NDArray[np.bool_]:
-        """Say which rows may be used; the others are counted by the reason."""
+        """Return which rows are usable (n,); count the other rows by reason."""
         keep = self._filtered(complaints)
         lost = keep & (split < 0)
         if lost.any():
@@ -361,7 +386,13 @@ class Reader:
         return keep
 
     def flags(self, name: str) -> tuple[Array, dict[str, float]]:
-        """Return a CF flag variable (n,), NaN where it is missing, and its meanings."""
+        """Return a CF flag variable (n,), NaN where it is missing, and its meanings.
+
+        Raises
+        ------
+        DataError
+            The variable is not a CF flag along the sample dimension.
+        """
         found = self.variable(name)
         if found.dims != (self.contract.sample_dimension,):
             raise DataError(
@@ -375,7 +406,7 @@ class Reader:
         return self.values_of(name, found)[:, 0], meanings
 
     def default_split(self) -> NDArray[np.int8] | None:
-        """Return the split of every row where the contract leaves it to us, else None."""
+        """Return the split of every row (n,) if the contract has no split variable, else None."""
         if self.contract.split is not None:
             return None
         shares = np.cumsum([DEFAULT_SHARES[name] for name in SPLITS])
@@ -387,7 +418,13 @@ class Reader:
         return split
 
     def split(self) -> NDArray[np.int8]:
-        """Return the split of every row, -1 where the data do not say it."""
+        """Return the split of every row (n,), -1 where the data have none.
+
+        Raises
+        ------
+        DataError
+            The flag of the contract lacks one of the splits.
+        """
         assert self.contract.split is not None
         flags, meanings = self.flags(self.contract.split.variable)
         split = np.full(self.n, -1, dtype=np.int8)
@@ -406,7 +443,7 @@ def _flag_meanings(attributes: Mapping[str, Any]) -> dict[str, float]:
     Raises
     ------
     ValueError
-        The attributes flag_values and flag_meanings are missing, or do not fit each other.
+        The attributes flag_values and flag_meanings are missing or inconsistent.
     """
     lacking = [name for name in ("flag_values", "flag_meanings") if name not in attributes]
     if lacking:

@@ -1,8 +1,8 @@
-"""Tables of many rows: kept on disk and gone through block by block, so that memory stays flat.
+"""Tables of many rows, kept on disk and read block by block, so that memory does not grow.
 
-A table of up to `BLOCK` rows is an array in memory. A longer one is an array that is mapped from a
-file without a name: what is read of it takes memory only until `forget`, and the file ends with the
-last array that looks at it, however the process ends.
+A table of up to `BLOCK` rows is an array in memory. A longer table is an array that is mapped from
+a file without a name. Rows that are read take memory only until `forget`. The file disappears with
+the last array that maps it, even if the process is killed.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from emufort.errors import StorageError
 
-#: Rows of a block; what has no more is computed in one go.
+#: Rows of a block; tables with at most this many rows are processed at once.
 BLOCK = 32768
 
 
 def blocks(n: int, size: int | None = None) -> Iterator[slice]:
-    """Cut `n` rows into blocks, of `BLOCK` rows if no other size is given."""
+    """Cut `n` rows into blocks of `size` rows, by default `BLOCK` rows."""
     size = BLOCK if size is None else size
     for start in range(0, n, size):
         yield slice(start, min(start + size, n))
@@ -36,7 +36,7 @@ class Table:
     Parameters
     ----------
     scratch
-        Folder that a long table goes to, made if need be; default: that of temporary files.
+        Folder for a long table, created if necessary; default: the folder of temporary files.
     """
 
     def __init__(self, scratch: Path | None = None) -> None:
@@ -51,7 +51,7 @@ class Table:
         Raises
         ------
         StorageError
-            The disk is full, or the folder not writable.
+            The disk is full, or the folder is not writable.
         """
         self._waiting.append(part)
         self._n += len(part)
@@ -66,7 +66,7 @@ class Table:
             self._waiting = [part[:0].copy()]
 
     def finish(self) -> NDArray[Any]:
-        """Return the whole as one array, read-only if it is long; errors as for `add`."""
+        """Return the table as one array, read-only if it is long; the errors are those of `add`."""
         if self._file is None:
             return self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
         like = self._waiting[0]
@@ -82,7 +82,7 @@ class Table:
         except OSError as error:
             raise StorageError(
                 f"cannot write {self._scratch or tempfile.gettempdir()}: {error.strerror}; long "
-                "tables of data are kept there for a while: free some space"
+                "tables of data are stored there temporarily: free some space"
             ) from error
 
 
@@ -99,7 +99,7 @@ def tables(
 
 
 def forget(array: NDArray[Any]) -> None:
-    """Give back the memory of what was read of a mapped array; of others, do nothing."""
+    """Release the memory of the rows read from a mapped array; do nothing for other arrays."""
     base: Any = array
     while base is not None and not isinstance(base, mmap.mmap):
         base = getattr(base, "base", None)
@@ -110,7 +110,7 @@ def forget(array: NDArray[Any]) -> None:
 def take(
     array: NDArray[Any], indices: NDArray[np.int64], scratch: Path | None = None
 ) -> NDArray[Any]:
-    """Return the rows at `indices`; neighbours are not copied."""
+    """Return the rows at `indices`; consecutive rows are not copied."""
     if len(indices) == 0:
         return array[:0]
     first = int(indices[0])

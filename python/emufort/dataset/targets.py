@@ -1,9 +1,9 @@
-"""What a network may predict instead: other contracts for the same rows of the same data.
+"""Alternative targets of a network: other contracts for the same rows of the same data.
 
 A target is the name or file of a contract, or outputs of the run's own contract with other
 transforms, such as ``"evaporation=ln"`` or ``"evaporation=ln, runoff=standardise"``. Losses of
-different targets cannot be compared; the skill variables of the run's contract can, for every
-target gives them (itself or by the head of its contract).
+different targets cannot be compared. The skill variables of the run's contract can be compared,
+because every target gives them (directly or by the head of its contract).
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ from emufort.network.emulator import Emulator
 from emufort.skill import Yardstick
 from emufort.training.scaling import network_sizes
 
-#: Target -> where its file is now. Trials are told apart by the name that a target had when they
-#: were trained, which stays its name in that run.
+#: Target -> present path of its file. A target keeps the name that it had when its trials were
+#: trained, because trials are identified by this name.
 _moved: dict[str, str] = {}
 
 
 def moved(name: str, path: str) -> None:
-    """Read the contract of the target `name` from another file from now on."""
+    """Read the contract of the target `name` from the file `path` from now on."""
     _moved[name] = path
 
 
 def renamed(
     names: Sequence[str], known: Mapping[str, str], contract: Contract
 ) -> tuple[list[str], dict[str, str]]:
-    """Give targets the names that a run knows them by.
+    """Map targets to the names that a run uses for them.
 
     Parameters
     ----------
     names
-        Targets as they are asked for now.
+        Targets of the present configuration.
     known
-        Target of the run -> SHA-256 of its contract, in their order.
+        Target of the run -> SHA-256 of its contract, in the order of the run.
 
     Returns
     -------
     names
-        The same with known names, where the contracts are the same.
+        The targets, with the name of the run where the contracts are the same.
     places
-        Known name -> where its file is now.
+        Name of the run -> present path of its file.
     """
     found, places = list(names), {}
     if len(known) == len(found):
@@ -61,12 +61,12 @@ def renamed(
 
 
 def target_contract(name: str, contract: Contract) -> Contract:
-    """Return the contract that a target stands for, in a run of `contract`.
+    """Return the contract that a target denotes in a run of `contract`.
 
     Raises
     ------
     ContractError
-        There is no such contract or output, or the contract is judged by other variables.
+        There is no such contract or output, or the contract has other skill variables.
     """
     if "=" in name and not is_path(name):
         found = _transformed(name, contract)
@@ -96,7 +96,7 @@ def _transformed(name: str, contract: Contract) -> Contract:
         output, _, transform = (word.strip() for word in part.partition("="))
         if output not in outputs:
             raise ContractError(
-                f"the target '{name}' names '{output}', which is no output of the contract "
+                f"the target '{name}' names '{output}', which is not an output of the contract "
                 f"'{contract.name}'{did_you_mean(output, outputs)}"
             )
         outputs[output]["transform"] = transform
@@ -105,15 +105,14 @@ def _transformed(name: str, contract: Contract) -> Contract:
 
 @dataclass(frozen=True)
 class Targets:
-    """The same rows, read by the contract of each target.
+    """The same rows as read by the contract of each target.
 
     Attributes
     ----------
     judge
-        The data of the run's contract: all targets are compared by its skill variables.
+        The data of the run's contract, by whose skill variables all targets are compared.
     data
-        Target -> data of its contract; ``""`` stands for the run's contract where no target is
-        named.
+        Target -> data of its contract; ``""`` denotes the run's contract if no target is named.
     """
 
     judge: Dataset
@@ -121,15 +120,15 @@ class Targets:
 
     @classmethod
     def of(cls, data: Dataset, names: Sequence[str]) -> Targets:
-        """Open the data of a run for the targets named.
+        """Open the data of a run for the given targets.
 
         Raises
         ------
         ContractError
             See `target_contract`.
         DataError
-            The data do not satisfy a target's contract, it uses other rows, or all its outputs, or
-            all that the run's contract is judged by, are constant.
+            The data do not satisfy a target's contract, the target uses other rows, or all its
+            outputs or all skill variables of the run's contract are constant.
         """
         found = {name: data.under(target_contract(name, data.contract)) for name in names}
         for name, other in found.items():
@@ -146,11 +145,11 @@ class Targets:
 
     @property
     def named(self) -> bool:
-        """Whether there are targets: values are then errors of the skill variables, not losses."""
+        """Whether targets are named; values are then errors of the skill variables, not losses."""
         return "" not in self.data
 
     def sizes(self, target: str) -> tuple[int, int]:
-        """Return the numbers of features and of outputs of a target's networks.
+        """Return the number of features and the number of outputs of a target's networks.
 
         Raises
         ------
@@ -160,13 +159,13 @@ class Targets:
         return network_sizes(self.data[target])
 
     def part(self, name: str) -> Targets:
-        """Return one split of all."""
+        """Return one split of all targets."""
         parts = {target: data.part(name) for target, data in self.data.items()}
         same = self.data.get("") is self.judge
         return Targets(parts[""] if same else self.judge.part(name), parts)
 
     def at(self, rows: np.ndarray) -> Targets:
-        """Return the rows with these numbers (positions in the file), in this order."""
+        """Return the given rows (positions in the file) in the given order."""
         known = self.judge.rows
         steps = (np.diff(known[part.start : part.stop + 1]) for part in blocks(len(known)))
         if all(bool((step > 0).all()) for step in steps):
@@ -180,7 +179,7 @@ class Targets:
 
 
 def with_target(label: str, target: str) -> str:
-    """Return a network's label with its target, if there is one (of a file the name only)."""
+    """Return a network's label with its target, if it has one (for a file only its name)."""
     name = Path(target).stem if target.endswith(".toml") else target
     return f"{label} {name}".rstrip()
 
@@ -188,14 +187,14 @@ def with_target(label: str, target: str) -> str:
 def inputs_of_other_contracts(
     data: Dataset, rows: np.ndarray, weights: Mapping[str, Path]
 ) -> dict[str, NDArray[np.float64]]:
-    """Return inputs of networks whose contract is another than that of `data`.
+    """Return inputs (n, n_inputs) of networks whose contract differs from that of `data`.
 
     Parameters
     ----------
     rows
-        Numbers of the rows that are wanted.
+        Positions of the requested rows in the file.
     weights
-        Identity -> weights.safetensors.
+        Identity of a network -> its weights.safetensors.
     """
     made: dict[str, NDArray[np.float64]] = {}
     found = {}

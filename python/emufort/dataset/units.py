@@ -5,5 +5,5 @@ _ALIASES = {"": "1", "m/s": "m s-1", "m s^-1": "m s-1", "m^-3": "m-3", "1/m3": "
 
 
 def same_units(first: str, second: str) -> bool:
-    """Tell whether two texts name the same units."""
+    """Return whether two texts name the same units."""
     return _ALIASES.get(first, first) == _ALIASES.get(second, second)

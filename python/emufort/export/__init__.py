@@ -1,4 +1,4 @@
-"""Turn a trained emulator into what a host model takes: ONNX, weights, Fortran, one bundle.
+"""Export a trained emulator for host models: one bundle with ONNX, weights and Fortran.
 
 bundle = export(emulator, data, "runs/a/bundle")
 """
@@ -15,7 +15,7 @@ __all__ = ["Bundle", "export"]
 
 
 def __getattr__(name: str) -> Any:
-    # On first use: who only writes weights.bin needs neither templates nor ONNX.
+    # Imported on first use, because writing only weights.bin needs neither templates nor ONNX.
     if name in __all__:
         return getattr(import_module("emufort.export.bundle"), name)
     raise AttributeError(f"module 'emufort.export' has no attribute '{name}'")

@@ -1,4 +1,4 @@
-"""The bundle: one folder with all that a host model needs of an emulator, whole or absent."""
+"""The bundle: one folder with everything that a host model needs of an emulator."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from emufort.retrain.agreement_words import Agreement
 from emufort.toolchain.sources import license_text
 
 _MODULE_SUFFIX = "_emulator.F90"
-#: A half-written bundle this many seconds old belongs to a process that was killed.
+#: Age [s] from which a half-written bundle belongs to a process that was killed.
 _STALE = 3600.0
 
 
@@ -62,7 +62,7 @@ class Bundle:
     path
         The folder.
     manifest
-        What it holds and where that comes from.
+        Content and origin of the bundle.
     """
 
     path: Path
@@ -82,8 +82,8 @@ class Bundle:
         Raises
         ------
         EmufortError
-            There is no bundle at `path`, its manifest is damaged, a file of it is missing, was
-            changed or contradicts the manifest, or the folder holds something else.
+            There is no bundle at `path`, its manifest is damaged, a file is missing, was changed or
+            contradicts the manifest, or the folder holds other files.
         """
         folder = Path(path)
         source = folder / MANIFEST
@@ -104,12 +104,12 @@ class Bundle:
         return bundle
 
     def read(self, name: str) -> bytes:
-        """Return the content of a file; what was compared with the manifest is what is returned.
+        """Return the content of a file, exactly the bytes that were compared with the manifest.
 
         Raises
         ------
         EmufortError
-            The file is missing, is no plain file, or is not the one that was exported.
+            The file is missing, is not a plain file, or was changed after the export.
         """
         path = self.path / name
         if path.is_symlink():
@@ -128,10 +128,10 @@ class Bundle:
         return content
 
     def problems(self) -> list[str]:
-        """Say what is wrong with the files, one line each.
+        """Return one line for every problem with the files.
 
-        A file is missing or was changed; the folder holds a file that is no part of the bundle; or
-        weights.bin says something else than the manifest.
+        A file is missing or was changed; the folder holds a file that is not part of the bundle; or
+        weights.bin contradicts the manifest.
         """
         found = []
         for name in self.manifest.files:
@@ -142,7 +142,7 @@ class Bundle:
         known = {MANIFEST, *self.manifest.files}
         for other in sorted({entry.name for entry in self.path.iterdir()} - known):
             found.append(
-                f"{self.path} holds {other!r}, which is no part of the bundle; move it away"
+                f"{self.path} holds {other!r}, which is not part of the bundle; move it away"
             )
         if not found:
             try:
@@ -163,27 +163,27 @@ class Bundle:
 
     @property
     def hash(self) -> str:
-        """What stands for everything from the data to the weights; the module prints it."""
+        """Hash of the chain from the data to the weights; the generated module prints it."""
         return self.manifest.hash
 
     @property
     def onnx(self) -> Path:
-        """The ONNX model."""
+        """Path of the ONNX model."""
         return self.path / ONNX
 
     @property
     def weights(self) -> Path:
-        """What the Fortran runtime loads."""
+        """Path of weights.bin, which the Fortran runtime loads."""
         return self.path / WEIGHTS
 
     @property
     def runtime_source(self) -> Path:
-        """The Fortran runtime, one file."""
+        """Path of the Fortran runtime, one file."""
         return self.path / RUNTIME
 
     @property
     def module_source(self) -> Path:
-        """The generated Fortran module."""
+        """Path of the generated Fortran module."""
         return self.path / f"{self.module_name}.F90"
 
     @property
@@ -209,13 +209,14 @@ class Bundle:
     # ---------------------------------------------------------------- sources
 
     def foreign_sources(self) -> list[str]:
-        """Return the names of the sources that this version of emufort does not write.
+        """Return the names of the sources that differ from those this version of emufort generates.
 
-        The module, the runtime and CMakeLists.txt are written again from weights.bin and compared
-        byte for byte. A bundle of another version differs, and so does one that was forged.
+        The module, the runtime and CMakeLists.txt are generated again from weights.bin and compared
+        byte for byte. The sources of another version and forged sources differ.
         """
         try:
-            # the numbers of a network without hidden layers do not say what its activation is
+            # The numbers of a network without hidden layers do not determine its activation
+            # function.
             emulator = dataclasses.replace(self.emulator(), architecture=self.manifest.architecture)
             flat, chain = self.weights_file.flat, self.manifest.chain
             written = _sources(emulator, flat, self.name, chain)
@@ -225,10 +226,10 @@ class Bundle:
         return [name for name in names if written.get(name) != self.read(name)]
 
     def staged(self, folder: Path) -> Bundle:
-        """Copy what a program is compiled from, and weights.bin, into a folder of ours.
+        """Copy the sources of a program and weights.bin into `folder`, which only emufort writes.
 
-        The copies are the bytes that were compared with the manifest, whatever happens to the
-        bundle's own files in the meantime.
+        The copies are the bytes that were compared with the manifest, even if the files of the
+        bundle change in the meantime.
         """
         for name in (self.module_source.name, RUNTIME, WEIGHTS):
             write_bytes(folder / name, self.read(name))
@@ -236,7 +237,7 @@ class Bundle:
 
 
 def _named(emulator: Emulator, name: str) -> Emulator:
-    """Return the emulator under another name, which the generated module takes from its contract.
+    """Return the emulator with `name` as the name of its contract, which names the module.
 
     Raises
     ------
@@ -264,14 +265,14 @@ def export(
     caveat: str = "",
     agreement: Agreement | None = None,
 ) -> Bundle:
-    """Write a bundle; one that is there already is replaced as a whole.
+    """Write a bundle; an existing bundle is replaced as a whole.
 
     Parameters
     ----------
     emulator
         The trained network.
     data
-        Data set of its contract: gives the golden inputs and the skill on the test split.
+        Data set of the emulator's contract, for the golden inputs and the skill on the test split.
     out
         The bundle's folder.
     name
@@ -279,19 +280,19 @@ def export(
     golden
         Number of golden vectors.
     judge
-        The same rows as another contract reads them, by whose skill variables the network was
-        chosen (see `emufort.dataset.targets`); default `data`.
+        The same rows read by the contract whose skill variables selected the network (see
+        `emufort.dataset.targets`); default `data`.
     caveat
-        A sentence for the model card on how the network was chosen, see `Selection.caveat`.
+        A sentence for the model card about how the network was selected, see `Selection.caveat`.
     agreement
-        For model card and manifest: how well step 1 of its run foretold step 2.
+        How well step 1 of the run predicted step 2, for model card and manifest.
 
     Raises
     ------
     UsageError
         `name` cannot name a Fortran module, or `golden` is not positive.
     EmufortError
-        `data` is of another contract, or `out` is not writable or holds something else.
+        `data` has another contract, or `out` is not writable or holds other files.
     """
     contract = emulator.contract
     if data.contract.sha256 != contract.sha256:
@@ -300,7 +301,7 @@ def export(
             f"{data.source}; export it with the data of its own contract"
         )
     if golden < 1:
-        raise UsageError(f"{golden} golden vectors check nothing; ask for at least 1")
+        raise UsageError(f"{golden} golden vectors check nothing; request at least 1")
     name = name or contract.name
     _named(emulator, name)
     if not emulator.metadata.get("data_sha256"):
@@ -390,18 +391,18 @@ def _write(
 def _sources(
     emulator: Emulator, flat: FlatEmulator, name: str, chain: HashChain
 ) -> Mapping[str, bytes]:
-    """Return what of a bundle is source code, by the name of the file.
+    """Return the source files of a bundle: name -> content.
 
     Parameters
     ----------
     emulator
-        Gives the contract and the architecture.
+        Emulator with the contract and the architecture.
     flat
-        The numbers, as weights.bin holds them.
+        Arrays of weights.bin.
     name
         Name of the emulator.
     chain
-        Up to the weights at least.
+        Hash chain up to the weights or further.
     """
     module, runtime = module_name(name), runtime_source().encode()
     identity = chain.upto("weights")
@@ -425,7 +426,7 @@ def _sources(
 
 @contextmanager
 def _replacing_folder(folder: Path) -> Iterator[Path]:
-    """Give an empty folder beside `folder`; on success it takes the place of `folder`.
+    """Yield an empty folder next to `folder`, which replaces `folder` on success.
 
     A reader, or the same command after a kill, sees the old bundle, the new one, or none.
     """
@@ -444,7 +445,7 @@ def _replacing_folder(folder: Path) -> Iterator[Path]:
         _open_up(building)
         yield building
         if folder.exists():
-            # A folder cannot be renamed onto another: for a moment there is none.
+            # A folder cannot be renamed onto another, so for a moment there is none.
             old = building.with_suffix(".old")
             folder.rename(old)
             building.rename(folder)
@@ -461,28 +462,28 @@ def _replacing_folder(folder: Path) -> Iterator[Path]:
 
 
 def _open_up(folder: Path) -> None:
-    """Give a temporary folder, which is private, the permissions of an ordinary one."""
+    """Give a private temporary folder the permissions of an ordinary folder."""
     mask = os.umask(0)
     os.umask(mask)
     folder.chmod(0o777 & ~mask)
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Refuse to replace a folder that holds anything that no export has written."""
+    """Refuse to replace a folder that holds files that no export has written."""
     if folder.exists() and not folder.is_dir():
-        raise EmufortError(f"{folder} is a file, no folder; choose another --out")
+        raise EmufortError(f"{folder} is a file, not a folder; choose another --out")
     if not folder.is_dir():
         return
     for entry in sorted(folder.iterdir()):
         if entry.name not in FIXED and not entry.name.endswith(_MODULE_SUFFIX):
             raise EmufortError(
-                f"{folder} holds '{entry.name}', which is no part of a bundle; move it away or "
+                f"{folder} holds '{entry.name}', which is not part of a bundle; move it away or "
                 "choose another --out"
             )
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what exports that were killed have left beside `folder`."""
+    """Remove temporary folders that killed exports have left next to `folder`."""
     for pattern in (f".{folder.name}.*.part", f".{folder.name}.*.old"):
         for left in folder.parent.glob(pattern):
             try:

@@ -1,4 +1,4 @@
-"""The files of a bundle, and whether they belong to its manifest."""
+"""The files of a bundle, and checks that they belong to its manifest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CMAKE = "CMakeLists.txt"
 MODEL_CARD = "MODEL_CARD.md"
 LICENSE = "LICENSE"
 
-#: Every file of a bundle but the generated module, which is named after the emulator.
+#: Every file of a bundle except the generated module, which is named after the emulator.
 FIXED = (MANIFEST, ONNX, WEIGHTS, RUNTIME, GOLDEN, CMAKE, MODEL_CARD, LICENSE)
 
 
@@ -34,14 +34,14 @@ def check_files(manifest: Manifest, source: str) -> None:
     Parameters
     ----------
     manifest
-        Read from an untrusted file.
+        Manifest from an untrusted file.
     source
-        Names that file in errors.
+        Name of that file in error messages.
 
     Raises
     ------
     EmufortError
-        A file is missing from the list or is none of a bundle's, or two hashes differ.
+        A file is missing from the list or is not part of a bundle, or two hashes differ.
     """
     try:
         check_name(manifest.name)
@@ -62,16 +62,16 @@ def check_files(manifest: Manifest, source: str) -> None:
 
 
 def contradictions(file: WeightsFile, manifest: Manifest, source: str) -> Iterator[str]:
-    """Yield a line for everything in which weights.bin and the manifest differ.
+    """Yield one line for every difference between weights.bin and the manifest.
 
     Parameters
     ----------
     file
-        Content of weights.bin; the hash of the candidate is recomputed from it.
+        Content of weights.bin, from which the hash of the candidate is recomputed.
     manifest
-        What it must agree with.
+        Manifest with which the file must agree.
     source
-        Names weights.bin in the lines.
+        Name of weights.bin in the lines.
 
     Raises
     ------

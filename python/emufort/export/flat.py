@@ -1,4 +1,4 @@
-"""An emulator as the flat arrays that the Fortran runtime computes with.
+"""An emulator as the flat arrays with which the Fortran runtime computes.
 
 weights.bin and the generated module hold these arrays; ``docs/weights_format.md`` describes them.
 """
@@ -19,13 +19,13 @@ from emufort.network.emulator import Emulator
 from emufort.network.operations import OPERATIONS
 from emufort.network.plan import LANES, Operation, Parameters, Plan, buffer_room
 
-#: Zeros behind the packed weights, as ``packed_slack`` of ``emufort_dense``.
+#: Number of zeros after the packed weights, as ``packed_slack`` of ``emufort_dense``.
 PACKED_SLACK = 16
 
 #: Codes of the transforms, as in ``fortran/src/emufort_transforms.F90``.
 AFFINE, LN, LOGIT, SIGMOID, CONSTANT = 1, 2, 3, 4, 5
 
-#: Twice the digits of a double.
+#: Twice as many digits as a double has.
 _DIGITS = Context(prec=40)
 
 Array = NDArray[np.float64]
@@ -33,21 +33,21 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FlatOperation:
-    """One operation of a network, in the order of its integers in the flat plan.
+    """One operation of a network; the attributes are in the order of the flat plan.
 
     Attributes
     ----------
     code
-        What it does: the code of a row of `OPERATIONS`.
+        Code of a row of `OPERATIONS`.
     activation
-        Code of the activation function that it applies.
+        Code of a row of `ACTIVATION_FUNCTIONS`.
     x, second_x, y
-        Places of the input, of the second input (0 if there is none) and of the output: features
-        before the buffer.
+        Positions of the input, of the second input (0 if there is none) and of the output: number
+        of features before the buffer.
     n_in, n_out
-        Features of input and output.
+        Number of features of input and output.
     weights
-        First weight among the packed weights, from 1; 0 if there are none.
+        Position of the first weight among the packed weights, from 1; 0 if there are none.
     """
 
     code: int
@@ -60,7 +60,7 @@ class FlatOperation:
     weights: int
 
 
-#: Integers of an operation.
+#: Number of integers of an operation.
 _N_OPERATION = 8
 
 
@@ -71,9 +71,9 @@ class FlatPlan:
     Attributes
     ----------
     n_scratch
-        Features of all buffers.
+        Number of features of all buffers.
     features, result
-        Places of the features and of the result.
+        Positions of the features and of the result.
     operations
         In the order in which they run.
     """
@@ -90,12 +90,12 @@ class FlatPlan:
 
     @classmethod
     def from_list(cls, integers: list[int]) -> Self:
-        """Inverse of `to_list`; what follows is passed over.
+        """Inverse of `to_list`; further integers are ignored.
 
         Raises
         ------
         ValueError
-            There are fewer integers than the first of them asks for.
+            There are fewer integers than the first of them requires.
         """
         n, n_scratch, features, result, *rest = integers
         if not 0 <= n * _N_OPERATION <= len(rest):
@@ -106,7 +106,7 @@ class FlatPlan:
 
 @dataclass(frozen=True)
 class FlatEmulator:
-    """An emulator as the three flat arrays that the runtime computes with.
+    """An emulator as the three flat arrays with which the runtime computes.
 
     Attributes
     ----------
@@ -118,8 +118,8 @@ class FlatEmulator:
         Range (n_inputs, 2), feature coefficients (n_features, 2), output coefficients
         (n_outputs, 2), output bounds (n_outputs, 2), slope (n_operations), flattened.
     weights
-        For each dense operation the weights (n_out, n_in), then the biases (n_out,), flattened;
-        those that several operations share are there once.
+        For each dense operation the weights (n_out, n_in), then the biases (n_out,), flattened.
+        Weights that several operations share appear once.
     """
 
     plan: NDArray[np.int32]
@@ -128,24 +128,24 @@ class FlatEmulator:
 
     @property
     def network(self) -> FlatPlan:
-        """Its operations.
+        """Operations of the network.
 
         Raises
         ------
         ValueError
-            The plan is too short for them.
+            The plan is too short for its number of operations.
         """
         return FlatPlan.from_list(self.plan[3:].tolist())
 
     @property
     def codes(self) -> list[int]:
-        """Integers behind the operations: features, their kinds, kinds of outputs, references."""
+        """Integers after the operations: features, their kinds, kinds of outputs, references."""
         codes: list[int] = self.plan[3 + len(self.network.to_list()) :].tolist()
         return codes
 
     @property
     def ranges(self) -> Array:
-        """What inputs are clipped to, shape (n_inputs, 2), lower and upper bound."""
+        """Bounds to which inputs are clipped, shape (n_inputs, 2), lower and upper."""
         return self.numbers[: 2 * self.n_inputs].reshape(self.n_inputs, 2)
 
     @property
@@ -155,12 +155,18 @@ class FlatEmulator:
 
     @property
     def n_outputs(self) -> int:
-        """Number of output columns, the constant ones too."""
+        """Number of output columns, including constant columns."""
         return int(self.plan[2])
 
 
 def flatten(emulator: Emulator) -> FlatEmulator:
-    """Turn scalers, ranges and weights into the runtime's flat arrays."""
+    """Convert scalers, ranges and weights to the runtime's flat arrays.
+
+    Raises
+    ------
+    EmufortError
+        An input has a transform that the runtime does not support.
+    """
     contract = emulator.contract
     features = contract.feature_indices
 
@@ -175,7 +181,7 @@ def flatten(emulator: Emulator) -> FlatEmulator:
             feature_numbers.append((1.0 / shift, scale))
         elif kind == "logit":
             feature_kinds.append(LOGIT)
-            # correctly rounded, so that it is the same number on every machine
+            # Correct rounding gives the same number on every machine.
             feature_numbers.append((float(_DIGITS.exp(Decimal(-shift))), scale))
         elif kind == "affine":
             feature_kinds.append(AFFINE)
@@ -230,14 +236,14 @@ def flatten(emulator: Emulator) -> FlatEmulator:
             for name in emulator.plan.parameter_shapes
         ]
     )
-    # Source code has no infinity, and the generated module is to hold the same numbers.
+    # Source code has no infinity, and the generated module must hold the same numbers.
     largest = np.finfo(np.float64).max
     numbers = np.clip(numbers.astype(np.float64), -largest, largest)
     return FlatEmulator(np.array(plan, dtype=np.int32), numbers, weights)
 
 
 def flat_plan(plan: Plan) -> FlatPlan:
-    """Return the operations of a plan with the places of their buffers and of their weights."""
+    """Return the operations of a plan with the positions of their buffers and weights."""
     operations, starts, free = [], {}, 1
     for operation in plan.operations:
         (n_in, *_), n_out = plan.sizes_of(operation)
@@ -266,12 +272,12 @@ def flat_plan(plan: Plan) -> FlatPlan:
 
 
 def plan_of(flat: FlatEmulator) -> tuple[Plan, Parameters]:
-    """Return plan and parameters of a flat emulator: the inverse of what `flatten` does to them.
+    """Return plan and parameters of a flat emulator; inverse of `flatten` for these two.
 
     Raises
     ------
     ValueError
-        The operations contradict each other, or are of unknown kinds.
+        The operations contradict each other or have unknown kinds.
     """
     kinds = {row.code: row for row in OPERATIONS.values()}
     functions = {row.code: row.name for row in ACTIVATION_FUNCTIONS.values()}
@@ -290,7 +296,7 @@ def plan_of(flat: FlatEmulator) -> tuple[Plan, Parameters]:
         if kind.n_inputs == 1 and row.second_x:
             raise ValueError(f"operation {number} has a second input that it does not read")
         if any(place not in held or sizes[held[place]] != row.n_in for place in places):
-            raise ValueError(f"operation {number} reads {row.n_in} features that are not there")
+            raise ValueError(f"operation {number} reads {row.n_in} features that do not exist")
         inputs = tuple(held[place] for place in places)
         output = f"b{number}"
         sizes[output] = row.n_out
@@ -303,7 +309,7 @@ def plan_of(flat: FlatEmulator) -> tuple[Plan, Parameters]:
         held[row.y] = output
         shapes = kind.parameter_shapes([row.n_in] * kind.n_inputs, row.n_out)
         if row.weights != (free if shapes else 0) and row.weights not in starts:
-            raise ValueError(f"operation {number} has its weights at an impossible place")
+            raise ValueError(f"operation {number} has its weights at an impossible position")
         if shapes and row.weights == free:
             starts[free] = len(starts)
             free += packed_size(row.n_in, row.n_out)
@@ -333,16 +339,16 @@ def panel_width(n_left: int) -> int:
 
 
 def packed_size(n_in: int, n_out: int) -> int:
-    """Return the values that a packed layer takes, as ``packed_size`` of ``emufort_dense``."""
+    """Return the number of values of a packed layer, as ``packed_size`` of ``emufort_dense``."""
     return -(-(-(-n_out // 4) * 4 * (n_in + 1)) // LANES) * LANES
 
 
 def pack(flat: FlatEmulator) -> NDArray[np.float32]:
     """Pack the weights of all dense operations as the runtime does when it loads them.
 
-    Each layer is filled up to a multiple of `LANES`, so that all begin on a cache line if the
-    first does. `PACKED_SLACK` zeros follow, because the runtime reads narrow panels as if they
-    were wide.
+    Each layer is padded to a multiple of `LANES`, so that all layers start on a cache line if the
+    first does. `PACKED_SLACK` zeros follow, because the runtime reads narrow panels as if they were
+    wide.
     """
     packed: list[NDArray[np.float32]] = []
     parameters = list(plan_of(flat)[1].values())

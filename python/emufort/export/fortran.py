@@ -1,7 +1,7 @@
-"""Write an emulator as a Fortran module, and the runtime that it needs as one file.
+"""Generate the Fortran module of an emulator, and the runtime as one file.
 
-The module holds names, sizes and weights; the arithmetic is the runtime's. A network of more than
-`MOST_SOURCE_PARAMETERS` weights and biases is not written as source text: its module loads
+The module holds names, sizes and weights; the runtime does the arithmetic. A network with more than
+`MOST_SOURCE_PARAMETERS` weights and biases is not written as source text; its module loads
 ``weights.bin``.
 """
 
@@ -25,16 +25,16 @@ from emufort.network.emulator import Emulator
 from emufort.network.plan import MOST_NEURONS
 from emufort.toolchain.sources import fortran_sources
 
-#: More weights and biases than this are not written as source text, which compilers take minutes
-#: and gigabytes to read; the generated module then loads weights.bin.
+#: Most weights and biases that are written as source text. Compilers would need minutes and
+#: gigabytes for more; the generated module then loads weights.bin.
 MOST_SOURCE_PARAMETERS = 262_144
 
-#: Most features of all buffers, and most inputs and outputs together, for which whole blocks of
+#: Most features of all buffers, and most inputs and outputs in total, for which whole blocks of
 #: columns fit on the stack: ``stack_features`` and ``stack_physical`` of ``emufort_workspace``.
 STACK_FEATURES, STACK_COLUMNS = 544, 192
 
-#: Names that the generated procedures use themselves; a contract variable of such a name gets an
-#: underscore behind it.
+#: Names that the generated procedures use; a contract variable with one of these names gets an
+#: underscore appended.
 _TAKEN = frozenset(
     {
         *("ncol", "status", "is_outside", "workspace", "status_type", "workspace_type"),
@@ -47,7 +47,7 @@ _LONGEST_SUFFIX = "_emulator_predict_real64"
 _VALUES_PER_STATEMENT = 1000
 _LINE = 120
 _LONGEST_LINE = 132
-#: The longest of what stands before the name of a dummy argument.
+#: Longest text before the name of a dummy argument.
 _DECLARATION = "    real(real64), intent(out) :: "
 
 _RUNTIME_HEADER = (
@@ -71,12 +71,12 @@ class _Variable:
 
 
 def check_name(name: str) -> str:
-    """Return `name` if a module ``<name>_emulator`` can be made of it.
+    """Return `name` if it can name a module ``<name>_emulator``.
 
     Raises
     ------
     UsageError
-        It is no Fortran name, or too long for the names of the procedures.
+        The name is not a Fortran name, or is too long for the names of the procedures.
     """
     return fortran_name(name, _LONGEST_SUFFIX)
 
@@ -84,8 +84,13 @@ def check_name(name: str) -> str:
 def dummy_name(name: str, module: str) -> str:
     """Return the name of a contract variable as a dummy argument.
 
-    Fortran has no reserved words, so only what the generated code uses itself must be avoided:
-    such a name gets an underscore behind it. Names that begin with ``emufort_`` are refused.
+    Fortran has no reserved words, so only names that the generated code uses must be avoided; these
+    get an underscore appended. Names that begin with ``emufort_`` are refused.
+
+    Raises
+    ------
+    EmufortError
+        The name is reserved for the runtime or clashes with a name of the module.
     """
     if name.lower().startswith("emufort_"):
         raise EmufortError(f"the variable '{name}' must not begin with 'emufort_'; rename it")
@@ -103,22 +108,22 @@ def dummy_name(name: str, module: str) -> str:
 
 
 def check_names(contract: Contract, name: str | None = None) -> str:
-    """Return the name of the module that can be made of a contract.
+    """Check the names of a contract; return the name of its module.
 
     Parameters
     ----------
     contract
-        Its variables become dummy arguments.
+        Contract whose variables become dummy arguments.
     name
         Name of the emulator; default: that of the contract.
 
     Raises
     ------
     EmufortError
-        Fortran cannot tell its names apart, or the runtime keeps one for itself, or there are more
-        inputs and outputs than the runtime takes.
+        Two names are the same in Fortran, the runtime reserves a name, or there are more inputs and
+        outputs than the runtime takes.
     UsageError
-        The name of the emulator is no Fortran name, or too long.
+        The name of the emulator is not a Fortran name, or is too long.
     """
     module = f"{check_name(name or contract.name)}_emulator"
     n_columns = len(contract.input_columns) + len(contract.output_columns)
@@ -143,15 +148,15 @@ def loads_weights(architecture: Architecture) -> bool:
 
 
 def needs_workspace(architecture: Architecture, n_columns: int) -> bool:
-    """Return whether a host should make a workspace for the network, see docs/runtime.md.
+    """Return whether a host should create a workspace for the network, see docs/runtime.md.
 
     Parameters
     ----------
     architecture
         Shape of the network.
     n_columns
-        Number of scalar inputs and outputs of the emulator, those that the network does not have
-        included.
+        Number of scalar inputs and outputs of the emulator, including those that the network does
+        not have.
     """
     return architecture.plan.n_scratch > STACK_FEATURES or n_columns > STACK_COLUMNS
 
@@ -170,14 +175,14 @@ def fortran_source(
     emulator
         The network, with its contract.
     chain
-        What the constant ``<name>_emulator_hash`` says: the hash of all that led to the weights.
+        Value of the constant ``<name>_emulator_hash``: the hash of the chain up to the weights.
     name
         Name of the emulator; default: that of the contract.
     flat
-        What weights.bin holds, for the same source again; default: the numbers of `emulator`.
+        Arrays of an existing weights.bin, to reproduce its source; default: those of `emulator`.
     weights_chain
-        What the ``weights.bin`` that belongs to the module says as ``chain``. A module that loads
-        its weights (see `loads_weights`) takes no others.
+        Value of ``chain`` in the ``weights.bin`` that belongs to the module. A module that loads
+        its weights (see `loads_weights`) refuses other files.
 
     Returns
     -------
@@ -187,7 +192,7 @@ def fortran_source(
     Raises
     ------
     EmufortError
-        Names of the contract that Fortran cannot tell apart, or that the runtime keeps for itself.
+        Names of the contract are the same in Fortran, or the runtime reserves them.
     """
     contract = emulator.contract
     module = check_names(contract, name)
@@ -222,7 +227,7 @@ def fortran_source(
 
 
 def _constants(flat: FlatEmulator) -> dict[str, Any]:
-    """Return what the template writes of a network whose module holds its weights."""
+    """Return the values for the template of a module that holds its weights."""
     packed = pack(flat)
     return {
         "n_weights": len(packed),
@@ -269,14 +274,14 @@ def _variables(
 
 
 def _real32(value: np.float32) -> str:
-    """Write a single so that it is read back exactly: the shortest digits that do."""
+    """Write a single precision number with the fewest digits that are read back exactly."""
     if value == 0:
         return "0.0"
     return np.format_float_scientific(value, unique=True, trim="0", exp_digits=1)
 
 
 def wrap(items: Iterable[str]) -> str:
-    """Return a list of Fortran, separated by commas, on as many continued lines as it needs."""
+    """Return a Fortran list, separated by commas, on as many continued lines as needed."""
     lines = textwrap.wrap(
         ", ".join(items), _LINE - 8, break_long_words=False, break_on_hyphens=False
     )
@@ -284,7 +289,7 @@ def wrap(items: Iterable[str]) -> str:
 
 
 def _data(name: str, values: Iterable[str]) -> Iterator[str]:
-    """Yield DATA statements: arrays of constants take compilers far longer to read."""
+    """Yield DATA statements; compilers need much longer to read arrays of constants."""
     items = list(values)
     for first in range(0, len(items), _VALUES_PER_STATEMENT):
         part = items[first : first + _VALUES_PER_STATEMENT]

@@ -1,6 +1,6 @@
 """Golden vectors: inputs with the outputs that every form of an emulator must reproduce.
 
-They travel with the weights, so that a host model can check an emulator where it runs.
+They are stored with the weights, so that a host model can check an emulator on its machine.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-#: Largest difference (see `emufort.verification.differences`) that a self test accepts.
+#: Largest difference that a self test accepts, see `emufort.verification.differences`.
 TOLERANCE = 1e-5
-#: Golden inputs are the same for the same data and contract.
+#: Random seed; the same data and contract give the same golden inputs.
 _SEED = 20_240_101
-#: Share of golden vectors whose inputs all lie on an edge of their range.
+#: Share of golden vectors whose inputs all lie at a limit of their range.
 _CORNERS = 0.25
-#: How near to 0 and 1 an input goes whose logit is taken.
+#: Smallest distance from 0 and 1 of an input with a logit transform.
 _LOGIT_MARGIN = 1e-6
 
 _FORMAT = "emufort-golden-1"
@@ -42,10 +42,10 @@ class Golden:
     Attributes
     ----------
     contract
-        What the columns mean.
+        Contract that describes the columns.
     x
         Inputs (n, n_inputs), within the contract's range and exact in single precision, so that
-        hosts of either precision hand over the same numbers.
+        hosts of either precision pass the same numbers.
     y
         Outputs (n, n_outputs) of `Emulator.predict`, double precision.
     tolerance
@@ -66,9 +66,9 @@ class Golden:
     ) -> Golden:
         """Draw `n` golden vectors; the same arguments give the same vectors.
 
-        The first has every input at its lower limit, the second at its upper, further ones at
-        either at random; three quarters are rows of `data`. An input that has no range in the
-        contract takes the limits of the data.
+        The first vector has every input at its lower limit and the second at its upper limit.
+        Further vectors have every input at a random limit. Three quarters of all vectors are rows
+        of `data`. An input without a range in the contract takes the limits of the data.
         """
         contract = emulator.contract
         rng = np.random.default_rng(_SEED)
@@ -152,9 +152,9 @@ class Golden:
         path
             The file.
         contract
-            What its columns mean.
+            Contract that describes the columns.
         content
-            The bytes of the file, if they were read already.
+            Bytes of the file, if they were read already.
 
         Raises
         ------
@@ -166,7 +166,9 @@ class Golden:
         try:
             with netCDF4.Dataset(path, memory=content) as file:
                 if getattr(file, "format", None) != _FORMAT:
-                    raise EmufortError(f"{path} holds no golden vectors of the format {_FORMAT}")
+                    raise EmufortError(
+                        f"{path} does not hold golden vectors of the format {_FORMAT}"
+                    )
                 if file.contract_sha256 != contract.sha256:
                     raise EmufortError(
                         f"{path} holds golden vectors of another contract than '{contract.name}'"
@@ -190,9 +192,9 @@ def _read(file: netCDF4.Dataset, variables: tuple[Input, ...] | tuple[Output, ..
 def output_spread(contract: Contract, y: Array) -> Array:
     """Return a typical size of each output from its values `y` (n, n_outputs).
 
-    0 for outputs whose logarithm the network predicts: only their relative difference counts. 1 for
-    fractions (sigmoid, logit). The standard deviation of `y` for all others, the size of what does
-    not vary at all.
+    The size is 0 for outputs whose logarithm the network predicts, because only their relative
+    difference counts. It is 1 for fractions (sigmoid, logit). For all others it is the standard
+    deviation of `y`, or the absolute value of an output that does not vary.
     """
     deviations = np.nanstd(y, axis=0)
     largest = np.nanmax(np.abs(y), axis=0)
@@ -205,13 +207,13 @@ def output_spread(contract: Contract, y: Array) -> Array:
 def limits(contract: Contract, x: Array) -> tuple[Array, Array]:
     """Return the lowest and highest value of each input column, each (n_inputs,).
 
-    Those of the contract; where it gives none, those among the rows `x` (n, n_inputs).
+    The contract gives them; where it has none, the rows `x` (n, n_inputs) give them.
     """
     lower = np.array([c.lower for c in contract.input_columns])
     upper = np.array([c.upper for c in contract.input_columns])
     lower = np.where(np.isfinite(lower), lower, x.min(axis=0))
     upper = np.where(np.isfinite(upper), upper, x.max(axis=0))
-    # A logit is infinite at 0 and 1: stay just inside.
+    # A logit is infinite at 0 and 1, so the limits are kept inside.
     is_logit = np.array([c.transform == "logit" for c in contract.input_columns])
     lower = np.where(is_logit, np.maximum(lower, _LOGIT_MARGIN), lower)
     upper = np.where(is_logit, np.minimum(upper, 1.0 - _LOGIT_MARGIN), upper)
@@ -219,7 +221,7 @@ def limits(contract: Contract, x: Array) -> tuple[Array, Array]:
 
 
 def single_within(x: Array, contract: Contract) -> Array:
-    """Round to single precision, towards the inside where rounding would leave the range."""
+    """Round to single precision, inwards where rounding would leave the contract's range."""
     lower = np.array([c.lower for c in contract.input_columns])
     upper = np.array([c.upper for c in contract.input_columns])
     single = np.clip(x, lower, upper).astype(np.float32)

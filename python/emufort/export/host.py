@@ -1,4 +1,4 @@
-"""Glue between a bundle and a host model: sources and build files of one folder, ready to drop in.
+"""Glue between a bundle and a host model: one folder with sources and build files.
 
 write_host(bundle, "cime")
 """
@@ -24,18 +24,18 @@ from emufort.processes.process import GlueFile, HostGlue
 from emufort.toolchain.flags import fill_flags
 from emufort.toolchain.sources import dependencies, in_order, license_text
 
-#: The host whose glue serves every process.
+#: Host whose glue works for every process.
 PLAIN = "plain"
 
 _MARKER = "EMUFORT_HOST.txt"
-#: Names of sources that every build system and shell takes as they are.
+#: Names of sources that every build system and shell accepts without quoting.
 _SOURCE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\.[A-Za-z][A-Za-z0-9]*")
 _FORTRAN_SUFFIXES = (".F90", ".f90")
 
 
 @dataclass(frozen=True)
 class WrittenGlue:
-    """What was written for a host.
+    """The glue that was written for a host.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class WrittenGlue:
     path
         The folder.
     files
-        Its files, relative to it.
+        Files, relative to the folder.
     """
 
     host: str
@@ -58,7 +58,7 @@ def write_host(
     out: str | os.PathLike[str] | None = None,
     trust_sources: bool = False,
 ) -> WrittenGlue:
-    """Write the glue for a host model; a folder that an earlier call wrote is replaced as a whole.
+    """Write the glue for a host model; replaces a folder that an earlier call wrote.
 
     Parameters
     ----------
@@ -67,20 +67,20 @@ def write_host(
     host
         ``plain`` (Makefile and CMake), or another host that the process of the contract offers.
     out
-        The folder, default ``host/<host>`` beside the bundle.
+        The folder, default ``host/<host>`` next to the bundle.
     trust_sources
-        Take the Fortran sources of the bundle even if this version of emufort writes others from
-        its weights.bin: only for bundles that you trust.
+        Use the Fortran sources of the bundle even if they differ from those that this version of
+        emufort generates from its weights.bin. Set it only for bundles that you trust.
 
     Raises
     ------
     UsageError
         There is no glue for this host and this contract.
     EmufortError
-        A file of the bundle was changed, its sources are not what this version writes, the process
-        brings a source that cannot be used, or `out` holds something else or cannot be written.
+        A file of the bundle was changed, its sources differ from those that this version generates,
+        a source of the process cannot be used, or `out` holds other files or cannot be written.
     """
-    # opened again even if it is a Bundle: its files may have changed since
+    # A Bundle is opened again, because its files may have changed.
     opened = Bundle.open(bundle)
     foreign = [] if trust_sources else opened.foreign_sources()
     if foreign:
@@ -97,7 +97,7 @@ def write_host(
             "network, or load weights.bin as docs/coupling.md says"
         )
     folder = opened.path.parent / "host" / host if out is None else Path(out)
-    folder = folder.resolve()  # what a symbolic link leads to
+    folder = folder.resolve()  # target of a symbolic link
     _refuse_foreign(folder)
     contents = _contents(opened, host)
     try:
@@ -121,7 +121,7 @@ def write_host(
 
 
 def host_glue(contract: Contract) -> HostGlue:
-    """Return what the process of a contract adds to the glue, nothing if that does not fit.
+    """Return the glue that the process of a contract adds; empty if it does not fit the contract.
 
     Raises
     ------
@@ -135,12 +135,12 @@ def host_glue(contract: Contract) -> HostGlue:
 
 
 def check_host(contract: Contract, host: str) -> None:
-    """See that there is glue for a host and a contract.
+    """Check that there is glue for a host and a contract.
 
     Raises
     ------
     UsageError
-        There is none; the message says for which hosts there is.
+        There is none; the message lists the hosts with glue.
     ContractError
         The process of the contract is not registered or cannot be loaded.
     """

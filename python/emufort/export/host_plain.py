@@ -1,6 +1,6 @@
-"""The glue for a host with a Makefile or CMake of its own: build files and an example program.
+"""The glue for a host with a Makefile or CMake: build files and an example program.
 
-The templates are in coupling/face/plain; any process is served.
+The templates are in coupling/face/plain and work for any process.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from emufort.export.render import render
 from emufort.processes.process import GlueFile, HostGlue
 from emufort.toolchain.sources import coupling_folder
 
-#: Columns that the generated example predicts at once.
+#: Number of columns that the generated example predicts per call.
 _COLUMNS = 16
 
 
@@ -31,7 +31,7 @@ class SchemeSource:
     Attributes
     ----------
     name
-        Its file in the folder ``src``.
+        Name of the file in the folder ``src``.
     needs
         Stems of the sources that must be compiled before it.
     """
@@ -62,14 +62,14 @@ class _Variable:
 def plain_files(
     bundle: Bundle, glue: HostGlue, sources: list[SchemeSource]
 ) -> Mapping[str, GlueFile]:
-    """Return the files of the glue beside those of ``src``, by their path in its folder.
+    """Return the files of the glue except those of ``src``, by their path in its folder.
 
     Parameters
     ----------
     bundle
-        What the glue is for.
+        Bundle for which the glue is written.
     glue
-        What the process of the bundle's contract adds.
+        Glue that the process of the bundle's contract adds.
     sources
         Sources of the process, in the order of compilation.
     """
@@ -98,7 +98,7 @@ def plain_files(
 
 
 def _example(bundle: Bundle) -> str:
-    """Return a program that predicts in the middle of the ranges."""
+    """Return the source of a program that predicts in the middle of the input ranges."""
     contract = bundle.manifest.contract
     middle = middle_of_ranges(contract, bundle.golden.x)
     inputs = list(_variables(contract.input, contract, bundle.module_name, middle))
@@ -122,14 +122,14 @@ def _example(bundle: Bundle) -> str:
 def middle_of_ranges(contract: Contract, known: Array) -> Array:
     """Return the middle of the range of every input, (n_inputs,), exact in single precision.
 
-    In the logarithm where the network sees that.
+    The middle is that of the logarithm where the network sees the logarithm.
 
     Parameters
     ----------
     contract
-        Gives the ranges.
+        Contract with the ranges.
     known
-        Rows (n, n_inputs), whose limits serve for inputs without a range.
+        Rows (n, n_inputs), whose limits are used for inputs without a range.
     """
     lower, upper = limits(contract, known)
     middle = 0.5 * lower + 0.5 * upper

@@ -1,13 +1,13 @@
-"""What a bundle holds and where it comes from: file hashes and the chain from data to Fortran.
+"""The manifest of a bundle: hashes of its files and the chain from data to Fortran.
 
-Every link of the chain is one artefact. ``sha256`` is the hash of the artefact itself, ``chain``
-the hash of the link before it together with this one::
+Every link of the chain is one artefact. ``sha256`` is the hash of the artefact itself. ``chain`` is
+the hash of this hash and the chain of the previous link::
 
     data -> study -> candidate -> onnx -> weights -> fortran
 
-So one value, the ``chain`` of a link, stands for everything that led to it. Each file carries the
-chain up to the link before it: the ONNX model that of its candidate, weights.bin that of the ONNX
-model, the generated module that of weights.bin.
+Thus one value, the ``chain`` of a link, identifies everything that led to it. Each file holds the
+chain up to the previous link: the ONNX model holds that of its candidate, weights.bin that of the
+ONNX model, and the generated module that of weights.bin.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ FORMAT = "emufort-bundle-2"
 
 LINKS = ("data", "study", "candidate", "onnx", "weights", "fortran")
 
-#: What stands for a link whose origin is unknown, such as the study of a network made by hand.
+#: Hash of a link of unknown origin, such as the study of a network that was made by hand.
 UNKNOWN = ""
 
 
 def candidate_sha256(emulator: Emulator) -> str:
-    """Hash all that decides what an emulator computes: contract, network, scalers, weights.
+    """Hash everything that determines the results: contract, network, scalers and weights.
 
-    Metadata such as the training time does not count, nor does the layout of a file.
+    Metadata such as the training time and the layout of a file do not count.
     """
     return network_sha256(emulator.contract, flatten(emulator))
 
 
 def network_sha256(contract: Contract, flat: FlatEmulator) -> str:
-    """Return the hash of a candidate from what weights.bin holds: its contract and its numbers."""
+    """Return the hash of a candidate from the contract and the numbers of weights.bin."""
     digest = hashlib.sha256(contract.sha256.encode())
     for numbers, kind in ((flat.plan, "<i4"), (flat.numbers, "<f8"), (flat.weights, "<f4")):
         digest.update(np.ascontiguousarray(numbers, dtype=kind).data)
@@ -55,7 +55,7 @@ def network_sha256(contract: Contract, flat: FlatEmulator) -> str:
 
 
 def hashes(emulator: Emulator) -> dict[str, str]:
-    """Return what each exported form says of its origin: one hash per link up to the candidate."""
+    """Return the origin that each exported form records: one hash per link up to the candidate."""
     links = HashChain.of_candidate(emulator).links
     return {
         "contract_sha256": emulator.contract.sha256,
@@ -70,7 +70,7 @@ class HashChain:
     Attributes
     ----------
     links
-        Name of a link -> hash of its artefact (`UNKNOWN` where it is not known).
+        Name of a link -> hash of its artefact (`UNKNOWN` if it is not known).
     """
 
     links: Mapping[str, str]
@@ -81,7 +81,7 @@ class HashChain:
 
     @classmethod
     def of_candidate(cls, emulator: Emulator) -> Self:
-        """Start the chain: data, study and candidate, the first two from the metadata."""
+        """Start the chain with data, study (both from the metadata) and candidate."""
         known = emulator.metadata
         return cls(
             {
@@ -97,11 +97,11 @@ class HashChain:
 
     @property
     def head(self) -> str:
-        """The value that stands for the whole chain."""
+        """Hash of the whole chain."""
         return self._values()[-1]
 
     def upto(self, link: str) -> str:
-        """Return the value that stands for the chain up to `link`."""
+        """Return the hash of the chain up to `link`."""
         return self._values()[list(self.links).index(link)]
 
     def _values(self) -> list[str]:
@@ -141,19 +141,19 @@ class Manifest:
     name
         Name of the emulator; the generated module is ``<name>_emulator``.
     contract, architecture
-        What goes in and out, and the shape of the network; the file holds its plan as well.
+        Inputs and outputs, and the architecture of the network; the file also holds its plan.
     chain
-        From data to Fortran.
+        Hash chain from data to Fortran.
     files
-        File name -> SHA-256, for every file of the bundle but the manifest.
+        File name -> SHA-256, for every file of the bundle except the manifest.
     tolerance
         Largest difference that the self test of the golden vectors accepts.
     skill
-        On the test split, of the emulator and the baselines; None without test rows.
+        Skill of the emulator and the baselines on the test split; None without test rows.
     provenance
         Versions, host, compiler, revision and time of the export.
     metadata
-        What the trained network brought along: seed, trial, metrics.
+        Metadata of the trained network: seed, trial, metrics.
     """
 
     name: str
@@ -171,14 +171,14 @@ class Manifest:
 
     @property
     def hash(self) -> str:
-        """Name of the emulator among all others: the chain up to the weights.
+        """Hash of the chain up to the weights, which identifies the emulator.
 
-        The generated module, which cannot hold its own hash, prints this one.
+        The generated module prints this hash, because it cannot hold the hash of its source.
         """
         return self.chain.upto("weights")
 
     def origin(self, link: str) -> dict[str, str]:
-        """Return what an artefact says of its origin: hashes, and the chain up to `link`."""
+        """Return the origin that an artefact records: hashes, and the chain up to `link`."""
         links = self.chain.links
         return {
             "contract_sha256": self.contract.sha256,
@@ -210,13 +210,13 @@ class Manifest:
     def from_bytes(cls, raw: bytes, source: str) -> Self:
         """Read the bytes of a manifest.json; `source` names the file in errors.
 
-        The file is untrusted. It counts as a manifest only if it is, byte for byte, what `to_dict`
-        gives for what was read: so no entry can be added, removed, repeated or changed unnoticed.
+        The file is untrusted. It is accepted only if writing its content again gives the same
+        bytes, so that no entry can be added, removed, repeated or changed unnoticed.
 
         Raises
         ------
         EmufortError
-            This is no manifest, or one that was changed, or one that contradicts itself.
+            The file is not a manifest, was changed, or contradicts itself.
         """
         try:
             text = raw.decode()
@@ -244,11 +244,11 @@ class Manifest:
         added = [key for key in content if key not in wanted]
         if changed or added:
             raise EmufortError(
-                f"{source} was changed: its entry {(changed or added)[0]!r} is not what belongs to "
+                f"{source} was changed: its entry {(changed or added)[0]!r} does not belong to "
                 "the rest; export again"
             )
         if text != json_text(wanted):
-            raise EmufortError(f"{source} was changed: it is not as emufort wrote it; export again")
+            raise EmufortError(f"{source} was changed after emufort wrote it; export again")
         return manifest
 
     @classmethod

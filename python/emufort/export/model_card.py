@@ -1,4 +1,4 @@
-"""MODEL_CARD.md: what an emulator is, what it takes and gives, how good it is, where it ends."""
+"""MODEL_CARD.md: description, inputs, outputs, skill and limits of an emulator."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ _TRANSFORMS = {
     "log10": "ln",
     "logit": "logit",
     "sigmoid": "sigmoid",
-    "none": "as it is",
+    "none": "unchanged",
 }
 
 
 @dataclass(frozen=True)
 class TestSkill:
-    """Skill on the test split, which neither training nor choice has seen.
+    """Skill on the test split, which neither training nor selection has used.
 
     Attributes
     ----------
     n_rows
-        Rows of the split.
+        Number of rows of the split.
     emulator
-        Of the exported network.
+        Scores of the exported network.
     baselines
-        Of the classical schemes that the data set holds.
+        Scores of the classical schemes that the data set holds.
     normalised
         Whether overall errors are in standard deviations, see `Contract.skill_is_normalised`.
     """
 
-    __test__ = False  # the name is no invitation to pytest
+    __test__ = False  # pytest must not collect this class
 
     n_rows: int
     emulator: Skill
@@ -63,15 +63,14 @@ class TestSkill:
     def of(
         cls, emulator: Emulator, data: Dataset, judge: Dataset | None = None
     ) -> TestSkill | None:
-        """Score on the test split; None when `data` has no test rows.
+        """Compute the skill on the test split; None if `data` has no test rows.
 
         Parameters
         ----------
         data
             The data set of the emulator's contract.
         judge
-            The same rows as another contract reads them, whose skill variables count; default
-            `data`.
+            The same rows read by the contract whose skill variables are scored; default `data`.
         """
         if not (data.split == SPLITS.index("test")).any():
             return None
@@ -112,19 +111,19 @@ def model_card(
     Parameters
     ----------
     emulator, data, skill
-        The network, the data set it was scored on, and the score.
+        The network, the data set on which it was scored, and the scores.
     name, module
-        Of the emulator and of its Fortran module.
+        Names of the emulator and of its Fortran module.
     date
         Day of the export.
     bundle_hash
-        What the module prints, see `Manifest.hash`.
+        Hash that the module prints, see `Manifest.hash`.
     files
         Name -> SHA-256 of the other files of the bundle.
     caveat
-        A sentence on how the network was chosen, or nothing.
+        A sentence about how the network was selected, or empty.
     agreement
-        How well step 1 of its run foretold step 2; None where that is not known.
+        How well step 1 of the run predicted step 2; None if that is not known.
     """
     contract = emulator.contract
     n_columns = len(contract.input_columns) + len(contract.output_columns)
@@ -134,7 +133,7 @@ def model_card(
     return render(
         "MODEL_CARD.md.j2",
         name=name,
-        # Names of Fortran, which stand within code.
+        # Fortran names, which appear within code.
         module=Markdown(module),
         title=(contract.title or name).rstrip("."),
         version=__version__,

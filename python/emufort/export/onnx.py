@@ -1,12 +1,12 @@
-"""An emulator as one ONNX graph: physical units in, physical units out, single precision.
+"""An emulator as one ONNX graph from physical inputs to physical outputs, single precision.
 
-The graph holds everything between the host's numbers and its answer, in the order of
-`Emulator.predict`: clipping to the contract's range, input transforms and scalers, the network,
-output transforms, the multiplication with a reference input, output bounds.
+The graph contains all operations of `Emulator.predict` in the same order: clipping to the
+contract's range, input transforms and scalers, the network, output transforms, the multiplication
+with a reference input, output bounds.
 
-A NaN in a row gives NaN in every output of that row and touches no other row. ONNX leaves open
-what Max, Min and Relu do with NaN, so the graph does not rely on them: the sum of a row's absolute
-values is NaN if and only if the row holds a NaN, and it decides at the very end.
+A NaN in a row gives NaN in every output of that row and affects no other row. ONNX does not specify
+what Max, Min and Relu do with NaN, so the graph does not rely on them. Instead, it adds to every
+output a value that is NaN for an invalid row and 0 otherwise.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from emufort.network.scaler import Scaler
 if TYPE_CHECKING:
     import onnx
 
-#: Opset 17 (IR 8) is read by every ONNX Runtime since 1.13.
+#: Every ONNX Runtime since 1.13 reads opset 17 (IR 8).
 OPSET = 17
 IR_VERSION = 8
 
@@ -50,8 +50,7 @@ def build_onnx(emulator: Emulator) -> onnx.ModelProto:
     onnx.ModelProto
         One input ``x`` (ncol, n_inputs) and one output ``y`` (ncol, n_outputs), float32, physical
         units, contract order (a dimension unrolled in place). The metadata properties name and
-        describe the columns and carry the hashes that the manifest holds too; see
-        `onnx_metadata`.
+        describe the columns and hold the same hashes as the manifest; see `onnx_metadata`.
     """
     import onnx
     from onnx import TensorProto, helper
@@ -118,21 +117,21 @@ def onnx_metadata(emulator: Emulator) -> dict[str, str]:
 
 
 def check_metadata(found: Mapping[str, str], manifest: Manifest, source: str) -> None:
-    """Compare what a model says of its origin with the manifest of its bundle.
+    """Compare the origin in the metadata of a model with the manifest of its bundle.
 
     Parameters
     ----------
     found
         The metadata properties of the model.
     manifest
-        What they must agree with.
+        Manifest with which the properties must agree.
     source
-        Names the model in errors.
+        Name of the model in error messages.
 
     Raises
     ------
     EmufortError
-        The model is of another network, contract or origin.
+        The network, the contract or the origin of the model differs from the manifest.
     """
     wanted = {
         "contract": json.dumps(manifest.contract.to_dict()),
@@ -171,7 +170,7 @@ def _reference(contract: Contract, column: Column) -> str | None:
 
 
 class _Graph:
-    """Nodes and constants of a graph under construction; every method returns a value's name."""
+    """Nodes and constants of a graph under construction; methods return names of values."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -211,7 +210,7 @@ class _Graph:
 
 @dataclass(frozen=True)
 class _Run:
-    """Neighbouring columns that are treated alike, and their positions among the scaler's."""
+    """Adjacent columns with the same treatment, and their positions in the scaler."""
 
     kind: str | None
     relative: bool
@@ -220,7 +219,7 @@ class _Run:
 
 
 def _runs(kinds: Sequence[tuple[str | None, bool]]) -> list[_Run]:
-    """Group neighbouring columns of equal kind; a kind of None takes no place in the scaler."""
+    """Group adjacent columns of equal kind; a kind of None has no position in the scaler."""
     runs = []
     place = 0
     for (kind, relative), group in itertools.groupby(kinds):
@@ -246,7 +245,7 @@ def _clip(
 
 
 def _features(graph: _Graph, emulator: Emulator, x: str) -> str:
-    """Take the feature columns out of `x` and bring them to the network's side."""
+    """Select the feature columns of `x` and scale them."""
     columns = emulator.contract.input_columns
     kinds = iter(emulator.input_scaler.kinds)
     runs = _runs([(next(kinds) if c.feature else None, False) for c in columns])
@@ -300,7 +299,7 @@ def _network(graph: _Graph, emulator: Emulator, features: str) -> str:
 
 
 def _outputs(graph: _Graph, emulator: Emulator, z: str, x: str) -> str:
-    """Bring the last layer's columns to physical units and multiply them with their reference."""
+    """Convert the last layer's columns to physical units and multiply them by their reference."""
     references = emulator.contract.reference_indices
     scaler = emulator.output_scaler
     runs = _runs([(k, r is not None) for k, r in zip(scaler.kinds, references, strict=True)])
@@ -311,7 +310,7 @@ def _outputs(graph: _Graph, emulator: Emulator, z: str, x: str) -> str:
     for i, run in enumerate(runs):
         if run.kind == "constant":
             constants = graph.constant(f"output_{i}_constants", scaler.shift[run.places])
-            # The first is 0 in every valid row.
+            # The first value is 0 in every valid row.
             y = graph.node("Add", [_ROW_IS_VALID, constants], f"output_{i}_constant")
         else:
             y = _backward(graph, next(blocks), run, scaler, f"output_{i}")
@@ -337,13 +336,13 @@ def _backward(graph: _Graph, z: str, run: _Run, scaler: Scaler, prefix: str) -> 
     return graph.node("Sigmoid", [x], f"{prefix}_sigmoid") if run.kind == "logit" else x
 
 
-#: Value of shape (ncol, 1): 0 for a row of numbers, NaN for one that holds a NaN or an infinity.
+#: Value of shape (ncol, 1): 0 for a row of finite numbers, NaN for a row with NaN or infinity.
 _ROW_IS_VALID = "row_zero_or_nan"
 
 
 def _zero_or_nan(graph: _Graph) -> None:
     """Add `_ROW_IS_VALID`."""
-    # x - x is 0 for every number and NaN for NaN and infinity.
+    # x - x is 0 for every finite number and NaN for NaN and infinity.
     zero = graph.node("Sub", ["x", "x"], "zero_or_nan")
     graph.node("ReduceL1", [zero], _ROW_IS_VALID, axes=[1], keepdims=1)
 

@@ -1,4 +1,4 @@
-"""Text files of the bundle from the templates beside this module."""
+"""Render the text files of a bundle from the templates in the folder next to this module."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(template: str, *, folder: Path = _TEMPLATES, **values: Any) -> str:
-    """Return the text of `template` in `folder` with `values`; an unknown name in it is an error.
+    """Return the text of `template` in `folder` with `values`; an undefined name is an error.
 
-    Markdown escapes every value that is not Markdown already. In Fortran and CMake it depends on
-    the place how a text is escaped: a template names the function, see `emufort.escape`. Compiler
-    flags are there as ``flags``, see `emufort.toolchain.flags.FAMILIES`.
+    Markdown templates escape every value that is not Markdown already. In Fortran and CMake the
+    escaping depends on the position of a text, so a template names the function, see
+    `emufort.escape`. Templates can read the compiler flags as ``flags``, see
+    `emufort.toolchain.flags.FAMILIES`.
     """
     import jinja2
 

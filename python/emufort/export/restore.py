@@ -1,4 +1,4 @@
-"""The emulator that a weights.bin holds, as the numpy and torch forms need it."""
+"""Restore the emulator of a weights.bin for the numpy and torch forms."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Array = NDArray[np.float64]
 def restore(file: WeightsFile, source: str = "weights.bin") -> Emulator:
     """Return the emulator whose coefficients, network and contract `file` holds.
 
-    Its double precision outputs equal those of the exported emulator up to rounding: the file has
-    the reciprocals of some scalers.
+    Its double precision outputs equal those of the exported emulator up to rounding, because the
+    file holds the reciprocals of some scales.
 
     Parameters
     ----------
     file
         Content of a weights.bin.
     source
-        Names it in error messages.
+        Name of the file in error messages.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def _restore(file: WeightsFile, contract: Contract) -> Emulator:
 
 
 def _input_scaler(kinds: list[int], numbers: Array) -> Scaler:
-    """Undo what the writer did to shift and scale of the features."""
+    """Return the scaler of the features from kinds and coefficients of the file."""
     names: dict[int, ScalerKind] = {AFFINE: "affine", LN: "ln", LOGIT: "logit"}
     shift, scale = numbers[:, 0].copy(), numbers[:, 1].copy()
     for j, kind in enumerate(kinds):
@@ -82,7 +82,7 @@ def _input_scaler(kinds: list[int], numbers: Array) -> Scaler:
 
 
 def _output_scaler(kinds: list[int], numbers: Array, contract: Contract) -> Scaler:
-    """Undo what the writer did to shift and scale of the outputs."""
+    """Return the scaler of the outputs from kinds and coefficients of the file."""
     names: dict[int, ScalerKind] = {
         AFFINE: "affine",
         LN: "ln",

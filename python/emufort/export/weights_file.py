@@ -49,7 +49,7 @@ class WeightsFile:
     Attributes
     ----------
     flat
-        What the runtime computes with.
+        Arrays with which the runtime computes.
     columns
         ``(role, name, units)`` of every input column, then of every output column.
     about
@@ -61,7 +61,7 @@ class WeightsFile:
     relative_tolerance
         Largest relative error of a golden output.
     absolute_tolerance
-        Added to it, per output, shape (n_outputs,).
+        Absolute error that is accepted in addition, per output, shape (n_outputs,).
     """
 
     flat: FlatEmulator
@@ -85,16 +85,17 @@ class WeightsFile:
         absolute_tolerance: Array | float = 0.0,
         about: Mapping[str, str] | None = None,
     ) -> WeightsFile:
-        """Gather what ``weights.bin`` holds.
+        """Collect the content of a ``weights.bin``.
 
         Parameters
         ----------
         golden_x, golden_y
             Golden vectors; outputs default to those of `emulator` in double precision.
         relative_tolerance, absolute_tolerance
-            What the self test allows: ``abs(y - golden) <= relative * abs(golden) + absolute``.
+            Errors that the self test accepts: ``abs(y - golden) <= relative * abs(golden) +
+            absolute``.
         about
-            Further names and hashes to carry; text without tabs and line ends.
+            Further names and hashes to store; text without tabs and line ends.
         """
         contract = emulator.contract
         flat = flatten(emulator)
@@ -128,7 +129,7 @@ class WeightsFile:
         Raises
         ------
         EmufortError
-            A name, a unit or a value that the format cannot hold.
+            The format cannot hold a name, a unit or a value.
         """
         self._check()
         golden = np.concatenate(
@@ -205,7 +206,7 @@ class WeightsFile:
         Raises
         ------
         EmufortError
-            The file is missing, damaged, or of another version.
+            The file is missing, damaged, or has another format version.
         """
         try:
             content = path.read_bytes()

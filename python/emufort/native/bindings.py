@@ -1,4 +1,4 @@
-"""The Fortran runtime from Python, through the f90wrap bindings in ``emufort._native``."""
+"""The Fortran runtime in Python, through the f90wrap bindings in ``emufort._native``."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from emufort.errors import EmufortError, UsageError
 #: Single or double precision.
 Real = NDArray[np.floating[Any]]
 
-#: What f90wrap puts before the name of a procedure.
+#: Prefix that f90wrap gives to the name of a procedure.
 _PREFIX = "f90wrap_emufort_bindings__"
-#: Columns per call of Fortran; array sizes are 32-bit numbers there.
+#: Most columns per call of Fortran, where array sizes are 32-bit integers.
 _COLUMNS_PER_CALL = 1 << 20
 
 
@@ -32,9 +32,9 @@ class FortranError(EmufortError):
     code
         One of the runtime's ``emufort_error_*`` codes.
     message
-        What is wrong, in the runtime's words.
+        Error message of the runtime.
     place
-        The procedure that found it.
+        The procedure that detected the error.
     """
 
     def __init__(self, code: int, message: str, place: str) -> None:
@@ -46,7 +46,7 @@ class FortranError(EmufortError):
 
 @dataclass(frozen=True)
 class Prediction:
-    """Outputs of a batch and what was done to its inputs.
+    """Outputs of a batch, and which inputs were clipped or invalid.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ def matrix(x: ArrayLike, n_columns: int) -> Real:
 
 @cache
 def _native() -> Any:
-    """Import the bindings; None where they are not built."""
+    """Import the bindings; None if they are not built."""
     try:
         return importlib.import_module("emufort._native")
     except ModuleNotFoundError:
@@ -98,7 +98,7 @@ def _native() -> Any:
 
 
 def available() -> bool:
-    """Whether the bindings are built."""
+    """Return whether the bindings are built."""
     return _native() is not None
 
 
@@ -125,7 +125,7 @@ def _bytes(content: bytes) -> NDArray[np.int8]:
 
 
 def _padded(words: Sequence[str]) -> NDArray[np.int8]:
-    """Words as characters (character, word), blank padded."""
+    """Return words as characters (character, word), padded with blanks."""
     encoded = [word.encode() for word in words]
     length = max(map(len, encoded), default=1) or 1
     joined = b"".join(word.ljust(length) for word in encoded)
@@ -133,7 +133,7 @@ def _padded(words: Sequence[str]) -> NDArray[np.int8]:
 
 
 class FortranEmulator:
-    """An emulator that the Fortran runtime holds; any number of threads may share it.
+    """An emulator in the Fortran runtime; any number of threads may share it.
 
     Build one with `from_file` or `from_bytes`. The memory is released with the object.
     """
@@ -156,7 +156,7 @@ class FortranEmulator:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> FortranEmulator:
-        """Take the content of ``weights.bin``; errors as for `from_file`."""
+        """Load the content of ``weights.bin``; the errors are those of `from_file`."""
         return cls._opened(*_open("open_bytes", content))
 
     @classmethod
@@ -179,7 +179,7 @@ class FortranEmulator:
         n_clipped = n_invalid = 0
         for start in range(0, len(x), _COLUMNS_PER_CALL):
             rows = slice(start, start + _COLUMNS_PER_CALL)
-            # rows of a C array are columns of a Fortran array: nothing is copied
+            # rows of a C array are columns of a Fortran array, so nothing is copied
             clipped, invalid, *status = _call(
                 procedure, self._handle, x[rows].T, y[rows].T, outside[rows]
             )
@@ -195,16 +195,21 @@ class FortranEmulator:
         ------
         FortranError
             A name, the order, a unit or the number of variables differs.
+
+        Parameters
+        ----------
+        names, units
+            Names and units of the variables of the host, in the same order.
         """
         _raise_if_failed(*_call("require", self._handle, _padded(names), _padded(units)))
 
     def self_test(self) -> None:
-        """Reproduce the golden vectors that travel with the weights.
+        """Reproduce the golden vectors that are stored with the weights.
 
         Raises
         ------
         FortranError
-            One of them is not reproduced on this machine.
+            A golden vector is not reproduced on this machine.
         """
         _raise_if_failed(*_call("self_test", self._handle))
 
@@ -229,7 +234,7 @@ class FortranEmulator:
 def _open(procedure: str, content: bytes) -> tuple[int, int, bytes, bytes]:
     if _native() is None:
         raise EmufortError(
-            "the Fortran bindings are not built; install emufort with gfortran and cmake at hand"
+            "the Fortran bindings are not built; install gfortran and cmake and then emufort again"
         )
     opened: tuple[int, int, bytes, bytes] = _call(procedure, _bytes(content))
     return opened

@@ -1,12 +1,11 @@
-"""The table of activation functions: one row says all that the forms of a network need of one.
+"""The table of activation functions; a row defines one function for all forms of a network.
 
-A row is one function. To add one, write its row, its kernel in
-``fortran/src/emufort_activations.F90``, and its derivative for the two trainers in
-``fortran/trainer/emufort_train_activations.F90`` and ``emufort.training.torch_activations``.
-Tests hold all of these to the row.
+To add a function, write its row, its kernel in ``fortran/src/emufort_activations.F90``, and its
+derivative for the two trainers in ``fortran/trainer/emufort_train_activations.F90`` and
+``emufort.training.torch_activations``. Tests compare all of them with the row.
 
-Where a network is described, an activation function is a text: its name, such as ``"relu"``, and
-where it has a parameter perhaps that too, such as ``"leaky_relu:0.2"``; see `parse`.
+Descriptions of networks name an activation function by a text: its name, such as ``"relu"``, or its
+name and its parameter, such as ``"leaky_relu:0.2"``; see `parse`.
 """
 
 from __future__ import annotations
@@ -41,24 +40,24 @@ class ActivationFunction:
     Attributes
     ----------
     name
-        What configurations and files call it.
+        Name in configurations and files.
     code
-        Its number in the Fortran runtime and in ``weights.bin``.
+        Number in the Fortran runtime and in ``weights.bin``.
     cost
         Time per value in multiply-adds, for ranking candidates before they are timed.
     value, derivative
-        The definition in double precision: of an array and the parameter.
+        Definition and derivative in double precision, as functions of an array and the parameter.
     onnx
-        Adds the function of a value of the graph, given the value's name and the parameter.
+        Adds the function to a graph, given the name of its argument and the parameter.
     torch
         The function in torch, given the module ``torch``, a tensor and the parameter.
     parameter
-        Value of the parameter where none is given; None for a function without one.
+        Default value of the parameter; None for a function without a parameter.
     initial_variance
-        Variance of the first weights of a layer with this function, times the number of inputs.
-        Variances that would keep the spread from layer to layer are larger; these give lower
-        losses on smooth processes, after few epochs and after long trainings: for silu and tanh by
-        10 % compared with 1/3.
+        Variance of the initial weights of a layer with this function, times the number of inputs.
+        Variances that preserve the spread from layer to layer would be larger. The smaller ones
+        give lower losses on smooth processes, after few epochs and after long trainings: for silu
+        and tanh by 10 % compared with 1/3.
     """
 
     name: str
@@ -117,8 +116,9 @@ def _silu_onnx(graph: Graph, a: str) -> str:
 
 
 #: Costs: `benchmarks/cost.py` fitted 18 and 19 to silu in a run (16 and 1,152 columns, AVX-512).
-#: The others are in proportion to it as `fortran/app/time_activations` measures them, but for those
-#: without an exponential, which are mostly hidden behind the memory accesses of the layer.
+#: The other costs are scaled from it by the times that `fortran/app/time_activations` measures.
+#: Functions without an exponential are an exception: memory accesses of the layer mostly hide their
+#: time.
 _ROWS = (
     ActivationFunction(
         "linear",
@@ -214,7 +214,7 @@ _ROWS = (
         value=lambda z, _: np.logaddexp(z, 0.0),
         derivative=lambda z, _: sigmoid(z),
         onnx=lambda graph, a, _: graph.node("Softplus", [a], f"{a}_softplus"),
-        # Beyond the threshold torch returns z, which is right to double precision from 37 up.
+        # Above the threshold torch returns z, which is exact in double precision from 37 upwards.
         torch=lambda torch, z, _: torch.nn.functional.softplus(z, threshold=40.0),
     ),
     ActivationFunction(
@@ -232,12 +232,12 @@ _ROWS = (
 #: Name -> row.
 ACTIVATION_FUNCTIONS: Mapping[str, ActivationFunction] = {row.name: row for row in _ROWS}
 
-#: Names that a hidden layer is given; ``linear`` is none that is of use there.
+#: Names for hidden layers; ``linear`` is of no use there.
 ACTIVATIONS: tuple[str, ...] = tuple(name for name in ACTIVATION_FUNCTIONS if name != "linear")
 
 
 def parse(text: str) -> tuple[ActivationFunction, float]:
-    """Return the function that a text names, and its parameter.
+    """Return the activation function that a text names, and its parameter.
 
     Parameters
     ----------
@@ -247,13 +247,13 @@ def parse(text: str) -> tuple[ActivationFunction, float]:
     Returns
     -------
     tuple
-        The row, and the parameter: the row's where the text has none, 0 for a function that takes
-        none.
+        The row and the parameter. The parameter defaults to that of the row; it is 0 for a function
+        without a parameter.
 
     Raises
     ------
     EmufortError
-        There is no such function, or the parameter is none that it can have.
+        There is no function of this name, or the parameter is not valid for it.
     """
     name, colon, number = text.partition(":")
     row = ACTIVATION_FUNCTIONS.get(name)
@@ -265,12 +265,12 @@ def parse(text: str) -> tuple[ActivationFunction, float]:
     if not colon:
         return row, row.parameter or 0.0
     if row.parameter is None:
-        raise EmufortError(f"the activation function '{name}' has no parameter: write '{name}'")
+        raise EmufortError(f"the activation function '{name}' has no parameter; write '{name}'")
     try:
         parameter = float(number)
     except ValueError:
         parameter = math.nan
-    # Single precision, as the kernels of the runtime have it.
+    # Single precision, as in the kernels of the runtime.
     if not 0.0 <= parameter <= 1e6:
         raise EmufortError(
             f"the activation function '{text}' needs a parameter from 0 to 1e6, such as "
@@ -280,6 +280,6 @@ def parse(text: str) -> tuple[ActivationFunction, float]:
 
 
 def text_of(name: str, parameter: float) -> str:
-    """Inverse of `parse`: a text without the parameter where that is the function's own."""
+    """Inverse of `parse`; the text omits the parameter where it is the default."""
     default = ACTIVATION_FUNCTIONS[name].parameter
     return name if default is None or parameter == default else f"{name}:{parameter!r}"

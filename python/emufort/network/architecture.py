@@ -1,7 +1,7 @@
-"""Families of architectures: what a search draws, and the plans that they build.
+"""Families of architectures, which a search samples, and the plans that they build.
 
-To add a family, write the function that builds its plan and name it in `FAMILIES`; let
-``emufort.search.space`` draw it.
+To add a family, write the function that builds its plan, list it in `FAMILIES`, and let
+``emufort.search.space`` sample it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from emufort.errors import EmufortError
 from emufort.network.activations import parse, text_of
 from emufort.network.plan import MOST_NEURONS, Operation, Plan
 
-#: Most dense layers of an architecture, the last one included; the runtime takes 256 operations.
+#: Most dense layers of an architecture, including the last; the runtime takes 256 operations.
 MOST_LAYERS = 64
 
-#: ``mlp``: dense layers one after the other. ``residual_mlp``: hidden layers of one width, each of
-#: which but the first adds its input to what it computes, h + f(W h + b).
+#: ``mlp``: a chain of dense layers. ``residual_mlp``: hidden layers of one width, each of which
+#: except the first adds its input to its output, h + f(W h + b).
 Family = Literal["mlp", "residual_mlp"]
 
 
@@ -39,7 +39,8 @@ class Architecture:
         Number of scalar outputs.
     activation
         Activation function of all hidden layers, such as ``"relu"`` or ``"leaky_relu:0.2"`` (see
-        `emufort.network.activations.parse`), or one for each of them; equal ones become one.
+        `emufort.network.activations.parse`), or one for each hidden layer; equal ones are merged
+        into one.
     family
         How the layers are connected; see `Family`.
     """
@@ -52,7 +53,7 @@ class Architecture:
 
     def __post_init__(self) -> None:
         if min(self.sizes) < 1:
-            raise EmufortError(f"a layer of the network {self.sizes} has no neuron")
+            raise EmufortError(f"the network {self.sizes} has a layer without neurons")
         if max(self.sizes) > MOST_NEURONS or len(self.hidden) >= MOST_LAYERS:
             raise EmufortError(
                 f"a network of {len(self.hidden) + 1} layers with up to {max(self.sizes)} neurons "
@@ -95,12 +96,12 @@ class Architecture:
 
     @property
     def activation_label(self) -> str:
-        """The activation functions in one word: one, or all with commas between them."""
+        """The activation functions as one word: one name, or all names separated by commas."""
         return self.activation if isinstance(self.activation, str) else ",".join(self.activation)
 
     @cached_property
     def plan(self) -> Plan:
-        """What it computes."""
+        """Operations of the network."""
         return FAMILIES[self.family](self)
 
     @property
@@ -120,18 +121,18 @@ class Architecture:
 
     @property
     def label(self) -> str:
-        """Short name for tables, such as ``15-64-64-1 relu``; the family unless it is ``mlp``."""
+        """Short name for tables, such as ``15-64-64-1 relu``, with the family unless ``mlp``."""
         words = ["-".join(map(str, self.sizes)), self.activation_label]
         return " ".join(words if self.family == "mlp" else [*words, self.family])
 
     @classmethod
     def from_label(cls, label: str) -> Self:
-        """Inverse of `label`; words that follow are passed over.
+        """Inverse of `label`; further words are ignored.
 
         Raises
         ------
         ValueError
-            The text is no label.
+            The text is not a label.
         """
         shape, activation, *rest = label.split()
         first, *hidden, last = map(int, shape.split("-"))
@@ -140,7 +141,7 @@ class Architecture:
         return cls(first, tuple(hidden), last, names[0] if len(names) == 1 else names, family)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data for JSON; the family stands there unless it is ``mlp``."""
+        """Return plain data for JSON, with the family unless it is ``mlp``."""
         found: dict[str, Any] = {
             "n_inputs": self.n_inputs,
             "hidden": list(self.hidden),
@@ -165,12 +166,12 @@ class Architecture:
 
     @classmethod
     def of_plan(cls, plan: Plan) -> Self:
-        """Return the architecture that builds `plan`, whatever its buffers are called.
+        """Return the architecture that builds `plan`; names of buffers do not matter.
 
         Raises
         ------
         ValueError
-            It is of no family.
+            No family builds the plan.
         """
         dense = [operation for operation in plan.operations if operation.kind == "dense"]
         hidden = tuple(plan.sizes[operation.output] for operation in dense[:-1])
@@ -182,11 +183,11 @@ class Architecture:
                 found = cls(ends[0], hidden, ends[1], activations, family)
                 if found.plan.renamed() == wanted:
                     return found
-        raise ValueError("its operations are not those of any family of networks")
+        raise ValueError("no family of networks builds its operations")
 
 
 def _dense(number: int, x: str, y: str, activation: str = "linear") -> Operation:
-    """Return a dense layer with the activation function that a text names."""
+    """Return a dense layer with the activation function that the text `activation` names."""
     row, slope = parse(activation)
     names = f"layers.{number}.weight", f"layers.{number}.bias"
     return Operation("dense", (x,), y, names, row.name, slope)
@@ -226,7 +227,7 @@ def _residual_mlp(architecture: Architecture) -> Plan:
     return Plan(tuple(buffers), tuple(operations), "h0", "y")
 
 
-#: Name -> what builds the plan.
+#: Name -> function that builds the plan.
 FAMILIES: Mapping[str, Callable[[Architecture], Plan]] = {
     "mlp": _mlp,
     "residual_mlp": _residual_mlp,

@@ -1,8 +1,8 @@
-"""An emulator: a network with all that turns physical inputs into physical outputs, plain data.
+"""An emulator: a network with the transforms between physical inputs and physical outputs.
 
 An `Emulator` maps physical inputs to physical outputs; the transforms of the contract and the
-scalers are part of it. The numpy `Emulator.predict` in double precision is the definition that the
-torch module, the ONNX graph and the Fortran runtime are held to.
+scalers are part of it. The numpy method `Emulator.predict` in double precision is the definition.
+The torch module, the ONNX graph and the Fortran runtime are tested against it.
 """
 
 from __future__ import annotations
@@ -27,37 +27,37 @@ from emufort.network.plan import Parameters, Plan
 from emufort.network.scaler import Scaler
 from emufort.paths import PathLike
 
-#: Formats of the files: the first holds multilayer perceptrons with one activation function, in
-#: which many runs are stored; the second holds any network, and its plan.
+#: Formats of the files. The first holds multilayer perceptrons with one activation function;
+#: earlier runs are stored in it. The second holds any network and its plan.
 _FORMAT, _PLAN_FORMAT = "emufort-emulator-1", "emufort-emulator-2"
 
-#: How far the argument of a logarithm may go from the reference where the contract gives no bound:
-#: a factor that single precision holds with room.
+#: Largest factor between the argument of a logarithm and its reference where the contract gives no
+#: bound. Single precision holds it with a margin.
 LN_SPAN = 1e20
-#: Ends of the positive numbers that single precision holds with all digits.
+#: Smallest and largest positive number that single precision holds with all digits.
 _SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
-#: How near to 0 and 1 the argument of a logit may come.
+#: Smallest distance of the argument of a logit from 0 and 1.
 LOGIT_MARGIN = 1e-9
 
 
 @dataclass(frozen=True)
 class Emulator:
-    """A trained network with all that turns physical inputs into physical outputs.
+    """A trained network with the transforms between physical inputs and physical outputs.
 
     Attributes
     ----------
     contract
         Names, units, order and ranges of inputs and outputs.
     architecture
-        The network; what it computes is its plan.
+        Architecture of the network, which builds its plan.
     input_scaler, output_scaler
-        For the feature columns and for the output columns (an output relative to an input is
-        scaled as the quotient). The network has the varying outputs only, see `constants`.
+        Scalers of the feature columns and of the output columns (for an output relative to an
+        input, the scaler of the quotient). The network has only the varying outputs, see
+        `constants`.
     parameters
-        Weights of the network by the names that its plan gives them, single precision; see
-        `dense_parameters`.
+        Weights of the network by their names in its plan, single precision; see `dense_parameters`.
     metadata
-        Plain data that travels with the emulator: hashes, seeds, metrics.
+        Plain data that is stored with the emulator: hashes, seeds, metrics.
     """
 
     contract: Contract
@@ -114,7 +114,7 @@ class Emulator:
 
     @property
     def constants(self) -> list[ConstantOutput]:
-        """Outputs that the network does not have, as they were constant in training."""
+        """Outputs that were constant in training and that the network therefore does not have."""
         scaler = self.output_scaler
         fixed = set(range(len(scaler.kinds))).difference(scaler.varying)
         return constant_outputs(self.contract, {j: float(scaler.shift[j]) for j in fixed})
@@ -123,11 +123,11 @@ class Emulator:
 
     @property
     def input_ranges(self) -> Array:
-        """What inputs are clipped to, (n_inputs, 2), lower and upper bound in the contract's units.
+        """Bounds to which inputs are clipped, (n_inputs, 2), lower and upper, in contract units.
 
-        The contract's range. Where that has no bound and the feature is a logarithm or a logit,
-        the bound is where the transform still gives a number: a factor `LN_SPAN` from the scaler's
-        reference, `LOGIT_MARGIN` from 0 and 1. All forms of an emulator clip to these.
+        The contract gives the range. Where it has no bound and the feature is a logarithm or a
+        logit, the bound keeps the transform finite: a factor `LN_SPAN` from the scaler's reference,
+        or a distance `LOGIT_MARGIN` from 0 and 1. All forms of an emulator clip to these bounds.
         """
         ranges = np.array([(c.lower, c.upper) for c in self.contract.input_columns], np.float64)
         scaler = self.input_scaler
@@ -136,7 +136,7 @@ class Emulator:
         ):
             lower, upper = ranges[j]
             if kind == "ln":
-                # Nearer to the ends of single precision where that holds no such factor.
+                # The bound stays within single precision where that does not hold this factor.
                 ranges[j] = (
                     max(lower, shift / LN_SPAN, _SMALLEST),
                     min(upper, shift * LN_SPAN, _LARGEST),
@@ -151,23 +151,23 @@ class Emulator:
         return np.clip(np.asarray(x, dtype=np.float64), lower, upper)
 
     def predict(self, x: Array) -> Array:
-        """Return outputs (n, n_outputs) of inputs `x` (n, n_inputs), physical, double precision.
+        """Return outputs (n, n_outputs) for inputs `x` (n, n_inputs), physical, double precision.
 
-        Inputs outside the contract's range are clipped; a row with a NaN or an infinite input
-        gives NaN. The Fortran runtime does the same. A network with extreme weights overflows to
-        infinity or NaN without a warning.
+        Inputs outside the contract's range are clipped; a row with a NaN or infinite input gives
+        NaN in this row only. The Fortran runtime does the same. A network with extreme weights
+        overflows to infinity or NaN without a warning.
         """
         invalid = np.logical_not(np.isfinite(x).all(axis=1))
-        # What stands for an invalid row is arbitrary, as its outputs become NaN.
+        # The values of an invalid row are arbitrary, because its outputs become NaN.
         x = self.clip(np.where(invalid[:, None], 1.0, x))
-        # A network that overflows gives infinity or NaN, as its single precision forms do.
+        # A network that overflows gives infinity or NaN, like its single precision forms.
         with np.errstate(over="ignore", invalid="ignore"):
             y = self._of_numbers(x)
         y[invalid] = np.nan
         return y
 
     def _of_numbers(self, x: Array) -> Array:
-        """Return outputs of inputs within their range."""
+        """Return the outputs for finite inputs within their range."""
         a = self.input_scaler.forward(x[:, list(self.contract.feature_indices)])
         a = self.plan.evaluate(a, self.parameters)
         y = self.output_scaler.backward(a)
@@ -180,7 +180,7 @@ class Emulator:
     # ------------------------------------------------------------------ files
 
     def save(self, path: PathLike) -> None:
-        """Write a safetensors file that holds the whole emulator, atomically."""
+        """Write the whole emulator to a safetensors file, atomically."""
         from safetensors.numpy import save_file
 
         path = Path(path)
@@ -211,7 +211,7 @@ class Emulator:
         Raises
         ------
         EmufortError
-            The file is missing, damaged or no emulator.
+            The file is missing, damaged or not an emulator.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -219,13 +219,13 @@ class Emulator:
             with safe_open(path, framework="numpy") as stream:
                 header = stream.metadata() or {}
                 if header.get("format") not in (_FORMAT, _PLAN_FORMAT):
-                    raise EmufortError(f"{path} holds no emulator of the format {_FORMAT}")
+                    raise EmufortError(f"{path} does not hold an emulator of the format {_FORMAT}")
                 tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
         except (OSError, SafetensorError) as error:
             raise EmufortError(f"cannot read the weights {path}: {error}") from error
         architecture = Architecture.from_dict(json.loads(header["architecture"]))
         if "plan" in header and Plan.from_dict(json.loads(header["plan"])) != architecture.plan:
-            raise EmufortError(f"{path} holds a plan that is not that of its architecture")
+            raise EmufortError(f"{path} holds a plan that differs from that of its architecture")
         if set(tensors) != set(architecture.plan.parameter_shapes):
             raise EmufortError(f"{path} lacks weights of its network {architecture.label}")
         return cls(
@@ -241,12 +241,12 @@ class Emulator:
 def dense_parameters(
     weights: Sequence[NDArray[np.float32]], biases: Sequence[NDArray[np.float32]]
 ) -> dict[str, NDArray[np.float32]]:
-    """Return the parameters of dense layers by the names that architectures give them.
+    """Return the parameters of dense layers by the names that the plans of families use.
 
     Parameters
     ----------
     weights, biases
-        Of each layer, shapes (n_out, n_in) and (n_out,).
+        Weights (n_out, n_in) and biases (n_out,) of each layer.
     """
     found = {}
     for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):

@@ -1,10 +1,10 @@
-"""The table of operations that networks are made of: one row says what an operation does.
+"""The table of operations; a row defines one operation for all forms of a network.
 
 To add an operation, write its row, its gradient in ``emufort.training.torch_operations``, its check
 in ``fortran/src/emufort_plan.F90`` and its kernel in ``fortran/src/emufort_operations.F90``.
 
 An operation has one or two inputs and one output, which are arrays (n, features), and may have
-parameters. Its activation function is applied to what its row gives, see
+parameters. The activation function is applied to the result of the row, see
 `emufort.network.plan.Operation`.
 """
 
@@ -24,33 +24,33 @@ Sizes = Sequence[int]
 
 @dataclass(frozen=True)
 class OperationKind:
-    """What an operation does, in all forms.
+    """One operation in all forms.
 
     Attributes
     ----------
     name
-        What plans call it.
+        Name in plans.
     code
-        Its number in the Fortran runtime and in ``weights.bin``.
+        Number in the Fortran runtime and in ``weights.bin``.
     n_inputs
         Number of input buffers.
     fits
-        Whether inputs of these sizes can give an output of this size.
+        Returns whether inputs of given sizes can give an output of a given size.
     parameter_shapes
-        Shapes of its parameters, for the sizes of its inputs and of its output.
+        Returns the shapes of the parameters for the sizes of the inputs and of the output.
     multiply_adds
-        Arithmetic of one column in multiply-adds, for the same sizes.
+        Returns the arithmetic of one column in multiply-adds for the same sizes.
     cost
-        The same with passes over memory that are no multiply-adds, for ranking candidates.
+        Returns the same including passes over memory without multiply-adds, for ranking candidates.
     value
-        The definition in double precision: of the inputs and the parameters.
+        Definition in double precision, as a function of the inputs and the parameters.
     onnx
-        Adds the operation to a graph, given the names of inputs and parameters and that of the
+        Adds the operation to a graph, given the names of the inputs, of the parameters and of the
         output.
     torch
         The operation in torch, given the module ``torch``, the inputs and the parameters.
     in_place
-        Whether the runtime may write the output where an input is.
+        Whether the runtime may write the output over an input.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""The plan of a network: operations over named buffers, and the places of the buffers.
+"""The plan of a network: operations over named buffers, and the positions of the buffers.
 
-A plan is what every form of an emulator follows: numpy, torch, ONNX, ``weights.bin``, the generated
-module and the trainers that take any network. Families of architectures build plans.
+Every form of an emulator follows the plan: numpy, torch, ONNX, ``weights.bin``, the generated
+module and the trainers for any network. Families of architectures build plans.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from emufort.errors import EmufortError
 from emufort.network.activations import ACTIVATION_FUNCTIONS, Array
 from emufort.network.operations import OPERATIONS, OperationKind
 
-#: Most features of a buffer, and most inputs and outputs together: ``max_width`` of
+#: Most features of a buffer, and most inputs and outputs in total: ``max_width`` of
 #: ``fortran/src/emufort_kinds.F90``.
 MOST_NEURONS = 4096
 #: Most operations of a plan: ``max_operations`` there.
 MOST_OPERATIONS = 256
-#: Places of buffers are multiples of this, as ``lanes`` there.
+#: Positions of buffers are multiples of this, as ``lanes`` there.
 LANES = 16
 
 Parameters = Mapping[str, NDArray[np.float32]]
@@ -32,7 +32,7 @@ _Value = TypeVar("_Value")
 
 
 def buffer_room(n_features: int) -> int:
-    """Return the features that a buffer takes of the scratch, as ``emufort_plan`` has it.
+    """Return the features that a buffer occupies in the scratch, as ``emufort_plan`` does.
 
     Kernels write whole panels and read one feature past the end of their input.
     """
@@ -50,9 +50,9 @@ class Operation:
     inputs, output
         Names of buffers.
     parameters
-        Names of its parameters, in the order of the row.
+        Names of the parameters, in the order of the row.
     activation, slope
-        Name of a row of `ACTIVATION_FUNCTIONS`, and the function's parameter (0 if it has none).
+        Name of a row of `ACTIVATION_FUNCTIONS`, and its parameter (0 for a function without one).
     """
 
     kind: str
@@ -64,7 +64,7 @@ class Operation:
 
     @property
     def row(self) -> OperationKind:
-        """What it does."""
+        """Row of the table of operations."""
         return OPERATIONS[self.kind]
 
 
@@ -77,12 +77,12 @@ class Plan:
     buffers
         Pairs of a name and the number of features per column.
     operations
-        In the order in which they run. Every buffer but that of the features is the output of one
-        operation, which comes before those that read it.
+        Operations in the order of execution. Every buffer except that of the features is the output
+        of one operation, which precedes the operations that read it.
     features
-        Buffer that holds the scaled features.
+        Name of the buffer with the scaled features.
     result
-        Buffer that holds the result, on the network's side of the output scaler.
+        Name of the buffer with the result, before the output scaler.
     """
 
     buffers: tuple[tuple[str, int], ...]
@@ -112,13 +112,13 @@ class Plan:
         read = {name for operation in self.operations for name in operation.inputs}
         if written != set(sizes) or written - read - {self.result} or self.result == self.features:
             raise EmufortError(
-                "the plan of the network has a buffer that no operation writes or none reads"
+                "the plan of the network has a buffer that no operation writes or reads"
             )
 
     def _check(
         self, operation: Operation, written: set[str], shapes: dict[str, tuple[int, ...]]
     ) -> None:
-        """Check one operation, given the buffers and the parameters of those before it."""
+        """Check one operation, given the buffers and the parameters of the operations before it."""
         what = f"the operation '{operation.kind}' that gives '{operation.output}'"
         row = OPERATIONS.get(operation.kind)
         if row is None or operation.activation not in ACTIVATION_FUNCTIONS:
@@ -126,9 +126,11 @@ class Plan:
                 f"{what} is unknown, or its activation function '{operation.activation}'"
             )
         if len(operation.inputs) != row.n_inputs or not set(operation.inputs) <= written:
-            raise EmufortError(f"{what} lacks an input: it needs {row.n_inputs} written before it")
+            raise EmufortError(
+                f"{what} lacks an input: it needs {row.n_inputs} from earlier operations"
+            )
         if operation.output in written or operation.output not in self.sizes:
-            raise EmufortError(f"{what} writes a buffer that is unknown or has been written")
+            raise EmufortError(f"{what} writes a buffer that is unknown or written already")
         inputs, n_out = self.sizes_of(operation)
         if not row.fits(inputs, n_out):
             raise EmufortError(f"{what} cannot make {n_out} features of {inputs}")
@@ -137,7 +139,9 @@ class Plan:
             raise EmufortError(f"{what} needs {len(wanted)} parameters")
         for name, shape in zip(operation.parameters, wanted, strict=True):
             if shapes.setdefault(name, shape) != shape:
-                raise EmufortError(f"{what} needs '{name}' in another shape than an earlier one")
+                raise EmufortError(
+                    f"{what} needs '{name}' in another shape than an earlier operation"
+                )
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -145,7 +149,7 @@ class Plan:
         return dict(self.buffers)
 
     def sizes_of(self, operation: Operation) -> tuple[tuple[int, ...], int]:
-        """Return the sizes of an operation's inputs and that of its output."""
+        """Return the sizes of an operation's inputs and the size of its output."""
         return tuple(self.sizes[name] for name in operation.inputs), self.sizes[operation.output]
 
     @cached_property
@@ -169,7 +173,7 @@ class Plan:
 
     @property
     def relative_cost(self) -> float:
-        """Rough cost of one column in multiply-adds, the activation functions included."""
+        """Rough cost of one column in multiply-adds, including the activation functions."""
         total = 0.0
         for operation in self.operations:
             inputs, n_out = self.sizes_of(operation)
@@ -178,7 +182,7 @@ class Plan:
         return total
 
     def renamed(self) -> Plan:
-        """Return the plan with names in the order in which buffers and parameters appear."""
+        """Return the plan with buffers and parameters renamed in the order of appearance."""
         buffers = {self.features: "b0"}
         for number, operation in enumerate(self.operations, start=1):
             buffers[operation.output] = f"b{number}"
@@ -203,14 +207,14 @@ class Plan:
     def walk(
         self, features: _Value, step: Callable[[Operation, Sequence[_Value]], _Value]
     ) -> _Value:
-        """Go through the operations; return the result.
+        """Apply `step` to the operations in order; return the result.
 
         Parameters
         ----------
         features
-            What stands for the features: an array, a tensor, a name in a graph.
+            Representation of the features: an array, a tensor, or a name in a graph.
         step
-            Gives the output of an operation, its activation function included, of its inputs.
+            Returns the output of an operation, including its activation function, for its inputs.
         """
         values = {self.features: features}
         for operation in self.operations:
@@ -218,7 +222,7 @@ class Plan:
         return values[self.result]
 
     def evaluate(self, features: Array, parameters: Parameters) -> Array:
-        """Return the result (n, n_results) of features (n, n_features), double precision."""
+        """Return the result (n, n_results) for features (n, n_features), double precision."""
 
         def step(operation: Operation, inputs: Sequence[Array]) -> Array:
             z = operation.row.value(inputs, [parameters[name] for name in operation.parameters])
@@ -230,10 +234,10 @@ class Plan:
 
     @cached_property
     def places(self) -> dict[str, int]:
-        """Name of a buffer -> features before it in the scratch of the runtime.
+        """Name of a buffer -> number of features before it in the scratch of the runtime.
 
-        Buffers share slots, each as large as the largest of its buffers: the output of an operation
-        gets a slot whose buffer is needed no more. A chain of layers has two slots.
+        Buffers share slots; a slot is as large as its largest buffer. The output of an operation
+        gets a slot whose buffer is no longer needed. A chain of layers has two slots.
         """
         last_read = {self.features: -1, self.result: len(self.operations)}
         for number, operation in enumerate(self.operations):
@@ -252,7 +256,7 @@ class Plan:
             free = [slot for slot in range(len(rooms)) if slot not in needed]
             if not free:
                 free, rooms = [len(rooms)], [*rooms, 0]
-            # What fits, the smallest such; else what is to grow least.
+            # The smallest slot that fits, or else the slot that has to grow least.
             slot = min(free, key=lambda s: (rooms[s] < room, abs(rooms[s] - room), s))
             rooms[slot] = max(rooms[slot], room)
             slots[operation.output] = slot
@@ -261,7 +265,7 @@ class Plan:
 
     @property
     def n_scratch(self) -> int:
-        """Features of all buffers in the scratch."""
+        """Number of features of all slots in the scratch."""
         return max(self.places[name] + buffer_room(size) for name, size in self.buffers)
 
     # -------------------------------------------------------------------- JSON

@@ -1,4 +1,4 @@
-"""Scalers: how physical columns are mapped to the network's side and back."""
+"""Scalers: maps between physical columns and the scaled columns of the network."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from emufort.errors import DataError
 from emufort.extent import Extent
 from emufort.network.activations import Array, sigmoid
 
-#: How a column is mapped to the network's side; see `Scaler`.
+#: Kind of map between a physical and a scaled column; see `Scaler`.
 ScalerKind = Literal["affine", "ln", "logit", "sigmoid", "constant"]
 
 
 @dataclass(frozen=True)
 class Scaler:
-    """Maps physical columns x to the network's side z and back, column by column.
+    """Maps physical columns x to scaled columns z and back, column by column.
 
     ========= =========================== ===============================
     kind      forward                     backward
@@ -33,11 +33,11 @@ class Scaler:
     constant  no z                        x = shift
     ========= =========================== ===============================
 
-    For ``ln`` the shift is the geometric mean: the quotient is near 1, so that its logarithm keeps
-    its digits in single precision where ln(1e9) would waste two of them. ``sigmoid`` (outputs
-    only) leaves targets as they are and puts the sigmoid behind the network's last layer.
-    ``constant`` (outputs only) stands for a column that does not vary: the network does not have
-    it, so z has the other columns only.
+    For ``ln`` the shift is the geometric mean. The quotient is then near 1, and its logarithm keeps
+    its digits in single precision, where ln(1e9) would lose two of them. ``sigmoid`` (outputs only)
+    does not change targets and applies the sigmoid after the network's last layer. ``constant``
+    (outputs only) marks a column that does not vary. The network does not have this column, so z
+    has only the other columns.
 
     Attributes
     ----------
@@ -64,13 +64,14 @@ class Scaler:
 
     @classmethod
     def fit_blocks(cls, columns: Sequence[Column], blocks: Callable[[], Iterator[Array]]) -> Self:
-        """Do what `fit` does, to rows that come block by block; they are gone through twice.
+        """Do what `fit` does for rows that come block by block; it reads the blocks twice.
 
-        One block gives the bits of `fit`; several are summed one after the other.
+        One block gives bitwise the result of `fit`; several are summed one after the other.
 
-        What is constant (see `Extent`) has no spread to divide by. Such an input gets the scale 0:
-        the network cannot learn what it does, and so does not see it. Such an output becomes
-        ``constant``, with the middle of its values as shift: there is nothing to learn.
+        A constant column (see `Extent`) has no spread to divide by. A constant input gets the scale
+        0 and the network does not see it, because its effect cannot be learned. A constant output
+        becomes ``constant``, with the middle of its values as shift, because there is nothing to
+        learn.
         """
         kinds = tuple(_KINDS.get(column.transform, "affine") for column in columns)
         n, sums, squares = 0, np.zeros(len(columns)), np.zeros(len(columns))
@@ -109,12 +110,12 @@ class Scaler:
 
     @cached_property
     def varying(self) -> tuple[int, ...]:
-        """Positions of the columns that the network has, which are all but the constant ones."""
+        """Positions of the columns that the network has: all except the constant columns."""
         return tuple(j for j, kind in enumerate(self.kinds) if kind != "constant")
 
     @cached_property
     def _network_side(self) -> Scaler:
-        """Scaler of the varying columns alone."""
+        """Scaler of the varying columns only."""
         kept = list(self.varying)
         kinds: tuple[ScalerKind, ...] = tuple(self.kinds[j] for j in kept)
         return Scaler(kinds, self.shift[kept], self.scale[kept])
@@ -127,14 +128,14 @@ class Scaler:
         return self.replaced(Scaler(tuple(kinds), shift, np.ones(n)), values)
 
     def replaced(self, other: Scaler, columns: Collection[int]) -> Scaler:
-        """Return this scaler with the given columns as `other` scales them."""
+        """Return this scaler with the given `columns` taken from `other`."""
         kinds, shift, scale = list(self.kinds), self.shift.copy(), self.scale.copy()
         for j in columns:
             kinds[j], shift[j], scale[j] = other.kinds[j], other.shift[j], other.scale[j]
         return Scaler(tuple(kinds), shift, scale)
 
     def forward(self, x: Array) -> Array:
-        """Map physical values (n, n_columns) to the network's side (n, n_varying), float64."""
+        """Map physical values (n, n_columns) to scaled values (n, n_varying), float64."""
         x = np.asarray(x, dtype=np.float64)
         if len(self.varying) < len(self.kinds):
             return self._network_side.forward(x[:, list(self.varying)])
@@ -151,9 +152,9 @@ class Scaler:
         return z
 
     def backward(self, z: Array) -> Array:
-        """Map what the last (linear) layer gives (n, n_varying) to physical values (n, n_columns).
+        """Map outputs of the last (linear) layer (n, n_varying) to physical values (n, n_columns).
 
-        A constant column holds its constant, whatever the network gives.
+        A constant column holds its constant.
         """
         z = np.asarray(z, dtype=np.float64)
         if len(self.varying) < len(self.kinds):
@@ -189,7 +190,7 @@ class Scaler:
         )
 
 
-#: Transform of the contract -> kind; the others are affine.
+#: Transform of the contract -> kind; all other transforms are affine.
 _KINDS: dict[str, ScalerKind] = {
     "ln": "ln",
     "log10": "ln",
@@ -199,14 +200,14 @@ _KINDS: dict[str, ScalerKind] = {
 
 
 def _before_scaling(column: Column, x: Array) -> Array:
-    """Return the quantity whose mean and spread the scaler takes, for values x (n,)."""
+    """Return the quantity of which the scaler takes mean and spread, for values x (n,)."""
     if column.transform in ("ln", "log10"):
         if not (x > 0).all():
-            raise DataError(f"{column.name} is not positive everywhere: no logarithm of it")
+            raise DataError(f"{column.name} is not positive everywhere and so has no logarithm")
         return np.log(x)
     if column.transform == "logit":
         if not ((x > 0) & (x < 1)).all():
-            raise DataError(f"{column.name} leaves (0, 1): it has no logit")
+            raise DataError(f"{column.name} is not always between 0 and 1 and so has no logit")
         logit: Array = np.log(x) - np.log1p(-x)
         return logit
     return x

@@ -1,4 +1,4 @@
-"""The torch form of an emulator; apart from `network` so that torch is imported only when used."""
+"""The torch form of an emulator, in a separate module so that torch is imported only on use."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class EmulatorModule(torch.nn.Module):
         self._output_kinds = emulator.output_scaler.kinds
         self._plan = emulator.plan
         self.layers = torch.nn.ModuleList()
-        #: Name of a parameter of the plan -> the layer that has it, and what it is called there.
+        #: Name of a parameter of the plan -> the layer that holds it, and its name there.
         self._owners: dict[str, tuple[torch.nn.Module, str]] = {}
         for operation in emulator.plan.operations:
             if not operation.parameters or operation.parameters[0] in self._owners:
@@ -52,7 +52,7 @@ class EmulatorModule(torch.nn.Module):
         return self._constants[name].to(like)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the physical outputs of the physical inputs `x`."""
+        """Return the physical outputs (n, n_outputs) for the physical inputs `x` (n, n_inputs)."""
         is_valid = torch.isfinite(x).all(dim=1, keepdim=True)
         x = torch.clamp(x, self._constant("lower", x), self._constant("upper", x))
         features = x[:, list(self._contract.feature_indices)]
@@ -72,7 +72,7 @@ class EmulatorModule(torch.nn.Module):
         return torch.where(is_valid, self._to_physical(a, x), torch.nan)
 
     def _step(self, operation: Operation, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return the output of an operation, its activation function included."""
+        """Return the output of an operation, including its activation function."""
         parameters = [getattr(*self._owners[name]) for name in operation.parameters]
         z = operation.row.torch(torch, inputs, parameters)
         a: torch.Tensor = ACTIVATION_FUNCTIONS[operation.activation].torch(

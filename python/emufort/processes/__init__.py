@@ -1,4 +1,4 @@
-"""Physical processes: what one is, the registry of them, and one folder for each process.
+"""Physical processes: the class `Process`, the registry, and one folder for each process.
 
 A package registers its process by an entry point, see `emufort.processes.registry`.
 """

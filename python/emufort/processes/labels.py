@@ -1,4 +1,4 @@
-"""Data sets that processes make: samples with labels, by the label maker of a contract."""
+"""Make data sets, which are samples with labels, with the label maker of a contract."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _nothing(samples: int) -> None:
 
 
 def label_maker(name: str) -> tuple[Contract, LabelMaker]:
-    """Return a contract and what makes its data set.
+    """Return a contract and the function that makes its data set.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ def label_maker(name: str) -> tuple[Contract, LabelMaker]:
     Raises
     ------
     ContractError
-        There is no such contract.
+        There is no contract of this name.
     UsageError
-        Its process makes no data set for it.
+        The process has no label maker for the contract.
     """
     if is_path(name):
         raise UsageError(
@@ -56,7 +56,7 @@ def label_maker(name: str) -> tuple[Contract, LabelMaker]:
 def make_labels(
     name: str, samples: int, seed: int = 1, advance: Callable[[int], object] = _nothing
 ) -> xr.Dataset:
-    """Make the data set of a contract, and check that it is one.
+    """Make the data set of a contract, and check it against the contract.
 
     Parameters
     ----------
@@ -72,14 +72,14 @@ def make_labels(
     Returns
     -------
     xarray.Dataset
-        What `emufort.Dataset.from_xarray` takes.
+        Data set for `emufort.Dataset.from_xarray`.
 
     Raises
     ------
     ContractError, UsageError
         See `label_maker`; or `samples` or `seed` is out of range.
     DataError
-        What the label maker returned does not fit the contract.
+        The result of the label maker does not satisfy the contract.
     EmufortError
         The label maker failed.
     """
@@ -93,7 +93,7 @@ def make_labels(
     except (EmufortError, MemoryError):
         raise
     except Exception as error:
-        # Whatever a label maker of another package raises.
+        # A label maker of another package may raise any exception.
         raise EmufortError(
             f"the label maker of the contract '{name}' failed: {type(error).__name__}: {error}"
         ) from error
@@ -108,9 +108,9 @@ def write_labels(
     out: Path,
     advance: Callable[[int], object] = _nothing,
 ) -> xr.Dataset:
-    """Make a data set and write it as netCDF-4, whole or not at all.
+    """Make a data set and write it as netCDF-4, atomically.
 
-    Parameters and errors are those of `make_labels`; `out` is the file.
+    Parameters and errors are those of `make_labels`; `out` is the path of the file.
 
     Raises
     ------

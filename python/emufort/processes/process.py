@@ -1,4 +1,4 @@
-"""What a process is to the rest of emufort: heads, classical schemes, host glue, label makers.
+"""The interface of a process: heads, classical schemes, host glue, label makers.
 
 A package builds one `Process` and registers it by an entry point, see `emufort.processes.registry`.
 docs/processes.md has a complete example.
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 #: Called as ``make(samples, seed, advance)`` with the number of training samples, a random seed and
-#: a function that takes the number of samples labelled since its last call. Returns what the
-#: contract wants as a CF data set; the same samples and seed give the same values.
+#: a function that takes the number of samples labelled since its last call. Returns a CF data set
+#: that satisfies the contract; the same samples and seed give the same values.
 LabelMaker = Callable[[int, int, Callable[[int], object]], "xr.Dataset"]
 
 
@@ -33,33 +33,34 @@ def _no_sources(contract: Contract) -> Sequence[Path]:
 
 @dataclass(frozen=True)
 class Head:
-    """A function that turns outputs of an emulator into the quantities it is judged by.
+    """A function that turns outputs of an emulator into the quantities by which it is judged.
 
     Attributes
     ----------
     function
         Called as ``function(inputs, outputs)`` with two mappings of names to arrays: the contract's
-        inputs, of shape (n,) or (n, k), with its parameters, a number or (k,); and its outputs, of
-        shape (n,) or (n, k), or the quantities that a baseline gives. Returns a mapping of names to
+        inputs, of shape (n,) or (n, k), and parameters, a number or (k,); and its outputs, of shape
+        (n,) or (n, k), or the quantities that a baseline gives. Returns a mapping of names to
         arrays of shape (n,) or (n, k). Units are those of the contract.
     inputs
-        Inputs and parameters that it reads; a contract that names the head must have them.
+        Inputs and parameters that the function reads; a contract that names the head must have
+        them.
     outputs
-        Outputs that it reads.
+        Outputs that the function reads.
     gives
-        Names of the quantities that it returns; as a mapping, each with the dimension of the
-        contract that its columns lie along, None for one column.
+        Names of the quantities that the function returns. As a mapping: each name with the
+        dimension of the contract along which its columns lie, None for one column.
     fortran
         Returns the Fortran sources of the head for a contract, in any order; none by default. They
         may use the modules of ``emufort_runtime.F90``. The host glue and `emufort bench` compile
         them.
     call
-        For `emufort bench`: returns further Fortran sources in the order of compilation, none if
-        there are none for this contract. The last is a module of its file's name that calls an
-        emulator with this head behind it, as docs/processes.md describes.
+        For `emufort bench`: returns further Fortran sources for a contract in the order of
+        compilation; empty if there are none. The last is a module with the name of its file that
+        calls an emulator and then this head, as docs/processes.md describes.
     call_reference
-        Called as ``call_reference(contract, inputs, outputs)``: what that call must give, (n, k),
-        for inputs (n, n_inputs) and outputs (n, n_outputs).
+        Called as ``call_reference(contract, inputs, outputs)``: returns the expected result (n, k)
+        of that call for inputs (n, n_inputs) and outputs (n, n_outputs).
     """
 
     function: Callable[[Mapping[str, Array], Mapping[str, Array]], Mapping[str, Array]]
@@ -72,7 +73,7 @@ class Head:
 
     @property
     def dimensions(self) -> Mapping[str, str | None]:
-        """Dimension of each quantity that it returns, as far as `gives` says it."""
+        """Dimension of each quantity that the head returns, as far as `gives` specifies it."""
         return self.gives if isinstance(self.gives, Mapping) else {}
 
 
@@ -85,15 +86,16 @@ class TimingSource:
     sources
         Returns its source files in the order of compilation, the program last.
     reference
-        For `emufort bench`: called as ``reference(contract, features)``, returns what the program
-        must give, (n, k), for the features of a contract, (n, n_features).
+        For `emufort bench`: called as ``reference(contract, features)``, returns the expected
+        results (n, k) of the program for the features of a contract, (n, n_features).
     call_reference
-        The same for what it gives with the argument ``call``; None if it knows no such argument.
+        The same for the results with the argument ``call``; None if the program has no such
+        argument.
     takes_ncol
-        Whether the program is called with numbers of columns, as a scheme is that works on many
-        columns at once: ``PROGRAM INPUT NCOL[,NCOL...] REPEATS [OUTPUT [call]]``, prints lines
+        Whether the program takes numbers of columns, as for a scheme that works on many columns at
+        once: ``PROGRAM INPUT NCOL[,NCOL...] REPEATS [OUTPUT [call]]``, prints lines
         ``ncol,repeat,ns_per_sample``. Otherwise it is called as ``PROGRAM INPUT REPEATS [OUTPUT
-        [call]]``, prints lines ``ns_per_sample VALUE``, and its time counts for every number of
+        [call]]``, prints lines ``ns_per_sample VALUE``, and this time is used for every number of
         columns.
     """
 
@@ -110,10 +112,10 @@ class GlueFile:
     Attributes
     ----------
     text
-        Its content; ``@MODULE@`` stands for the name of the generated module, ``@GNU_FAST@`` and
-        the like for compiler flags (`emufort.toolchain.flags`).
+        Content; ``@MODULE@`` is replaced by the name of the generated module, and ``@GNU_FAST@``
+        and similar names by compiler flags (`emufort.toolchain.flags`).
     executable
-        Whether it is a program.
+        Whether the file is executable.
     """
 
     text: str
@@ -139,23 +141,23 @@ class HostGlue:
     Attributes
     ----------
     fits
-        Returns why all this does not fit a contract, as the rest of a sentence; empty if it does. A
-        contract that it does not fit gets the glue of a process that adds nothing.
+        Returns the reason why this glue does not fit a contract, as the rest of a sentence; empty
+        if it fits. A contract that it does not fit gets only the glue of all processes.
     sources
-        Returns Fortran sources that a host needs beside the bundle's and those of the contract's
-        head, in any order: a fallback scheme, an interface. Files of another type than Fortran,
-        such as ``.inc``, are copied only.
+        Returns Fortran sources that a host needs in addition to those of the bundle and of the
+        contract's head, in any order: a fallback scheme, an interface. Files other than Fortran,
+        such as ``.inc``, are only copied.
     generated
-        Returns further sources that are written for one bundle, by file name.
+        Returns further sources that are generated for one bundle, by file name.
     example
-        Returns the source of an example host program for a contract, a text as that of `GlueFile`;
-        None: one is generated that predicts in the middle of the ranges.
+        Returns the source of an example host program for a contract, a text as in `GlueFile`. None:
+        a program is generated that predicts in the middle of the input ranges.
     mpi_example
-        The same for a host with MPI; None: none is written.
+        The same for a host with MPI. None: no such program is written.
     target
         The CMake target of the glue is ``emufort::TARGET``; default ``<name>_host``.
     hosts
-        Name of a host -> function of a bundle that returns the files of the glue beside those of
+        Name of a host -> function of a bundle that returns the files of the glue except those in
         ``src``, by their path in its folder.
     """
 
@@ -170,26 +172,26 @@ class HostGlue:
 
 @dataclass(frozen=True)
 class Process:
-    """A physical process: its contracts, what they may name, and what hosts and data need.
+    """A physical process: its contracts, the functions that they may name, glue and label makers.
 
     Attributes
     ----------
     name
-        The name of the entry point.
+        Name of the entry point.
     heads
-        Name -> what ``head = "NAME"`` in a contract stands for.
+        Name -> the head that ``head = "NAME"`` in a contract selects.
     timing_sources
-        Name -> what ``timing_source = "NAME"`` of a baseline stands for.
+        Name -> the program that ``timing_source = "NAME"`` of a baseline selects.
     contracts
         Folder with contracts (TOML) that come with the process.
     data
         Folder with data sets that these contracts name as ``default_data``.
     host
-        What it adds to the glue for host models.
+        Glue for host models that the process adds.
     label_makers
-        Name of a contract -> what makes its data set.
+        Name of a contract -> function that makes its data set.
     former_names
-        What contracts of earlier versions called a function -> its name.
+        Name of a function in contracts of earlier versions -> its present name.
     """
 
     name: str

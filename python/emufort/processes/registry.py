@@ -6,8 +6,8 @@ belongs to an installed package, which registers it by an entry point::
     [project.entry-points."emufort.processes"]
     pond = "pond_package.process:PROCESS"
 
-``PROCESS`` is a `Process`. Only the entry point that a contract names is loaded, so no other
-package's code runs. The process of emufort itself is found without its entry point, too, as in a
+``PROCESS`` is a `Process`. Only the entry point that a contract names is loaded, so code of other
+packages does not run. The process of emufort itself is also found without its entry point, as in a
 checkout that is not installed.
 """
 
@@ -37,14 +37,14 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 @dataclass(frozen=True)
 class Registered:
-    """What installed packages register as a process of one name; `load` imports it.
+    """The entry points that installed packages register for one process name.
 
     Attributes
     ----------
     name
         Name of the process.
     entries
-        Package (name and version) -> its entry point. One, or the name is ambiguous.
+        Package (name and version) -> its entry point. More than one makes the name ambiguous.
     """
 
     name: str
@@ -61,8 +61,8 @@ class Registered:
         Raises
         ------
         ContractError
-            Two packages register the name, or the entry point cannot be imported or is no `Process`
-            of that name.
+            Two packages register the name, or the entry point cannot be imported or is not a
+            `Process` of that name.
         """
         if len(self.entries) > 1:
             raise ContractError(
@@ -73,7 +73,7 @@ class Registered:
         try:
             found = entry.load()
         except Exception as error:
-            # Whatever another package raises while it is imported.
+            # Another package may raise any exception while it is imported.
             raise ContractError(
                 f"the process '{self.name}' of the package {self.package} cannot be imported: "
                 f"{type(error).__name__}: {error}"
@@ -81,7 +81,7 @@ class Registered:
         if not isinstance(found, Process) or found.name != self.name:
             raise ContractError(
                 f"the entry point '{self.name}' of the package {self.package} in the group "
-                f"{GROUP} is no emufort.processes.Process of that name"
+                f"{GROUP} is not an emufort.processes.Process of that name"
             )
         return found
 
@@ -102,12 +102,12 @@ def registered() -> dict[str, Registered]:
 
 @cache
 def process(name: str) -> Process:
-    """Load the process `name`, and nothing else.
+    """Load the process `name` and no other process.
 
     Raises
     ------
     ContractError
-        It is not registered or cannot be loaded.
+        The process is not registered or cannot be loaded.
     """
     return _found(name).load()
 
@@ -123,7 +123,7 @@ def _found(name: str) -> Registered:
 
 
 def head(process_name: str, name: str) -> Head:
-    """Return a registered head; errors are those of `process`, or there is no such head."""
+    """Return a registered head; raises the errors of `process`, or if there is no such head."""
     heads = process(process_name).heads
     if name not in heads:
         raise ContractError(_unknown("head", name, process_name, heads))
@@ -131,7 +131,7 @@ def head(process_name: str, name: str) -> Head:
 
 
 def timing_source(process_name: str, name: str) -> TimingSource:
-    """Return a registered timing program; errors are those of `process`, or there is none."""
+    """Return a registered timing program; raises the errors of `process`, or if there is none."""
     sources = process(process_name).timing_sources
     if name not in sources:
         raise ContractError(_unknown("timing source", name, process_name, sources))
@@ -147,13 +147,14 @@ def _unknown(what: str, name: str, process_name: str, known: Mapping[str, object
 
 
 def check_functions(contract: Contract) -> None:
-    """Find every function that a contract names, and check that the contract has what it needs.
+    """Check that every function that a contract names is registered and has its variables.
 
     Raises
     ------
     ContractError
-        The process or a function is not registered, a head needs an input, a parameter or an output
-        that the contract does not have, or does not give what the contract is judged by.
+        The process or a function is not registered; a head needs an input, a parameter or an output
+        that the contract does not have; or a head does not give the skill variables of the
+        contract.
     """
     if contract.process is None:
         return
@@ -172,7 +173,7 @@ def check_functions(contract: Contract) -> None:
 
 
 def _check_head(contract: Contract, name: str, given: set[str], complaint: str) -> None:
-    """Check one head against its contract and what it is `given`: outputs, or a baseline's."""
+    """Check one head against its contract and the quantities `given` to it."""
     assert contract.process is not None
     found = head(contract.process, name)
     known = {v.name for v in contract.input} | {p.name for p in contract.parameter}
@@ -205,12 +206,12 @@ def _check_head(contract: Contract, name: str, given: set[str], complaint: str) 
 
 
 def check_name(name: str) -> str:
-    """Return the name of a head or timing source as a contract gives it.
+    """Check the name of a head or timing source in a contract; return the name.
 
     Raises
     ------
     ValueError
-        `name` is a Python path or no name at all.
+        `name` is a Python path or not a name.
     """
     if _NAME.fullmatch(name):
         return name
@@ -220,7 +221,7 @@ def check_name(name: str) -> str:
         if now is not None:
             renamed = f"it is '{now}' of process = '{own}' now; "
     raise ValueError(
-        f"{name!r} is no name of a registered function, and a contract runs no Python path; "
-        f"{renamed}a package registers functions of its own by the entry point group {GROUP} "
+        f"{name!r} is not the name of a registered function, and a contract runs no Python path; "
+        f"{renamed}a package registers its functions by the entry point group {GROUP} "
         "(docs/processes.md)"
     )

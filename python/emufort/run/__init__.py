@@ -1,1 +1,1 @@
-"""A run on disk: its folder, its pipeline, and what a person sees of it."""
+"""A run on disk: its folder, its pipeline, and its display."""

@@ -1,4 +1,4 @@
-"""The options of a run: given by the user, or kept in the run folder by the last command."""
+"""The options of a run: given by the user, or stored in the run folder by the last command."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def configuration(
     Parameters
     ----------
     given
-        A TOML file or its content; None stands for the folder's own configuration, and for the
-        defaults where there is none.
+        A TOML file or its content. None: the configuration in the folder, or the defaults if the
+        folder has none.
     overrides
-        ``section.key`` -> value, which counts unless it is None.
+        ``section.key`` -> value, which takes precedence unless it is None.
     warn
-        Told where the folder's own configuration is damaged.
+        Called with a warning if the configuration in the folder is damaged.
 
     Raises
     ------
     UsageError
-        A key is unknown or a value impossible.
+        A key is unknown or a value is not valid.
     """
     kept: Config | None = None
     if isinstance(given, dict):
@@ -50,7 +50,8 @@ def configuration(
     content = config.model_dump(mode="json", exclude_none=True)
     asked = {key for key, value in (overrides or {}).items() if value is not None}
     if given is None:
-        # A run folder does not say where to compute: the lines of 'setup' are commands of a shell.
+        # A run folder does not determine where to compute, because the lines of 'setup' are shell
+        # commands.
         content["cluster"] = {}
     for key, value in (overrides or {}).items():
         if value is not None:
@@ -63,15 +64,15 @@ def configuration(
 
 
 def read_config(folder: RunFolder) -> tuple[Config | None, str]:
-    """Return the options of the run, and what was wrong with config.toml.
+    """Return the options of the run, and a warning about config.toml (empty if it is valid).
 
-    What counts is what the last command recorded: config.toml shows it. Where the record is
-    lost, config.toml counts, and where that is damaged, what the search says of itself.
+    The options are those that the last command recorded; config.toml shows them. If the record is
+    lost, config.toml is used, and if that is damaged, the options that the search recorded.
 
     Raises
     ------
     UsageError
-        config.toml is damaged, and there is nothing that it could be made from.
+        config.toml is damaged, and there is no record from which it can be restored.
     """
     recorded = folder.record.get("config")
     if recorded is not None:
@@ -79,8 +80,8 @@ def read_config(folder: RunFolder) -> tuple[Config | None, str]:
         if _is_shown(folder, recorded):
             return config, ""
         return config, (
-            f"{folder.config} is not as the last command left it: the options that it recorded "
-            "are used; change options on the command line or in a configuration of your own"
+            f"{folder.config} was changed after the last command: the options that it recorded "
+            "are used; change options on the command line or in a separate configuration"
         )
     if not (folder.config.is_file() or folder.config.is_dir()):
         return None, ""
@@ -104,7 +105,7 @@ def keep_config(
     inputs: dict[str, str],
     targets: tuple[dict[str, str], dict[str, str]] = ({}, {}),
 ) -> None:
-    """Write config.toml; a search or retraining that is under way is never given up for it.
+    """Write config.toml, unless that would discard a search or retraining in progress.
 
     Parameters
     ----------
@@ -116,7 +117,7 @@ def keep_config(
     Raises
     ------
     UsageError
-        The folder holds a search or retraining with other options, or of other data.
+        The folder holds a search or retraining with other options or other data.
     """
     import tomli_w
 
@@ -132,7 +133,7 @@ def keep_config(
         try:
             stored = read_config(folder)[0] or config
         except UsageError:
-            stored = config  # the search itself knows what it was made with
+            stored = config  # the search has its own record of its options
         for step in begun:
             change = _first_change(stored, config, step.sections)
             if change:
@@ -140,7 +141,7 @@ def keep_config(
                     f"{folder.path} holds a run with {change}; give the old value or choose "
                     "another --out"
                 )
-    # Where a run is computed is no part of it: the next session may be elsewhere.
+    # The place of the computation is not stored, because the next session may run elsewhere.
     content = config.model_dump(mode="json", exclude_none=True, exclude={"cluster"})
     if not _is_shown(folder, content):
         write_text(folder.config, tomli_w.dumps(content))
@@ -150,19 +151,19 @@ def keep_config(
 
 
 def recorded_path(folder: RunFolder, what: str) -> str | None:
-    """Return where the ``"data"`` or the ``"contract"`` of the run was last."""
+    """Return the last known path of the ``"data"`` or the ``"contract"`` of the run."""
     found = folder.record.get("config", {}).get(what)
     return None if found is None else str(found)
 
 
 def recorded_targets(folder: RunFolder) -> tuple[dict[str, str], dict[str, str]]:
-    """Return target -> SHA-256 of its contract; target -> its file, where that has moved."""
+    """Return target -> SHA-256 of its contract, and target -> its file if that has moved."""
     hashes, files = folder.record.get("targets", ({}, {}))
     return hashes, files
 
 
 def _is_shown(folder: RunFolder, content: dict[str, Any]) -> bool:
-    """Whether config.toml holds `content`."""
+    """Return whether config.toml holds `content`."""
     import tomli_w
 
     try:

@@ -1,4 +1,4 @@
-"""What a person sees of the results of a run: tables and sentences."""
+"""Display the results of a run as tables and sentences."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def _number(value: Any, digits: int = 4) -> str:
 
 
 def _nanoseconds(value: Any) -> str:
-    """Show a time with three digits, without an exponent."""
+    """Format a time with three digits, without an exponent."""
     return "-" if value is None or value == "" else nanoseconds(float(value))
 
 
 def _r2(value: float | None) -> str:
-    """Show a coefficient of determination; it is not defined where the truth does not vary."""
+    """Format a coefficient of determination, which is undefined if the truth does not vary."""
     return "-" if value is None or value != value else f"{value:.5f}"
 
 
@@ -79,7 +79,7 @@ def _search_table(run: Run) -> None:
 
 
 def _scale(run: Run) -> str:
-    """Say in a title what errors are measured in, where it is no physical unit."""
+    """Return the unit of errors for a title, if it is not a physical unit."""
     return ", in standard deviations" if run.data.contract.skill_is_normalised else ""
 
 
@@ -95,7 +95,7 @@ def _retrain_table(run: Run) -> None:
 
 
 def _agreement(run: Run) -> None:
-    """Print how well step 1 foretold step 2, and a warning where it did not."""
+    """Print how well step 1 predicted step 2, and a warning if it did not."""
     found = Agreement.read(run.folder.retrain)
     if found is None:
         return
@@ -127,7 +127,7 @@ def _timing_table(run: Run) -> None:
 
 
 def _whose_times(selection: Mapping[str, Any]) -> str:
-    """Return what the title of a table says of its times, if they are not of compiled Fortran."""
+    """Return a note on the times for the title of a table, if they are not of compiled Fortran."""
     foreign = selection.get("backend", "fortran") != "fortran"
     return "; times of ONNX Runtime" if foreign else ""
 
@@ -244,7 +244,7 @@ def _closing_table(run: Run) -> None:
 
 
 def advice(found: dict[str, Any], folder: Path) -> None:
-    """Print what `emufort search --advise` found."""
+    """Print the result of `emufort search --advise`."""
     table = _table(
         f"{found['candidates']} candidates, {found['seeds']} seeds; two seeds of the largest "
         f"subset correlate by {found['ceiling']:.2f}",
@@ -264,7 +264,7 @@ def advice(found: dict[str, Any], folder: Path) -> None:
 
 
 def status(found: RunStatus) -> None:
-    """Print how far a run is."""
+    """Print the progress of a run."""
     table = _table(str(found.folder), ["step", "state", "done", "seconds"], ("state",))
     for step in found.steps:
         count = f"{step.done} of {step.total}" if step.total > 1 else ""
@@ -275,7 +275,7 @@ def status(found: RunStatus) -> None:
 
 
 def dataset(data: Dataset) -> None:
-    """Print what a data set holds."""
+    """Print a summary of a data set."""
     from emufort.dataset.splits import SPLITS
 
     console = _console()
@@ -298,7 +298,7 @@ def dataset(data: Dataset) -> None:
 
 
 def processes() -> None:
-    """Print every registered process; one that cannot be imported says why."""
+    """Print every registered process, or the reason why it cannot be imported."""
     from emufort.contract import bundled_contracts
     from emufort.processes.registry import registered
 
@@ -339,6 +339,6 @@ CLOSING: dict[str, Callable[[Run], None]] = {
 
 
 def closing(run: Run, steps: tuple[str, ...]) -> None:
-    """Print what the run, or its last step, found."""
+    """Print the results of the run, or of its last step."""
     last = steps[-1]
     (_closing_table if last == "report" and len(steps) > 1 else CLOSING[last])(run)

@@ -1,4 +1,4 @@
-"""Which steps of a run are finished: a step is, while what it depends on and its results last."""
+"""Which steps of a run are finished: those whose inputs, options and results are unchanged."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from emufort.run.folder import RunFolder
 from emufort.run.record import essences, hashes, remove_damaged
 from emufort.steps import STEPS, earlier, later
 
-#: Options that came later than the first run folders. Their defaults do what was done before, so
-#: with these the steps of an earlier folder stay finished.
+#: Options that are newer than the first run folders. Their defaults reproduce the earlier
+#: behaviour, so that steps of an earlier folder stay finished with these defaults.
 _LATER_OPTIONS = {"retrain.warm_start"}
 
 
@@ -31,9 +31,9 @@ class FinishedSteps:
     folder: RunFolder
 
     def is_finished(self, step: str, config: Config, inputs: str) -> bool:
-        """Say whether `step` is finished for this configuration and these `inputs` (a hash).
+        """Return whether `step` is finished for `config` and `inputs` (a hash).
 
-        It is not when one of its results is missing or is not as the step left it.
+        A step is not finished if one of its results is missing or was changed.
         """
         done = self.folder.finished.get(step)
         return (
@@ -43,25 +43,25 @@ class FinishedSteps:
         )
 
     def is_recorded(self, step: str, config: Config) -> bool:
-        """Say what `is_finished` says, for the inputs that the step was done with."""
+        """Return whether `step` is finished for `config` and the inputs of its last execution."""
         inputs = self.folder.finished.get(step, {}).get("inputs")
         return inputs is not None and self.is_finished(step, config, inputs)
 
     def damaged(self, step: str) -> list[str]:
-        """Return the results of `step` that are missing or not as it left them."""
+        """Return the results of `step` that are missing or were changed."""
         results = self.folder.finished.get(step, {}).get("results", {})
         found = self._results(step)
         return [name for name, sha256 in results.items() if found.get(name) != sha256]
 
     def begin(self, step: str, config: Config, inputs: str) -> None:
-        """Remove results of `step` that are damaged: it makes again what is missing."""
+        """Remove damaged results of `step`, so that the step makes them again."""
         done = self.folder.finished.get(step)
         if done is not None and done["fingerprint"] == fingerprint(step, config, inputs):
             for name in remove_damaged(self.folder.path, STEPS[step].results, done["results"]):
-                self.folder.log(f"{step}: {name} is not as it was left, and is made again")
+                self.folder.log(f"{step}: {name} was changed or damaged and is made again")
 
     def finish(self, step: str, config: Config, inputs: str, seconds: float) -> None:
-        """Record that `step` is finished; what came after it is out of date if it has changed."""
+        """Record that `step` is finished; later steps become out of date if its results changed."""
         finished = self.folder.finished
         before = finished.get(step, {})
         results = self._results(step)
@@ -85,7 +85,7 @@ class FinishedSteps:
 
 
 def fingerprint(step: str, config: Config, inputs: str) -> str:
-    """Hash what the result of `step` depends on: its options, those before it, the data."""
+    """Hash everything that determines the result of `step`: its options, earlier ones, the data."""
     content = config.model_dump(mode="json")
     sections = [key for name in (*earlier(step), step) for key in STEPS[name].sections]
     relevant = {key: _as_before(key, content[key]) for key in sections}
@@ -94,7 +94,7 @@ def fingerprint(step: str, config: Config, inputs: str) -> str:
 
 
 def _as_before(section: str, options: Any) -> Any:
-    """Leave out later options that have their defaults."""
+    """Leave out newer options that have their defaults."""
     if not isinstance(options, dict):
         return options
     usual = DEFAULTS.model_dump(mode="json")[section]

@@ -1,4 +1,4 @@
-"""The run folder: where the results of each step are, who may write, and its record steps.json."""
+"""The run folder: paths of results, the lock of its writer, and the record steps.json."""
 
 from __future__ import annotations
 
@@ -24,61 +24,61 @@ class RunFolder:
     Attributes
     ----------
     path
-        The folder, as given with ``--out``.
+        The folder that ``--out`` names.
     """
 
     path: Path
 
     @property
     def config(self) -> Path:
-        """The configuration of the run."""
+        """Path of the configuration of the run."""
         return self.path / "config.toml"
 
     @property
     def search(self) -> Path:
-        """Results of step 1."""
+        """Folder with the results of step 1."""
         return self.path / "search"
 
     @property
     def retrain(self) -> Path:
-        """Results of step 2."""
+        """Folder with the results of step 2."""
         return self.path / "retrain"
 
     @property
     def timing(self) -> Path:
-        """Measured times of the candidates and baselines."""
+        """Path of the table of measured times of candidates and baselines."""
         return self.path / "timing.csv"
 
     @property
     def selection(self) -> Path:
-        """The Pareto front and the choice on it."""
+        """Path of the file with the Pareto front and the selected network."""
         return self.path / "selection.json"
 
     @property
     def bundle(self) -> Path:
-        """What a host model takes."""
+        """Folder of the bundle for host models."""
         return self.path / "bundle"
 
     @property
     def verification(self) -> Path:
-        """Agreement of all forms of the emulator."""
+        """Path of the file with the comparison of all forms of the emulator."""
         return self.path / "verification.json"
 
     @property
     def report(self) -> Path:
-        """The report for a person."""
+        """Path of the HTML report."""
         return self.path / "report.html"
 
     @property
     def work(self) -> Path:
-        """Compiled helpers and the like; may be removed at any time."""
+        """Folder with compiled programs and similar files; it may be removed at any time."""
         return self.path / "work"
 
     # ----------------------------------------------------------------- driver
 
     @contextmanager
     def driver(self) -> Iterator[None]:
-        """Be the only process that writes here, see `only_writer`; remove what a kill has left."""
+        """Lock the folder for this process, see `only_writer`; remove files of killed processes."""
         with only_writer(self.path):
             bundle = self.bundle.resolve()
             sweep(self.path)
@@ -87,7 +87,13 @@ class RunFolder:
             yield
 
     def log(self, text: str) -> None:
-        """Append a line with the time to run.log; a link in its place is replaced."""
+        """Append a line with the time to run.log; a link in its place is replaced.
+
+        Raises
+        ------
+        StorageError
+            The file cannot be written.
+        """
         path = self.path / "run.log"
         try:
             if path.is_symlink():
@@ -103,7 +109,7 @@ class RunFolder:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What the folder remembers of its run: options, inputs and finished steps."""
+        """Record of the run: options, inputs and finished steps."""
         return read_record(self.path / "steps.json")
 
     def remember(self, **entries: Any) -> None:
@@ -112,21 +118,21 @@ class RunFolder:
 
     @property
     def holds_run(self) -> bool:
-        """Whether a run has begun here."""
+        """Return whether the folder holds a run."""
         return self.config.exists() or "config" in self.record
 
     @property
     def finished(self) -> dict[str, dict[str, Any]]:
-        """What is recorded of each finished step."""
+        """Record of each finished step."""
         found: dict[str, dict[str, Any]] = self.record.get("steps", {})
         return found
 
     def seconds(self) -> dict[str, float]:
-        """Return the wall time of each finished step (of the last session that worked on it)."""
+        """Return the wall time of each finished step [s] (of the last session that ran it)."""
         return {step: float(entry["seconds"]) for step, entry in self.finished.items()}
 
     def keep_provenance(self, describe: Callable[[], dict[str, Any]]) -> None:
-        """Write provenance.json unless it is there as it was written."""
+        """Write provenance.json unless it exists undamaged."""
         path = self.path / "provenance.json"
         if path.is_file() and self.record.get("provenance") == file_sha256(path):
             return

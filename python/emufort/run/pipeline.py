@@ -1,4 +1,4 @@
-"""The whole run and its single steps, each of which reads what the one before it wrote."""
+"""The whole run and its single steps, each of which reads the results of the steps before."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Run:
     Attributes
     ----------
     folder
-        Where results are.
+        Folder of the results.
     config
         All options.
     data
         The checked data set.
     target_files
-        Target -> its file, where that is no longer where it was when the run began.
+        Target -> its present file, if that has moved since the run started.
     """
 
     folder: RunFolder
@@ -53,13 +53,13 @@ class Run:
         Raises
         ------
         UsageError
-            The files that a run was begun with are no longer where they were.
+            The files with which a run was started have moved.
         """
         for what, name in (("contract", config.contract), ("data", config.data)):
             if name is not None and _is_gone(name) and name == recorded_path(folder, what):
                 raise UsageError(
-                    f"the {what} of the run in {folder.path}, {name}, is no longer there; give the "
-                    f"same {what}, wherever it is now: "
+                    f"the {what} of the run in {folder.path}, {name}, no longer exists; give the "
+                    f"new path of the same {what}: "
                     f"'emufort run --out {folder.path} --{what} FILE'"
                 )
         contract = Contract.load(config.contract)
@@ -77,7 +77,7 @@ class Run:
         return hashlib.sha256("".join(parts).encode()).hexdigest()
 
     def check(self, steps: Sequence[str] = STEP_NAMES) -> None:
-        """Find now what would stop one of `steps` after much work; see `emufort.checks`."""
+        """Check before any work what would stop one of `steps`; see `emufort.checks`."""
         check_run(self.config, self.data, steps)
 
     @property
@@ -85,9 +85,9 @@ class Run:
         return FinishedSteps(self.folder)
 
     def is_finished(self, step: str) -> bool:
-        """Say whether `step` needs no more work.
+        """Return whether `step` is finished.
 
-        A verification that had no compiler is made again: there may be one now.
+        A verification without a compiler is repeated, because a compiler may be available now.
         """
         done = self._was_done(step)
         return done and (step != "verify" or read_json(self.folder.verification)["passed"])
@@ -104,8 +104,8 @@ class Run:
     def require_earlier(self, step: str) -> None:
         """Raise `EmufortError` unless the steps before `step` are finished and undamaged.
 
-        A step that is finished itself says nothing of what became of its inputs since: a bundle
-        that was changed after its verification is not a verified one.
+        A step that is itself finished is not enough, because its inputs may have changed since: a
+        bundle that was changed after its verification is not verified.
         """
         for name in earlier(step):
             if not self._was_done(name):
@@ -122,7 +122,7 @@ class Run:
         Raises
         ------
         EmufortError
-            The step before it is not finished, or the step itself failed.
+            An earlier step is not finished, or the step itself failed.
         """
         self.require_earlier(step)
         if self.is_finished(step):
@@ -133,7 +133,7 @@ class Run:
         try:
             STEPS[step].work(self.folder, self.config, self.data, report)
         except BaseException as error:
-            # A kill leaves no such line; `emufort status` tells the two apart.
+            # A kill leaves no such line, by which `emufort status` distinguishes the two cases.
             with suppress(EmufortError):
                 self.folder.log(f"{step}: stopped: {explained(error)}")
             raise
@@ -168,7 +168,7 @@ class Run:
 def _with_known_targets(
     folder: RunFolder, config: Config, contract: Contract
 ) -> tuple[Config, dict[str, str]]:
-    """Name targets as the run in `folder` does; say where their files are now, if they moved."""
+    """Return `config` with the target names of the run, and target -> present file if it moved."""
     from emufort.dataset.targets import moved, renamed
 
     asked = config.search.space.target
@@ -180,8 +180,8 @@ def _with_known_targets(
     for name in names:
         if _is_gone(files.get(name, name)):
             raise UsageError(
-                f"the contract {name} of a target is no longer there; give a configuration that "
-                f"names it where it is now: 'emufort run CONFIG --out {folder.path}'"
+                f"the contract {name} of a target no longer exists; give a configuration with "
+                f"its new path: 'emufort run CONFIG --out {folder.path}'"
             )
     for name, path in files.items():
         moved(name, path)
@@ -191,14 +191,14 @@ def _with_known_targets(
 
 
 def _is_gone(name: str) -> bool:
-    """Whether `name` is a path where nothing is."""
+    """Return whether `name` is a path that does not exist."""
     path = Path(name)
     return path.is_absolute() and not path.exists()
 
 
 def explained(error: BaseException) -> str:
-    """Return in one line what ended a step."""
-    # A child that died of the same signal may have failed in its own way first.
+    """Return the reason why a step ended, as one line."""
+    # A child that died of the same signal may have reported another error first.
     signal = signals.word(settle=signals.SETTLE_SECONDS)
     if signal or isinstance(error, KeyboardInterrupt):
         return signal or "interrupted"
@@ -207,13 +207,13 @@ def explained(error: BaseException) -> str:
 
 
 def carry_out(run: Run, names: Sequence[str], listener: StepListener) -> None:
-    """Carry out those of the steps `names` that are not finished.
+    """Carry out the steps `names` that are not finished.
 
     Raises
     ------
     EmufortError
-        Something is wrong with the options or the data, another process is at work in the folder,
-        an earlier step is not finished, or a step failed.
+        The options or the data are not valid, another process is working in the folder, an earlier
+        step is not finished, or a step failed.
     """
     run.check([name for name in names if not run.is_finished(name)])
     with run.folder.driver():

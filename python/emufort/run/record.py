@@ -1,8 +1,8 @@
-"""What a run folder remembers of its steps, in files with a hash over themselves.
+"""Records of a run folder about its steps, in files that contain their own hash.
 
-The hashes of results tell what is missing or damaged. Those of `essences` leave out what differs
-each time without being a result, such as seconds of training: a step that is repeated and ends with
-the same essences does not put later steps out of date.
+Hashes of results show which files are missing or damaged. Hashes of `essences` leave out values
+that differ each time without being results, such as seconds of training. A repeated step that ends
+with the same essences does not make later steps out of date.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from emufort.errors import EmufortError
 from emufort.files import read_csv, read_json, write_json
 from emufort.provenance import file_sha256
 
-#: What only mirrors or sums up other results.
+#: Files that only repeat or summarise other results.
 _INFORMATIVE = ("search/search.json", "search/study.journal")
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Return what `write_record` wrote, or nothing where it is missing or damaged."""
+    """Return the content that `write_record` wrote; empty if the file is missing or damaged."""
     try:
         content = read_json(path)
         sha256 = content.pop("sha256")
@@ -48,7 +48,7 @@ def hashes(folder: Path, patterns: tuple[str, ...]) -> dict[str, str]:
 
 
 def essences(folder: Path, results: dict[str, str]) -> dict[str, str]:
-    """Return the hashes of what counts in `results`, which `hashes` has found."""
+    """Return the hashes of the essential content of `results`, which `hashes` returned."""
     return {
         name: _essence(folder / name, sha256)
         for name, sha256 in results.items()
@@ -62,7 +62,7 @@ def _essence(path: Path, sha256: str) -> str:
     if path.suffix == ".json":
         return _hash(_essential(read_json(path)))
     if path.suffix == ".safetensors":
-        # The order of the entries in the header is another in each file.
+        # The order of the entries in the header differs between files.
         content = path.read_bytes()
         size = int.from_bytes(content[:8], "little")
         tensors = hashlib.sha256(content[8 + size :]).hexdigest()
@@ -70,7 +70,7 @@ def _essence(path: Path, sha256: str) -> str:
     return sha256
 
 
-#: Keys of what took time, and of hashes of files that have essences of their own.
+#: Keys of durations, and of hashes of files that have separate essences.
 _NOISE = ("seconds", "files", "sha256")
 
 
@@ -83,9 +83,10 @@ def _essential(content: Any) -> Any:
 
 
 def remove_damaged(folder: Path, patterns: tuple[str, ...], results: dict[str, str]) -> list[str]:
-    """Remove those of the recorded `results` that are not as they were; return their names.
+    """Remove the recorded `results` that were changed; return their names.
 
-    Only what matches `patterns` and lies in `folder`: a record may name any file.
+    Only files that match `patterns` and lie in `folder` are removed, because an untrusted record
+    may name any file.
     """
     changed = []
     for name, sha256 in hashes(folder, patterns).items():

@@ -1,4 +1,4 @@
-"""How far a run is, from the files of its folder alone: the data are not read."""
+"""The progress of a run, from the files of its folder only; the data are not read."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ _WORDS: dict[State, str] = {
     "stopped": "{folder} was stopped {detail}",
     "unfinished": "{folder} is unfinished",
 }
-#: What run.log says of a step that an error or a signal ended, see `emufort.run.pipeline.Run.do`.
+#: Text in run.log about a step that an error or a signal ended, see `emufort.run.pipeline.Run.do`.
 _STOPPED = "stopped: "
 
 
 @dataclass(frozen=True)
 class StepStatus:
-    """How far one step is.
+    """Progress of one step.
 
     Attributes
     ----------
     name
         The step.
     state
-        ``"finished"``, ``"begun"`` (at work, stopped or killed) or ``"to do"``.
+        ``"finished"``, ``"begun"`` (running, stopped or killed) or ``"to do"``.
     done, total
-        Units that are finished, and all of them: candidates of the search, trainings of step 2
-        (those that are planned so far), rounds of the timing; for other steps the step itself.
+        Number of finished units and of all units: candidates of the search, trainings of step 2
+        (those planned so far), rounds of the timing; for other steps the step itself.
     seconds
-        Wall time of a finished step, else None.
+        Wall time of a finished step [s], else None.
     """
 
     name: str
@@ -56,18 +56,18 @@ class StepStatus:
 
 @dataclass(frozen=True)
 class RunStatus:
-    """How far a run is.
+    """Progress of a run.
 
     Attributes
     ----------
     folder
         The run folder.
     state
-        ``"running"`` while a process is at work, ``"finished"``, ``"killed"`` (the process ended
-        without a word), ``"stopped"`` (by an error or by the user) or ``"unfinished"`` (the last
-        command has done its steps, others are to do).
+        ``"running"`` (a process is working in the folder), ``"finished"``, ``"killed"`` (the
+        process ended without a log entry), ``"stopped"`` (by an error or by the user) or
+        ``"unfinished"`` (the last command has finished its steps, but others remain).
     detail
-        The process that is at work, what stopped the run, or why a finished run is not verified.
+        The running process, what stopped the run, or why a finished run is not verified.
     steps
         All steps in their order.
     """
@@ -79,7 +79,7 @@ class RunStatus:
 
     @classmethod
     def of(cls, path: Path) -> RunStatus:
-        """Look at a run folder.
+        """Read the progress from a run folder.
 
         Raises
         ------
@@ -117,14 +117,14 @@ class RunStatus:
 
     @property
     def next_command(self) -> str:
-        """The command that goes on; empty where there is nothing to do."""
+        """Command that continues the run; empty if nothing is left to do."""
         if self.state == "running" or (self.state == "finished" and not self.detail):
             return ""
         return f"emufort run --out {shlex.quote(str(self.folder))}"
 
     @property
     def words(self) -> str:
-        """One line that says how the run is and what to do."""
+        """One line with the state of the run and what to do next."""
         if self.state == "finished" and self.detail:
             return (
                 f"{self.folder} is finished, but {self.detail}; '{self.next_command}' verifies it "
@@ -168,7 +168,7 @@ def _step(name: str, folder: RunFolder, config: Config, begun: bool) -> StepStat
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Return the content of a JSON file that may be missing or half there."""
+    """Return the content of a JSON file, empty if it is missing or incomplete."""
     try:
         content = read_json(path)
     except EmufortError:
@@ -181,7 +181,7 @@ def _candidates(folder: RunFolder, config: Config) -> tuple[int, int]:
 
 
 def _trainings(folder: RunFolder, config: Config) -> tuple[int, int]:
-    """Count finished trainings, and those that are planned: more may come with every round."""
+    """Return the number of finished and of planned trainings; every round may plan more."""
     done = len(list(folder.retrain.glob("*/metrics.json")))
     planned = _read(folder.retrain / "retrain.json").get("planned")
     return done, max(done, planned) if isinstance(planned, int) else max(done, 1)
@@ -192,7 +192,7 @@ def _rounds(folder: RunFolder, config: Config) -> tuple[int, int]:
     return min(rounds, config.timing.repeats), config.timing.repeats
 
 
-#: How far a step is: units that are finished, and all of them. Other steps are one unit.
+#: Step -> number of finished units and of all units; a step that is not listed is one unit.
 COUNTS = {"search": _candidates, "retrain": _trainings, "time": _rounds}
 
 
@@ -202,7 +202,7 @@ def _what_is_not_verified(folder: RunFolder) -> str:
 
 
 def _last_event(folder: RunFolder) -> tuple[str, str]:
-    """Return the step that the last line of run.log is about, and what happened to it."""
+    """Return the step that the last line of run.log names, and the event."""
     try:
         lines = (folder.path / "run.log").read_text(errors="replace").splitlines()
     except OSError:

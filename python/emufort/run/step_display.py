@@ -1,4 +1,4 @@
-"""The steps of a run while they are at work: bars in a terminal, lines in a log."""
+"""Display the progress of the steps of a run: bars in a terminal, lines in a log."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from emufort.progress import Reporter, StepListener
 from emufort.screen import console as make_console
 
 _TITLE_WIDTH = 30
-#: Widths of a terminal from which on it shows the time left, and a bar.
+#: Smallest widths of a terminal that shows the remaining time, and a bar.
 _WITH_TIME_LEFT, _WITH_BAR = 70, 80
-#: Columns of a terminal that all but the note may take.
+#: Terminal columns for everything except the note.
 _BESIDES_NOTE = 84
-#: Seconds between two lines of a log about the same step.
+#: Time between two log lines about the same step [s].
 LINE_SECONDS = 60.0
 
 
 class StepDisplay(StepListener):
-    """Shows the steps of a run as progress bars, or as lines where there is no terminal.
+    """Shows the steps of a run as progress bars, or as lines if there is no terminal.
 
     Parameters
     ----------
     progress, console
-        Where to show them.
+        Progress bars and console of the output.
     titles
-        Step -> its title, for all steps that may come, in their order.
+        Step -> title, for all steps that may run, in their order.
     clock
-        Returns the time in s.
+        Returns the time [s].
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class StepDisplay(StepListener):
         return f"[{self._steps.index(step) + 1}/{len(self._steps)}] {self._titles[step]}"
 
     def _say(self, text: str) -> None:
-        """Print a line where no live display is seen."""
+        """Print a line if there is no live display."""
         if not self._console.is_terminal:
             self._console.print(text, markup=False, soft_wrap=True)
             self._console.file.flush()
@@ -68,7 +68,7 @@ class StepDisplay(StepListener):
         self._say(f"{self._head(step)}: already finished")
 
     def begin(self, step: str) -> None:
-        """Show that a step begins."""
+        """Show that a step starts."""
         self._begun = self._told = self._clock()
         self._first = None
         self._tasks[step] = self._add(step, total=None)
@@ -93,7 +93,7 @@ class StepDisplay(StepListener):
     def __call__(
         self, step: str, done: float, total: int, note: str = "", left: float | None = None
     ) -> None:
-        """Be a `Reporter`: show how far the running step is."""
+        """Show the progress of the running step (as a `Reporter`)."""
         if not self._tasks:
             return
         # The total of step 2 changes from round to round.
@@ -120,14 +120,14 @@ class StepDisplay(StepListener):
             self._say(f"    {int(done)} of {total}{percent}{f', {note}' if note else ''}{rest}")
 
     def _estimated(self, done: float, total: int, now: float) -> float | None:
-        """Return the time left in s if what is left goes as fast as what was done here."""
+        """Return the remaining time [s], assuming the speed of this session so far."""
         if self._first is None:
             self._first = done
         here = done - self._first
         return None if here <= 0 else max(0.0, (now - self._begun) * (total - done) / here)
 
     def following(self) -> Reporter:
-        """Return a `Reporter` that begins a step when it first hears of it, and ends the last."""
+        """Return a `Reporter` that starts a step at its first report and ends the previous step."""
         current = ""
 
         def report(
@@ -152,7 +152,7 @@ def clock_time(seconds: float) -> str:
 
 
 def about(seconds: float) -> str:
-    """Return an estimated time in words, with no more digits than an estimate has."""
+    """Return an estimated time as text, with as few digits as an estimate warrants."""
     if seconds < 90:
         return f"about {max(1, round(seconds))} s"
     if seconds < 90 * 60:
@@ -161,7 +161,7 @@ def about(seconds: float) -> str:
 
 
 def bars_on(console: Console) -> Progress:
-    """Return the bars for a terminal; what does not fit is left out, for a number is never cut."""
+    """Return the bars for a terminal; columns that do not fit are left out, never cut."""
 
     def column(field: str, **options: Any) -> TextColumn:
         return TextColumn(f"{{task.{field}}}", markup=False, table_column=Column(**options))
@@ -178,7 +178,7 @@ def bars_on(console: Console) -> Progress:
 
 
 def fitting(note: str, room: int) -> str:
-    """Return a note, or its last part (such as the loss of the best network), or nothing."""
+    """Return a note if it fits, else its last part (such as the best loss), else nothing."""
     return next((text for text in (note, note.rpartition(", ")[2]) if len(text) <= room), "")
 
 
@@ -189,7 +189,7 @@ def progress(titles: Mapping[str, str]) -> Iterator[StepDisplay]:
     Parameters
     ----------
     titles
-        Step -> its title, for all steps that may come, in their order.
+        Step -> title, for all steps that may run, in their order.
     """
     console = make_console()
     with bars_on(console) as bars:

@@ -1,9 +1,9 @@
-"""What the configuration that a run folder keeps may have run: known compilers, harmless flags.
+"""Programs that the configuration of a run folder may start: known compilers, harmless flags.
 
-A run folder may come from a stranger. A compiler that only the folder names is a program of his
-choice. So is what some flags load (``-fplugin=``, ``-specs=``, ``-B``, ``-wrapper``, ``@file``,
-objects and libraries) or put into the sources (``-D``, ``-I``, ``-include``). What users give in
-their command, by a configuration of their own or by options, is run as it is.
+A run folder is untrusted. A compiler that only the folder names could be any program. Some flags
+also load code (``-fplugin=``, ``-specs=``, ``-B``, ``-wrapper``, ``@file``, objects and libraries)
+or change the sources (``-D``, ``-I``, ``-include``). Compilers and flags that users give
+themselves, in a configuration or by options, are used without this check.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pathlib import Path
 
 from emufort.config import TimingConfig
 
-#: Options of `TimingConfig` that decide what is executed.
+#: Options of `TimingConfig` that determine which programs are executed.
 EXECUTED = ("compiler", "flags", "baseline_flags")
 
 _COMPILER = re.compile(
     r"(?:[A-Za-z0-9_]+-)*(?:gfortran|flang|flang-new|amdflang|armflang|ifx|ifort|nvfortran|nagfor"
     r"|lfortran|ftn|mpifort|mpif90)(?:-[0-9][0-9.]*)?"
 )
-#: Optimisation, machine, language, warnings: a word that names no file, folder or macro.
+#: Flags for optimisation, machine, language and warnings that name no file, folder or macro.
 _FLAG = re.compile(
     r"-(?:O[a-z0-9]*|[mfgW][A-Za-z0-9][A-Za-z0-9_+.=-]*|g|std=[a-z0-9]+|x[A-Z][A-Za-z0-9_-]*"
     r"|M[a-z][a-z0-9_=-]*|tp=[a-z0-9_.-]+|q[a-z][a-z0-9_=-]*|pipe)"
@@ -35,12 +35,12 @@ _LOADING = (
 
 
 def first_untrusted(timing: TimingConfig, names: Collection[str]) -> str | None:
-    """Say what is not run unless the user asks for it, or return None.
+    """Describe the first option that is refused unless the user gives it; None if there is none.
 
     Parameters
     ----------
     names
-        Those of `EXECUTED` that come from the run folder alone.
+        Names from `EXECUTED` whose values come only from the run folder.
     """
     for name in EXECUTED:
         if name not in names:
@@ -51,12 +51,12 @@ def first_untrusted(timing: TimingConfig, names: Collection[str]) -> str | None:
         else:
             strange = next((flag for flag in shlex.split(value) if not _is_harmless(flag)), None)
         if strange is not None:
-            return f"timing.{name} asks for {strange!r}"
+            return f"timing.{name} requests {strange!r}"
     return None
 
 
 def _is_known(compiler: str) -> bool:
-    """Whether `compiler` is a Fortran compiler by its name, where the user's PATH has it."""
+    """Return whether `compiler` is the name of a Fortran compiler, or its path in the PATH."""
     name = Path(compiler).name
     if not _COMPILER.fullmatch(name):
         return False

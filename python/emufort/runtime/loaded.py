@@ -1,4 +1,4 @@
-"""Use an exported emulator from Python, by the same Fortran runtime that a host model uses."""
+"""Use an exported emulator from Python with the same Fortran runtime as a host model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _BACKENDS = ("auto", "fortran", "onnxruntime")
 
 
 class _Backend(Protocol):
-    """What computes: inputs (n, n_inputs) to a `Prediction`."""
+    """Interface of a backend, which maps inputs (n, n_inputs) to a `Prediction`."""
 
     def predict(self, x: ArrayLike) -> Prediction: ...
 
@@ -47,9 +47,9 @@ class LoadedEmulator:
     Attributes
     ----------
     bundle
-        Where it comes from; ``bundle.manifest`` has names, hashes and provenance.
+        Bundle of the emulator; ``bundle.manifest`` has names, hashes and provenance.
     backend
-        What computes: ``"fortran"`` or ``"onnxruntime"``.
+        ``"fortran"`` or ``"onnxruntime"``.
     """
 
     def __init__(self, bundle: Bundle, backend: BackendName, engine: _Backend) -> None:
@@ -73,18 +73,18 @@ class LoadedEmulator:
         Parameters
         ----------
         data
-            Holds every input of the contract by its name, with its units. The dimensions of the
-            contract (such as ``mode``) are required where it says so and are put into its order
-            by their labels; all other dimensions are free, and variables that lack some of them
-            are repeated along these.
+            Data set with every input of the contract under its name and in its units. Dimensions of
+            the contract (such as ``mode``) are required where the contract has them and are sorted
+            by their labels. All other dimensions are free; a variable without one of these is
+            repeated along it.
 
         Returns
         -------
         xarray.Dataset
-            The outputs of the contract, with units and coordinates. The attributes name the
-            emulator and count inputs that were out of range and clipped (``n_clipped``) and rows
-            whose inputs are NaN or infinite and whose outputs are NaN (``n_invalid``). Single
-            precision where all inputs are.
+            The outputs of the contract, with units and coordinates, in single precision if all
+            inputs are. The attributes name the emulator and count inputs that were out of range and
+            clipped (``n_clipped``) and rows whose inputs are NaN or infinite and whose outputs are
+            NaN (``n_invalid``).
 
         Raises
         ------
@@ -107,9 +107,9 @@ class LoadedEmulator:
         return result
 
     def predict_array(self, x: ArrayLike) -> Real:
-        """Return outputs (n, n_outputs) of inputs `x` (n, n_inputs), physical, contract order.
+        """Return outputs (n, n_outputs) for inputs `x` (n, n_inputs), physical, contract order.
 
-        Single precision if `x` is, else double.
+        The result is single precision if `x` is, else double precision.
 
         Raises
         ------
@@ -119,7 +119,7 @@ class LoadedEmulator:
         return self.predict_with_status(x).y
 
     def predict_with_status(self, x: ArrayLike) -> Prediction:
-        """Return outputs as `predict_array` does, and which rows were out of range."""
+        """Return the outputs of `predict_array`, and which rows were out of range."""
         return self._engine.predict(matrix(x, len(self.contract.input_columns)))
 
 
@@ -143,13 +143,13 @@ class _OnnxEngine:
             )
         except EmufortError:
             raise
-        except Exception as error:  # the package raises a dozen types without a common base
+        except Exception as error:  # the package raises exceptions without a common base class
             reason = str(error).splitlines()[0]
             raise EmufortError(f"ONNX Runtime cannot load {bundle.onnx}: {reason}") from error
         metadata = self._session.get_modelmeta().custom_metadata_map
         check_metadata(metadata, bundle.manifest, str(bundle.onnx))
         self._file = bundle.weights_file
-        # what the Fortran runtime clips to
+        # bounds to which the Fortran runtime clips
         self._lower, self._upper = self._file.flat.ranges.T
 
     def self_test(self) -> None:
@@ -158,7 +158,7 @@ class _OnnxEngine:
         Raises
         ------
         EmufortError
-            One of them is not reproduced on this machine.
+            A golden vector is not reproduced on this machine.
         """
         wanted = self._file.golden_y
         allowed = self._file.relative_tolerance * np.abs(wanted) + self._file.absolute_tolerance
@@ -173,7 +173,7 @@ class _OnnxEngine:
 
     def predict(self, x: ArrayLike) -> Prediction:
         x = matrix(x, len(self._lower))
-        # a limit that was rounded to the precision of the inputs is no value out of range
+        # a limit that was rounded to the precision of the inputs is not out of range
         with np.errstate(over="ignore"):
             lower: Real = self._lower.astype(x.dtype)
             upper: Real = self._upper.astype(x.dtype)
@@ -195,20 +195,20 @@ def load(
     Parameters
     ----------
     bundle
-        Folder of the bundle, or what `emufort.export` returned.
+        Folder of the bundle, or the result of `emufort.export`.
     backend
-        ``"fortran"`` or ``"onnxruntime"``; ``"auto"`` takes the Fortran runtime where its
-        bindings are built and ONNX Runtime elsewhere.
+        ``"fortran"`` or ``"onnxruntime"``; ``"auto"`` uses the Fortran runtime if its bindings are
+        built, else ONNX Runtime.
 
     Raises
     ------
     EmufortError
-        There is no bundle, a file of it was changed or contradicts the manifest, the bindings are
-        wanted and not built, or this machine does not reproduce the golden vectors.
+        There is no bundle, a file was changed or contradicts the manifest, the bindings are
+        requested but not built, or this machine does not reproduce the golden vectors.
     """
     if backend not in _BACKENDS:
         raise UsageError(f"there is no backend '{backend}'{did_you_mean(backend, _BACKENDS)}")
-    # opened again even if it is a Bundle: its files may have changed since
+    # A Bundle is opened again, because its files may have changed.
     opened = Bundle.open(Path(os.fspath(bundle)))
     if backend == "onnxruntime" or (backend == "auto" and not available()):
         engine = _OnnxEngine(opened)

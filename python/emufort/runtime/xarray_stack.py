@@ -1,4 +1,4 @@
-"""Between xarray data sets and the matrices of an emulator."""
+"""Conversion between xarray data sets and the matrices of an emulator."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _PARAMETER_TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Stack:
-    """The inputs of a data set as rows, and how to turn rows of outputs back.
+    """The inputs of a data set as rows, and the dimensions to turn rows of outputs back.
 
     Attributes
     ----------
     contract
-        What the columns mean.
+        Contract that describes the columns.
     x
         Inputs (n, n_inputs), one row for each point of the free dimensions.
     sizes
@@ -41,7 +41,7 @@ class Stack:
 
     @classmethod
     def of(cls, data: xr.Dataset, contract: Contract) -> Self:
-        """Stack `data`.
+        """Stack the inputs of `data` to rows.
 
         Raises
         ------
@@ -50,7 +50,7 @@ class Stack:
         """
         _check_parameters(data, contract)
         arrays = [_variable(data, variable, contract) for variable in contract.input]
-        # the order of the first variable that has most dimensions, then what others add
+        # the order of the first variable with most dimensions, then further dimensions
         sizes: dict[str, int] = {}
         for array in sorted(arrays, key=lambda a: -a.ndim):
             for name, length in array.sizes.items():
@@ -63,7 +63,7 @@ class Stack:
             own = () if variable.dimension is None else (variable.dimension,)
             missing = {name: n for name, n in sizes.items() if name not in array.dims}
             values = array.expand_dims(missing).transpose(*sizes, *own).values
-            # given in full, as -1 is ambiguous where a dimension has no points
+            # all sizes are given, because -1 is ambiguous if a dimension has no points
             columns.append(values.reshape(math.prod(shape), contract.width(variable)))
         x: Real = np.concatenate(columns, axis=1).astype(np.float32 if single else np.float64)
         coords: dict[str, Any] = {}
@@ -106,14 +106,16 @@ def _variable(
     units = str(found.attrs.get("units", "")).strip()
     if not same_units(units, variable.units):
         raise DataError(
-            f"'{name}' has the units '{units}', the emulator wants '{variable.units}'; convert it "
+            f"'{name}' has the units '{units}', the emulator needs '{variable.units}'; convert it "
             "and set its attribute 'units'"
         )
     if found.dtype.kind not in "fiu":
         raise DataError(f"'{name}' is of type {found.dtype}, not real numbers")
     for dimension in contract.dimensions:
         if dimension in found.dims and dimension != variable.dimension:
-            raise DataError(f"'{name}' has the dimension '{dimension}', which its contract has not")
+            raise DataError(
+                f"'{name}' has the dimension '{dimension}', which its contract does not have"
+            )
     if variable.dimension is not None:
         found = _by_label(found, variable.dimension, contract.dimensions[variable.dimension])
     return found
@@ -126,7 +128,7 @@ def _by_label(found: xr.DataArray, dimension: str, labels: tuple[str, ...]) -> x
         if found.sizes[dimension] != len(labels):
             raise DataError(
                 f"'{found.name}' has {found.sizes[dimension]} entries along '{dimension}', the "
-                f"emulator wants {len(labels)}: {', '.join(labels)}"
+                f"emulator needs {len(labels)}: {', '.join(labels)}"
             )
         return found
     present = [_label(value) for value in found[dimension].values]
@@ -144,7 +146,7 @@ def _label(value: Any) -> str:
 
 
 def _check_parameters(data: xr.Dataset, contract: Contract) -> None:
-    """Refuse a data set that is for other values of what the emulator takes as fixed."""
+    """Refuse a data set with other values of the parameters that the emulator takes as fixed."""
     for parameter in contract.parameter:
         if parameter.name not in data.variables:
             continue

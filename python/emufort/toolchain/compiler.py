@@ -34,23 +34,23 @@ _TRIVIAL = "program trivial\nend program trivial\n"
 
 
 class CompilerMissing(EmufortError):  # noqa: N818 - reads as what is the case
-    """There is no such Fortran compiler on this machine."""
+    """The Fortran compiler does not exist on this machine."""
 
 
 class CompilationError(EmufortError):
-    """The compiler refuses a source or an option; the message holds its first complaint."""
+    """The compiler refuses a source or an option; the message holds its first error."""
 
 
 @dataclass(frozen=True)
 class Compiler:
-    """A Fortran compiler that exists and answers.
+    """A Fortran compiler that exists and reports its version.
 
     Attributes
     ----------
     name
-        What the user calls it, such as ``gfortran-13`` or ``/opt/llvm/bin/flang``.
+        Name that the user gives, such as ``gfortran-13`` or ``/opt/llvm/bin/flang``.
     path
-        The executable.
+        Path of the executable.
     version
         First line of its ``--version``.
     """
@@ -66,29 +66,39 @@ class Compiler:
         Raises
         ------
         CompilerMissing
-            There is no such command, or it does not answer ``--version``.
+            There is no such command, or it does not support ``--version``.
         """
         found = shutil.which(Path(name).expanduser()) if name.strip() else None
         if found is None:
             raise CompilerMissing(
                 f"there is no Fortran compiler '{name}' on this machine; install it (such as by "
-                "'apt install gfortran'), or name another one by timing.compiler"
+                "'apt install gfortran'), or set timing.compiler to another one"
             )
         version = command_version(found)
         if version is None:
             raise CompilerMissing(
-                f"'{found} --version' fails: this is no working Fortran compiler; name another "
-                "one by timing.compiler"
+                f"'{found} --version' fails, so it is not a working Fortran compiler; set "
+                "timing.compiler to another one"
             )
         return cls(name, Path(found).absolute(), version)
 
     @cached_property
     def target(self) -> str:
-        """What decides, beside sources and flags, what comes out: the compiler and the CPU."""
+        """Compiler and CPU, on which a build depends in addition to sources and flags."""
         return f"{self.path} {self.version} on {cpu_model()}"
 
     def key(self, sources: Sequence[Path], flags: str, shared: bool = False) -> str:
-        """Return the SHA-256 over all that decides what `build` gives."""
+        """Return the SHA-256 of everything that determines the result of `build`.
+
+        Parameters
+        ----------
+        sources
+            Fortran files, whose included files count too.
+        flags
+            Options as on a command line.
+        shared
+            Whether the result is a library.
+        """
         digest = hashlib.sha256()
         for part in (self.target, " ".join(shlex.split(flags)), str(shared)):
             digest.update(part.encode() + b"\0")
@@ -102,28 +112,28 @@ class Compiler:
     ) -> Path:
         """Compile and link `sources` (modules before their users) into `output`.
 
-        Nothing is compiled when `output` stands there already, made of the same sources by the
-        same compiler with the same flags for the same CPU (``-march=native`` may be among them).
-        A program that came with a folder from elsewhere does not count: it is made again.
-        An interrupted build leaves the earlier file or none.
+        Nothing is compiled if `output` exists and was built from the same sources by the same
+        compiler with the same flags on the same kind of CPU (because of ``-march=native``). A
+        program that was copied from elsewhere is built again. An interrupted build leaves the
+        earlier file or none.
 
         Parameters
         ----------
         sources
-            Fortran files, and objects or libraries if need be, in the order of the command line.
+            Fortran files, and objects or libraries if necessary, in the order of the command line.
         flags
-            Options as one would type them.
+            Options as on a command line.
         output
-            The executable, or with `shared` the library, to write.
+            The executable to write, or the library if `shared` is set.
 
         Raises
         ------
         CompilationError
-            A source is missing, or the compiler refuses; the message holds its first complaint.
+            A source is missing, or the compiler fails; the message holds its first error.
         StorageError
             The disk is full, or `output` cannot be written.
         """
-        # Absolute, as the compiler runs in another folder.
+        # Absolute path, because the compiler runs in another folder.
         output = Path(output).absolute()
         paths = [Path(source).resolve() for source in sources]
         for path in paths:
@@ -133,7 +143,7 @@ class Compiler:
         stamp = output.with_name(f".{output.name}.build.json")
         if _is_current(output, stamp, key):
             return output
-        # In a folder of its own, as every compiler writes its module files where it runs.
+        # In a separate folder, because compilers write module files to the working directory.
         with scratch_folder(output.parent) as folder:
             built = folder / output.name
             options = shlex.split(flags) + (["-shared", "-fPIC"] if shared else [])
@@ -146,7 +156,7 @@ class Compiler:
         return output
 
     def file_name(self, library: str) -> Path | None:
-        """Return where the linker would find `library`, such as ``libopenblas.so``, or None."""
+        """Return where the linker finds `library`, such as ``libopenblas.so``, or None."""
         for folder in self._library_folders:
             if (folder / library).is_file():
                 return (folder / library).resolve()
@@ -154,7 +164,7 @@ class Compiler:
 
     @cached_property
     def _library_folders(self) -> tuple[Path, ...]:
-        """Folders that the linker looks into: those of the environment, then its own."""
+        """Folders that the linker searches: those of the environment, then its defaults."""
         given = [p for p in os.environ.get("LIBRARY_PATH", "").split(os.pathsep) if p]
         done = subprocess.run(
             [str(self.path), "-print-search-dirs"], capture_output=True, text=True, check=False
@@ -165,19 +175,20 @@ class Compiler:
         return (*map(Path, [*given, *own, *usual]), *Path("/usr/lib").glob("*-linux-gnu"))
 
     def accepted(self, flags: str) -> str:
-        """Return `flags` without those that this compiler does not know.
+        """Return `flags` without those that this compiler does not accept.
 
-        For our own default flags only: what a user asks for is obeyed or refused, never dropped.
+        Use it only for default flags; flags of the user are never dropped.
         """
         return _accepted(self, flags)
 
     def try_flags(self, flags: str) -> None:
-        """Compile and run a program that does nothing; once in a process for the same flags.
+        """Compile and run an empty program, once per process for the same flags.
 
         Raises
         ------
         CompilationError
-            The compiler does not work, refuses a flag, or makes programs that do not run here.
+            The compiler does not work, refuses a flag, or builds programs that do not run on this
+            machine.
         """
         _tried(self, flags)
 
@@ -191,17 +202,18 @@ class Compiler:
             except (OSError, subprocess.TimeoutExpired) as error:
                 reason = getattr(error, "strerror", None) or "it does not end"
                 raise CompilationError(
-                    f"what {self.name} makes with '{shlex.join(options)}' does not run: {reason}"
+                    f"a program that {self.name} built with '{shlex.join(options)}' does not run: "
+                    f"{reason}"
                 ) from error
             if done.returncode != 0:
                 raise CompilationError(
-                    f"what {self.name} makes with '{shlex.join(options)}' does not run on this "
-                    f"machine (exit code {done.returncode})"
+                    f"a program that {self.name} built with '{shlex.join(options)}' does not run "
+                    f"on this machine (exit code {done.returncode})"
                 )
 
     def _run(self, arguments: list[str], folder: Path, sources: Sequence[Path]) -> None:
-        # Messages in English, as their first error is searched for.
-        # A compiler that is killed leaves its temporary files, which are removed with the folder.
+        # LC_ALL gives messages in English, in which the first error is searched. A killed compiler
+        # leaves temporary files, which are removed with the folder.
         environment = {**os.environ, "LC_ALL": "C", "TMPDIR": str(folder)}
         try:
             done = run_child(
@@ -247,7 +259,7 @@ def _accepted(compiler: Compiler, flags: str) -> str:
 
 
 def first_error(output: str) -> str:
-    """Return the first complaint in a compiler's output as one line, with its place in the source.
+    """Return the first error in a compiler's output as one line, with its place in the source.
 
     GNU compilers print the place lines before the message, others on the same line.
     """
@@ -263,11 +275,11 @@ def first_error(output: str) -> str:
             text = match["rest"].lstrip(": ") if match else line.strip()
             text = re.sub(r"^[\d:.]*\s*", "", text)
             return f"{place}: {text}" if place else text
-    return lines[0].strip() if lines else "it says nothing"
+    return lines[0].strip() if lines else "it gives no message"
 
 
 def _included(source: Path) -> list[Path]:
-    """Return the files that `source` includes, directly or not, where they lie beside it."""
+    """Return the files that `source` includes, directly or not, if they are in its folder."""
     found: list[Path] = []
     waiting = [source]
     while waiting:
@@ -293,9 +305,9 @@ def _is_current(output: Path, stamp: Path, key: str) -> bool:
 
 
 def _identity(path: Path) -> list[int]:
-    """Return what no copy of a file has in common with it, and nobody can choose.
+    """Return properties of a file that a copy does not share and that cannot be chosen.
 
-    The owner is compared with the user of this process.
+    The result is empty if the file does not belong to the user of this process.
     """
     found = path.lstat()
     if found.st_uid != os.geteuid() or not stat.S_ISREG(found.st_mode):

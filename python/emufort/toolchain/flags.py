@@ -1,7 +1,7 @@
-"""Compiler flags: the one table that build files, timing and verification take theirs from.
+"""The table of compiler flags, from which build files, timing and verification take them.
 
-`fill_flags` puts them into the text of a build file, where ``@GNU_FAST@`` and the like stand for
-them. The CMake files of the checkout repeat some of them; a test compares these with the table.
+`fill_flags` inserts them into the text of a build file in place of ``@GNU_FAST@`` and similar
+names. The CMake files of the checkout repeat some of them; a test compares these with the table.
 """
 
 from __future__ import annotations
@@ -14,21 +14,22 @@ from emufort.errors import EmufortError
 
 @dataclass(frozen=True)
 class CompilerFamily:
-    """Flags of one family of compilers, each a list of words with blanks between them.
+    """Flags of one family of compilers, each a list of words separated by blanks.
 
     Attributes
     ----------
     fast
-        For the runtime and the generated module on any CPU: what vectorises the kernels. No flag
-        reorders sums, so the bits of a column do not depend on its place in a block.
+        Flags with which the kernels of the runtime and the generated module vectorise, on any CPU.
+        No flag reorders sums, so the bits of a column do not depend on its position in a block.
     exact
-        For a scheme that is called for blocks of columns, on any CPU. Products and sums are not
-        fused: a compiler may fuse them in the body of a loop and not in its remainder, and then the
-        bits of a column depend on its place.
+        Flags for a scheme that is called for blocks of columns, on any CPU. Products and sums are
+        not fused, because a compiler may fuse them in the body of a loop but not in its remainder,
+        and then the bits of a column would depend on its position.
     native
-        The instructions of the machine that compiles.
+        Flag for the instructions of the machine that compiles.
     wide
-        Vectors as wide as these instructions allow, where the compiler prefers narrower ones.
+        Flag for vectors as wide as these instructions allow, where the compiler prefers narrower
+        ones.
     """
 
     fast: str
@@ -63,9 +64,9 @@ FAMILIES: dict[str, CompilerFamily] = {
     ),
 }
 
-#: The Fortran compiler where none is named.
+#: Default Fortran compiler.
 DEFAULT_COMPILER = "gfortran"
-#: Flags with which the runtime is timed and verified; other compilers are given what they know.
+#: Flags with which the runtime is timed and verified; other compilers get those that they accept.
 DEFAULT_FLAGS = FAMILIES["GNU"].fast_native
 #: Flags with which classical schemes are timed.
 BASELINE_FLAGS = f"-O3 {FAMILIES['GNU'].native}"
@@ -74,12 +75,12 @@ _PLACEHOLDER = re.compile(r"@([A-Z]+)_(FAST|EXACT|NATIVE)@")
 
 
 def fill_flags(text: str) -> str:
-    """Replace ``@GNU_FAST@``, ``@FLANG_EXACT@``, ``@INTEL_NATIVE@`` and the like by the flags.
+    """Replace ``@GNU_FAST@``, ``@FLANG_EXACT@``, ``@INTEL_NATIVE@`` and similar names by flags.
 
     Parameters
     ----------
     text
-        A build file.
+        Text of a build file.
 
     Raises
     ------
@@ -90,7 +91,7 @@ def fill_flags(text: str) -> str:
     def flags(match: re.Match[str]) -> str:
         family = FAMILIES.get(match[1])
         if family is None:
-            raise EmufortError(f"{match[0]}: there are flags of {', '.join(FAMILIES)} only")
+            raise EmufortError(f"{match[0]}: there are only flags of {', '.join(FAMILIES)}")
         found: str = getattr(family, match[2].lower())
         return found
 

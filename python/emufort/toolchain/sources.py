@@ -1,4 +1,4 @@
-"""Where the Fortran sources are, and what of them a program needs, in the order of compilation."""
+"""Find the Fortran sources of a program and put them in the order of compilation."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ Key = TypeVar("Key")
 _MODULE = re.compile(r"^\s*module\s+(\w+)\s*(?:!.*)?$", re.IGNORECASE | re.MULTILINE)
 _USE = re.compile(r"^\s*use\b(?:\s*,[^:\n]*)?(?:\s*::)?\s*(\w+)", re.IGNORECASE | re.MULTILINE)
 
-#: Folders of a checkout that hold Fortran sources, from its top.
+#: Folders with Fortran sources, relative to the top of a checkout.
 _CHECKOUT = ("fortran/src", "fortran/app")
 
 
 def fortran_folders(also: str | Sequence[str] = ()) -> tuple[Path, ...]:
-    """Return the folders with Fortran sources: that of the installed package, or of a checkout.
+    """Return the folders with Fortran sources of the installed package or of a checkout.
 
-    A checkout also has the folders `also`, given from its top; an installed package has all in one.
+    `also` names further folders relative to the top of a checkout; an installed package has all
+    sources in one folder.
     """
     package = Path(str(resources.files("emufort")))
     installed = package / "_fortran"
@@ -34,7 +35,7 @@ def fortran_folders(also: str | Sequence[str] = ()) -> tuple[Path, ...]:
 
 
 def coupling_folder() -> Path:
-    """Return the folder with what sits between the runtime and a host model.
+    """Return the folder with the glue between the runtime and host models.
 
     Raises
     ------
@@ -52,7 +53,7 @@ def coupling_folder() -> Path:
 
 
 def license_text() -> str:
-    """Return the licence of emufort, which bundles and host folders carry with them.
+    """Return the licence of emufort, which bundles and host folders include.
 
     Raises
     ------
@@ -69,13 +70,13 @@ def license_text() -> str:
 def fortran_sources(program: str, also: str | Sequence[str] = ()) -> list[Path]:
     """Return the source files of `program`, such as ``time_emulator``, modules before their users.
 
-    `also` names further folders of a checkout to look into, see `fortran_folders`. The same whether
-    the runtime is one file (installed) or one file a module (checkout).
+    `also` names further folders of a checkout, see `fortran_folders`. The function works for a
+    runtime in one file (installed) and with one file per module (checkout).
 
     Raises
     ------
     EmufortError
-        There is no such program.
+        There is no program of this name.
     """
     files = [path for folder in fortran_folders(also) for path in sorted(folder.glob("*.[Ff]90"))]
     main = next((path for path in files if path.stem == program), None)
@@ -90,13 +91,13 @@ def fortran_sources(program: str, also: str | Sequence[str] = ()) -> list[Path]:
 
 
 def dependencies(texts: Mapping[Key, str]) -> dict[Key, tuple[Key, ...]]:
-    """Return which sources each source needs, by the modules that it uses.
+    """Return the sources that each source needs for the modules that it uses.
 
     Parameters
     ----------
     texts
-        Name or path of each source -> its text. Modules that none of them holds do not count; of
-        two sources with one module, the first does.
+        Name or path of each source -> its text. Modules that none of them defines are ignored. If
+        two sources define a module, the first is used.
     """
     homes: dict[str, Key] = {}
     for key, text in texts.items():
@@ -110,14 +111,14 @@ def dependencies(texts: Mapping[Key, str]) -> dict[Key, tuple[Key, ...]]:
 
 
 def in_order(needed: Mapping[Key, Sequence[Key]], wanted: Iterable[Key]) -> list[Key]:
-    """Return the `wanted` sources and what they need, in the order of compilation.
+    """Return the `wanted` sources and those that they need, in the order of compilation.
 
     Parameters
     ----------
     needed
-        As `dependencies` returns it.
+        Result of `dependencies`.
     wanted
-        Sources; the order is theirs where none needs the other.
+        Sources; their order is kept where none needs another.
     """
     ordered: list[Key] = []
 

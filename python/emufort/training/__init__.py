@@ -1,4 +1,4 @@
-"""Fit networks: what to train, its resumable state, and the backends that do it.
+"""Train networks: tasks, resumable states, and the backends.
 
 A backend is bound to the data once (`make_trainer`) and then advances any number of `TrainerState`
 objects. States are plain arrays and numbers, the same for every backend.

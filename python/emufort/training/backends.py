@@ -1,4 +1,4 @@
-"""The backends of training by name, and which of them is used here."""
+"""The training backends by name, and the choice between them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BACKENDS: dict[str, Callable[[Arrays, str], Trainer]] = {"native": _native, "tor
 
 
 def resolve_backend(wanted: str, device: str = "cpu", only_mlps: bool = True) -> str:
-    """Return the backend that ``"auto"`` stands for here: native where it is built, else torch.
+    """Return the backend that ``"auto"`` selects: native where it is built, else torch.
 
     Other names are returned as they are.
 
@@ -36,14 +36,14 @@ def resolve_backend(wanted: str, device: str = "cpu", only_mlps: bool = True) ->
     wanted
         ``"auto"`` or a backend.
     device
-        Where it is to compute.
+        The device of the training, such as ``"cpu"``.
     only_mlps
         Whether all networks are multilayer perceptrons; the native trainer trains no others.
 
     Raises
     ------
     EmufortError
-        The native backend is wanted and not built, or cannot train such networks.
+        The native backend is requested but not built, or cannot train the networks.
     """
     if wanted == "auto":
         is_native = device == "cpu" and only_mlps and native_trainer.available()
@@ -55,14 +55,14 @@ def resolve_backend(wanted: str, device: str = "cpu", only_mlps: bool = True) ->
         )
     if wanted == "native" and not native_trainer.available():
         raise EmufortError(
-            "the native trainer is not built here; install emufort with gfortran and cmake at "
-            'hand, or choose backend = "torch"'
+            "the native trainer is not built here; install gfortran and cmake and then emufort "
+            'again, or choose backend = "torch"'
         )
     return wanted
 
 
 def backend_detail(backend: str) -> str:
-    """Return what computes: the kind of CPU that the native trainer is compiled for."""
+    """Return the name of a backend, with the kind of CPU of the native trainer."""
     return f"native ({native_trainer.variant()})" if backend == "native" else backend
 
 

@@ -1,4 +1,4 @@
-"""A training of known length that survives being killed, and diverging."""
+"""Run trainings of known length so that they survive being killed and diverging."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from emufort.training.trainer import Trainer
 if TYPE_CHECKING:
     from emufort.training.torch_trainer import TorchTrainer
 
-#: A training that diverges starts again with this share of its learning rate, so many times.
+#: A training that diverges is restarted with this share of its learning rate, at most this often.
 _SLOWER, _RESTARTS = 0.3, 2
 
 
@@ -30,9 +30,9 @@ class WarmStart:
     Attributes
     ----------
     weights
-        File of the emulator with these weights, of the architecture that is trained.
+        File of an emulator with these weights; its architecture is that of the training.
     loss
-        Their validation loss on the network's side.
+        Validation loss of these weights, in scaled outputs.
     """
 
     weights: Path
@@ -41,7 +41,7 @@ class WarmStart:
 
 @dataclass(frozen=True)
 class DurableUnit:
-    """One training for a worker; where it stands is in the checkpoint file, if there is one.
+    """One training for a worker; the checkpoint file, if it exists, holds its progress.
 
     Attributes
     ----------
@@ -50,9 +50,9 @@ class DurableUnit:
     checkpoint
         safetensors file of the state, replaced atomically.
     checkpoint_seconds
-        Time between two checkpoints: what a kill costs at most.
+        Time between two checkpoints [s], which is the most that a kill can cost.
     warm_start
-        Where the training begins, default None: with new random weights.
+        Weights from which the training starts. Default None: new random weights.
     """
 
     task: TrainingTask
@@ -67,7 +67,7 @@ class DurableUnit:
         Raises
         ------
         EmufortError
-            The weights to begin with cannot be read.
+            The weights of the warm start cannot be read.
         """
         if self.warm_start is None:
             return TrainerState.initial(task)
@@ -76,22 +76,33 @@ class DurableUnit:
         return TrainerState.from_weights(task, flat, self.warm_start.loss)
 
 
-#: Hears the share of a training that is done.
+#: Receives the completed share of a training.
 Teller = Callable[[float], None]
 
 
 def tell_nothing(share: float) -> None:
-    """Hear of no progress."""
+    """Ignore the progress."""
 
 
 def run_durably(
     trainer: Trainer, unit: DurableUnit, restarts: int = 0, tell: Teller = tell_nothing
 ) -> TrainerState:
-    """Train to the end of the plan, from the checkpoint if there is one.
+    """Train to the end of the plan, starting from the checkpoint if there is one.
 
-    A training that diverges starts again with a lower learning rate; the task of the returned
-    state says with which. `restarts` of them have been used up elsewhere. `tell` hears the share of
-    the plan that is done after every look at the validation rows.
+    A training that diverges is restarted with a lower learning rate, which the task of the returned
+    state records. `restarts` is the number of restarts that were used elsewhere. `tell` receives
+    the completed share of the plan after every evaluation of the validation rows.
+
+    Parameters
+    ----------
+    trainer
+        Trainer of the data.
+    unit
+        The training.
+    restarts
+        Number of restarts that were used before.
+    tell
+        Receives the completed share of the plan, 0 to 1.
     """
     saved = time.monotonic()
 
@@ -117,11 +128,12 @@ def run_durably(
 def run_durably_together(
     trainer: TorchTrainer, units: Sequence[DurableUnit], tell: Teller = tell_nothing
 ) -> list[TrainerState]:
-    """Do what `run_durably` does, to several equals side by side; see `run_steps_together`.
+    """Do what `run_durably` does for several equal trainings at once; see `run_steps_together`.
 
-    They are saved at the same step, in files named by it, and the last ones stay: so what is not
-    finished goes on with all of them, and becomes what it would have become. Remove the files with
-    `forget_together` when all results are kept. Who diverges starts again alone.
+    All trainings are saved at the same step, in files named after this step. The last files stay,
+    so that an interrupted group resumes as a whole and gives the same results as without the
+    interruption. Remove the files with `forget_together` when all results are stored. A training
+    that diverges is restarted alone.
     """
     from emufort.training.torch_ensemble import run_steps_together
 
@@ -154,7 +166,7 @@ def run_durably_together(
 
 
 def forget_together(units: Sequence[DurableUnit]) -> None:
-    """Remove the checkpoints of trainings whose results are all kept."""
+    """Remove the checkpoints of trainings whose results are all stored."""
     for unit in units:
         unit.checkpoint.unlink(missing_ok=True)
         for path in _files_together(unit):
@@ -171,7 +183,7 @@ def _files_together(unit: DurableUnit) -> list[Path]:
 
 
 def _common_step(units: Sequence[DurableUnit]) -> list[TrainerState] | None:
-    """Return the states at the latest step at which all were saved."""
+    """Return the states at the latest step at which all trainings were saved."""
     names = set.intersection(*({p.name for p in _files_together(unit)} for unit in units))
     for name in sorted(names, reverse=True):
         paths = [unit.checkpoint.with_name(name) for unit in units]

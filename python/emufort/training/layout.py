@@ -1,4 +1,4 @@
-"""Where the weights of a network lie in one flat buffer."""
+"""The positions of a network's weights in one flat buffer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from emufort.network.emulator import dense_parameters
 
 Float32 = NDArray[np.float32]
 
-#: Every layer starts at a multiple of 16 floats (64 bytes, a cache line and an AVX-512 register).
+#: Every layer starts at a multiple of 16 floats (64 bytes: a cache line or an AVX-512 register).
 ALIGNMENT = 16
 
 
@@ -23,8 +23,8 @@ ALIGNMENT = 16
 class Layout:
     """Dense layer l is a matrix (n_out, n_in + 1), row-major, whose last column is the bias.
 
-    One buffer makes an optimiser step one call whatever the depth, and the bias as a column makes
-    it part of the matrix products. Gaps between layers are zero and stay zero.
+    With one buffer, an optimiser step is one call at any depth. With the bias as a column, the
+    matrix products include it. Gaps between layers are zero and stay zero.
     """
 
     architecture: Architecture
@@ -44,9 +44,10 @@ class Layout:
 
     @property
     def variances(self) -> tuple[float, ...]:
-        """Variance of each layer's first weights times the number of inputs.
+        """Variance of each layer's initial weights times the number of inputs.
 
-        That of its activation function; a linear layer has that of the layer before it.
+        The activation function of the layer determines it; a linear layer takes the variance of the
+        layer before it.
         """
         plan = self.architecture.plan
         found: dict[str, float] = {}
@@ -73,7 +74,7 @@ class Layout:
         return self.starts[-1]
 
     def initial(self, seed: int) -> Float32:
-        """Draw the first weights: uniform; biases are zero."""
+        """Draw the initial weights from uniform distributions; biases are zero."""
         rng = np.random.default_rng([seed, 0])
         flat = np.zeros(self.size, dtype=np.float32)
         for (rows, columns), start, variance in zip(
@@ -86,7 +87,7 @@ class Layout:
         return flat
 
     def parameters(self, flat: Float32) -> dict[str, Float32]:
-        """Return copies of all weights and biases by the names that the plan gives them."""
+        """Return copies of all weights and biases under the names that the plan gives them."""
         return dense_parameters(*self.split(flat))
 
     def split(self, flat: Float32) -> tuple[tuple[Float32, ...], tuple[Float32, ...]]:
@@ -99,7 +100,7 @@ class Layout:
         return tuple(weights), tuple(biases)
 
     def join(self, weights: Sequence[Float32], biases: Sequence[Float32]) -> Float32:
-        """Return the flat buffer of these weights and biases; inverse of `split`."""
+        """Return the flat buffer of the given weights and biases; inverse of `split`."""
         flat = np.zeros(self.size, dtype=np.float32)
         for (rows, columns), start, w, b in zip(
             self.shapes, self.starts[:-1], weights, biases, strict=True

@@ -1,7 +1,7 @@
-"""Training with the Fortran trainer: one network at a time through the cache, on one thread.
+"""Train networks with the Fortran trainer, one network at a time on one thread.
 
-The order of the samples, the learning rates, and whatever is remembered between calls are made
-here; a call of Fortran releases Python's global lock and keeps nothing.
+This module makes the order of the samples and the learning rates, and keeps all state between
+calls. A call of Fortran releases Python's global lock and keeps no state.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ from emufort.training.state import TrainerState
 from emufort.training.task import Arrays, TrainingTask
 from emufort.training.trainer import Listener, ignore
 
-#: What f90wrap puts before the name of a procedure.
+#: Prefix that f90wrap gives to the name of a procedure.
 _PREFIX = "f90wrap_emufort_trainer__"
-#: Extensions by the x86-64 level that they need; see coupling/python/CMakeLists.txt.
+#: x86-64 level -> extension that needs this level; see coupling/python/CMakeLists.txt.
 _MODULES = {4: "_trainer_v4", 3: "_trainer_v3", 0: "_trainer"}
-#: Environment variable that holds training to an x86-64 level below that of the CPU.
+#: Environment variable that limits training to an x86-64 level below that of the CPU.
 LEVEL_VARIABLE = "EMUFORT_CPU_LEVEL"
 _STOPPED = {0: "", 1: "patience", 2: "diverged"}
 _COMPLAINTS = {
     1: "the sizes of network, data and state do not fit together",
-    2: "it does not know an activation function",
-    3: "the order of samples names a row that is not there",
+    2: "it does not support an activation function",
+    3: "the order of samples names a row that does not exist",
     4: "there is not enough memory",
 }
-#: Rows whose order is handed over at once: short calls would be mostly hand-over, and what a
-#: training that stops early leaves unused was drawn for nothing.
+#: Rows whose order is passed per call. Shorter calls would mostly pass arguments; longer ones would
+#: draw samples in vain if the training stops early.
 _ROWS_PER_CALL = 8192
-#: Training rows whose loss the curve shows.
+#: Training rows whose loss the training curve records.
 _CURVE_ROWS = 2048
 
 Real = NDArray[np.floating[Any]]
 
 
 def _highest_level() -> int:
-    """Return the level of the CPU, or what `LEVEL_VARIABLE` holds it to if that is lower."""
+    """Return the level of the CPU, or the limit that `LEVEL_VARIABLE` sets if that is lower."""
     wanted = os.environ.get(LEVEL_VARIABLE) or "4"
     if wanted not in ("1", "2", "3", "4"):
         raise UsageError(
@@ -61,7 +61,7 @@ def _highest_level() -> int:
 
 @cache
 def _levels() -> tuple[int, ...]:
-    """Return the levels of `_MODULES` that this machine can run, the best first."""
+    """Return the levels of `_MODULES` that this machine can run, the highest first."""
     if not native_bindings.available():
         return ()
     here = _highest_level()
@@ -73,12 +73,12 @@ def _levels() -> tuple[int, ...]:
 
 
 def available() -> bool:
-    """Whether the trainer is built."""
+    """Return whether the trainer is built."""
     return bool(_levels())
 
 
 def variant() -> str:
-    """Return for which kind of CPU the trainer in use was compiled, such as ``x86-64-v4``."""
+    """Return the kind of CPU for which the trainer was compiled, such as ``x86-64-v4``."""
     level = _levels()[0] if _levels() else 0
     return f"x86-64-v{level}" if level else "generic"
 
@@ -91,10 +91,10 @@ class NativeTrainer:
     arrays
         The data.
     level
-        Of `_MODULES`; the best that this machine can run if None.
+        Level of `_MODULES`; None for the highest that this machine can run.
     """
 
-    #: Precision of the extension; states are single in any case.
+    #: Precision of the extension; states are always single precision.
     _dtype: type[np.floating[Any]] = np.float32
 
     def __init__(self, arrays: Arrays, level: int | None = None) -> None:
@@ -108,11 +108,11 @@ class NativeTrainer:
         self._biases = output_biases(arrays)
 
     def _extension(self, level: int | None) -> Any:
-        """Return the compiled trainer for CPUs of that level."""
+        """Return the trainer that was compiled for CPUs of `level`."""
         if not available():
             raise EmufortError(
-                "the native trainer is not built; install emufort with gfortran and cmake at "
-                'hand, or choose backend = "torch"'
+                "the native trainer is not built; install gfortran and cmake and then emufort "
+                'again, or choose backend = "torch"'
             )
         if level is None:
             level = _levels()[0]
@@ -169,12 +169,12 @@ class NativeTrainer:
         return state
 
     def call(self, procedure: str, task: TrainingTask, *arguments: Any) -> list[Any]:
-        """Call Fortran; return what it returns but for the error code.
+        """Call a Fortran procedure; return its results without the error code.
 
         Raises
         ------
         EmufortError
-            Fortran refuses.
+            The procedure returns an error code.
         """
         architecture = task.architecture
         if architecture.family != "mlp":
@@ -197,7 +197,7 @@ class NativeTrainer:
 
 
 class _Run:
-    """One training while it is with Fortran: buffers of the trainer's precision."""
+    """Buffers of one training in the precision of the Fortran trainer."""
 
     def __init__(self, trainer: NativeTrainer, state: TrainerState) -> None:
         self.trainer = trainer
@@ -205,7 +205,7 @@ class _Run:
         self.batch = min(state.task.batch_size, trainer.n_train)
         self.steps_per_epoch = trainer.n_train // self.batch
         self._cached: tuple[int, NDArray[np.int32]] | None = None
-        # Copies: the arrays of the state that was given may belong to somebody else.
+        # Copies, because the caller may use the arrays of the given state elsewhere.
         dtype = trainer._dtype
         self.weights, self.moment1, self.moment2, self.best = (
             np.array(a, dtype=dtype)
@@ -215,8 +215,8 @@ class _Run:
     def order(self, epoch: int) -> NDArray[np.int32]:
         """Return the rows of each step of an epoch, (step, sample).
 
-        The order depends on (seed, epoch) alone, and is that of the torch backend. An incomplete
-        batch at the end is left out; other rows are in it in another epoch.
+        The order depends on (seed, epoch) only and equals that of the torch backend. An incomplete
+        last batch is left out; its rows differ from epoch to epoch.
         """
         if self._cached is None or self._cached[0] != epoch:
             rng = np.random.default_rng([self.state.task.seed, 1, epoch])
@@ -239,7 +239,7 @@ class _Run:
     def train(
         self, order: NDArray[np.int32], rates: NDArray[np.float64], looks: int, patience: int
     ) -> list[float]:
-        """Train with evenly spread looks at the validation rows; return the loss at each."""
+        """Train with evenly spaced evaluations of the validation rows; return the loss at each."""
         state, trainer = self.state, self.trainer
         losses = np.zeros(looks)
         steps = np.array(state.step, dtype=np.int64)
@@ -258,14 +258,14 @@ class _Run:
         return [float(loss) for loss in losses[:looks_done]]
 
     def sample_loss(self) -> float:
-        """Return the loss over some of the training rows."""
+        """Return the loss over the first training rows."""
         trainer = self.trainer
         x, y = trainer._x[:, :_CURVE_ROWS], trainer._y[:, :_CURVE_ROWS]
         (loss,) = trainer.call("mean_squared_error", self.state.task, x, y, self.weights)
         return float(loss)
 
     def store(self) -> None:
-        """Copy what a resume needs into the state."""
+        """Copy everything that a resume needs into the state."""
         state = self.state
         state.weights, state.moment1, state.moment2, state.best_weights = (
             np.array(a, dtype=np.float32)

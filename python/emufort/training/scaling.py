@@ -1,4 +1,4 @@
-"""The scalers of a network, fitted to the rows that it is trained on."""
+"""The scalers of a network, fitted to its training rows."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from emufort.dataset.dataset import Dataset
 from emufort.errors import DataError
 from emufort.network.scaler import Scaler
 
-#: The single precision forms of an emulator multiply features by no larger number.
+#: Largest scale by which the single precision forms of an emulator multiply a feature.
 _LARGEST_SCALE = float(np.finfo(np.float32).max)
 
 
 def fit_scalers(rows: Dataset) -> tuple[Scaler, Scaler]:
     """Return the scalers of features and outputs, fitted to `rows`.
 
-    An output is constant if it does not vary over the training rows of the whole data set. What
-    varies there and not in `rows`, which may be few of them, is scaled as in the whole: so all
-    networks of a run have the same outputs.
+    An output is constant if it does not vary over the training rows of the whole data set. `rows`
+    may be few of them. An output that varies in the whole data set but not in `rows` is scaled as
+    in the whole data set, so that all networks of a run have the same outputs.
 
     Raises
     ------
     DataError
-        A column cannot be transformed as the contract asks, or the scale of a feature is beyond
-        single precision.
+        A column cannot have the transform that the contract specifies, or the scale of a feature is
+        beyond single precision.
     """
     contract = rows.contract
     features = [contract.input_columns[i] for i in contract.feature_indices]
@@ -42,13 +42,13 @@ def fit_scalers(rows: Dataset) -> tuple[Scaler, Scaler]:
         if scale > _LARGEST_SCALE:
             raise DataError(
                 f"{rows.whole.source}: {column.name} varies by {1 / scale:.3g} {column.units} "
-                "only, which single precision cannot scale; choose other units or leave it out"
+                "only, which single precision cannot scale; choose other units or omit it"
             )
     return of_features, found
 
 
 def network_sizes(data: Dataset) -> tuple[int, int]:
-    """Return the numbers of features and of varying outputs, which a network is between.
+    """Return the number of features and the number of varying outputs of a network.
 
     Raises
     ------
@@ -60,6 +60,6 @@ def network_sizes(data: Dataset) -> tuple[int, int]:
     if n_outputs == 0:
         raise DataError(
             f"{data.whole.source}: all outputs of the contract '{contract.name}' are constant in "
-            "the training rows: there is nothing to learn; give other data or other outputs"
+            "the training rows, so there is nothing to learn; use other data or other outputs"
         )
     return len(contract.feature_indices), n_outputs

@@ -1,4 +1,4 @@
-"""Where a training with new weights starts: at the mean of every output."""
+"""Initial biases, with which a new training starts at the mean of every output."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from emufort.training.layout import Layout
 from emufort.training.state import TrainerState
 from emufort.training.task import Arrays
 
-#: Means nearer to 0 or 1 than this are taken as this: a sigmoid there hardly learns.
+#: Means are kept this far from 0 and 1, because a sigmoid hardly learns closer to them.
 _RIM = 1e-3
 
 
 def output_biases(arrays: Arrays) -> NDArray[np.float64]:
-    """Return the biases (n_outputs,) by which the outputs start at the means of the training rows.
+    """Return the biases (n_outputs,) with which outputs start at the means of the training rows.
 
-    Scaled targets have the mean zero, and get zero. Behind a sigmoid it is the logit of the mean: a
-    fraction that is nearly always 1 would otherwise be pushed there from 1/2 by all samples alike,
-    beyond the logit of 17 where single precision knows no gradient, and may stay there for good.
+    Scaled targets have mean zero and get a bias of zero. Outputs with a sigmoid get the logit of
+    their mean. Otherwise all samples of a fraction that is nearly always 1 would push the output
+    from 1/2 beyond the logit of 17, where the gradient vanishes in single precision, and the output
+    might stay there.
     """
     found = np.zeros(len(arrays.sigmoid))
     if any(arrays.sigmoid):
@@ -33,16 +34,16 @@ def output_biases(arrays: Arrays) -> NDArray[np.float64]:
 
 
 def start(state: TrainerState, biases: NDArray[np.float64]) -> None:
-    """Put `biases` of the outputs into a training that has not begun.
+    """Set the output biases of a training before its first step.
 
-    Weights with a known loss are trained weights (`TrainerState.from_weights`) and stay.
+    Weights with a known loss are trained weights (`TrainerState.from_weights`) and are kept.
     """
     if state.step or np.isfinite(state.best_loss) or not np.any(biases):
         return
     layout = Layout(state.task.architecture)
     rows, columns = layout.shapes[-1]
     for name in ("weights", "best_weights"):
-        # Copies: a state may share its arrays with the one that it was made from.
+        # Copies, because a state may share its arrays with the state that it was made from.
         flat = getattr(state, name).copy()
         last = flat[layout.starts[-2] :][: rows * columns].reshape(rows, columns)
         last[:, -1] = biases

@@ -1,4 +1,4 @@
-"""A training that can stop anywhere and go on as if it had not."""
+"""The state of a training, which can be saved and resumed at any step with the same result."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ class TrainerState:
     step, epoch
         Optimiser steps done; whole passes through the data done (`run_epochs` only).
     best_loss
-        Lowest validation loss so far on the network's side; infinite before the first look and
+        Lowest validation loss so far, in scaled outputs. Infinite before the first evaluation and
         for a training that diverged before it.
     stale
-        Looks at the validation rows since the best one.
+        Evaluations of the validation rows since the best one.
     stopped
-        Empty, ``"patience"`` or ``"diverged"``: why further calls do nothing.
+        Empty, ``"patience"`` or ``"diverged"``: the reason why further calls do nothing.
     curve
         Rows (step, training loss, validation loss, learning rate); `run_steps` only.
     seconds
         Time spent training; informative, not reproducible.
     judged
-        Error of the best weights where losses of different targets cannot be compared, else None.
+        Error of the best weights, where losses of different targets cannot be compared; else None.
     """
 
     task: TrainingTask
@@ -72,12 +72,12 @@ class TrainerState:
 
     @classmethod
     def from_weights(cls, task: TrainingTask, weights: Float32, loss: float) -> Self:
-        """Return the state before the first step of a training that goes on from trained weights.
+        """Return the state before the first step of a training that starts from trained weights.
 
         Parameters
         ----------
         task
-            What is trained; its seed sets the order of the samples only.
+            What is trained; its seed determines only the order of the samples.
         weights
             Flat buffer in the order of `Layout`.
         loss
@@ -88,7 +88,7 @@ class TrainerState:
         return cls(task, weights, zeros, zeros.copy(), weights.copy(), best_loss=loss)
 
     def look(self, loss: float, weights: Float32) -> None:
-        """Take note of a validation loss and keep `weights` if it is the lowest so far."""
+        """Record a validation loss and keep `weights` if the loss is the lowest so far."""
         if not math.isfinite(loss):
             self.stopped = "diverged"
         elif loss < self.best_loss:
@@ -100,7 +100,7 @@ class TrainerState:
 
     @property
     def value(self) -> float:
-        """Objective of the search: best loss, or the error; infinite for a diverged training."""
+        """Objective of the search: best loss or `judged`; infinite for a diverged training."""
         if self.stopped == "diverged":
             return math.inf
         return self.best_loss if self.judged is None else self.judged
@@ -135,7 +135,7 @@ class TrainerState:
         Raises
         ------
         EmufortError
-            The file is missing, damaged or something else.
+            The file is missing, damaged or not a state.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -143,7 +143,7 @@ class TrainerState:
             with safe_open(path, framework="numpy") as stream:
                 header = stream.metadata() or {}
                 if header.get("format") != _FORMAT:
-                    raise EmufortError(f"{path} holds no training of the format {_FORMAT}")
+                    raise EmufortError(f"{path} does not hold a training of the format {_FORMAT}")
                 tensors = {name: stream.get_tensor(name) for name in (*_TENSORS, "curve")}
         except (OSError, SafetensorError) as error:
             raise EmufortError(f"cannot read the training {path}: {error}; remove it") from error

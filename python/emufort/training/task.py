@@ -1,4 +1,4 @@
-"""What a training needs: the task and the data, both plain."""
+"""The task of a training and the arrays on which it runs."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class TrainingTask:
     batch_size
         Samples per step; capped at the number of training rows.
     seed
-        Of the first weights and of the order of the samples.
+        Random seed of the initial weights and of the order of the samples.
     weight_decay
-        Decoupled (AdamW), per unit of learning rate; acts on biases too.
+        Decoupled weight decay (AdamW) per unit of learning rate; it acts on biases too.
     """
 
     architecture: Architecture
@@ -62,7 +62,7 @@ class TrainingTask:
         )
 
     def seconds_estimate(self, steps: int) -> float:
-        """Return a rough time of `steps` steps, to run the long ones first."""
+        """Return a rough duration of `steps` steps [s], to start long trainings first."""
         # Measured: some 20 dispatches of 1 us per step, then 3 passes of 2 flops at 40 GFLOP/s.
         flops = 6.0 * self.architecture.multiply_adds * self.batch_size
         return steps * (2e-5 + flops / 4e10)
@@ -70,15 +70,15 @@ class TrainingTask:
 
 @dataclass(frozen=True)
 class Arrays:
-    """Data on the network's side, single precision.
+    """Scaled data that the network sees, single precision.
 
     Attributes
     ----------
     x_train, x_validation
         Scaled features, shape (n, n_features).
     y_train, y_validation
-        Scaled targets of the outputs that vary, shape (n, n_outputs); those of sigmoid outputs are
-        physical fractions. Constant outputs are not here, so they take no part in training.
+        Scaled targets of the outputs that vary, shape (n, n_outputs); targets of sigmoid outputs
+        are physical fractions. Constant outputs are not included and take no part in training.
     sigmoid
         For each output whether a sigmoid follows the network's last layer; shape (n_outputs,).
     """
@@ -91,14 +91,14 @@ class Arrays:
 
     @classmethod
     def from_datasets(cls, train: Dataset, validation: Dataset) -> tuple[Self, Scaler, Scaler]:
-        """Scale two parts of a data set; return the arrays and the scalers of inputs and outputs.
+        """Scale two splits of a data set; return the arrays and the scalers of inputs and outputs.
 
-        The scalers see the training rows only.
+        The scalers are fitted to the training rows only.
 
         Raises
         ------
         DataError
-            A column cannot be transformed as the contract asks.
+            A column cannot have the transform that the contract specifies.
         """
         x_scaler, y_scaler = fit_scalers(train)
         arrays = cls(

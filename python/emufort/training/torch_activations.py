@@ -14,17 +14,17 @@ _aten = torch.ops.aten
 class LayerBuffers:
     """Buffers of one layer for a batch of n samples, samples along the columns.
 
-    With m networks side by side every array has m in front.
+    With m networks side by side, every array has a leading dimension m.
 
     Attributes
     ----------
     z
-        What the operation gives, (size, n).
+        Output of the operation before its activation function, (size, n).
     a, with_ones, transposed
-        Its activation function, (size, n): the upper rows of (size + 1, n) with a last row of
-        ones; the latter transposed.
+        `a` is the activation function of `z`, (size, n). It is a view of the upper rows of
+        `with_ones`, (size + 1, n), whose last row is ones. `transposed` is `with_ones` transposed.
     delta
-        Derivative of the loss by `a`, then by `z`, (size, n).
+        Derivative of the loss with respect to `a`, later with respect to `z`, (size, n).
     """
 
     def __init__(
@@ -53,14 +53,14 @@ class _InPlace:
     forward
         Fills `a` from `z`, given the buffers and the function's parameter.
     backward
-        Multiplies `delta` by the derivative, given the same.
+        Multiplies `delta` by the derivative, given the same arguments.
     """
 
     forward: Callable[[LayerBuffers, float], Any]
     backward: Callable[[LayerBuffers, float], Any]
 
 
-#: Name -> how it is computed; the functions are those of `emufort.network.activations`.
+#: Name -> in-place implementation; `emufort.network.activations` defines the functions.
 ACTIVATIONS: dict[str, _InPlace] = {
     "linear": _InPlace(
         lambda layer, _: layer.a.copy_(layer.z),

@@ -1,8 +1,8 @@
-"""Networks of one architecture that differ in their seed, trained side by side with torch.
+"""Train networks that differ only in their random seed side by side with torch.
 
-A step of a small network is mostly dispatches. Side by side, products of all networks are one call
-each (`torch.bmm`), so that a dispatch serves them all. Every network has its own samples, weights
-and moments; what it becomes agrees with what it becomes alone but for rounding.
+A step of a small network is mostly dispatch overhead. Side by side, the products of all networks
+are one call (`torch.bmm`), so that they share the overhead. Every network has separate samples,
+weights and moments; its result agrees up to rounding with that of a training alone.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ from emufort.training.torch_operations import Matrices, Passes
 from emufort.training.torch_trainer import TorchTrainer
 from emufort.training.trainer import Listener, ignore
 
-#: Multiply-adds of a step from which a dispatch costs nothing beside the arithmetic.
+#: Multiply-adds of a step from which dispatch overhead is negligible compared with the arithmetic.
 _MOST_WORK = 1_000_000
 
 
 def pays(tasks: Sequence[TrainingTask]) -> bool:
-    """Say whether these trainings are sooner done together than one after the other.
+    """Return whether these trainings finish sooner together than one after the other.
 
-    They are equals and small: benchmarks/ensembles.py measures from 2.4 times as fast for 8 neurons
-    down to 1.1 times at the limit; beyond it, larger buffers make it slower.
+    This holds for small networks that differ only in their seed: benchmarks/ensembles.py measures a
+    speed-up from 2.4 for 8 neurons down to 1.1 at the limit. Beyond the limit, the larger buffers
+    make the joint training slower.
     """
     work = tasks[0].architecture.multiply_adds * tasks[0].batch_size
     return len(tasks) > 1 and are_equals(tasks) and work <= _MOST_WORK
 
 
 def are_equals(tasks: Sequence[TrainingTask]) -> bool:
-    """Say whether tasks differ in nothing but their seed."""
+    """Return whether tasks differ only in their seed."""
     return (
         len({(t.architecture, t.learning_rate, t.batch_size, t.weight_decay) for t in tasks}) == 1
     )
@@ -50,22 +51,22 @@ def run_steps_together(
     plan: StepPlan,
     listener: Listener = ignore,
 ) -> list[TrainerState]:
-    """Do what `TorchTrainer.run_steps` does, to several states at once.
+    """Do what `TorchTrainer.run_steps` does for several states at once.
 
     Parameters
     ----------
     states
-        Of equals (see `are_equals`), all at the same step; they are changed.
+        States of equal tasks (see `are_equals`), all at the same step; they are modified.
     listener
-        Gets every state after every look.
+        Receives every state after every evaluation.
 
     Raises
     ------
     EmufortError
-        The states are not of equals, or not at the same step.
+        The tasks of the states are not equal, or the states are not at the same step.
     """
     if not are_equals([s.task for s in states]) or len({s.step for s in states}) > 1:
-        raise EmufortError("only trainings that differ in nothing but the seed go together")
+        raise EmufortError("only trainings that differ only in their seed can run together")
     begun = time.perf_counter()
     for state in states:
         start(state, trainer.biases)
@@ -92,7 +93,7 @@ def run_steps_together(
 
 
 class _Networks:
-    """Weights, gradients, activations, moments of m networks, layer by layer (m, rows, columns)."""
+    """Weights, gradients, activations and moments of m networks, per layer (m, rows, columns)."""
 
     def __init__(self, trainer: TorchTrainer, states: Sequence[TrainerState]) -> None:
         self.trainer, self.states = trainer, states
@@ -177,7 +178,7 @@ class _Networks:
         )  # fmt: skip
 
     def look(self, step: int, rate: float, curve: bool) -> None:
-        """Look at the validation rows with every network that goes on, and store it."""
+        """Evaluate the validation rows with every unfinished network, and store the networks."""
         for name, joined in (
             ("flat", self.flat), ("moment1", self.moment1), ("moment2", self.moment2),
         ):  # fmt: skip
@@ -185,7 +186,7 @@ class _Networks:
         for member, state in zip(self.members, self.states, strict=True):
             member.done = self.done
             if state.stopped:
-                state.step = self.done  # nothing comes of it, but all are at one step
+                state.step = self.done  # its result is not used, but all states stay at one step
                 continue
             validation = member.loss(self.trainer.validation)
             state.look(validation, member.flat_weights())

@@ -1,8 +1,9 @@
-"""The operations of a plan with their gradients, in buffers that are made once.
+"""The operations of a plan with their gradients, in preallocated buffers.
 
-For the narrow networks of emulators the arithmetic of a step takes less time than torch needs to
-say what to do. So every operation is one call that writes into its buffer, forward and backward,
-and nothing is recorded. A gradient that several operations add to is written by the first of them.
+For the narrow networks of emulators, the arithmetic of a step takes less time than torch needs to
+dispatch it. Therefore every operation is one call that writes into its buffer, forward and
+backward, and no graph is recorded. Where several operations contribute to a gradient, the first one
+overwrites it and the others add to it.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from emufort.training.torch_activations import ACTIVATIONS, LayerBuffers
 
 @dataclass(frozen=True)
 class Matrices:
-    """What a dense layer is made of; with m networks side by side, m is in front.
+    """Matrices of a dense layer; with m networks side by side, m is the leading dimension.
 
     Attributes
     ----------
     weight, gradient
-        (n_out, n_in + 1), the bias last, and the derivative of the loss by it.
+        Weights with the bias as the last column, and the derivative of the loss with respect to
+        them, (n_out, n_in + 1).
     transposed
         Weights without the bias, (n_in, n_out).
     """
@@ -37,7 +39,7 @@ class Matrices:
 
 @dataclass(frozen=True)
 class _Target:
-    """Whose gradients an operation writes to, and to which of them others have written before."""
+    """The gradients that an operation writes, and which of them were written before."""
 
     deltas: tuple[bool | None, ...]
     gradient: bool
@@ -48,7 +50,7 @@ class _Step(Protocol):
         """Fill the output's `z` from the inputs."""
 
     def backward(self) -> None:
-        """Give the inputs and the parameters their gradients from the output's `delta`."""
+        """Compute the gradients of the inputs and the parameters from the output's `delta`."""
 
 
 class _Dense:
@@ -102,19 +104,19 @@ class _Add:
                 x.delta.copy_(self.y.delta)
 
 
-#: Name of an operation -> how it is computed.
+#: Name of an operation -> implementation.
 _STEPS: Mapping[str, Callable[..., _Step]] = {"dense": _Dense, "add": _Add}
 
 
 class Features:
-    """Takes the place of the features' buffers: arrays that come with every batch.
+    """Features of a batch, in place of the buffers of a layer.
 
     Attributes
     ----------
     with_ones, a
-        Features with a last row of ones, (n_features + 1, n), and without it.
+        Features with a last row of ones, (n_features + 1, n), and without this row.
     transposed
-        The former transposed.
+        `with_ones` transposed.
     """
 
     with_ones: torch.Tensor
@@ -127,7 +129,7 @@ class Features:
 
 
 class Passes:
-    """A plan on batches of one size: forward, and backward from the derivative by the result.
+    """Forward and backward passes of a plan on batches of one size.
 
     Attributes
     ----------
@@ -139,13 +141,13 @@ class Passes:
     plan
         The operations.
     matrices
-        Name of a weight of the plan -> the dense layer.
+        Name of a weight in the plan -> matrices of the dense layer.
     n
         Samples in a batch.
     device, dtype
         Of all buffers.
     m
-        Number of networks side by side; None for one alone.
+        Number of networks side by side; None for a single network.
     """
 
     def __init__(
@@ -178,7 +180,7 @@ class Passes:
             backward.append(step.backward)
             function = ACTIVATIONS[operation.activation]
             is_linear = operation.activation == "linear"
-            # A result that nothing reads stays where the operation put it.
+            # A result that no operation reads stays in the buffer of its operation.
             if not is_linear or operation.output in read:
                 forward.append(partial(function.forward, output, operation.slope))
             if not is_linear:
@@ -189,7 +191,7 @@ class Passes:
         self._forward, self._backward = forward, backward[::-1]
 
     def forward(self, with_ones: torch.Tensor, transposed: torch.Tensor) -> torch.Tensor:
-        """Return the result (n_results, n) for features (n_features + 1, n), valid until the next.
+        """Return the result (n_results, n) for features (n_features + 1, n).
 
         Parameters
         ----------
@@ -202,15 +204,15 @@ class Passes:
         return self.result
 
     def backward(self) -> None:
-        """Fill the gradients from the `delta` of the result; `forward` has been called."""
+        """Fill the gradients from the `delta` of the result; call `forward` before."""
         for call in self._backward:
             call()
 
 
 def _targets(plan: Plan) -> dict[str, _Target]:
-    """Return for every operation, by its output, which gradients were written before.
+    """Return for the output of every operation which gradients were written before.
 
-    Backward goes from the last operation to the first. The features have no gradient.
+    The backward pass goes from the last operation to the first. The features have no gradient.
     """
     found: dict[str, _Target] = {}
     written: set[str] = set()

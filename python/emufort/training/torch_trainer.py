@@ -1,8 +1,9 @@
-"""Training with torch, lean: hand-written gradients, few dispatches, no autograd, no DataLoader.
+"""Train networks with torch at little overhead: explicit gradients, no autograd, no DataLoader.
 
-For the narrow networks of emulators the arithmetic of a step takes less time than an eager
-framework needs to say what to do. So every product writes into a buffer made once, samples run
-along the columns (a bias is then one more row of ones), and Adam is one fused call on one buffer.
+For the narrow networks of emulators, the arithmetic of a step takes less time than an eager
+framework needs to dispatch it. Therefore every product writes into a preallocated buffer, samples
+run along the columns (a bias then needs only one more row of ones), and Adam is one fused call on
+one buffer.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ from emufort.training.torch_operations import Matrices, Passes
 from emufort.training.trainer import Listener, ignore
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
-#: Columns per block of an evaluation: its activations stay in the cache.
+#: Columns per block of an evaluation; the activations of a block stay in the cache.
 _EVALUATION_BLOCK = 1024
-#: Training rows whose loss the curve shows.
+#: Training rows whose loss the training curve records.
 _CURVE_ROWS = 2048
-#: Rows that are gathered at once: memory does not grow with the data, which may be a mapped file.
+#: Rows that are gathered per block, so that memory does not grow with the data (or a mapped file).
 _GATHER_ROWS = 8192
 
 
 @contextmanager
 def _lean_torch() -> Iterator[None]:
-    """One thread, no autograd, denormals flushed (moments of dead neurons decay into them)."""
+    """Use one thread and no autograd, and flush denormals, which moments of dead neurons become."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
@@ -164,23 +165,24 @@ class _Network:
         }
         self.plan = state.task.architecture.plan
         self.passes = Passes(self.plan, self.matrices, self.batch, device, dtype)
-        # The gradient is of half the summed squares. Adam does not see the scale if epsilon has it.
+        # The gradient is that of half the summed squares. Adam ignores this scale if epsilon has it
+        # too.
         self.epsilon = _EPSILON * self.batch * self.plan.sizes[self.plan.result] / 2.0
         self.evaluation: dict[int, Passes] = {}
 
     def batches(self, epoch: int, first: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield x (batch, n_features + 1) and y (n_outputs, batch) of an epoch from batch `first`.
 
-        The order depends on (seed, epoch) alone. An incomplete batch at the end is left out; other
-        rows are in it in another epoch.
+        The order depends on (seed, epoch) only. An incomplete last batch is left out; its rows
+        differ from epoch to epoch.
         """
         trainer = self.trainer
         used = self.steps_per_epoch * self.batch
         rng = np.random.default_rng([self.task.seed, 1, epoch])
         order = torch.from_numpy(rng.permutation(trainer.n_train)[:used]).to(trainer.device)
         at_once = max(1, _GATHER_ROWS // self.batch)
-        # Blocks begin at the same batches wherever an epoch is entered: bits may depend on the
-        # alignment of a batch within its block.
+        # Blocks start at the same batches wherever an epoch is resumed, because bits may depend on
+        # the alignment of a batch within its block.
         for begin in range(first - first % at_once, self.steps_per_epoch, at_once):
             rows = order[begin * self.batch : (begin + at_once) * self.batch]
             shape = (len(rows) // self.batch, self.batch, -1)
@@ -241,7 +243,7 @@ class _Network:
         return float(total) / count
 
     def flat_weights(self) -> np.ndarray:
-        """Return the weights as numpy sees them; valid until the next step."""
+        """Return the weights as a numpy array; valid until the next step."""
         array: np.ndarray = self.flat.cpu().float().numpy()
         return array
 
@@ -276,7 +278,7 @@ def _plain_adam(
     flat.addcdiv_(moment1, denominator, value=-learning_rate / (1.0 - _BETA1**t))
 
 
-#: torch.optim.Adam(fused=True) calls this; it is not a public name, so there is another way.
+#: torch.optim.Adam(fused=True) calls this function. Its name is not public, so a fallback exists.
 _adam: Callable[..., None] = _fused_adam if hasattr(torch, "_fused_adam_") else _plain_adam
 
 
@@ -285,7 +287,7 @@ def _tensor(array: np.ndarray, device: torch.device, dtype: torch.dtype) -> torc
 
 
 def _in_place(array: np.ndarray, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    """Use the memory of `array` where torch can, else copy; never written to."""
+    """Share the memory of `array` where torch can, else copy it; the result is never written to."""
     if device.type == "cpu" and dtype == torch.float32 and array.flags.writeable:
         return torch.from_numpy(np.ascontiguousarray(array))
     return _tensor(array, device, dtype)
@@ -308,7 +310,7 @@ def _blocks(x: torch.Tensor, y: torch.Tensor) -> list[tuple[torch.Tensor, torch.
 
 
 def _runs(flags: tuple[bool, ...]) -> list[slice]:
-    """Return the stretches of True: outputs of one kind are mostly neighbours."""
+    """Return the runs of consecutive True values; outputs of one kind are mostly adjacent."""
     runs: list[slice] = []
     for i, flag in enumerate(flags):
         if flag and runs and runs[-1].stop == i:

@@ -1,4 +1,4 @@
-"""The protocol of a trainer: what every backend offers to the searches and the retraining."""
+"""The protocol of a trainer, which every backend provides to the searches and the retraining."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Protocol
 from emufort.training.schedule import StepPlan
 from emufort.training.state import TrainerState
 
-#: Gets the state of a training while it goes on.
+#: Receives the state of a training in progress.
 Listener = Callable[[TrainerState], None]
 
 
 def ignore(state: TrainerState) -> None:
-    """Listen to nothing."""
+    """Ignore the state."""
 
 
 class Trainer(Protocol):
     """Advances trainings on the data that it was made for.
 
-    A trainer holds no state of any one training: a call depends on its arguments alone, and calls
-    that stop half way and go on later give bitwise what one call gives.
+    A trainer holds no state of a training: the result of a call depends only on its arguments.
+    Several calls that stop and resume give bitwise the same result as one call.
     """
 
     @property
@@ -34,19 +34,19 @@ class Trainer(Protocol):
         patience: int,
         listener: Listener = ignore,
     ) -> TrainerState:
-        """Train until `until_epoch` epochs are done at a constant learning rate.
+        """Train at a constant learning rate until `until_epoch` epochs are done.
 
-        `listener` gets the state after some epochs, only to read its `epoch`: the weights may still
-        be with the trainer.
+        `listener` receives the state after some epochs and may read only its `epoch`, because the
+        weights may still be in the buffers of the trainer.
 
-        Every epoch ends with a look at the validation rows. The training stops for good after
-        `patience` epochs without a lower loss, or when the loss is no longer finite.
+        Every epoch ends with an evaluation of the validation rows. The training stops permanently
+        after `patience` epochs without a lower loss, or when the loss is no longer finite.
         """
 
     def run_steps(
         self, state: TrainerState, plan: StepPlan, listener: Listener = ignore
     ) -> TrainerState:
-        """Train to the end of `plan`; `listener` gets the state after every look.
+        """Train to the end of `plan`; `listener` receives the state after every evaluation.
 
         The listener may save the state or raise; it must not change it.
         """

@@ -1,4 +1,4 @@
-"""A bundle against the network it was made from: every form must give the same outputs.
+"""Verify that every form of a bundle gives the outputs of the trained network.
 
 verify("runs/a/bundle").raise_if_failed()
 """

@@ -1,4 +1,4 @@
-"""Whether the links of the hash chain are those of the artefacts they stand for."""
+"""Check that the links of the hash chain are the hashes of their artefacts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Origin:
     search
         Folder of the search.
     weights
-        The network that was exported, ``weights.safetensors``.
+        Path of the exported network, ``weights.safetensors``.
     """
 
     data_sha256: str
@@ -38,12 +38,12 @@ class Origin:
 
 
 def problems(bundle: Bundle) -> list[str]:
-    """Say where files of a bundle contradict its manifest, or each other, one line each.
+    """Return one line for each contradiction between files of a bundle and its manifest.
 
     Parameters
     ----------
     bundle
-        Opened without a check.
+        Bundle that was opened without a check.
     """
     found = bundle.problems()
     if found:
@@ -79,13 +79,21 @@ def _golden(bundle: Bundle) -> Iterator[str]:
     )
     if not same:
         yield f"{place} and {bundle.weights} hold different golden vectors; export again"
-    # a standard deviation may be rounded differently on another machine
+    # A standard deviation may be rounded differently on another machine.
     if not np.allclose(weights.absolute_tolerance, golden.tolerance * golden.spread, 1e-9, 0.0):
         yield f"{bundle.weights} allows other errors than {place}; export again"
 
 
 def links(bundle: Bundle, origin: Origin) -> list[Comparison]:
-    """Recompute the first links of the chain from the artefacts of the run, one comparison each."""
+    """Recompute the first links of the chain from the run; return one comparison per link.
+
+    Parameters
+    ----------
+    bundle
+        The bundle.
+    origin
+        Artefacts of the run that made the bundle.
+    """
     wanted = bundle.manifest.chain.links
     found: dict[str, tuple[str, Callable[[], str]]] = {
         "data": ("data set", lambda: origin.data_sha256),
@@ -96,7 +104,7 @@ def links(bundle: Bundle, origin: Origin) -> list[Comparison]:
     for link, (place, recompute) in found.items():
         problem = skipped = None
         if wanted[link] == UNKNOWN:
-            skipped = f"the bundle does not say from which {link} it comes"
+            skipped = f"the bundle does not record its {link}"
         else:
             try:
                 sha256 = recompute()

@@ -1,17 +1,16 @@
 """Carry out the comparisons of one bundle.
 
 The reference is the emulator in double precision numpy, restored from weights.bin, or the trained
-emulator itself where the caller has it. That the reference is the network that was exported is
-checked too: it must reproduce golden.nc, which holds what the trained network gave when the bundle
-was written.
+emulator if the caller passes it. The reference must reproduce golden.nc, which holds the outputs of
+the trained network at the time of the export; this shows that it is the exported network.
 
-First the hashes: nothing of a bundle whose files are not those of its manifest is loaded or run.
-Then every form gets the golden vectors; rows all over the contract's range, its edges included; and
-a few rows out of range and with NaN or infinity. Differences are those of `differences`; a form
-agrees when its worst row does not differ by more than the tolerance.
+The hashes are checked first. If a file does not match the manifest, nothing of the bundle is loaded
+or run. Then every form receives the golden vectors, rows over the whole range of the contract
+including its limits, and a few rows out of range and with NaN or infinity. `differences` measures
+the differences; a form agrees if the largest difference does not exceed the tolerance.
 
-A bundle is data from somebody else. What is compiled is what this version of emufort writes again
-from weights.bin, and only if the bundle's own sources are the same.
+A bundle is untrusted data. This version of emufort generates the sources again from weights.bin,
+and compiles them only if the sources of the bundle are the same.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from emufort.verification.forms import Unavailable
 from emufort.verification.result import UNCOMPILED, Comparison, Verification
 from emufort.verification.rows import Array, differences, draw_rows, odd_rows
 
-#: The restored reference differs from what was exported by rounding in double precision only.
+#: The restored reference differs from the exported network only by rounding in double precision.
 _REFERENCE_TOLERANCE = 1e-9
 
 
@@ -63,27 +62,28 @@ def verify(
     Parameters
     ----------
     bundle
-        The bundle or its folder; damaged files are found, too.
+        The bundle or its folder; damaged files are detected too.
     emulator
-        The trained emulator, as reference and for its torch form; default: what weights.bin holds.
+        The trained emulator, as reference and for its torch form; default: the emulator of
+        weights.bin.
     rows
-        Rows drawn over the range, on top of the golden vectors.
+        Number of rows drawn over the range, in addition to the golden vectors.
     tolerance
         Largest difference that counts as agreement.
     out
         File for the result, JSON.
     compiler, flags
-        For the generated module; default flags are those of the timing.
+        Compiler and flags for the generated module; the default flags are those of the timing.
     work
         Folder that keeps the compiled driver; default: a temporary one.
     origin
-        The run that the bundle comes from, if it is at hand: the links of the hash chain up to the
-        candidate are then recomputed from its files.
+        The run that made the bundle, if its files are available; the links of the hash chain up to
+        the candidate are then recomputed from these files.
     trust_sources
-        Compile and run the Fortran sources of the bundle even if this version of emufort writes
-        others from its weights.bin: only for bundles that you trust.
+        Compile and run the Fortran sources of the bundle even if they differ from those that this
+        version of emufort generates from its weights.bin. Set it only for bundles that you trust.
     report
-        Hears of each comparison.
+        Receives the progress, one step per comparison.
 
     Returns
     -------
@@ -95,8 +95,8 @@ def verify(
     EmufortError
         There is no bundle, or `out` cannot be written.
     VerificationError
-        manifest.json is damaged, so that there is nothing to compare with; or the emulator is of
-        another contract.
+        manifest.json is damaged, so that nothing can be compared; or the emulator has another
+        contract.
     """
     try:
         found = Bundle.open(bundle, check=False)
@@ -115,7 +115,7 @@ def verify(
 
 
 def finite(content: Any) -> Any:
-    """Replace infinity, which JSON does not know, by None."""
+    """Replace infinity, which JSON does not have, by None."""
     if isinstance(content, dict):
         return {key: finite(value) for key, value in content.items()}
     if isinstance(content, list):
@@ -124,9 +124,9 @@ def finite(content: Any) -> Any:
 
 
 class _Checks:
-    """Carries out the comparisons of one bundle and gathers their results."""
+    """Carries out the comparisons of one bundle and collects their results."""
 
-    #: Steps that the reporter hears of.
+    #: Number of steps for the reporter.
     _TOTAL = 6
 
     def __init__(self, bundle: Bundle, rows: int, tolerance: float, report: Reporter) -> None:
@@ -141,7 +141,7 @@ class _Checks:
         self._done = 0
 
     def belong_together(self, origin: Origin | None) -> bool:
-        """Compare files, manifest and hash chain; say whether nothing is wrong with them."""
+        """Compare files, manifest and hash chain; return whether they agree."""
         self._step("files", lambda: self._files(origin))
         return not any(c.failed for c in self.comparisons)
 
@@ -153,7 +153,7 @@ class _Checks:
         work: Path,
         trust_sources: bool,
     ) -> None:
-        """Give every form the same rows."""
+        """Run every form on the same rows."""
         contract = self.bundle.manifest.contract
         self.golden = self.bundle.golden
         self.reference = self.bundle.emulator() if emulator is None else emulator
@@ -179,7 +179,7 @@ class _Checks:
         self.report("verify", self._done, self._TOTAL, note)
 
     def result(self) -> Verification:
-        """Return what was found."""
+        """Return the result of all comparisons."""
         pairs = {
             f"{a} | {b}": float(differences(self.outputs[a], self.outputs[b], self.spread).max())
             for a, b in itertools.combinations(self.outputs, 2)
@@ -221,7 +221,7 @@ class _Checks:
         self.comparisons.append(Comparison(name, backend, skipped=reason))
 
     def _say(self, name: str, backend: str, problem: str | None) -> None:
-        """Record a check that is right or wrong without numbers."""
+        """Record a check that has no numeric difference."""
         self.comparisons.append(Comparison(name, backend, problem=problem))
 
     # -------------------------------------------------------------- the checks
@@ -254,7 +254,7 @@ class _Checks:
             self._judge(name, backend, y)
 
     def _sources(self, trusted: bool) -> bool:
-        """Compare the sources with what weights.bin gives; say whether they may be compiled."""
+        """Compare the sources with those from weights.bin; return whether they may be compiled."""
         version = f"emufort {__version__}"
         foreign = self.bundle.foreign_sources()
         if not foreign:
@@ -262,7 +262,7 @@ class _Checks:
             return True
         files = ", ".join(foreign)
         if trusted:
-            self._skip("sources", version, f"trusted as asked for, written by others: {files}")
+            self._skip("sources", version, f"trusted by option, from another version: {files}")
             return True
         reason = (
             f"{version} writes another {files} from the bundle's weights.bin, so nothing of it was "
@@ -285,7 +285,7 @@ class _Checks:
                 self._skip(name, compiler, str(reason))
             return
         except StorageError:
-            raise  # says nothing about the bundle
+            raise  # this error does not concern the bundle
         except EmufortError as error:
             self._say("generated module", compiler, str(error))
             return

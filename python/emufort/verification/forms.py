@@ -1,7 +1,7 @@
 """The forms of an exported emulator, each as a function from inputs to outputs.
 
 All take physical inputs (n, n_inputs) that are exact in single precision and return physical
-outputs (n, n_outputs). What cannot run on this machine raises `Unavailable`.
+outputs (n, n_outputs). A form that cannot run on this machine raises `Unavailable`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from emufort.toolchain.flags import DEFAULT_FLAGS
 
 Array = NDArray[np.float64]
 
-#: Seconds after which the compiled driver is taken to hang.
+#: Time [s] after which the compiled driver is assumed to hang.
 _PATIENCE = 300
 
 
@@ -38,7 +38,7 @@ class Unavailable(Exception):  # noqa: N818 - reads as what is the case
 
 
 def torch_single(emulator: Emulator, x: Array) -> Array:
-    """Outputs of the torch module, single precision."""
+    """Return the outputs of the torch module, single precision."""
     import torch
 
     from emufort.network.torch_module import EmulatorModule
@@ -49,7 +49,15 @@ def torch_single(emulator: Emulator, x: Array) -> Array:
 
 
 def onnx_runtime(bundle: Bundle, x: Array) -> Array:
-    """Outputs of the ONNX model in ONNX Runtime, single precision, one thread."""
+    """Return the outputs of the ONNX model in ONNX Runtime, single precision, one thread.
+
+    Raises
+    ------
+    Unavailable
+        ONNX Runtime is not installed.
+    EmufortError
+        ONNX Runtime cannot use the model.
+    """
     try:
         import onnxruntime
     except ImportError as error:
@@ -69,7 +77,13 @@ def onnx_runtime(bundle: Bundle, x: Array) -> Array:
 
 
 def bindings(bundle: Bundle, x: Array, single: bool) -> Array:
-    """Outputs of the Fortran runtime through the Python bindings, arrays of either precision."""
+    """Return the outputs of the Fortran runtime through the Python bindings, either precision.
+
+    Raises
+    ------
+    Unavailable
+        The bindings are not built.
+    """
     if not native_bindings.available():
         raise Unavailable("the Fortran bindings are not built")
     loaded = native_bindings.FortranEmulator.from_bytes(bundle.read(WEIGHTS))
@@ -83,20 +97,20 @@ def bindings(bundle: Bundle, x: Array, single: bool) -> Array:
 
 @dataclass(frozen=True)
 class FortranOutputs:
-    """What the compiled driver found.
+    """Results of the compiled driver.
 
     Attributes
     ----------
     generated, generated_single
-        Outputs of the generated module, host arrays in double and in single precision.
+        Outputs of the generated module for host arrays in double and in single precision.
     loaded, loaded_single
         The same from weights.bin, loaded at run time.
     hash
-        What the generated module says of its origin.
+        Hash that the generated module holds.
     self_test
-        Complaint of the self test of weights.bin, empty if it passes.
+        Error message of the self test of weights.bin, empty if it passes.
     compiler, flags
-        What it was built with.
+        Compiler and flags of the build.
     """
 
     generated: Array
@@ -112,9 +126,9 @@ class FortranOutputs:
 def compiled(
     bundle: Bundle, x: Array, compiler: str, flags: str | None, work: Path
 ) -> FortranOutputs:
-    """Compile the two Fortran files of a bundle with a driver, and run it on `x`.
+    """Compile the two Fortran files of a bundle with a driver, and run the driver on `x`.
 
-    The caller answers for the sources: they are compiled and run as they are.
+    The sources are compiled and run without a check, so the caller must check them before.
 
     Parameters
     ----------
@@ -123,15 +137,15 @@ def compiled(
     x
         Inputs (n, n_inputs).
     compiler, flags
-        Name of the compiler; flags as one would type them. Of our own defaults (which None means,
-        too) those that the compiler knows are taken, as when it is timed.
+        Name of the compiler, and flags as on a command line. None means the default flags. Default
+        flags that the compiler does not accept are left out, as in the timing.
     work
-        Folder for the program.
+        Folder of the program.
 
     Raises
     ------
     Unavailable
-        There is no such compiler.
+        The compiler does not exist.
     EmufortError
         The bundle does not compile, or the program fails.
     """
@@ -164,14 +178,14 @@ def compiled(
         loaded=forms[2],
         loaded_single=forms[3],
         hash=said.get("hash", ""),
-        self_test=said.get("self_test", "it gave no answer"),
+        self_test=said.get("self_test", "it did not run"),
         compiler=found.version,
         flags=flags,
     )
 
 
 def _run(command: Sequence[Path]) -> dict[str, str]:
-    """Run the driver and return what it says, ``key value`` a line."""
+    """Run the driver and return its output, one ``key value`` per line."""
     try:
         done = run_child(
             list(map(str, command)),
@@ -269,7 +283,7 @@ _LOAD = """\
 def driver_source(contract: Contract, module: str, loads: bool) -> str:
     """Return a program that calls the generated module `module` and loads weights.bin.
 
-    `loads` says whether the module has to load it as well.
+    `loads` says whether the module must load weights.bin as well.
     """
     variables: list[Input | Output] = [*contract.input, *contract.output]
     n_inputs, n_outputs = len(contract.input_columns), len(contract.output_columns)

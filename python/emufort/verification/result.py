@@ -1,4 +1,4 @@
-"""What a verification found: one comparison per form, and what follows from all of them."""
+"""The result of a verification: one comparison per form, and the overall status."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from emufort.errors import VerificationError
 
 REFERENCE = "numpy, double precision"
 
-#: Without these forms nothing is verified: the Fortran of the bundle, compiled and run.
+#: Forms without which a bundle is not verified: its Fortran, compiled and run.
 DECISIVE = (
     "generated module",
     "generated module, single",
@@ -21,7 +21,7 @@ DECISIVE = (
     "hash in the module",
 )
 
-#: Why they were skipped where the sources of the bundle are not those of this version.
+#: Reason for skipping them if the sources of the bundle are not those of this version.
 UNCOMPILED = "not compiled, see 'sources'"
 
 Status = Literal["verified", "not verified", "failed"]
@@ -29,24 +29,24 @@ Status = Literal["verified", "not verified", "failed"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """One form against the reference.
+    """Comparison of one form with the reference.
 
     Attributes
     ----------
     name
-        What was compared, for a person.
+        Name of the compared form, for people.
     backend
-        Where it ran.
+        Where the form ran.
     rows
         Number of rows.
     max_difference
-        Worst difference, see `differences`; infinite where NaN stands against a number.
+        Largest difference, see `differences`; infinite between NaN and a number.
     tolerance
-        What it may be.
+        Largest accepted difference.
     worst
-        Output column and row of the worst difference.
+        Output column and row of the largest difference.
     problem
-        Why the form could not be compared though it should: damaged, does not compile.
+        Why the form could not be compared although it should: it is damaged or does not compile.
     skipped
         Why the form cannot run on this machine, or None.
     """
@@ -62,14 +62,14 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """Whether the form agrees (a skipped one does not, and does not fail either)."""
+        """Whether the form agrees. A skipped form neither passes nor fails."""
         if self.skipped is not None or self.problem is not None:
             return False
         return self.max_difference <= self.tolerance
 
     @property
     def failed(self) -> bool:
-        """Whether the form ran, or should have, and does not agree."""
+        """Whether the form ran (or should have run) and does not agree."""
         return not self.passed and self.skipped is None
 
     @property
@@ -104,17 +104,17 @@ class Verification:
     bundle
         Path of the bundle.
     hash
-        What stands for all that led to it.
+        Hash of the chain up to the weights, see `Manifest.hash`.
     rows
-        Number of rows that each form was given.
+        Number of rows on which each form was compared.
     tolerance
         Largest difference that counts as agreement.
     comparisons
         One per form.
     pairs
-        Worst difference between each two forms that ran, ``"a | b"``.
+        Largest difference between each two forms that ran, ``"a | b"``.
     notes
-        What is good to know and decides nothing, such as compiler and flags.
+        Information that does not affect the status, such as compiler and flags.
     """
 
     bundle: str
@@ -139,8 +139,8 @@ class Verification:
     def status(self) -> Status:
         """``"failed"`` if a comparison failed, ``"verified"`` if the compiled Fortran agreed.
 
-        Else ``"not verified"``: nothing failed, but the Fortran (`DECISIVE`) could not be compiled
-        and run. All other forms may be skipped.
+        Otherwise ``"not verified"``: nothing failed, but the Fortran (`DECISIVE`) could not be
+        compiled and run. All other forms may be skipped.
         """
         if any(c.failed for c in self.comparisons):
             return "failed"
@@ -165,7 +165,7 @@ class Verification:
         return f"not verified: {skipped.get('sources', why) if why == UNCOMPILED else why}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the content of verification.json; there an infinite difference is null."""
+        """Return the content of verification.json, in which an infinite difference is null."""
         return {
             "passed": self.passed,
             "status": self.status,
@@ -181,6 +181,6 @@ class Verification:
         }
 
     def raise_if_failed(self) -> None:
-        """Raise `VerificationError` unless the bundle is verified; it says why it is not."""
+        """Raise `VerificationError` with the reason unless the bundle is verified."""
         if not self.passed:
             raise VerificationError(f"{self.bundle}: {self.reason}")

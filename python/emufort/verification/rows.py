@@ -1,6 +1,6 @@
-"""The rows on which forms are compared, and how far two outputs differ.
+"""The rows on which forms are compared, and the measure of differences.
 
-All rows are exact in single precision, so that every form gets the same numbers.
+All rows are exact in single precision, so that every form receives the same numbers.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from emufort.export.golden import limits, single_within
 Array = NDArray[np.float64]
 
 _SEED = 7_041_776
-#: Rows out of range, and rows with NaN, that come on top.
+#: Number of additional rows out of range, and of additional rows with NaN or infinity.
 _ODD_ROWS = 8
-#: Ends of the normal numbers of single precision.
+#: Smallest and largest normal number of single precision.
 _SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
 
 def differences(reference: Array, y: Array, spread: Array) -> Array:
-    """Return how far outputs differ, (n, n_outputs), so that 1e-5 means the same for each.
+    """Return scaled differences of outputs (n, n_outputs), comparable between outputs.
 
     Parameters
     ----------
@@ -36,11 +36,11 @@ def differences(reference: Array, y: Array, spread: Array) -> Array:
     -------
     ndarray
         For an output whose logarithm the network predicts (spread 0): ``|ln y - ln reference|``.
-        For a fraction (spread 1): the absolute difference. For all others the difference relative
-        to the spread of the output or to its value, whichever is larger, as a single precision
-        number holds no more. Two NaN agree; a NaN and a number differ infinitely. A number that is
-        too large for single precision counts as the largest one. Where logarithms are compared,
-        a number from 0 on that is too small for it counts as the smallest one.
+        For a fraction (spread 1): the absolute difference. For all others: the difference relative
+        to the spread of the output or to its value, whichever is larger, because single precision
+        resolves no more. Two NaN agree; the difference of a NaN and a number is infinite. A number
+        too large for single precision counts as the largest one. Where logarithms are compared, a
+        non-negative number too small for single precision counts as the smallest one.
     """
     reference = np.clip(reference, -_LARGEST, _LARGEST, dtype=np.float64)
     y = np.clip(y, -_LARGEST, _LARGEST, dtype=np.float64)
@@ -54,22 +54,22 @@ def differences(reference: Array, y: Array, spread: Array) -> Array:
 
 
 def _held(values: Array) -> Array:
-    """Return values; below the normal numbers of single precision, from 0 on, its smallest."""
+    """Raise values from 0 to the smallest normal number of single precision to that number."""
     return np.where((values >= 0) & (values < _SMALLEST), _SMALLEST, values)
 
 
 def draw_rows(contract: Contract, known: Array, n: int) -> Array:
-    """Draw `n` rows of inputs all over the range; the same arguments give the same rows.
+    """Draw `n` rows of inputs over the whole range; the same arguments give the same rows.
 
-    Scrambled Sobol' points, uniform in what the network sees (the logarithm of an input whose
-    transform is ln). One row in eight has some of its inputs on an edge of their range.
+    The rows are scrambled Sobol' points, uniform in the transformed inputs (the logarithm for an
+    input with the transform ln). One row in eight has some of its inputs at a limit of their range.
 
     Parameters
     ----------
     contract
-        Gives the ranges.
+        Contract with the ranges.
     known
-        Rows (k, n_inputs), whose limits serve for inputs without a range.
+        Rows (k, n_inputs), whose limits are used for inputs without a range.
     n
         Number of rows.
 
@@ -86,7 +86,7 @@ def draw_rows(contract: Contract, known: Array, n: int) -> Array:
     rng = np.random.default_rng(_SEED)
     edge = rng.random(u.shape) < 0.25
     edge[np.arange(len(u)) % 8 != 0] = False
-    # Of its own, as every eighth Sobol' point lies in the same part of the range.
+    # A separate generator, because every eighth Sobol' point lies in the same part of the range.
     u = np.where(edge, rng.random(u.shape) < 0.5, u)
     x = lower + u * (upper - lower)
     for j, column in enumerate(contract.input_columns):
@@ -96,13 +96,13 @@ def draw_rows(contract: Contract, known: Array, n: int) -> Array:
 
 
 def odd_rows(contract: Contract, rows: Array) -> Array:
-    """Return copies of the first rows with one input far out of range, then invalid ones."""
+    """Return copies of the first rows with one input far out of range, then invalid rows."""
     columns = contract.input_columns
     bounded = [
         (j, value)
         for j, c in enumerate(columns)
         for value in (c.lower - 0.5 * abs(c.lower) - 1.0, c.upper + 0.5 * abs(c.upper) + 1.0)
-        # At the edge of its domain a logit is infinite, so nothing can be compared there.
+        # A logit is infinite at the limits of its domain, so nothing can be compared there.
         if math.isfinite(value) and not (c.transform == "logit" and {c.lower, c.upper} & {0.0, 1.0})
     ]
     n = min(_ODD_ROWS, len(rows))

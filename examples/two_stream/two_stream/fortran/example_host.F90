@@ -1,6 +1,6 @@
-!> The shortest host: sunlight on clouds, by the emulator and by the delta-Eddington scheme.
+!> A minimal host: sunlight on clouds, by the emulator and by the delta-Eddington scheme.
 !!
-!! `emufort export --host` puts the name of the generated module in the place of its mark.
+!! `emufort export --host` replaces the placeholder by the name of the generated module.
 program two_stream_host
   use, intrinsic :: iso_fortran_env, only: real64, error_unit
   use @MODULE@, only: predict => @MODULE@_predict !&

@@ -1,4 +1,4 @@
-!> Time of the delta-Eddington scheme on a file of samples, as emufort asks for it.
+!> Measure the time of the delta-Eddington scheme on a file of samples, with the interface that emufort requires.
 !!
 !!     time_delta_eddington INPUT NCOL[,NCOL...] REPEATS [OUTPUT]
 !!
@@ -85,7 +85,7 @@ contains
     end do
   end subroutine prepare
 
-  !> Call the scheme for every block, `passes` times, and take the time.
+  !> Call the scheme for every block, `passes` times, and measure the time.
   subroutine run()
     real(real64) :: started, finished
     integer(int64) :: pass
@@ -113,7 +113,7 @@ contains
     call get_command_argument(position, value)
   end function argument
 
-  !> One line on what is wrong, then the end.
+  !> Print one line that says what is wrong, then stop.
   subroutine fail(message)
     character(len=*), intent(in) :: message
     write (error_unit, '(a)') 'time_delta_eddington: '//message

@@ -31,10 +31,10 @@ contains
     real(wp) :: decay, squared, beam, over, factor, reflected, transmitted
     integer :: i
 
-    ! one loop without calls but exp and sqrt, so that compilers vectorise it
+    ! one loop without calls except exp and sqrt, so that compilers vectorise it
     do i = 1, ncol
       mu = solar_zenith_cosine(i)
-      ! delta scaling: the forward peak g**2 counts as unscattered
+      ! delta scaling: the forward peak g**2 is treated as unscattered
       peak = asymmetry_factor(i)*asymmetry_factor(i)
       remaining = coalbedo(i) + (1.0_wp - peak)*(1.0_wp - coalbedo(i))
       tau = remaining*optical_depth(i)

@@ -1,1 +1,1 @@
-"""What is special to aerosol activation: contracts, physics head, classical schemes."""
+"""The process aerosol activation: contracts, physics head, classical schemes."""

@@ -1,4 +1,4 @@
-"""Activation scheme of Abdul-Razzak and Ghan (2000), what many climate models run.
+"""Activation scheme of Abdul-Razzak and Ghan (2000), which many climate models use.
 
 References
 ----------
@@ -25,7 +25,7 @@ def max_supersaturation(
     hygroscopicity: ArrayLike,
     geometric_standard_deviation: ArrayLike,
 ) -> NDArray[np.float64]:
-    """Maximum supersaturation by ARG, accommodation coefficient 1, continuum growth as published.
+    """Return the maximum supersaturation by ARG: accommodation coefficient 1, continuum growth.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The Fortran program that times ARG2000, and what it must give."""
+"""The Fortran program that times ARG2000, and its expected results."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def arg2000_sources() -> list[Path]:
 
 
 def arg2000_reference(contract: Contract, features: Array) -> Array:
-    """Return what that program must give, shape (n,), for the features (n, n_features)."""
+    """Return the expected results (n,) of the program for features (n, n_features)."""
     return _max_supersaturation(_variables(contract, features))
 
 
 def arg2000_call_reference(contract: Contract, features: Array) -> Array:
-    """Return what that program must give with ``call``: the fractions of the modes, too.
+    """Return the expected results with ``call``, which include the fractions of the modes.
 
     Shape (n, 1 + 2 * n_modes).
     """

@@ -19,7 +19,7 @@ MOLAR_MASS_AIR: Final = 0.0289  #: [kg mol-1]
 THERMAL_ACCOMMODATION: Final = 0.96  #: [1]
 MASS_RATIO_WATER_AIR: Final = 0.622  #: molar mass of water over that of air [1]
 
-#: All constants by name: what the data set records.
+#: All constants by name, as the data set records them.
 ALL: Final[dict[str, float]] = {
     "gravity": GRAVITY,
     "heat_capacity_air": HEAT_CAPACITY_AIR,

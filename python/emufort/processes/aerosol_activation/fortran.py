@@ -1,9 +1,9 @@
-"""The Fortran of aerosol activation: its sources, and what they must know of the contract.
+"""The Fortran of aerosol activation: its sources and the module generated from the contract.
 
 The Fortran scheme is written for the contract `activation`: its inputs in their order and units,
-and its number of modes. Ranges and widths of modes stand in the module `emufort_aerosol_contract`,
-which is generated from a contract. ``python -m emufort.processes.aerosol_activation.fortran FILE``
-writes the one of the contract `activation`.
+and its number of modes. The module `emufort_aerosol_contract`, which is generated from a contract,
+holds the ranges and the widths of modes. ``python -m emufort.processes.aerosol_activation.fortran
+FILE`` writes the module of the contract `activation`.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _FOLDERS = ("scheme", "timing", "hosts/face")
 
 @cache
 def scheme_contract() -> Contract:
-    """Return the contract that the Fortran scheme is written for."""
+    """Return the contract for which the Fortran scheme is written."""
     path = CONTRACTS / "activation.toml"
     return Contract.from_toml(path.read_text(encoding="utf-8"), str(path))
 
 
 def misfit(contract: Contract) -> str:
-    """Return why the Fortran scheme cannot call emulators of a contract; empty if it can."""
+    """Return the reason why the Fortran scheme cannot use a contract; empty if it can."""
     wanted = scheme_contract()
     if _shape(contract) == _shape(wanted):
         return ""
@@ -56,13 +56,13 @@ def _shape(contract: Contract) -> object:
 
 
 def widths(contract: Contract) -> tuple[float, ...]:
-    """Return the geometric standard deviation of each mode [1], if the contract has modes."""
+    """Return the geometric standard deviation of each mode [1]; empty without modes."""
     found = (p.values for p in contract.parameter if p.name == WIDTHS)
     return next(found, ())
 
 
 def contract_source(contract: Contract) -> str:
-    """Return the module `emufort_aerosol_contract` of a contract that the scheme can call."""
+    """Return the source of the module `emufort_aerosol_contract` for a contract of the scheme."""
     place, inputs = 1, []
     for variable in contract.input:
         inputs.append({"name": variable.name, "place": place})
@@ -84,14 +84,14 @@ def contract_source(contract: Contract) -> str:
 
 
 def template(source: str, /, **values: object) -> str:
-    """Return the text of a generated module from the template of its name."""
+    """Return the text of a generated module from the template of the same name."""
     return render(f"{source}.F90.j2", folder=_TEMPLATES, **values)
 
 
 def scheme_sources(*wanted: str) -> list[Path]:
-    """Return sources of the scheme by their module or program, and what of it they need.
+    """Return the sources of the wanted modules or programs, and those that they need.
 
-    In the order of compilation; the runtime and generated modules are left out.
+    They are in the order of compilation, without the runtime and generated modules.
     """
     top = coupling_folder() / "aerosol_activation"
     paths = [path for folder in _FOLDERS for path in sorted((top / folder).glob("*.F90"))]

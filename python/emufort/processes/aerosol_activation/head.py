@@ -1,4 +1,4 @@
-"""From the maximum supersaturation to the activated fractions of every mode."""
+"""The head that turns the maximum supersaturation into activated fractions of every mode."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ REQUIRED = (
 def activated_fractions(
     columns: Mapping[str, ArrayLike], max_supersaturation: ArrayLike
 ) -> dict[str, NDArray[np.float64]]:
-    """Number and mass fraction of every mode that activates at a maximum supersaturation.
+    """Return the number and mass fraction of every mode that activates.
 
     Parameters
     ----------
     columns : mapping of str to array_like
-        By contract names: `air_temperature` (n,) [K], `dry_median_radius` (n, mode) [m],
-        `hygroscopicity` (n, mode) [1], `geometric_standard_deviation` (mode,) [1]. Others are
-        ignored.
+        Arrays by their names in the contract: `air_temperature` (n,) [K], `dry_median_radius` (n,
+        mode) [m], `hygroscopicity` (n, mode) [1], `geometric_standard_deviation` (mode,) [1].
+        Others are ignored.
     max_supersaturation : array_like, shape (n,)
         [1].
 
@@ -81,7 +81,7 @@ def activated_fractions(
 def activated_fractions_of_smax(
     inputs: Mapping[str, Array], outputs: Mapping[str, Array]
 ) -> dict[str, Array]:
-    """Apply `activated_fractions` to the variables of a contract, as a head is called."""
+    """Apply `activated_fractions` to the variables of a contract; see `Head.function`."""
     return activated_fractions(inputs, outputs["max_supersaturation"])
 
 
@@ -91,10 +91,10 @@ def fortran_of_head(contract: Contract) -> list[Path]:
 
 
 def call_of_head(contract: Contract) -> list[Path]:
-    """Return the sources of a call with this head in it, in the order of compilation.
+    """Return the sources of a call that includes this head, in the order of compilation.
 
-    There are none for a contract that the Fortran is not written for. The last source is a module
-    of its name and uses the generated module of the emulator.
+    The result is empty for a contract for which the Fortran is not written. The last source is a
+    module with the name of its file and uses the generated module of the emulator.
     """
     if contract.name != "activation" or misfit(contract):
         return []
@@ -103,14 +103,14 @@ def call_of_head(contract: Contract) -> list[Path]:
 
 
 def reference_of_call(contract: Contract, inputs: Array, outputs: Array) -> Array:
-    """Return what that call must give.
+    """Return the expected result of the call that includes this head.
 
     Parameters
     ----------
     contract : Contract
         A contract of aerosol activation.
     inputs : ndarray, shape (n, n_inputs)
-        In the order and units of the contract.
+        Inputs in the order and units of the contract.
     outputs : ndarray, shape (n, 1)
         Maximum supersaturation [1].
 

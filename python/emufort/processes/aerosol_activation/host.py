@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from emufort.export.bundle import Bundle
 
 _BINDING = "emufort_aerosol_binding"
-#: Files of the hosts, by their path in the glue, from the folder `hosts`.
+#: Host -> path in the glue -> file in the folder `hosts`.
 _HOSTS: Mapping[str, Mapping[str, str]] = {
     "ccpp": {
         "emufort_activate.F90": "ccpp/emufort_activate.F90",
@@ -67,7 +67,7 @@ def _example(name: str) -> Callable[[Contract], Path]:
     return lambda contract: _hosts() / "plain" / name
 
 
-#: What aerosol activation adds to the glue for hosts.
+#: Glue for host models that aerosol activation adds.
 HOST_GLUE = HostGlue(
     fits=misfit,
     sources=_sources,

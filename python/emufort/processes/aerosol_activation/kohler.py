@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 
 def kelvin_length(air_temperature: ArrayLike) -> Array:
-    """Kelvin length A = 2 M_w sigma_w / (R T rho_w).
+    """Return the Kelvin length A = 2 M_w sigma_w / (R T rho_w).
 
     Parameters
     ----------
@@ -40,12 +40,12 @@ def kelvin_length(air_temperature: ArrayLike) -> Array:
 def critical_supersaturation(
     air_temperature: ArrayLike, dry_radius: ArrayLike, hygroscopicity: ArrayLike
 ) -> Array:
-    """Critical supersaturation of particles, sqrt(4 A^3 / (27 kappa r^3)).
+    """Return the critical supersaturation of particles, sqrt(4 A^3 / (27 kappa r^3)).
 
     Parameters
     ----------
     air_temperature : array_like, shape (n,) or broadcastable to the rest
-        [K]; an array of shape (n,) broadcasts against modes of shape (n, mode).
+        [K]; an array of shape (n,) is broadcast against modes of shape (n, mode).
     dry_radius : array_like, shape (n, mode)
         [m].
     hygroscopicity : array_like, shape (n, mode)
@@ -68,7 +68,7 @@ def critical_supersaturation(
 def _reduced_supersaturation(
     critical: ArrayLike, max_supersaturation: ArrayLike, geometric_standard_deviation: ArrayLike
 ) -> tuple[Array, Array]:
-    """2 ln(s_m/s_max) / (3 sqrt(2) ln sigma), infinite where s_max <= 0, and ln sigma."""
+    """Return 2 ln(s_m/s_max) / (3 sqrt(2) ln sigma), infinite where s_max <= 0, and ln sigma."""
     critical = np.asarray(critical, dtype=np.float64)
     smax = np.asarray(max_supersaturation, dtype=np.float64)
     if smax.ndim == 1 and critical.ndim == 2:
@@ -83,7 +83,7 @@ def _reduced_supersaturation(
 def number_activated_fraction(
     critical: ArrayLike, max_supersaturation: ArrayLike, geometric_standard_deviation: ArrayLike
 ) -> Array:
-    """Fraction of the number of a lognormal mode that activates, erfc(x)/2.
+    """Return the fraction of the number of a lognormal mode that activates, erfc(x)/2.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def number_activated_fraction(
 def mass_activated_fraction(
     critical: ArrayLike, max_supersaturation: ArrayLike, geometric_standard_deviation: ArrayLike
 ) -> Array:
-    """Fraction of the mass of a lognormal mode that activates, erfc(x - 3 ln(sigma) / sqrt(2)) / 2.
+    """Return the fraction of the mass that activates, erfc(x - 3 ln(sigma) / sqrt(2)) / 2.
 
     Parameters
     ----------
@@ -120,8 +120,8 @@ def mass_activated_fraction(
     Returns
     -------
     ndarray, shape (n, mode)
-        In [0, 1], not below the number fraction since large particles activate first; NaN where the
-        supersaturation is NaN.
+        In [0, 1], not below the number fraction, because large particles activate first; NaN where
+        the supersaturation is NaN.
     """
     x, log_sigma = _reduced_supersaturation(
         critical, max_supersaturation, geometric_standard_deviation

@@ -1,4 +1,4 @@
-"""Data sets of aerosol activation, labelled by the parcel model of a checkout (data_prep)."""
+"""Make data sets of aerosol activation with the parcel model of a checkout (data_prep)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def make_labels(samples: int, seed: int, advance: Callable[[int], object]) -> xr.Dataset:
     """Label samples with the compiled parcel model, on all available cores.
 
-    A call that was interrupted continues where it was when it is repeated. There is one validation
-    sample for 8, and one test sample for 4 training samples.
+    Repeating an interrupted call continues it. There is one validation sample per 8 training
+    samples and one test sample per 4 training samples.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def make_labels(samples: int, seed: int, advance: Callable[[int], object]) -> xr
             "the data set that comes with it ('emufort data')"
         )
     if str(folder) not in sys.path:
-        sys.path.append(str(folder))  # for the worker processes as well
+        sys.path.append(str(folder))  # the worker processes need it as well
     made: xr.Dataset = importlib.import_module("activation_data.dataset").make(
         samples, seed, advance
     )

@@ -1,8 +1,8 @@
 """Activation scheme of Morales Betancourt and Nenes (2014), population splitting.
 
-The physics, including its empirical constants and its own fits of vapour pressure and surface
-tension about 273 K, follows the published scheme as pyrcel 2.0 has it; those fits differ a little
-from the ones of the other schemes.
+The physics follows the published scheme as implemented in pyrcel 2.0, including its empirical
+constants and its fits of vapour pressure and surface tension about 273 K. These fits differ
+slightly from those of the other schemes.
 
 References
 ----------
@@ -23,8 +23,8 @@ from emufort.processes.aerosol_activation import thermodynamics as thermo
 
 Array = NDArray[np.float64]
 
-LOWER_BOUND = 1e-5  #: of the search for the supersaturation [1]
-UPPER_BOUND = 0.5  #: of the search for the supersaturation [1]
+LOWER_BOUND = 1e-5  #: lower bound of the search for the supersaturation [1]
+UPPER_BOUND = 0.5  #: upper bound of the search for the supersaturation [1]
 TOLERANCE = 1e-6  #: relative width of the bracket at the end [1]
 MAXIMUM_ITERATIONS = 200
 
@@ -58,7 +58,7 @@ def _erf(x: Array) -> Array:
 
 @dataclass(frozen=True)
 class _Parcel:
-    """What the equation needs besides the supersaturation: (n, 1) or (n, mode)."""
+    """Coefficients of the equation apart from the supersaturation, (n, 1) or (n, mode)."""
 
     kelvin_diameter: Array  # Kelvin coefficient for diameters, (n, 1) [m]
     forcing: Array  # alpha V beta2, (n, 1) [m-2]
@@ -68,7 +68,7 @@ class _Parcel:
     log_sigma: Array  # (mode,) [1]
 
     def select(self, rows: NDArray[np.intp]) -> _Parcel:
-        """The parcels of these rows."""
+        """Return the parcels of the given rows."""
         return _Parcel(
             self.kelvin_diameter[rows],
             self.forcing[rows],
@@ -89,7 +89,7 @@ def _prepare(
     log_sigma: Array,
     accommodation: float,
 ) -> _Parcel:
-    """Coefficients of the implicit equation; shapes as in `max_supersaturation`."""
+    """Return the coefficients of the implicit equation; shapes as in `max_supersaturation`."""
     tension = 0.0761 - 1.55e-4 * (t - 273.0)
     kelvin = 4.0 * c.MOLAR_MASS_WATER * tension / (c.GAS_CONSTANT * t * c.DENSITY_WATER)
     critical = np.expm1(np.sqrt(4.0 * kelvin[:, None] ** 3 / (27.0 * kappa * (2.0 * radius) ** 3)))
@@ -187,7 +187,7 @@ def max_supersaturation(
     geometric_standard_deviation: ArrayLike,
     accommodation: float = 1.0,
 ) -> NDArray[np.float64]:
-    """Maximum supersaturation by MBN: bisection of the implicit equation, all parcels at once.
+    """Return the maximum supersaturation by MBN, by bisection for all parcels at once.
 
     Parameters
     ----------

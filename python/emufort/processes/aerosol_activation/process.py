@@ -1,4 +1,4 @@
-"""Aerosol activation as a registered process: all that the rest of emufort knows of it."""
+"""Aerosol activation as a registered process; the rest of emufort uses only this object."""
 
 from __future__ import annotations
 

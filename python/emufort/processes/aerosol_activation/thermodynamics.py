@@ -11,7 +11,7 @@ Array = NDArray[np.float64]
 
 
 def saturation_vapour_pressure(air_temperature: ArrayLike) -> Array:
-    """Saturation vapour pressure over liquid water.
+    """Return the saturation vapour pressure over liquid water.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def saturation_vapour_pressure(air_temperature: ArrayLike) -> Array:
 
 
 def surface_tension(air_temperature: ArrayLike) -> Array:
-    """Surface tension of water, a linear fit as in pyrcel.
+    """Return the surface tension of water, a linear fit as in pyrcel.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def surface_tension(air_temperature: ArrayLike) -> Array:
 
 
 def diffusivity(air_temperature: ArrayLike, air_pressure: ArrayLike) -> Array:
-    """Diffusivity of water vapour in air, continuum regime.
+    """Return the diffusivity of water vapour in air, continuum regime.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def diffusivity(air_temperature: ArrayLike, air_pressure: ArrayLike) -> Array:
 
 
 def thermal_conductivity(air_temperature: ArrayLike) -> Array:
-    """Thermal conductivity of air, continuum regime.
+    """Return the thermal conductivity of air, continuum regime.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def thermal_conductivity(air_temperature: ArrayLike) -> Array:
 
 
 def supersaturation_source(air_temperature: ArrayLike) -> Array:
-    """Supersaturation gained per metre of ascent, alpha.
+    """Return the supersaturation gained per metre of ascent, alpha.
 
     Parameters
     ----------
