@@ -335,7 +335,7 @@ contains
 
   end subroutine column_to_physical
 
-  !> `column_to_physical` for more outputs than it transforms in one go.
+  !> Transform more than `column_part` outputs of one column to physical outputs.
   pure recursive subroutine outputs_in_parts(n_inputs, n_outputs, kinds, reference, coefficients, bounds, x, z, &
                                              y, scratch)
     integer, intent(in) :: n_inputs                          !! number of inputs
