@@ -1,4 +1,4 @@
-# What `make help` prints is in the comments behind the targets.
+# `make help` prints the comments after the targets.
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
@@ -16,16 +16,16 @@ JOBS := $(shell nproc 2>/dev/null || echo 2)
 N := 32768
 SEED := 1
 DATASET := build/activation.nc
-# make test PYTEST_ARGS='-m "not slow" tests/runtime'; make test PYTEST_ARGS= takes the exhaustive tests along
+# make test PYTEST_ARGS='-m "not slow" tests/runtime'; make test PYTEST_ARGS= also runs the exhaustive tests
 PYTEST_ARGS := -m "not exhaustive"
 RUN := runs/demo
 FLANG := flang-22
-# In CI warnings are errors; elsewhere the compiler may be one that warns of more. What flang is told not to warn of is a
-# change of a standard after 2018, and that a pointer may outlive a call, which none of the procedures makes.
+# In CI, warnings are errors; other compilers may warn about more. Two warnings of flang are switched off: a change of
+# the standard after 2018, and a pointer that may outlive a call, which no procedure makes.
 WERROR := $(if $(filter true,$(CI)),-Werror)
 FLANG_WERROR := -pedantic $(WERROR) -Wno-f202-x-allocatable-breaking-change \
     -Wno-non-target-passed-to-target
-# What tests need on top of the tools, as Debian names it: installed where CI=true, named where it is missing elsewhere.
+# Debian packages that the tests need in addition. With CI=true they are installed, otherwise missing ones are reported.
 TEST_PACKAGES := $(FLANG) $(FLANG:flang-%=libomp-%-dev) valgrind pkg-config \
     libopenblas-dev libnetcdff-dev libopenmpi-dev openmpi-bin
 # make column UPDATE=docs/coupling.md
@@ -35,12 +35,12 @@ BENCH_ARGS :=
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 FPRETTIFY := $(BIN)/fprettify -i 2 -l 120 -w 2
-# fprettify repeats its warnings. It warns of a continuation line that is too long where it belongs, and moves it to the
-# left: such a line must be broken by hand.
+# fprettify repeats its warnings, so each is printed once. It warns if a continuation line is too long after alignment
+# and moves the line to the left. Break such a line by hand.
 ONCE := awk '!/^WARNING:|auto indentation failed/ || !seen[$$0]++'
 FORTRAN_FOLDERS := fortran coupling data_prep examples tests
 
-# The installed package is made of these; folders are listed because a deleted file changes them.
+# The installed package depends on these files. Folders are listed because deleting a file changes them.
 PACKAGE_SOURCES := $(shell find python/emufort fortran \
     $(wildcard $(addprefix coupling/,python aerosol_activation face onnxruntime)) \
     -name __pycache__ -prune -o -name _fortran -prune -o -name '_native*' -prune -o -name '_trainer*' -prune -o -print) \
@@ -54,10 +54,10 @@ help: ## Show this list
 demo: setup ## Search, retrain, time, select, export, verify and report on the embedded data: runs/demo
 	$(BIN)/emufort run --out $(RUN)
 
-bench: setup ## Measure inference beside other libraries, into runs/bench, and renew the tables of docs/benchmark.md
+bench: setup ## Compare inference with other libraries in runs/bench, and update the tables of docs/benchmark.md
 	$(BIN)/emufort bench --out runs/bench --update docs/benchmark.md $(BENCH_ARGS)
 
-test: setup test-tools ## Build and run the Fortran tests with gfortran, flang and under valgrind, then the Python tests
+test: setup test-tools ## Build and run the Fortran tests with gfortran, flang and valgrind, then the Python tests
 	cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release "-DCMAKE_Fortran_FLAGS=$(WERROR)" --log-level=WARNING
 	cmake --build $(BUILD) --parallel $(JOBS)
 	ctest --test-dir $(BUILD) --output-on-failure --parallel $(JOBS)
@@ -74,7 +74,7 @@ test: setup test-tools ## Build and run the Fortran tests with gfortran, flang a
 	    --log-level=WARNING; \
 	  cmake --build $(BUILD)-valgrind --parallel $(JOBS); \
 	  ctest --test-dir $(BUILD)-valgrind -C valgrind -L valgrind --output-on-failure --parallel $(JOBS); \
-	else echo "SKIPPED: the runtime is not tested under valgrind; apt-get install valgrind"; fi
+	else echo "SKIPPED: the runtime is not tested with valgrind; apt-get install valgrind"; fi
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(STAMPS)/dependencies ## Check formatting, style and types; changes no file
@@ -84,16 +84,16 @@ lint: $(STAMPS)/dependencies ## Check formatting, style and types; changes no fi
 	@changes=$$($(FPRETTIFY) --diff --recursive $(FORTRAN_FOLDERS) 2>&1 | $(ONCE)); \
 	if [ -n "$$changes" ]; then \
 	  echo "$$changes"; \
-	  echo "fprettify would change the Fortran sources above, or cannot align a line: break it, run make format" >&2; \
+	  echo "fprettify would change the Fortran sources above: run make format, and break lines that it cannot align" >&2; \
 	  exit 1; \
 	fi
 
-templates: $(STAMPS)/dependencies ## Make the generated sources in fortran/src from fortran/templates
+templates: $(STAMPS)/dependencies ## Generate the sources in fortran/src that have a template in fortran/templates
 	for template in fortran/templates/*.fypp; do \
 	  $(BIN)/fypp $$template fortran/src/emufort_$$(basename $$template .fypp).F90; \
 	done
 
-format: $(STAMPS)/dependencies ## Bring all sources into the form that lint wants
+format: $(STAMPS)/dependencies ## Format all sources as lint requires
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(FPRETTIFY) --recursive $(FORTRAN_FOLDERS) 2>&1 | $(ONCE)
@@ -108,7 +108,7 @@ dataset: setup ## Label a data set with the parcel model (N=32768 SEED=1 DATASET
 
 column: setup column-tools ## Run the column model with the bundle of RUN: profiles and errors in build/column
 	@test -f $(RUN)/bundle/weights.bin || { \
-	  echo "$(RUN) has no bundle: run make demo, or say make column RUN=folder" >&2; exit 1; }
+	  echo "$(RUN) has no bundle: run make demo, or make column RUN=folder" >&2; exit 1; }
 	cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
 	cmake --build $(BUILD) --parallel $(JOBS) --target column_model measure_activation
 	mkdir -p $(COLUMN)
@@ -120,17 +120,17 @@ column: setup column-tools ## Run the column model with the bundle of RUN: profi
 	$(if $(UPDATE),$(BIN)/python coupling/aerosol_activation/column_model/document_figures.py \
 	  $(BUILD)/coupling/aerosol_activation/column_model/measure_activation $(RUN)/bundle/weights.bin $(COLUMN) $(UPDATE))
 
-clean: ## Remove builds, caches, the virtual environment and runs/demo; other runs stay
+clean: ## Remove builds, caches, the virtual environment and runs/demo, but no other runs
 	rm -rf build $(VENV) $(RUN) python/emufort/_fortran python/emufort/_native* python/emufort/_trainer*
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---------------------------------------------------------------- set-up
-# A stamp is written when its step is complete, so an interrupted step is done again.
+# A stamp is written when its step is complete, so an interrupted step is repeated.
 
-setup: $(STAMPS)/package ## Make .venv with emufort in it
+setup: $(STAMPS)/package ## Create .venv and install emufort into it
 
-# Looked at every time, but order-only: a compiler that is there makes nothing else happen.
+# Checked every time, but order-only: an existing compiler does not trigger other steps.
 tools:
 	@missing=; \
 	for tool in gfortran cmake; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
@@ -139,11 +139,12 @@ tools:
 	  apt-get update -qq; \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing gcc libc6-dev; \
 	else \
-	  echo "emufort needs$$missing: install with 'sudo apt-get install$$missing' or your system's packages" >&2; \
+	  echo "emufort needs$$missing: run 'sudo apt-get install$$missing' or use the package manager of your system" >&2; \
 	  exit 1; \
 	fi
 
-# With flang this is a download of 100 MB: nobody gets it unasked. A package that apt does not know is said and left out.
+# With flang this is a download of 100 MB, so only CI installs the packages. Packages that apt does not offer are
+# reported.
 test-tools: | tools
 	@[ "$${CI:-}" = true ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || exit 0; \
 	missing=; \
@@ -161,7 +162,7 @@ test-tools: | tools
 	[ -z "$$offered" ] && exit 0; \
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$offered
 
-# What the column model needs on top; MPI is taken along because Debian's packages are small.
+# Packages that the column model needs in addition. MPI is included because its Debian packages are small.
 column-tools: | tools
 	@missing=; \
 	command -v nf-config >/dev/null || missing="$$missing libnetcdff-dev"; \
@@ -190,15 +191,15 @@ $(STAMPS)/venv: | tools
 	      apt-get update -qq; \
 	      DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing; \
 	    else \
-	      echo "$$python lacks what Debian has in$$missing (virtual environments, Python.h): install that" >&2; exit 1; \
+	      echo "$$python needs the Debian packages$$missing (virtual environments, Python.h): install them" >&2; exit 1; \
 	    fi; \
 	    "$$python" -m venv $(VENV); mkdir -p $(STAMPS); touch $@; exit 0; \
 	  fi; \
 	done; \
-	echo "emufort needs Python 3.11 or newer: install it, or say make PYTHON=/path/to/python3" >&2; exit 1
+	echo "emufort needs Python 3.11 or newer: install it, or run make PYTHON=/path/to/python3" >&2; exit 1
 
-# torch goes first and alone: asked for by its exact version, a CPU build that pip can see is taken;
-# any other way pip may choose a build with several GB of CUDA.
+# torch is installed first and alone. With its exact version, pip takes a CPU build if it can find one; otherwise
+# pip may choose a build with several GB of CUDA.
 $(STAMPS)/dependencies: constraints.txt pyproject.toml $(STAMPS)/venv
 	$(PIP) install --quiet --constraint constraints.txt torch
 	@$(BIN)/python -c 'import tomllib; content = tomllib.load(open("pyproject.toml", "rb")); \

@@ -1,4 +1,4 @@
-"""Scripts that measure: every figure in the documents comes from one.
+"""Benchmark scripts; every figure in the documents comes from one of them.
 
-Run them from the top folder of the repository, such as ``python -m benchmarks.headline skill``.
+Run them from the top folder of the repository, for example ``python -m benchmarks.headline skill``.
 """

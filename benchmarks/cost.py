@@ -1,4 +1,4 @@
-"""Fit what a sample costs to the measured times of a run: overhead, multiply-adds, activations.
+"""Fit the cost of a sample to the measured times of a run: overhead, multiply-adds, activations.
 
 make demo
 python benchmarks/cost.py runs/demo
@@ -17,7 +17,7 @@ from emufort.network.emulator import Emulator
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("run", type=Path, help="folder of a run that has timed its candidates")
+    parser.add_argument("run", type=Path, help="folder of a run whose candidates were timed")
     parser.add_argument("--ncol", type=int, default=16, help="columns per call of the times")
     arguments = parser.parse_args()
     terms, times = [], []
@@ -32,7 +32,7 @@ def main() -> None:
     fit, *_ = np.linalg.lstsq(np.array(terms), np.array(times), rcond=None)
     error = np.array(terms) @ fit - np.array(times)
     print(f"overhead {fit[0]:.1f} ns, {fit[1] * 1000:.2f} ns per 1,000 multiply-adds")
-    print(f"an exponential activation: {fit[2]:.3f} ns or {fit[2] / fit[1]:.0f} multiply-adds")
+    print(f"an exponential function: {fit[2]:.3f} ns or {fit[2] / fit[1]:.0f} multiply-adds")
     print(f"rms error of the fit {np.sqrt(np.mean(error**2)):.1f} ns over {len(times)} networks")
 
 

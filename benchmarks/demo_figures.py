@@ -1,4 +1,4 @@
-"""Put the result of a finished run into a document: the table, the machine, the picture.
+"""Insert the results of a finished run into a document: table, machine and figure.
 
 make demo
 python benchmarks/demo_figures.py runs/demo
@@ -20,7 +20,7 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
 def table(run: Path) -> str:
-    """Return the figures of the run as Markdown."""
+    """Return the results of the run as a Markdown table with a note."""
     selection = read_json(run / "selection.json")
     provenance = read_json(run / "provenance.json")
     seconds = sum(step["seconds"] for step in read_json(run / "steps.json")["steps"].values())
@@ -48,7 +48,7 @@ def table(run: Path) -> str:
         "",
         f"{skill['test']['overall']['n']} values of the test split; ns per sample with ncol",
         f"columns per call, one core of an {provenance['cpu']},",
-        f"{provenance['compiler']}. The choice looked at {selection['ncol']} columns.",
+        f"{provenance['compiler']}. The times at {selection['ncol']} columns decided the choice.",
         f"The job took {seconds:.0f} s on {provenance['cores']} cores.",
     ]
     return "\n".join(lines)
@@ -66,7 +66,7 @@ def main() -> None:
         "--document",
         type=Path,
         default=ROOT / "docs" / "tutorial.md",
-        help="Markdown file with the marks of the table; the picture goes to images/ beside it",
+        help="Markdown file with the markers of the table; the figure goes to images/ next to it",
     )
     options = parser.parse_args()
     run, document = options.run, options.document

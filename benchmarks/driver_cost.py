@@ -1,11 +1,12 @@
-"""What the driver of a search spends on each candidate: sampling, tables, study.
+"""Measure the processor time of the search driver per candidate: sampling, tables, study.
 
     python benchmarks/driver_cost.py [--trials 2000] [--samplers random,qmc,parzen,nsga2,tpe]
                                  [--history 100] [--json FILE]
 
-Trainings are replaced by made-up losses that come at once, so all that is left is the driver. Its
-processor time per candidate is given in ms and as a share of a run of 2,000 candidates per minute
-(30 ms each), over the whole search and over its last quarter: costs may grow with the study.
+Made-up losses, which are available at once, replace the trainings, so that only the driver remains.
+The script prints the driver's processor time per candidate in ms and as a share of a run of 2,000
+candidates per minute (30 ms each), over the whole search and over its last quarter, because costs
+may grow with the study.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ RATE = 2000.0  # candidates per minute
 
 
 class Instant:
-    """An executor whose trainings take no time: larger networks do better, noisily."""
+    """An executor whose trainings take no time: larger networks get lower losses, with noise."""
 
     def run(
         self, function: Callable[..., Any], units: Sequence[RungUnit]
@@ -50,7 +51,7 @@ def instant(*ignored: Any) -> Iterator[Instant]:
 
 
 class Clock:
-    """Processor time of the calls of some functions."""
+    """Measures the processor time of calls of some functions."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, list[float]] = {}
@@ -112,7 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=2000)
     parser.add_argument("--samplers", default="random,qmc,parzen,nsga2,tpe")
-    parser.add_argument("--history", type=int, default=0, help="trials that tpe and gp are told of")
+    parser.add_argument("--history", type=int, default=0, help="trials that tpe and gp get")
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args()
     data = Dataset.open(None, Contract.load("activation"))

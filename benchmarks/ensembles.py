@@ -1,9 +1,10 @@
-"""Are several seeds of one network sooner trained together than one after the other?
+"""Compare training several seeds of one network together with training them one after the other.
 
     python benchmarks/ensembles.py [--seeds 4] [--steps 1000] [--json FILE]
 
-Time per network and step on one thread (processor time, the best of three rounds): the native
-trainer and the torch backend one network at a time, the torch backend all at once (`torch.bmm`).
+The script prints the time per network and step on one thread (processor time, the best of three
+rounds) for the native trainer and the torch backend with one network at a time, and for the torch
+backend with all networks at once (`torch.bmm`).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ CASES = [
 
 
 def best(work: Callable[[], Any], rounds: int = 3) -> float:
-    """Return the least processor time of `work`, s."""
+    """Return the lowest processor time of `work` [s]."""
     times = []
     for _ in range(rounds):
         start = time.process_time()
@@ -51,7 +52,7 @@ def main() -> None:
     plan = StepPlan(options.steps, 1, options.steps)
     results = []
     print(f"{cpu_model()}; us per network and step, {options.seeds} seeds")
-    print("network            batch   native    torch together  gain  of native")
+    print("network            batch   native    torch together  gain vs native")
     for hidden, batch in CASES:
         architecture = Architecture(15, hidden, 1, "relu")
         tasks = [TrainingTask(architecture, 1e-3, batch, seed=s) for s in range(options.seeds)]

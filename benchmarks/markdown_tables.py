@@ -1,4 +1,4 @@
-"""Tables of Markdown, and their places in the documents."""
+"""Markdown tables, and their insertion into documents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def replaced(text: str, name: str, body: str) -> str:
     Raises
     ------
     ValueError
-        The markers are not there.
+        The text does not have the markers.
     """
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)

@@ -1,11 +1,11 @@
-"""Memory of a search and a retraining, by the number of rows of the data.
+"""Measure the memory of a search and a retraining for different numbers of rows.
 
     python benchmarks/memory.py [--data large.nc million.nc] [--steps 4000] [--json FILE]
 
-The embedded data and each file given are read, searched (64 candidates on 2,000 rows) and
-retrained (2 networks on all rows), in one process each. What the process itself holds (anonymous
-memory) is looked at every 5 ms; pages of files that are mapped come on top in the peak of the
-resident memory, are shared by all workers, and go when somebody else needs the memory.
+The script reads the embedded data and each given file, searches (64 candidates on 2,000 rows) and
+retrains (2 networks on all rows), with one process per data set. The anonymous memory of the
+process is sampled every 5 ms. Pages of mapped files are added in the peak of the resident memory;
+all workers share them, and the operating system frees them when it needs the memory.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from emufort.dataset.dataset import Dataset
 
 
 def status(key: str) -> float:
-    """Return an entry of this process's account in MB."""
+    """Return an entry of /proc/self/status of this process [MB]."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:")) / 1024
 
 
 class Peak(threading.Thread):
-    """Watches the anonymous memory of this process."""
+    """Samples the anonymous memory of this process."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -45,13 +45,13 @@ class Peak(threading.Thread):
             time.sleep(0.005)
 
     def take(self) -> float:
-        """Return the peak since the last call."""
+        """Return the peak since the last call [MB]."""
         peak, self.peak = max(self.peak, status("RssAnon")), 0.0
         return round(peak, 1)
 
 
 def measure(path: str | None, steps: int) -> dict[str, Any]:
-    """Search and retrain in this process; return peaks in MB."""
+    """Search and retrain in this process; return the peaks [MB]."""
     from emufort.retrain.driver import retrain
     from emufort.search.driver import search
 
@@ -62,7 +62,7 @@ def measure(path: str | None, steps: int) -> dict[str, Any]:
             "retrain": {"top": 2, "control": 0, "seeds": 1, "steps": steps},
         }
     )
-    import xarray  # noqa: F401, what libraries take is not the question
+    import xarray  # noqa: F401, excludes the memory of libraries from the measurement
 
     watch = Peak()
     found: dict[str, Any] = {"before": watch.take()}

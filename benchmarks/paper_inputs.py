@@ -1,4 +1,4 @@
-"""The 16 inputs of Yu et al. (2023), of which the data here have 15."""
+"""The 16 inputs of Yu et al. (2023); the data here have 15 of them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from emufort.training import Arrays
 def with_noise_input(arrays: Arrays, seed: int) -> Arrays:
     """Return the arrays with one more input, which is noise.
 
-    The paper's 16th input is relative humidity; the labels here are for one start humidity, so it
-    is noise that the networks learn to ignore.
+    The paper's 16th input is relative humidity. The labels here are for a single initial humidity,
+    so the input is replaced by noise that the networks learn to ignore.
     """
     rng = np.random.default_rng(seed)
 

@@ -41,7 +41,7 @@ DATA = ROOT / "python" / "emufort" / "data" / "activation.nc"
 
 
 def processor() -> str:
-    """Model name of the processor."""
+    """Return the model name of the processor."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -54,12 +54,12 @@ def processor() -> str:
 def solve(
     columns: dict[str, NDArray[np.float64]], bins: int, options: ParcelOptions | None = None
 ) -> ParcelResult:
-    """Solve samples of the data set's modes."""
+    """Solve samples of the data set with its aerosol modes."""
     return solve_modes(columns, GEOMETRIC_STANDARD_DEVIATION, bins=bins, options=options)
 
 
 def relative_error(found: ParcelResult, reference: ParcelResult) -> NDArray[np.float64]:
-    """Relative error of the maximum supersaturation where both have a peak, shape (k,)."""
+    """Return the relative error of the maximum supersaturation where both have a peak, (k,)."""
     both = (found.status == STATUS_PEAK) & (reference.status == STATUS_PEAK)
     return np.asarray(found.max_supersaturation[both] / reference.max_supersaturation[both] - 1.0)
 
@@ -67,7 +67,7 @@ def relative_error(found: ParcelResult, reference: ParcelResult) -> NDArray[np.f
 def measure_speed(
     columns: dict[str, NDArray[np.float64]], bins: int, repeats: int
 ) -> dict[str, float]:
-    """Samples per second and core: all repeats, by CPU time of this process."""
+    """Return samples per second on one core, by CPU time of this process over all repeats."""
     rates = []
     result = None
     for _ in range(repeats):
@@ -86,7 +86,7 @@ def measure_speed(
 def measure_convergence(
     columns: dict[str, NDArray[np.float64]], bins: list[int], reference_bins: int
 ) -> dict[str, dict[str, float]]:
-    """Error of the maximum supersaturation, and of the number fractions, against many bins."""
+    """Return errors of maximum supersaturation and number fractions against many bins."""
     sigma = np.array(GEOMETRIC_STANDARD_DEVIATION)
     context = columns | {"geometric_standard_deviation": sigma}
     reference = solve(columns, reference_bins)
@@ -110,7 +110,7 @@ def measure_convergence(
 
 
 def measure_tolerance(columns: dict[str, NDArray[np.float64]], bins: int) -> dict[str, float]:
-    """Error by the step control alone, against a tolerance a hundred times smaller."""
+    """Return the error of the step control alone, against a tolerance 100 times smaller."""
     found = solve(columns, bins)
     tight = ParcelOptions(
         relative_tolerance=ParcelOptions().relative_tolerance * 1e-2, maximum_steps=100_000
@@ -120,7 +120,7 @@ def measure_tolerance(columns: dict[str, NDArray[np.float64]], bins: int) -> dic
 
 
 def measure_pyrcel(options: ParcelOptions) -> dict[str, float]:
-    """Difference from pyrcel on identical cells, and of the classical schemes from pyrcel's."""
+    """Return differences from pyrcel for identical cells, also of the classical schemes."""
     fixture = xr.load_dataset(FIXTURE)
     found = solve_cells(
         *(fixture[name].values for name in ("air_temperature", "air_pressure", "updraft_speed")),
@@ -149,7 +149,7 @@ def measure_pyrcel(options: ParcelOptions) -> dict[str, float]:
 
 
 def measure_data() -> dict[str, Any]:
-    """Counts of the embedded data set and the skill of the classical schemes on its test split."""
+    """Return counts of the embedded data set and the test skill of the classical schemes."""
     data = xr.load_dataset(DATA)
     splits = data["split"].attrs["flag_meanings"].split()
     counts = {
@@ -182,11 +182,11 @@ def measure_data() -> dict[str, Any]:
 
 
 def main(
-    samples: Annotated[int, typer.Option(min=100, help="Samples for the speed.")] = 2000,
+    samples: Annotated[int, typer.Option(min=100, help="Samples for the speed test.")] = 2000,
     reference_samples: Annotated[
-        int, typer.Option(min=10, help="Samples for the convergence.")
+        int, typer.Option(min=10, help="Samples for the convergence test.")
     ] = 500,
-    repeats: Annotated[int, typer.Option(min=1, help="Repeats of the speed measurement.")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="Repeats of the speed test.")] = 5,
     out: Annotated[Path | None, typer.Option("--json", help="Also write the results here.")] = None,
 ) -> None:
     """Measure the parcel model and print the results as JSON."""

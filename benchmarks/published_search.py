@@ -18,20 +18,20 @@ HYPERPARAMETERS = ("activation", "batch_size", "optimizer")
 
 @dataclass(frozen=True)
 class Published:
-    """Trials of a search that is finished.
+    """Trials of a finished search.
 
     Attributes
     ----------
     loss
         Lowest validation loss up to each epoch, shape (n_trials, n_epochs); infinite from the
-        epoch on where the training diverged.
+        epoch where the training diverged.
     final_rank
         Rank after step 2 (1 is best), shape (n_trials,); 0 for trials that were not retrained.
     architectures
         Networks of the trials. emufort lacks some of the activation functions, so all have relu
-        here; in networks this wide an activation function costs next to nothing.
+        here; in networks this wide, the time of an activation function is negligible.
     hyperparameters
-        Name, of `HYPERPARAMETERS` -> value of each trial.
+        Name from `HYPERPARAMETERS` -> value for each trial.
     """
 
     loss: NDArray[np.float64]
@@ -41,11 +41,11 @@ class Published:
 
     @classmethod
     def read(cls, path: Path = TABLE) -> Published:
-        """Read the table; its trials are in the order of their lots and numbers."""
+        """Read the table; the trials are in the order of their lots and numbers."""
         rows = sorted(read_csv(path), key=lambda row: (_number(row["lot"]), _number(row["trial"])))
         epochs = sorted((n for n in rows[0] if n.startswith("val_loss_epoch_")), key=_number)
         curves = np.array([[float(row[name]) for name in epochs] for row in rows])
-        lowest = np.minimum.accumulate(curves, axis=1)  # keeps what is not a number
+        lowest = np.minimum.accumulate(curves, axis=1)  # keeps NaN
         return cls(
             np.where(np.isnan(lowest), np.inf, lowest),
             np.array([int(row["rank_after_step_2"] or 0) for row in rows]),
@@ -57,14 +57,14 @@ class Published:
         return len(self.loss)
 
     def groups(self, names: Sequence[str]) -> list[Hashable]:
-        """Return what each trial shares with those of its group."""
+        """Return the group of each trial: its values of the hyperparameters `names`."""
         if not names:
             return [()] * len(self)
         return list(zip(*(self.hyperparameters[name] for name in names), strict=True))
 
 
 def _network(widths: str) -> Architecture:
-    """Return the network: a layer of 128 stands between the layers searched and the outputs."""
+    """Return the network: a layer of 128 is between the searched layers and the outputs."""
     return Architecture(124, (*map(int, widths.split("-")), 128), 128)
 
 

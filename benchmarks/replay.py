@@ -1,20 +1,20 @@
-"""Replay a published search: what would our halving and our choice of K have kept of it?
+"""Replay a published search to find what our halving and our choice of K would have kept of it.
 
     python -m benchmarks.replay [--out FOLDER]
 
 data/README.md describes the search: 7,983 trials of up to 12 epochs (step 1), of which the 160 with
 the lowest loss were trained again (step 2). The script takes the learning curves through
 `successive_halving` as `emufort search` does, without any training, and orders the trials by their
-losses. `emufort retrain` goes along the front of loss against cost instead, where most trials are
-not among the 160, so that cannot be replayed. For each rule it prints
+losses. `emufort retrain` chooses along the front of loss against cost instead. Most of these trials
+are not among the 160, so this choice cannot be replayed. For each rule the script prints
 
 - the share of the epochs of step 1 that the rule spends;
-- where the trials that ended as 1st to 5th after step 2 stand in the order after step 1: a trial is
-  retrained if K is at least this number, `x` if halving stopped it;
+- the places, in the order after step 1, of the trials that ended as 1st to 5th after step 2: a
+  trial is retrained if K is at least its place, and `x` means that halving stopped it;
 - for several K: how many of the final five are among the first K, and the best final rank there;
 - Spearman's rank correlation between that order and the final rank over the 160 trials whose final
-  rank is known. All other trials count in the order, but nothing is known of what step 2 would have
-  made of them, so the best final rank is that among the 160.
+  rank is known. All other trials count in the order, but their results in step 2 are not known, so
+  the best final rank is the best among the 160.
 
 FOLDER/replay.json and replay.png hold the results.
 """
@@ -36,29 +36,29 @@ from emufort.files import write_json
 from emufort.search.halving import Course, Reached, places, successive_halving
 from emufort.search.trials import Trial, ranked
 
-#: Numbers K of trials that go to step 2.
+#: Numbers K of trials that step 2 retrains.
 KEPT = (12, 40, 80, 160)
 TOP = 5
-#: Default of `search.groups` when the rules were written down. Since rungs are annealed it is
+#: Default of `search.groups` when the rules were written. The default for annealed rungs is
 #: `batch_size` alone.
 GROUPS = ("activation", "batch_size")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A way to spend the epochs of step 1, and to order the trials at its end.
+    """A rule that spends the epochs of step 1 and orders the trials at its end.
 
     Attributes
     ----------
     rungs, eta, groups
-        As in the section ``[search]``; the groups also give the places that `order` goes by.
+        As in the section ``[search]``; `groups` also defines the places that `order` uses.
     batch
-        Trials that are asked for at once and compared with each other; 0: all.
+        Number of trials that are proposed at once and compared with each other; 0: all.
     asha
-        Whether they are compared with all before them as well.
+        Whether they are also compared with all earlier trials.
     order
-        ``"loss"`` as `emufort.search.trials.ranked`, or ``"place"``: the longer a trial survived
-        the better, then by its place within its group at its last rung.
+        ``"loss"`` as in `emufort.search.trials.ranked`, or ``"place"``: first by the rung that a
+        trial reached, then by its place within its group there.
     """
 
     rungs: tuple[int, ...] = (1, 4, 12)
@@ -82,8 +82,8 @@ class Rule:
         return "; ".join(words)
 
 
-#: Written down before the table was replayed. The rungs and the groups of equal batch size, which
-#: are the default of a search, were known from an earlier look at the same table.
+#: These rules were written before the replay. The rungs and the groups of equal batch size, which
+#: are the default of a search, were known from an earlier analysis of the same table.
 RULES = (
     Rule(rungs=(12,)),
     Rule(rungs=(12,), groups=GROUPS, order="place"),
@@ -97,7 +97,7 @@ RULES = (
     Rule(groups=("batch_size",)),
     Rule(groups=("activation", "batch_size", "optimizer")),
 )
-#: Looked at after the replay of the rules above, so they are no test of anything.
+#: These rules were added after the replay of the rules above, so they are not an independent test.
 AFTERWARDS = tuple(
     Rule(rungs=rungs, eta=eta, groups=groups)
     for rungs, eta in (((1, 12), 8), ((1, 3, 12), 4), ((1, 6, 12), 4), ((1, 2, 4, 8, 12), 2))
@@ -130,7 +130,7 @@ def courses_of(published: Published, rule: Rule) -> list[Course]:
 def trials_of(published: Published, courses: Sequence[Course]) -> list[Trial]:
     """Return the trials as a search would have written them.
 
-    The activation function stands in `target`, which tells networks apart as well.
+    `target` holds the activation function, because it also distinguishes networks.
     """
     return [
         Trial(
@@ -151,7 +151,7 @@ def trials_of(published: Published, courses: Sequence[Course]) -> list[Trial]:
 
 
 def order_of(published: Published, rule: Rule, courses: Sequence[Course]) -> list[int]:
-    """Return the numbers of the trials that did not diverge, the one to retrain first first."""
+    """Return the numbers of the trials that did not diverge, in the order of retraining."""
     if rule.order == "loss":
         return [trial.number for trial in ranked(trials_of(published, courses))]
     groups = published.groups(rule.groups)
@@ -164,7 +164,7 @@ def order_of(published: Published, rule: Rule, courses: Sequence[Course]) -> lis
 
 
 def kept_of(final_rank: Sequence[int]) -> dict[str, Any]:
-    """Return what is among retrained trials with these final ranks; 0 is not known."""
+    """Return the final five and the best final rank among these final ranks; 0 means unknown."""
     known = sorted(int(rank) for rank in final_rank if rank)
     return {
         "of the final five": [rank for rank in known if rank <= TOP],
@@ -173,14 +173,14 @@ def kept_of(final_rank: Sequence[int]) -> dict[str, Any]:
 
 
 def replay(published: Published, rule: Rule, kept: Sequence[int] = KEPT) -> dict[str, Any]:
-    """Return all numbers of one rule."""
+    """Return all results of one rule."""
     courses = courses_of(published, rule)
     order = order_of(published, rule, courses)
     rank = published.final_rank
     position = {number: i for i, number in enumerate(order, start=1)}
     retrained = np.flatnonzero(rank)
     finalists = {number for number, course in enumerate(courses) if course.pruned_at is None}
-    behind = len(order) + 1  # a trial that diverged
+    behind = len(order) + 1  # the place of a trial that diverged
     spent = sum(course.rungs[-1][0] for course in courses)
     return {
         "name": rule.name,
@@ -202,7 +202,7 @@ def replay(published: Published, rule: Rule, kept: Sequence[int] = KEPT) -> dict
 
 
 def lines(results: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the table of all rules, in Markdown."""
+    """Return the table of all rules as lines of Markdown."""
     found = [
         f"| rule | share of the epochs | the final 1st to {TOP}th stand at | "
         + " | ".join(f"K = {k}" for k in results[0]["kept"])
@@ -232,7 +232,7 @@ def cell(kept: dict[str, Any]) -> str:
 
 
 def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw where the final five stand in the order after step 1, by rule."""
+    """Plot the places of the final five in the order after step 1, by rule."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 0.5 * len(results) + 1.4), layout="constrained")
@@ -267,7 +267,7 @@ def main(words: list[str] | None = None) -> None:
     results = [replay(published, rule) for rule in RULES]
     print("\n".join(lines(results)), flush=True)
     afterwards = [replay(published, rule) for rule in AFTERWARDS]
-    print("\nLooked at afterwards:\n\n" + "\n".join(lines(afterwards)), flush=True)
+    print("\nRules added afterwards:\n\n" + "\n".join(lines(afterwards)), flush=True)
     content = {
         "trials": len(published),
         "retrained": int(np.count_nonzero(published.final_rank)),

@@ -1,10 +1,10 @@
-"""A data set of another process than aerosol: fluxes between sea and air by bulk formulae.
+"""A data set of a process other than aerosol activation: air-sea fluxes by bulk formulae.
 
 Evaporation, sensible heat flux and wind stress as in Large and Yeager (2004, "Diurnal to decadal
 global forcing for ocean and sea-ice models", NCAR/TN-460+STR, equations 5 to 10), with the drag
 coefficient of Large and Yeager (2009, doi:10.1007/s00382-008-0441-3, equation 11). Ocean models
-take their surface fluxes from these formulae. They are not smooth: the transfer coefficient for
-heat jumps where the surface layer turns from stable to unstable.
+take their surface fluxes from these formulae. They are not smooth: the transfer coefficient of heat
+is discontinuous where the surface layer changes from stable to unstable.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HEAT_CAPACITY = 1000.5  # of air, J kg-1 K-1
 #: Further iterations change fewer than one sample in 1,000 by more than 0.001 standard deviations.
 ITERATIONS = 20
 
-#: Rows of the data set; a tenth each is for validation and test.
+#: Rows of the data set; a tenth of them is for validation and another tenth for the test.
 ROWS, SEED = 40_000, 1
 
 CONTRACT = """\
@@ -120,7 +120,7 @@ def neutral_coefficients(wind: Array, is_stable: NDArray[np.bool_]) -> tuple[Arr
 
 
 def stability_functions(zeta: Array) -> tuple[Array, Array]:
-    """Return the integrated functions of momentum and of heat (2004, equation 8)."""
+    """Return the integrated stability functions of momentum and of heat (2004, equation 8)."""
     x_squared = np.sqrt(np.maximum(1.0 - 16.0 * zeta, 1.0))
     x = np.sqrt(x_squared)
     momentum = np.log((1.0 + x) ** 2 * (1.0 + x_squared) / 8.0) - 2.0 * np.arctan(x) + np.pi / 2
@@ -148,11 +148,11 @@ def fluxes(
     moist = humidity * saturation_humidity(air, pressure / (GAS_CONSTANT * air))
     virtual = air * (1.0 + 0.608 * moist)
     density = pressure / (GAS_CONSTANT * virtual)
-    # Salt lowers the humidity over sea water to 0.98 of that over pure water.
+    # Salt lowers the humidity over sea water to 0.98 of the value over pure water.
     moisture = moist - 0.98 * saturation_humidity(sea, density)
 
-    # By the sign of the buoyancy as it is without iterating: with that of each iteration there are
-    # states near neutral in which either coefficient for heat turns the sign to the other.
+    # The stability follows from the buoyancy before the iteration. If it followed from each
+    # iteration, near-neutral states would exist where each heat coefficient leads to the other.
     is_stable = virtual > sea * (1.0 + 0.608 * (moist - moisture))
 
     neutral = neutral_coefficients(wind, is_stable)
@@ -182,7 +182,7 @@ def fluxes(
 def dataset(rows: int = ROWS, seed: int = SEED) -> xr.Dataset:
     """Return random states within the ranges of the contract, and their fluxes.
 
-    Inputs with the transform ``ln`` are uniform in their logarithm, the others in themselves.
+    Inputs with the transform ``ln`` are uniform in their logarithm, the others are uniform.
     """
     contract = Contract.from_toml(CONTRACT)
     columns = [*contract.input_columns, *contract.output_columns]
@@ -213,7 +213,7 @@ def dataset(rows: int = ROWS, seed: int = SEED) -> xr.Dataset:
 
 
 def write(folder: Path, rows: int = ROWS) -> tuple[Path, Path]:
-    """Write data set and contract into `folder`; return their paths.
+    """Write data set and contract to `folder`; return their paths.
 
     The values depend on `rows` and `SEED` alone.
     """

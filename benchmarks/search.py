@@ -1,19 +1,20 @@
-"""Trials per minute and core: Keras Tuner, torch, the native trainer, and successive halving.
+"""Trials per minute and core of Keras Tuner, torch, the native trainer, and successive halving.
 
     python -m benchmarks.search [--trials 48] [--keras-trials 4] [--keras tensorflow,jax,torch]
                                 [--keras-python PYTHON] [--json FILE] [--csv FILE]
 
 All contenders train the same candidates (1-8 layers of 8-256, 16 inputs, 4 outputs behind a
-sigmoid, 3,200 rows, at most 100 epochs, patience 5), one after the other on one thread, and are
-timed by processor time, which other work on the machine disturbs little. The dear ones train the
-first few candidates only; each ratio is between times for the same candidates. Absolute rates are
-those of the machine; the ratios carry over. Keras Tuner is measured with every backend that the
+sigmoid, 3,200 rows, at most 100 epochs, patience 5), one after the other on one thread. They are
+timed by processor time, which other work on the machine disturbs little. Slow contenders train the
+first few candidates only; each ratio compares times for the same candidates. Absolute rates depend
+on the machine; ratios depend on it less. Keras Tuner is measured with every backend that the
 interpreter of --keras-python has (pip install keras keras-tuner and tensorflow-cpu tensorboard, jax
-or torch); the goal is about the first of --keras, TensorFlow, which Yu et al. used.
+or torch). The goal refers to the first backend of --keras, by default TensorFlow, which Yu et al.
+used.
 
-What two cores gain is wall time: it is measured several times in turn with one core, and judged
-only if the machine is idle. Whether it is, processes say that do nothing but count, one per core:
-before and after, each must have a core for itself.
+Two cores are compared with one by wall time, several times in turn. The comparison is valid only on
+an idle machine. To check this, one process per core counts before and after the measurement, and
+each must get a core to itself.
 """
 
 from __future__ import annotations
@@ -52,11 +53,11 @@ from emufort.workers.pool import make_executor
 
 Timed = list[float]
 
-#: A machine is idle if each of two counting processes has this share of a core, and the load
-#: average of the last minute was not higher than this when the script started.
+#: A machine is idle if each of two counting processes gets this share of a core, and the load
+#: average of the last minute was at most this value when the script started.
 IDLE_SHARE, IDLE_LOAD = 0.97, 0.5
 
-#: What the native trainer must reach on one core, in trials a minute, or as a ratio.
+#: Goals of the native trainer on one core, in trials per minute or as a ratio.
 GOALS = {
     "native, in full": 135.0,
     "native, halving": 2000.0,
@@ -99,7 +100,7 @@ def on_workers(workers: int, tasks: Sequence[TrainingTask], arrays: Arrays) -> t
     units = [RungUnit(TrainerState.initial(task), EPOCHS, PATIENCE) for task in tasks]
     units.sort(key=lambda unit: -unit.seconds_estimate(ROWS))
     with make_executor(workers, arrays, "native") as executor:
-        # The workers are there and warm before the clock starts.
+        # The workers run and are warm before the clock starts.
         list(executor.run(run_rung, [RungUnit(u.state, 1, PATIENCE) for u in units[-8:]]))
         start = time.perf_counter()
         states = [state for _, state in executor.run(run_rung, units)]
@@ -114,16 +115,16 @@ def _count(seconds: float) -> float:
 
 
 def share_of_a_core(processes: int = 2, seconds: float = 2.0) -> float:
-    """Return the least share of a core that one of so many busy processes gets."""
+    """Return the smallest share of a core that one of `processes` busy processes gets."""
     with ProcessPoolExecutor(processes) as pool:
-        list(pool.map(_count, [0.1] * processes))  # all are there
+        list(pool.map(_count, [0.1] * processes))  # wait until all processes run
         return min(pool.map(_count, [seconds] * processes))
 
 
 def two_cores(
     tasks: Sequence[TrainingTask], arrays: Arrays, repeats: int, load_at_start: float
 ) -> dict[str, Any]:
-    """Compare one and two worker processes by the clock, in turn."""
+    """Compare one and two worker processes by wall time, in turn."""
     share = [share_of_a_core()]
     one, two = [], []
     for _ in range(repeats):
@@ -142,7 +143,7 @@ def two_cores(
 
 
 def row_of(name: str, seconds: Timed, native: Timed | None) -> dict[str, Any]:
-    """Return a row of the table; `native` are the native trainer's times for the same tasks."""
+    """Return a row of the table; `native` holds the native trainer's times for the same tasks."""
     return {
         "contender": name,
         "trials": len(seconds),
@@ -159,7 +160,7 @@ def main() -> None:
     parser.add_argument("--keras-trials", type=int, default=4)
     parser.add_argument("--keras", default="tensorflow,jax,torch", help="backends, in this order")
     parser.add_argument("--keras-python", default=sys.executable, help="interpreter with Keras")
-    parser.add_argument("--core-repeats", type=int, default=3, help="of one and two cores in turn")
+    parser.add_argument("--core-repeats", type=int, default=3, help="repeats of one and two cores")
     parser.add_argument("--halving-trials", type=int, default=512)
     parser.add_argument("--json", type=Path, default=None)
     parser.add_argument("--csv", type=Path, default=None)
@@ -178,7 +179,7 @@ def main() -> None:
     def beside(name: str, run: Callable[[], Timed]) -> None:
         """Measure a contender between two measurements of the native trainer.
 
-        What else the machine does changes over minutes, and with it even the processor time.
+        The load of the machine changes over minutes, and with it even the processor time.
         """
         seconds = run()
         before = table[-1]["native_after"] if len(table) > 1 else native
@@ -214,8 +215,8 @@ def main() -> None:
 
     rates = {row["contender"]: row["trials_per_minute"] for row in table}
     ratios = {row["contender"]: row["native_is_faster_by"] for row in table}
-    # The rate over all candidates, from the few that a dear contender trained and how much slower
-    # it was there.
+    # A slow contender trained a few candidates only: its rate over all candidates follows from the
+    # native trainer's rate and the ratio over these few.
     for row in table[1:-1]:
         row["trials_per_minute"] = rates["native, in full"] / row["native_is_faster_by"]
     reached = {
@@ -237,7 +238,7 @@ def main() -> None:
     if note:
         print(note)
     print(
-        f"two cores: {cores['ratio']:.2f}x by the clock, median of"
+        f"two cores: {cores['ratio']:.2f}x by wall time, median of"
         f" {', '.join(f'{ratio:.2f}' for ratio in cores['ratios'])}; a busy process had"
         f" {min(cores['share_of_a_core']):.2f} of a core"
     )
@@ -246,7 +247,7 @@ def main() -> None:
             continue
         verdict = "reached" if reached[name] >= goal else "MISSED"
         if name == "two cores / one" and not cores["idle"]:
-            verdict = "not judged, the machine is busy"
+            verdict = "not evaluated, the machine is busy"
         print(f"{verdict}: {name}: {reached[name]:.4g}, goal {goal:g}")
     after = machine()
     result = {

@@ -1,12 +1,13 @@
-"""What does a warm start gain in the last trainings of step 2?
+"""Measure the gain of a warm start in the final trainings of step 2.
 
-    python benchmarks/warm_start.py [--each 2] [--seeds 2] [--update docs/search.md]
+    python -m benchmarks.warm_start [--each 2] [--seeds 2] [--update docs/search.md]
 
-Random candidates of the default search space are trained on the embedded data as the rounds of step
-2 do. Then each is trained `retrain.longer` times longer, from new weights (cold) and from the
-weights of the rounds (warm): so that both have the same number of steps in all, and so that both
-take the same time, the rounds not counted. The script prints the final loss of the warm trainings
-as a multiple of that of the cold one: geometric mean, lowest and highest by activation function.
+The script trains random candidates of the default search space on the embedded data, as the rounds
+of step 2 do. Then it trains each candidate `retrain.longer` times longer, from new weights (cold)
+and from the weights of the rounds (warm). One warm training has as many steps as the cold one
+including those of the rounds, the other has as many without them. The script prints the final loss
+of the warm trainings as a multiple of the cold one: geometric mean, lowest and highest, by
+activation function.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from _document import replaced, table
 
+from benchmarks.markdown_tables import replaced, table
 from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
@@ -28,9 +29,9 @@ from emufort.search.candidate_task import final_plan, final_task
 from emufort.search.space import Candidate, at_point, n_dimensions
 from emufort.training import Arrays, Trainer, TrainerState, backend_detail, make_trainer
 
-#: Looks at the validation rows per training.
+#: Number of evaluations on the validation rows per training.
 _LOOKS = 100
-#: Name of the markers in a document.
+#: Name of the markers in the document.
 _MARKER = "warm start"
 
 
@@ -38,14 +39,14 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--each", type=int, default=2, help="candidates per activation function")
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=20_000, help="of the rounds")
-    parser.add_argument("--largest", type=int, default=5000, help="multiply-adds of a candidate")
-    parser.add_argument("--update", type=Path, metavar="FILE", help="put the table into FILE")
+    parser.add_argument("--steps", type=int, default=20_000, help="steps in the rounds")
+    parser.add_argument("--largest", type=int, default=5000, help="most multiply-adds of a network")
+    parser.add_argument("--update", type=Path, metavar="FILE", help="insert the table into FILE")
     return parser.parse_args(words)
 
 
 def draw(config: Config, each: int, largest: int) -> list[Candidate]:
-    """Return random candidates, `each` of every activation function, of at most `largest`."""
+    """Return `each` random candidates per activation function, up to `largest` multiply-adds."""
     space, rng = config.search.space, np.random.default_rng(config.seed)
     found: dict[str, list[Candidate]] = {name: [] for name in space.activation}
     while any(len(some) < each for some in found.values()):
@@ -59,7 +60,7 @@ def draw(config: Config, each: int, largest: int) -> list[Candidate]:
 def losses(
     trainer: Trainer, arrays: Arrays, candidate: Candidate, config: Config, seed: int
 ) -> tuple[float, float, float, float]:
-    """Return the losses of the rounds, cold, warm of the same length, warm of the same time."""
+    """Return the losses: of the rounds, cold, warm of equal length, warm of equal time."""
     options = config.retrain
     sizes = arrays.x_train.shape[1], arrays.y_train.shape[1]
     task = final_task(candidate, candidate.architecture(*sizes), options, seed)
@@ -78,14 +79,14 @@ def losses(
 
 
 def lines(found: Sequence[tuple[str, float, float, float, float]], longer: int) -> list[str]:
-    """Return the table in Markdown.
+    """Return the table as lines of Markdown.
 
     Parameters
     ----------
     found
         Activation function of a candidate, and its losses as `losses` returns them.
     longer
-        Length of the cold trainings.
+        Length of the cold trainings, in units of a training of the rounds.
     """
     head = [
         "activation function",

@@ -2,7 +2,7 @@
 
     python data_prep/make_dataset.py --train 32768 --seed 1 --out activation.nc
 
-A killed run continues where it was when the same command is given again, and gives the same file.
+After a kill, the same command continues the run and gives the same file.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from emufort import signals
 
 
 def _check_folder(out: Path) -> None:
-    """Find out before hours of work whether the result can be written."""
+    """Check before hours of work that the result can be written."""
     if not out.parent.is_dir():
         raise NotADirectoryError(
             f"the folder {out.parent} does not exist; make it or choose another --out"
@@ -80,11 +80,11 @@ def _make(recipe: Recipe, out: Path, workers: int, console: Console) -> None:
 def main(
     out: Annotated[Path, typer.Option(help="File to write.")],
     train: Annotated[
-        int, typer.Option(min=1, help="Training samples (Sobol': best a power of two).")
+        int, typer.Option(min=1, help="Training samples (Sobol': preferably a power of two).")
     ] = 32768,
     validation: Annotated[int, typer.Option(min=0, help="Validation samples.")] = 4096,
     test: Annotated[int, typer.Option(min=0, help="Test samples.")] = 8192,
-    seed: Annotated[int, typer.Option(min=0, help="Seed; the same seed gives the same data.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 1,
     bins: Annotated[int, typer.Option(min=1, help="Cells per aerosol mode.")] = 100,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one per available core.")] = 0,
     chunk: Annotated[int, typer.Option(min=1, help="Samples per restart file.")] = 256,

@@ -1,1 +1,1 @@
-"""How well step 1 foretells step 2, see ``__main__.py``."""
+"""Measure how well step 1 predicts step 2, see ``__main__.py``."""

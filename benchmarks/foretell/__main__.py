@@ -1,34 +1,34 @@
-"""Does step 1 foretell step 2? Every candidate is trained by every way of step 1, and to the end.
+"""Measure how well step 1 predicts step 2: train every candidate by every way of step 1, and fully.
 
     python -m benchmarks.foretell [--case embedded,large,...] [--samples 1,2,3] [--ways ...]
 
-Random candidates of a search space are trained by each way of step 1 (little data, few epochs) and
-all of them by step 2 (all rows, several seeds), so that the order that step 1 gives can be compared
-with the final one over **all** candidates, not over those that were kept. The script prints, for
-every way: Spearman's rank correlation over all candidates and at equal cost; the regret of
-retraining the first 1, 5 and K; the regret along the front of loss against cost with K candidates
-kept; the activation function, batch size or depth that is placed too low (positive) or too high by
-most ranks; and processor time. K candidates are kept along the front that step 1 foretells. The
-rows "calibrated" are what `emufort retrain` makes of it: first a control group, which is among the
-K, then rounds along the front, each of which corrects the prediction; they are medians over several
-control groups. For comparison the script does the same for the multiply-adds of a network without
-any training, for K candidates drawn at random, and for a second seed of step 2, which is the
-ceiling. scores.py defines every number.
+Random candidates of a search space are trained by each way of step 1 (few rows, few epochs) and all
+of them by step 2 (all rows, several seeds). The order of step 1 can therefore be compared with the
+final order over **all** candidates, not only over those that were kept. For every way, the script
+prints: Spearman's rank correlation over all candidates and at equal cost; the regret of retraining
+the first 1, 5 and K; the regret along the front of loss against cost with K candidates kept; the
+activation function, batch size or depth that is placed too low (positive) or too high by most
+ranks; and processor time. The K candidates are kept along the front that step 1 predicts. The rows
+"calibrated" show the procedure of `emufort retrain`: first a control group, which counts among the
+K, then rounds along the front, each of which corrects the prediction. Their numbers are medians
+over several control groups. For comparison, the script gives the same numbers for the multiply-adds
+of a network without any training, for K candidates drawn at random, and for a second seed of step
+2, which is the upper limit. scores.py defines every number.
 
-A way is SCHEDULE:EPOCHS:ROWS[:BATCH[:RATE]]; 0 rows stands for all, no BATCH and no RATE for the
-search's rules; RATE is a multiple of the rate of step 2, scaled for the batch size.
-Rungs are WAY/ETA+WAY: the best one in ETA go on. The word default stands for the rungs of the
-configuration (--config, or those of `emufort search`), whose batches and groups decide who is
-compared with whom. Not part of a way is what `subset = "auto"` spends before the first batch: 32
-trainings of 16 candidates on fewer rows, each as long as the first rung.
+A way is SCHEDULE:EPOCHS:ROWS[:BATCH[:RATE]]. 0 rows means all. Without BATCH and RATE, the rules of
+the search apply. RATE is a multiple of the rate of step 2, scaled for the batch size.
+Rungs are WAY/ETA+WAY: the best one in ETA continues. The word default means the rungs of the
+configuration (--config, or those of `emufort search`), whose batches and groups define the
+candidates to compare with. A way does not include the trainings of `subset = "auto"` before the
+first batch: 32 trainings of 16 candidates on fewer rows, each as long as the first rung.
 
 Several samples of candidates give the median and the range of each number. The interval (95 %) of a
-rank correlation is from a bootstrap over the candidates, and is that of the median where there are
-several samples.
+rank correlation comes from a bootstrap over the candidates; with several samples it is the interval
+of the median.
 
-Cases (--case), each in a folder of its own under --out:
+Cases (--case), each in a separate folder under --out:
   embedded     the embedded data: 15 inputs, maximum supersaturation
-  large        the same with more rows, from --large FILE, which you make with
+  large        the same with more rows, from --large FILE, which you make by
                python data_prep/make_dataset.py --train 262144 --out FILE
   fractions    16 inputs and 4 number activated fractions, as in Yu et al. (2023)
   evaporation  fluxes over the sea by bulk formulae (benchmarks/sea_fluxes.py)
@@ -37,8 +37,8 @@ Cases (--case), each in a folder of its own under --out:
 The other cases take only the sections [search] and [retrain] of --config, such as
 benchmarks/spaces/four_batch_sizes.toml, a space of several batch sizes.
 
-Stopped, the same command continues; foretell.json and foretell.png hold the results of a case.
---update docs/search.md puts the tables of the command's cases into that document.
+After an interruption, the same command continues. foretell.json and foretell.png hold the results
+of a case. --update docs/search.md inserts the tables of the command's cases into that document.
 """
 
 from __future__ import annotations
@@ -77,30 +77,30 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--case", default="embedded", help=f"one or more of {','.join(CASES)}")
     parser.add_argument("--large", type=Path, help="netCDF file of the case 'large'")
     parser.add_argument("--config", type=Path, help="TOML file with [search] and [retrain]")
-    parser.add_argument("--candidates", type=int, default=128, help="in each sample")
+    parser.add_argument("--candidates", type=int, default=128, help="candidates in each sample")
     parser.add_argument(
         "--samples", type=numbers, default=[1], help="seeds of the candidates: 1,2,3"
     )
-    parser.add_argument("--ways", default=WAYS, help=f"default, {FORM} or rungs of such, by commas")
-    parser.add_argument("--steps", type=int, default=20_000, help="of step 2")
-    parser.add_argument("--seeds", type=int, default=2, help="of step 2")
-    parser.add_argument("--keep", type=int, default=28, help="candidates K that step 2 would take")
+    parser.add_argument("--ways", default=WAYS, help=f"default, {FORM} or rungs, comma-separated")
+    parser.add_argument("--steps", type=int, default=20_000, help="steps of step 2")
+    parser.add_argument("--seeds", type=int, default=2, help="seeds of step 2")
+    parser.add_argument("--keep", type=int, default=28, help="candidates K that step 2 retrains")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--update", type=Path, metavar="FILE", help="put the tables into FILE")
+    parser.add_argument("--update", type=Path, metavar="FILE", help="insert the tables into FILE")
     options = parser.parse_args(words)
     for name in ("candidates", "steps", "seeds", "keep", "workers"):
         if getattr(options, name) < 1:
-            parser.error(f"--{name} is 1 or more")
+            parser.error(f"--{name} must be at least 1")
     return options
 
 
 def numbers(text: str) -> list[int]:
-    """Read whole numbers with commas between, for `argparse`."""
+    """Read whole numbers separated by commas, for `argparse`."""
     return list(dict.fromkeys(map(int, text.split(","))))
 
 
 def run(case: str, options: argparse.Namespace, config: Config) -> tuple[dict[str, Any], Results]:
-    """Compare on one case; return what was measured on what, and the results."""
+    """Run one case; return a description of the measurement and the results."""
     title, arrays_of = CASES[case]
     folder = options.out / case
     arrays = arrays_of(Request(config, options.large, folder))

@@ -1,4 +1,4 @@
-"""The data of the comparison; each case is made or opened by its name."""
+"""The data of the comparison; each case is created or opened by its name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from emufort.training import Arrays
 
 @dataclass(frozen=True)
 class Request:
-    """What a case may need: the configuration, the file of --large, and the case's folder."""
+    """Information that a case may need: configuration, file of --large, and folder of the case."""
 
     config: Config
     large: Path | None
@@ -30,7 +30,7 @@ class Request:
 def _opened(data: PathLike | None, contract: PathLike, seed: int) -> Arrays:
     opened = Dataset.open(data, Contract.load(contract))
     train = opened.part("train")
-    # Step 1 takes the first rows: in an order of ours, whatever that of the file is.
+    # Step 1 takes the first rows, so they are shuffled here, whatever the order in the file is.
     train = train.take(np.random.default_rng(seed).permutation(len(train)))
     return Arrays.from_datasets(train, opened.part("validation"))[0]
 
@@ -61,7 +61,7 @@ def _configured(request: Request) -> Arrays:
     return _opened(request.config.data, request.config.contract, request.config.seed)
 
 
-#: Name of a case -> (title, how its arrays are made).
+#: Name of a case -> (title, function that returns its arrays).
 CASES: dict[str, tuple[str, Callable[[Request], Arrays]]] = {
     "embedded": ("Aerosol activation, embedded data", _embedded),
     "large": ("Aerosol activation, more rows", _large),
@@ -72,7 +72,7 @@ CASES: dict[str, tuple[str, Callable[[Request], Arrays]]] = {
 
 
 def parse_cases(text: str) -> list[str]:
-    """Read a list of cases with commas between.
+    """Read a comma-separated list of cases.
 
     Raises
     ------
@@ -83,5 +83,5 @@ def parse_cases(text: str) -> list[str]:
     for name in names:
         if name not in CASES:
             near = did_you_mean(name, CASES)
-            raise UsageError(f"there is no case '{name}'{near}; known are {', '.join(CASES)}")
+            raise UsageError(f"there is no case '{name}'{near}; choose from {', '.join(CASES)}")
     return names

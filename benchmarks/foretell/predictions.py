@@ -1,6 +1,6 @@
-"""What predicts the order of the candidates, and how well it does.
+"""Predictors of the order of the candidates, and their quality.
 
-A further predictor is a further `Prediction` of `predictions`.
+To add a predictor, yield another `Prediction` in `predictions`.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ from emufort.retrain.rounds import Rounds
 from emufort.search.space import Candidate
 from emufort.search.trials import Trial
 
-#: Draws of K candidates at random.
+#: Number of random draws of K candidates.
 _DRAWS = 200
-#: Candidates in a control group, the least that `emufort retrain` takes, and groups that are drawn.
+#: Size of a control group, which is the minimum of `emufort retrain`, and number of groups drawn.
 CONTROL, _CONTROL_GROUPS = 16, 10
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Random candidates, and what became of all of them in step 2.
+    """Random candidates, and the results of all of them in step 2.
 
     Attributes
     ----------
     number
         Seed of the candidates.
     candidates, architectures
-        The candidates and their networks, n each.
+        The n candidates and their networks.
     finals
-        Losses of each seed of step 2, shape (n,).
+        Losses for each seed of step 2, shape (n,).
     seconds
-        Processor time of the first seed of step 2.
+        Processor time of the first seed of step 2 [s].
     depths
-        Lowest and highest number of hidden layers in the space.
+        Lowest and highest number of hidden layers in the search space.
     """
 
     number: int
@@ -63,9 +63,9 @@ class Sample:
 
     @classmethod
     def of(cls, trainings: Trainings, number: int, seeds: int) -> Sample:
-        """Return a sample all of whose trainings are done."""
+        """Return a sample whose trainings are all finished."""
         losses = [trainings.final(number, again) for again in range(seeds)]
-        # A training that diverged is as bad as the worst that did not.
+        # A training that diverged gets the highest loss of those that did not.
         finals = [np.where(np.isfinite(f), f, f[np.isfinite(f)].max()) for f, _ in losses]
         return cls(
             number, trainings.candidates(number), trainings.architectures(number), finals,
@@ -73,7 +73,7 @@ class Sample:
         )  # fmt: skip
 
     def trials(self, losses: Sequence[float] | Array) -> list[Trial]:
-        """Return the candidates as a search leaves them whose only rung ends with these losses."""
+        """Return the trials of a search with a single rung that ends with these losses."""
         of_sample = zip(self.candidates, self.architectures, losses, strict=True)
         return [trial(i, c, a, [(1, float(loss))]) for i, (c, a, loss) in enumerate(of_sample)]
 
@@ -84,12 +84,12 @@ class Sample:
 
     @property
     def cost(self) -> Array:
-        """Estimated cost of the networks, shape (n,)."""
+        """Estimated relative cost of the networks, shape (n,)."""
         return np.array([a.relative_cost for a in self.architectures])
 
     @property
     def groups(self) -> Mapping[str, Sequence[str]]:
-        """Kind of a group -> the group of each candidate."""
+        """Kind of a group -> group of each candidate."""
         depths = ranges_of(*self.depths)
         return {
             "activation function": [c.activation for c in self.candidates],
@@ -100,20 +100,20 @@ class Sample:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one predictor says of the candidates of a sample.
+    """The prediction of one predictor for the candidates of a sample.
 
     Attributes
     ----------
     name
         Row of the table.
     scores
-        Orders that it gives, shape (n,) each, lower is better. There may be none, or several, such
-        as by several control groups: numbers are then medians over them.
+        Predicted orders as scores, shape (n,) each, lower is better. There may be none, or several,
+        for example from several control groups; numbers are then medians over them.
     kept
-        The candidates that step 2 would take. There may be several such choices; the regret along
-        the front is then the median over them.
+        The candidates that step 2 would retrain. There may be several such choices; the regret
+        along the front is then the median over them.
     seconds
-        Processor time that it took.
+        Processor time of the prediction [s].
     judge
         Final losses (n,) to compare with; None for the mean over all seeds.
     """
@@ -128,7 +128,7 @@ class Prediction:
 def predictions(
     trainings: Trainings, sample: Sample, ways: Sequence[Rungs], k: int
 ) -> Iterator[Prediction]:
-    """Give what each way of step 1 says, and what they are compared with."""
+    """Yield the prediction of each way of step 1, and those to compare with."""
     for way in ways:
         trials, seconds = trainings.trials(sample.number, way)
         yield uncalibrated(str(way), trials, k, seconds)
@@ -149,7 +149,7 @@ def predictions(
 def uncalibrated(
     name: str, trials: Sequence[Trial], k: int, seconds: float, judge: Array | None = None
 ) -> Prediction:
-    """Give the order of step 1 as it is, and the `k` candidates that step 2 would take by it."""
+    """Return the order of step 1, and the `k` candidates that step 2 would retrain by it."""
     rounds = Rounds(trials, RetrainConfig(top=k, control=0), seed=1)
     candidates = np.array([t.number for t in trials])
     chosen = rounds.front({}).choose(rounds.distinct, k)
@@ -160,10 +160,10 @@ def uncalibrated(
 def calibrated(
     name: str, trials: Sequence[Trial], final: Array, k: int, seconds: float
 ) -> Prediction:
-    """Give what step 2 makes of step 1: by several control groups, each counted among the `k`.
+    """Return the prediction after calibration by several control groups, which count among the `k`.
 
-    The order is that after the control group, whose members are each predicted from the others.
-    `final` is of one seed: step 2 has no more when it chooses.
+    The order is the one after the control group, whose members are each predicted from the others.
+    `final` holds the losses of one seed, because step 2 has no more when it chooses.
     """
     scores, kept = [], []
     for seed in range(_CONTROL_GROUPS):
@@ -177,13 +177,13 @@ def calibrated(
 
 
 def _finite(score: Array) -> Array:
-    """Put candidates that diverged last."""
+    """Return the scores with infinity for candidates that diverged, so that they rank last."""
     finite = score[np.isfinite(score)]
     return np.where(np.isfinite(score), score, 10 * finite.max() if len(finite) else 1.0)
 
 
 def measured(prediction: Prediction, sample: Sample, k: int) -> dict[str, Any]:
-    """Return all numbers of one prediction; `scores` defines them.
+    """Return all numbers of one prediction, as defined in `scores`.
 
     ``resampled`` holds the arrays of the bootstrap, for intervals over several samples.
     """
@@ -203,7 +203,7 @@ def measured(prediction: Prediction, sample: Sample, k: int) -> dict[str, Any]:
 
     draws = [resampled(score, judge, cost, sample.number) for score in scores]
     both = {
-        # Each score has its share of the resamples.
+        # Each score gets its share of the resamples.
         key: np.concatenate([one[i][j :: len(scores)] for j, one in enumerate(draws)])
         for i, key in enumerate(("all", "equal cost"))
     }
@@ -232,6 +232,6 @@ def measured(prediction: Prediction, sample: Sample, k: int) -> dict[str, Any]:
 def compare(
     trainings: Trainings, number: int, ways: Sequence[Rungs], seeds: int, k: int
 ) -> dict[str, Any]:
-    """Return all numbers of one sample of candidates, by the name of what predicts."""
+    """Return all numbers of one sample of candidates, by the name of the predictor."""
     sample = Sample.of(trainings, number, seeds)
     return {p.name: measured(p, sample, k) for p in predictions(trainings, sample, ways, k)}

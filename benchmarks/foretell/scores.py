@@ -1,6 +1,6 @@
-"""How well step 1 foretells step 2: numbers about candidates that were all trained to the end.
+"""Measures of how well step 1 predicts step 2, for candidates that were all trained in full.
 
-Throughout, `predicted` is a score that step 1 gives each candidate (lower is better), `final` the
+In all functions, `predicted` is the score of step 1 for each candidate (lower is better), `final`
 validation loss after step 2, and `cost` the estimated time of one sample
 (`Architecture.relative_cost`); all of shape (n_candidates,).
 """
@@ -16,9 +16,9 @@ from scipy.stats import rankdata, spearmanr
 
 Array = NDArray[np.float64]
 
-#: Costs below this percentile do not count for the front: next to nothing is so cheap.
+#: Costs below this percentile of all costs are excluded from the front: few candidates are there.
 _CHEAPEST = 5.0
-#: Resamples of a bootstrap.
+#: Number of resamples of a bootstrap.
 RESAMPLES = 1000
 #: Percentiles of its interval.
 INTERVAL = (2.5, 97.5)
@@ -33,10 +33,11 @@ def rank_correlation(predicted: Array, final: Array) -> float:
 
 
 def rank_correlation_at_equal_cost(predicted: Array, final: Array, cost: Array) -> float:
-    """Return the rank correlation of what the cost of a network does not explain.
+    """Return the rank correlation of the parts of both losses that the cost does not explain.
 
-    Larger networks are better nearly always, and their size is known without any training. So a
-    parabola in the logarithm of the cost is fitted to the logarithms of either loss and taken off.
+    Larger networks are nearly always better, and their size is known before any training. A
+    parabola in the logarithm of the cost is therefore fitted to the logarithms of both losses and
+    subtracted.
     """
     rest = [_beyond_cost(np.log(values), cost) for values in (predicted, final)]
     return rank_correlation(*rest)
@@ -47,15 +48,15 @@ def _beyond_cost(values: Array, cost: Array) -> Array:
     powers = np.stack([np.ones_like(size), size, size**2], axis=1)
     coefficients, *_ = np.linalg.lstsq(powers, values, rcond=None)
     rest = np.asarray(values - powers @ coefficients)
-    # What a function of the cost alone leaves are rounding errors, which have no order.
+    # For a function of the cost alone, the rest is rounding errors, which have no meaningful order.
     return rest if np.ptp(rest) > 1e-9 * max(1.0, np.ptp(values)) else np.zeros_like(rest)
 
 
 def resampled(predicted: Array, final: Array, cost: Array, seed: int) -> tuple[Array, Array]:
-    """Return both rank correlations for candidates drawn anew with replacement (a bootstrap).
+    """Return both rank correlations for candidates drawn with replacement (a bootstrap).
 
-    Only rank correlations are resampled: regrets hang on the few best candidates, for which a
-    bootstrap does not hold.
+    Only rank correlations are resampled. Regrets depend on the few best candidates, for which a
+    bootstrap is not valid.
 
     Returns
     -------
@@ -79,17 +80,17 @@ def _rank_correlations(a: Array, b: Array) -> Array:
 
 
 def regret(predicted: Array, final: Array, k: int) -> float:
-    """Return how much the best final loss of the first `k` exceeds the best of all, as a share."""
+    """Return the share by which the best final loss of the first `k` exceeds the best of all."""
     first = np.argsort(predicted, kind="stable")[:k]
     return float(final[first].min() / final.min() - 1.0)
 
 
 def regret_along_the_front(kept: Sequence[int], final: Array, cost: Array) -> float:
-    """Return how much the best affordable loss among `kept` exceeds that among all, as a share.
+    """Return by how much the best affordable loss among `kept` exceeds that among all, as a share.
 
-    For every cost of a candidate from the 5th percentile on, the lowest final loss among those that
-    cost no more is compared; the result is the geometric mean over these costs. Where nothing that
-    was kept is cheap enough, the highest loss of all counts.
+    For every cost of a candidate from the 5th percentile on, the lowest final losses among those
+    that cost at most as much are compared. The result is the geometric mean over these costs. Where
+    no kept candidate is cheap enough, the highest loss of all replaces its loss.
     """
     chosen = np.asarray(kept, dtype=int)
     ratios = []
@@ -113,9 +114,9 @@ def bias(predicted: Array, final: Array, groups: Sequence[Hashable]) -> dict[Has
 
 
 def ranges_of(lowest: int, highest: int, most: int = 4) -> dict[int, str]:
-    """Return the group of each number: itself, or one of `most` ranges if there are more.
+    """Return the group of each number: the number itself, or one of at most `most` ranges.
 
-    The depths of a space may be many; in groups of few candidates a bias is chance.
+    A space may have many depths, and the bias of a group with few candidates is due to chance.
     """
     numbers = np.arange(lowest, highest + 1)
     parts = np.array_split(numbers, min(most, len(numbers)))

@@ -1,4 +1,4 @@
-"""The results over all samples of candidates: as text, in a document, drawn."""
+"""The results over all samples of candidates as text, in a document, and as a figure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COLUMNS = {
     "seconds": "time [s]",
     "bias": "largest bias",
 }
-#: Number -> its heading in a document, where not all are shown.
+#: Number -> its heading in a document, which shows only these.
 HEADINGS = {
     "all": "rank correlation",
     "equal cost": "at equal cost",
@@ -38,9 +38,9 @@ HEADINGS = {
     "bias": "largest bias, ranks of {candidates}",
     "share": "processor time, of training all once",
 }
-#: Digits behind the point; none for the others.
+#: Number of decimals; 0 for the others.
 _DIGITS = {"all": 2, "equal cost": 2, "share": 1, "seconds": 1}
-#: Name of the markers in a document.
+#: Name of the markers in the document.
 _MARKER = "foretell"
 _PERCENT = ("regret 1", "regret 5", "regret K", "front", "share")
 
@@ -52,11 +52,12 @@ class Number:
     Attributes
     ----------
     median, low, high
-        Median, lowest and highest of the samples.
+        Median, lowest and highest over the samples.
     n
-        Samples.
+        Number of samples.
     interval
         95 % interval of the median by a bootstrap over the candidates of each sample; None for
+        numbers that are not resampled.
         what is not resampled.
     group
         The group with the largest bias, such as ``"depth 1"``.
@@ -147,7 +148,7 @@ def _remark(name: str, about: Mapping[str, Any]) -> str:
 
 
 def markdown(about: Mapping[str, Any], results: Results) -> list[str]:
-    """Return the table for a document, with what it was measured on."""
+    """Return the table for a document, with a description of the measurement."""
     rows = []
     for name, numbers in summary(results).items():
         cells = []
@@ -181,23 +182,23 @@ def check(path: Path) -> None:
         replaced(path.read_text(), _MARKER, "")
     except OSError as error:
         raise UsageError(
-            f"cannot read {path}: {error.strerror}; give --update a document"
+            f"cannot read {path}: {error.strerror}; give an existing document by --update"
         ) from error
     except ValueError as error:
-        raise UsageError(f"{path}: {error}; the tables go between these lines") from error
+        raise UsageError(f"{path}: {error}; the tables are inserted between these lines") from error
 
 
 def update(path: Path, cases: Sequence[tuple[Mapping[str, Any], Results]]) -> None:
-    """Put the tables of all cases between the markers of a document, see `check`."""
+    """Insert the tables of all cases between the markers of a document, see `check`."""
     body = "\n\n".join("\n".join(markdown(about, results)) for about, results in cases)
     write_text(path, replaced(path.read_text(), _MARKER, body))
 
 
 def draw(results: Results, path: Path) -> None:
-    """Draw rank correlation at equal cost and regret along the front against processor time.
+    """Plot rank correlation at equal cost and regret along the front against processor time.
 
-    Points are medians over the samples, bars their range; the lines are what needs no step 1, and
-    the ceiling.
+    Points are medians over the samples, and bars are their range. Lines show predictions without
+    step 1, and the upper limit.
     """
     from matplotlib import colormaps
     from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""The trainings of the comparison: each is done once, kept in a table, and never repeated."""
+"""The trainings of the comparison, which are kept in a table and never repeated."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from emufort.training import Arrays, Trainer, TrainerState, make_trainer, with_b
 from emufort.workers.trainer_cache import TrainerCache
 
 COLUMNS = ("candidates", "number", "way", "again", "loss", "seconds")
-#: Looks at the validation rows of step 2; the best of them counts.
+#: Number of evaluations on the validation rows in step 2; the best of them counts.
 _LOOKS = 20
-#: Raise it when `Trainings.train` or the trainer changes what a training is: older ones then do not
-#: count.
+#: Version of the trainings. Increase it when `Trainings.train` or the trainer changes the result of
+#: a training, so that older trainings are ignored.
 RULES = 3
 #: Name of step 2 in the table of trainings.
 FINAL = "final"
@@ -42,7 +42,7 @@ FINAL = "final"
 
 @dataclass(frozen=True)
 class Unit:
-    """One training: of candidate `number` of the sample `candidates`, for the time `again`."""
+    """A training of candidate `number` of the sample `candidates`, repetition `again`."""
 
     candidates: int
     number: int
@@ -55,24 +55,24 @@ class Unit:
 
 
 class Trainings:
-    """The candidates and their trainings; finished ones are in a table that is only added to.
+    """The candidates and their trainings; finished trainings are appended to a table.
 
     Parameters
     ----------
     arrays
-        Data on the network's side; step 1 takes the first training rows, and as many validation
-        rows, drawn at random, as the search looks at. Step 2 takes all.
+        Scaled data for the network. Step 1 takes the first training rows, and as many random
+        validation rows as the search uses. Step 2 takes all rows.
     config
         Its search space, batches and groups, and the plan of step 2.
     n
-        Candidates in each sample.
+        Number of candidates in each sample.
     out
-        Folder of the table ``trainings.csv``, and of ``settings.json`` which says what it is of.
+        Folder of the table ``trainings.csv``, and of its identity ``settings.json``.
 
     Raises
     ------
     UsageError
-        The folder's trainings are of other data or settings.
+        The trainings in the folder have other data or settings.
     """
 
     def __init__(self, arrays: Arrays, config: Config, n: int, out: Path) -> None:
@@ -118,30 +118,30 @@ class Trainings:
             write_json(path, wanted)
 
     def candidates(self, sample: int) -> list[Candidate]:
-        """Return the random candidates of a sample; fewer of them are the first of more."""
+        """Return the random candidates of a sample; larger samples start with smaller ones."""
         if sample not in self._candidates:
             space = self.config.search.space
             self._candidates[sample] = propose("random", space, [], self.n, sample, 0)
         return self._candidates[sample]
 
     def architectures(self, sample: int) -> list[Architecture]:
-        """Return their networks."""
+        """Return the networks of the candidates of a sample."""
         return [c.architecture(*self.sizes) for c in self.candidates(sample)]
 
     def do_all(
         self, samples: Sequence[int], ways: Sequence[Rungs], seeds: int, workers: int
     ) -> None:
-        """Train all candidates by step 2 and by every way, a rung of all ways at a time.
+        """Train all candidates by step 2 and by every way, one rung of all ways at a time.
 
         Raises
         ------
         UsageError
-            A way asks for more rows than there are.
+            A way needs more rows than the data have.
         """
         n, n_rows = range(self.n), len(self.arrays.x_train)
         for way in (way for rungs in ways for way in rungs.ways):
             if way.rows > n_rows:
-                raise UsageError(f"'{way}' asks for {way.rows} of {n_rows} training rows")
+                raise UsageError(f"'{way}' needs {way.rows} of {n_rows} training rows")
         self.do(
             [Unit(s, i, FINAL, seed) for s in samples for seed in range(seeds) for i in n], workers
         )
@@ -156,7 +156,7 @@ class Trainings:
             self.do(units, workers)
 
     def do(self, units: Iterable[Unit], workers: int) -> None:
-        """Carry out what is not in the table yet, one process per worker."""
+        """Carry out the trainings that are not in the table yet, with one process per worker."""
         waiting = [unit for unit in dict.fromkeys(units) if unit.key not in self.done]
         if not waiting:
             return
@@ -180,9 +180,9 @@ class Trainings:
     # -------------------------------------------------------------------- results
 
     def members(self, sample: int, rungs: Rungs, level: int) -> list[int]:
-        """Return the candidates that a rung trains: the best ones of the rung before it.
+        """Return the candidates that a rung trains, which are the best ones of the rung before.
 
-        As in a search they are compared within batches, and with those of their group first.
+        As in a search, they are compared within batches, and within their group first.
         """
         size = self.config.search.batch
         return [
@@ -202,7 +202,7 @@ class Trainings:
         return active
 
     def trials(self, sample: int, rungs: Rungs) -> tuple[list[Trial], float]:
-        """Return the candidates as a search by this way leaves them, and its processor time.
+        """Return the trials that a search by this way would write, and its processor time [s].
 
         Rungs are numbered 1, 2, ... instead of by their epochs, which may be the same on more rows.
         """
@@ -220,7 +220,7 @@ class Trainings:
         return [trial(number, *one) for number, one in enumerate(of_sample)], seconds
 
     def final(self, sample: int, again: int) -> tuple[np.ndarray, float]:
-        """Return the losses (n,) of one seed of step 2, and its processor time in s."""
+        """Return the losses (n,) of one seed of step 2, and its processor time [s]."""
         losses, seconds = self._results(sample, FINAL, range(self.n), again)
         return np.array(losses), seconds
 
@@ -237,7 +237,7 @@ class Trainings:
         candidate = self.candidates(unit.candidates)[unit.number]
         config, architecture = self.config, candidate.architecture(*self.sizes)
         trainer = trainer_of(trainers, unit)
-        # Apart for every training: a lucky order of the rows is not a good network.
+        # Different for every training, because a lucky order of the rows is not a good network.
         seed = (unit.candidates << 40) + (unit.again << 32) + unit.number
         if unit.way == FINAL:
             task = final_task(candidate, architecture, config.retrain, seed + (1 << 60))
@@ -270,7 +270,7 @@ def trial(
     architecture: Architecture,
     rungs: Sequence[tuple[int, float]],
 ) -> Trial:
-    """Return a candidate as a search leaves it that saw these (rung, loss) of it."""
+    """Return the trial that a search would write for these (rung, loss) of a candidate."""
     return Trial(
         number=number, architecture=architecture,
         learning_rate=candidate.learning_rate, batch_size=candidate.batch_size,
@@ -280,14 +280,14 @@ def trial(
 
 
 def trainer_of(trainers: TrainerCache, unit: Unit) -> Trainer:
-    """Return what trains on the rows of a training."""
+    """Return the trainer for the rows of a training."""
     if unit.way == FINAL:
         return trainers.trainer(target=FINAL)
     return trainers.trainer(Way.parse(unit.way).rows)
 
 
 def _read(path: Path) -> Iterator[tuple[tuple[int, int, str, int], tuple[float, float]]]:
-    """Read the table; a line that was cut when the script was killed is left out."""
+    """Read the table; a line that an interruption has cut is left out."""
     if not path.exists():
         return
     text = path.read_text()
@@ -306,7 +306,7 @@ _worker: tuple[Trainings, TrainerCache] | None = None
 
 def _begin(trainings: Trainings) -> None:
     global _worker
-    # Made once here, so that no training pays for it.
+    # Created once here, so that no measured training includes this time.
     make_trainer(trainings.arrays, "native")
     arrays = {"": trainings.of_step_1, FINAL: trainings.arrays}
     _worker = trainings, TrainerCache(arrays, "native")
@@ -315,7 +315,7 @@ def _begin(trainings: Trainings) -> None:
 def _train(unit: Unit) -> tuple[float, float]:
     assert _worker is not None
     trainings, trainers = _worker
-    # What is made once per worker is no time of the candidate that happens to come first.
+    # The time of work that is done once per worker must not count for its first candidate.
     trainer_of(trainers, unit)
     trainings.candidates(unit.candidates)
     begun = time.process_time()

@@ -1,4 +1,4 @@
-"""Ways of step 1: how a candidate is trained, and which candidates go on where there are rungs."""
+"""Ways of step 1: how candidates are trained, and which ones continue from rung to rung."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from emufort.config import Config
 from emufort.errors import UsageError
 from emufort.search.plan import Plan
 
-#: How a way is written.
+#: Syntax of a way.
 FORM = "SCHEDULE:EPOCHS:ROWS[:BATCH[:RATE]]"
 
 
@@ -22,14 +22,14 @@ class Way:
     ----------
     schedule
         ``"constant"``: the candidate's learning rate and batch size, without a decay;
-        ``"cosine"``: step 2 in small, as the search does it where nothing else is said.
+        ``"cosine"``: a short version of step 2, which is the default of the search.
     epochs, rows
-        Passes through so many training rows (0: all of them).
+        Number of passes through `rows` training rows (0: all of them).
     batch_size
-        Samples per step of a cosine; 0 for what the search takes for that length.
+        Samples per step with ``"cosine"``; 0 for the search's choice at this length.
     rate
-        The rate of a cosine, as a multiple of that of step 2 scaled for the batch size alone; 0 for
-        what the search takes, which is scaled for the number of steps as well.
+        Learning rate with ``"cosine"``, as a multiple of the rate of step 2 scaled for the batch
+        size alone; 0 for the search's choice, which is also scaled for the number of steps.
     """
 
     schedule: str
@@ -43,19 +43,21 @@ class Way:
         """Read ``SCHEDULE:EPOCHS:ROWS[:BATCH]``, such as ``cosine:16:0:32``."""
         schedule, *numbers = text.split(":")
         if schedule not in ("constant", "cosine") or not 2 <= len(numbers) <= 4:
-            raise UsageError(f"'{text}' is no way to train: say {FORM}")
+            raise UsageError(f"'{text}' is no way to train: use {FORM}")
         try:
             way = cls(schedule, *map(int, numbers[:3]), *map(float, numbers[3:]))
         except ValueError as error:
             raise UsageError(f"'{text}' is no way to train: {error}") from error
         if way.epochs < 1 or min(way.rows, way.batch_size) < 0 or not 0 <= way.rate < math.inf:
-            raise UsageError(f"'{text}' is no way to train: 1 epoch or more, rows not negative")
+            raise UsageError(
+                f"'{text}' is no way to train: it needs 1 epoch or more, and rows >= 0"
+            )
         if way.schedule == "constant" and (way.batch_size or way.rate):
             raise UsageError(f"'{text}' is no way to train: with 'constant' leave BATCH out")
         return way
 
     def continues(self, before: Self) -> bool:
-        """Whether a candidate goes on from where `before` left it: at a constant rate only."""
+        """Return whether a candidate continues from the result of `before` (constant rate only)."""
         return self.schedule == before.schedule == "constant" and self.rows == before.rows
 
     def __str__(self) -> str:
@@ -66,16 +68,16 @@ class Way:
 
 @dataclass(frozen=True)
 class Rungs:
-    """Ways one after the other: the best one in `eta` of a rung go on to the next.
+    """A sequence of ways: the best one in `eta` of a rung continue to the next.
 
     A single way is one rung, which all candidates reach.
 
     Attributes
     ----------
     ways
-        Of the rungs, shape (n,).
+        Ways of the rungs, n of them.
     etas
-        Of all rungs but the last one, shape (n - 1,).
+        One in `eta` continues, for each rung except the last (n - 1 numbers).
     """
 
     ways: tuple[Way, ...]
@@ -90,8 +92,8 @@ class Rungs:
             way, _, eta = part.rpartition("/")
             if not eta.isdecimal() or int(eta) < 2:
                 raise UsageError(
-                    f"'{text}' is no way to train: say after every rung but the last one which "
-                    f"share goes on, {FORM}/ETA+{FORM}"
+                    f"'{text}' is no way to train: add to every rung except the last the share "
+                    f"that continues, {FORM}/ETA+{FORM}"
                 )
             ways.append(Way.parse(way))
             etas.append(int(eta))
@@ -99,7 +101,7 @@ class Rungs:
 
     @classmethod
     def of(cls, config: Config, n_train: int) -> Self:
-        """Return the rungs of a search of `n_train` training rows, all candidates in one batch."""
+        """Return the rungs of a search with `n_train` training rows and a single batch."""
         search, plan = config.search, Plan.of(config, n_train)
         pairs = zip(plan.rungs, plan.rung_rows, strict=True)
         ways = tuple(Way(search.schedule, epochs, n) for epochs, n in pairs)
@@ -111,16 +113,16 @@ class Rungs:
 
 
 def parse_ways(text: str, config: Config, n_train: int) -> list[Rungs]:
-    """Read a list of ways with commas between; ``default`` stands for those of the configuration.
+    """Read a comma-separated list of ways; ``default`` means those of the configuration.
 
     Raises
     ------
     UsageError
-        A way cannot be read, or there is none.
+        A way cannot be read, or the list is empty.
     """
     words = [word.strip() for word in text.split(",") if word.strip()]
     if not words:
-        raise UsageError(f"--ways lists no way to train: say {FORM},...")
+        raise UsageError(f"--ways lists no way to train: use {FORM},...")
     found = (
         Rungs.of(config, n_train) if word == "default" else Rungs.parse(word) for word in words
     )

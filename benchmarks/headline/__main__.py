@@ -1,21 +1,22 @@
-"""The headline figures: how much faster to the same skill, and what skill in the end.
+"""Measure the headline figures: the time to a given skill compared with others, and final skill.
 
     python -m benchmarks.headline reach|two-step|many|skill|all [--out FOLDER] [--quick] ...
     python -m benchmarks.headline update --out FOLDER
 
 reach      (a) processor time to the validation loss that the paper's procedure (Keras Tuner random
-           search, 60 trials on the same subset) reaches; --keras jax:3,tensorflow says with which
-           backends of Keras and how often, --keras-python which interpreter has them
-two-step   (b) two steps against training every candidate on all data: both in full, on the embedded
-           rows, skill beside compute
+           search, 60 trials on the same subset) reaches; --keras jax:3,tensorflow gives the
+           backends of Keras and the number of searches, --keras-python their interpreter
+two-step   (b) two steps compared with training every candidate on all data, both in full on the
+           embedded rows: skill and compute
 many       (b) the same for 10,000 candidates on the rows of --many FILE (data_prep/make_dataset.py
-           --train 1000000), where the time of training them all is multiplied
-skill      (c) RMSE of the number fraction and time per sample of a few networks, beside ARG2000;
-           --large FILE adds those trained on more rows (data_prep/make_dataset.py --train 262144)
-update     put the results of FOLDER into docs/headline.md and docs/images
+           --train 1000000), where the time of training them all is extrapolated
+skill      (c) RMSE of the number fraction and time per sample of a few networks, compared with
+           ARG2000; --large FILE adds networks trained on more rows (data_prep/make_dataset.py
+           --train 262144)
+update     insert the results of FOLDER into docs/headline.md and docs/images
 
-Each part runs alone on one core, prints, and writes FOLDER/PART.json and FOLDER/PART.png. Times are
-processor times, which other work on the machine disturbs little.
+Each part runs alone on one core, prints its results, and writes FOLDER/PART.json and
+FOLDER/PART.png. Times are processor times, which other work on the machine disturbs little.
 """
 
 from __future__ import annotations
@@ -47,19 +48,19 @@ def arguments() -> argparse.Namespace:
     reach.add_argument("--keras", default="tensorflow,jax:3,torch", help="backend:searches,...")
     reach.add_argument("--keras-python", default=sys.executable, help="interpreter with Keras")
     reach.add_argument("--keras-trials", type=int, default=60)
-    reach.add_argument("--repeats", type=int, default=9, help="emufort's searches per target")
-    reach.add_argument("--plain-repeats", type=int, default=3, help="and of the trainer alone")
+    reach.add_argument("--repeats", type=int, default=9, help="searches of emufort per target")
+    reach.add_argument("--plain-repeats", type=int, default=3, help="the same without halving")
     two = parser.add_argument_group("two-step")
     two.add_argument("--many", default=None, help="netCDF file with 1,000,000 rows")
-    two.add_argument("--top", type=int, default=5, help="candidates that step 2 gets")
+    two.add_argument("--top", type=int, default=5, help="candidates that step 2 retrains")
     two.add_argument("--candidates", type=int, default=192, help="trained on all embedded rows")
     two.add_argument("--many-candidates", type=int, default=10_000, help="for the rows of --many")
-    two.add_argument("--many-top", type=int, default=1, help="candidates that step 2 gets there")
-    two.add_argument("--step-candidates", type=int, default=100, help="whose steps are timed")
-    two.add_argument("--reference", type=int, default=20, help="random candidates, in full")
-    two.add_argument("--reference-more", default="", help="further ones, by number: 12,3456")
-    two.add_argument("--budget", type=float, default=0, help="add what 1/RATIO of all compute buys")
-    two.add_argument("--budget-seeds", default="3", help="of the candidates: 3,4")
+    two.add_argument("--many-top", type=int, default=1, help="candidates retrained on these rows")
+    two.add_argument("--step-candidates", type=int, default=100, help="candidates to time a step")
+    two.add_argument("--reference", type=int, default=20, help="random candidates trained in full")
+    two.add_argument("--reference-more", default="", help="further ones by number: 12,3456")
+    two.add_argument("--budget", type=float, default=0, help="spend 1/RATIO of the full compute")
+    two.add_argument("--budget-seeds", default="3", help="seeds of the candidates: 3,4")
     skill = parser.add_argument_group("skill")
     skill.add_argument("--large", default=None, help="netCDF file with 262,144 rows")
     skill.add_argument("--ncol", type=int, default=16, help="columns per call")

@@ -1,4 +1,4 @@
-"""Put the results of the headline into docs/headline.md and docs/images."""
+"""Insert the results of the headline into docs/headline.md and docs/images."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def two_steps_in_full(result: Result) -> list[str]:
         ),
         "",
         f"{n} candidates, {result['rows']} rows; step 2: {result['step_2']}. Rungs (epochs x"
-        f" rows): {given}. The network that is best of all comes to {min(seeds):.2e} to"
+        f" rows): {given}. The best network of all reaches {min(seeds):.2e} to"
         f" {max(seeds):.2e} with {len(seeds)} seeds.",
         "",
         conditions(result),
@@ -115,7 +115,7 @@ def two_steps_in_full(result: Result) -> list[str]:
 
 
 def first_of(ranks: Sequence[int], most: int = 6) -> str:
-    """Return the best ranks, with how many there are if not all are shown."""
+    """Return the best ranks, with the number of all ranks if some are left out."""
     shown = ", ".join(map(str, ranks[:most]))
     return shown if len(ranks) <= most else f"{shown}, ... ({len(ranks)})"
 
@@ -125,7 +125,7 @@ def two_steps_ten_thousand(result: Result) -> list[str]:
     sides = {"random": result["random"], "picked": result["picked"]}
 
     def best(some: Sequence[Result]) -> Result:
-        # As everywhere: the validation rows choose.
+        # The validation rows choose, as in all comparisons.
         return min(some, key=lambda row: float(row["value"]))
 
     reference = [
@@ -174,15 +174,15 @@ def two_steps_ten_thousand(result: Result) -> list[str]:
             ],
         ),
         "",
-        f"Of the {len(all_values)} candidates of the reference {rank - 1} have a lower validation"
-        f" loss than what two steps end with; random ones have {quantiles(result['random'])}.",
+        f"{rank - 1} of the {len(all_values)} candidates of the reference have a lower validation"
+        f" loss than the result of two steps; random ones have {quantiles(result['random'])}.",
         "",
         conditions(result),
     ]  # fmt: skip
 
 
 def add_reference(result: Result, file: Path) -> None:
-    """Count every candidate that was trained on all rows, also those that were later."""
+    """Add every candidate that was trained on all rows to the reference, also later ones."""
     known = {row["i"] for row in [*result["random"], *result["kept"]]}
     lines = file.read_text().splitlines() if file.is_file() else []
     rows = [row for row in map(json.loads, lines) if row["i"] not in known]
@@ -223,7 +223,7 @@ def skill_against_time(result: Result) -> list[str]:
 
 
 def short(results: dict[str, Result]) -> list[str]:
-    """Return the table of the summary."""
+    """Return the rows of the summary table."""
     fastest, two = results["reach"]["summary"][0], results["many"]
     reference = [*two["random"], *two["picked"]]
     best = min(reference, key=lambda row: float(row["value"]))
@@ -252,7 +252,7 @@ def short(results: dict[str, Result]) -> list[str]:
             f"test RMSE of the number fraction, {g['choice']} trained on {n} rows",
             f"{g['test_rmse']:.4f} in {g['share']:.2f} of ARG2000's time",
         ])  # fmt: skip
-    # Goals that the same network reaches are one row.
+    # Goals that the same network reaches share a row.
     return table(["", "measured"], list(map(list, dict.fromkeys(map(tuple, rows)))))
 
 
@@ -262,17 +262,17 @@ PARTS: dict[str, Callable[[Result], list[str]]] = {
     "many": two_steps_ten_thousand,
     "skill": skill_against_time,
 }
-#: What the summary needs.
+#: Parts that the summary needs.
 HEADLINES = {"reach", "many", "skill"}
 
 
 def update(folder: Path) -> None:
-    """Renew what FOLDER has results of; the summary when all parts are there.
+    """Update the documents with the results in FOLDER; the summary needs all parts.
 
     Raises
     ------
     ValueError
-        A result is of a quick run.
+        A result comes from a quick run.
     """
     results = {
         name: json.loads((folder / f"{name}.json").read_text())
@@ -283,7 +283,7 @@ def update(folder: Path) -> None:
         add_reference(results["many"], folder / "reference.jsonl")
     for name, result in results.items():
         if result["quick"]:
-            raise ValueError(f"{folder / name}.json is of a quick run: its figures mean nothing")
+            raise ValueError(f"{folder / name}.json is from a quick run and has no valid figures")
     text = DOCUMENT.read_text()
     for name, result in results.items():
         text = replaced(text, name, "\n".join(PARTS[name](result)))

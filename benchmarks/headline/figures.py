@@ -1,4 +1,4 @@
-"""The parts of the headline, and the figure of each."""
+"""The parts of the headline and their figures."""
 
 from __future__ import annotations
 

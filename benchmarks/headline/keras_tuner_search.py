@@ -2,9 +2,9 @@
 
     KERAS_BACKEND=tensorflow python benchmarks/headline/keras_tuner_search.py FOLDER
 
-A program of its own that needs keras, keras-tuner and a backend and nothing of emufort: those
-packages may live in another environment, and each search starts with a fresh process. FOLDER holds
-`arrays.npz` and `tasks.json`; `course.json` is written there.
+This separate program needs keras, keras-tuner and a backend, but not emufort. Those packages may be
+in another environment, and each search starts with a fresh process. FOLDER holds `arrays.npz` and
+`tasks.json`; the program writes `course.json` there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 
 
 def one_thread(backend: str) -> None:
-    """Keep a backend to one thread, as far as environment variables do not."""
+    """Limit a backend to one thread where environment variables do not."""
     if backend == "tensorflow":
         import tensorflow
 
@@ -56,7 +56,7 @@ def main() -> None:
     class Watched(keras_tuner.RandomSearch):
         def on_trial_end(self, trial: Any) -> None:
             super().on_trial_end(trial)
-            # A trial that failed has no score: Keras Tuner goes on, the comparison must not.
+            # A failed trial has no score. Keras Tuner continues, but the comparison must stop.
             if trial.score is None:
                 raise RuntimeError(trial.message)
             spent = time.process_time() - start_cpu, time.perf_counter() - start_wall

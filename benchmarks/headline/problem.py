@@ -1,4 +1,4 @@
-"""What the search benchmarks train: the space, the data and the contenders of other projects."""
+"""The training problem of the search benchmarks: space, data, and contenders of other projects."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from emufort.provenance import cpu_model
 from emufort.search.samplers.registry import propose
 from emufort.training import Arrays, TrainingTask, backend_detail, resolve_backend
 
-#: Widths and depths as Yu et al. (2023) searched them, cut at what a laptop trains over lunch.
+#: Widths and depths that Yu et al. (2023) searched, limited to networks that a laptop can train.
 SPACE = SpaceConfig(
     depth=(1, 8),
     width=(8, 16, 32, 64, 128, 256),
@@ -60,7 +60,7 @@ def tasks_of_space(n: int, arrays: Arrays, seed: int = 1) -> list[TrainingTask]:
 
 
 def machine() -> dict[str, Any]:
-    """Return what a figure depends on beside the code."""
+    """Return the properties of the machine that a figure depends on."""
     return {
         "cpu": cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
@@ -77,14 +77,14 @@ def machine() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Lowest validation loss of one training, and the epochs it took."""
+    """Lowest validation loss of one training, and its number of epochs."""
 
     loss: float
     epochs: int
 
 
 class Plain(nn.Module):
-    """The network as torch's tutorials write it."""
+    """The network as written in torch's tutorials."""
 
     def __init__(self, task: TrainingTask, sigmoid: bool) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ def _early_stopping(losses: Any) -> Outcome:
 
 
 def with_dataloader(task: TrainingTask, arrays: Arrays) -> Outcome:
-    """Train as most tutorials do."""
+    """Train with torch's DataLoader, as most tutorials do."""
     torch.manual_seed(task.seed)
     network = Plain(task, all(arrays.sigmoid))
     rows = torch.utils.data.TensorDataset(
@@ -133,7 +133,7 @@ def with_dataloader(task: TrainingTask, arrays: Arrays) -> Outcome:
 
 
 def lean_torch(task: TrainingTask, arrays: Arrays) -> Outcome:
-    """Train by torch without waste: tensors, a permuted index, autograd, foreach Adam."""
+    """Train with torch and little overhead: tensors, a permuted index, autograd, foreach Adam."""
     torch.manual_seed(task.seed)
     network = Plain(task, all(arrays.sigmoid))
     optimiser = torch.optim.Adam(network.parameters(), lr=task.learning_rate, foreach=True)
@@ -153,14 +153,14 @@ def lean_torch(task: TrainingTask, arrays: Arrays) -> Outcome:
 
 
 _KERAS = Path(__file__).with_name("keras_tuner_search.py")
-#: Variables that keep numerical libraries to one thread.
+#: Environment variables that limit numerical libraries to one thread.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def keras_is_installed(python: str, backend: str) -> bool:
-    """Whether an interpreter has Keras Tuner and a backend of Keras.
+    """Return whether an interpreter has Keras Tuner and a backend of Keras.
 
-    For TensorFlow it needs tensorboard too: Keras Tuner imports it there.
+    TensorFlow also needs tensorboard, which Keras Tuner imports with it.
     """
     names = ["keras", "keras_tuner", backend, *(["tensorboard"] if backend == "tensorflow" else [])]
     code = f"from importlib.util import find_spec as f; assert all(map(f, {names!r}))"
@@ -170,14 +170,14 @@ def keras_is_installed(python: str, backend: str) -> bool:
 
 @dataclass(frozen=True)
 class KerasCourse:
-    """What Keras Tuner did.
+    """The result of Keras Tuner.
 
     Attributes
     ----------
     trials
-        Of each trial processor seconds and wall seconds since the start, and its loss.
+        For each trial, processor time and wall time since the start [s], and its loss.
     versions
-        Of Keras, Keras Tuner and the backend.
+        Versions of Keras, Keras Tuner and the backend.
     """
 
     trials: list[tuple[float, float, float]]
@@ -202,14 +202,13 @@ def keras_tuner_search(
 ) -> KerasCourse:
     """Search as Yu et al. (2023) published it: RandomSearch over Keras models, one after the other.
 
-    Keras Tuner draws the candidates in an order of its own, but from `tasks` alone, each once. It
-    runs in a process of its own, on one thread and pinned to one core; its start and imports are
-    not timed.
+    Keras Tuner draws the candidates from `tasks`, each once, in its own order. It runs in a
+    separate process on one thread, pinned to one core; its start and imports are not timed.
 
     Raises
     ------
     RuntimeError
-        It failed.
+        Keras Tuner failed.
     """
     plan = {
         "tasks": [

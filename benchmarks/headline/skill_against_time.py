@@ -1,8 +1,8 @@
-"""Headline (c): skill of the final networks beside their measured time.
+"""Headline (c): skill of the final networks against their measured time.
 
 Every network is trained on all rows by step 2's plan (Adam, warm-up, cosine down to zero). For each
-goal the validation rows choose among the networks that are cheap enough by measured time, and the
-test rows are looked at once, for the figure of the choice.
+goal, the validation rows choose among the networks that are fast enough by measured time. The test
+rows are used once, for the figure of the chosen network.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from emufort.skill import skill_of, skill_of_baseline
 from emufort.timing.measure import TIMING_ROWS, time_candidates
 from emufort.training import Arrays, Layout, StepPlan, TrainerState, TrainingTask, make_trainer
 
-#: Data set -> steps of a training and their batch size.
+#: Data set -> number of steps of a training, and batch size.
 LENGTH = {"embedded": (100_000, 256), "large": (200_000, 512)}
-#: Activation -> peak learning rate.
+#: Activation function -> peak learning rate.
 LEARNING_RATE = {"squared_relu": 5e-3, "silu": 1e-2}
 BASELINE = "ARG2000"
 
 
 @dataclass(frozen=True)
 class Goal:
-    """An RMSE of the number fraction, at a share of the baseline's time at most."""
+    """A goal: an RMSE of the number fraction at no more than a share of the baseline's time."""
 
     data: str
     rmse: float
@@ -48,7 +48,7 @@ GOALS = (
     Goal("embedded", 0.0036, 0.5),
     Goal("large", 0.0015, 1.0),
 )
-#: Hidden layers and activation.
+#: Hidden layers and activation function.
 NETWORKS: tuple[tuple[tuple[int, ...], str], ...] = (
     ((16, 16), "squared_relu"),
     ((24, 24), "squared_relu"),
@@ -66,7 +66,7 @@ NETWORKS: tuple[tuple[tuple[int, ...], str], ...] = (
 def trained(
     data: Dataset, name: str, options: argparse.Namespace, folder: Path
 ) -> tuple[list[dict[str, Any]], dict[str, Path]]:
-    """Train all networks on one data set; return a row for each, and its file of weights."""
+    """Train all networks on one data set; return a row and the file of weights for each."""
     contract = data.contract
     train, validation = data.part("train"), data.part("validation")
     arrays, x_scaler, y_scaler = Arrays.from_datasets(train, validation)
@@ -112,7 +112,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         some, files = trained(data, name, options, folder)
         rows += some
         weights |= files
-    # All in one table: its rounds visit every network and the baseline in turn.
+    # All are in one table, so that its rounds time every network and the baseline in turn.
     inputs = sets["embedded"].part("train").subset(TIMING_ROWS, 1).x
     config = TimingConfig(ncol=(options.ncol,))
     times = time_candidates(
@@ -156,7 +156,7 @@ def judged(
     weights: dict[str, Path],
     baseline_ns: float,
 ) -> dict[str, Any]:
-    """Choose by the validation rows among what is cheap enough; judge by the test rows."""
+    """Choose by the validation rows among the fast enough networks; judge by the test rows."""
     cheap = [
         row
         for row in rows

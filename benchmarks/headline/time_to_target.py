@@ -1,13 +1,13 @@
 """Headline (a): processor time to the loss that the paper's procedure reaches.
 
 The paper's procedure is Keras Tuner's random search, 60 trials trained in full, one after the
-other. emufort has the same subset, validation rows and search space, and goes round: a batch of
-candidates, successive halving, and the survivors trained again on the same rows as `emufort
-retrain` does it, with a learning rate that falls to zero. It stops when it has the loss.
+other. emufort has the same subset, validation rows and search space. It repeats a cycle: a batch of
+candidates, successive halving, and a second training of the survivors on the same rows as `emufort
+retrain` does it, with a learning rate that falls to zero. It stops when it reaches the loss.
 
-Each search of Keras Tuner sets a target of its own (other candidates, other first weights), and
-several searches of emufort with other seeds aim at it, right behind it in time. Each such round is
-kept in FOLDER/reach and not measured again; delete the folder to begin anew.
+Each search of Keras Tuner sets its own target (other candidates, other first weights). Several
+searches of emufort with other seeds aim at this target directly afterwards. Each such round is kept
+in FOLDER/reach and not measured again; delete the folder to start from the beginning.
 """
 
 from __future__ import annotations
@@ -46,22 +46,23 @@ from emufort.training import (
 )
 
 GOAL = 150
-#: Trials of the paper's procedure.
+#: Number of trials in the paper's procedure.
 PAPER_TRIALS = 60
-#: emufort's search: candidates asked for at once, epochs of the rungs, and 1/ETA go on.
+#: emufort's search: candidates per batch, epochs of the rungs, and 1/ETA continue.
 BATCH, RUNGS, ETA = 16, (1, 4, 16), 4
-#: emufort's second training: steps of the batch size of the search, and the bounds of the peak
+#: emufort's second training: number of steps at the batch size of the search, and the bounds of the
+#: peak learning rate (`retrain.learning_rate`).
 #: learning rate (`retrain.learning_rate`).
 STEPS, PEAK = 10_000, (3e-3, 1e-2)
-#: Share of warm-up (`retrain` takes 2 %) and number of looks.
+#: Share of warm-up (`retrain` takes 2 %) and number of evaluations on the validation rows.
 WARM_UP, LOOKS = 0.05, 100
 
-#: (processor seconds since the start, lowest loss, candidates asked for)
+#: (processor time since the start [s], lowest loss, number of candidates so far)
 Point = tuple[float, float, int]
 
 
 def first_time(course: Sequence[Sequence[float]], target: float) -> float | None:
-    """Return when a course of (seconds, loss, ...) is at the target, None if it never is."""
+    """Return the time when a course of (seconds, loss, ...) reaches the target, or None."""
     return next((float(p[0]) for p in course if p[1] <= target), None)
 
 
@@ -77,7 +78,7 @@ def random_batch(arrays: Arrays, seed: int, batch: int, size: int) -> list[Train
 
 
 def halved_then_retrained(trainer: Trainer, arrays: Arrays, seed: int) -> Iterator[Point]:
-    """Search without end, a point for each second training."""
+    """Yield a point for each second training of an endless search."""
     plan = StepPlan(STEPS, max(1, round(WARM_UP * STEPS)), max(1, STEPS // LOOKS))
     start = time.process_time()
     best, batch = math.inf, 0
@@ -101,7 +102,7 @@ def halved_then_retrained(trainer: Trainer, arrays: Arrays, seed: int) -> Iterat
 
 
 def in_full(trainer: Trainer, arrays: Arrays, seed: int) -> Iterator[Point]:
-    """Search as the paper, but with the native trainer: without end, a point for each trial."""
+    """Yield a point for each trial of an endless search by the native trainer in full."""
     start = time.process_time()
     best, batch = math.inf, 0
     while True:
@@ -113,7 +114,7 @@ def in_full(trainer: Trainer, arrays: Arrays, seed: int) -> Iterator[Point]:
 
 
 def until(points: Iterator[Point], target: float, limit: float) -> list[Point]:
-    """Return the improvements up to the target; the last point ends the course in any case."""
+    """Return the improvements up to the target; the last point always ends the course."""
     course: list[Point] = []
     for point in points:
         better = not course or point[1] < course[-1][1]
@@ -121,14 +122,14 @@ def until(points: Iterator[Point], target: float, limit: float) -> list[Point]:
             course.append(point)
         if point[1] <= target or point[0] > limit:
             return course
-    raise AssertionError("a search without end has ended")
+    raise AssertionError("an endless search has ended")
 
 
 def paper_search(arrays: Arrays, backend: str, seed: int, trials: int, python: str) -> Any:
     """Run the paper's procedure once."""
     tasks = tasks_of_space(trials, arrays, seed)
     if backend == "native":
-        # The loss that so many random trials reach does not hang on who trains them; the time does.
+        # The loss after this number of random trials does not depend on the trainer, the time does.
         trainer = make_trainer(arrays, "native")
         done, start = [], time.process_time()
         for task in tasks:
@@ -148,7 +149,7 @@ def paper_search(arrays: Arrays, backend: str, seed: int, trials: int, python: s
 
 
 def contenders(options: argparse.Namespace) -> list[tuple[str, int]]:
-    """Return (backend, seed) of each search as `--keras jax:3,tensorflow:1` says, seeds in turn."""
+    """Return (backend, seed) of each search from `--keras jax:3,tensorflow:1`, seeds in turn."""
     wanted: list[tuple[str, int]] = []
     for word in options.keras.split(","):
         backend, _, searches = word.partition(":")
@@ -171,7 +172,7 @@ def aimed(
 
 
 def settings(trials: int, repeats: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Return what a round depends on."""
+    """Return the settings that a round depends on."""
     return {
         "trials": trials, "repeats": repeats, "plain_repeats": options.plain_repeats,
         "data": options.data, "keras_python": options.keras_python, "batch": BATCH,
@@ -181,7 +182,7 @@ def settings(trials: int, repeats: int, options: argparse.Namespace) -> dict[str
 
 
 def kept_round(file: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
-    """Return a round that was measured before with the same settings: it takes many minutes."""
+    """Return an earlier round with the same settings, because a round takes many minutes."""
     if not file.is_file():
         return None
     found: dict[str, Any] = json.loads(file.read_text())
@@ -191,14 +192,14 @@ def kept_round(file: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
 def one_round(
     arrays: Arrays, backend: str, seed: int, trials: int, repeats: int, options: argparse.Namespace
 ) -> dict[str, Any]:
-    """Let the paper's procedure set a target, and both ours aim at it right behind."""
+    """Set a target by the paper's procedure, then run both of our searches up to the target."""
     paper = paper_search(arrays, backend, seed, trials, options.keras_python)
-    # Seeds that no search of the paper's procedure has had.
+    # Seeds that no search of the paper's procedure uses.
     seeds = [1000 + 100 * seed + i for i in range(repeats)]
     target, limit = paper["loss"], paper["seconds"]
     ours = aimed(halved_then_retrained, arrays, seeds, target, limit)
     plain = aimed(in_full, arrays, seeds[: options.plain_repeats], target, limit)
-    # A search that does not get there in the paper's time counts as it.
+    # A search that does not reach the target within the paper's time counts with that time.
     times = [first_time(course, target) or limit for course in ours]
     return paper | {
         "emufort_seconds": times,
@@ -247,7 +248,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def summarised(rounds: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return a row for each backend, the fastest first: it is the contender."""
+    """Return a row for each backend, the fastest first, which is the contender."""
     rows = []
     for backend in dict.fromkeys(r["backend"] for r in rounds):
         some = [r for r in rounds if r["backend"] == backend]
@@ -284,7 +285,7 @@ def plot(result: dict[str, Any], axes: Any) -> None:
             spent, np.minimum.accumulate(loss), where="post", color=colour, alpha=0.6, lw=1,
             label=None if label in named else label,
         )  # fmt: skip
-        # Many a course is a single point.
+        # Many courses consist of a single point.
         axes.plot(spent[-1], loss.min(), "o", ms=3, color=colour)
         named.add(label)
 

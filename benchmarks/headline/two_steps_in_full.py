@@ -1,14 +1,14 @@
-"""Headline (b), small enough to be measured in full: two steps against training everything.
+"""Headline (b), small enough to measure in full: two steps compared with training everything.
 
-The candidates are the same, and so is how one is trained on all rows: by the plan of `emufort
-retrain`. One side trains all of them on all embedded rows; the other takes them through step 1 and
-trains some of them. As a training hangs on its task and its rows alone, those are among the
-former, bit by bit, and their time is taken from there. On either side the lowest validation loss
-chooses, and the test rows judge the choice.
+The candidates are the same, and a candidate is trained on all rows in the same way, by the plan of
+`emufort retrain`. One side trains all candidates on all embedded rows. The other side takes them
+through step 1 and trains some of them. A training depends on its task and rows alone, so these
+trainings are bitwise among those of the first side, and their times are taken from there. On both
+sides, the lowest validation loss chooses, and the test rows judge the choice.
 
-Two steps are done in several ways, see `WAYS`. The first is the headline: `emufort search` as it is
-by default, and the order of `emufort retrain`, whose control group counts. The network that is best
-of all is trained with other seeds too: differences within their spread say nothing.
+Two steps are run in several ways, see `WAYS`. The first one is the headline: `emufort search` with
+its defaults, and the order of `emufort retrain` including its control group. The best network of
+all is also trained with other seeds: differences within their spread are not significant.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ from emufort.training import (
 from emufort.workers.trainer_cache import TrainerCache
 
 CONTRACT = "activation_fractions"
-#: Step 2: passes through the embedded rows, batch size, looks at the validation rows. The peak
-#: learning rate is the same for all, for the space has rates that are too high for many.
+#: Step 2: passes through the embedded rows, batch size, evaluations on the validation rows. The
+#: peak learning rate is the same for all, as the space has rates that are too high for many.
 PLAN_EPOCHS, PLAN_BATCH, LOOKS, PEAK = 60, 256, 100, 3e-3
-#: Ways of step 1 that are not the default: epochs of each rung and the rows it sees; one in ETA
-#: goes on, of all candidates together.
+#: Ways of step 1 other than the default: epochs of each rung, and the rows that it sees. One in ETA
+#: continues, compared with all candidates.
 EPOCHS, ROWS, ETA = (1, 2, 4, 8), (2000, 4000, 8000, 16000), 4
 CONSTANT_EPOCHS, CONSTANT_ROWS = (1, 4, 16, 100), (3200, 3200, 3200, 3200)
 #: Seed of the candidates.
@@ -60,7 +60,7 @@ SEED = 3
 SEEDS = 4
 KEPT = (1, 3, 5, 12, 24)
 
-#: Ways of doing two steps, and their names in the table.
+#: Ways of running two steps, and their names in the table.
 WAYS = {
     "default": "two steps, by default",
     "few": "the same step 1, no control group",
@@ -70,7 +70,7 @@ WAYS = {
 
 
 def configuration(schedule: str, epochs: Sequence[int], rows: Sequence[int]) -> Config:
-    """Return the configuration of both steps for rungs that are given; all are one batch."""
+    """Return the configuration of both steps with the given rungs; all candidates are one batch."""
     search = {
         "schedule": schedule, "rungs": list(epochs), "rung_rows": list(rows), "eta": ETA,
         "subset": rows[-1], "patience": PATIENCE, "space": SPACE.model_dump(),
@@ -81,7 +81,7 @@ def configuration(schedule: str, epochs: Sequence[int], rows: Sequence[int]) -> 
 
 
 def default_configuration(candidates: int, steps: int) -> Config:
-    """Return the configuration of both steps where only space and step 2's plan are given."""
+    """Return the configuration of both steps with defaults, except for space and step 2's plan."""
     return Config.from_dict({
         "seed": SEED,
         "workers": 1,
@@ -92,7 +92,7 @@ def default_configuration(candidates: int, steps: int) -> Config:
 
 @dataclass(frozen=True)
 class Problem:
-    """All rows, the subset of step 1, and test rows in the place of validation rows."""
+    """All rows, the subset of step 1, and data with test rows in place of validation rows."""
 
     full: Arrays
     subset: Arrays
@@ -128,7 +128,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class SecondStep:
-    """A training on all rows: so many epochs of the plan of `emufort retrain`."""
+    """A training on all rows by the plan of `emufort retrain`, for a number of epochs."""
 
     epochs: int
 
@@ -154,10 +154,10 @@ class SecondStep:
 
 
 def searched(file: str | None, config: Config) -> tuple[float, SearchResult]:
-    """Do step 1 as `emufort search` does it; return processor seconds and its result."""
+    """Run step 1 as `emufort search` does; return its processor time [s] and its result."""
     data = Dataset.open(file, Contract.load(CONTRACT))
     with tempfile.TemporaryDirectory() as folder:
-        # What is imported when it is first used does not count, as everywhere.
+        # Imports on first use are not timed, as in all measurements.
         search(data, default_configuration(1, 1), Path(folder) / "first")
         start = time.process_time()
         found = search(data, config, Path(folder) / "search")
@@ -167,7 +167,7 @@ def searched(file: str | None, config: Config) -> tuple[float, SearchResult]:
 def first_step(
     arrays: Arrays, tasks: Sequence[TrainingTask], config: Config
 ) -> tuple[float, list[Course]]:
-    """Take candidates through the rungs; return processor seconds and courses."""
+    """Take candidates through the rungs; return the processor time [s] and the courses."""
     trainers = TrainerCache({"": arrays}, "native")
     search = config.search
     start = time.process_time()
@@ -175,7 +175,7 @@ def first_step(
     for t in tasks:
         a = t.architecture
         candidate = Candidate(a.hidden, a.activation, t.learning_rate, t.batch_size)
-        # One task for all rungs: batch size and rate are those of the first one.
+        # All rungs share one task: batch size and rate are those of the first one.
         samples = search.rungs[0] * search.rung_rows[0]
         states.append(TrainerState.initial(rung_task(candidate, a, config, t.seed, samples)))
 
@@ -195,9 +195,9 @@ def first_step(
 
 
 def best_first(courses: Sequence[Course], tasks: Sequence[TrainingTask]) -> list[int]:
-    """Return the candidates as step 1 ranks them: the longer survived the better, then by loss.
+    """Return the candidates in the order of step 1: by the rung that they reached, then by loss.
 
-    Of candidates with the same network the best one stands for all, as in `emufort retrain`.
+    Candidates with the same network are represented by the best one, as in `emufort retrain`.
     """
     order = sorted(range(len(courses)), key=lambda i: (-len(courses[i].rungs), courses[i].value))
     distinct: dict[str, int] = {}
@@ -212,7 +212,7 @@ def in_rounds(rounds: Rounds, values: Sequence[float]) -> tuple[list[int], list[
     Parameters
     ----------
     values
-        Loss of every candidate on all rows, as step 2 finds it.
+        Loss of every candidate on all rows, as step 2 measures it.
     """
     known: dict[int, float] = {}
     ends: list[int] = []
@@ -227,15 +227,15 @@ def in_rounds(rounds: Rounds, values: Sequence[float]) -> tuple[list[int], list[
 def outcome(
     way: Mapping[str, Any], trained: Sequence[tuple[float, TrainerState]], problem: Problem
 ) -> dict[str, Any]:
-    """Return what comes of step 2 after one way of step 1.
+    """Return the result of step 2 after one way of step 1.
 
     Parameters
     ----------
     way
-        ``step_1_seconds``, ``step_1_loss`` (n,), ``order`` in which step 2 would train candidates,
-        and ``ends``: the numbers trained at which it might end, the last of which is its own.
+        ``step_1_seconds``, ``step_1_loss`` (n,), ``order`` in which step 2 trains candidates, and
+        ``ends``: numbers of trained candidates after which it may end; the last is its own number.
     trained
-        All candidates on all rows: processor seconds, and the state.
+        Processor time [s] and state of all candidates on all rows.
     """
     values = np.array([state.value for _, state in trained])
     cost = np.array([state.task.architecture.relative_cost for _, state in trained])
@@ -253,7 +253,7 @@ def outcome(
         "ranks_of_kept": sorted(int(np.sum(values < values[i])) + 1 for i in kept),
         "validation_loss": float(values[best]),
         "test_rmse": problem.test_rmse(trained[best][1]),
-        # What ending with another number would have cost, in per cent of the loss.
+        # Increase of the loss if step 2 ended after another number of candidates, in per cent.
         "regret": {
             n: float(100 * (values[way["order"][:n]].min() / values.min() - 1))
             for n in sorted({*way["ends"], *way.get("also", ())})
@@ -266,7 +266,7 @@ def outcome(
 def by_rungs(
     problem: Problem, tasks: Sequence[TrainingTask], config: Config, top: int
 ) -> dict[str, Any]:
-    """Do step 1 with rungs that are given, and keep the first `top` by loss."""
+    """Run step 1 with the given rungs, and keep the first `top` by loss."""
     seconds, courses = first_step(problem.subset, tasks, config)
     order = best_first(courses, tasks)
     ends = sorted({*(k for k in KEPT if k <= len(order)), min(top, len(order))})
@@ -350,6 +350,6 @@ def plot(result: dict[str, Any], axes: Any) -> None:
         axes.plot(first[at], full[at], "o", ms=4, label=f"last rung {n} epochs, {rows} rows")
     kept = some["kept"]
     axes.plot(first[kept], full[kept], "ko", ms=10, mfc="none", label="trained in step 2")
-    axes.set(xscale="log", yscale="log", xlabel="loss that step 1 foretells",
+    axes.set(xscale="log", yscale="log", xlabel="loss predicted by step 1",
              ylabel="validation loss, trained on all rows")  # fmt: skip
     axes.legend()

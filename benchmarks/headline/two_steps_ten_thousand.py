@@ -1,18 +1,18 @@
 """Headline (b) at the paper's size: 10,000 candidates, 1,000,000 rows.
 
 Both sides train a candidate on all rows in the same way, by the plan of `emufort retrain`. The two
-steps are measured, all of them: 10,000 candidates through the rungs of step 1, and the best
---many-top on all rows. Training every candidate on all rows would take days: its time is
-MULTIPLIED, from the mean time of a step over a sample of the candidates, the number of steps, and
-the number of candidates.
+steps are measured in full: 10,000 candidates through the rungs of step 1, and the best --many-top
+on all rows. Training every candidate on all rows would take days. Its time is EXTRAPOLATED from the
+mean time of a step over a sample of the candidates, the number of steps, and the number of
+candidates.
 
-Its skill is bounded by a reference: candidates of the same 10,000 that are trained on all rows, the
-first ones (a random sample, --reference) and those of --reference-more. They are kept in
-FOLDER/reference.jsonl, one line each, and not trained again.
+Its skill is bounded by a reference: candidates of the same 10,000 that are trained on all rows.
+These are the first ones (a random sample, --reference) and those of --reference-more. They are kept
+in FOLDER/reference.jsonl, one line each, and not trained again.
 
---budget RATIO adds to FOLDER/many.json what comes of one network that is trained for as long as a
-RATIO-th of the compute of all trainings allows, step 1 and the choice of the length counted;
---budget-seeds 3,4: for candidates of these seeds.
+--budget RATIO adds a result to FOLDER/many.json: one network that is trained for as long as 1/RATIO
+of the compute of all trainings allows, including step 1 and the choice of the length.
+--budget-seeds 3,4 does so for candidates of these seeds.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ from benchmarks.headline.two_steps_in_full import (
 from emufort.training import StepPlan, TrainerState, TrainingTask, make_trainer
 
 GOAL, OF_THE_PAPER = 1000, 135
-#: Passes of step 2's plan through the million rows; steps that tell the time of one.
+#: Passes of step 2's plan through the million rows; number of steps to time one step.
 MANY_EPOCHS, STEPS_TIMED = 40, 400
 #: Step 1: each rung costs a candidate about four times the one before it.
 EPOCHS, ROWS = (1, 2, 3, 4, 6, 8), (1500, 2500, 5000, 12000, 24000, 50000)
-#: With --budget: how much worse than the best one at the last rung the network may be there, and
-#: the share of the budget that is planned to be spent.
+#: With --budget: largest loss of the network at the last rung relative to the best one, and the
+#: planned share of the budget.
 NEARLY, SHARE = 1.05, 0.95
-#: Seed of the candidates. What is above was chosen on those of another seed.
+#: Seed of the candidates. The settings above were chosen with candidates of another seed.
 SEED = 3
-#: Trainings of the network that two steps end with, with other seeds.
+#: Number of further trainings, with other seeds, of the network that two steps choose.
 SEEDS = 1
 
 
 def seconds_per_epoch(trainer: Any, task: TrainingTask, second: SecondStep) -> float:
-    """Return the processor time of an epoch on all rows, looks at the validation rows included."""
+    """Return the processor time of an epoch on all rows, including evaluations [s]."""
     every = max(1, min(STEPS_TIMED, second.plan(trainer.n_train).evaluate_every))
     start = time.process_time()
     trainer.run_steps(TrainerState.initial(second.task(task)), StepPlan(STEPS_TIMED, 1, every))
@@ -63,7 +63,7 @@ def reference(
     file: Path, problem: Problem, trainer: Any, tasks: Sequence[TrainingTask], second: SecondStep,
     wanted: Sequence[int],
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Return what came of candidates that are trained on all rows; a line in `file` for each."""
+    """Return the results of candidates trained on all rows, which `file` holds one per line."""
     lines = file.read_text().splitlines() if file.is_file() else []
     known = {row["i"]: row for row in map(json.loads, lines)}
     for i in wanted:
@@ -78,12 +78,12 @@ def reference(
             stream.write(json.dumps(known[i]) + "\n")
     for i in wanted:
         if known[i]["label"] != tasks[i].architecture.label:
-            raise SystemExit(f"{file} is of other candidates; remove it")
+            raise SystemExit(f"{file} has results of other candidates; remove it")
     return [known[i] for i in wanted]
 
 
 def with_budget(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the result in FOLDER with what comes of a whole budget."""
+    """Return the result in FOLDER with the added result for a whole budget."""
     result: dict[str, Any] = json.loads((options.out / "many.json").read_text())
     problem = Problem.of(options.many, ROWS[-1])
     of_seeds = {row["seed"]: row for row in result.get("budget", [])}
@@ -98,10 +98,10 @@ def with_budget(options: argparse.Namespace) -> dict[str, Any]:
 def spend(
     all_seconds: float, goal: float, problem: Problem, seed: int, candidates: int
 ) -> dict[str, Any]:
-    """Return what comes of both steps for the candidates of `seed`.
+    """Return the result of both steps for the candidates of `seed` within the budget.
 
-    Of what is left at step 1's last rung, and nearly as good there as the best, the network with
-    the fewest multiply-adds is trained on all rows, for as many epochs as are left of the budget.
+    Among the candidates at step 1's last rung that are nearly as good as the best, the network with
+    the fewest multiply-adds is trained on all rows, for as many epochs as the budget allows.
     """
     tasks = tasks_of_space(candidates, problem.full, seed=seed)
     seconds_1, courses = first_step(problem.subset, tasks, configuration("cosine", EPOCHS, ROWS))
@@ -126,7 +126,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if options.budget:
         return with_budget(options)
     if options.many is None and not options.quick:
-        raise SystemExit("say --many FILE: python data_prep/make_dataset.py --train 1000000")
+        raise SystemExit("give --many FILE: python data_prep/make_dataset.py --train 1000000")
     candidates = 64 if options.quick else options.many_candidates
     n_step = 3 if options.quick else options.step_candidates
     n_random = 2 if options.quick else options.reference
@@ -149,7 +149,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         f"    step 2: {len(kept)} candidates in {seconds_2:.0f} s, {state.task.architecture.label},"
         f" loss {state.value:.3e}, test RMSE {rmse:.5f}", flush=True,
     )  # fmt: skip
-    # Candidates are independent draws: the first ones are a sample as good as any.
+    # Candidates are independent draws, so the first ones are a random sample.
     per_epoch = [seconds_per_epoch(on_all, task, second) for task in tasks[:n_step]]
     seconds_all = float(np.mean(per_epoch)) * second.epochs * candidates
     print(f"    {np.mean(per_epoch):.2f} s an epoch: {seconds_all / 3600:.0f} h, two steps"

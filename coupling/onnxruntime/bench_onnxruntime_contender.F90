@@ -1,4 +1,4 @@
-!> ONNX Runtime as a contender; with more than one thread it splits a call among threads of its own.
+!> ONNX Runtime as a contender. With more than one thread it divides a call among its own threads.
 module bench_onnxruntime_contender
   use, intrinsic :: iso_fortran_env, only: int64
   use emufort_runtime, only: status_type, emufort_success
@@ -11,16 +11,16 @@ module bench_onnxruntime_contender
 
   !> A model.
   type, extends(contender_type) :: onnx_contender_type
-    type(onnx_emulator_type) :: emulator   !! what was loaded
+    type(onnx_emulator_type) :: emulator   !! the loaded model
   contains
     procedure :: calls
   end type onnx_contender_type
 
 contains
 
-  !> See the interface in bench_worker.
+  !> Implement the interface in bench_worker.
   subroutine calls(contender, n_passes, x, y)
-    class(onnx_contender_type), intent(inout) :: contender   !! what is timed
+    class(onnx_contender_type), intent(inout) :: contender   !! contender that is timed
     integer(int64), intent(in) :: n_passes                   !! number of passes over all calls
     real(hp), contiguous, intent(in) :: x(:, :, :)                       !! inputs (ncol, n_inputs, n_calls)
     real(hp), contiguous, intent(inout) :: y(:, :, :)                    !! outputs (ncol, n_outputs, n_calls)

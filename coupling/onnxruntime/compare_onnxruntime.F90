@@ -1,9 +1,10 @@
-!> Compares ONNX Runtime with the runtime on the same inputs, and provokes every error that can be provoked.
+!> Compares ONNX Runtime with the runtime on the same inputs, and provokes errors.
 !>
 !>     compare_onnxruntime WEIGHTS MODEL LIBRARY INPUTS TOLERANCE
 !>
-!> WEIGHTS and MODEL are of the same emulator; INPUTS as for time_emulator: int32 n and n_inputs, float64 x(n, n_inputs).
-!> Differences are relative to the value, or to the mean of the output where that is larger. Ends with exit code 1 at the first complaint.
+!> WEIGHTS and MODEL belong to the same emulator. INPUTS has the format of time_emulator: int32 n and n_inputs, float64
+!> x(n, n_inputs). Differences are relative to the value, or to the mean of the output if that is larger. The program
+!> ends with exit code 1 at the first error.
 program compare_onnxruntime
   use, intrinsic :: iso_fortran_env, only: int32, int64, real32, real64, output_unit, error_unit
   use, intrinsic :: ieee_arithmetic, only: ieee_value, ieee_quiet_nan, ieee_is_nan
@@ -84,7 +85,7 @@ program compare_onnxruntime
   call expect(status%n_invalid == 1_int64 .and. all(ieee_is_nan(y(2, :))), 'NaN in a column')
   call expect(.not. any(ieee_is_nan(y(3:, :))), 'NaN in other columns')
 
-  ! Two at a time, and one after the release of the other.
+  ! Two emulators at a time, and one after the release of the other.
   call other%load(trim(model), status, library=trim(library))
   call onnx%release()
   call expect(.not. onnx%is_loaded(), 'empty after release')
@@ -95,7 +96,7 @@ program compare_onnxruntime
 
 contains
 
-  !> Largest difference relative to the value, or to the mean of its output.
+  !> Return the largest difference relative to the value, or to the mean of its output.
   pure real(real64) function difference(a, b)
     real(real64), intent(in) :: a(:, :)   !! values (column, output)
     real(real64), intent(in) :: b(:, :)   !! reference (column, output)
@@ -108,10 +109,10 @@ contains
 
   end function difference
 
-  !> End unless a condition holds.
+  !> End the program unless a condition holds.
   subroutine expect(holds, what)
-    logical, intent(in) :: holds           !! what should be true
-    character(len=*), intent(in) :: what   !! what it is about
+    logical, intent(in) :: holds           !! condition that must hold
+    character(len=*), intent(in) :: what   !! description of the condition
 
     if (holds) return
     write (error_unit, '(a)') 'compare_onnxruntime: '//trim(what)

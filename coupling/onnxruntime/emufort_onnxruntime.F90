@@ -1,13 +1,13 @@
-!> The interface of the runtime's `emulator_type` over ONNX Runtime: for networks that the runtime does not know, and for
-!> comparison. Needs libonnxruntime at run time only.
+!> The interface of `emulator_type` on top of ONNX Runtime: for networks that the runtime does not support, and for
+!> comparisons. It needs libonnxruntime only at run time.
 !>
 !>     use emufort_onnxruntime, only: onnx_emulator_type
 !>     call emulator%load('model.onnx', status)          ! or library='/path/libonnxruntime.so.1.32.0', threads=4
 !>     call emulator%predict(x, y, status)               ! x(ncol, n_inputs), y(ncol, n_outputs), physical units
 !>
 !> After `load` the emulator is constant, and threads may share it. Unlike the runtime, ONNX Runtime allocates memory in
-!> each call, and the bits of a column may depend on the others of the call. Values out of range are clipped by the graph
-!> and not counted; columns with a NaN in the outputs are counted in `status%n_invalid`.
+!> each call, and the bits of a column may depend on the other columns of the call. The graph clips values out of range,
+!> and they are not counted. `status%n_invalid` counts columns with a NaN in the outputs.
 module emufort_onnxruntime
   use, intrinsic :: iso_c_binding, only: c_associated, c_int, c_int64_t, c_loc, c_null_ptr, c_ptr, c_size_t
   use, intrinsic :: ieee_arithmetic, only: ieee_is_nan
@@ -27,7 +27,7 @@ module emufort_onnxruntime
 #ifdef EMUFORT_ONNXRUNTIME_LIBRARY
   character(len=*), parameter :: default_library = EMUFORT_ONNXRUNTIME_LIBRARY
 #else
-  !> Where the library is, unless `load` is told; set it by -DEMUFORT_ONNXRUNTIME_LIBRARY="'path'".
+  !> Path of the library if `load` gets none; set it by -DEMUFORT_ONNXRUNTIME_LIBRARY="'path'".
   character(len=*), parameter :: default_library = 'libonnxruntime.so.1'
 #endif
 
@@ -36,7 +36,7 @@ module emufort_onnxruntime
     private
     type(onnx_api_type) :: api
     type(c_ptr) :: env = c_null_ptr, session = c_null_ptr, allocator = c_null_ptr
-    type(c_ptr) :: input_name = c_null_ptr, output_name = c_null_ptr   ! belong to the allocator
+    type(c_ptr) :: input_name = c_null_ptr, output_name = c_null_ptr   ! memory of the allocator
     integer :: input_width = 0, output_width = 0
     character(len=:), allocatable :: file
   contains
@@ -54,13 +54,13 @@ module emufort_onnxruntime
 
 contains
 
-  !> Read a model from a file. What the emulator held before is released.
+  !> Read a model from a file. A previous model of the emulator is released.
   subroutine load(emulator, filename, status, library, threads)
     class(onnx_emulator_type), intent(inout) :: emulator   !! empty if there is an error
     character(len=*), intent(in) :: filename               !! path of the ONNX model
     type(status_type), intent(out) :: status               !! outcome
     character(len=*), intent(in), optional :: library      !! path of libonnxruntime
-    integer, intent(in), optional :: threads               !! threads of one call; default 1: the host has its own
+    integer, intent(in), optional :: threads               !! threads of one call; default 1, as the host has threads
     character(len=:), allocatable :: complaint, path
     type(c_ptr) :: options
     integer :: n_threads
@@ -108,10 +108,10 @@ contains
 
   end subroutine load
 
-  !> Take names and sizes of the model's input and output.
+  !> Get the names and sizes of the input and output of the model.
   subroutine inspect(emulator, complaint)
     type(onnx_emulator_type), intent(inout) :: emulator           !! with a session
-    character(len=:), allocatable, intent(out) :: complaint       !! what is wrong; empty if all is well
+    character(len=:), allocatable, intent(out) :: complaint       !! error message; empty for success
     type(c_ptr) :: info
     integer(c_size_t) :: n_in, n_out
 
@@ -140,13 +140,13 @@ contains
 
   end subroutine inspect
 
-  !> Second dimension of a single precision matrix with any number of rows.
+  !> Return the second dimension of a single precision matrix with any number of rows.
   subroutine width_of(api, info, what, width, complaint)
     type(onnx_api_type), intent(in) :: api                       !! the functions
     type(c_ptr), intent(in) :: info                              !! OrtTypeInfo
-    character(len=*), intent(in) :: what                         !! what the type is of, for the message
+    character(len=*), intent(in) :: what                         !! 'input' or 'output', for the message
     integer, intent(out) :: width                                !! number of columns of the matrix
-    character(len=:), allocatable, intent(out) :: complaint      !! what is wrong; empty if all is well
+    character(len=:), allocatable, intent(out) :: complaint      !! error message; empty for success
     type(c_ptr) :: tensor
     integer(c_int) :: element
     integer(c_size_t) :: rank
@@ -156,7 +156,7 @@ contains
     complaint = message_of(api, api%cast_type(info, tensor))
     if (len(complaint) > 0) return
     if (.not. c_associated(tensor)) then
-      complaint = 'the '//what//' is no tensor'
+      complaint = 'the '//what//' must be a tensor'
       return
     end if
     complaint = message_of(api, api%get_element_type(tensor, element))
@@ -176,7 +176,7 @@ contains
 
   end subroutine width_of
 
-  !> Give everything back. An emulator that goes out of scope keeps its session otherwise.
+  !> Release the model and its session. An emulator that goes out of scope does not release them.
   subroutine release(emulator)
     class(onnx_emulator_type), intent(inout) :: emulator   !! any emulator
     type(c_ptr) :: status
@@ -226,7 +226,7 @@ contains
 
   end function n_outputs
 
-  !> Say what the emulator is, in lines of text.
+  !> Describe the emulator in lines of text.
   subroutine describe(emulator, text)
     class(onnx_emulator_type), intent(in) :: emulator   !! any emulator
     character(len=*), intent(out) :: text               !! description, cut at its length
@@ -246,7 +246,7 @@ contains
 
   end subroutine describe
 
-  !> Run the model on arrays of its own layout and kind.
+  !> Run the model on arrays of the layout and kind of the model.
   recursive subroutine run(emulator, x, y, status)
     class(onnx_emulator_type), intent(in) :: emulator                 !! a loaded emulator
     real(real32), intent(in), target, contiguous :: x(:, :)           !! inputs (n_inputs, ncol)
@@ -279,7 +279,7 @@ contains
     class(onnx_emulator_type), intent(in) :: emulator    !! a loaded emulator
     real(real32), intent(in) :: x(:, :)                  !! inputs in contract order and units (ncol, n_inputs)
     real(real32), intent(inout) :: y(:, :)               !! outputs in contract order and units (ncol, n_outputs)
-    type(status_type), intent(out) :: status             !! outcome, number of columns invalid
+    type(status_type), intent(out) :: status             !! outcome, number of invalid columns
     real(real32), allocatable :: rows(:, :), results(:, :)
     integer :: i, j
 
@@ -302,12 +302,12 @@ contains
 
   end subroutine predict_real32
 
-  !> Predict, host arrays in double precision; the model computes in single.
+  !> Predict, host arrays in double precision; the model computes in single precision.
   recursive subroutine predict_real64(emulator, x, y, status)
     class(onnx_emulator_type), intent(in) :: emulator    !! a loaded emulator
     real(real64), intent(in) :: x(:, :)                  !! inputs in contract order and units (ncol, n_inputs)
     real(real64), intent(inout) :: y(:, :)               !! outputs in contract order and units (ncol, n_outputs)
-    type(status_type), intent(out) :: status             !! outcome, number of columns invalid
+    type(status_type), intent(out) :: status             !! outcome, number of invalid columns
     real(real32), allocatable :: rows(:, :), results(:, :)
     integer :: i, j
 
@@ -330,7 +330,7 @@ contains
 
   end subroutine predict_real64
 
-  !> Check that there is a model, and that it fits the arrays.
+  !> Check that a model is loaded and that its sizes fit the arrays.
   recursive subroutine check_shapes(emulator, shape_x, shape_y, status)
     class(onnx_emulator_type), intent(in) :: emulator    !! any emulator
     integer, intent(in) :: shape_x(2)                    !! shape of the inputs
@@ -346,7 +346,7 @@ contains
 
   end subroutine check_shapes
 
-  !> Number of columns with a NaN.
+  !> Return the number of columns with a NaN.
   pure recursive integer(int64) function invalid_columns(y)
     real(real32), intent(in) :: y(:, :)   !! outputs (n_outputs, ncol)
     integer :: i

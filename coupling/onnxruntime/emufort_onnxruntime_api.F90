@@ -1,8 +1,9 @@
 !> The part of ONNX Runtime's C API that emufort_onnxruntime uses, opened at run time.
 !>
-!> The library exports one function. It gives a table of function pointers, which only ever grows at its end: a function
-!> has the place that it had in version 1 of the API (ONNX Runtime 1.0, 2019), and all functions used here are of that
-!> version. No header and no link to the library are needed; `open_api` tries the table out before anyone relies on it.
+!> The library exports one function, which returns a table of function pointers. New versions append to the table, so a
+!> function keeps the place that it had in version 1 of the API (ONNX Runtime 1.0, 2019). All functions used here are
+!> from this version. The module needs no header of the library and no link to it. `open_api` tests the table before its
+!> use.
 module emufort_onnxruntime_api
   use, intrinsic :: iso_c_binding, only: &
     c_associated, c_char, c_f_pointer, c_f_procpointer, c_funptr, c_int, c_int32_t, c_int64_t, c_null_char, &
@@ -12,7 +13,7 @@ module emufort_onnxruntime_api
 
   public :: onnx_api_type, open_api, c_text, fortran_text, message_of
 
-  !> Version of the C API that is asked for.
+  !> Requested version of the C API.
   integer(c_int32_t), parameter, public :: api_version = 1_c_int32_t
   !> ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT
   integer(c_int), parameter, public :: element_float = 1_c_int
@@ -78,9 +79,9 @@ module emufort_onnxruntime_api
     function create_env_interface(level, name, env) bind(c) result(status)
       import :: c_char, c_int, c_ptr
       integer(c_int), value, intent(in) :: level         !! least severity that is logged
-      character(kind=c_char), intent(in) :: name(*)      !! who logs
+      character(kind=c_char), intent(in) :: name(*)      !! name of the logger
       type(c_ptr), intent(out) :: env                    !! OrtEnv
-      type(c_ptr) :: status                              !! OrtStatus, null if all is well
+      type(c_ptr) :: status                              !! OrtStatus, null for success
     end function create_env_interface
 
     !> CreateSession
@@ -90,7 +91,7 @@ module emufort_onnxruntime_api
       character(kind=c_char), intent(in) :: path(*)      !! file of the model
       type(c_ptr), value, intent(in) :: options          !! OrtSessionOptions
       type(c_ptr), intent(out) :: session                !! OrtSession
-      type(c_ptr) :: status                              !! OrtStatus, null if all is well
+      type(c_ptr) :: status                              !! OrtStatus, null for success
     end function create_session_interface
 
     !> Run
@@ -105,14 +106,14 @@ module emufort_onnxruntime_api
       type(c_ptr), intent(in) :: output_names(*)         !! names
       integer(c_size_t), value, intent(in) :: n_outputs  !! number of outputs
       type(c_ptr), intent(inout) :: outputs(*)           !! OrtValue of each output
-      type(c_ptr) :: status                              !! OrtStatus, null if all is well
+      type(c_ptr) :: status                              !! OrtStatus, null for success
     end function run_interface
 
     !> CreateSessionOptions, GetAllocatorWithDefaultOptions
     function create_interface(new) bind(c) result(status)
       import :: c_ptr
-      type(c_ptr), intent(out) :: new   !! what is made
-      type(c_ptr) :: status             !! OrtStatus, null if all is well
+      type(c_ptr), intent(out) :: new   !! the new object
+      type(c_ptr) :: status             !! OrtStatus, null for success
     end function create_interface
 
     !> SetSessionGraphOptimizationLevel, SetIntraOpNumThreads, SetInterOpNumThreads
@@ -120,15 +121,15 @@ module emufort_onnxruntime_api
       import :: c_int, c_ptr
       type(c_ptr), value, intent(in) :: options       !! OrtSessionOptions
       integer(c_int), value, intent(in) :: value      !! new value
-      type(c_ptr) :: status                           !! OrtStatus, null if all is well
+      type(c_ptr) :: status                           !! OrtStatus, null for success
     end function set_interface
 
     !> SessionGetInputCount, SessionGetOutputCount, GetDimensionsCount
     function count_interface(object, n) bind(c) result(status)
       import :: c_ptr, c_size_t
-      type(c_ptr), value, intent(in) :: object   !! what is asked
+      type(c_ptr), value, intent(in) :: object   !! object of the query
       integer(c_size_t), intent(out) :: n        !! its number
-      type(c_ptr) :: status                      !! OrtStatus, null if all is well
+      type(c_ptr) :: status                      !! OrtStatus, null for success
     end function count_interface
 
     !> SessionGetInputTypeInfo, SessionGetOutputTypeInfo
@@ -137,7 +138,7 @@ module emufort_onnxruntime_api
       type(c_ptr), value, intent(in) :: session       !! OrtSession
       integer(c_size_t), value, intent(in) :: index   !! which input or output, from 0
       type(c_ptr), intent(out) :: info                !! OrtTypeInfo
-      type(c_ptr) :: status                           !! OrtStatus, null if all is well
+      type(c_ptr) :: status                           !! OrtStatus, null for success
     end function session_type_interface
 
     !> SessionGetInputName, SessionGetOutputName
@@ -147,7 +148,7 @@ module emufort_onnxruntime_api
       integer(c_size_t), value, intent(in) :: index   !! which input or output, from 0
       type(c_ptr), value, intent(in) :: allocator     !! OrtAllocator
       type(c_ptr), intent(out) :: name                !! text; to be freed by the allocator
-      type(c_ptr) :: status                           !! OrtStatus, null if all is well
+      type(c_ptr) :: status                           !! OrtStatus, null for success
     end function session_name_interface
 
     !> CreateTensorWithDataAsOrtValue
@@ -160,23 +161,23 @@ module emufort_onnxruntime_api
       integer(c_size_t), value, intent(in) :: rank      !! number of dimensions
       integer(c_int), value, intent(in) :: type_        !! ONNXTensorElementDataType
       type(c_ptr), intent(out) :: tensor                !! OrtValue
-      type(c_ptr) :: status                             !! OrtStatus, null if all is well
+      type(c_ptr) :: status                             !! OrtStatus, null for success
     end function create_tensor_interface
 
     !> CastTypeInfoToTensorInfo, MemoryInfoGetName
     function get_pointer_interface(object, found) bind(c) result(status)
       import :: c_ptr
-      type(c_ptr), value, intent(in) :: object   !! what is asked
+      type(c_ptr), value, intent(in) :: object   !! object of the query
       type(c_ptr), intent(out) :: found          !! part of it; not to be freed
-      type(c_ptr) :: status                      !! OrtStatus, null if all is well
+      type(c_ptr) :: status                      !! OrtStatus, null for success
     end function get_pointer_interface
 
     !> GetTensorElementType
     function get_integer_interface(object, found) bind(c) result(status)
       import :: c_int, c_ptr
-      type(c_ptr), value, intent(in) :: object   !! what is asked
+      type(c_ptr), value, intent(in) :: object   !! object of the query
       integer(c_int), intent(out) :: found       !! its number
-      type(c_ptr) :: status                      !! OrtStatus, null if all is well
+      type(c_ptr) :: status                      !! OrtStatus, null for success
     end function get_integer_interface
 
     !> GetDimensions
@@ -185,7 +186,7 @@ module emufort_onnxruntime_api
       type(c_ptr), value, intent(in) :: info                 !! OrtTensorTypeAndShapeInfo
       integer(c_int64_t), intent(inout) :: dimensions(*)     !! dimensions, -1 if free
       integer(c_size_t), value, intent(in) :: n              !! number of dimensions
-      type(c_ptr) :: status                                  !! OrtStatus, null if all is well
+      type(c_ptr) :: status                                  !! OrtStatus, null for success
     end function get_dimensions_interface
 
     !> CreateCpuMemoryInfo
@@ -194,21 +195,21 @@ module emufort_onnxruntime_api
       integer(c_int), value, intent(in) :: allocator   !! OrtAllocatorType
       integer(c_int), value, intent(in) :: memory      !! OrtMemType
       type(c_ptr), intent(out) :: info                 !! OrtMemoryInfo
-      type(c_ptr) :: status                            !! OrtStatus, null if all is well
+      type(c_ptr) :: status                            !! OrtStatus, null for success
     end function create_memory_info_interface
 
     !> AllocatorFree
     function free_interface(allocator, memory) bind(c) result(status)
       import :: c_ptr
       type(c_ptr), value, intent(in) :: allocator   !! OrtAllocator
-      type(c_ptr), value, intent(in) :: memory      !! what it allocated
-      type(c_ptr) :: status                         !! OrtStatus, null if all is well
+      type(c_ptr), value, intent(in) :: memory      !! memory that it allocated
+      type(c_ptr) :: status                         !! OrtStatus, null for success
     end function free_interface
 
     !> ReleaseEnv, ReleaseStatus, ...
     subroutine release_interface(object) bind(c)
       import :: c_ptr
-      type(c_ptr), value, intent(in) :: object   !! what is no longer needed
+      type(c_ptr), value, intent(in) :: object   !! object that is no longer needed
     end subroutine release_interface
   end interface
 
@@ -229,13 +230,13 @@ module emufort_onnxruntime_api
       type(c_funptr) :: symbol                        !! its address, null if there is none
     end function dlsym
 
-    !> Why the last of these failed.
+    !> Reason why the last of these calls failed.
     function dlerror() bind(c, name='dlerror') result(text)
       import :: c_ptr
       type(c_ptr) :: text   !! message, null if there was no error
     end function dlerror
 
-    !> Length of a text of C.
+    !> Length of a C string.
     pure function strlen(text) bind(c, name='strlen') result(length)
       import :: c_ptr, c_size_t
       type(c_ptr), value, intent(in) :: text   !! text
@@ -245,7 +246,7 @@ module emufort_onnxruntime_api
 
   !> The functions in use, named as in the C API.
   type :: onnx_api_type
-    logical :: is_open = .false.                                                            !! whether there are any
+    logical :: is_open = .false.                                                            !! whether they are set
     character(len=32) :: version = ' '                                                      !! of the library
     procedure(create_status_interface), pointer, nopass :: create_status => null()
     procedure(get_code_interface), pointer, nopass :: get_error_code => null()
@@ -284,11 +285,11 @@ module emufort_onnxruntime_api
 
 contains
 
-  !> Open the library and try its functions out. The library stays open: it cannot be unloaded safely.
+  !> Open the library and test its functions. The library stays open, because it cannot be unloaded safely.
   subroutine open_api(library, api, complaint)
     character(len=*), intent(in) :: library                         !! path, or a name for the system to find
     type(onnx_api_type), intent(out) :: api                         !! the functions
-    character(len=:), allocatable, intent(out) :: complaint         !! what is wrong; empty if all is well
+    character(len=:), allocatable, intent(out) :: complaint         !! error message; empty for success
     procedure(get_api_interface), pointer :: get_api
     procedure(get_text_interface), pointer :: get_version
     procedure(get_text_interface), pointer :: get_base
@@ -327,7 +328,7 @@ contains
 
   end subroutine open_api
 
-  !> Take the functions from their places.
+  !> Get the functions from their places.
   subroutine take_functions(table, api)
     type(c_funptr), intent(in) :: table(:)        !! OrtApi
     type(onnx_api_type), intent(inout) :: api     !! the functions
@@ -367,10 +368,10 @@ contains
 
   end subroutine take_functions
 
-  !> Let functions of different places tell something that is known; also makes the description of the CPU's memory.
+  !> Test functions at different places with known results, and make the description of the CPU memory.
   subroutine try_out(api, complaint)
     type(onnx_api_type), intent(inout) :: api                   !! the functions
-    character(len=:), allocatable, intent(out) :: complaint     !! what is wrong; empty if all is well
+    character(len=:), allocatable, intent(out) :: complaint     !! error message; empty for success
     character(len=*), parameter :: words = 'said by emufort'
     integer(c_int), parameter :: code = 2_c_int
     type(c_ptr) :: status, name
@@ -396,7 +397,7 @@ contains
 
   end subroutine try_out
 
-  !> Message of a status, which is released; empty if all is well.
+  !> Return the message of a status and release the status; empty for success.
   function message_of(api, status) result(message)
     type(onnx_api_type), intent(in) :: api         !! the functions
     type(c_ptr), intent(in) :: status              !! OrtStatus
@@ -410,7 +411,7 @@ contains
 
   end function message_of
 
-  !> A text for C.
+  !> Convert a Fortran string to a C string.
   pure function c_text(text)
     character(len=*), intent(in) :: text                           !! text of Fortran
     character(kind=c_char, len=len_trim(text) + 1) :: c_text       !! the same with a null character
@@ -419,7 +420,7 @@ contains
 
   end function c_text
 
-  !> The first line of a text from C; empty for a null pointer.
+  !> Return the first line of a C string; empty for a null pointer.
   function fortran_text(text) result(line)
     type(c_ptr), intent(in) :: text                !! text of C
     character(len=:), allocatable :: line          !! its first line

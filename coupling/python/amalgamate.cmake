@@ -1,9 +1,9 @@
-# One source file from a module and all that it uses, in the order of compilation.
+# Writes one source file from a module and all modules that it uses, in the order of compilation.
 #
 #   cmake -D FOLDER=fortran/src -D TOP=emufort_runtime -D VERSION=0.1.0 -D OUTPUT=emufort_runtime.F90
 #         -P amalgamate.cmake
 #
-# A module lies in the file of its name. Modules without such a file are the compiler's own.
+# A module is in the file of its name. Modules without such a file are intrinsic.
 cmake_minimum_required(VERSION 3.25)
 
 set(_order)
@@ -12,7 +12,7 @@ function(visit module users)
     return()
   endif()
   if(module IN_LIST users)
-    message(FATAL_ERROR "${module} uses itself by way of: ${users}")
+    message(FATAL_ERROR "circular use: ${module} uses itself through ${users}")
   endif()
   file(STRINGS ${FOLDER}/${module}.F90 uses REGEX "^ *use +[A-Za-z]")
   foreach(line IN LISTS uses)
@@ -30,7 +30,7 @@ set(_text "! SPDX-License-Identifier: Apache-2.0\n! The emufort ${VERSION} runti
 foreach(module IN LISTS _order)
   file(READ ${FOLDER}/${module}.F90 _source)
   if(_source MATCHES "\n#include")
-    message(FATAL_ERROR "${module} includes a file, which one file alone cannot")
+    message(FATAL_ERROR "${module} includes a file; the single source file cannot contain #include")
   endif()
   string(APPEND _text "\n${_source}")
 endforeach()

@@ -1,5 +1,5 @@
-/* Which of the x86-64 levels this CPU has, and the operating system lets programs use: 4 (AVX-512), 3 (AVX2 and
-   fused multiply-adds), else 1; 0 on other kinds of CPU. Fortran has no way to ask. */
+/* Return the x86-64 level that this CPU has and that the operating system lets programs use: 4 (AVX-512), 3 (AVX2 and
+   fused multiply-adds), otherwise 1; 0 on other kinds of CPU. Fortran has no such inquiry. */
 int emufort_cpu_level(void) {
 #if defined(__x86_64__) && defined(__GNUC__)
   __builtin_cpu_init();

@@ -1,7 +1,7 @@
-!> The runtime in terms that f90wrap can wrap: an emulator is a handle, text is bytes, arrays are plain.
+!> The runtime with an interface that f90wrap can wrap: an emulator is a handle, text is bytes, arrays are plain.
 !>
-!> A handle is the address of an emulator. Only python/emufort/_bindings.py calls this module: it keeps the handle
-!> to itself and closes it when nobody can use it any more.
+!> A handle is the address of an emulator. Only the Python package emufort.runtime calls this module. It does not pass
+!> the handle on, and closes it when the Python object is deleted.
 module emufort_bindings
   use, intrinsic :: iso_c_binding, only: c_ptr, c_loc, c_f_pointer, c_int
   use, intrinsic :: iso_fortran_env, only: int8, int32, int64, real32, real64
@@ -22,7 +22,7 @@ module emufort_bindings
 
 contains
 
-  !> Which of the x86-64 levels the CPU has.
+  !> Return the x86-64 level of the CPU.
   subroutine cpu_level(level)
     integer(int32), intent(out) :: level   !! 4 (AVX-512), 3 (AVX2), 1 (older); 0 for other kinds of CPU
 
@@ -35,7 +35,7 @@ contains
     integer(int8), intent(in) :: path(:)              !! path of weights.bin, as the file system spells it
     integer(int64), intent(out) :: handle             !! the emulator; 0 if there is an error
     integer(int32), intent(out) :: code               !! 0, or one of the emufort_error_* codes
-    character(len=160), intent(out) :: message        !! what is wrong
+    character(len=160), intent(out) :: message        !! error message
     character(len=32), intent(out) :: place           !! procedure that found it
     type(emulator_type), pointer :: emulator
     type(status_type) :: status
@@ -52,7 +52,7 @@ contains
     integer(int8), intent(in) :: bytes(:)             !! content of weights.bin
     integer(int64), intent(out) :: handle             !! the emulator; 0 if there is an error
     integer(int32), intent(out) :: code               !! 0, or one of the emufort_error_* codes
-    character(len=160), intent(out) :: message        !! what is wrong
+    character(len=160), intent(out) :: message        !! error message
     character(len=32), intent(out) :: place           !! procedure that found it
     type(emulator_type), pointer :: emulator
     type(status_type) :: status
@@ -64,7 +64,7 @@ contains
 
   end subroutine open_bytes
 
-  !> Release an emulator; its handle is of no use afterwards.
+  !> Release an emulator; its handle must not be used afterwards.
   subroutine close_emulator(handle)
     integer(int64), intent(in) :: handle   !! the emulator
     type(emulator_type), pointer :: emulator
@@ -74,7 +74,7 @@ contains
 
   end subroutine close_emulator
 
-  !> Numbers of columns.
+  !> Return the numbers of input and output columns.
   subroutine sizes(handle, n_inputs, n_outputs)
     integer(int64), intent(in) :: handle        !! the emulator
     integer(int32), intent(out) :: n_inputs     !! number of input columns
@@ -87,13 +87,13 @@ contains
 
   end subroutine sizes
 
-  !> Check the host's variables against those of the emulator.
+  !> Check the variables of the host against those of the emulator.
   subroutine require(handle, names, units, code, message, place)
     integer(int64), intent(in) :: handle           !! the emulator
     integer(int8), intent(in) :: names(:, :)       !! names of the variables (character, variable), blank padded
     integer(int8), intent(in) :: units(:, :)       !! their units (character, variable), blank padded
     integer(int32), intent(out) :: code            !! 0, or one of the emufort_error_* codes
-    character(len=160), intent(out) :: message     !! what is wrong
+    character(len=160), intent(out) :: message     !! error message
     character(len=32), intent(out) :: place        !! procedure that found it
     character(len=size(names, 1)) :: name(size(names, 2))
     character(len=size(units, 1)) :: unit(size(units, 2))
@@ -117,7 +117,7 @@ contains
   subroutine self_test(handle, code, message, place)
     integer(int64), intent(in) :: handle           !! the emulator
     integer(int32), intent(out) :: code            !! 0, or one of the emufort_error_* codes
-    character(len=160), intent(out) :: message     !! what is wrong
+    character(len=160), intent(out) :: message     !! error message
     character(len=32), intent(out) :: place        !! procedure that found it
     type(emulator_type), pointer :: emulator
     type(status_type) :: status
@@ -128,7 +128,7 @@ contains
 
   end subroutine self_test
 
-  !> What the emulator is, in lines of text.
+  !> Describe the emulator in lines of text.
   subroutine describe(handle, text)
     integer(int64), intent(in) :: handle         !! the emulator
     integer(int8), intent(inout) :: text(:)      !! description, cut at its length, blank padded
@@ -141,7 +141,7 @@ contains
 
   end subroutine describe
 
-  !> Length of the contract.
+  !> Return the length of the contract.
   subroutine contract_size(handle, length)
     integer(int64), intent(in) :: handle       !! the emulator
     integer(int64), intent(out) :: length      !! number of bytes
@@ -154,7 +154,7 @@ contains
 
   end subroutine contract_size
 
-  !> The contract as it was exported (JSON).
+  !> Return the contract as it was exported (JSON).
   subroutine contract(handle, text)
     integer(int64), intent(in) :: handle         !! the emulator
     integer(int8), intent(inout) :: text(:)      !! contract, of the length that `contract_size` gave
@@ -174,9 +174,9 @@ contains
     real(real32), intent(inout) :: y(:, :)           !! outputs, physical units (n_outputs, ncol)
     integer(int8), intent(inout) :: outside(:)       !! 1 where an input was clipped or invalid, else 0 (ncol)
     integer(int64), intent(out) :: n_clipped         !! values that were clipped
-    integer(int64), intent(out) :: n_invalid         !! columns with an input that is no number
+    integer(int64), intent(out) :: n_invalid         !! columns with a NaN or infinite input
     integer(int32), intent(out) :: code              !! 0, or one of the emufort_error_* codes
-    character(len=160), intent(out) :: message       !! what is wrong
+    character(len=160), intent(out) :: message       !! error message
     character(len=32), intent(out) :: place          !! procedure that found it
     logical, allocatable :: is_outside(:)
     type(emulator_type), pointer :: emulator
@@ -185,7 +185,7 @@ contains
 
     emulator => emulator_of(handle)
     allocate (is_outside(size(outside)), source=.false.)
-    ! For this call alone: threads of Python share the emulator.
+    ! For this call only, because threads of Python share the emulator.
     if (size(outside) > emufort_few_columns) call emulator%make_workspace(workspace, status)
     if (status%code == emufort_success) call emulator%predict_transposed(x, y, status, is_outside, workspace)
     outside = merge(1_int8, 0_int8, is_outside)
@@ -202,9 +202,9 @@ contains
     real(real64), intent(inout) :: y(:, :)           !! outputs, physical units (n_outputs, ncol)
     integer(int8), intent(inout) :: outside(:)       !! 1 where an input was clipped or invalid, else 0 (ncol)
     integer(int64), intent(out) :: n_clipped         !! values that were clipped
-    integer(int64), intent(out) :: n_invalid         !! columns with an input that is no number
+    integer(int64), intent(out) :: n_invalid         !! columns with a NaN or infinite input
     integer(int32), intent(out) :: code              !! 0, or one of the emufort_error_* codes
-    character(len=160), intent(out) :: message       !! what is wrong
+    character(len=160), intent(out) :: message       !! error message
     character(len=32), intent(out) :: place          !! procedure that found it
     logical, allocatable :: is_outside(:)
     type(emulator_type), pointer :: emulator
@@ -213,7 +213,7 @@ contains
 
     emulator => emulator_of(handle)
     allocate (is_outside(size(outside)), source=.false.)
-    ! For this call alone: threads of Python share the emulator.
+    ! For this call only, because threads of Python share the emulator.
     if (size(outside) > emufort_few_columns) call emulator%make_workspace(workspace, status)
     if (status%code == emufort_success) call emulator%predict_transposed(x, y, status, is_outside, workspace)
     outside = merge(1_int8, 0_int8, is_outside)
@@ -223,7 +223,7 @@ contains
 
   end subroutine predict_double
 
-  !> Make an empty emulator; a null pointer and an error if there is no memory for it.
+  !> Make an empty emulator; without enough memory, a null pointer and an error.
   subroutine new_emulator(emulator, status)
     type(emulator_type), pointer, intent(out) :: emulator   !! the emulator
     type(status_type), intent(out) :: status                !! outcome
@@ -252,9 +252,9 @@ contains
 
   end subroutine keep_or_drop
 
-  !> The emulator behind a handle; null for the handle 0.
+  !> Return the emulator of a handle; null for the handle 0.
   function emulator_of(handle) result(emulator)
-    integer(int64), intent(in) :: handle   !! a handle that is open
+    integer(int64), intent(in) :: handle   !! an open handle
     type(emulator_type), pointer :: emulator
     type(c_ptr) :: address
 
@@ -265,7 +265,7 @@ contains
 
   end function emulator_of
 
-  !> Take a status apart.
+  !> Return the components of a status.
   subroutine report(status, code, message, place)
     type(status_type), intent(in) :: status       !! outcome of a call
     integer(int32), intent(out) :: code           !! its code
@@ -278,7 +278,7 @@ contains
 
   end subroutine report
 
-  !> Text of bytes.
+  !> Convert bytes to text.
   pure function text_of(bytes) result(text)
     integer(int8), intent(in) :: bytes(:)   !! any bytes
     character(len=size(bytes)) :: text
@@ -290,7 +290,7 @@ contains
 
   end function text_of
 
-  !> Bytes of text, blank padded.
+  !> Convert text to bytes, blank padded.
   pure subroutine copy_text(text, bytes)
     character(len=*), intent(in) :: text          !! any text
     integer(int8), intent(inout) :: bytes(:)      !! its bytes, cut at the length of the array

@@ -1,1 +1,1 @@
-"""Making of the aerosol activation data set: sampling, labelling by the parcel model, writing."""
+"""Make the aerosol activation data set: sampling, labelling with the parcel model, writing."""

@@ -1,4 +1,4 @@
-"""A whole data set in memory: what the process `aerosol_activation` makes for its contracts."""
+"""The label maker of the process `aerosol_activation`: a whole data set in memory."""
 
 from __future__ import annotations
 
@@ -17,16 +17,21 @@ from emufort.errors import EmufortError
 
 
 def make(samples: int, seed: int, advance: Callable[[int], object]) -> xr.Dataset:
-    """Label samples; the work of a call that was interrupted is kept in the cache folder.
+    """Label samples. The finished part of an interrupted call is kept in the cache folder.
 
     Parameters
     ----------
     samples
-        Number of training samples; best a power of two.
+        Number of training samples; preferably a power of two.
     seed
         Random seed.
     advance
-        Called with the number of samples that were labelled since the last call.
+        Called with the number of samples that were labelled since its last call.
+
+    Returns
+    -------
+    xarray.Dataset
+        The variables of the data set, with the dimensions sample and mode.
 
     Raises
     ------

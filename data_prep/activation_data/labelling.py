@@ -1,7 +1,7 @@
-"""Labelling of samples in parallel processes; a killed run loses no finished chunk.
+"""Label samples in parallel processes. A killed run loses no finished chunk.
 
-A chunk is a file in a work folder. It appears there whole (written under another name, synced,
-renamed) and depends on nothing but the recipe, so neither the number of processes nor an
+A chunk is a file in a work folder. It is written under another name, synced and renamed, so it is
+always complete. It depends only on the recipe, so neither the number of processes nor an
 interruption can change a label.
 """
 
@@ -38,7 +38,7 @@ from activation_data.solver import (
 )
 from emufort import signals
 
-#: Seconds between two looks at whether a signal has come.
+#: Seconds between two checks for a signal.
 _LOOK_SECONDS = 0.1
 #: Results of a sample in the order in which a chunk stores them.
 RESULT_COLUMNS = (
@@ -64,11 +64,11 @@ class Recipe:
     bins : int
         Cells per mode.
     half_width : float
-        Half width of a mode's cells [standard deviations of ln radius].
+        Half width of the range of cells of a mode [standard deviations of ln radius].
     chunk : int
         Samples per chunk.
     options : ParcelOptions
-        How the parcel model solves.
+        Options of the parcel model.
     """
 
     train: int
@@ -81,21 +81,21 @@ class Recipe:
     options: ParcelOptions = field(default_factory=ParcelOptions)
 
     def sizes(self) -> dict[str, int]:
-        """Samples by split, in storage order."""
+        """Return the number of samples of each split, in storage order."""
         return {split: getattr(self, split) for split in SPLITS}
 
     def samples(self) -> NDArray[np.float32]:
-        """All samples, shape (n, 15), splits one after the other."""
+        """Return all samples, shape (n, 15), split after split."""
         return np.concatenate(
             [sample_split(split, n, self.seed) for split, n in self.sizes().items()]
         )
 
     def split_flags(self) -> NDArray[np.int8]:
-        """Flag of each sample's split, shape (n,)."""
+        """Return the flag of the split of each sample, shape (n,)."""
         return np.repeat(np.arange(len(SPLITS), dtype=np.int8), list(self.sizes().values()))
 
     def fingerprint(self) -> str:
-        """Hash that names the work folder: recipe, solver sources, compiler and ranges."""
+        """Return the hash that names the work folder: recipe, solver sources, compiler, ranges."""
         text = json.dumps(
             [asdict(self), source_hash(), compiler_version(), range_table()], sort_keys=True
         )
@@ -103,14 +103,19 @@ class Recipe:
 
 
 def write_atomically(path: Path, data: bytes | memoryview) -> None:
-    """Write a file that appears under its name only when it is whole and on disk.
+    """Write a file that appears under its name only when it is complete and on disk.
 
     Parameters
     ----------
     path : Path
-        Where.
+        File to write.
     data : bytes or memoryview
-        What.
+        Content of the file.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written; no partial file remains.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -137,7 +142,7 @@ def label(samples: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float64]:
     samples : ndarray, shape (n, 15), float32
         Rows in the order of `ranges.RANGES`.
     recipe : Recipe
-        How.
+        Cells and options of the parcel model.
 
     Returns
     -------
@@ -161,7 +166,7 @@ def _chunk_path(folder: Path, index: int) -> Path:
 
 
 def _read_chunk(path: Path, rows: int) -> NDArray[np.float64] | None:
-    """A finished chunk, or None if there is none of the right size."""
+    """Return a finished chunk, or None if there is none of the right size."""
     try:
         values = np.fromfile(path, dtype="<f8")
     except FileNotFoundError:
@@ -184,7 +189,7 @@ def _end_with_parent(parent: BaseProcess) -> None:
 
 
 def _start_worker() -> None:
-    """Make a worker end when the main process is killed, instead of waiting for work for ever."""
+    """Make a worker end when the main process is killed, instead of waiting for work forever."""
     signals.start_worker()
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -198,14 +203,14 @@ def label_in_parallel(
     workers: int,
     progress: Callable[[int], None] | None = None,
 ) -> NDArray[np.float64]:
-    """Label samples, going on from the finished chunks in a work folder.
+    """Label samples, continuing from the finished chunks in a work folder.
 
     Parameters
     ----------
     samples : ndarray, shape (n, 15), float32
         Rows in the order of `ranges.RANGES`.
     recipe : Recipe
-        How; must be the one of the folder.
+        Recipe of the samples and of the work folder.
     folder : Path
         Work folder, made if needed.
     workers : int
@@ -245,7 +250,7 @@ def label_in_parallel(
                         try:
                             index = future.result()
                         except BrokenProcessPool:
-                            # A worker may die of a signal before this process hears of it.
+                            # A signal may kill a worker before this process receives it.
                             if signals.received(settle=signals.SETTLE_SECONDS):
                                 signals.check()
                             raise
@@ -255,12 +260,12 @@ def label_in_parallel(
                 processes = list((pool._processes or {}).values())
                 pool.shutdown(wait=False, cancel_futures=True)
                 for process in processes:
-                    process.kill()  # chunks are whole or absent
+                    process.kill()  # chunks are complete or absent
                 raise
     chunks = [
         _read_chunk(_chunk_path(folder, index), len(chunk)) for index, chunk in enumerate(rows)
     ]
     finished = [chunk for chunk in chunks if chunk is not None]
     if len(finished) != len(chunks):
-        raise OSError(f"chunks vanished from the work folder {folder} while they were read")
+        raise OSError(f"chunks disappeared from the work folder {folder}; run the command again")
     return np.concatenate(finished) if finished else np.empty((0, len(RESULT_COLUMNS)))

@@ -1,7 +1,7 @@
-"""The data set as CF netCDF-4.
+"""Write the data set as CF netCDF-4.
 
-The file is made in a temporary folder and then put in place whole, so a full disk or a missing
-permission leaves nothing behind. It holds no date and no path: the same recipe gives the same
+The file is written in a temporary folder and then moved into place, so a full disk or a missing
+permission leaves no partial file. It contains no date and no path: the same recipe gives the same
 bytes.
 """
 
@@ -113,7 +113,7 @@ _STATUS_COMMENT = (
 
 
 def _global_attributes(recipe: Recipe) -> dict[str, Any]:
-    """Global attributes: everything needed to make the file again."""
+    """Return the global attributes: everything that is needed to make the file again."""
     options = recipe.options
     return {
         "Conventions": "CF-1.11",
@@ -159,7 +159,7 @@ def _global_attributes(recipe: Recipe) -> dict[str, Any]:
 def data_columns(
     samples: NDArray[np.float32], labels: NDArray[np.float64]
 ) -> dict[str, NDArray[Any]]:
-    """All variables of the data set from samples and labels.
+    """Return all variables of the data set from samples and labels.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ def _add(
     **attributes: Any,
 ) -> None:
     fill = attributes.pop("_FillValue", None)
-    # A reader that goes through the samples needs memory for one chunk of each variable.
+    # A reader that iterates over the samples needs memory for one chunk of each variable.
     sizes = [len(dataset.dimensions[d]) for d in dims]
     chunks = [min(n, _CHUNK) for n in sizes] if all(sizes) else None
     variable: netCDF4.Variable[Any] = dataset.createVariable(
@@ -221,9 +221,9 @@ def write_dataset(
     Parameters
     ----------
     path : Path
-        Where; replaced if it exists.
+        File to write; an existing file is replaced.
     recipe : Recipe
-        How samples and labels were made.
+        Recipe of the samples and labels.
     samples : ndarray, shape (n, 15), float32
         Rows in the order of `ranges.RANGES`.
     labels : ndarray, shape (n, 6), float64
@@ -232,12 +232,12 @@ def write_dataset(
     Returns
     -------
     dict of str to ndarray
-        The variables as `data_columns` gives them, and `split`.
+        The variables of `data_columns`, and `split`.
 
     Raises
     ------
     OSError
-        The file cannot be written; nothing is left behind.
+        The file cannot be written; no partial file remains.
     """
     columns = data_columns(samples, labels)
     columns["split"] = recipe.split_flags()

@@ -1,6 +1,7 @@
 """Ranges of the inputs, their modes, and the order of the columns of a sample.
 
-All of it is read from the contract `activation`; only the laws of sampling stand here.
+Ranges and modes come from the contract `activation`. Only the distributions of the samples are
+defined here.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Range:
     logarithmic: bool
 
 
-#: Inputs that are drawn uniformly in themselves; all others are drawn uniformly in the logarithm.
+#: Inputs with a uniform distribution. The logarithms of all others are uniform.
 _UNIFORM = (
     *(("air_temperature", None), ("air_pressure", None)),
     *(("hygroscopicity", mode) for mode in ("accumulation", "aitken", "coarse")),
@@ -68,7 +69,7 @@ VARIABLES = tuple(dict.fromkeys(entry.variable for entry in RANGES))
 
 
 def scale_unit_cube(unit: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Points of the unit cube as samples.
+    """Map points of the unit cube to samples.
 
     Parameters
     ----------
@@ -78,8 +79,13 @@ def scale_unit_cube(unit: NDArray[np.float64]) -> NDArray[np.float32]:
     Returns
     -------
     ndarray, shape (n, 15), float32
-        Samples in the units of `RANGES`, rounded to single precision: these exact values are both
+        Samples in the units of `RANGES`, rounded to single precision. Exactly these values are
         labelled and stored.
+
+    Raises
+    ------
+    ValueError
+        `unit` has another shape.
     """
     if unit.ndim != 2 or unit.shape[1] != len(RANGES):
         raise ValueError(f"unit has shape {unit.shape}, expected (n, {len(RANGES)})")
@@ -89,13 +95,13 @@ def scale_unit_cube(unit: NDArray[np.float64]) -> NDArray[np.float32]:
             columns[:, k] = entry.lower * (entry.upper / entry.lower) ** unit[:, k]
         else:
             columns[:, k] = entry.lower + (entry.upper - entry.lower) * unit[:, k]
-        # rounding must not leave the range; float32 rounding itself is monotone
+        # rounding must not leave the range; rounding to float32 is monotonic
         np.clip(columns[:, k], entry.lower, entry.upper, out=columns[:, k])
     return columns.astype(np.float32)
 
 
 def split_columns(samples: NDArray[np.floating]) -> dict[str, NDArray[np.float64]]:
-    """Samples as a mapping from variable name to its values.
+    """Return the samples as a mapping from the name of a variable to its values.
 
     Parameters
     ----------
@@ -116,7 +122,7 @@ def split_columns(samples: NDArray[np.floating]) -> dict[str, NDArray[np.float64
 
 
 def range_table() -> str:
-    """The ranges as text, one line each: what the data set records."""
+    """Return the ranges as text, one line each, for the metadata of the data set."""
     lines = []
     for entry in RANGES:
         name = entry.variable if entry.mode is None else f"{entry.variable}[{entry.mode}]"

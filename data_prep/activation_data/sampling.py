@@ -10,7 +10,7 @@ from scipy.stats import qmc
 
 from activation_data.ranges import RANGES, scale_unit_cube
 
-#: Splits in the order in which the data set stores them; the position is the flag value.
+#: Splits in the storage order of the data set. The position is the flag value.
 SPLITS = ("train", "validation", "test")
 
 SAMPLER = {
@@ -21,19 +21,19 @@ SAMPLER = {
 
 
 def split_seed(seed: int, split: str) -> int:
-    """Seed of one split: the given one for training, the next two for validation and test."""
+    """Return the seed of a split: `seed` for training, the next two for validation and test."""
     return seed + SPLITS.index(split)
 
 
 def sample_split(split: str, n: int, seed: int) -> NDArray[np.float32]:
-    """Samples of one split.
+    """Draw the samples of one split.
 
     Parameters
     ----------
     split : {'train', 'validation', 'test'}
-        Training points are a scrambled Sobol' sequence: any prefix of it fills the space evenly.
-        Validation and test points come from another construction and other seeds, so they share no
-        structure with it.
+        Training points are a scrambled Sobol' sequence, of which any prefix fills the space evenly.
+        Validation and test points are Latin hypercubes with other seeds, so they share no
+        structure with the training points.
     n : int
         Number of samples.
     seed : int
@@ -50,7 +50,7 @@ def sample_split(split: str, n: int, seed: int) -> NDArray[np.float32]:
         return np.empty((0, dimensions), np.float32)
     if split == "train":
         with warnings.catch_warnings():
-            # a size that is not a power of two loses balance only, which is the caller's choice
+            # a size that is not a power of two only loses balance; the caller may choose it
             warnings.filterwarnings("ignore", message="The balance properties of Sobol'")
             unit = qmc.Sobol(dimensions, scramble=True, rng=rng).random(n)
     else:

@@ -1,7 +1,7 @@
-"""The Fortran parcel model from Python.
+"""Call the Fortran parcel model from Python.
 
-The shared library is compiled on first use by CMake into a cache folder named after the hash of its
-sources, compiler and processor, so a change of any of them compiles anew.
+CMake compiles the shared library on first use into a cache folder. The name of the folder contains
+the hash of sources, compiler and processor, so a change of any of them compiles the library again.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _int = ctypes.POINTER(ctypes.c_int)
 
 
 class BuildError(RuntimeError):
-    """The parcel model cannot be compiled; the message says why and what to do."""
+    """The parcel model cannot be compiled; the message gives the reason and the remedy."""
 
 
 @dataclass(frozen=True)
 class ParcelOptions:
-    """How the parcel model solves; all of it is recorded in the data set.
+    """Options of the parcel model. The data set records all of them.
 
     Attributes
     ----------
@@ -52,14 +52,14 @@ class ParcelOptions:
     accommodation : float
         Mass accommodation coefficient of water [1].
     relative_tolerance : float
-        Local error of one step, relative [1].
+        Relative local error of one step [1].
     maximum_ascent : float
         Height above the start at which the ascent ends [m].
     prominence : float
-        Fall of the supersaturation below a maximum that confirms it, relative [1]; 0 takes the
-        first maximum, as pyrcel does.
+        Relative decrease of the supersaturation below a maximum that confirms the maximum [1]. With
+        0 the first maximum is taken, as in pyrcel.
     maximum_steps : int
-        Trial steps after which a solve is a failure.
+        Largest number of trial steps; after more steps the solve fails.
     """
 
     initial_supersaturation: float = -0.02
@@ -70,7 +70,7 @@ class ParcelOptions:
     maximum_steps: int = 5000
 
     def as_array(self) -> NDArray[np.float64]:
-        """Values in the order of the Fortran side, shape (6,)."""
+        """Return the values in the order of the Fortran side, shape (6,)."""
         return np.array([float(value) for value in asdict(self).values()])
 
 
@@ -82,9 +82,9 @@ class ParcelResult:
     ----------
     max_supersaturation, temperature_at_smax, height_of_smax, time_of_smax : ndarray, shape (n,),
     float64
-        Maximum supersaturation [1] and air temperature [K], height above the start [m] and time [s]
-        there. Where the status is not `peak`, these describe the highest supersaturation of the
-        ascent.
+        Maximum supersaturation [1], and air temperature [K], height above the start [m] and time
+        [s] at the maximum. If the status is not `peak`, the values are those at the highest
+        supersaturation of the ascent.
     status : ndarray, shape (n,), int32
         Index into `STATUS_MEANINGS`.
     steps : ndarray, shape (n,), int32
@@ -100,17 +100,17 @@ class ParcelResult:
 
 
 def compiler() -> str | None:
-    """Path of the Fortran compiler, FC of the environment or gfortran; None if there is none."""
+    """Return the path of the Fortran compiler, FC or gfortran; None if there is none."""
     return shutil.which(os.environ.get("FC") or "gfortran")
 
 
 def source_files() -> list[Path]:
-    """Sources that determine the labels, in a fixed order."""
+    """Return the sources that determine the labels, in a fixed order."""
     return [SOURCE_FOLDER / "CMakeLists.txt", *sorted((SOURCE_FOLDER / "src").glob("*.f90"))]
 
 
 def source_hash() -> str:
-    """SHA-256 over names and contents of the parcel model's sources."""
+    """Return the SHA-256 of the names and contents of the sources of the parcel model."""
     digest = hashlib.sha256()
     for path in source_files():
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -118,7 +118,13 @@ def source_hash() -> str:
 
 
 def compiler_version() -> str:
-    """First line of the compiler's version text."""
+    """Return the first line of the version text of the compiler.
+
+    Raises
+    ------
+    BuildError
+        There is no compiler, or it does not run.
+    """
     path = compiler()
     if path is None:
         raise BuildError(
@@ -132,7 +138,7 @@ def compiler_version() -> str:
 
 
 def _processor() -> str:
-    """Name of the processor and its instruction sets: -march=native code is not portable."""
+    """Return the processor and its instruction sets, because -march=native is not portable."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -143,7 +149,7 @@ def _processor() -> str:
 
 
 def cache_folder() -> Path:
-    """Return the user's folder for what can be made again."""
+    """Return the cache folder of the user, for files that can be made again."""
     root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(root) / "emufort"
 
@@ -154,7 +160,7 @@ def build(cache: Path | None = None) -> Path:
     Parameters
     ----------
     cache : Path, optional
-        Where to keep the library; default `$XDG_CACHE_HOME/emufort` or `~/.cache/emufort`.
+        Folder of the library; default `$XDG_CACHE_HOME/emufort` or `~/.cache/emufort`.
 
     Returns
     -------
@@ -164,7 +170,7 @@ def build(cache: Path | None = None) -> Path:
     Raises
     ------
     BuildError
-        No compiler, no CMake, or the compilation failed.
+        There is no compiler or no CMake, or the compilation fails.
     """
     version = compiler_version()
     key = hashlib.sha256("\0".join([source_hash(), version, _processor()]).encode()).hexdigest()[
@@ -237,22 +243,22 @@ def solve_modes(
     half_width: float = 5.0,
     options: ParcelOptions | None = None,
 ) -> ParcelResult:
-    """Maximum supersaturation of samples of lognormal modes.
+    """Compute the maximum supersaturation of samples of lognormal modes.
 
     Parameters
     ----------
     columns : mapping of str to array_like
-        By contract names: `air_temperature` [K], `air_pressure` [Pa], `updraft_speed` [m s-1] of
-        shape (n,), `number_concentration` [m-3], `dry_median_radius` [m], `hygroscopicity` [1] of
-        shape (n, mode). Others are ignored.
+        Inputs by their names in the contract: `air_temperature` [K], `air_pressure` [Pa],
+        `updraft_speed` [m s-1] of shape (n,), `number_concentration` [m-3], `dry_median_radius`
+        [m], `hygroscopicity` [1] of shape (n, mode). Other names are ignored.
     geometric_standard_deviation : array_like, shape (mode,)
-        [1].
+        Geometric standard deviations of the modes [1].
     bins : int
         Cells per mode.
     half_width : float
-        Half width of the cells of a mode [standard deviations of ln radius].
+        Half width of the range of cells of a mode [standard deviations of ln radius].
     options : ParcelOptions, optional
-        How to solve.
+        Options of the parcel model.
 
     Returns
     -------
@@ -262,7 +268,7 @@ def solve_modes(
     Raises
     ------
     ValueError
-        Shapes do not agree, or `bins` is below 1.
+        The shapes do not agree, or `bins` is below 1.
     BuildError
         The parcel model cannot be compiled.
     """
@@ -299,16 +305,16 @@ def solve_cells(
     *,
     options: ParcelOptions | None = None,
 ) -> ParcelResult:
-    """Maximum supersaturation of samples with given cells (identical particles each).
+    """Compute the maximum supersaturation of samples with given cells of identical particles.
 
     Parameters
     ----------
     air_temperature, air_pressure, updraft_speed : array_like, shape (n,)
-        State of the parcel at its start [K], [Pa], and its speed [m s-1].
+        State of the parcel at the start [K], [Pa], and its speed [m s-1].
     dry_radius, number, hygroscopicity : array_like, shape (n, cell)
-        [m], [m-3], kappa [1].
+        Dry radius [m], number concentration [m-3] and hygroscopicity kappa [1] of the cells.
     options : ParcelOptions, optional
-        How to solve.
+        Options of the parcel model.
 
     Returns
     -------

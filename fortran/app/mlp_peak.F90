@@ -11,7 +11,8 @@
 #define END_STEPS end do
 #endif
 
-!> How near the networks alone (no transforms) come to the peak of the fused multiply-add units, one core.
+!> Measures which share of the peak of the fused multiply-add units the networks alone (no transforms) reach on one
+!> core.
 !>
 !> Prints lines `network,ncol,percent_of_peak,ns_per_sample` for 16-32-32-4 (S), 16-64-64-64-4 (M) and
 !> 16-256x4-4 (L), relu; the peak is measured in the same run. Percentages count 2 operations per multiply-add.
@@ -38,7 +39,7 @@ program mlp_peak
 
 contains
 
-  !> The best that independent multiply-adds in registers reach, in 1e9 operations per second.
+  !> Return the highest rate of independent multiply-adds in registers [1e9 operations per second].
   subroutine measure_peak()
     real(wp) :: r(lanes, 16)
     real(real64) :: seconds, best
@@ -59,10 +60,10 @@ contains
 
   end subroutine measure_peak
 
-  !> Sixteen independent chains of multiply-adds per lane.
+  !> Compute sixteen independent chains of multiply-adds per lane.
   subroutine multiply_add(n, r)
     integer(int64), intent(in) :: n               !! length of the chains
-    real(wp), intent(inout) :: r(lanes, 16)       !! their values
+    real(wp), intent(inout) :: r(lanes, 16)       !! values of the chains
     real(wp) :: f, g
     SUMS :: s1, s2, s3, s4, s5, s6, s7, s8, t1, t2, t3, t4, t5, t6, t7, t8
     integer(int64) :: k
@@ -185,7 +186,7 @@ contains
 
   end subroutine measure
 
-  !> Evaluate the network on `ncol` columns in the blocks that the runtime cuts them into.
+  !> Evaluate the network on `ncol` columns in the blocks of the runtime.
   subroutine all_columns(ncol, n_layers, n_features, operations, slope, weights)
     integer, intent(in) :: ncol                                   !! number of columns
     integer, intent(in) :: n_layers                               !! number of layers
@@ -206,19 +207,19 @@ contains
         call run_operations(n_layers, operations, slope, weights, lanes, scratch(at))
         columns = lanes
       end if
-      ! New features for each block, as in a host: without them every call would wait for the one before.
+      ! New features for each block, as in a host. Otherwise every call would wait for the previous one.
       call copy_values(columns*n_features, features, scratch(at))
       call run_operations(n_layers, operations, slope, weights, columns, scratch(at))
     end do
 
   end subroutine all_columns
 
-  !> Copy values: full sets of lanes in an instruction or two. For a section gfortran calls memcpy and flang its run-time
-  !> library, which a single column would feel.
+  !> Copy values. Full sets of lanes take one or two instructions. For an array section, gfortran would call memcpy and
+  !> flang its run-time library, which is slow for a single column.
   pure recursive subroutine copy_values(n, from, to)
     integer, intent(in) :: n              !! number of values
     real(wp), intent(in) :: from(*)       !! values
-    real(wp), intent(inout) :: to(*)      !! where they go
+    real(wp), intent(inout) :: to(*)      !! destination
     integer :: first, i
 
     do first = 0, n - lanes, lanes

@@ -1,11 +1,12 @@
-!> Times the activation functions and the vector mathematics: ns of processor time per value, on one core.
+!> Times the activation functions and the vector functions: ns of processor time per value, on one core.
 !>
 !>     time_activations [VALUES [REPEATS]]
 !>
-!> VALUES (1,024) is the length of the array, which should stay in the first cache, REPEATS (21) how often all are timed
-!> in turn. Prints lines `function,median,least,ratio`; the ratio is that of the median to the median of a plain loop over
-!> the intrinsic exp in the same run. The values lie between -4 and 4, for ln between 0.01 and 4.01; the copy that
-!> renews them before each call is timed as well and subtracted.
+!> VALUES (default 1,024) is the length of the array, which should stay in the first-level cache. REPEATS (default 21)
+!> is the number of rounds; each round times all functions in turn. Prints lines `function,median,least,ratio`; `ratio`
+!> is the median divided by the median of a plain loop over the intrinsic exp in the same run. The values lie between -4
+!> and 4, for ln between 0.01 and 4.01. They are copied before each call; the time of the copy is measured and
+!> subtracted.
 program time_activations
   use, intrinsic :: iso_fortran_env, only: int64, real64, output_unit, error_unit
   use emufort_kinds, only: wp
@@ -52,7 +53,7 @@ program time_activations
 
 contains
 
-  !> Seconds that a number of passes over the array take.
+  !> Return the time of a number of passes over the array [s].
   real(real64) function seconds_of(f, n_passes)
     integer, intent(in) :: f                  !! number of the function
     integer(int64), intent(in) :: n_passes    !! number of passes
@@ -73,7 +74,7 @@ contains
       end select
       select case (trim(names(f)))
       case ('copy')
-        ! Something that depends on the copy, so that it is made.
+        ! Use the copy, so that the compiler cannot omit it.
         i = 1 + int(mod(pass, int(n, int64)))
         x(i) = 0.125_wp*(a(i) + 4.0_wp)
       case ('plain exp')
@@ -90,16 +91,16 @@ contains
     end do
     call cpu_time(finish)
     seconds_of = finish - start
-    if (.not. all(abs(a) <= huge(a))) call fail(trim(names(f))//' gives no numbers')
+    if (.not. all(abs(a) <= huge(a))) call fail(trim(names(f))//' gives NaN or infinity')
 
   end function seconds_of
 
-  !> Median of some numbers.
+  !> Return the median of some numbers.
   pure real(real64) function median(values)
     real(real64), intent(in) :: values(:)   !! numbers
     integer :: i
 
-    ! Of an even number, the greater one of the middle.
+    ! For an even number of values, the greater of the two middle ones.
     median = values(1)
     do i = 1, size(values)
       median = values(i)
@@ -108,10 +109,10 @@ contains
 
   end function median
 
-  !> A positive integer from the command line.
+  !> Return a positive integer from the command line.
   integer function argument(place, default)
     integer, intent(in) :: place     !! place among the arguments
-    integer, intent(in) :: default   !! what is taken without it
+    integer, intent(in) :: default   !! value if it is missing
     character(len=20) :: text
     integer :: failure
 
@@ -123,9 +124,9 @@ contains
 
   end function argument
 
-  !> End with a message.
+  !> Print an error message and end the program.
   subroutine fail(message)
-    character(len=*), intent(in) :: message   !! what is wrong
+    character(len=*), intent(in) :: message   !! error message
 
     write (error_unit, '(a)') 'time_activations: '//message
     stop 1, quiet = .true.

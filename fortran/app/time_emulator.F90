@@ -2,10 +2,10 @@
 !>
 !>     time_emulator WEIGHTS INPUTS NCOL[,NCOL...] REPEATS
 !>
-!> INPUTS holds int32 n and n_inputs, then float64 x(n, n_inputs), column fastest. For each NCOL the inputs are
-!> handed over in calls of NCOL columns, over and over; the columns in use are cut to what stays in the cache (2,048
-!> columns, or NCOL if that is more; short inputs are repeated), because a host model has just computed them.
-!> Prints lines `ncol,repeat,ns_per_sample`; every repeat lasts at least 20 ms, and one that is not printed goes before.
+!> INPUTS contains int32 n and n_inputs, then float64 x(n, n_inputs), column fastest. For each NCOL, the program repeats
+!> calls of NCOL columns. It uses only as many columns as stay in the cache (2,048 columns, or NCOL if that is more;
+!> short inputs are repeated), because a host model has just computed its columns. Prints lines
+!> `ncol,repeat,ns_per_sample`. Every repeat lasts at least 20 ms; a first one is not printed.
 program time_emulator
   use, intrinsic :: iso_fortran_env, only: int32, int64, real64, output_unit, error_unit
   use emufort_runtime, only: emulator_type, status_type, workspace_type, emufort_success
@@ -45,7 +45,8 @@ program time_emulator
       end do
     end do
     y = 0.0_real64
-    ! Passes over the columns until the clock is no longer the larger part; also warms the caches up.
+    ! Increase the number of passes until their time is well above the resolution of the clock; also warms the caches
+    ! up.
     n_tries = 1_int64
     longest_try = 0.0_real64
     do while (longest_try < 0.25_real64*shortest)
@@ -63,14 +64,14 @@ program time_emulator
 
 contains
 
-  !> Seconds that `n` passes over all columns take.
+  !> Return the time of `n` passes over all columns [s].
   real(real64) function time_passes(n)
     integer(int64), intent(in) :: n   !! number of passes
     real(real64) :: start, finish
     integer(int64) :: pass
     integer :: call
 
-    ! Time on the processor, not on the wall: other programs of the machine are no cost of the emulator.
+    ! Processor time, not wall time: other programs on the machine are not part of the cost of the emulator.
     call cpu_time(start)
     do pass = 1_int64, n
       do call = 1, n_calls
@@ -96,7 +97,7 @@ contains
     read (unit, iostat=failure) n, n_inputs
     if (failure /= 0) call fail('cannot read '//filename)
     if (n < 1 .or. n_inputs /= emulator%n_inputs() .or. length /= 8_int64 + 8_int64*n*n_inputs) &
-      call fail(filename//' does not hold the inputs of this emulator')
+      call fail(filename//' does not contain inputs of this emulator')
     allocate (inputs(n, n_inputs))
     read (unit, iostat=failure) inputs
     if (failure /= 0) call fail('cannot read '//filename)
@@ -119,9 +120,9 @@ contains
 
   end subroutine read_ncol
 
-  !> End with a message.
+  !> Print an error message and end the program.
   subroutine fail(message)
-    character(len=*), intent(in) :: message   !! what is wrong
+    character(len=*), intent(in) :: message   !! error message
 
     write (error_unit, '(a)') 'time_emulator: '//message
     stop 1, quiet = .true.

@@ -1,6 +1,6 @@
-!> A network as plain layers, read from a file, for the programs that time the network alone.
+!> A network as a chain of layers, read from a file, for the programs that time the network alone.
 !>
-!> The file holds int32 n_layers, widths(0:n_layers), activation(n_layers) (codes of emufort_activations), then for
+!> The file contains int32 n_layers, widths(0:n_layers), activation(n_layers) (codes of emufort_activations), then for
 !> each layer float32 weights (n_in, n_out) and biases (n_out).
 module bench_layers
   use, intrinsic :: iso_fortran_env, only: int32, real32
@@ -14,7 +14,7 @@ module bench_layers
   type :: network_type
     integer :: n_layers = 0                          !! number of layers
     integer, allocatable :: widths(:)                !! number of features, neurons of each layer (0:n_layers)
-    integer, allocatable :: activation(:)            !! codes (n_layers)
+    integer, allocatable :: activation(:)            !! codes of the activation functions (n_layers)
     real(real32), allocatable :: values(:)           !! weights and biases of all layers
     integer, allocatable :: weight_at(:)             !! first weight of each layer (n_layers)
     integer, allocatable :: bias_at(:)               !! first bias of each layer (n_layers)
@@ -25,7 +25,7 @@ contains
   !> Read a network.
   subroutine read_network(file, network)
     character(len=*), intent(in) :: file             !! path
-    type(network_type), intent(out) :: network       !! what it holds
+    type(network_type), intent(out) :: network       !! content of the file
     integer(int32) :: n_layers
     integer :: unit, failure, l, n
 

@@ -1,10 +1,10 @@
-!> The runtime as a host model calls it: the generated module with its weights inside, or weights.bin loaded.
+!> Times the runtime as a host model calls it: the generated module with compiled weights, or with weights.bin loaded.
 !>
 !>     bench_native embedded|loaded WEIGHTS INPUTS THREADS
 !>
-!> `bench_embedded` is written for each model, or is the whole call of a process (such as bench_fractions.F90):
-!> `embedded_predict` hands the columns of x and y to the variables of the generated module, `loaded_predict` to what was
-!> loaded.
+!> The module `bench_embedded` is generated for each model. It passes the columns of x and y to the variables of the
+!> generated module (`embedded_predict`) or to a loaded emulator (`loaded_predict`). For a process with a head it can be
+!> the whole call, such as bench_fractions.F90.
 program bench_native
   use emufort_runtime, only: status_type, emufort_success
   use bench_worker, only: serve, read_inputs, argument, integer_argument, fail, hp

@@ -1,4 +1,4 @@
-!> The runtime as a contender, through either of its two faces.
+!> The runtime as a contender: the generated module or a loaded emulator.
 module bench_native_contender
   use, intrinsic :: iso_fortran_env, only: int64
   use emufort_runtime, only: emulator_type, status_type, workspace_type, emufort_success, emufort_block_columns
@@ -11,9 +11,9 @@ module bench_native_contender
 
   !> An emulator.
   type, extends(contender_type) :: native_contender_type
-    logical :: is_embedded = .true.       !! the generated module, not `emulator`
+    logical :: is_embedded = .true.       !! whether the generated module is called, not `emulator`
     integer :: n_threads = 1              !! threads among which the columns of a call are split
-    type(emulator_type) :: emulator       !! what was loaded
+    type(emulator_type) :: emulator       !! the loaded emulator
     type(workspace_type), allocatable :: workspaces(:)   !! one for each thread
   contains
     procedure :: calls
@@ -21,9 +21,9 @@ module bench_native_contender
 
 contains
 
-  !> See the interface in bench_worker.
+  !> Implement the interface in bench_worker.
   subroutine calls(contender, n_passes, x, y)
-    class(native_contender_type), intent(inout) :: contender   !! what is timed
+    class(native_contender_type), intent(inout) :: contender   !! contender that is timed
     integer(int64), intent(in) :: n_passes                     !! number of passes over all calls
     real(hp), contiguous, intent(in) :: x(:, :, :)                         !! inputs (ncol, n_inputs, n_calls)
     real(hp), contiguous, intent(inout) :: y(:, :, :)                      !! outputs (ncol, n_outputs, n_calls)
@@ -52,9 +52,9 @@ contains
 
   end subroutine calls
 
-  !> One call as a host model makes it.
+  !> Make one call as a host model does.
   recursive subroutine one_call(contender, thread, ncol, x, y, n_failed)
-    class(native_contender_type), intent(inout) :: contender   !! what is timed
+    class(native_contender_type), intent(inout) :: contender   !! contender that is timed
     integer, intent(in) :: thread                           !! number of this thread, from 1
     integer, intent(in) :: ncol                             !! number of columns
     real(hp), contiguous, intent(in) :: x(:, :)                         !! inputs (ncol, n_inputs)

@@ -1,8 +1,9 @@
-!> The network alone (no transforms) in the runtime's kernels: host features x(ncol, n) to outputs of the last layer.
+!> Times the network alone (no transforms) with the kernels of the runtime, from features of the host x(ncol, n) to
+!> outputs of the last layer.
 !>
 !>     bench_network NETWORK INPUTS THREADS [part]
 !>
-!> With `part` the features lie in the runtime's blocks before the clock starts.
+!> With `part`, the features are copied into the blocks of the runtime before the clock starts.
 program bench_network
   use bench_worker, only: serve, read_inputs, argument, integer_argument, hp
   use bench_layers, only: read_network

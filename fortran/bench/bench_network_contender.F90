@@ -1,4 +1,4 @@
-!> The runtime's kernels as a contender: a network between host arrays, cut into the blocks that the runtime works on.
+!> The kernels of the runtime as a contender: a network between host arrays, divided into the blocks of the runtime.
 module bench_network_contender
   use, intrinsic :: iso_fortran_env, only: int64, real64
   use emufort_kinds, only: wp, lanes, block_columns
@@ -13,18 +13,18 @@ module bench_network_contender
 
   public :: kernel_contender_type
 
-  !> Room behind the packed weights, since kernels may read narrow panels as if they were wide.
+  !> Additional elements after the packed weights, because kernels may read narrow panels as if they were wide.
   integer, parameter :: slack = 64
 
   !> A packed network.
   type, extends(contender_type) :: kernel_contender_type
-    type(network_type) :: network              !! as it was read
+    type(network_type) :: network              !! the network from the file
     integer :: n_threads = 1                   !! threads among which the columns of a call are split
-    logical :: is_part = .false.               !! features lie in blocks already, as transforms leave them within a call
+    logical :: is_part = .false.               !! whether features are in blocks before the call
     real(wp), allocatable :: packed(:)         !! packed weights, from `first` on
-    integer :: first = 1                       !! begins at a boundary of 64 bytes, as constants of a module do
-    real(real64), allocatable :: slope(:)      !! parameters of activations; none has one here
-    integer, allocatable :: operations(:, :)   !! of the plan
+    integer :: first = 1                       !! at a boundary of 64 bytes, as for constants of a module
+    real(real64), allocatable :: slope(:)      !! parameters of activation functions; not used here
+    integer, allocatable :: operations(:, :)   !! operations of the plan
     real(wp), allocatable :: scratch(:, :)     !! buffers of the network (value, thread)
   contains
     procedure :: prepare
@@ -63,9 +63,9 @@ contains
 
   end subroutine prepare
 
-  !> See the interface in bench_worker.
+  !> Implement the interface in bench_worker.
   subroutine calls(contender, n_passes, x, y)
-    class(kernel_contender_type), intent(inout) :: contender   !! what is timed
+    class(kernel_contender_type), intent(inout) :: contender   !! contender that is timed
     integer(int64), intent(in) :: n_passes                     !! number of passes over all calls
     real(hp), contiguous, intent(in) :: x(:, :, :)                         !! inputs (ncol, n_inputs, n_calls)
     real(hp), contiguous, intent(inout) :: y(:, :, :)                      !! outputs (ncol, n_outputs, n_calls)
@@ -100,11 +100,11 @@ contains
 
   end subroutine calls
 
-  !> Evaluate some columns of a call, in the blocks that the runtime cuts them into.
+  !> Evaluate some columns of a call, in the blocks of the runtime.
   recursive subroutine columns_of_call(n_layers, operations, slope, weights, ncol, first, last, x, y, scratch)
     integer, intent(in) :: n_layers               !! number of layers
-    integer, intent(in) :: operations(operation_size, n_layers)   !! of the plan
-    real(real64), intent(in) :: slope(n_layers)   !! parameters of activations
+    integer, intent(in) :: operations(operation_size, n_layers)   !! operations of the plan
+    real(real64), intent(in) :: slope(n_layers)   !! parameters of activation functions
     real(wp), intent(in) :: weights(*)            !! packed weights
     integer, intent(in) :: ncol                   !! columns of the call
     integer, intent(in) :: first                  !! first column
@@ -127,12 +127,12 @@ contains
 
   end subroutine columns_of_call
 
-  !> Evaluate the network on blocks that lie one behind the other: what remains of a call without its way in and out.
+  !> Evaluate the network on contiguous blocks: a call without the copies from and to the host.
   !>
-  !> The blocks are made before the passes and the host's outputs after them. A pass copies the features of a block to the
-  !> scratch of the network, which writes over them, and keeps its outputs.
+  !> The blocks are made before the passes, and the outputs of the host after them. A pass copies the features of a
+  !> block to the scratch array of the network, because the network overwrites them, and keeps the outputs.
   subroutine passes_over_blocks(contender, n_passes, x, y)
-    class(kernel_contender_type), intent(inout) :: contender   !! what is timed
+    class(kernel_contender_type), intent(inout) :: contender   !! contender that is timed
     integer(int64), intent(in) :: n_passes                     !! number of passes over all calls
     real(hp), contiguous, intent(in) :: x(:, :, :)             !! inputs (ncol, n_inputs, n_calls)
     real(hp), contiguous, intent(inout) :: y(:, :, :)          !! outputs (ncol, n_outputs, n_calls)
@@ -145,7 +145,7 @@ contains
     ncol = size(x, 1)
     n_in = size(x, 2)
     n_out = size(y, 2)
-    ! The blocks of one call, which all calls have.
+    ! The blocks of one call; all calls have the same.
     allocate (columns(ncol))
     n_blocks = 0
     at = 1
@@ -189,12 +189,12 @@ contains
 
   end subroutine passes_over_blocks
 
-  !> Copy values: full sets of lanes in an instruction or two. For a section gfortran calls memcpy and flang its run-time
-  !> library, which a single column would feel.
+  !> Copy values. Full sets of lanes take one or two instructions. For an array section, gfortran would call memcpy and
+  !> flang its run-time library, which is slow for a single column.
   pure recursive subroutine copy_values(n, from, to)
     integer, intent(in) :: n              !! number of values
     real(wp), intent(in) :: from(*)       !! values
-    real(wp), intent(inout) :: to(*)      !! where they go
+    real(wp), intent(inout) :: to(*)      !! destination
     integer :: first, i
 
     do first = 0, n - lanes, lanes
@@ -208,7 +208,7 @@ contains
 
   end subroutine copy_values
 
-  !> Cut the inputs of a call into blocks, one behind the other.
+  !> Divide the inputs of a call into contiguous blocks.
   subroutine to_blocks(ncol, n_inputs, x, blocks)
     integer, intent(in) :: ncol                  !! columns of the call
     integer, intent(in) :: n_inputs              !! number of inputs
@@ -227,7 +227,7 @@ contains
 
   end subroutine to_blocks
 
-  !> Hand outputs that lie in blocks to the host.
+  !> Copy outputs from the blocks to the array of the host.
   subroutine from_blocks(ncol, n_outputs, blocks, y)
     integer, intent(in) :: ncol                      !! columns of the call
     integer, intent(in) :: n_outputs                 !! number of outputs
@@ -246,10 +246,10 @@ contains
 
   end subroutine from_blocks
 
-  !> The block that the runtime cuts from the columns that are left.
+  !> Return the block that the runtime takes from the remaining columns.
   pure subroutine next_block(n_left, n, columns)
-    integer, intent(in) :: n_left      !! columns that are left, at least 1
-    integer, intent(out) :: n          !! how many of them are in the block
+    integer, intent(in) :: n_left      !! remaining columns, at least 1
+    integer, intent(out) :: n          !! columns in the block
     integer, intent(out) :: columns    !! 1, lanes or block_columns, to which the block is padded
 
     n = min(merge(block_columns, lanes, is_wide), n_left)
@@ -261,13 +261,13 @@ contains
 
   end subroutine next_block
 
-  !> Take the inputs of a block from the host's array.
+  !> Copy the inputs of a block from the array of the host.
   pure recursive subroutine gather(ncol, n, columns, n_inputs, x, block)
     integer, intent(in) :: ncol                         !! columns of the call
     integer, intent(in) :: n                            !! columns of the block
     integer, intent(in) :: columns                      !! 1, lanes or block_columns, to which the block is padded
     integer, intent(in) :: n_inputs                     !! number of inputs
-    real(hp), intent(in) :: x(ncol, *)                  !! inputs of the host, from the block's first column on
+    real(hp), intent(in) :: x(ncol, *)                  !! inputs of the host, from the first column of the block
     real(wp), intent(inout) :: block(columns, *)        !! inputs of the block
     integer :: i, j
 
@@ -292,14 +292,14 @@ contains
 
   end subroutine gather
 
-  !> Hand the outputs of a block to the host.
+  !> Copy the outputs of a block to the array of the host.
   pure recursive subroutine scatter(ncol, n, columns, n_outputs, block, y)
     integer, intent(in) :: ncol                     !! columns of the call
     integer, intent(in) :: n                        !! columns of the block
     integer, intent(in) :: columns                  !! 1, lanes or block_columns, to which the block is padded
     integer, intent(in) :: n_outputs                !! number of outputs
     real(wp), intent(in) :: block(columns, *)       !! outputs of the block
-    real(hp), intent(inout) :: y(ncol, *)           !! outputs of the host, from the block's first column on
+    real(hp), intent(inout) :: y(ncol, *)           !! outputs of the host, from the first column of the block
     integer :: i, j
 
     if (columns == 1) then
@@ -320,7 +320,8 @@ contains
 
   end subroutine scatter
 
-  !> Copy the columns of a full block: a loop of known length is two vectors. (Host arrays are single precision here.)
+  !> Copy the columns of a full block: the loop of constant length takes two vectors. (Host arrays are single precision
+  !> here.)
   pure recursive subroutine copy_block(n_variables, n_from, from, n_to, to)
     integer, intent(in) :: n_variables              !! number of variables
     integer, intent(in) :: n_from                   !! columns of `from`

@@ -1,11 +1,11 @@
-!> What one core can do at best: fused multiply-adds in registers, and reading memory.
+!> Measures the best rates of one core: fused multiply-adds in registers, and reading memory.
 !>
 !> Requests on standard input, answers on standard output, as in bench_worker:
 !>
 !>     peak MILLISECONDS               ->  `peak GFLOPS`: two operations per multiply-add
 !>     read KILOBYTES MILLISECONDS     ->  `read GIGABYTES_PER_SECOND` of an array of that size
 !>
-!> Compiled with -mprefer-vector-width=512 and =256 it measures vectors of both widths.
+!> Compile it with -mprefer-vector-width=512 and =256 to measure vectors of both widths.
 program bench_peak
   use, intrinsic :: iso_fortran_env, only: int64, real32, real64, input_unit, output_unit
   use bench_worker, only: thread_seconds, fail
@@ -44,19 +44,19 @@ program bench_peak
 
 contains
 
-  !> Rate of multiply-adds in registers [1e9 operations per second], in the form that this compiler is better at.
+  !> Return the rate of multiply-adds in registers [1e9 operations per second], in the faster form for this compiler.
   real(real64) function operations(shortest)
-    real(real64), intent(in) :: shortest   !! least duration [s]
+    real(real64), intent(in) :: shortest   !! smallest duration [s]
 
     if (form == 0) form = merge(1, 2, rate_of(1, 1.0e-3_real64) > rate_of(2, 1.0e-3_real64))
     operations = rate_of(form, shortest)
 
   end function operations
 
-  !> Rate of one form.
+  !> Return the rate of one form [1e9 operations per second].
   real(real64) function rate_of(form, shortest)
     integer, intent(in) :: form            !! 1: scalars under `simd`, 2: arrays
-    real(real64), intent(in) :: shortest   !! least duration [s]
+    real(real64), intent(in) :: shortest   !! smallest duration [s]
     real(real64) :: start, seconds
 
     n_steps = max(n_steps, 10000_int64)
@@ -71,16 +71,16 @@ contains
       if (seconds >= shortest) exit
       n_steps = 2_int64*n_steps
     end do
-    ! The result is looked at, so that the compiler cannot leave the work out.
+    ! The result is used, so that the compiler cannot omit the computation.
     if (.not. sum(r) < huge(1.0_real32)) call fail('the multiply-adds overflow')
     rate_of = 2.0e-9_real64*real(n_values, real64)*real(n_steps, real64)/seconds
 
   end function rate_of
 
-  !> Rate of reading an array over and over [1e9 bytes per second].
+  !> Return the rate of reading an array repeatedly [1e9 bytes per second].
   real(real64) function bandwidth(kilobytes, shortest)
-    integer, intent(in) :: kilobytes       !! size of the array
-    real(real64), intent(in) :: shortest   !! least duration [s]
+    integer, intent(in) :: kilobytes       !! size of the array [kB]
+    real(real64), intent(in) :: shortest   !! smallest duration [s]
     real(real64) :: start, seconds
     real(real32) :: total
     integer(int64) :: pass
@@ -105,7 +105,7 @@ contains
 
   end function bandwidth
 
-  !> Tell the driver, at once.
+  !> Send a line to the driver without buffering.
   subroutine answer(text)
     character(len=*), intent(in) :: text   !! one line
 

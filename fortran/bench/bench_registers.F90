@@ -1,4 +1,4 @@
-!> The two loops behind bench_peak, apart from it so that nothing of them can be computed beforehand.
+!> The loops of bench_peak, in a separate file so that the compiler cannot compute their results in advance.
 module bench_registers
   use, intrinsic :: iso_fortran_env, only: int64, real32
   implicit none
@@ -8,25 +8,25 @@ module bench_registers
 
   !> Lanes of a chain: one vector of 512 bits; with 256 bits two of them, one after the other.
   integer, parameter :: lanes = 16
-  !> Chains: more than the latency of the units times their number (2 units of 4 or 5 cycles), and few enough that
-  !> with the two factors everything stays in the 16 registers of machines without AVX-512.
+  !> Number of chains. It is larger than the latency of the units times their number (2 units of 4 or 5 cycles), and
+  !> small enough that the chains and the two factors fit in the 16 registers of machines without AVX-512.
   integer, parameter :: n_chains = 12
-  !> Numbers that `multiply_add` works on.
+  !> Number of values that `multiply_add` uses.
   integer, parameter :: n_values = lanes*n_chains
 
 contains
 
-  !> Chains of multiply-adds that do not depend on each other.
+  !> Compute independent chains of multiply-adds.
   subroutine multiply_add(n_steps, r)
     integer(int64), intent(in) :: n_steps                !! length of the chains
-    real(real32), intent(inout) :: r(lanes, n_chains)    !! their values, in [0, 1]
+    real(real32), intent(inout) :: r(lanes, n_chains)    !! values of the chains, in [0, 1]
     real(real32) :: f, g, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12
     integer(int64) :: k
     integer :: i
 
-    ! Without a guard of its own the zero-trip test of the inner loop keeps gfortran from vectorising the outer one.
+    ! Without this guard, the zero-trip test of the inner loop prevents gfortran from vectorising the outer loop.
     if (n_steps < 1_int64) return
-    ! The values go to g/(1 - f) = 1: no overflow, and nothing denormal.
+    ! The values converge to g/(1 - f) = 1, without overflow and without denormal numbers.
     f = 0.5_real32 + 0.0_real32*r(1, 1)
     g = 0.5_real32
     !$omp simd private(s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12)
@@ -43,10 +43,10 @@ contains
 
   end subroutine multiply_add
 
-  !> The same in the form that flang turns into registers: arrays of one vector each.
+  !> Compute the same chains in the form that flang keeps in registers: arrays of one vector each.
   subroutine multiply_add_arrays(n_steps, r)
     integer(int64), intent(in) :: n_steps                !! length of the chains
-    real(real32), intent(inout) :: r(lanes, n_chains)    !! their values, in [0, 1]
+    real(real32), intent(inout) :: r(lanes, n_chains)    !! values of the chains, in [0, 1]
     real(real32), dimension(lanes) :: s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12
     real(real32) :: f, g
     integer(int64) :: k
@@ -64,10 +64,10 @@ contains
 
   end subroutine multiply_add_arrays
 
-  !> Sum of an array, in 64 chains so that the additions do not wait for each other.
+  !> Return the sum of an array, in 64 chains so that the additions do not wait for each other.
   real(real32) function sum_of(n, a)
     integer, intent(in) :: n          !! size; a multiple of 64
-    real(real32), intent(in) :: a(n)  !! what is read
+    real(real32), intent(in) :: a(n)  !! array that is read
     real(real32) :: s1(lanes), s2(lanes), s3(lanes), s4(lanes)
     integer :: i, k
 

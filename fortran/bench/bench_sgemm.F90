@@ -1,8 +1,8 @@
-!> The network alone as matrix products of a BLAS, with bias and activation in one loop behind each.
+!> Times the network alone as matrix products of a BLAS, each followed by one loop for bias and activation function.
 !>
 !>     bench_sgemm NETWORK INPUTS THREADS [plain]
 !>
-!> `plain` is what is usually written: features first, each layer over all columns of the call.
+!> With `plain`, the code has the usual form: features first, each layer over all columns of the call.
 program bench_sgemm
   use bench_worker, only: serve, read_inputs, argument, integer_argument, hp
   use bench_layers, only: read_network

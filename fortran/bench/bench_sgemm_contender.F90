@@ -1,7 +1,8 @@
-!> Matrix products of a BLAS as a contender, written as well as one can: products straight on the host's layout, one
-!> loop for bias and activation, columns in slices whose intermediates stay in the cache, sgemv for a single column.
-!> Host arrays in single precision. Also the plain way, which is the usual one in radiation codes: arrays with the
-!> features first, into which and from which the host's are turned, and a product a layer over all columns.
+!> Matrix products of a BLAS as a contender, in two forms with host arrays in single precision. The optimised form
+!> multiplies directly on the layout of the host, has one loop for bias and activation function, processes columns in
+!> slices whose intermediate results stay in the cache, and uses sgemv for a single column. The plain form is usual in
+!> radiation codes: the arrays of the host are transposed to features first and back, with one product per layer over
+!> all columns.
 module bench_sgemm_contender
   use, intrinsic :: iso_fortran_env, only: int64, real32
   use emufort_activations, only: activate, activation_relu, activation_linear
@@ -12,7 +13,7 @@ module bench_sgemm_contender
 
   public :: sgemm_contender_type
 
-  !> Columns in a slice, of narrow and of wide networks: what OpenBLAS was fastest with.
+  !> Columns in a slice, for narrow and for wide networks; OpenBLAS was fastest with these numbers.
   integer, parameter :: narrow_slice = 128, wide_slice = 512
   !> Neurons of the widest layer of a narrow network.
   integer, parameter :: narrow = 128
@@ -21,7 +22,7 @@ module bench_sgemm_contender
   type, extends(contender_type) :: sgemm_contender_type
     type(network_type) :: network   !! sizes and weights
     integer :: n_threads = 1        !! threads among which the columns of a call are split
-    logical :: is_plain = .false.   !! whether it is the plain way
+    logical :: is_plain = .false.   !! whether the plain form is used
   contains
     procedure :: calls
   end type sgemm_contender_type
@@ -50,9 +51,9 @@ module bench_sgemm_contender
 
 contains
 
-  !> See the interface in bench_worker.
+  !> Implement the interface in bench_worker.
   subroutine calls(contender, n_passes, x, y)
-    class(sgemm_contender_type), intent(inout) :: contender   !! what is timed
+    class(sgemm_contender_type), intent(inout) :: contender   !! contender that is timed
     integer(int64), intent(in) :: n_passes                    !! number of passes over all calls
     real(real32), contiguous, intent(in) :: x(:, :, :)                    !! inputs (ncol, n_inputs, n_calls)
     real(real32), contiguous, intent(inout) :: y(:, :, :)                 !! outputs (ncol, n_outputs, n_calls)
@@ -81,16 +82,16 @@ contains
 
   end subroutine calls
 
-  !> Evaluate some columns of a call, in either way.
+  !> Evaluate some columns of a call, in either form.
   recursive subroutine some_columns(contender, ncol, first, last, x, y, room, scratch)
-    class(sgemm_contender_type), intent(in) :: contender     !! what is timed
+    class(sgemm_contender_type), intent(in) :: contender     !! contender that is timed
     integer, intent(in) :: ncol                              !! columns of the call
     integer, intent(in) :: first                             !! first column
     integer, intent(in) :: last                              !! last column
     real(real32), intent(in) :: x(ncol, *)                   !! inputs
     real(real32), intent(inout) :: y(ncol, *)                !! outputs
-    integer, intent(in) :: room                              !! values in a layer, at most
-    real(real32), intent(inout) :: scratch(2*room)           !! room for two layers
+    integer, intent(in) :: room                              !! largest number of values in a layer
+    real(real32), intent(inout) :: scratch(2*room)           !! buffers for two layers
 
     if (contender%is_plain) then
       call plain_columns(contender%network, ncol, first, last, x, y, room, scratch)
@@ -108,8 +109,8 @@ contains
     integer, intent(in) :: last                              !! last column
     real(real32), intent(in) :: x(ncol, *)                   !! inputs
     real(real32), intent(inout) :: y(ncol, *)                !! outputs
-    integer, intent(in) :: room                              !! values in a layer of a slice, at most
-    real(real32), intent(inout) :: scratch(2*room)           !! room for two layers of a slice
+    integer, intent(in) :: room                              !! largest number of values in a layer of a slice
+    real(real32), intent(inout) :: scratch(2*room)           !! buffers for two layers of a slice
     integer :: at, n, l, n_in, n_out, w, b, from, to, slice
 
     slice = slice_of(network)
@@ -143,7 +144,7 @@ contains
 
   end subroutine columns_of_call
 
-  !> Evaluate some columns of a call the plain way.
+  !> Evaluate some columns of a call in the plain form.
   recursive subroutine plain_columns(network, ncol, first, last, x, y, room, scratch)
     type(network_type), intent(in) :: network                !! sizes and weights
     integer, intent(in) :: ncol                              !! columns of the call
@@ -151,8 +152,8 @@ contains
     integer, intent(in) :: last                              !! last column
     real(real32), intent(in) :: x(ncol, *)                   !! inputs
     real(real32), intent(inout) :: y(ncol, *)                !! outputs
-    integer, intent(in) :: room                              !! values in a layer, at most
-    real(real32), intent(inout) :: scratch(room, 2)          !! room for two layers (feature, column)
+    integer, intent(in) :: room                              !! largest number of values in a layer
+    real(real32), intent(inout) :: scratch(room, 2)          !! buffers for two layers (feature, column)
     integer :: l, n, i, j, n_in, n_out, w, b, from, to
 
     n = last - first + 1
@@ -188,7 +189,7 @@ contains
 
   end subroutine plain_columns
 
-  !> Bias and activation of a layer with the features first.
+  !> Add the bias and apply the activation function of a layer with the features first.
   recursive subroutine add_bias(n_out, n, bias, activation, y)
     integer, intent(in) :: n_out                         !! number of neurons
     integer, intent(in) :: n                             !! number of columns
@@ -209,7 +210,7 @@ contains
 
   end subroutine add_bias
 
-  !> Columns in a slice.
+  !> Return the number of columns in a slice.
   pure integer function slice_of(network)
     type(network_type), intent(in) :: network   !! sizes
 
@@ -217,7 +218,7 @@ contains
 
   end function slice_of
 
-  !> One layer.
+  !> Evaluate one layer.
   recursive subroutine layer(n, n_in, n_out, x, ldx, weight, bias, activation, y, ldy)
     integer, intent(in) :: n                             !! number of columns
     integer, intent(in) :: n_in                          !! number of inputs of the layer

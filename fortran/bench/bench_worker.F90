@@ -1,10 +1,11 @@
-!> What the programs of `emufort bench` share: they wait for requests on standard input and answer on standard output.
+!> Common part of the programs of `emufort bench`. They wait for requests on standard input and answer on standard
+!> output.
 !>
-!>     time NCOL MILLISECONDS    ->  `time CPU WALL`: ns per column, of this thread and of the clock on the wall
-!>     check NCOL FILE           ->  `done`: FILE holds y(NCOL, n_outputs) of the first NCOL inputs, float64
+!>     time NCOL MILLISECONDS    ->  `time CPU WALL`: ns per column, processor time of this thread and wall time
+!>     check NCOL FILE           ->  `done`: FILE contains y(NCOL, n_outputs) of the first NCOL inputs, float64
 !>
-!> One process per contender, all alive at the same time, so that a driver can take turns among them cell by cell:
-!> whatever slows the machine down meets all of them alike. `ready ...` comes first; `failed ...` ends the program.
+!> Each contender is a process, and all run at the same time. The driver takes turns among them cell by cell, so that a
+!> slower machine affects all of them equally. The first answer is `ready ...`; `failed ...` ends the program.
 module bench_worker
   use, intrinsic :: iso_c_binding, only: c_int, c_long
   use, intrinsic :: iso_fortran_env, only: int32, int64, real32, real64, input_unit, output_unit
@@ -27,12 +28,12 @@ module bench_worker
   integer(c_int), parameter :: clock_thread_cpu = 3
 #endif
 
-  !> At most this many columns are in use: a host model has just computed its columns, so they are in the cache.
+  !> Largest number of columns in use, so that they are in the cache as in a host model that has just computed them.
   integer, parameter :: columns_in_cache = 2048
-  !> Chunks for threads begin at multiples of this: two of the runtime's blocks or a few vectors.
+  !> Chunks for threads begin at multiples of this number: a block of the runtime, or a few vectors.
   integer, parameter :: chunk_unit = 32
 
-  !> Something that evaluates a network.
+  !> A contender evaluates a network.
   type, abstract :: contender_type
     integer :: n_outputs = 0   !! number of outputs
   contains
@@ -40,11 +41,11 @@ module bench_worker
   end type contender_type
 
   abstract interface
-    !> Call the network `n_passes` times on each x(:, :, k); the loop is in the contender, so that nothing comes
-    !> between its calls.
+    !> Call the network `n_passes` times on each x(:, :, k). The loop is in the contender, so that its calls follow each
+    !> other directly.
     subroutine calls_interface(contender, n_passes, x, y)
       import :: contender_type, hp, int64
-      class(contender_type), intent(inout) :: contender   !! what is timed
+      class(contender_type), intent(inout) :: contender   !! contender that is timed
       integer(int64), intent(in) :: n_passes              !! number of passes over all calls
       real(hp), contiguous, intent(in) :: x(:, :, :)                  !! inputs (ncol, n_inputs, n_calls)
       real(hp), contiguous, intent(inout) :: y(:, :, :)               !! outputs (ncol, n_outputs, n_calls)
@@ -60,8 +61,8 @@ module bench_worker
     function clock_gettime(clock, time) bind(c, name='clock_gettime') result(failure)
       import :: c_int, timespec_type
       integer(c_int), value, intent(in) :: clock       !! which clock
-      type(timespec_type), intent(out) :: time         !! its time
-      integer(c_int) :: failure                        !! 0 if all is well
+      type(timespec_type), intent(out) :: time         !! time of the clock
+      integer(c_int) :: failure                        !! 0 for success
     end function clock_gettime
   end interface
 
@@ -69,9 +70,9 @@ contains
 
   !> Answer requests until standard input ends.
   subroutine serve(contender, inputs, about)
-    class(contender_type), intent(inout) :: contender   !! what is timed
+    class(contender_type), intent(inout) :: contender   !! contender that is timed
     real(hp), intent(in) :: inputs(:, :)                !! inputs (n, n_inputs)
-    character(len=*), intent(in) :: about               !! what the driver is told
+    character(len=*), intent(in) :: about               !! text of the first answer
     character(len=4096) :: line, word, file
     integer(int64) :: n_passes(64)
     integer :: known(64), n_known, ncol, k, failure
@@ -114,13 +115,13 @@ contains
 
   !> Time calls with `ncol` columns.
   subroutine time_calls(contender, inputs, ncol, shortest, n_passes, cpu, wall)
-    class(contender_type), intent(inout) :: contender   !! what is timed
+    class(contender_type), intent(inout) :: contender   !! contender that is timed
     real(hp), intent(in) :: inputs(:, :)                !! inputs (n, n_inputs)
     integer, intent(in) :: ncol                         !! columns per call
-    real(real64), intent(in) :: shortest                !! least duration [s]
-    integer(int64), intent(inout) :: n_passes           !! passes that last so long; 0 if that is not known
+    real(real64), intent(in) :: shortest                !! smallest duration [s]
+    integer(int64), intent(inout) :: n_passes           !! passes that last `shortest`; 0 if unknown
     real(real64), intent(out) :: cpu                    !! time of this thread [ns per column]
-    real(real64), intent(out) :: wall                   !! time on the wall [ns per column]
+    real(real64), intent(out) :: wall                   !! wall time [ns per column]
     real(hp), allocatable :: x(:, :, :), y(:, :, :)
     integer(int64) :: started, finished, rate
     real(real64) :: start, columns
@@ -151,9 +152,9 @@ contains
 
   end subroutine time_calls
 
-  !> Write what the contender makes of the first `ncol` inputs.
+  !> Write the outputs of the contender for the first `ncol` inputs.
   subroutine write_outputs(contender, inputs, ncol, file)
-    class(contender_type), intent(inout) :: contender   !! what is timed
+    class(contender_type), intent(inout) :: contender   !! contender that is timed
     real(hp), intent(in) :: inputs(:, :)                !! inputs (n, n_inputs)
     integer, intent(in) :: ncol                         !! columns per call
     character(len=*), intent(in) :: file                !! file to write
@@ -170,7 +171,7 @@ contains
 
   end subroutine write_outputs
 
-  !> Cut the inputs into calls of `ncol` columns, as many as the cache holds; short inputs are repeated.
+  !> Divide the inputs into calls of `ncol` columns, as many as fit in the cache; short inputs are repeated.
   subroutine make_calls(inputs, ncol, n_outputs, x, y)
     real(hp), intent(in) :: inputs(:, :)                   !! inputs (n, n_inputs)
     integer, intent(in) :: ncol                            !! columns per call
@@ -190,13 +191,13 @@ contains
 
   end subroutine make_calls
 
-  !> Columns that a thread takes of a call: the host splits them evenly, in whole units.
+  !> Return the columns of a call that a thread computes. The host divides them evenly, in whole units.
   pure subroutine chunk_of(ncol, n_threads, thread, first, last)
     integer, intent(in) :: ncol        !! columns of the call
     integer, intent(in) :: n_threads   !! number of threads
     integer, intent(in) :: thread      !! which thread, from 0
-    integer, intent(out) :: first      !! its first column
-    integer, intent(out) :: last       !! its last column; less than `first` if there is none
+    integer, intent(out) :: first      !! first column of the thread
+    integer, intent(out) :: last       !! last column of the thread; less than `first` if there is none
     integer :: n_units
 
     n_units = (ncol + chunk_unit - 1)/chunk_unit
@@ -225,16 +226,16 @@ contains
 
   end subroutine read_inputs
 
-  !> Time that this thread has spent on a processor [s].
+  !> Return the processor time of this thread [s].
   real(real64) function thread_seconds()
     type(timespec_type) :: time
 
-    if (clock_gettime(clock_thread_cpu, time) /= 0_c_int) call fail('this system has no clock of the thread')
+    if (clock_gettime(clock_thread_cpu, time) /= 0_c_int) call fail('this system cannot measure the time of a thread')
     thread_seconds = real(time%seconds, real64) + 1.0e-9_real64*real(time%nanoseconds, real64)
 
   end function thread_seconds
 
-  !> Argument of the command line at its full length.
+  !> Return an argument of the command line at its full length.
   function argument(position) result(value)
     integer, intent(in) :: position           !! which argument, from 1
     character(len=:), allocatable :: value    !! the argument, empty if there is none
@@ -246,7 +247,7 @@ contains
 
   end function argument
 
-  !> Argument of the command line that is a positive integer.
+  !> Return an argument of the command line that is a positive integer.
   integer function integer_argument(position)
     integer, intent(in) :: position   !! which argument, from 1
     character(len=:), allocatable :: text
@@ -259,7 +260,7 @@ contains
 
   end function integer_argument
 
-  !> Tell the driver, at once.
+  !> Send a line to the driver without buffering.
   subroutine answer(text)
     character(len=*), intent(in) :: text   !! one line
 
@@ -268,9 +269,9 @@ contains
 
   end subroutine answer
 
-  !> End with a message to the driver.
+  !> Send an error message to the driver and end the program.
   subroutine fail(message)
-    character(len=*), intent(in) :: message   !! what is wrong
+    character(len=*), intent(in) :: message   !! error message
 
     call answer('failed '//message)
     stop 1, quiet = .true.

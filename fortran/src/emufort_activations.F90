@@ -1,6 +1,6 @@
 !> Activation functions, in place on a flat array.
 !>
-!> A block and a single column go through the same loops, so their bits are the same.
+!> A block and a single column use the same loops, so their bits are the same.
 module emufort_activations
   use emufort_kinds, only: wp
   use emufort_math, only: vector_tanh, vector_sigmoid, vector_silu, vector_gelu, vector_softplus, vector_elu
@@ -96,7 +96,7 @@ contains
     real(wp) :: factor
     integer :: i
 
-    ! A copy: as an argument it keeps gfortran from vectorising.
+    ! A copy, because gfortran does not vectorise with the argument.
     factor = slope
     !$omp simd
     do i = 1, n

@@ -1,5 +1,5 @@
-!> One block of columns through the whole emulator, from physical inputs to physical outputs. See emufort_plan for what `plan`
-!> and `numbers` hold.
+!> Evaluation of one block of columns with the whole emulator, from physical inputs to physical outputs. emufort_plan
+!> describes the content of `plan` and `numbers`.
 module emufort_core
   use emufort_kinds, only: wp, int64, real64, lanes, block_columns
   use emufort_plan, only: layout_type, layout_of, plan_scratch, plan_features, plan_result, first_operation
@@ -26,11 +26,11 @@ contains
     real(real64), intent(in) :: numbers(*)                !! real numbers of the emulator
     real(wp), intent(in) :: weights(*)                    !! packed weights
     integer, intent(in) :: n                              !! number of columns, 1 to block_columns
-    logical, intent(in) :: is_single                      !! whether the host's inputs are single precision
+    logical, intent(in) :: is_single                      !! whether the inputs of the host are single precision
     real(real64), intent(inout) :: x(block_columns, *)    !! physical inputs (column, input); clipped on return
     real(real64), intent(inout) :: y(block_columns, *)    !! physical outputs (column, output)
-    integer(int64), intent(inout) :: n_clipped            !! incremented by the values that were clipped
-    integer(int64), intent(inout) :: n_invalid            !! incremented by the columns that hold NaN or infinity
+    integer(int64), intent(inout) :: n_clipped            !! incremented by the number of clipped values
+    integer(int64), intent(inout) :: n_invalid            !! incremented by the number of columns with NaN or infinity
     logical, intent(inout) :: is_outside(block_columns)   !! set if an input of the column was clipped or invalid
     type(workspace_type), intent(inout), optional :: workspace   !! for networks too large for the stack
     real(real64) :: one(stack_physical)
@@ -76,8 +76,8 @@ contains
 
   end subroutine evaluate_block
 
-  !> Bring the values of one column of a block together at its beginning, by exchange with what is there: one column of
-  !> very many inputs and outputs would need a quarter of the stack that a call may have.
+  !> Move the values of one column to the beginning of a block, by exchange with the values there. A copy of one column
+  !> with very many inputs and outputs would need a quarter of the stack that a call may have.
   pure recursive subroutine bring_together(n, column, block)
     integer, intent(in) :: n                    !! values of a column
     integer, intent(in) :: column               !! which column
@@ -85,7 +85,7 @@ contains
     real(real64) :: kept
     integer :: j
 
-    ! A place that has its value is not touched again: exchanges lie at j and beyond.
+    ! A place that has its final value is not changed again, because exchanges happen at j and beyond.
     do j = 1, n
       kept = block(j)
       block(j) = block(column + (j - 1)*block_columns)
@@ -110,7 +110,7 @@ contains
 
   end subroutine put_back
 
-  !> Evaluate the emulator on as many columns as `choose_block` says, or fewer.
+  !> Evaluate the emulator on the number of columns from `choose_block`, or fewer.
   recursive subroutine evaluate_columns(plan, numbers, weights, n, leading, is_single, x, y, n_clipped, n_invalid, &
                                         is_outside, scratch, in_workspace, workspace)
     integer, intent(in) :: plan(*)                        !! integers of the emulator
@@ -118,15 +118,15 @@ contains
     real(wp), intent(in) :: weights(*)                    !! packed weights
     integer, intent(in) :: n                              !! number of columns, 1 to block_columns
     integer, intent(in) :: leading                        !! leading dimension of x and y, for n padded to lanes
-    logical, intent(in) :: is_single                      !! whether the host's inputs are single precision
+    logical, intent(in) :: is_single                      !! whether the inputs of the host are single precision
     real(real64), intent(inout) :: x(leading, *)          !! physical inputs (column, input); clipped on return
     real(real64), intent(inout) :: y(leading, *)          !! physical outputs (column, output)
-    integer(int64), intent(inout) :: n_clipped            !! incremented by the values that were clipped
-    integer(int64), intent(inout) :: n_invalid            !! incremented by the columns that hold NaN or infinity
+    integer(int64), intent(inout) :: n_clipped            !! incremented by the number of clipped values
+    integer(int64), intent(inout) :: n_invalid            !! incremented by the number of columns with NaN or infinity
     logical, intent(inout) :: is_outside(*)               !! set if an input of the column was clipped or invalid
     real(wp), intent(inout), target :: scratch(scratch_size)   !! memory for the buffers of the network
-    logical, intent(in) :: in_workspace                   !! whether to take the workspace instead
-    type(workspace_type), intent(inout), optional :: workspace   !! must be there then
+    logical, intent(in) :: in_workspace                   !! whether to use the workspace instead
+    type(workspace_type), intent(inout), optional :: workspace   !! must then be present
 
     if (in_workspace) then
       call through_block(plan, numbers, weights, n, leading, is_single, x, y, n_clipped, n_invalid, is_outside, &
@@ -138,7 +138,7 @@ contains
 
   end subroutine evaluate_columns
 
-  !> Evaluate the emulator on a block in given scratch.
+  !> Evaluate the emulator on a block, with the given scratch array.
   recursive subroutine through_block(plan, numbers, weights, n, leading, is_single, x, y, n_clipped, n_invalid, &
                                      is_outside, scratch)
     integer, intent(in) :: plan(*)                        !! integers of the emulator
@@ -146,11 +146,11 @@ contains
     real(wp), intent(in) :: weights(*)                    !! packed weights
     integer, intent(in) :: n                              !! number of columns, 1 to block_columns
     integer, intent(in) :: leading                        !! leading dimension of x and y, for n padded to lanes
-    logical, intent(in) :: is_single                      !! whether the host's inputs are single precision
+    logical, intent(in) :: is_single                      !! whether the inputs of the host are single precision
     real(real64), intent(inout) :: x(leading, *)          !! physical inputs (column, input); clipped on return
     real(real64), intent(inout) :: y(leading, *)          !! physical outputs (column, output)
-    integer(int64), intent(inout) :: n_clipped            !! incremented by the values that were clipped
-    integer(int64), intent(inout) :: n_invalid            !! incremented by the columns that hold NaN or infinity
+    integer(int64), intent(inout) :: n_clipped            !! incremented by the number of clipped values
+    integer(int64), intent(inout) :: n_invalid            !! incremented by the number of columns with NaN or infinity
     logical, intent(inout) :: is_outside(*)               !! set if an input of the column was clipped or invalid
     real(wp), intent(inout) :: scratch(*)                 !! buffers of the network
     type(layout_type) :: at
@@ -199,17 +199,17 @@ contains
 
   end subroutine through_block
 
-  !> Evaluate the emulator on one column, without the padding that a block has.
+  !> Evaluate the emulator on one column, without the padding of a block.
   recursive subroutine evaluate_column(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside, &
                                        scratch)
     integer, intent(in) :: plan(*)                        !! integers of the emulator
     real(real64), intent(in) :: numbers(*)                !! real numbers of the emulator
     real(wp), intent(in) :: weights(*)                    !! packed weights
-    logical, intent(in) :: is_single                      !! whether the host's inputs are single precision
+    logical, intent(in) :: is_single                      !! whether the inputs of the host are single precision
     real(real64), intent(inout) :: x(*)                   !! physical inputs (input); clipped on return
     real(real64), intent(inout) :: y(*)                   !! physical outputs (output)
-    integer(int64), intent(inout) :: n_clipped            !! incremented by the values that were clipped
-    integer(int64), intent(inout) :: n_invalid            !! incremented by the columns that hold NaN or infinity
+    integer(int64), intent(inout) :: n_clipped            !! incremented by the number of clipped values
+    integer(int64), intent(inout) :: n_invalid            !! incremented by the number of columns with NaN or infinity
     logical, intent(inout) :: is_outside                  !! whether an input was clipped or invalid
     real(wp), intent(inout), target :: scratch(scratch_size)   !! memory for the buffers of the network
     type(layout_type) :: at
@@ -224,7 +224,7 @@ contains
     is_within = is_column_within(n_inputs, is_single, numbers, x)
     if (.not. is_within) call check_inputs(1, n_inputs, 1, is_single, numbers, x, outside, invalid)
 
-    ! The transforms have the elements behind the buffers.
+    ! The transforms use the elements after the buffers.
     a = aligned_place(scratch)
     do j = 0, plan(2) - 1, column_part
       call column_to_features(n_inputs, min(column_part, plan(2) - j), plan(at%feature + j), &
@@ -253,7 +253,7 @@ contains
 
   end subroutine evaluate_column
 
-  !> A quiet NaN.
+  !> Return a quiet NaN.
   pure recursive real(real64) function not_a_number()
 
     not_a_number = transfer(nan_bits, 0.0_real64)

@@ -1,7 +1,7 @@
 !> Dense layers on packed weights, for a block of columns (column fastest) and for one column.
 !>
 !> Every neuron of every column is a sum of multiply-adds in an order that depends only on the sizes of the layer, so a
-!> column has the same bits whichever kernel computes it. The inputs are cut into `n_chains` chains of equal length.
+!> column has the same bits in every kernel. The inputs are divided into `n_chains` chains of equal length.
 !> Each chain is summed in ascending order of its inputs, the first one from the bias, the others from zero. The chains
 !> are added at the end: a + b, or (a + b) + (c + d).
 module emufort_dense
@@ -19,24 +19,25 @@ module emufort_dense
   public :: dense_block, dense_half_block, dense_single, pack_layer, panel_width, padded_width, packed_size
   public :: is_wide, packed_slack
 
-  !> Values that must follow the packed layers, because a narrow panel is read as if it were a wide one.
+  !> Number of values that must follow the packed layers, because a narrow panel is read as if it were a wide one.
   integer, parameter :: packed_slack = widest_panel
 
-  !> Whether full blocks of `block_columns` pay: in double precision their accumulators exceed the registers.
+  !> Whether full blocks of `block_columns` are faster. In double precision their accumulators exceed the registers.
   logical, parameter :: is_wide = wp == real32
 
-  !> Most neurons of a layer whose sums are cut into 2 chains, and into 4. Wider layers have enough sums for one column.
+  !> Largest number of neurons of a layer whose sums are divided into 2 chains, and into 4. Wider layers have enough
+  !> sums for one column.
   integer, parameter :: most_neurons_in_2 = 64, most_neurons_in_4 = 4
-  !> Fewest inputs of a layer whose sums are cut: with fewer, the sums are short anyway.
+  !> Smallest number of inputs of a layer whose sums are divided. With fewer inputs, the sums are short.
   integer, parameter :: fewest_inputs = 24
 
 contains
 
-  !> Number of chains into which the inputs of a layer are cut: 1, 2 or 4, a divisor of `n_in`.
+  !> Return the number of chains into which the inputs of a layer are divided: 1, 2 or 4, a divisor of `n_in`.
   !>
   !> A core has 8 multiply-adds in flight: it starts 2 per cycle, and each takes 4 cycles. In a block, every neuron of
   !> every vector of columns is an independent sum. One column of a narrow layer has fewer than 8 sums, unless they are
-  !> cut into chains.
+  !> divided into chains.
   pure recursive integer function n_chains(n_in, n_out)
     integer, intent(in) :: n_in    !! number of inputs of the layer
     integer, intent(in) :: n_out   !! number of neurons of the layer
@@ -51,7 +52,7 @@ contains
 
   end function n_chains
 
-  !> Number of neurons in the next panel when `n_left` neurons are left.
+  !> Return the number of neurons in the next panel if `n_left` neurons remain.
   pure recursive integer function panel_width(n_left)
     integer, intent(in) :: n_left   !! neurons that have no panel yet
 
@@ -65,7 +66,7 @@ contains
 
   end function panel_width
 
-  !> Number of neurons of a layer with those that fill up its last panel.
+  !> Return the number of neurons of a layer, with the padding of its last panel.
   pure recursive integer function padded_width(n_out)
     integer, intent(in) :: n_out   !! number of neurons of the layer
 
@@ -73,8 +74,9 @@ contains
 
   end function padded_width
 
-  !> Number of values that a packed layer takes: a multiple of `lanes`, so that the next layer begins on a cache line
-  !> if this one does. A vector that straddles two lines costs two loads, which one column feels (up to 1.5 times).
+  !> Return the number of values of a packed layer. It is a multiple of `lanes`, so that the next layer begins on a
+  !> cache line if this one does. A vector across two cache lines costs two loads, and one column then takes up to 1.5
+  !> times as long.
   pure recursive integer function packed_size(n_in, n_out)
     integer, intent(in) :: n_in    !! number of inputs of the layer
     integer, intent(in) :: n_out   !! number of neurons of the layer
@@ -110,14 +112,14 @@ contains
 
   end subroutine pack_layer
 
-  !> A dense layer on a full block of columns.
+  !> Evaluate a dense layer on a full block of columns.
   pure recursive subroutine dense_block(n_in, n_out, w, x, y, lowest)
     integer, intent(in) :: n_in                            !! number of inputs of the layer
     integer, intent(in) :: n_out                           !! number of neurons of the layer
     real(wp), intent(in) :: w(*)                           !! packed layer [1]
     real(wp), intent(in) :: x(block_columns, n_in)         !! inputs of the layer [1] (column, input)
     real(wp), intent(inout) :: y(block_columns, *)         !! outputs of the layer [1] (column, neuron), padded
-    real(wp), intent(in) :: lowest                         !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                         !! lower bound of the outputs [1]
     integer :: first, width, start, chains, o
 
     chains = n_chains(n_in, n_out)
@@ -158,14 +160,14 @@ contains
 
   end subroutine dense_block
 
-  !> A dense layer on half a block of columns.
+  !> Evaluate a dense layer on half a block of columns.
   pure recursive subroutine dense_half_block(n_in, n_out, w, x, y, lowest)
     integer, intent(in) :: n_in                  !! number of inputs of the layer
     integer, intent(in) :: n_out                 !! number of neurons of the layer
     real(wp), intent(in) :: w(*)                 !! packed layer [1]
     real(wp), intent(in) :: x(lanes, n_in)       !! inputs of the layer [1] (column, input)
     real(wp), intent(inout) :: y(lanes, *)       !! outputs of the layer [1] (column, neuron), padded
-    real(wp), intent(in) :: lowest               !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest               !! lower bound of the outputs [1]
     integer :: first, width, start, chains, o
 
     chains = n_chains(n_in, n_out)
@@ -215,14 +217,14 @@ contains
 
   end subroutine dense_half_block
 
-  !> A dense layer on one column.
+  !> Evaluate a dense layer on one column.
   pure recursive subroutine dense_single(n_in, n_out, w, x, y, lowest)
     integer, intent(in) :: n_in              !! number of inputs of the layer
     integer, intent(in) :: n_out             !! number of neurons of the layer
     real(wp), intent(in) :: w(*)             !! packed layer [1]
     real(wp), intent(in) :: x(n_in)          !! inputs of the layer [1]
     real(wp), intent(inout) :: y(*)          !! outputs of the layer [1], padded
-    real(wp), intent(in) :: lowest           !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest           !! lower bound of the outputs [1]
     integer :: first, left, start, chains, n_panels
 
     chains = n_chains(n_in, n_out)
@@ -230,7 +232,7 @@ contains
     start = 1
     do
       left = n_out - first + 1
-      ! Panels of 16 that are left; the last may be one of 13 to 15 neurons.
+      ! Remaining panels of 16; the last may have 13 to 15 neurons.
       n_panels = (left + 3)/widest_panel
       if (n_panels >= 8) then
         n_panels = 8

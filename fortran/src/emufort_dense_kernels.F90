@@ -3,7 +3,7 @@
 !> Kernels of the dense layers: y = max(bias + weights . x, lowest) for a few neurons, with all sums in registers.
 !>
 !> A name says for how many columns and neurons a kernel is: dense_32x8 computes 8 neurons on 32 columns. `of_16` says
-!> that the neurons are a part of a packed panel of 16. `in_2` says that the inputs of each neuron are cut into 2 chains
+!> that the neurons are a part of a packed panel of 16. `in_2` says that the inputs of each neuron form 2 chains
 !> of n inputs each, which are summed side by side and added at the end (see emufort_dense).
 !>
 !> gfortran vectorises a simd loop over the lanes that has one scalar sum per neuron, but only if it knows all leading
@@ -43,7 +43,7 @@ contains
     real(wp), intent(in) :: w(16, 0:*)                 !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(block_columns, *)        !! inputs [1] (column, input)
     real(wp), intent(inout) :: y(block_columns, 8)     !! outputs [1] (column, neuron)
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k
     real(wp) :: x1, x2
 #ifdef __flang__
@@ -178,7 +178,7 @@ contains
     real(wp), intent(in) :: w(8, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(block_columns, *)        !! inputs [1] (column, input)
     real(wp), intent(inout) :: y(block_columns, 8)     !! outputs [1] (column, neuron)
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k
     real(wp) :: x1, x2
 #ifdef __flang__
@@ -313,7 +313,7 @@ contains
     real(wp), intent(in) :: w(4, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(block_columns, *)        !! inputs [1] (column, input)
     real(wp), intent(inout) :: y(block_columns, 4)     !! outputs [1] (column, neuron)
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k
     real(wp) :: x1, x2
 #ifdef __flang__
@@ -400,7 +400,7 @@ contains
     real(wp), intent(in) :: w(16, 0:*)                 !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input)
     real(wp), intent(inout) :: y(lanes, 16)            !! outputs [1] (column, neuron)
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k
     real(wp) :: x1
 #ifdef __flang__
@@ -533,7 +533,7 @@ contains
     real(wp), intent(in) :: w(16, 0:*)                 !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input)
     real(wp), intent(inout) :: y(lanes, 8)             !! outputs [1] (column, neuron)
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k
     real(wp) :: x1
 #ifdef __flang__
@@ -618,7 +618,7 @@ contains
     real(wp), intent(in) :: w(8, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input)
     real(wp), intent(inout) :: y(lanes, 8)             !! outputs [1] (column, neuron)
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k
     real(wp) :: x1
 #ifdef __flang__
@@ -703,7 +703,7 @@ contains
     real(wp), intent(in) :: w(4, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input)
     real(wp), intent(inout) :: y(lanes, 4)             !! outputs [1] (column, neuron)
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k
     real(wp) :: x1
 #ifdef __flang__
@@ -764,7 +764,7 @@ contains
     real(wp), intent(in) :: w(16, 0:*)                 !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(block_columns, *)        !! inputs [1] (column, input), and one more that is discarded
     real(wp), intent(inout) :: y(block_columns, 16)    !! outputs [1] (column, neuron)
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k, n, o
     real(wp) :: x1, x2, x3, x4
 #ifdef __flang__
@@ -894,7 +894,7 @@ contains
     real(wp), intent(in) :: w(8, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(block_columns, *)        !! inputs [1] (column, input), and one more that is discarded
     real(wp), intent(inout) :: y(block_columns, 4)     !! outputs [1] (column, neuron)
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k, n
     real(wp) :: x1, x2, x3, x4
 #ifdef __flang__
@@ -1022,7 +1022,7 @@ contains
     real(wp), intent(in) :: w(4, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(block_columns, *)        !! inputs [1] (column, input), and one more that is discarded
     real(wp), intent(inout) :: y(block_columns, 4)     !! outputs [1] (column, neuron)
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k, n
     real(wp) :: x1, x2, x3, x4
 #ifdef __flang__
@@ -1150,7 +1150,7 @@ contains
     real(wp), intent(in) :: w(16, 0:*)                 !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input), and one more that is discarded
     real(wp), intent(inout) :: y(lanes, 8)             !! outputs [1] (column, neuron)
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k, n
     real(wp) :: x1, x2
 #ifdef __flang__
@@ -1272,7 +1272,7 @@ contains
     real(wp), intent(in) :: w(8, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input), and one more that is discarded
     real(wp), intent(inout) :: y(lanes, 8)             !! outputs [1] (column, neuron)
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k, n
     real(wp) :: x1, x2
 #ifdef __flang__
@@ -1394,7 +1394,7 @@ contains
     real(wp), intent(in) :: w(16, 0:*)                 !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input), and one more that is discarded
     real(wp), intent(inout) :: y(lanes, 4)             !! outputs [1] (column, neuron)
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k, n
     real(wp) :: x1, x2
 #ifdef __flang__
@@ -1476,7 +1476,7 @@ contains
     real(wp), intent(in) :: w(8, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input), and one more that is discarded
     real(wp), intent(inout) :: y(lanes, 4)             !! outputs [1] (column, neuron)
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k, n
     real(wp) :: x1, x2
 #ifdef __flang__
@@ -1558,7 +1558,7 @@ contains
     real(wp), intent(in) :: w(4, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input), and one more that is discarded
     real(wp), intent(inout) :: y(lanes, 4)             !! outputs [1] (column, neuron)
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k, n
     real(wp) :: x1, x2
 #ifdef __flang__
@@ -1640,7 +1640,7 @@ contains
     real(wp), intent(in) :: w(4, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input)
     real(wp), intent(inout) :: y(lanes, 4)             !! outputs [1] (column, neuron)
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k, n
     real(wp) :: x1, x2, x3, x4
 #ifdef __flang__
@@ -1756,7 +1756,7 @@ contains
     real(wp), intent(in) :: w(4, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input)
     real(wp), intent(inout) :: y(lanes, 2)             !! outputs [1] (column, neuron)
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k, n
     real(wp) :: x1, x2, x3, x4
 #ifdef __flang__
@@ -1836,7 +1836,7 @@ contains
     real(wp), intent(in) :: w(4, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(block_columns, *)        !! inputs [1] (column, input)
     real(wp), intent(inout) :: y(block_columns, 1)     !! outputs [1] (column, neuron)
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k, n
     real(wp) :: x1, x2, x3, x4, x5, x6, x7, x8
 #ifdef __flang__
@@ -1924,7 +1924,7 @@ contains
     real(wp), intent(in) :: w(4, 0:*)                  !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(lanes, *)                !! inputs [1] (column, input)
     real(wp), intent(inout) :: y(lanes, 1)             !! outputs [1] (column, neuron)
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k, n
     real(wp) :: x1, x2, x3, x4
 #ifdef __flang__
@@ -1986,7 +1986,7 @@ contains
     real(wp), intent(in) :: w(4, *)                    !! weights of the two chains [1]
     real(wp), intent(in) :: x(block_columns, *)        !! inputs [1] (column, input), and one more that is discarded
     real(wp), intent(inout) :: y(block_columns, 4)     !! outputs [1] (column, neuron)
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k, n
     real(wp) :: x1, x2, x3, x4
 #ifdef __flang__
@@ -2114,7 +2114,7 @@ contains
     real(wp), intent(in) :: w(widest_panel, 0:n_in, 8) !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel, 8)      !! outputs [1]
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, a2, a3, a4, a5, a6, a7, a8
@@ -2196,7 +2196,7 @@ contains
     real(wp), intent(in) :: w(widest_panel, 0:n_in, 4) !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel, 4)      !! outputs [1]
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, a2, a3, a4
@@ -2254,7 +2254,7 @@ contains
     real(wp), intent(in) :: w(widest_panel, 0:n_in, 2) !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel, 2)      !! outputs [1]
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, a2
@@ -2300,7 +2300,7 @@ contains
     real(wp), intent(in) :: w(widest_panel, 0:n_in, 1) !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel, 1)      !! outputs [1]
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1
@@ -2340,7 +2340,7 @@ contains
     real(wp), intent(in) :: w(*)                       !! bias and weights [1] (8, 0:n_in), then widest_panel more
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel)         !! outputs [1]; only the first 8 have a meaning
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1
@@ -2380,7 +2380,7 @@ contains
     real(wp), intent(in) :: w(*)                       !! bias and weights [1] (4, 0:n_in), then widest_panel more
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel)         !! outputs [1]; only the first 4 have a meaning
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1
@@ -2420,7 +2420,7 @@ contains
     real(wp), intent(in) :: w(widest_panel, 0:n_in, 4) !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel, 4)      !! outputs [1]
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k, n
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, a2, a3, a4, b1, b2, b3, b4
@@ -2495,7 +2495,7 @@ contains
     real(wp), intent(in) :: w(widest_panel, 0:n_in, 2) !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel, 2)      !! outputs [1]
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k, n
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, a2, b1, b2
@@ -2550,7 +2550,7 @@ contains
     real(wp), intent(in) :: w(widest_panel, 0:n_in, 1) !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel, 1)      !! outputs [1]
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k, n
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, b1
@@ -2595,7 +2595,7 @@ contains
     real(wp), intent(in) :: w(*)                       !! bias and weights [1] (8, 0:n_in), then widest_panel more
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel)         !! outputs [1]; only the first 8 have a meaning
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k, n
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, b1
@@ -2640,7 +2640,7 @@ contains
     real(wp), intent(in) :: w(*)                       !! bias and weights [1] (4, 0:n_in), then widest_panel more
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel)         !! outputs [1]; only the first 4 have a meaning
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k, n
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, b1
@@ -2685,7 +2685,7 @@ contains
     real(wp), intent(in) :: w(*)                       !! bias and weights [1] (4, 0:n_in), then widest_panel more
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
     real(wp), intent(inout) :: y(widest_panel)         !! outputs [1]; only the first 4 have a meaning
-    real(wp), intent(in) :: lowest                     !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     integer :: i, k, n
 #ifdef __flang__
     real(wp), dimension(lanes) :: a1, b1, c1, d1

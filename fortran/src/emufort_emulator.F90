@@ -1,4 +1,4 @@
-!> The emulator as a host model sees it: load once, then predict from any number of threads.
+!> The emulator for host models: load it once, then predict from any number of threads.
 module emufort_emulator
   use emufort_kinds, only: int8, int64, real64
   use emufort_status, only: status_type, set_error, to_text, emufort_success, emufort_error_file, &
@@ -14,14 +14,14 @@ module emufort_emulator
 
   integer, parameter :: name_length = 128, units_length = 64
 
-  !> A predictor that comes from a file, with the contract that says what goes in and out, and golden vectors.
+  !> A predictor from a file, with the contract of its inputs and outputs, and golden vectors.
   !>
-  !> After `load` nothing of it changes: `predict` takes it as intent(in), allocates nothing and reads no file.
+  !> After `load` an emulator is constant: `predict` has it as intent(in), allocates nothing and reads no file.
   type, extends(predictor_type) :: emulator_type
     private
     real(real64), allocatable :: golden(:)      ! n, relative tolerance, absolute(n_outputs), x(n, :), y(n, :)
     character(len=name_length), allocatable :: names(:)      ! of the input columns, then of the output columns
-    character(len=units_length), allocatable :: units(:)     ! likewise
+    character(len=units_length), allocatable :: units(:)     ! of the same columns
     character(len=:), allocatable :: about      ! lines of `key<tab>value`
     character(len=:), allocatable :: contract   ! the contract as it was exported
   contains
@@ -52,7 +52,7 @@ contains
     end if
     inquire (unit=unit, size=length)
     if (length < 0_int64 .or. length > 2147483647_int64) then
-      call set_error(status, emufort_error_limit, 'load', 'no length, or more than 2 GB: '//trim(filename))
+      call set_error(status, emufort_error_limit, 'load', 'the file has no length or more than 2 GB: '//trim(filename))
       close (unit)
       return
     end if
@@ -68,7 +68,7 @@ contains
 
   end subroutine load
 
-  !> Take an emulator from the content of weights.bin, for hosts where one process reads and broadcasts.
+  !> Load an emulator from the content of weights.bin, for hosts in which one process reads and broadcasts the file.
   recursive subroutine load_bytes(emulator, bytes, status)
     class(emulator_type), intent(inout) :: emulator   !! unchanged if there is an error
     integer(int8), intent(in) :: bytes(:)             !! content of weights.bin
@@ -126,11 +126,11 @@ contains
     end if
     if (n < 0_int64 .or. size(emulator%golden, kind=int64) /= 2_int64 + emulator%n_outputs() + &
         n*(emulator%n_inputs() + emulator%n_outputs())) &
-      call set_error(status, emufort_error_format, 'load', 'weights file has golden vectors that contradict its plan')
+      call set_error(status, emufort_error_format, 'load', 'the golden vectors of the weights file do not fit its plan')
 
   end subroutine check_golden
 
-  !> Take names and units from lines of `input|output <tab> name <tab> units`.
+  !> Read names and units from lines of `input|output <tab> name <tab> units`.
   subroutine split_columns(emulator, text, status)
     type(emulator_type), intent(inout) :: emulator   !! with a network
     character(len=*), intent(in) :: text             !! lines
@@ -140,7 +140,7 @@ contains
 
     n = emulator%n_inputs() + emulator%n_outputs()
     allocate (emulator%names(n), emulator%units(n))
-    call set_error(status, emufort_error_format, 'load', 'weights file has not the columns that its plan asks for')
+    call set_error(status, emufort_error_format, 'load', 'the columns of the weights file do not fit its plan')
     start = 1
     do i = 1, n
       if (start > len(text)) return
@@ -163,14 +163,14 @@ contains
 
   end subroutine split_columns
 
-  !> Check that the host's variables are those of the emulator, in the same order and units.
+  !> Check that the variables of the host are those of the emulator, in the same order and units.
   !>
-  !> The host lists its inputs, optionally followed by its outputs; either every column ('kappa[aitken]') or every
-  !> variable once ('kappa').
+  !> The host lists its inputs, optionally followed by its outputs. It lists either every column ('kappa[aitken]') or
+  !> every variable once ('kappa').
   recursive subroutine require(emulator, names, units, status)
     class(emulator_type), intent(in) :: emulator     !! a loaded emulator
-    character(len=*), intent(in) :: names(:)         !! names of the host's variables, in the order they are passed
-    character(len=*), intent(in) :: units(:)         !! their units, such as 'm s-1'
+    character(len=*), intent(in) :: names(:)         !! names of the variables, in the order of the host
+    character(len=*), intent(in) :: units(:)         !! units of the variables, such as 'm s-1'
     type(status_type), intent(out) :: status         !! outcome
     character(len=*), parameter :: place = 'require'
     integer, allocatable :: chosen(:)
@@ -267,7 +267,7 @@ contains
 
   end subroutine self_test
 
-  !> Say what the emulator is, in lines of text.
+  !> Describe the emulator in lines of text.
   recursive subroutine describe(emulator, text)
     class(emulator_type), intent(in) :: emulator   !! any emulator
     character(len=*), intent(out) :: text          !! description, cut at its length
@@ -287,7 +287,7 @@ contains
 
   end subroutine describe
 
-  !> Value that the emulator carries under a key, such as 'name', 'contract_sha256' or 'hash'; blank if none.
+  !> Return the value of a key of the emulator, such as 'name', 'contract_sha256' or 'hash'; blank if there is none.
   recursive subroutine get_value(emulator, key, value)
     class(emulator_type), intent(in) :: emulator   !! any emulator
     character(len=*), intent(in) :: key            !! key
@@ -309,7 +309,7 @@ contains
 
   end subroutine get_value
 
-  !> The contract as it was exported (JSON).
+  !> Return the contract as it was exported (JSON).
   subroutine get_contract(emulator, text)
     class(emulator_type), intent(in) :: emulator                 !! any emulator
     character(len=:), allocatable, intent(out) :: text           !! contract; empty before `load`
@@ -319,7 +319,7 @@ contains
 
   end subroutine get_contract
 
-  !> Name of the variable that a column belongs to: 'kappa' for 'kappa[aitken]'.
+  !> Return the name of the variable of a column: 'kappa' for 'kappa[aitken]'.
   pure recursive function variable_of(column) result(variable)
     character(len=*), intent(in) :: column   !! name of a column
     character(len=len(column)) :: variable

@@ -1,7 +1,7 @@
 !> Kinds and sizes that all parts of the runtime share.
 !>
-!> Throughout the runtime, what `predict` calls is `recursive`: only then do compilers that know Fortran 2008 alone keep
-!> local arrays on the stack of the calling thread.
+!> Throughout the runtime, all procedures that `predict` calls are `recursive`. Otherwise compilers that support only
+!> Fortran 2008 may keep local arrays in static memory instead of the stack of the calling thread.
 module emufort_kinds
   use, intrinsic :: iso_fortran_env, only: int8, int32, int64, real32, real64
   implicit none
@@ -18,20 +18,20 @@ module emufort_kinds
   integer, parameter :: wp = real32
 #endif
 
-  !> Columns that are worked on in lock step. A short block is padded to this.
+  !> Columns that are computed in lock step. A short block is padded to this number.
   integer, parameter :: lanes = 16
-  !> Columns in a full block: two times `lanes`, because a weight that has been fetched then serves two vector
-  !> operations, which is what a core with two fused multiply-add units and two loads a cycle needs.
+  !> Columns in a full block: two times `lanes`, so that two vector operations use each loaded weight, as needed by a
+  !> core with two fused multiply-add units and two loads per cycle.
   integer, parameter :: block_columns = 2*lanes
   !> Neurons in the widest panel of packed weights.
   integer, parameter :: widest_panel = 16
-  !> Most features of a buffer, which are the neurons of a layer, and most inputs and outputs together. The same as in
-  !> python/emufort/network, as are the limits below.
+  !> Largest number of features of a buffer, which are the neurons of a layer, and of inputs and outputs together. This
+  !> limit and those below are the same as in python/emufort/network.
   integer, parameter :: max_width = 4096
-  !> Most operations of a network.
+  !> Largest number of operations of a network.
   integer, parameter :: max_operations = 256
-  !> Most features of all buffers of a network together: one column of them fits on the stack in either precision. It is
-  !> enough for two buffers of `max_width` features.
+  !> Largest number of features of all buffers of a network together. One column of them fits on the stack in either
+  !> precision. The limit is enough for two buffers of `max_width` features.
   integer, parameter :: max_scratch = 8704
 
 end module emufort_kinds

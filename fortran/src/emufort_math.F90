@@ -2,8 +2,8 @@
 
 !> Elementary and activation functions on arrays, in place. Each makes one pass over the array that compilers vectorise.
 !>
-!> A value has the same bits wherever it stands in an array of any length. For this the functions consist of arithmetic
-!> alone, without tables, branches or remainder loops, and always work on a full set of lanes, in one place of the code.
+!> A value has the same bits at any position of an array of any length. The functions therefore consist of arithmetic
+!> only, without tables, branches or remainder loops, and always compute a full set of lanes, at one place of the code.
 !> In single precision each function states the bound of its error, in units in the last place of the result; test_math
 !> measures the errors over the whole range. In double precision the intrinsic functions are used. NaN gives NaN.
 module emufort_math
@@ -18,7 +18,7 @@ module emufort_math
 #ifndef EMUFORT_DOUBLE
   real(wp), parameter :: ln2_high = 0.693359375_wp, ln2_low = -2.12194440e-4_wp
   real(wp), parameter :: log2_e = 1.44269504088896341_wp
-  !> 1.5*2**23: adding and subtracting it rounds to an integer, which stands in the last bits of the sum.
+  !> 1.5*2**23: adding and subtracting it rounds to an integer, which is in the last bits of the sum.
   real(wp), parameter :: rounder = 12582912.0_wp
   integer(int32), parameter :: infinity_bits = 2139095040_int32, nan_bits = 2143289344_int32
 
@@ -235,7 +235,7 @@ contains
     real(wp) :: rest(lanes), factor
     integer :: first, i
 
-    ! A copy: as an argument it keeps gfortran from vectorising.
+    ! A copy, because gfortran does not vectorise with the argument.
     factor = slope
     do first = 0, n - lanes, lanes
       !$omp simd
@@ -295,7 +295,7 @@ contains
   pure elemental real(wp) function sigmoid_of(x)
     real(wp), intent(in) :: x   !! [1]
 
-    ! The exponential does not overflow, which a host may trap.
+    ! The exponential must not overflow, because a host may trap it.
     sigmoid_of = merge(0.0_wp, 1.0_wp/(1.0_wp + exp(-merge(-700.0_wp, x, x <= -700.0_wp))), x <= -700.0_wp)
 
   end function sigmoid_of
@@ -315,7 +315,7 @@ contains
 
     t = exp(-abs(x))
     u = 1.0_wp + t
-    ! ln(1 + t) = ln(u) + (what the rounding of u lost)/u, which keeps the digits of a small t.
+    ! ln(1 + t) = ln(u) + (rounding error of u)/u, which keeps the digits of a small t.
     softplus_of = max(x, 0.0_wp) + (log(u) + (t - (u - 1.0_wp))/u)
 
   end function softplus_of
@@ -333,11 +333,11 @@ contains
 
 #else
 
-  !> Bits of a number.
+  !> Return the bits of a number.
   pure elemental integer(int32) function bits_of(x)
     real(wp), intent(in) :: x   !! any number
 #ifdef __flang__
-    ! flang calls its run-time library for TRANSFER.
+    ! With flang, TRANSFER calls the run-time library.
     integer(int32) :: bits
     real(wp) :: y
     equivalence(bits, y)
@@ -351,7 +351,7 @@ contains
 
   end function bits_of
 
-  !> Number with given bits.
+  !> Return the number with the given bits.
   pure elemental real(wp) function number_of(bits)
     integer(int32), intent(in) :: bits   !! any
 #ifdef __flang__
@@ -376,7 +376,8 @@ contains
 
   end function is_nan
 
-  !> x = k ln(2) + r with integer k: exp(x) = e*2**k. The last 9 bits of `shifted` are those of k - offset.
+  !> Reduce x = k ln(2) + r with integer k, so that exp(x) = e*2**k. The last 9 bits of `shifted` are those of k -
+  !> offset.
   pure elemental subroutine reduce(x, offset, shifted, e)
     real(wp), intent(in) :: x          !! [1], within -104 and 104
     real(wp), intent(in) :: offset     !! a small integer
@@ -391,10 +392,10 @@ contains
 
   end subroutine reduce
 
-  !> e*2**k by adding k to the exponent, which must not overflow.
+  !> Return e*2**k by adding k to the exponent, which must not overflow.
   pure elemental real(wp) function scaled(e, shifted)
     real(wp), intent(in) :: e         !! [1], normal
-    real(wp), intent(in) :: shifted   !! has the bits of k at its end
+    real(wp), intent(in) :: shifted   !! number with the bits of k at its end
 
     scaled = number_of(bits_of(e) + shiftl(bits_of(shifted), 23))
 
@@ -414,14 +415,14 @@ contains
 
   end function exp_of
 
-  !> ln(1 + f) + k ln(2) for sqrt(1/2) <= 1 + f <= sqrt(2).
+  !> Return ln(1 + f) + k ln(2) for sqrt(1/2) <= 1 + f <= sqrt(2).
   pure elemental real(wp) function ln_of_parts(f, k)
     real(wp), intent(in) :: f   !! [1]
     real(wp), intent(in) :: k   !! an integer
     real(wp) :: p, q
 
     q = f*f
-    ! In pairs, which need not wait for each other.
+    ! In pairs, which do not depend on each other.
     p = (((l8*q + (l7*f + l6))*q + (l5*f + l4))*q + (l3*f + l2))*q + (l1*f + l0)
     p = (q*f)*p
     p = k*ln2_low + p
@@ -448,19 +449,20 @@ contains
     real(wp), intent(in) :: x   !! [1]
     real(wp) :: y, z, shifted, e, small, large
 
-    ! Clamped by min, in all functions: behind a condition compilers compute what may overflow, and a host may trap it.
+    ! All functions clip with min: compilers also compute the branch that a condition excludes, where it may overflow,
+    ! and a host may trap the overflow.
     y = min(abs(x), 10.0_wp)
     z = y*y
     small = (((t4*z + t3)*z + t2)*z + t1)*z + t0
     small = (y*z)*small + abs(x)
     call reduce(2.0_wp*y, 0.0_wp, shifted, e)
     large = 1.0_wp - 2.0_wp/(scaled(e, shifted) + 1.0_wp)
-    ! NaN goes by way of the polynomial.
+    ! NaN passes through the polynomial.
     tanh_of = sign(merge(large, small, abs(x) >= 0.625_wp), x)
 
   end function tanh_of
 
-  !> erfc(x) for 0 <= x <= 10.2, where -x**2 = correction - square.
+  !> Return erfc(x) for 0 <= x <= 10.2, where -x**2 = correction - square.
   pure elemental real(wp) function erfc_of_parts(x, square, correction)
     real(wp), intent(in) :: x            !! [1]
     real(wp), intent(in) :: square       !! [1], exact, of at most 24 bits
@@ -483,7 +485,7 @@ contains
 
   end function erfc_of_parts
 
-  !> A positive number rounded to a multiple of 1/256, which has an exact square up to 16.
+  !> Return a positive number rounded to a multiple of 1/256, whose square is exact up to 16.
   pure elemental real(wp) function rounded(x)
     real(wp), intent(in) :: x   !! [1]
 
@@ -509,7 +511,7 @@ contains
     real(wp) :: y, high, p
 
     y = min(abs(x), 14.4_wp)
-    ! The square of x/sqrt(2) from that of x, for the sake of its digits.
+    ! The square of x/sqrt(2) is computed from that of x to keep its digits.
     high = rounded(y)
     p = erfc_of_parts(y*root_half, 0.5_wp*(high*high), (0.5_wp*(high - y))*(high + y))
     ! The factor is NaN for NaN.

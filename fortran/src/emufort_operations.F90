@@ -39,8 +39,8 @@ contains
 
   end subroutine run_operations
 
-  !> The least value that the operation itself has to give: relu is a maximum that it takes anyway, and the other activation
-  !> functions get a bound that changes no finite number.
+  !> Return the lower bound that the operation applies to its outputs. For relu this bound is the activation function;
+  !> for other activation functions it changes no finite number.
   pure recursive real(wp) function lowest_of(activation)
     integer, intent(in) :: activation   !! one of the activation_* codes
 
@@ -49,7 +49,7 @@ contains
 
   end function lowest_of
 
-  !> A dense layer.
+  !> Evaluate a dense layer.
   recursive subroutine dense(n_in, n_out, activation, slope, weights, columns, x, y)
     integer, intent(in) :: n_in               !! number of inputs of the layer
     integer, intent(in) :: n_out              !! number of neurons of the layer
@@ -72,15 +72,15 @@ contains
       call dense_block(n_in, n_out, weights, x, y, lowest)
     end select
     if (activation == activation_relu .or. activation == activation_linear) return
-    ! One column is activated with the padding up to a full set of lanes, which its kernels write; the padding of a block
-    ! may never have been.
+    ! For one column, the activation function also gets the padding up to a full set of lanes, which the kernels have
+    ! written. The padding of a block may be undefined.
     n = columns*n_out
     if (columns == 1) n = n_out + modulo(-n_out, lanes)
     call activate(activation, n, y, real(slope, wp))
 
   end subroutine dense
 
-  !> The sum of two buffers, which may be written over one of them.
+  !> Add two buffers. The output may replace one of them.
   recursive subroutine add(n_features, activation, slope, columns, x, y, z, scratch)
     integer, intent(in) :: n_features         !! features of each buffer
     integer, intent(in) :: activation         !! one of the activation_* codes
@@ -98,7 +98,7 @@ contains
       scratch(z + i) = max(scratch(x + i) + scratch(y + i), lowest)
     end do
     if (activation == activation_relu .or. activation == activation_linear) return
-    ! One column is activated in full sets of lanes.
+    ! The activation function gets full sets of lanes.
     do i = n, n + modulo(-n, lanes) - 1
       scratch(z + i) = 0.0_wp
     end do
@@ -106,13 +106,13 @@ contains
 
   end subroutine add
 
-  !> Pack the weights of all dense operations of a plan that was checked. Operations that share weights find them once.
+  !> Pack the weights of all dense operations of a plan that was checked. Shared weights are packed once.
   subroutine pack_weights(n_operations, operations, values, packed, first, status)
     integer, intent(in) :: n_operations                               !! number of operations
     integer, intent(in) :: operations(operation_size, n_operations)   !! operations of the plan
-    real(real64), intent(in) :: values(:)                             !! weights (n_in, n_out) and biases (n_out) of each
+    real(real64), intent(in) :: values(:)                             !! weights (n_in, n_out), biases (n_out) of each
     real(wp), allocatable, intent(out) :: packed(:)                   !! packed weights
-    integer, intent(out) :: first                                     !! the first of them, on a cache line
+    integer, intent(out) :: first                                     !! element of the first weight, on a cache line
     type(status_type), intent(inout) :: status                        !! outcome
     integer(int64) :: n_values
     integer :: i, n_packed, start, place
@@ -128,7 +128,7 @@ contains
     end do
     first = 1
     if (size(values, kind=int64) /= n_values .or. .not. all(is_finite(values))) then
-      call set_error(status, emufort_error_format, 'load', 'weights file has not the weights that its plan asks for')
+      call set_error(status, emufort_error_format, 'load', 'the weights of the weights file do not fit its plan')
       return
     end if
     allocate (packed(n_packed + packed_slack + lanes), source=0.0_wp)

@@ -1,9 +1,9 @@
-!> The plan of an emulator: what its integers and numbers mean, and the check of a plan that comes from a file.
+!> The plan of an emulator: the meaning of its integers and numbers, and the check of a plan from a file.
 !>
-!> A network is a list of operations over buffers, which are places in one scratch. The planner, which wrote the file or the
-!> generated module, gives each buffer a place where nothing is needed any more; the runtime follows. An emulator is three
-!> flat arrays, so that a module with constant data and an object that was loaded share all code
-!> (docs/weights_format.md):
+!> A network is a list of operations over buffers, which are places in one scratch array. The planner, which wrote the
+!> file or the generated module, gives each buffer a place that no other buffer needs at that time. The runtime uses
+!> these places. An emulator consists of three flat arrays, so that a module with constant data and a loaded object
+!> share all code (docs/weights_format.md):
 !>
 !>     plan     n_inputs, n_features, n_outputs, n_operations, n_scratch, place of the features, place of the result,
 !>              operation(operation_size, n_operations), feature(n_features), feature_kind(n_features),
@@ -12,8 +12,8 @@
 !>              output_bound(2, n_outputs), slope(n_operations)
 !>     weights  those of each dense operation, packed by `pack_layer`
 !>
-!> A place counts features from 0 and is a multiple of `lanes`. With c columns a buffer begins c times its place behind the
-!> beginning of the scratch and is laid out (c, feature).
+!> A place counts features from 0 and is a multiple of `lanes`. With c columns, a buffer begins c times its place after
+!> the beginning of the scratch array and has the layout (c, feature).
 module emufort_plan
   use emufort_kinds, only: int64, real64, lanes, max_width, max_operations, max_scratch
   use emufort_status, only: status_type, set_error, to_text, emufort_error_format, emufort_error_limit
@@ -44,10 +44,10 @@ module emufort_plan
   integer, parameter :: row_n_out = 7         !! features of the output
   integer, parameter :: row_weights = 8       !! first weight among the packed weights, from 1; 0 if there are none
 
-  !> Where the sizes of the scratch and the places of its ends are in the plan, and its first operation.
+  !> Positions in the plan: size of the scratch array, place of the features, place of the result, first operation.
   integer, parameter :: plan_scratch = 5, plan_features = 6, plan_result = 7, first_operation = 8
 
-  !> Where the parts of an emulator begin: the first four in the plan, the others in the numbers.
+  !> First elements of the parts of an emulator: the first four in the plan, the others in the numbers.
   type :: layout_type
     integer :: feature        !! input of each feature
     integer :: feature_kind   !! transform of each feature
@@ -61,7 +61,7 @@ module emufort_plan
 
 contains
 
-  !> Length of the plan of an emulator.
+  !> Return the length of the plan of an emulator.
   pure integer(int64) function plan_size(n_features, n_outputs, n_operations)
     integer, intent(in) :: n_features     !! number of features
     integer, intent(in) :: n_outputs      !! number of outputs
@@ -72,7 +72,7 @@ contains
 
   end function plan_size
 
-  !> Length of the numbers of an emulator.
+  !> Return the length of the numbers of an emulator.
   pure integer(int64) function numbers_size(n_inputs, n_features, n_outputs, n_operations)
     integer, intent(in) :: n_inputs       !! number of inputs
     integer, intent(in) :: n_features     !! number of features
@@ -83,7 +83,7 @@ contains
 
   end function numbers_size
 
-  !> Where the parts of an emulator begin.
+  !> Return the first elements of the parts of an emulator.
   pure recursive type(layout_type) function layout_of(n_inputs, n_features, n_outputs, n_operations) result(at)
     integer, intent(in) :: n_inputs       !! number of inputs
     integer, intent(in) :: n_features     !! number of features
@@ -101,10 +101,10 @@ contains
 
   end function layout_of
 
-  !> Features that a buffer takes of the scratch.
+  !> Return the number of features that a buffer occupies in the scratch array.
   !>
-  !> The kernels write whole panels: with one column up to 12 features beyond a multiple of `lanes`. They read one input
-  !> past the end. The same rule as in python/emufort/network/plan.py.
+  !> The kernels write whole panels: with one column, up to 12 features beyond a multiple of `lanes`. They read one
+  !> input past the end. python/emufort/network/plan.py has the same rule.
   pure recursive integer function buffer_room(n_features)
     integer, intent(in) :: n_features   !! features of the buffer
 
@@ -112,7 +112,7 @@ contains
 
   end function buffer_room
 
-  !> Operations of a plain chain of dense layers, whose buffers take turns at two places; the features are at place 0.
+  !> Plan a chain of dense layers whose buffers alternate between two places; the features are at place 0.
   pure subroutine plan_chain(widths, activation, operations, n_scratch)
     integer, intent(in) :: widths(:)                                         !! features, neurons of each layer
     integer, intent(in) :: activation(:)                                     !! codes, one for each layer
@@ -131,7 +131,7 @@ contains
 
   end subroutine plan_chain
 
-  !> Check plan and numbers of a file: all that the arithmetic relies on without looking.
+  !> Check plan and numbers of a file for everything that the computation relies on without a check.
   subroutine check_plan(plan, numbers, status)
     integer, intent(in) :: plan(:)                !! integers of the emulator, untrusted
     real(real64), intent(in) :: numbers(:)        !! real numbers of the emulator, untrusted
@@ -139,7 +139,7 @@ contains
     integer :: n_inputs, n_features, n_outputs, n_operations
     type(layout_type) :: at
 
-    call set_error(status, emufort_error_format, 'load', 'weights file has a plan that contradicts itself')
+    call set_error(status, emufort_error_format, 'load', 'the weights file has an invalid plan; export again')
     if (size(plan) < first_operation - 1) return
     n_inputs = plan(1)
     n_features = plan(2)
@@ -164,17 +164,17 @@ contains
 
   end subroutine check_plan
 
-  !> Record that something is larger than the runtime takes.
+  !> Record that something exceeds a limit of the runtime.
   subroutine set_limit_error(status, most, what)
     type(status_type), intent(inout) :: status   !! outcome
     integer, intent(in) :: most                  !! limit
-    character(len=*), intent(in) :: what         !! of what there is too much
+    character(len=*), intent(in) :: what         !! quantity that exceeds the limit
 
     call set_error(status, emufort_error_limit, 'load', 'the network has more than '//to_text(most)//' '//what)
 
   end subroutine set_limit_error
 
-  !> Whether codes, places and numbers of the transforms can be computed with.
+  !> Whether the codes, places and numbers of the transforms are valid.
   pure logical function are_transforms_sound(n_inputs, n_features, n_outputs, codes, numbers) result(are_sound)
     integer, intent(in) :: n_inputs           !! number of inputs
     integer, intent(in) :: n_features         !! number of features
@@ -218,8 +218,8 @@ contains
 
   end function are_transforms_sound
 
-  !> Check that every operation stays within the scratch, reads only what was written before, and finds its weights where
-  !> `pack_weights` puts them; and that the result is there at the end.
+  !> Check that every operation stays within the scratch array, reads only values that were written before, and finds
+  !> its weights where `pack_weights` puts them; and that the result exists at the end.
   subroutine check_operations(n_features, n_results, n_operations, n_scratch, features, result_place, &
                               operations, status)
     integer, intent(in) :: n_features      !! number of features
@@ -270,7 +270,7 @@ contains
         case (operation_add)
           if (n_in /= n_out .or. weights /= 0) return
           if (.not. is_readable(second, n_in)) return
-          ! In place, or apart: half over each other, values would be read that were written already.
+          ! In place or apart. With a partial overlap, the operation would read values that it has already overwritten.
           if (x /= y .and. .not. are_apart(x, n_in, y, n_out)) return
           if (second /= y .and. .not. are_apart(second, n_in, y, n_out)) return
         case default
@@ -312,7 +312,7 @@ contains
 
   end subroutine check_operations
 
-  !> Whether a buffer with its padding lies within the scratch, at a place that a buffer may have.
+  !> Whether a buffer with its padding lies within the scratch array, at a valid place.
   pure logical function is_place(place, n_features, n_scratch)
     integer, intent(in) :: place        !! place of the buffer
     integer, intent(in) :: n_features   !! features of the buffer
@@ -324,7 +324,7 @@ contains
 
   end function is_place
 
-  !> Whether two buffers with their padding have no place in common.
+  !> Whether two buffers with their padding do not overlap.
   pure logical function are_apart(one, n_one, other, n_other)
     integer, intent(in) :: one, other       !! places of the buffers
     integer, intent(in) :: n_one, n_other   !! features of the buffers

@@ -1,6 +1,6 @@
 ! Made from fortran/templates/predictor.fypp by `make templates`; do not edit.
 
-!> A network with its transforms, which predicts from host arrays of either kind and layout, from any number of threads.
+!> A network with its transforms. It predicts from host arrays of either kind and layout, from any number of threads.
 module emufort_predictor
   use emufort_kinds, only: wp, real32, real64, block_columns
   use emufort_status, only: status_type, set_error, clear_status, to_text, emufort_success, &
@@ -15,7 +15,7 @@ module emufort_predictor
 
   public :: predictor_type
 
-  !> The three arrays of an emulator, see emufort_plan. Predictions take it as intent(in) and allocate nothing.
+  !> The three arrays of an emulator, see emufort_plan. Predictions have it as intent(in) and allocate nothing.
   type :: predictor_type
     private
     integer, allocatable :: plan(:)
@@ -63,7 +63,7 @@ contains
 
   end subroutine set_network
 
-  !> Take the network of another predictor, which has none afterwards.
+  !> Move the network of another predictor into this one.
   subroutine take_network(predictor, other)
     class(predictor_type), intent(inout) :: predictor   !! any predictor
     class(predictor_type), intent(inout) :: other       !! with a network
@@ -72,7 +72,7 @@ contains
 
   end subroutine take_network
 
-  !> Hand the arrays over to a generated module that has no weights of its own; the predictor has none afterwards.
+  !> Move the arrays to a generated module that contains no weights; the predictor has no network afterwards.
   subroutine hand_over(predictor, plan, numbers, weights, first_weight)
     class(predictor_type), intent(inout) :: predictor                  !! with a network
     integer, allocatable, intent(inout) :: plan(:)                     !! integers of the emulator
@@ -95,7 +95,7 @@ contains
 
   end function is_loaded
 
-  !> Number of input columns; 0 before `load`.
+  !> Return the number of input columns; 0 before `load`.
   pure recursive integer function n_inputs(predictor)
     class(predictor_type), intent(in) :: predictor   !! any predictor
 
@@ -104,7 +104,7 @@ contains
 
   end function n_inputs
 
-  !> Number of output columns; 0 before `load`.
+  !> Return the number of output columns; 0 before `load`.
   pure recursive integer function n_outputs(predictor)
     class(predictor_type), intent(in) :: predictor   !! any predictor
 
@@ -113,8 +113,8 @@ contains
 
   end function n_outputs
 
-  !> Sizes of the network, such as 15-64-64-1: its features and the neurons of each dense layer, or features of each other
-  !> operation in parentheses.
+  !> Return the sizes of the network, such as 15-64-64-1: its features and the neurons of each dense layer. The features
+  !> of other operations are in parentheses.
   function layers(predictor) result(text)
     class(predictor_type), intent(in) :: predictor   !! with a network
     character(len=:), allocatable :: text
@@ -132,10 +132,10 @@ contains
 
   end function layers
 
-  !> Make the workspace in which a wide network is evaluated on whole blocks of columns; one for each thread.
+  !> Make the workspace in which a wide network is evaluated on whole blocks of columns. Each thread needs its own.
   !>
-  !> Without it `predict` gives the same bits, but takes longer for networks too large for the stack. For others the
-  !> workspace stays empty. Call it again after another `load`.
+  !> Without a workspace `predict` gives the same bits, but takes longer for networks that are too large for the stack.
+  !> For other networks the workspace stays empty. Call this procedure again after another `load`.
   subroutine make_workspace(predictor, workspace, status)
     class(predictor_type), intent(in) :: predictor        !! with a network
     type(workspace_type), intent(out) :: workspace        !! last argument of `predict`
@@ -151,16 +151,16 @@ contains
 
   end subroutine make_workspace
 
-  !> Predict for one block of columns that the host gathers itself, such as from one array a variable.
+  !> Predict for one block of columns that the host gathers itself, such as from one array per variable.
   recursive subroutine predict_block(predictor, n, is_single, x, y, status, is_outside, workspace)
     class(predictor_type), intent(in) :: predictor        !! with a network
     integer, intent(in) :: n                              !! number of columns, 0 to block_columns
-    logical, intent(in) :: is_single                      !! whether the host's own inputs are single precision
+    logical, intent(in) :: is_single                      !! whether the inputs of the host are single precision
     real(real64), intent(inout) :: x(block_columns, *)    !! inputs (column, n_inputs); padded and clipped on return
     real(real64), intent(inout) :: y(block_columns, *)    !! outputs (column, n_outputs)
-    type(status_type), intent(inout) :: status            !! the counts are added to, so that it serves many blocks
+    type(status_type), intent(inout) :: status            !! outcome; its counts are incremented
     logical, intent(out) :: is_outside(block_columns)     !! columns with an input out of range or invalid
-    type(workspace_type), intent(inout), optional :: workspace   !! by `make_workspace`, this thread's own
+    type(workspace_type), intent(inout), optional :: workspace   !! by `make_workspace`, one per thread
 
     is_outside = .false.
     if (.not. allocated(predictor%plan)) then
@@ -174,14 +174,15 @@ contains
 
   end subroutine predict_block
 
-  !> Predict, host arrays in single precision.
+  !> Predict, host arrays in single
+  !> precision.
   recursive subroutine predict_real32(predictor, x, y, status, is_outside, workspace)
     class(predictor_type), intent(in) :: predictor          !! with a network
     real(real32), intent(in) :: x(:, :)                      !! inputs in contract order and units (ncol, n_inputs)
     real(real32), intent(inout) :: y(:, :)                   !! outputs in contract order and units (ncol, n_outputs)
-    type(status_type), intent(inout) :: status              !! outcome, number of values clipped and columns invalid
+    type(status_type), intent(inout) :: status              !! outcome, numbers of clipped values and invalid columns
     logical, intent(out), optional :: is_outside(:)         !! columns with an input out of range or invalid (ncol)
-    type(workspace_type), intent(inout), optional, target :: workspace   !! by `make_workspace`, this thread's own
+    type(workspace_type), intent(inout), optional, target :: workspace   !! by `make_workspace`, one per thread
     real(real64), target :: on_stack(physical_size)
     real(wp), target :: scratch(scratch_size)
     real(real64), pointer, contiguous :: block_x(:), block_y(:)
@@ -254,14 +255,15 @@ contains
 
   end subroutine predict_real32
 
-  !> Predict, host arrays in double precision.
+  !> Predict, host arrays in double
+  !> precision.
   recursive subroutine predict_real64(predictor, x, y, status, is_outside, workspace)
     class(predictor_type), intent(in) :: predictor          !! with a network
     real(real64), intent(in) :: x(:, :)                      !! inputs in contract order and units (ncol, n_inputs)
     real(real64), intent(inout) :: y(:, :)                   !! outputs in contract order and units (ncol, n_outputs)
-    type(status_type), intent(inout) :: status              !! outcome, number of values clipped and columns invalid
+    type(status_type), intent(inout) :: status              !! outcome, numbers of clipped values and invalid columns
     logical, intent(out), optional :: is_outside(:)         !! columns with an input out of range or invalid (ncol)
-    type(workspace_type), intent(inout), optional, target :: workspace   !! by `make_workspace`, this thread's own
+    type(workspace_type), intent(inout), optional, target :: workspace   !! by `make_workspace`, one per thread
     real(real64), target :: on_stack(physical_size)
     real(wp), target :: scratch(scratch_size)
     real(real64), pointer, contiguous :: block_x(:), block_y(:)
@@ -334,14 +336,15 @@ contains
 
   end subroutine predict_real64
 
-  !> Predict with the variable as the fastest dimension, host arrays in single precision.
+  !> Predict with the variable as the fastest dimension, host arrays in single
+  !> precision.
   recursive subroutine predict_transposed_real32(predictor, x, y, status, is_outside, workspace)
     class(predictor_type), intent(in) :: predictor          !! with a network
     real(real32), intent(in) :: x(:, :)                      !! inputs in contract order and units (n_inputs, ncol)
     real(real32), intent(inout) :: y(:, :)                   !! outputs in contract order and units (n_outputs, ncol)
-    type(status_type), intent(inout) :: status              !! outcome, number of values clipped and columns invalid
+    type(status_type), intent(inout) :: status              !! outcome, numbers of clipped values and invalid columns
     logical, intent(out), optional :: is_outside(:)         !! columns with an input out of range or invalid (ncol)
-    type(workspace_type), intent(inout), optional, target :: workspace   !! by `make_workspace`, this thread's own
+    type(workspace_type), intent(inout), optional, target :: workspace   !! by `make_workspace`, one per thread
     real(real64), target :: on_stack(physical_size)
     real(wp), target :: scratch(scratch_size)
     real(real64), pointer, contiguous :: block_x(:), block_y(:)
@@ -414,14 +417,15 @@ contains
 
   end subroutine predict_transposed_real32
 
-  !> Predict with the variable as the fastest dimension, host arrays in double precision.
+  !> Predict with the variable as the fastest dimension, host arrays in double
+  !> precision.
   recursive subroutine predict_transposed_real64(predictor, x, y, status, is_outside, workspace)
     class(predictor_type), intent(in) :: predictor          !! with a network
     real(real64), intent(in) :: x(:, :)                      !! inputs in contract order and units (n_inputs, ncol)
     real(real64), intent(inout) :: y(:, :)                   !! outputs in contract order and units (n_outputs, ncol)
-    type(status_type), intent(inout) :: status              !! outcome, number of values clipped and columns invalid
+    type(status_type), intent(inout) :: status              !! outcome, numbers of clipped values and invalid columns
     logical, intent(out), optional :: is_outside(:)         !! columns with an input out of range or invalid (ncol)
-    type(workspace_type), intent(inout), optional, target :: workspace   !! by `make_workspace`, this thread's own
+    type(workspace_type), intent(inout), optional, target :: workspace   !! by `make_workspace`, one per thread
     real(real64), target :: on_stack(physical_size)
     real(wp), target :: scratch(scratch_size)
     real(real64), pointer, contiguous :: block_x(:), block_y(:)

@@ -1,4 +1,4 @@
-!> Whether inputs are numbers within their ranges, and what is done to those that are not.
+!> Check of the inputs against their ranges, and treatment of values out of range, NaN and infinity.
 module emufort_ranges
   use emufort_kinds, only: int32, int64, real32, real64, lanes
   implicit none
@@ -8,7 +8,7 @@ module emufort_ranges
 
 contains
 
-  !> Bits of a number.
+  !> Return the bits of a number.
   pure elemental integer(int64) function bits_of(x)
     real(real64), intent(in) :: x   !! any number
 #ifdef __flang__
@@ -26,8 +26,8 @@ contains
 
   end function bits_of
 
-  !> Whether a number is neither NaN nor infinite; by its bits, because comparisons of NaN may be trapped, and hold for
-  !> anything under -ffast-math.
+  !> Whether a number is neither NaN nor infinite. The check uses the bits, because a host may trap comparisons with
+  !> NaN, and with -ffast-math they may be true.
   pure elemental logical function is_finite(x)
     real(real64), intent(in) :: x   !! any number
     integer(int64), parameter :: exponent_bits = ishft(2047_int64, 52)
@@ -36,7 +36,7 @@ contains
 
   end function is_finite
 
-  !> An integer that has the order of the number: infinity and NaN lie beyond all others, -0 lies below 0.
+  !> Return an integer with the order of the number: infinity and NaN are beyond all others, -0 is below 0.
   pure elemental integer(int64) function order_of(x)
     real(real64), intent(in) :: x   !! any number
     integer(int64) :: bits
@@ -46,36 +46,36 @@ contains
 
   end function order_of
 
-  !> Bounds of an input as the host's precision has them: one that it rounded is no value out of range.
+  !> Return a bound of an input in the precision of the host, so that a bound that the host rounded is within range.
   pure elemental real(real64) function bound_of_host(bound, is_single)
     real(real64), intent(in) :: bound    !! lower or upper bound of an input
-    logical, intent(in) :: is_single     !! whether the host's inputs are single precision
+    logical, intent(in) :: is_single     !! whether the inputs of the host are single precision
 
     bound_of_host = bound
-    ! Without a bound it is the largest number, whose conversion a host may trap.
+    ! An input without a bound has the largest number, and a host may trap its conversion.
     if (is_single .and. abs(bound) <= huge(1.0_real32)) bound_of_host = real(real(bound, real32), real64)
 
   end function bound_of_host
 
-  !> Whether all inputs of a block are numbers within their ranges, as they nearly always are. False for -0 at a bound
-  !> of 0 as well, of which `check_inputs` then finds that it is within.
+  !> Whether all inputs of a block are numbers within their ranges, as they nearly always are. The result is also false
+  !> for -0 at a bound of 0; `check_inputs` then finds that it is within range.
   pure recursive logical function are_within(n_columns, n_inputs, leading, is_single, ranges, x)
     integer, intent(in) :: n_columns                       !! columns, a multiple of lanes
     integer, intent(in) :: n_inputs                        !! number of inputs
     integer, intent(in) :: leading                         !! leading dimension of x
-    logical, intent(in) :: is_single                       !! whether the host's inputs are single precision
+    logical, intent(in) :: is_single                       !! whether the inputs of the host are single precision
     real(real64), intent(in) :: ranges(2, n_inputs)        !! lower and upper bound of each input
     real(real64), intent(in) :: x(leading, n_inputs)       !! inputs (column, input)
     integer(int64) :: n_beyond(lanes), lower, upper, place
     integer :: first, i, j
 
-    ! As integers: a host may trap the comparison of a NaN.
+    ! Compare integers, because a host may trap the comparison of a NaN.
     n_beyond = 0_int64
     do j = 1, n_inputs
       lower = order_of(bound_of_host(ranges(1, j), is_single))
       upper = order_of(bound_of_host(ranges(2, j), is_single))
       if (lower >= 0_int64) then
-        ! All that is negative lies below, in whatever order: the bits will do.
+        ! All negative numbers are below, in any order, so the bits are enough.
         do first = 0, n_columns - lanes, lanes
           !$omp simd private(place)
           do i = 1, lanes
@@ -100,7 +100,7 @@ contains
   !> `are_within` for one column, vectorised over the inputs.
   pure recursive logical function is_column_within(n_inputs, is_single, ranges, x)
     integer, intent(in) :: n_inputs                        !! number of inputs
-    logical, intent(in) :: is_single                       !! whether the host's inputs are single precision
+    logical, intent(in) :: is_single                       !! whether the inputs of the host are single precision
     real(real64), intent(in) :: ranges(2, n_inputs)        !! lower and upper bound of each input
     real(real64), intent(in) :: x(n_inputs)                !! inputs
     integer(int64) :: beyond, place
@@ -124,12 +124,12 @@ contains
 
   end function is_column_within
 
-  !> Clip one block of inputs to its range, count what was clipped, and find the columns that hold no numbers.
+  !> Clip one block of inputs to its range, count the clipped values, and find the columns with NaN or infinity.
   pure recursive subroutine check_inputs(n_columns, n_inputs, leading, is_single, ranges, x, n_outside, n_invalid)
-    integer, intent(in) :: n_columns                         !! columns, with those that pad the block
+    integer, intent(in) :: n_columns                         !! columns, including the padding of the block
     integer, intent(in) :: n_inputs                          !! number of inputs
     integer, intent(in) :: leading                           !! leading dimension of x
-    logical, intent(in) :: is_single                         !! whether the host's inputs are single precision
+    logical, intent(in) :: is_single                         !! whether the inputs of the host are single precision
     real(real64), intent(in) :: ranges(2, n_inputs)          !! lower and upper bound of each input
     real(real64), intent(inout) :: x(leading, n_inputs)      !! inputs (column, input); on return within range
     integer(int64), intent(out) :: n_outside(n_columns)      !! inputs of the column that were clipped
@@ -145,13 +145,14 @@ contains
     do j = 1, n_inputs
       lower = bound_of_host(ranges(1, j), is_single)
       upper = bound_of_host(ranges(2, j), is_single)
-      ! Not a bound itself: where there is none, that is the largest number, and the transform would overflow.
+      ! Not a bound: without one, that would be the largest number, and the transform would overflow.
       fallback = min(max(1.0_real64, lower), upper)
       !$omp simd private(value, outside, invalid)
       do i = 1, n_columns
         value = x(i, j)
         invalid = merge(0_int64, 1_int64, is_finite(value))
-        ! An invalid value is replaced by one in range, so that no transform overflows; its outputs become NaN at the end.
+        ! An invalid value is replaced by one in range, so that no transform overflows. The outputs of its column become
+        ! NaN at the end.
         value = merge(fallback, value, invalid == 1_int64)
         outside = merge(1_int64, 0_int64, value < lower .or. value > upper)
         n_outside(i) = n_outside(i) + outside
@@ -162,7 +163,7 @@ contains
 
   end subroutine check_inputs
 
-  !> Clip values to a range; what is no number becomes one and is remembered.
+  !> Clip values to a range. NaN and infinity are replaced by a number in the range and marked.
   pure recursive subroutine clip_numbers(n, range, values, is_invalid)
     integer, intent(in) :: n                          !! number of values
     real(real64), intent(in) :: range(2)              !! lowest and highest value

@@ -1,4 +1,4 @@
-!> Face of the runtime library: all that a host model uses.
+!> Interface of the runtime library: everything that a host model uses.
 module emufort_runtime
   use emufort_kinds, only: emufort_kind => wp, emufort_block_columns => block_columns
   use emufort_status, only: status_type, emufort_clear_status => clear_status, emufort_set_error => set_error, &

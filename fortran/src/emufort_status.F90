@@ -1,4 +1,4 @@
-!> What a call reports: a code, a message, and counts of what was done to the data.
+!> The status of a call: a code, a message, and counts of clipped and invalid data.
 module emufort_status
   use emufort_kinds, only: int64
   implicit none
@@ -9,21 +9,21 @@ module emufort_status
             emufort_error_limit, emufort_error_shape, emufort_error_contract, emufort_error_self_test, &
             emufort_error_not_loaded
 
-  integer, parameter :: emufort_success = 0           !! all is well
+  integer, parameter :: emufort_success = 0           !! no error
   integer, parameter :: emufort_error_file = 1        !! a file cannot be opened or read
-  integer, parameter :: emufort_error_format = 2      !! not a weights file, or one that contradicts itself
+  integer, parameter :: emufort_error_format = 2      !! not a weights file, or an inconsistent one
   integer, parameter :: emufort_error_version = 3     !! a weights file of another format version or byte order
   integer, parameter :: emufort_error_checksum = 4    !! a weights file that was damaged
   integer, parameter :: emufort_error_limit = 5       !! larger than this build of the runtime allows
   integer, parameter :: emufort_error_shape = 6       !! an array of the wrong shape
-  integer, parameter :: emufort_error_contract = 7    !! the host's variables are not those of the emulator
+  integer, parameter :: emufort_error_contract = 7    !! the variables of the host are not those of the emulator
   integer, parameter :: emufort_error_self_test = 8   !! the golden vectors are not reproduced
-  integer, parameter :: emufort_error_not_loaded = 9  !! the emulator holds no network
+  integer, parameter :: emufort_error_not_loaded = 9  !! the emulator has no network
 
-  !> Outcome of a call. Out-of-range and invalid values are counted and are no error.
+  !> Outcome of a call. Values out of range and invalid values are counted and are not an error.
   type :: status_type
     integer :: code = emufort_success       !! one of the emufort_* codes; 0 is success
-    integer(int64) :: n_clipped = 0_int64   !! input values that were clipped to the contract's range
+    integer(int64) :: n_clipped = 0_int64   !! input values that were clipped to the range of the contract
     integer(int64) :: n_invalid = 0_int64   !! columns with a NaN or infinite input; their outputs are NaN
     character(len=32) :: place = ' '        !! procedure that reports the error
     character(len=160) :: message = ' '     !! one line that says what is wrong
@@ -31,10 +31,10 @@ module emufort_status
 
 contains
 
-  !> Make a status that of a call that has just begun. (As intent(out) it would be filled with blanks in every call,
-  !> which takes as long as a small layer does.)
+  !> Reset a status at the beginning of a call. (With intent(out) it would be filled with blanks in every call,
+  !> which takes as long as a small layer.)
   pure recursive subroutine clear_status(status)
-    type(status_type), intent(inout) :: status   !! of an earlier call
+    type(status_type), intent(inout) :: status   !! status of an earlier call
 
     if (status%code /= emufort_success) then
       status%place = ' '
@@ -59,7 +59,7 @@ contains
 
   end subroutine set_error
 
-  !> An integer as text.
+  !> Return an integer as text.
   pure function to_text(number) result(text)
     integer, intent(in) :: number   !! any number
     character(len=:), allocatable :: text

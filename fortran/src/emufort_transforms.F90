@@ -1,7 +1,7 @@
-!> From physical inputs to the network's inputs, and from its outputs to physical outputs.
+!> Transforms from physical inputs to the inputs of the network, and from its outputs to physical outputs.
 !>
-!> Differences and quotients with the scalers are formed in double precision and rounded afterwards: the
-!> logarithm of 1e9 in single precision would waste two of its seven digits.
+!> Differences and quotients with the scalers are computed in double precision and rounded afterwards. In single
+!> precision, the logarithm of 1e9 would lose two of its seven digits.
 module emufort_transforms
   use emufort_kinds, only: wp, real64, lanes
   use emufort_math, only: vector_exp, vector_ln, vector_sigmoid
@@ -18,13 +18,14 @@ module emufort_transforms
   integer, parameter :: transform_sigmoid = 4   !! in: none                 out: sigmoid(z*c1 + c2)
   integer, parameter :: transform_constant = 5  !! in: none                 out: c2, without an output of the network
 
-  !> Features or outputs of one column that are transformed in one go, and the elements of scratch that this takes.
+  !> Number of features or outputs of one column that are transformed together, and the scratch elements that this
+  !> needs.
   integer, parameter :: column_part = 128
   integer, parameter :: column_scratch = column_part + 3*lanes
 
 contains
 
-  !> Number of entries from the first on whose kind is one of two.
+  !> Return the number of consecutive entries, from the first on, whose kind is one of two.
   pure recursive integer function run_length(kinds, kind, other_kind)
     integer, intent(in) :: kinds(:)            !! transform_* codes
     integer, intent(in) :: kind, other_kind    !! transform_* codes
@@ -75,7 +76,7 @@ contains
         end select
       end do
     end do
-    ! Logarithms of neighbouring features in one go.
+    ! Logarithms of neighbouring features are computed together.
     f = 1
     do while (f <= n_features)
       n = run_length(kinds(f:), transform_ln, transform_logit)
@@ -94,7 +95,7 @@ contains
 
   end subroutine inputs_to_features
 
-  !> Transform up to `column_part` inputs of one column to features, to the bits of `inputs_to_features`.
+  !> Transform up to `column_part` inputs of one column to features, with the same bits as `inputs_to_features`.
   pure recursive subroutine column_to_features(n_inputs, n_features, feature, kinds, coefficients, x, z, logarithms)
     integer, intent(in) :: n_inputs                           !! number of inputs
     integer, intent(in) :: n_features                         !! number of features
@@ -122,7 +123,7 @@ contains
       end select
     end do
     if (n == 0) return
-    ! All in one go, and a full set of lanes.
+    ! All logarithms together, in full sets of lanes.
     do i = n + 1, n + lanes
       logarithms(i) = 1.0_wp
     end do
@@ -137,7 +138,7 @@ contains
 
   end subroutine column_to_features
 
-  !> Transform one block of the network's outputs to physical outputs. The network has those that are not constant.
+  !> Transform one block of outputs of the network to physical outputs. The network has no constant outputs.
   pure recursive subroutine outputs_to_physical(n_columns, n_inputs, n_outputs, leading, kinds, reference, &
                                                 coefficients, bounds, x, z, y)
     integer, intent(in) :: n_columns                         !! columns of the block, a multiple of lanes
@@ -147,7 +148,7 @@ contains
     integer, intent(in) :: kinds(n_outputs)                  !! one of the transform_* codes
     integer, intent(in) :: reference(n_outputs)              !! input that the output is relative to, or 0
     real(real64), intent(in) :: coefficients(2, n_outputs)   !! coefficients c1, c2 of the transforms
-    real(real64), intent(in) :: bounds(2, n_outputs)         !! the output is clamped to these
+    real(real64), intent(in) :: bounds(2, n_outputs)         !! lower and upper bound of each output
     real(real64), intent(in) :: x(leading, n_inputs)         !! physical inputs (column, input)
     real(wp), intent(inout) :: z(n_columns, *)               !! outputs of the network [1]; overwritten
     real(real64), intent(inout) :: y(leading, n_outputs)     !! physical outputs (column, output)
@@ -204,7 +205,7 @@ contains
             y(first + i, j) = y(first + i, j)*factor
           end do
         end if
-        ! Written with comparisons that are false for NaN, so that a NaN is not clamped away.
+        ! Written with comparisons that are false for NaN, so that clipping keeps a NaN.
         !$omp simd
         do i = 1, lanes
           y(first + i, j) = merge(lower, y(first + i, j), y(first + i, j) < lower)
@@ -215,7 +216,7 @@ contains
 
   end subroutine outputs_to_physical
 
-  !> Number of outputs that the network has: those that are not constant.
+  !> Return the number of outputs of the network, which are those that are not constant.
   pure recursive integer function n_varying(kinds)
     integer, intent(in) :: kinds(:)   !! transform_* codes of outputs
 
@@ -223,8 +224,8 @@ contains
 
   end function n_varying
 
-  !> Transform up to `column_part` outputs of one column to physical ones, to the bits of `outputs_to_physical`. The network
-  !> has those that are not constant.
+  !> Transform up to `column_part` outputs of one column to physical ones, with the same bits as `outputs_to_physical`.
+  !> The network has no constant outputs.
   pure recursive subroutine column_to_physical(n_inputs, n_outputs, kinds, reference, coefficients, bounds, x, z, &
                                                y, scratch)
     integer, intent(in) :: n_inputs                          !! number of inputs
@@ -232,14 +233,14 @@ contains
     integer, intent(in) :: kinds(n_outputs)                  !! one of the transform_* codes
     integer, intent(in) :: reference(n_outputs)              !! input that the output is relative to, or 0
     real(real64), intent(in) :: coefficients(2, n_outputs)   !! coefficients c1, c2 of the transforms
-    real(real64), intent(in) :: bounds(2, n_outputs)         !! the output is clamped to these
+    real(real64), intent(in) :: bounds(2, n_outputs)         !! lower and upper bound of each output
     real(real64), intent(in) :: x(n_inputs)                  !! physical inputs
     real(wp), intent(in) :: z(*)                             !! outputs of the network [1]
     real(real64), intent(inout) :: y(n_outputs)              !! physical outputs
     real(wp), intent(inout) :: scratch(*)                    !! (n_outputs + 3*lanes)
     integer :: i, j, k, n_ln, n_sigmoid, at
 
-    ! Exponentials first, sigmoids behind them on a cache line of their own.
+    ! Exponentials first, then sigmoids from the next cache line on.
     n_ln = 0
     n_sigmoid = 0
     k = 0
@@ -251,7 +252,7 @@ contains
     do j = 1, n_outputs
       if (kinds(j) /= transform_constant) k = k + 1
     end do
-    ! In a loop of its own, so that it is one fused multiply-add as in `outputs_to_physical`.
+    ! In a separate loop, so that it is one fused multiply-add as in `outputs_to_physical`.
     if (k == n_outputs) then
       do j = 1, n_outputs
         y(j) = real(z(j), real64)*coefficients(1, j) + coefficients(2, j)
@@ -305,7 +306,7 @@ contains
       case default
       end select
       if (reference(j) > 0) y(j) = y(j)*x(reference(j))
-      ! Comparisons are false for NaN, which so is not clamped away.
+      ! Comparisons are false for NaN, so that clipping keeps a NaN.
       if (y(j) < bounds(1, j)) y(j) = bounds(1, j)
       if (y(j) > bounds(2, j)) y(j) = bounds(2, j)
     end do

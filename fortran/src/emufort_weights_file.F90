@@ -1,4 +1,4 @@
-!> Reads weights.bin (docs/weights_format.md): sections of typed values behind a header with sizes and a checksum.
+!> Reads weights.bin (docs/weights_format.md): a header with sizes and a checksum, followed by sections of typed values.
 !>
 !> Every size is checked against the length of the file before anything is allocated or read.
 module emufort_weights_file
@@ -21,7 +21,7 @@ module emufort_weights_file
   integer, parameter :: magic(8) = [137, 69, 77, 85, 70, 13, 10, 26]   !! \x89 E M U F \r \n \x1a
   integer(int32), parameter :: byte_order_mark = 16909060_int32         !! 0x01020304
 
-  !> Where a section of the file lies.
+  !> Position of a section in the file.
   type :: section_type
     character(len=8) :: name = ' '         !! name of the section
     integer :: type = 0                    !! one of the type_* codes
@@ -43,7 +43,7 @@ contains
 
     length = size(bytes, kind=int64)
     if (length < header_size) then
-      call set_error(status, emufort_error_format, place, 'shorter than the header of a weights file')
+      call set_error(status, emufort_error_format, place, 'not a weights file of emufort: it is too short')
       return
     end if
     do i = 1, 8
@@ -53,29 +53,29 @@ contains
       end if
     end do
     if (unsigned(bytes, 9_int64) /= byte_order_mark) then
-      call set_error(status, emufort_error_version, place, 'weights file of another byte order')
+      call set_error(status, emufort_error_version, place, 'the weights file has another byte order')
       return
     end if
     if (unsigned(bytes, 13_int64) < format_version) then
-      call set_error(status, emufort_error_version, place, 'weights file written by an earlier emufort: export again')
+      call set_error(status, emufort_error_version, place, 'the weights file is from an earlier emufort; export again')
       return
     end if
     if (unsigned(bytes, 13_int64) /= format_version) then
       call set_error(status, emufort_error_version, place, &
-                     'weights file written by a later emufort: take the runtime of its bundle')
+                     'the weights file is from a later emufort; use the runtime of its bundle')
       return
     end if
     if (unsigned(bytes, 21_int64) /= 0_int64 .or. unsigned(bytes, 17_int64) /= length) then
-      call set_error(status, emufort_error_format, place, 'weights file is truncated or has bytes behind its end')
+      call set_error(status, emufort_error_format, place, 'the weights file is truncated or has bytes after its end')
       return
     end if
     if (crc32(bytes, 29_int64) /= unsigned(bytes, 29_int64)) then
-      call set_error(status, emufort_error_checksum, place, 'weights file is damaged: its checksum is wrong')
+      call set_error(status, emufort_error_checksum, place, 'the weights file is damaged: its checksum is wrong')
       return
     end if
     n_sections = unsigned(bytes, 25_int64)
     if (n_sections > most_sections .or. header_size + n_sections*entry_size > length) then
-      call set_error(status, emufort_error_format, place, 'weights file has an impossible number of sections')
+      call set_error(status, emufort_error_format, place, 'the weights file has an invalid number of sections')
       return
     end if
 
@@ -95,16 +95,16 @@ contains
       case (type_real64)
         width = 8
       case default
-        call set_error(status, emufort_error_format, place, 'weights file has a section of unknown type')
+        call set_error(status, emufort_error_format, place, 'the weights file has a section of unknown type')
         return
       end select
       section%offset = unsigned(bytes, start + 17)
       section%n_values = unsigned(bytes, start + 25)
       last = section%offset + section%n_values*width
-      ! The upper halves of the 64-bit sizes must be 0: a file of more than 4 GB is no network.
+      ! The upper halves of the 64-bit sizes must be 0, because a file of more than 4 GB is not a network.
       if (unsigned(bytes, start + 21) /= 0_int64 .or. unsigned(bytes, start + 29) /= 0_int64 .or. &
           section%offset < header_size + n_sections*entry_size .or. last > length) then
-        call set_error(status, emufort_error_format, place, 'weights file has a section outside the file')
+        call set_error(status, emufort_error_format, place, 'the weights file has a section outside the file')
         return
       end if
       sections(i) = section
@@ -112,7 +112,7 @@ contains
 
   end subroutine read_table
 
-  !> Index of a section that must be there with one of two types; 0 and an error if it is not.
+  !> Return the index of a section that must have one of two types; 0 and an error if there is none.
   integer function find_section(sections, name, type, other_type, status)
     type(section_type), intent(in) :: sections(:)   !! table of sections
     character(len=*), intent(in) :: name            !! name of the section
@@ -126,15 +126,15 @@ contains
           (sections(i)%type == type .or. sections(i)%type == other_type)) find_section = i
     end do
     if (find_section == 0) call set_error(status, emufort_error_format, 'load', &
-                                          'weights file lacks the section '//name)
+                                          'the weights file has no valid section '//name)
 
   end function find_section
 
-  !> Values of a section of integers.
+  !> Read the values of a section of integers.
   subroutine get_integers(bytes, section, values)
     integer(int8), intent(in) :: bytes(:)             !! content of the file
     type(section_type), intent(in) :: section         !! a section of type_int32
-    integer, allocatable, intent(out) :: values(:)    !! its values
+    integer, allocatable, intent(out) :: values(:)    !! values of the section
     integer(int64) :: i, bits
 
     allocate (values(section%n_values))
@@ -146,11 +146,11 @@ contains
 
   end subroutine get_integers
 
-  !> Values of a section of real numbers of either kind.
+  !> Read the values of a section of real numbers of either kind.
   subroutine get_reals(bytes, section, values)
     integer(int8), intent(in) :: bytes(:)                   !! content of the file
     type(section_type), intent(in) :: section               !! a section of type_real32 or type_real64
-    real(real64), allocatable, intent(out) :: values(:)     !! its values
+    real(real64), allocatable, intent(out) :: values(:)     !! values of the section
     integer(int64) :: i, bits, place
 
     allocate (values(section%n_values))
@@ -170,11 +170,11 @@ contains
 
   end subroutine get_reals
 
-  !> Text of a section.
+  !> Read the text of a section.
   subroutine get_text(bytes, section, text)
     integer(int8), intent(in) :: bytes(:)                   !! content of the file
     type(section_type), intent(in) :: section               !! a section of type_text
-    character(len=:), allocatable, intent(out) :: text      !! its text
+    character(len=:), allocatable, intent(out) :: text      !! text of the section
     integer(int64) :: i
 
     allocate (character(len=section%n_values) :: text)
@@ -184,7 +184,7 @@ contains
 
   end subroutine get_text
 
-  !> The unsigned little-endian 32-bit integer at a byte of the file, on a host of either byte order.
+  !> Return the unsigned little-endian 32-bit integer at a byte of the file, on a host of either byte order.
   pure integer(int64) function unsigned(bytes, place)
     integer(int8), intent(in) :: bytes(:)     !! content of the file
     integer(int64), intent(in) :: place       !! first of its four bytes, from 1
@@ -197,7 +197,7 @@ contains
 
   end function unsigned
 
-  !> CRC-32 (IEEE 802.3, as in zlib) of all bytes, four of which count as 0 (those that hold the checksum).
+  !> Return the CRC-32 (IEEE 802.3, as in zlib) of all bytes; the four bytes of the checksum count as 0.
   pure integer(int64) function crc32(bytes, skipped)
     integer(int8), intent(in) :: bytes(:)        !! content of the file
     integer(int64), intent(in) :: skipped        !! first of the four bytes, from 1; 0 for none

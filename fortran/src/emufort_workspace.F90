@@ -1,10 +1,10 @@
-!> The memory in which a network is evaluated: how much of it is on the stack, and the workspace of larger networks.
+!> The memory in which a network is evaluated: the part on the stack, and the workspace of larger networks.
 !>
-!> Nothing is allocated by a prediction, which needs at most 128 kB of stack: the buffers of a network for the columns that
-!> go through it together (`scratch_size`), and the physical inputs and outputs of a block (`physical_size`). These arrays
-!> belong to what the host calls and are handed down, so that no compiler can have them twice by inlining. A network for which
-!> that is too little is evaluated on fewer columns at a time, or in a workspace that the host has made; the bits of
-!> a column do not depend on it.
+!> A prediction allocates nothing and needs at most 128 kB of stack: the buffers of a network for the columns that are
+!> computed together (`scratch_size`), and the physical inputs and outputs of a block (`physical_size`). The procedures
+!> that the host calls declare these arrays and pass them on, so that inlining cannot duplicate them. A larger network
+!> is evaluated on fewer columns at a time, or in a workspace that the host has made. The bits of a column do not depend
+!> on this choice.
 module emufort_workspace
   use, intrinsic :: iso_c_binding, only: c_loc, c_intptr_t
   use emufort_kinds, only: wp, real64, lanes, block_columns, max_width, max_scratch
@@ -19,20 +19,21 @@ module emufort_workspace
 
   !> Up to this number, columns are computed one by one, which costs less than a padded block.
   integer, parameter :: few_columns = 4
-  !> Columns that go through the operations together: in double precision half a block.
+  !> Columns that are computed together by the operations: in double precision half a block.
   integer, parameter :: working_columns = merge(block_columns, lanes, is_wide)
-  !> Features of all buffers of a network that the stack holds for `working_columns`: two layers of 256 neurons.
+  !> Largest number of features of all buffers of a network on the stack, for `working_columns`: two layers of 256
+  !> neurons.
   integer, parameter :: stack_features = 544
-  !> Most inputs and outputs together that the stack holds for `block_columns`.
+  !> Largest number of inputs and outputs together on the stack, for `block_columns`.
   integer, parameter :: stack_physical = 192
-  !> Scratch on the stack for the buffers, or for those of one column and what its transforms need. The last lanes are room
-  !> to align it to 64 bytes.
+  !> Size of the scratch array on the stack: for the buffers, or for those of one column and its transforms. The last
+  !> lanes are for the alignment to 64 bytes.
   integer, parameter :: scratch_size = max(working_columns*stack_features, max_scratch + column_scratch) + lanes
-  !> Room on the stack for the physical inputs and outputs of a block.
+  !> Size of the array on the stack for the physical inputs and outputs of a block.
   integer, parameter :: physical_size = max(stack_physical*block_columns, max_width)
 
-  !> Memory in which networks too large for the stack are evaluated on whole blocks of columns: made once by
-  !> `make_workspace`, one for each thread. It is empty for a network that needs none.
+  !> Memory in which networks that are too large for the stack are evaluated on whole blocks of columns.
+  !> `make_workspace` makes it once for each thread. It is empty for a network that needs none.
   type :: workspace_type
     real(wp), allocatable :: scratch(:)               !! buffers of the network
     real(real64), allocatable :: physical(:)          !! physical inputs and outputs of a block
@@ -40,7 +41,7 @@ module emufort_workspace
 
 contains
 
-  !> Elements that the buffers of a network need.
+  !> Return the number of elements that the buffers of a network need.
   pure recursive integer function room_of(n_scratch, columns)
     integer, intent(in) :: n_scratch   !! features of all buffers
     integer, intent(in) :: columns     !! columns of the block, lanes or block_columns
@@ -53,7 +54,7 @@ contains
   subroutine make_workspace(plan, workspace, failure)
     integer, intent(in) :: plan(*)                     !! integers of the emulator
     type(workspace_type), intent(out) :: workspace     !! memory for one thread
-    integer, intent(out) :: failure                    !! 0, or not if there is not enough memory
+    integer, intent(out) :: failure                    !! 0, or another number if there is not enough memory
     integer :: columns
     logical :: in_workspace
 
@@ -68,9 +69,9 @@ contains
 
   end subroutine make_workspace
 
-  !> How many columns to gather at a time, and whether they go into the workspace or on the stack.
+  !> Choose the number of columns to gather at a time, and between the workspace and the stack.
   !>
-  !> A workspace that is missing, or was made for a smaller network, is not used.
+  !> A workspace that was made for a smaller network is not used.
   pure recursive subroutine choose_block(plan, columns, in_workspace, workspace, holds_physical)
     integer, intent(in) :: plan(*)                                 !! integers of the emulator
     integer, intent(out) :: columns                                !! block_columns, lanes or 1
@@ -100,14 +101,14 @@ contains
 
   end subroutine choose_block
 
-  !> First element of an array that lies on a boundary of 64 bytes: a vector that straddles two cache lines costs
-  !> two loads.
+  !> Return the first element of an array on a boundary of 64 bytes, because a vector across two cache lines costs two
+  !> loads.
   recursive integer function aligned_place(array)
     real(wp), intent(in), target :: array(*)   !! scratch
     integer(c_intptr_t) :: beyond
 
 #ifdef __flang__
-    ! TRANSFER is a call of flang's run-time library, which allocates.
+    ! With flang, TRANSFER calls the run-time library, which allocates.
     beyond = mod(loc(array), 64_c_intptr_t)
 #else
     beyond = mod(transfer(c_loc(array), 0_c_intptr_t), 64_c_intptr_t)

@@ -1,10 +1,10 @@
-!> Mutated weights files by the ten thousand: each is refused or harmless, none crashes.
+!> Loads tens of thousands of mutated weights files. Each must be refused or harmless, and none may crash the program.
 !>
 !>     fuzz_load N [SEED]
 !>
-!> Meant to be built with -fsanitize=address -fcheck=all (the target `fuzz_load` of CMake is). Most mutants get a right
-!> checksum, so that they come as far as the checks behind it. What is taken must predict, test itself and describe
-!> itself. Every 500th mutant goes by way of a file.
+!> Build it with -fsanitize=address -fcheck=all, as the target `fuzz_load` of CMake does. Most mutants get a correct
+!> checksum, so that they reach the later checks. An emulator from an accepted mutant must predict, run its self test
+!> and describe itself. Every 500th mutant is loaded from a file.
 program fuzz_load
   use emufort_runtime, only: emulator_type, status_type, emufort_success
   use emufort_kinds, only: int8, int32, int64, real64
@@ -12,7 +12,7 @@ program fuzz_load
   use test_support, only: check, network_type, make_network, make_inputs, to_bytes
   implicit none
   integer, parameter :: n_parents = 5, n_columns = 37
-  !> Values that are likely to hurt.
+  !> Values that are likely to cause errors.
   integer(int64), parameter :: hostile(12) = [0_int64, 1_int64, 2_int64, 7_int64, 64_int64, 511_int64, 513_int64, &
                                               65535_int64, 2147483647_int64, 2147483648_int64, 4294967295_int64, &
                                               -1_int64]
@@ -67,16 +67,16 @@ program fuzz_load
 
 contains
 
-  !> Damage a file in one to four ways, and make its checksum right nine times out of ten.
+  !> Damage a file in one to four ways, and correct its checksum in nine of ten cases.
   subroutine mutate(bytes, other)
     integer(int8), allocatable, intent(inout) :: bytes(:)   !! file
-    integer(int8), intent(in) :: other(:)                   !! file to take pieces from
+    integer(int8), intent(in) :: other(:)                   !! file from which pieces are copied
     integer :: k, at, from, length
     integer(int64) :: word
 
     do k = 1, pick(4)
       if (size(bytes) < 65) exit
-      ! Half of the time header and table, where the sizes are.
+      ! In half of the cases, the header and the table, which contain the sizes.
       at = merge(pick(min(size(bytes), 64 + 7*32)), pick(size(bytes)), pick(2) == 1)
       select case (pick(8))
       case (1)
@@ -84,7 +84,7 @@ contains
       case (2)
         bytes(at) = int(pick(256) - 129, int8)
       case (3, 4)
-        ! A whole integer, at a place where one may stand.
+        ! A whole integer at an aligned position.
         at = 1 + 4*((at - 1)/4)
         word = hostile(pick(size(hostile)))
         if (at + 3 <= size(bytes)) bytes(at:at + 3) = transfer(word, bytes, 4)
@@ -123,7 +123,7 @@ contains
 
   end subroutine mend_length
 
-  !> A random integer from 1 to n.
+  !> Return a random integer from 1 to n.
   integer function pick(n)
     integer, intent(in) :: n   !! largest
     real(real64) :: random
@@ -133,13 +133,13 @@ contains
 
   end function pick
 
-  !> A file to start from.
+  !> Make a file that is mutated.
   subroutine make_parent(parent, hidden, n_features, n_outputs, activation, with_residuals)
     type(parent_type), intent(out) :: parent   !! file, network and inputs
     integer, intent(in) :: hidden(:)           !! neurons of the hidden layers
     integer, intent(in) :: n_features          !! number of features
     integer, intent(in) :: n_outputs           !! number of outputs
-    integer, intent(in) :: activation          !! code of the activation
+    integer, intent(in) :: activation          !! code of the activation function
     logical, intent(in), optional :: with_residuals   !! whether there are additions
 
     parent%net = make_network(hidden, n_features, n_outputs, activation, seed, with_residuals=with_residuals)
@@ -160,7 +160,7 @@ contains
 
   end subroutine write_file
 
-  !> An argument that is a positive integer.
+  !> Return an argument that is a positive integer.
   integer function from_argument(place, fallback)
     integer, intent(in) :: place      !! which argument
     integer, intent(in) :: fallback   !! value if it is missing

@@ -1,4 +1,4 @@
-!> The ways in which a host may predict, for the tests that compare them.
+!> The ways in which a host may call an emulator, for the tests that compare them.
 module host_ways
   use emufort_runtime, only: emulator_type, status_type, workspace_type, emufort_block_columns
   use emufort_kinds, only: real32, real64
@@ -7,16 +7,16 @@ module host_ways
 
   public :: n_ways, way_names, is_single_way, predict_by
 
-  !> Ways that a host may call an emulator: by layout of its arrays and their precision.
+  !> Names of the ways: the layout of the arrays of the host and their precision.
   integer, parameter :: n_ways = 6
   character(len=*), parameter :: way_names(n_ways) = [character(len=29) :: &
                                                       'real64 (ncol, nvar)', 'real64 (nvar, ncol)', &
                                                       'real64, one array a variable', 'real32 (ncol, nvar)', &
                                                       'real32 (nvar, ncol)', 'real32, one array a variable']
-  !> Whether the arrays are of single precision.
+  !> Whether the arrays have single precision.
   logical, parameter :: is_single_way(n_ways) = [.false., .false., .false., .true., .true., .true.]
 
-  !> One variable of a host that has an array for each.
+  !> One variable of a host that has one array per variable.
   type :: variable_type
     real(real64), allocatable :: double(:)   !! (ncol), or
     real(real32), allocatable :: single(:)   !! (ncol)
@@ -24,14 +24,15 @@ module host_ways
 
 contains
 
-  !> Predict in one of the ways that a host may call; any number of threads may do so at a time.
+  !> Predict in one of the ways; any number of threads may call this at the same time. With single precision, the
+  !> outputs are exact in single precision.
   recursive subroutine predict_by(way, emulator, x, y, status, workspace)
     integer, intent(in) :: way                    !! 1 to n_ways
     type(emulator_type), intent(in) :: emulator   !! a loaded emulator
     real(real64), intent(in) :: x(:, :)           !! inputs, exact in single precision (ncol, n_inputs)
-    real(real64), intent(out) :: y(:, :)          !! outputs (ncol, n_outputs); exact in single precision if that is the way
+    real(real64), intent(out) :: y(:, :)          !! outputs (ncol, n_outputs)
     type(status_type), intent(out) :: status      !! outcome
-    type(workspace_type), intent(inout), optional :: workspace   !! this thread's own
+    type(workspace_type), intent(inout), optional :: workspace   !! one per thread
     real(real64), allocatable :: y_t(:, :)
     real(real32), allocatable :: y32(:, :)
 
@@ -56,14 +57,14 @@ contains
 
   end subroutine predict_by
 
-  !> Predict as a host does that has one array for each variable, and gathers block by block.
+  !> Predict as a host that has one array per variable and gathers block by block.
   recursive subroutine predict_variables(emulator, is_single, x, y, status, workspace)
     type(emulator_type), intent(in) :: emulator   !! a loaded emulator
-    logical, intent(in) :: is_single              !! whether the arrays are of single precision
+    logical, intent(in) :: is_single              !! whether the arrays have single precision
     real(real64), intent(in) :: x(:, :)           !! inputs (ncol, n_inputs)
     real(real64), intent(out) :: y(:, :)          !! outputs (ncol, n_outputs)
     type(status_type), intent(out) :: status      !! outcome
-    type(workspace_type), intent(inout), optional :: workspace   !! this thread's own
+    type(workspace_type), intent(inout), optional :: workspace   !! one per thread
     type(variable_type), allocatable :: from(:), to(:)
     real(real64), allocatable :: block_x(:, :), block_y(:, :)
     logical :: is_outside(emufort_block_columns)

@@ -1,5 +1,5 @@
-!> Stack that a call needs: it runs in a thread on a stack that was painted before; what is no longer painted afterwards
-!> was used. Linux only.
+!> Measures the stack that a call needs. The call runs in a thread on a stack that was filled with a known pattern; the
+!> bytes that changed were used. Linux only.
 module painted_stack
   use, intrinsic :: iso_c_binding, only: c_ptr, c_funptr, c_int, c_intptr_t, c_size_t, c_null_ptr, c_loc
   use, intrinsic :: iso_fortran_env, only: int8, int64
@@ -8,7 +8,7 @@ module painted_stack
 
   public :: stack_of_thread, stack_allowed
 
-  !> What a call may need, whatever the network [bytes].
+  !> Largest stack that a call may need for any network [bytes].
   integer, parameter :: stack_allowed = 131072
   integer, parameter :: stack_size = 4*stack_allowed
 
@@ -39,9 +39,9 @@ module painted_stack
 
 contains
 
-  !> Bytes of stack that a thread has used which ran a procedure.
+  !> Return the number of bytes of stack that a thread used to run a procedure.
   integer function stack_of_thread(procedure)
-    type(c_funptr), value :: procedure   !! a function as pthread_create takes it
+    type(c_funptr), value :: procedure   !! a start routine for pthread_create
     integer(int8), allocatable, target, save :: memory(:)
     integer(int64), target, save :: attributes(32) = 0_int64
     integer(c_intptr_t), target, save :: thread = 0

@@ -1,8 +1,8 @@
-!> Dense layers of 1 to 130 inputs and neurons, bit by bit against the order of summation that emufort_dense describes:
-!> in blocks of 32 and 16 columns, and column by column.
+!> Compares dense layers of 1 to 130 inputs and neurons, bit by bit, with the order of summation that emufort_dense
+!> describes: in blocks of 32 and 16 columns, and column by column.
 !>
-!> Weights and inputs have half as many digits as the kind holds, so a product is exact. Then a fused multiply-add gives
-!> the same bits as a multiplication and an addition, and the bits depend on the order of the sums alone.
+!> Weights and inputs have at most half of the digits of the kind, so that a product is exact. A fused multiply-add then
+!> gives the same bits as a multiplication and an addition, and the bits depend only on the order of the sums.
 program test_dense
   use emufort_dense, only: dense_block, dense_half_block, dense_single, pack_layer, padded_width, packed_size, &
                            packed_slack
@@ -39,7 +39,7 @@ program test_dense
 
 contains
 
-  !> Random numbers between -1 and 1 with few digits.
+  !> Return random numbers between -1 and 1 with few digits.
   subroutine fill(values)
     real(wp), intent(out) :: values(:)   !! [1]
     integer(int64), parameter :: one = 2_int64**half_of_digits
@@ -53,9 +53,9 @@ contains
 
   end subroutine fill
 
-  !> Compare a layer of `n_in` inputs and `n_out` neurons with its plain sums.
+  !> Compare a layer of `n_in` inputs and `n_out` neurons with plain sums.
   subroutine compare(lowest)
-    real(wp), intent(in) :: lowest   !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest   !! lower bound of the values [1]
     real(wp) :: wanted(block_columns, n_out)
     real(wp) :: whole(block_columns, padded_width(n_out)), half(lanes, padded_width(n_out))
     real(wp) :: one(padded_width(n_out) + widest_panel), column_of_inputs(n_in)
@@ -78,11 +78,12 @@ contains
 
   end subroutine compare
 
-  !> One neuron on all columns: chains of inputs in ascending order, the first from the bias, added at the end.
+  !> Compute one neuron for all columns: chains of inputs in ascending order, the first of which starts from the bias;
+  !> the chains are added at the end.
   function plain_sum(weights, start, lowest) result(y)
     real(wp), intent(in) :: weights(n_in)   !! [1]
     real(wp), intent(in) :: start           !! bias [1]
-    real(wp), intent(in) :: lowest          !! values below are raised to this [1]
+    real(wp), intent(in) :: lowest          !! lower bound of the values [1]
     real(wp) :: y(block_columns), sums(block_columns, 4)
     integer :: n_chains, n, chain, k, i
 
@@ -103,7 +104,7 @@ contains
 
   end function plain_sum
 
-  !> Whether two numbers are the same, bit by bit; no number is NaN.
+  !> Whether two numbers have the same bits; neither may be NaN.
   pure elemental logical function same(x, y)
     real(wp), intent(in) :: x, y   !! [1]
 

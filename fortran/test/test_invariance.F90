@@ -1,4 +1,5 @@
-!> The bits of a column do not depend on the number of columns, on its place among them, or on how the host has its arrays.
+!> Tests that the bits of a column do not depend on the number of columns, its position, or the layout of the arrays of
+!> the host.
 program test_invariance
   use emufort_runtime, only: emulator_type, status_type, emufort_success, emufort_block_columns
   use emufort_kinds, only: int8, real32, real64
@@ -16,12 +17,12 @@ program test_invariance
   call compare([17, 48, 33], 15, 4, 8)
   call compare([64, 64], 16, 8, 1)
   call compare([130], 15, 9, 9)
-  ! sums in four parts, for 1 to 4 neurons
+  ! sums in four chains, for 1 to 4 neurons
   do code = 1, 4
     call compare([32], 7, code, 7)
   end do
   call compare([28, 2, 24, 4], 24, 3, 7)
-  ! constant outputs, which the network does not have
+  ! constant outputs, which the network does not compute
   call compare([40, 21], 7, 5, 5, with_constants=.true.)
   call compare([130], 15, 18, 7, with_constants=.true.)
   ! additions
@@ -37,7 +38,7 @@ contains
     integer, intent(in) :: hidden(:)    !! neurons of the hidden layers
     integer, intent(in) :: n_features   !! number of features; there is one input more
     integer, intent(in) :: n_outputs    !! number of outputs
-    integer, intent(in) :: code         !! activation of the hidden layers
+    integer, intent(in) :: code         !! activation function of the hidden layers
     logical, intent(in), optional :: with_constants   !! whether some outputs are constant
     logical, intent(in), optional :: with_residuals   !! whether there are additions
     type(network_type) :: net
@@ -69,8 +70,8 @@ contains
       call check(all(same_bits(turned, whole(:, :, way))), &
                  trim(what)//': the same bits from the last column to the first, '//way_names(way))
       do n = 1, ncol
-        ! Few columns at every place, a block of them or one more or less at places of each remainder by 32, other
-        ! numbers at one.
+        ! Few columns at every position; about one block of columns at positions of each remainder modulo 32; other
+        ! numbers at one position.
         start = 1
         step = 1
         if (abs(n - emufort_block_columns) <= 1) then

@@ -1,4 +1,5 @@
-!> Damaged weights files are refused: every truncation, many flipped bits, and hostile sizes with a right checksum.
+!> Tests that damaged weights files are refused: every truncation, many flipped bits, and hostile sizes with a correct
+!> checksum.
 program test_load
   use emufort_runtime, only: emulator_type, status_type, emufort_success, emufort_error_file
   use emufort_kinds, only: int8, int32, int64, real64
@@ -30,10 +31,10 @@ program test_load
     place = 1 + int(random(1)*size(bytes))
     damaged(place) = ieor(damaged(place), int(2**int(random(2)*7), int8))
     call emulator%load_bytes(damaged, status)
-    call check(status%code /= emufort_success, 'a flipped bit is noticed')
+    call check(status%code /= emufort_success, 'a flipped bit is detected')
   end do
 
-  ! With the checksum made right, anything may be refused or not, but nothing may crash.
+  ! With a correct checksum, a file may be accepted or refused, but must not crash the program.
   refused = 0
   do i = 1, n_hostile
     call random_number(random)
@@ -57,7 +58,7 @@ program test_load
   call emulator%load('there/is/no/such/file', status)
   call check(status%code == emufort_error_file, 'a missing file')
   call emulator%predict(x, again, status)
-  call check(all(same_bits(y, again)), 'a failed load leaves the emulator as it was')
+  call check(all(same_bits(y, again)), 'a failed load leaves the emulator unchanged')
 
   open (newunit=place, file='test_load.bin', access='stream', form='unformatted', status='replace', action='write')
   write (place) bytes
@@ -65,7 +66,7 @@ program test_load
   call emulator%load('test_load.bin', status)
   call check(status%code == emufort_success, 'load from a file')
   call emulator%predict(x, again, status)
-  call check(all(same_bits(y, again)), 'the file is the bytes')
+  call check(all(same_bits(y, again)), 'the file gives the same emulator as its bytes')
   open (newunit=place, file='test_load.bin')
   close (place, status='delete')
 

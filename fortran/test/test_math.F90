@@ -1,7 +1,7 @@
-!> Errors of the vector functions in units in the last place, over their whole ranges; limits, NaN, floating-point
-!> exceptions; and the same bits in arrays of any length, at any position.
+!> Tests the errors of the vector functions in units in the last place over their whole ranges, limits, NaN,
+!> floating-point exceptions, and that arrays of any length at any position give the same bits.
 !>
-!>     test_math [STRIDE]     every STRIDE-th single-precision number is tried (1009)
+!>     test_math [STRIDE]     tests every STRIDE-th single-precision number (default 1009)
 program test_math
   use, intrinsic :: ieee_arithmetic, only: ieee_value, ieee_quiet_nan, ieee_positive_inf, ieee_negative_inf, ieee_is_nan
   use, intrinsic :: ieee_exceptions, only: &
@@ -19,7 +19,7 @@ program test_math
   !> Bounds of the errors in single precision [ulp], as docs/runtime.md and emufort_math state them.
   real(real64), parameter :: bound(n_functions) = [1.5_real64, 1.5_real64, 2.0_real64, 3.0_real64, 8.0_real64, &
                                                    3.0_real64, 8.0_real64, 3.0_real64, 3.0_real64]
-  !> Ranges: beyond, the result is no normal number, or a limit that is checked below.
+  !> Ranges. Beyond them, the result is not a normal number, or it is a limit that is checked below.
   real(real64), parameter :: largest = real(huge(1.0_real32), real64), least = real(tiny(1.0_real32), real64)
   real(real64), parameter :: low(n_functions) = [-87.3_real64, least, -largest, -87.3_real64, -largest, &
                                                  -87.99_real64, -12.9_real64, -86.99_real64, -largest]
@@ -46,7 +46,7 @@ program test_math
     call sweep_bits(f)
     call sweep_line(f)
     print '(a8,a,f6.2,a,es12.4)', names(f), ': largest error', worst, ' ulp at', at
-    ! In double precision the compiler's vector functions are measured, against its scalar ones; far below 0 gelu
+    ! In double precision, the vector functions of the compiler are compared with its scalar ones. Far below 0, gelu
     ! magnifies the rounding of x/sqrt(2) in both.
     call check(worst <= merge(bound(f), merge(512.0_real64, 8.0_real64, names(f) == 'gelu'), wp == real32), &
                'error of '//names(f))
@@ -57,7 +57,7 @@ program test_math
 
 contains
 
-  !> One of the functions on an array.
+  !> Apply one of the functions to an array.
   subroutine apply(f, n, a)
     integer, intent(in) :: f           !! number of the function
     integer, intent(in) :: n           !! number of values
@@ -86,7 +86,7 @@ contains
 
   end subroutine apply
 
-  !> The same by the intrinsic functions, in forms without cancellation.
+  !> Return the same function by intrinsic functions, in a form without cancellation.
   pure elemental real(real64) function by_intrinsics(f, x)
     integer, intent(in) :: f        !! number of the function
     real(real64), intent(in) :: x   !! argument
@@ -118,7 +118,7 @@ contains
 
   end function by_intrinsics
 
-  !> Every `stride`-th number of the range.
+  !> Test every `stride`-th number of the range.
   subroutine sweep_bits(f)
     integer, intent(in) :: f   !! number of the function
     integer(int64) :: bits
@@ -139,7 +139,7 @@ contains
 
   end subroutine sweep_bits
 
-  !> Evenly spaced numbers where the function is neither a limit nor linear, and for ln near 1.
+  !> Test evenly spaced numbers where the function is neither a limit nor linear, and for ln near 1.
   subroutine sweep_line(f)
     integer, intent(in) :: f   !! number of the function
     integer, parameter :: n_chunks = 1250
@@ -162,7 +162,7 @@ contains
 
   end subroutine sweep_line
 
-  !> Errors of the first values of `x`.
+  !> Measure the errors of the first values of `x`.
   subroutine measure(f, n)
     integer, intent(in) :: f       !! number of the function
     integer, intent(inout) :: n    !! number of values; 0 on return
@@ -186,7 +186,7 @@ contains
 
   end subroutine measure
 
-  !> Limits, beyond the range, NaN.
+  !> Test limits, values beyond the range, and NaN.
   subroutine test_limits()
     integer, parameter :: n = 16
     real(wp) :: a(n), b(n), wanted(5)
@@ -232,9 +232,9 @@ contains
     call check(all(ieee_is_nan(a)), 'ln of a negative number is NaN')
     a = 0.0_wp
     call vector_ln(n, a)
-    call check(all(a < -87.0_wp), 'ln of 0 is below all')
+    call check(all(a < -87.0_wp), 'ln of 0 is below all other values')
 
-    ! NaN stays where it is.
+    ! NaN does not affect other elements.
     do f = 1, n_functions
       b = 0.25_wp
       call apply(f, n, b)
@@ -244,14 +244,14 @@ contains
         call apply(f, n, a)
         call check(ieee_is_nan(a(place)), names(f)//' of NaN is NaN')
         a(place) = b(place)
-        call check(all(same(a, b)), names(f)//': NaN leaves the others alone')
+        call check(all(same(a, b)), names(f)//': NaN does not change the other values')
       end do
     end do
     call ieee_set_flag(flags, .false.)
 
   end subroutine test_limits
 
-  !> Every length from 1 to 100 at every position of an array.
+  !> Test every length from 1 to 100 at every position of an array.
   subroutine test_bits()
     integer, parameter :: longest = 100, n = longest + 12
     real(wp), parameter :: widths(4) = [1.0_wp, 8.0_wp, 30.0_wp, 250.0_wp]
@@ -272,7 +272,7 @@ contains
           part(1:m) = a(first + 1:first + m)
           call apply_any(f, m, part(1:m))
           call check(all(same(part(1:m), b(first + 1:first + m))), 'same bits in any length, at any position')
-          call check(all(same(part(m + 1:), spread(-3.0_wp, 1, n - m))), 'nothing beyond the length')
+          call check(all(same(part(m + 1:), spread(-3.0_wp, 1, n - m))), 'values beyond the length are unchanged')
         end do
       end do
     end do
@@ -280,7 +280,7 @@ contains
   end subroutine test_bits
 
   subroutine apply_any(f, n, a)
-    integer, intent(in) :: f           !! number of the function, activations behind
+    integer, intent(in) :: f           !! number of the function; activation functions follow the vector functions
     integer, intent(in) :: n           !! number of values
     real(wp), intent(inout) :: a(n)    !! arguments, then results
 

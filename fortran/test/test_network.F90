@@ -1,4 +1,4 @@
-!> Every activation, transform and odd width against a plain evaluation in double precision.
+!> Compares every activation function, transform and odd width with a plain evaluation in double precision.
 program test_network
   use emufort_runtime, only: emulator_type, status_type, emufort_success, emufort_kind
   use emufort_kinds, only: int8, real64
@@ -15,18 +15,18 @@ program test_network
     call compare([odd(i), odd(9 - i), 64, odd(i)], 5, 3, 5)
   end do
   call compare([256, 100], 16, 8, 7)
-  ! every way of cutting sums into parts: halves and quarters, panels of 16, 8 and 4, more than 8 panels
+  ! every division of sums into chains: halves and quarters, panels of 16, 8 and 4, more than 8 panels
   do i = 1, 4
     call compare([24 + i, 24, 28, 30], 24, i, 1)
     call compare([36, 44, 48, 64], 24, i, 1)
     call compare([64, 13, 26, 10], 32, i, 4)
     call compare([32, 4, 132, 72, 40], 32, i, 0)
   end do
-  ! constant outputs, which the network does not have: first, in between, last
+  ! constant outputs, which the network does not compute: first, in between, last
   do i = 2, 18
     call compare([24, 17], 7, i, 1, with_constants=.true.)
   end do
-  ! additions, in place of either summand
+  ! additions whose output replaces the first or the second summand
   do code = 0, 10
     call compare([(13 + code, i=1, 5)], 7, 4, code, with_residuals=.true.)
   end do

@@ -1,5 +1,5 @@
-!> Plans: a network has the same bits wherever its buffers lie, operations may share weights, and `check_plan` refuses what
-!> the operations could not be run with.
+!> Tests plans: a network has the same bits for any places of its buffers, operations may share weights, and
+!> `check_plan` refuses plans that the operations could not run.
 program test_plan
   use emufort_runtime, only: status_type, emufort_success, emufort_error_format, emufort_error_limit
   use emufort_kinds, only: real32, real64, lanes, max_width, max_operations, max_scratch
@@ -13,7 +13,8 @@ program test_plan
   integer, parameter :: n_features = 6, width = 21, n_outputs = 4, ncol = 70
   integer, parameter :: n_dense = 4, n_operations = 6
   integer, parameter :: n_plan = first_operation - 1 + operation_size*n_operations + 2*n_features + 2*n_outputs
-  !> A network with two additions, as a list of buffers: features 0, layers and sums 1 to 6. A second input of 0 is none.
+  !> A network with two additions, as a list of buffers: features 0, layers and sums 1 to 6. A second input of 0 means
+  !> none.
   integer, parameter :: inputs(n_operations) = [0, 1, 1, 3, 3, 5], second_inputs(n_operations) = [0, 0, 2, 0, 4, 0]
   type(network_type) :: net
   real(real64), allocatable :: numbers(:), weights(:)
@@ -33,7 +34,7 @@ program test_plan
 
 contains
 
-  !> Features of a buffer.
+  !> Return the number of features of a buffer.
   pure integer function features_of(buffer)
     integer, intent(in) :: buffer   !! 0 to n_operations
 
@@ -43,11 +44,11 @@ contains
 
   end function features_of
 
-  !> The plan of the network with additions, and its numbers and weights.
+  !> Return the plan of the network with additions, and its numbers and weights.
   function make_plan(places, n_scratch, activation) result(plan)
-    integer, intent(in) :: places(0:n_operations)   !! of the buffers
+    integer, intent(in) :: places(0:n_operations)   !! places of the buffers
     integer, intent(in) :: n_scratch                !! features of all buffers
-    integer, intent(in) :: activation               !! of all operations but the last one
+    integer, intent(in) :: activation               !! of all operations except the last
     integer :: plan(n_plan)
     integer :: operations(operation_size, n_operations), i, next
 
@@ -74,7 +75,7 @@ contains
 
   end function make_plan
 
-  !> Numbers and weights of a network with so many operations, of which four are dense.
+  !> Return numbers and weights of a network with `n` operations, of which four are dense.
   subroutine make_numbers(n)
     integer, intent(in) :: n   !! number of operations
     integer :: i
@@ -86,10 +87,10 @@ contains
 
   end subroutine make_numbers
 
-  !> The same bits whether every buffer has a place of its own, in any order, or takes that of one that is needed no more;
-  !> and for all columns at once as for each alone.
+  !> Test that a network gives the same bits whether every buffer has its own place, in any order, or reuses the place
+  !> of a buffer that is no longer needed; and that all columns at once give the same bits as each column alone.
   subroutine compare_places(activation)
-    integer, intent(in) :: activation   !! of all operations but the last one
+    integer, intent(in) :: activation   !! of all operations except the last
     integer, parameter :: n_ways = 5
     integer :: places(0:n_operations), n_scratch, way, i, room
     real(real64) :: y(ncol, n_outputs), wanted(ncol, n_outputs), one(1, n_outputs)
@@ -105,22 +106,22 @@ contains
       case (2)
         places = [((n_operations - i)*room + 5*lanes, i=0, n_operations)]
       case (3)
-        ! the sums in place of the first summand
+        ! the sums replace the first summand
         places = [0, 1, 2, 1, 2, 1, 0]*room
       case (4)
-        ! the sums in place of the second summand, the features in the middle
+        ! the sums replace the second summand, the features are in the middle
         places = [1, 2, 0, 0, 1, 1, 2]*room
       case default
-        ! the sums apart from both
+        ! the sums overlap neither summand
         places = [0, 1, 2, 0, 1, 2, 1]*room
       end select
       n_scratch = maxval(places) + room
       call predictor%set_network(make_plan(places, n_scratch, activation), numbers, weights, status)
-      call check(status%code == emufort_success, 'a plan is taken: '//trim(status%message))
+      call check(status%code == emufort_success, 'a plan is accepted: '//trim(status%message))
       call predictor%predict(x, y, status)
       call check(status%code == emufort_success .and. status%n_invalid == 0, 'it predicts')
       if (way == 1) wanted = y
-      call check(all(same_bits(y, wanted)), 'the same bits wherever the buffers lie')
+      call check(all(same_bits(y, wanted)), 'the same bits for any places of the buffers')
       call predictor%predict_transposed(real(transpose(x), real32), y32, status)
       call check(all(same_bits(real(transpose(y32), real64), real(real(wanted, real32), real64))), &
                  'the rounded bits for a host in single precision')
@@ -132,7 +133,7 @@ contains
 
   end subroutine compare_places
 
-  !> Two layers with the weights of one have the bits of two layers with the same weights.
+  !> Test that two layers that share weights give the same bits as two layers with copies of these weights.
   subroutine share_weights()
     integer :: plan(n_plan - operation_size*(n_operations - n_dense)), n_layer
     real(real64) :: y(ncol, n_outputs), wanted(ncol, n_outputs)
@@ -142,21 +143,21 @@ contains
     plan = plan_of(net)
     call make_numbers(n_dense)
     n_layer = (width + 1)*width
-    ! the third layer like the second
+    ! the third layer has the weights of the second
     weights(1 + (n_features + 1)*width + n_layer:(n_features + 1)*width + 2*n_layer) = &
       weights(1 + (n_features + 1)*width:(n_features + 1)*width + n_layer)
     call predictor%set_network(plan, numbers, weights, status)
-    call check(status%code == emufort_success, 'a chain of layers is taken')
+    call check(status%code == emufort_success, 'a chain of layers is accepted')
     call predictor%predict(x, wanted, status)
 
     associate (third => first_operation - 1 + 2*operation_size, fourth => first_operation - 1 + 3*operation_size)
       plan(third + row_weights) = plan(third - operation_size + row_weights)
       plan(fourth + row_weights) = plan(fourth + row_weights) - packed_size(width, width)
       call predictor%set_network(plan, numbers, weights, status)
-      call check(status%code == emufort_error_format, 'weights that nobody has are refused')
+      call check(status%code == emufort_error_format, 'a first weight that no layer has is refused')
       weights = [weights(:(n_features + 1)*width + n_layer), weights((n_features + 1)*width + 2*n_layer + 1:)]
       call predictor%set_network(plan, numbers, weights, status)
-      call check(status%code == emufort_success, 'a layer may have the weights of another: '//trim(status%message))
+      call check(status%code == emufort_success, 'a layer may share the weights of another: '//trim(status%message))
       call predictor%predict(x, y, status)
       call check(all(same_bits(y, wanted)), 'shared weights give the same bits')
       plan(third + row_n_out) = width - 1
@@ -166,7 +167,7 @@ contains
 
   end subroutine share_weights
 
-  !> Each integer of the network is set to values that it must not have.
+  !> Set each integer of the network to values that it must not have.
   subroutine refuse_integers()
     integer, parameter :: hostile(14) = [-huge(1) - 1, -huge(1), -lanes, -1, 0, 1, 2, lanes, lanes + 1, 11, 255, 4096, &
                                          huge(1) - lanes, huge(1)]
@@ -188,12 +189,12 @@ contains
         damaged(i) = hostile(k)
         call predictor%set_network(damaged, numbers, weights, status)
         if (row == row_activation .and. hostile(k) >= 0 .and. hostile(k) <= 10) then
-          call check(status%code == emufort_success, 'any activation function is taken')
+          call check(status%code == emufort_success, 'any activation function is accepted')
           n_taken = n_taken + 1
         else if (i == plan_scratch .and. hostile(k) == 4096) then
-          call check(status%code == emufort_success, 'more scratch than needed is taken')
+          call check(status%code == emufort_success, 'a larger scratch array than needed is accepted')
         else if (row == row_output .and. (hostile(k) == 0 .or. hostile(k) == lanes)) then
-          ! Another place may make another network, or none.
+          ! Another place may give another valid network or an invalid one.
           continue
         else
           call check(status%code == emufort_error_format .or. status%code == emufort_error_limit, &
@@ -202,11 +203,11 @@ contains
         if (status%code == emufort_success) call predictor%predict(x, y, status)
       end do
     end do
-    call check(n_taken == 3*(n_operations - 1) + 2, 'every operation takes other activation functions')
+    call check(n_taken == 3*(n_operations - 1) + 2, 'every operation accepts other activation functions')
 
   end subroutine refuse_integers
 
-  !> Places at which an operation would read what is not there, or write over what it reads.
+  !> Test places at which an operation would read undefined values or overwrite its inputs.
   subroutine refuse_places()
     integer :: room, places(0:n_operations), plan(n_plan), i
     type(predictor_type) :: predictor
@@ -226,7 +227,7 @@ contains
     plan = make_plan(places, 7*room, 7)
     plan(first_operation - 1 + operation_size + row_output) = places(1) + room - lanes
     call refuse(plan, 'a layer over the padding of its input')
-    ! the second sum has the first layer as its second summand
+    ! the first layer is the second summand of the second sum
     plan = make_plan(places, 7*room, 7)
     plan(first_operation - 1 + 4*operation_size + row_second_input) = places(1)
     call predictor%set_network(plan, numbers, weights, status)
@@ -265,10 +266,10 @@ contains
 
   end subroutine refuse_places
 
-  !> A plan must be refused; the predictor keeps its network.
+  !> Check that a plan is refused and leaves the predictor without a network.
   subroutine refuse(plan, what)
     integer, intent(in) :: plan(:)          !! a wrong plan
-    character(len=*), intent(in) :: what    !! what is wrong with it
+    character(len=*), intent(in) :: what    !! description of the mistake
     type(predictor_type) :: predictor
     type(status_type) :: status
 
@@ -278,7 +279,7 @@ contains
 
   end subroutine refuse
 
-  !> What is larger than the runtime takes.
+  !> Test the limits of the runtime.
   subroutine refuse_limits()
     integer, allocatable :: many(:), operations(:, :)
     integer :: places(0:n_operations), plan(n_plan), i
@@ -288,15 +289,15 @@ contains
     places = [(i*buffer_room(width), i=0, n_operations)]
     plan = make_plan(places, max_scratch, 7)
     call predictor%set_network(plan, numbers, weights, status)
-    call check(status%code == emufort_success, 'the largest scratch is taken')
+    call check(status%code == emufort_success, 'the largest scratch array is accepted')
     plan = make_plan(places, max_scratch + lanes, 7)
     call predictor%set_network(plan, numbers, weights, status)
-    call check(status%code == emufort_error_limit, 'a larger scratch is refused')
+    call check(status%code == emufort_error_limit, 'a larger scratch array is refused')
     plan = make_plan(places, max_scratch, 7)
     plan(first_operation - 1 + row_n_out) = max_width + 1
     call predictor%set_network(plan, numbers, weights, status)
     call check(status%code == emufort_error_limit, 'a wider layer is refused')
-    ! additions of the features, as many as there may be, and one more
+    ! as many additions of the features as allowed, and one more
     do i = max_operations, max_operations + 1
       if (allocated(operations)) deallocate (operations)
       allocate (operations(operation_size, i), source=0)

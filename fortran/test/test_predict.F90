@@ -1,4 +1,5 @@
-!> What a host relies on: NaN confined, clipping counted, shapes and contract checked; see test_invariance for the bits.
+!> Tests the requirements of a host: NaN stays in its column, clipping is counted, shapes and contract are checked. See
+!> test_invariance for the bits.
 program test_predict
   use, intrinsic :: ieee_arithmetic, only: ieee_value, ieee_quiet_nan, ieee_positive_inf, ieee_is_nan
   use emufort_runtime, only: emulator_type, status_type, emufort_success, emufort_error_shape, &
@@ -45,11 +46,11 @@ program test_predict
     call check(status%n_invalid == 3 .and. status%n_clipped == 0, 'invalid columns are counted')
     call check(all(is_outside .eqv. expected), 'the mask shows the invalid columns')
     do i = 1, ncol
-      call check(all(ieee_is_nan(other(i, :))) .eqv. expected(i), 'NaN in its column alone')
-      if (.not. expected(i)) call check(all(same_bits(other(i, :), y(i, :))), 'the other columns are untouched')
+      call check(all(ieee_is_nan(other(i, :))) .eqv. expected(i), 'NaN in its column only')
+      if (.not. expected(i)) call check(all(same_bits(other(i, :), y(i, :))), 'the other columns are unchanged')
     end do
 
-    ! Out of range is clipped and counted.
+    ! Values out of range are clipped and counted.
     bad = x
     bad(5, 1) = 1.0_real64
     bad(5, 2) = 1.0e20_real64

@@ -1,8 +1,8 @@
-!> A prediction needs at most 128 kB of stack and allocates nothing, whatever the network, the entry point, the number of
-!> columns and the workspace.
+!> Tests that a prediction needs at most 128 kB of stack and allocates nothing, for any network, entry point, number of
+!> columns and workspace.
 !>
-!> Each call runs in a thread on a stack that was painted before; what is no longer painted afterwards was used. The calls
-!> of malloc, calloc and realloc are counted. Linux only.
+!> Each call runs in a thread on a stack that was filled with a known pattern; the bytes that changed were used. The
+!> calls of malloc, calloc and realloc are counted. Linux only.
 program test_stack
   use, intrinsic :: iso_c_binding, only: c_funloc
   use emufort_runtime, only: status_type, workspace_type, emufort_success, emufort_block_columns
@@ -33,12 +33,12 @@ program test_stack
 
 contains
 
-  !> Measure all ways of calling a network.
+  !> Measure all ways to call a network.
   subroutine measure(hidden, n_features, n_outputs, activation, with_residuals)
     integer, intent(in) :: hidden(:)    !! neurons of the hidden layers
     integer, intent(in) :: n_features   !! number of features; there is one input more
     integer, intent(in) :: n_outputs    !! number of outputs
-    integer, intent(in) :: activation   !! activation of the hidden layers
+    integer, intent(in) :: activation   !! activation function of the hidden layers
     logical, intent(in), optional :: with_residuals   !! whether there are additions
     type(network_type) :: net
     type(status_type) :: status
@@ -70,7 +70,7 @@ contains
         x32 = real(x, real32)
         x32_t = transpose(x32)
         block_x = x(1:emufort_block_columns, :)
-        ! One way does nothing: what a thread needs in any case.
+        ! The way 0 does nothing and measures the stack that any thread needs.
         used = stack_of_thread(c_funloc(call_in_thread))
         if (way == 0) empty = used
         call check(.not. failed, trim(what)//' predicts')
@@ -84,7 +84,7 @@ contains
 
   end subroutine measure
 
-  !> Arrays of the host for `ncol` columns, a block at least.
+  !> Allocate arrays of the host for `ncol` columns, at least one block.
   subroutine make_arrays(n_in, n_out)
     integer, intent(in) :: n_in, n_out   !! inputs and outputs
     integer :: n

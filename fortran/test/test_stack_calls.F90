@@ -1,4 +1,5 @@
-!> What `test_stack` runs in a thread: one prediction, in one of the ways that a host may choose; and the counted malloc.
+!> The call that `test_stack` runs in a thread: one prediction, in one of the ways that a host may choose; and the
+!> malloc that counts its calls.
 module test_stack_calls
   use, intrinsic :: iso_c_binding, only: c_ptr, c_size_t
   use emufort_runtime, only: emulator_type, status_type, workspace_type, emufort_success, emufort_block_columns
@@ -8,7 +9,7 @@ module test_stack_calls
 
   public :: call_in_thread
 
-  integer, parameter, public :: n_ways = 10   !! from 6 on with the workspace
+  integer, parameter, public :: n_ways = 10   !! number of ways; from 6 on with the workspace
   type(emulator_type), save, public :: emulator
   type(workspace_type), save, public :: workspace
   integer, save, public :: way = 0, ncol = 0, n_allocations = 0
@@ -40,8 +41,8 @@ contains
 
   !> Predict; the way 0 does nothing.
   recursive function call_in_thread(argument) bind(c) result(answer)
-    type(c_ptr), value :: argument   !! not looked at
-    type(c_ptr) :: answer            !! none
+    type(c_ptr), value :: argument   !! not used
+    type(c_ptr) :: answer            !! the argument
 
     answer = argument
     n_allocations = 0

@@ -1,4 +1,4 @@
-!> What the tests share: checks, networks made up from a seed, and their weights.bin.
+!> Support for the tests: checks, random networks from a seed, and their weights.bin.
 module test_support
   use emufort_kinds, only: int8, int32, int64, real32, real64
   use emufort_dense, only: packed_size
@@ -12,7 +12,7 @@ module test_support
 
   !> A network in plain arrays.
   type :: network_type
-    integer, allocatable :: operations(:, :)       !! of the plan
+    integer, allocatable :: operations(:, :)       !! operations of the plan
     integer :: n_scratch = 0                       !! features of all buffers
     integer, allocatable :: feature(:)             !! input of each feature
     integer, allocatable :: feature_kind(:)        !! transform of each feature
@@ -30,8 +30,8 @@ contains
 
   !> End the test unless a condition holds.
   subroutine check(condition, what)
-    logical, intent(in) :: condition        !! what must be true
-    character(len=*), intent(in) :: what    !! what it means
+    logical, intent(in) :: condition        !! condition that must hold
+    character(len=*), intent(in) :: what    !! description of the condition
 
     if (.not. condition) then
       print '(a)', 'FAILED: '//what
@@ -40,7 +40,7 @@ contains
 
   end subroutine check
 
-  !> Bits of a number, which tell apart what compares as equal.
+  !> Bits of a number, which distinguish numbers that compare as equal.
   pure elemental integer(int64) function bits(x)
     real(real64), intent(in) :: x
 
@@ -55,9 +55,9 @@ contains
 
   end function same_bits
 
-  !> A network of given widths: its inputs cycle through affine, ln and logit, its outputs through affine, ln,
-  !> sigmoid, and ln relative to the last input, which is no feature. With constants every third output is one, the
-  !> second first. With residuals every hidden layer but the first is added to what it was given.
+  !> Make a network of given widths. Its inputs cycle through affine, ln and logit, its outputs through affine, ln,
+  !> sigmoid, and ln relative to the last input, which is not a feature. With constants, every third output is constant,
+  !> beginning with the second. With residuals, every hidden layer except the first is added to its input.
   function make_network(hidden, n_features, n_outputs, activation, seed, with_constants, with_residuals) result(net)
     integer, intent(in) :: hidden(:)      !! neurons of the hidden layers
     integer, intent(in) :: n_features     !! number of features; there is one input more
@@ -85,7 +85,7 @@ contains
       call plan_residuals(hidden(1), size(hidden), n_features, n_outputs - n_constants, activation, net)
     end if
     net%slope = [(0.125_real64, l=1, size(net%operations, 2))]
-    ! Features in reverse order of the inputs, so that their order is tested.
+    ! The features are in reverse order of the inputs, so that their order is tested.
     net%feature = [(n_features + 1 - i, i=1, n_features)]
     allocate (net%ranges(2, n_features + 1), net%feature_c(2, n_features), net%feature_kind(n_features))
     do i = 1, n_features
@@ -141,7 +141,7 @@ contains
       n_in = net%operations(row_n_in, l)
       n_out = net%operations(row_n_out, l)
       do i = place + 1, place + (n_in + 1)*n_out
-        ! Sums grow from layer to layer: smaller weights keep them as small as the neurons of a chain.
+        ! With residuals, values grow from layer to layer; smaller weights keep them as small as in a chain of layers.
         net%weights(i) = real((2.0_real64*random(i) - 1.0_real64)*sqrt(merge(3.0_real64, 0.75_real64, is_chain)/n_in), &
                               real32)
       end do
@@ -150,8 +150,8 @@ contains
 
   end function make_network
 
-  !> Plan a network whose hidden layers are added to what they were given: in place of the first summand and of the second
-  !> by turns.
+  !> Plan a network whose hidden layers are added to their inputs. The sum replaces the first and the second summand in
+  !> turns.
   subroutine plan_residuals(width, n_hidden, n_features, n_outputs, activation, net)
     integer, intent(in) :: width        !! neurons of each hidden layer
     integer, intent(in) :: n_hidden     !! number of hidden layers
@@ -191,7 +191,7 @@ contains
 
   end subroutine plan_residuals
 
-  !> Inputs within the ranges, exact in single precision.
+  !> Make inputs within the ranges, exact in single precision.
   subroutine make_inputs(net, x)
     type(network_type), intent(in) :: net         !! network
     real(real64), intent(out) :: x(:, :)          !! inputs (ncol, n_inputs)
@@ -211,7 +211,7 @@ contains
 
   end subroutine make_inputs
 
-  !> Plain evaluation of one column in double precision.
+  !> Evaluate one column in double precision without the runtime.
   function reference_prediction(net, x) result(y)
     type(network_type), intent(in) :: net         !! network
     real(real64), intent(in) :: x(:)              !! inputs within range
@@ -276,7 +276,7 @@ contains
 
   end function reference_prediction
 
-  !> Activation functions by their definitions.
+  !> Evaluate an activation function by its definition.
   pure real(real64) function activation(code, x, slope)
     integer, intent(in) :: code
     real(real64), intent(in) :: x, slope
@@ -308,7 +308,7 @@ contains
 
   end function activation
 
-  !> The plan of a network.
+  !> Return the plan of a network.
   function plan_of(net) result(plan)
     type(network_type), intent(in) :: net   !! network
     integer, allocatable :: plan(:)
@@ -319,7 +319,7 @@ contains
 
   end function plan_of
 
-  !> The weights.bin of a network, with golden vectors by `reference_prediction`.
+  !> Return the weights.bin of a network, with golden vectors from `reference_prediction`.
   function to_bytes(net, golden_x, tolerance) result(bytes)
     type(network_type), intent(in) :: net              !! network
     real(real64), intent(in) :: golden_x(:, :)         !! golden inputs (n, n_inputs)
@@ -387,7 +387,7 @@ contains
 
   end function to_bytes
 
-  !> Bytes of text.
+  !> Return the bytes of a text.
   function text_bytes(text) result(bytes)
     character(len=*), intent(in) :: text
     integer(int8) :: bytes(len(text))
@@ -399,7 +399,7 @@ contains
 
   end function text_bytes
 
-  !> Make random numbers repeatable.
+  !> Set the random seed.
   subroutine seed_random(seed)
     integer, intent(in) :: seed
     integer, allocatable :: state(:)

@@ -1,4 +1,5 @@
-!> Threads share one emulator and get the bits of one thread, whatever their number and however the host has its arrays.
+!> Tests that any number of threads that share one emulator get the bits of one thread, for all layouts of the arrays of
+!> the host.
 program test_threads
   use omp_lib, only: omp_get_num_threads
   use emufort_runtime, only: emulator_type, status_type, emufort_success
@@ -42,7 +43,7 @@ program test_threads
         end do
         !$omp end do
         !$omp end parallel
-        call check(n_threads == numbers(i), 'there are as many threads as asked for')
+        call check(n_threads == numbers(i), 'there are as many threads as requested')
         call check(all(same_bits(y, shared)), 'same bits from several threads, '//way_names(way))
         call check(n_clipped == 1_int64, 'counts add up, '//way_names(way))
       end do

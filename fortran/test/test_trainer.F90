@@ -1,6 +1,6 @@
-!> A training learns, goes on bitwise where it was cut, and refuses what does not fit.
+!> Tests that a training lowers the loss, continues bitwise after an interruption, and refuses wrong arguments.
 !>
-!> That gradients and losses are right is tested against torch, in tests/training.
+!> The tests in tests/training compare gradients and losses with torch.
 program test_trainer
   use emufort_kinds, only: wp, int32, int64, real64
   use emufort_activations, only: activation_relu, activation_squared_relu, activation_tanh, n_activations
@@ -16,7 +16,7 @@ program test_trainer
   real(real64), parameter :: parameters(2) = [0.1_real64, 0.2_real64]
   integer :: code
 
-  !> All that a training is.
+  !> State and results of a training.
   type :: training_type
     real(wp) :: weights(n_flat), moment1(n_flat), moment2(n_flat), best(n_flat)
     integer(int64) :: steps
@@ -34,7 +34,7 @@ program test_trainer
   call goes_on([activation_tanh, activation_relu])
   call ends()
   call refuses()
-  print '(a)', 'trainings learn, go on and end as they should'
+  print '(a)', 'trainings learn, continue and end as expected'
 
 contains
 
@@ -106,7 +106,7 @@ contains
     training = initial()
     training%best_loss = 0.0_real64
     call go(training, [activation_relu, activation_relu], 10, 1.0e-3_real64, 4)
-    call check(training%stopped == train_out_of_patience .and. training%looks == 4, 'patience ends')
+    call check(training%stopped == train_out_of_patience .and. training%looks == 4, 'patience ends the training')
     training = initial()
     call go(training, [activation_squared_relu, activation_relu], 10, 1.0e30_real64, 4)
     call check(training%stopped == train_diverged .and. training%looks == 1, 'a training that diverges ends')
@@ -125,7 +125,7 @@ contains
     call check(code == train_wrong_shape, 'a wrong shape is refused')
     training%steps = -100
     call outside(training)
-    call check(training%code == train_wrong_order, 'a row that is not there is refused')
+    call check(training%code == train_wrong_order, 'a row that does not exist is refused')
 
   end subroutine refuses
 

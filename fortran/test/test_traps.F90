@@ -1,4 +1,4 @@
-!> A host that traps exceptions: what it passes does not stop it, NaN and infinity stay in their columns.
+!> Tests a host that traps floating-point exceptions: no input stops it, and NaN and infinity stay in their columns.
 program test_traps
   use, intrinsic :: ieee_arithmetic, only: ieee_value, ieee_quiet_nan, ieee_positive_inf, ieee_negative_inf
   use, intrinsic :: ieee_exceptions, only: &
@@ -38,7 +38,7 @@ program test_traps
       do j = 1, n_inputs
         bad = x
         is_spoilt = .false.
-        ! In full blocks, in a short one, and among the few left over that go one by one.
+        ! In full blocks, in a short one, and among the few remaining columns that are computed one by one.
         do i = 1 + mod(j, 5), ncol, 9
           bad(i, j) = odd(k)
           is_spoilt(i) = .true.
@@ -55,7 +55,7 @@ program test_traps
         end do
         call ieee_set_halting_mode(flags, .false.)
         call emulator%predict(bad, found, status, is_outside)
-        call check(all(is_outside .eqv. is_spoilt), 'what is no number or out of range is marked')
+        call check(all(is_outside .eqv. is_spoilt), 'columns with NaN, infinity or a value out of range are marked')
         if (k <= 3) then
           call check(status%n_invalid == count(is_spoilt) .and. status%n_clipped == 0, &
                      'columns of no numbers are counted')
@@ -65,10 +65,10 @@ program test_traps
         do i = 1, ncol
           call check(all(same_bits(turned(:, i), found(i, :))), 'the same in the other layout')
           if (is_spoilt(i)) then
-            call check(all(is_nan(found(i, :)) .eqv. k <= 3), 'NaN for what is no number alone')
+            call check(all(is_nan(found(i, :)) .eqv. k <= 3), 'NaN only in columns with NaN or infinity')
             call check(all(is_nan(real(found32(i, :), real64)) .eqv. k <= 3), 'NaN in single precision')
           else
-            call check(all(same_bits(found(i, :), y(i, :))), 'the other columns are untouched')
+            call check(all(same_bits(found(i, :), y(i, :))), 'the other columns are unchanged')
           end if
         end do
       end do

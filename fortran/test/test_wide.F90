@@ -1,4 +1,5 @@
-!> Networks too large for the stack: the same bits with a workspace, without one, and column by column; and the limits.
+!> Tests networks that are too large for the stack: the same bits with a workspace, without one, and column by column;
+!> and the limits.
 program test_wide
   use emufort_runtime, only: emulator_type, status_type, workspace_type, emufort_success, emufort_error_limit, &
                              emufort_error_not_loaded, emufort_error_shape, emufort_block_columns
@@ -13,7 +14,7 @@ program test_wide
 
   call empty%make_workspace(of_smaller, status)
   call check(status%code == emufort_error_not_loaded, 'no workspace without a network')
-  ! whole blocks on the stack, half blocks, columns; the last for their inputs and outputs
+  ! whole blocks on the stack, half blocks, single columns; the last networks because of their inputs and outputs
   call compare([24], 7, 3, 7, needs_workspace=.false.)
   call compare([256, 19], 16, 4, 1, needs_workspace=.false.)
   call compare([256, 256, 256], 16, 4, 7, needs_workspace=.false.)
@@ -38,7 +39,7 @@ contains
     integer, intent(in) :: hidden(:)          !! neurons of the hidden layers
     integer, intent(in) :: n_features         !! number of features; there is one input more
     integer, intent(in) :: n_outputs          !! number of outputs
-    integer, intent(in) :: code               !! activation of the hidden layers
+    integer, intent(in) :: code               !! activation function of the hidden layers
     logical, intent(in) :: needs_workspace    !! whether whole blocks do not fit on the stack
     logical, intent(in), optional :: with_residuals   !! whether there are additions
     type(network_type) :: net
@@ -64,7 +65,7 @@ contains
     do i = 1, size(x, 1)
       call emulator%predict(x(i:i, :), columns(i:i, :), status)
     end do
-    ! with one, without, with one that was made for a smaller network or none
+    ! with a workspace, without one, with one for a smaller network or an empty one
     do kind_of_workspace = 1, 3
       do way = 1, n_ways
         do i = 1, size(numbers)
@@ -93,7 +94,7 @@ contains
 
   end subroutine compare
 
-  !> What is too large is refused, and so are impossible numbers of columns.
+  !> Test that too large networks and invalid numbers of columns are refused.
   subroutine limits()
     type(network_type) :: net
     type(emulator_type) :: emulator

@@ -1,4 +1,4 @@
-!> Activation functions with their derivatives, in place on flat arrays.
+!> Activation functions and their derivatives, in place on flat arrays.
 module emufort_train_activations
   use, intrinsic :: ieee_arithmetic, only: ieee_value, ieee_negative_inf
   use emufort_kinds, only: wp
@@ -30,7 +30,7 @@ contains
 
   end function can_train
 
-  !> Lower bound that the layer's product applies to its results.
+  !> Return the lower bound that the product of the layer applies.
   pure real(wp) function lowest_of(code)
     integer, intent(in) :: code   !! one of the activation_* codes
 
@@ -38,18 +38,18 @@ contains
     case (activation_relu, activation_squared_relu)
       lowest_of = 0.0_wp
     case default
-      ! Minus infinity changes nothing; the largest number would hide a sum that has overflowed.
+      ! Minus infinity has no effect; the largest finite number would hide a sum that has overflowed.
       lowest_of = ieee_value(1.0_wp, ieee_negative_inf)
     end select
 
   end function lowest_of
 
-  !> Apply an activation function to the results of the layer's product, which are at least `lowest_of`.
+  !> Apply an activation function to the product of the layer, to which the bound `lowest_of` has been applied.
   pure recursive subroutine activate(code, parameter, n, a, slope)
     integer, intent(in) :: code             !! one of the activation_* codes
     real(wp), intent(in) :: parameter       !! parameter of the function [1]
     integer, intent(in) :: n                !! number of values, a multiple of 16
-    real(wp), intent(inout) :: a(n)         !! sums [1], then their function [1]
+    real(wp), intent(inout) :: a(n)         !! sums [1]; on return their function [1]
     real(wp), intent(inout) :: slope(*)     !! derivative [1] (n), if it does not follow from a
     integer :: first, m
 
@@ -76,18 +76,18 @@ contains
 
   end subroutine activate
 
-  !> delta = delta*(derivative of the activation function)
+  !> Compute delta = delta*(derivative of the activation function).
   pure recursive subroutine multiply_by_derivative(code, parameter, n, a, slope, delta)
     integer, intent(in) :: code             !! one of the activation_* codes
     real(wp), intent(in) :: parameter       !! parameter of the function [1]
     integer, intent(in) :: n                !! number of values
     real(wp), intent(in) :: a(n)            !! values of the function [1]
-    real(wp), intent(in) :: slope(*)        !! derivative [1] (n), as `activate` left it
-    real(wp), intent(inout) :: delta(n)     !! derivative of the loss with respect to the values, then to the sums
+    real(wp), intent(in) :: slope(*)        !! derivative [1] (n), from `activate`
+    real(wp), intent(inout) :: delta(n)     !! derivative of the loss by the values; on return by the sums
     real(wp) :: p
     integer :: i
 
-    ! A local copy, because a dummy argument prevents gfortran from vectorising.
+    ! A copy, because gfortran does not vectorise with the argument.
     p = parameter
     select case (code)
     case (activation_linear)
@@ -138,7 +138,7 @@ contains
 
   end subroutine squared_relu
 
-  !> Derivative of x*min(max(x + 3, 0), 6)/6.
+  !> Return the derivative of x*min(max(x + 3, 0), 6)/6.
   pure recursive subroutine hardswish_slope(n, x, slope)
     integer, intent(in) :: n
     real(wp), intent(in) :: x(n)

@@ -1,4 +1,5 @@
-!> Conversion of parameters between the flat array of the caller (layer by layer) and the panels of the kernels.
+!> Conversion between the parameters of the caller, a flat array with one layer after the other, and those of the
+!> kernels, in panels.
 module emufort_train_flat
   use emufort_kinds, only: wp, int32, int64
   use emufort_train_kernels, only: panel
@@ -7,12 +8,13 @@ module emufort_train_flat
 
   public :: flat_size, padded64, to_panels, to_flat
 
-  !> Every layer of a flat array starts at a multiple of this.
+  !> Every layer of a flat array starts at a multiple of this number.
   integer, parameter :: flat_alignment = 16
 
 contains
 
-  !> Length of a flat array of parameters: layer by layer (n_in + 1, n_out), the bias last, each at a multiple of 16.
+  !> Return the length of a flat array of parameters: layer by layer (n_in + 1, n_out), the bias last, each at a
+  !> multiple of 16.
   pure integer(int64) function flat_size(sizes)
     integer(int32), intent(in) :: sizes(0:)   !! number of inputs, neurons of each layer
     integer :: l
@@ -24,7 +26,7 @@ contains
 
   end function flat_size
 
-  !> Round up to the next multiple of the alignment.
+  !> Return the next multiple of the alignment.
   pure integer(int64) function padded64(n)
     integer(int64), intent(in) :: n   !! a length
 

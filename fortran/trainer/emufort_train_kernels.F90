@@ -1,12 +1,13 @@
-!> The kernels that take most of the time of a training: three matrix products, the transposition of weights, and Adam.
+!> The most expensive parts of a training: three matrix products, the transposition of weights, and Adam.
 !>
-!> Weights of a layer are stored in panels of 16 lanes. Panels with the inputs along the lanes are used for the
-!> derivative with respect to the inputs; transposed panels (neurons along the lanes) are used for the layer itself. The
-!> gradient has the layout of the former. Products read all operands in place, without copies.
+!> The weights of a layer are in panels of 16 lanes. The derivative by the inputs uses panels with the inputs along the
+!> lanes. The layer itself uses transposed panels, with the neurons along the lanes. The gradient has the layout of the
+!> former. The products read all operands in place, without copies.
 !>
-!> A tile of 32 lanes and 8 samples keeps 16 accumulators of 512 bits, which hides the latency of the multiply-adds, and
-!> each loaded factor is used for two of them. Shorter registers hold only a tile of 16 lanes; EMUFORT_TILE_PANELS
-!> selects it. Every sum runs over its terms in ascending order, so the tile does not affect any bit.
+!> A tile of 32 lanes on 8 samples keeps 16 accumulators of 512 bits. These are enough to hide the latency of the
+!> multiply-adds, and two of them use each loaded factor. Shorter registers can hold only a tile of 16 lanes.
+!> EMUFORT_TILE_PANELS chooses the tile. Every sum adds its terms in ascending order, so the tile does not change the
+!> bits.
 module emufort_train_kernels
   use emufort_kinds, only: wp, lanes, real64
   implicit none
@@ -34,7 +35,7 @@ module emufort_train_kernels
 
 contains
 
-  !> Round up to the next multiple of `unit`.
+  !> Return the next multiple of `unit`.
   elemental integer function padded(n, unit)
     integer, intent(in) :: n      !! any number from 0
     integer, intent(in) :: unit   !! at least 1
@@ -43,7 +44,7 @@ contains
 
   end function padded
 
-  !> c = max(bias + w . a, lowest) for `n_panels` panels of w.
+  !> Compute c = max(bias + w . a, lowest) for `n_panels` panels of w.
   pure recursive subroutine layer_product(n_panels, n_k, room, n_samples, w, a, lda, bias, lowest, c, ldc)
     integer, intent(in) :: n_panels                     !! number of panels
     integer, intent(in) :: n_k                          !! terms of each sum
@@ -53,7 +54,7 @@ contains
     integer, intent(in) :: lda                          !! leading dimension of a
     real(wp), intent(in) :: a(lda, n_samples)           !! factors (k, sample)
     real(wp), intent(in) :: bias(panel, n_panels)       !! start of each sum (lane, panel)
-    real(wp), intent(in) :: lowest                      !! results below are raised to this; NaN is kept
+    real(wp), intent(in) :: lowest                      !! lower bound of the results; NaN is kept
     integer, intent(in) :: ldc                          !! leading dimension of c
     real(wp), intent(inout) :: c(ldc, n_samples)        !! results (lane and panel, sample)
     integer :: p
@@ -70,7 +71,7 @@ contains
 
   end subroutine layer_product
 
-  !> g = (g +) a . d transposed.
+  !> Compute g = (g +) a . transpose(d).
   pure recursive subroutine weight_gradient(n_inputs, n_samples, n_neurons, room, a, lda, d, ldd, is_more, g, tiles)
     integer, intent(in) :: n_inputs                           !! number of inputs, a multiple of 16
     integer, intent(in) :: n_samples                          !! number of samples
@@ -86,7 +87,7 @@ contains
     integer :: j, q
 
     if (.not. is_more) g(:, 1:n_neurons, :) = 0.0_wp
-    ! Compilers vectorise the kernels only for leading dimensions that they know. A copied value is read many times.
+    ! Compilers vectorise the kernels only for leading dimensions that they know. The copies are read many times.
     do j = 1, n_neurons, 8
       call copy_rows(8, n_samples, d(j, 1), ldd, tiles(1, j))
     end do
@@ -114,7 +115,7 @@ contains
     integer, intent(in) :: n_samples                 !! number of samples
     integer, intent(in) :: lda                       !! leading dimension of a
     real(wp), intent(in) :: a(lda, n_samples)        !! any columns
-    real(wp), intent(inout) :: b(n, n_samples)       !! their upper part
+    real(wp), intent(inout) :: b(n, n_samples)       !! first rows of the columns
     integer :: i, r
 
     do r = 1, n_samples
@@ -126,7 +127,7 @@ contains
 
   end subroutine copy_rows
 
-  !> Gradient of the biases, the sum over samples.
+  !> Compute the gradient of the biases, the sum over samples.
   pure recursive subroutine bias_gradient(n, n_samples, d, ldd, is_more, g)
     integer, intent(in) :: n                      !! number of neurons, a multiple of 16
     integer, intent(in) :: n_samples              !! number of samples, a multiple of 8
@@ -147,7 +148,7 @@ contains
 
   end subroutine bias_gradient
 
-  !> One step of Adam with decoupled weight decay (AdamW).
+  !> Make one step of Adam with decoupled weight decay (AdamW).
   pure recursive subroutine adam_step(n, decay, rate, root, epsilon, g, p, m, v)
     integer, intent(in) :: n            !! number of parameters, a multiple of 16
     real(wp), intent(in) :: decay       !! factor of the parameters before the step
@@ -181,7 +182,7 @@ contains
     integer :: i, p
 
     do p = 1, n_tiles
-      ! Expanded, so that compilers fill whole registers with shuffles instead of storing lane by lane.
+      ! Written out, so that compilers see stores of whole registers and use shuffles instead of storing lane by lane.
       !$omp simd
       do i = 1, panel
         t(1, i, p) = w(i, 1, p)
@@ -205,7 +206,7 @@ contains
 
   end subroutine transpose_tiles
 
-  !> 32 neurons on all samples, 8 at a time: c = max(bias + w . a, lowest), NaN kept; k ascending.
+  !> Compute c = max(bias + w . a, lowest) for 32 neurons on all samples, 8 at a time; NaN is kept, k is ascending.
   pure recursive subroutine product_32x8(n_k, n_samples, w, room, a, lda, bias, lowest, c, ldc)
     integer, intent(in) :: n_k                    !! terms of each sum
     integer, intent(in) :: n_samples              !! number of samples, a multiple of 8
@@ -214,15 +215,15 @@ contains
     integer, intent(in) :: lda                    !! leading dimension of a
     real(wp), intent(in) :: a(lda, n_samples)     !! factors (k, sample)
     real(wp), intent(in) :: bias(panel, 2)         !! start of each sum (lane)
-    real(wp), intent(in) :: lowest                !! results below are raised to this
+    real(wp), intent(in) :: lowest                !! lower bound of the results
     integer, intent(in) :: ldc                    !! leading dimension of c
-    real(wp), intent(inout) :: c(ldc, n_samples)  !! results (lane, sample); rows beyond the panels stay
+    real(wp), intent(inout) :: c(ldc, n_samples)  !! results (lane, sample); other rows are unchanged
     integer :: i, j, k
     real(wp) :: wk, wl
     real(wp) :: s1, s2, s3, s4, s5, s6, s7, s8
     real(wp) :: t1, t2, t3, t4, t5, t6, t7, t8
 
-    ! Without this guard the zero-trip test of the k loop keeps gfortran from vectorising over i (14 times slower).
+    ! Without this guard, the zero-trip test of the k loop prevents gfortran from vectorising over i (14 times slower).
     if (n_k < 1) return
     do j = 1, n_samples, 8
       !$omp simd private(s1, s2, s3, s4, s5, s6, s7, s8, &
@@ -285,7 +286,7 @@ contains
 
   end subroutine product_32x8
 
-  !> 16 neurons on all samples, 8 at a time: c = max(bias + w . a, lowest), NaN kept; k ascending.
+  !> Compute c = max(bias + w . a, lowest) for 16 neurons on all samples, 8 at a time; NaN is kept, k is ascending.
   pure recursive subroutine product_16x8(n_k, n_samples, w, room, a, lda, bias, lowest, c, ldc)
     integer, intent(in) :: n_k                    !! terms of each sum
     integer, intent(in) :: n_samples              !! number of samples, a multiple of 8
@@ -294,14 +295,14 @@ contains
     integer, intent(in) :: lda                    !! leading dimension of a
     real(wp), intent(in) :: a(lda, n_samples)     !! factors (k, sample)
     real(wp), intent(in) :: bias(panel, 1)         !! start of each sum (lane)
-    real(wp), intent(in) :: lowest                !! results below are raised to this
+    real(wp), intent(in) :: lowest                !! lower bound of the results
     integer, intent(in) :: ldc                    !! leading dimension of c
-    real(wp), intent(inout) :: c(ldc, n_samples)  !! results (lane, sample); rows beyond the panel stay
+    real(wp), intent(inout) :: c(ldc, n_samples)  !! results (lane, sample); other rows are unchanged
     integer :: i, j, k
     real(wp) :: wk
     real(wp) :: s1, s2, s3, s4, s5, s6, s7, s8
 
-    ! Without this guard the zero-trip test of the k loop keeps gfortran from vectorising over i (14 times slower).
+    ! Without this guard, the zero-trip test of the k loop prevents gfortran from vectorising over i (14 times slower).
     if (n_k < 1) return
     do j = 1, n_samples, 8
       !$omp simd private(s1, s2, s3, s4, s5, s6, s7, s8, wk)
@@ -338,19 +339,19 @@ contains
 
   end subroutine product_16x8
 
-  !> Gradient of the weights of 32 inputs to 8 neurons, summed over samples in ascending order.
+  !> Add the gradient of the weights of 32 inputs to 8 neurons, summed over samples in ascending order.
   pure recursive subroutine gradient_32x8(n_samples, room, a, d, g)
     integer, intent(in) :: n_samples              !! number of samples
     integer, intent(in) :: room                   !! neurons that a panel of g has room for
     real(wp), intent(in) :: a(2*panel, n_samples) !! inputs of the layer (lane, sample)
     real(wp), intent(in) :: d(8, n_samples)       !! derivative of the loss by the sums of the neurons (neuron, sample)
-    real(wp), intent(inout) :: g(panel, room, 2)   !! gradient (lane, neuron), which is added to
+    real(wp), intent(inout) :: g(panel, room, 2)   !! gradient (lane, neuron), incremented
     integer :: i, r
     real(wp) :: ak, al
     real(wp) :: s1, s2, s3, s4, s5, s6, s7, s8
     real(wp) :: t1, t2, t3, t4, t5, t6, t7, t8
 
-    ! Without this guard the zero-trip test of the r loop keeps gfortran from vectorising over i (14 times slower).
+    ! Without this guard, the zero-trip test of the r loop prevents gfortran from vectorising over i (14 times slower).
     if (n_samples < 1) return
     !$omp simd private(ak, al, s1, s2, s3, s4, s5, s6, s7, s8, &
     !$omp& t1, t2, t3, t4, t5, t6, t7, t8)
@@ -411,18 +412,18 @@ contains
 
   end subroutine gradient_32x8
 
-  !> Gradient of the weights of 16 inputs to 8 neurons, summed over samples in ascending order.
+  !> Add the gradient of the weights of 16 inputs to 8 neurons, summed over samples in ascending order.
   pure recursive subroutine gradient_16x8(n_samples, room, a, d, g)
     integer, intent(in) :: n_samples              !! number of samples
     integer, intent(in) :: room                   !! neurons that a panel of g has room for
     real(wp), intent(in) :: a(panel, n_samples) !! inputs of the layer (lane, sample)
     real(wp), intent(in) :: d(8, n_samples)       !! derivative of the loss by the sums of the neurons (neuron, sample)
-    real(wp), intent(inout) :: g(panel, room, 1)   !! gradient (lane, neuron), which is added to
+    real(wp), intent(inout) :: g(panel, room, 1)   !! gradient (lane, neuron), incremented
     integer :: i, r
     real(wp) :: ak
     real(wp) :: s1, s2, s3, s4, s5, s6, s7, s8
 
-    ! Without this guard the zero-trip test of the r loop keeps gfortran from vectorising over i (14 times slower).
+    ! Without this guard, the zero-trip test of the r loop prevents gfortran from vectorising over i (14 times slower).
     if (n_samples < 1) return
     !$omp simd private(ak, s1, s2, s3, s4, s5, s6, s7, s8)
     do i = 1, panel

@@ -1,4 +1,4 @@
-!> A network in training: its parameters, gradients and moments in panels, and the scratch for 64 samples.
+!> A network in training: its parameters, gradients and moments in panels, and the intermediate values of 64 samples.
 !>
 !> A network exists only during one call, so any number of threads may train at the same time.
 module emufort_train_network
@@ -15,9 +15,9 @@ module emufort_train_network
 
   public :: network_type
 
-  !> Samples that all layers process together, so that their activations stay in the cache.
+  !> Samples that are computed together through all layers, so that their values stay in the cache.
   integer, parameter :: chunk = 64
-  !> Columns of at least this length are followed by a gap, so that columns do not fall on the same cache sets.
+  !> A column of this length or longer is stored with a gap after it, so that columns do not use the same cache sets.
   integer, parameter :: long_column = 64
 
   real(real64), parameter :: epsilon_adam = 1.0e-8_real64
@@ -30,15 +30,15 @@ module emufort_train_network
     integer :: n_out = 0               !! number of neurons
     integer :: room_in = 0             !! inputs with padding
     integer :: room_out = 0            !! neurons with padding
-    integer :: ld_in = 0               !! leading dimension of the inputs' columns
-    integer :: ld_out = 0              !! leading dimension of the neurons' columns
+    integer :: ld_in = 0               !! leading dimension of the columns of inputs
+    integer :: ld_out = 0              !! leading dimension of the columns of neurons
     integer(int64) :: at_flat = 0      !! first element in a flat array
-    integer(int64) :: at = 0           !! weights, then biases, from the start of an array of parameters
+    integer(int64) :: at = 0           !! weights, then biases, from the start of a parameter array
     integer(int64) :: n = 0            !! length of both together
-    integer(int64) :: at_bias = 0      !! biases, likewise
+    integer(int64) :: at_bias = 0      !! biases, from the start of a parameter array
     integer(int64) :: transposed = 0   !! transposed weights
-    integer(int64) :: a = 0            !! activations (ld_out, chunk)
-    integer(int64) :: slope = 0        !! their derivatives (ld_out, chunk)
+    integer(int64) :: a = 0            !! values of the activation function (ld_out, chunk)
+    integer(int64) :: slope = 0        !! derivatives of the activation function (ld_out, chunk)
     integer(int64) :: delta = 0        !! derivative of the loss (ld_out, chunk)
   end type layer_type
 
@@ -59,7 +59,7 @@ module emufort_train_network
 
 contains
 
-  !> Create the layers and memory of a network; all parameters and moments are zero.
+  !> Set the shape of a network and allocate its memory; all parameters and moments are zero.
   subroutine make(network, sizes, activations, parameters, is_sigmoid, ok)
     class(network_type), intent(out), target :: network
     integer(int32), intent(in) :: sizes(0:)          !! number of inputs, neurons of each layer
@@ -138,9 +138,9 @@ contains
 
   contains
 
-    !> Take the next `n` elements.
+    !> Reserve the next `n` elements.
     subroutine place(position, n)
-      integer(int64), intent(out) :: position   !! position of the first element, from 0
+      integer(int64), intent(out) :: position   !! position of the first, from 0
       integer(int64), intent(in) :: n           !! number of elements
 
       position = total
@@ -150,7 +150,7 @@ contains
 
   end subroutine make
 
-  !> Leading dimension of columns of `n` elements.
+  !> Return the leading dimension of columns of `n` elements.
   pure integer function leading_dimension(n)
     integer, intent(in) :: n   !! a multiple of 16
 
@@ -159,7 +159,7 @@ contains
 
   end function leading_dimension
 
-  !> Position of the first element of an array at a multiple of 64 bytes.
+  !> Return the first element of an array at a multiple of 64 bytes.
   integer(int64) function aligned_place(array)
     real(wp), intent(in), target :: array(:)   !! at least `panel` elements longer than needed
     integer(c_intptr_t) :: misfit, width
@@ -170,7 +170,7 @@ contains
 
   end function aligned_place
 
-  !> Copy flat arrays to the network.
+  !> Copy flat arrays into the network.
   subroutine put(network, weights, moment1, moment2)
     class(network_type), intent(inout) :: network
     real(wp), intent(in) :: weights(*)              !! flat weights and biases
@@ -194,13 +194,13 @@ contains
 
   end subroutine put
 
-  !> Copy the network to flat arrays.
+  !> Copy the network into flat arrays.
   subroutine get(network, weights, moment1, moment2, best)
     class(network_type), intent(in) :: network
     real(wp), intent(inout) :: weights(*)           !! flat weights and biases
     real(wp), intent(inout) :: moment1(*)           !! flat first moment
     real(wp), intent(inout) :: moment2(*)           !! flat second moment
-    real(wp), intent(inout), optional :: best(*)    !! flat weights that `keep_best` stored
+    real(wp), intent(inout), optional :: best(*)    !! weights that `keep_best` has kept
     integer :: l
 
     do l = 1, size(network%layer)
@@ -252,7 +252,7 @@ contains
 
   ! ---------------------------------------------------------------- one step
 
-  !> One step of Adam on the rows `order` of x and y.
+  !> Make one step of Adam on the rows `order` of x and y.
   subroutine step(network, x, y, order, t, rate, decay)
     class(network_type), intent(inout) :: network
     real(wp), intent(in), contiguous :: x(:, :)          !! features (feature, row)
@@ -274,7 +274,7 @@ contains
 
   end subroutine step
 
-  !> Copy rows of x to the columns of the first layer; columns of zeros fill up a multiple of 8.
+  !> Copy rows of x into the columns of the first layer. Columns of zeros are added up to a multiple of 8.
   subroutine gather(network, x, order)
     class(network_type), intent(inout) :: network
     real(wp), intent(in), contiguous :: x(:, :)          !! features (feature, row)
@@ -293,7 +293,7 @@ contains
 
   end subroutine gather
 
-  !> Evaluate all layers for `n` samples; the last layer is linear.
+  !> Evaluate all layers on `n` samples; the output of the last layer is linear.
   subroutine forward(network, n)
     class(network_type), intent(inout) :: network
     integer, intent(in) :: n   !! number of samples, a multiple of 8
@@ -323,7 +323,7 @@ contains
 
   end subroutine forward
 
-  !> Derivative of half the summed squared error with respect to the output of the last layer.
+  !> Compute the derivative of half the summed squared error by the output of the last layer.
   subroutine output_delta(network, y, order)
     class(network_type), intent(inout) :: network
     real(wp), intent(in), contiguous :: y(:, :)          !! targets (output, row)
@@ -354,7 +354,7 @@ contains
 
   end subroutine output_delta
 
-  !> One output of all samples, after its sigmoid if it has one.
+  !> Return one output of all samples, after its sigmoid if it has one.
   subroutine output_row(network, j, m, out)
     class(network_type), intent(in) :: network
     integer, intent(in) :: j                     !! output
@@ -367,7 +367,7 @@ contains
         out(r) = network%store(layer%a + j - 1 + int(layer%ld_out, int64)*(r - 1))
       end do
       if (network%is_sigmoid(j)) then
-        ! Registers are always full, so that a value has the same bits in a short chunk.
+        ! Always in full registers, so that a value has the same bits in a short chunk.
         out(m + 1:) = 0.0_wp
         call vector_sigmoid(padded(m, panel), out)
       end if
@@ -375,7 +375,7 @@ contains
 
   end subroutine output_row
 
-  !> Gradients of all layers, and the derivatives of the loss that they need.
+  !> Compute the gradients of all layers by backpropagation.
   subroutine backward(network, m, is_more)
     class(network_type), intent(inout) :: network
     integer, intent(in) :: m             !! number of samples
@@ -414,7 +414,7 @@ contains
 
   end subroutine backward
 
-  !> Apply Adam to all parameters, panel by panel, and transpose each panel while it is in the cache.
+  !> Apply Adam to all parameters, panel by panel. Each panel is transposed while it is in the cache.
   subroutine update(network, n_samples, t, rate, decay)
     class(network_type), intent(inout) :: network
     integer, intent(in) :: n_samples        !! samples in the batch
@@ -425,7 +425,8 @@ contains
     integer(int64) :: at
     integer :: l, q, n
 
-    ! The gradient is that of half the summed squares. Adam ignores this scale if epsilon has it too.
+    ! The gradient is that of half the summed squares. Its scale does not affect Adam, because epsilon is scaled as
+    ! well.
     scaled_epsilon = real(epsilon_adam*n_samples*network%layer(size(network%layer))%n_out/2.0_real64, wp)
     scaled_rate = real(rate/(1.0_real64 - beta1**t), wp)
     root = real(1.0_real64/sqrt(1.0_real64 - beta2**t), wp)
@@ -449,7 +450,7 @@ contains
 
   end subroutine update
 
-  !> Mean squared error over all rows and outputs.
+  !> Return the mean squared error over all rows and outputs.
   real(real64) function loss(network, x, y)
     class(network_type), intent(inout) :: network
     real(wp), intent(in), contiguous :: x(:, :)   !! features (feature, row)

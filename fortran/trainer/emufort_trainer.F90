@@ -1,9 +1,9 @@
-!> Training of small networks, one at a time, which can stop after any evaluation and resume later.
+!> Training of small networks. A call trains one network for some steps, and later calls can continue the training.
 !>
-!> The arguments hold the whole state of a training: flat parameters and moments, the number of steps, the best loss.
-!> The caller chooses the order of the samples and the learning rate of every step. A training that is stopped after a
-!> look at the validation rows and resumed gives bitwise the result of a single call. No state is kept between calls or
-!> shared, so several threads may train at the same time.
+!> The arguments contain the whole state of a training: flat parameters and moments, the number of steps, the best loss.
+!> The caller chooses the order of the samples and the learning rate of every step. A training that is interrupted
+!> between two validations and continued gives the same bits as one call. No state is kept between calls or shared, so
+!> several threads may train at the same time.
 module emufort_trainer
   use, intrinsic :: ieee_arithmetic, only: ieee_is_finite
   use, intrinsic :: ieee_arithmetic, only: ieee_support_underflow_control
@@ -23,14 +23,14 @@ module emufort_trainer
   integer(int32), parameter :: train_ok = 0, train_wrong_shape = 1, train_wrong_activation = 2, train_wrong_order = 3, &
                                train_no_memory = 4
 
-  ! Reasons why a training has stopped.
+  ! Reasons for which a training stops.
   integer(int32), parameter :: train_goes_on = 0, train_out_of_patience = 1, train_diverged = 2
 
 contains
 
-  !> Train for a number of looks; each look is some steps of Adam and then the loss on the validation rows.
+  !> Train for a number of intervals (looks). Each has some steps of Adam, followed by the loss on the validation rows.
   !>
-  !> The training ends early if this loss is not finite, or has not fallen below its minimum for `patience` looks.
+  !> The training ends early if this loss is not finite, or does not fall below its minimum for `patience` looks.
   subroutine train(sizes, activations, parameters, sigmoid, x, y, x_validation, y_validation, order, rates, &
                    weight_decay, looks, patience, weights, moment1, moment2, best_weights, steps, best_loss, stale, &
                    losses, looks_done, stopped, code)
@@ -46,12 +46,12 @@ contains
     real(real64), intent(in), contiguous :: rates(:)           !! learning rate of each step (step)
     real(real64), intent(in) :: weight_decay                   !! decoupled, per unit of learning rate
     integer(int32), intent(in) :: looks                        !! number of looks at the validation rows, evenly spaced
-    integer(int32), intent(in) :: patience                     !! looks without a lower loss before it ends
+    integer(int32), intent(in) :: patience                     !! looks without a lower loss after which it ends
     real(wp), intent(inout), contiguous :: weights(:)          !! flat weights and biases
     real(wp), intent(inout), contiguous :: moment1(:)          !! flat first moment of the gradient
     real(wp), intent(inout), contiguous :: moment2(:)          !! flat second moment of the gradient
     real(wp), intent(inout), contiguous :: best_weights(:)     !! flat weights of the lowest loss
-    integer(int64), intent(inout) :: steps                     !! number of steps before the call, then in total
+    integer(int64), intent(inout) :: steps                     !! steps before the call; on return all steps
     real(real64), intent(inout) :: best_loss                   !! lowest loss
     integer(int32), intent(inout) :: stale                     !! looks since the lowest loss
     real(real64), intent(inout), contiguous :: losses(:)       !! loss at each look
@@ -110,7 +110,7 @@ contains
 
   end subroutine train
 
-  !> Mean squared error of a network over all rows and outputs.
+  !> Compute the mean squared error of a network over all rows and outputs.
   subroutine mean_squared_error(sizes, activations, parameters, sigmoid, x, y, weights, error, code)
     integer(int32), intent(in), contiguous :: sizes(:)      !! number of features, neurons of each layer
     integer(int32), intent(in), contiguous :: activations(:)   !! one of the activation_* codes (hidden layer)
@@ -134,7 +134,7 @@ contains
 
   end subroutine mean_squared_error
 
-  !> Check that a network and its data fit together, and create the network.
+  !> Check that a network and its data fit, and make the network.
   subroutine prepare(network, sizes, activations, parameters, sigmoid, x, y, weights, code)
     type(network_type), intent(out), target :: network
     integer(int32), intent(in), contiguous :: sizes(:)      !! number of features, neurons of each layer
@@ -165,10 +165,10 @@ contains
 
   end subroutine prepare
 
-  !> Flush denormal numbers to zero in this thread. The moments of dead neurons decay into denormal numbers, which many
-  !> CPUs process a hundred times slower.
+  !> Flush denormal numbers to zero in this thread. The moments of dead neurons decay into denormal numbers, with which
+  !> many CPUs are a hundred times slower.
   subroutine flush_to_zero(gradual)
-    logical, intent(out) :: gradual   !! whether gradual underflow was on before
+    logical, intent(out) :: gradual   !! previous mode of the thread
 
     gradual = .true.
     if (.not. ieee_support_underflow_control(1.0_wp)) return
@@ -177,9 +177,9 @@ contains
 
   end subroutine flush_to_zero
 
-  !> Restore the treatment of denormal numbers of the thread.
+  !> Restore the mode of the thread.
   subroutine restore_underflow(gradual)
-    logical, intent(in) :: gradual   !! whether gradual underflow was on before
+    logical, intent(in) :: gradual   !! previous mode of the thread
 
     if (ieee_support_underflow_control(1.0_wp)) call ieee_set_underflow_mode(gradual)
 

@@ -291,7 +291,7 @@ def test_results_are_shown_and_put_into_a_document(
 def test_a_document_without_markers_is_refused(tmp_path: Path) -> None:
     document = tmp_path / "page.md"
     document.write_text("nothing\n")
-    with pytest.raises(EmufortError, match="no place for tables"):
+    with pytest.raises(EmufortError, match="no markers for tables"):
         update_document(Result({"contenders": []}, ()), document)
 
 

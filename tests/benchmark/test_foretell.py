@@ -284,7 +284,7 @@ def test_fewer_candidates_are_the_first_of_more(tmp_path: Path) -> None:
 
 def test_more_rows_than_there_are_stop_before_any_training(tmp_path: Path) -> None:
     ways = load("benchmarks.foretell.ways").parse_ways("cosine:1:16/2+cosine:1:65", Config(), 64)
-    with pytest.raises(UsageError, match="'cosine:1:65' asks for 65 of 64 training rows"):
+    with pytest.raises(UsageError, match="'cosine:1:65' needs 65 of 64 training rows"):
         trainings(tmp_path).do_all([1], ways, 1, 1)
     assert not (tmp_path / "trainings.csv").exists()
 

@@ -28,7 +28,7 @@ def made(case: str, of: Any) -> Arrays:
 def test_cases_that_are_not_known_or_lack_their_file_say_what_to_do(tmp_path: Path) -> None:
     module = load("benchmarks.foretell.cases")
     assert module.parse_cases("embedded, large,embedded") == ["embedded", "large"]
-    with pytest.raises(UsageError, match=r"no case 'lage' .did you mean 'large'..; known"):
+    with pytest.raises(UsageError, match=r"no case 'lage' .did you mean 'large'..; choose"):
         module.parse_cases("lage")
     with pytest.raises(UsageError, match="--large FILE; make it with python data_prep/make_dat"):
         made("large", request(tmp_path))

@@ -13,13 +13,13 @@ from emufort.search.candidate_task import final_plan, final_task
 from emufort.training import TrainerState, make_trainer
 from tests.training.problems import smooth
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("warm_start")
+    monkeypatch.syspath_prepend(str(CHECKOUT))
+    return importlib.import_module("benchmarks.warm_start")
 
 
 def test_candidates_are_of_every_activation_function_and_not_too_large(script: Any) -> None:

@@ -275,7 +275,7 @@ program driver
   integer :: errflg, counted(6)
   call emufort_activate_init(9.8_r8, 287._r8, 461._r8, 1005._r8, 2.5e6_r8, 1.e3_r8, &
     [sigma(1:m - 1), sigma(m) + 0.3_r8], 'emulator', 'arg2000', 'paper', errmsg, errflg)
-  if (errflg == 0 .or. index(errmsg, 'does not know these aerosol modes') == 0) error stop 'modes'
+  if (errflg == 0 .or. index(errmsg, 'not trained for these aerosol modes') == 0) error stop 'modes'
   call emufort_activate_init(9.8_r8, 287._r8, 461._r8, 1005._r8, 2.5e6_r8, 1.e3_r8, &
     sigma, 'emulator', 'none', 'paper', errmsg, errflg)
   if (errflg == 0 .or. len_trim(errmsg) == 0) error stop 'policy'

@@ -188,7 +188,7 @@ def test_errors_are_one_line(case: Case, columns: Path) -> None:
     bad.write_bytes(b"\0" * 100)
     for options, message in (
         ({"input": case.folder / "absent.nc"}, "cannot open"),
-        ({"input": broken}, "air_pressure is in hPa, wanted Pa"),
+        ({"input": broken}, "air_pressure must be in Pa, not in hPa"),
         ({"weights": case.folder / "absent.bin"}, "absent.bin"),
         ({"weights": bad}, "bad.bin"),
         ({"scheme": "mbn"}, "scheme must be emulator or arg2000"),
@@ -208,7 +208,7 @@ def test_drawing_judges(case: Case) -> None:
     # random weights are far from the truth
     done = attempt(sys.executable, script, case.folder / "drawn.nc", case.folder / "figures")
     assert done.returncode == 1
-    assert "that is less than 20 times" in done.stderr
+    assert "the error must be at least 20 times smaller" in done.stderr
     found = json.loads((case.folder / "figures/summary.json").read_text())
     assert found["arg2000"]["droplet_number_relative_rms"] > 0.05
     for name in ("profiles.png", "errors.png"):
@@ -245,6 +245,6 @@ def test_cost_judges(case: Case) -> None:
         done = attempt(*command, "--log", log)
         assert done.returncode == code, done.stdout + done.stderr
         # both forms of ARG2000 are named with what the emulator costs of them
-        assert f"the emulator costs {nanoseconds / 300:.2f} of it" in done.stdout
-        assert f"the emulator costs {nanoseconds / 100:.2f} of it" in done.stdout
-    assert "more than the cost of ARG2000 as models have it" in done.stderr
+        assert f"the emulator costs {nanoseconds / 300:.2f} times as much" in done.stdout
+        assert f"the emulator costs {nanoseconds / 100:.2f} times as much" in done.stdout
+    assert "the emulator costs more than ARG2000 as models have it" in done.stderr

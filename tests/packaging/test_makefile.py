@@ -131,7 +131,7 @@ def test_missing_tools_are_named_in_one_line(project: Path) -> None:
     path = tools(project / "bin", id="echo 1000")
     done = make(project, "setup", path=path)
     assert done.returncode != 0
-    assert "emufort needs gfortran cmake: install" in done.stderr.splitlines()[0]
+    assert "emufort needs gfortran cmake: run" in done.stderr.splitlines()[0]
 
 
 def test_root_gets_missing_tools_from_apt(project: Path) -> None:
@@ -177,7 +177,7 @@ def test_flang_and_valgrind_are_used_where_they_are(project: Path, is_there: boo
     (project / ".venv/bin/pytest").chmod(0o755)
     done = make(project, "test", path=tools(project / "bin", "basename", **present))
     assert done.returncode == 0, done.stderr
-    for what in ("tested with flang", "tested under valgrind"):
+    for what in ("tested with flang", "tested with valgrind"):
         assert (f"not {what}; apt-get install" in done.stdout) != is_there
     commands = (project / "commands.log").read_text()
     assert "-Werror" not in commands  # the compiler may be another than CI's
@@ -217,7 +217,7 @@ def test_a_python_without_venv_or_headers_is_refused(project: Path) -> None:
     path = tools(project / "bin", gfortran="", cmake="", **scripts)
     done = make(project, "setup", path=path)
     assert done.returncode != 0
-    assert "python3.11 lacks what Debian has in python3.11-venv python3.11-dev" in done.stderr
+    assert "python3.11 needs the Debian packages python3.11-venv python3.11-dev" in done.stderr
     assert not (project / ".venv/.stamps/venv").exists()
 
 

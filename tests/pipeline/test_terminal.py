@@ -335,8 +335,10 @@ def test_the_rungs_of_step_1_are_printed(
     for steps in (("search",), STEP_NAMES):
         assert words in printed(run, monkeypatch, folder, steps)
     path = folder / "search" / "search.json"
-    write_json(path, {**read_json(path), "subset_reason": "128 rows are all there are"})
-    assert f"{words} 128 rows are all there are." in printed(run, monkeypatch, folder, ("search",))
+    write_json(path, {**read_json(path), "subset_reason": "128 rows are all training rows"})
+    assert f"{words} 128 rows are all training rows." in printed(
+        run, monkeypatch, folder, ("search",)
+    )
 
 
 def test_the_best_of_step_1_are_those_that_it_ranks_first(

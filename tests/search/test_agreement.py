@@ -88,7 +88,7 @@ def test_the_verdict_where_step_1_says_nothing_at_equal_cost():
         rounds, final = study(128, said=0.0, seed=seed)
         found = about(rounds, final)["all_candidates"]
         assert found["spearman_at_equal_cost"]["low"] <= 0.0
-        assert found["verdict"].startswith("Among candidates of the same cost, step 1 may rank no ")
+        assert found["verdict"].startswith("Among candidates of equal cost, the ranking of step 1 ")
         assert "search.share" in found["verdict"]
     # Size alone may foretell a lot.
     rounds, final = study(128, said=0.0, cost=6.0)

@@ -111,12 +111,12 @@ def test_killed_within_a_batch_it_ends_the_same(finished, tmp_path, monkeypatch)
 
 
 def test_the_schedule_is_part_of_what_a_search_is(finished, tmp_path):
-    with pytest.raises(EmufortError, match=r"search\.schedule = cosine, asked for is constant"):
+    with pytest.raises(EmufortError, match=r"search\.schedule = cosine instead of constant"):
         search(data(), config(rung_rows=ROWS), finished.folder)
     # Step 1 takes its peak, its batch size and its lengths from step 2.
     other = {"learning_rate": [1e-3, 1e-2], "batch_size": 64, "steps": 200}
     for name, value in other.items():
-        with pytest.raises(EmufortError, match=rf"retrain\.{name} = (None|32|300), asked for is"):
+        with pytest.raises(EmufortError, match=rf"retrain\.{name} = (None|32|300) instead of"):
             search(data(), options(**{f"retrain__{name}": value}), finished.folder)
     constant = search(data(), config(trials=6), tmp_path)
     again = config(trials=6, **{f"retrain__{name}": value for name, value in other.items()})
@@ -133,7 +133,7 @@ def test_a_folder_from_before_there_were_schedules_goes_on(tmp_path):
     del kept["plan"]
     write_json(tmp_path / "subset.json", kept)
     assert len(search(data(), config(trials=12), tmp_path).trials) == 12
-    with pytest.raises(EmufortError, match="asked for is cosine"):
+    with pytest.raises(EmufortError, match="instead of cosine"):
         search(data(), config(trials=12, schedule="cosine"), tmp_path)
 
 

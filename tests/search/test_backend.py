@@ -37,7 +37,7 @@ def test_a_search_goes_on_with_the_backend_that_began_it(tmp_path):
     assert read_json(tmp_path / "a" / "search.json")["backend"] == "torch"
     whole = search(data, pond.config(backend="torch", trials=12), tmp_path / "b")
     assert [t.value for t in longer.trials] == [t.value for t in whole.trials]
-    with pytest.raises(EmufortError, match=r"search.backend = torch, asked for is native"):
+    with pytest.raises(EmufortError, match=r"search.backend = torch instead of native"):
         search(data, pond.config(backend="native", trials=12), tmp_path / "a")
 
 

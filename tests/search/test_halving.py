@@ -226,9 +226,9 @@ def test_groups_are_part_of_what_a_search_is(tmp_path):
     found = search(data(), config(trials=6, groups=["activation", "batch_size"]), tmp_path)
     same = config(trials=6, groups=["batch_size", "activation", "activation"])
     assert search(data(), same, tmp_path).trials == found.trials
-    with pytest.raises(EmufortError, match=r"\('activation', 'batch_size'\), asked for is \('batc"):
+    with pytest.raises(EmufortError, match=r"\('activation', 'batch_size'\) instead of \('batc"):
         search(data(), config(trials=6), tmp_path)  # the default
-    with pytest.raises(EmufortError, match=r"search\.groups = \('activation', 'batch_size'\), ask"):
+    with pytest.raises(EmufortError, match=r"search\.groups = \('activation', 'batch_size'\) ins"):
         search(data(), config(trials=6, groups=[]), tmp_path)
     with pytest.raises(UsageError, match=r"search\.groups"):
         config(groups=["depth"])
@@ -240,5 +240,5 @@ def test_a_folder_from_before_there_were_groups_compares_all_together(tmp_path):
     del kept["identity"]["search.groups"]
     write_json(tmp_path / "subset.json", kept)
     assert len(search(data(), config(trials=12, groups=[]), tmp_path).trials) == 12
-    with pytest.raises(EmufortError, match=r"made with search\.groups = \(\), asked for is"):
+    with pytest.raises(EmufortError, match=r"made with search\.groups = \(\) instead of"):
         search(data(), config(trials=12), tmp_path)

@@ -148,7 +148,9 @@ def test_the_fewest_rows_that_rank_alike_are_chosen():
 def test_if_none_ranks_alike_all_rows_are_used():
     found = fewest_rows(plans(), [LOSSES[::-1], SWAPPED, LOSSES])
     assert found.rung_rows == (6400, 6400)
-    assert found.reason.startswith("6400 rows in every rung: 1600 rows rank 16 candidates diff")
+    assert found.reason.startswith(
+        "6400 rows in every rung, because 1600 rows rank 16 candidates diff"
+    )
     assert [value for _, value in found.tried] == pytest.approx([-1.0, 0.812], abs=1e-3)
 
 

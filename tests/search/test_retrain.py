@@ -209,7 +209,7 @@ def test_finished_trainings_are_not_repeated(finished, tmp_path, monkeypatch):
 
 
 def test_another_retraining_in_the_folder_is_left_alone(finished):
-    with pytest.raises(EmufortError, match=r"retrain\.steps = 300, asked for is 200"):
+    with pytest.raises(EmufortError, match=r"retrain\.steps = 300 instead of 200"):
         retrain(finished / "search", data(), config(retrain__steps=200), finished / "retrain")
     with pytest.raises(EmufortError, match="another 'data' than"):
         retrain(finished / "search", data(seed=1), config(), finished / "retrain")

@@ -71,9 +71,9 @@ def test_names():
         ("random", {"seed": 3}, r"'random' has no option 'seed'; it has none"),
         ("parzen", {"gama": 0.2}, r"no option 'gama' \(did you mean 'gamma'\?\)"),
         ("parzen", {"gamma": 2.0}, r"gamma = 2\.0 is not between 0 and 1"),
-        ("parzen", {"startup": "x"}, r"startup = 'x' is no number"),
+        ("parzen", {"startup": "x"}, r"startup = 'x' is not a whole number"),
         ("cmaes", {"popsize": 2}, r"search\.sampler_options: popsize is at least 4"),
-        ("cmaes", {"sigma0": 0.0}, r"sigma0 = 0\.0 is no share"),
+        ("cmaes", {"sigma0": 0.0}, r"sigma0 = 0\.0 is not a share"),
         ("cmaes", {"lr_adapt": 1}, r"lr_adapt is true or false"),
         ("nsga2", {"population_size": 1}, r"search\.sampler_options: nsga2: .*population_size"),
     ],
@@ -143,7 +143,7 @@ def test_a_limit_is_kept_and_begun_again(sampler):
 
 
 def test_an_impossible_limit_is_an_error():
-    with pytest.raises(EmufortError, match=r"only 0 satisfy search\.max_ns"):
+    with pytest.raises(EmufortError, match=r"only 0 of 1000 .* satisfy search\.max_ns"):
         make_proposer("random", SPACE, 1, accept=lambda c: False).propose(2, 0)
 
 
@@ -311,7 +311,7 @@ def test_cost_tables(tmp_path):
     path.write_text("\n".join(["label,ns_per_sample", *lines]) + "\n")
     assert from_table(path, 16).n == 12
     path.write_text("\n".join(["label,ns_per_sample", *lines[:3]]) + "\n")
-    with pytest.raises(UsageError, match="has 3 usable times; a cost model needs 6"):
+    with pytest.raises(UsageError, match=r"has 3 usable times; .* needs at least 6 networks"):
         from_table(path, 16)
     path.write_text("label,time\nx,1\n")
     with pytest.raises(UsageError, match="is no table with the columns"):
@@ -425,7 +425,7 @@ def test_a_sampler_with_a_history_is_told_of_the_best_and_some_others():
 def test_slow_samplers_are_named():
     assert slowness("parzen", 100_000) is None
     assert slowness("tpe", 100) is None
-    assert "'tpe' itself takes" in slowness("tpe", 500)
+    assert "'tpe' takes 5 to 20 ms" in slowness("tpe", 500)
 
 
 @pytest.mark.parametrize("n", [61, 70, 97, 120])
@@ -436,7 +436,7 @@ def test_a_sampler_with_a_history_is_told_of_all_that_fit(n: int) -> None:
 
 
 def test_a_history_below_what_the_sampler_waits_for_is_refused() -> None:
-    with pytest.raises(UsageError, match="waits for"):
+    with pytest.raises(UsageError, match="history = 50 must exceed n_startup_trials = 50"):
         check_options("tpe", {"history": 50, "n_startup_trials": 50})
 
 

@@ -212,11 +212,11 @@ def test_a_damaged_study_is_made_again(damage, finished, tmp_path):
 
 def test_another_search_in_the_folder_is_left_alone(finished):
     before = (finished.folder / "trials.csv").read_bytes()
-    with pytest.raises(EmufortError, match="seed = 1, asked for is 2; choose another --out"):
+    with pytest.raises(EmufortError, match="seed = 1 instead of 2; choose another --out"):
         search(data(), config(seed=2), finished.folder)
     with pytest.raises(EmufortError, match="another 'data' than"):
         search(data(seed=1), config(), finished.folder)
-    with pytest.raises(EmufortError, match=r"search\.rungs = \(1, 3, 6\), asked for is \(1, 2\)"):
+    with pytest.raises(EmufortError, match=r"search\.rungs = \(1, 3, 6\) instead of \(1, 2\)"):
         search(data(), config(rungs=[1, 2]), finished.folder)
     assert (finished.folder / "trials.csv").read_bytes() == before
 
@@ -275,7 +275,7 @@ def test_a_damaged_table_is_restored_from_the_study(finished, tmp_path, damage):
         os.truncate(table, len(before) // 2)
     else:
         table.write_bytes(before[:place] + bytes([before[place] ^ 1]) + before[place + 1 :])
-        with pytest.raises(EmufortError, match="is damaged; give the same 'emufort search'"):
+        with pytest.raises(EmufortError, match="is damaged; run the same 'emufort search'"):
             load_search(tmp_path)
     if "journal" in damage:
         os.truncate(tmp_path / "study.journal", 100)

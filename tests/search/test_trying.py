@@ -164,9 +164,9 @@ def test_another_search_does_not_take_what_a_killed_trial_left(tmp_path, monkeyp
         with pytest.raises(KilledError):
             search(data(), options(), tmp_path)
     assert any((tmp_path / "unfinished").iterdir())
-    with pytest.raises(EmufortError, match=r"search\.subset_by = random, asked for is stratified"):
+    with pytest.raises(EmufortError, match=r"search\.subset_by = random instead of stratified"):
         search(data(), options(subset_by="stratified"), tmp_path)
-    with pytest.raises(EmufortError, match="another 'data' than that asked for"):
+    with pytest.raises(EmufortError, match="another 'data' than this call uses"):
         search(data(seed=1), options(), tmp_path)
 
 

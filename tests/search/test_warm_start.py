@@ -141,13 +141,13 @@ def test_damaged_weights_of_the_rounds_are_trained_again_first(finished, backend
 
 
 def test_a_folder_keeps_to_its_start_and_older_folders_are_cold(finished, backend, tmp_path):
-    with pytest.raises(EmufortError, match=r"retrain\.warm_start = True, asked for is False"):
+    with pytest.raises(EmufortError, match=r"retrain\.warm_start = True instead of False"):
         retrain(finished / "search", data(), used(backend, **COLD), finished / "warm")
     shutil.copytree(finished / "cold", tmp_path / "old")
     content = read_json(tmp_path / "old" / "retrain.json")
     del content["identity"]["retrain.warm_start"]
     write_json(tmp_path / "old" / "retrain.json", content)
-    with pytest.raises(EmufortError, match=r"retrain\.warm_start = False, asked for is True"):
+    with pytest.raises(EmufortError, match=r"retrain\.warm_start = False instead of True"):
         retrain(finished / "search", data(), used(backend, **WARM), tmp_path / "old")
     rows = retrain(finished / "search", data(), used(backend, **COLD), tmp_path / "old")
     table = read_csv(finished / "cold" / "candidates.csv")

@@ -200,9 +200,9 @@ def test_a_misspelt_rule_gets_a_hint() -> None:
 
 
 def test_too_tight_a_limit_says_what_would_do() -> None:
-    with pytest.raises(EmufortError, match=r"t00000-s1 \(net 0\), takes 20; give max-ns=20 or"):
+    with pytest.raises(EmufortError, match=r"t00000-s1 \(net 0\), takes 20; set max-ns=20 or"):
         chosen(TYPICAL, "max-ns=10")
-    with pytest.raises(EmufortError, match=r"give max-ns=20\.1 or") as caught:
+    with pytest.raises(EmufortError, match=r"set max-ns=20\.1 or") as caught:
         chosen([(20.01, 0.003)], "max-ns=10")
     assert chosen([(20.01, 0.003)], "max-ns=20.1") == 20.01
     assert not isinstance(caught.value, UsageError)
@@ -226,12 +226,12 @@ def test_the_reason_reads_well() -> None:
     )
     selection = select(candidates, times, baselines={"ARG2000": 0.108, "MBN2014": 0.036})
     assert selection.reason == (
-        "t00002-s1 (net 2) is the knee of the front (6 members, 16 columns per call): up to it "
-        "more time lowers the error well, beyond it little. Its RMSE is 0.0036 at 60 ns per "
-        "sample. Going to the next slower, t00003-s1 (net 3), lowers the error by 17 % for 1.7 "
-        "times the time. Going to the next faster, t00001-s1 (net 1), saves 43 % of the time and "
-        "raises the error by 28 %. ARG2000 has 30 times its error and takes 4 times its time (240 "
-        "ns per sample). MBN2014 has 10 times its error (its time was not measured)."
+        "t00002-s1 (net 2) is the knee of the front (6 members, 16 columns per call): beyond it, "
+        "more time lowers the error much less than up to it. Its RMSE is 0.0036 at 60 ns per "
+        "sample. The next slower, t00003-s1 (net 3), lowers the error by 17 % at 1.7 times the "
+        "time. The next faster, t00001-s1 (net 1), saves 43 % of the time and raises the error by "
+        "28 %. ARG2000 has 30 times the error and takes 4 times the time (240 ns per sample). "
+        "MBN2014 has 10 times the error (its time was not measured)."
     )
     content = selection.to_dict()
     assert content["choice"] == "t00002-s1"
@@ -313,8 +313,8 @@ def test_an_error_that_is_no_number_is_refused(value: str) -> None:
 
 
 CAVEAT = (
-    "Times are those of ONNX Runtime, not of the compiled Fortran that a host model runs; measured "
-    "there, the choice may be another."
+    "Times are those of ONNX Runtime, not of the compiled Fortran that a host model runs. With "
+    "times of compiled Fortran, the choice may differ."
 )
 
 

@@ -1,4 +1,4 @@
-!> The files of the column model: columns, restart and output in netCDF, by the root alone.
+!> The files of the column model: columns, restart and output in netCDF. Only the root reads and writes them.
 module column_files
   use, intrinsic :: iso_fortran_env, only: real64
   use netcdf, only: nf90_open, nf90_create, nf90_close, nf90_def_dim, nf90_def_var, nf90_enddef, nf90_put_att, &
@@ -12,7 +12,7 @@ module column_files
   public :: read_sizes, read_columns, read_number, output_type, write_restart, fill
 
   integer, parameter :: dp = real64
-  real(dp), parameter :: fill = 9.969209968386869e36_dp   !! what stands where there is no value
+  real(dp), parameter :: fill = 9.969209968386869e36_dp   !! value of missing data
 
   !> An output file that is open on the root.
   type :: output_type
@@ -30,14 +30,14 @@ contains
 
   !> End with one line if netCDF reports an error.
   subroutine must(code, what)
-    integer, intent(in) :: code            !! what netCDF said
-    character(len=*), intent(in) :: what   !! what was tried
+    integer, intent(in) :: code            !! return code of netCDF
+    character(len=*), intent(in) :: what   !! error message without the reason
 
     if (code /= nf90_noerr) call parallel_fail(what//': '//trim(nf90_strerror(code)))
 
   end subroutine must
 
-  !> Sizes of a file of columns, on all processes.
+  !> Read the sizes of a file of columns on all processes.
   subroutine read_sizes(filename, n_columns, n_levels, n_modes)
     character(len=*), intent(in) :: filename                  !! netCDF file
     integer, intent(out) :: n_columns, n_levels, n_modes      !! dimensions column, level, mode
@@ -67,14 +67,14 @@ contains
 
   end subroutine read_sizes
 
-  !> A variable of a file; each process gets its columns.
+  !> Read a variable of a file. Each process gets its columns.
   subroutine read_columns(filename, name, units, n_columns, n, width, values)
     character(len=*), intent(in) :: filename     !! netCDF file
     character(len=*), intent(in) :: name         !! of the variable
-    character(len=*), intent(in) :: units        !! that it must have
+    character(len=*), intent(in) :: units        !! required units
     integer, intent(in) :: n_columns             !! of all processes
     integer, intent(in) :: n                     !! of this process
-    integer, intent(in) :: width                 !! values a column
+    integer, intent(in) :: width                 !! values per column
     real(dp), intent(out) :: values(n, width)    !! of this process
     real(dp), allocatable :: all_columns(:, :)
     character(len=64) :: found
@@ -86,7 +86,7 @@ contains
       call must(nf90_inq_varid(file, name, variable), filename//' has no variable '//name)
       found = ''
       call must(nf90_get_att(file, variable, 'units', found), filename//': '//name//' has no units')
-      if (found /= units) call parallel_fail(filename//': '//name//' is in '//trim(found)//', wanted '//units)
+      if (found /= units) call parallel_fail(filename//': '//name//' must be in '//units//', not in '//trim(found))
       call get_shape(file, variable, n_columns, width, all_columns)
       call must(nf90_close(file), 'cannot close '//filename)
     end if
@@ -94,7 +94,7 @@ contains
 
   contains
 
-    !> The variable, whatever its rank: column is its fastest dimension.
+    !> Read a variable of rank 1 to 3, whose fastest dimension is column.
     subroutine get_shape(file, variable, n_columns, width, values)
       integer, intent(in) :: file, variable, n_columns, width   !! netCDF numbers; shape
       real(dp), intent(out) :: values(n_columns, width)         !! of the file
@@ -108,7 +108,7 @@ contains
         call must(nf90_inquire_dimension(file, ids(k), len=shape_of(k)), 'cannot read '//filename)
       end do
       if (product(shape_of) /= n_columns*width .or. shape_of(1) /= n_columns) &
-        call parallel_fail(filename//': '//name//' has not the shape that the model takes')
+        call parallel_fail(filename//': '//name//' does not have the shape that the model needs')
       allocate (cube(shape_of(1), shape_of(2), shape_of(3)))
       select case (rank_of)
       case (1)
@@ -124,7 +124,7 @@ contains
 
   end subroutine read_columns
 
-  !> A whole number of a file, on all processes.
+  !> Read an integer attribute of a file on all processes.
   subroutine read_number(filename, name, value)
     character(len=*), intent(in) :: filename   !! netCDF file
     character(len=*), intent(in) :: name       !! of a global attribute
@@ -142,7 +142,7 @@ contains
 
   end subroutine read_number
 
-  !> Write what a later run continues from: exact, in double precision.
+  !> Write the state from which a later run continues, in double precision so that it is exact.
   subroutine write_restart(filename, step, n_columns, n, n_levels, n_modes, number, volume)
     character(len=*), intent(in) :: filename                    !! netCDF file
     integer, intent(in) :: step                                 !! time steps done
@@ -178,15 +178,15 @@ contains
 
   !> Create an output file with its coordinates.
   subroutine create(output, filename, n_columns, n, n_levels, pressure, names, with_levels, units, long_names, about)
-    class(output_type), intent(inout) :: output                 !! to be opened
+    class(output_type), intent(inout) :: output                 !! output that is opened
     character(len=*), intent(in) :: filename                    !! netCDF file
     integer, intent(in) :: n_columns, n, n_levels               !! of all processes, of this one, levels
     real(dp), intent(in) :: pressure(n, n_levels)               !! [Pa]
     character(len=*), intent(in) :: names(:)                    !! of the variables
-    logical, intent(in) :: with_levels(:)                       !! whether they have levels (variable)
-    character(len=*), intent(in) :: units(:)                    !! theirs (variable)
-    character(len=*), intent(in) :: long_names(:)               !! theirs (variable)
-    character(len=*), intent(in) :: about                       !! what the run was
+    logical, intent(in) :: with_levels(:)                       !! whether the variables have levels (variable)
+    character(len=*), intent(in) :: units(:)                    !! of the variables (variable)
+    character(len=*), intent(in) :: long_names(:)               !! of the variables (variable)
+    character(len=*), intent(in) :: about                       !! description of the run
     real(dp), allocatable :: all_columns(:, :)
     integer :: dims(3), id, p_id, k
 

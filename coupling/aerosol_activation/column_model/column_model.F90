@@ -1,5 +1,5 @@
-!> A small host model: columns with prescribed updrafts whose aerosol is activated by ARG2000, by the emulator and, as
-!> truth, by the parcel model.
+!> A small host model: columns with prescribed updrafts. ARG2000 and the emulator activate their aerosol, and the parcel
+!> model gives the truth.
 !>
 !>     [mpirun -n RANKS] column_model NAMELIST
 !>
@@ -72,7 +72,7 @@ program column_model
 
   ! ---- columns
   call read_sizes(trim(input), n_columns, n_levels, modes)
-  if (modes /= n_modes) call parallel_fail(trim(input)//' has not four modes')
+  if (modes /= n_modes) call parallel_fail(trim(input)//' must have four modes')
   call columns_of(rank, n_columns, first, n)
   call allocate_columns(columns, n, n_levels)
   call get('air_temperature', 'K', n_levels, columns%temperature)
@@ -115,17 +115,17 @@ program column_model
 
 contains
 
-  !> A variable of the input.
+  !> Read a variable of the input.
   subroutine get(name, units, width, values)
     character(len=*), intent(in) :: name, units   !! of the variable
-    integer, intent(in) :: width                  !! values a column
+    integer, intent(in) :: width                  !! values per column
     real(dp), intent(out) :: values(n, width)     !! of this process
 
     call read_columns(trim(input), name, units, n_columns, n, width, values)
 
   end subroutine get
 
-  !> Volumes that belong to the numbers.
+  !> Set the aerosol volumes that belong to the numbers.
   subroutine start_volume()
     real(dp), parameter :: pi = 3.14159265358979323846_dp
     integer :: m
@@ -137,11 +137,11 @@ contains
 
   end subroutine start_volume
 
-  !> Activated fractions of all columns of this process, chunk by chunk.
+  !> Compute the activated fractions of all columns of this process, chunk by chunk.
   subroutine activate_all(scheme, time, counts)
     type(activation_type), intent(in) :: scheme             !! after init
     real(dp), intent(in) :: time                            !! [s]
-    type(activation_counts_type), intent(inout) :: counts   !! is added to
+    type(activation_counts_type), intent(inout) :: counts   !! counts are added to it
     type(activation_counts_type) :: part
     type(network_workspace_type), allocatable :: workspaces(:)
     type(status_type) :: made
@@ -154,7 +154,7 @@ contains
     thread = 1
 !$  thread = omp_get_thread_num() + 1
     call scheme%make_workspace(workspaces(thread), made)
-    part = activation_counts_type()   ! gfortran 12 does not initialise what is private
+    part = activation_counts_type()   ! gfortran 12 does not initialise private variables
     !$omp do schedule(dynamic)
     do at = 0, n - 1, chunk
       call activate_chunk(columns, scheme, at, min(chunk, n - at), time, fn, fm, part, workspaces(thread))
@@ -167,7 +167,7 @@ contains
 
   end subroutine activate_all
 
-  !> Age the aerosol of all columns of this process.
+  !> Advance the aerosol of all columns of this process by one time step.
   subroutine age_all(time)
     real(dp), intent(in) :: time   !! [s]
     integer :: at
@@ -200,7 +200,7 @@ contains
 
   end subroutine open_output
 
-  !> Droplets and albedo of all schemes for the aerosol as it is, into the output.
+  !> Write droplets and albedo of all schemes for the current aerosol.
   subroutine diagnose(time)
     real(dp), intent(in) :: time   !! [s]
     real(dp) :: kept_fn(n, n_levels, n_modes), kept_fm(n, n_levels, n_modes), drops(n, n_levels), albedo(n), &
@@ -235,7 +235,7 @@ contains
 
   end subroutine diagnose
 
-  !> The parcel model for every column and level; missing where it finds no peak.
+  !> Run the parcel model for every column and level. Values are missing where it finds no peak.
   subroutine truth(w, drops, albedo)
     real(dp), intent(in) :: w(n, n_levels)        !! updraft [m s-1]
     real(dp), intent(out) :: drops(n, n_levels)   !! [m-3]
@@ -263,7 +263,7 @@ contains
 
   end subroutine truth
 
-  !> Who answered how often, in one line of the root.
+  !> Print the counts of the answers; the root prints one line.
   subroutine say(counts)
     type(activation_counts_type), intent(in) :: counts(n_schemes)   !! of this process
     integer(int64) :: sums(5)
@@ -279,7 +279,7 @@ contains
 
   end subroutine say
 
-  !> Time of a parcel by each scheme, in one line each of the root.
+  !> Print the time per parcel of each scheme; the root prints one line for each.
   subroutine time_all()
     real(dp) :: scalar, blocked(n_schemes), single(n_schemes)
     integer :: s

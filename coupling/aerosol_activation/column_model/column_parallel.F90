@@ -1,4 +1,4 @@
-!> Columns over processes: with -DEMUFORT_MPI by MPI, without it one process has them all.
+!> Distribution of the columns over processes: with -DEMUFORT_MPI by MPI, otherwise one process has all columns.
 module column_parallel
   use, intrinsic :: iso_fortran_env, only: int64, real64, error_unit
   use emufort_runtime, only: emulator_type, status_type
@@ -21,7 +21,7 @@ module column_parallel
 
 contains
 
-  !> Begin; before anything else.
+  !> Initialise MPI. Must be called first.
   subroutine parallel_begin()
 #ifdef EMUFORT_MPI
     integer :: provided
@@ -33,7 +33,7 @@ contains
 
   end subroutine parallel_begin
 
-  !> End; after everything else.
+  !> Finalise MPI. Must be called last.
   subroutine parallel_end()
 #ifdef EMUFORT_MPI
     call MPI_Finalize()
@@ -41,9 +41,9 @@ contains
 
   end subroutine parallel_end
 
-  !> One line on what is wrong, then the end of all processes.
+  !> Print an error message of one line and end all processes.
   subroutine parallel_fail(message)
-    character(len=*), intent(in) :: message   !! what is wrong
+    character(len=*), intent(in) :: message   !! error message
 
     write (error_unit, '(a)') 'column_model: '//trim(message)
 #ifdef EMUFORT_MPI
@@ -53,7 +53,7 @@ contains
 
   end subroutine parallel_fail
 
-  !> The columns of a process: `first + 1` to `first + n`.
+  !> Return the columns of a process: `first + 1` to `first + n`.
   pure subroutine columns_of(process, n_columns, first, n)
     integer, intent(in) :: process     !! rank
     integer, intent(in) :: n_columns   !! of all processes
@@ -65,12 +65,12 @@ contains
 
   end subroutine columns_of
 
-  !> Give each process its columns of an array that the root has.
+  !> Send each process its columns of an array of the root.
   subroutine scatter(n_columns, n, width, all_columns, mine)
     integer, intent(in) :: n_columns                        !! of all processes
     integer, intent(in) :: n                                !! of this process
-    integer, intent(in) :: width                            !! values a column
-    real(dp), intent(in) :: all_columns(n_columns, width)   !! used on the root
+    integer, intent(in) :: width                            !! values per column
+    real(dp), intent(in) :: all_columns(n_columns, width)   !! input, used on the root only
     real(dp), intent(out) :: mine(n, width)                 !! columns of this process
 #ifdef EMUFORT_MPI
     real(dp), allocatable :: part(:, :)
@@ -92,11 +92,11 @@ contains
 
   end subroutine scatter
 
-  !> Bring the columns of all processes to the root.
+  !> Collect the columns of all processes on the root.
   subroutine gather(n_columns, n, width, mine, all_columns)
     integer, intent(in) :: n_columns                           !! of all processes
     integer, intent(in) :: n                                   !! of this process
-    integer, intent(in) :: width                               !! values a column
+    integer, intent(in) :: width                               !! values per column
     real(dp), intent(in) :: mine(n, width)                     !! columns of this process
     real(dp), intent(inout) :: all_columns(n_columns, width)   !! set on the root
 #ifdef EMUFORT_MPI
@@ -121,7 +121,7 @@ contains
 
   end subroutine gather
 
-  !> Give all processes the numbers of the root.
+  !> Send the numbers of the root to all processes.
   subroutine broadcast(values)
     integer, intent(inout) :: values(:)   !! any numbers
 #ifdef EMUFORT_MPI
@@ -136,7 +136,7 @@ contains
 
   end subroutine broadcast
 
-  !> Sum over all processes.
+  !> Return the sum over all processes.
   integer(int64) function total(mine)
     integer(int64), intent(in) :: mine   !! of this process
 
@@ -147,7 +147,7 @@ contains
 
   end function total
 
-  !> Load an emulator on all processes; the root reads.
+  !> Load an emulator on all processes. The root reads the file.
   subroutine load_emulator(emulator, filename, status)
     type(emulator_type), intent(inout) :: emulator   !! unchanged if there is an error
     character(len=*), intent(in) :: filename         !! path of weights.bin

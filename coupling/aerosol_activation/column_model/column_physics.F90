@@ -1,6 +1,6 @@
-!> The physics around activation: prescribed updrafts, aerosol that is renewed and scavenged, droplets and albedo.
+!> The physics around activation: prescribed updrafts, relaxation and scavenging of aerosol, droplets and albedo.
 !>
-!> Everything is local to a column. Kept simple on purpose: it is there to see what an activation scheme does to a host.
+!> All processes are local to a column and simple on purpose: they show the effect of an activation scheme on a host.
 module column_physics
   use, intrinsic :: iso_fortran_env, only: real64, int64
   use emufort_runtime, only: status_type, network_workspace_type => workspace_type, emufort_success
@@ -19,11 +19,11 @@ module column_physics
   integer, parameter :: dp = real64, n_modes = aerosol_modes
   real(dp), parameter :: sigma(n_modes) = aerosol_sigma   !! widths of the modes [1]
   real(dp), parameter :: pi = 3.14159265358979323846_dp
-  real(dp), parameter :: renewal_time = 21600.0_dp       ! of the aerosol towards what is prescribed [s]
-  real(dp), parameter :: scavenging_time = 14400.0_dp    ! of what is activated [s]
+  real(dp), parameter :: renewal_time = 21600.0_dp       ! relaxation of the aerosol towards its prescribed number [s]
+  real(dp), parameter :: scavenging_time = 14400.0_dp    ! of activated aerosol [s]
   type(activation_constants_type), parameter :: constants = activation_constants_type()
 
-  !> Columns of one process; what changes with time is `number` and `volume`.
+  !> Columns of one process. Only `number` and `volume` change with time.
   type :: columns_type
     integer :: n = 0, n_levels = 0
     real(dp), allocatable :: temperature(:, :)       !! [K] (column, level)
@@ -32,10 +32,10 @@ module column_physics
     real(dp), allocatable :: liquid(:, :)            !! liquid water content [kg m-3] (column, level)
     real(dp), allocatable :: updraft(:, :)           !! mean over time [m s-1] (column, level)
     real(dp), allocatable :: variation(:, :)         !! of ln updraft in time [1] (column, 1)
-    real(dp), allocatable :: period(:, :)            !! of that variation [s] (column, 1)
-    real(dp), allocatable :: phase(:, :)             !! of that variation [rad] (column, 1)
-    real(dp), allocatable :: target_number(:, :, :)  !! what the aerosol is renewed to [m-3] (column, level, mode)
-    real(dp), allocatable :: radius(:, :, :)         !! number-median radius of what is renewed [m] (column, level, mode)
+    real(dp), allocatable :: period(:, :)            !! of this variation [s] (column, 1)
+    real(dp), allocatable :: phase(:, :)             !! of this variation [rad] (column, 1)
+    real(dp), allocatable :: target_number(:, :, :)  !! prescribed number [m-3] (column, level, mode)
+    real(dp), allocatable :: radius(:, :, :)         !! prescribed number-median radius [m] (column, level, mode)
     real(dp), allocatable :: kappa(:, :, :)          !! hygroscopicity [1] (column, level, mode)
     real(dp), allocatable :: number(:, :, :)         !! [m-3] (column, level, mode)
     real(dp), allocatable :: volume(:, :, :)         !! [m3 m-3] (column, level, mode)
@@ -45,7 +45,7 @@ contains
 
   !> Allocate the columns of a process.
   subroutine allocate_columns(columns, n, n_levels)
-    type(columns_type), intent(out) :: columns   !! to be filled
+    type(columns_type), intent(out) :: columns   !! allocated, values undefined
     integer, intent(in) :: n, n_levels           !! columns, levels
 
     columns%n = n
@@ -59,7 +59,7 @@ contains
 
   end subroutine allocate_columns
 
-  !> Updraft of a column and level at a time [m s-1].
+  !> Return the updraft of a column and level at a time [m s-1].
   pure real(dp) function updraft_at(columns, i, k, time)
     type(columns_type), intent(in) :: columns   !! of this process
     integer, intent(in) :: i, k                 !! column, level
@@ -70,7 +70,7 @@ contains
 
   end function updraft_at
 
-  !> Volume concentration of a mode [m3 m-3].
+  !> Return the volume concentration of a mode [m3 m-3].
   pure elemental real(dp) function volume_of(number, radius, width)
     real(dp), intent(in) :: number, radius, width   !! [m-3], number-median [m], geometric standard deviation [1]
 
@@ -78,7 +78,7 @@ contains
 
   end function volume_of
 
-  !> Activated fractions of a chunk of columns, as a host calls a scheme: chunk by chunk, all levels.
+  !> Compute the activated fractions of a chunk of columns with all levels, as a host calls a scheme.
   subroutine activate_chunk(columns, scheme, first, n, time, fn, fm, counts, workspace)
     type(columns_type), intent(in) :: columns                                !! of this process
     type(activation_type), intent(in) :: scheme                              !! after init
@@ -87,7 +87,7 @@ contains
     real(dp), intent(in) :: time                                             !! [s]
     real(dp), intent(inout) :: fn(:, :, :)                                   !! [1] (column, level, mode)
     real(dp), intent(inout) :: fm(:, :, :)                                   !! [1] (column, level, mode)
-    type(activation_counts_type), intent(inout) :: counts                    !! is added to
+    type(activation_counts_type), intent(inout) :: counts                    !! counts are added to it
     type(network_workspace_type), intent(inout) :: workspace                 !! of this thread
     real(dp) :: w(n, columns%n_levels), zero(n, columns%n_levels), most(n, columns%n_levels), &
                 density(n, columns%n_levels), full(n, columns%n_levels), &
@@ -118,7 +118,8 @@ contains
 
   end subroutine activate_chunk
 
-  !> One time step of the aerosol of a chunk: renewed towards what is prescribed, scavenged by what is activated.
+  !> Advance the aerosol of a chunk by one time step: relaxation towards the prescribed values, scavenging of activated
+  !> aerosol.
   subroutine age_aerosol(columns, first, n, time, step, fn, fm)
     type(columns_type), intent(inout) :: columns   !! of this process
     integer, intent(in) :: first                   !! columns before the chunk
@@ -146,10 +147,10 @@ contains
 
   end subroutine age_aerosol
 
-  !> Maximum supersaturation and droplets of one parcel by the parcel model; status 0 if it found a peak.
+  !> Compute the droplets of one parcel with the parcel model; status 0 if it found a peak.
   subroutine parcel_truth(work, n_bins, temperature, pressure, updraft, number, volume, kappa, droplets, status)
-    type(workspace_type), intent(inout) :: work                 !! for n_modes*n_bins cells
-    integer, intent(in) :: n_bins                               !! cells a mode
+    type(workspace_type), intent(inout) :: work                 !! for n_modes*n_bins bins
+    integer, intent(in) :: n_bins                               !! bins per mode
     real(dp), intent(in) :: temperature, pressure, updraft      !! [K], [Pa], [m s-1]
     real(dp), intent(in) :: number(n_modes), volume(n_modes), kappa(n_modes)   !! [m-3], [m3 m-3], [1] (mode)
     real(dp), intent(out) :: droplets                           !! [m-3]
@@ -187,7 +188,8 @@ contains
 
   end subroutine parcel_truth
 
-  !> Albedo of a column of clouds: optical depth from liquid water and droplets, two-stream without absorption [1].
+  !> Return the albedo of a column of clouds [1]: optical depth from liquid water and droplets, two-stream approximation
+  !> without absorption.
   pure real(dp) function cloud_albedo(columns, i, droplets)
     type(columns_type), intent(in) :: columns    !! of this process
     integer, intent(in) :: i                     !! column

@@ -1,4 +1,4 @@
-!> What an activation scheme costs in a host: processor time of its call alone, on one thread, on prepared chunks.
+!> Cost of an activation scheme in a host: processor time of its call only, on one thread, with prepared chunks.
 module column_timing
   use, intrinsic :: iso_fortran_env, only: real64
   use emufort_runtime, only: status_type, workspace_type
@@ -13,23 +13,25 @@ module column_timing
   integer, parameter :: dp = real64, repeats = 15
   real(dp), parameter :: pi = 3.14159265358979323846_dp, log_sigma(n_modes) = log(sigma)
 
-  !> Columns in chunks, as a host has them: (column of the chunk, level, chunk), modes before the chunk.
+  !> Columns in chunks, as in a host, with the shape (column of the chunk, level, chunk) or (column of the chunk, level,
+  !> mode, chunk).
   type :: chunks_type
     integer :: n = 0, n_levels = 0, n_chunks = 0
-    real(dp), allocatable :: w(:, :, :), temperature(:, :, :), pressure(:, :, :), density(:, :, :)   ! [m s-1 K Pa kg m-3]
-    real(dp), allocatable :: number(:, :, :, :), volume(:, :, :, :), kappa(:, :, :, :)               ! [m-3] [m3 m-3] [1]
+    real(dp), allocatable, dimension(:, :, :) :: w, temperature, pressure, density   ! [m s-1], [K], [Pa], [kg m-3]
+    real(dp), allocatable, dimension(:, :, :, :) :: number, volume, kappa            ! [m-3], [m3 m-3], [1]
   end type chunks_type
 
 contains
 
-  !> Least time of a parcel [ns]: ARG2000 as models have it, then each scheme in chunks, then column by column.
+  !> Measure the smallest time per parcel [ns] of ARG2000 as models have it, and of each scheme in chunks and column by
+  !> column.
   subroutine time_schemes(columns, schemes, chunk, scalar, blocked, single)
     type(columns_type), intent(in) :: columns        !! of this process
     type(activation_type), intent(in) :: schemes(:)  !! after init
     integer, intent(in) :: chunk                     !! columns of a chunk
-    real(dp), intent(out) :: scalar                  !! ARG2000 parcel by parcel
-    real(dp), intent(out) :: blocked(:)              !! in chunks of `chunk` columns, all levels (scheme)
-    real(dp), intent(out) :: single(:)               !! in chunks of one column, all levels (scheme)
+    real(dp), intent(out) :: scalar                  !! ARG2000 parcel by parcel [ns]
+    real(dp), intent(out) :: blocked(:)              !! in chunks of `chunk` columns, all levels [ns] (scheme)
+    real(dp), intent(out) :: single(:)               !! in chunks of one column, all levels [ns] (scheme)
     type(chunks_type) :: many, one
     integer :: repeat, s, passes
 
@@ -39,7 +41,7 @@ contains
     scalar = huge(1.0_dp)
     blocked = huge(1.0_dp)
     single = huge(1.0_dp)
-    ! in turn, so that a change of the load meets all of them
+    ! in turns, so that a change of the load affects all of them
     do repeat = 1, repeats
       scalar = min(scalar, scalar_time(many, passes))
       do s = 1, size(schemes)
@@ -50,7 +52,7 @@ contains
 
   end subroutine time_schemes
 
-  !> Columns cut into chunks of a size; what does not fill a chunk is left out.
+  !> Divide columns into chunks of a size. The columns that do not fill a chunk are left out.
   function chunks_of(columns, n) result(chunks)
     type(columns_type), intent(in) :: columns   !! of this process
     integer, intent(in) :: n                    !! columns of a chunk
@@ -81,11 +83,11 @@ contains
 
   end function chunks_of
 
-  !> Time of a parcel by a scheme [ns].
+  !> Measure the time per parcel of a scheme [ns].
   real(dp) function scheme_time(scheme, chunks, passes)
     type(activation_type), intent(in) :: scheme   !! after init
     type(chunks_type), intent(in) :: chunks       !! prepared
-    integer, intent(in) :: passes                 !! over all chunks
+    integer, intent(in) :: passes                 !! number of passes over all chunks
     real(dp), dimension(chunks%n, chunks%n_levels) :: zero, most, full
     real(dp), dimension(chunks%n, chunks%n_levels, n_modes) :: fn, fm, fluxn, fluxm
     type(activation_counts_type) :: counts
@@ -111,11 +113,11 @@ contains
 
   end function scheme_time
 
-  !> Time of a parcel by ARG2000 as climate models have it [ns]: one parcel at a time, double precision, intrinsic
-  !> functions; number and mass fractions and their fluxes.
+  !> Measure the time per parcel of ARG2000 as climate models have it [ns]: one parcel at a time, double precision,
+  !> intrinsic functions, number and mass fractions and their fluxes.
   real(dp) function scalar_time(chunks, passes)
     type(chunks_type), intent(in) :: chunks   !! prepared
-    integer, intent(in) :: passes             !! over all chunks
+    integer, intent(in) :: passes             !! number of passes over all chunks
     real(dp), dimension(chunks%n, chunks%n_levels, n_modes) :: fn, fm, fluxn, fluxm
     real(dp) :: started, finished, cube(n_modes), radius(n_modes), critical(n_modes), smax, length, x
     integer :: pass, c, i, k, m
@@ -149,16 +151,16 @@ contains
     end do
     call cpu_time(finished)
     scalar_time = per_parcel(finished - started, chunks, passes)
-    ! the fractions must be computed, and so somebody must look at them
+    ! the results are used, so that the compiler cannot omit their computation
     if (.not. (all(fn >= 0.0_dp) .and. all(fm <= 1.0_dp) .and. all(fluxm >= fluxn))) scalar_time = huge(1.0_dp)
 
   end function scalar_time
 
-  !> Time of a parcel [ns].
+  !> Return the time per parcel [ns].
   pure real(dp) function per_parcel(seconds, chunks, passes)
     real(dp), intent(in) :: seconds           !! of all passes [s]
     type(chunks_type), intent(in) :: chunks   !! prepared
-    integer, intent(in) :: passes             !! over all chunks
+    integer, intent(in) :: passes             !! number of passes over all chunks
 
     per_parcel = 1.0e9_dp*seconds/(real(passes, dp)*real(chunks%n*chunks%n_levels, dp)*real(chunks%n_chunks, dp))
 

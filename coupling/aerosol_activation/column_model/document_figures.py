@@ -1,9 +1,9 @@
-"""Renew the figures of docs/coupling.md that are measured.
+"""Measure the figures of docs/coupling.md again and write them into the document.
 
 python document_figures.py MEASURE WEIGHTS FOLDER docs/coupling.md
 
-MEASURE is the program measure_activation, FOLDER what draw_column.py wrote into. Each part of the
-document between ``<!-- NAME: begin ... -->`` and ``<!-- NAME: end -->`` is replaced.
+MEASURE is the program measure_activation, and FOLDER the folder that draw_column.py wrote. The
+script replaces the text between ``<!-- NAME: begin ... -->`` and ``<!-- NAME: end -->``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from draw_column import COSTS
 
 from emufort.provenance import cpu_model
 
-#: Policies in the order of the tables, the last one only where it was measured.
+#: Policies in the order of the tables. The last one appears only where it was measured.
 POLICIES = ("ratio", "arg2000", "clip", "blended")
 #: Distances beyond the range that the table shows, of those that were measured.
 SHOWN = (0.02, 0.1, 0.4)
@@ -39,7 +39,7 @@ MODES = ("accumulation", "aitken", "coarse", "primary carbon")
 
 
 def machine() -> str:
-    """Return processor and load, for below a table."""
+    """Return processor and load, for the text below a table."""
     return f"{cpu_model()}, one core, load average {os.getloadavg()[0]:.0f} on {os.cpu_count()}"
 
 
@@ -59,7 +59,7 @@ def _pair(rms: float, largest: float, digits: int) -> str:
 
 
 def outside(lines: list[str]) -> str:
-    """Return the tables of what each policy does at and beyond the limits of the range."""
+    """Return the tables of the errors of each policy at and beyond the limits of the range."""
     steps: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
     errors: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     others: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
@@ -137,13 +137,13 @@ def column(found: dict[str, Any], architecture: str) -> str:
 
 
 def replaced(document: str, name: str, text: str) -> str:
-    """Return the document with another part between the marks of `name`."""
+    """Return the document with `text` between the markers of `name`."""
     pattern = rf"(<!-- {name}: begin[^>]*-->\n).*?(<!-- {name}: end -->)"
     new, count = re.subn(
         pattern, lambda m: f"{m[1]}\n{text}\n\n{m[2]}", document, count=1, flags=re.DOTALL
     )
     if count != 1:
-        raise SystemExit(f"the document has no part '{name}'")
+        raise SystemExit(f"the document has no markers <!-- {name}: begin --> and end")
     return new
 
 
@@ -167,7 +167,7 @@ def main() -> None:
 
 
 def _architecture(manifest: dict[str, Any]) -> str:
-    """Return the layers and the activation of the network of a bundle."""
+    """Return the layers and the activation function of the network of a bundle."""
     found = manifest["architecture"]
     widths = [found["n_inputs"], *found["hidden"], found["n_outputs"]]
     return f"{'-'.join(str(width) for width in widths)} {found['activation']}"

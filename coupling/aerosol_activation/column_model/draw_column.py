@@ -1,11 +1,11 @@
-"""Draw what the column model wrote, and judge the emulator against ARG2000.
+"""Draw the output of the column model, and compare the emulator with ARG2000.
 
 python draw_column.py OUTPUT.nc FOLDER [--log LOG]
 
-FOLDER gets profiles.png, errors.png and summary.json. LOG is what the column model printed; with it
-the cost counts, too. Exit code 1 if the emulator misses what is asked of it: an error of the
-droplet number at least 20 times smaller than that of ARG2000, at no more than the cost of ARG2000
-as models have it.
+The script writes profiles.png, errors.png and summary.json into FOLDER. LOG is the printed output
+of the column model; with it the cost is compared as well. The exit code is 1 if the error of the
+droplet number is not at least 20 times smaller than that of ARG2000, or if the emulator costs more
+than ARG2000 as models have it.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ import netCDF4
 import numpy as np
 
 SCHEMES = {"arg2000": ("ARG2000", "tab:orange"), "emulator": ("emulator", "tab:blue")}
-#: What the column model times: names in its log, and what they are.
+#: Names of the times in the log of the column model, with their descriptions.
 COSTS = {
     "scalar": "ARG2000 as models have it: parcel by parcel, double precision, intrinsic functions",
     "arg2000": "ARG2000 in this scheme: s_max parcel by parcel, the rest in vectors",
     "emulator": "the emulator in this scheme",
 }
-#: How many times smaller the error must be.
+#: Required ratio of the error of ARG2000 to that of the emulator.
 WANTED = 20.0
 
 
@@ -63,7 +63,7 @@ def summary(file: netCDF4.Dataset, log: str) -> dict[str, Any]:
 
 
 def draw_profiles(file: netCDF4.Dataset, path: Path) -> None:
-    """Draw droplet number against pressure in four columns of rising pollution, last time."""
+    """Draw droplet number against pressure at the last time, in four polluted to clean columns."""
     truth = file["droplet_number_parcel"][-1]
     order = np.argsort(np.ma.mean(truth, axis=0))
     chosen = order[np.linspace(0, len(order) - 1, 4).astype(int)]
@@ -85,7 +85,7 @@ def draw_profiles(file: netCDF4.Dataset, path: Path) -> None:
 
 
 def draw_errors(file: netCDF4.Dataset, found: dict[str, Any], path: Path) -> None:
-    """Draw the distribution of the error of each scheme, and both against the truth."""
+    """Draw the distribution of the error of each scheme, and both schemes against the truth."""
     truth = file["droplet_number_parcel"][:]
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
     for name, (label, colour) in SCHEMES.items():
@@ -111,7 +111,7 @@ def draw_errors(file: netCDF4.Dataset, found: dict[str, Any], path: Path) -> Non
 
 
 def main() -> int:
-    """Read the command line, draw, print the summary, judge."""
+    """Read the command line, draw, print the summary, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path)
     parser.add_argument("folder", type=Path)
@@ -126,17 +126,17 @@ def main() -> int:
     for name, (label, _) in SCHEMES.items():
         rms = found[name]["droplet_number_relative_rms"]
         print(f"{label}: relative error of the droplet number {rms:.4f} rms")
-    print(f"the emulator's is {found['times_smaller']:.0f} times smaller")
+    print(f"the error of the emulator is {found['times_smaller']:.0f} times smaller")
     times = found.get("ns_per_parcel", {})
     for name, nanoseconds in times.items():
         share = times["emulator"] / nanoseconds
-        rest = "" if name == "emulator" else f"; the emulator costs {share:.2f} of it"
-        print(f"cost of a parcel, {COSTS[name]}: {nanoseconds:.0f} ns{rest}")
+        rest = "" if name == "emulator" else f"; the emulator costs {share:.2f} times as much"
+        print(f"cost per parcel, {COSTS[name]}: {nanoseconds:.0f} ns{rest}")
     if found["times_smaller"] < WANTED:
-        print(f"that is less than {WANTED:.0f} times", file=sys.stderr)
+        print(f"the error must be at least {WANTED:.0f} times smaller", file=sys.stderr)
         return 1
     if times and times["emulator"] > times["scalar"]:
-        print("that is more than the cost of ARG2000 as models have it", file=sys.stderr)
+        print("the emulator costs more than ARG2000 as models have it", file=sys.stderr)
         return 1
     return 0
 

@@ -20,7 +20,7 @@ KAPPA = np.array([[0.1, 0.9], [0.1, 0.7], [0.1, 1.1], [2e-3, 0.1]])
 
 
 def write(path: str, n_columns: int, n_levels: int, seed: int, outside: float) -> None:
-    """Write the file; a share `outside` of the columns is too cold for the emulator."""
+    """Write the file. A share `outside` of the columns is too cold for the emulator."""
     rng = np.random.default_rng(seed)
     level = np.linspace(0.0, 1.0, n_levels)[None, :]
     surface = rng.uniform(278.0, 303.0, (n_columns, 1))
@@ -68,13 +68,18 @@ def write(path: str, n_columns: int, n_levels: int, seed: int, outside: float) -
 
 
 def main() -> None:
-    """Read the command line."""
+    """Read the command line and write the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path")
     parser.add_argument("--columns", type=int, default=64)
     parser.add_argument("--levels", type=int, default=12)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--outside", type=float, default=0.05, help="share of columns too cold")
+    parser.add_argument(
+        "--outside",
+        type=float,
+        default=0.05,
+        help="share of columns that are too cold for the emulator",
+    )
     arguments = parser.parse_args()
     write(arguments.path, arguments.columns, arguments.levels, arguments.seed, arguments.outside)
 

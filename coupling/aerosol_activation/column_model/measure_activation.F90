@@ -1,18 +1,19 @@
-!> What the activation scheme does at and beyond the range of an emulator, and how it depends on the updraft.
+!> Errors of the activation scheme at and beyond the range of an emulator, and its dependence on the updraft.
 !>
 !>     measure_activation WEIGHTS [COLUMNS]
 !>
-!> Prints comma-separated lines, errors of the number fractions against the parcel model, root mean square and largest:
+!> Prints comma-separated lines with root mean squares and largest values. Errors are those of the number fractions
+!> against the parcel model:
 !>
 !>     step,INPUT,POLICY,rms,largest                      difference when an input crosses a limit by 0.02 %
 !>     beyond,INPUT,SIDE,DISTANCE,POLICY,rms,largest,n    error beyond a limit, n columns with a peak
-!>     soot,HYGROSCOPICITY,POLICY,rms,largest,n           error for primary carbon that takes up little water
+!>     soot,HYGROSCOPICITY,POLICY,rms,largest,n           error for primary carbon of low hygroscopicity
 !>     absent,MODE,POLICY,rms,largest,n                   error without that mode
-!>     fall,VALUE                                         how far a fraction falls where the updraft grows, in range
+!>     fall,VALUE                                         largest decrease of a fraction as the updraft grows, in range
 !>
-!> The distance is in widths of the range, of the logarithm where the network takes one. A policy is one of the scheme,
-!> or `blended`: the ratio to a power that falls from 1 at the limit to 0 at half a width, so ARG2000 from there on.
-!> The tables of docs/coupling.md come from here.
+!> The distance is in widths of the range, of its logarithm if the network uses the logarithm. A policy is one of the
+!> scheme, or `blended`: a power of the ratio that decreases from 1 at the limit to 0 at half a width, so that ARG2000
+!> answers beyond. This program measures the tables of docs/coupling.md.
 program measure_activation
   use, intrinsic :: iso_fortran_env, only: real64, error_unit
   use emufort_runtime, only: emulator_type, status_type, network_workspace_type => workspace_type, &
@@ -26,7 +27,7 @@ program measure_activation
   implicit none
   integer, parameter :: dp = real64, n_bins = 60, blended = 3
   character(len=*), parameter :: policies(0:blended) = [character(len=8) :: 'arg2000', 'ratio', 'clip', 'blended']
-  !> The last one: three inputs of a column at once, on either side.
+  !> The last entry changes three inputs of a column at once, on both sides.
   character(len=*), parameter :: inputs(7) = [character(len=14) :: &
                                               'temperature', 'pressure', 'updraft', 'number', 'radius', &
                                               'hygroscopicity', 'three']
@@ -123,12 +124,12 @@ program measure_activation
 
 contains
 
-  !> Columns of which one kind of input lies beyond a limit; at 0 they lie on it.
+  !> Return columns with one kind of input beyond a limit; with a distance of 0 they lie on the limit.
   function moved(kind, side, distance, share) result(s)
     integer, intent(in) :: kind         !! place in `inputs`
     integer, intent(in) :: side         !! 0: below the lower limit, 1: above the upper
     real(dp), intent(in) :: distance    !! in widths of the range
-    real(dp), intent(in) :: share       !! share of the limit on top
+    real(dp), intent(in) :: share       !! additional distance, as a share of the limit
     type(sample_type) :: s
     integer :: i, j, m
 
@@ -141,7 +142,7 @@ contains
       case (4:6)
         call put(s, i, 4*kind - 12 + m, beyond(4*kind - 12 + m, side, distance, share))
       case default
-        do j = 0, 2   ! 4 inputs apart, so of three kinds; the others of a column on the other side
+        do j = 0, 2   ! 4 inputs apart, so that they are of three kinds; on different sides within a column
           m = 1 + modulo(i + 4*j, n_inputs)
           call put(s, i, m, beyond(m, modulo(side + i*j, 2), distance, share))
         end do
@@ -152,12 +153,12 @@ contains
 
   end function moved
 
-  !> A value beyond a limit.
+  !> Return a value beyond a limit.
   pure real(dp) function beyond(input, side, distance, share)
     integer, intent(in) :: input        !! place in the contract
     integer, intent(in) :: side         !! 0: below the lower limit, 1: above the upper
     real(dp), intent(in) :: distance    !! in widths of the range
-    real(dp), intent(in) :: share       !! share of the limit on top
+    real(dp), intent(in) :: share       !! additional distance, as a share of the limit
     real(dp) :: limit, other
 
     limit = merge(lower(input), upper(input), side == 0)
@@ -195,7 +196,7 @@ contains
 
   end subroutine put
 
-  !> Errors of all policies for the columns in `s`; without a distance, none of the blended one.
+  !> Print the errors of all policies for the columns in `s`; those of `blended` only if there is a distance.
   subroutine report(name, distance)
     character(len=*), intent(in) :: name   !! of the line
     real(dp), intent(in) :: distance       !! in widths of the range, negative for none
@@ -215,7 +216,7 @@ contains
 
   end subroutine report
 
-  !> Number fractions of single updrafts by a scheme, into fn.
+  !> Compute the number fractions of single updrafts with a scheme, into fn.
   subroutine run(scheme, s)
     type(activation_type), intent(in) :: scheme   !! after init
     type(sample_type), intent(in) :: s            !! columns
@@ -227,7 +228,8 @@ contains
 
   end subroutine run
 
-  !> Number fractions of the columns in `s` by ARG2000 times a power of the ratio at the nearest point, into fn.
+  !> Compute the number fractions of the columns in `s` into fn, with ARG2000 times a power of the ratio at the nearest
+  !> point.
   subroutine run_blended(power)
     real(dp), intent(in) :: power   !! of the ratio [1]
     real(dp) :: there, here
@@ -249,7 +251,7 @@ contains
 
   end subroutine run_blended
 
-  !> Number fractions by the parcel model, into truth; known where it finds a peak.
+  !> Compute the number fractions with the parcel model, into truth; `known` where it finds a peak.
   subroutine solve(s)
     type(sample_type), intent(in) :: s   !! columns
     type(parcel_options_type) :: options

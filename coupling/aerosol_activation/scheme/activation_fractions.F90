@@ -1,9 +1,10 @@
 !> Aerosol activation in one call: from the state of the air and the aerosol to the activated fractions of every mode.
 !>
-!> A neural emulator gives the maximum supersaturation of the updraft; the number and mass fractions of each
+!> A neural emulator gives the maximum supersaturation of the updraft. The number and mass fractions of each
 !> lognormal mode follow from it by kappa-Koehler theory, block by block while the values are in the cache. Formulas
-!> and constants are those of python/emufort/processes/aerosol_activation/kohler.py. In single precision the fractions differ from
-!> those by less than 1e-6 for the same maximum supersaturation (tests/coupling/test_activation_fractions.py).
+!> and constants are those of python/emufort/processes/aerosol_activation/kohler.py. In single precision the fractions
+!> differ from those of Python by less than 1e-6 for the same maximum supersaturation
+!> (tests/coupling/test_activation_fractions.py).
 !>
 !>     call predict_activated_fractions(emulator, ncol, air_temperature, ...)                    ! loaded weights.bin
 !>     call predict_activated_fractions(activation_emulator_predict_block, ncol, ...)            ! generated module
@@ -33,7 +34,7 @@ module activation_fractions
   !> Geometric standard deviation of the modes [1]; the emulator was trained for these.
   real(real64), parameter :: activation_geometric_standard_deviation(n_modes) = aerosol_sigma
 
-  !> Up to this number of columns, the values of all modes fill the lanes of one vector.
+  !> Up to this number of columns, the values of all modes fit in the lanes of one vector.
   integer, parameter :: few_columns = lanes/n_modes
   real(real64), parameter :: log_sigma(n_modes) = log(activation_geometric_standard_deviation)
   real(wp), parameter :: mode_steepness(n_modes) = real(steepness_factor/log_sigma, wp)
@@ -41,10 +42,11 @@ module activation_fractions
   real(real64), parameter :: gas_constant = 8.314_real64         ! universal [J mol-1 K-1]
   real(real64), parameter :: density_water = 1.0e3_real64        ! [kg m-3]
   real(real64), parameter :: molar_mass_water = 0.018_real64     ! [kg mol-1]
-  !> Lengths are taken in nm, so that their third power is within single precision.
+  !> Lengths are in nm, so that their third power is within the range of single precision.
   real(real64), parameter :: nanometres = 1.0e9_real64
-  ! What the formula is given lies in these, far beyond what can be: no power overflows, whatever the host has.
-  ! No named constants: of such arrays flang passes copies that it allocates.
+  ! The arguments of the formula are clipped to these ranges, far beyond physical values, so that no power overflows for
+  ! any input. They are variables and not named constants, because flang allocates copies of constant arrays to pass
+  ! them.
   real(real64), save :: sane_temperature(2) = [1.0_real64, 1.0e4_real64]      ! [K]
   real(real64), save :: sane_radius(2) = [0.0_real64, 1.0e-3_real64]          ! [m]
   real(real64), save :: sane_kappa(2) = [0.0_real64, 1.0e2_real64]            ! [1]
@@ -53,7 +55,7 @@ module activation_fractions
   integer(int64), parameter :: nan_bits = ishft(4095_int64, 51)
 
   abstract interface
-    !> A generated module's block procedure: up to `emufort_block_columns` columns.
+    !> Block procedure of a generated module, for up to `emufort_block_columns` columns.
     subroutine block_predictor(n, is_single, x, y, status, is_outside, workspace)
       import :: real64, block_columns, status_type, workspace_type
       integer, intent(in) :: n                            !! number of columns
@@ -66,12 +68,12 @@ module activation_fractions
     end subroutine block_predictor
   end interface
 
-  !> Maximum supersaturation and activated fractions; host arrays in single or in double precision.
+  !> Compute maximum supersaturation and activated fractions; host arrays in single or in double precision.
   interface predict_activated_fractions
     module procedure with_emulator_real64, with_emulator_real32, with_procedure_real64, with_procedure_real32
   end interface predict_activated_fractions
 
-  !> Activated fractions for a given maximum supersaturation; host arrays in single or in double precision.
+  !> Compute activated fractions for a given maximum supersaturation; host arrays in single or in double precision.
   interface activated_fractions
     module procedure activated_fractions_real64, activated_fractions_real32
   end interface activated_fractions
@@ -103,7 +105,7 @@ contains
 #define DELIVER deliver_real32
 #include "activation_fractions_of_host.inc"
 
-  !> Activated fractions of one block of columns.
+  !> Compute the activated fractions of one block of columns.
   pure recursive subroutine fractions_of_block(n, stride, temperature, radius, kappa, supersaturation, number, mass)
     integer, intent(in) :: n                                          !! number of columns
     integer, intent(out) :: stride                                    !! columns between the modes of the fractions
@@ -156,7 +158,8 @@ contains
 
   end subroutine fractions_of_block
 
-  !> (s_m/s_max)**2 with the critical supersaturation s_m = sqrt(4 A**3/(27 kappa r**3)), A the Kelvin length.
+  !> Compute (s_m/s_max)**2 with the critical supersaturation s_m = sqrt(4 A**3/(27 kappa r**3)) and the Kelvin length
+  !> A.
   pure recursive subroutine squared_ratios(temperature, radius, kappa, supersaturation, ratio)
     real(real64), intent(in) :: temperature(lanes)       !! air temperature [K]
     real(real64), intent(in) :: radius(lanes)            !! dry number-median radius [m]
@@ -173,7 +176,7 @@ contains
       length = factor*surface_tension                                                     ! A*T [nm K]
       r = radius(i)*nanometres*temperature(i)
       s = max(supersaturation(i), 0.0_real64)
-      ! Where nothing activates, the ratio is as large as single precision allows and nothing is divided by 0.
+      ! Where nothing activates, the ratio is as large as single precision allows, without a division by 0.
       ratio(i) = max(real(length*length*length, wp), 1.0e-3_wp)*(4.0_wp/27.0_wp)/ &
                  max(real(kappa(i)*(r*r*r)*(s*s), wp), 1.0e-30_wp)
     end do

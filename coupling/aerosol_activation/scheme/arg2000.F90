@@ -1,7 +1,7 @@
 !> Activation scheme of Abdul-Razzak and Ghan (2000), as climate models call it: one air parcel at a time, real64.
 !!
-!! The fallback of the emulator outside its range, and what its cost is compared with. Formula and constants are
-!! those of python/emufort/processes/aerosol_activation/arg2000.py. Reference: doi:10.1029/1999JD901161, called ARG below.
+!! The cost of the emulator is compared with this scheme. Formula and constants are those of
+!! python/emufort/processes/aerosol_activation/arg2000.py. Reference: doi:10.1029/1999JD901161, called ARG below.
 module arg2000
   use, intrinsic :: iso_fortran_env, only: real64
   use emufort_aerosol_contract, only: aerosol_modes, aerosol_sigma
@@ -24,7 +24,7 @@ module arg2000
   real(wp), parameter :: molar_mass_water = 0.018_wp ! [kg mol-1]
   real(wp), parameter :: molar_mass_air = 0.0289_wp ! [kg mol-1]
 
-  ! the spectra are fixed, so what depends on their width only is known at compile time
+  ! the widths of the modes are fixed, so these factors are known at compile time
   real(wp), parameter :: log_sigma(arg2000_n_modes) = log(arg2000_geometric_standard_deviation)
   real(wp), parameter :: breadth(arg2000_n_modes) = 0.5_wp*exp(2.5_wp*log_sigma*log_sigma) ! f, ARG eq. 7
   real(wp), parameter :: spread(arg2000_n_modes) = 1.0_wp + 0.25_wp*log_sigma ! g, ARG eq. 8
@@ -35,7 +35,8 @@ contains
 
   pure subroutine arg2000_max_supersaturation(air_temperature, air_pressure, updraft_speed, number_concentration, &
                                               dry_median_radius, hygroscopicity, max_supersaturation)
-    !! Maximum supersaturation of one air parcel with four lognormal aerosol modes; accommodation coefficient 1.
+    !! Compute the maximum supersaturation of one air parcel with four lognormal aerosol modes; accommodation
+    !! coefficient 1.
     real(wp), intent(in) :: air_temperature !! [K]
     real(wp), intent(in) :: air_pressure !! [Pa]
     real(wp), intent(in) :: updraft_speed !! above 0 [m s-1]
@@ -77,7 +78,7 @@ contains
 
   pure subroutine arg2000_activated_fractions(air_temperature, dry_median_radius, hygroscopicity, max_supersaturation, &
                                               number_activated_fraction, mass_activated_fraction)
-    !! Activated fractions of the modes of one air parcel at its maximum supersaturation, ARG eq. 13-15.
+    !! Compute the activated fractions of the modes of one air parcel at its maximum supersaturation, ARG eq. 13-15.
     real(wp), intent(in) :: air_temperature !! [K]
     real(wp), intent(in) :: dry_median_radius(arg2000_n_modes) !! number-median, above 0 [m] (mode)
     real(wp), intent(in) :: hygroscopicity(arg2000_n_modes) !! kappa, above 0 [1] (mode)

@@ -1,9 +1,9 @@
-!> Drop-in replacements of `activate_modal` (E3SM) and `actdrop_mam_calc` (CAM): same arguments, same meaning.
+!> Drop-in replacements of `activate_modal` (E3SM) and `actdrop_mam_calc` (CAM) with the same arguments.
 !>
-!> The optional arguments of `activate_modal` are in the order of CAM, of which E3SM has the first.
+!> The optional arguments of `activate_modal` are in the order of CAM. E3SM has only the first of them.
 !>
-!> The scheme is kept here as E3SM and CAM keep theirs: set once by `activate_modal_init`, constant from then on. Hosts
-!> that pass their state as arguments use `activation_type` of the module `emufort_aerosol_activation` instead.
+!> As in E3SM and CAM, the module holds the scheme: `activate_modal_init` sets it once, and it is constant afterwards.
+!> Hosts that pass their state as arguments use `activation_type` of the module `emufort_aerosol_activation` instead.
 module emufort_activate_modal
   use emufort_runtime, only: emulator_type, status_type
   use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, &
@@ -17,7 +17,7 @@ module emufort_activate_modal
 
 contains
 
-  !> Set the scheme. With an error, ARG2000 serves the host.
+  !> Set the scheme. After an error, ARG2000 answers.
   subroutine activate_modal_init(host_kind, constants, sigmag_amode, status, emulator, predictor, outside, formula, &
                                  lower, upper)
     integer, intent(in) :: host_kind                          !! kind of the host's reals
@@ -25,7 +25,7 @@ contains
     real(hk), intent(in) :: sigmag_amode(:)                   !! geometric standard deviations of the modes [1] (mode)
     type(status_type), intent(out) :: status                  !! outcome
     type(emulator_type), intent(in), optional :: emulator     !! a loaded emulator
-    procedure(activation_predictor), optional :: predictor    !! or the procedure of a generated module
+    procedure(activation_predictor), optional :: predictor    !! or `<name>_predict_block` of a generated module
     integer, intent(in), optional :: outside                  !! outside_ratio (default), _arg2000 or _clip
     integer, intent(in), optional :: formula                  !! arg2000_paper (default) or arg2000_e3sm
     real(hk), intent(in), optional :: lower(:), upper(:)      !! range of the emulator, contract units (input)
@@ -35,13 +35,13 @@ contains
 
   end subroutine activate_modal_init
 
-  !> Activated fractions of one parcel and their fluxes into cloud; arguments in E3SM's order.
+  !> Compute the activated fractions of one parcel and their fluxes into cloud; arguments in the order of E3SM.
   recursive subroutine activate_modal(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, fn, fm, &
                                       fluxn, fluxm, flux_fullact, smax_prescribed, in_cloud_in, smax_f, counts)
     real(hk), intent(in) :: wbar             !! mean vertical velocity [m s-1]
     real(hk), intent(in) :: sigw             !! standard deviation of vertical velocity [m s-1]
     real(hk), intent(in) :: wdiab            !! diabatic vertical velocity, 0 if adiabatic [m s-1]
-    real(hk), intent(in) :: wminf            !! least updraft of the spectrum [m s-1]
+    real(hk), intent(in) :: wminf            !! smallest updraft of the spectrum [m s-1]
     real(hk), intent(in) :: wmaxf            !! largest updraft of the spectrum [m s-1]
     real(hk), intent(in) :: tair             !! air temperature [K]
     real(hk), intent(in) :: rhoair           !! air density [kg m-3]
@@ -53,11 +53,11 @@ contains
     real(hk), intent(out) :: fm(:)           !! fraction of the mass that activates [1] (mode)
     real(hk), intent(out) :: fluxn(:)        !! flux of that number fraction into cloud [m s-1] (mode)
     real(hk), intent(out) :: fluxm(:)        !! flux of that mass fraction into cloud [m s-1] (mode)
-    real(hk), intent(out) :: flux_fullact    !! flux if everything activated [m s-1]
+    real(hk), intent(out) :: flux_fullact    !! flux if all particles activated [m s-1]
     real(hk), intent(in), optional :: smax_prescribed                !! maximum supersaturation [1]
     logical, intent(in), optional :: in_cloud_in                     !! above cloud base
     real(hk), intent(in), optional :: smax_f                         !! number times size factor of the drops [m-2]
-    type(activation_counts_type), intent(out), optional :: counts    !! who answered
+    type(activation_counts_type), intent(out), optional :: counts    !! counts of the answers
     logical :: in_cloud
     real(hk) :: drops, fixed
 
@@ -72,13 +72,13 @@ contains
 
   end subroutine activate_modal
 
-  !> Activated fractions of one parcel and their fluxes into cloud; arguments in CAM's order.
+  !> Compute the activated fractions of one parcel and their fluxes into cloud; arguments in the order of CAM.
   recursive subroutine actdrop_mam_calc(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, &
                                         in_cloud, smax_f, fn, fm, fluxn, fluxm, flux_fullact, counts)
     real(hk), intent(in) :: wbar             !! mean vertical velocity [m s-1]
     real(hk), intent(in) :: sigw             !! standard deviation of vertical velocity [m s-1]
     real(hk), intent(in) :: wdiab            !! diabatic vertical velocity, 0 if adiabatic [m s-1]
-    real(hk), intent(in) :: wminf            !! least updraft of the spectrum [m s-1]
+    real(hk), intent(in) :: wminf            !! smallest updraft of the spectrum [m s-1]
     real(hk), intent(in) :: wmaxf            !! largest updraft of the spectrum [m s-1]
     real(hk), intent(in) :: tair             !! air temperature [K]
     real(hk), intent(in) :: rhoair           !! air density [kg m-3]
@@ -92,15 +92,15 @@ contains
     real(hk), intent(out) :: fm(:)           !! fraction of the mass that activates [1] (mode)
     real(hk), intent(out) :: fluxn(:)        !! flux of that number fraction into cloud [m s-1] (mode)
     real(hk), intent(out) :: fluxm(:)        !! flux of that mass fraction into cloud [m s-1] (mode)
-    real(hk), intent(out) :: flux_fullact    !! flux if everything activated [m s-1]
-    type(activation_counts_type), intent(out), optional :: counts    !! who answered
+    real(hk), intent(out) :: flux_fullact    !! flux if all particles activated [m s-1]
+    type(activation_counts_type), intent(out), optional :: counts    !! counts of the answers
 
     call one_parcel(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, in_cloud, smax_f, &
                     -1.0_hk, fn, fm, fluxn, fluxm, flux_fullact, counts)
 
   end subroutine actdrop_mam_calc
 
-  !> What both have in common.
+  !> Compute one parcel for both procedures.
   recursive subroutine one_parcel(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, in_cloud, &
                                   smax_f, smax_fixed, fn, fm, fluxn, fluxm, flux_fullact, counts)
     real(hk), intent(in) :: wbar, sigw, wdiab, wminf, wmaxf   !! [m s-1]
@@ -110,11 +110,11 @@ contains
     real(hk), intent(in) :: na(:), volume(:), hygro(:)        !! [m-3], [m3 m-3], [1] (mode)
     logical, intent(in) :: in_cloud                           !! above cloud base
     real(hk), intent(in) :: smax_f                            !! [m-2]
-    real(hk), intent(in) :: smax_fixed                        !! maximum supersaturation, negative if to be found [1]
+    real(hk), intent(in) :: smax_fixed                        !! maximum supersaturation, negative: to be computed [1]
     real(hk), intent(out) :: fn(:), fm(:)                     !! [1] (mode)
     real(hk), intent(out) :: fluxn(:), fluxm(:)               !! [m s-1] (mode)
     real(hk), intent(out) :: flux_fullact                     !! [m s-1]
-    type(activation_counts_type), intent(out), optional :: counts    !! who answered
+    type(activation_counts_type), intent(out), optional :: counts    !! counts of the answers
     type(status_type) :: status
     type(activation_counts_type) :: own_counts
     real(hk) :: input(activation_max_modes, 3), output(activation_max_modes, 4), air(7), full(1)
@@ -125,7 +125,7 @@ contains
     fluxn = 0.0_hk
     fluxm = 0.0_hk
     flux_fullact = 0.0_hk
-    ! E3SM: with one mode of nothing, or a prescribed supersaturation of 0, there are no fluxes either
+    ! As in E3SM, the fluxes are 0 as well for a single empty mode or a prescribed supersaturation of 0.
     if (nmode == 1) then
       if (na(1) < 1.0e-20_hk) return
     end if

@@ -1,7 +1,7 @@
-!> Aerosol activation for a host model: what E3SM and CAM ask of `activate_modal`, by an emulator or by ARG2000.
+!> Aerosol activation for a host model: the results of `activate_modal` in E3SM and CAM, by an emulator or by ARG2000.
 !>
-!> After `init` a scheme is constant: any number of threads may share it; `activate` stops nothing, allocates nothing,
-!> reads and prints nothing. A column has the same bits whatever stands beside it. Compile without -ffast-math.
+!> After `init` a scheme is constant, and any number of threads may share it. `activate` does not stop the program,
+!> allocate memory, read or print. The bits of a column do not depend on the other columns. Compile without -ffast-math.
 module emufort_aerosol_activation
   use, intrinsic :: iso_fortran_env, only: real64
   use emufort_kinds, only: wp, block => block_columns
@@ -25,11 +25,11 @@ module emufort_aerosol_activation
 
   integer, parameter :: hk = activation_kind, dp = real64
 
-  ! What E3SM counts as nothing: number [m-3], volume [m3 m-3], hygroscopicity [1], width of the spectrum [m s-1].
+  ! E3SM ignores smaller values: number [m-3], volume [m3 m-3], hygroscopicity [1], width of the spectrum [m s-1].
   real(dp), parameter :: least_number = 1.0e-39_dp, least_volume = 1.0e-39_dp, least_hygroscopicity = 1.0e-10_dp
   real(dp), parameter :: least_width = 1.0e-5_dp
 
-  !> An activation scheme that computes fractions: `init`, `is_emulated` and `make_workspace` are those of its parent.
+  !> An activation scheme that computes fractions. It inherits `init`, `is_emulated` and `make_workspace`.
   type, extends(scheme_type) :: activation_type
   contains
     procedure :: activate
@@ -37,10 +37,10 @@ module emufort_aerosol_activation
 
 contains
 
-  !> Activated fractions of the columns and levels of a chunk, and their fluxes into cloud.
+  !> Compute the activated fractions of the columns and levels of a chunk, and their fluxes into cloud.
   !>
-  !> Arguments and meaning are those of `activate_modal`. Up to `pcols` columns are dimensioned, `ncol` are worked on;
-  !> the others stay as they are.
+  !> The arguments have the meaning of those of `activate_modal`. The arrays have `pcols` columns, of which the first
+  !> `ncol` are computed; the others are unchanged.
   recursive subroutine activate(scheme, pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, &
                                 volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, status, counts, in_cloud, smax_f, &
                                 smax_fixed, workspace)
@@ -52,7 +52,7 @@ contains
     real(hk), intent(in) :: wbar(pcols, pver)               !! mean vertical velocity [m s-1]
     real(hk), intent(in) :: sigw(pcols, pver)               !! standard deviation of vertical velocity [m s-1]
     real(hk), intent(in) :: wdiab(pcols, pver)              !! diabatic vertical velocity, 0 if adiabatic [m s-1]
-    real(hk), intent(in) :: wminf(pcols, pver)              !! least updraft of the spectrum [m s-1]
+    real(hk), intent(in) :: wminf(pcols, pver)              !! smallest updraft of the spectrum [m s-1]
     real(hk), intent(in) :: wmaxf(pcols, pver)              !! largest updraft of the spectrum [m s-1]
     real(hk), intent(in) :: tair(pcols, pver)               !! air temperature [K]
     real(hk), intent(in) :: rhoair(pcols, pver)             !! air density [kg m-3]
@@ -63,21 +63,22 @@ contains
     real(hk), intent(inout) :: fm(pcols, pver, nmode)       !! fraction of the mass that activates [1]
     real(hk), intent(inout) :: fluxn(pcols, pver, nmode)    !! flux of that number fraction into cloud [m s-1]
     real(hk), intent(inout) :: fluxm(pcols, pver, nmode)    !! flux of that mass fraction into cloud [m s-1]
-    real(hk), intent(inout) :: flux_fullact(pcols, pver)    !! flux if everything activated [m s-1]
-    type(status_type), intent(inout) :: status              !! wrong dimensions; the emulator's own error is in counts
-    type(activation_counts_type), intent(out) :: counts     !! who answered
-    logical, intent(in), optional :: in_cloud(pcols, pver)  !! above cloud base: balance with the drops that are there
+    real(hk), intent(inout) :: flux_fullact(pcols, pver)    !! flux if all particles activated [m s-1]
+    type(status_type), intent(inout) :: status              !! wrong dimensions; counts include errors of the emulator
+    type(activation_counts_type), intent(out) :: counts     !! counts of the answers
+    logical, intent(in), optional :: in_cloud(pcols, pver)  !! above cloud base: balance with existing drops
     real(hk), intent(in), optional :: smax_f(pcols, pver)   !! number times size factor of the drops, in cloud [m-2]
-    real(hk), intent(in), optional :: smax_fixed(pcols, pver) !! maximum supersaturation, negative if to be found [1]
-    type(workspace_type), intent(inout), optional :: workspace !! for a wide network, this thread's own
+    real(hk), intent(in), optional :: smax_fixed(pcols, pver) !! maximum supersaturation, negative: to be computed [1]
+    type(workspace_type), intent(inout), optional :: workspace !! for a wide network, one per thread
 
     call emufort_clear_status(status)
     if (nmode < 1 .or. nmode > scheme%n_modes .or. ncol > pcols .or. min(ncol, pver) < 0) then
-      call set_error(status, emufort_error_shape, 'activate', 'modes or columns beyond those of init or of the arrays')
+      call set_error(status, emufort_error_shape, 'activate', &
+                     'there are more modes than in init or more columns than in the arrays')
       return
     end if
-    ! Each with room of its own (inlined, they would have both): what ARG2000 needs for other modes is not on the stack
-    ! under the emulator.
+    ! Not inlined, so that each has only its own arrays on the stack: a call of the emulator then does not hold the
+    ! arrays that ARG2000 needs for more modes.
     if (nmode > n_emulated_modes) then
       !DIR$ NOINLINE
       call activate_many_modes()
@@ -88,7 +89,7 @@ contains
 
   contains
 
-    !> The modes of the emulator, or fewer.
+    !> Compute as many modes as the emulator has, or fewer.
     recursive subroutine activate_few_modes()
       real(dp), dimension(block, n_emulated_modes) :: number, cube, kappa, critical
       real(dp) :: f(block, n_emulated_modes, 4)
@@ -102,7 +103,7 @@ contains
 
     end subroutine activate_few_modes
 
-    !> More modes than the emulator has.
+    !> Compute more modes than the emulator has.
     recursive subroutine activate_many_modes()
       real(dp), dimension(block, activation_max_modes) :: number, cube, kappa, critical
       real(dp) :: f(block, activation_max_modes, 4)
@@ -118,7 +119,7 @@ contains
 
   end subroutine activate
 
-  !> `activate` in the given room.
+  !> Do the work of `activate` with the given scratch arrays.
   recursive subroutine activate_blocks(scheme, pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, &
                                        rhoair, na, volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, counts, &
                                        in_cloud, smax_f, smax_fixed, workspace, n_most, number, cube, kappa, &
@@ -131,7 +132,7 @@ contains
     real(hk), intent(in) :: wbar(pcols, pver)               !! mean vertical velocity [m s-1]
     real(hk), intent(in) :: sigw(pcols, pver)               !! standard deviation of vertical velocity [m s-1]
     real(hk), intent(in) :: wdiab(pcols, pver)              !! diabatic vertical velocity, 0 if adiabatic [m s-1]
-    real(hk), intent(in) :: wminf(pcols, pver)              !! least updraft of the spectrum [m s-1]
+    real(hk), intent(in) :: wminf(pcols, pver)              !! smallest updraft of the spectrum [m s-1]
     real(hk), intent(in) :: wmaxf(pcols, pver)              !! largest updraft of the spectrum [m s-1]
     real(hk), intent(in) :: tair(pcols, pver)               !! air temperature [K]
     real(hk), intent(in) :: rhoair(pcols, pver)             !! air density [kg m-3]
@@ -142,13 +143,13 @@ contains
     real(hk), intent(inout) :: fm(pcols, pver, nmode)       !! fraction of the mass that activates [1]
     real(hk), intent(inout) :: fluxn(pcols, pver, nmode)    !! flux of that number fraction into cloud [m s-1]
     real(hk), intent(inout) :: fluxm(pcols, pver, nmode)    !! flux of that mass fraction into cloud [m s-1]
-    real(hk), intent(inout) :: flux_fullact(pcols, pver)    !! flux if everything activated [m s-1]
-    type(activation_counts_type), intent(inout) :: counts   !! who answered
-    logical, intent(in), optional :: in_cloud(pcols, pver)  !! above cloud base: balance with the drops that are there
+    real(hk), intent(inout) :: flux_fullact(pcols, pver)    !! flux if all particles activated [m s-1]
+    type(activation_counts_type), intent(inout) :: counts   !! counts of the answers
+    logical, intent(in), optional :: in_cloud(pcols, pver)  !! above cloud base: balance with existing drops
     real(hk), intent(in), optional :: smax_f(pcols, pver)   !! number times size factor of the drops, in cloud [m-2]
-    real(hk), intent(in), optional :: smax_fixed(pcols, pver) !! maximum supersaturation, negative if to be found [1]
-    type(workspace_type), intent(inout), optional :: workspace !! for a wide network, this thread's own
-    integer, intent(in) :: n_most                           !! modes that the room is for
+    real(hk), intent(in), optional :: smax_fixed(pcols, pver) !! maximum supersaturation, negative: to be computed [1]
+    type(workspace_type), intent(inout), optional :: workspace !! for a wide network, one per thread
+    integer, intent(in) :: n_most                           !! modes of the scratch arrays
     real(dp), dimension(block, n_most), intent(inout) :: number, cube, kappa, critical   !! see `activate_block`
     real(dp), intent(inout) :: f(block, n_most, 4)          !! see `activate_block`
     real(wp), intent(inout) :: log_critical(block, n_most)  !! see `activate_block`
@@ -189,10 +190,10 @@ contains
         call gather(n, place, hygro(1, 1, m), kappa(:, m))
         call gather(n, place, volume(1, 1, m), cube(:, m))
         do i = 1, n
-          ! written so that a NaN is present and active and shows in the result
+          ! written so that a mode with a NaN is present and active, and the result is NaN
           is_present = .not. (number(i, m) <= least_number .or. cube(i, m) <= least_volume)
           is_active(i, m) = is_present .and. .not. kappa(i, m) <= least_hygroscopicity
-          ! no division by zero, which a host may trap
+          ! avoids a division by zero, which a host may trap
           safe = merge(number(i, m), 1.0_dp, is_present)
           cube(i, m) = merge(scheme%volume_factor(m)*cube(i, m)/safe, 0.0_dp, is_present)
         end do
@@ -201,7 +202,7 @@ contains
       if (present(smax_fixed)) call gather(n, place, smax_fixed, given)
       if (present(in_cloud)) then
         do i = 1, n
-          ! E3SM and CAM know the balance with drops for a single updraft alone
+          ! E3SM and CAM have the balance with drops only for a single updraft
           if (.not. in_cloud(column(i), level(i)) .or. w_sigma(i) > least_width .or. given(i) >= 0.0_dp) cycle
           given(i) = 0.0_dp
           if (present(smax_f)) then
@@ -223,16 +224,16 @@ contains
 
   end subroutine activate_blocks
 
-  !> Values of a block out of an array of the host.
+  !> Copy the values of a block from an array of the host.
   pure recursive subroutine gather(n, place, array, values)
     integer, intent(in) :: n                  !! number of values
-    integer, intent(in) :: place(block)       !! where they are in the array, rising (value)
+    integer, intent(in) :: place(block)       !! positions in the array, ascending (value)
     real(hk), intent(in) :: array(*)          !! of the host
     real(dp), intent(inout) :: values(block)  !! the same units (value)
     integer :: i, before
 
     before = place(1) - 1
-    if (place(n) == before + n) then   ! neighbours, as they nearly always are
+    if (place(n) == before + n) then   ! contiguous, as nearly always
       do i = 1, n
         values(i) = real(array(before + i), dp)
       end do
@@ -244,10 +245,10 @@ contains
 
   end subroutine gather
 
-  !> Values of a block into an array of the host.
+  !> Copy the values of a block into an array of the host.
   pure recursive subroutine scatter(n, place, values, array)
     integer, intent(in) :: n                !! number of values
-    integer, intent(in) :: place(block)     !! where they belong in the array, rising (value)
+    integer, intent(in) :: place(block)     !! positions in the array, ascending (value)
     real(dp), intent(in) :: values(block)   !! any units (value)
     real(hk), intent(inout) :: array(*)     !! of the host, the same units
     integer :: i, before
@@ -265,7 +266,7 @@ contains
 
   end subroutine scatter
 
-  !> One block of columns: single updrafts first, then the spectra node by node.
+  !> Compute one block of columns: single updrafts first, then the spectra node by node.
   recursive subroutine activate_block(scheme, n, n_modes, w_mean, w_sigma, w_diabatic, w_least, w_most, t, p, number, &
                                       cube, kappa, is_active, given, n_most, f, critical, log_critical, full, &
                                       counts, workspace)
@@ -273,23 +274,23 @@ contains
     integer, intent(in) :: n                              !! columns, at most `block`
     integer, intent(in) :: n_modes                        !! modes
     real(dp), intent(in) :: w_mean(block)                 !! mean vertical velocity [m s-1] (column)
-    real(dp), intent(in) :: w_sigma(block)                !! its standard deviation [m s-1] (column)
+    real(dp), intent(in) :: w_sigma(block)                !! standard deviation of it [m s-1] (column)
     real(dp), intent(in) :: w_diabatic(block)             !! diabatic vertical velocity [m s-1] (column)
-    real(dp), intent(in) :: w_least(block)                !! least updraft [m s-1] (column)
+    real(dp), intent(in) :: w_least(block)                !! smallest updraft [m s-1] (column)
     real(dp), intent(in) :: w_most(block)                 !! largest updraft [m s-1] (column)
     real(dp), intent(in) :: t(block)                      !! air temperature [K] (column)
     real(dp), intent(in) :: p(block)                      !! air pressure [Pa] (column)
     real(dp), intent(in) :: number(block, *)              !! [m-3] (column, mode)
     real(dp), intent(in) :: cube(block, *)                !! cube of the median radius, or 0 [m3] (column, mode)
     real(dp), intent(in) :: kappa(block, *)               !! hygroscopicity [1] (column, mode)
-    logical, intent(in) :: is_active(block, *)            !! modes that count (column, mode)
-    real(dp), intent(in) :: given(block)                  !! supersaturation, negative: to be found [1] (column)
-    integer, intent(in) :: n_most                         !! modes that the next three are for
-    real(dp), intent(out) :: f(block, n_most, 4)          !! fn, fm, fluxn, fluxm (column, mode, which)
+    logical, intent(in) :: is_active(block, *)            !! modes that can activate (column, mode)
+    real(dp), intent(in) :: given(block)                  !! supersaturation, negative: to be computed [1] (column)
+    integer, intent(in) :: n_most                         !! modes of the next three arrays
+    real(dp), intent(out) :: f(block, n_most, 4)          !! fn, fm [1], fluxn, fluxm [m s-1] (column, mode, quantity)
     real(dp), intent(inout) :: critical(block, n_most)    !! square of the critical supersaturation [1]; scratch
     real(wp), intent(inout) :: log_critical(block, n_most)   !! its logarithm [1]; scratch
-    real(dp), intent(out) :: full(block)                  !! flux if everything activated [m s-1] (column)
-    type(activation_counts_type), intent(inout) :: counts !! who answered
+    real(dp), intent(out) :: full(block)                  !! flux if all particles activated [m s-1] (column)
+    type(activation_counts_type), intent(inout) :: counts !! counts of the answers
     type(workspace_type), intent(inout), optional :: workspace !! for a wide network
     real(dp) :: lower(block), upper(block), w(block), smax(block)
     real(dp) :: speed(n_nodes, block), share(n_nodes, block), flux(n_nodes, block)
@@ -350,7 +351,7 @@ contains
       if (n_at == n) return
     end if
 
-    ! Spectra: limits, and what makes the weights add up to the exact integrals.
+    ! Spectra: limits of the quadrature, its nodes and weights.
     n_at = 0
     do i = 1, n
       if (.not. is_spectral(i)) cycle
@@ -383,7 +384,7 @@ contains
     end do
     do m = 1, n_modes
       do j = 1, n_at
-        ! the sum of shares may exceed 1 by rounding; written so that a NaN stays
+        ! rounding may make the sum of shares exceed 1; written so that a NaN remains
         if (f(at(j), m, 1) > 1.0_dp) f(at(j), m, 1) = 1.0_dp
         if (f(at(j), m, 2) > 1.0_dp) f(at(j), m, 2) = 1.0_dp
       end do
@@ -391,17 +392,17 @@ contains
 
   end subroutine activate_block
 
-  !> Number and mass fraction of one mode above the size that activates at a supersaturation.
+  !> Compute the number and mass fraction of one mode above the size that activates at a supersaturation.
   recursive subroutine fractions(n, n_columns, at, log_sigma, smax, log_smax, log_critical, is_active, fraction)
     integer, intent(in) :: n                          !! number of updrafts
-    integer, intent(in) :: n_columns                  !! number of columns; if as many, updraft j is that of column j
-    integer, intent(in) :: at(block)                  !! columns of the updrafts, rising (updraft)
+    integer, intent(in) :: n_columns                  !! columns; if equal to n, updraft j is that of column j
+    integer, intent(in) :: at(block)                  !! columns of the updrafts, ascending (updraft)
     real(dp), intent(in) :: log_sigma                 !! ln of the geometric standard deviation of the mode [1]
     real(dp), intent(in) :: smax(block)               !! maximum supersaturation [1] (updraft)
     real(wp), intent(in) :: log_smax(block)           !! its logarithm [1] (updraft)
     real(wp), intent(in) :: log_critical(block)       !! ln of the square of the critical supersaturation [1] (column)
-    logical, intent(in) :: is_active(block)           !! whether the mode counts (column)
-    real(wp), intent(out) :: fraction(block, 2)       !! number and mass fraction [1] (updraft, which)
+    logical, intent(in) :: is_active(block)           !! whether the mode can activate (column)
+    real(wp), intent(out) :: fraction(block, 2)       !! number and mass fraction [1] (updraft, quantity)
     real(wp), dimension(block) :: log_ratio, steepness, shift, number, mass
     logical :: counts(block)
     integer :: j

@@ -1,7 +1,7 @@
 !> ARG2000 for a host model: any number of modes of any width, the host's constants, the paper's formula or E3SM's.
 !>
-!> The baseline and the fall-back of the emulator. With the default constants and the paper's formula it gives what
-!> the module `arg2000` gives, which serves timing with the constants of the data set compiled in. Reference:
+!> This module is the fallback of the emulator. With the default constants and the formula of the paper it gives the
+!> results of the module `arg2000`, which is for timing and has the constants of the data set compiled in. Reference:
 !> Abdul-Razzak and Ghan (2000), doi:10.1029/1999JD901161, called ARG below.
 module emufort_aerosol_arg2000
   use, intrinsic :: iso_fortran_env, only: real64
@@ -16,7 +16,7 @@ module emufort_aerosol_arg2000
   integer, parameter :: arg2000_e3sm = 1    !! (zeta/eta)**2: E3SM multiplies by the square root twice by default
   real(dp), parameter :: pi = 3.14159265358979323846_dp
 
-  !> Physical constants of the host; the defaults are those of the data set that the emulator learnt from.
+  !> Physical constants of the host. The defaults are those of the data set that the emulator was trained on.
   type :: activation_constants_type
     real(dp) :: gravity = 9.81_dp                        !! [m s-2]
     real(dp) :: gas_constant_air = 8.314_dp/0.0289_dp    !! of dry air [J kg-1 K-1]
@@ -26,7 +26,7 @@ module emufort_aerosol_arg2000
     real(dp) :: density_water = 1.0e3_dp                 !! [kg m-3]
   end type activation_constants_type
 
-  !> What the schemes need to know of the air of one parcel.
+  !> Properties of the air of one parcel that the schemes need.
   type :: air_type
     real(dp) :: kelvin_length   !! A = 2 sigma/(R_v T rho_w) [m]
     real(dp) :: source          !! alpha, supersaturation gained per ascent [m-1]
@@ -36,7 +36,7 @@ module emufort_aerosol_arg2000
 
 contains
 
-  !> Properties of the air of one parcel.
+  !> Compute the properties of the air of one parcel.
   pure recursive function air_properties(constants, air_temperature, air_pressure) result(air)
     type(activation_constants_type), intent(in) :: constants   !! of the host
     real(dp), intent(in) :: air_temperature                    !! [K]
@@ -60,7 +60,7 @@ contains
 
   end function air_properties
 
-  !> Kelvin length A = 2 sigma/(R_v T rho_w) [m].
+  !> Return the Kelvin length A = 2 sigma/(R_v T rho_w) [m].
   pure recursive real(dp) function kelvin_length(constants, air_temperature)
     type(activation_constants_type), intent(in) :: constants   !! of the host
     real(dp), intent(in) :: air_temperature                    !! [K]
@@ -70,7 +70,7 @@ contains
 
   end function kelvin_length
 
-  !> Square of the critical supersaturation of particles of the median radius, ARG eq. 9.
+  !> Return the square of the critical supersaturation of particles of the median radius, ARG eq. 9 [1].
   elemental recursive real(dp) function critical_supersaturation_squared(kelvin_length, radius_cubed, hygroscopicity)
     real(dp), intent(in) :: kelvin_length    !! [m]
     real(dp), intent(in) :: radius_cubed     !! cube of the dry number-median radius, above 0 [m3]
@@ -80,7 +80,7 @@ contains
 
   end function critical_supersaturation_squared
 
-  !> What the square of the critical supersaturation of a column is, times hygroscopicity and cubed radius, ARG eq. 9.
+  !> Compute the product of the squared critical supersaturation, the hygroscopicity and the cubed radius, ARG eq. 9.
   pure recursive subroutine critical_factors(constants, n, air_temperature, factor)
     type(activation_constants_type), intent(in) :: constants   !! of the host
     integer, intent(in) :: n                                   !! number of columns
@@ -96,7 +96,7 @@ contains
 
   end subroutine critical_factors
 
-  !> Maximum supersaturation of one parcel by ARG [1]; 0 without an updraft or without anything that could activate.
+  !> Return the maximum supersaturation of one parcel by ARG [1]; 0 without an updraft or without active modes.
   pure recursive function arg2000_smax(constants, formula, n_modes, breadth, spread, air, updraft_speed, number, &
                                        critical_squared, is_active) result(smax)
     type(activation_constants_type), intent(in) :: constants   !! of the host
@@ -108,7 +108,7 @@ contains
     real(dp), intent(in) :: updraft_speed                      !! [m s-1]
     real(dp), intent(in) :: number(n_modes)                    !! number concentration [m-3] (mode)
     real(dp), intent(in) :: critical_squared(n_modes)          !! square of the critical supersaturation [1] (mode)
-    logical, intent(in) :: is_active(n_modes)                  !! modes that hold particles that water can act on (mode)
+    logical, intent(in) :: is_active(n_modes)                  !! modes that can activate (mode)
     real(dp) :: smax
     real(dp) :: forcing, root, zeta, eta, ratio, competition, total
     integer :: m
@@ -135,12 +135,12 @@ contains
     if (total > 0.0_dp) then
       smax = 1.0_dp/sqrt(total)   ! ARG eq. 6
     else if (.not. total <= 0.0_dp) then
-      smax = total                ! a NaN stays one
+      smax = total                ! a NaN remains a NaN
     end if
 
   end function arg2000_smax
 
-  !> Supersaturation above cloud base, where what is gained by ascent is lost to the drops that are there [1].
+  !> Return the supersaturation above cloud base [1], where the gain by ascent equals the loss to the existing drops.
   pure recursive real(dp) function in_cloud_smax(constants, air, updraft_speed, drop_length)
     type(activation_constants_type), intent(in) :: constants   !! of the host
     type(air_type), intent(in) :: air                          !! from `air_properties`

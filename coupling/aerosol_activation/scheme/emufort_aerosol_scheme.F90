@@ -1,5 +1,5 @@
-!> What an activation scheme is set up from: constants and modes of the host, the emulator and the range it was trained
-!> for, and what counts the answers.
+!> Setup of an activation scheme: the constants and modes of the host, the emulator and the range it was trained for,
+!> and the counts of the answers.
 module emufort_aerosol_scheme
   use, intrinsic :: iso_fortran_env, only: int64, real32, real64
   use emufort_kinds, only: block => block_columns
@@ -24,37 +24,37 @@ module emufort_aerosol_scheme
 #endif
   integer, parameter :: hk = activation_kind, dp = real64
 
-  integer, parameter :: activation_max_modes = 16   !! most aerosol modes
+  integer, parameter :: activation_max_modes = 16   !! largest number of aerosol modes
   integer, parameter :: outside_arg2000 = 0   !! outside the emulator's range ARG2000 answers
-  !> ARG2000 times the emulator over ARG2000 at the nearest point of its range: continuous, and in docs/coupling.md
-  !> closer to the parcel model than ARG2000 however far outside.
+  !> ARG2000 times the ratio of the emulator to ARG2000 at the nearest point of the range. It is continuous, and at
+  !> every distance in docs/coupling.md closer to the parcel model than ARG2000.
   integer, parameter :: outside_ratio = 1
   integer, parameter :: outside_clip = 2      !! the emulator at the nearest point of its range
 
-  integer, parameter :: most_inputs = n_plain + 1   !! with what ARG2000 says, of the contract `activation_ratio`
+  integer, parameter :: most_inputs = n_plain + 1   !! with ARG2000 as an input, of the contract `activation_ratio`
   real(dp), parameter :: pi = 3.14159265358979323846_dp
 
-  ! What a loaded emulator must take and give: the inputs, perhaps what ARG2000 says, and the output.
+  ! Variables of a loaded emulator: the inputs, possibly the supersaturation by ARG2000, and the output.
   integer, parameter :: n_variables = size(aerosol_input_names) + 2
   character(len=*), parameter :: names(n_variables) = [character(len=24) :: &
                                                        aerosol_input_names, 'smax_arg2000', aerosol_output_name]
   character(len=*), parameter :: units(n_variables) = [character(len=8) :: &
                                                        aerosol_input_units, aerosol_output_units, aerosol_output_units]
 
-  !> Who answered how often. A parcel is one updraft speed of one column: a spectrum of updrafts makes many.
+  !> Counts of the answers. A parcel is one updraft speed of one column; a spectrum of updrafts has many parcels.
   type :: activation_counts_type
-    integer(int64) :: n_parcels = 0_int64     !! supersaturations that were asked for
-    integer(int64) :: n_outside = 0_int64     !! of them, outside the range of the emulator
-    integer(int64) :: n_fall_back = 0_int64   !! of them, answered by ARG2000 alone, whatever the reason
-    integer(int64) :: n_bad = 0_int64         !! of them, the emulator failed or gave no positive number
-    integer(int64) :: n_invalid = 0_int64     !! of them, the answer is not a number because an input is none
+    integer(int64) :: n_parcels = 0_int64     !! supersaturations that were computed
+    integer(int64) :: n_outside = 0_int64     !! of these, outside the range of the emulator
+    integer(int64) :: n_fall_back = 0_int64   !! of these, answered by ARG2000 alone, for any reason
+    integer(int64) :: n_bad = 0_int64         !! of these, the emulator failed or gave no positive number
+    integer(int64) :: n_invalid = 0_int64     !! of these, the answer is NaN because an input is NaN
     integer(int64) :: n_clipped = 0_int64     !! input values that the emulator clipped to its range
   contains
     procedure :: add
   end type activation_counts_type
 
   abstract interface
-    !> What the generated module of a bundle offers as `<name>_predict_block`.
+    !> Interface of `<name>_predict_block` in the generated module of a bundle.
     recursive subroutine activation_predictor(n, is_single, x, y, status, is_outside, workspace)
       import :: block, status_type, real64, workspace_type
       integer, intent(in) :: n                      !! number of parcels, 1 to emufort_block_columns
@@ -67,16 +67,16 @@ module emufort_aerosol_scheme
     end subroutine activation_predictor
   end interface
 
-  !> An activation scheme: the host's constants and modes, and what computes the maximum supersaturation. Its components
-  !> are for the modules of the scheme only.
+  !> An activation scheme: the constants and modes of the host, and the emulator that computes the maximum
+  !> supersaturation. Only the modules of the scheme may use its components.
   type :: scheme_type
     integer :: n_modes = 0
     integer :: formula = arg2000_paper
     integer :: outside = outside_ratio
-    integer :: n_inputs = 0                                        ! of the emulator; 0: ARG2000 answers always
+    integer :: n_inputs = 0                                        ! of the emulator; 0: ARG2000 always answers
     type(activation_constants_type) :: constants
     real(dp) :: log_sigma(activation_max_modes) = 0.0_dp
-    real(dp) :: volume_factor(activation_max_modes) = 0.0_dp       ! cube of the median radius by volume over number
+    real(dp) :: volume_factor(activation_max_modes) = 0.0_dp       ! cube of the median radius by volume per number
     real(dp) :: breadth(activation_max_modes) = 0.0_dp
     real(dp) :: spread(activation_max_modes) = 0.0_dp
     real(dp) :: lower(n_plain) = trained_lower
@@ -94,7 +94,7 @@ contains
   !> Add the counts of another call.
   pure recursive subroutine add(counts, other)
     class(activation_counts_type), intent(inout) :: counts   !! sum
-    type(activation_counts_type), intent(in) :: other        !! what to add
+    type(activation_counts_type), intent(in) :: other        !! counts to add
 
     counts%n_parcels = counts%n_parcels + other%n_parcels
     counts%n_outside = counts%n_outside + other%n_outside
@@ -105,7 +105,7 @@ contains
 
   end subroutine add
 
-  !> Prepare a scheme. Without `emulator` and `predictor`, or if one does not fit, ARG2000 answers always.
+  !> Prepare a scheme. Without `emulator` and `predictor`, or if one does not fit, ARG2000 always answers.
   subroutine init(scheme, host_kind, constants, geometric_standard_deviation, status, emulator, predictor, outside, &
                   formula, lower, upper)
     class(scheme_type), intent(out) :: scheme                          !! ready for use, even if there is an error
@@ -134,19 +134,19 @@ contains
 
     if (host_kind /= hk) then
       call set_error(status, emufort_error_contract, place, &
-                     'compiled for another kind of reals than the host: see EMUFORT_HOST_REAL32')
+                     'compiled for another kind of reals than that of the host; see EMUFORT_HOST_REAL32')
     else if (size(geometric_standard_deviation) > activation_max_modes .or. size(geometric_standard_deviation) < 1) then
       call set_error(status, emufort_error_limit, place, 'there must be 1 to 16 aerosol modes')
     else if (.not. all(geometric_standard_deviation > 1.0_hk)) then
-      call set_error(status, emufort_error_limit, place, 'a geometric standard deviation is not above 1')
+      call set_error(status, emufort_error_limit, place, 'every geometric standard deviation must be above 1')
     else if (scheme%outside < outside_arg2000 .or. scheme%outside > outside_clip) then
       call set_error(status, emufort_error_contract, place, 'outside must be outside_arg2000, _ratio or _clip')
     else if (scheme%formula /= arg2000_paper .and. scheme%formula /= arg2000_e3sm) then
       call set_error(status, emufort_error_contract, place, 'formula must be arg2000_paper or arg2000_e3sm')
     else if (present(emulator) .and. present(predictor)) then
-      call set_error(status, emufort_error_contract, place, 'give a loaded emulator or a predictor, not both')
+      call set_error(status, emufort_error_contract, place, 'pass a loaded emulator or a predictor, not both')
     else if (present(lower) .neqv. present(upper)) then
-      call set_error(status, emufort_error_contract, place, 'give both limits of the range or none')
+      call set_error(status, emufort_error_contract, place, 'pass both limits of the range or neither')
     end if
     if (status%code /= emufort_success) return
     if (present(lower)) then
@@ -171,7 +171,7 @@ contains
       scheme%predictor => predictor
       scheme%n_inputs = n_plain
     end if
-    ! The emulator knows one set of modes; a host with another is served by ARG2000.
+    ! The emulator was trained for one set of modes; ARG2000 answers for any other.
     if (scheme%n_modes /= n_emulated_modes) then
       scheme%n_inputs = 0
     else if (any(abs(scheme%log_sigma(1:n_emulated_modes) - log(trained_sigma)) > 1.0e-6_dp)) then
@@ -180,7 +180,7 @@ contains
 
   end subroutine init
 
-  !> Whether an emulator answers within its range; otherwise ARG2000 answers always.
+  !> Whether an emulator answers within its range; otherwise ARG2000 always answers.
   pure recursive logical function is_emulated(scheme)
     class(scheme_type), intent(in) :: scheme   !! any scheme
 
@@ -188,8 +188,8 @@ contains
 
   end function is_emulated
 
-  !> Make the workspace that a wide network needs, see docs/runtime.md: one for each thread, the last argument of
-  !> `activate`. It stays empty for other networks and without a loaded emulator.
+  !> Make the workspace that a wide network needs, see docs/runtime.md. Each thread passes its own workspace as the last
+  !> argument of `activate`. The workspace stays empty for other networks and without a loaded emulator.
   subroutine make_workspace(scheme, workspace, status)
     class(scheme_type), intent(in) :: scheme              !! after `init`
     type(workspace_type), intent(out) :: workspace        !! of one thread

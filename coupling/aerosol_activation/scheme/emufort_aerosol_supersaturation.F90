@@ -1,4 +1,4 @@
-!> The maximum supersaturation of updrafts: by the emulator inside its range, by ARG2000 or by both elsewhere.
+!> Maximum supersaturation of updrafts: by the emulator inside its range, by ARG2000 or by both elsewhere.
 module emufort_aerosol_supersaturation
   use, intrinsic :: iso_fortran_env, only: real64
   use, intrinsic :: ieee_arithmetic, only: ieee_is_finite
@@ -21,21 +21,21 @@ module emufort_aerosol_supersaturation
 
   !> Hygroscopicity is floored at this value in the emulator inputs and in the ratio beyond its range [1]. Below it the
   !> supersaturation of the parcel model does not depend on the hygroscopicity, as measured in docs/coupling.md. E3SM
-  !> gives primary carbon 1e-10, where it counts a mode as nothing: rounding must not decide.
+  !> gives primary carbon 1e-10, exactly its threshold for ignoring a mode; rounding must not decide on the result.
   real(dp), parameter :: hygroscopicity_floor = 1.0e-3_dp
-  !> Inputs this close to a limit of the range are taken for the limit: hosts clamp aerosol sizes to the same limits,
-  !> and the rounding of a cube root must not decide on the scheme.
+  !> Inputs with a smaller relative distance to a limit of the range are set to the limit [1]: hosts clip aerosol sizes
+  !> to the same limits, and the rounding of a cube root must not decide on the scheme.
   real(dp), parameter :: edge = 1.0e-4_dp
 
 contains
 
-  !> Maximum supersaturation of some columns of a block, each with an updraft.
+  !> Compute the maximum supersaturation of some columns of a block, each with an updraft.
   recursive subroutine find_smax(scheme, n, n_columns, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, &
                                  given, smax, log_smax, air, has_air, counts, workspace)
     type(scheme_type), intent(in) :: scheme               !! after `init`
     integer, intent(in) :: n                              !! number of updrafts
-    integer, intent(in) :: n_columns                      !! number of columns; if as many, updraft j is that of column j
-    integer, intent(in) :: at(block)                      !! their columns (updraft)
+    integer, intent(in) :: n_columns                      !! columns; if equal to n, updraft j is that of column j
+    integer, intent(in) :: at(block)                      !! columns of the updrafts (updraft)
     integer, intent(in) :: n_modes                        !! modes
     real(dp), intent(in) :: w(block)                      !! speeds [m s-1] (updraft)
     real(dp), intent(in) :: t(block)                      !! air temperature [K] (column)
@@ -44,13 +44,13 @@ contains
     real(dp), intent(in) :: cube(block, *)                !! cube of the median radius [m3] (column, mode)
     real(dp), intent(in) :: kappa(block, *)               !! hygroscopicity [1] (column, mode)
     real(dp), intent(in) :: critical(block, *)            !! square of the critical supersaturation [1] (column, mode)
-    logical, intent(in) :: is_active(block, *)            !! modes that count (column, mode)
-    real(dp), intent(in) :: given(block)                  !! supersaturation if 0 or above [1] (column)
+    logical, intent(in) :: is_active(block, *)            !! modes that can activate (column, mode)
+    real(dp), intent(in) :: given(block)                  !! given supersaturation if 0 or above [1] (column)
     real(dp), intent(out) :: smax(block)                  !! maximum supersaturation [1] (updraft)
     real(wp), intent(out) :: log_smax(block)              !! its logarithm [1] (updraft)
-    type(air_type), intent(inout) :: air(block)           !! air of the columns for ARG2000, where it was needed (column)
-    logical, intent(inout) :: has_air(block)              !! whether it is there (column)
-    type(activation_counts_type), intent(inout) :: counts !! who answered
+    type(air_type), intent(inout) :: air(block)           !! air for ARG2000, where it was needed (column)
+    logical, intent(inout) :: has_air(block)              !! whether `air` has been computed (column)
+    type(activation_counts_type), intent(inout) :: counts !! counts of the answers
     type(workspace_type), intent(inout), optional :: workspace !! for a wide network
     real(dp) :: x(block, most_inputs), found(block, 1)
     logical :: is_outside(block), use_emulator
@@ -94,30 +94,30 @@ contains
 
   end subroutine find_smax
 
-  !> Maximum supersaturation of the updrafts of a block where the emulator alone does not give all of them.
+  !> Compute the maximum supersaturation of the updrafts of a block if the emulator alone does not give all of them.
   recursive subroutine answer_others(scheme, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, &
                                      has_found, x, found, is_outside, smax, air, has_air, counts)
     type(scheme_type), intent(in) :: scheme               !! after `init`
     integer, intent(in) :: n                              !! number of updrafts
-    integer, intent(in) :: at(block)                      !! their columns (updraft)
+    integer, intent(in) :: at(block)                      !! columns of the updrafts (updraft)
     integer, intent(in) :: n_modes                        !! modes
     real(dp), intent(in) :: w(block)                      !! speeds [m s-1] (updraft)
     real(dp), intent(in) :: t(block)                      !! air temperature [K] (column)
     real(dp), intent(in) :: p(block)                      !! air pressure [Pa] (column)
     real(dp), intent(in) :: number(block, *)              !! [m-3] (column, mode)
-    real(dp), intent(in) :: cube(block, *)                !! cube of the median radius, 0 without a mode [m3] (column, mode)
+    real(dp), intent(in) :: cube(block, *)                !! cube of the median radius, 0: no mode [m3] (column, mode)
     real(dp), intent(in) :: kappa(block, *)               !! hygroscopicity [1] (column, mode)
     real(dp), intent(in) :: critical(block, *)            !! square of the critical supersaturation [1] (column, mode)
-    logical, intent(in) :: is_active(block, *)            !! modes that count (column, mode)
-    real(dp), intent(in) :: given(block)                  !! supersaturation if 0 or above [1] (column)
-    logical, intent(in) :: has_found                      !! whether the emulator was asked, the next three hold
-    real(dp), intent(in) :: x(block, most_inputs)         !! its inputs, clipped to its range (updraft, input)
-    real(dp), intent(in) :: found(block)                  !! its answers [1] (updraft)
-    logical, intent(in) :: is_outside(block)              !! whether it is out of its range (updraft)
+    logical, intent(in) :: is_active(block, *)            !! modes that can activate (column, mode)
+    real(dp), intent(in) :: given(block)                  !! given supersaturation if 0 or above [1] (column)
+    logical, intent(in) :: has_found                      !! whether the emulator was called and set the next three
+    real(dp), intent(in) :: x(block, most_inputs)         !! inputs of the emulator, clipped (updraft, input)
+    real(dp), intent(in) :: found(block)                  !! answers of the emulator [1] (updraft)
+    logical, intent(in) :: is_outside(block)              !! whether an input was out of range (updraft)
     real(dp), intent(out) :: smax(block)                  !! maximum supersaturation [1] (updraft)
-    type(air_type), intent(inout) :: air(block)           !! air of the columns for ARG2000, where it was needed (column)
-    logical, intent(inout) :: has_air(block)              !! whether it is there (column)
-    type(activation_counts_type), intent(inout) :: counts !! who answered
+    type(air_type), intent(inout) :: air(block)           !! air for ARG2000, where it was needed (column)
+    logical, intent(inout) :: has_air(block)              !! whether `air` has been computed (column)
+    type(activation_counts_type), intent(inout) :: counts !! counts of the answers
     type(air_type) :: nearest_air
     real(dp) :: mode_critical(activation_max_modes), mode_number(activation_max_modes)
     logical :: mask(activation_max_modes), is_out, is_good
@@ -174,19 +174,19 @@ contains
 
   end subroutine answer_others
 
-  !> Inputs of the emulator in contract order; what is at the edge of the range is put on it.
+  !> Set the inputs of the emulator in contract order. Inputs close to a limit of the range are set to the limit.
   recursive subroutine fill_inputs(scheme, n, n_columns, at, w, t, p, number, cube, kappa, is_active, critical, x)
     type(scheme_type), intent(in) :: scheme               !! after `init`
     integer, intent(in) :: n                              !! number of updrafts
-    integer, intent(in) :: n_columns                      !! number of columns; if as many, updraft j is that of column j
-    integer, intent(in) :: at(block)                      !! columns of the updrafts, rising (updraft)
+    integer, intent(in) :: n_columns                      !! columns; if equal to n, updraft j is that of column j
+    integer, intent(in) :: at(block)                      !! columns of the updrafts, ascending (updraft)
     real(dp), intent(in) :: w(block)                      !! speeds [m s-1] (updraft)
     real(dp), intent(in) :: t(block)                      !! air temperature [K] (column)
     real(dp), intent(in) :: p(block)                      !! air pressure [Pa] (column)
     real(dp), intent(in) :: number(block, *)              !! [m-3] (column, mode)
-    real(dp), intent(in) :: cube(block, *)                !! cube of the median radius, 0 without a mode [m3] (column, mode)
+    real(dp), intent(in) :: cube(block, *)                !! cube of the median radius, 0: no mode [m3] (column, mode)
     real(dp), intent(in) :: kappa(block, *)               !! hygroscopicity [1] (column, mode)
-    logical, intent(in) :: is_active(block, *)            !! modes that count (column, mode)
+    logical, intent(in) :: is_active(block, *)            !! modes that can activate (column, mode)
     real(dp), intent(in) :: critical(block, *)            !! square of the critical supersaturation [1] (column, mode)
     real(dp), intent(inout) :: x(block, most_inputs)      !! inputs (updraft, place in the contract)
     real(dp) :: mode_critical(n_emulated_modes), mode_number(n_emulated_modes), least, most, value, middle
@@ -211,7 +211,7 @@ contains
         radius(j) = radius(j)*(1.0_wp/3.0_wp)
       end do
       call vector_exp(n, radius)
-      ! a mode of nothing: no number, and size and substance that do not matter
+      ! an empty mode: number 0, and any radius and hygroscopicity within the range
       middle = sqrt(scheme%lower(radius_at + m - 1)*scheme%upper(radius_at + m - 1))
       least = scheme%lower(kappa_at + m - 1)
       do j = 1, n
@@ -243,19 +243,19 @@ contains
 
   end subroutine fill_inputs
 
-  !> Hygroscopicity, or its floor [1].
+  !> Return the hygroscopicity, or its floor if it is smaller [1].
   elemental recursive real(dp) function floored(kappa)
     real(dp), intent(in) :: kappa   !! hygroscopicity [1]
 
-    floored = merge(hygroscopicity_floor, kappa, kappa < hygroscopicity_floor)   ! a NaN stays one
+    floored = merge(hygroscopicity_floor, kappa, kappa < hygroscopicity_floor)   ! a NaN remains a NaN
 
   end function floored
 
-  !> Values of the columns that the updrafts are of.
+  !> Copy the values of the columns of the updrafts.
   pure recursive subroutine pick(n, n_columns, at, values, taken)
     integer, intent(in) :: n                  !! number of updrafts
     integer, intent(in) :: n_columns          !! number of columns
-    integer, intent(in) :: at(block)          !! columns of the updrafts, rising (updraft)
+    integer, intent(in) :: at(block)          !! columns of the updrafts, ascending (updraft)
     real(dp), intent(in) :: values(block)     !! any units (column)
     real(dp), intent(inout) :: taken(block)   !! the same units (updraft)
     integer :: j

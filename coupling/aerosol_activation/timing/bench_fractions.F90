@@ -1,5 +1,6 @@
 !> The whole activation call for `emufort bench`: from physical inputs to the maximum supersaturation, the number
-!> fractions and the mass fractions of every mode. `activation_emulator` is the generated module of what is measured.
+!> fractions and the mass fractions of every mode. `activation_emulator` is the generated module of the measured
+!> emulator.
 module bench_fractions
   use emufort_runtime, only: emulator_type, status_type, workspace_type
   use activation_fractions, only: predict_activated_fractions, n_modes => activation_modes
@@ -17,7 +18,7 @@ module bench_fractions
 
 contains
 
-  !> By the generated module.
+  !> Predict with the generated module.
   recursive subroutine embedded_predict(ncol, x, y, status, workspace)
     integer, intent(in) :: ncol                                !! number of columns
     real(hp), intent(in) :: x(ncol, n_inputs)                  !! inputs in the order of the contract
@@ -32,7 +33,7 @@ contains
 
   end subroutine embedded_predict
 
-  !> By weights.bin.
+  !> Predict with weights.bin.
   recursive subroutine loaded_predict(emulator, ncol, x, y, status, workspace)
     type(emulator_type), intent(in) :: emulator                !! of the contract `activation`
     integer, intent(in) :: ncol                                !! number of columns

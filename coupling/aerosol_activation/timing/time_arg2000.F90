@@ -1,13 +1,13 @@
-!> Time of the scalar ARG2000 call on a file of samples.
+!> Measures the time of the scalar ARG2000 call for a file of samples.
 !!
 !!     time_arg2000 INPUT REPEATS [OUTPUT [call]]
 !!
 !! INPUT is a little-endian stream of float64: the number of samples, then for each sample air_temperature,
 !! air_pressure, updraft_speed, number_concentration(4), dry_median_radius(4), hygroscopicity(4), SI units.
 !! Prints for each repeat `ns_per_sample VALUE` in CPU time of this thread, then `checksum VALUE`, the mean of the
-!! results. OUTPUT receives the results as a stream of float64, sample by sample: the maximum supersaturation, and with
-!! `call` the number and the mass fractions of the modes, which then are part of what is timed. Exit code 0, or 2 for wrong
-!! use or a bad file.
+!! results. OUTPUT receives the results as a stream of float64, sample by sample: the maximum supersaturation and, with
+!! `call`, the number and mass fractions of the modes, which are then part of the time. The exit code is 0, or 2 after
+!! wrong arguments or a bad file.
 program time_arg2000
   use, intrinsic :: iso_fortran_env, only: real64, int64, error_unit
   use arg2000, only: arg2000_max_supersaturation, arg2000_activated_fractions, n_modes => arg2000_n_modes
@@ -26,7 +26,7 @@ program time_arg2000
   input_file = argument(1)
   text = argument(2)
   read (text, *, iostat=status) repeats
-  if (status /= 0) call fail('REPEATS is not a whole number: '//text)
+  if (status /= 0) call fail('REPEATS must be an integer: '//text)
   if (repeats < 1) call fail('REPEATS must be at least 1: '//text)
 
   open (newunit=unit, file=input_file, access='stream', form='unformatted', status='old', action='read', iostat=status)
@@ -40,10 +40,10 @@ program time_arg2000
   allocate (inputs(n_inputs, n_samples), results(merge(1 + 2*n_modes, 1, has_fractions), n_samples), stat=status)
   if (status /= 0) call fail('not enough memory for the samples of '//input_file)
   read (unit, iostat=status) inputs
-  if (status /= 0) call fail('fewer samples than announced in '//input_file)
+  if (status /= 0) call fail('fewer samples than its header says in '//input_file)
   close (unit)
 
-  ! passes over the samples that take long enough to time; this also warms the caches
+  ! find a number of passes over the samples that takes long enough to time; this also warms the caches
   passes = 1
   do
     call run(passes, elapsed)
@@ -87,7 +87,7 @@ contains
   end subroutine run
 
   function argument(position) result(value)
-    !! Command-line argument at its full length.
+    !! Return a command-line argument at its full length.
     integer, intent(in) :: position
     character(len=:), allocatable :: value
     integer :: length
@@ -97,7 +97,7 @@ contains
   end function argument
 
   subroutine fail(message)
-    !! One line on what is wrong, then the end.
+    !! Print an error message of one line and end the program.
     character(len=*), intent(in) :: message
     write (error_unit, '(a)') 'time_arg2000: '//message
     stop 2, quiet = .true.

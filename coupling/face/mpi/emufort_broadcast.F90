@@ -1,4 +1,4 @@
-!> One process reads the weights, all have them: for hosts with MPI that load an emulator at run time.
+!> For hosts with MPI that load an emulator at run time: one process reads the weights and broadcasts them.
 module emufort_broadcast
   use, intrinsic :: iso_fortran_env, only: int8, int64
   use mpi_f08, only: MPI_Comm, MPI_Comm_rank, MPI_Comm_size, MPI_Bcast, MPI_Allreduce, MPI_INTEGER, MPI_INTEGER1, &
@@ -12,10 +12,10 @@ module emufort_broadcast
 
 contains
 
-  !> Load an emulator on all processes of a communicator; collective. All get the same status.
+  !> Load an emulator on all processes of a communicator; collective. All processes get the same status.
   subroutine emufort_load_and_broadcast(emulator, filename, root, comm, status)
     type(emulator_type), intent(inout) :: emulator   !! must not be used if there is an error
-    character(len=*), intent(in) :: filename         !! path of weights.bin; only `root` looks at it
+    character(len=*), intent(in) :: filename         !! path of weights.bin; used on `root` only
     integer, intent(in) :: root                      !! rank of the process that reads
     type(MPI_Comm), intent(in) :: comm               !! communicator
     type(status_type), intent(out) :: status         !! outcome
@@ -53,12 +53,12 @@ contains
 
   end subroutine emufort_load_and_broadcast
 
-  !> Let all processes of a communicator know of an error on any of them; collective.
+  !> Report an error on any process of a communicator to all of them; collective.
   !>
-  !> Code, place and message of the failed process of the lowest rank become those of all. So each process knows
-  !> whether the others go on, and the one that prints the message can be any of them.
+  !> All processes get the code, place and message of the failed process with the lowest rank. Each process then knows
+  !> whether the others continue, and any of them can print the message.
   subroutine emufort_agree(status, comm)
-    type(status_type), intent(inout) :: status   !! in: of this process; out: the same on all, if any has failed
+    type(status_type), intent(inout) :: status   !! in: status of this process; out: equal on all if any has failed
     type(MPI_Comm), intent(in) :: comm           !! communicator
     integer :: rank, n_ranks, candidate, failed
 

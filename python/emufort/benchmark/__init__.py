@@ -1,6 +1,6 @@
-"""Offline benchmark: what an emulator costs on this machine, beside the other ways to run it.
+"""Offline benchmark: the inference time of an emulator compared with other ways to run it.
 
-`run` measures, `Result` holds what it found; see docs/benchmark.md for how to read it.
+`run` measures, `Result` holds the results; docs/benchmark.md explains how to read them.
 """
 
 from __future__ import annotations

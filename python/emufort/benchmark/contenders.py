@@ -1,4 +1,4 @@
-"""Who takes part: each contender knows what it can run, and makes workers for it."""
+"""The contenders of a benchmark: each knows which models it can run and starts workers."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from emufort.processes.registry import timing_source
 
 
 class Bench:
-    """What contenders share: programs, the processes in use, the work folder.
+    """Shared by all contenders: programs, running processes and the work folder.
 
     Parameters
     ----------
     programs
-        The Fortran side.
+        The Fortran programs.
     second
-        The same by another compiler.
+        The same programs built with the second compiler.
     work
-        Folder for what workers write.
+        Folder for files of the workers.
     models
-        All models of the run; workers in Python load those of them that they are asked about.
+        All models of the run; workers in Python load only the models that they are asked to run.
     """
 
     def __init__(
@@ -55,7 +55,10 @@ class Bench:
         n_outputs: int | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> Worker:
-        """Start a Fortran program as the worker of one model; by default with its outputs."""
+        """Start a Fortran program as the worker of one model.
+
+        `n_outputs` is the number of outputs of the program; default: that of the model.
+        """
         n_outputs = n_outputs or model.reference.shape[1]
         process = Process(command, {**os.environ, **(environment or {})})
         with self._lock:
@@ -63,7 +66,17 @@ class Bench:
         return ModelWorker(process, model.name, n_outputs, self.work)
 
     def python(self, kind: str, model: Model, threads: int) -> Worker:
-        """Return a worker in Python; there is one process for each kind and number of threads."""
+        """Return a worker in Python; workers of one kind and number of threads share a process.
+
+        Parameters
+        ----------
+        kind
+            Kind of the worker, see `python_worker.load`.
+        model
+            The model to run.
+        threads
+            Number of threads of the library.
+        """
         with self._lock:
             process = self._python.get((kind, threads))
             if process is None:
@@ -77,7 +90,7 @@ class Bench:
         return ModelWorker(process, model.name, model.reference.shape[1], self.work)
 
     def close(self) -> None:
-        """End all workers."""
+        """Stop all workers."""
         for process in self._processes:
             process.close()
 
@@ -88,16 +101,17 @@ class Contender(ABC):
     Attributes
     ----------
     name
-        For tables and options.
+        Name in tables and options.
     title
-        For a person.
+        Title for readers.
     is_native
-        Whether it is emufort's own.
+        Whether it is a form of emufort.
     is_part
-        Whether it is only a part of a call from array to array, which is compared with no other.
+        Whether it is only a part of a call from array to array. Parts are not compared with other
+        contenders.
     second_of
-        Name of the contender of which this is the same, built by the second compiler. It is
-        compared with that one alone.
+        Name of the same contender built with the first compiler, if this one is built with the
+        second. It is compared with that contender only.
     """
 
     name: str
@@ -107,36 +121,45 @@ class Contender(ABC):
     second_of: str | None = None
 
     def runs(self, model: Model) -> bool:
-        """Whether this model is of a kind that the contender is for."""
+        """Return whether the contender can run this kind of model."""
         return model.call is None
 
     def reference(self, model: Model) -> Array:
-        """Return what it must give for the model's inputs (n, n_outputs)."""
+        """Return the correct outputs for the model's inputs (n, n_outputs)."""
         return model.reference
 
     def splits(self) -> bool:
-        """Whether it can use more than one thread."""
+        """Whether the contender can use more than one thread."""
         return True
 
     @abstractmethod
     def start(self, bench: Bench, model: Model, threads: int) -> Worker:
         """Return a worker.
 
+        Parameters
+        ----------
+        bench
+            Programs and processes of the benchmark.
+        model
+            The model to run.
+        threads
+            Number of threads.
+
         Raises
         ------
         Missing
             The machine lacks something that the contender needs.
         EmufortError
-            The contender is there and fails.
+            The contender is available but fails.
         """
 
     def describe(self, bench: Bench) -> str:
-        """Return versions and settings for bench.json."""
+        """Return a description of versions and settings for bench.json."""
         return ""
 
 
 class Ours(Contender):
-    """A form of the runtime, built by either compiler."""
+    """A form of the runtime, built with either compiler."""
 
     is_native = True
 
@@ -153,7 +176,7 @@ class Ours(Contender):
         return self.second_of is None
 
     def programs(self, bench: Bench) -> Programs:
-        """Return what builds it."""
+        """Return the programs of the compiler that builds this contender."""
         return bench.programs if self.second_of is None else bench.second
 
     def describe(self, bench: Bench) -> str:
@@ -164,7 +187,7 @@ class Ours(Contender):
         return f"{about['compiler']}, `{about['flags']}`" if about["compiler"] else ""
 
     def _about(self) -> str:
-        return "one call as a host makes it: range check, NaN check, transforms, bounds"
+        return "a complete call by a host: range check, NaN check, transforms, bounds"
 
 
 class NativeNetwork(Ours):
@@ -181,13 +204,13 @@ class NativeNetwork(Ours):
         return bench.spawn([program, folder / "network.bin", folder / "inputs.bin", threads], model)
 
     def _about(self) -> str:
-        return "host array to host array through the kernels; no checks, no transforms"
+        return "from host array to host array through the kernels, without checks and transforms"
 
 
 class NativeLayers(Ours):
-    """The same kernels, features in and outputs left in the runtime's blocks.
+    """The kernels only, with features and outputs in the runtime's blocks.
 
-    Of a physical model it is the part that the network takes.
+    For a physical model, this is the part of the time that the network takes.
     """
 
     is_part = True
@@ -214,11 +237,11 @@ class NativeLayers(Ours):
         )
 
     def _about(self) -> str:
-        return "between the transforms of a call: features lie in blocks before, outputs after"
+        return "the part between the transforms of a call, with data in the runtime's blocks"
 
 
 class Native(Ours):
-    """The runtime as a host calls it."""
+    """The runtime as a host model calls it."""
 
     def runs(self, model: Model) -> bool:
         """See `Contender.runs`."""
@@ -268,7 +291,7 @@ class OnnxPython(Contender):
 
 
 class OpenBlas(Contender):
-    """Matrix products of OpenBLAS between loops."""
+    """A network as matrix products of OpenBLAS with loops for bias and activation function."""
 
     def __init__(
         self, name: str, title: str, core: str | None = None, *, plain: bool = False
@@ -279,7 +302,7 @@ class OpenBlas(Contender):
         self._how = ["plain"] if plain else []
 
     def runs(self, model: Model) -> bool:
-        """See `Contender.runs`: transforms are no matrix products."""
+        """See `Contender.runs`; physical models are excluded, as transforms are not products."""
         return super().runs(model) and not model.is_physical
 
     def start(self, bench: Bench, model: Model, threads: int) -> Worker:
@@ -291,9 +314,9 @@ class OpenBlas(Contender):
             if not has_avx512():
                 raise Missing("the CPU has no AVX-512")
             if not chosen:
-                raise Missing(f"{library.name} does not say which kernels it uses")
+                raise Missing(f"{library.name} does not report which kernels it uses")
             if chosen.lower() in _AVX512_CORES:
-                raise Missing(f"OpenBLAS uses its AVX-512 kernels ({chosen}) by itself")
+                raise Missing(f"OpenBLAS uses its AVX-512 kernels ({chosen}) by default")
             environment["OPENBLAS_CORETYPE"] = self._core
         program = bench.programs.sgemm(library)
         folder = model.folder
@@ -306,7 +329,7 @@ class OpenBlas(Contender):
             version, core = blas_description(bench.programs.blas())
         except Missing:
             return ""
-        how = "; features first, a product a layer over all columns" if self._how else ""
+        how = "; features first, one product per layer over all columns" if self._how else ""
         return f"{version or 'a BLAS'}, kernels {self._core or core or 'unknown'}{how}"
 
 
@@ -335,7 +358,7 @@ class Baseline(Contender):
     name = "baseline"
     title = "classical scheme"
     _how: tuple[str, ...] = ()
-    _about = "as far as the outputs of the contract"
+    _about = "up to the outputs of the contract"
 
     def runs(self, model: Model) -> bool:
         """See `Contender.runs`."""
@@ -346,10 +369,10 @@ class Baseline(Contender):
         return False
 
     def reference(self, model: Model) -> Array:
-        """See `Contender.reference`: what the scheme gives, not the network."""
+        """See `Contender.reference`; returns the outputs of the scheme, not of the network."""
         timed = self._timed(model)
         reference = timed.call_reference if "call" in self._how else timed.reference
-        assert reference is not None, "`runs` has seen to it"
+        assert reference is not None, "`runs` has checked it"
         samples = model.x[:, list(model.contract.feature_indices)]
         found = reference(model.contract, samples)
         return np.asarray(found, dtype=np.float64).reshape(len(samples), -1)
@@ -368,9 +391,7 @@ class Baseline(Contender):
         models = [model for model in bench.models if self.runs(model)]
         schemes = {self._scheme(model).name for model in models}
         calls = {
-            "many columns at once"
-            if self._timed(model).takes_ncol
-            else "one column after the other"
+            "many columns per call" if self._timed(model).takes_ncol else "one column per call"
             for model in models
         }
         return (
@@ -387,12 +408,12 @@ class Baseline(Contender):
 
 
 class BaselineCall(Baseline):
-    """The same with what the call of a model gives beyond the contract's outputs."""
+    """The classical scheme with all results of a whole call, beyond the contract's outputs."""
 
     name = "baseline-call"
     title = "classical scheme, whole call"
     _how = ("call",)
-    _about = "as far as the skill variables"
+    _about = "up to the skill variables"
 
     def runs(self, model: Model) -> bool:
         """See `Contender.runs`."""
@@ -413,9 +434,9 @@ ALL: tuple[Contender, ...] = (
     Native("embedded", "generated module", second=True),
     OnnxFortran(),
     OnnxPython(),
-    OpenBlas("openblas-plain", "sgemm of OpenBLAS, the usual way", plain=True),
-    OpenBlas("openblas", "sgemm of OpenBLAS, as well as one can"),
-    OpenBlas("openblas-avx512", "sgemm of OpenBLAS, AVX-512 asked for", "SKYLAKEX"),
+    OpenBlas("openblas-plain", "sgemm of OpenBLAS, usual calls", plain=True),
+    OpenBlas("openblas", "sgemm of OpenBLAS, tuned calls"),
+    OpenBlas("openblas-avx512", "sgemm of OpenBLAS, AVX-512 forced", "SKYLAKEX"),
     Torch("torch", "torch eager", "torch"),
     Torch("torch-compile", "torch.compile", "torch-compile"),
     Baseline(),
@@ -426,9 +447,12 @@ _AVX512_CORES = ("skylakex", "cooperlake", "sapphirerapids", "zen5")
 
 
 def onnxruntime_library() -> Path:
-    """Return libonnxruntime of the installed wheel; `Missing` if there is none.
+    """Return the path of libonnxruntime in the installed wheel, without importing it.
 
-    The wheel is looked at without importing it.
+    Raises
+    ------
+    Missing
+        The wheel is not installed.
     """
     found = util.find_spec("onnxruntime")
     places = list(found.submodule_search_locations or []) if found else []
@@ -451,7 +475,7 @@ def _version(package: str) -> str:
 
 
 def _python_environment(threads: int) -> dict[str, str]:
-    """Return an environment in which a worker finds this emufort and uses `threads` threads."""
+    """Return an environment in which a worker imports this emufort and uses `threads` threads."""
     package = str(Path(__file__).resolve().parents[2])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     count = str(threads)

@@ -1,4 +1,4 @@
-"""The closing table of a benchmark in the terminal."""
+"""Print the tables of a benchmark in the terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from emufort.screen import console as make_console
 
 
 def show(result: Result) -> None:
-    """Print times, shares of the peak, and what is flagged."""
+    """Print times, shares of the peak, and contenders with problems."""
     console = make_console()
     about = result.about
     console.print(machine.title(about["machine"]), markup=False)
@@ -35,14 +35,14 @@ def show(result: Result) -> None:
     busy = about["machine"]["load_average"]
     if busy > 0.5:
         console.print(
-            f"The machine was busy before the run (load average {busy}): compare times within the "
-            "run only.",
+            f"The machine was busy before the run (load average {busy}): do not compare these "
+            "times with those of other runs.",
             markup=False,
         )
 
 
 def _times(result: Result, threads: int) -> Table:
-    clock = "thread CPU time" if threads == 1 else f"{threads} threads, time on the wall"
+    clock = "thread CPU time" if threads == 1 else f"{threads} threads, wall time"
     columns = result.unique("ncol", threads=threads)
     names = ["model", "contender", *map(str, columns)]
     title = f"ns per column, {clock}; columns per call:"
@@ -71,7 +71,7 @@ def _cell(row: Row | None) -> str:
 
 def _shares(result: Result) -> Table:
     columns = ("model", "ncol", "form", "% peak", "layers", "faster", "than best other")
-    table = Table("Our fastest form on one thread", columns, ("form", "than best other"))
+    table = Table("Fastest form of emufort on one thread", columns, ("form", "than best other"))
     for cell in result.comparison():
         if cell["threads"] != 1:
             continue

@@ -1,4 +1,4 @@
-"""The machine that a benchmark ran on."""
+"""Describe the machine that runs a benchmark."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from emufort import provenance
 
 
 def describe() -> dict[str, Any]:
-    """Return what is known of the CPU and of the load."""
+    """Return the known properties of the CPU, and the load."""
     fields = _cpuinfo()
     return {
         "cpu": provenance.cpu_model(),
@@ -25,7 +25,7 @@ def describe() -> dict[str, Any]:
 
 
 def title(machine: dict[str, Any]) -> str:
-    """Return one line that names the CPU."""
+    """Return a line that names the CPU."""
     name = str(machine["cpu"])
     if machine.get("family") and "family" not in name:
         name += f" (family {machine['family']}, model {machine['model']})"
@@ -43,12 +43,12 @@ def load_average() -> float:
 
 
 def has_avx512() -> bool:
-    """Whether the CPU says that it has AVX-512."""
+    """Return whether the CPU reports AVX-512."""
     return "avx512f" in _cpuinfo().get("flags", "").split()
 
 
 def vectors() -> str:
-    """Return the widest vectors of the CPU that we know of."""
+    """Return the widest vector instructions that the CPU reports, of those known here."""
     flags = _cpuinfo().get("flags", "").split()
     if "avx512f" in flags:
         return "AVX-512"
@@ -56,7 +56,7 @@ def vectors() -> str:
 
 
 def _cpuinfo() -> dict[str, str]:
-    """Return the fields of the first core."""
+    """Return the fields of the first core in /proc/cpuinfo."""
     fields: dict[str, str] = {}
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():

@@ -1,4 +1,4 @@
-"""Tables of a benchmark as Markdown, for bench.md and for documents."""
+"""Write the tables of a benchmark as Markdown, for bench.md and for documents."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ END = "<!-- bench: end -->"
 SUMMARY_BEGIN = "<!-- bench summary: begin; made by `emufort bench --update`, do not edit -->"
 SUMMARY_END = "<!-- bench summary: end -->"
 
-#: Numbers of columns in the summary: one, a block of a climate model, many.
+#: Numbers of columns in the summary: a single one, a block of a climate model, and many.
 _SUMMARY_NCOL = (1, 16, 1152)
 
-#: Load before the run above which times on the wall say more of the others than of us.
+#: Load average before the run above which wall times depend on other processes too much.
 _QUIET = 0.5
 
 
@@ -30,7 +30,7 @@ def write_markdown(result: Result, path: Path) -> None:
 
 
 def update_document(result: Result, path: Path) -> None:
-    """Replace what stands between the markers in `path`: all tables, the summary, or both.
+    """Replace the text between the markers in `path`: all tables, the summary, or both.
 
     Raises
     ------
@@ -53,14 +53,14 @@ def update_document(result: Result, path: Path) -> None:
             n_places += 1
     if n_places == 0:
         raise EmufortError(
-            f"{path} has no place for tables: add the lines {BEGIN} and {END}, or, for a short "
+            f"{path} has no markers for tables: add the lines {BEGIN} and {END}, or, for a short "
             f"table, {SUMMARY_BEGIN} and {SUMMARY_END}"
         )
     write_text(path, text)
 
 
 def summary(result: Result) -> str:
-    """Return our time on one thread compared with the fastest other contender, as one table."""
+    """Return the time of emufort on one thread compared with the fastest other contender."""
     about = result.about
     lines = [
         "| network | columns per call | emufort, ns per column | % of peak "
@@ -75,7 +75,7 @@ def summary(result: Result) -> str:
             continue
         other = cell["ns_best_other"]
         if other is None and cell["model"] in called:
-            continue  # there is no contender: it is in the table of calls
+            continue  # no contender can do this work; the table of calls has the row
         lines.append(
             f"| {titles[cell['model']]} | {cell['ncol']:,} | {number(cell['ns_native'])} | "
             f"{_percent(cell['percent_of_peak'], 0)} | "
@@ -85,15 +85,15 @@ def summary(result: Result) -> str:
         )
     if calls:
         lines += ["", *_call_rows(result, calls)]
-    peak = f", {about['peak']['gflops']:.0f} GFLOP/s at its peak" if about["peak"] else ""
+    peak = f", peak {about['peak']['gflops']:.0f} GFLOP/s" if about["peak"] else ""
     classical = next((c["about"] for c in about["contenders"] if c["name"] == "baseline"), "")
     note = (
         f"One core of an {machine.title(about['machine'])}{peak}; {about['compiler']}; CPU time, "
         f"median of {about['options']['repeats']} rounds, load average "
-        f"{about['machine']['load_average']} before."
+        f"{about['machine']['load_average']} before the run."
     )
     if calls and classical:
-        # what it gives is in the heads of the columns
+        # The last part, the extent of its outputs, is in the column headings.
         note += f" Classical scheme: {classical.rpartition(', ')[0]}."
     return "\n".join([*lines, "", note]) + "\n"
 
@@ -105,7 +105,7 @@ def tables(result: Result) -> str:
     for threads in result.unique("threads"):
         if threads > 1 and busy > _QUIET:
             parts.append(
-                f"Times on the wall with {threads} threads are left out: the machine was busy "
+                f"Wall times with {threads} threads are left out, because the machine was busy "
                 f"before the run (load average {busy})."
             )
             continue
@@ -148,10 +148,10 @@ def _head(result: Result) -> str:
 
 
 def _times(result: Result, model: str, threads: int) -> str:
-    """Return ns per column, contenders down and numbers of columns across."""
+    """Return ns per column, with a row per contender and a column per number of columns."""
     described = next(m for m in result.about["models"] if m["name"] == model)
     ncol = result.unique("ncol", model=model, threads=threads)
-    clock = "thread CPU time" if threads == 1 else f"{threads} threads, time on the wall"
+    clock = "thread CPU time" if threads == 1 else f"{threads} threads, wall time"
     lines = [
         f"**{model}** ({described['title']}; {described['work']}), ns per column, {clock}:",
         "",
@@ -191,14 +191,14 @@ def _cell(row: Row | None, best: float) -> str:
 
 
 def _shares(result: Result) -> str:
-    """Return per cent of peak and advantage of our fastest form, one thread."""
+    """Return per cent of peak and speedup of the fastest form of emufort on one thread."""
     cells = [c for c in result.comparison() if c["threads"] == 1]
     if not cells:
         return ""
     lines = [
-        "Our fastest form on one thread: per cent of the measured peak (two operations per "
-        "multiply-add), the same for the layers alone, between the transforms of a call, and how "
-        "many times faster than the fastest other contender:",
+        "The fastest form of emufort on one thread: per cent of the measured peak (two operations "
+        "per multiply-add), the same for its layers alone, and the speedup over the fastest other "
+        "contender:",
         "",
         "| model | columns | form | % of peak | layers alone | best other | times faster |",
         "|---|---:|---|---:|---:|---|---:|",
@@ -213,13 +213,13 @@ def _shares(result: Result) -> str:
 
 
 def _calls(result: Result) -> str:
-    """Return what a call from physical inputs costs beside its layers and the classical scheme."""
+    """Return times of calls from physical inputs, relative to layers and classical scheme."""
     cells = result.calls()
     if not cells:
         return ""
     lines = [
-        "Calls from physical inputs, one thread, our fastest form, beside their layers alone and "
-        "the classical scheme:",
+        "Calls from physical inputs on one thread, by the fastest form of emufort, compared with "
+        "their layers alone and with the classical scheme:",
         "",
         *_call_rows(result, cells),
     ]
@@ -229,8 +229,8 @@ def _calls(result: Result) -> str:
 def _call_rows(result: Result, cells: Sequence[dict[str, Any]]) -> list[str]:
     titles = {m["name"]: m["title"] for m in result.about["models"]}
     lines = [
-        "| call | columns per call | emufort, ns per column | times its layers alone "
-        "| of the classical scheme's time | without its skill variables |",
+        "| call | columns per call | emufort, ns per column | relative to its layers alone "
+        "| relative to the classical scheme | relative to the scheme without skill variables |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for c in cells:
@@ -249,7 +249,7 @@ def _call_rows(result: Result, cells: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _compilers(result: Result) -> str:
-    """Return the speed of what the second compiler makes, in per cent of the first's."""
+    """Return the speed with the second compiler in per cent of the speed with the first."""
     cells = result.compilers()
     if not cells:
         return ""
@@ -257,7 +257,7 @@ def _compilers(result: Result) -> str:
     rows = list(dict.fromkeys((c["model"], c["form"]) for c in cells))
     found = {(c["model"], c["form"], c["ncol"]): c["percent_of_speed"] for c in cells}
     lines = [
-        f"Speed with {result.about['options']['second_compiler']}, in per cent of that with "
+        f"Speed with {result.about['options']['second_compiler']} in per cent of the speed with "
         f"{result.about['options']['compiler']}, one thread; columns per call:",
         "",
         "| model | form | " + " | ".join(f"{n:,}" for n in ncol) + " |",
@@ -274,5 +274,5 @@ def _percent(share: float | None, digits: int) -> str:
 
 
 def number(value: float) -> str:
-    """Write a time with three digits."""
+    """Return a time with three digits."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"

@@ -1,9 +1,9 @@
-"""Checks and rounds: every contender in every cell once a round, one after the other.
+"""Check all contenders, then time them in rounds.
 
-In a round the cells come one after the other, and in a cell the contenders do, right behind a
-measurement of the core's peak. What slows the machine down for a moment meets neighbours alike, and
-the rate of a contender is compared with the peak of the same moment. The order changes with the
-round.
+A round times every contender in every cell (a model, a number of columns and of threads) once. The
+contenders of a cell follow each other, right after a measurement of the core's peak. A short
+disturbance of the machine therefore affects neighbours alike, and the rate of a contender is
+compared with the peak of the same moment. The order changes with the round.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from emufort.benchmark.workers import Missing, Worker
 from emufort.errors import EmufortError
 from emufort.progress import Reporter
 
-#: What an output may differ from double precision, relative to the value or the output's spread.
+#: Allowed error of an output against double precision, relative to its value or its spread.
 TOLERANCE = 1e-5
 
 
 @dataclass
 class Entry:
-    """A contender on a model with a number of threads, and what was found.
+    """A contender on a model with a number of threads, and its results.
 
     Attributes
     ----------
     contender
-        Its name.
+        Name of the contender.
     model, threads
-        What it works on.
+        The model and the number of threads.
     worker
-        None if it cannot run.
+        The worker; None if the contender cannot run.
     reference
-        Right outputs (n, n_outputs).
+        Correct outputs (n, n_outputs).
     status, note
         As in `Row`.
     errors
         Largest error for each number of columns.
     ns, percent
-        Times and percentages of peak, one a round, for each number of columns.
+        Times and percentages of peak for each number of columns, one per round.
     """
 
     contender: str
@@ -74,10 +74,20 @@ class Entry:
                 self.errors[n] = error
                 if not error <= TOLERANCE and self.status == "ok":
                     self.status = "wrong"
-                    self.note = f"numbers differ by {error:.1e}, allowed is {TOLERANCE:.0e}"
+                    self.note = f"outputs differ by {error:.1e}, allowed is {TOLERANCE:.0e}"
 
     def measure(self, ncol: int, milliseconds: float, peak: float | None) -> None:
-        """Time one cell once; `peak` is the core's of this moment [GFLOP/s]."""
+        """Time one cell once.
+
+        Parameters
+        ----------
+        ncol
+            Columns per call.
+        milliseconds
+            Shortest duration of the measurement [ms].
+        peak
+            Current peak of one core [GFLOP/s]; None if it is not known.
+        """
         if self.worker is None:
             return
         try:
@@ -130,8 +140,17 @@ class Entry:
 def largest_error(y: NDArray[np.float64], reference: NDArray[np.float64], ncol: int) -> float:
     """Return the largest error of `y` against the first `ncol` rows of `reference`.
 
-    Relative to the value or to the standard deviation of the output, whichever is larger; infinite
-    if NaN meets a number.
+    The error is relative to the value or to the standard deviation of the output, whichever is
+    larger. It is infinite where only one of both is NaN.
+
+    Parameters
+    ----------
+    y
+        Outputs (ncol, n_outputs).
+    reference
+        Correct outputs (n, n_outputs).
+    ncol
+        Number of columns of the call.
     """
     wanted = reference[:ncol]
     spread = reference.std(axis=0)
@@ -149,7 +168,23 @@ def measure(
     peak: Peak | None,
     report: Reporter,
 ) -> None:
-    """Check every entry, then measure all of them in rounds."""
+    """Check every entry, then measure all of them in rounds.
+
+    Parameters
+    ----------
+    entries
+        Contenders with their workers; results are added to them.
+    ncol
+        Columns per call.
+    repeats
+        Number of rounds.
+    milliseconds
+        Shortest duration of one measurement [ms].
+    peak
+        Measures the peak of the core; None if that is not possible.
+    report
+        Receives the progress.
+    """
     for done, entry in enumerate(entries):
         report("check", done, len(entries), f"{entry.contender} {entry.model.name}")
         entry.check(ncol)

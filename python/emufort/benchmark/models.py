@@ -1,4 +1,4 @@
-"""What is measured: networks alone, and emulators from physical inputs to physical outputs."""
+"""The models to measure: networks alone, and emulators from physical inputs to outputs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from emufort.verification import draw_rows
 
 Array = NDArray[np.float64]
 
-#: Rows of inputs: several calls of every usual size without much repetition.
+#: Number of input rows, enough for several calls of any usual size.
 _ROWS = 4608
 
 
@@ -43,14 +43,14 @@ class Model:
     Attributes
     ----------
     name
-        For tables, file names and requests; no blanks.
+        Name in tables, file names and requests; no blanks.
     title
-        For a person, such as ``16-32-32-4 relu``.
+        Title for readers, such as ``16-32-32-4 relu``.
     is_physical
         Whether inputs are physical, so that transforms, checks and bounds belong to the work. If
-        not, it is the network alone: single precision features to outputs of the last layer.
+        not, the model is the network alone: single precision features to outputs of the last layer.
     contract
-        Of what goes in and out.
+        Contract of the inputs and outputs.
     emulator
         The network.
     x
@@ -60,10 +60,10 @@ class Model:
     folder
         Holds inputs.bin, network.bin, weights.bin, model.onnx, model.safetensors, samples.bin.
     network
-        Of a physical model its network alone, which is a part of the work.
+        For a physical model, the model of its network alone, which is a part of the work.
     call
-        The head of the contract, if this is a call of the emulator that has the head in it. Then
-        `reference` is what such a call returns, and no other contender can do the work.
+        The head of the contract, if the model is a call of the emulator that includes the head.
+        `reference` is then the result of this call, and no other contender can do the work.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Model:
 
     @property
     def work(self) -> str:
-        """What is evaluated, for tables."""
+        """Description of the work for tables."""
         if self.call is not None:
             return "physical inputs to skill variables"
         return "physical inputs to physical outputs" if self.is_physical else "network alone"
@@ -91,11 +91,11 @@ class Model:
 
     @property
     def host_kind(self) -> str:
-        """Kind of the host's arrays."""
+        """Real kind of the host's arrays."""
         return "real64" if self.is_physical else "real32"
 
     def summary(self) -> dict[str, Any]:
-        """Return what bench.json says of it."""
+        """Return the entry of bench.json."""
         return {
             "name": self.name,
             "title": self.title,
@@ -109,7 +109,7 @@ class Model:
 
 
 def models_of(options: Options, work: Path) -> list[Model]:
-    """Make the models that `options` asks for, and write their files into `work`."""
+    """Make the models that `options` selects, and write their files to `work`."""
     rows = max(*options.ncol, _ROWS)
     models = []
     for name, sizes in STANDARD_MODELS.items():
@@ -139,19 +139,19 @@ def _check_contenders(architecture: Architecture) -> None:
     Raises
     ------
     EmufortError
-        It is no chain of layers, or its layers differ in more than their widths.
+        It is not a chain of layers, or its layers differ in more than their widths.
     """
     functions = {parse(text)[0] for text in architecture.activations}
     has_parameter = any(row.parameter is not None for row in functions)
     if architecture.family != "mlp" or len(functions) > 1 or has_parameter:
         raise EmufortError(
-            "emufort bench compares multilayer perceptrons with one activation function that has "
-            f"no parameter, not {architecture.label}; leave its bundle out"
+            "emufort bench compares multilayer perceptrons with one activation function without a "
+            f"parameter, not {architecture.label}; leave its bundle out"
         )
 
 
 def random_network(name: str, sizes: tuple[int, ...], activation: str = "relu") -> Emulator:
-    """Return a network with the random weights that a training begins with."""
+    """Return a network with the random weights of an untrained network."""
     rng = np.random.default_rng(sum(sizes))
     weights, biases = [], []
     for n_in, n_out in itertools.pairwise(sizes):
@@ -212,7 +212,7 @@ def _network_of(name: str, emulator: Emulator, rows: int, work: Path) -> Model:
 
 
 def call_of(contract: Contract) -> Head | None:
-    """Return the contract's head if there are Fortran sources of a call that has it in it."""
+    """Return the contract's head if there are Fortran sources of a call that includes it."""
     if contract.process is None or contract.skill.head is None:
         return None
     found = head(contract.process, contract.skill.head)
@@ -224,8 +224,8 @@ def _standard_call(
 ) -> Model:
     """Return the call of a network of the default contract with random weights.
 
-    Features are scaled as training data all over the ranges would have it; outputs lie where those
-    of the default data set do.
+    Features are scaled as if training data covered the ranges; outputs have the range of the
+    outputs in the default data set.
     """
     contract = Contract.load(Config().contract)
     call = call_of(contract)
@@ -308,7 +308,7 @@ def _write_files(model: Model) -> None:
 
 
 def _write_network(path: Path, emulator: Emulator) -> None:
-    """Write the file that ``bench_layers`` reads."""
+    """Write the file for the program ``bench_layers``."""
     sizes = emulator.architecture.sizes
     code = parse(emulator.architecture.activation_label)[0].code
     n = len(sizes) - 1
@@ -322,7 +322,7 @@ def _write_network(path: Path, emulator: Emulator) -> None:
 
 
 def _write_plain_onnx(path: Path, emulator: Emulator) -> None:
-    """Write the network as a graph of Gemm and activation alone, as frameworks export it."""
+    """Write the network as a graph of Gemm and activation nodes only, as frameworks export it."""
     from onnx import TensorProto, helper, numpy_helper
 
     operators = _ONNX_OPERATORS.get(emulator.architecture.activation_label)
@@ -359,7 +359,8 @@ def _write_plain_onnx(path: Path, emulator: Emulator) -> None:
     write_bytes(path, model.SerializeToString())
 
 
-#: Operators of each activation with their operands: "" is the result before, "z" that of Gemm.
+#: Operators of each activation function with their operands: "" is the previous result, "z" is the
+#: result of Gemm.
 _ONNX_OPERATORS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "relu": (("Relu", ("",)),),
     "squared_relu": (("Relu", ("",)), ("Mul", ("", ""))),
@@ -369,6 +370,6 @@ _ONNX_OPERATORS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
 
 
 def describe_json(folder: Path) -> dict[str, Any]:
-    """Read model.json of a model's folder."""
+    """Read model.json in a model's folder."""
     content: dict[str, Any] = json.loads((folder / "model.json").read_text())
     return content

@@ -1,4 +1,4 @@
-"""What a benchmark is asked to do."""
+"""Options of a benchmark."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any, Self
 from emufort.errors import UsageError, did_you_mean
 from emufort.toolchain.flags import BASELINE_FLAGS, DEFAULT_COMPILER
 
-#: Networks that stand for a small, a medium and a large emulator.
+#: Networks that represent a small, a medium and a large emulator.
 STANDARD_MODELS: dict[str, tuple[int, ...]] = {
     "S": (16, 32, 32, 4),
     "M": (16, 64, 64, 64, 4),
     "L": (16, 256, 256, 256, 256, 4),
 }
-#: Whole calls of the default contract, from physical inputs to what emulators are judged by: hidden
-#: layers and activation.
+#: Whole calls of the default contract, from physical inputs to the skill variables: hidden layers
+#: and activation function.
 STANDARD_CALLS: dict[str, tuple[tuple[int, ...], str]] = {
     "call-64": ((64, 64), "relu"),
     "call-32": ((32, 32), "squared_relu"),
 }
-#: Stands for the models of the bundle that was given.
+#: Name that represents the models of the given bundle.
 BUNDLE = "bundle"
 MODELS = (*STANDARD_MODELS, *STANDARD_CALLS, BUNDLE)
 
@@ -49,31 +49,31 @@ CONTENDERS = (
 
 @dataclass(frozen=True)
 class Options:
-    """Options of a benchmark; `checked` refuses what makes no sense.
+    """Options of a benchmark; `checked` validates them.
 
     Attributes
     ----------
     bundle
-        Bundle to measure beside the standard models.
+        Bundle to measure in addition to the standard models.
     models
-        Of `STANDARD_MODELS`, `STANDARD_CALLS` and `BUNDLE`.
+        Names from `STANDARD_MODELS`, `STANDARD_CALLS` and `BUNDLE`.
     contenders
-        Of `CONTENDERS`.
+        Names from `CONTENDERS`.
     ncol
         Columns per call.
     repeats
-        Rounds; each measures every contender in every cell once.
+        Number of rounds; each measures every contender in every cell once.
     milliseconds
-        Least duration of one measurement.
+        Shortest duration of one measurement [ms].
     threads
-        Numbers of threads; 0 stands for all cores.
+        Numbers of threads; 0 means all cores.
     second_compiler
-        Another Fortran compiler, with which the runtime is measured as well, with our own flags.
+        Another Fortran compiler, which measures the runtime a second time with our default flags.
     compiler, flags, baseline_flags
-        Fortran compiler; flags of the runtime (None: our own, as far as the compiler knows them,
-        which the other contenders always have) and of the classical scheme.
+        Fortran compiler; flags of the runtime (None: our default flags that the compiler supports,
+        which the other contenders always use) and of the classical scheme.
     blas
-        Library with sgemm (None: the compiler's libopenblas).
+        Library with sgemm (None: the libopenblas that the compiler finds).
     """
 
     bundle: Path | None = None
@@ -91,7 +91,7 @@ class Options:
 
     @classmethod
     def quick(cls) -> Self:
-        """Return options for tests and a first look: seconds, and figures of no value."""
+        """Return options for tests and a first try: a run of seconds without reliable figures."""
         return cls(
             models=("S", "call-32", BUNDLE),
             contenders=tuple(
@@ -104,16 +104,16 @@ class Options:
         )
 
     def changed(self, **values: Any) -> Self:
-        """Return a copy in which every value that is not None replaces the old one."""
+        """Return a copy in which each value that is not None replaces the current one."""
         return dataclasses.replace(self, **{k: v for k, v in values.items() if v is not None})
 
     def checked(self) -> Self:
-        """Return the options without repetitions.
+        """Return the valid options without duplicates.
 
         Raises
         ------
         UsageError
-            An unknown name, or a number that makes no sense.
+            A name is unknown or a number is invalid.
         """
         for name in ("models", "contenders", "ncol", "threads"):
             if not getattr(self, name):

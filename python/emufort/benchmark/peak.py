@@ -1,4 +1,4 @@
-"""What a core can do at best, measured: multiply-adds in registers, and reading memory."""
+"""Measure the peak of a core: multiply-adds in registers, and reading memory."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 from emufort.benchmark.programs import Programs
 from emufort.benchmark.workers import Process
 
-#: Arrays whose reading is timed, in kB: in the first cache, in the second, in memory.
+#: Sizes of the arrays whose reading is timed, for both caches and memory [kB].
 READS = {"L1": 32, "L2": 512, "memory": 262144}
 
 
 class Peak:
-    """Programs that measure one core, one for each width of vectors.
+    """Programs that measure one core, one for each vector width.
 
     Parameters
     ----------
     programs
-        Builds them.
+        Builds the programs.
     """
 
     def __init__(self, programs: Programs) -> None:
@@ -34,17 +34,17 @@ class Peak:
         except BaseException:
             self.close()
             raise
-        #: Width of the vectors that are faster here.
+        #: Vector width that is faster on this machine [bits].
         self.bits = max(self._rates, key=lambda bits: max(self._rates[bits]))
 
     def measure(self, milliseconds: float) -> float:
-        """Return the peak of this moment in GFLOP/s."""
+        """Return the current peak [GFLOP/s]."""
         rate = self._rate(self.bits, milliseconds)
         self._rates[self.bits].append(rate)
         return rate
 
     def measure_all(self, milliseconds: float) -> None:
-        """Measure both widths and reading, for the record."""
+        """Measure both vector widths and the reading of memory, for the record."""
         for bits, rates in self._rates.items():
             rates.append(self._rate(bits, milliseconds))
         for name, kilobytes in READS.items():
@@ -58,7 +58,7 @@ class Peak:
         return float(words[0])
 
     def summary(self) -> dict[str, Any]:
-        """Return what bench.json says of the core."""
+        """Return the entry of bench.json about the core."""
         return {
             "bits": self.bits,
             "gflops": round(statistics.median(self._rates[self.bits]), 2),
@@ -74,6 +74,6 @@ class Peak:
         }
 
     def close(self) -> None:
-        """End the programs."""
+        """Stop the programs."""
         for process in self._processes.values():
             process.close()

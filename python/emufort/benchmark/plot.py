@@ -1,4 +1,4 @@
-"""Latency and roofline of a benchmark as one picture."""
+"""Draw latency and roofline of a benchmark."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from emufort.files import replacing
 from emufort.ticks import plain_ticks
 
 _PANEL_WIDTH, _PANEL_HEIGHT = 6.2, 3.7
-#: Height of the title and of one line of the legend, in inches.
+#: Height of the title and of one line of the legend [inches].
 _TITLE, _LEGEND_LINE = 0.35, 0.22
 _LEGEND_COLUMNS = 3
-#: Labels of two intensities that are closer than this factor would run into each other.
+#: Labels of two intensities closer than this factor would overlap.
 _LABEL_DISTANCE = 1.5
 _GREY = "#555555"
 
@@ -25,14 +25,14 @@ Styles = dict[str, dict[str, Any]]
 
 
 def write_plot(result: Result, path: Path) -> None:
-    """Draw each network in a row of its own: latency and roofline on one thread.
+    """Draw one row of panels per network: latency and roofline on one thread.
 
     Parameters
     ----------
     result
         The benchmark.
     path
-        Of the PNG.
+        Path of the PNG file.
     """
     with replacing(path) as temporary:
         draw(result).savefig(temporary, format="png")
@@ -111,7 +111,7 @@ def _latency(axis: Any, result: Result, model: dict[str, Any], looks: Styles) ->
 
 
 def _roofline(axis: Any, result: Result, model: dict[str, Any], looks: Styles) -> None:
-    """Draw rates against intensity: weights, inputs and outputs of a call are moved once."""
+    """Draw rates against intensity, assuming that a call moves all its data once."""
     axis.set_xscale("log", base=2)
     axis.set_yscale("log")
     columns = result.unique("ncol")
@@ -148,13 +148,13 @@ def _roofline(axis: Any, result: Result, model: dict[str, Any], looks: Styles) -
 
 
 def _intensity(model: dict[str, Any], ncol: int) -> float:
-    """Operations per byte of a call of `ncol` columns in single precision."""
+    """Return the operations per byte of a call of `ncol` columns in single precision."""
     moved = model["parameters"] + (model["n_inputs"] + model["n_outputs"]) * ncol
     return float(2.0 * model["multiply_adds"] * ncol / (4.0 * moved))
 
 
 def _roofs(axis: Any, peak: dict[str, Any], low: float, high: float, slowest: float) -> None:
-    """Draw the peak and one slope a level of memory, named where it enters the panel."""
+    """Draw the peak and one slope per level of memory, labelled where it enters the panel."""
     slopes = peak["read_gigabytes_per_second"]
     axis.set_ylim(0.5 * min(slowest, low * min(slopes.values())), 1.8 * peak["gflops"])
     axis.axhline(peak["gflops"], color="black", linewidth=1.4)
@@ -171,7 +171,7 @@ def _roofs(axis: Any, peak: dict[str, Any], low: float, high: float, slowest: fl
     for name, bandwidth in slopes.items():
         roof = np.minimum(peak["gflops"], bandwidth * x)
         axis.plot(x, roof, color="black", linewidth=0.9, linestyle=":", zorder=2)
-        # a text is turned as the slope is on the page, the logarithmic axes taken into account
+        # The text follows the slope on the page, which depends on the logarithmic axes.
         axis.text(
             1.1 * low,
             1.15 * bandwidth * 1.1 * low,

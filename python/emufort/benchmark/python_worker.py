@@ -1,8 +1,8 @@
 """A worker in Python: ``python -m emufort.benchmark.python_worker KIND THREADS FOLDER...``.
 
-Speaks what ``fortran/bench/bench_worker.F90`` speaks, with the name of a model (of its folder)
-behind every request. Times include what a Python user pays for a call: arguments, results and the
-interpreter.
+It uses the protocol of ``fortran/bench/bench_worker.F90``, with the name of a model (the name of
+its folder) at the end of every request. Times include the cost of a call from Python: arguments,
+results and the interpreter.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from emufort.benchmark.models import describe_json
 from emufort.benchmark.workers import Missing
 from emufort.network.emulator import Emulator
 
-#: Makes a call on inputs (n, n_inputs), single precision, of its own array type.
+#: A call on inputs (n, n_inputs), single precision, in the array type of the library.
 Call = Callable[[Any], Any]
 
-#: At most this many columns are in use: a host has just computed them, so they are in the cache.
+#: Largest number of different columns, so that inputs are in the cache, as in a host model.
 _COLUMNS_IN_CACHE = 2048
 
 
 class Served:
-    """A model that is ready to be called.
+    """A model that is ready for calls.
 
     Attributes
     ----------
     call
-        The thing that is timed.
+        The function that is timed.
     prepare
-        Turns a numpy array into what `call` takes.
+        Converts a numpy array into the argument of `call`.
     x
         Inputs (n, n_inputs), single precision.
     """
@@ -50,7 +50,7 @@ class Served:
         self._passes: dict[int, int] = {}
 
     def time(self, ncol: int, seconds: float) -> tuple[float, float]:
-        """Return ns per column: CPU time of this thread, time on the wall."""
+        """Return CPU time of this thread and wall time [ns per column]."""
         n_calls = max(1, _COLUMNS_IN_CACHE // ncol)
         rows = np.arange(n_calls * ncol) % len(self.x)
         calls = [self.prepare(np.ascontiguousarray(b)) for b in np.split(self.x[rows], n_calls)]
@@ -75,7 +75,7 @@ class Served:
 
 
 def read_inputs(path: Path) -> NDArray[np.float32]:
-    """Read what `write_inputs` wrote, in single precision."""
+    """Read the file of `write_inputs` in single precision."""
     content = path.read_bytes()
     n, n_inputs = np.frombuffer(content, "<i4", 2)
     x = np.frombuffer(content, "<f8", offset=8).reshape((n, n_inputs), order="F")
@@ -83,7 +83,7 @@ def read_inputs(path: Path) -> NDArray[np.float32]:
 
 
 def with_onnxruntime(folder: Path, threads: int) -> Served:
-    """Serve model.onnx by ONNX Runtime."""
+    """Serve model.onnx with ONNX Runtime."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -98,7 +98,7 @@ def with_onnxruntime(folder: Path, threads: int) -> Served:
 
 
 def with_torch(folder: Path, threads: int, compiled: bool) -> Served:
-    """Serve the network by torch: the exported module, or layers and activations alone."""
+    """Serve the network with torch: the exported module, or layers and activations alone."""
     import torch
 
     from emufort.network.torch_module import EmulatorModule
@@ -115,9 +115,9 @@ def with_torch(folder: Path, threads: int, compiled: bool) -> Served:
     if compiled:
         import torch._inductor.config
 
-        # Weights become constants, which lets the CPU back end pack them.
+        # Weights become constants, so that the CPU back end can pack them.
         torch._inductor.config.freezing = True
-        # One compilation for all batches but those of one column, which torch always sets apart.
+        # One compilation for all batch sizes except 1, which torch always compiles separately.
         call = torch.compile(module, dynamic=True)
 
     def run(values: Any) -> Any:
@@ -128,7 +128,7 @@ def with_torch(folder: Path, threads: int, compiled: bool) -> Served:
 
 
 def _layers(module: Any, emulator: Emulator) -> Any:
-    """Return linear layers and activations of the exported module as plain torch modules."""
+    """Return the linear layers and activations of the exported module as plain torch modules."""
     import torch
 
     plain = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "silu": torch.nn.SiLU}
@@ -142,14 +142,20 @@ def _layers(module: Any, emulator: Emulator) -> Any:
 
 
 def load(kind: str, folder: Path, threads: int) -> Served:
-    """Make the model in `folder` ready."""
+    """Load the model in `folder` and prepare it for calls.
+
+    Raises
+    ------
+    Missing
+        torch.compile does not work on this machine.
+    """
     if kind == "onnxruntime":
         return with_onnxruntime(folder, threads)
     served = with_torch(folder, threads, compiled=kind == "torch-compile")
     if kind == "torch-compile":
         try:
             served.call(served.prepare(served.x[:2]))
-        except Exception as error:  # torch raises many kinds, most for want of a C++ compiler
+        except Exception as error:  # torch raises many types, mostly if it finds no C++ compiler
             reason = " ".join(str(error).split())
             raise Missing(f"torch.compile does not work here: {reason[:150]}") from error
     return served
@@ -157,7 +163,7 @@ def load(kind: str, folder: Path, threads: int) -> Served:
 
 def serve(kind: str, threads: int, folders: list[Path]) -> None:
     """Answer requests until standard input ends."""
-    # Libraries may print; the driver reads only what we say.
+    # Libraries may print to standard output, which the driver must not read as answers.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     models: dict[str, Served] = {}
@@ -174,7 +180,7 @@ def serve(kind: str, threads: int, folders: list[Path]) -> None:
             answers.write(_answer(line, model) + "\n")
         except Missing as missing:
             answers.write(f"missing {missing}\n")
-        except Exception as error:  # any failure of a contender is an answer of its own
+        except Exception as error:  # every failure of a contender is reported to the driver
             answers.write(f"failed {type(error).__name__}: {' '.join(str(error).split())[:200]}\n")
 
 

@@ -1,4 +1,4 @@
-"""What a benchmark found: rows, and the files that hold them."""
+"""The results of a benchmark: rows, and the files that hold them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, Literal, Self
 from emufort.errors import EmufortError
 from emufort.files import read_json, write_csv, write_json
 
-#: ``ok``; ``wrong``: its numbers are; ``missing``: cannot run here; ``failed``: an error.
+#: ``ok``; ``wrong``: outputs are wrong; ``missing``: it cannot run here; ``failed``: an error.
 Status = Literal["ok", "wrong", "missing", "failed"]
 
-#: Contenders that are no networks: a classical scheme up to the outputs of the contract, and a
-#: whole call of it.
+#: Contenders that are not networks: a classical scheme up to the outputs of the contract, and a
+#: whole call of the scheme.
 CLASSICAL = ("baseline", "baseline-call")
 
 _FORMAT = "emufort-bench-2"
@@ -27,23 +27,24 @@ class Row:
     Attributes
     ----------
     model, work
-        What was evaluated: name, and ``network`` (alone) or ``physical`` (inputs to outputs).
+        Name of the model, and the work: ``network`` (alone) or ``physical`` (inputs to outputs).
     contender, ncol, threads
-        By whom, in calls of how many columns, on how many threads.
+        Name of the contender, columns per call, and number of threads.
     status, note
-        See `Status`; the reason if it is not ``ok``.
+        See `Status`; the reason if the status is not ``ok``.
     ns_per_column
-        Median over the rounds.
+        Median over the rounds [ns].
     ns_min, ns_q25, ns_q75, ns_max
-        Spread over the rounds.
+        Spread over the rounds [ns].
     repeats
         Number of rounds.
     clock
-        ``cpu``: time of the calling thread; ``wall``: with more than one thread.
+        ``cpu``: time of the calling thread; ``wall``: wall time, with more than one thread.
     gflops
-        Two operations per multiply-add of the network, at the median.
+        Rate at the median time, with two operations per multiply-add of the network [GFLOP/s].
     percent_of_peak
-        Median over the rounds of the rate against the peak measured just before, of all threads.
+        Median over the rounds of the rate, relative to the peak of all threads measured just
+        before.
     max_error
         Largest error of an output against double precision, relative to the value or, where that is
         larger, to the spread of that output.
@@ -78,7 +79,7 @@ class Result:
     Attributes
     ----------
     about
-        Machine, compiler, versions, options, models, contenders, peak.
+        Description of machine, compiler, versions, options, models, contenders and peak.
     rows
         All cells.
     """
@@ -106,7 +107,7 @@ class Result:
         Raises
         ------
         EmufortError
-            It is missing, damaged or something else.
+            The file is missing, damaged or not a bench.json.
         """
         content = read_json(path)
         try:
@@ -120,7 +121,7 @@ class Result:
         return cls(content, rows)
 
     def get(self, model: str, contender: str, ncol: int, threads: int) -> Row | None:
-        """Return a cell, or None."""
+        """Return the row of a cell, or None if it does not exist."""
         for row in self.rows:
             if (row.model, row.contender, row.ncol, row.threads) == (
                 model,
@@ -132,7 +133,7 @@ class Result:
         return None
 
     def unique(self, field: str, **where: object) -> list[Any]:
-        """Return the values of a field of the rows that match, in order of appearance."""
+        """Return the different values of a field in matching rows, in order of appearance."""
         values = [getattr(row, field) for row in self._matching(where)]
         return list(dict.fromkeys(values))
 
@@ -142,7 +143,7 @@ class Result:
                 yield row
 
     def flagged(self) -> list[Row]:
-        """Return one row for each contender and reason that something is not ``ok``."""
+        """Return one row for each contender and problem, where the status is not ``ok``."""
         found: dict[tuple[str, str, str], Row] = {}
         for row in self.rows:
             if row.status != "ok":
@@ -150,20 +151,20 @@ class Result:
         return list(found.values())
 
     def partial_contenders(self) -> set[str]:
-        """Return the contenders that are less than a call, and are compared with nobody."""
+        """Return the contenders that are only a part of a call and are not compared."""
         return {c["name"] for c in self.about["contenders"] if c.get("is_part")}
 
     def seconds(self) -> dict[str, str]:
-        """Return the contenders built by the second compiler, each with what it is the same as."""
+        """Return the contenders of the second compiler, with their counterparts of the first."""
         contenders = self.about["contenders"]
         return {c["name"]: c["second_of"] for c in contenders if c.get("second_of")}
 
     def comparison(self) -> list[dict[str, Any]]:
-        """Return for every cell our fastest form of the same work beside the fastest other one.
+        """Compare, for every cell, our fastest form with the fastest other contender.
 
-        A contender whose numbers are wrong does not count, nor does a classical scheme, which
-        does other work, nor a part of a call, nor what the second compiler made; but the part's
-        share of the peak stands beside (``layers_percent_of_peak``).
+        Contenders with wrong outputs are excluded. So are classical schemes, which do other work,
+        parts of a call, and the contenders of the second compiler. The share of the peak that a
+        part reaches is given in addition (``layers_percent_of_peak``).
         """
         native = {c["name"] for c in self.about["contenders"] if c["is_native"]}
         parts = self.partial_contenders() - self.seconds().keys()
@@ -201,9 +202,9 @@ class Result:
         return table
 
     def calls(self) -> list[dict[str, Any]]:
-        """Return what a call from physical inputs costs beside its layers and the classical scheme.
+        """Compare calls from physical inputs with their layers and with the classical scheme.
 
-        One thread; our fastest form of the call.
+        The comparison uses one thread and our fastest form of the call.
         """
         table = []
         for cell in self.comparison():
@@ -229,7 +230,7 @@ class Result:
         return table
 
     def compilers(self) -> list[dict[str, Any]]:
-        """Return the speed with the second compiler as a share of that with the first."""
+        """Return the speed with the second compiler in per cent of that with the first."""
         table = []
         for row in self.rows:
             first = self.seconds().get(row.contender)

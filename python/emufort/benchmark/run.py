@@ -1,4 +1,4 @@
-"""A whole benchmark: models, contenders, checks, rounds, files."""
+"""Run a whole benchmark: models, contenders, checks, rounds, files."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from emufort.errors import EmufortError
 from emufort.files import make_directory
 from emufort.progress import Reporter, silent
 
-#: Steps that the reporter is told of -> their titles.
+#: Steps that the reporter receives -> their titles.
 TITLES = {
     "prepare": "prepare: programs and workers",
-    "check": "check: the numbers of all contenders",
+    "check": "check: outputs of all contenders",
     "measure": "measure: rounds",
 }
 
@@ -39,26 +39,26 @@ def run(
     report: Reporter = silent,
     contenders: Sequence[Contender] = ALL,
 ) -> Result:
-    """Measure, and write bench.csv, bench.json, bench.md and bench.png.
+    """Run a benchmark, and write bench.csv, bench.json, bench.md and bench.png.
 
     Parameters
     ----------
     options
         What to measure.
     out
-        Folder for the files; ``work`` in it keeps programs, which are not built again.
+        Folder for the files; its subfolder ``work`` keeps programs, which are not built again.
     report
-        Told of every step.
+        Receives the progress of every step.
     contenders
-        Who may take part; `options` chooses among them by name.
+        The contenders that `options` selects from by name.
 
     Raises
     ------
     UsageError
-        The options make no sense.
+        The options are invalid.
     EmufortError
         The bundle cannot be read or a file cannot be written. A contender that is missing or fails
-        is no error: it is flagged.
+        is not an error but is marked in the results.
     """
     options = options.checked()
     started, begun = time.monotonic(), machine.describe()
@@ -71,7 +71,7 @@ def run(
     peak: Peak | None = None
     try:
         entries = _start(chosen, bench, options, report)
-        # Alone: whether 512 bits are faster than 256 is not to be decided while compilers run.
+        # Not in parallel with compilations, which would disturb the comparison of vector widths.
         peak = _peak(programs)
         measure(entries, options.ncol, options.repeats, options.milliseconds, peak, report)
         about = {
@@ -96,7 +96,7 @@ def run(
 def _start(
     chosen: Sequence[Contender], bench: Bench, options: Options, report: Reporter
 ) -> list[Entry]:
-    """Build all programs, on all cores, and start all workers."""
+    """Build all programs in parallel, and start all workers."""
     counts = dict.fromkeys(machine.cores() if n == 0 else n for n in options.threads)
     wanted = [
         (contender, model, threads)
@@ -126,7 +126,7 @@ def _start(
 
 
 def _peak(programs: Programs) -> Peak | None:
-    """Return what measures the core, or None without a compiler."""
+    """Return the measurement of the core's peak, or None without a compiler."""
     try:
         return Peak(programs)
     except (Missing, EmufortError):

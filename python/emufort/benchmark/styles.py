@@ -1,12 +1,12 @@
-"""A colour and a marker of its own for every contender, the same in every picture."""
+"""A unique colour and marker for every contender, the same in every figure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-#: Colours and markers of the contenders that are drawn, by families: emufort in reds and oranges,
-#: ONNX Runtime in blues, OpenBLAS in greens, torch in purples, classical schemes in greys. Any two
+#: Colours and markers of the known contenders by families: emufort in reds and oranges, ONNX
+#: Runtime in blues, OpenBLAS in greens, torch in purples, classical schemes in greys. Any two
 #: colours are at least 18 apart in CIELAB for normal sight, protanopia and deuteranopia.
 _KNOWN = {
     "native-layers": ("#6f0207", "o"),
@@ -23,19 +23,19 @@ _KNOWN = {
     "baseline": ("#11090d", "*"),
     "baseline-call": ("#65676b", "d"),
 }
-#: Markers of any other contender; all known colours go with each.
+#: Markers of any other contender, combined with all colours above.
 _MORE_MARKERS = ("8", "H", "1", "2", "3", "4", "+", "x", "|", "_")
-#: Markers that are drawn larger or smaller than others of the same nominal size.
+#: Markers that need another size to look as large as the others.
 _MARKER_SIZES = {"*": 8.0, "P": 6.0, "X": 6.0, "D": 4.5, "s": 5.0, "d": 6.0}
 
 
 def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return the plot style of each contender: no two share both colour and marker.
+    """Return the plot style of each contender; no two share both colour and marker.
 
     Parameters
     ----------
     names
-        Names of contenders. The known ones look the same whatever others there are.
+        Names of contenders. A known contender has the same style whatever the other names are.
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""Processes that measure on request, so that the driver can take turns among contenders.
+"""Processes that measure on request, so that the driver can alternate between contenders.
 
-A worker reads requests from its standard input and answers with one line each (see
-``fortran/bench/bench_worker.F90``; `python_worker` speaks the same). All workers of a run are alive
-at the same time and wait, which costs nothing.
+A worker reads requests from its standard input and answers each with one line; see
+``fortran/bench/bench_worker.F90`` and `python_worker`. All workers of a run exist at the same time.
+A waiting worker costs no CPU time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from emufort.errors import EmufortError
 from emufort.signals import run_child
 from emufort.timing.timers import printed_times
 
-#: Seconds after which a worker that does not answer is ended; a first call may compile.
+#: Time after which a worker that does not answer is stopped [s]; a first call may compile.
 _PATIENCE = 900.0
 
 
@@ -32,21 +32,29 @@ class Worker(Protocol):
     """Something that can be timed and checked on one model with one number of threads."""
 
     def time(self, ncol: int, milliseconds: float) -> tuple[float, float]:
-        """Return ns per column: CPU time of the calling thread, time on the wall."""
+        """Return CPU time of the calling thread and wall time [ns per column].
+
+        Parameters
+        ----------
+        ncol
+            Columns per call.
+        milliseconds
+            Shortest duration of the measurement [ms].
+        """
 
     def check(self, ncol: int) -> NDArray[np.float64]:
         """Return the outputs (ncol, n_outputs) of a call with the first `ncol` inputs."""
 
 
 class Process:
-    """A worker's process.
+    """The process of a worker.
 
     Parameters
     ----------
     command
         The program with its arguments.
     environment
-        All environment variables.
+        All environment variables of the process.
     """
 
     def __init__(self, command: Sequence[object], environment: Mapping[str, str]) -> None:
@@ -70,14 +78,21 @@ class Process:
             raise
 
     def request(self, text: str, expected: str) -> list[str]:
-        """Send a request; return the words behind the expected word of the answer.
+        """Send a request; return the words of the answer after the expected first word.
+
+        Parameters
+        ----------
+        text
+            One line.
+        expected
+            First word of a successful answer.
 
         Raises
         ------
         Missing
             The contender lacks something.
         EmufortError
-            It fails, answers something else, or does not answer.
+            The worker fails, gives another answer, or gives no answer.
         """
         assert self._process.stdin is not None
         try:
@@ -106,7 +121,7 @@ class Process:
         raise EmufortError(f"{self._name} ended or said: {line[:200] or 'nothing'}")
 
     def close(self) -> None:
-        """End the process."""
+        """Stop the process."""
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()
@@ -118,12 +133,12 @@ class Process:
 
 
 class ModelWorker:
-    """A process that works on one model.
+    """A worker for one model in a process that may serve several.
 
     Parameters
     ----------
     process
-        May serve other models too: `model` is told with every request.
+        Process of the worker; every request contains the name of the model.
     model, n_outputs
         Name and number of outputs of the model.
     scratch
@@ -149,19 +164,19 @@ class ModelWorker:
         finally:
             self._outputs.unlink(missing_ok=True)
         if values.size != ncol * self._n_outputs:
-            raise EmufortError(f"it gives {values.size} numbers for {ncol} columns")
+            raise EmufortError(f"it returned {values.size} values for {ncol} columns")
         return values.reshape((ncol, self._n_outputs), order="F")
 
 
 class BaselineWorker:
-    """The program of a classical scheme, see `_timers.BaselineProgram`; one process a request.
+    """The program of a classical scheme, see `BaselineProgram`; every request starts a process.
 
     Parameters
     ----------
     program, samples
-        The executable, and its inputs as `write_samples` leaves them.
+        The executable, and the file of its inputs, written by `write_samples`.
     how
-        Words behind the file of outputs.
+        Further arguments after the file of outputs.
     takes_ncol
         See `emufort.processes.TimingSource`.
     """
@@ -173,7 +188,7 @@ class BaselineWorker:
         self._takes_ncol = takes_ncol
 
     def time(self, ncol: int, milliseconds: float) -> tuple[float, float]:
-        """See `Worker.time`; a scheme that is called column by column knows no `ncol`."""
+        """See `Worker.time`; schemes that work column by column ignore `ncol`."""
         found = printed_times(self._run(ncol), (ncol,), self._takes_ncol)
         if not found:
             raise EmufortError(f"{self._program.name} gives no time for {ncol} columns")

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that opens anywhere, and its figures."""
+"""The report of a run: one self-contained HTML file, and its figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the report tells, gathered from a run folder; what a run has not reached is absent."""
+"""Gather the content of the report from a run folder; steps that have not run are left out."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Column:
-    """One scalar that emulators are judged by, on the test split.
+    """One scalar output that emulators are judged by, on the test split.
 
     Attributes
     ----------
     name, units
-        Such as ``fraction[coarse]``; units are empty where only the contract's head knows them.
+        Such as ``fraction[coarse]``; units are empty if only the contract's head defines them.
     true, predicted
         Values (n,).
     is_logarithmic
-        Whether it is better shown on logarithmic axes.
+        Whether the values are shown on logarithmic axes.
     """
 
     name: str
@@ -62,18 +62,18 @@ class Curve:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Loss of a candidate after step 2, as predicted.
+    """Final loss of a candidate, as predicted and as trained.
 
     Attributes
     ----------
     trial
-        Its number in step 1.
+        Number of its trial in step 1.
     multiply_adds
-        Of its network.
+        Multiply-adds of its network per sample.
     loss, low, high
         Predicted loss, and the ends of the interval that holds 90 %.
     trained
-        Loss where it was trained, else None.
+        Loss of the finished training, or None.
     """
 
     trial: int
@@ -86,34 +86,34 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Run:
-    """Everything that the report shows.
+    """All content of the report.
 
     Attributes
     ----------
     contract
-        What is emulated.
+        Contract of the emulator.
     selection
         Content of selection.json.
     candidates, times
         Rows of candidates.csv (by id) and timing.csv.
     emulator
-        The chosen one.
+        The chosen emulator.
     skills
         Name of a scheme -> its skill on the test split; the emulator first, then the baselines.
     normalised
         Whether overall errors are in standard deviations.
     columns
-        Test values of the chosen emulator, of `MOST_ROWS` samples at most.
+        Test values of the chosen emulator, for at most `MOST_ROWS` samples.
     rows
         Number of test samples.
     curves
-        Learning curves of the retrained candidates, those of the choice's target only.
+        Learning curves of the retrained candidates that have the choice's target.
     agreement, verification, manifest, provenance, search
-        Content of the files of these names; empty where a run has none.
+        Content of the files of these names; empty if they do not exist.
     predictions
-        Losses of all candidates as predicted after step 2; none for runs of earlier versions.
+        Predicted final losses of all candidates; empty for runs of earlier versions.
     seconds
-        Step -> wall time.
+        Step -> wall time [s].
     config
         Text of config.toml.
     """
@@ -144,12 +144,19 @@ class Run:
 
     @property
     def measure(self) -> str:
-        """What the search compared: losses, or errors where it searched among targets."""
+        """Measure that the search compared: losses, or errors if it compared targets."""
         return "error" if any(row.get("target") for row in self.candidates.values()) else "loss"
 
 
 def gather(folder: Path, data: Dataset) -> Run:
-    """Read a run folder and judge its choice on the test split of `data`.
+    """Read a run folder and evaluate its choice on the test split of `data`.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    data
+        The data of the run, with a test split.
 
     Raises
     ------
@@ -218,12 +225,12 @@ def _predictions(path: Path) -> list[Prediction]:
         raise EmufortError(f"{path} is no table of predictions: {error}") from error
 
 
-#: Test samples that are drawn in figures, and the seed that chooses them where there are more.
+#: Largest number of test samples in figures, and the random seed that draws them if there are more.
 MOST_ROWS, _SEED = 50_000, 20
 
 
 def _drawn(test: Dataset) -> Dataset:
-    """Return the test samples that figures show: all, or `MOST_ROWS` at random."""
+    """Return the test samples for figures: all, or `MOST_ROWS` at random."""
     if len(test) <= MOST_ROWS:
         return test
     chosen = np.random.default_rng(_SEED).choice(len(test), MOST_ROWS, replace=False)
@@ -231,7 +238,7 @@ def _drawn(test: Dataset) -> Dataset:
 
 
 def _columns(emulator: Emulator, test: Dataset, judged: Sequence[str]) -> list[Column]:
-    """Return the columns of these names: those that emulators are judged by."""
+    """Return the columns with the names `judged`."""
     contract = test.contract
     true: dict[str, list[Array]] = {v: [] for v in contract.skill_variables}
     predicted: dict[str, list[Array]] = {v: [] for v in contract.skill_variables}
@@ -260,7 +267,7 @@ def _columns(emulator: Emulator, test: Dataset, judged: Sequence[str]) -> list[C
 
 
 def _curves(folder: Path, candidates: Mapping[str, Mapping[str, str]], choice: str) -> list[Curve]:
-    """Return the curves of the choice's target: losses of different ones cannot be compared."""
+    """Return the curves of the choice's target, because losses of targets cannot be compared."""
     target = candidates.get(choice, {}).get("target")
     same = [name for name, row in candidates.items() if row.get("target") == target]
     return [c for name in same if (c := _curve(folder / name, name)) is not None]

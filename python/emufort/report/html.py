@@ -1,4 +1,4 @@
-"""Write the report of a run: one HTML file with its figures inside, nothing to fetch."""
+"""Write the report of a run as one HTML file that contains its figures."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from emufort.skill import Score
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: More panels than this tell a reader little; the table has all columns.
+#: Largest number of panels in a figure; the table has all columns.
 _MOST_PANELS = 12
 
 
 def write_report(run_dir: Path, data: Dataset, report: Reporter = silent) -> Path:
     """Write ``report.html`` into a run folder.
 
-    Parts that the run has not reached (verification, bundle) are left out of the report.
+    Sections about steps that have not run (verification, bundle) are left out.
 
     Parameters
     ----------
     run_dir
-        The run folder; at least its steps up to the selection are finished.
+        The run folder; the selection and the steps before it must be finished.
     data
         The data of the run; the chosen emulator is judged on its test split.
     report
-        Told of the progress.
+        Receives the progress.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def write_report(run_dir: Path, data: Dataset, report: Reporter = silent) -> Pat
     DataError
         `data` has no test split.
     """
-    report("report", 0, 2, "judging the choice on the test split")
+    report("report", 0, 2, "evaluating the choice on the test split")
     run = gather(run_dir, data)
     report("report", 1, 2, "drawing")
     path = RunFolder(run_dir).report
@@ -124,7 +124,7 @@ def signed(value: Any) -> str:
 
 
 def r2(value: Any) -> str:
-    """Return a coefficient of determination with all digits that differ from 1."""
+    """Return a coefficient of determination with 3 decimals, or 5 from 0.99 on."""
     if value is None or value != value:
         return "–"
     text = f"{value:.3f}" if value < 0.99 else f"{value:.5f}"
@@ -137,7 +137,7 @@ def commas(value: Any) -> str:
 
 
 def duration(value: float) -> str:
-    """Return a wall time in words."""
+    """Return a wall time with its unit."""
     if value < 120:
         return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
     if value < 7200:
@@ -159,7 +159,7 @@ def _ratio(ratio: float) -> str:
 
 
 def headline(run: Run) -> str:
-    """Say in one sentence what was found."""
+    """Return one sentence with the main result."""
     score = run.skills["emulator"].overall
     ns = _chosen(run)["ns_per_sample"]
     architecture = run.emulator.architecture
@@ -182,7 +182,7 @@ def headline(run: Run) -> str:
 
 
 def _plain(name: str) -> str:
-    """Return the name of a column as words: ``rain_rate[deep_cloud]`` as rain rate, deep cloud."""
+    """Return the name of a column as words: rain rate, deep cloud for ``rain_rate[deep_cloud]``."""
     return name.replace("_", " ").replace("[", ", ").rstrip("]")
 
 
@@ -193,7 +193,7 @@ def _joined(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Card:
-    """One figure at the top of the report: a value, what it is, and whether it is good or bad."""
+    """One figure at the top of the report: a value, its label, and whether it is good or bad."""
 
     value: str
     label: str
@@ -201,7 +201,7 @@ class Card:
 
 
 def cards(run: Run) -> list[Card]:
-    """Return the figures that a reader looks for first."""
+    """Return the main figures for the top of the report."""
     score = run.skills["emulator"].overall
     ncol = run.selection["ncol"]
     found = [
@@ -236,7 +236,7 @@ def _chosen(run: Run) -> Mapping[str, Any]:
 
 
 def _in_what(run: Run) -> str:
-    """Say what times are those of, where it is not compiled Fortran."""
+    """Return the source of the times as words, empty if it is compiled Fortran."""
     foreign = run.selection.get("backend", "fortran") != "fortran"
     return " in ONNX Runtime" if foreign else ""
 
@@ -273,7 +273,7 @@ def _candidates(run: Run) -> list[dict[str, Any]]:
 
 
 def _comparison(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one comparison of verification.json as a row: state in words, largest difference."""
+    """Return one comparison of verification.json as a row: result and largest difference."""
     largest = next((v for k, v in entry.items() if k.startswith("max_")), None)
     if entry.get("skipped"):
         state, words = "note", f"skipped: {entry['skipped']}"
@@ -282,7 +282,7 @@ def _comparison(entry: Mapping[str, Any]) -> dict[str, Any]:
     else:
         what = entry.get("problem") or entry.get("worst")
         state, words = "bad", f"failed: {what}" if what else "failed"
-    # What has no rows, such as the check of a hash, has no difference either.
+    # Comparisons without rows, such as the check of a hash, have no difference either.
     ran = not entry.get("skipped") and not entry.get("problem") and entry.get("rows")
     return {
         "name": entry["name"],
@@ -296,7 +296,7 @@ def _comparison(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _chain(run: Run) -> list[tuple[str, str]]:
-    """Return the links from the data to the generated code, as far as they are known."""
+    """Return the known links of the hash chain from the data to the generated code."""
     links = run.manifest.get("chain")
     if links:
         return [(str(link["link"]), str(link["sha256"] or "unknown")) for link in links]
@@ -348,5 +348,5 @@ def _figures(run: Run) -> dict[str, Any]:
 
 
 def _inline(figure: Figure) -> str:
-    """Return a figure as an address that holds the figure itself."""
+    """Return a figure as a data URL."""
     return "data:image/svg+xml;base64," + base64.b64encode(plots.svg(figure)).decode()

@@ -1,4 +1,4 @@
-"""Figures of the report; each function draws one and knows nothing of files."""
+"""Figures of the report; each function draws one figure and does not access files."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 INK, MUTED, GRID = "#1c2733", "#6b7785", "#dfe4ea"
 BLUE, ORANGE = "#2563a8", "#d9480f"
-#: Colours and markers of baselines, in the order of the contract; no pair comes twice in 20.
+#: Colours and markers of baselines, in the order of the contract; the first 20 pairs are unique.
 BASELINES = ("#2b8a3e", "#7048a8", "#0b7285", "#a61e4d")
 BASELINE_MARKERS = ("D", "s", "^", "v", "P")
 
-#: Kinds of retrained candidates: their names in a legend, and how they are drawn.
+#: Kinds of retrained candidates: their names in the legend, and their style.
 LABELS = {
     "control": "control group, drawn at random",
     "front": "along the predicted front",
@@ -58,7 +58,7 @@ _STYLE: dict[Any, Any] = {
     "grid.linewidth": 0.7,
     "legend.frameon": False,
     "legend.fontsize": 9,
-    # The same run gives the same bytes.
+    # Fixed, so that the same run gives the same bytes.
     "svg.hashsalt": "emufort",
     "svg.fonttype": "path",
 }
@@ -78,7 +78,7 @@ def _styled() -> Any:
 
 
 def svg(figure: Figure) -> bytes:
-    """Return a figure as SVG, the same bytes for the same figure."""
+    """Return a figure as SVG; equal figures give equal bytes."""
     buffer = io.BytesIO()
     with _styled():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, dpi=110)
@@ -86,7 +86,7 @@ def svg(figure: Figure) -> bytes:
 
 
 def png(figure: Figure, dpi: int = 160) -> bytes:
-    """Return a figure as PNG on a white ground."""
+    """Return a figure as PNG on a white background."""
     buffer = io.BytesIO()
     with _styled():
         figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", metadata={"Software": ""})
@@ -111,10 +111,10 @@ def pareto(
     normalised
         Whether errors are in standard deviations.
     width, height
-        In inches.
+        Size of the figure [inches].
     """
     positive = [e["rmse"] for kind in ("all", "baselines") for e in selection[kind] if e["rmse"]]
-    # An error of 0 has no logarithm: it is drawn far below all others.
+    # An error of 0 has no logarithm; it is drawn far below all others.
     lowest = 0.01 * min(positive, default=1.0)
     candidates, front, baselines = (
         [{**e, "rmse": e["rmse"] or lowest} for e in selection[kind]]
@@ -145,7 +145,7 @@ def pareto(
         axes.set_ylabel(f"RMSE on the validation split{unit}")
         plain_ticks(axes.xaxis)
         plain_ticks(axes.yaxis)
-        # Names stand above the axes: inside, they would lie on points sooner or later.
+        # The legend is above the axes, where it cannot cover points.
         figure.legend(loc="outside upper left", ncols=3, columnspacing=1.2)
     return figure
 
@@ -159,7 +159,7 @@ def _scatter(axes: Axes, entries: Sequence[Mapping[str, Any]], **style: Any) -> 
 
 
 def _baselines(axes: Axes, baselines: Sequence[Mapping[str, Any]]) -> None:
-    """Draw a marker for a timed baseline, a line for one of which only the skill is known."""
+    """Draw a marker for each timed baseline, and a line for each one that was not timed."""
     for number, baseline in enumerate(baselines):
         color = BASELINES[number % len(BASELINES)]
         marker = BASELINE_MARKERS[number % len(BASELINE_MARKERS)]
@@ -175,7 +175,7 @@ def _baselines(axes: Axes, baselines: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _limits(axes: Axes, entries: Sequence[Mapping[str, Any]]) -> None:
-    """Leave room around everything shown."""
+    """Set limits that leave a margin around all entries."""
     x = [e["ns_per_sample"] for e in entries if e["ns_per_sample"] is not None]
     y = [e["rmse"] for e in entries]
     room = 0.09 * max(np.log(max(x) / min(x)), 1.0)
@@ -188,7 +188,7 @@ def _limits(axes: Axes, entries: Sequence[Mapping[str, Any]]) -> None:
 
 
 def density(column: Column, width: float = 3.0, height: float = 3.0) -> Figure:
-    """Draw predicted against true values as a density, the diagonal in between."""
+    """Draw predicted against true values as a density, with the diagonal."""
     from matplotlib.colors import LinearSegmentedColormap, LogNorm
     from matplotlib.ticker import MaxNLocator
 
@@ -241,7 +241,17 @@ def _edges(values: NDArray[np.float64], logarithmic: bool, bins: int = 90) -> ND
 def learning_curves(
     curves: Sequence[Curve], choice: str, width: float = 6.4, height: float = 3.5
 ) -> Figure:
-    """Draw the validation loss of every retrained candidate, and both losses of the choice."""
+    """Draw the validation loss of every retrained candidate, and both losses of the choice.
+
+    Parameters
+    ----------
+    curves
+        Curves to draw.
+    choice
+        Identity of the chosen candidate.
+    width, height
+        Size of the figure [inches].
+    """
     with _styled():
         figure, axes = _figure(width, height)
         axes.set_yscale("log")
@@ -287,8 +297,19 @@ def agreement(
 ) -> Figure:
     """Draw the loss (or error, the `measure`) after retraining against that of the search.
 
-    The control group, the candidates chosen along the front and the choice differ. Runs of earlier
-    versions have no control group.
+    The control group, the candidates chosen along the front and the choice have different markers.
+    Runs of earlier versions have no control group.
+
+    Parameters
+    ----------
+    pairs
+        Retrained candidates, the entry ``pairs`` of agreement.json.
+    choice
+        Trial number of the chosen candidate, None if it is not known.
+    measure
+        ``"loss"`` or ``"error"``.
+    width, height
+        Size of the figure [inches].
     """
     with _styled():
         figure, axes = _figure(width, height)
@@ -329,7 +350,18 @@ def predictions(
 ) -> Figure:
     """Draw the loss (or error, the `measure`) of every candidate against its multiply-adds.
 
-    A trained candidate shows the loss that it has, the others the predicted one with its interval.
+    Trained candidates show their final loss, the others the predicted loss with its interval.
+
+    Parameters
+    ----------
+    shown
+        Candidates to draw.
+    choice
+        Trial number of the chosen candidate, None if it is not known.
+    measure
+        ``"loss"`` or ``"error"``.
+    width, height
+        Size of the figure [inches].
     """
     open_ = [p for p in shown if p.trained is None]
     trained = [p for p in shown if p.trained is not None and np.isfinite(p.trained)]

@@ -1,1 +1,1 @@
-"""Step 2: some candidates of a search on all training rows; see `driver.retrain`."""
+"""Step 2: train selected candidates of a search on all training rows; see `driver.retrain`."""

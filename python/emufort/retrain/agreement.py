@@ -1,7 +1,7 @@
-"""How well step 1 predicted step 2; works on numbers only.
+"""Measure how well step 1 predicted step 2, from numbers only.
 
-What is said of all candidates comes from the control group, which was drawn at random. Networks
-that were chosen because they did well in step 1 say nothing about the others.
+Statements about all candidates come from the control group, which was drawn at random. Networks
+that were chosen because they did well in step 1 carry no information about the others.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from emufort.search.calibration import log_of
 
 Array = NDArray[np.float64]
 
-#: Resamples of the control group, and the percentiles of the intervals.
+#: Number of resamples of the control group, and the percentiles of the intervals.
 _RESAMPLES, _INTERVAL = 2000, (5.0, 95.0)
-#: A control group of fewer candidates says nothing.
+#: A control group of fewer candidates is too small for any statement.
 _FEWEST = 5
 
 
@@ -32,13 +32,13 @@ def agreement(
     Parameters
     ----------
     rounds
-        The candidates and what step 1 foretold of them.
+        The candidates and their losses as predicted by step 1.
     control
         Numbers of the trials of the control group.
     losses
-        Trial number -> validation loss of step 2 for each seed.
+        Trial number -> validation losses of step 2, one for each seed.
     seed
-        Of the resamples and draws.
+        Random seed of the resamples and draws.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def mean_losses(losses: Mapping[int, Sequence[float]]) -> dict[int, float]:
 def _of_all(
     rounds: Rounds, control: Sequence[int], means: Mapping[int, float], seed: int
 ) -> dict[str, Any]:
-    """Return what the control group says of all candidates."""
+    """Return the estimates for all candidates from the control group."""
     calibration = rounds.calibrate(means)
     best, front = rounds.front(means).regrets()
     found: dict[str, Any] = {
@@ -100,7 +100,7 @@ def _of_all(
     at = [i for i, trial in enumerate(rounds.trials) if trial.number in set(control)]
     step1, cost = log_of(rounds.foretold[at]), np.log(rounds.cost[at])
     final = log_of(np.array([means[rounds.trials[i].number] for i in at]))
-    # First the control group as it is, then the resamples.
+    # The first row is the control group itself, the others are resamples.
     rows = np.random.default_rng([seed, 3]).integers(0, len(at), (_RESAMPLES, len(at)))
     rows = np.vstack([np.arange(len(at)), rows])
     step1, final, cost = step1[rows], final[rows], cost[rows]
@@ -115,8 +115,8 @@ def _of_all(
         found[name] = _interval(float(values[0]), values[1:])
     if found["spearman_at_equal_cost"]["low"] <= 0.0:
         found["verdict"] = (
-            "Among candidates of the same cost, step 1 may rank no better than chance: raise "
-            "search.share or search.subset, or retrain more candidates (retrain.top)."
+            "Among candidates of equal cost, the ranking of step 1 may be no better than chance: "
+            "raise search.share or search.subset, or retrain more candidates (retrain.top)."
         )
     return found
 
@@ -127,21 +127,21 @@ def _interval(value: float, draws: Array) -> dict[str, float]:
 
 
 def spearman_at_equal_cost(step1: Array, final: Array, cost: Array) -> float:
-    """Return the rank correlation of what the cost of a network does not explain.
+    """Return the rank correlation of the parts of both losses that the cost does not explain.
 
-    The size of a network is known without any training, so a parabola in the logarithm of the cost
-    is taken off the logarithms of both losses.
+    The size of a network is known before any training. A parabola in the logarithm of the cost is
+    therefore subtracted from the logarithms of both losses.
 
     Parameters
     ----------
     step1, final, cost
-        Logarithms (n,).
+        Logarithms of the losses of both steps and of the cost (n,).
     """
     return spearman(_without_cost(step1, cost), _without_cost(final, cost)) or 0.0
 
 
 def spearman(a: Sequence[float] | Array, b: Sequence[float] | Array) -> float | None:
-    """Return Spearman's rank correlation; None below 3 values or for a constant."""
+    """Return Spearman's rank correlation; None for fewer than 3 values or a constant."""
     if len(a) < 3:
         return None
     value = float(_rank_correlations(np.asarray(a), np.asarray(b)))
@@ -162,11 +162,11 @@ def _rank_correlations(a: Array, b: Array) -> Array:
 
 
 def _without_cost(values: Array, cost: Array) -> Array:
-    """Return what a parabola in `cost` leaves of `values`, along the last axis."""
+    """Subtract the fit of a parabola in `cost` from `values`, along the last axis."""
     powers = np.stack([np.ones_like(cost), cost, cost**2], axis=-1)
     fit = powers @ (np.linalg.pinv(powers, rcond=1e-10) @ values[..., None])
     rest = values - fit[..., 0]
-    # What is only a rounding error has no order.
+    # Differences of the size of rounding errors have no meaningful order.
     return np.asarray(np.where(np.abs(rest) > 1e-9, rest, 0.0))
 
 
@@ -174,7 +174,7 @@ def _without_cost(values: Array, cost: Array) -> Array:
 
 
 def _of_retrained(foretold: Mapping[int, float], means: Mapping[int, float]) -> dict[str, Any]:
-    """Return the same over the retrained candidates, most of which were chosen for doing well."""
+    """Return the estimates over the retrained candidates, most of which were chosen as good."""
     order = sorted(means, key=lambda number: (foretold[number], number))
     return {
         "n": len(order),

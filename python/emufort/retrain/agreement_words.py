@@ -1,7 +1,7 @@
-"""How well step 1 foretold step 2, for people: agreement.json as rows and sentences.
+"""How well step 1 predicted step 2: agreement.json as table rows and sentences.
 
-The terminal, the report and the model card say the same. The file is untrusted: what it lacks, or
-what is no number, is left out.
+The terminal, the report and the model card share these texts. The file is untrusted: missing
+entries, and entries that are not numbers, are left out.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from emufort.files import read_json
 
 #: Name of the file in the folder of step 2.
 FILE_NAME = "agreement.json"
-#: Estimates that are shares; the others are correlations.
+#: Estimates that are shown in per cent; the others are correlations.
 _SHARES = ("expected_regret", "expected_regret_along_the_front")
-#: Key of `all_candidates` -> what it is, in the order in which it is shown.
+#: Key of `all_candidates` -> description, in the order of the rows.
 _ROWS = {
     "spearman": "rank correlation of step 1 with step 2",
     "spearman_at_equal_cost": "rank correlation at equal cost",
@@ -26,19 +26,19 @@ _ROWS = {
     "expected_regret": "expected regret of the lowest loss",
     "expected_regret_along_the_front": "expected regret along the front",
 }
-#: What the words in the rows mean.
+#: Explanation of the descriptions in the rows.
 LEGEND = (
-    "The cost is estimated without any training, from multiply-adds and activation functions; at "
-    "equal cost, what it explains is taken off both losses first. Expected regret: by how much the "
-    "lowest loss of the retrained candidates is expected to exceed the lowest of all."
+    "The cost is estimated before any training, from multiply-adds and activation functions. At "
+    "equal cost, its effect is removed from both losses first. Expected regret is the share by "
+    "which the lowest loss of the retrained candidates is expected to exceed the lowest of all."
 )
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A row of a table: what is estimated, the value, and the interval that holds 90 %.
+    """A row of the table: description, value, and the interval that holds 90 %.
 
-    The texts are complete: a value that is a share has its percent sign.
+    All are formatted texts: a value that is a share has its percent sign.
     """
 
     what: str
@@ -48,26 +48,26 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well step 1 foretold step 2.
+    """How well step 1 predicted step 2.
 
     Attributes
     ----------
     measure
-        What is compared: ``"loss"``, or ``"error"`` where targets were searched.
+        Compared quantity: ``"loss"``, or ``"error"`` where targets were searched.
     candidates, control_group
-        Number of all candidates, and of those that were drawn at random from them and retrained.
+        Number of all candidates, and of those in the random control group, which were retrained.
     estimates
-        Key -> value, low, high: of all candidates. Empty where the control group is too small, and
-        for runs of earlier versions.
+        Key -> (value, low, high), over all candidates. Empty where the control group is too small,
+        and for runs of earlier versions.
     error, error_uncalibrated
         Root mean square error of the predicted logarithm of a loss, with and without calibration.
     verdict
-        What is wrong with step 1 and what to change; empty where nothing is.
+        Problem of step 1 and its remedy; empty where there is none.
     retrained
         Number of retrained candidates.
     spearman, regret_top1, regret_top5
-        The rank correlation over the retrained candidates, and by how much the first and the best
-        of the first five of step 1 exceed the best.
+        The rank correlation over the retrained candidates, and the shares by which the first of
+        step 1, and the best of its first five, exceed the best.
     seed_spread
         Standard deviation over seeds as a share of the loss.
     """
@@ -87,7 +87,7 @@ class Agreement:
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """Read the file in the folder of step 2; None where there is none.
+        """Read agreement.json in the folder of step 2; return None if it does not exist.
 
         Raises
         ------
@@ -99,7 +99,7 @@ class Agreement:
 
     @classmethod
     def of(cls, content: object) -> Self:
-        """Take the content of the file; that of earlier versions has no ``all_candidates``."""
+        """Build it from the content of agreement.json, of this or an earlier version."""
         content = _table(content)
         whole = _table(content.get("all_candidates"))
         part = _table(content.get("retrained", content))
@@ -125,7 +125,7 @@ class Agreement:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what a manifest keeps of it: what is said of all candidates."""
+        """Return the entries for a manifest: the estimates over all candidates."""
         estimates = {
             key: dict(zip(("value", "low", "high"), numbers, strict=True))
             for key, numbers in self.estimates.items()
@@ -139,7 +139,7 @@ class Agreement:
 
     @property
     def title(self) -> str:
-        """What the rows are about; empty where nothing is known of all candidates."""
+        """Heading of the rows; empty if there are no estimates over all candidates."""
         if not self.candidates:
             return ""
         return (
@@ -149,7 +149,7 @@ class Agreement:
 
     @property
     def rows(self) -> list[Estimate]:
-        """What is known of all candidates."""
+        """The estimates over all candidates as rows."""
         found = []
         for key, (value, low, high) in self.estimates.items():
             say = percent if key in _SHARES else correlation
@@ -158,12 +158,12 @@ class Agreement:
 
     @property
     def brief(self) -> str:
-        """What is known of all candidates, in one sentence; else of the retrained ones."""
+        """The estimates over all candidates in one sentence, or else over the retrained ones."""
         parts = [f"{row.what} is {row.value} ({row.interval})" for row in self.rows]
         return f"{self.title}: {'; '.join(parts)}." if parts else " ".join(self.sentences())
 
     def sentences(self) -> list[str]:
-        """Return what is not in the rows, a sentence each."""
+        """Return the statements that are not in the rows, one sentence each."""
         found, measure = [], self.measure
         if self.candidates and "spearman" not in self.estimates:
             found.append(
@@ -196,12 +196,12 @@ class Agreement:
 
 
 def percent(share: float) -> str:
-    """Return a share as a text with one digit after the point."""
+    """Return a share in per cent with one decimal."""
     return f"{100 * share:.1f} %"
 
 
 def correlation(value: float) -> str:
-    """Return a correlation with two digits."""
+    """Return a correlation with two decimals."""
     return f"{value:.2f}"
 
 

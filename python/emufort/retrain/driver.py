@@ -1,4 +1,4 @@
-"""Step 2: candidates of a search on all training rows, chosen round by round."""
+"""Step 2: train candidates of a search on all training rows, chosen round by round."""
 
 from __future__ import annotations
 
@@ -36,27 +36,27 @@ def retrain(
 ) -> list[Retrained]:
     """Train candidates of the search in `search_dir` on all training rows.
 
-    First comes a control group that is drawn at random: it shows how step 1 errs, and calibrates
-    the predicted losses of all candidates. Then candidates are trained round by round, each time
-    those that are expected to lower the front of loss against cost most; each round calibrates the
-    next. At last the candidates on the front are trained anew for longer (`retrain.longer`), with
-    every seed (`retrain.seeds`).
+    The first candidates are a control group that is drawn at random. It shows the errors of step 1
+    and calibrates the predicted losses of all candidates. Then candidates are trained round by
+    round. Each round trains those that are expected to lower the front of loss against cost most,
+    and calibrates the next round. At the end, the candidates on the front are trained again for
+    longer (`retrain.longer`), with every seed (`retrain.seeds`).
 
-    Killed at any moment, the same call goes on from the last checkpoint and ends with bitwise the
-    same weights; finished trainings are not repeated.
+    After an interruption, the same call continues from the last checkpoint and ends with bitwise
+    the same weights; finished trainings are not repeated.
 
     Parameters
     ----------
     search_dir
         Folder of a finished search of the same data.
     data
-        All rows; scalers are fitted to the training rows, skill is that on the validation rows.
+        All rows; scalers are fitted to the training rows, skill refers to the validation rows.
     config
         Uses `seed`, `workers` and the section `retrain`.
     out
         Folder of the retrained networks.
     report
-        Told of the progress, also within trainings.
+        Receives the progress, also within trainings.
 
     Returns
     -------
@@ -66,8 +66,8 @@ def retrain(
     Raises
     ------
     EmufortError
-        The search is not finished or is one of other data, `out` holds other results, all
-        trainings diverged, or workers kept dying.
+        The search is not finished or used other data, `out` holds other results, all trainings
+        diverged, or workers kept dying.
     """
     found = load_search(search_dir)
     only_mlps = all(trial.architecture.family == "mlp" for trial in found.trials)
@@ -100,7 +100,7 @@ def retrain(
 
 
 class _Step2(ExitStack):
-    """The trainings of step 2; data and workers are made ready when the first one begins."""
+    """The trainings of step 2; data and workers are prepared when the first training starts."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class _Step2(ExitStack):
         self.targets = Targets.of(data, list(names))
         self.train = self.targets.part("train")
         self.control = [trial.number for trial in self.rounds.control()]
-        #: What the rounds have trained, and what was trained for longer.
+        #: Networks trained by the rounds, and networks trained for longer.
         self.done: list[Retrained] = []
         self.long: list[Retrained] = []
         self.planned = self.rounds.most
@@ -132,12 +132,12 @@ class _Step2(ExitStack):
     # ------------------------------------------------------------------ the rounds
 
     def run(self) -> list[Retrained]:
-        """Train the control group, the rounds and the front; return the rows that count."""
+        """Train the control group, the rounds and the front; return the final rows."""
         options, first = self.config.retrain, self.config.seed
         self.done += self.do([self.job(t, "control", first) for t in self.rounds.control()])
         while chosen := self.rounds.next(self.final()):
             self.done += self.do([self.job(trial, "front", first) for trial in chosen])
-        # Where the trainings are no longer than those of the rounds, the first seed is done.
+        # If the final trainings are as long as those of the rounds, the first seed is done.
         seeds = range(options.longer == 1, options.seeds)
         jobs = [
             self.longer_job(trial, first + i)
@@ -152,7 +152,7 @@ class _Step2(ExitStack):
         rows = self.rows()
         if not any(math.isfinite(one.validation_loss) for one in rows):
             raise EmufortError(
-                "all trainings of step 2 diverged, with lower learning rates too; look at the data"
+                "all trainings of step 2 diverged, with lower learning rates too; check the data"
             )
         self.planned = len(self.done) + len(self.long)
         if self._ready:
@@ -160,12 +160,12 @@ class _Step2(ExitStack):
         return rows
 
     def rows(self) -> list[Retrained]:
-        """Return the networks of step 2: a longer training takes the place of those before it."""
+        """Return the networks of step 2; a longer training replaces the shorter ones."""
         longer = {one.trial for one in self.long if math.isfinite(one.validation_loss)}
         return [one for one in self.done if one.trial not in longer] + self.long
 
     def note(self, finished: bool = False) -> None:
-        """Write what this folder is made of, and how many trainings there will be at least."""
+        """Write the identity of this folder and the planned number of trainings."""
         content = {"finished": finished, "planned": self.planned, "identity": self.identity}
         write_json(self.out / "retrain.json", content)
 
@@ -181,9 +181,9 @@ class _Step2(ExitStack):
         return Job.of(trial, why, seed, self.config, self.out, n_train, times, begun)
 
     def longer_job(self, trial: Trial, seed: int) -> Job:
-        """Return the last training of a candidate on the front."""
+        """Return the final, longer training of a candidate on the front."""
         options = self.config.retrain
-        # The rounds train the first seed only; the others have no weights to begin with.
+        # The rounds train the first seed only; other seeds have no weights to start from.
         of_rounds = [one for one in self.done if (one.trial, one.seed) == (trial.number, seed)]
         begun = of_rounds[0] if options.warm_start and of_rounds else None
         return self.job(trial, self.why(trial), seed, options.longer, begun)
@@ -194,7 +194,7 @@ class _Step2(ExitStack):
     def losses(self) -> dict[int, list[float]]:
         """Return the losses of every trained candidate after the rounds, one for each seed.
 
-        Losses of different targets cannot be compared: then these are errors, as in step 1.
+        Losses of different targets cannot be compared; errors replace them then, as in step 1.
         """
         found: dict[int, list[float]] = {}
         for one in self.done:
@@ -217,8 +217,8 @@ class _Step2(ExitStack):
     # ------------------------------------------------------------------ trainings
 
     def do(self, jobs: Sequence[Job]) -> list[Retrained]:
-        """Carry out the jobs that are not finished; return the rows of all."""
-        # Rounds may end before the most that they can be; what follows them comes on top.
+        """Carry out the jobs that are not finished; return the rows of all jobs."""
+        # Rounds may end before their largest number of trainings; later jobs are added to it.
         self.planned = max(self.rounds.most, len(self.done) + len(jobs))
         self.note()
         for job in jobs:
@@ -274,7 +274,7 @@ class _Step2(ExitStack):
     # ------------------------------------------------------------------ tables
 
     def write(self, done: Sequence[Retrained]) -> None:
-        """Write the tables of all trainings, and how well step 1 foretold them."""
+        """Write the tables of all trainings, and how well step 1 predicted them."""
         more = ("target",) if self.targets.named else ()
         rows = [one.row() for one in ordered(done)]
         write_csv(self.out / "candidates.csv", rows, (*COLUMNS, *more))

@@ -1,4 +1,4 @@
-"""The trainings of step 2: one candidate with one seed each, in a folder of its own."""
+"""The trainings of step 2: one candidate with one seed each, in a separate folder."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from emufort.workers.watch import Cell
 if TYPE_CHECKING:
     from emufort.training.torch_trainer import TorchTrainer
 
-#: Seconds between two checkpoints: what a kill costs at most.
+#: Time between two checkpoints, and so the largest loss by an interruption [s].
 CHECKPOINT_SECONDS = 10.0
-#: Looks at the validation rows per training.
+#: Number of evaluations on the validation rows per training.
 _LOOKS = 100
 
 
 @dataclass(frozen=True)
 class Unit:
-    """Trainings of one target for a worker; several go side by side."""
+    """Trainings of one target for a worker; several run side by side."""
 
     trainings: tuple[DurableUnit, ...]
     target: str
@@ -47,7 +47,7 @@ class Unit:
 
 
 def run_unit(trainers: TrainerCache, unit: Unit) -> list[TrainerState]:
-    """Do the work of a unit."""
+    """Carry out a unit."""
     trainer = trainers.trainer(target=unit.target)
     tell = tell_nothing if unit.cell is None else unit.cell.teller()
     if len(unit.trainings) > 1:
@@ -66,9 +66,9 @@ class Job:
     trial, why, seed
         See `Retrained`.
     folder
-        Where its results are.
+        Folder of its results.
     training
-        What a worker does.
+        Training that a worker carries out.
     """
 
     id: str
@@ -92,11 +92,12 @@ class Job:
     ) -> Job:
         """Return the job of a candidate in the folder `out`, for data of `n_train` rows.
 
-        With `times` above 1, the training is so many times longer. `begun` is a training of the
-        usual length with the same seed: its weights are then the start, and its length counts.
+        With `times` above 1, the training is that many times longer. `begun` is a training of the
+        usual length with the same seed: the new training starts from its weights and is shorter by
+        its length.
         """
         name = f"t{trial.number:05d}-s{seed}" + (f"-x{times}" if times > 1 else "")
-        # Apart from the seeds of step 1, and another for every trial.
+        # Different from the seeds of step 1, and different for every trial.
         task = final_task(
             trial.candidate, trial.architecture, config.retrain, ((seed + 1) << 32) + trial.number
         )
@@ -112,13 +113,13 @@ class Job:
 
     @property
     def seconds_estimate(self) -> float:
-        """A rough time, to start the long ones first."""
+        """Rough duration, used to start the long trainings first."""
         return self.training.task.seconds_estimate(self.training.plan.steps)
 
     @property
     def finished(self) -> bool:
-        """Whether its folder holds all results, as they were written."""
-        # metrics.json is written last, and names what was written before.
+        """Whether the folder holds all results, unchanged since they were written."""
+        # metrics.json is written last and lists the files that were written before.
         try:
             files = self._metrics["files"]
             return all(file_sha256(self.folder / name) == sha for name, sha in files.items())
@@ -129,7 +130,7 @@ class Job:
     def _metrics(self) -> dict[str, Any]:
         path = self.folder / "metrics.json"
         found = read_record(path)
-        # Those of earlier versions have no hash of themselves.
+        # Earlier versions wrote no hash of metrics.json itself.
         return found if found or "sha256" in read_json(path) else dict(read_json(path))
 
     def read(self) -> Retrained:
@@ -142,16 +143,24 @@ class Job:
 
 
 def side_by_side(jobs: Sequence[Job], backend: str) -> list[list[Job]]:
-    """Put jobs that are trained side by side together: seeds of a small network, with torch.
+    """Group the jobs that are trained side by side: seeds of a small network, with torch.
 
-    This depends on the jobs alone, for side by side is not bitwise one after the other.
+    The groups depend on the jobs alone, because trainings side by side are not bitwise equal to
+    separate ones.
+
+    Parameters
+    ----------
+    jobs
+        Jobs to group; seeds of the same candidate follow each other.
+    backend
+        Training backend; only ``"torch"`` trains side by side.
     """
     if backend != "torch":
         return [[job] for job in jobs]
     from emufort.training.torch_ensemble import pays
 
     groups: list[list[Job]] = []
-    # A warm start is of one seed, and its training is shorter than those of the others.
+    # A warm start has one seed, and its training is shorter than those of the other seeds.
     for _, same in itertools.groupby(
         jobs, key=lambda job: (job.trial.number, job.training.warm_start)
     ):

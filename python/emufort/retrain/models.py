@@ -1,4 +1,4 @@
-"""The networks that step 2 has trained, as later steps see them."""
+"""The retrained networks of step 2 as later steps read them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Models:
     Attributes
     ----------
     folder
-        Where they are kept.
+        Folder of the networks.
     rows
         One entry per network, best validation skill first.
     data
@@ -31,7 +31,7 @@ class Models:
     seed
         Random seed of the run: of the search, of step 2 and of the samples that are timed.
     study
-        Folder of the search that found them; None where that is not known.
+        Folder of the search that found them; None if it is not known.
     """
 
     folder: Path
@@ -42,7 +42,7 @@ class Models:
 
     @classmethod
     def load(cls, folder: PathLike, data: Dataset, study: PathLike | None = None) -> Models:
-        """Read what step 2 has left in `folder`.
+        """Read the retrained networks in `folder`.
 
         Parameters
         ----------
@@ -51,8 +51,8 @@ class Models:
         data
             The data set that they were trained on.
         study
-            Folder of the search that found them, default None: ``search`` next to `folder`, if it
-            is there.
+            Folder of the search that found them; default None: the folder ``search`` next to
+            `folder`, if it exists.
 
         Raises
         ------
@@ -86,11 +86,11 @@ class Models:
 
     @property
     def trained(self) -> tuple[Retrained, ...]:
-        """The rows of those that did not diverge."""
+        """The rows of the networks that did not diverge."""
         return tuple(row for row in self.rows if math.isfinite(row.rmse))
 
     def weights(self, identity: str) -> Path:
-        """Return the weights file of one network."""
+        """Return the path of the weights file of one network."""
         return self.folder / identity / "weights.safetensors"
 
     def emulator(self, identity: str) -> Emulator:

@@ -1,4 +1,4 @@
-"""What a finished training of step 2 leaves in its folder."""
+"""The files that a finished training of step 2 writes to its folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CURVE_COLUMNS = ("step", "train_loss", "validation_loss", "learning_rate")
 
 @dataclass(frozen=True)
 class Finisher:
-    """Turns a finished training into the files of its folder."""
+    """Writes the files of a finished training."""
 
     found: SearchResult
     study_sha256: str
@@ -36,7 +36,7 @@ class Finisher:
     backend: str
 
     def finish(self, job: Job, state: TrainerState) -> Retrained:
-        """Write weights.safetensors, curve.csv and, last, metrics.json."""
+        """Write weights.safetensors, curve.csv and, at the end, metrics.json."""
         subset = read_json(self.found.folder / "subset.json")
         trial, task = job.trial, state.task
         data, validation = self.targets.data[trial.target], self.validation.data[trial.target]
@@ -71,7 +71,7 @@ class Finisher:
             },
         )
         if emulator.constants:
-            # Read by people, in the manifest; what is emitted is in the scaler.
+            # For readers of the manifest only; the emitted values are in the scaler.
             constants = [asdict(one) for one in emulator.constants]
             known = {**emulator.metadata, "constant_outputs": constants}
             emulator = replace(emulator, metadata=known)
@@ -114,7 +114,7 @@ class Finisher:
 
 
 def _warm_start(job: Job) -> dict[str, Any]:
-    """Return the network whose weights a training began with, for the record of the training."""
+    """Return the network whose weights a training started from, for the training record."""
     if job.training.warm_start is None:
         return {}
     weights = job.training.warm_start.weights

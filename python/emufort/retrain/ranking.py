@@ -1,4 +1,4 @@
-"""Architectures by their skill averaged over seeds: ranking.csv."""
+"""Rank architectures by their skill averaged over seeds: ranking.csv."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ RANKING_COLUMNS = (
 
 
 def ranking(done: Sequence[Retrained]) -> list[dict[str, Any]]:
-    """Rank trials by their skill averaged over seeds; a spread is a standard deviation over them.
+    """Rank trials by their skill averaged over seeds, with standard deviations over the seeds.
 
-    Differences between neighbours that are smaller than the spread say nothing.
+    Differences between neighbours that are smaller than this spread are not significant.
     """
     trials: dict[int, list[Retrained]] = {}
     for one in done:

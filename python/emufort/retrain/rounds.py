@@ -1,4 +1,4 @@
-"""What step 2 trains, and in which order: a random control group, then the front round by round."""
+"""The order of trainings in step 2: a random control group, then the front round by round."""
 
 from __future__ import annotations
 
@@ -14,47 +14,47 @@ from emufort.search.calibration import Calibration
 from emufort.search.prediction import features, foretold_losses
 from emufort.search.trials import Trial
 
-#: Candidates in a round: their final losses calibrate the choice of the next ones.
+#: Number of candidates in a round; their final losses calibrate the choice of the next ones.
 _ROUND = 6
-#: Candidates that are chosen where the number is left open: at least, and the largest share of all.
+#: Default number of chosen candidates: the minimum, and the largest share of all candidates.
 _FEWEST, _LARGEST_SHARE = 12, 0.125
-#: Where it is left open, a round must be expected to lower the loss along the front by this share.
+#: By default, rounds stop when a round is expected to lower the front by less than this share.
 _WORTH = 0.01
-#: Less loss by this share is what another seed may give or take.
+#: Two losses that differ by less than this share may differ only by the random seed.
 _NOISE = 0.1
-#: A loss above this multiple of the lowest one is of no use however cheap the network.
+#: A loss above this multiple of the lowest loss is useless, however cheap the network is.
 _NO_USE = 100.0
-#: Size of the control group where it is left open: share of the candidates, and the least number.
+#: Default size of the control group: share of the candidates, and the minimum.
 _CONTROL_SHARE, _CONTROL_FEWEST = 0.05, 16
 
 
 class Rounds:
     """Chooses candidates for step 2 from those of step 1 and the final losses so far.
 
-    Of candidates with the same network (and target) the one with the lowest foretold loss stands
-    for all.
+    Candidates with the same network (and target) are represented by the one with the lowest
+    predicted loss.
 
     Parameters
     ----------
     trials
-        All of step 1.
+        All trials of step 1.
     options
         Uses `top` and `control`.
     seed
-        Of the control group and of the draws by which candidates are compared.
+        Random seed of the control group and of the draws that compare candidates.
 
     Attributes
     ----------
     trials
         As given.
     foretold
-        Loss that step 1 foretells for each (n,); infinite where it diverged.
+        Loss that step 1 predicts for each candidate (n,); infinite where it diverged.
     cost
-        Estimated time of one sample of each (n,).
+        Estimated time of one sample for each candidate (n,).
     distinct
         Positions of the candidates that may be trained.
     most
-        Number of candidates that are trained at most.
+        Largest number of candidates to train.
     """
 
     def __init__(self, trials: Sequence[Trial], options: RetrainConfig, seed: int) -> None:
@@ -77,7 +77,7 @@ class Rounds:
         return [self.trials[i] for i in at]
 
     def calibrate(self, final: Mapping[int, float]) -> Calibration:
-        """Return the prediction of all final losses from those that are known (by number)."""
+        """Return the prediction of all final losses from the known ones (by trial number)."""
         return Calibration.fit(self.foretold, self._features, self.known(final))
 
     def known(self, final: Mapping[int, float]) -> NDArray[np.float64]:
@@ -88,11 +88,11 @@ class Rounds:
         return found
 
     def front(self, final: Mapping[int, float]) -> Front:
-        """Return the front as it is known and expected."""
+        """Return the front, as known and as expected."""
         return Front(self.calibrate(final), self.cost, self.known(final), self._seed)
 
     def next(self, final: Mapping[int, float]) -> list[Trial]:
-        """Return the candidates to train next; none if it is enough.
+        """Return the candidates to train next; none if the rounds are complete.
 
         Parameters
         ----------
@@ -132,10 +132,17 @@ def _distinct(trials: Sequence[Trial], foretold: NDArray[np.float64]) -> list[in
 
 
 def on_the_front(cost: Mapping[int, float], loss: Mapping[int, float]) -> list[int]:
-    """Return the numbers of those on the front of loss against cost, cheap first.
+    """Return the numbers of the candidates on the front of loss against cost, cheapest first.
 
-    No other has less loss at no more cost, and each lowers the loss of the one before it by more
-    than another seed may give or take. Losses that are far above the lowest one are left out.
+    No other candidate has a lower loss at the same or lower cost, and each lowers the loss of the
+    one before by more than the random seed may explain. Losses far above the lowest are left out.
+
+    Parameters
+    ----------
+    cost
+        Trial number -> estimated relative cost.
+    loss
+        Trial number -> final loss.
     """
     found: list[int] = []
     useful = [number for number in loss if loss[number] <= _NO_USE * min(loss.values())]

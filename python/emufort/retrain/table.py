@@ -1,4 +1,4 @@
-"""The tables of step 2: a row per network (candidates.csv), a prediction per candidate."""
+"""The tables of step 2: one row per network (candidates.csv), one prediction per candidate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLUMNS = (
     "search_loss", "validation_loss", "rmse", "mae", "bias", "r2", "seconds", "steps",
 )  # fmt: skip
 PREDICTION_COLUMNS = ("rank", "trial", "label", "multiply_adds", "loss", "low", "high", "trained")
-#: Standard deviations from the prediction to the ends of its interval: 90 % of a Gaussian.
+#: Half width of the prediction interval in standard deviations: 90 % of a Gaussian.
 _INTERVAL = 1.645
 
 
@@ -31,17 +31,17 @@ class Retrained:
     trial
         The trial of step 1 that found it.
     why
-        ``"control"`` for the random control group, ``"front"`` for what was chosen along the
+        ``"control"`` for the random control group, ``"front"`` for candidates chosen along the
         front of predicted loss against cost, see `emufort.retrain.rounds`.
     search_loss, validation_loss
-        Lowest validation loss of step 1 and of step 2, both on the network's side; where targets
-        were searched, the former is the error by which step 1 compared them.
+        Lowest validation loss of step 1 and of step 2, both of the transformed outputs. Where
+        targets were searched, the former is the error that step 1 compared.
     rmse, mae, bias, r2
-        Of the contract's skill variables over the validation rows, physical units.
+        Scores of the contract's skill variables over the validation rows, physical units.
     steps
-        Optimiser steps of the training; 0 where an earlier version has trained it.
+        Optimiser steps of the training; 0 if an earlier version trained it.
     target
-        What it predicts, see `emufort.dataset.targets`; empty for the run's contract.
+        Target of the network, see `emufort.dataset.targets`; empty for the run's contract.
     """
 
     id: str
@@ -63,7 +63,7 @@ class Retrained:
     target: str = ""
 
     def row(self) -> dict[str, Any]:
-        """Return plain data; the target only where there are several."""
+        """Return plain data; with the target only if there are several."""
         found = asdict(self)
         return found if self.target else {k: v for k, v in found.items() if k != "target"}
 
@@ -78,10 +78,17 @@ def ordered(done: Sequence[Retrained]) -> list[Retrained]:
 
 
 def predictions(rounds: Rounds, final: Mapping[int, float]) -> list[dict[str, Any]]:
-    """Return the rows of predictions.csv: the loss of every candidate after step 2, as calibrated.
+    """Return the rows of predictions.csv: the calibrated final loss of every candidate.
 
-    Ordered by it; candidates that diverged in step 1 are left out. `low` and `high` bound 90 % of
-    what the calibration holds possible; `trained` is the loss where it is known.
+    Rows are ordered by the predicted loss; candidates that diverged in step 1 are left out. `low`
+    and `high` bound the 90 % interval of the calibration; `trained` is the loss where it is known.
+
+    Parameters
+    ----------
+    rounds
+        The candidates of step 1.
+    final
+        Number of a trained candidate -> its final loss.
     """
     calibration = rounds.calibrate(final)
     spread = calibration.spread()
@@ -107,5 +114,5 @@ def predictions(rounds: Rounds, final: Mapping[int, float]) -> list[dict[str, An
 
 
 def finite(value: Any) -> Any:
-    """JSON has no infinity: such numbers become null."""
+    """Replace infinite numbers by None, because JSON has no infinity."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

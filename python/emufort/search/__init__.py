@@ -1,1 +1,1 @@
-"""Step 1: many candidates on a small subset, cut by successive halving; see `driver.search`."""
+"""Step 1: train many candidates on a small subset and cut them by successive halving."""

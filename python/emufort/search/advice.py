@@ -1,9 +1,9 @@
-"""How small the subset of step 1 may be: measured on a sample of candidates.
+"""Recommend the size of the subset of step 1, measured on a sample of candidates.
 
-The sample is trained on 250 rows, 500, 1000, ... A small subset is good enough when it ranks the
-candidates as the largest does, as well as another seed of the largest would: more rows cannot
-improve on that. The sample grows until that holds for a size of a quarter of the largest; twice
-the rows would be too like to be a judge.
+The sample is trained on 250 rows, 500, 1000, ... A subset is large enough when it ranks the
+candidates as well as a second seed of the largest subset does, because more rows cannot improve on
+that. The number of rows grows until a subset of at most a quarter of the largest is large enough.
+A largest subset of only twice the rows would be too similar to serve as the reference.
 """
 
 from __future__ import annotations
@@ -41,23 +41,34 @@ from emufort.workers.shared_arrays import SharedArrays
 from emufort.workers.watch import Watch
 
 Array = NDArray[np.float64]
-#: (rows, seed, candidate) -> (loss, or error where targets are searched; seconds).
+#: (rows, seed, candidate) -> (loss, seconds); errors instead of losses where targets are searched.
 Losses = dict[tuple[int, int, int], tuple[float, float]]
 
 COLUMNS = ("rows", "seed", "candidate", "label", "loss", "seconds", "sha256")
-#: The same where targets are compared, by their error.
+#: The same columns where targets are compared by their error.
 TARGET_COLUMNS = ("rows", "seed", "candidate", "label", "error", "seconds", "sha256")
 _RESAMPLES = 400
-#: How much larger than a size the one that judges it must be.
+#: The reference must have at least this many times the rows of the subset that it judges.
 _JUDGE = 4
 
 
 def advise(data: Dataset, config: Config, out: Path, report: Reporter = silent) -> dict[str, Any]:
-    """Measure how small a subset may be; return what ``advice.json`` holds.
+    """Measure how small a subset may be, and return the content of ``advice.json``.
 
-    Killed, the same call goes on; a finished training is not repeated. Writes ``losses.csv``
-    (``errors.csv`` where targets are searched), ``advice.json``, ``advice.png`` and ``advice.svg``
-    to `out`.
+    After an interruption, the same call continues and repeats no finished training. The function
+    writes ``losses.csv`` (``errors.csv`` where targets are searched), ``advice.json``,
+    ``advice.png`` and ``advice.svg`` to `out`.
+
+    Parameters
+    ----------
+    data
+        All rows; subsets are drawn from the training rows, losses are those of validation rows.
+    config
+        Uses `seed`, `workers` and the sections `advice`, `search` and `retrain`.
+    out
+        Folder of the advice.
+    report
+        Receives the progress.
 
     Raises
     ------
@@ -122,12 +133,18 @@ def advise(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
 
 
 def sizes_to_try(options: AdviceConfig, n_train: int) -> list[int]:
-    """Return the numbers of rows: doubled from the first to the largest."""
+    """Return the numbers of rows to try: doubled from the first to the largest.
+
+    Raises
+    ------
+    DataError
+        There are fewer than twice `advice.first` rows.
+    """
     largest = min(options.largest, n_train)
     if largest < 2 * options.first:
         raise DataError(
-            f"advice.first = {options.first} rows is more than half of the {largest} rows at hand; "
-            "there is nothing to compare with"
+            f"advice.first = {options.first} rows is more than half of the {largest} rows that can "
+            "be used, so there is no larger subset to compare with; lower advice.first"
         )
     steps = int(math.log2(largest / options.first))
     sizes = [options.first * 2**i for i in range(steps + 1)]
@@ -135,7 +152,7 @@ def sizes_to_try(options: AdviceConfig, n_train: int) -> list[int]:
 
 
 class _Trainings:
-    """The trainings, and the table of those that are finished."""
+    """The trainings, and the table of the finished ones."""
 
     def __init__(self, targets: Targets, config: Config, out: Path, sizes: Sequence[int]) -> None:
         name = "errors.csv" if targets.named else "losses.csv"
@@ -143,12 +160,12 @@ class _Trainings:
         self._columns = TARGET_COLUMNS if targets.named else COLUMNS
         self._sizes = sizes
         space, n = config.search.space, config.advice.candidates
-        # Spread over the whole space, for what is good is not known yet.
+        # Spread over the whole space, because the good regions are not known yet.
         self._candidates = propose("qmc", space, [], n, config.seed, 0)
         self._architectures = [c.architecture(*targets.sizes(c.target)) for c in self._candidates]
         self.losses: Losses = {}
         if self._path.exists():
-            # Rows that are damaged are trained again.
+            # Damaged rows are dropped, and their trainings are repeated.
             text = self._path.read_bytes().decode(errors="replace").replace("\0", "")
             for r in csv.DictReader(io.StringIO(text)):
                 if r.get("sha256") == _checksum(r):
@@ -158,7 +175,7 @@ class _Trainings:
     def train(self, executor: Executor, rows: int, watch: Watch) -> None:
         """Train all candidates with all seeds on `rows` rows."""
         options, search = self._config.advice, self._config.search
-        # As long as the last rung of a search on so many rows.
+        # As long as the last rung of a search on this number of rows.
         on_rows = search.model_copy(update={"subset": rows, "rung_rows": ()})
         plan = Plan.of(self._config.model_copy(update={"search": on_rows}), rows)
         epochs = plan.rungs[-1]
@@ -217,7 +234,7 @@ class _Trainings:
 
 
 def _checksum(row: Mapping[str, Any]) -> str:
-    """Return the start of the SHA-256 over the other cells of a row and their names."""
+    """Return the start of the SHA-256 of the other cells of a row and their names."""
     cells = {str(k): str(v) for k, v in row.items() if k != "sha256"}
     return hashlib.sha256(json.dumps(cells).encode()).hexdigest()[:16]
 
@@ -227,10 +244,25 @@ def _checksum(row: Mapping[str, Any]) -> str:
 
 def conclude(losses: Mapping[tuple[int, int, int], tuple[float, float]],
              sizes: Sequence[int], config: Config) -> dict[str, Any]:  # fmt: skip
-    """Say which of `sizes` is enough, from trainings with every seed on every size.
+    """Choose the smallest sufficient of `sizes` from trainings with every seed on every size.
 
-    Correlations are between different seeds (other rows, other first weights), so that the one of
-    the largest size with itself is what is attainable: its seed noise.
+    Correlations are between different seeds (other rows, other first weights). The correlation of
+    the largest size with itself is therefore the highest attainable value: it is limited by the
+    noise between seeds alone.
+
+    Parameters
+    ----------
+    losses
+        (rows, seed, candidate) -> (loss, seconds).
+    sizes
+        Numbers of rows, ascending.
+    config
+        Uses `seed`, `search.trials` and `retrain.top`.
+
+    Returns
+    -------
+    dict
+        Content of advice.json.
     """
     seeds = sorted({seed for _, seed, _ in losses})
     n = 1 + max(number for _, _, number in losses)
@@ -250,7 +282,7 @@ def conclude(losses: Mapping[tuple[int, int, int], tuple[float, float]],
     entries = []
     for size in sizes:
         value, values = _correlation(table, size, largest, pairs, drawn)
-        # Both are estimated from the same candidates: what counts is the spread of the difference.
+        # Both are estimated from the same candidates, so the spread of the difference matters.
         noise = float(np.nanstd(ceilings - values)) if size != largest else float(np.nanstd(values))
         regrets = {f"regret_top{k}": _regret(table, size, largest, pairs, drawn, k) for k in (1, 5)}
         entries.append(
@@ -285,14 +317,14 @@ def _reason(
 ) -> str:
     if chosen["rows"] == largest:
         return (
-            f"No size below {largest} rows ranks the candidates as {largest} rows do; take this "
-            "one, or raise advice.largest if there are more rows."
+            f"No subset below {largest} rows ranks the candidates as {largest} rows do; use "
+            f"{largest} rows, or raise advice.largest if there are more rows."
         )
     text = (
-        f"A subset of {chosen['rows']} rows ranks candidates as {largest} rows do: rank "
-        f"correlation {chosen['rank_correlation']:.2f}, two seeds of {largest} rows reach "
-        f"{ceiling:.2f} (noise {chosen['noise']:.2f}). Keeping the best {top} of {n}, expect the "
-        f"best of them to be {100 * chosen['regret_topK']:.0f} % above the best of all."
+        f"A subset of {chosen['rows']} rows ranks candidates as {largest} rows do: its rank "
+        f"correlation is {chosen['rank_correlation']:.2f}, and two seeds of {largest} rows reach "
+        f"{ceiling:.2f} (noise {chosen['noise']:.2f}). If the best {top} of {n} are kept, the best "
+        f"of them is expected to be {100 * chosen['regret_topK']:.0f} % above the best of all."
     )
     return text if converged else f"{text} More than {largest} rows were not tried."
 
@@ -316,7 +348,7 @@ def _correlation(
     table: Mapping[tuple[int, int], Array], size: int, largest: int,
     pairs: Sequence[tuple[int, int]], drawn: NDArray[np.int64],
 ) -> tuple[float, Array]:  # fmt: skip
-    """Return the mean correlation over pairs of seeds, and that of every resample."""
+    """Return the mean correlation over pairs of seeds, and the correlation of every resample."""
     both = [(table[size, a], table[largest, b]) for a, b in pairs]
     value = float(np.mean([_spearman(a, b) for a, b in both]))
     return value, np.mean([_spearman(a[drawn], b[drawn]) for a, b in both], axis=0)
@@ -326,10 +358,10 @@ def _regret(
     table: Mapping[tuple[int, int], Array], size: int, largest: int,
     pairs: Sequence[tuple[int, int]], drawn: NDArray[np.int64], k: int,
 ) -> float:  # fmt: skip
-    """Return how much worse the best of the top k is than the best of all, on average.
+    """Return by how much the best of the top k is expected to exceed the best of all, as a share.
 
-    Chosen by one seed of `size`, judged by another of `largest`; averaged over resamples of the
-    candidates, for in a search they will be others.
+    One seed of `size` chooses the top k, and another seed of `largest` judges them. The result is
+    averaged over resamples of the candidates, because a search proposes other candidates.
     """
     found = []
     for a, b in pairs:
@@ -343,7 +375,7 @@ def _regret(
 
 
 def draw(found: dict[str, Any], out: Path) -> None:
-    """Draw rank correlation and regret against the number of rows: advice.png, advice.svg."""
+    """Plot rank correlation and regret against the number of rows: advice.png, advice.svg."""
     from matplotlib.figure import Figure
 
     entries = found["sizes"]

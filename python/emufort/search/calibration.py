@@ -1,9 +1,9 @@
-"""What a few finished trainings say about all other candidates: a regression of step 2 on step 1.
+"""Predict the final losses of all candidates from a few finished trainings, by a regression.
 
-Step 1 foretells step 2 with errors that have a direction: an activation function that learns late
-is placed too low, an expensive network gains more from a long training than a cheap one. A sample
-of candidates that were trained to the end shows these errors. `Calibration` estimates them, no more
-than the sample supports.
+The predictions of step 1 have systematic errors: an activation function that learns late is placed
+too low, and an expensive network gains more from a long training than a cheap one. A sample of
+candidates that were trained in full shows these errors. `Calibration` corrects them as far as the
+sample supports a correction.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-#: Penalties of the ridge regression that are compared; the infinite one is no correction at all.
+#: Penalties of the ridge regression that are compared; the infinite one makes no correction.
 _PENALTIES = (*np.geomspace(0.3, 1000.0, 15), np.inf)
-#: Fewer trainings than this allow for no correction.
+#: With fewer trainings than this there is no correction.
 _FEWEST = 6
-#: Error of a prediction, in the logarithm of the loss, where there are no trainings to tell it.
+#: Assumed error of a prediction, in the logarithm of the loss, while there are no trainings.
 _USUAL_ERROR = 0.5
-#: Predictions are near one another within this share of the spread of all; the mean error of all
-#: counts as much as so many trained candidates.
+#: Width of the Gaussian weights as a share of the spread of all predictions, and the weight of the
+#: mean error of all in units of one trained candidate.
 _NEAR, _ALL = 0.5, 1.0
-#: Losses below this count as this one, so that a loss of zero has a logarithm.
+#: Losses are floored at this value, so that a loss of zero has a logarithm.
 _LEAST_LOSS = 1e-30
 
 
 def log_of(losses: Array) -> Array:
-    """Return the logarithms of losses."""
+    """Return the logarithms of losses, which are floored at `_LEAST_LOSS`."""
     return np.asarray(np.log(np.maximum(losses, _LEAST_LOSS)))
 
 
@@ -40,28 +40,29 @@ class Calibration:
     The model is log(final) = log(foretold) + a + w.x + noise, where x are the features, scaled over
     all candidates. A ridge penalty shrinks w to zero, so that without evidence the order is
     that of step 1. The penalty is the one with the lowest squared error over the trained
-    candidates, each predicted from the others; no correction at all (w = 0) is among the choices,
-    so by this estimate a calibrated prediction is never worse than the uncalibrated one.
+    candidates, where each is predicted from the others. No correction at all (w = 0) is among the
+    choices, so by this estimate a calibrated prediction is never worse than the uncalibrated one.
 
     Attributes
     ----------
     mean
         Predicted log final loss (n,); infinite where step 1 diverged.
     left_out
-        The same, but each trained candidate is predicted from the others (n,).
+        As `mean`, but each trained candidate is predicted from the others (n,).
     design
         Features with a column of ones in front (n, 1 + n_features).
     covariance
-        Of a and w, in units of the squared noise (1 + n_features, 1 + n_features).
+        Covariance of a and w, in units of the squared noise (1 + n_features, 1 + n_features).
     noise
         Root mean square of the errors of the trained candidates, each predicted from the others.
     scatter
-        The same by candidate (n,): errors count more, the nearer their predictions are. Good
-        networks are predicted better than poor ones, whose trainings scatter widely.
+        The same error for each candidate (n,): the nearer two predictions are, the more the error
+        of one counts for the other. Good networks are predicted better than poor ones, whose
+        trainings scatter widely.
     uncalibrated
-        The same with w = 0.
+        As `noise`, but with w = 0.
     penalty
-        Of the chosen regression; infinite for w = 0.
+        Penalty of the chosen regression; infinite for w = 0.
     """
 
     mean: Array
@@ -75,14 +76,14 @@ class Calibration:
 
     @classmethod
     def fit(cls, foretold: Array, features: Array, final: Array) -> Calibration:
-        """Fit the model.
+        """Fit the model to the candidates that were trained in full.
 
         Parameters
         ----------
         foretold
-            Loss by which step 1 judges each candidate (n,); infinite where it diverged.
+            Loss that step 1 predicts for each candidate (n,); infinite where it diverged.
         features
-            What may explain the errors of step 1 (n, n_features).
+            Quantities that may explain the errors of step 1 (n, n_features).
         final
             Loss after step 2 (n,); NaN for candidates that were not trained.
         """
@@ -118,10 +119,10 @@ class Calibration:
 
 
 def _scatter(mean: Array, known: Array, fit: _Fit) -> Array:
-    """Return the error to expect of each candidate (n,) from those of the trained ones.
+    """Return the expected error of each candidate (n,) from the errors of the trained ones.
 
-    `known` are the predictions of these. Squared errors are averaged with Gaussian weights, and
-    with the mean squared error of all at the weight of `_ALL`.
+    `known` holds the predictions of the trained candidates. The expected squared error is a mean
+    with Gaussian weights, in which the mean squared error of all has the weight `_ALL`.
     """
     finite = mean[np.isfinite(mean)]
     if len(fit.left_out) < _FEWEST or finite.std() == 0:
@@ -143,7 +144,7 @@ def _scaled(features: Array, usable: NDArray[np.bool_]) -> Array:
 
 @dataclass(frozen=True)
 class _Fit:
-    """A ridge regression: weights (k,), their covariance (k, k), errors (n,) when left out."""
+    """A ridge regression: weights (k,), their covariance (k, k), leave-one-out errors (n,)."""
 
     penalty: float
     weights: Array
@@ -152,7 +153,7 @@ class _Fit:
 
     @property
     def error(self) -> float:
-        """Root mean square of the errors of candidates that are predicted from the others."""
+        """Root mean square of the leave-one-out errors."""
         if len(self.left_out) < 2:
             return _USUAL_ERROR
         return float(np.sqrt(np.mean(self.left_out**2)))

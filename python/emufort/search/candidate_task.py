@@ -1,4 +1,4 @@
-"""What a candidate of the search space is to the trainer, in step 1 and in step 2."""
+"""Turn a candidate of the search space into a task for the trainer, in step 1 and in step 2."""
 
 from __future__ import annotations
 
@@ -16,8 +16,19 @@ def final_task(
 ) -> TrainingTask:
     """Return the training of a candidate in step 2.
 
-    It is what was searched: batch size and peak learning rate are the candidate's, unless the
-    configuration gives a batch size, for which the rate is scaled, or bounds of the rate.
+    Batch size and peak learning rate are those of the candidate. If the configuration gives a
+    batch size, the learning rate is scaled for it. If it gives bounds, the rate stays within them.
+
+    Parameters
+    ----------
+    candidate
+        The point of the search space.
+    architecture
+        Its network.
+    options
+        Uses `batch_size` and `learning_rate`.
+    seed
+        Random seed of the first weights and of the order of samples.
     """
     batch_size = options.batch_size or candidate.batch_size
     bounds = options.learning_rate or (0.0, math.inf)
@@ -28,16 +39,16 @@ def final_task(
 def final_plan(
     task: TrainingTask, options: RetrainConfig, n_train: int, looks: int, times: int = 1
 ) -> StepPlan:
-    """Return the plan of step 2: every network sees as many samples, whatever its batch size.
+    """Return the plan of step 2: every network sees as many samples, whatever its batch size is.
 
     Parameters
     ----------
     n_train
         Number of training rows, which bounds the batch size.
     looks
-        Number of looks at the validation rows.
+        Number of evaluations on the validation rows.
     times
-        How many times longer the training is than `retrain.steps` says.
+        Length of the training in units of `retrain.steps`.
     """
     steps = max(1, round(times * options.samples / min(task.batch_size, n_train)))
     return StepPlan.annealed(steps, looks)
@@ -46,12 +57,25 @@ def final_plan(
 def rung_task(
     candidate: Candidate, architecture: Architecture, config: Config, seed: int, samples: int
 ) -> TrainingTask:
-    """Return the training of a candidate in a rung of step 1 that shows so many samples.
+    """Return the training of a candidate in a rung of step 1 that shows `samples` samples.
 
-    At a constant learning rate it is the candidate's. An annealed rung is step 2 in small: the
-    same task with fewer samples per step (`shortened_batch`), and a learning rate that is scaled
-    for the batch size (`with_batch_size`) and for the smaller number of steps
-    (`with_fewer_steps`).
+    At a constant learning rate, batch size and rate are those of the candidate. An annealed rung is
+    a short version of step 2: the same task with fewer samples per step (`shortened_batch`), and a
+    learning rate that is scaled for the batch size (`with_batch_size`) and for the smaller number
+    of steps (`with_fewer_steps`).
+
+    Parameters
+    ----------
+    candidate
+        The point of the search space.
+    architecture
+        Its network.
+    config
+        Uses the sections `search` and `retrain`.
+    seed
+        Random seed of the first weights and of the order of samples.
+    samples
+        Number of samples that the rung shows: rows times epochs.
     """
     if config.search.schedule == "constant":
         rate, batch_size = candidate.learning_rate, candidate.batch_size

@@ -1,8 +1,8 @@
-"""What a candidate will cost, before anything is trained: a linear model of measured times.
+"""Predict the inference time of a candidate before training, by a linear model of measured times.
 
-A call of the runtime does the multiply-adds of every layer (in blocks of 8 neurons), applies the
-activation to every neuron, and has some overhead for each layer and each sample. The coefficients
-of these are fitted to measured times, none of them negative.
+A call of the runtime performs the multiply-adds of every layer (in blocks of 8 neurons), applies
+the activation function to every neuron, and has an overhead for each layer and each sample. The
+coefficients of these terms are fitted to measured times and are never negative.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from emufort.timing.measure import TIMING_ROWS, time_candidates
 from emufort.training import Layout
 from emufort.training.scaling import fit_scalers, network_sizes
 
-#: Networks that a quick measurement times, and rounds of it.
+#: Number of networks that a quick measurement times, and number of its rounds.
 _SAMPLES, _ROUNDS = 24, 3
 _BLOCK = 8
 
@@ -43,7 +43,7 @@ def _terms(architecture: Architecture) -> dict[str, float]:
         "layer": float(len(architecture.plan.operations) - 1),
         "multiply_add": float(macs),
     }
-    # What an activation function costs does not depend on its parameter.
+    # The cost of an activation function does not depend on its parameter.
     for text, n in zip(architecture.activations, padded[:-1], strict=True):
         name = f"neuron {parse(text)[0].name}"
         terms[name] = terms.get(name, 0.0) + n
@@ -52,18 +52,18 @@ def _terms(architecture: Architecture) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class CostModel:
-    """Predicts ns per sample.
+    """Predicts the inference time in ns per sample.
 
     Attributes
     ----------
     coefficients
-        Name of a term -> ns per unit of it.
+        Name of a term -> time per unit of the term [ns].
     error
-        Root mean square of the relative error, each network predicted by a fit to the others.
+        Root mean square of the relative error, where each network is predicted from the others.
     n
         Number of measured networks.
     source
-        Where the measured times came from.
+        Origin of the measured times.
     """
 
     coefficients: Mapping[str, float]
@@ -73,7 +73,16 @@ class CostModel:
 
     @classmethod
     def fit(cls, architectures: Sequence[Architecture], ns: Sequence[float], source: str) -> Self:
-        """Fit to measured times; relative errors count, for cheap and dear networks alike.
+        """Fit the model to measured times; relative errors count, so cheap networks count too.
+
+        Parameters
+        ----------
+        architectures
+            The measured networks.
+        ns
+            Their times [ns per sample].
+        source
+            Origin of the times.
 
         Raises
         ------
@@ -83,7 +92,7 @@ class CostModel:
         times = np.asarray(ns, dtype=float)
         if len(times) < 6 or not (times > 0).all():
             raise UsageError(
-                f"{source} has {len(times)} usable times; a cost model needs 6 networks at least"
+                f"{source} has {len(times)} usable times; a cost model needs at least 6 networks"
             )
         terms = [_terms(a) for a in architectures]
         names = sorted({name for t in terms for name in t})
@@ -97,9 +106,10 @@ class CostModel:
         return cls(dict(zip(names, map(float, fitted), strict=True)), error, len(times), source)
 
     def predict(self, architecture: Architecture) -> float:
-        """Return ns per sample.
+        """Return the predicted time [ns per sample].
 
-        An activation that was not measured costs as much as the dearest that was.
+        An activation function that was not measured is assumed to cost as much as the most
+        expensive one that was.
         """
         neurons = [v for k, v in self.coefficients.items() if k.startswith("neuron")]
         return sum(
@@ -118,7 +128,7 @@ class CostModel:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what was kept of a fit."""
+        """Read the JSON file that holds `to_dict`."""
         return cls(**read_json(path))
 
 
@@ -134,14 +144,26 @@ def _nnls(rows: np.ndarray, times: np.ndarray) -> np.ndarray:
 def cost_model(
     data: Dataset, config: Config, out: Path, report: Reporter = silent
 ) -> CostModel | None:
-    """Return the model that `config.search.max_ns` is checked with, or None without such a limit.
+    """Return the model that `config.search.max_ns` is checked with, or None without this limit.
 
-    It is made once and kept in ``cost_model.json``: a search that goes on must judge as it did.
+    The model is made once and kept in ``cost_model.json``, so that a search that continues makes
+    the same decisions.
+
+    Parameters
+    ----------
+    data
+        The data, whose training rows are the inputs of a measurement.
+    config
+        Uses the sections `search`, `select` and `timing`.
+    out
+        Folder of the search.
+    report
+        Receives the progress.
 
     Raises
     ------
     UsageError
-        The table of times is no such table.
+        `search.cost_table` is not a table of times.
     """
     options = config.search
     if options.max_ns is None:
@@ -150,14 +172,14 @@ def cost_model(
     if kept.exists():
         return CostModel.load(kept)
     with suppress(EmufortError, KeyError, TypeError):
-        # The summary of the search holds it as well.
+        # The summary of the search also holds the model.
         model = CostModel(**read_json(out / "search.json")["cost_model"])
         write_json(kept, model.to_dict())
         return model
     if options.cost_table is not None:
         model = from_table(Path(options.cost_table), config.select.ncol)
     else:
-        report("search", 0, options.trials, "measuring what networks cost")
+        report("search", 0, options.trials, "measuring inference times of networks")
         model = measured(data, config, out / "cost")
         shutil.rmtree(out / "cost", ignore_errors=True)
     write_json(kept, model.to_dict())
@@ -165,7 +187,20 @@ def cost_model(
 
 
 def from_table(path: Path, ncol: int) -> CostModel:
-    """Fit to a CSV table: columns ``label`` and ``ns_per_sample``, or timing.csv of a run."""
+    """Fit to a CSV table: columns ``label`` and ``ns_per_sample``, or timing.csv of a run.
+
+    Parameters
+    ----------
+    path
+        The CSV file.
+    ncol
+        Columns per call of the times to use, where the table has a column ``ncol``.
+
+    Raises
+    ------
+    UsageError
+        The file is not a table of times, or has too few of them.
+    """
     try:
         rows = read_csv(path)
         if rows and "label" not in rows[0]:
@@ -179,12 +214,12 @@ def from_table(path: Path, ncol: int) -> CostModel:
     except (KeyError, ValueError, TypeError) as error:
         raise UsageError(
             f"search.cost_table: {path} is no table with the columns label (such as '15-64-1 relu')"
-            " and ns_per_sample, nor timing.csv of a run folder"
+            " and ns_per_sample, and not the timing.csv of a run folder"
         ) from error
 
 
 def measured(data: Dataset, config: Config, work: Path) -> CostModel:
-    """Time networks of the space with random weights, through the compiled runtime."""
+    """Time networks of the search space with random weights in the compiled runtime."""
     contract = data.contract
     train = data.part("train")
     sample = train.subset(min(TIMING_ROWS, len(train)), config.seed)

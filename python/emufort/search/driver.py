@@ -1,4 +1,4 @@
-"""Step 1: the loop over batches of candidates. Only this process writes."""
+"""Step 1: the loop over batches of candidates. Only the driver process writes files."""
 
 from __future__ import annotations
 
@@ -50,8 +50,9 @@ from emufort.workers.watch import Watch
 def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) -> SearchResult:
     """Search for good networks on a small subset of the training rows.
 
-    Killed at any moment, the same call goes on and ends with the same trials, values and ranking.
-    On a finished search it returns at once. With more ``config.search.trials`` it goes on.
+    After an interruption, the same call continues and ends with the same trials, values and
+    ranking. For a finished search it returns at once. With a larger ``config.search.trials`` it
+    adds trials to a finished search.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
     out
         Folder of the search; the study, the table of trials and a summary are written there.
     report
-        Told of the progress, also within trainings.
+        Receives the progress, also within trainings.
 
     Raises
     ------
@@ -89,11 +90,11 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
         sweep(out)
         sweep(out / "unfinished")
         model = cost_model(data, config, out, report)
-        # Again, now that nobody else can write.
+        # Read again, because no other process can write from here on.
         known = check_same(out / "subset.json", identity)
         settled = None if known is None else _known_plan(known, plan, out)
         if settled is None:
-            # What a killed trying leaves behind is of this identity.
+            # Whatever an interrupted comparison of row numbers leaves behind has this identity.
             _keep_subset(out, subset, data, identity, config, None)
             rows = train.at(subset.rows), validation
             settled = _tried(plan, _Run(targets, config, out, plan, model), rows, report)
@@ -123,13 +124,13 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
     if best_of(run.trials) is None:
         raise EmufortError(
             f"all {len(run.trials)} trainings of the search diverged; lower "
-            "search.space.learning_rate or look at the data"
+            "search.space.learning_rate or check the data"
         )
     return load_search(out)
 
 
 def _with_backend(config: Config, out: Path) -> Config:
-    """Say by which backend, where the configuration leaves it open."""
+    """Return the configuration with a definite backend instead of ``auto``."""
     backend = settled_backend(
         config.search.backend,
         out / "subset.json",
@@ -141,16 +142,16 @@ def _with_backend(config: Config, out: Path) -> Config:
 
 
 def _known_plan(known: dict[str, Any], usual: Plan, out: Path) -> Plan | None:
-    """Return the plan of a search that goes on, None if it was killed before there was one.
+    """Return the plan of an interrupted search, None if it was interrupted before it had a plan.
 
-    Earlier versions did not write it: then it is the usual one. Others wrote it without its hash.
+    Earlier versions did not write the plan; it is then the usual one. Some wrote it without a hash.
     """
     if "plan" not in known:
         return usual
     try:
         plan = None if known["plan"] is None else Plan.from_dict(known["plan"])
         if plan is not None and known.get("plan_sha256", plan.sha256) != plan.sha256:
-            raise ValueError("the hash of the plan is another")
+            raise ValueError("the plan has another hash")
     except (KeyError, TypeError, ValueError) as error:
         raise EmufortError(
             f"{out / 'subset.json'} is damaged; remove the folder {out} and search again"
@@ -159,10 +160,10 @@ def _known_plan(known: dict[str, Any], usual: Plan, out: Path) -> Plan | None:
 
 
 def _tried(plan: Plan, run: _Run, rows: tuple[Targets, Targets], report: Reporter) -> Plan:
-    """Choose how many rows the first rung sees, where that is left open.
+    """Choose how many rows the first rung sees, where the configuration leaves the number open.
 
-    The first candidates of the search are trained on fewer rows and on all of the subset. Those on
-    as many rows as are chosen are kept: the search does not train them again.
+    The first candidates of the search are trained on fewer rows and on the whole subset. The
+    trainings on the chosen number of rows are kept, so the search does not repeat them.
     """
     plans = plan.to_try(run.config)
     if len(plans) == 1:
@@ -229,7 +230,7 @@ def _finished(out: Path, config: Config) -> SearchResult | None:
 
 @dataclass
 class _Run:
-    """The state of a search in this process; what matters of it is on disk after every batch."""
+    """The state of a search in this process; after every batch, the essential part is on disk."""
 
     targets: Targets
     config: Config
@@ -288,7 +289,7 @@ class _Run:
     # ------------------------------------------------------------------ batch
 
     def next_batch(self, executor: Executor, watch: Watch) -> None:
-        """Ask, train, cut, tell."""
+        """Propose a batch, train it through the rungs, and add its trials to the tables."""
         options = self.config.search
         number = self.trials[-1].batch + 1 if self.trials else 0
         size = min(options.batch, options.trials - len(self.trials))
@@ -322,7 +323,7 @@ class _Run:
             )
         ]
         self.trials.extend(new)
-        # First the table, which is what counts; the study follows it.
+        # The table comes first because it is authoritative; the study is a copy.
         self.table.write(self.trials)
         self.mirror.add(new)
         self.proposer.add(new)
@@ -330,7 +331,7 @@ class _Run:
         batch.unfinished.clear()
 
     def earlier(self) -> dict[int, list[Reached]]:
-        """Return what the batches before this one had at every rung."""
+        """Return the values of all earlier batches at every rung, by the epochs of the rung."""
         found: dict[int, list[Reached]] = {}
         for trial in self.trials:
             group = self.group(trial.candidate)
@@ -339,11 +340,11 @@ class _Run:
         return found
 
     def group(self, candidate: Candidate) -> tuple[object, ...]:
-        """Return what the candidates that this one is compared with first have in common."""
+        """Return the properties that define the group within which a candidate is compared."""
         return tuple(getattr(candidate, name) for name in self.config.search.groups)
 
     def finish(self) -> None:
-        """Rank all candidates, then say that the search is finished."""
+        """Rank all candidates, then mark the search as finished."""
         self.table.rank(self.trials, predicted_ranks(self.trials))
         self.write_summary(finished=True)
 
@@ -411,7 +412,7 @@ def _in_short(trial: Trial) -> dict[str, Any]:
 
 
 def _share_of_rung(run: _Run, level: int) -> float:
-    """Return the share that a rung has in the work of a batch, if halving keeps 1/eta at each."""
+    """Return the share of a rung in the work of a batch, if halving keeps 1/eta at each rung."""
     options, plan = run.config.search, run.plan
     before = (0, *plan.rungs[:-1])
     work = [
@@ -422,7 +423,7 @@ def _share_of_rung(run: _Run, level: int) -> float:
 
 
 class _Batch:
-    """Trainings of the candidates that were asked for together."""
+    """Trainings of the candidates of one batch."""
 
     def __init__(self, run: _Run, number: int, candidates: Sequence[Candidate]) -> None:
         self.run_ = run
@@ -434,19 +435,19 @@ class _Batch:
         self.states = [TrainerState.initial(self._task(i, first)) for i in range(len(candidates))]
 
     def _task(self, position: int, epochs: int) -> TrainingTask:
-        """Return the training of a candidate up to a rung."""
+        """Return the training task of a candidate up to a rung."""
         run, candidate = self.run_, self.candidates[position]
         return rung_task(
             candidate,
             run.architecture(candidate),
             run.config,
-            # Not the same order of samples for all: a lucky order is not a good network.
+            # The order of samples differs between candidates: a lucky order is not a good network.
             seed=(run.config.seed << 20) + self._first + position,
             samples=epochs * self._rows(epochs),
         )
 
     def _rows(self, epochs: int) -> int:
-        """Return how many rows a rung sees."""
+        """Return the number of rows that a rung sees."""
         plan = self.run_.plan
         return plan.rung_rows[plan.rungs.index(epochs)]
 
@@ -464,7 +465,7 @@ class _Batch:
         waiting = []
         for position in positions:
             if anneal:
-                # Another length, so another batch size; only the time spent is taken over.
+                # Another length needs another batch size; only the time spent is carried over.
                 task = self._task(position, epochs)
                 self.states[position] = replace(self.states[position], task=task)
             saved = self.unfinished.find(self.states[position].task, position, epochs, rows)

@@ -1,4 +1,7 @@
-"""Successive halving: train all a little, the best of them longer; knows nothing of networks."""
+"""Successive halving: train all candidates briefly and the best of them longer.
+
+This module works on values and positions only and does not depend on networks.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ from numpy.typing import NDArray
 #: Trains the candidates at these positions up to a rung's epochs; returns their values in order.
 Rung = Callable[[Sequence[int], int], Sequence[float]]
 
-#: How many ranks within its group the level of a whole group may be worth, see `places`.
+#: Largest effect of the level of a whole group, in ranks within the group; see `places`.
 _PRIOR_MEMBERS = 4.0
 
 
 class Reached(NamedTuple):
-    """What a candidate of an earlier batch had at a rung: its value and its group."""
+    """Value and group of a candidate of an earlier batch at a rung."""
 
     value: float
     group: Hashable = None
@@ -26,7 +29,7 @@ class Reached(NamedTuple):
 
 @dataclass(frozen=True)
 class Course:
-    """What became of one candidate: (epochs, value) at each rung, and where it was stopped."""
+    """Result of one candidate: (epochs, value) at each rung, and the rung where it was stopped."""
 
     rungs: tuple[tuple[int, float], ...]
     pruned_at: int | None
@@ -40,32 +43,34 @@ class Course:
 def places(
     values: Sequence[float], groups: Sequence[Hashable] | None = None
 ) -> NDArray[np.float64]:
-    """Return where each candidate stands within its group, between 0 (best) and 1 (worst).
+    """Return the place of each candidate within its group, between 0 (best) and 1 (worst).
 
     Losses of different groups, such as activation functions, cannot be compared after a short
-    training: one group learns early, another late. So each candidate is compared with its own
-    group first. Of n candidates the one of rank r has the quantile (r - 1/2)/n, and equal values
-    share the mean of their ranks. With q_group and n_group of the group and q_all over all
-    candidates, the place is
+    training, because some groups learn early and others late. Each candidate is therefore compared
+    with its own group first. Of n candidates the one of rank r has the quantile (r - 1/2)/n, and
+    equal values share the mean of their ranks. With q_group and n_group of the group and q_all over
+    all candidates, the place is
 
         (n_group q_group + 4 q_all) / (n_group + 4).
 
-    That is the quantile in a group with 4 further members that are spread as all candidates are.
-    In a large group the place is that within the group. In a small one, whose quantiles are coarse
-    and depend on chance, it is nearly that among all. However far the values of a group lie above
-    or below those of the others, its candidates win or lose less than 4 ranks of their group.
+    This is the quantile in a group with 4 further members that are distributed as all candidates
+    are. In a large group the place is the quantile within the group. In a small group, whose
+    quantiles are coarse and depend on chance, the place is close to the quantile among all. However
+    far the values of a group lie above or below those of the others, its candidates gain or lose
+    less than 4 ranks of their group.
 
-    Why 4: a quantile q of n drawn candidates has the variance q (1 - q)/n, 0.19/n at q = 1/4. If
-    the quantiles of a group among all are shifted by t (root mean square over the groups), the
-    weight n/(n + 0.19/t^2) has the least expected square error. ``benchmarks/foretell`` finds
-    shifts up to 0.3 after a short training, which is t = 0.2 or so, and 0.19/0.04 is 4 to 5.
+    The weight 4 follows from an estimate of errors. A quantile q of n drawn candidates has the
+    variance q (1 - q)/n, 0.19/n at q = 1/4. If the quantiles of a group among all are shifted by t
+    (root mean square over the groups), the weight n/(n + 0.19/t^2) has the least expected square
+    error. ``benchmarks/foretell`` finds shifts up to 0.3 after a short training, which corresponds
+    to t = 0.2 or so, and 0.19/0.04 is 4 to 5.
 
     Parameters
     ----------
     values
-        Lower is better; what is not finite ranks last.
+        Values of the candidates (n,); lower is better, and values that are not finite rank last.
     groups
-        Group of each candidate; None compares all together.
+        Group of each candidate (n,); None compares all together.
 
     Returns
     -------
@@ -99,23 +104,23 @@ def survivors(
     groups: Sequence[Hashable] | None = None,
     earlier: Sequence[Reached] = (),
 ) -> list[int]:
-    """Return the positions of those of `values` that go on, in ascending order.
+    """Return the positions of the `values` that continue, in ascending order.
 
-    They are those among the best 1/eta (at least one) by `places`. Of equal places the lower value
-    goes on, of equal values the earlier one. Values that are not finite never do.
+    These are the best 1/eta by `places`, at least one. Of equal places the lower value continues,
+    of equal values the earlier one. Values that are not finite never continue.
 
     Parameters
     ----------
     values
-        Of one batch; lower is better.
+        Values of one batch (n,); lower is better.
     eta
-        One in so many goes on.
+        One candidate in `eta` continues.
     groups
-        Group of each of `values`; None compares all together.
+        Group of each of `values` (n,); None compares all together.
     earlier
-        Candidates of other batches at the same rung. With them the best 1/eta are those of all so
-        far. That is the rule of ASHA: a batch does not wait for a rung to fill, and a good batch
-        sends on more than a poor one, which may send none.
+        Candidates of other batches at the same rung. With them, the best 1/eta are those of all
+        candidates so far. This is the rule of ASHA: a batch does not wait for a rung to fill, a
+        good batch promotes more candidates than a poor one, and a poor one may promote none.
     """
     known = len(earlier)
     everyone = [*(one.value for one in earlier), *values]
@@ -134,24 +139,24 @@ def successive_halving(
     earlier: Mapping[int, Sequence[Reached]] | None = None,
     groups: Sequence[Hashable] | None = None,
 ) -> list[Course]:
-    """Take `n` candidates through `rungs`; keep the best 1/eta at each but the last.
+    """Take `n` candidates through `rungs`; keep the best 1/eta at each rung except the last.
 
     Parameters
     ----------
     n
         Number of candidates.
     rungs
-        Epochs, ascending.
+        Lengths of the rungs in epochs, ascending.
     eta
-        One in so many goes on from each rung, see `survivors`.
+        One candidate in `eta` continues from each rung, see `survivors`.
     run
-        Trains candidates up to a rung.
+        Trains candidates up to a rung and returns their values.
     earlier
-        Epochs of a rung -> candidates of other batches that reached it. With them the best are
-        those of all so far, without them those of these `n`.
+        Epochs of a rung -> candidates of other batches that reached it. With them, the best are
+        chosen among all candidates so far; without them, among these `n`.
     groups
-        Group of each of the `n` candidates, such as (activation function, batch size): candidates
-        are compared within it first, see `places`. None compares all together.
+        Group of each of the `n` candidates, such as (activation function, batch size); candidates
+        are compared within their group first, see `places`. None compares all together.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a search was made of, so that a folder is never continued with something else."""
+"""Identity of a search: data and options, so that a folder never mixes two searches."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from emufort.errors import EmufortError
 from emufort.files import read_csv, read_json
 from emufort.training import resolve_backend
 
-#: Options that came later than the first folders -> what was done before.
+#: Options that later versions added -> the value that corresponds to the earlier behaviour.
 _LATER: dict[str, Any] = {
     "search.schedule": "constant",
     "search.groups": [],
     "retrain.warm_start": False,
 }
 
-#: Columns of trials.csv that are no part of what a search found: times, and what follows from the
-#: others.
+#: Columns of trials.csv that are not part of the result: times, and values that follow from the
+#: other columns.
 NOT_HASHED = ("seconds", "predicted_rank")
 
 
 def data_sha256(data: Dataset) -> str:
-    """Return the hash of the data's file, or of its values if they come from memory."""
+    """Return the hash of the data file, or of the values if the data come from memory."""
     if data.sha256:
         return data.sha256
     digest = hashlib.sha256()
@@ -49,7 +49,7 @@ def rows_sha256(rows: np.ndarray) -> str:
 
 
 def data_identity(data: Dataset) -> dict[str, Any]:
-    """Return what tells one data set, read by one contract, from another."""
+    """Return the entries that identify a data set as read by a contract."""
     return {
         "contract": data.contract.sha256,
         "data": data_sha256(data),
@@ -58,12 +58,12 @@ def data_identity(data: Dataset) -> dict[str, Any]:
 
 
 def study_sha256(folder: Path) -> str:
-    """Return the hash of a search: of what it was made of, and of every trial.
+    """Return the hash of a search: its identity and every trial.
 
-    It covers what is the same however often the search was killed and however many workers it had:
-    subset.json as a whole, and trials.csv without the columns `NOT_HASHED`. The hashed text is one
-    JSON array a line, UTF-8, without blanks: the content of subset.json with sorted keys, the
-    names of the columns, then the cells of each trial.
+    The hash does not depend on how often the search was interrupted or how many workers it had.
+    It covers subset.json as a whole, and trials.csv without the columns `NOT_HASHED`. The hashed
+    text has one JSON array per line, UTF-8, without blanks: the content of subset.json with sorted
+    keys, the names of the columns, then the cells of each trial.
 
     Parameters
     ----------
@@ -91,9 +91,9 @@ def study_sha256(folder: Path) -> str:
 
 
 def search_identity(data: Dataset, config: Config) -> dict[str, Any]:
-    """Return everything that the trials depend on, flat, as plain data.
+    """Return every option and hash that the trials depend on, as flat plain data.
 
-    The number of trials is not part of it: a search may be made longer.
+    The number of trials is not part of the identity, because a search may be extended.
     """
     search = config.search.model_dump(mode="json", exclude={"trials", "cost_table"})
     if config.search.rungs:
@@ -102,7 +102,7 @@ def search_identity(data: Dataset, config: Config) -> dict[str, Any]:
     for name in config.search.space.target:
         space[f"contract of {name}"] = target_contract(name, data.contract).sha256
     if config.search.schedule == "cosine":
-        # A rung is then step 2 in small, see `rung_task`.
+        # A rung is then a short version of step 2, see `rung_task`.
         for key in ("batch_size", "learning_rate", "steps"):
             space[f"retrain.{key}"] = config.retrain.model_dump(mode="json")[key]
     return {
@@ -114,23 +114,25 @@ def search_identity(data: Dataset, config: Config) -> dict[str, Any]:
 
 
 def settled_backend(wanted: str, path: Path, key: str, only_mlps: bool) -> str:
-    """Return the training backend to use: a folder that has results goes on with theirs.
+    """Return the training backend to use: a folder with results keeps the backend of its results.
 
-    Two backends agree on a training only for its first epochs, so a search must not change over.
+    Two backends agree on a training only for its first epochs, so a search must not switch.
 
     Parameters
     ----------
     wanted
         ``"auto"`` or a backend.
-    path, key
-        The file with the identity of earlier results, if there are any, and its entry.
+    path
+        The JSON file with the identity of earlier results; it may be missing.
+    key
+        Name of the backend in this identity.
     only_mlps
         Whether all networks are multilayer perceptrons.
 
     Raises
     ------
     UsageError
-        The backend that is wanted cannot train such networks.
+        The wanted backend cannot train these networks.
     """
     if wanted == "auto" and path.exists():
         known = read_json(path).get("identity", {}).get(key)
@@ -141,6 +143,18 @@ def settled_backend(wanted: str, path: Path, key: str, only_mlps: bool) -> str:
 
 def check_same(path: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
     """Return the content of `path` if it exists and its ``identity`` is `wanted`.
+
+    Parameters
+    ----------
+    path
+        A JSON file with the entry ``identity``; it may be missing.
+    wanted
+        Name of an option or hash -> its value in this call.
+
+    Returns
+    -------
+    dict or None
+        The content of the file; None if it does not exist.
 
     Raises
     ------
@@ -153,13 +167,13 @@ def check_same(path: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
     found = content.get("identity", {})
     for key, value in wanted.items():
         if key not in found and value in ([], _LATER.get(key)):
-            continue  # an option that came later, and is not made use of
+            continue  # an option that a later version added, and that is not used
         before = found.get(key, _LATER.get(key))
         if before != value:
             what = (
-                f"another '{key}' than that asked for now"
+                f"another '{key}' than this call uses"
                 if isinstance(value, str) and len(value) == 64
-                else f"{key} = {_short(before)}, asked for is {_short(value)}"
+                else f"{key} = {_short(before)} instead of {_short(value)}"
             )
             raise EmufortError(
                 f"the folder {path.parent} holds results made with {what}; choose another --out "

@@ -1,7 +1,8 @@
-"""The trials as an Optuna study in a journal file, for optuna-dashboard and whoever knows Optuna.
+"""The trials as an Optuna study in a journal file, for optuna-dashboard and scripts with Optuna.
 
-The file mirrors trials.csv. It is written after it, and made anew when it is damaged; so a kill
-between the two costs nothing. It is read only where trials.csv is damaged: see `mirrored_rows`.
+The file mirrors trials.csv. It is written after trials.csv and created again when it is damaged, so
+an interruption between the two loses nothing. It is read only if trials.csv is damaged, see
+`mirrored_rows`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ FILE_NAME = "study.journal"
 
 
 def _distributions(space: SpaceConfig) -> dict[str, BaseDistribution]:
-    """Return what the parameters of `parameters_of` may be."""
+    """Return Optuna's distributions of the parameters of `parameters_of`."""
     from optuna.distributions import (
         CategoricalDistribution,
         FloatDistribution,
@@ -39,7 +40,7 @@ def _distributions(space: SpaceConfig) -> dict[str, BaseDistribution]:
         elif dimension.nominal:
             found[dimension.name] = CategoricalDistribution(choices)
         elif isinstance(choices[0], int):
-            # Hundreds of widths are no categories, and a chart wants an axis of numbers.
+            # Hundreds of widths are too many for categories, and a chart needs a numerical axis.
             found[dimension.name] = IntDistribution(
                 choices[0], choices[-1], log=dimension.name != "depth"
             )
@@ -49,27 +50,27 @@ def _distributions(space: SpaceConfig) -> dict[str, BaseDistribution]:
 
 
 class Mirror:
-    """The study in an Optuna journal; a batch is one write (SQLite costs 15 ms per trial).
+    """The study in an Optuna journal; a batch is one write, as SQLite takes 15 ms per trial.
 
     Parameters
     ----------
     folder
-        Where `FILE_NAME` is or will be.
+        Folder of the file `FILE_NAME`, which may not exist yet.
     trials
-        What trials.csv holds; the study is completed to it.
+        The trials of trials.csv; missing ones are added to the study.
     """
 
     def __init__(self, folder: Path, space: SpaceConfig, trials: Sequence[Trial]) -> None:
         self._path = folder / FILE_NAME
         self._space = space
         self._distributions = _distributions(space)
-        # A search that was killed may have left its lock; there is one writer only.
+        # An interrupted search may have left its lock. There is one writer only.
         for lock in folder.glob(f"{FILE_NAME}.lock*"):
             lock.unlink(missing_ok=True)
         try:
             torn = self._path.exists() and not self._path.read_bytes().endswith(b"\n")
             n = len(trials) + 1 if torn else self._open()
-        except Exception:  # whatever Optuna makes of a damaged file
+        except Exception:  # Optuna raises many types for a damaged file
             n = len(trials) + 1
         if n > len(trials):
             self._path.unlink(missing_ok=True)
@@ -77,7 +78,7 @@ class Mirror:
         self.add(trials[n:])
 
     def _open(self) -> int:
-        """Open or create the study; return how many trials it holds."""
+        """Open or create the study; return the number of its trials."""
         optuna = quiet_optuna()
         journal = optuna.storages.journal
         self._journal = _in_batches(journal.JournalFileBackend(str(self._path)))
@@ -116,7 +117,7 @@ class Mirror:
 
 
 def mirrored_rows(folder: Path) -> list[dict[str, Any]]:
-    """Return the rows of trials.csv as the study holds them; none if it is damaged or missing."""
+    """Return the rows of trials.csv from the study; none if the study is damaged or missing."""
     path = folder / FILE_NAME
     if not path.exists():
         return []
@@ -127,12 +128,12 @@ def mirrored_rows(folder: Path) -> list[dict[str, Any]]:
             study_name=STUDY_NAME, storage=optuna.storages.JournalStorage(backend)
         )
         return [dict(trial.user_attrs["row"]) for trial in study.get_trials(deepcopy=False)]
-    except Exception:  # whatever Optuna makes of a damaged file
+    except Exception:  # Optuna raises many types for a damaged file
         return []
 
 
 def _in_batches(file: Any) -> Any:
-    """Wrap a journal file such that what is appended between hold and release is one write.
+    """Wrap a journal file so that all appends between hold and release become one write.
 
     Optuna locks, writes and synchronises the file for every trial.
     """
@@ -144,7 +145,7 @@ def _in_batches(file: Any) -> Any:
             self._written = 0
 
         def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
-            # This process alone writes: first what the file holds, then what is to come.
+            # Only this process writes: read the content of the file first, then the held appends.
             if self._held is None or log_number_from < self._written:
                 yield from file.read_logs(log_number_from)
             if self._held is not None:

@@ -1,4 +1,4 @@
-"""What is open in the configuration of a search, settled for the data at hand."""
+"""Rows and rungs of a search, derived from the data where the configuration leaves them open."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import numpy as np
 from emufort.config import Config
 from emufort.training.schedule import shortened_batch
 
-#: Training rows in memory at most, where the number is left open; what the space-filling choice
-#: can do, whose time goes with the square of the rows.
+#: Largest number of training rows where the number is left open: for all methods, because rows are
+#: held in memory, and for the space-filling choice, whose time grows with the square of the rows.
 _MOST_ROWS, _MOST_SPACE_FILLING = 65_536, 4096
-#: Fewer rows than this are all used.
+#: A subset of fewer rows than this is used as a whole.
 _FEW_ROWS = 4096
-#: Candidates by which numbers of rows are compared.
+#: Number of candidates that compare numbers of rows.
 TRIED = 16
-#: Fewer rows are enough if they rank the candidates as all rows do, by this rank correlation.
+#: Rank correlation with all rows from which fewer rows are sufficient.
 _AS_WELL = 0.95
 
 
@@ -33,13 +33,13 @@ class Plan:
     subset
         Training rows of step 1.
     rungs
-        Lengths in epochs, ascending.
+        Lengths of the rungs in epochs, ascending.
     rung_rows
-        Rows that each rung sees; the first ones of the subset.
+        Number of rows that each rung sees, which are the first ones of the subset.
     reason
-        Why so many rows; empty where the configuration says how many.
+        Reason for the number of rows; empty where the configuration gives the number.
     tried
-        Number of rows -> rank correlation with all rows of the subset, where they were tried.
+        Number of rows -> rank correlation with all rows of the subset, where they were compared.
     """
 
     subset: int
@@ -50,10 +50,10 @@ class Plan:
 
     @classmethod
     def of(cls, config: Config, n_train: int) -> Self:
-        """Return the plan by the configuration for data of `n_train` training rows.
+        """Return the plan that the configuration gives for data of `n_train` training rows.
 
-        Where the number of rows is left open, it is as many as the last rung can see once, at most
-        65,536 of them: at the same number of samples, more rows cost nothing but memory.
+        If the number of rows is left open, the plan uses as many rows as the last rung can see
+        once, at most 65,536. For the same number of samples, more rows cost nothing except memory.
         """
         options = config.search
         if options.subset != "auto":
@@ -63,7 +63,7 @@ class Plan:
             most = min(most, max(16, round(options.share[-1] * config.retrain.samples)))
         rows = min(n_train, most)
         plan = cls._on(config, rows)
-        why = "all there are" if rows == n_train else "as many as step 1 can use"
+        why = "all training rows" if rows == n_train else "as many as step 1 can use"
         return replace(plan, reason=f"{rows} rows are {why}")
 
     @classmethod
@@ -73,24 +73,25 @@ class Plan:
             rows = options.rung_rows or (subset,) * len(options.rungs)
             return cls(subset, options.rungs, rows)
         epochs = [max(1, round(share * config.retrain.samples / subset)) for share in options.share]
-        # Rungs differ: of two that come to the same number of epochs the latter gets one more.
+        # Rungs must differ: if two have the same number of epochs, the later one gets one more.
         for i in range(1, len(epochs)):
             epochs[i] = max(epochs[i], epochs[i - 1] + 1)
         return cls(subset, tuple(epochs), (subset,) * len(epochs))
 
     def to_try(self, config: Config) -> list[Plan]:
-        """Return this plan with fewer rows in the first rung, the fewest first, then itself.
+        """Return this plan with fewer rows in the first rung, fewest rows first, then itself.
 
-        Only this one, if the configuration says how many rows, or there are few.
+        Only this plan is returned if the configuration gives the number of rows, or the subset is
+        small.
         """
         open_ = config.search.subset == "auto" and self.subset > _FEW_ROWS
         fewer = [self.subset // 16, self.subset // 4] if open_ else []
         return [*(self._with_fewer(config, n) for n in fewer), self]
 
     def _with_fewer(self, config: Config, first: int) -> Plan:
-        """Return this plan with so many rows in the first rung; all rungs are as long as before.
+        """Return this plan with `first` rows in the first rung; the length of rungs is unchanged.
 
-        Epochs ascend from rung to rung. So a later rung sees no more rows than its length allows.
+        Epochs ascend from rung to rung, so a later rung sees no more rows than its length allows.
         """
         if config.search.rungs:
             return replace(self, rung_rows=(first, *self.rung_rows[1:]))
@@ -136,14 +137,14 @@ def fewest_rows(plans: Sequence[Plan], values: Sequence[Sequence[float]]) -> Pla
     Parameters
     ----------
     plans
-        The fewest rows first.
+        Plans to compare, the one with the fewest rows first.
     values
         Losses of the same candidates in the first rung of each plan.
     """
     from scipy.stats import rankdata
 
     def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:
-        # A candidate that diverged is the last one.
+        # A candidate that diverged ranks last.
         first, second = (rankdata(np.nan_to_num(np.array(v), posinf=1e300)) for v in (a, b))
         if first.std() == 0 or second.std() == 0:
             return 0.0
@@ -159,24 +160,24 @@ def fewest_rows(plans: Sequence[Plan], values: Sequence[Sequence[float]]) -> Pla
         if correlation >= _AS_WELL:
             reason = (
                 f"{rows} rows rank {n} candidates as {largest.subset} rows do (rank correlation "
-                f"{correlation:.2f}), so the first rung uses these"
+                f"{correlation:.2f}), so the first rung uses {rows}"
             )
             return replace(plan, reason=reason, tried=tried)
     rows, correlation = tried[-1]
     reason = (
-        f"{largest.subset} rows in every rung: {rows} rows rank {n} candidates differently (rank "
-        f"correlation {correlation:.2f}, wanted is {_AS_WELL})"
+        f"{largest.subset} rows in every rung, because {rows} rows rank {n} candidates differently "
+        f"(rank correlation {correlation:.2f}, required is {_AS_WELL})"
     )
     return replace(largest, reason=reason, tried=tried)
 
 
 def batch_size_of_rung(config: Config, batch_size: int, samples: int) -> int:
-    """Return the samples per step of an annealed rung that shows so many samples.
+    """Return the samples per step of an annealed rung that shows `samples` samples.
 
     Parameters
     ----------
     batch_size
-        Of step 2.
+        Batch size of step 2.
     """
     if config.search.batch_size is not None:
         return config.search.batch_size

@@ -1,4 +1,4 @@
-"""What step 1 says of every candidate: the loss that it foretells, and what explains its errors."""
+"""Predict the final loss of every candidate from step 1, with features that explain its errors."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Array = NDArray[np.float64]
 def foretold_losses(trials: Sequence[Trial]) -> Array:
     """Return the loss (n,) of every candidate at the last rung; infinite where it diverged.
 
-    Losses of different rungs cannot be compared. For candidates that were stopped earlier, the loss
-    at the next rung is predicted from those that went on, by a `Calibration`, from the last
+    Losses of different rungs cannot be compared. For a candidate that was stopped early, a
+    `Calibration` on the candidates that continued predicts the loss at the next rung, from the last
     rung down to the first.
     """
     rungs = sorted({epochs for trial in trials for epochs, _ in trial.rungs})
@@ -42,7 +42,7 @@ def foretold_losses(trials: Sequence[Trial]) -> Array:
 
 
 def predicted_ranks(trials: Sequence[Trial]) -> list[int]:
-    """Return the place (1, 2, ...) of every candidate in the order of the losses foretold."""
+    """Return the rank (1, 2, ...) of every candidate in the order of the predicted losses (n,)."""
     losses = foretold_losses(trials)
     ranks = [0] * len(trials)
     for rank, i in enumerate(np.lexsort((np.arange(len(trials)), losses)), start=1):
@@ -51,11 +51,18 @@ def predicted_ranks(trials: Sequence[Trial]) -> list[int]:
 
 
 def features(trials: Sequence[Trial], losses: Array) -> Array:
-    """Return what may explain by how much step 1 errs (n, n_features).
+    """Return quantities that may explain the errors of step 1 (n, n_features).
 
-    These are the logarithm of the loss in step 1, of the cost (and its square), of the smallest
-    width, of learning rate and batch size, the depth, and which activation function, weight
-    decay and target a candidate has.
+    These are the logarithms of the loss in step 1, of the cost (and its square), of the smallest
+    width, of learning rate and batch size, the depth, and indicators of activation function, weight
+    decay and target.
+
+    Parameters
+    ----------
+    trials
+        All trials of step 1.
+    losses
+        Loss that step 1 predicts for each (n,).
     """
     columns = [np.where(np.isfinite(losses), log_of(losses), 0.0)]
     if trials:

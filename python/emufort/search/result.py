@@ -1,4 +1,4 @@
-"""A finished search, as later steps see it."""
+"""A finished search as later steps read it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from emufort.search.trials import Trial, is_as_written, ranked, read_trials
 
 @dataclass(frozen=True)
 class SearchResult:
-    """Trials of a search, in the order in which they were asked for.
+    """Trials of a search, in the order in which they were proposed.
 
     Attributes
     ----------
     folder
-        Where the search is kept.
+        Folder of the search.
     trials
-        All of them, pruned and diverged ones too.
+        All trials, pruned and diverged ones too.
     summary
         Content of search.json.
     """
@@ -50,7 +50,7 @@ class SearchResult:
         return Config.from_dict(self.summary["config"], str(self.folder / "search.json"))
 
     def top(self, k: int) -> list[Trial]:
-        """Return the `k` trials of the lowest search loss (fewer if there are not so many)."""
+        """Return the `k` trials of the lowest search loss, or all of them if there are fewer."""
         return ranked(self.trials)[:k]
 
 
@@ -65,7 +65,7 @@ def load_search(folder: PathLike) -> SearchResult:
     Raises
     ------
     EmufortError
-        There is none in `folder`, or it was killed before its end.
+        `folder` has no search, or the search was interrupted.
     """
     folder = Path(folder)
     if not (folder / "search.json").exists():
@@ -77,16 +77,16 @@ def load_search(folder: PathLike) -> SearchResult:
         finished = summary["finished"]
     except (KeyError, TypeError) as error:
         raise EmufortError(
-            f"{folder / 'search.json'} is damaged; give the same 'emufort search' command again"
+            f"{folder / 'search.json'} is damaged; run the same 'emufort search' command again"
         ) from error
     if not finished:
         raise EmufortError(
             f"the search in {folder} has done {done} of {wanted} "
-            "trials; give the same 'emufort search' command again to finish it"
+            "trials; run the same 'emufort search' command again to finish it"
         )
     if not is_as_written(folder / "trials.csv", sha256):
         raise EmufortError(
-            f"{folder / 'trials.csv'} is damaged; give the same 'emufort search' command again"
+            f"{folder / 'trials.csv'} is damaged; run the same 'emufort search' command again"
         )
     trials = read_trials(folder / "trials.csv", *sizes)
     return SearchResult(folder, tuple(trials), summary)

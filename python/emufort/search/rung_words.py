@@ -1,4 +1,4 @@
-"""What step 1 trained on, for people: the rungs of a search, their rows, and why."""
+"""Sentences about the rungs and rows of step 1 for reports and the terminal."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 
 def rungs_in_words(summary: Mapping[str, Any]) -> str:
-    """Return a sentence or two on the rungs and rows of a search, and why these.
+    """Return one or two sentences about the rungs and rows of a search, with the reason.
 
     Parameters
     ----------
     summary
-        Content of search.json; of an earlier version it may lack some of it.
+        Content of search.json; files of earlier versions may lack entries.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a worker process does: pure functions of a unit of work and the data it was given."""
+"""Work of a worker process in step 1: pure functions of a unit of work and the training data."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from emufort.training.trainer import Listener, ignore
 from emufort.workers.trainer_cache import TrainerCache
 from emufort.workers.watch import Cell
 
-#: Looks at the validation rows of an annealed rung; the best of them counts, as in step 2.
+#: Evaluations on the validation rows in an annealed rung; the best one counts, as in step 2.
 _LOOKS = 10
 
 
 @dataclass(frozen=True)
 class RungUnit:
-    """Take one candidate up to a rung.
+    """Train one candidate up to a rung.
 
     Attributes
     ----------
     state
-        Where the training stands; the worker gets a copy.
+        The training so far; the worker gets a copy.
     until_epoch, patience
         See `Trainer.run_epochs`.
     anneal
-        Train anew for `until_epoch` epochs with a learning rate that falls to zero, instead of
-        going on at a constant one; there is no patience then.
+        Train from the first weights for `until_epoch` epochs with a learning rate that falls to
+        zero, instead of continuing at a constant rate; there is no patience then.
     rows, first
-        Rows of the subset to train on, from row `first`; 0 rows for all.
+        Rows of the subset to train on, from row `first`; 0 rows means all.
     target
-        What the network predicts, see `emufort.dataset.targets`.
+        Target that the network predicts, see `emufort.dataset.targets`.
     cell
-        Where the worker says how far it is, if anybody listens.
+        Cell where the worker writes its progress, or None.
     """
 
     state: TrainerState
@@ -44,7 +44,7 @@ class RungUnit:
     cell: Cell | None = None
 
     def seconds_estimate(self, n_train: int) -> float:
-        """Return a rough time, to start the long units first."""
+        """Return a rough time in arbitrary units, used to start the long units first."""
         task = self.state.task
         per_epoch = max(1, (self.rows or n_train) // task.batch_size)
         done = 0 if self.anneal else self.state.epoch
@@ -52,7 +52,7 @@ class RungUnit:
 
 
 def run_rung(trainers: TrainerCache, unit: RungUnit) -> TrainerState:
-    """Do the work of a unit; its own state stays as it is."""
+    """Carry out a unit; the state in the unit is not changed."""
     trainer = trainers.trainer(unit.rows, unit.first, unit.target)
     if unit.anneal:
         state = annealed(trainer, unit.state, unit.until_epoch, unit.cell)
@@ -67,7 +67,7 @@ def run_rung(trainers: TrainerCache, unit: RungUnit) -> TrainerState:
 
 
 def _listener(unit: RungUnit) -> Listener:
-    """Return what writes the share of the unit that is done into its cell."""
+    """Return a listener that writes the finished share of the unit into its cell."""
     first = unit.state.epoch
     if unit.cell is None or unit.until_epoch <= first:
         return ignore
@@ -82,9 +82,20 @@ def _listener(unit: RungUnit) -> Listener:
 def annealed(
     trainer: Trainer, before: TrainerState, epochs: int, cell: Cell | None = None
 ) -> TrainerState:
-    """Train the task of `before` from its first weights by a plan of `epochs` epochs.
+    """Train the task of `before` from its first weights with a plan of `epochs` epochs.
 
-    Of `before` only the time that was spent is taken over.
+    Only the time spent is carried over from `before`.
+
+    Parameters
+    ----------
+    trainer
+        Trainer on the rows of the rung.
+    before
+        State whose task is trained.
+    epochs
+        Length of the training.
+    cell
+        Cell where the worker writes its progress, or None.
     """
     task = before.task
     steps = epochs * (trainer.n_train // min(task.batch_size, trainer.n_train))
@@ -100,6 +111,6 @@ def annealed(
 
 
 def with_more_rows(state: TrainerState) -> TrainerState:
-    """Return a state that goes on with other rows: patience lost on few rows says nothing."""
+    """Return a state without lost patience, because patience lost on few rows means nothing."""
     stopped = "" if state.stopped == "patience" else state.stopped
     return replace(state, stopped=stopped, stale=0)

@@ -1,8 +1,8 @@
-"""The search space: which candidates there are, as points of a unit cube and as parameters.
+"""The search space: candidates as points of a unit cube and as parameters.
 
 A coordinate has one meaning for all candidates (depth, width of the second layer, ...), so that
-low-discrepancy sequences and density estimates make sense; coordinates of layers that a candidate
-does not have are drawn and not used.
+low-discrepancy sequences and density estimates make sense. Coordinates of layers that a candidate
+does not have are drawn but not used.
 """
 
 from __future__ import annotations
@@ -40,21 +40,37 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Dimension:
-    """A coordinate: its choices, in order unless they are `nominal`; without choices, the rate."""
+    """A coordinate: its choices, ordered unless `nominal`; without choices it is the rate."""
 
     name: str
     choices: tuple[Any, ...] = ()
     nominal: bool = False
 
     def value(self, u: float, bounds: tuple[float, float]) -> Any:
-        """Return what the coordinate `u` in [0, 1] stands for."""
+        """Return the value that the coordinate `u` in [0, 1] represents.
+
+        Parameters
+        ----------
+        u
+            A coordinate of the unit cube.
+        bounds
+            Lowest and highest learning rate, for the coordinate without choices.
+        """
         if self.choices:
             return self.choices[min(int(u * len(self.choices)), len(self.choices) - 1)]
         low, high = map(math.log, bounds)
         return min(max(math.exp(low + u * (high - low)), bounds[0]), bounds[1])
 
     def coordinate(self, value: Any, bounds: tuple[float, float]) -> float:
-        """Inverse of `value`: the middle of a choice's share."""
+        """Invert `value`: return the middle of the interval of a choice.
+
+        Parameters
+        ----------
+        value
+            A choice or a learning rate.
+        bounds
+            Lowest and highest learning rate, for the coordinate without choices.
+        """
         if self.choices:
             return (self.choices.index(value) + 0.5) / len(self.choices)
         low, high = map(math.log, bounds)
@@ -64,7 +80,7 @@ class Dimension:
 
 @functools.lru_cache(maxsize=4)
 def dimensions(space: SpaceConfig) -> tuple[Dimension, ...]:
-    """Return the coordinates of `space`; what has one choice only is left out at the end."""
+    """Return the coordinates of `space`; trailing coordinates with a single choice are omitted."""
     widths = tuple(sorted(space.width))
     found = [Dimension("depth", tuple(range(space.depth[0], space.depth[1] + 1)))]
     if space.family == "layers":
@@ -91,7 +107,7 @@ def n_dimensions(space: SpaceConfig) -> int:
 
 
 def at_point(space: SpaceConfig, point: Sequence[float]) -> Candidate:
-    """Map a point of the unit cube to a candidate."""
+    """Return the candidate at a point of the unit cube (n_dimensions,)."""
     bounds = space.learning_rate
     return candidate_from(
         space,
@@ -100,7 +116,7 @@ def at_point(space: SpaceConfig, point: Sequence[float]) -> Candidate:
 
 
 def to_point(space: SpaceConfig, candidate: Candidate) -> np.ndarray:
-    """Return the coordinates of a candidate; NaN where it does not use a coordinate."""
+    """Return the coordinates of a candidate (n_dimensions,); NaN for those that it does not use."""
     values = parameters_of(space, candidate)
     return np.array(
         [
@@ -111,7 +127,7 @@ def to_point(space: SpaceConfig, candidate: Candidate) -> np.ndarray:
 
 
 def candidate_from(space: SpaceConfig, parameters: Parameters) -> Candidate:
-    """Turn parameters into a candidate; widths of layers that it lacks are not looked at."""
+    """Turn parameters into a candidate; widths of layers that it lacks are ignored."""
     depth = int(parameters["depth"])
     if space.family == "layers":
         hidden = tuple(int(parameters[width_name(i)]) for i in range(depth))
@@ -126,13 +142,13 @@ def candidate_from(space: SpaceConfig, parameters: Parameters) -> Candidate:
         int(parameters["batch_size"]),
         float(parameters.get("weight_decay", space.weight_decay[0])),
         str(parameters.get("target", space.target[0] if space.target else "")),
-        # With one hidden layer there is nothing to add to.
+        # A network with one hidden layer has no residual connection.
         "residual_mlp" if space.family == "residual" and depth > 1 else "mlp",
     )
 
 
 def parameters_of(space: SpaceConfig, candidate: Candidate) -> dict[str, Any]:
-    """Inverse of `candidate_from`."""
+    """Invert `candidate_from`."""
     depth = len(candidate.hidden)
     shape: dict[str, Any]
     if space.family == "layers":
@@ -141,7 +157,7 @@ def parameters_of(space: SpaceConfig, candidate: Candidate) -> dict[str, Any]:
         shape = {"width": candidate.hidden[0]}
     else:
         first = candidate.hidden[0]
-        # Several ratios may give the same widths; the largest stands for them.
+        # Several ratios may give the same widths; the largest represents them.
         shape = {
             "width": first,
             "taper": next(
@@ -165,7 +181,17 @@ def parameters_of(space: SpaceConfig, candidate: Candidate) -> dict[str, Any]:
 
 
 def tapered(first: int, ratio: float, depth: int) -> tuple[int, ...]:
-    """Return widths that shrink by `ratio` from layer to layer, multiples of 4 where that fits."""
+    """Return widths that shrink by `ratio` from layer to layer, as multiples of 4 if possible.
+
+    Parameters
+    ----------
+    first
+        Width of the first hidden layer.
+    ratio
+        Width of a layer relative to the layer before, at most 1.
+    depth
+        Number of hidden layers.
+    """
     widths = [first]
     for layer in range(1, depth):
         width = first * ratio**layer
@@ -175,5 +201,5 @@ def tapered(first: int, ratio: float, depth: int) -> tuple[int, ...]:
 
 
 def width_name(layer: int) -> str:
-    """Name of the parameter that holds the width of a hidden layer (0, 1, ...)."""
+    """Return the name of the parameter for the width of a hidden layer (0, 1, ...)."""
     return f"width_{layer + 1}"

@@ -1,4 +1,4 @@
-"""Which training rows step 1 sees.
+"""Choose the training rows of step 1.
 
 The order of the rows matters: a rung that sees fewer rows takes the first ones.
 """
@@ -14,7 +14,7 @@ from emufort.network.scaler import Scaler
 
 Indices = NDArray[np.int64]
 
-#: Rows per wanted row that the space-filling choice looks at: it costs rows times wanted rows.
+#: Candidate rows per wanted row in the space-filling choice, whose time is their product.
 _POOL_PER_ROW = 16
 
 
@@ -25,8 +25,8 @@ def draw_subset(train: Dataset, size: int, method: str, seed: int) -> Dataset:
     ----------
     method
         ``"random"``; ``"stratified"``: one row from each of `size` strata of the outputs (along
-        their first principal component if there are several); ``"space_filling"``: each row as far
-        as possible from those before it, among a random pool.
+        their first principal component if there are several); ``"space_filling"``: from a random
+        pool of rows, each row as far as possible from the rows chosen before.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def _stratified(train: Dataset, size: int, rng: np.random.Generator) -> Indices:
     scaler = Scaler.fit_blocks(train.contract.output_columns, train.target_blocks)
     n_varying = len(scaler.varying)
     n = len(train)
-    # Every row counts here, by one number each.
+    # All training rows are needed here, with one number for each.
     along = np.empty(n)
     direction = np.ones((1, 1))
     mean = np.zeros(n_varying)
@@ -54,14 +54,14 @@ def _stratified(train: Dataset, size: int, rng: np.random.Generator) -> Indices:
         for block in train.target_blocks():
             y = scaler.forward(block) - mean
             products += y.T @ y
-        # The sign of a component is arbitrary, and does not matter for strata.
+        # The sign of a component is arbitrary and does not matter for strata.
         direction = np.linalg.eigh(products)[1][:, -1:]
     for part, block in zip(blocks(n), train.target_blocks(), strict=True):
         along[part] = ((scaler.forward(block) - mean) @ direction)[:, 0]
     order = np.argsort(along, kind="stable")
     edges = np.linspace(0, len(order), size + 1).astype(np.int64)
     drawn = edges[:-1] + (rng.random(size) * np.diff(edges)).astype(np.int64)
-    # In bit-reversed order of the strata any first rows are spread over all strata.
+    # The bit-reversed order of the strata spreads the first rows, however many, over all strata.
     bits = max(1, (size - 1).bit_length())
     numbers = np.arange(1 << bits)
     reverse = sum(((numbers >> b) & 1) << (bits - 1 - b) for b in range(bits))

@@ -1,4 +1,4 @@
-"""The table of finished trials; what a search knows is what this file says."""
+"""The table of finished trials, trials.csv, which is the authoritative record of a search."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ COLUMNS = (
     "number", "value", "epochs", "pruned_at", "label", "hidden", "activation", "learning_rate",
     "batch_size", "weight_decay", "n_parameters", "multiply_adds", "seconds", "batch", "rungs",
 )  # fmt: skip
-#: With a column more where targets are searched.
+#: With one more column where targets are searched.
 TARGET_COLUMNS = (*COLUMNS, "target")
-#: The last column, empty until the search is finished: it follows from the others.
+#: The last column, which follows from the others and is empty until the search is finished.
 RANK_COLUMN = "predicted_rank"
 
 
@@ -34,22 +34,22 @@ class Trial:
     Attributes
     ----------
     number
-        Position in the order in which candidates were asked for.
+        Position in the order in which candidates were proposed.
     architecture, learning_rate, batch_size, weight_decay, target
         The candidate.
     value
-        Lowest validation loss on the network's side, or where targets are searched the error of
-        the skill variables; infinite if the training diverged.
+        Lowest validation loss in the network's transformed outputs or, where targets are searched,
+        the error of the skill variables; infinite if the training diverged.
     epochs
-        Epochs that it was trained.
+        Number of epochs trained.
     pruned_at
-        Epochs of the rung where halving stopped it, None if it reached the last rung.
+        Epochs of the rung where halving stopped the candidate, None if it reached the last rung.
     seconds
-        Training time; not reproducible.
+        Training time [s]; not reproducible.
     batch
-        Number of the batch that asked for it.
+        Number of the batch that the candidate belongs to.
     rungs
-        (epochs of the rung, value there) for every rung it reached.
+        (epochs of the rung, value there) for every rung that the candidate reached.
     """
 
     number: int
@@ -81,7 +81,7 @@ class Trial:
 
     @property
     def optuna_state(self) -> str:
-        """Name of Optuna's state of such a trial."""
+        """Name of the corresponding state in Optuna."""
         return "COMPLETE" if self.pruned_at is None else "PRUNED"
 
     @property
@@ -93,20 +93,21 @@ class Trial:
 def ranked(trials: Sequence[Trial]) -> list[Trial]:
     """Return the trials that did not diverge, best first.
 
-    A pruned trial counts with the loss that it had reached, which more epochs could only lower.
+    A pruned trial counts with the last loss that it reached; more epochs could only lower it.
     """
     return sorted((t for t in trials if t.finite), key=lambda t: (t.value, t.number))
 
 
 def best_of(trials: Sequence[Trial]) -> Trial | None:
-    """Return the first of `ranked`, or None."""
+    """Return the first trial of `ranked`, or None."""
     return min((t for t in trials if t.finite), key=lambda t: t.value, default=None)
 
 
 class TrialsFile:
-    """The table on disk, always whole.
+    """The table on disk, which is complete at any time.
 
-    The text of earlier trials is kept: writing a batch costs the batch and one copy of the file.
+    The text of earlier trials is kept in memory, so writing a batch costs only the rows of the
+    batch and one copy of the file.
     """
 
     def __init__(self, path: Path, targets: bool = False) -> None:
@@ -117,7 +118,7 @@ class TrialsFile:
 
     @property
     def sha256(self) -> str:
-        """Hash of what was written last, but for the predicted ranks."""
+        """Hash of the last written table without the column of predicted ranks."""
         return _sha256(self._text)
 
     def rank(self, trials: Sequence[Trial], ranks: Sequence[int]) -> None:
@@ -131,7 +132,7 @@ class TrialsFile:
         write_text(self._path, self._text)
 
     def write(self, trials: Sequence[Trial]) -> None:
-        """Write the table of `trials`, which begin with those that were written before."""
+        """Write the table of `trials`, which start with the trials of the call before."""
         buffer = io.StringIO(newline="")
         writer = csv.DictWriter(buffer, self._columns, lineterminator="\n", extrasaction="ignore")
         writer.writerows(row_of(trial) for trial in trials[self._n :])
@@ -141,7 +142,7 @@ class TrialsFile:
 
 
 def row_of(t: Trial) -> dict[str, Any]:
-    """Return what the table says of a trial; floats are written so that they read back exactly."""
+    """Return the row of a trial; floats are written so that they read back exactly."""
     return {
         "number": t.number,
         "value": repr(t.value),
@@ -163,7 +164,7 @@ def row_of(t: Trial) -> dict[str, Any]:
 
 
 def _sha256(text: str) -> str:
-    """Return the hash of a table without its column of predicted ranks, if it has one."""
+    """Return the hash of a table; a column of predicted ranks is ignored."""
     lines = text.splitlines(keepends=True)
     if lines and lines[0].rstrip("\n").endswith(f",{RANK_COLUMN}"):
         lines = [line.rpartition(",")[0] + "\n" for line in lines]
@@ -171,17 +172,18 @@ def _sha256(text: str) -> str:
 
 
 def restore_table(path: Path, n: int, sha256: str, mirrored: Sequence[dict[str, Any]]) -> None:
-    """Make sure that the table begins with `n` trials as they were written.
+    """Make sure that the table starts with `n` trials exactly as they were written.
 
     Parameters
     ----------
     path
         The table, which may be damaged or missing.
     n, sha256
-        Number of its first trials that are known, and the hash of the table with these alone.
+        Number of first trials that are known, and the hash of the table with these alone.
     mirrored
-        The same trials from elsewhere; they take the place of a damaged table, if they have the
-        hash. If not either, the table is removed, and the search begins anew.
+        The same trials from another source; they replace a damaged table if they have the hash.
+        If they do not have it either, the table is removed, and the search starts from the
+        beginning.
     """
     with suppress(OSError, UnicodeDecodeError):
         lines = path.read_text().splitlines(keepends=True)
@@ -200,7 +202,7 @@ def restore_table(path: Path, n: int, sha256: str, mirrored: Sequence[dict[str, 
 
 
 def is_as_written(path: Path, sha256: str) -> bool:
-    """Whether a table has the hash that `TrialsFile.sha256` gave."""
+    """Return whether a table has the hash that `TrialsFile.sha256` gave."""
     try:
         return _sha256(path.read_text()) == sha256
     except (OSError, UnicodeDecodeError):
@@ -208,12 +210,12 @@ def is_as_written(path: Path, sha256: str) -> bool:
 
 
 def read_trials(path: Path, n_inputs: int, n_outputs: int) -> list[Trial]:
-    """Read what `TrialsFile` wrote.
+    """Read the table that `TrialsFile` wrote.
 
     Parameters
     ----------
     n_inputs, n_outputs
-        Of the networks; where targets were searched, their labels say it.
+        Sizes of the networks; where targets were searched, the labels of the trials give them.
 
     Raises
     ------

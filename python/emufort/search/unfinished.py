@@ -1,4 +1,4 @@
-"""Work of the batch that a search is in: a kill then costs seconds, not the batch."""
+"""Trainings of the current batch on disk, so that an interruption costs seconds, not a batch."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from emufort.errors import EmufortError
 from emufort.training import TrainerState, TrainingTask
 
-#: Shorter trainings are sooner done again than written.
+#: Shorter trainings are repeated faster than written.
 WORTH_KEEPING_SECONDS = 1.0
 
 
 class UnfinishedBatch:
-    """Trainings that have reached a rung of a batch that is not told yet."""
+    """Trainings that have reached a rung, of a batch whose trials are not recorded yet."""
 
     def __init__(self, folder: Path, number: int) -> None:
         self._folder = folder
@@ -31,9 +31,10 @@ class UnfinishedBatch:
         Parameters
         ----------
         epochs, rows
-            Of the rung; where the number of rows is tried out, rungs may differ in it alone.
+            Epochs and rows of the rung; two rungs that compare numbers of rows may differ only in
+            the rows.
         spent
-            Seconds.
+            Training time in this rung [s].
         """
         if spent >= WORTH_KEEPING_SECONDS:
             state.save(self._path(position, epochs, rows))
@@ -41,7 +42,17 @@ class UnfinishedBatch:
     def find(
         self, task: TrainingTask, position: int, epochs: int, rows: int
     ) -> TrainerState | None:
-        """Return what was kept for this very task and rung, or None."""
+        """Return the kept training of exactly this task and rung, or None.
+
+        Parameters
+        ----------
+        task
+            The training task of the candidate in this rung.
+        position
+            Position of the candidate in the batch.
+        epochs, rows
+            Epochs and rows of the rung.
+        """
         path = self._path(position, epochs, rows)
         if not path.exists():
             return None
@@ -52,5 +63,5 @@ class UnfinishedBatch:
         return state if state.task == task else None
 
     def clear(self) -> None:
-        """Forget the batch."""
+        """Remove all files of the batch."""
         shutil.rmtree(self._folder, ignore_errors=True)

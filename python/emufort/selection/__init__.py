@@ -1,1 +1,1 @@
-"""The choice of one network by skill and measured time."""
+"""Choose one network by its skill and measured time."""

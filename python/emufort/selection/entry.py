@@ -1,4 +1,4 @@
-"""What takes part in the choice: emulators and classical schemes with their error and time."""
+"""The entries of a selection: emulators and classical schemes with their error and time."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Entry:
-    """One emulator with what counts for the choice.
+    """One emulator with the numbers that decide the selection.
 
     Attributes
     ----------
     id
-        Identity of the candidate (architecture, trial and seed).
+        Identity of the network (trial and seed).
     label
-        Its architecture in words; entries with the same label differ in their seed or training.
+        Description of its architecture; entries with the same label differ in seed or training.
     rmse
         Root mean square error of the skill variables on the validation split.
     ns_per_sample
-        Measured median inference time in ns.
+        Measured median inference time [ns].
     """
 
     id: str
@@ -32,7 +32,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class BaselineEntry:
-    """A classical scheme to compare with; its time in ns is None where it was not measured."""
+    """A classical scheme for comparison; its time [ns] is None if it was not measured."""
 
     name: str
     rmse: float

@@ -1,4 +1,4 @@
-"""The rules that choose an emulator on the Pareto front; `select` explains them."""
+"""The rules that choose an emulator on the Pareto front; see `select` for their definitions."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from emufort.selection.words import columns, front_words, nanoseconds, rounded_u
 
 RULES = ("knee", "fastest-within=5%", "best", "max-ns=200")
 
-#: Takes the front and the columns per call; returns the choice, and why in words.
+#: A function of the front and the columns per call that returns the choice and the reason.
 _Choice = Callable[[Sequence[Entry], int], tuple[Entry, str]]
 
 
 def check_rule(rule: str) -> None:
-    """Raise `UsageError` unless `rule` is one of the rules of `select`."""
+    """Raise `UsageError` unless `rule` is a rule of `select`."""
     parse_rule(rule)
 
 
 def parse_rule(rule: str) -> _Choice:
-    """Return what chooses by this rule.
+    """Return the function that chooses by this rule.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def parse_rule(rule: str) -> _Choice:
     names = [known.partition("=")[0] for known in RULES]
     hint = "" if name in names else did_you_mean(name, names)
     raise UsageError(
-        f"there is no rule '{rule}'{hint}; give {', '.join(RULES[:-1])} or {RULES[-1]} (with your "
+        f"there is no rule '{rule}'{hint}; use {', '.join(RULES[:-1])} or {RULES[-1]} (with your "
         "numbers)"
     )
 
@@ -53,7 +53,7 @@ def _knee(front: Sequence[Entry], ncol: int) -> tuple[Entry, str]:
 
 def _best(front: Sequence[Entry], ncol: int) -> tuple[Entry, str]:
     choice = front[-1]
-    return choice, f"{choice} has the least error of {front_words(front, ncol)}."
+    return choice, f"{choice} has the lowest error of {front_words(front, ncol)}."
 
 
 def _fastest_within(share: float) -> _Choice:
@@ -62,7 +62,7 @@ def _fastest_within(share: float) -> _Choice:
         choice = next(e for e in front if e.rmse <= best.rmse * (1 + share) * (1 + 1e-12))
         return choice, (
             f"{choice} is the fastest of {front_words(front, ncol)} whose error is within "
-            f"{100 * share:g} % of the least."
+            f"{100 * share:g} % of the lowest."
         )
 
     return choose
@@ -74,12 +74,12 @@ def _max_ns(limit: float) -> _Choice:
         if not affordable:
             raise EmufortError(
                 f"no candidate takes at most {limit:g} ns per sample at {columns(ncol)}: the "
-                f"fastest, {front[0]}, takes {nanoseconds(front[0].ns_per_sample)}; give "
+                f"fastest, {front[0]}, takes {nanoseconds(front[0].ns_per_sample)}; set "
                 f"max-ns={rounded_up(front[0].ns_per_sample)} or more, or search smaller networks"
             )
         choice = affordable[-1]
         return choice, (
-            f"{choice} has the least error among those of {front_words(front, ncol)} that take at "
+            f"{choice} has the lowest error among those of {front_words(front, ncol)} that take at "
             f"most {limit:g} ns per sample."
         )
 

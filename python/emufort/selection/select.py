@@ -1,4 +1,4 @@
-"""The choice of an emulator by its error and its measured time; works on tables only."""
+"""Choose an emulator by its error and its measured time, from tables only."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Selection:
-    """The choice, why, and all it was chosen from.
+    """The choice, its reason, and all entries that it was chosen from.
 
     Attributes
     ----------
     rule, ncol
-        The rule, and the columns per call of the times that it looked at.
+        The rule, and the columns per call of the compared times.
     choice
         The chosen emulator; a member of `front`.
     reason
-        Sentences for a person.
+        The explanation in sentences.
     front
-        What no other is better than in both time and error; ascending time, descending error.
+        The Pareto front in time and error; ascending time, descending error.
     all
         Every candidate, ascending error.
     baselines
         The classical schemes.
     backend
-        What was timed: ``"fortran"`` or ``"onnxruntime"``.
+        Backend of the times: ``"fortran"`` or ``"onnxruntime"``.
     models
-        The candidates, None where only their tables are known.
+        The candidates; None if only their tables are known.
     """
 
     rule: str
@@ -65,7 +65,7 @@ class Selection:
 
     @property
     def caveat(self) -> str:
-        """What a reader must know of the times, empty where they are those of compiled Fortran."""
+        """A warning about the times; empty if they are those of compiled Fortran."""
         return "" if self.backend == "fortran" else ONNX_RUNTIME_TIMES
 
     def emulator(self) -> Emulator:
@@ -74,11 +74,11 @@ class Selection:
         Raises
         ------
         EmufortError
-            It is not known where the candidates are, or the file is missing or damaged.
+            The location of the candidates is not known, or the file is missing or damaged.
         """
         if self.models is None:
             raise EmufortError(
-                f"it is not known where {self.choice.id} is kept; choose with emufort.api.select"
+                f"it is not known where {self.choice.id} is kept; use emufort.api.select to choose"
             )
         return self.models.emulator(self.choice.id)
 
@@ -114,18 +114,18 @@ def select(
         Rows of timing.csv: at least ``id``, ``kind``, ``ncol`` and ``ns_per_sample``.
     rule
         ``knee``
-            The member of the front where more time stops to pay: furthest below the straight line
-            between the ends of the front in ln(time), ln(error), both normalised to 0..1; see
-            `knee`. Where a baseline was timed and the knee is slower, which would be no
-            replacement for it, the least error among those that are faster (if there are any).
+            The member of the front beyond which more time stops to pay: furthest below the straight
+            line between the ends of the front in ln(time), ln(error), both normalised to 0..1; see
+            `knee`. A knee that is slower than a timed baseline could not replace it. The lowest
+            error among the emulators that are faster than all baselines is then taken, if any are.
         ``fastest-within=P%``
-            The fastest whose error exceeds the best one's by no more than P per cent.
+            The fastest whose error exceeds the lowest error by at most P per cent.
         ``best``
-            The least error.
+            The lowest error.
         ``max-ns=T``
-            The least error among those that take at most T ns per sample.
+            The lowest error among those that take at most T ns per sample.
     ncol
-        Columns per call of the times that count.
+        Columns per call of the times to compare.
     baselines
         Name of a classical scheme -> its RMSE over the same rows as that of the candidates.
 
@@ -134,7 +134,7 @@ def select(
     UsageError
         There is no such rule, or nothing was timed at `ncol`.
     EmufortError
-        A table lacks a row or holds no usable number, or no candidate satisfies the rule.
+        A table lacks a row or has an unusable number, or no candidate satisfies the rule.
     """
     choose = parse_rule(rule)
     rows = list(times)
@@ -151,7 +151,7 @@ def select(
         knee_at, choice = choice, faster[-1]
         names = " and ".join(sorted(baseline_times))
         why = (
-            f"{choice} has the least error of what is faster than {names}; the knee of "
+            f"{choice} has the lowest error of the members faster than {names}; the knee of "
             f"{front_words(front, ncol)}, {knee_at}, is slower."
         )
     compared = tuple(

@@ -1,4 +1,4 @@
-"""The tables of skill and of measured time as entries of the choice."""
+"""Read the tables of skill and of measured time as entries of a selection."""
 
 from __future__ import annotations
 
@@ -16,12 +16,23 @@ if TYPE_CHECKING:
 def times_at(
     rows: Sequence[Mapping[str, Any]], kind: str, ncol: int, required: bool = True
 ) -> dict[str, float]:
-    """Return id -> time in ns per sample of the rows of this kind at `ncol`.
+    """Return the times [ns per sample] of all rows of `kind` at `ncol`, by their id.
+
+    Parameters
+    ----------
+    rows
+        Rows of timing.csv.
+    kind
+        ``"candidate"`` or ``"baseline"``.
+    ncol
+        Columns per call.
+    required
+        Whether it is an error if there are no times.
 
     Raises
     ------
     UsageError
-        Nothing was timed at `ncol`, where that is `required`.
+        Nothing was timed at `ncol`, and a time is `required`.
     EmufortError
         A time is not a positive number.
     """
@@ -30,7 +41,7 @@ def times_at(
         measured = ", ".join(map(str, known)) or "nothing"
         raise UsageError(
             f"no candidate was timed at ncol {ncol} but at {measured}: choose one of these, or add "
-            f"{ncol} to [timing] ncol and time again"
+            f"{ncol} to [timing] ncol and run the timing again"
         )
     return {
         row["id"]: _number(row["ns_per_sample"], f"the time of {row['id']} at ncol {ncol}", True)
@@ -40,12 +51,21 @@ def times_at(
 
 
 def entry_of(row: Mapping[str, Any], timed: Mapping[str, float], ncol: int) -> Entry:
-    """Return a row of candidates.csv with its time at `ncol`, in ns per sample.
+    """Return the entry of a row of candidates.csv, with its time at `ncol` [ns per sample].
+
+    Parameters
+    ----------
+    row
+        A row of candidates.csv.
+    timed
+        Identity -> time at `ncol` [ns per sample].
+    ncol
+        Columns per call of the times.
 
     Raises
     ------
     EmufortError
-        The candidate was not timed, or its error is not a number from 0 on.
+        The candidate was not timed, or its error is negative or not a number.
     """
     identity = str(row["id"])
     if identity not in timed:
@@ -66,7 +86,7 @@ def _number(value: Any, what: str, positive: bool = False) -> float:
 
 
 def needed_schemes(network: Contract, contract: Contract) -> set[str]:
-    """Return the schemes of `contract` whose value networks of another contract are relative to."""
+    """Return the schemes of `contract` that networks of another contract need as a reference."""
     schemes = {v: b.name for b in contract.baseline for v in b.variables}
     return {schemes[o.relative_to] for o in network.output if o.relative_to in schemes}
 
@@ -74,9 +94,9 @@ def needed_schemes(network: Contract, contract: Contract) -> set[str]:
 def with_needed_schemes(
     times: Sequence[Mapping[str, Any]], contracts: Mapping[str, Contract], contract: Contract
 ) -> list[dict[str, Any]]:
-    """Add to the time of a network that of the schemes whose value it is relative to.
+    """Add the time of a scheme to the times of the networks that need the value of the scheme.
 
-    Only so can networks that need a scheme be compared with networks that need none.
+    Only then can these networks be compared with networks that need no scheme.
 
     Parameters
     ----------

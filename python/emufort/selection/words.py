@@ -1,4 +1,4 @@
-"""The sentences that explain a choice, and the numbers in them."""
+"""Sentences that explain a selection, and the formatting of numbers in them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from emufort.selection.entry import BaselineEntry, Entry
 
-#: What is said wherever times are shown that were measured in ONNX Runtime.
+#: Warning that is shown with all times that were measured in ONNX Runtime.
 ONNX_RUNTIME_TIMES = (
-    "Times are those of ONNX Runtime, not of the compiled Fortran that a host model runs; measured "
-    "there, the choice may be another."
+    "Times are those of ONNX Runtime, not of the compiled Fortran that a host model runs. With "
+    "times of compiled Fortran, the choice may differ."
 )
 
 
@@ -26,7 +26,7 @@ def columns(ncol: int) -> str:
 
 
 def neighbour_sentences(choice: Entry, front: Sequence[Entry]) -> list[str]:
-    """Say what the next faster and the next slower member would change."""
+    """Return sentences about the error and time of the next faster and next slower member."""
     sentences = [
         f"Its RMSE is {choice.rmse:.3g} at {nanoseconds(choice.ns_per_sample)} ns per sample."
     ]
@@ -34,8 +34,8 @@ def neighbour_sentences(choice: Entry, front: Sequence[Entry]) -> list[str]:
     if place + 1 < len(front):
         slower = front[place + 1]
         sentences.append(
-            f"Going to the next slower, {slower}, lowers the error by "
-            f"{per_cent(1 - slower.rmse / choice.rmse)} for "
+            f"The next slower, {slower}, lowers the error by "
+            f"{per_cent(1 - slower.rmse / choice.rmse)} at "
             f"{ratio(slower.ns_per_sample / choice.ns_per_sample)} the time."
         )
     if place > 0:
@@ -48,14 +48,14 @@ def neighbour_sentences(choice: Entry, front: Sequence[Entry]) -> list[str]:
         else:
             price = f"has {ratio(more)} the error"
         sentences.append(
-            f"Going to the next faster, {faster}, saves "
+            f"The next faster, {faster}, saves "
             f"{per_cent(1 - faster.ns_per_sample / choice.ns_per_sample)} of the time and {price}."
         )
     return sentences
 
 
 def baseline_sentences(choice: Entry, baselines: Sequence[BaselineEntry]) -> list[str]:
-    """Say how each baseline compares with the choice."""
+    """Return a sentence for each baseline that compares it with the choice."""
     sentences = []
     for baseline in baselines:
         words = f"{baseline.name} has {_compared_error(baseline, choice)}"
@@ -63,7 +63,7 @@ def baseline_sentences(choice: Entry, baselines: Sequence[BaselineEntry]) -> lis
             words += " (its time was not measured)"
         else:
             words += (
-                f" and takes {ratio(baseline.ns_per_sample / choice.ns_per_sample)} its time "
+                f" and takes {ratio(baseline.ns_per_sample / choice.ns_per_sample)} the time "
                 f"({nanoseconds(baseline.ns_per_sample)} ns per sample)"
             )
         sentences.append(words + ".")
@@ -71,12 +71,12 @@ def baseline_sentences(choice: Entry, baselines: Sequence[BaselineEntry]) -> lis
 
 
 def _compared_error(baseline: BaselineEntry, choice: Entry) -> str:
-    """Return the error of a baseline as a multiple of the choice's, unless one of them has none."""
+    """Return the error of a baseline as a multiple of the choice's, unless one of them is 0."""
     if baseline.rmse == 0:
         return "no error"
     if choice.rmse == 0:
         return f"an RMSE of {baseline.rmse:.3g}"
-    return f"{ratio(baseline.rmse / choice.rmse)} its error"
+    return f"{ratio(baseline.rmse / choice.rmse)} the error"
 
 
 def nanoseconds(value: float) -> str:

@@ -1,11 +1,11 @@
 """Measured inference time of candidates and baselines, in rounds so that times can be compared.
 
-One round times every candidate and every baseline once, one after the other. A table is made of
-whole rounds only: whatever slows the machine down for a minute, or changes it between two sessions,
-meets all of them alike, and the median over the rounds compares like with like. Rounds are kept as
-they finish, so a killed timing goes on with the next round; a round that was cut short is repeated.
-As soon as anything differs (compiler, flags, sources, CPU, inputs, weights, or the set of
-candidates) all rounds are measured anew.
+One round times every candidate and every baseline once, one after the other. A table consists of
+whole rounds only. If the machine is slower for a minute, or changes between two sessions, all
+entries of a round are affected alike, and the median over the rounds compares them fairly.
+Finished rounds are kept, so an interrupted timing continues with the next round, and an incomplete
+round is repeated. If anything differs (compiler, flags, sources, CPU, inputs, weights, or the set
+of candidates), all rounds are measured again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from emufort.timing.timers import (
 from emufort.toolchain.compiler import Compiler
 from emufort.toolchain.sources import fortran_sources
 
-#: How many rows a caller should hand to `time_candidates`: several calls of every usual size.
+#: Number of rows that a caller should pass to `time_candidates`: several calls of any usual size.
 TIMING_ROWS = 4608
 
 COLUMNS = (
@@ -60,7 +60,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Time:
-    """One row of timing.csv; times in ns per sample over `repeats` rounds, the first the median."""
+    """One row of timing.csv: median and spread over `repeats` rounds, in ns per sample."""
 
     id: str
     kind: str
@@ -96,24 +96,25 @@ def time_candidates(
     contract
         Names the baselines that can be timed.
     config
-        Columns per call, rounds, backend, compiler and flags. With the backend ``onnxruntime``
-        baselines stay without a time.
+        Columns per call, rounds, backend, compiler and flags. The backend ``onnxruntime`` leaves
+        baselines without a time.
     out_csv
+        Path of the table.
         The table to write.
     work
         Folder for programs, their inputs and the finished rounds.
     x
-        Inputs to run on (n, n_inputs), physical units; repeated if there are less than the largest
-        number of columns.
+        Inputs to run on (n, n_inputs), physical units; they are repeated if there are fewer rows
+        than the largest number of columns.
     report
-        Told of every round.
+        Receives the progress after every round.
     own_x
-        Identity -> the same samples as the inputs of another contract, for networks of such.
+        Identity -> the same samples as inputs of another contract, for networks that use one.
 
     Returns
     -------
     list of Time
-        Candidates in the given order, then baselines; for each all numbers of columns.
+        Candidates in the given order, then baselines, each with all numbers of columns.
 
     Raises
     ------
@@ -160,7 +161,7 @@ def _row(timer: Timer, ncol: int, rounds: Sequence[_Round]) -> Time:
 def _measure(
     timers: Sequence[Timer], config: TimingConfig, kept: Path, report: Reporter
 ) -> list[_Round]:
-    """Return as many rounds as asked for, taking up those in the file `kept`."""
+    """Return the requested number of rounds, continuing with those in the file `kept`."""
     parts = [list(config.ncol), *(timer.fingerprint for timer in timers)]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     rounds = _kept_rounds(kept, key)[: config.repeats]
@@ -168,7 +169,7 @@ def _measure(
         number = len(rounds)
         note = f"{len(timers)} times, {timers[0].backend}"
         report("time", number, config.repeats, note)
-        # Each round begins with another one, so that none is always the first after a pause.
+        # Each round starts with another timer, so that none is always the first after a pause.
         start = number % len(timers)
         measured = {t.id: t.measure(config.ncol) for t in [*timers[start:], *timers[:start]]}
         rounds.append({i: {str(n): ns for n, ns in m.items()} for i, m in measured.items()})
@@ -178,7 +179,7 @@ def _measure(
 
 
 def _kept_rounds(path: Path, key: str) -> list[_Round]:
-    """Read finished rounds; a missing or damaged file, or another key, means there are none."""
+    """Read finished rounds; there are none if the file is missing, damaged or has another key."""
     try:
         content = json.loads(path.read_text())
         rounds: list[_Round] = content["rounds"] if content["key"] == key else []
@@ -247,7 +248,7 @@ def _baselines(
     work: Path,
     x: NDArray[np.float64],
 ) -> list[Timer]:
-    """Build the programs of the baselines that have one; they get the features of the contract."""
+    """Build the timing programs of the baselines, which get the features of the contract."""
     flags = flags_of(compiler, config, "baseline_flags")
     timers: list[Timer] = []
     for baseline in contract.baseline:
@@ -273,7 +274,7 @@ def _baselines(
 
 
 def flags_of(compiler: Compiler, config: TimingConfig, name: str) -> str:
-    """Return the flags in use; of our defaults, those that this compiler or CPU knows."""
+    """Return the flags to use: the user's, or our defaults that this compiler and CPU support."""
     flags: str = getattr(config, name)
     if flags == TimingConfig.model_fields[name].default:
         return compiler.accepted(flags)

@@ -1,4 +1,4 @@
-"""What can be timed: an emulator in the Fortran runtime or ONNX Runtime, a baseline's program."""
+"""Things that can be timed: emulators in the Fortran runtime or ONNX Runtime, and baselines."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ Array = NDArray[np.float64]
 Kind = Literal["candidate", "baseline"]
 Backend = Literal["fortran", "onnxruntime"]
 
-#: One measurement through ONNX Runtime lasts at least so long.
+#: Shortest duration of one measurement in ONNX Runtime [s of CPU time].
 _SHORTEST = 10e-3
 
 
 class Timer(Protocol):
-    """One thing to time.
+    """An emulator or baseline that can be timed.
 
     Attributes
     ----------
     id, kind, backend, compiler, flags
         As in the columns of timing.csv.
     fingerprint
-        Hash of all that its time depends on, but for the load of the machine.
+        Hash of everything that the time depends on, except the load of the machine.
     """
 
     @property
     def id(self) -> str:
-        """Name of what is timed."""
+        """Name of the candidate or baseline."""
 
     @property
     def kind(self) -> Kind:
-        """Candidate or baseline."""
+        """Whether this is a candidate or a baseline."""
 
     @property
     def backend(self) -> Backend:
-        """What runs it."""
+        """Backend that runs it."""
 
     @property
     def compiler(self) -> str:
@@ -63,7 +63,7 @@ class Timer(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Hash of all that the time depends on, except the load of the machine."""
+        """Hash of everything that the time depends on, except the load of the machine."""
 
     def measure(self, ncol: Sequence[int]) -> dict[int, float]:
         """Return ns per sample for each number of columns per call."""
@@ -73,7 +73,7 @@ class Timer(Protocol):
 class EmulatorProgram:
     """An emulator in the Fortran runtime: ``program weights inputs ncol[,ncol...] repeats``.
 
-    The program prints lines ``ncol,repeat,ns_per_sample``; other lines are passed over.
+    The program prints lines ``ncol,repeat,ns_per_sample``; other lines are ignored.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class EmulatorProgram:
     built_from
         `Compiler.key` of its sources and flags.
     weights, inputs
-        Its files; the latter as `write_inputs` leaves it.
+        Files that the program reads; `write_inputs` writes the latter.
     """
 
     id: str
@@ -116,11 +116,11 @@ class BaselineProgram:
     Attributes
     ----------
     program, built_from
-        As for `EmulatorProgram`.
+        As in `EmulatorProgram`.
     inputs
-        As `write_samples` leaves it.
+        File that the program reads, written by `write_samples`.
     takes_ncol
-        Whether the program is called with the numbers of columns.
+        Whether the program takes the numbers of columns as an argument.
     """
 
     id: str
@@ -146,18 +146,18 @@ class BaselineProgram:
 
 
 def printed_times(output: str, ncol: Sequence[int], takes_ncol: bool) -> dict[int, float]:
-    """Return the times [ns per sample] that a timing program printed, by number of columns.
+    """Return the times [ns per sample] in the output of a timing program, by number of columns.
 
     Parameters
     ----------
     output
         Lines ``ncol,repeat,ns_per_sample`` if the program `takes_ncol`, else lines ``ns_per_sample
-        VALUE``, of which the first counts for every number of columns. Other lines, and times that
-        are not positive and finite, are passed over.
+        VALUE``, of which the first counts for every number of columns. Other lines are ignored,
+        and so are times that are not positive and finite.
     ncol
-        Numbers of columns that are asked for; one that the program gave no time for is left out.
+        Requested numbers of columns; those without a time are missing in the result.
     takes_ncol
-        Whether the program was told the numbers of columns.
+        Whether the program took the numbers of columns as an argument.
     """
     found: dict[int, float] = {}
     for line in output.splitlines():
@@ -178,7 +178,7 @@ def _times(
     ncol: Sequence[int],
     takes_ncol: bool = True,
 ) -> dict[int, float]:
-    """Return `printed_times` if the program of a timer gave all of them."""
+    """Return `printed_times` of a timer's program; raise `EmufortError` if one is missing."""
     found = printed_times(output, ncol, takes_ncol)
     for n in ncol:
         if n not in found:
@@ -252,9 +252,14 @@ class OnnxTimer:
 
 
 def write_inputs(path: Path, x: Array) -> Path:
-    """Write inputs (n, n_inputs) for a timing program: int32 n and n_inputs, then float64 `x`.
+    """Write inputs (n, n_inputs) for a timing program.
 
-    Little endian, the sample index fastest.
+    The file holds int32 n and n_inputs, then float64 `x`, little endian, sample index fastest.
+
+    Returns
+    -------
+    Path
+        The file written, `path`.
     """
     n, n_inputs = x.shape
     header = np.array([n, n_inputs], dtype="<i4").tobytes()
@@ -263,7 +268,7 @@ def write_inputs(path: Path, x: Array) -> Path:
 
 
 def write_samples(path: Path, x: Array) -> Path:
-    """Write inputs (n, k) for a baseline's program: float64 n, then float64 `x`, row by row."""
+    """Write inputs (n, k) for a baseline's program: float64 n, then float64 `x` row by row."""
     write_bytes(path, np.array([len(x)], dtype="<f8").tobytes() + x.astype("<f8").tobytes())
     return path
 

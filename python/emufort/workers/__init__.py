@@ -1,1 +1,1 @@
-"""Where units of work run: worker processes, Dask, batch systems; the data that they share."""
+"""Run units of work in worker processes, on Dask or in batch systems, on shared data."""

@@ -1,4 +1,4 @@
-"""Where Dask's workers come from: this machine, batch jobs or an existing cluster."""
+"""Start or find the workers of Dask: on this machine, in batch jobs or on an existing cluster."""
 
 from __future__ import annotations
 
@@ -18,15 +18,21 @@ from emufort.escape import sbatch_option, shell
 from emufort.files import make_directory, write_text
 from emufort.signals import end_with_parent, last_act
 
-#: Times that workers are started again without any being there in between.
+#: Number of restarts of all workers in a row after which the pool gives up.
 _RESTARTS = 3
-#: Seconds that a worker waits for a scheduler that is gone.
+#: Time that a worker waits for a lost scheduler [s].
 _DEATH_SECONDS = 30
 
 
 @contextmanager
 def started_scheduler(where: ClusterConfig) -> Iterator[str]:
-    """Run a scheduler in a thread of this process; give its address."""
+    """Run a scheduler in a thread of this process; yield its address.
+
+    Raises
+    ------
+    UsageError
+        This machine has no address that workers can reach.
+    """
     from distributed import LocalCluster
 
     if where.kind is None:
@@ -37,8 +43,8 @@ def started_scheduler(where: ClusterConfig) -> Iterator[str]:
             host = socket.gethostbyname(name)
         except OSError as error:
             raise UsageError(
-                f"the machine '{name}' has no address ({error.strerror}); give cluster.host a name "
-                "or address by which nodes reach this one"
+                f"the machine '{name}' has no address ({error.strerror}); set cluster.host to a "
+                "name or address by which the nodes reach this machine"
             ) from error
     with LocalCluster(
         n_workers=0, host=host, scheduler_port=0, dashboard_address="127.0.0.1:0", silence_logs=50
@@ -47,9 +53,18 @@ def started_scheduler(where: ClusterConfig) -> Iterator[str]:
 
 
 def worker_command(python: str, address: str, workers: int) -> list[str]:
-    """Return the plain command that starts `workers` processes of one thread each.
+    """Return the unquoted command that starts `workers` processes with one thread each.
 
-    With -P no module of the working directory takes the place of an installed one.
+    The option -P prevents modules in the working directory from replacing installed ones.
+
+    Parameters
+    ----------
+    python
+        Path of the interpreter on the nodes.
+    address
+        Address of the scheduler.
+    workers
+        Number of worker processes.
     """
     return [
         python, "-P", "-m", "dask", "worker", address,
@@ -59,7 +74,7 @@ def worker_command(python: str, address: str, workers: int) -> list[str]:
 
 
 class ExternalWorkers:
-    """The workers of an existing cluster, which starts and ends them itself."""
+    """The workers of an existing cluster, which starts and stops them itself."""
 
     def __init__(self, address: str, patience: float) -> None:
         self._address, self._patience = address, patience
@@ -72,18 +87,18 @@ class ExternalWorkers:
         pass
 
     def tend(self, n_workers: int) -> None:
-        """Raise `EmufortError` if there have been no workers for long."""
+        """Raise `EmufortError` if there have been no workers for the time limit."""
         if n_workers:
             self._seen = time.monotonic()
         elif time.monotonic() - self._seen > self._patience:
             raise EmufortError(
                 f"the Dask scheduler {self._address} has had no worker for {self._patience:.0f} s; "
-                "start some and give the same command again: finished work is kept"
+                "start workers and run the same command again: finished work is kept"
             )
 
 
 class LocalWorkers:
-    """Worker processes of this machine; Dask's nanny replaces those that die."""
+    """Worker processes of this machine; Dask's nanny replaces processes that die."""
 
     def __init__(self, address: str, workers: int) -> None:
         self._command = worker_command(sys.executable, address, workers)
@@ -96,7 +111,7 @@ class LocalWorkers:
 
     def _start(self) -> None:
         self._starts += 1
-        # A terminal's Ctrl-C is the driver's business: hence a session of its own.
+        # A separate session: Ctrl-C in the terminal must reach the driver only.
         self._process = subprocess.Popen(
             self._command,
             stdin=subprocess.DEVNULL,
@@ -117,15 +132,21 @@ class LocalWorkers:
                 self._process.wait()
 
     def tend(self, n_workers: int) -> None:
-        """Start the workers again if they are all gone."""
+        """Start the workers again if all have ended.
+
+        Raises
+        ------
+        EmufortError
+            The workers ended at once several times in a row.
+        """
         assert self._process is not None
         if n_workers:
             self._starts = 1
         elif self._process.poll() is not None:
             if self._starts > _RESTARTS:
                 raise EmufortError(
-                    f"Dask workers ended {self._starts} times at once; does "
-                    f"'{' '.join(self._command[:5])} --help' work?"
+                    f"Dask workers ended {self._starts} times at once; check whether "
+                    f"'{' '.join(self._command[:5])} --help' works"
                 )
             self._start()
 
@@ -136,16 +157,25 @@ class LocalWorkers:
 def sbatch_script(where: ClusterConfig, address: str, out: Path) -> str:
     """Return the batch script of one job.
 
+    Parameters
+    ----------
+    where
+        Batch options and number of workers.
+    address
+        Address of the scheduler.
+    out
+        Folder of the step; logs go to its subfolder ``cluster``.
+
     Raises
     ------
     UsageError
-        An option or the path of the log has a line break, another control character or a backslash.
+        An option or the path of the log has a line break, control character or backslash.
     """
     log = str(out.resolve() / "cluster")
     if "\\" in log:
         raise UsageError(
-            f"a batch job cannot write its log to {log!r}: SLURM takes the backslash as a sign of "
-            "its own; choose another --out"
+            f"a batch job cannot write its log to {log!r}: SLURM interprets the backslash; choose "
+            "another --out"
         )
     given = {
         "job-name": "emufort",
@@ -174,7 +204,7 @@ def sbatch_script(where: ClusterConfig, address: str, out: Path) -> str:
 
 
 class BatchJobs:
-    """Batch jobs that hold workers; submitted again when the time limit ends them."""
+    """Batch jobs that hold workers; they are submitted again when the time limit ends them."""
 
     def __init__(self, where: ClusterConfig, address: str, out: Path) -> None:
         self._where, self._address, self._out = where, address, out
@@ -206,12 +236,18 @@ class BatchJobs:
 
     def _cancel(self) -> None:
         if self._ids:
-            # If that fails: without a scheduler its workers end by themselves.
+            # This may fail; workers without a scheduler end by themselves.
             with suppress(EmufortError):
                 _slurm("scancel", *self._ids)
 
     def tend(self, n_workers: int) -> None:
-        """Submit again if all jobs have ended."""
+        """Submit the jobs again if all have ended.
+
+        Raises
+        ------
+        EmufortError
+            The jobs ended several times in a row without a worker.
+        """
         if n_workers:
             self._rounds = 1
         elif not _slurm("squeue", "--noheader", "--jobs", ",".join(self._ids), missing="").strip():
@@ -224,13 +260,13 @@ class BatchJobs:
 
 
 def _slurm(*command: str, missing: str | None = None) -> str:
-    """Run a command of SLURM; return what it prints, or `missing` if it knows no such job."""
+    """Run a command of SLURM; return its output, or `missing` if SLURM does not know the job."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
         raise UsageError(
-            f"cannot run {command[0]}: {error.strerror}; --cluster slurm works where SLURM's "
-            "commands are, --dry-run shows the script"
+            f"cannot run {command[0]}: {error.strerror}; use --cluster slurm on a machine with "
+            "SLURM's commands, or --dry-run to show the script"
         ) from error
     if done.returncode != 0:
         if missing is not None:

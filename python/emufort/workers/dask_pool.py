@@ -1,7 +1,7 @@
-"""Units of work on a Dask cluster: one of this machine's, an existing one, or one in batch jobs.
+"""Run units of work on a Dask cluster: a local one, an existing one, or one in batch jobs.
 
 Dask sends units and results as bytes over its connections; nothing is pickled to disk. The data
-stay where they are, in files that every worker maps into memory.
+are not sent: every worker maps their files into memory.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from emufort.workers.trainer_cache import TrainerCache
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
 
-#: Workers that may die of one unit, one after the other, before the unit is to blame.
+#: Number of workers that one unit may kill, one after the other, before the run stops.
 _DEATHS = 5
-#: Seconds between two looks at whether there are workers.
+#: Time between two checks for workers [s].
 _LOOK_SECONDS = 10.0
-#: Seconds in which an existing scheduler must answer, and in which it must have a worker.
+#: Times within which an existing scheduler must answer, and must have a worker [s].
 _CONNECT_SECONDS, _WORKER_SECONDS = 10.0, 120.0
 
 
@@ -36,16 +36,16 @@ class DaskPool:
     Parameters
     ----------
     where
-        The scheduler to connect to, the batch system to start workers with, or neither: workers
-        are then processes of this machine.
+        The scheduler to connect to, or the batch system that starts workers; with neither, workers
+        are processes of this machine.
     workers
-        Their number, on this machine.
+        Number of workers on this machine.
     stored
-        Data on a disk that all workers see.
+        Data on a disk that all workers can read.
     out
         Folder for scripts and logs of batch jobs.
     backend
-        What trains, see `emufort.training.make_trainer`.
+        Training backend, see `emufort.training.make_trainer`.
     """
 
     def __init__(
@@ -94,9 +94,10 @@ class DaskPool:
                 self._keeper = BatchJobs(self._where, address, self._out)
         try:
             client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
-        except (OSError, ValueError) as error:  # a TimeoutError is an OSError
+        except (OSError, ValueError) as error:  # includes TimeoutError
             raise EmufortError(
-                f"there is no Dask scheduler at {address}; is it running, and reachable from here?"
+                f"there is no Dask scheduler at {address}; check that it runs and can be reached "
+                "from this machine"
             ) from error
         self._client = stack.enter_context(client)
         stack.enter_context(self._keeper)
@@ -119,7 +120,7 @@ class DaskPool:
         futures = {
             self._client.submit(
                 run_unit, folder, self._backend, function, unit,
-                # A key of its own: the same unit asked for twice is done twice, and told once.
+                # A unique key: Dask would run a unit that is submitted twice only once.
                 key=f"emufort-{self._name}-{self._calls}-{position}",
                 priority=-position,
                 pure=False,
@@ -140,12 +141,12 @@ class DaskPool:
                 except KilledWorker as error:
                     raise EmufortError(
                         f"a unit of work killed {_DEATHS} workers one after the other (out of "
-                        "memory?); give workers more memory and give the same command again: "
+                        "memory?); give workers more memory and run the same command again: "
                         "finished work is kept"
                     ) from error
                 except FutureCancelledError as error:
                     raise EmufortError(
-                        "the Dask scheduler is lost; start it and give the same command again: "
+                        "the Dask scheduler is lost; start it and run the same command again: "
                         "finished work is kept"
                     ) from error
         finally:
@@ -162,14 +163,26 @@ class DaskPool:
 # ------------------------------------------------------------------ in a worker
 
 _caches: dict[tuple[Any, ...], TrainerCache] = {}
-#: A worker with several threads would still do one unit at a time: torch's settings are its own.
+#: torch's settings are global, so a worker with several threads must run one unit at a time.
 _one_at_a_time = threading.Lock()
 
 
 def run_unit(
     folder: str, backend: tuple[str, str], function: Callable[[TrainerCache, Any], Any], unit: Any
 ) -> Any:
-    """Run a unit of work in a worker, which keeps the trainers of the most recent search."""
+    """Run a unit of work in a worker, which keeps the trainers of the most recent search.
+
+    Parameters
+    ----------
+    folder
+        Folder of the shared data.
+    backend
+        Training backend and device.
+    function
+        Does the work with the trainers.
+    unit
+        The unit of work.
+    """
     with _one_at_a_time:
         key = (folder, *backend)
         if key not in _caches:

@@ -1,4 +1,4 @@
-"""One measure for networks of different targets: the error of the contract's skill variables."""
+"""Compare networks of different targets by one measure: the error of the skill variables."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Judge:
-    """Judges networks of one target over the validation rows of a search.
+    """Computes the error of networks of one target over the validation rows of a search.
 
     Attributes
     ----------
     contract, x_scaler, y_scaler
-        Of the target.
+        Contract and scalers of the target.
     common
-        The contract by whose skill variables all targets are compared.
+        The contract whose skill variables compare all targets.
     x
         Inputs (n, n_inputs) of the target's contract, physical units.
     yardstick
-        What errors are measured by.
+        Reference values that errors are measured against.
     truth
-        Skill variables by the labels of the common contract, side by side (n, k).
+        Skill variables in the order of the labels of the common contract (n, k).
     widths
-        Columns of each skill variable in `truth`.
+        Number of columns of each skill variable in `truth`.
     """
 
     contract: Contract
@@ -54,7 +54,17 @@ class Judge:
 
     @classmethod
     def of(cls, rows: Dataset, scalers: tuple[Scaler, Scaler], judge: Dataset) -> Self:
-        """Return the judge for the same rows as read by the target and by the common contract."""
+        """Return the judge for rows that are read by the target and by the common contract.
+
+        Parameters
+        ----------
+        rows
+            Validation rows as read by the target's contract.
+        scalers
+            Input and output scaler of the target.
+        judge
+            The same rows as read by the common contract.
+        """
         true = skill_values(judge.contract, judge.x, judge.y)
         blocks_ = [true[v] for v in judge.contract.skill_variables]
         widths = tuple(block.shape[1] for block in blocks_)
@@ -92,7 +102,7 @@ class Judge:
         Raises
         ------
         StorageError
-            The disk is full, or the folder not writable.
+            The disk is full, or the folder is not writable.
         """
         for name, values in (("x", self.x), ("truth", self.truth)):
             write_array(folder / f"judge_{name}.npy", values.shape, np.float64, [values])
@@ -110,7 +120,7 @@ class Judge:
 
     @classmethod
     def load(cls, folder: Path) -> Self | None:
-        """Read what `save` wrote, None if there is nothing."""
+        """Read the files that `save` wrote; None if there are none."""
         if not (folder / "judge.json").exists():
             return None
         content = read_json(folder / "judge.json")

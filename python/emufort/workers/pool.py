@@ -1,6 +1,6 @@
-"""Where units of work run: in this process or in a pool of worker processes that may die.
+"""Run units of work in this process or in a pool of worker processes that may die.
 
-A unit's result depends on the unit alone, so a unit whose worker died is given to another.
+A unit's result depends on the unit alone. If a worker dies, another worker repeats its unit.
 """
 
 from __future__ import annotations
@@ -32,23 +32,31 @@ from emufort.workers.trainer_cache import TrainerCache
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
 
-#: Seconds between two looks at whether a signal has come.
+#: Time between two checks for signals [s].
 _LOOK_SECONDS = 0.1
-#: Times that workers may die without any unit finishing in between.
+#: Number of times that workers may die while no unit finishes.
 _TRIES = 3
 
 
 class Executor(Protocol):
-    """Runs ``function(trainers, unit)`` for many units."""
+    """Runs ``function(trainers, unit)`` for several units."""
 
     def run(
         self, function: Callable[[TrainerCache, Unit], Result], units: Sequence[Unit]
     ) -> Iterator[tuple[int, Result]]:
-        """Yield (position of the unit, result) as results come; give the longest units first."""
+        """Yield (position of the unit, result) as results arrive; pass the longest units first.
+
+        Parameters
+        ----------
+        function
+            A function of a module, which does the work of a unit with the trainers.
+        units
+            Units of work.
+        """
 
 
 class InProcess:
-    """One unit after the other in this process."""
+    """Runs one unit after the other in this process."""
 
     def __init__(
         self, arrays: Arrays | SharedArrays, backend: str = "torch", device: str = "cpu"
@@ -74,7 +82,7 @@ class InProcess:
 
 
 class ProcessPool:
-    """Worker processes on this machine, each with one thread; they share the data."""
+    """Worker processes on this machine with one thread each; they share the data."""
 
     def __init__(
         self,
@@ -97,7 +105,7 @@ class ProcessPool:
             method = "forkserver" if _HAS_FORKSERVER else "spawn"
             context = multiprocessing.get_context(method)
             if _HAS_FORKSERVER:
-                # The server imports torch once and every worker is forked from it, ready.
+                # The server imports torch once; every worker is a fork of the server.
                 _, backend, _ = self._initial
                 context.set_forkserver_preload([f"emufort.training.{backend}_trainer"])
                 with signals.hidden_from_children():
@@ -147,12 +155,12 @@ class ProcessPool:
                 if tries >= _TRIES:
                     raise EmufortError(
                         f"worker processes died {tries} times in a row (killed, or out of "
-                        "memory); free memory or use fewer --workers and give the same command "
+                        "memory); free memory or use fewer --workers, then run the same command "
                         "again: finished work is kept"
                     ) from error
 
     def close(self) -> None:
-        """Stop the workers, whatever they are doing."""
+        """Stop the workers at once, even during a training."""
         pool, self._pool = self._pool, None
         if pool is None:
             return
@@ -173,8 +181,18 @@ class ProcessPool:
 def make_executor(
     workers: int, arrays: Arrays | SharedArrays, backend: str = "torch", device: str = "cpu"
 ) -> InProcess | ProcessPool:
-    """Return an executor for `workers` processes; one worker needs no process of its own."""
-    resolve_backend(backend, device)  # a worker process could not say what is wrong
+    """Return an executor for `workers` processes; one worker runs in this process.
+
+    Parameters
+    ----------
+    workers
+        Number of processes.
+    arrays
+        Training data; arrays in memory are written to a temporary folder for the workers.
+    backend, device
+        See `emufort.training.make_trainer`.
+    """
+    resolve_backend(backend, device)  # raises here, because errors in a worker are less clear
     if workers == 1:
         return InProcess(arrays, backend, device)
     return ProcessPool(workers, arrays, backend, device)
@@ -187,16 +205,16 @@ def executor_for(
     backend: str = "torch",
     units: int | None = None,
 ) -> AbstractContextManager[Executor]:
-    """Return the executor that `config` asks for.
+    """Return the executor that the configuration selects.
 
     Parameters
     ----------
     out
         Folder for scripts and logs of batch jobs.
     backend
-        What trains, see `emufort.training.make_trainer`.
+        Training backend, see `emufort.training.make_trainer`.
     units
-        Largest number of units at once, if that is known: more workers are of no use.
+        Largest number of units that run at once, if known; more workers would be idle.
     """
     where = config.cluster
     workers = config.n_workers if units is None else max(1, min(config.n_workers, units))
@@ -206,7 +224,7 @@ def executor_for(
 
 
 def _as_completed(futures: Iterable[Future[Result]]) -> Iterator[Future[Result]]:
-    """Give futures as they finish; unlike that of the standard library, hear of signals."""
+    """Yield futures as they finish; unlike the standard library, react to signals in between."""
     finished: SimpleQueue[Future[Result]] = SimpleQueue()
     left = 0
     for future in futures:
@@ -231,7 +249,7 @@ _trainers: TrainerCache | None = None
 
 def _start(arrays: SharedArrays, backend: str, device: str) -> None:
     global _trainers
-    # Ctrl-C reaches every process of the terminal; the driver decides what it means.
+    # Ctrl-C reaches every process of the terminal; the driver decides how to react.
     signals.start_worker()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     _trainers = arrays.trainers(backend, device)
@@ -243,7 +261,7 @@ def _call(function: Callable[[TrainerCache, Any], Any], unit: Any) -> Any:
 
 
 def _die_with_parent() -> None:
-    """A driver that is killed cannot stop its workers: they would wait for ever."""
+    """End this worker when the driver ends, because a killed driver cannot stop its workers."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
@@ -254,8 +272,8 @@ def _die_with_parent() -> None:
 def _without_main() -> Iterator[None]:
     """Hide the user's script while workers start.
 
-    multiprocessing would run the script again in every worker, which calls for the idiom
-    ``if __name__ == "__main__"``. Nothing of it is needed there.
+    multiprocessing would run the script again in every worker unless the script has the guard
+    ``if __name__ == "__main__"``. Workers need nothing of the script.
     """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")

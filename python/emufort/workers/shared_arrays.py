@@ -1,4 +1,4 @@
-"""Training data on disk, mapped into memory by every worker: one copy for all of them.
+"""Training data on disk that every worker maps into memory, so that all share one copy.
 
 The files are .npy (no pickle) and belong to the driver, which removes them.
 """
@@ -32,12 +32,12 @@ _NAMES = ("x_train", "y_train", "x_validation", "y_validation")
 
 @dataclass(frozen=True)
 class SharedArrays:
-    """`Arrays` in a folder that all workers see.
+    """`Arrays` in a folder that all workers can read.
 
     Attributes
     ----------
     folder
-        Absolute path; its name is unique, for workers remember what they have read.
+        Absolute path; its name is unique, because workers cache the data by folder.
     """
 
     folder: Path
@@ -56,7 +56,22 @@ class SharedArrays:
     def from_datasets(
         cls, train: Dataset, validation: Dataset, parent: Path
     ) -> tuple[Self, Scaler, Scaler]:
-        """Do what `Arrays.from_datasets` does, block by block, without a copy in memory."""
+        """Do the same as `Arrays.from_datasets`, but block by block without a copy in memory.
+
+        Parameters
+        ----------
+        train, validation
+            Rows of both splits.
+        parent
+            Folder in which the folder of the arrays is made.
+
+        Returns
+        -------
+        stored
+            The arrays on disk.
+        x_scaler, y_scaler
+            Scalers fitted to `train`.
+        """
         with cls._begin(parent) as stored:
             return stored, *stored._fill(train, validation)
 
@@ -64,9 +79,9 @@ class SharedArrays:
     def from_targets(
         cls, train: Targets, validation: Targets, parent: Path, judged: bool = False
     ) -> tuple[Self, dict[str, tuple[Scaler, Scaler]]]:
-        """Do that for every target; return the scalers by target.
+        """Do the same as `from_datasets` for every target; return the scalers by target.
 
-        With `judged`, also write what a worker needs to compare targets: few rows only.
+        With `judged`, also write the few rows that a worker needs to compare targets.
         """
         scalers = {}
         with cls._begin(parent) as stored:
@@ -93,7 +108,7 @@ class SharedArrays:
     @classmethod
     @contextmanager
     def _begin(cls, parent: Path) -> Iterator[Self]:
-        """Make a new folder to be filled; if that fails, nothing stays of it."""
+        """Make a new folder to be filled, and remove it if filling fails."""
         cls.clear(parent)
         stored = cls(make_directory(parent.resolve() / f"arrays-{uuid.uuid4().hex}"))
         try:
@@ -106,12 +121,12 @@ class SharedArrays:
         write_array(self.folder / f"{name}.npy", shape, np.float32, parts)
 
     def load(self) -> Arrays:
-        """Map the arrays into memory; pages are shared until somebody writes to them.
+        """Map the arrays into memory; pages are shared until a process writes to them.
 
         Raises
         ------
         EmufortError
-            This process does not see the folder.
+            This process cannot read the folder.
         """
         try:
             mapped = [
@@ -122,12 +137,15 @@ class SharedArrays:
         except OSError as error:
             raise EmufortError(
                 f"a worker cannot read {self.folder}: {error.strerror}; workers on other machines "
-                "need --out on a disk that they share with the driver"
+                "need an --out on a disk that they share with the driver"
             ) from error
         return Arrays(mapped[0], mapped[1], mapped[2], mapped[3], tuple(sigmoid))
 
     def trainers(self, backend: str = "torch", device: str = "cpu") -> TrainerCache:
-        """Return the trainers for these arrays, of one target or several; errors as for `load`."""
+        """Return the trainers for these arrays, of one or several targets.
+
+        Raises the errors of `load`.
+        """
         index = self.folder / "targets.json"
         if not index.exists():
             return TrainerCache({"": self.load()}, backend, device)
@@ -142,7 +160,7 @@ class SharedArrays:
         )
 
     def remove(self) -> None:
-        """Remove the files; workers that still have them mapped keep what they see."""
+        """Remove the files; workers that have mapped them keep their view."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @staticmethod

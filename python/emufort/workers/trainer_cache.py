@@ -1,4 +1,4 @@
-"""The trainers that a worker keeps: for each target and range of rows that it was asked for."""
+"""The trainers that a worker keeps, one for each target and range of rows that it has used."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class TrainerCache:
-    """A `Trainer` on all rows, and the trainers for fewer rows or another target, made when used.
+    """A `Trainer` on all rows, and trainers for fewer rows or other targets, made on first use.
 
     Parameters
     ----------
     arrays
         Target -> data, see `emufort.dataset.targets`.
     judges
-        Target -> what judges its networks, where there are several targets.
+        Target -> judge of its networks, where there are several targets.
     """
 
     def __init__(
@@ -37,7 +37,17 @@ class TrainerCache:
         self.judges = judges or {}
 
     def trainer(self, rows: int = 0, first: int = 0, target: str = "") -> Trainer:
-        """Return the trainer for `rows` rows from row `first`; 0 rows stands for all of them."""
+        """Return the trainer for `rows` rows from row `first`; 0 rows means all rows.
+
+        Parameters
+        ----------
+        rows
+            Number of training rows.
+        first
+            First training row.
+        target
+            Name of the target; empty if there is only one.
+        """
         arrays = self._arrays[target]
         n = len(arrays.x_train)
         rows = min(rows or n, n - first)

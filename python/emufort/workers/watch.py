@@ -1,8 +1,8 @@
 """Progress within trainings that worker processes carry out.
 
-A worker writes the share of its training that is done into a cell of a file, which lies beside the
-data that all workers see; the driver looks at the cells once a second. Nothing waits for anything,
-so trainings keep their speed and their bits, and a worker that is killed disturbs nothing.
+A worker writes the finished share of its training into a cell of a file, which is in the folder of
+the shared data. The driver reads the cells once a second. No process waits for another, so
+trainings keep their speed and their bits, and a killed worker does not disturb the others.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from typing import Self
 
 from emufort.progress import Reporter, silent
 
-#: Seconds between two looks of the driver, and between two words of a worker.
+#: Time between two reads by the driver, and between two writes by a worker [s].
 LOOK_SECONDS = 1.0
 _WORD = struct.Struct("<d")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Where one training says how far it is.
+    """Place where one training writes its progress.
 
     Attributes
     ----------
     path
         The file of all cells.
     index
-        Place in it.
+        Index of the cell in the file.
     seconds
-        Least time between two words, in s.
+        Shortest time between two writes [s].
     """
 
     path: Path
@@ -42,9 +42,9 @@ class Cell:
     seconds: float = LOOK_SECONDS
 
     def teller(self) -> Callable[[float], None]:
-        """Return what writes the share that is done, now and then.
+        """Return a function that writes the finished share, at most once every `seconds`.
 
-        Progress is for people: where it cannot be written, the training goes on without.
+        A write that fails is ignored, because progress only informs people.
         """
         last = time.monotonic()
 
@@ -63,7 +63,7 @@ class Cell:
 
 @dataclass
 class _Item:
-    """A training that is under way or finished since `Watch.at`."""
+    """A training that has started or finished since the last call of `Watch.at`."""
 
     count: float
     work: float
@@ -71,18 +71,18 @@ class _Item:
 
 
 class Watch:
-    """Tells a `Reporter` how far the trainings of a step are, also while they are under way.
+    """Reports the progress of the trainings of a step to a `Reporter`, also while they run.
 
     Parameters
     ----------
     report
-        Who is told. Where it raises an exception, the next call of a method here raises it.
+        The reporter. If it raises an exception, the next call of a method here raises it again.
     step, total
         Name of the step, and the number of its units.
     folder
-        Where the cells are; all workers see it.
+        Folder of the file of cells, which all workers can read.
     work
-        All the work of the step in any unit, for the time left; default: `total`.
+        Total work of the step in any unit, used to estimate the time left; default: `total`.
     """
 
     def __init__(
@@ -116,9 +116,18 @@ class Watch:
     def at(
         self, done: float, note: str = "", work: float | None = None, total: int | None = None
     ) -> None:
-        """Say that `done` units are finished and none is under way; `work` as `done` if None.
+        """Record that `done` units are finished and none is running.
 
-        A `total` replaces the number of units, of which the work is then one each.
+        Parameters
+        ----------
+        done
+            Number of finished units.
+        note
+            Text that is shown with the progress.
+        work
+            Finished work; default: `done`.
+        total
+            New number of units, with a work of 1 each; default: unchanged.
         """
         with self._lock:
             if total is not None:
@@ -130,7 +139,15 @@ class Watch:
             self._tell()
 
     def begin(self, work: Sequence[float], counts: Sequence[float] | None = None) -> list[Cell]:
-        """Say that trainings begin, with their work and how many units each is (as `work`)."""
+        """Record that trainings start, and return their cells.
+
+        Parameters
+        ----------
+        work
+            Work of each training.
+        counts
+            Number of units that each training counts for; default: `work`.
+        """
         with self._lock:
             first = self._first_cell + len(self._items)
             self._items += [_Item(*pair) for pair in zip(counts or work, work, strict=True)]
@@ -139,7 +156,7 @@ class Watch:
             return [Cell(self._path, first + i, LOOK_SECONDS) for i in range(len(work))]
 
     def finished(self, cell: Cell, note: str | None = None) -> None:
-        """Say that a training is finished; with a `note`, tell of it at once."""
+        """Record that a training is finished; a `note` is reported at once."""
         with self._lock:
             self._items[cell.index - self._first_cell].finished = True
             if note is not None:
@@ -173,7 +190,7 @@ class Watch:
         self._report(self._step, min(done, self._total), self._total, self._note, left)
 
     def _shares(self) -> list[float]:
-        """Return the share of each training that is done; what is no share counts as none."""
+        """Return the finished share of each training; values that are not a share count as 0."""
         n = len(self._items)
         content = b""
         with suppress(OSError), open(self._path, "rb") as stream:

@@ -1,4 +1,4 @@
-!> CCPP scheme: activated fractions of aerosol modes by the emulator, by ARG2000 outside its range.
+!> CCPP scheme for the activated fractions of aerosol modes: by the emulator, and by ARG2000 outside its range.
 !>
 !> The weights are in the generated module, so no phase reads a file. After the init phase the scheme is constant.
 module emufort_activate
@@ -23,9 +23,9 @@ contains
     real(kind_phys), intent(in) :: rhoh2o            !! density of water [kg m-3]
     real(kind_phys), intent(in) :: sigmag(:)         !! geometric standard deviations of the modes [1] (mode)
     character(len=*), intent(in) :: scheme           !! 'emulator' or 'arg2000'
-    character(len=*), intent(in) :: outside          !! outside the emulator's range: 'arg2000', 'ratio' or 'clip'
+    character(len=*), intent(in) :: outside          !! option outside the range: 'arg2000', 'ratio' or 'clip'
     character(len=*), intent(in) :: formula          !! of ARG2000: 'paper' or 'e3sm'
-    character(len=512), intent(out) :: errmsg        !! what is wrong, empty for success
+    character(len=512), intent(out) :: errmsg        !! error message, empty for success
     integer, intent(out) :: errflg                   !! 0 for success
 
     call emufort_host_init(kind_phys, gravit, rair, rh2o, cpair, latvap, rhoh2o, sigmag, scheme, outside, formula, &
@@ -42,9 +42,9 @@ contains
     integer, intent(in) :: nlev                             !! levels
     integer, intent(in) :: nmode                            !! aerosol modes
     real(kind_phys), intent(in) :: wbar(:, :)               !! mean updraft [m s-1] (ncol, nlev)
-    real(kind_phys), intent(in) :: sigw(:, :)               !! its standard deviation [m s-1] (ncol, nlev)
+    real(kind_phys), intent(in) :: sigw(:, :)               !! standard deviation of the updraft [m s-1] (ncol, nlev)
     real(kind_phys), intent(in) :: wdiab(:, :)              !! diabatic updraft [m s-1] (ncol, nlev)
-    real(kind_phys), intent(in) :: wminf(:, :)              !! least updraft of the spectrum [m s-1] (ncol, nlev)
+    real(kind_phys), intent(in) :: wminf(:, :)              !! smallest updraft of the spectrum [m s-1] (ncol, nlev)
     real(kind_phys), intent(in) :: wmaxf(:, :)              !! largest updraft of the spectrum [m s-1] (ncol, nlev)
     real(kind_phys), intent(in) :: temperature(:, :)        !! air temperature [K] (ncol, nlev)
     real(kind_phys), intent(in) :: density(:, :)            !! air density [kg m-3] (ncol, nlev)
@@ -55,11 +55,11 @@ contains
     real(kind_phys), intent(in) :: smax_f(:, :)             !! number times size factor of drops [m-2] (ncol, nlev)
     real(kind_phys), intent(inout) :: number_fraction(:, :, :)  !! activated number fraction [1] (ncol, nlev, nmode)
     real(kind_phys), intent(inout) :: mass_fraction(:, :, :)    !! activated mass fraction [1] (ncol, nlev, nmode)
-    real(kind_phys), intent(inout) :: number_flux(:, :, :)  !! its flux into cloud [m s-1] (ncol, nlev, nmode)
-    real(kind_phys), intent(inout) :: mass_flux(:, :, :)    !! its flux into cloud [m s-1] (ncol, nlev, nmode)
-    real(kind_phys), intent(inout) :: full_flux(:, :)       !! flux if everything activated [m s-1] (ncol, nlev)
+    real(kind_phys), intent(inout) :: number_flux(:, :, :)  !! number flux into cloud [m s-1] (ncol, nlev, nmode)
+    real(kind_phys), intent(inout) :: mass_flux(:, :, :)    !! mass flux into cloud [m s-1] (ncol, nlev, nmode)
+    real(kind_phys), intent(inout) :: full_flux(:, :)       !! flux if all particles activated [m s-1] (ncol, nlev)
     integer, intent(out) :: n_counted(:)                    !! see emufort_host_n_counts (6)
-    character(len=512), intent(out) :: errmsg               !! what is wrong, empty for success
+    character(len=512), intent(out) :: errmsg               !! error message, empty for success
     integer, intent(out) :: errflg                          !! 0 for success
 
     call emufort_host_activate(ncol, ncol, nlev, nmode, wbar, sigw, wdiab, wminf, wmaxf, temperature, density, number, &
@@ -71,7 +71,7 @@ contains
   !> \section arg_table_emufort_activate_final Argument Table
   !! \htmlinclude emufort_activate_final.html
   subroutine emufort_activate_final(errmsg, errflg)
-    character(len=512), intent(out) :: errmsg        !! what is wrong, empty for success
+    character(len=512), intent(out) :: errmsg        !! error message, empty for success
     integer, intent(out) :: errflg                   !! 0 for success
 
     errmsg = ''

@@ -1,5 +1,5 @@
-!> Face of the activation scheme for a host model: intrinsic types only, so that a stub of the same face can take its
-!> place in a build without the emulator (coupling/aerosol_activation/hosts/stub).
+!> Interface of the activation scheme for a host model. Arguments have intrinsic types only, so that a stub with the
+!> same interface can replace this module in a build without the emulator (coupling/aerosol_activation/hosts/stub).
 module emufort_host
   use emufort_runtime, only: status_type, emufort_success
   use emufort_aerosol_activation, only: activation_constants_type, activation_counts_type, hk => activation_kind, &
@@ -13,10 +13,10 @@ module emufort_host
   public :: emufort_host_init, emufort_host_activate, activate_modal, actdrop_mam_calc, activation_counts_type
   public :: emufort_host_present, emufort_host_kind, emufort_host_hash, emufort_host_n_counts
 
-  logical, parameter :: emufort_host_present = .true.   !! whether this is the emulator, not its stub
+  logical, parameter :: emufort_host_present = .true.   !! whether this is the emulator and not its stub
   integer, parameter :: emufort_host_kind = hk          !! kind of the host's reals
-  character(len=*), parameter :: emufort_host_hash = emufort_aerosol_hash   !! what the emulator comes from
-  !> Parcels, outside the range, answered by ARG2000, bad answers, invalid inputs, values clipped.
+  character(len=*), parameter :: emufort_host_hash = emufort_aerosol_hash   !! hash of the emulator
+  !> Counts: parcels, outside the range, answered by ARG2000, bad answers, invalid inputs, clipped values.
   integer, parameter :: emufort_host_n_counts = 6
 
 contains
@@ -33,9 +33,9 @@ contains
     real(hk), intent(in) :: rhoh2o                 !! density of water [kg m-3]
     real(hk), intent(in) :: sigmag_amode(:)        !! geometric standard deviations of the modes [1] (mode)
     character(len=*), intent(in) :: scheme         !! 'emulator' or 'arg2000'
-    character(len=*), intent(in) :: outside        !! outside the emulator's range: 'arg2000', 'ratio' or 'clip'
+    character(len=*), intent(in) :: outside        !! option outside the range: 'arg2000', 'ratio' or 'clip'
     character(len=*), intent(in) :: formula        !! of ARG2000: 'paper' or 'e3sm'
-    character(len=*), intent(out) :: errmsg        !! what is wrong, empty for success
+    character(len=*), intent(out) :: errmsg        !! error message, empty for success
     integer, intent(out) :: errflg                 !! 0 for success
     type(activation_constants_type) :: constants
     type(status_type) :: status
@@ -63,7 +63,7 @@ contains
                                upper=real(aerosol_upper, hk))
       if (status%code == emufort_success .and. .not. activate_modal_scheme%is_emulated()) then
         errflg = 1
-        errmsg = 'emufort_host_init: the emulator does not know these aerosol modes; choose the scheme arg2000'
+        errmsg = 'emufort_host_init: the emulator was not trained for these aerosol modes; choose the scheme arg2000'
       end if
     case ('arg2000')
       call activate_modal_init(host_kind, constants, sigmag_amode, status, outside=policy, formula=variant)
@@ -79,7 +79,7 @@ contains
 
   end subroutine emufort_host_init
 
-  !> Activated fractions of a chunk; arguments as those of `activate_modal`, for columns and levels.
+  !> Compute the activated fractions of a chunk; arguments as those of `activate_modal`, for columns and levels.
   recursive subroutine emufort_host_activate(pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, &
                                              na, volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, n_counted, errmsg, &
                                              errflg, in_cloud, smax_f)
@@ -90,7 +90,7 @@ contains
     real(hk), intent(in) :: wbar(pcols, pver)               !! mean vertical velocity [m s-1]
     real(hk), intent(in) :: sigw(pcols, pver)               !! standard deviation of vertical velocity [m s-1]
     real(hk), intent(in) :: wdiab(pcols, pver)              !! diabatic vertical velocity [m s-1]
-    real(hk), intent(in) :: wminf(pcols, pver)              !! least updraft of the spectrum [m s-1]
+    real(hk), intent(in) :: wminf(pcols, pver)              !! smallest updraft of the spectrum [m s-1]
     real(hk), intent(in) :: wmaxf(pcols, pver)              !! largest updraft of the spectrum [m s-1]
     real(hk), intent(in) :: tair(pcols, pver)               !! air temperature [K]
     real(hk), intent(in) :: rhoair(pcols, pver)             !! air density [kg m-3]
@@ -101,9 +101,9 @@ contains
     real(hk), intent(inout) :: fm(pcols, pver, nmode)       !! fraction of the mass that activates [1]
     real(hk), intent(inout) :: fluxn(pcols, pver, nmode)    !! flux of that number fraction into cloud [m s-1]
     real(hk), intent(inout) :: fluxm(pcols, pver, nmode)    !! flux of that mass fraction into cloud [m s-1]
-    real(hk), intent(inout) :: flux_fullact(pcols, pver)    !! flux if everything activated [m s-1]
+    real(hk), intent(inout) :: flux_fullact(pcols, pver)    !! flux if all particles activated [m s-1]
     integer, intent(out) :: n_counted(emufort_host_n_counts) !! see emufort_host_n_counts
-    character(len=*), intent(out) :: errmsg                 !! what is wrong, empty for success
+    character(len=*), intent(out) :: errmsg                 !! error message, empty for success
     integer, intent(out) :: errflg                          !! 0 for success
     logical, intent(in), optional :: in_cloud(pcols, pver)  !! above cloud base
     real(hk), intent(in), optional :: smax_f(pcols, pver)   !! number times size factor of the drops, in cloud [m-2]

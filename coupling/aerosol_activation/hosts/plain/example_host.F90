@@ -1,4 +1,4 @@
-!> The shortest host: one polluted and one clean column of air in three updrafts, by the emulator and by ARG2000.
+!> A minimal host: one polluted and one clean column of air in three updrafts, with the emulator and with ARG2000.
 program example_host
   use, intrinsic :: iso_fortran_env, only: real64, error_unit
   use emufort_aerosol_contract, only: nmode => aerosol_modes, sigma => aerosol_sigma

@@ -1,8 +1,9 @@
-!> Example of a host with MPI: rank 0 reads, all ranks activate their share, and the answers do not depend on the ranks.
+!> Example of a host with MPI. Rank 0 reads the weights, and each rank activates its share of the columns. The answers
+!> do not depend on the number of ranks.
 !>
 !>     mpirun -n 3 mpi_host WEIGHTS
 !>
-!> Prints the number of columns and a checksum of the bits of all fractions; exit code 1 if anything is wrong.
+!> Prints the number of columns and a checksum of the bits of all fractions. The exit code is 1 after an error.
 program mpi_host
   use, intrinsic :: iso_fortran_env, only: int64, real64, error_unit
   use mpi_f08, only: MPI_Init, MPI_Finalize, MPI_Barrier, MPI_Comm_rank, MPI_Comm_size, MPI_COMM_WORLD, MPI_Reduce, &
@@ -34,7 +35,7 @@ program mpi_host
   if (status%code == emufort_success) call scheme%init(hk, constants, sigma, status, emulator=emulator)
   call emufort_agree(status, MPI_COMM_WORLD)
   if (status%code /= emufort_success) then
-    ! the message is out before any process ends: a launcher kills all when the first one fails
+    ! print the message before any process ends: a launcher kills all processes when the first one fails
     if (rank == 0) then
       write (error_unit, '(a)') 'mpi_host: '//trim(status%message)
       flush (error_unit)
@@ -44,7 +45,7 @@ program mpi_host
     stop 1, quiet = .true.
   end if
 
-  ! columns first+1 to last are mine
+  ! this rank has the columns first+1 to last
   first = n_columns*rank/ranks
   last = n_columns*(rank + 1)/ranks
   n = last - first
@@ -71,11 +72,11 @@ program mpi_host
 
 contains
 
-  !> A column that depends on its number alone.
+  !> Make a column that depends only on its number.
   pure subroutine make_column(number, air, aerosol)
-    integer, intent(in) :: number              !! of the column in the whole domain
+    integer, intent(in) :: number              !! number of the column in the whole domain
     real(hk), intent(out) :: air(7)            !! wbar, sigw, wdiab, wminf, wmaxf [m s-1], tair [K], rhoair [kg m-3]
-    real(hk), intent(out) :: aerosol(:, :)     !! na [m-3], volume [m3 m-3], hygro [1] (mode, which)
+    real(hk), intent(out) :: aerosol(:, :)     !! na [m-3], volume [m3 m-3], hygro [1] (mode, quantity)
     real(hk), parameter :: diameter(n_modes) = [1.1e-7_hk, 2.6e-8_hk, 2.0e-6_hk, 5.0e-8_hk]
     real(hk) :: u
 

@@ -1,5 +1,5 @@
-!> Stub of the activation scheme for builds without the emulator: the face of the real module, and a clear end for
-!> whoever calls it. A host that does not call it gives the answers that it gave before.
+!> Stub of the activation scheme for builds without the emulator. It has the interface of the real module, and its
+!> procedures end the run with a message. A host that does not call them gives the same results as before.
 module emufort_host
   use, intrinsic :: iso_fortran_env, only: int64, real32, real64
   implicit none
@@ -13,20 +13,20 @@ module emufort_host
 #else
   integer, parameter :: hk = real64
 #endif
-  logical, parameter :: emufort_host_present = .false.  !! whether this is the emulator, not its stub
+  logical, parameter :: emufort_host_present = .false.  !! whether this is the emulator and not its stub
   integer, parameter :: emufort_host_kind = hk          !! kind of the host's reals
-  character(len=*), parameter :: emufort_host_hash = 'none'   !! what the emulator comes from
+  character(len=*), parameter :: emufort_host_hash = 'none'   !! hash of the emulator
   integer, parameter :: emufort_host_n_counts = 6       !! counts of `emufort_host_activate`
   character(len=*), parameter :: absent = 'emufort: this executable was built without the activation emulator; '// &
                                  'build with USE_EMUFORT=TRUE or choose another activation scheme'
 
-  !> Who answered how often, see the real module.
+  !> Counts of the answers, see the real module.
   type :: activation_counts_type
-    integer(int64) :: n_parcels = 0_int64     !! supersaturations that were asked for
-    integer(int64) :: n_outside = 0_int64     !! of them, outside the range of the emulator
-    integer(int64) :: n_fall_back = 0_int64   !! of them, answered by ARG2000 alone
-    integer(int64) :: n_bad = 0_int64         !! of them, the emulator failed
-    integer(int64) :: n_invalid = 0_int64     !! of them, the answer is not a number
+    integer(int64) :: n_parcels = 0_int64     !! supersaturations that were computed
+    integer(int64) :: n_outside = 0_int64     !! of these, outside the range of the emulator
+    integer(int64) :: n_fall_back = 0_int64   !! of these, answered by ARG2000 alone
+    integer(int64) :: n_bad = 0_int64         !! of these, the emulator failed
+    integer(int64) :: n_invalid = 0_int64     !! of these, the answer is NaN
     integer(int64) :: n_clipped = 0_int64     !! input values that the emulator clipped
   end type activation_counts_type
 
@@ -44,9 +44,9 @@ contains
     real(hk), intent(in) :: rhoh2o                 !! density of water [kg m-3]
     real(hk), intent(in) :: sigmag_amode(:)        !! geometric standard deviations of the modes [1] (mode)
     character(len=*), intent(in) :: scheme         !! 'emulator' or 'arg2000'
-    character(len=*), intent(in) :: outside        !! outside the emulator's range: 'arg2000', 'ratio' or 'clip'
+    character(len=*), intent(in) :: outside        !! option outside the range: 'arg2000', 'ratio' or 'clip'
     character(len=*), intent(in) :: formula        !! of ARG2000: 'paper' or 'e3sm'
-    character(len=*), intent(out) :: errmsg        !! what is wrong, empty for success
+    character(len=*), intent(out) :: errmsg        !! error message, empty for success
     integer, intent(out) :: errflg                 !! 0 for success
 
     errmsg = absent
@@ -54,7 +54,7 @@ contains
 
   end subroutine emufort_host_init
 
-  !> Activated fractions of a chunk; arguments as those of `activate_modal`, for columns and levels.
+  !> Compute the activated fractions of a chunk; arguments as those of `activate_modal`, for columns and levels.
   recursive subroutine emufort_host_activate(pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, &
                                              na, volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, n_counted, errmsg, &
                                              errflg, in_cloud, smax_f)
@@ -65,7 +65,7 @@ contains
     real(hk), intent(in) :: wbar(pcols, pver)               !! mean vertical velocity [m s-1]
     real(hk), intent(in) :: sigw(pcols, pver)               !! standard deviation of vertical velocity [m s-1]
     real(hk), intent(in) :: wdiab(pcols, pver)              !! diabatic vertical velocity [m s-1]
-    real(hk), intent(in) :: wminf(pcols, pver)              !! least updraft of the spectrum [m s-1]
+    real(hk), intent(in) :: wminf(pcols, pver)              !! smallest updraft of the spectrum [m s-1]
     real(hk), intent(in) :: wmaxf(pcols, pver)              !! largest updraft of the spectrum [m s-1]
     real(hk), intent(in) :: tair(pcols, pver)               !! air temperature [K]
     real(hk), intent(in) :: rhoair(pcols, pver)             !! air density [kg m-3]
@@ -76,9 +76,9 @@ contains
     real(hk), intent(inout) :: fm(pcols, pver, nmode)       !! fraction of the mass that activates [1]
     real(hk), intent(inout) :: fluxn(pcols, pver, nmode)    !! flux of that number fraction into cloud [m s-1]
     real(hk), intent(inout) :: fluxm(pcols, pver, nmode)    !! flux of that mass fraction into cloud [m s-1]
-    real(hk), intent(inout) :: flux_fullact(pcols, pver)    !! flux if everything activated [m s-1]
+    real(hk), intent(inout) :: flux_fullact(pcols, pver)    !! flux if all particles activated [m s-1]
     integer, intent(out) :: n_counted(emufort_host_n_counts) !! see emufort_host_n_counts
-    character(len=*), intent(out) :: errmsg                 !! what is wrong, empty for success
+    character(len=*), intent(out) :: errmsg                 !! error message, empty for success
     integer, intent(out) :: errflg                          !! 0 for success
     logical, intent(in), optional :: in_cloud(pcols, pver)  !! above cloud base
     real(hk), intent(in), optional :: smax_f(pcols, pver)   !! number times size factor of the drops, in cloud [m-2]
@@ -87,13 +87,13 @@ contains
 
   end subroutine emufort_host_activate
 
-  !> Activated fractions of one parcel and their fluxes into cloud; arguments in E3SM's order.
+  !> Compute the activated fractions of one parcel and their fluxes into cloud; arguments in the order of E3SM.
   recursive subroutine activate_modal(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, fn, fm, &
                                       fluxn, fluxm, flux_fullact, smax_prescribed, in_cloud_in, smax_f, counts)
     real(hk), intent(in) :: wbar             !! mean vertical velocity [m s-1]
     real(hk), intent(in) :: sigw             !! standard deviation of vertical velocity [m s-1]
     real(hk), intent(in) :: wdiab            !! diabatic vertical velocity, 0 if adiabatic [m s-1]
-    real(hk), intent(in) :: wminf            !! least updraft of the spectrum [m s-1]
+    real(hk), intent(in) :: wminf            !! smallest updraft of the spectrum [m s-1]
     real(hk), intent(in) :: wmaxf            !! largest updraft of the spectrum [m s-1]
     real(hk), intent(in) :: tair             !! air temperature [K]
     real(hk), intent(in) :: rhoair           !! air density [kg m-3]
@@ -105,23 +105,23 @@ contains
     real(hk), intent(out) :: fm(:)           !! fraction of the mass that activates [1] (mode)
     real(hk), intent(out) :: fluxn(:)        !! flux of that number fraction into cloud [m s-1] (mode)
     real(hk), intent(out) :: fluxm(:)        !! flux of that mass fraction into cloud [m s-1] (mode)
-    real(hk), intent(out) :: flux_fullact    !! flux if everything activated [m s-1]
+    real(hk), intent(out) :: flux_fullact    !! flux if all particles activated [m s-1]
     real(hk), intent(in), optional :: smax_prescribed                !! maximum supersaturation [1]
     logical, intent(in), optional :: in_cloud_in                     !! above cloud base
     real(hk), intent(in), optional :: smax_f                         !! number times size factor of the drops [m-2]
-    type(activation_counts_type), intent(out), optional :: counts    !! who answered
+    type(activation_counts_type), intent(out), optional :: counts    !! counts of the answers
 
     error stop absent
 
   end subroutine activate_modal
 
-  !> Activated fractions of one parcel and their fluxes into cloud; arguments in CAM's order.
+  !> Compute the activated fractions of one parcel and their fluxes into cloud; arguments in the order of CAM.
   recursive subroutine actdrop_mam_calc(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, &
                                         in_cloud, smax_f, fn, fm, fluxn, fluxm, flux_fullact, counts)
     real(hk), intent(in) :: wbar             !! mean vertical velocity [m s-1]
     real(hk), intent(in) :: sigw             !! standard deviation of vertical velocity [m s-1]
     real(hk), intent(in) :: wdiab            !! diabatic vertical velocity, 0 if adiabatic [m s-1]
-    real(hk), intent(in) :: wminf            !! least updraft of the spectrum [m s-1]
+    real(hk), intent(in) :: wminf            !! smallest updraft of the spectrum [m s-1]
     real(hk), intent(in) :: wmaxf            !! largest updraft of the spectrum [m s-1]
     real(hk), intent(in) :: tair             !! air temperature [K]
     real(hk), intent(in) :: rhoair           !! air density [kg m-3]
@@ -135,8 +135,8 @@ contains
     real(hk), intent(out) :: fm(:)           !! fraction of the mass that activates [1] (mode)
     real(hk), intent(out) :: fluxn(:)        !! flux of that number fraction into cloud [m s-1] (mode)
     real(hk), intent(out) :: fluxm(:)        !! flux of that mass fraction into cloud [m s-1] (mode)
-    real(hk), intent(out) :: flux_fullact    !! flux if everything activated [m s-1]
-    type(activation_counts_type), intent(out), optional :: counts    !! who answered
+    real(hk), intent(out) :: flux_fullact    !! flux if all particles activated [m s-1]
+    type(activation_counts_type), intent(out), optional :: counts    !! counts of the answers
 
     error stop absent
 

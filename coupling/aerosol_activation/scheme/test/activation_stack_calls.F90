@@ -1,4 +1,4 @@
-!> What `test_activation_stack` runs in a thread: one call of the scheme, or of the activated fractions.
+!> The calls that `test_activation_stack` measures in a thread: one call of the scheme, or of the activated fractions.
 module activation_stack_calls
   use, intrinsic :: iso_c_binding, only: c_ptr
   use, intrinsic :: iso_fortran_env, only: real32
@@ -12,8 +12,8 @@ module activation_stack_calls
 
   public :: call_in_thread, by_emulator
 
-  integer, parameter, public :: n_ways = 7                !! of calling
-  integer, parameter, public :: most = 70                 !! columns
+  integer, parameter, public :: n_ways = 7                !! number of ways to call
+  integer, parameter, public :: most = 70                 !! largest number of columns
   type(emulator_type), save, public :: emulator
   type(workspace_type), save, public :: workspace
   type(activation_type), save, public :: scheme
@@ -30,7 +30,7 @@ module activation_stack_calls
 
 contains
 
-  !> The procedure of a generated module, as the scheme takes it.
+  !> A predictor with the interface of a generated module.
   recursive subroutine by_emulator(n, is_single, x, y, status, is_outside, workspace)
     integer, intent(in) :: n                              !! number of parcels
     logical, intent(in) :: is_single                      !! whether the host's inputs are single precision
@@ -44,10 +44,10 @@ contains
 
   end subroutine by_emulator
 
-  !> Call; the way 0 does nothing.
+  !> Make one call; the way 0 does nothing.
   recursive function call_in_thread(argument) bind(c) result(answer)
-    type(c_ptr), value :: argument   !! not looked at
-    type(c_ptr) :: answer            !! none
+    type(c_ptr), value :: argument   !! not used
+    type(c_ptr) :: answer            !! the argument
 
     answer = argument
     status%code = emufort_success

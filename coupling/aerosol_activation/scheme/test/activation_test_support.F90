@@ -1,4 +1,4 @@
-!> What the tests of the activation scheme share: samples, and a stand-in for an emulator.
+!> Support for the tests of the activation scheme: samples, and a substitute for an emulator.
 module activation_test_support
   use, intrinsic :: iso_fortran_env, only: int64, real64
   use emufort_runtime, only: status_type, workspace_type, block => emufort_block_columns
@@ -15,8 +15,8 @@ module activation_test_support
   integer, parameter :: dp = real64
   real(dp), parameter :: pi = 3.14159265358979323846_dp
   real(dp), parameter :: breadth(4) = 0.5_dp*exp(2.5_dp*log(sigma)**2), spread(4) = 1.0_dp + 0.25_dp*log(sigma)
-  real(dp), parameter :: mimic_factor = 1.25_dp   !! the stand-in says this times ARG2000
-  logical, save :: mimic_fails = .false.          !! whether it reports an error instead
+  real(dp), parameter :: mimic_factor = 1.25_dp   !! the substitute gives this factor times ARG2000
+  logical, save :: mimic_fails = .false.          !! whether the substitute reports an error instead
 
   !> Columns within the range of the emulator, as a host holds them.
   type :: sample_type
@@ -29,8 +29,8 @@ contains
 
   !> End the test unless a condition holds.
   subroutine check(condition, what)
-    logical, intent(in) :: condition        !! what must be true
-    character(len=*), intent(in) :: what    !! what it means
+    logical, intent(in) :: condition        !! condition that must hold
+    character(len=*), intent(in) :: what    !! description of the condition
 
     if (.not. condition) then
       print '(a)', 'FAILED: '//what
@@ -46,7 +46,7 @@ contains
 
   end function same_bits
 
-  !> Volume concentration of a mode [m3 m-3].
+  !> Return the volume concentration of a mode [m3 m-3].
   pure elemental real(dp) function volume_of(number, radius, width)
     real(dp), intent(in) :: number, radius, width   !! [m-3], number-median [m], geometric standard deviation [1]
 
@@ -54,7 +54,7 @@ contains
 
   end function volume_of
 
-  !> Columns at places of a lattice in the range, logarithmic but for temperature and pressure.
+  !> Draw columns at the points of a lattice in the range, which is logarithmic except for temperature and pressure.
   function draw(n) result(sample)
     integer, intent(in) :: n   !! number of columns
     type(sample_type) :: sample
@@ -65,7 +65,7 @@ contains
     allocate (sample%number(n, 4), sample%radius(n, 4), sample%kappa(n, 4), sample%volume(n, 4))
     do i = 1, n
       do j = 1, 15
-        u(j) = modulo(real(i, dp)*1.22074408460576_dp**(-j), 1.0_dp)   ! an R sequence in 15 dimensions, nearly
+        u(j) = modulo(real(i, dp)*1.22074408460576_dp**(-j), 1.0_dp)   ! approximately an R sequence in 15 dimensions
         u(j) = 0.002_dp + 0.996_dp*u(j)
         if (j < 3) then
           u(j) = lower(j) + u(j)*(upper(j) - lower(j))
@@ -85,7 +85,7 @@ contains
 
   end function draw
 
-  !> Maximum supersaturation of a column by ARG2000, paper's formula [1].
+  !> Return the maximum supersaturation of a column by ARG2000 [1].
   pure real(dp) function arg_of(t, p, w, number, radius, kappa, formula)
     real(dp), intent(in) :: t, p, w                              !! [K], [Pa], [m s-1]
     real(dp), intent(in) :: number(4), radius(4), kappa(4)       !! [m-3], [m], [1] (mode)
@@ -102,7 +102,7 @@ contains
                           critical_supersaturation_squared(air%kelvin_length, radius**3, kappa), all_true)
   end function arg_of
 
-  !> Fraction of the number (moment 0) or mass (moment 3) of a mode that activates, in double precision [1].
+  !> Return the fraction of the number (moment 0) or mass (moment 3) of a mode that activates, in double precision [1].
   pure elemental real(dp) function fraction_of(t, smax, radius, kappa, width, moment)
     real(dp), intent(in) :: t, smax, radius, kappa, width   !! [K], [1], [m], [1], [1]
     integer, intent(in) :: moment                           !! 0 or 3
@@ -117,15 +117,15 @@ contains
 
   end function fraction_of
 
-  !> A stand-in for an emulator: ARG2000 times `mimic_factor` at the inputs clipped to the range.
+  !> A substitute for an emulator: ARG2000 times `mimic_factor` at the inputs clipped to the range.
   recursive subroutine mimic(n, is_single, x, y, status, is_outside, workspace)
     integer, intent(in) :: n                              !! number of parcels
-    logical, intent(in) :: is_single                      !! not looked at but to refuse it
+    logical, intent(in) :: is_single                      !! refused if true
     real(dp), intent(inout) :: x(block, *)                !! inputs in contract order and units; clipped on return
     real(dp), intent(inout) :: y(block, *)                !! maximum supersaturation [1] (parcel, 1)
     type(status_type), intent(inout) :: status            !! outcome; counts are added to
     logical, intent(out) :: is_outside(block)             !! parcels out of range (parcel)
-    type(workspace_type), intent(inout), optional :: workspace   !! not looked at but to refuse it
+    type(workspace_type), intent(inout), optional :: workspace   !! refused if present
     real(dp) :: own(15), near(15)
     integer :: i
 
@@ -139,7 +139,7 @@ contains
       is_outside(i) = .not. all(abs(near - own) <= 0.0_dp)
       x(i, 1:15) = near
     end do
-    if (mimic_fails .or. is_single .or. present(workspace)) call set_error(status, 9, 'mimic', 'it was told to fail')
+    if (mimic_fails .or. is_single .or. present(workspace)) call set_error(status, 9, 'mimic', 'requested by the test')
 
   end subroutine mimic
 

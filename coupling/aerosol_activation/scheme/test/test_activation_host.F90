@@ -1,4 +1,5 @@
-!> What a host relies on: same bits on any decomposition, a way back to ARG2000, counts, and the drop-in arguments.
+!> Tests the requirements of a host: same bits in any decomposition, the fallback to ARG2000, counts, and the drop-in
+!> procedures.
 program test_activation_host
   use emufort_runtime, only: status_type, emufort_success, emulator_type, emufort_error_contract, emufort_error_shape
   use emufort_aerosol_contract, only: lower => aerosol_lower, upper => aerosol_upper, radius_at => dry_median_radius_at
@@ -23,7 +24,7 @@ program test_activation_host
   s = draw(n)
   zero = 0.0_dp
   ten = 10.0_dp
-  ! spectra and single updrafts, and some columns out of range, side by side
+  ! spectra, single updrafts and columns out of range next to each other
   width = merge(0.4_dp, 0.0_dp, [(modulo(i, 3) == 0, i=1, n)])
   s%t(5::17) = 230.0_dp
   s%number(3::29, 1) = 0.0_dp

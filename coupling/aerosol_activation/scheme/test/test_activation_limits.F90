@@ -1,4 +1,5 @@
-!> Limits that activated fractions must respect, whoever answers; the spectrum against a dense integration.
+!> Tests the limits that activated fractions must respect with every scheme, and the spectrum against a dense
+!> integration.
 program test_activation_limits
   use emufort_runtime, only: status_type, emufort_success
   use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, &
@@ -26,7 +27,7 @@ program test_activation_limits
   s = draw(n)
   zero = 0.0_dp
 
-  ! ---- ARG2000 is that of the data set
+  ! ---- ARG2000 agrees with the scheme of the data set
   worst = 0.0_dp
   do i = 1, n
     call arg2000_max_supersaturation(s%t(i), s%p(i), s%w(i), s%number(i, :), s%radius(i, :), s%kappa(i, :), reference)
@@ -57,7 +58,7 @@ program test_activation_limits
   call check(counts%n_fall_back == n, 'all by ARG2000')
   call bounds('ARG2000')
 
-  ! ---- monotone in the updraft, from nothing to a storm, across both limits of the range
+  ! ---- fractions grow monotonically with the updraft, from weak to very strong, across both limits of the range
   do policy = 1, 2
     before = 0.0_dp
     do step = -40, 30
@@ -70,7 +71,7 @@ program test_activation_limits
     end do
   end do
 
-  ! ---- monotone in a prescribed supersaturation
+  ! ---- fractions grow monotonically with a prescribed supersaturation
   before = 0.0_dp
   do step = -60, 10
     s%w = 0.5_dp
@@ -83,7 +84,7 @@ program test_activation_limits
   call run(emulated, s, zero, smax_fixed=zero)
   call check(.not. any(fn > 0.0_dp .or. fm > 0.0_dp), 'no supersaturation')
 
-  ! ---- nothing to activate, or nothing that lifts
+  ! ---- no aerosol, or no updraft
   s = draw(n)
   s%w = 0.0_dp
   call run(emulated, s, zero)
@@ -103,12 +104,13 @@ program test_activation_limits
     call run(emulated, s, zero)
     call check(.not. any(fn > 0.0_dp .or. fm > 0.0_dp), 'no hygroscopicity')
     s = draw(n)
-    s%kappa(:, 4) = 1.0e-10_dp   ! what E3SM gives to fresh soot
+    s%kappa(:, 4) = 1.0e-10_dp   ! value of fresh soot in E3SM
     call run(emulated, s, zero)
     call bounds('soot')
     call check(.not. any(fn(:, 4) > 0.0_dp) .and. any(fn(:, 1) > 0.1_dp), 'soot stays, the rest activates')
     call check(counts%n_outside == 0 .and. counts%n_fall_back == 0, 'the emulator answers for soot')
-    ! less hygroscopicity than is felt changes nothing for the others, on both sides of what counts as nothing
+    ! a hygroscopicity below the floor does not affect the other modes, on both sides of the threshold for ignoring a
+    ! mode
     before = fn
     do m = -12, -4
       s%kappa(:, 4) = 10.0_dp**m
@@ -117,7 +119,7 @@ program test_activation_limits
     end do
   end do
 
-  ! ---- one dominating mode: the others compete for nothing
+  ! ---- one dominating mode: the others take up no water
   s = draw(n)
   s%number(:, 2:4) = s%number(:, 2:4)*1.0e-12_dp
   s%volume(:, 2:4) = s%volume(:, 2:4)*1.0e-12_dp
@@ -129,7 +131,7 @@ program test_activation_limits
   call check(maxval(abs(fn(:, 1) - before(:, 1))) < 1.0e-4_dp, 'one dominating mode')
   call bounds('one dominating mode')
 
-  ! ---- the same fraction of a mode, however little of it there is
+  ! ---- the mass fraction of a mode is not below its number fraction
   s = draw(n)
   call run(classical, s, zero)
   call check(all(fm(:, 1) >= fn(:, 1)), 'mass before number')
@@ -153,7 +155,7 @@ program test_activation_limits
 contains
 
   subroutine run(scheme, s, width, smax_fixed)
-    !! All columns of a sample, on one level.
+    !! Run all columns of a sample on one level.
     type(activation_type), intent(in) :: scheme
     type(sample_type), intent(in) :: s
     real(dp), intent(in) :: width(n)   !! of the spectrum of updrafts [m s-1]
@@ -173,7 +175,7 @@ contains
   end subroutine bounds
 
   subroutine spectrum(mean, width)
-    !! A Gaussian spectrum by the scheme and by brute force, ARG2000 in both.
+    !! Compare a Gaussian spectrum of the scheme with a dense integration, both with ARG2000.
     real(dp), intent(in) :: mean, width   !! [m s-1]
     integer, parameter :: nodes = 4000
     real(dp) :: lower, upper, at, w, density, sums(4, 4), total, flux, worst_flux
@@ -208,8 +210,8 @@ contains
       worst = max(worst, maxval(abs(fn(i, :) - sums(:, 1))), maxval(abs(fm(i, :) - sums(:, 2))))
       worst_flux = max(worst_flux, maxval(abs(fluxn(i, :) - sums(:, 3))/flux), &
                        maxval(abs(fluxm(i, :) - sums(:, 4))/flux))
-      call check(abs(full(i)/flux - 1.0_dp) < 1.0e-3_dp, 'flux if everything activated')
-      call check(all(fn(i, :) <= total + 1.0e-5_dp), 'no more than there is updraft')
+      call check(abs(full(i)/flux - 1.0_dp) < 1.0e-3_dp, 'flux if all particles activated')
+      call check(all(fn(i, :) <= total + 1.0e-5_dp), 'fractions are at most the probability of an updraft')
     end do
     print '(a, 2f6.2, a, 2es9.1)', 'spectrum', mean, width, ': largest error of fractions and of fluxes over full', &
       worst, worst_flux

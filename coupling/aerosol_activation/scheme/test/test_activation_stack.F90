@@ -1,5 +1,5 @@
-!> The activation scheme and the activated fractions need at most 128 kB of stack as well, whatever the network, the number
-!> of columns, the modes and the workspace.
+!> Tests that the activation scheme and the activated fractions need at most 128 kB of stack for any network, number of
+!> columns, number of modes and workspace.
 program test_activation_stack
   use, intrinsic :: iso_c_binding, only: c_funloc
   use emufort_runtime, only: status_type, workspace_type, emufort_success
@@ -25,10 +25,10 @@ program test_activation_stack
 
 contains
 
-  !> Measure all ways of calling with a network.
+  !> Measure all ways to call the scheme with a network.
   subroutine measure(hidden, modes)
     integer, intent(in) :: hidden(:)   !! neurons of the hidden layers
-    integer, intent(in) :: modes       !! aerosol modes of the host: with others than 4 ARG2000 answers
+    integer, intent(in) :: modes       !! aerosol modes of the host; if not 4, ARG2000 answers
     type(network_type) :: net
     type(status_type) :: status
     real(dp) :: golden(1, 15), widths(modes)

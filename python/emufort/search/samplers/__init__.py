@@ -1,1 +1,1 @@
-"""Samplers: which candidates to try next."""
+"""Samplers, which propose the next candidates of a search."""

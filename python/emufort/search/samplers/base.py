@@ -1,4 +1,4 @@
-"""What all samplers share: the protocol of a proposer, the constraint, the order of trials."""
+"""Shared by all samplers: the protocol of a proposer, the constraint, the order of trials."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from emufort.errors import EmufortError
 from emufort.search.space import Candidate, at_point, n_dimensions
 from emufort.search.trials import Trial
 
-#: Whether a candidate may be proposed.
+#: Returns whether a candidate may be proposed.
 Accept = Callable[[Candidate], bool]
 
-#: Proposals per wanted candidate before a constraint is called impossible.
+#: Proposals per wanted candidate after which a constraint counts as impossible.
 _TRIES = 500
 
 
@@ -25,26 +25,49 @@ def accept_all(candidate: Candidate) -> bool:
 
 
 class Proposer(Protocol):
-    """Proposes batch after batch; is told what became of each before the next."""
+    """Proposes one batch after the other and gets the trials of each batch before the next."""
 
     def propose(self, size: int, batch: int) -> list[Candidate]:
-        """Return the `size` candidates of batch number `batch`."""
+        """Return the `size` candidates of batch number `batch`.
+
+        Parameters
+        ----------
+        size
+            Number of candidates.
+        batch
+            Number of the batch (0, 1, ...), which determines the random draws.
+        """
 
     def add(self, trials: Sequence[Trial]) -> None:
-        """Take note of the finished trials of the last batch."""
+        """Add the finished trials of the last batch to what the proposer knows."""
 
 
 def best_first(trials: Sequence[Trial]) -> np.ndarray:
     """Return the positions of `trials`, best first.
 
-    A trial that was stopped early comes after all that went on, whatever its loss.
+    A trial that was stopped early comes after all trials that continued, whatever its loss is.
     """
     levels = [-len(t.rungs) for t in trials]
     return np.lexsort(([t.value for t in trials], levels))
 
 
 def accepted(proposals: Iterator[Candidate], size: int, accept: Accept) -> list[Candidate]:
-    """Return the first `size` proposals that are accepted."""
+    """Return the first `size` proposals that `accept` accepts.
+
+    Parameters
+    ----------
+    proposals
+        Endless candidates.
+    size
+        Number of wanted candidates.
+    accept
+        Returns whether a candidate may be proposed.
+
+    Raises
+    ------
+    EmufortError
+        Almost all proposals are rejected.
+    """
     found = []
     for tried, candidate in enumerate(proposals):
         if accept(candidate):
@@ -53,14 +76,14 @@ def accepted(proposals: Iterator[Candidate], size: int, accept: Accept) -> list[
                 break
         elif tried >= _TRIES * size:
             raise EmufortError(
-                f"of {tried} candidates proposed only {len(found)} satisfy search.max_ns; raise "
-                "it or make the networks of search.space smaller"
+                f"only {len(found)} of {tried} proposed candidates satisfy search.max_ns; raise "
+                "search.max_ns or make the networks of search.space smaller"
             )
     return found
 
 
 class CubeProposer:
-    """A proposer that draws points of the unit cube, see `at_point`.
+    """A proposer that draws points of the unit cube; `at_point` maps them to candidates.
 
     Parameters
     ----------
@@ -69,9 +92,9 @@ class CubeProposer:
     seed
         Random seed of the search.
     options
-        Options of the sampler, complete.
+        All options of the sampler.
     accept
-        Whether a candidate may be proposed.
+        Returns whether a candidate may be proposed.
     """
 
     def __init__(
@@ -82,7 +105,7 @@ class CubeProposer:
         self._n = n_dimensions(space)
 
     def add(self, trials: Sequence[Trial]) -> None:
-        """Ignore the trials: what is proposed does not depend on them."""
+        """Ignore the trials, because proposals do not depend on them."""
 
     def _uniform(self, rng: np.random.Generator) -> Iterator[Candidate]:
         while True:

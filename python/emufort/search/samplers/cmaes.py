@@ -15,7 +15,7 @@ from emufort.search.trials import Trial
 
 
 class CmaesProposer(CubeProposer):
-    """CMA-ES in the coordinates that have an order; the others are drawn at random."""
+    """CMA-ES in the ordered coordinates; the others are drawn at random."""
 
     def __init__(
         self, space: SpaceConfig, seed: int, options: Mapping[str, Any], accept: Accept
@@ -49,9 +49,9 @@ class CmaesProposer(CubeProposer):
         return accepted(proposals(), size, self._accept)
 
     def add(self, trials: Sequence[Trial]) -> None:
-        """Take note of the finished trials of the last batch."""
+        """Update the distribution with the finished trials of the last batch."""
         if self._evolution is not None:
-            # As `best_first`: trials that were stopped early come after all that went on.
+            # As in `best_first`, trials that were stopped early rank after all that continued.
             keys = [(-float(len(t.rungs)), t.value) for t in trials]
             self._evolution.tell(self._asked, keys)
         self._asked = []

@@ -1,4 +1,4 @@
-"""CMA-ES on the unit cube, by the package `cmaes`: one generation after the other."""
+"""CMA-ES on the unit cube with the package `cmaes`, one generation after the other."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ Array = NDArray[np.float64]
 
 
 def check_cmaes() -> None:
-    """Raise `UsageError` if the package is missing."""
+    """Raise `UsageError` if the package cmaes is not installed."""
     try:
         import cmaes  # noqa: F401
     except ImportError as error:
         raise UsageError(
-            "the sampler 'cmaes' needs the package of that name: pip install 'emufort[samplers]'"
+            "the sampler 'cmaes' needs the package cmaes: pip install 'emufort[samplers]'"
         ) from error
 
 
 class Evolution:
     """A normal distribution that follows the best points of each generation.
 
-    Optuna's sampler of this name goes through all trials to find its generation, for every
-    candidate anew, and knows trials that were stopped early by their last loss alone.
+    Optuna's CMA-ES sampler goes through all trials for every candidate to find its generation, and
+    it ranks trials that were stopped early by their last loss alone.
 
     Parameters
     ----------
     n
-        Dimensions of the cube.
+        Number of dimensions of the cube.
     population
-        Points of a generation.
+        Number of points of a generation.
     options
         ``sigma0``, ``lr_adapt``; see `BUILT_IN_OPTIONS` in `options`.
     """
@@ -47,7 +47,7 @@ class Evolution:
     def _begin(self, mean: Array) -> None:
         from cmaes import CMA
 
-        # Without bounds: it would draw again and again near a corner, where it often ends.
+        # No bounds: near a corner, where the optimum often lies, CMA would draw repeatedly.
         self._cma = CMA(
             mean,
             float(self._options["sigma0"]),
@@ -57,18 +57,25 @@ class Evolution:
         self._told: list[tuple[Array, tuple[float, ...]]] = []
 
     def seed(self, number: int) -> None:
-        """Determine the next points, together with what was told."""
+        """Set the random seed of the next points."""
         self._cma.reseed_rng(number)
 
     def ask(self) -> Array:
-        """Draw a point (n,) of all space; see `folded`."""
+        """Draw a point (n,) of the unbounded space; `folded` maps it to the cube."""
         return np.asarray(self._cma.ask(), dtype=np.float64)
 
     def tell(self, points: Sequence[Array], keys: Sequence[tuple[float, ...]]) -> None:
-        """Say what became of points that were asked for; the least of `keys` is the best.
+        """Add the results of drawn points; the lowest of `keys` is the best.
 
-        When they are a generation, the distribution moves; what is more than one is forgotten, for
-        it was drawn where the distribution was before.
+        When the results complete a generation, the distribution moves. Further results are
+        discarded, because they were drawn from the distribution before.
+
+        Parameters
+        ----------
+        points
+            Points (n,) that `ask` returned.
+        keys
+            Sort key of each point.
         """
         self._told += zip(points, keys, strict=True)
         if len(self._told) < self._population:
@@ -76,19 +83,22 @@ class Evolution:
         generation = self._told[: self._population]
         self._told = []
         order = sorted(range(len(generation)), key=lambda i: (*generation[i][1], i))
-        # Only the order counts.
+        # CMA-ES uses only the order.
         self._cma.tell([(generation[i][0], float(rank)) for rank, i in enumerate(order)])
         if self._cma.should_stop():
-            # It has nothing more to find here: once more, from elsewhere.
+            # The distribution has converged: restart from another mean.
             self._begin(np.random.default_rng(self._cma.generation).random(self._n))
 
 
 def least_population(n: int) -> int:
-    """Return the size of a generation below which CMA-ES is not advised, for `n` dimensions."""
+    """Return the smallest recommended size of a generation for `n` dimensions.
+
+    The formula is 4 + floor(3 ln n), the default of Hansen's tutorial (arXiv:1604.00772).
+    """
     return 4 + math.floor(3 * math.log(max(n, 1)))
 
 
 def folded(point: Array) -> Array:
-    """Reflect a point of all space into the unit cube: an optimum at its rim stays one."""
+    """Reflect a point of the unbounded space into the unit cube; optima on its faces are kept."""
     u = np.mod(point, 2.0)
     return np.where(u > 1.0, 2.0 - u, u)

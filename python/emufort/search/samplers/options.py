@@ -1,4 +1,7 @@
-"""Names and options of samplers; checked before any work, without importing Optuna for names."""
+"""Names and options of samplers, which are checked before any work starts.
+
+Checking a name does not import Optuna.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,13 @@ from emufort.search.samplers.cmaes_evolution import check_cmaes
 from emufort.search.samplers.optuna_genetic import for_batches
 from emufort.search.samplers.optuna_quiet import quiet_optuna
 
-#: Samplers that need no Optuna and cost next to nothing; name -> options with their defaults.
+#: Samplers that do not use Optuna and take negligible time; name -> options with their defaults.
 BUILT_IN_OPTIONS: dict[str, dict[str, Any]] = {
     "random": {},
     "qmc": {"scramble": True},
     "parzen": {"startup": 32, "gamma": 0.1, "candidates": 24, "history": 500, "aim": "front"},
-    # First standard deviation as a share of the cube's edge; candidates of a generation, 0 for as
-    # many as are asked for at once; smaller steps where losses are noisy.
+    # sigma0: first standard deviation as a share of the cube's edge. popsize: candidates of a
+    # generation, 0 for the size of a batch. lr_adapt: smaller steps where losses are noisy.
     "cmaes": {"sigma0": 1 / 6, "popsize": 0, "lr_adapt": False},
 }
 #: Optuna's samplers; name -> class in `optuna.samplers`.
@@ -28,13 +31,13 @@ OPTUNA = {
     "nsga3": "NSGAIIISampler",
 }
 _GENETIC = ("nsga2", "nsga3")
-#: Samplers that may be told of some of the trials only: the option ``history``, from so many.
+#: Samplers that can be limited to some of the trials by the option ``history``, and its minimum.
 FORGETFUL = ("tpe", "gp")
 LEAST_HISTORY = 50
-#: Sampler -> candidates from which it takes more than 5 % of a run of 2,000 candidates per minute,
-#: and what it then takes for each in ms, as measured by benchmarks/driver_cost.py.
+#: Sampler -> number of candidates from which the sampler takes more than 5 % of a run with 2,000
+#: candidates per minute, and its time per candidate [ms], as measured by benchmarks/driver_cost.py.
 SLOW = {"tpe": (100, "5 to 20"), "gp": (30, "500")}
-#: Other ways to say it.
+#: Alternative spellings -> name of the sampler.
 _ALIASES = {
     "randomsampler": "random",
     "qmcsampler": "qmc",
@@ -49,7 +52,7 @@ _ALIASES = {
     "nsga-iii": "nsga3",
     **{name.lower(): short for short, name in OPTUNA.items()},
 }
-#: Options of ours for all of Optuna's samplers: what a search decides itself.
+#: Options of Optuna's samplers that the search sets itself.
 _RESERVED = ("seed", "constraints_func", "warn_independent_sampling")
 
 
@@ -66,7 +69,7 @@ def sampler_name(text: str) -> str:
     if word not in BUILT_IN_OPTIONS and word not in OPTUNA:
         known = [*BUILT_IN_OPTIONS, *OPTUNA]
         raise UsageError(
-            f"there is no sampler '{text}'{did_you_mean(word, [*known, *_ALIASES])}; there are "
+            f"there is no sampler '{text}'{did_you_mean(word, [*known, *_ALIASES])}; choose from "
             f"{', '.join(known)}"
         )
     return word
@@ -74,6 +77,13 @@ def sampler_name(text: str) -> str:
 
 def check_options(sampler: str, options: Mapping[str, Any]) -> None:
     """Check the names of a sampler's options, and that Optuna takes their values.
+
+    Parameters
+    ----------
+    sampler
+        Canonical name, see `sampler_name`.
+    options
+        Name of an option -> its value, as in the table ``search.sampler_options``.
 
     Raises
     ------
@@ -103,41 +113,42 @@ def check_options(sampler: str, options: Mapping[str, Any]) -> None:
         history = options.get("history", LEAST_HISTORY)
         if not isinstance(history, int) or isinstance(history, bool) or history < LEAST_HISTORY:
             raise UsageError(
-                f"search.sampler_options: history = {history!r} is no number from {LEAST_HISTORY}"
+                f"search.sampler_options: history = {history!r} is not a whole number of at least "
+                f"{LEAST_HISTORY}"
             )
         start = options.get("n_startup_trials", 0)
         if "history" in options and isinstance(start, int) and start >= history:
             raise UsageError(
-                f"search.sampler_options: with history = {history} the sampler never knows the "
-                f"n_startup_trials = {start} that it waits for"
+                f"search.sampler_options: history = {history} must exceed n_startup_trials = "
+                f"{start}, or the sampler never starts to learn"
             )
         make_optuna_sampler(sampler, options, 0)
 
 
 def slowness(sampler: str, trials: int) -> str | None:
-    """Return a line of warning if the sampler takes long for so many candidates, else None."""
+    """Return a warning if the sampler takes long for `trials` candidates, else None."""
     limit, ms = SLOW.get(sampler, (trials, ""))
     if trials <= limit:
         return None
     return (
-        f"the sampler '{sampler}' itself takes {ms} ms for each of {trials} candidates; 'parzen' "
-        "takes 1 ms"
+        f"the sampler '{sampler}' takes {ms} ms for each of {trials} candidates; 'parzen' takes "
+        "1 ms"
     )
 
 
 def make_optuna_sampler(sampler: str, options: Mapping[str, Any], seed: int) -> Any:
-    """Return one of Optuna's samplers; errors as for `check_options`."""
+    """Return one of Optuna's samplers; raises the errors of `check_options`."""
     import warnings
 
     samplers = quiet_optuna().samplers
-    # What suits this space; the user's options go over it.
+    # Defaults that suit this search space; the user's options take precedence.
     ours: dict[str, dict[str, Any]] = {
-        # Candidates of the same batch do not know each other's values: spread them.
+        # Candidates of one batch do not know each other's values; a constant liar spreads them.
         "tpe": {"multivariate": True, "group": True, "constant_liar": True},
         "gp": {"deterministic_objective": False},
     }
     chosen = {**ours.get(sampler, {}), **options}
-    chosen.pop("history", None)  # ours
+    chosen.pop("history", None)  # an option of emufort, not of Optuna
     if sampler == "tpe" and not chosen["multivariate"]:
         chosen["group"] = False
     try:
@@ -156,7 +167,7 @@ def make_optuna_sampler(sampler: str, options: Mapping[str, Any], seed: int) -> 
 
 
 def _optuna_options(sampler: str) -> set[str]:
-    """Options of Optuna's sampler that a TOML file can give: numbers, flags and words."""
+    """Return the options of Optuna's sampler that a TOML file can hold: numbers, flags, words."""
     function = getattr(quiet_optuna().samplers, OPTUNA[sampler]).__init__
     parameters = inspect.signature(function).parameters
     return {
@@ -167,23 +178,26 @@ def _optuna_options(sampler: str) -> set[str]:
     }
 
 
-#: Options of Optuna's samplers whose default None stands for a choice of Optuna's.
+#: Options of Optuna's samplers that a TOML file can hold although their default is None.
 _NUMBERS_OR_NONE = ("multivariate", "mutation_prob")
 
 
 def _check_number(name: str, value: Any, lowest: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
-        raise UsageError(f"search.sampler_options: {name} = {value!r} is no number from {lowest}")
+        raise UsageError(
+            f"search.sampler_options: {name} = {value!r} is not a whole number of at least {lowest}"
+        )
 
 
 def _check_cmaes(options: Mapping[str, Any]) -> None:
     _check_number("popsize", options["popsize"], 0)
     if options["popsize"] in (1, 2, 3):
-        raise UsageError("search.sampler_options: popsize is at least 4, or 0 for the batch")
+        raise UsageError("search.sampler_options: popsize is at least 4, or 0 for the batch size")
     sigma = options["sigma0"]
     if isinstance(sigma, bool) or not isinstance(sigma, int | float) or not 0 < sigma <= 1:
         raise UsageError(
-            f"search.sampler_options: sigma0 = {sigma!r} is no share of the space's width"
+            f"search.sampler_options: sigma0 = {sigma!r} is not a share of the space's width, "
+            "above 0 and at most 1"
         )
     if not isinstance(options["lr_adapt"], bool):
         raise UsageError("search.sampler_options: lr_adapt is true or false")

@@ -1,4 +1,4 @@
-"""Optuna's samplers, asked for whole batches and told of trials on this search's space."""
+"""Optuna's samplers for whole batches of candidates, on the search space of emufort."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class RecreatedSampler:
-    """A sampler that knows what the finished trials say: made anew for every batch.
+    """A sampler that is created again for every batch from the finished trials.
 
-    With the option ``history`` it is told of so many trials at most, see `good_and_bad`: what
-    Optuna spends on a candidate grows with the trials that it knows.
+    The time that Optuna needs for a candidate grows with the number of trials. The option
+    ``history`` therefore limits the trials that the sampler gets, see `good_and_bad`.
     """
 
     def __init__(
@@ -58,23 +58,23 @@ class RecreatedSampler:
         found = accepted(proposals(), size, self._accept)
         failed = quiet_optuna().trial.TrialState.FAIL
         for trial in asked:
-            # They come back as finished trials; Optuna takes no notice of failed ones.
+            # These come back as finished trials by `add`; Optuna ignores failed trials.
             self._study.tell(trial, state=failed)
         return found
 
     def add(self, trials: Sequence[Trial]) -> None:
-        """Take note of the finished trials of the last batch."""
+        """Add the finished trials of the last batch."""
         new = [_frozen(trial, self._space, whole=self._name != "tpe") for trial in trials]
         self._finished.extend(trials)
         self._told.extend(new)
         self._study.add_trials(new)
 
     def _worth_telling(self) -> list[int]:
-        """Return the positions of the trials that the sampler is told of, in their order."""
+        """Return the positions of the trials that the sampler gets, in ascending order."""
         room = self._history - MOST_GOOD
         order = best_first(self._finished)
         told = {int(i) for part in good_and_bad(order, 0.1, room) for i in part}
-        # Exactly so many: with fewer than it wants to start with, the sampler would draw at random.
+        # Fill up to `history` trials: with fewer than n_startup_trials, Optuna draws at random.
         others = [int(i) for i in order if int(i) not in told]
         more = max(0, min(self._history - len(told), len(others)))
         evenly = np.linspace(0, len(others) - 1, more).round().astype(int) if more else ()
@@ -82,7 +82,7 @@ class RecreatedSampler:
 
 
 class ReplayedSampler:
-    """A sampler that is made once and told in order."""
+    """A sampler that is created once and gets all trials in their order."""
 
     def __init__(
         self, name: str, space: SpaceConfig, seed: int, options: Mapping[str, Any], accept: Accept
@@ -114,13 +114,13 @@ class ReplayedSampler:
             return accepted(proposals(), size, self._accept)
 
     def add(self, trials: Sequence[Trial]) -> None:
-        """Take note of the finished trials of the last batch."""
+        """Add the finished trials of the last batch."""
         states = quiet_optuna().trial.TrialState
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for asked, trial in zip(self._asked, trials, strict=True):
                 if trial.finite:
-                    # Stopped early or not: populations are made of trials that count.
+                    # Complete even if stopped early: Optuna forms populations of complete trials.
                     self._study.tell(asked, trial.value)
                 else:
                     self._study.tell(asked, state=states.FAIL)
@@ -129,10 +129,10 @@ class ReplayedSampler:
 
 @functools.lru_cache(maxsize=4)
 def _distributions(space: SpaceConfig) -> dict[str, Any]:
-    """Return Optuna's view of the coordinates.
+    """Return Optuna's distributions of the coordinates.
 
-    Choices with an order are asked for by rank: 48 is nearer to 64 than 8 is, and a category knows
-    no neighbours.
+    Ordered choices are represented by their rank, because 48 is nearer to 64 than 8 is, and
+    categories have no distances.
     """
     d = quiet_optuna().distributions
     found: dict[str, Any] = {}
@@ -154,7 +154,7 @@ def _is_used(name: str, depth: int) -> bool:
 
 
 def _suggest(trial: optuna.Trial, space: SpaceConfig, whole: bool) -> Candidate:
-    """Ask for a candidate; if `whole`, also for widths of layers that it does not have."""
+    """Ask Optuna for a candidate; if `whole`, also for widths of layers that it does not have."""
     known = {d.name: d for d in dimensions(space)}
     values: dict[str, Any] = {}
     for name, distribution in _distributions(space).items():
@@ -176,7 +176,7 @@ def _ask(trial: optuna.Trial, name: str, distribution: Any) -> Any:
 
 
 def _frozen(trial: Trial, space: SpaceConfig, whole: bool) -> optuna.trial.FrozenTrial:
-    """Return a finished trial as `_suggest` would have asked for it."""
+    """Return a finished trial with the parameters that `_suggest` asks for."""
     optuna = quiet_optuna()
     values = parameters_of(space, trial.candidate)
     distributions = _distributions(space)
@@ -186,7 +186,7 @@ def _frozen(trial: Trial, space: SpaceConfig, whole: bool) -> optuna.trial.Froze
     for name in used:
         dimension = known[name]
         if name not in values:
-            params[name] = len(dimension.choices) // 2  # a layer that it does not have
+            params[name] = len(dimension.choices) // 2  # a layer that the candidate does not have
         elif name != "depth" and not dimension.nominal and dimension.choices:
             params[name] = dimension.choices.index(values[name])
         else:

@@ -1,7 +1,8 @@
-"""Optuna's genetic samplers, asked for whole batches.
+"""Optuna's genetic samplers for whole batches of candidates.
 
-Optuna goes through all finished trials for every candidate to find its generation and the parents,
-which are the same for a batch: here that is done once. Candidates are the same.
+Optuna goes through all finished trials for every candidate to find its generation and the parents.
+These are the same for a whole batch, so this module finds them once per batch. The candidates are
+identical to those of Optuna.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ def for_batches(name: str) -> Any:
 
     class ForBatches(kind):  # type: ignore[misc]
         _generation: int | None = None
-        #: Generation -> how often it was asked for, and the answer.
+        #: Generation, number of requests for its parents, and the parents.
         _parents: tuple[int, int, list[Any]] = (-1, 0, [])
 
         def begin_batch(self) -> None:
-            """Forget: trials were told since."""
+            """Discard the known generation, because trials have been added."""
             self._generation = None
 
         def get_trial_generation(self, study: Any, trial: Any) -> int:
@@ -37,7 +38,7 @@ def for_batches(name: str) -> Any:
 
         def get_parent_population(self, study: Any, generation: int) -> list[Any]:
             known, times, parents = self._parents
-            # The first answer is in another order than all further ones, which are alike.
+            # The first result has another order than all later ones, which are equal.
             if known != generation or times < 2:
                 times = times + 1 if known == generation else 1
                 parents = super().get_parent_population(study, generation)

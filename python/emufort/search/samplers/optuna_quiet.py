@@ -1,4 +1,4 @@
-"""Optuna without its chatter."""
+"""Import Optuna without its informational messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @cache
 def quiet_optuna() -> Any:
-    """Import Optuna on first use; it speaks up only when something is wrong."""
+    """Import Optuna on first use, with its log limited to warnings and errors."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import optuna

@@ -1,4 +1,4 @@
-"""The sampler ``parzen``: candidates that are likely among the good trials, not among the bad."""
+"""The sampler ``parzen``: candidates that are likely among good trials and unlikely among bad."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from emufort.search.samplers.qmc import QmcProposer
 from emufort.search.space import Candidate, to_point
 from emufort.search.trials import Trial
 
-#: Where the front is searched for, a loss above this multiple of the lowest one is of little use
-#: however cheap the network: an error three times that of the best.
+#: When the front is the aim, trials with a loss above this multiple of the lowest loss are not on
+#: the front, however cheap the network is: an error of about 3 times the lowest.
 _NO_USE = 10.0
 
 
 def front_first(trials: Sequence[Trial]) -> np.ndarray:
-    """Return the positions of `trials`: those on the front of loss against cost come first.
+    """Return the positions of `trials`, those on the front of loss against cost first.
 
-    They are followed by the front of the others, and so on, until there are enough good ones;
-    the rest comes by its loss. Within a front trials are ordered such that the first ones are
-    spread over all costs. Losses are those at the first rung, which all have. A loss that is far
-    above the lowest one is of no use however cheap the network.
+    The front of the remaining trials follows, and so on, until there are enough good trials. The
+    rest is ordered by loss. Within a front, trials are ordered so that the first ones are spread
+    over all costs. The losses are those at the first rung, which every trial has. Trials with a
+    loss far above the lowest one are excluded from the fronts, however cheap the network is.
     """
     losses = np.array([t.rungs[0][1] if t.rungs else t.value for t in trials], dtype=float)
     cost = np.array([t.architecture.relative_cost for t in trials])
@@ -45,7 +45,7 @@ def front_first(trials: Sequence[Trial]) -> np.ndarray:
 
 
 class ParzenProposer(CubeProposer):
-    """Points of a Sobol sequence at first, then draws from the densities of good trials."""
+    """Proposes points of a Sobol sequence at first, then draws from a density of good trials."""
 
     def __init__(
         self, space: SpaceConfig, seed: int, options: Mapping[str, Any], accept: Accept
@@ -56,7 +56,7 @@ class ParzenProposer(CubeProposer):
         self._points: list[np.ndarray] = []
 
     def add(self, trials: Sequence[Trial]) -> None:
-        """Take note of the finished trials of the last batch."""
+        """Add the finished trials of the last batch."""
         self._start.add(trials)
         self._finished.extend(trials)
         self._points.extend(to_point(self._space, trial.candidate) for trial in trials)

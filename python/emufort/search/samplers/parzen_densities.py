@@ -1,8 +1,9 @@
-"""Densities of good and bad candidates, for a whole batch at once.
+"""Densities of good and bad candidates, estimated once per batch.
 
-The idea is that of TPE: draw from the density of the good candidates, keep what is likely there and
-unlikely among the bad ones. Optuna's TPE estimates both densities anew for every candidate, 3 to
-10 ms each; here that is done once per batch with a few array operations.
+The method is that of TPE: draw from the density of the good candidates and keep those that are
+likely there and unlikely among the bad ones. Optuna's TPE estimates both densities again for every
+candidate, which takes 3 to 10 ms each. This module estimates them once per batch with a few array
+operations.
 """
 
 from __future__ import annotations
@@ -18,21 +19,30 @@ from emufort.search.space import Candidate, Dimension, at_point, dimensions
 
 Array = NDArray[np.float64]
 
-#: Share of a nominal kernel that goes to all choices alike, and weight of the uniform prior.
+#: Share of a nominal kernel that is spread over all choices, and weight of the uniform prior.
 _FLAT, _PRIOR = 0.4, 1.0
 
 
-#: Good candidates, at most.
+#: Largest number of good candidates.
 MOST_GOOD = 25
 
 
 def good_and_bad(
     order: NDArray[np.int64], gamma: float, history: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Cut trials, best first, into good and bad ones; few are good however many there are.
+    """Split trials, which are ordered best first, into at most `MOST_GOOD` good ones and bad ones.
 
-    Of the bad ones every so many stand for all, at most `history`: they say where the search has
-    been, and more of them add nothing.
+    If there are more than `history` bad trials, an evenly spaced sample of at most `history`
+    represents them: they show where the search has been, and more of them add no information.
+
+    Parameters
+    ----------
+    order
+        Positions of the trials (n,), best first.
+    gamma
+        Share of good trials.
+    history
+        Largest number of bad trials.
     """
     n_good = min(MOST_GOOD, max(1, int(np.ceil(gamma * len(order)))))
     bad = order[n_good:]
@@ -49,7 +59,7 @@ class Densities:
         self._widths = {id(x): self._bandwidth(len(x)) for x in (good, bad)}
 
     def _bandwidth(self, n: int) -> Array:
-        # Scott's exponent with the spread of a uniform variable; a choice's share is the least.
+        # Scott's exponent with the spread of a uniform variable, at least the share of one choice.
         wide = 0.29 * max(n, 1) ** (-1.0 / (4 + min(len(self._choices), 8)))
         least = np.where(self._choices > 0, 0.5 / np.maximum(self._choices, 1), 0.02)
         return np.asarray(np.maximum(wide, least))
@@ -68,11 +78,21 @@ class Densities:
         return np.clip(np.where(np.isnan(moved), uniform, moved), 0.0, 1.0)
 
     def kernels(self, points: Array, centres: Array, width: Array) -> NDArray[np.float32]:
-        """Return the kernel of every centre at every point (n_points, n_centres)."""
+        """Return the kernel of every centre at every point (n_points, n_centres).
+
+        Parameters
+        ----------
+        points
+            Points of the cube (n_points, d).
+        centres
+            Centres of the kernels (n_centres, d); NaN in coordinates that a centre does not use.
+        width
+            Bandwidth of each coordinate (d,).
+        """
         log = np.zeros((len(points), len(centres)), dtype=np.float32)
         for j, n in enumerate(self._choices):
             c = centres[None, :, j]
-            # Points in the same cell are alike: of the few cells a table is made.
+            # Points in the same cell have the same kernel, so a table of the few cells suffices.
             cell = np.minimum((points[:, j] * n).astype(int), max(n - 1, 0))
             p = ((np.arange(n) + 0.5) / n if n else points[:, j])[:, None]
             if self._nominal[j]:
@@ -80,15 +100,15 @@ class Densities:
                 term = np.log(np.where(same, _FLAT + (1 - _FLAT) * n, _FLAT))
             else:
                 term = -0.5 * ((p - c) / width[j]) ** 2 - np.log(width[j] * np.sqrt(2 * np.pi))
-            # A centre without this layer says nothing of its width.
+            # A centre without this layer carries no information about its width.
             term = np.where(np.isnan(c), 0.0, term).astype(np.float32)
             log += term[cell] if n else term
         return np.exp(log)
 
     def choose(self, points: Array) -> list[int]:
-        """Return for each group of `points` (n_groups, m, d) the member to take.
+        """Return the chosen member of each group of `points` (n_groups, m, d).
 
-        What was taken counts as bad for the groups after it, so that a batch spreads.
+        A chosen point counts as bad for the later groups, so that a batch spreads.
         """
         n_groups, m, d = points.shape
         flat = points.reshape(-1, d)
@@ -126,13 +146,13 @@ def propose_parzen(
     good, bad
         Finished candidates as points of the cube (n, d); see `to_point`.
     accept
-        Says whether a candidate is wanted; of a group the best acceptable member is taken.
+        Returns whether a candidate may be proposed; the best acceptable member of a group is taken.
     """
     dims = dimensions(space)
     densities = Densities(dims, good, bad)
     m = int(options["candidates"])
     drawn = densities.draw(size * m, rng)
-    # Snap to what a point stands for before it is judged.
+    # Snap every point to the value that it represents before it is scored.
     counts = np.array([len(d.choices) for d in dims], dtype=float)
     cells = np.minimum(np.floor(drawn * np.maximum(counts, 1)), np.maximum(counts, 1) - 1)
     snapped = np.where(counts > 0, (cells + 0.5) / np.maximum(counts, 1), drawn)

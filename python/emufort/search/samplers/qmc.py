@@ -17,8 +17,8 @@ from emufort.search.trials import Trial
 class QmcProposer(CubeProposer):
     """One Sobol sequence for the whole search.
 
-    Optuna's own leaves out categories and parameters that not all candidates have, which are most
-    of this space; and its place in the sequence lives in the study.
+    Optuna's own QMC sampler omits categories and conditional parameters, which are most of this
+    space, and it keeps its place in the sequence in the study.
     """
 
     def __init__(
@@ -36,13 +36,13 @@ class QmcProposer(CubeProposer):
         sobol = qmc.Sobol(self._n, scramble=scramble, rng=np.random.default_rng(self._seed))
         while True:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # a batch need not be a power of two
+                warnings.simplefilter("ignore")  # the size of a batch need not be a power of two
                 points = sobol.random(64)
             for point in points.tolist():
                 yield at_point(self._space, point)
 
     def add(self, trials: Sequence[Trial]) -> None:
-        """Take note of the finished trials of the last batch."""
+        """Advance the sequence by the finished trials of the last batch."""
         self._done += len(trials)
 
     def propose(self, size: int, batch: int) -> list[Candidate]:

@@ -1,8 +1,8 @@
-"""Which candidates to try next: determined by the finished trials, the seed and the batch.
+"""Create the proposer of a search; proposals depend on finished trials, seed and batch alone.
 
-A search that was killed proposes what it would have proposed: a sampler is made anew for every
-batch from (seed, batch) and the trials, or, if it keeps what it knows to itself (CMA-ES, NSGA), it
-is asked again for all batches before.
+An interrupted search proposes the same candidates as an uninterrupted one. A sampler is created
+for every batch from (seed, batch) and the trials. A sampler with internal state (CMA-ES, NSGA) is
+replayed: it proposes all earlier batches again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BUILT_IN: dict[str, Callable[..., Proposer]] = {
     "parzen": ParzenProposer,
     "cmaes": CmaesProposer,
 }
-#: Samplers that keep their state to themselves, where a table of trials cannot bring it back.
+#: Samplers with internal state that the table of trials cannot restore.
 _REPLAYED = ("cmaes", "nsga2", "nsga3")
 
 
@@ -42,14 +42,29 @@ def make_proposer(
     options: Mapping[str, Any] | None = None,
     accept: Accept = accept_all,
 ) -> Proposer:
-    """Return a proposer that knows the `finished` trials.
+    """Return a proposer that has the `finished` trials.
+
+    Parameters
+    ----------
+    sampler
+        Name of a sampler.
+    space
+        The search space.
+    seed
+        Random seed of the search.
+    finished
+        Trials that the search already has, in order.
+    options
+        Options of the sampler; defaults replace missing ones.
+    accept
+        Returns whether a candidate may be proposed.
 
     Raises
     ------
     UsageError
         There is no such sampler or option.
     EmufortError
-        The sampler does not propose again what it proposed when `finished` were made.
+        A replayed sampler does not propose the candidates of `finished` again.
     """
     name = sampler_name(sampler)
     options = dict(options or {})
@@ -67,8 +82,8 @@ def make_proposer(
             trials = list(group)
             if proposer.propose(len(trials), number) != [t.candidate for t in trials]:
                 raise EmufortError(
-                    f"the sampler '{name}' does not propose again what it did when this search "
-                    "was begun (another version of Optuna or cmaes?); choose another --out"
+                    f"the sampler '{name}' does not propose again what it proposed when this "
+                    "search started (another version of Optuna or cmaes?); choose another --out"
                 )
             proposer.add(trials)
     else:
@@ -85,6 +100,21 @@ def propose(
     batch: int,
 ) -> list[Candidate]:
     """Return the `size` candidates of batch number `batch` after the `finished` trials.
+
+    Parameters
+    ----------
+    sampler
+        Name of a sampler.
+    space
+        The search space.
+    finished
+        Trials that the search already has, in order.
+    size
+        Number of candidates.
+    seed
+        Random seed of the search.
+    batch
+        Number of the batch.
 
     Raises
     ------

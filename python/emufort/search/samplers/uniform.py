@@ -9,7 +9,7 @@ from emufort.search.space import Candidate
 
 
 class UniformProposer(CubeProposer):
-    """Candidates are drawn independently of each other and of the trials."""
+    """Draws candidates independently of each other and of the trials."""
 
     def propose(self, size: int, batch: int) -> list[Candidate]:
         """Return the `size` candidates of batch number `batch`."""
