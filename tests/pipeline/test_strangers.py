@@ -108,7 +108,7 @@ def test_flags_that_load_something_are_not_taken_from_the_folder(
 )  # fmt: skip
 def test_dangerous_flags(flag: str) -> None:
     timing = TimingConfig(flags=f"-O2 {shlex.quote(flag)}")
-    assert first_untrusted(timing, EXECUTED) == f"timing.flags asks for {flag!r}"
+    assert first_untrusted(timing, EXECUTED) == f"timing.flags requests {flag!r}"
     assert first_untrusted(timing, ("compiler",)) is None  # as the user gave the flags
 
 
