@@ -150,12 +150,12 @@ MULTIPLY: Edits = {
             "only: operation_size, operation_dense, &\n    operation_multiply, ",
         ),
         (
-            "      else\n        call add(operations(row_n_out, i)",
+            "      else\n        ! Inlined by flang",
             """      else if (operations(row_code, i) == operation_multiply) then
         call multiply(columns*operations(row_n_out, i), input, &
                       1 + columns*operations(row_second_input, i), output, scratch)
       else
-        call add(operations(row_n_out, i)""",
+        ! Inlined by flang""",
         ),
         (
             "  !> Pack the weights of all dense operations",

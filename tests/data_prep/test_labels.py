@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from activation_data.labelling import Recipe
@@ -15,7 +17,10 @@ from emufort.processes.aerosol_activation import labels
 from emufort.processes.labels import make_labels
 
 
-def test_labels_are_those_of_the_parcel_model(gfortran):
+def test_labels_are_those_of_the_parcel_model(gfortran, root, monkeypatch):
+    # the package may be installed; labels are made by a checkout
+    place = SimpleNamespace(files=lambda name: root / "python" / name)
+    monkeypatch.setattr(labels, "resources", place)
     seen = []
     made = make_labels("aerosol_activation.activation", 16, 3, seen.append)
     recipe = Recipe(train=16, validation=2, test=4, seed=3)
@@ -35,7 +40,8 @@ def test_labels_are_those_of_the_parcel_model(gfortran):
 
 
 def test_without_a_checkout_one_line_says_so(monkeypatch, tmp_path):
-    monkeypatch.setattr(labels.resources, "files", lambda name: tmp_path / "a" / "b" / name)
+    place = SimpleNamespace(files=lambda name: tmp_path / "a" / "b" / name)
+    monkeypatch.setattr(labels, "resources", place)
     with pytest.raises(EmufortError, match="part of a checkout of emufort only") as caught:
         labels.make_labels(16, 3, print)
     assert "\n" not in str(caught.value)
