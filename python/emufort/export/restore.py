@@ -77,7 +77,8 @@ def _input_scaler(kinds: list[int], numbers: Array) -> Scaler:
         if kind == LN:
             shift[j] = 1.0 / shift[j]
         elif kind == LOGIT:
-            shift[j] = -np.log(shift[j])
+            with np.errstate(divide="ignore", invalid="ignore"):  # the file is untrusted
+                shift[j] = -np.log(shift[j])
     return Scaler(tuple(names[kind] for kind in kinds), shift, scale)
 
 
