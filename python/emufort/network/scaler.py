@@ -200,7 +200,7 @@ _KINDS: dict[str, ScalerKind] = {
 
 
 def _before_scaling(column: Column, x: Array) -> Array:
-    """Return the quantity of which the scaler takes mean and spread, for values x (n,)."""
+    """Return the quantity whose mean and spread the scaler uses, for values x (n,)."""
     if column.transform in ("ln", "log10"):
         if not (x > 0).all():
             raise DataError(f"{column.name} is not positive everywhere and so has no logarithm")

@@ -152,8 +152,8 @@ def printed_times(output: str, ncol: Sequence[int], takes_ncol: bool) -> dict[in
     ----------
     output
         Lines ``ncol,repeat,ns_per_sample`` if the program `takes_ncol`, else lines ``ns_per_sample
-        VALUE``, of which the first counts for every number of columns. Other lines are ignored,
-        and so are times that are not positive and finite.
+        VALUE``; the first VALUE is then the time for every number of columns. Other lines and
+        times that are not positive and finite are ignored.
     ncol
         Requested numbers of columns; those without a time are missing in the result.
     takes_ncol
