@@ -39,8 +39,8 @@ contains
 
   !> Compute the activated fractions of the columns and levels of a chunk, and their fluxes into cloud.
   !>
-  !> The arguments have the same meaning as in `activate_modal`. The arrays have `pcols` columns, of which the first
-  !> `ncol` are computed; the others are unchanged.
+  !> The arguments have the same meaning as in `activate_modal`. The arrays have `pcols` columns. The scheme computes the
+  !> first `ncol` columns and leaves the others unchanged.
   recursive subroutine activate(scheme, pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, &
                                 volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, status, counts, in_cloud, smax_f, &
                                 smax_fixed, workspace)
