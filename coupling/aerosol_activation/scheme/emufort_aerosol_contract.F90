@@ -9,6 +9,15 @@ module emufort_aerosol_contract
 
   public :: aerosol_modes, aerosol_inputs, aerosol_sigma, aerosol_lower, aerosol_upper
   public :: aerosol_input_names, aerosol_input_units, aerosol_output_name, aerosol_output_units
+  public :: aerosol_mode_names
+  public :: aerosol_gravity
+  public :: aerosol_gas_constant_air
+  public :: aerosol_gas_constant_vapour
+  public :: aerosol_heat_capacity_air
+  public :: aerosol_latent_heat
+  public :: aerosol_density_water
+  public :: aerosol_initial_supersaturation
+  public :: aerosol_accommodation_coefficient
   public :: air_temperature_at
   public :: air_pressure_at
   public :: updraft_speed_at
@@ -17,13 +26,34 @@ module emufort_aerosol_contract
   public :: hygroscopicity_at
 
   !&<
-  !> Number of aerosol modes: accumulation, aitken, coarse, primary_carbon.
+  !> Number of aerosol modes.
   integer, parameter :: aerosol_modes = 4
+  !> Names of the modes.
+  character(len=*), parameter :: aerosol_mode_names(aerosol_modes) = [character(len=32) :: &
+    'accumulation', 'aitken', 'coarse', 'primary_carbon']
   !> Number of scalar inputs, including those of every mode.
   integer, parameter :: aerosol_inputs = 15
   !> Geometric standard deviation of the modes [1].
   real(real64), parameter :: aerosol_sigma(aerosol_modes) = [ &
     1.8d0, 1.6d0, 1.8d0, 1.6d0]
+
+  ! Constants with which the labels were made. The host must have the same ones.
+  !> Acceleration of gravity [m s-2].
+  real(real64), parameter :: aerosol_gravity = 9.81d0
+  !> Gas constant of dry air [J kg-1 K-1].
+  real(real64), parameter :: aerosol_gas_constant_air = 287.681660899654d0
+  !> Gas constant of water vapour [J kg-1 K-1].
+  real(real64), parameter :: aerosol_gas_constant_vapour = 461.8888888888889d0
+  !> Heat capacity of dry air at constant pressure [J kg-1 K-1].
+  real(real64), parameter :: aerosol_heat_capacity_air = 1004.0d0
+  !> Latent heat of condensation of water [J kg-1].
+  real(real64), parameter :: aerosol_latent_heat = 2250000.0d0
+  !> Density of liquid water [kg m-3].
+  real(real64), parameter :: aerosol_density_water = 1000.0d0
+  !> Supersaturation at the start of the ascent [1].
+  real(real64), parameter :: aerosol_initial_supersaturation = -0.02d0
+  !> Mass accommodation coefficient of water [1].
+  real(real64), parameter :: aerosol_accommodation_coefficient = 1.0d0
 
   ! Position of each input; for an input with modes, the position of the first mode.
   integer, parameter :: air_temperature_at = 1

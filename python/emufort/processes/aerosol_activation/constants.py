@@ -31,3 +31,27 @@ ALL: Final[dict[str, float]] = {
     "thermal_accommodation": THERMAL_ACCOMMODATION,
     "mass_ratio_water_air": MASS_RATIO_WATER_AIR,
 }
+
+#: Parameters of a contract that hold constants: name -> (long name, units).
+CONSTANTS: Final = {
+    "gravity": ("acceleration of gravity", "m s-2"),
+    "gas_constant_air": ("gas constant of dry air", "J kg-1 K-1"),
+    "gas_constant_vapour": ("gas constant of water vapour", "J kg-1 K-1"),
+    "heat_capacity_air": ("heat capacity of dry air at constant pressure", "J kg-1 K-1"),
+    "latent_heat": ("latent heat of condensation of water", "J kg-1"),
+    "density_water": ("density of liquid water", "kg m-3"),
+    "initial_supersaturation": ("supersaturation at the start of the ascent", "1"),
+    "accommodation_coefficient": ("mass accommodation coefficient of water", "1"),
+}
+
+#: Values of `CONSTANTS` with the constants of pyrcel.
+PYRCEL: Final[dict[str, float]] = {
+    "gravity": GRAVITY,
+    "gas_constant_air": GAS_CONSTANT / MOLAR_MASS_AIR,
+    "gas_constant_vapour": GAS_CONSTANT / MOLAR_MASS_WATER,
+    "heat_capacity_air": HEAT_CAPACITY_AIR,
+    "latent_heat": LATENT_HEAT,
+    "density_water": DENSITY_WATER,
+    "initial_supersaturation": -0.02,
+    "accommodation_coefficient": 1.0,
+}

@@ -8,6 +8,7 @@ FILE`` writes the module of the contract `activation`.
 
 from __future__ import annotations
 
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from emufort.escape import fortran_real64
 from emufort.export.fortran import wrap
 from emufort.export.render import render
 from emufort.files import write_text
+from emufort.processes.aerosol_activation.constants import CONSTANTS, PYRCEL
 from emufort.toolchain.sources import coupling_folder, dependencies, in_order
 
 #: Folder with the contracts of the process.
@@ -25,6 +27,9 @@ CONTRACTS = Path(__file__).parent / "contracts"
 CONTRACT_MODULE = "emufort_aerosol_contract"
 #: Parameter of the contracts: geometric standard deviation of each mode [1].
 WIDTHS = "geometric_standard_deviation"
+
+#: Most modes of a host, as in the Fortran scheme.
+MOST_MODES = 16
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _FOLDERS = ("scheme", "timing", "hosts/face")
@@ -40,25 +45,35 @@ def scheme_contract() -> Contract:
 def misfit(contract: Contract) -> str:
     """Return the reason why the Fortran scheme cannot use a contract; empty if it can."""
     wanted = scheme_contract()
-    if _shape(contract) == _shape(wanted):
+    if _shape(contract) == _shape(wanted) and 1 <= len(widths(contract)) <= MOST_MODES:
         return ""
     return (
         "the activation scheme needs an emulator with the inputs "
-        f"{', '.join(v.name for v in wanted.input)} of {len(widths(wanted))} modes and the output "
-        f"{wanted.output[0].name}; export a network of the contract '{wanted.name}'"
+        f"{', '.join(v.name for v in wanted.input)} of 1 to {MOST_MODES} modes and the output "
+        f"{wanted.output[0].name}; export a network of the contract '{wanted.name}' or of a preset"
     )
 
 
 def _shape(contract: Contract) -> object:
-    inputs = [(v.name, v.units, contract.width(v)) for v in contract.input]
-    outputs = [(v.name, v.units, contract.width(v)) for v in contract.output]
-    return inputs, outputs, len(widths(contract))
+    modes = len(widths(contract))
+    inputs = [(v.name, v.units, contract.width(v) / (modes or 1)) for v in contract.input[3:]]
+    air = [(v.name, v.units, contract.width(v)) for v in contract.input[:3]]
+    return air, inputs, [(v.name, v.units, contract.width(v)) for v in contract.output]
 
 
 def widths(contract: Contract) -> tuple[float, ...]:
     """Return the geometric standard deviation of each mode [1]; empty without modes."""
     found = (p.values for p in contract.parameter if p.name == WIDTHS)
     return next(found, ())
+
+
+def constants_of(contract: Contract) -> dict[str, float]:
+    """Return the constants for which a contract's labels are made, by name [SI].
+
+    A contract without such parameters has the constants of pyrcel.
+    """
+    given = {p.name: p.values[0] for p in contract.parameter if p.name in CONSTANTS}
+    return {**PYRCEL, **given}
 
 
 def contract_source(contract: Contract) -> str:
@@ -68,10 +83,13 @@ def contract_source(contract: Contract) -> str:
         inputs.append({"name": variable.name, "place": place})
         place += contract.width(variable)
     columns, output = contract.input_columns, contract.output[0]
+    values = constants_of(contract)
+    modes = contract.dimensions[str(contract.input[-1].dimension)]
     return template(
         CONTRACT_MODULE,
         name=contract.name,
-        modes=contract.dimensions[str(contract.input[-1].dimension)],
+        modes=modes,
+        mode_names=wrap(f"'{_mode_name(k, mode)}'" for k, mode in enumerate(modes)),
         sigma=wrap(map(fortran_real64, widths(contract))),
         inputs=inputs,
         n_inputs=len(columns),
@@ -79,8 +97,17 @@ def contract_source(contract: Contract) -> str:
         upper=wrap(fortran_real64(column.upper) for column in columns),
         names=wrap(f"'{variable.name}'" for variable in contract.input),
         units=wrap(f"'{variable.units}'" for variable in contract.input),
+        constants=[
+            {"name": name, "what": what, "units": units, "value": fortran_real64(values[name])}
+            for name, (what, units) in CONSTANTS.items()
+        ],
         output=output,
     )
+
+
+def _mode_name(index: int, label: str) -> str:
+    """Return the label of a mode, or its number if the label is not a plain name."""
+    return label if re.fullmatch(r"[A-Za-z0-9_ ]{1,32}", label) else f"mode {index + 1}"
 
 
 def template(source: str, /, **values: object) -> str:

@@ -1,0 +1,219 @@
+"""Presets of aerosol activation: the aerosol modes and the physical constants of one host model.
+
+A preset is a TOML file. It determines the contract of an emulator (`Preset.contract`) and its
+labels, so that the emulator is trained with the modes and constants of its host. docs/presets.md
+describes the file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from emufort.contract import Contract, Name, Text, explain, is_path, one_line
+from emufort.errors import UsageError, did_you_mean
+from emufort.export.render import render
+from emufort.processes.aerosol_activation.constants import CONSTANTS
+
+#: Folder with the presets that come with emufort.
+PRESETS = Path(__file__).parent / "presets"
+_TEMPLATES = Path(__file__).parent / "templates"
+
+Positive = Annotated[float, Field(gt=0.0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Range(_Part):
+    """Range of an input, written ``[lower, upper]`` in the file."""
+
+    lower: float
+    upper: float
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_pair(cls, value: object) -> object:
+        if isinstance(value, list) and len(value) == 2:
+            return {"lower": value[0], "upper": value[1]}
+        return value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not 0.0 < self.lower < self.upper:
+            raise ValueError("a range must be [lower, upper] with 0 < lower < upper")
+        return self
+
+
+class Constants(_Part):
+    """Physical constants of the host [SI]; the names are those of the contract parameters.
+
+    Attributes
+    ----------
+    gravity
+        Acceleration of gravity [m s-2].
+    gas_constant_air, gas_constant_vapour
+        Gas constants of dry air and of water vapour [J kg-1 K-1].
+    heat_capacity_air
+        Heat capacity of dry air at constant pressure [J kg-1 K-1].
+    latent_heat
+        Latent heat of condensation of water, constant [J kg-1].
+    density_water
+        Density of liquid water [kg m-3].
+    """
+
+    gravity: Positive
+    gas_constant_air: Positive
+    gas_constant_vapour: Positive
+    heat_capacity_air: Positive
+    latent_heat: Positive
+    density_water: Positive = 1000.0
+
+
+class Mode(_Part):
+    """One lognormal aerosol mode.
+
+    Attributes
+    ----------
+    sigma
+        Geometric standard deviation of the number size distribution [1].
+    number
+        Range of the number concentration [cm-3]; samples are uniform in its logarithm.
+    diameter
+        Range of the dry number-median diameter [um]; samples are uniform in its logarithm.
+    hygroscopicity
+        Range of the hygroscopicity parameter kappa [1].
+    hygroscopicity_distribution
+        Whether samples of kappa are uniform in kappa or in its logarithm.
+    """
+
+    sigma: Annotated[float, Field(gt=1.0)]
+    number: Range
+    diameter: Range
+    hygroscopicity: Range
+    hygroscopicity_distribution: Literal["uniform", "log-uniform"] = "uniform"
+
+
+class Parcel(_Part):
+    """Choices of the parcel model that makes the labels.
+
+    Attributes
+    ----------
+    initial_supersaturation
+        Supersaturation over water at the start of the ascent, below 0 [1].
+    accommodation_coefficient
+        Mass accommodation coefficient of water [1].
+    """
+
+    initial_supersaturation: Annotated[float, Field(gt=-0.5, lt=0.0)] = -0.02
+    accommodation_coefficient: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+
+
+class Preset(_Part):
+    """The aerosol scheme of a host model, for which an emulator is trained.
+
+    Attributes
+    ----------
+    name
+        Name of the preset; the contract is called ``activation_<name>``.
+    title
+        What the preset is.
+    serves
+        Models and configurations that the emulator serves.
+    air_temperature
+        Range of the air temperature [K].
+    air_pressure
+        Range of the air pressure [hPa].
+    updraft_speed
+        Range of the updraft speed [m s-1]; samples are uniform in its logarithm.
+    constants
+        Physical constants of the host.
+    parcel
+        Choices of the parcel model.
+    modes
+        Name -> mode, in the order of the host.
+    """
+
+    name: Name
+    title: Text = ""
+    serves: tuple[Text, ...] = ()
+    air_temperature: Range = Range(lower=248.0, upper=310.0)
+    air_pressure: Range = Range(lower=500.0, upper=1050.0)
+    updraft_speed: Range = Range(lower=0.01, upper=10.0)
+    constants: Constants
+    parcel: Parcel = Parcel()
+    modes: Annotated[dict[Name, Mode], Field(min_length=1, max_length=16)]
+
+    @classmethod
+    def load(cls, name: str | Path) -> Self:
+        """Read a preset.
+
+        Parameters
+        ----------
+        name
+            Name of a preset that comes with emufort, or the path of a TOML file: a path object, or
+            text with a slash or ending in ``.toml``.
+
+        Raises
+        ------
+        UsageError
+            There is no such preset, or the file is not valid.
+        """
+        if isinstance(name, str) and not is_path(name):
+            known = names()
+            if name not in known:
+                raise UsageError(
+                    f"there is no preset '{name}'{did_you_mean(name, known)}; 'emufort presets' "
+                    "lists them, and a preset of your own is a TOML file given by its path"
+                )
+            path = PRESETS / f"{name}.toml"
+        else:
+            path = Path(name)
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not a text file"
+            raise UsageError(f"cannot read the preset {path}: {reason}") from error
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{path} is not valid TOML: {one_line(error)}") from error
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise UsageError(f"{path}: {explain(error, cls)}") from error
+
+    def contract(self) -> Contract:
+        """Return the contract of an emulator of the maximum supersaturation for this host."""
+        return Contract.from_toml(self.contract_text(), f"the contract of the preset '{self.name}'")
+
+    def contract_text(self) -> str:
+        """Return the same contract as TOML."""
+        described = [
+            {"name": name, "long_name": long_name, "units": units, "value": value}
+            for name, (long_name, units) in CONSTANTS.items()
+            for value in [getattr(self.constants, name, None) or getattr(self.parcel, name)]
+        ]
+        return render(
+            "contract.toml.j2",
+            folder=_TEMPLATES,
+            preset=self,
+            constants=described,
+            pascals=lambda r: _pair(r, "1e2"),
+            per_cubic_metre=lambda r: _pair(r, "1e6"),
+            radius=lambda r: _pair(r, "5e-7"),
+        )
+
+
+def _pair(values: Range, factor: str) -> str:
+    """Return both ends of a range times a factor, in decimal arithmetic, as in the file."""
+    ends = (Decimal(repr(end)) * Decimal(factor) for end in (values.lower, values.upper))
+    return ", ".join(repr(float(end)) for end in ends)
+
+
+def names() -> list[str]:
+    """Return the names of the presets that come with emufort."""
+    return sorted(path.stem for path in PRESETS.glob("*.toml"))
