@@ -18,6 +18,7 @@ from emufort.cli.options import (
     Engine,
     Json,
     Out,
+    PresetName,
     Profile,
     Quiet,
     Scheduler,
@@ -32,15 +33,21 @@ from emufort.cli.running import (
     contract_option,
     print_batch_script,
     print_json,
+    refuse_with_preset,
     where_to_compute,
 )
+from emufort.errors import UsageError
 
 
 def run(
     config: ConfigFile = None,
     out: Out = RUN_FOLDER,
+    preset: PresetName = None,
     data: Data = None,
     contract: ContractName = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Training samples that a preset labels.")
+    ] = None,
     seed: Seed = None,
     workers: Workers = None,
     engine: Engine = None,
@@ -58,13 +65,19 @@ def run(
 ) -> None:
     """Carry out all steps: search, retrain, time, select, export, verify, report.
 
-    If the run is stopped or killed, the same command continues it.
+    With --preset, the run first makes labels with the constants of a host model, which later runs
+    use again, and finally writes the glue for that host. If the run is stopped or killed, the same
+    command continues it.
     """
     from emufort.steps import STEP_NAMES
 
+    refuse_with_preset(preset, {"--data": data, "--contract": contract})
+
     overrides = {
+        "preset": contract_option(preset),
         "data": absolute(data),
         "contract": contract_option(contract),
+        "labels.samples": samples,
         "seed": seed,
         "workers": workers,
         "search.trials": trials,
@@ -74,6 +87,8 @@ def run(
         **where_to_compute(engine, scheduler, cluster, profile),
     }
     options = configured(config, out, overrides)
+    if samples is not None and options.preset is None:
+        raise UsageError("--samples is the number of samples that a preset labels; give --preset")
     if dry_run:
         print_batch_script(options, out)
     else:

@@ -119,10 +119,15 @@ def write_labels(
     StorageError
         `out` cannot be written.
     """
-    if out.is_dir() or not out.absolute().parent.is_dir():
-        raise UsageError(f"{out} cannot be written: name a file in a folder that exists")
+    check_out(out)
     found = make_labels(name, samples, seed, advance)
     encoding = {variable: {"zlib": True} for variable, v in found.data_vars.items() if v.ndim}
     with replacing(out) as temporary:
         found.to_netcdf(temporary, format="NETCDF4", engine="netcdf4", encoding=encoding)
     return found
+
+
+def check_out(out: Path) -> None:
+    """Raise `UsageError` if the file `out` cannot be written because of its name."""
+    if out.is_dir() or not out.absolute().parent.is_dir():
+        raise UsageError(f"{out} cannot be written: name a file in a folder that exists")
