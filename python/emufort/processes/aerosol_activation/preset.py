@@ -8,6 +8,7 @@ describes the file.
 from __future__ import annotations
 
 import tomllib
+from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -25,7 +26,10 @@ from pydantic import (
 from emufort.contract import Contract, Name, Text, Word, explain, is_path, one_line
 from emufort.errors import ContractError, UsageError, did_you_mean
 from emufort.export.render import render
-from emufort.processes.aerosol_activation.constants import CONSTANTS
+from emufort.processes.aerosol_activation.constants import (
+    CONSTANTS,
+    PhysicalConstants,
+)
 
 #: Folder with the presets that come with emufort.
 PRESETS = Path(__file__).parent / "presets"
@@ -235,16 +239,20 @@ class Preset(_Part):
             raise UsageError(f"{path}: {error}") from error
         return preset
 
+    def physical_constants(self) -> PhysicalConstants:
+        """Return the constants of the host and the choices of the parcel model."""
+        return PhysicalConstants(**self.constants.model_dump(), **self.parcel.model_dump())
+
     def contract(self) -> Contract:
         """Return the contract of an emulator of the maximum supersaturation for this host."""
         return Contract.from_toml(self.contract_text(), f"the contract of the preset '{self.name}'")
 
     def contract_text(self) -> str:
         """Return the same contract as TOML."""
+        values = asdict(self.physical_constants())
         described = [
-            {"name": name, "long_name": long_name, "units": units, "value": value}
+            {"name": name, "long_name": long_name, "units": units, "value": values[name]}
             for name, (long_name, units) in CONSTANTS.items()
-            for value in [getattr(self.constants, name, None) or getattr(self.parcel, name)]
         ]
         return render(
             "contract.toml.j2",
