@@ -18,6 +18,7 @@ from emufort.cli.options import (
     Engine,
     Json,
     Out,
+    PresetName,
     Profile,
     Quiet,
     Scheduler,
@@ -36,6 +37,7 @@ from emufort.cli.running import (
     opened,
     print_batch_script,
     print_json,
+    refuse_with_preset,
     where_to_compute,
 )
 from emufort.errors import UsageError
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 def search(
     config: ConfigFile = None,
     out: Out = RUN_FOLDER,
+    preset: PresetName = None,
     data: Data = None,
     contract: ContractName = None,
     seed: Seed = None,
@@ -77,7 +80,9 @@ def search(
     quiet: Quiet = False,
 ) -> None:
     """Step 1: train many candidates on a small subset of the data."""
+    refuse_with_preset(preset, {"--data": data, "--contract": contract})
     overrides = {
+        "preset": contract_option(preset),
         "data": absolute(data),
         "contract": contract_option(contract),
         "seed": seed,

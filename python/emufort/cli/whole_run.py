@@ -31,6 +31,7 @@ from emufort.cli.running import (
     carry_out,
     configured,
     contract_option,
+    opened,
     print_batch_script,
     print_json,
     refuse_with_preset,
@@ -116,45 +117,50 @@ def check(
     contract: ContractName = None,
     as_json: Json = False,
 ) -> None:
-    """Check configuration, contract and data without starting a run."""
+    """Check configuration, contract and data without starting a run.
+
+    A preset in the configuration makes its labels, unless they were made before.
+    """
+    from emufort import screen
     from emufort.config import Config
     from emufort.dataset.constant_outputs import constant_outputs
     from emufort.run.folder import RunFolder
-    from emufort.run.pipeline import Run
 
     loaded = Config() if config is None else Config.load(config)
     given = {"data": absolute(data), "contract": contract_option(contract)}
+    refuse_with_preset(loaded.preset, {"--data": data, "--contract": contract})
     wanted = loaded.model_copy(update={k: v for k, v in given.items() if v is not None})
+    screen.be_quiet(as_json)
     with tempfile.TemporaryDirectory(prefix="emufort-") as folder:
-        run = Run.open(RunFolder(Path(folder)), wanted)
+        run = opened(RunFolder(Path(folder)), wanted)
         run.check()
-    opened, rules = run.data, run.data.contract
+    found, rules = run.data, run.data.contract
     if as_json:
         print_json(
             {
                 "contract": rules.name,
                 "inputs": len(rules.input_columns),
                 "outputs": len(rules.output_columns),
-                "data": str(opened.source),
-                "rows": len(opened),
-                "constant": [column.name for column in opened.constant_columns("train")],
+                "data": str(found.source),
+                "rows": len(found),
+                "constant": [column.name for column in found.constant_columns("train")],
             }
         )
         return
     typer.echo(
         f"contract '{rules.name}': {len(rules.input_columns)} inputs, "
-        f"{len(rules.output_columns)} outputs; {opened.source}: {len(opened)} usable rows; all well"
+        f"{len(rules.output_columns)} outputs; {found.source}: {len(found)} usable rows; all well"
     )
-    for column in opened.constant_columns("train"):
+    for column in found.constant_columns("train"):
         if not column.is_output:
             typer.echo(
                 f"note: {column.name} is the same in all training rows: a network cannot see what "
                 "it does"
             )
-    for output in constant_outputs(rules, opened.constant_outputs):
+    for output in constant_outputs(rules, found.constant_outputs):
         typer.echo(
             f"note: {output.name} is the same in all training rows: it is emitted as a constant, "
             f"{output}"
         )
-    for column in opened.constant_in_training_only():
+    for column in found.constant_in_training_only():
         typer.echo(f"note: {column.name} varies in other rows, where the constant will be wrong")

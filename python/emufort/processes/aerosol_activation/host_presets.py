@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from emufort.processes.aerosol_activation.fortran import WIDTHS, constants_of
@@ -29,7 +30,7 @@ def _read(path: Path) -> Preset:
         glue=found.glue,
         facts={
             WIDTHS: {name: mode.sigma for name, mode in found.modes.items()},
-            "constants": constants_of(contract),
+            "constants": asdict(constants_of(contract)),
         },
     )
 
