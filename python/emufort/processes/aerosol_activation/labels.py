@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emufort.processes.aerosol_activation.preset import Preset
@@ -29,3 +30,17 @@ def make_labels(samples: int, seed: int, advance: Callable[[int], object]) -> xr
     from emufort.processes.aerosol_activation.labelling import make
 
     return make(Preset.load(BUNDLED_PRESET), samples, seed, advance)
+
+
+def labelled(preset: Preset, samples: int, seed: int, report: Callable[[int, int], object]) -> Path:
+    """Return the labels of a preset as a file, see `emufort.processes.process.Preset.labels`."""
+    from emufort.processes.aerosol_activation import labelling
+
+    rows, finished = labelling.Recipe.of(preset, samples, seed).rows, 0
+
+    def advance(more: int) -> None:
+        nonlocal finished
+        finished += more
+        report(finished, rows)
+
+    return labelling.labelled(preset, samples, seed, advance)
