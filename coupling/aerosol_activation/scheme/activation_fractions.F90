@@ -128,8 +128,8 @@ contains
           packed((m - 1)*few_columns + i, 4) = supersaturation(min(i, n))
         end do
       end do
-      do i = few_columns*n_modes + 1, lanes
-        packed(i, :) = packed(1, :)
+      do i = 1, size(packed, 2)
+        packed(few_columns*n_modes + 1:lanes, i) = packed(1, i)
       end do
       call squared_ratios(packed(1, 1), packed(1, 2), packed(1, 3), packed(1, 4), ratio)
     else

@@ -16,9 +16,9 @@ module emufort_aerosol_agreement
 
   integer, parameter :: dp = real64
   !> Largest relative difference between a constant of the host and that of the labels [1]. A constant that differs by
-  !> 0.1 % changes the maximum supersaturation by at most 0.13 % (test_activation_agreement), and a number fraction by
-  !> at most 0.0013, which is half of the error that an emulator of a preset may have. Hosts that differ in more
-  !> decimals of the same constants differ by less, and the latent heat of another reference temperature by more.
+  !> 0.1 % changes the maximum supersaturation by less than 0.2 % and a number fraction by less than 0.001
+  !> (test_activation_agreement), which is below the error of an emulator. The number of decimals that a host gives is a
+  !> smaller difference; the latent heat at another temperature is a larger one.
   real(dp), parameter :: constants_tolerance = 1.0e-3_dp
   !> Largest relative difference between widths [1]: the rounding of single precision, because hosts read widths from
   !> files.
