@@ -1,9 +1,9 @@
 !> Aerosol activation in one call: from the state of the air and the aerosol to the activated fractions of every mode.
 !>
 !> A neural emulator gives the maximum supersaturation of the updraft. The number and mass fractions of each
-!> lognormal mode follow from it by kappa-Koehler theory, block by block while the values are in the cache. The
-!> formulas are those of python/emufort/processes/aerosol_activation/kohler.py; modes and constants are those of the
-!> contract. In single precision the fractions differ from those of Python by less than 1e-6 for the same maximum supersaturation
+!> lognormal mode follow from it by kappa-Koehler theory, block by block while the values are in the cache. Formulas
+!> and constants are those of python/emufort/processes/aerosol_activation/kohler.py. In single precision the fractions
+!> differ from those of Python by less than 1e-6 for the same maximum supersaturation
 !> (tests/coupling/test_activation_fractions.py).
 !>
 !>     call predict_activated_fractions(emulator, ncol, air_temperature, ...)                    ! loaded weights.bin
@@ -20,10 +20,11 @@ module activation_fractions
   use emufort_math, only: vector_ln
   use emufort_ranges, only: clip_numbers
   use emufort_aerosol_contract, only: n_modes => aerosol_modes, n_inputs => aerosol_inputs, aerosol_sigma, &
-                                      aerosol_gas_constant_vapour, aerosol_density_water, &
                                       temperature_at => air_temperature_at, pressure_at => air_pressure_at, &
                                       updraft_at => updraft_speed_at, number_at => number_concentration_at, &
-                                      radius_at => dry_median_radius_at, kappa_at => hygroscopicity_at
+                                      radius_at => dry_median_radius_at, kappa_at => hygroscopicity_at, &
+                                      gas_constant_vapour => aerosol_gas_constant_vapour, &
+                                      density_water => aerosol_density_water
   use emufort_aerosol_head, only: steepness_factor, shift_factor, activated_fractions_of_logs, padded
   implicit none
   private
@@ -31,11 +32,11 @@ module activation_fractions
   public :: predict_activated_fractions, activated_fractions
   public :: activation_modes, activation_geometric_standard_deviation
 
-  integer, parameter :: activation_modes = n_modes   !! number of modes
+  integer, parameter :: activation_modes = n_modes   !! number of aerosol modes
   !> Geometric standard deviation of the modes [1]; the emulator was trained for these.
   real(real64), parameter :: activation_geometric_standard_deviation(n_modes) = aerosol_sigma
 
-  !> Up to this number of columns, the values of all modes fit in the lanes of one vector.
+  !> Up to this number of columns, the values of all modes fit in the lanes of one vector; 0 if no column does.
   integer, parameter :: few_columns = lanes/n_modes
   real(real64), parameter :: log_sigma(n_modes) = log(activation_geometric_standard_deviation)
   real(wp), parameter :: mode_steepness(n_modes) = real(steepness_factor/log_sigma, wp)
@@ -115,7 +116,7 @@ contains
     real(wp), intent(out) :: mass(block_columns*n_modes)              !! mass fractions [1] (stride, mode)
     real(wp) :: ratio(block_columns*n_modes), steepness(block_columns*n_modes), shift(block_columns*n_modes)
     real(real64) :: packed(lanes, 4)
-    integer :: first, i, m, used, filled
+    integer :: first, filled, i, m
 
     if (n <= few_columns) then
       stride = few_columns
@@ -127,8 +128,8 @@ contains
           packed((m - 1)*few_columns + i, 4) = supersaturation(min(i, n))
         end do
       end do
-      do i = few_columns*n_modes + 1, lanes
-        packed(i, :) = packed(1, :)
+      do i = 1, size(packed, 2)
+        packed(few_columns*n_modes + 1:lanes, i) = packed(1, i)
       end do
       call squared_ratios(packed(1, 1), packed(1, 2), packed(1, 3), packed(1, 4), ratio)
     else
@@ -154,10 +155,11 @@ contains
         shift(i) = mode_shift(m)
       end do
     end do
-    used = stride*n_modes
-    filled = padded(used)   ! more only if the modes of few columns leave lanes of their vector unused
-    steepness(used + 1:filled) = mode_steepness(1)
-    shift(used + 1:filled) = mode_shift(1)
+    filled = padded(stride*n_modes)
+    do i = stride*n_modes + 1, filled
+      steepness(i) = mode_steepness(1)
+      shift(i) = mode_shift(1)
+    end do
     call vector_ln(filled, ratio)
     call activated_fractions_of_logs(filled, ratio, steepness, shift, number, mass)
 
@@ -171,7 +173,7 @@ contains
     real(real64), intent(in) :: kappa(lanes)             !! hygroscopicity [1]
     real(real64), intent(in) :: supersaturation(lanes)   !! maximum supersaturation [1]
     real(wp), intent(out) :: ratio(lanes)                !! [1]
-    real(real64), parameter :: factor = nanometres*2.0_real64/(aerosol_gas_constant_vapour*aerosol_density_water)
+    real(real64), parameter :: factor = nanometres*2.0_real64/(gas_constant_vapour*density_water)
     real(real64) :: surface_tension, length, r, s
     integer :: i
 

@@ -1,8 +1,8 @@
 !> Activation scheme of Abdul-Razzak and Ghan (2000), as climate models call it: one air parcel at a time, real64.
 !!
 !! The cost of the emulator is compared with this scheme. The formula is that of
-!! python/emufort/processes/aerosol_activation/arg2000.py; modes and constants are those of the contract, known at
-!! compile time. Reference: doi:10.1029/1999JD901161, called ARG below.
+!! python/emufort/processes/aerosol_activation/arg2000.py, the constants are those of the contract.
+!! Reference: doi:10.1029/1999JD901161, called ARG below.
 module arg2000
   use, intrinsic :: iso_fortran_env, only: real64
   use emufort_aerosol_contract, only: aerosol_modes, aerosol_sigma, gravity => aerosol_gravity, &
@@ -14,14 +14,13 @@ module arg2000
   private
 
   integer, parameter, public :: arg2000_kind = real64 !! kind of all arguments
-  integer, parameter, public :: arg2000_n_modes = aerosol_modes !! number of modes
+  integer, parameter, public :: arg2000_n_modes = aerosol_modes !! number of aerosol modes
   integer, parameter :: wp = arg2000_kind
 
   real(wp), parameter, public :: arg2000_geometric_standard_deviation(arg2000_n_modes) = &
                                  aerosol_sigma !! of the modes [1]
 
   real(wp), parameter :: pi = 3.14159265358979323846_wp
-
   ! the widths of the modes are fixed, so these factors are known at compile time
   real(wp), parameter :: log_sigma(arg2000_n_modes) = log(arg2000_geometric_standard_deviation)
   real(wp), parameter :: breadth(arg2000_n_modes) = 0.5_wp*exp(2.5_wp*log_sigma*log_sigma) ! f, ARG eq. 7
@@ -33,7 +32,8 @@ contains
 
   pure subroutine arg2000_max_supersaturation(air_temperature, air_pressure, updraft_speed, number_concentration, &
                                               dry_median_radius, hygroscopicity, max_supersaturation)
-    !! Compute the maximum supersaturation of one air parcel with lognormal aerosol modes; accommodation coefficient 1.
+    !! Compute the maximum supersaturation of one air parcel with lognormal aerosol modes; accommodation
+    !! coefficient 1.
     real(wp), intent(in) :: air_temperature !! [K]
     real(wp), intent(in) :: air_pressure !! [Pa]
     real(wp), intent(in) :: updraft_speed !! above 0 [m s-1]
@@ -52,10 +52,10 @@ contains
     conductivity = 1.0e-3_wp*(4.39_wp + 0.071_wp*air_temperature) ! [J m-1 s-1 K-1]
 
     ! alpha [m-1], gamma [m3 kg-1] and 1/G [s m-2] of ARG eq. 3 and 4
-    source = gravity*latent_heat/(heat_capacity_air*gas_constant_vapour*air_temperature**2) - &
-             gravity/(gas_constant_air*air_temperature)
-    sink = gas_constant_vapour*air_temperature/saturation + gas_constant_air*latent_heat**2/ &
-           (gas_constant_vapour*heat_capacity_air*air_temperature*air_pressure)
+    source = gravity*(latent_heat/(heat_capacity_air*gas_constant_vapour*air_temperature) - 1.0_wp/gas_constant_air)/ &
+             air_temperature
+    sink = gas_constant_vapour*air_temperature/saturation + &
+           gas_constant_air*latent_heat**2/(heat_capacity_air*gas_constant_vapour*air_temperature*air_pressure)
     resistance = density_water*gas_constant_vapour*air_temperature/(saturation*diffusivity) + &
                  latent_heat*density_water*(latent_heat/(gas_constant_vapour*air_temperature) - 1.0_wp)/ &
                  (conductivity*air_temperature)
