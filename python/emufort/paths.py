@@ -10,6 +10,9 @@ PathLike = str | os.PathLike[str]
 
 
 def cache_folder() -> Path:
-    """Return the cache folder of the user, for files that can be made again."""
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "emufort"
+    """Return the folder for files of the user that emufort can make again.
+
+    It is ``$XDG_CACHE_HOME/emufort``, or ``~/.cache/emufort`` without this variable.
+    """
+    root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(root).expanduser().absolute() / "emufort"
