@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from emufort.contract import Contract, Name, Text, Word, explain, is_path, one_line
+from emufort.contract_rules import check_name
 from emufort.errors import ContractError, UsageError, did_you_mean
 from emufort.export.render import render
 from emufort.processes.aerosol_activation.constants import (
@@ -180,7 +181,7 @@ class Preset(_Part):
     """
 
     process: Literal["aerosol_activation"]
-    name: Annotated[Name, StringConstraints(max_length=_LONGEST_NAME)]
+    name: Annotated[str, StringConstraints(max_length=_LONGEST_NAME), AfterValidator(check_name)]
     title: Text = ""
     serves: tuple[Text, ...] = ()
     glue: tuple[Word, ...] = ("plain",)
