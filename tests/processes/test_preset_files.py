@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,11 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from emufort.cli import execute
 from emufort.contract import Contract
 from emufort.errors import UsageError
+from emufort.export import Bundle
+from emufort.files import read_csv
 from emufort.processes.aerosol_activation.constants import CONSTANTS
 from emufort.processes.aerosol_activation.fortran import constants_of, misfit, widths
 from emufort.processes.aerosol_activation.ghosh2025 import FITTED_WIDTHS
@@ -202,3 +207,52 @@ def test_a_wrong_key_is_named(change: dict[str, Any], message: str, tmp_path: Pa
     assert message in str(caught.value)
     assert str(tmp_path / "preset.toml") in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+TINY = """
+workers = 2
+[labels]
+samples = 64
+[search]
+trials = 2
+batch = 2
+subset = 32
+validation = 16
+rungs = [1]
+space = { depth = [1, 1], width = [4] }
+[retrain]
+top = 1
+control = 1
+steps = 20
+longer = 1
+[timing]
+repeats = 1
+[verify]
+rows = 20
+"""
+
+
+@pytest.mark.skipif(not (shutil.which("gfortran") and shutil.which("cmake")), reason="no compiler")
+def test_the_preset_of_the_document_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = (Path(__file__).parents[2] / "docs/presets.md").read_text()
+    (text,) = re.findall(r"^```toml my_model\n(.*?)^```", document, re.M | re.S)
+    (command,) = re.findall(r"^```bash my_model\nemufort (.*?)\n```", document, re.M | re.S)
+    assert len(text.strip().splitlines()) <= 10
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_model.toml").write_text(text)
+    (tmp_path / "tiny.toml").write_text(TINY)
+    assert execute([*command.split(), "tiny.toml"]) == 0
+    shown = capsys.readouterr().out
+    assert "glue for the host" in shown
+    assert "Ghosh2025" in shown
+    run = tmp_path / "runs/my_model"
+    bundle = Bundle.open(run / "bundle")
+    assert list(bundle.manifest.contract.dimensions["mode"]) == [
+        *("aitken", "accumulation", "sea_salt", "soot")
+    ]
+    assert {row["id"] for row in read_csv(run / "timing.csv")} >= {"ARG2000"}
+    contract = (run / "host/plain/src/emufort_aerosol_contract.F90").read_text()
+    assert "1.6d0, 1.5d0, 2.0d0, 1.6d0" in contract
+    assert "aerosol_latent_heat = 2501000.0d0" in contract
