@@ -24,7 +24,7 @@ def preset_files() -> dict[str, Path]:
             presets = one.load().presets
         except ContractError:
             continue
-        prefix = "" if processes.is_own(name) else f"{name}."
+        prefix = "" if processes.comes_with_emufort(name) else f"{name}."
         if presets is not None:
             found |= {f"{prefix}{preset}": path for preset, path in presets.files().items()}
     return found
