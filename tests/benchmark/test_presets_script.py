@@ -14,7 +14,7 @@ import pytest
 from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.processes.aerosol_activation.preset import Preset
-from tests.processes.test_preset_files import TINY
+from tests.processes.tiny import TINY
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

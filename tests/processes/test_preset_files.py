@@ -25,6 +25,7 @@ from emufort.processes.aerosol_activation.ghosh2025 import FITTED_WIDTHS
 from emufort.processes.aerosol_activation.preset import PRESETS, Preset, names
 from emufort.processes.presets import load_preset
 from emufort.processes.registry import check_functions
+from tests.processes.tiny import TINY
 
 #: Ranges of an input variable of a mode: key, lowest and highest value, factor to SI units.
 RANGES = (
@@ -207,29 +208,6 @@ def test_a_wrong_key_is_named(change: dict[str, Any], message: str, tmp_path: Pa
     assert message in str(caught.value)
     assert str(tmp_path / "preset.toml") in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-TINY = """
-workers = 2
-[labels]
-samples = 64
-[search]
-trials = 2
-batch = 2
-subset = 32
-validation = 16
-rungs = [1]
-space = { depth = [1, 1], width = [4] }
-[retrain]
-top = 1
-control = 1
-steps = 20
-longer = 1
-[timing]
-repeats = 1
-[verify]
-rows = 20
-"""
 
 
 @pytest.mark.skipif(not (shutil.which("gfortran") and shutil.which("cmake")), reason="no compiler")

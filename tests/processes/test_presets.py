@@ -17,32 +17,12 @@ from emufort.files import read_json
 from emufort.processes import registry as processes
 from emufort.processes.presets import load_preset
 from tests.conftest import install_process
+from tests.processes.tiny import TINY
 
 FOLDER = Path(__file__).parent / "pond" / "pond_package"
-SMALL = """
-preset = "pond.garden"
-workers = 1
-[labels]
-samples = 64
-[search]
-trials = 2
-batch = 2
-subset = 32
-validation = 32
-rungs = [1]
-space = { depth = [1, 1], width = [4] }
-[retrain]
-top = 1
-control = 1
-steps = 20
-longer = 1
-[timing]
-ncol = [16]
-repeats = 1
-backend = "onnxruntime"
-[verify]
-rows = 20
-"""
+SMALL = 'preset = "pond.garden"\n' + TINY.replace(
+    "repeats = 1", 'repeats = 1\nncol = [16]\nbackend = "onnxruntime"'
+)
 
 
 @pytest.fixture(autouse=True)
