@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -99,8 +100,12 @@ def test_a_run_makes_labels_once_and_ends_with_the_glue(
     assert shown.count("already finished") == 7 + 1 + 1
     assert "] labels" not in shown
     # Another run with the same labels does not make them again.
-    bundle = ef.run("run.toml", out="two")
+    options = tomllib.loads(SMALL)
+    del options["preset"], options["labels"]
+    file = tmp_path / "site/pond_package/presets/garden.toml"
+    bundle = ef.run(options, out="two", preset=file.relative_to(tmp_path), samples=64)
     assert labels(tmp_path) == [made]
+    assert read_json(tmp_path / "two/provenance.json")["preset"]["source"] == str(file)
     assert (bundle.path.parent / "host/plain/Makefile").is_file()
 
     # Another preset or other labels in the same folder are refused before labels are made.
