@@ -5,18 +5,22 @@
 For each preset, the script makes the labels and carries out a run with default settings, each as a
 command of its own with an empty cache folder, and takes their wall time and processor time. Then it
 labels further Latin-hypercube samples, with other random seeds than the splits of the run and more
-cells per mode, and scores the chosen network and the classical schemes on them. The results of a
-preset are kept in DIR/NAME/result.json, and the same command continues.
+cells per mode, and scores the chosen network and the classical schemes on them. What is
+measured is kept in DIR/NAME/*.json, and the same command continues.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +41,8 @@ BINS = 200
 NCOL = 16
 #: Name of the markers in the document.
 _MARKER = "presets"
+#: Of prctl(2) on Linux.
+_PR_SET_CHILD_SUBREAPER = 36
 _SCHEMES = ("ARG2000", "Ghosh2025", "MBN2014")
 
 
@@ -67,6 +73,9 @@ def timed(*arguments: str | Path, cache: Path) -> Cost:
     """
     log = cache.with_name(f"{arguments[0]}.log")
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+    # Worker processes may outlive the command by a moment. As their subreaper this process gets
+    # their processor time, too.
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     start = time.perf_counter()
     with open(log, "w") as output:
         child = subprocess.Popen(
@@ -76,11 +85,22 @@ def timed(*arguments: str | Path, cache: Path) -> Cost:
             env=environment,
         )
         _, status, usage = os.wait4(child.pid, 0)
+    seconds, cpu = time.perf_counter() - start, usage.ru_utime + usage.ru_stime
     child.returncode = os.waitstatus_to_exitcode(status)
+    with suppress(ChildProcessError):  # when none is left
+        while True:
+            usage = os.wait4(-1, 0)[2]
+            cpu += usage.ru_utime + usage.ru_stime
     if child.returncode != 0:
         raise EmufortError(f"'emufort {arguments[0]}' failed, see {log}")
-    seconds = time.perf_counter() - start
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, os.getloadavg()[0])
+    return Cost(seconds, cpu, os.getloadavg()[0])
+
+
+def kept(path: Path, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the content of a JSON file; measure and write it if there is no such file."""
+    if not path.exists():
+        write_json(path, measure())
+    return read_json(path)
 
 
 def fresh_samples(preset: Preset, rows: int, path: Path) -> Dataset:
@@ -111,25 +131,29 @@ def times(run: Path) -> dict[str, float]:
 
 def measured(name: str, out: Path, config: list[Path], samples: int, rows: int) -> dict[str, Any]:
     """Return the results of one preset; finished parts are in the folder `out`."""
-    result = out / "result.json"
-    if result.exists():
-        return read_json(result)
     out.mkdir(parents=True, exist_ok=True)
     preset, cache, run = Preset.load(name), out / "cache", out / "run"
     same = ["--preset", name, "--samples", str(samples)]
-    labels = timed("labels", *same, "--out", out / "labels.nc", cache=cache)
-    whole = timed("run", *config, *same, "--out", run, cache=cache)
+
+    def cost_of_labels() -> dict[str, Any]:
+        return asdict(timed("labels", *same, "--out", out / "labels.nc", cache=cache))
+
+    def cost_of_run() -> dict[str, Any]:
+        return asdict(timed("run", *config, *same, "--out", run, cache=cache))
+
+    labels = kept(out / "labels.json", cost_of_labels)
+    whole = kept(out / "run.json", cost_of_run)
     bundle = Bundle.open(run / "bundle")
     data = fresh_samples(preset, rows, out / "fresh.nc")
     provenance = read_json(run / "provenance.json")
     chosen = read_json(run / "selection.json")
     label = next(row["label"] for row in chosen["all"] if row["id"] == chosen["choice"])
-    found = {
+    return {
         "preset": name,
         "modes": len(preset.modes),
         "training_samples": samples,
-        "labels": asdict(labels),
-        "run": asdict(whole),
+        "labels": labels,
+        "run": whole,
         "steps": {k: v["seconds"] for k, v in read_json(run / "steps.json")["steps"].items()},
         "network": label,
         "ns_per_sample": times(run),
@@ -140,8 +164,6 @@ def measured(name: str, out: Path, config: list[Path], samples: int, rows: int) 
         "cores": provenance["cores"],
         "compiler": provenance["compiler"],
     }
-    write_json(result, found)
-    return found
 
 
 def lines(found: list[dict[str, Any]]) -> list[str]:
@@ -201,7 +223,11 @@ def main(given: list[str] | None = None) -> None:
     config = [] if options.config is None else [options.config]
     found = []
     for name in options.preset or names():
-        one = measured(name, options.out / name, config, options.samples, options.rows)
+        out = options.out / name
+        one = kept(
+            out / "result.json",
+            partial(measured, name, out, config, options.samples, options.rows),
+        )
         found.append(one)
         print(lines([one])[-1], flush=True)
     write_json(options.out / "presets.json", {"presets": found})

@@ -17,6 +17,7 @@ from emufort.errors import UsageError
 from emufort.files import read_json
 from emufort.processes import registry as processes
 from emufort.processes.presets import load_preset
+from emufort.run.configuration import configuration
 from tests.conftest import install_process
 from tests.processes.tiny import TINY
 
@@ -93,6 +94,12 @@ def test_a_run_makes_labels_once_and_ends_with_the_glue(
     assert 'preset = "pond.garden"' in config
     assert "contract =" not in config
 
+    # Options of the preset, unless the user gives others.
+    options = tomllib.loads(config)
+    assert options["search"]["space"]["activation"] == ["tanh"]
+    assert options["search"]["space"]["width"] == [4]
+    assert read_json(tmp_path / "one/selection.json")["rule"] == "best"
+
     # The same command, or a single step, continues the run without new labels.
     for command in (["run", "--preset", "pond.garden"], ["report"], ["export", "--host", "plain"]):
         assert execute([*command, "--out", "one"]) == 0
@@ -140,6 +147,23 @@ def test_labels_of_a_preset_are_written_to_a_file(
     assert "pond.nc: labels of garden for 20 training samples" in capsys.readouterr().out
     (made,) = labels(tmp_path)
     assert (tmp_path / "pond.nc").read_bytes() == made.read_bytes()
+
+
+def test_options_of_a_preset_give_way_to_those_of_the_user(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('[select]\nrule = "knee"\n')
+    given = {"search": {"space": {"activation": ["relu"]}}}
+    for config, preset, rule, activation in (
+        (None, "pond.garden", "best", ("tanh",)),
+        (tmp_path / "run.toml", "pond.garden", "knee", ("tanh",)),
+        (given, "pond.garden", "best", ("relu",)),
+        (given | {"preset": "pond.garden"}, None, "best", ("relu",)),
+    ):
+        found = configuration(tmp_path / "new", config, {"preset": preset})
+        assert found.select.rule == rule
+        assert found.search.space.activation == activation
+        assert found.preset == "pond.garden"
+    overrides = {"preset": "pond.garden", "select.rule": "max-ns=9"}
+    assert configuration(tmp_path / "new", None, overrides).select.rule == "max-ns=9"
 
 
 @pytest.mark.parametrize(
