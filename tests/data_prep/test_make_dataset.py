@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from emufort.processes.aerosol_activation import arg2000, mbn2014
+from emufort.processes.aerosol_activation import arg2000, ghosh2025, mbn2014
 from emufort.processes.aerosol_activation.constants import CONSTANTS, PhysicalConstants
 from emufort.processes.aerosol_activation.head import activated_fractions
 from emufort.processes.aerosol_activation.labelling import Recipe
@@ -130,6 +130,7 @@ def test_file_follows_the_data_contract(made):
             "mass_activated_fraction": "1",
             "smax_arg2000": "1",
             "smax_mbn2014": "1",
+            "smax_ghosh2025": "1",
             "temperature_at_smax": "K",
             "height_of_smax": "m",
             "time_of_smax": "s",
@@ -162,10 +163,15 @@ def check_derived_values(data, rows, peak):
     for name, values in activated_fractions(context, smax).items():
         np.testing.assert_allclose(data[name].values[rows][peak], values[peak], atol=1e-6)
         assert np.isnan(data[name].values[rows][~peak]).all()
-    for name, scheme in (("arg2000", arg2000), ("mbn2014", mbn2014)):
+    width = PRESET.accumulation_width
+    for name, scheme, widths in (
+        ("arg2000", arg2000, sigma),
+        ("mbn2014", mbn2014, sigma),
+        ("ghosh2025", ghosh2025, width),
+    ):
         np.testing.assert_allclose(
             data[f"smax_{name}"].values[rows],
-            scheme.max_supersaturation(*(columns[name] for name in VARIABLES), sigma, constants),
+            scheme.max_supersaturation(*(columns[name] for name in VARIABLES), widths, constants),
             rtol=1e-6,
         )
 

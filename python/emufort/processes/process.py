@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,6 +172,9 @@ class Preset:
         Models, versions and configurations that the emulators serve.
     glue
         Hosts for which a run exports glue.
+    options
+        Configuration of a run as nested mappings, as in a TOML file; options of the user take
+        precedence.
     facts
         What ``emufort presets`` shows in addition, such as physical constants: plain data.
     """
@@ -182,6 +185,7 @@ class Preset:
     title: str = ""
     serves: tuple[str, ...] = ()
     glue: tuple[str, ...] = ("plain",)
+    options: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
 
 
