@@ -8,7 +8,7 @@ module emufort_activate
   implicit none
   private
 
-  public :: emufort_activate_init, emufort_activate_run, emufort_activate_final
+  public :: emufort_activate_init, emufort_activate_run, emufort_activate_finalize
 
 contains
 
@@ -81,16 +81,16 @@ contains
 
   end subroutine emufort_activate_run
 
-  !> \section arg_table_emufort_activate_final Argument Table
-  !! \htmlinclude emufort_activate_final.html
+  !> \section arg_table_emufort_activate_finalize Argument Table
+  !! \htmlinclude emufort_activate_finalize.html
   !!
-  subroutine emufort_activate_final(errmsg, errflg)
+  subroutine emufort_activate_finalize(errmsg, errflg)
     character(len=512), intent(out) :: errmsg        !! error message, empty for success
     integer, intent(out) :: errflg                   !! 0 for success
 
     errmsg = ''
     errflg = 0
 
-  end subroutine emufort_activate_final
+  end subroutine emufort_activate_finalize
 
 end module emufort_activate
