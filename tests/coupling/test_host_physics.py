@@ -52,7 +52,7 @@ def answers(host: str, compiler: str, folder: Path, *searched: Path) -> dict[str
     order = in_order(dependencies({path: path.read_text() for path in paths}), paths)
     run(compiler, "-O1", *order, "-o", "host", cwd=folder)
     lines = run(folder / "host").splitlines()
-    return {f"{i} {line[:12].strip()}": line for i, line in enumerate(lines)}
+    return {f"{i} {line.rsplit(maxsplit=3)[0]}": line for i, line in enumerate(lines)}
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
