@@ -1,5 +1,5 @@
 ! Made from fortran/templates/predictor.fypp by `make templates`; do not edit.
-
+#ifndef EMUFORT_LEVEL
 !> A network with its transforms. It predicts from host arrays of either kind and layout, from any number of threads.
 module emufort_predictor
   use emufort_kinds, only: wp, real32, real64, block_columns
@@ -9,7 +9,7 @@ module emufort_predictor
   use emufort_operations, only: pack_weights
   use emufort_workspace, only: workspace_type, choose_block, few_columns, scratch_size, physical_size, &
                                make_workspace_of => make_workspace
-  use emufort_core, only: evaluate_block, evaluate_columns, evaluate_column
+  use emufort_dispatch, only: evaluate_block, evaluate_columns, evaluate_column
   implicit none
   private
 
@@ -499,3 +499,4 @@ contains
   end subroutine predict_transposed_real64
 
 end module emufort_predictor
+#endif

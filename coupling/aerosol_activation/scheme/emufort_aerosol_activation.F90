@@ -5,7 +5,7 @@
 module emufort_aerosol_activation
   use, intrinsic :: iso_fortran_env, only: real64
   use emufort_kinds, only: wp, block => block_columns
-  use emufort_math, only: vector_ln
+  use emufort_dispatch, only: vector_ln
   use emufort_status, only: set_error
   use emufort_runtime, only: status_type, workspace_type, emufort_clear_status, emufort_error_shape
   use emufort_aerosol_head, only: steepness_factor, shift_factor, activated_fractions_of_logs, padded

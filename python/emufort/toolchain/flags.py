@@ -7,7 +7,8 @@ names. The CMake files of the checkout repeat some of them; a test compares thes
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from emufort.errors import EmufortError
 
@@ -30,12 +31,16 @@ class CompilerFamily:
     wide
         Flag for vectors as wide as these instructions allow, where the compiler prefers narrower
         ones.
+    levels
+        x86-64 level -> flags of the kernels for it, in libraries that choose a level at run time.
+        Empty for compilers without such flags.
     """
 
     fast: str
     exact: str
     native: str
     wide: str = ""
+    levels: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def fast_native(self) -> str:
@@ -50,12 +55,23 @@ FAMILIES: dict[str, CompilerFamily] = {
         exact="-O3 -ffp-contract=off -fno-math-errno -fno-trapping-math",
         native="-march=native",
         wide="-mprefer-vector-width=512",
+        levels={
+            2: "-march=x86-64-v2",
+            3: "-march=x86-64-v3",
+            4: "-march=x86-64-v4 -mprefer-vector-width=512",
+        },
     ),
     # flang vectorises the kernels without OpenMP.
     "FLANG": CompilerFamily(
         fast="-O3 -ffp-contract=fast",
         exact="-O3 -ffp-contract=off",
         native="-march=native",
+        # Tuned for a CPU with vectors of 512 bits; otherwise flang uses 256 bits.
+        levels={
+            2: "-march=x86-64-v2",
+            3: "-march=x86-64-v3",
+            4: "-march=x86-64-v4 -mtune=znver4",
+        },
     ),
     "INTEL": CompilerFamily(
         fast="-O3 -qopenmp-simd -fp-model=precise",
