@@ -52,8 +52,9 @@ contains
       lines = lines//'warning: '//subject(has_layers, has_functions)// &
               ' compiled without vector instructions: several times slower; add '//advice//newline
     end if
-    lines = lines//'flags: '//flags//newline
-    if (has_levels) lines = lines//'flags outside the kernels: '//compiler_options()//newline
+    lines = lines//'flags: '//without_negations(flags)//newline
+    if (has_levels) lines = lines//'flags outside the kernels: '// &
+                           without_negations(compiler_options())//newline
     text = lines
 
   end subroutine build_report
@@ -96,14 +97,30 @@ contains
 
   end function vector_width
 
+  !> Leave out the instructions that a CPU does not have, of which gfortran lists dozens.
+  pure function without_negations(flags) result(text)
+    character(len=*), intent(in) :: flags   !! flags of the compiler
+    character(len=:), allocatable :: text
+    integer :: start, length
+
+    text = ''
+    start = 1
+    do while (start <= len(flags))
+      length = index(flags(start:)//' ', ' ')
+      if (index(flags(start:), '-mno-') /= 1) text = text//flags(start:min(start + length - 1, len(flags)))
+      start = start + length
+    end do
+
+  end function without_negations
+
   !> Write a number with one decimal place.
   pure function decimal(number) result(text)
     real(real64), intent(in) :: number   !! any number
     character(len=:), allocatable :: text
     character(len=32) :: buffer
 
-    write (buffer, '(f0.1)') number
-    text = trim(buffer)
+    write (buffer, '(f20.1)') number
+    text = trim(adjustl(buffer))
 
   end function decimal
 
