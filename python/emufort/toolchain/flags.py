@@ -87,11 +87,13 @@ DEFAULT_FLAGS = FAMILIES["GNU"].fast_native
 #: Flags with which classical schemes are timed.
 BASELINE_FLAGS = f"-O3 {FAMILIES['GNU'].native}"
 
-_PLACEHOLDER = re.compile(r"@([A-Z]+)_(FAST|EXACT|NATIVE)@")
+_PLACEHOLDER = re.compile(r"@([A-Z]+)_(?:(FAST|EXACT|NATIVE)|LEVEL_([234]))@")
 
 
 def fill_flags(text: str) -> str:
-    """Replace ``@GNU_FAST@``, ``@FLANG_EXACT@``, ``@INTEL_NATIVE@`` and similar names by flags.
+    """Replace ``@GNU_FAST@``, ``@FLANG_LEVEL_3@``, ``@INTEL_NATIVE@`` and similar names by flags.
+
+    A level for which a compiler has no flags becomes an empty text.
 
     Parameters
     ----------
@@ -108,6 +110,8 @@ def fill_flags(text: str) -> str:
         family = FAMILIES.get(match[1])
         if family is None:
             raise EmufortError(f"{match[0]}: there are only flags of {', '.join(FAMILIES)}")
+        if match[3]:
+            return family.levels.get(int(match[3]), "")
         found: str = getattr(family, match[2].lower())
         return found
 
