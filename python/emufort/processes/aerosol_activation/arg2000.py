@@ -11,8 +11,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emufort.processes.aerosol_activation import constants as c
 from emufort.processes.aerosol_activation import thermodynamics as thermo
+from emufort.processes.aerosol_activation.constants import (
+    GAS_CONSTANT,
+    PYRCEL,
+    PhysicalConstants,
+)
 from emufort.processes.aerosol_activation.kohler import critical_supersaturation, kelvin_length
 
 
@@ -24,6 +28,7 @@ def max_supersaturation(
     dry_median_radius: ArrayLike,
     hygroscopicity: ArrayLike,
     geometric_standard_deviation: ArrayLike,
+    constants: PhysicalConstants = PYRCEL,
 ) -> NDArray[np.float64]:
     """Return the maximum supersaturation by ARG: accommodation coefficient 1, continuum growth.
 
@@ -35,12 +40,15 @@ def max_supersaturation(
         [m-3], number-median dry radius [m], kappa [1].
     geometric_standard_deviation : array_like, shape (mode,)
         [1].
+    constants : PhysicalConstants
+        Constants of the host.
 
     Returns
     -------
     ndarray, shape (n,)
         [1].
     """
+    c = constants
     t = np.asarray(air_temperature, dtype=np.float64)
     p = np.asarray(air_pressure, dtype=np.float64)
     speed = np.asarray(updraft_speed, dtype=np.float64)
@@ -50,29 +58,29 @@ def max_supersaturation(
     saturation = thermo.saturation_vapour_pressure(t)
     # gamma of Abdul-Razzak et al. (1998), eq. 12: supersaturation lost per mass of condensate and
     # volume of air
-    sink = c.GAS_CONSTANT * t / (
-        saturation * c.MOLAR_MASS_WATER
-    ) + c.MOLAR_MASS_WATER * c.LATENT_HEAT**2 / (c.HEAT_CAPACITY_AIR * c.MOLAR_MASS_AIR * t * p)
+    sink = GAS_CONSTANT * t / (
+        saturation * c.molar_mass_water
+    ) + c.molar_mass_water * c.latent_heat**2 / (c.heat_capacity_air * c.molar_mass_air * t * p)
     # G of ARG eq. 4, from the resistances to diffusion of vapour and of heat
     vapour = (
-        c.DENSITY_WATER
-        * c.GAS_CONSTANT
+        c.density_water
+        * GAS_CONSTANT
         * t
-        / (saturation * thermo.diffusivity(t, p) * c.MOLAR_MASS_WATER)
+        / (saturation * thermo.diffusivity(t, p) * c.molar_mass_water)
     )
     heat = (
-        c.LATENT_HEAT
-        * c.DENSITY_WATER
-        * (c.LATENT_HEAT * c.MOLAR_MASS_WATER / (c.GAS_CONSTANT * t) - 1.0)
+        c.latent_heat
+        * c.density_water
+        * (c.latent_heat * c.molar_mass_water / (GAS_CONSTANT * t) - 1.0)
         / (thermo.thermal_conductivity(t) * t)
     )
-    forcing = thermo.supersaturation_source(t) * speed * (vapour + heat)  # alpha V / G [m-2]
+    forcing = thermo.supersaturation_source(t, c) * speed * (vapour + heat)  # alpha V / G [m-2]
 
-    zeta = (2.0 / 3.0) * kelvin_length(t) * np.sqrt(forcing)  # ARG eq. 10
+    zeta = (2.0 / 3.0) * kelvin_length(t, c) * np.sqrt(forcing)  # ARG eq. 10
     eta = forcing[:, None] ** 1.5 / (
-        2.0 * np.pi * c.DENSITY_WATER * sink[:, None] * number
+        2.0 * np.pi * c.density_water * sink[:, None] * number
     )  # ARG eq. 11
-    critical = critical_supersaturation(t, dry_median_radius, hygroscopicity)  # ARG eq. 9
+    critical = critical_supersaturation(t, dry_median_radius, hygroscopicity, c)  # ARG eq. 9
     breadth = 0.5 * np.exp(2.5 * log_sigma**2)  # f, ARG eq. 7
     spread = 1.0 + 0.25 * log_sigma  # g, ARG eq. 8
     terms = (

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emufort.contract import Contract
+from emufort.processes.aerosol_activation.constants import PhysicalConstants
 from emufort.processes.aerosol_activation.fortran import WIDTHS, misfit, scheme_sources
 from emufort.processes.aerosol_activation.kohler import (
     critical_supersaturation,
@@ -37,8 +38,9 @@ def activated_fractions(
     ----------
     columns : mapping of str to array_like
         Arrays by their names in the contract: `air_temperature` (n,) [K], `dry_median_radius` (n,
-        mode) [m], `hygroscopicity` (n, mode) [1], `geometric_standard_deviation` (mode,) [1].
-        Others are ignored.
+        mode) [m], `hygroscopicity` (n, mode) [1], `geometric_standard_deviation` (mode,) [1], and
+        constants of the host (`PhysicalConstants`); those that are missing are pyrcel's. Others are
+        ignored.
     max_supersaturation : array_like, shape (n,)
         [1].
 
@@ -71,7 +73,9 @@ def activated_fractions(
     ):
         if array.shape != shape:
             raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
-    critical = critical_supersaturation(temperature, radius, kappa)
+    critical = critical_supersaturation(
+        temperature, radius, kappa, PhysicalConstants.of(columns)
+    )
     return {
         "number_activated_fraction": number_activated_fraction(critical, smax, sigma),
         "mass_activated_fraction": mass_activated_fraction(critical, smax, sigma),
