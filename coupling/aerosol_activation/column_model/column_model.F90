@@ -72,7 +72,8 @@ program column_model
 
   ! ---- columns
   call read_sizes(trim(input), n_columns, n_levels, modes)
-  if (modes /= n_modes) call parallel_fail(trim(input)//' must have four modes')
+  if (modes /= n_modes) &
+    call parallel_fail(trim(input)//' must have the modes of the contract: write it with make_columns.py --bundle')
   call columns_of(rank, n_columns, first, n)
   call allocate_columns(columns, n, n_levels)
   call get('air_temperature', 'K', n_levels, columns%temperature)

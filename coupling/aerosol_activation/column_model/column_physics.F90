@@ -4,9 +4,13 @@
 module column_physics
   use, intrinsic :: iso_fortran_env, only: real64, int64
   use emufort_runtime, only: status_type, network_workspace_type => workspace_type, emufort_success
-  use emufort_aerosol_contract, only: aerosol_modes, aerosol_sigma
+  use emufort_aerosol_contract, only: aerosol_modes, aerosol_sigma, aerosol_gravity, aerosol_gas_constant_air, &
+                                      aerosol_gas_constant_vapour, aerosol_heat_capacity_air, aerosol_latent_heat, &
+                                      aerosol_density_water, aerosol_initial_supersaturation, &
+                                      aerosol_accommodation_coefficient
   use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type
   use parcel_integrator, only: solve_parcel, parcel_options_type, parcel_result_type, status_peak
+  use parcel_constants, only: constants_type
   use parcel_thermodynamics, only: kelvin_length
   use lognormal_bins, only: lognormal_cells
   use rodas_step, only: workspace_type
@@ -21,7 +25,19 @@ module column_physics
   real(dp), parameter :: pi = 3.14159265358979323846_dp
   real(dp), parameter :: renewal_time = 21600.0_dp       ! relaxation of the aerosol towards its prescribed number [s]
   real(dp), parameter :: scavenging_time = 14400.0_dp    ! of activated aerosol [s]
-  type(activation_constants_type), parameter :: constants = activation_constants_type()
+  !> Constants of the host, for the schemes: those with which the labels of the emulator were made.
+  type(activation_constants_type), parameter :: constants = activation_constants_type( &
+                                                gravity=aerosol_gravity, gas_constant_air=aerosol_gas_constant_air, &
+                                                gas_constant_vapour=aerosol_gas_constant_vapour, &
+                                                heat_capacity_air=aerosol_heat_capacity_air, &
+                                                latent_heat=aerosol_latent_heat, density_water=aerosol_density_water)
+  !> The same constants for the parcel model.
+  type(constants_type), parameter :: constants_of_parcel = constants_type( &
+                                        gravity=aerosol_gravity, gas_constant_air=aerosol_gas_constant_air, &
+                                        gas_constant_vapour=aerosol_gas_constant_vapour, &
+                                        heat_capacity_air=aerosol_heat_capacity_air, latent_heat=aerosol_latent_heat, &
+                                        density_water=aerosol_density_water, &
+                                        accommodation_coefficient=aerosol_accommodation_coefficient)
 
   !> Columns of one process. Only `number` and `volume` change with time.
   type :: columns_type
@@ -167,12 +183,13 @@ contains
                            work%number(at + 1:at + n_bins))
       work%hygroscopicity(at + 1:at + n_bins) = kappa(m)
     end do
-    call solve_parcel(work, temperature, pressure, updraft, options, found)
+    options%initial_supersaturation = aerosol_initial_supersaturation
+    call solve_parcel(work, temperature, pressure, updraft, constants_of_parcel, options, found)
     status = found%status - status_peak
     droplets = 0.0_dp
     if (status /= 0) return
     do m = 1, n_modes
-      critical = 4.0_dp*kelvin_length(temperature)**3/(27.0_dp*kappa(m)*radius_of(m)**3)
+      critical = 4.0_dp*kelvin_length(temperature, constants_of_parcel)**3/(27.0_dp*kappa(m)*radius_of(m)**3)
       droplets = droplets + number(m)*0.5_dp*erfc(log(critical/found%max_supersaturation**2)/ &
                                                   (3.0_dp*sqrt(2.0_dp)*log(sigma(m))))
     end do
