@@ -3,9 +3,10 @@
 python document_figures.py --update docs/coupling.md build/column/demo build/column/e3sm_mam5
 
 Each folder belongs to one emulator. The tables have a row for each of them; the table of every
-input outside the range is that of the first folder. A folder has summary.json, which draw_column.py wrote, and
-outside.csv, the output of measure_activation. The script replaces the text between
-``<!-- NAME: begin ... -->`` and ``<!-- NAME: end -->`` for the names `column` and `outside`.
+input outside the range is that of the first folder. A folder has summary.json, which
+draw_column.py wrote, and outside.csv, the output of measure_activation. The script replaces the
+text between ``<!-- NAME: begin ... -->`` and ``<!-- NAME: end -->`` for the names `column` and
+`outside`.
 """
 
 from __future__ import annotations
