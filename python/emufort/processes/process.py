@@ -1,4 +1,4 @@
-"""The interface of a process: heads, classical schemes, host glue, label makers.
+"""The interface of a process: heads, classical schemes, host glue, label makers, presets.
 
 A package builds one `Process` and registers it by an entry point, see `emufort.processes.registry`.
 docs/processes.md has a complete example.
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from emufort.files import write_text
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,6 +31,10 @@ LabelMaker = Callable[[int, int, Callable[[int], object]], "xr.Dataset"]
 
 def _no_sources(contract: Contract) -> Sequence[Path]:
     return ()
+
+
+def _nothing_for(contract: Contract) -> Mapping[str, str]:
+    return {}
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,9 @@ class TimingSource:
     ----------
     sources
         Returns its source files in the order of compilation, the program last.
+    generated
+        Returns sources that are generated for a contract, by file name. Each replaces the source of
+        that name.
     reference
         For `emufort bench`: called as ``reference(contract, features)``, returns the expected
         results (n, k) of the program for the features of a contract, (n, n_features).
@@ -103,6 +112,15 @@ class TimingSource:
     reference: Callable[[Contract, Array], Array]
     call_reference: Callable[[Contract, Array], Array] | None = None
     takes_ncol: bool = False
+    generated: Callable[[Contract], Mapping[str, str]] = _nothing_for
+
+    def write_sources(self, contract: Contract, folder: Path) -> list[Path]:
+        """Return the sources for a contract; generated ones are written to `folder`."""
+        texts = self.generated(contract)
+        for name, text in texts.items():
+            folder.mkdir(parents=True, exist_ok=True)
+            write_text(folder / name, text)
+        return [folder / path.name if path.name in texts else path for path in self.sources()]
 
 
 @dataclass(frozen=True)
@@ -120,6 +138,61 @@ class GlueFile:
 
     text: str
     executable: bool = False
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A configuration of a host model: a contract with labels of its own.
+
+    Attributes
+    ----------
+    name
+        Name of the preset.
+    contract
+        Contract of the emulators.
+    labels
+        Called as ``labels(samples, seed, report)`` with the number of training samples, a random
+        seed and a function that takes the number of labelled samples and of all samples. Returns
+        the path of the data set, a netCDF file that the process keeps: a repeated call returns at
+        once, without a report, and a call after an interruption continues.
+    title
+        What the preset is.
+    serves
+        Models, versions and configurations that the emulators serve.
+    glue
+        Hosts for which a run exports glue.
+    facts
+        What ``emufort presets`` shows in addition, such as physical constants: plain data.
+    """
+
+    name: str
+    contract: Contract
+    labels: Callable[[int, int, Callable[[int, int], object]], Path]
+    title: str = ""
+    serves: tuple[str, ...] = ()
+    glue: tuple[str, ...] = ("plain",)
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Presets:
+    """The presets of a process.
+
+    Attributes
+    ----------
+    folder
+        Folder with the presets that come with the process, TOML files. A preset of a user is such a
+        file elsewhere. Each contains ``process = "NAME"`` with the name of the process.
+    read
+        Returns the preset of such a file; raises `emufort.errors.UsageError` if it is not valid.
+    """
+
+    folder: Path
+    read: Callable[[Path], Preset]
+
+    def files(self) -> dict[str, Path]:
+        """Return the presets that come with the process, by name."""
+        return {path.stem: path for path in sorted(self.folder.glob("*.toml"))}
 
 
 def _fits_always(contract: Contract) -> str:
@@ -172,7 +245,7 @@ class HostGlue:
 
 @dataclass(frozen=True)
 class Process:
-    """A physical process: its contracts, the functions that they may name, glue and label makers.
+    """A physical process: contracts, functions that they may name, glue, label makers, presets.
 
     Attributes
     ----------
@@ -190,6 +263,8 @@ class Process:
         Glue for host models that the process adds.
     label_makers
         Name of a contract -> function that makes its data set.
+    presets
+        Configurations of host models for ``emufort run --preset``.
     former_names
         Name of a function in contracts of earlier versions -> its present name.
     """
@@ -201,6 +276,7 @@ class Process:
     data: Path | None = None
     host: HostGlue = field(default_factory=HostGlue)
     label_makers: Mapping[str, LabelMaker] = field(default_factory=dict)
+    presets: Presets | None = None
     former_names: Mapping[str, str] = field(default_factory=dict)
 
     def contract_files(self) -> dict[str, Path]:

@@ -11,7 +11,7 @@ from emufort.errors import EmufortError, UsageError
 from emufort.files import read_json, write_text
 from emufort.run.folder import RunFolder
 from emufort.run.untrusted_options import EXECUTED
-from emufort.steps import STEPS
+from emufort.steps import STEPS, Step
 
 
 def configuration(
@@ -122,14 +122,9 @@ def keep_config(
     import tomli_w
 
     record = folder.record
-    begun = [s for s in STEPS.values() if s.is_resumable and (folder.path / s.name).exists()]
+    begun = _begun(folder)
     if begun:
-        for what, sha256 in record.get("inputs", {}).items():
-            if inputs.get(what) != sha256:
-                raise UsageError(
-                    f"{folder.path} holds a run of another {what}: its SHA-256 begins with "
-                    f"{sha256[:12]}; give the same {what} or choose another --out"
-                )
+        refuse_other_inputs(folder, inputs)
         try:
             stored = read_config(folder)[0] or config
         except UsageError:
@@ -143,6 +138,8 @@ def keep_config(
                 )
     # The place of the computation is not stored, because the next session may run elsewhere.
     content = config.model_dump(mode="json", exclude_none=True, exclude={"cluster"})
+    if config.preset is not None:
+        del content["contract"]  # the preset brings its own
     if not _is_shown(folder, content):
         write_text(folder.config, tomli_w.dumps(content))
     known = {"config": content, "inputs": inputs, "targets": list(targets)}
@@ -150,8 +147,31 @@ def keep_config(
         folder.remember(**known)
 
 
+def refuse_other_inputs(folder: RunFolder, inputs: Mapping[str, str]) -> None:
+    """Raise `UsageError` if a search or retraining in the folder has other inputs.
+
+    Parameters
+    ----------
+    inputs
+        ``"data"`` or ``"contract"`` -> SHA-256; what is missing is not compared.
+    """
+    if not _begun(folder):
+        return
+    for what, sha256 in folder.record.get("inputs", {}).items():
+        if inputs.get(what, sha256) != sha256:
+            raise UsageError(
+                f"{folder.path} holds a run of another {what}: its SHA-256 begins with "
+                f"{sha256[:12]}; give the same {what} or choose another --out"
+            )
+
+
+def _begun(folder: RunFolder) -> list[Step]:
+    """Return the steps with work in the folder that is never overwritten."""
+    return [s for s in STEPS.values() if s.is_resumable and (folder.path / s.name).exists()]
+
+
 def recorded_path(folder: RunFolder, what: str) -> str | None:
-    """Return the last known path of the ``"data"`` or the ``"contract"`` of the run."""
+    """Return the last known ``"data"``, ``"contract"`` or ``"preset"`` of the run."""
     found = folder.record.get("config", {}).get(what)
     return None if found is None else str(found)
 

@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 
 from emufort.contract import Contract
 from emufort.processes.aerosol_activation import arg2000
-from emufort.processes.aerosol_activation.fortran import WIDTHS, scheme_sources
+from emufort.processes.aerosol_activation.fortran import (
+    CONTRACT_MODULE,
+    WIDTHS,
+    contract_source,
+    scheme_sources,
+)
 from emufort.processes.aerosol_activation.head import activated_fractions
 from emufort.skill import variables_of
 
@@ -19,6 +24,11 @@ Array = NDArray[np.float64]
 def arg2000_sources() -> list[Path]:
     """Return the sources of the program that times ARG2000, in the order of compilation."""
     return scheme_sources("time_arg2000")
+
+
+def generated_for(contract: Contract) -> dict[str, str]:
+    """Return the module with the modes and constants of a contract, by file name."""
+    return {f"{CONTRACT_MODULE}.F90": contract_source(contract)}
 
 
 def arg2000_reference(contract: Contract, features: Array) -> Array:

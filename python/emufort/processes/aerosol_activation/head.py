@@ -73,9 +73,7 @@ def activated_fractions(
     ):
         if array.shape != shape:
             raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
-    critical = critical_supersaturation(
-        temperature, radius, kappa, PhysicalConstants.of(columns)
-    )
+    critical = critical_supersaturation(temperature, radius, kappa, PhysicalConstants.of(columns))
     return {
         "number_activated_fraction": number_activated_fraction(critical, smax, sigma),
         "mass_activated_fraction": mass_activated_fraction(critical, smax, sigma),

@@ -15,6 +15,7 @@ from emufort.processes.aerosol_activation.head import (
     reference_of_call,
 )
 from emufort.processes.aerosol_activation.host import HOST_GLUE
+from emufort.processes.aerosol_activation.host_presets import HOST_PRESETS
 from emufort.processes.aerosol_activation.labels import make_labels
 from emufort.processes.process import Head, Process, TimingSource
 
@@ -33,7 +34,10 @@ PROCESS = Process(
     },
     timing_sources={
         "arg2000": TimingSource(
-            programs.arg2000_sources, programs.arg2000_reference, programs.arg2000_call_reference
+            programs.arg2000_sources,
+            programs.arg2000_reference,
+            programs.arg2000_call_reference,
+            generated=programs.generated_for,
         )
     },
     contracts=CONTRACTS,
@@ -42,6 +46,7 @@ PROCESS = Process(
     label_makers=dict.fromkeys(
         ("activation", "activation_fractions", "activation_ratio"), make_labels
     ),
+    presets=HOST_PRESETS,
     former_names={
         "emufort.activation.head:activated_fractions": "activated_fractions",
         "emufort.activation.timing:arg2000_sources": "arg2000",

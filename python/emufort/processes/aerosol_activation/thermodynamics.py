@@ -101,9 +101,6 @@ def supersaturation_source(
     t = np.asarray(air_temperature, dtype=np.float64)
     c = constants
     cooling = (
-        c.gravity
-        * c.molar_mass_water
-        * c.latent_heat
-        / (c.heat_capacity_air * GAS_CONSTANT * t**2)
+        c.gravity * c.molar_mass_water * c.latent_heat / (c.heat_capacity_air * GAS_CONSTANT * t**2)
     )
     return np.asarray(cooling - c.gravity * c.molar_mass_air / (GAS_CONSTANT * t))

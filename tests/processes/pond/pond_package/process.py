@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from emufort.processes import Head, HostGlue, Process, TimingSource
+from emufort.processes import Head, HostGlue, Presets, Process, TimingSource
 from pond_package.data import bulk, make_labels
+from pond_package.presets import read_preset
 
 FOLDER = Path(__file__).parent
 FORTRAN = FOLDER / "fortran"
@@ -49,4 +50,5 @@ PROCESS = Process(
         example=lambda contract: FOLDER / "host" / "pond_host.F90",
     ),
     label_makers={"shallow": make_labels},
+    presets=Presets(FOLDER / "presets", read_preset),
 )
