@@ -8,7 +8,8 @@ module column_physics
                                       aerosol_gas_constant_vapour, aerosol_heat_capacity_air, aerosol_latent_heat, &
                                       aerosol_density_water, aerosol_initial_supersaturation, &
                                       aerosol_accommodation_coefficient
-  use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type
+  use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, &
+                                        activation_n_counts
   use parcel_integrator, only: solve_parcel, parcel_options_type, parcel_result_type, status_peak
   use parcel_constants, only: constants_type
   use parcel_thermodynamics, only: kelvin_length
@@ -17,7 +18,7 @@ module column_physics
   implicit none
   private
 
-  public :: columns_type, allocate_columns, updraft_at, activate_chunk, age_aerosol, parcel_truth, cloud_albedo
+  public :: columns_type, allocate_columns, history_type, allocate_history, updraft_at, activate_chunk, age_aerosol, parcel_truth, cloud_albedo
   public :: n_modes, sigma, constants
 
   integer, parameter :: dp = real64, n_modes = aerosol_modes
@@ -57,7 +58,24 @@ module column_physics
     real(dp), allocatable :: volume(:, :, :)         !! [m3 m-3] (column, level, mode)
   end type columns_type
 
+  !> What a host writes into its history about the answers of a scheme.
+  type :: history_type
+    real(dp), allocatable :: smax(:, :)         !! maximum supersaturation of the last step [1] (column, level)
+    integer, allocatable :: answered_by(:, :)   !! who gave it, one of the codes of the scheme (column, level)
+    integer, allocatable :: counts(:, :)        !! counts of the scheme since the last output (column, count)
+  end type history_type
+
 contains
+
+  !> Allocate the history of a process.
+  subroutine allocate_history(history, n, n_levels)
+    type(history_type), intent(out) :: history   !! allocated, zero
+    integer, intent(in) :: n, n_levels           !! columns, levels
+
+    allocate (history%smax(n, n_levels), source=0.0_dp)
+    allocate (history%answered_by(n, n_levels), history%counts(n, activation_n_counts), source=0)
+
+  end subroutine allocate_history
 
   !> Allocate the columns of a process.
   subroutine allocate_columns(columns, n, n_levels)
@@ -95,7 +113,7 @@ contains
   end function volume_of
 
   !> Compute the activated fractions of a chunk of columns with all levels, as a host calls a scheme.
-  subroutine activate_chunk(columns, scheme, first, n, time, fn, fm, counts, workspace)
+  subroutine activate_chunk(columns, scheme, first, n, time, fn, fm, counts, workspace, history)
     type(columns_type), intent(in) :: columns                                !! of this process
     type(activation_type), intent(in) :: scheme                              !! after init
     integer, intent(in) :: first                                             !! columns before the chunk
@@ -105,10 +123,13 @@ contains
     real(dp), intent(inout) :: fm(:, :, :)                                   !! [1] (column, level, mode)
     type(activation_counts_type), intent(inout) :: counts                    !! counts are added to it
     type(network_workspace_type), intent(inout) :: workspace                 !! of this thread
+    type(history_type), intent(inout), optional :: history                   !! counts are added to it
     real(dp) :: w(n, columns%n_levels), zero(n, columns%n_levels), most(n, columns%n_levels), &
                 density(n, columns%n_levels), full(n, columns%n_levels), &
                 number_part(n, columns%n_levels, n_modes), mass_part(n, columns%n_levels, n_modes), &
-                number_flux(n, columns%n_levels, n_modes), mass_flux(n, columns%n_levels, n_modes)
+                number_flux(n, columns%n_levels, n_modes), mass_flux(n, columns%n_levels, n_modes), &
+                smax(n, columns%n_levels)
+    integer :: answered_by(n, columns%n_levels), column_counts(n, activation_n_counts)
     type(activation_counts_type) :: part
     type(status_type) :: status
     integer :: i, k
@@ -125,9 +146,15 @@ contains
       call scheme%activate(n, n, columns%n_levels, n_modes, w, zero, zero, zero, most, &
                            columns%temperature(first + 1:last, :), density, columns%number(first + 1:last, :, :), &
                            columns%volume(first + 1:last, :, :), columns%kappa(first + 1:last, :, :), number_part, &
-                           mass_part, number_flux, mass_flux, full, status, part, workspace=workspace)
+                           mass_part, number_flux, mass_flux, full, status, part, workspace=workspace, &
+                           column_counts=column_counts, smax=smax, answered_by=answered_by)
       fn(first + 1:last, :, :) = number_part
       fm(first + 1:last, :, :) = mass_part
+      if (present(history)) then
+        history%smax(first + 1:last, :) = smax
+        history%answered_by(first + 1:last, :) = answered_by
+        history%counts(first + 1:last, :) = history%counts(first + 1:last, :) + column_counts
+      end if
     end associate
     if (status%code /= emufort_success) part%n_bad = part%n_bad + n
     call counts%add(part)
