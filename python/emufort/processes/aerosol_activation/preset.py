@@ -30,6 +30,7 @@ from emufort.processes.aerosol_activation.constants import (
     CONSTANTS,
     PhysicalConstants,
 )
+from emufort.processes.aerosol_activation.ghosh2025 import FITTED_WIDTHS
 
 #: Folder with the presets that come with emufort.
 PRESETS = Path(__file__).parent / "presets"
@@ -162,7 +163,8 @@ class Preset(_Part):
         Hosts for which a run exports glue, as ``emufort export --host`` names them.
     accumulation
         Name of the accumulation mode, whose width determines the constants of Ghosh et al. (2025).
-        A preset without a mode of this name has no baseline of that scheme.
+        Without a mode of this name, or if its width is not between 1.4 and 2.1, the contract has no
+        baseline of that scheme.
     air_temperature
         Range of the air temperature [K].
     air_pressure
@@ -189,6 +191,14 @@ class Preset(_Part):
     constants: Constants
     parcel: Parcel = Parcel()
     modes: Annotated[dict[Name, Mode], Field(min_length=1, max_length=16)]
+
+    @property
+    def accumulation_width(self) -> float | None:
+        """Width of the accumulation mode for Ghosh et al. (2025); None if they fitted none such."""
+        mode = self.modes.get(self.accumulation)
+        if mode is None or not FITTED_WIDTHS[0] <= mode.sigma <= FITTED_WIDTHS[1]:
+            return None
+        return mode.sigma
 
     @model_validator(mode="after")
     def _check(self) -> Self:
