@@ -124,7 +124,7 @@ column: setup column-tools ## Run the column model with the bundle of RUN or PRE
 	  $(COLUMN)/columns.nc $(COLUMN)/output.nc $(RUN)/bundle/weights.bin > $(COLUMN)/column.nml
 	OMP_NUM_THREADS=$(JOBS) $(COLUMN_BIN)/column_model $(COLUMN)/column.nml | tee $(COLUMN)/log.txt
 	$(BIN)/python $(COLUMN_MODEL)/draw_column.py $(COLUMN)/output.nc $(COLUMN) --log $(COLUMN)/log.txt \
-	  --bundle $(RUN)/bundle
+	  --bundle $(RUN)/bundle --columns $(COLUMN)/columns.nc
 	$(if $(UPDATE),$(COLUMN_BIN)/measure_activation $(RUN)/bundle/weights.bin > $(COLUMN)/outside.csv)
 	$(if $(UPDATE),$(BIN)/python $(COLUMN_MODEL)/document_figures.py --update $(UPDATE) $(COLUMN) \
 	  $$(dirname build/column/*/outside.csv))

@@ -11,13 +11,14 @@ program column_model
                              emufort_success
   use emufort_aerosol_activation, only: activation_type, activation_counts_type, outside_arg2000, outside_ratio, &
                                         outside_clip, arg2000_paper, arg2000_e3sm
+  use emufort_aerosol_contract, only: mode_names => aerosol_mode_names
   use emufort_aerosol_answers, only: count_outside, count_fall_back, answered_by_error
   use rodas_step, only: workspace_type
   use column_parallel, only: parallel_begin, parallel_end, parallel_fail, rank, n_ranks, is_root, columns_of, total, &
                              load_emulator
   use column_files, only: read_sizes, read_columns, read_number, output_type, write_restart, fill
   use column_physics, only: columns_type, allocate_columns, history_type, allocate_history, updraft_at, activate_chunk, age_aerosol, parcel_truth, &
-                            cloud_albedo, n_modes, sigma, constants
+                            cloud_albedo, volume_of, radius_of, n_modes, sigma, constants
   use column_timing, only: time_schemes
   implicit none
   integer, parameter :: dp = real64, n_schemes = 2
@@ -131,12 +132,10 @@ contains
 
   !> Set the aerosol volumes that belong to the numbers.
   subroutine start_volume()
-    real(dp), parameter :: pi = 3.14159265358979323846_dp
     integer :: m
 
     do m = 1, n_modes
-      columns%volume(:, :, m) = columns%number(:, :, m)*(4.0_dp/3.0_dp)*pi*columns%radius(:, :, m)**3* &
-                                exp(4.5_dp*log(sigma(m))**2)
+      columns%volume(:, :, m) = volume_of(columns%number(:, :, m), columns%radius(:, :, m), sigma(m))
     end do
 
   end subroutine start_volume
@@ -187,26 +186,39 @@ contains
 
   !> Create the output file.
   subroutine open_output()
-    character(len=32) :: names(12), units(12)
-    character(len=80) :: long_names(12)
-    character(len=120) :: meanings(12)
-    logical :: with_levels(12)
+    integer, parameter :: n_plain = 12, n_variables = n_plain + 2*n_modes
+    character(len=48) :: names(n_variables), units(n_variables)
+    character(len=80) :: long_names(n_variables)
+    character(len=120) :: meanings(n_variables)
+    logical :: with_levels(n_variables)
+    integer :: m
 
-    names = [character(len=32) :: &
-             'updraft_speed', 'droplet_number_arg2000', 'droplet_number_emulator', 'droplet_number_parcel', &
-             'cloud_albedo_arg2000', 'cloud_albedo_emulator', 'cloud_albedo_parcel', 'number_concentration', &
-             'max_supersaturation', 'answered_by', 'n_outside_range', 'n_by_fall_back']
-    units = [character(len=32) :: 'm s-1', 'm-3', 'm-3', 'm-3', '1', '1', '1', 'm-3', '1', '1', '1', '1']
-    long_names = [character(len=80) :: &
-                  'updraft speed', 'droplet number by ARG2000', 'droplet number by the emulator', &
-                  'droplet number by the parcel model', 'cloud albedo by ARG2000', 'cloud albedo by the emulator', &
-                  'cloud albedo by the parcel model', 'aerosol number of all modes', &
-                  'maximum supersaturation by '//trim(scheme), 'who gave the maximum supersaturation', &
-                  'parcels outside the range of the emulator since the last output', &
-                  'parcels for which the fall-back answered since the last output']
-    with_levels = [.true., .true., .true., .true., .false., .false., .false., .true., .true., .true., .false., .false.]
+    names(:n_plain) = [character(len=48) :: &
+                       'updraft_speed', 'droplet_number_arg2000', 'droplet_number_emulator', &
+                       'droplet_number_parcel', 'cloud_albedo_arg2000', 'cloud_albedo_emulator', &
+                       'cloud_albedo_parcel', 'number_concentration', 'max_supersaturation', 'answered_by', &
+                       'n_outside_range', 'n_by_fall_back']
+    units(:n_plain) = [character(len=48) :: 'm s-1', 'm-3', 'm-3', 'm-3', '1', '1', '1', 'm-3', '1', '1', '1', '1']
+    long_names(:n_plain) = [character(len=80) :: &
+                            'updraft speed', 'droplet number by ARG2000', 'droplet number by the emulator', &
+                            'droplet number by the parcel model', 'cloud albedo by ARG2000', &
+                            'cloud albedo by the emulator', 'cloud albedo by the parcel model', &
+                            'aerosol number of all modes', 'maximum supersaturation by '//trim(scheme), &
+                            'who gave the maximum supersaturation', &
+                            'parcels outside the range of the emulator since the last output', &
+                            'parcels for which the fall-back answered since the last output']
+    with_levels = .true.
+    with_levels([5, 6, 7, 11, 12]) = .false.
     meanings = ''
     meanings(10) = 'error none emulator ratio clip arg2000 host prescribed in_cloud'
+    do m = 1, n_modes
+      names(n_plain + m) = 'number_'//mode_names(m)
+      units(n_plain + m) = 'm-3'
+      long_names(n_plain + m) = 'aerosol number of mode '//mode_names(m)
+      names(n_plain + n_modes + m) = 'radius_'//mode_names(m)
+      units(n_plain + n_modes + m) = 'm'
+      long_names(n_plain + n_modes + m) = 'dry number-median radius of mode '//mode_names(m)
+    end do
     call file%create(trim(output), n_columns, n, n_levels, columns%pressure, names, with_levels, units, long_names, &
                      meanings, answered_by_error, 'emufort column_model; aerosol aged by the scheme '//trim(scheme))
 
@@ -235,6 +247,11 @@ contains
     call file%put('n_outside_range', 1, real(history%counts(:, count_outside), dp))
     call file%put('n_by_fall_back', 1, real(history%counts(:, count_fall_back), dp))
     history%counts = 0
+    do s = 1, n_modes
+      call file%put('number_'//trim(mode_names(s)), n_levels, columns%number(:, :, s))
+      call file%put('radius_'//trim(mode_names(s)), n_levels, radius_of(columns%number(:, :, s), &
+                                                                        columns%volume(:, :, s), sigma(s)))
+    end do
     do s = 1, n_schemes
       call activate_all(schemes(s), time, ignored)
       drops = sum(fn*columns%number, dim=3)

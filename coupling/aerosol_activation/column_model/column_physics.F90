@@ -19,6 +19,7 @@ module column_physics
   private
 
   public :: columns_type, allocate_columns, history_type, allocate_history, updraft_at, activate_chunk, age_aerosol, parcel_truth, cloud_albedo
+  public :: volume_of, radius_of
   public :: n_modes, sigma, constants
 
   integer, parameter :: dp = real64, n_modes = aerosol_modes
@@ -111,6 +112,14 @@ contains
     volume_of = number*(4.0_dp/3.0_dp)*pi*radius**3*exp(4.5_dp*log(width)**2)
 
   end function volume_of
+
+  !> Return the number-median radius of a mode [m].
+  pure elemental real(dp) function radius_of(number, volume, width)
+    real(dp), intent(in) :: number, volume, width   !! [m-3], [m3 m-3], geometric standard deviation [1]
+
+    radius_of = (volume/volume_of(number, 1.0_dp, width))**(1.0_dp/3.0_dp)
+
+  end function radius_of
 
   !> Compute the activated fractions of a chunk of columns with all levels, as a host calls a scheme.
   subroutine activate_chunk(columns, scheme, first, n, time, fn, fm, counts, workspace, history)
@@ -205,7 +214,7 @@ contains
 
     do m = 1, n_modes
       at = (m - 1)*n_bins
-      radius = radius_of(m)
+      radius = radius_of(number(m), volume(m), sigma(m))
       call lognormal_cells(n_bins, number(m), radius, sigma(m), 5.0_dp, work%dry_radius(at + 1:at + n_bins), &
                            work%number(at + 1:at + n_bins))
       work%hygroscopicity(at + 1:at + n_bins) = kappa(m)
@@ -216,19 +225,10 @@ contains
     droplets = 0.0_dp
     if (status /= 0) return
     do m = 1, n_modes
-      critical = 4.0_dp*kelvin_length(temperature, constants_of_parcel)**3/(27.0_dp*kappa(m)*radius_of(m)**3)
+      critical = 4.0_dp*kelvin_length(temperature, constants_of_parcel)**3/(27.0_dp*kappa(m)*radius_of(number(m), volume(m), sigma(m))**3)
       droplets = droplets + number(m)*0.5_dp*erfc(log(critical/found%max_supersaturation**2)/ &
                                                   (3.0_dp*sqrt(2.0_dp)*log(sigma(m))))
     end do
-
-  contains
-
-    pure real(dp) function radius_of(m)
-      integer, intent(in) :: m   !! mode
-
-      radius_of = (volume(m)/volume_of(number(m), 1.0_dp, sigma(m)))**(1.0_dp/3.0_dp)
-
-    end function radius_of
 
   end subroutine parcel_truth
 
