@@ -4,43 +4,25 @@
 module column_physics
   use, intrinsic :: iso_fortran_env, only: real64, int64
   use emufort_runtime, only: status_type, network_workspace_type => workspace_type, emufort_success
-  use emufort_aerosol_contract, only: aerosol_modes, aerosol_sigma, aerosol_gravity, aerosol_gas_constant_air, &
-                                      aerosol_gas_constant_vapour, aerosol_heat_capacity_air, aerosol_latent_heat, &
-                                      aerosol_density_water, aerosol_initial_supersaturation, &
-                                      aerosol_accommodation_coefficient
-  use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, &
-                                        activation_n_counts
-  use parcel_integrator, only: solve_parcel, parcel_options_type, parcel_result_type, status_peak
-  use parcel_constants, only: constants_type
+  use emufort_aerosol_contract, only: aerosol_modes, aerosol_sigma
+  use emufort_aerosol_activation, only: activation_type, activation_counts_type, activation_n_counts
+  use parcel_integrator, only: solve_parcel, parcel_result_type, status_peak
   use parcel_thermodynamics, only: kelvin_length
   use lognormal_bins, only: lognormal_cells
   use rodas_step, only: workspace_type
+  use contract_constants, only: constants, constants_of_parcel, options_of_parcel
   implicit none
   private
 
-  public :: columns_type, allocate_columns, history_type, allocate_history, updraft_at, activate_chunk, age_aerosol, parcel_truth, cloud_albedo
-  public :: volume_of, radius_of
-  public :: n_modes, sigma, constants
+  public :: columns_type, allocate_columns, history_type, allocate_history, updraft_at, activate_chunk, age_aerosol
+  public :: parcel_truth, cloud_albedo, volume_of, radius_of
+  public :: n_modes, sigma
 
   integer, parameter :: dp = real64, n_modes = aerosol_modes
   real(dp), parameter :: sigma(n_modes) = aerosol_sigma   !! widths of the modes [1]
   real(dp), parameter :: pi = 3.14159265358979323846_dp
   real(dp), parameter :: renewal_time = 21600.0_dp       ! relaxation of the aerosol towards its prescribed number [s]
   real(dp), parameter :: scavenging_time = 14400.0_dp    ! of activated aerosol [s]
-  !> Constants of the host, for the schemes: those with which the labels of the emulator were made.
-  type(activation_constants_type), parameter :: constants = activation_constants_type( &
-                                                gravity=aerosol_gravity, gas_constant_air=aerosol_gas_constant_air, &
-                                                gas_constant_vapour=aerosol_gas_constant_vapour, &
-                                                heat_capacity_air=aerosol_heat_capacity_air, &
-                                                latent_heat=aerosol_latent_heat, density_water=aerosol_density_water)
-  !> The same constants for the parcel model.
-  type(constants_type), parameter :: constants_of_parcel = constants_type( &
-                                        gravity=aerosol_gravity, gas_constant_air=aerosol_gas_constant_air, &
-                                        gas_constant_vapour=aerosol_gas_constant_vapour, &
-                                        heat_capacity_air=aerosol_heat_capacity_air, latent_heat=aerosol_latent_heat, &
-                                        density_water=aerosol_density_water, &
-                                        accommodation_coefficient=aerosol_accommodation_coefficient)
-
   !> Columns of one process. Only `number` and `volume` change with time.
   type :: columns_type
     integer :: n = 0, n_levels = 0
@@ -207,25 +189,23 @@ contains
     real(dp), intent(in) :: number(n_modes), volume(n_modes), kappa(n_modes)   !! [m-3], [m3 m-3], [1] (mode)
     real(dp), intent(out) :: droplets                           !! [m-3]
     integer, intent(out) :: status                              !! 0: a peak was found
-    type(parcel_options_type) :: options
     type(parcel_result_type) :: found
-    real(dp) :: radius, critical
+    real(dp) :: radius(n_modes), critical
     integer :: m, at
 
+    radius = radius_of(number, volume, sigma)
     do m = 1, n_modes
       at = (m - 1)*n_bins
-      radius = radius_of(number(m), volume(m), sigma(m))
-      call lognormal_cells(n_bins, number(m), radius, sigma(m), 5.0_dp, work%dry_radius(at + 1:at + n_bins), &
+      call lognormal_cells(n_bins, number(m), radius(m), sigma(m), 5.0_dp, work%dry_radius(at + 1:at + n_bins), &
                            work%number(at + 1:at + n_bins))
       work%hygroscopicity(at + 1:at + n_bins) = kappa(m)
     end do
-    options%initial_supersaturation = aerosol_initial_supersaturation
-    call solve_parcel(work, temperature, pressure, updraft, constants_of_parcel, options, found)
+    call solve_parcel(work, temperature, pressure, updraft, constants_of_parcel, options_of_parcel, found)
     status = found%status - status_peak
     droplets = 0.0_dp
     if (status /= 0) return
     do m = 1, n_modes
-      critical = 4.0_dp*kelvin_length(temperature, constants_of_parcel)**3/(27.0_dp*kappa(m)*radius_of(number(m), volume(m), sigma(m))**3)
+      critical = 4.0_dp*kelvin_length(temperature, constants_of_parcel)**3/(27.0_dp*kappa(m)*radius(m)**3)
       droplets = droplets + number(m)*0.5_dp*erfc(log(critical/found%max_supersaturation**2)/ &
                                                   (3.0_dp*sqrt(2.0_dp)*log(sigma(m))))
     end do

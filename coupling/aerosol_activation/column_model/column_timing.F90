@@ -4,7 +4,8 @@ module column_timing
   use emufort_runtime, only: status_type, workspace_type
   use emufort_aerosol_activation, only: activation_type, activation_counts_type
   use classical_activate_modal, only: classical_init, classical_activate
-  use column_physics, only: columns_type, updraft_at, n_modes, sigma, constants
+  use column_physics, only: columns_type, updraft_at, n_modes, sigma
+  use contract_constants, only: constants
   implicit none
   private
 
@@ -113,7 +114,7 @@ contains
 
   end function scheme_time
 
-  !> Measure the time per parcel of ARG2000 as climate models have it [ns]: one call of `activate_modal` for each parcel.
+  !> Measure the time per parcel of ARG2000 as climate models have it [ns]: one call of `activate_modal` per parcel.
   real(dp) function scalar_time(chunks, passes)
     type(chunks_type), intent(in) :: chunks   !! prepared
     integer, intent(in) :: passes             !! number of passes over all chunks

@@ -22,11 +22,12 @@ program measure_activation
   use emufort_aerosol_contract, only: n_modes => aerosol_modes, n_inputs => aerosol_inputs, lower => aerosol_lower, &
                                       upper => aerosol_upper, number_at => number_concentration_at, &
                                       radius_at => dry_median_radius_at, kappa_at => hygroscopicity_at
-  use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type
+  use emufort_aerosol_activation, only: activation_type, activation_counts_type
   use activation_test_support, only: sample_type, draw, sigma, volume_of, fraction_of, arg_of
-  use parcel_integrator, only: solve_parcel, parcel_options_type, parcel_result_type, status_peak
+  use parcel_integrator, only: solve_parcel, parcel_result_type, status_peak
   use lognormal_bins, only: lognormal_cells
   use rodas_step, only: workspace_type
+  use contract_constants, only: constants, constants_of_parcel, options_of_parcel
   implicit none
   integer, parameter :: dp = real64, n_bins = 60, blended = 3
   character(len=*), parameter :: policies(0:blended) = [character(len=8) :: 'arg2000', 'ratio', 'clip', 'blended']
@@ -39,7 +40,6 @@ program measure_activation
   real(dp), parameter :: soot(3) = [1.0e-4_dp, 1.0e-6_dp, 1.0e-10_dp]
   type(emulator_type) :: emulator
   type(activation_type) :: schemes(0:blended - 1)
-  type(activation_constants_type) :: constants
   type(activation_counts_type) :: counts
   type(status_type) :: status
   type(network_workspace_type) :: workspace
@@ -66,7 +66,8 @@ program measure_activation
   n = 200
   call get_command_argument(2, argument)
   if (argument /= '') read (argument, *) n
-  allocate (fn(n, n_modes), truth(n, n_modes), inside(n, n_modes), before(n, n_modes), known(n), x(n, n_inputs), smax(n, 1))
+  allocate (fn(n, n_modes), truth(n, n_modes), inside(n, n_modes), before(n, n_modes), known(n))
+  allocate (x(n, n_inputs), smax(n, 1))
   call work%create(n_modes*n_bins, failure)
   if (failure /= 0) error stop 'out of memory'
 
@@ -229,8 +230,8 @@ contains
     real(dp) :: zero(n), fm(n, n_modes), fluxn(n, n_modes), fluxm(n, n_modes), full(n)
 
     zero = 0.0_dp
-    call scheme%activate(n, n, 1, n_modes, s%w, zero, zero, zero, zero + 1000.0_dp, s%t, s%rho, s%number, s%volume, s%kappa, &
-                         fn, fm, fluxn, fluxm, full, status, counts)
+    call scheme%activate(n, n, 1, n_modes, s%w, zero, zero, zero, zero + 1000.0_dp, s%t, s%rho, s%number, s%volume, &
+                         s%kappa, fn, fm, fluxn, fluxm, full, status, counts)
 
   end subroutine run
 
@@ -261,7 +262,6 @@ contains
   !> Compute the number fractions with the parcel model, into truth; `known` where it finds a peak.
   subroutine solve(s)
     type(sample_type), intent(in) :: s   !! columns
-    type(parcel_options_type) :: options
     type(parcel_result_type) :: found
     integer :: i, m, at
 
@@ -272,7 +272,7 @@ contains
                              work%dry_radius(at + 1:at + n_bins), work%number(at + 1:at + n_bins))
         work%hygroscopicity(at + 1:at + n_bins) = s%kappa(i, m)
       end do
-      call solve_parcel(work, s%t(i), s%p(i), s%w(i), options, found)
+      call solve_parcel(work, s%t(i), s%p(i), s%w(i), constants_of_parcel, options_of_parcel, found)
       known(i) = found%status == status_peak
       truth(i, :) = 0.0_dp
       if (.not. known(i)) cycle
