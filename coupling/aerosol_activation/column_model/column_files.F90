@@ -191,6 +191,7 @@ contains
     integer, intent(in) :: first_flag                           !! value of the first word; the next are one apart
     character(len=*), intent(in) :: about                       !! description of the run
     real(dp), allocatable :: all_columns(:, :)
+    character(len=len(meanings)) :: text
     integer :: dims(3), id, p_id, k, c, last_flag
 
     output%n_columns = n_columns
@@ -221,7 +222,8 @@ contains
         call must(nf90_put_att(file, id, 'long_name', trim(long_names(k))), filename)
         call must(nf90_put_att(file, id, '_FillValue', fill), filename)
         if (meanings(k) == '') cycle
-        last_flag = first_flag + count([(meanings(k)(c:c) == ' ', c=1, len_trim(meanings(k)))])
+        text = meanings(k)
+        last_flag = first_flag + count([(text(c:c) == ' ', c=1, len_trim(text))])
         call must(nf90_put_att(file, id, 'flag_values', [(real(c, dp), c=first_flag, last_flag)]), filename)
         call must(nf90_put_att(file, id, 'flag_meanings', trim(meanings(k))), filename)
       end do

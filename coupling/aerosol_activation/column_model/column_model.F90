@@ -18,7 +18,8 @@ program column_model
                              load_emulator
   use column_files, only: read_sizes, read_columns, read_number, output_type, write_restart, fill
   use column_physics, only: columns_type, allocate_columns, history_type, allocate_history, updraft_at, &
-                            activate_chunk, age_aerosol, parcel_truth, cloud_albedo, volume_of, radius_of, n_modes, sigma
+                            activate_chunk, age_aerosol, parcel_truth, cloud_albedo, volume_of, radius_of, &
+                            n_modes, sigma
   use contract_constants, only: constants
   use column_timing, only: time_schemes
   implicit none
