@@ -22,6 +22,7 @@ module mix_droplets_by_chunk
     integer, allocatable :: growing(:, :), base(:, :)             ! places of the parcels; 0: none (column, level)
     real(r8), allocatable, dimension(:) :: w, zero, w_most, temperature, density, flux_fullact
     real(r8), allocatable, dimension(:, :) :: na, volume, hygro, fn, fm, fluxn, fluxm
+    integer, allocatable :: counts(:, :)                          ! counts of the scheme (parcel, count)
   contains
     procedure :: create
     procedure, private :: add
@@ -42,6 +43,7 @@ contains
       allocate (parcels%na(most, nmode), parcels%volume(most, nmode), parcels%hygro(most, nmode))
       allocate (parcels%fn(most, nmode), parcels%fm(most, nmode), parcels%fluxn(most, nmode), &
                 parcels%fluxm(most, nmode))
+      allocate (parcels%counts(most, emufort_host_n_counts))
       allocate (parcels%growing(columns, levels), parcels%base(columns, levels))
     end associate
 
@@ -72,7 +74,7 @@ contains
     character(len=*), intent(out) :: errmsg          !! error message, empty for success
     integer, intent(out) :: errflg                   !! 0 for success
     type(column_type) :: column
-    integer :: first, i, k, at, counts(emufort_host_n_counts)
+    integer :: first, i, k, at
 
     n_parcels = 0
     do first = 0, host%ncol - 1, columns_per_call
@@ -94,7 +96,7 @@ contains
       call emufort_host_activate(parcels%most, parcels%n, 1, nmode, parcels%w, parcels%zero, parcels%zero, &
                                  parcels%zero, parcels%w_most, parcels%temperature, parcels%density, parcels%na, &
                                  parcels%volume, parcels%hygro, parcels%fn, parcels%fm, parcels%fluxn, parcels%fluxm, &
-                                 parcels%flux_fullact, counts, errmsg, errflg)
+                                 parcels%flux_fullact, parcels%counts, errmsg, errflg)
       if (errflg /= 0) return
       n_parcels = n_parcels + parcels%n
 

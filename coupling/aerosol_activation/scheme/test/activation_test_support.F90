@@ -8,7 +8,7 @@ module activation_test_support
   use emufort_aerosol_contract, only: n_modes => aerosol_modes, n_inputs => aerosol_inputs, sigma => aerosol_sigma, &
                                       lower => aerosol_lower, upper => aerosol_upper, &
                                       number_at => number_concentration_at, radius_at => dry_median_radius_at, &
-                                      kappa_at => hygroscopicity_at
+                                      kappa_at => hygroscopicity_at, contract_hash => aerosol_contract_hash
   use emufort_aerosol_arg2000, only: activation_constants_type, air_type, air_properties, arg2000_smax, &
                                      critical_supersaturation_squared, arg2000_paper
   implicit none
@@ -16,7 +16,7 @@ module activation_test_support
 
   public :: check, same_bits, sample_type, draw, mimic, mimic_fails, mimic_factor, sigma, breadth, spread, dp, &
             host_constants
-  public :: arg_of, fraction_of, volume_of
+  public :: arg_of, fraction_of, volume_of, contract_hash
 
   integer, parameter :: dp = real64
   real(dp), parameter :: pi = 3.14159265358979323846_dp
