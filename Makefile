@@ -30,7 +30,7 @@ FLANG_WERROR := -pedantic $(WERROR) -Wno-f202-x-allocatable-breaking-change \
 # Debian packages that the tests need in addition. With CI=true they are installed, otherwise missing ones are reported.
 TEST_PACKAGES := $(FLANG) $(FLANG:flang-%=libomp-%-dev) valgrind pkg-config \
     libopenblas-dev libnetcdff-dev libopenmpi-dev openmpi-bin
-# make column UPDATE=docs/coupling.md
+# make column UPDATE="docs/coupling.md docs/column_model.md"
 UPDATE :=
 # make bench BENCH_ARGS='--bundle runs/demo/bundle'
 BENCH_ARGS :=
@@ -126,7 +126,7 @@ column: setup column-tools ## Run the column model with the bundle of RUN or PRE
 	$(BIN)/python $(COLUMN_MODEL)/draw_column.py $(COLUMN)/output.nc $(COLUMN) --log $(COLUMN)/log.txt \
 	  --bundle $(RUN)/bundle --columns $(COLUMN)/columns.nc
 	$(if $(UPDATE),$(COLUMN_BIN)/measure_activation $(RUN)/bundle/weights.bin > $(COLUMN)/outside.csv)
-	$(if $(UPDATE),$(BIN)/python $(COLUMN_MODEL)/document_figures.py --update $(UPDATE) $(COLUMN) \
+	$(if $(UPDATE),$(BIN)/python $(COLUMN_MODEL)/document_figures.py $(addprefix --update ,$(UPDATE)) $(COLUMN) \
 	  $$(dirname build/column/*/outside.csv))
 
 clean: ## Remove builds, caches, the virtual environment and runs/demo, but no other runs

@@ -275,21 +275,26 @@ def test_the_tables_have_a_row_for_each_contract(
         measured = run(case.model.parent / "measure_activation", five_mode_bundle.weights, "6")
         (folder / "outside.csv").write_text(measured)
         folders.append(folder)
-    page = case.folder / "page.md"
-    marks = [f"<!-- {name}: begin -->\nold\n<!-- {name}: end -->" for name in ("outside", "column")]
-    page.write_text("\n".join(["before", *marks, "after"]))
-    command = (sys.executable, SCRIPTS / "document_figures.py", "--update", page)
+    pages = {name: case.folder / f"{name}.md" for name in ("outside", "column")}
+    for name, page in pages.items():
+        page.write_text(f"before\n<!-- {name}: begin -->\nold\n<!-- {name}: end -->\nafter")
+    command = [sys.executable, SCRIPTS / "document_figures.py"]
+    for page in pages.values():
+        command += ["--update", page]
     run(*command, folders[1], *folders)
-    text = page.read_text()
-    assert text.startswith("before\n") and text.endswith("\nafter") and "old" not in text
+    texts = [page.read_text() for page in pages.values()]
+    for text in texts:
+        assert text.startswith("before\n") and text.endswith("\nafter") and "old" not in text
+    text = "".join(texts)
     assert "Contract `two`. 6 columns in each case." in text
     assert "no stratospheric coarse mode" in text and "of primary carbon |" in text
     for name in ("one", "two"):
         assert len(re.findall(rf"^\| `{name}` \| 18-8-8-1 tanh \| 0\.\d+ ", text, re.M)) == 1
         assert len(re.findall(rf"^\| `{name}` \| 0\.4 \| ", text, re.M)) == 1
-    page.write_text("nothing")
+    pages["column"].write_text("nothing")
     done = attempt(*command, *folders)
-    assert done.returncode == 1 and "has no markers" in done.stderr
+    assert done.returncode == 1
+    assert "0 of the documents have the markers <!-- column: begin --> and end" in done.stderr
 
 
 def test_off_means_unchanged(case: Case) -> None:

@@ -1,12 +1,12 @@
 """Write the figures of the column model and of measure_activation into a document.
 
-python document_figures.py --update docs/coupling.md build/column/demo build/column/e3sm_mam5
+python document_figures.py --update docs/coupling.md --update docs/column_model.md build/column/*
 
 Each folder belongs to one emulator. The tables have a row for each of them; the table of every
 input outside the range is that of the first folder. A folder has summary.json, which
 draw_column.py wrote, and outside.csv, the output of measure_activation. The script replaces the
 text between ``<!-- NAME: begin ... -->`` and ``<!-- NAME: end -->`` for the names `column` and
-`outside`.
+`outside`. Each must be in exactly one of the documents.
 """
 
 from __future__ import annotations
@@ -175,22 +175,29 @@ def column(cases: list[dict[str, Any]]) -> str:
     )
 
 
-def replaced(document: str, name: str, text: str) -> str:
-    """Return the document with `text` between the markers of `name`."""
+def update(paths: list[Path], name: str, text: str) -> None:
+    """Replace the text between the markers of `name` in the document that has them."""
     pattern = rf"(<!-- {name}: begin[^>]*-->\n).*?(<!-- {name}: end -->)"
-    new, count = re.subn(
-        pattern, lambda m: f"{m[1]}\n{text}\n\n{m[2]}", document, count=1, flags=re.DOTALL
+    found = [path for path in paths if re.search(pattern, path.read_text(), re.DOTALL)]
+    if len(found) != 1:
+        raise SystemExit(
+            f"{len(found)} of the documents have the markers <!-- {name}: begin --> and end, not 1"
+        )
+    new = re.sub(
+        pattern,
+        lambda m: f"{m[1]}\n{text}\n\n{m[2]}",
+        found[0].read_text(),
+        count=1,
+        flags=re.DOTALL,
     )
-    if count != 1:
-        raise SystemExit(f"the document has no markers <!-- {name}: begin --> and end")
-    return new
+    write_text(found[0], new)
 
 
 def main() -> None:
     """Read the command line and the folders, and write the document."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", type=Path, nargs="+")
-    parser.add_argument("--update", type=Path, required=True, help="document with the markers")
+    parser.add_argument("--update", type=Path, action="append", required=True, help="document")
     arguments = parser.parse_args()
     folders = list(dict.fromkeys(arguments.folders))
     found = [json.loads((folder / "summary.json").read_text()) for folder in folders]
@@ -203,10 +210,8 @@ def main() -> None:
     if len(found) > 1:
         names = [case["contract"] for case in found]
         tables += ["", outside_of_all(dict(zip(names, lines, strict=True)))]
-    document = arguments.update.read_text()
-    document = replaced(document, "outside", "\n".join(tables))
-    document = replaced(document, "column", column(found))
-    write_text(arguments.update, document)
+    update(arguments.update, "outside", "\n".join(tables))
+    update(arguments.update, "column", column(found))
 
 
 if __name__ == "__main__":
