@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -17,32 +18,12 @@ from emufort.files import read_json
 from emufort.processes import registry as processes
 from emufort.processes.presets import load_preset
 from tests.conftest import install_process
+from tests.processes.tiny import TINY
 
 FOLDER = Path(__file__).parent / "pond" / "pond_package"
-SMALL = """
-preset = "pond.garden"
-workers = 1
-[labels]
-samples = 64
-[search]
-trials = 2
-batch = 2
-subset = 32
-validation = 32
-rungs = [1]
-space = { depth = [1, 1], width = [4] }
-[retrain]
-top = 1
-control = 1
-steps = 20
-longer = 1
-[timing]
-ncol = [16]
-repeats = 1
-backend = "onnxruntime"
-[verify]
-rows = 20
-"""
+SMALL = 'preset = "pond.garden"\n' + TINY.replace(
+    "repeats = 1", 'repeats = 1\nncol = [16]\nbackend = "onnxruntime"'
+)
 
 
 @pytest.fixture(autouse=True)
@@ -119,8 +100,12 @@ def test_a_run_makes_labels_once_and_ends_with_the_glue(
     assert shown.count("already finished") == 7 + 1 + 1
     assert "] labels" not in shown
     # Another run with the same labels does not make them again.
-    bundle = ef.run("run.toml", out="two")
+    options = tomllib.loads(SMALL)
+    del options["preset"], options["labels"]
+    file = tmp_path / "site/pond_package/presets/garden.toml"
+    bundle = ef.run(options, out="two", preset=file.relative_to(tmp_path), samples=64)
     assert labels(tmp_path) == [made]
+    assert read_json(tmp_path / "two/provenance.json")["preset"]["source"] == str(file)
     assert (bundle.path.parent / "host/plain/Makefile").is_file()
 
     # Another preset or other labels in the same folder are refused before labels are made.

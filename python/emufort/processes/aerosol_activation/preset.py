@@ -7,7 +7,6 @@ describes the file.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
@@ -23,7 +22,8 @@ from pydantic import (
     model_validator,
 )
 
-from emufort.contract import Contract, Name, Text, Word, explain, is_path, one_line
+from emufort.contract import Contract, Name, Text, Word, explain, is_path
+from emufort.contract_rules import check_name
 from emufort.errors import ContractError, UsageError, did_you_mean
 from emufort.export.render import render
 from emufort.processes.aerosol_activation.constants import (
@@ -31,6 +31,7 @@ from emufort.processes.aerosol_activation.constants import (
     PhysicalConstants,
 )
 from emufort.processes.aerosol_activation.ghosh2025 import FITTED_WIDTHS
+from emufort.processes.presets import read_preset_file
 
 #: Folder with the presets that come with emufort.
 PRESETS = Path(__file__).parent / "presets"
@@ -180,7 +181,7 @@ class Preset(_Part):
     """
 
     process: Literal["aerosol_activation"]
-    name: Annotated[Name, StringConstraints(max_length=_LONGEST_NAME)]
+    name: Annotated[str, StringConstraints(max_length=_LONGEST_NAME), AfterValidator(check_name)]
     title: Text = ""
     serves: tuple[Text, ...] = ()
     glue: tuple[Word, ...] = ("plain",)
@@ -233,13 +234,7 @@ class Preset(_Part):
             path = PRESETS / f"{name}.toml"
         else:
             path = Path(name)
-        try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not a text file"
-            raise UsageError(f"cannot read the preset {path}: {reason}") from error
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"{path} is not valid TOML: {one_line(error)}") from error
+        content = read_preset_file(path)
         try:
             preset = cls.model_validate(content)
             preset.contract()
