@@ -33,9 +33,10 @@ from rich.progress import (
 from emufort import signals
 from emufort.errors import EmufortError, UsageError
 from emufort.processes.aerosol_activation.labelling import Recipe, write_labels
-from emufort.processes.aerosol_activation.labelling.parallel import CHUNK, RESULT_COLUMNS
-from emufort.processes.aerosol_activation.labelling.parcel_model import STATUS_MEANINGS
+from emufort.processes.aerosol_activation.labelling.parallel import CHUNK
 from emufort.processes.aerosol_activation.labels import BUNDLED_PRESET
+from emufort.processes.aerosol_activation.parcel_chunks import RESULT_COLUMNS
+from emufort.processes.aerosol_activation.parcel_model import STATUS_MEANINGS
 from emufort.processes.aerosol_activation.preset import Preset
 
 
@@ -86,10 +87,10 @@ def main(
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 1,
     bins: Annotated[
         int, typer.Option(min=1, help="Cells per aerosol mode for training samples.")
-    ] = 100,
+    ] = Recipe.bins,
     judging_bins: Annotated[
         int, typer.Option(min=1, help="Cells per aerosol mode for validation and test samples.")
-    ] = 150,
+    ] = Recipe.judging_bins,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one per available core.")] = 0,
     chunk: Annotated[int, typer.Option(min=1, help="Samples per restart file.")] = CHUNK,
 ) -> None:

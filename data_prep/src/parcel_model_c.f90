@@ -86,7 +86,8 @@ contains
     end do
   end function emufort_parcel_cells
 
-  pure subroutine solve_one(work, air_temperature, air_pressure, updraft_speed, constants, options, results, status, steps)
+  pure subroutine solve_one(work, air_temperature, air_pressure, updraft_speed, constants, options, results, status, &
+                            steps)
     !! Solve one sample and unpack its result.
     type(workspace_type), intent(inout) :: work
     real(wp), intent(in) :: air_temperature, air_pressure, updraft_speed !! [K], [Pa], [m s-1]

@@ -63,7 +63,8 @@ contains
     work%hygroscopicity = 0.5_wp
     work%solute = work%hygroscopicity*work%dry_radius**3
     work%now%bulk = initial_bulk_state(285.0_wp, 9.0e4_wp, -0.02_wp)
-    call equilibrium_radii(n, kelvin_length(285.0_wp, constants), -0.02_wp, work%dry_radius, work%solute, work%now%radius)
+    call equilibrium_radii(n, kelvin_length(285.0_wp, constants), -0.02_wp, work%dry_radius, work%solute, &
+                           work%now%radius)
     work%now%radius = 1.1_wp*work%now%radius
     call evaluate_jacobian(work, 1.0_wp, constants)
     scale = [1.0e5_wp, 300.0_wp, 1.0e-2_wp, 1.0_wp]

@@ -35,7 +35,8 @@ contains
     work%hygroscopicity = 0.6_wp
     work%solute = work%hygroscopicity*work%dry_radius**3
     work%now%bulk = initial_bulk_state(285.0_wp, 9.0e4_wp, supersaturation)
-    call equilibrium_radii(n, kelvin_length(285.0_wp, constants), supersaturation, work%dry_radius, work%solute, work%now%radius)
+    call equilibrium_radii(n, kelvin_length(285.0_wp, constants), supersaturation, work%dry_radius, work%solute, &
+                           work%now%radius)
     call evaluate_rates(work, work%now%bulk, work%now%radius, speed, constants, work%now%bulk_rate, &
                         work%now%radius_rate)
   end subroutine prepare

@@ -35,8 +35,10 @@ contains
     work%hygroscopicity = 0.6_wp
     work%solute = work%hygroscopicity*work%dry_radius**3
     work%now%bulk = initial_bulk_state(285.0_wp, 9.0e4_wp, -0.02_wp)
-    call equilibrium_radii(n, kelvin_length(285.0_wp, constants), -0.02_wp, work%dry_radius, work%solute, work%now%radius)
-    call evaluate_rates(work, work%now%bulk, work%now%radius, speed, constants, work%now%bulk_rate, work%now%radius_rate)
+    call equilibrium_radii(n, kelvin_length(285.0_wp, constants), -0.02_wp, work%dry_radius, work%solute, &
+                           work%now%radius)
+    call evaluate_rates(work, work%now%bulk, work%now%radius, speed, constants, work%now%bulk_rate, &
+                        work%now%radius_rate)
     scale = 1.0_wp
     do i = 1, steps
       call evaluate_jacobian(work, speed, constants)

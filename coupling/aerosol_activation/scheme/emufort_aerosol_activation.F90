@@ -1,5 +1,5 @@
-!> Aerosol activation for a host model: the results of `activate_modal` in E3SM and CAM, by an emulator, by ARG2000 or by
-!> the host's own routine.
+!> Aerosol activation for a host model: the results of `activate_modal` in E3SM and CAM, by an emulator, by ARG2000 or
+!> by the host's own routine.
 !>
 !> After `init` a scheme is constant, and any number of threads may share it. `activate` does not stop the program,
 !> allocate memory, read or print. The bits of a column do not depend on the other columns. Compile without -ffast-math.
@@ -7,7 +7,8 @@ module emufort_aerosol_activation
   use, intrinsic :: iso_fortran_env, only: real64
   use emufort_kinds, only: wp, block => block_columns
   use emufort_status, only: set_error
-  use emufort_runtime, only: status_type, workspace_type, emufort_clear_status, emufort_error_shape, emufort_not_a_number
+  use emufort_runtime, only: status_type, workspace_type, emufort_clear_status, emufort_error_shape, &
+                             emufort_not_a_number
   use emufort_aerosol_arg2000, only: activation_constants_type, air_type, air_properties, in_cloud_smax, &
                                      arg2000_paper, arg2000_e3sm
   use emufort_aerosol_updrafts, only: least_width
@@ -47,8 +48,8 @@ contains
 
   !> Compute the activated fractions of the columns and levels of a chunk, and their fluxes into cloud.
   !>
-  !> The arguments have the same meaning as in `activate_modal`. The arrays have `pcols` columns. The scheme computes the
-  !> first `ncol` columns and leaves the others unchanged. After an error the fractions and fluxes are NaN.
+  !> The arguments have the same meaning as in `activate_modal`. The arrays have `pcols` columns. The scheme computes
+  !> the first `ncol` columns and leaves the others unchanged. After an error the fractions and fluxes are NaN.
   recursive subroutine activate(scheme, pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, &
                                 volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, status, counts, in_cloud, smax_f, &
                                 smax_fixed, workspace, column_counts, smax, answered_by)
@@ -79,8 +80,8 @@ contains
     real(hk), intent(in), optional :: smax_fixed(pcols, pver) !! maximum supersaturation, negative: to be computed [1]
     type(workspace_type), intent(inout), optional :: workspace !! for a wide network, one per thread
     integer, intent(inout), optional :: column_counts(pcols, activation_n_counts)   !! counts of each column
-    !> Maximum supersaturation [1]; negative where the routine of the host answers, which does not return it. For a spectrum it is
-    !> that of the strongest updraft.
+    !> Maximum supersaturation [1]; negative where the routine of the host answers, which does not return it. For a
+    !> spectrum it is that of the strongest updraft.
     real(hk), intent(inout), optional :: smax(pcols, pver)
     integer, intent(inout), optional :: answered_by(pcols, pver)   !! who gave it, one of the answered_by_* codes
     logical :: is_in_cloud
@@ -144,8 +145,8 @@ contains
 
       call activate_blocks(scheme%scheme_type, pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, &
                            rhoair, na, volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, counts, in_cloud, smax_f, &
-                           smax_fixed, workspace, column_counts, smax, answered_by, activation_max_modes, number, cube, &
-                           kappa, critical, f, log_critical, is_active)
+                           smax_fixed, workspace, column_counts, smax, answered_by, activation_max_modes, number, &
+                           cube, kappa, critical, f, log_critical, is_active)
 
     end subroutine activate_many_modes
 
@@ -273,8 +274,8 @@ contains
       call scatter(n, place, full, flux_fullact)
       do i = 1, n
         if (is_for_host(i) .or. answers%wants_host(i)) &
-          call ask_host(scheme, pcols, pver, nmode, column(i), level(i), wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, &
-                        na, volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, i, answers, smax_f, smax_fixed)
+          call ask_host(scheme, pcols, pver, nmode, column(i), level(i), wbar, sigw, wdiab, wminf, wmaxf, tair, &
+                        rhoair, na, volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, i, answers, smax_f, smax_fixed)
       end do
       call counts%add(counts_of(answers, n))
       if (present(column_counts)) then

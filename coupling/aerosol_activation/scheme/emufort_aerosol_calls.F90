@@ -86,16 +86,17 @@ contains
     if (answers%by(i) == answered_by_in_cloud) then
       call scheme%in_cloud_routine(wbar(c, k), sigw(c, k), wdiab(c, k), wminf(c, k), wmaxf(c, k), tair(c, k), &
                                    rhoair(c, k), aerosol(1:nmode, 1), nmode, aerosol(1:nmode, 2), aerosol(1:nmode, 3), &
-                                   .true., smax_f(c, k), f(1:nmode, 1), f(1:nmode, 2), f(1:nmode, 3), f(1:nmode, 4), full)
+                                   .true., smax_f(c, k), f(1:nmode, 1), f(1:nmode, 2), f(1:nmode, 3), f(1:nmode, 4), &
+                                   full)
     else if (is_prescribed) then
       prescribed = smax_fixed(c, k)
-      call scheme%host_routine(wbar(c, k), sigw(c, k), wdiab(c, k), wminf(c, k), wmaxf(c, k), tair(c, k), rhoair(c, k), &
-                               aerosol(1:nmode, 1), nmode, aerosol(1:nmode, 2), aerosol(1:nmode, 3), f(1:nmode, 1), &
-                               f(1:nmode, 2), f(1:nmode, 3), f(1:nmode, 4), full, prescribed)
+      call scheme%host_routine(wbar(c, k), sigw(c, k), wdiab(c, k), wminf(c, k), wmaxf(c, k), tair(c, k), &
+                               rhoair(c, k), aerosol(1:nmode, 1), nmode, aerosol(1:nmode, 2), aerosol(1:nmode, 3), &
+                               f(1:nmode, 1), f(1:nmode, 2), f(1:nmode, 3), f(1:nmode, 4), full, prescribed)
     else
-      call scheme%host_routine(wbar(c, k), sigw(c, k), wdiab(c, k), wminf(c, k), wmaxf(c, k), tair(c, k), rhoair(c, k), &
-                               aerosol(1:nmode, 1), nmode, aerosol(1:nmode, 2), aerosol(1:nmode, 3), f(1:nmode, 1), &
-                               f(1:nmode, 2), f(1:nmode, 3), f(1:nmode, 4), full)
+      call scheme%host_routine(wbar(c, k), sigw(c, k), wdiab(c, k), wminf(c, k), wmaxf(c, k), tair(c, k), &
+                               rhoair(c, k), aerosol(1:nmode, 1), nmode, aerosol(1:nmode, 2), aerosol(1:nmode, 3), &
+                               f(1:nmode, 1), f(1:nmode, 2), f(1:nmode, 3), f(1:nmode, 4), full)
       answers%counted(i, count_parcels) = 1
       answers%counted(i, count_fall_back) = 1
       answers%counted(i, count_invalid) = merge(0, 1, all(f(1:nmode, 1) >= 0.0_hk))

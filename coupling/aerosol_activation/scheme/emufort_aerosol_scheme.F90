@@ -1,5 +1,5 @@
-!> Setup of an activation scheme: the constants and modes of the host, the emulator and the range it was trained for, and
-!> the scheme that answers where the emulator does not.
+!> Setup of an activation scheme: the constants and modes of the host, the emulator and the range it was trained for,
+!> and the scheme that answers where the emulator does not.
 module emufort_aerosol_scheme
   use, intrinsic :: iso_fortran_env, only: real32, real64
   use emufort_kinds, only: block => block_columns
@@ -60,8 +60,8 @@ module emufort_aerosol_scheme
       type(workspace_type), intent(inout), optional :: workspace   !! for wide networks
     end subroutine activation_predictor
 
-    !> Interface of the routine of a host: `activate_modal` of E3SM. Its last argument has no intent there either, so that
-    !> E3SM can pass its procedure itself.
+    !> Interface of the routine of a host: `activate_modal` of E3SM. Its last argument has no intent there either, so
+    !> that E3SM can pass its procedure itself.
     recursive subroutine activation_host_routine(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, &
                                                  hygro, fn, fm, fluxn, fluxm, flux_fullact, smax_prescribed)
       import :: hk
@@ -78,7 +78,8 @@ module emufort_aerosol_scheme
 
     !> Interface of the routine of a host for parcels in cloud: `actdrop_mam_calc` of E3SM.
     recursive subroutine activation_in_cloud_routine(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, &
-                                                     volume, hygro, in_cloud, smax_f, fn, fm, fluxn, fluxm, flux_fullact)
+                                                     volume, hygro, in_cloud, smax_f, fn, fm, fluxn, fluxm, &
+                                                     flux_fullact)
       import :: hk
       real(hk), intent(in) :: wbar, sigw, wdiab, wminf, wmaxf   !! [m s-1]
       real(hk), intent(in) :: tair                              !! [K]
@@ -93,8 +94,8 @@ module emufort_aerosol_scheme
     end subroutine activation_in_cloud_routine
   end interface
 
-  !> An activation scheme: the constants and modes of the host, the emulator that computes the maximum supersaturation, and
-  !> the fall-back. Only the modules of the scheme may use its components.
+  !> An activation scheme: the constants and modes of the host, the emulator that computes the maximum supersaturation,
+  !> and the fall-back. Only the modules of the scheme may use its components.
   type :: scheme_type
     logical :: is_ready = .false.                                  ! whether `init` got usable constants and modes
     integer :: n_modes = 0
@@ -102,7 +103,7 @@ module emufort_aerosol_scheme
     integer :: outside = outside_ratio
     integer :: n_inputs = 0                                        ! of the emulator; 0: the fall-back always answers
     type(activation_constants_type) :: constants
-    real(dp) :: kelvin_length = -1.0_dp                            ! constant one for ARG2000 [m]; negative: by temperature
+    real(dp) :: kelvin_length = -1.0_dp                            ! of the host [m]; negative: by temperature
     real(dp) :: log_sigma(activation_max_modes) = 0.0_dp
     real(dp) :: volume_factor(activation_max_modes) = 0.0_dp       ! cube of the median radius by volume per number
     real(dp) :: breadth(activation_max_modes) = 0.0_dp
@@ -121,8 +122,8 @@ module emufort_aerosol_scheme
 
 contains
 
-  !> Prepare a scheme. Without `emulator` and `predictor`, or if one does not fit, the fall-back always answers: the routine
-  !> of the host if there is one, else ARG2000.
+  !> Prepare a scheme. Without `emulator` and `predictor`, or if one does not fit, the fall-back always answers: the
+  !> routine of the host if there is one, else ARG2000.
   subroutine init(scheme, host_kind, constants, geometric_standard_deviation, status, emulator, predictor, outside, &
                   formula, lower, upper, contract_hash, mismatch, host_routine, in_cloud_routine, kelvin_temperature)
     class(scheme_type), intent(out) :: scheme                          !! ready for use unless the modes are wrong
@@ -132,7 +133,7 @@ contains
     type(status_type), intent(out) :: status                           !! outcome; success with a message: fall-back
     type(emulator_type), intent(in), optional :: emulator              !! a loaded emulator; a copy is kept
     procedure(activation_predictor), optional :: predictor             !! or the procedure of a generated module
-    integer, intent(in), optional :: outside                           !! outside_ratio (default), _arg2000, _clip, _host
+    integer, intent(in), optional :: outside                           !! outside_ratio (default), _arg2000, _clip_host
     integer, intent(in), optional :: formula                           !! arg2000_paper (default) or arg2000_e3sm
     real(hk), intent(in), optional :: lower(:), upper(:)               !! another range of the emulator [contract units]
     character(len=*), intent(in), optional :: contract_hash            !! contract of `predictor`, which needs it
@@ -267,8 +268,8 @@ contains
 
   end subroutine set_options
 
-  !> Check that a loaded emulator has the inputs, the output and the contract of the scheme. The emulator of the ratio to
-  !> ARG2000 has one more input and another contract.
+  !> Check that a loaded emulator has the inputs, the output and the contract of the scheme. The emulator of the ratio
+  !> to ARG2000 has one more input and another contract.
   subroutine check_emulator(emulator, has_range, status)
     type(emulator_type), intent(in) :: emulator   !! any emulator
     logical, intent(in) :: has_range              !! whether the host vouches for another contract by its range

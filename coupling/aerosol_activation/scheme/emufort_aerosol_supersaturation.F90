@@ -77,8 +77,8 @@ contains
         end do
       else
         if (status%n_clipped > 0 .and. any(scheme%outside == [outside_ratio, outside_clip])) &
-          call count_clipped_inputs(scheme, n, n_columns, at, w, t, p, number, cube, kappa, is_active, critical, given, &
-                                    x, answers)
+          call count_clipped_inputs(scheme, n, n_columns, at, w, t, p, number, cube, kappa, is_active, critical, &
+                                    given, x, answers)
         n_others = 0
         do j = 1, n
           smax(j) = found(j, 1)
@@ -132,7 +132,7 @@ contains
     real(dp), intent(in) :: found(block)                  !! answers of the emulator [1] (updraft)
     logical, intent(in) :: is_outside(block)              !! whether an input was out of range (updraft)
     real(dp), intent(out) :: smax(block)                  !! maximum supersaturation [1] (updraft)
-    real(dp), intent(out) :: log_shift(block)             !! effect of the host's Kelvin length on ln(smax) [1] (updraft)
+    real(dp), intent(out) :: log_shift(block)             !! of ln(smax) by the host's Kelvin length [1] (updraft)
     type(air_type), intent(inout) :: air(block)           !! air for ARG2000, where it was needed (column)
     logical, intent(inout) :: has_air(block)              !! whether `air` has been computed (column)
     type(answers_type), intent(inout) :: answers          !! record of the block
@@ -167,7 +167,8 @@ contains
         if (.not. is_out .and. .not. is_good) answers%counted(i, count_bad) = answers%counted(i, count_bad) + 1
         if (is_good .and. (.not. is_out .or. scheme%outside == outside_clip)) cycle
       end if
-      ! Where the emulator cannot be corrected, the fall-back answers: the host's routine unless the option says ARG2000.
+      ! Where the emulator cannot be corrected, the fall-back answers: the host's routine unless the option says
+      ! ARG2000.
       if (associated(scheme%host_routine) .and. .not. (is_good .and. scheme%outside == outside_ratio) .and. &
           .not. (is_out .and. scheme%outside == outside_arg2000)) then
         answers%wants_host(i) = .true.
@@ -217,10 +218,10 @@ contains
 
   end subroutine answer_others
 
-  !> Count the inputs that the emulator clipped, for each column. Inputs are filled again, because the emulator has clipped
-  !> the first ones in place; this is rare.
-  recursive subroutine count_clipped_inputs(scheme, n, n_columns, at, w, t, p, number, cube, kappa, is_active, critical, &
-                                            given, x, answers)
+  !> Count the inputs that the emulator clipped, for each column. Inputs are filled again, because the emulator has
+  !> clipped the first ones in place; this is rare.
+  recursive subroutine count_clipped_inputs(scheme, n, n_columns, at, w, t, p, number, cube, kappa, is_active, &
+                                            critical, given, x, answers)
     type(scheme_type), intent(in) :: scheme               !! after `init`
     integer, intent(in) :: n                              !! number of updrafts
     integer, intent(in) :: n_columns                      !! columns; if equal to n, updraft j is that of column j

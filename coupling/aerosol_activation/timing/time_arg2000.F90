@@ -80,8 +80,8 @@ contains
         call arg2000_max_supersaturation(inputs(1, i), inputs(2, i), inputs(3, i), inputs(number:radius - 1, i), &
                                          inputs(radius:kappa - 1, i), inputs(kappa:, i), results(1, i))
         if (has_fractions) &
-          call arg2000_activated_fractions(inputs(1, i), inputs(radius:kappa - 1, i), inputs(kappa:, i), results(1, i), &
-                                           results(2:1 + n_modes, i), results(2 + n_modes:, i))
+          call arg2000_activated_fractions(inputs(1, i), inputs(radius:kappa - 1, i), inputs(kappa:, i), &
+                                           results(1, i), results(2:1 + n_modes, i), results(2 + n_modes:, i))
       end do
     end do
     call cpu_time(finished)

@@ -37,6 +37,13 @@ def _nothing_for(contract: Contract) -> Mapping[str, str]:
     return {}
 
 
+def _written(sources: Sequence[Path], texts: Mapping[str, str], folder: Path) -> list[Path]:
+    """Write generated sources to `folder`; return the sources with those in their places."""
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    return [folder / path.name if path.name in texts else path for path in sources]
+
+
 @dataclass(frozen=True)
 class Head:
     """A function that turns outputs of an emulator into the quantities by which it is judged.
@@ -64,6 +71,9 @@ class Head:
         For `emufort bench`: returns further Fortran sources for a contract in the order of
         compilation; empty if there are none. The last is a module with the name of its file that
         calls an emulator and then this head, as docs/processes.md describes.
+    generated
+        Returns sources that are generated for a contract, by file name. Each replaces the source of
+        that name in `call`.
     call_reference
         Called as ``call_reference(contract, inputs, outputs)``: returns the expected result (n, k)
         of that call for inputs (n, n_inputs) and outputs (n, n_outputs).
@@ -75,7 +85,12 @@ class Head:
     gives: tuple[str, ...] | Mapping[str, str | None] = ()
     fortran: Callable[[Contract], Sequence[Path]] = _no_sources
     call: Callable[[Contract], Sequence[Path]] = _no_sources
+    generated: Callable[[Contract], Mapping[str, str]] = _nothing_for
     call_reference: Callable[[Contract, Array, Array], Array] | None = None
+
+    def write_call(self, contract: Contract, folder: Path) -> list[Path]:
+        """Return the sources of `call` for a contract; generated ones are written to `folder`."""
+        return _written(self.call(contract), self.generated(contract), folder)
 
     @property
     def dimensions(self) -> Mapping[str, str | None]:
@@ -90,7 +105,7 @@ class TimingSource:
     Attributes
     ----------
     sources
-        Returns its source files in the order of compilation, the program last.
+        Returns its source files for a contract in the order of compilation, the program last.
     generated
         Returns sources that are generated for a contract, by file name. Each replaces the source of
         that name.
@@ -108,7 +123,7 @@ class TimingSource:
         columns.
     """
 
-    sources: Callable[[], Sequence[Path]]
+    sources: Callable[[Contract], Sequence[Path]]
     reference: Callable[[Contract, Array], Array]
     call_reference: Callable[[Contract, Array], Array] | None = None
     takes_ncol: bool = False
@@ -116,11 +131,7 @@ class TimingSource:
 
     def write_sources(self, contract: Contract, folder: Path) -> list[Path]:
         """Return the sources for a contract; generated ones are written to `folder`."""
-        texts = self.generated(contract)
-        for name, text in texts.items():
-            folder.mkdir(parents=True, exist_ok=True)
-            write_text(folder / name, text)
-        return [folder / path.name if path.name in texts else path for path in self.sources()]
+        return _written(self.sources(contract), self.generated(contract), folder)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from emufort.processes.aerosol_activation.head import (
     activated_fractions_of_smax,
     call_of_head,
     fortran_of_head,
+    generated_for_call,
     reference_of_call,
 )
 from emufort.processes.aerosol_activation.host import HOST_GLUE
@@ -29,6 +30,7 @@ PROCESS = Process(
             gives={"number_activated_fraction": "mode", "mass_activated_fraction": "mode"},
             fortran=fortran_of_head,
             call=call_of_head,
+            generated=generated_for_call,
             call_reference=reference_of_call,
         )
     },

@@ -38,7 +38,7 @@ PROCESS = Process(
     },
     timing_sources={
         "bulk": TimingSource(
-            lambda: [FORTRAN / "pond_bulk.F90", FORTRAN / "time_bulk.F90"],
+            lambda contract: [FORTRAN / "pond_bulk.F90", FORTRAN / "time_bulk.F90"],
             bulk_reference,
             takes_ncol=True,
         )

@@ -14,9 +14,9 @@ from emufort import __version__
 from emufort.dataset.splits import SPLITS
 from emufort.processes.aerosol_activation.constants import CONSTANTS
 from emufort.processes.aerosol_activation.labelling.inputs import range_table
-from emufort.processes.aerosol_activation.labelling.parcel_model import compiler, source_hash
 from emufort.processes.aerosol_activation.labelling.recipe import Recipe
 from emufort.processes.aerosol_activation.labelling.sampling import SAMPLER, split_seed
+from emufort.processes.aerosol_activation.parcel_model import compiler, source_hash
 
 _LABEL_COMMENT = "missing where status is not peak"
 

@@ -125,7 +125,7 @@ def write_labels(
     Returns
     -------
     ndarray, shape (n, 6), float64
-        The labels, see `parallel.RESULT_COLUMNS`.
+        The labels, see `parcel_chunks.RESULT_COLUMNS`.
 
     Raises
     ------

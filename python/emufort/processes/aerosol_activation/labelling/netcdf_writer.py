@@ -27,12 +27,12 @@ from emufort.processes.aerosol_activation.labelling.attributes import (
     global_attributes,
 )
 from emufort.processes.aerosol_activation.labelling.inputs import split_columns, variables
-from emufort.processes.aerosol_activation.labelling.parallel import RESULT_COLUMNS
-from emufort.processes.aerosol_activation.labelling.parcel_model import (
+from emufort.processes.aerosol_activation.labelling.recipe import Recipe
+from emufort.processes.aerosol_activation.parcel_chunks import RESULT_COLUMNS
+from emufort.processes.aerosol_activation.parcel_model import (
     STATUS_MEANINGS,
     STATUS_PEAK,
 )
-from emufort.processes.aerosol_activation.labelling.recipe import Recipe
 
 FILL = np.float32(9.969209968386869e36)  # the netCDF default, stated so that every reader masks it
 
@@ -48,7 +48,7 @@ def data_columns(recipe: Recipe, labels: NDArray[np.float64]) -> dict[str, NDArr
     recipe : Recipe
         Recipe of the data set.
     labels : ndarray, shape (n, 6), float64
-        Columns `parallel.RESULT_COLUMNS`.
+        Columns `parcel_chunks.RESULT_COLUMNS`.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def write_dataset(path: Path, recipe: Recipe, labels: NDArray[np.float64]) -> No
     recipe : Recipe
         Recipe of the data set.
     labels : ndarray, shape (n, 6), float64
-        Columns `parallel.RESULT_COLUMNS`.
+        Columns `parcel_chunks.RESULT_COLUMNS`.
 
     Raises
     ------

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from emufort.dataset.splits import SPLITS
 from emufort.processes.aerosol_activation.labelling.inputs import SampledInput, sampled_inputs
-from emufort.processes.aerosol_activation.labelling.parcel_model import ParcelOptions, source_hash
 from emufort.processes.aerosol_activation.labelling.sampling import sample_split
+from emufort.processes.aerosol_activation.parcel_model import ParcelOptions, source_hash
 from emufort.processes.aerosol_activation.preset import Preset
 
 #: Version of sampling, classical schemes and file format. Raise it when one of them changes.
@@ -54,7 +54,7 @@ class Recipe:
     validation: int
     test: int
     seed: int = 1
-    bins: int = 100
+    bins: int = 60
     judging_bins: int = 150
     half_width: float = 5.0
     options: ParcelOptions = field(default_factory=ParcelOptions)
