@@ -37,7 +37,7 @@ module activation_fractions
   real(real64), parameter :: activation_geometric_standard_deviation(n_modes) = aerosol_sigma
 
   !> Up to this number of columns, the values of all modes fit in the lanes of one vector; 0 if no column does.
-  integer, parameter :: few_columns = lanes/n_modes
+  integer, parameter :: few_columns = (lanes - mod(lanes, n_modes))/n_modes
   real(real64), parameter :: log_sigma(n_modes) = log(activation_geometric_standard_deviation)
   real(wp), parameter :: mode_steepness(n_modes) = real(steepness_factor/log_sigma, wp)
   real(wp), parameter :: mode_shift(n_modes) = real(shift_factor*log_sigma, wp)

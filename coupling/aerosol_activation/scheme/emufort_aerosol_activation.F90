@@ -22,7 +22,7 @@ module emufort_aerosol_activation
                                     n_emulated_modes, outside_arg2000, outside_ratio, outside_clip, outside_host, &
                                     mismatch_refuse, mismatch_fall_back
   use emufort_aerosol_block, only: activate_block
-  use emufort_aerosol_calls, only: problem_of, problem_codes, problem_texts, no_problem, ask_host
+  use emufort_aerosol_calls, only: problem_of, problem_codes, problem_texts, no_problem, too_many_modes, ask_host
   implicit none
   private
 
@@ -85,7 +85,7 @@ contains
     real(hk), intent(inout), optional :: smax(pcols, pver)
     integer, intent(inout), optional :: answered_by(pcols, pver)   !! who gave it, one of the answered_by_* codes
     logical :: is_in_cloud
-    integer :: k, problem
+    integer :: k, m, problem
 
     call emufort_clear_status(status)
     if (ncol > pcols .or. min(ncol, pver) < 0 .or. nmode < 1) then
@@ -99,11 +99,14 @@ contains
     problem = problem_of(scheme%scheme_type, nmode, nmode, present(in_cloud), present(smax_f), is_in_cloud)
     if (problem /= no_problem) then
       call set_error(status, problem_codes(problem), 'activate', problem_texts(problem))
+      ! the arrays of a host that passes too many modes may have fewer
+      m = nmode
+      if (problem == too_many_modes) m = scheme%n_modes
       do k = 1, pver
-        fn(1:ncol, k, :) = real(emufort_not_a_number(), hk)
-        fm(1:ncol, k, :) = real(emufort_not_a_number(), hk)
-        fluxn(1:ncol, k, :) = real(emufort_not_a_number(), hk)
-        fluxm(1:ncol, k, :) = real(emufort_not_a_number(), hk)
+        fn(1:ncol, k, 1:m) = real(emufort_not_a_number(), hk)
+        fm(1:ncol, k, 1:m) = real(emufort_not_a_number(), hk)
+        fluxn(1:ncol, k, 1:m) = real(emufort_not_a_number(), hk)
+        fluxm(1:ncol, k, 1:m) = real(emufort_not_a_number(), hk)
         flux_fullact(1:ncol, k) = real(emufort_not_a_number(), hk)
         if (present(smax)) smax(1:ncol, k) = real(emufort_not_a_number(), hk)
         if (present(answered_by)) answered_by(1:ncol, k) = answered_by_error

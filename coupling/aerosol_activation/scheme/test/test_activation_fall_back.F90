@@ -55,7 +55,8 @@ program test_activation_fall_back
                  'the bits of the host, one parcel a call')
     end do
     call run(scheme, kind_of_call)
-    call check(all(same_bits(f, wanted)) .and. all(same_bits(chunk_full, wanted_full)), 'the bits of the host in chunks')
+    call check(all(same_bits(f, wanted)) .and. all(same_bits(chunk_full, wanted_full)), &
+               'the bits of the host in chunks')
     call check(all(by == answered_by_host) .and. all(smax < 0.0_dp), 'the host answers')
     call check(all(column_counts(:, 1) == column_counts(:, 3)), 'all are counted as fall-back')
   end do
@@ -123,8 +124,8 @@ program test_activation_fall_back
     call scheme%init(dp, constants, sigma, status, predictor=mimic, contract_hash=contract_hash, &
                      outside=merge(outside_ratio, merge(outside_clip, outside_arg2000, q == 2), q == 1))
     call run(scheme, 1)
-    call check(all(by(8::11) == merge(answered_by_ratio, merge(answered_by_clip, answered_by_arg2000, q == 2), q == 1)), &
-               'who answers outside')
+    call check(all(by(8::11) == merge(answered_by_ratio, merge(answered_by_clip, answered_by_arg2000, q == 2), &
+                                      q == 1)), 'who answers outside')
     call check(all(smax(8::11) > 0.0_dp), 'its supersaturation')
     call run(scheme, 2)
     call check(all(by == merge(answered_by_prescribed, answered_by_none, fixed > 0.0_dp .and. s%w > 0.0_dp) .or. &
