@@ -9,14 +9,8 @@ module contract_constants
   implicit none
   private
 
-  !> Constants of the host.
-  type(activation_constants_type), parameter, public :: constants = activation_constants_type( &
-                                                        gravity=aerosol_gravity, &
-                                                        gas_constant_air=aerosol_gas_constant_air, &
-                                                        gas_constant_vapour=aerosol_gas_constant_vapour, &
-                                                        heat_capacity_air=aerosol_heat_capacity_air, &
-                                                        latent_heat=aerosol_latent_heat, &
-                                                        density_water=aerosol_density_water)
+  !> Constants of the host, for the schemes.
+  type(activation_constants_type), parameter, public :: constants = activation_constants_type()
 
   !> The same constants for the parcel model.
   type(constants_type), parameter, public :: constants_of_parcel = constants_type( &

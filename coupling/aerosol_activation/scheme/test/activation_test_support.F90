@@ -3,8 +3,6 @@ module activation_test_support
   use, intrinsic :: iso_fortran_env, only: int64, real64
   use emufort_runtime, only: status_type, workspace_type, block => emufort_block_columns
   use emufort_status, only: set_error
-  use emufort_aerosol_contract, only: aerosol_gravity, aerosol_gas_constant_air, aerosol_gas_constant_vapour, &
-                                      aerosol_heat_capacity_air, aerosol_latent_heat, aerosol_density_water
   use emufort_aerosol_contract, only: n_modes => aerosol_modes, n_inputs => aerosol_inputs, sigma => aerosol_sigma, &
                                       lower => aerosol_lower, upper => aerosol_upper, &
                                       number_at => number_concentration_at, radius_at => dry_median_radius_at, &
@@ -14,20 +12,14 @@ module activation_test_support
   implicit none
   private
 
-  public :: check, same_bits, sample_type, draw, mimic, mimic_fails, mimic_factor, sigma, breadth, spread, dp, &
-            host_constants
+  public :: check, same_bits, sample_type, draw, mimic, mimic_fails, mimic_factor, sigma, breadth, spread, dp
   public :: arg_of, fraction_of, volume_of, contract_hash
 
   integer, parameter :: dp = real64
   real(dp), parameter :: pi = 3.14159265358979323846_dp
   real(dp), parameter :: breadth(n_modes) = 0.5_dp*exp(2.5_dp*log(sigma)**2)
   real(dp), parameter :: spread(n_modes) = 1.0_dp + 0.25_dp*log(sigma)
-  !> Constants of a host that agrees with the contract.
-  type(activation_constants_type), parameter :: host_constants = activation_constants_type( &
-                                                gravity=aerosol_gravity, gas_constant_air=aerosol_gas_constant_air, &
-                                                gas_constant_vapour=aerosol_gas_constant_vapour, &
-                                                heat_capacity_air=aerosol_heat_capacity_air, &
-                                                latent_heat=aerosol_latent_heat, density_water=aerosol_density_water)
+  type(activation_constants_type), parameter :: constants = activation_constants_type()   !! of the contract
   real(dp), parameter :: mimic_factor = 1.25_dp   !! the substitute gives this factor times ARG2000
   logical, save :: mimic_fails = .false.          !! whether the substitute reports an error instead
 
@@ -88,7 +80,7 @@ contains
       end do
       sample%t(i) = u(1)
       sample%p(i) = u(2)
-      sample%rho(i) = u(2)/(host_constants%gas_constant_air*u(1))
+      sample%rho(i) = u(2)/(constants%gas_constant_air*u(1))
       sample%w(i) = u(3)
       sample%number(i, :) = u(number_at:radius_at - 1)
       sample%radius(i, :) = u(radius_at:kappa_at - 1)
@@ -109,8 +101,8 @@ contains
 
     chosen = arg2000_paper
     if (present(formula)) chosen = formula
-    air = air_properties(host_constants, t, p)
-    arg_of = arg2000_smax(host_constants, chosen, n_modes, breadth, spread, air, w, number, &
+    air = air_properties(constants, t, p)
+    arg_of = arg2000_smax(constants, chosen, n_modes, breadth, spread, air, w, number, &
                           critical_supersaturation_squared(air%kelvin_length, radius**3, kappa), all_true)
   end function arg_of
 
@@ -121,7 +113,7 @@ contains
     type(air_type) :: air
     real(dp) :: x
 
-    air = air_properties(host_constants, t, 9.0e4_dp)
+    air = air_properties(constants, t, 9.0e4_dp)
     x = log(critical_supersaturation_squared(air%kelvin_length, radius**3, kappa)/smax**2)/ &
         (3.0_dp*sqrt(2.0_dp)*log(width))
     fraction_of = 0.5_dp*erfc(x - real(moment, dp)/sqrt(2.0_dp)*log(width))
