@@ -12,8 +12,8 @@ module activation_test_support
   implicit none
   private
 
-  public :: check, same_bits, sample_type, draw, mimic, mimic_fails, mimic_factor, sigma, breadth, spread, dp
-  public :: arg_of, fraction_of, volume_of, contract_hash
+  public :: check, same_bits, sample_type, draw, mimic, mimic_fails, mimic_clipped, mimic_factor
+  public :: sigma, breadth, spread, dp, arg_of, fraction_of, volume_of, contract_hash
 
   integer, parameter :: dp = real64
   real(dp), parameter :: pi = 3.14159265358979323846_dp
@@ -22,6 +22,7 @@ module activation_test_support
   type(activation_constants_type), parameter :: constants = activation_constants_type()   !! of the contract
   real(dp), parameter :: mimic_factor = 1.25_dp   !! the substitute gives this factor times ARG2000
   logical, save :: mimic_fails = .false.          !! whether the substitute reports an error instead
+  integer(int64), save :: mimic_clipped = 0_int64 !! inputs that the substitute has clipped
 
   !> Columns within the range of the emulator, as a host holds them.
   type :: sample_type
@@ -137,6 +138,8 @@ contains
       own = x(i, 1:n_inputs)
       near = min(max(own, lower), upper)
       status%n_clipped = status%n_clipped + count(near < own .or. near > own, kind=int64)
+      !$omp atomic update
+      mimic_clipped = mimic_clipped + count(near < own .or. near > own, kind=int64)
       y(i, 1) = mimic_factor*arg_of(near(1), near(2), near(3), near(number_at:radius_at - 1), &
                                     near(radius_at:kappa_at - 1), near(kappa_at:))
       if (.not. all(abs(own) <= huge(1.0_dp))) y(i, 1) = sqrt(-abs(near(1)))
