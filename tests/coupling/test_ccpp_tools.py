@@ -206,7 +206,7 @@ def test_capgen(folder: Path) -> None:
         *(sys.executable, scripts / "ccpp_capgen.py"),
         *("--host-files", "tiny.meta,host_data.meta"),
         *("--scheme-files", "emufort_activate.meta"),
-        *("--suites", "suite_droplets.xml", "--output-root", "caps"),
+        *("--suites", "suite_droplets.xml", "--output-root", "caps", "--host-name", "tiny"),
         cwd=folder,
     )
     report = [sys.executable, scripts / "ccpp_datafile.py", "caps/datatable.xml"]
@@ -215,11 +215,14 @@ def test_capgen(folder: Path) -> None:
         path.name for path in (folder / "dependencies").iterdir()
     )
     utilities = files_in_order(run(*report, "--utility-files", cwd=folder).strip().split(","))
-    caps = [
-        path
-        for kind in ("--suite-files", "--host-files")
-        for path in run(*report, kind, cwd=folder).strip().split(",")
-    ]
+    caps = files_in_order(
+        [
+            path
+            for kind in ("--suite-files", "--host-files")
+            for path in run(*report, kind, cwd=folder).strip().split(",")
+            if path
+        ]
+    )
     own = ["emufort_activate.F90", "host_data.F90"]
     files = [Path(name) for name in (*utilities, *needed, *own, *caps, "main.F90")]
     compile_and_run(folder, files)
@@ -317,5 +320,6 @@ def test_prebuild(folder: Path) -> None:
     ours = [path for path in sources if path in numbered or path.name == "emufort_activate.F90"]
     assert ours == [*numbered, folder / "emufort_activate.F90"]
     sources.insert(0, sources.pop(sources.index(folder / "ccpp_kinds.F90")))
-    files = [*sources, *listed("CAPS.sh"), *listed("API.sh"), folder / "main.F90"]
+    caps = files_in_order([*map(str, listed("CAPS.sh")), *map(str, listed("API.sh"))])
+    files = [*sources, *map(Path, caps), folder / "main.F90"]
     compile_and_run(folder, files, "mpif90")

@@ -89,13 +89,15 @@ def commands(
     """Return a function: variables of a case -> command for each file; nothing is compiled."""
     ran: list[list[str]] = []
     monkeypatch.setenv("FC", "ftn")
+    monkeypatch.setenv("CC", "cc")
     monkeypatch.delenv("FFLAGS", raising=False)
+    monkeypatch.setattr(buildlib.platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(buildlib, "run", lambda command, cwd: ran.append(command) or 0)
 
     def of(**values: object) -> dict[str, list[str]]:
         ran.clear()
         buildlib.buildlib(str(tmp_path / "bld"), str(tmp_path / "lib"), Case(**values))
-        return {Path(command[-3]).stem: command for command in ran if "-c" in command}
+        return {Path(command[-1]).stem: command for command in ran if "-c" in command}
 
     return of
 
@@ -118,7 +120,52 @@ def test_the_case_decides_about_the_flags(commands: Callable[..., dict[str, list
         debug = FAMILIES[family].debug if family in FAMILIES else CAUTIOUS[family]
         for command in debugging.values():
             assert " ".join(command).startswith(f"ftn {debug} -"), compiler
-        assert [*debugging] == [*found]
+        levels = [f"emufort_kernels_v{level}" for level in (2, 3, 4)]
+        chosen = [*levels, "emufort_cpu_level"] if family in ("GNU", "FLANG") else []
+        assert sorted(found) == sorted([*debugging, *chosen])
+        assert ("-DEMUFORT_LEVELS" in kernels) == bool(chosen)
+
+
+def test_kernels_for_the_levels_of_x86_64(
+    buildlib: ModuleType,
+    commands: Callable[..., dict[str, list[str]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    family = FAMILIES["GNU"]
+    found = commands(COMPILER="gnu", USE_EMUFORT=True)
+    for level, flags in family.levels.items():
+        words = found[f"emufort_kernels_v{level}"]
+        assert " ".join(words).startswith(f"ftn {family.fast} {flags} -J"), "fast, then the level"
+        assert f"-DEMUFORT_LEVEL={level}" in words
+        assert Path(words[-3]).name == "emufort_runtime.F90"
+    assert [*found].index("emufort_runtime") < [*found].index("emufort_kernels_v2")
+    assert found["emufort_cpu_level"][0] == "cc"
+    # a CPU in the flags of the host is that of the library
+    monkeypatch.setenv("FFLAGS", "-g -march=znver3 -O1")
+    found = commands(COMPILER="gnu", USE_EMUFORT=True)
+    assert not any("level" in name or "kernels" in name for name in found)
+    for words in found.values():
+        assert words[-1].endswith(".o") and words.count("-march=znver3") == 2
+        assert "-DEMUFORT_LEVELS" not in words
+    monkeypatch.delenv("FFLAGS")
+    monkeypatch.setattr(buildlib.platform, "machine", lambda: "aarch64")
+    assert "emufort_cpu_level" not in commands(COMPILER="gnu", USE_EMUFORT=True)
+
+
+@needs_make
+def test_compilers_and_flags_of_the_case(buildlib: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "Macros.make").write_text(
+        "SFC := serial\nMPIFC := parallel $(COMPILER)\nSCC := c\nMPICC := mpic\n"
+        "FFLAGS := -g -fconvert=big-endian $(if $(filter TRUE,$(DEBUG)),-O0,-O2)\n"
+    )
+    values = {"CASEROOT": str(tmp_path), "GMAKE": "make", "COMPILER": "gnu", "DEBUG": True}
+    found = buildlib.compilers_of(Case(MPILIB="mpi-serial", **values))
+    assert found == ("serial", "c", ["-g", "-fconvert=big-endian", "-O0"])
+    found = buildlib.compilers_of(Case(MPILIB="mpich", **{**values, "DEBUG": False}))
+    assert found == ("parallel gnu", "mpic", ["-g", "-fconvert=big-endian", "-O2"])
+    (tmp_path / "Macros.make").write_text("ifeq\n")
+    with pytest.raises(buildlib.BuildError, match=r"^make cannot read .*Macros\.make: "):
+        buildlib.compilers_of(Case(MPILIB="mpich", **values))
 
 
 def test_without_the_variable_or_without_its_value_the_stub_is_built(
@@ -243,7 +290,7 @@ def cime(glue: Glue, tmp_path: Path) -> Iterator[Callable[..., tuple[int, str, s
     line = line.replace("$SRCROOT/libraries/emufort", str(folder))
     registry.write_text(text.replace('<value lib="gptl">', f'{line}\n<value lib="gptl">'))
     (tmp_path / "case").mkdir()
-    (tmp_path / "case" / "Macros.make").write_text("SFC := gfortran\n")
+    (tmp_path / "case" / "Macros.make").write_text("SFC := gfortran\nSCC := cc\n")
     (tmp_path / "with_cime.py").write_text(WITH_CIME)
 
     def build(wanted: str, debug: str = "FALSE") -> tuple[int, str, str]:

@@ -101,8 +101,9 @@ def test_documents_repeat_the_table() -> None:
 LITERAL_FLAG = re.compile(r"(?m)^[^#\n]*\s-(O\d|ffp|fopenmp|march=\w)")
 
 
-def test_glue_of_cime_gets_all_its_flags_from_the_table() -> None:
-    text = (SCHEME / "hosts" / "cime" / "buildlib").read_text()
+@pytest.mark.parametrize("name", ["cime/buildlib", "emufort_flags.cmake"])
+def test_glue_of_hosts_gets_all_its_flags_from_the_table(name: str) -> None:
+    text = (SCHEME / "hosts" / name).read_text()
     assert not LITERAL_FLAG.search(text)
     filled = fill_flags(text)
     assert not re.search(r"@[A-Z_]+_(FAST|EXACT|NATIVE|DEBUG|CAUTIOUS)@", filled)

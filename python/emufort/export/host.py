@@ -15,7 +15,7 @@ from pathlib import Path
 from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError
 from emufort.export.bundle import Bundle
-from emufort.export.contents import CMAKE, LICENSE
+from emufort.export.contents import CMAKE, CPU_LEVEL, LICENSE
 from emufort.export.fortran import MOST_SOURCE_PARAMETERS
 from emufort.export.host_plain import SchemeSource, plain_files
 from emufort.files import scratch_folder
@@ -170,6 +170,7 @@ def _contents(bundle: Bundle, host: str) -> dict[str, GlueFile]:
         for path in (bundle.runtime_source, bundle.module_source)
     }
     kernels = list(texts)
+    texts[CPU_LEVEL] = bundle.read(CPU_LEVEL).decode()
     for name, text in (*_process_sources(contract, glue), *glue.generated(bundle).items()):
         if name.lower() in {known.lower() for known in texts}:
             raise EmufortError(

@@ -7,7 +7,8 @@ names. The CMake files of the checkout repeat some of them; a test compares thes
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from emufort.errors import EmufortError
 
@@ -32,6 +33,9 @@ class CompilerFamily:
         ones.
     debug
         Flags for a host that is built for debugging: nothing is optimised or fused.
+    levels
+        x86-64 level -> flags of the kernels for it, in libraries that choose a level at run time.
+        Empty for compilers without such flags.
     """
 
     fast: str
@@ -39,6 +43,7 @@ class CompilerFamily:
     native: str
     wide: str = ""
     debug: str = ""
+    levels: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def fast_native(self) -> str:
@@ -54,6 +59,11 @@ FAMILIES: dict[str, CompilerFamily] = {
         native="-march=native",
         wide="-mprefer-vector-width=512",
         debug="-O0 -g -ffp-contract=off",
+        levels={
+            2: "-march=x86-64-v2",
+            3: "-march=x86-64-v3",
+            4: "-march=x86-64-v4 -mprefer-vector-width=512",
+        },
     ),
     # flang vectorises the kernels without OpenMP.
     "FLANG": CompilerFamily(
@@ -61,6 +71,12 @@ FAMILIES: dict[str, CompilerFamily] = {
         exact="-O3 -ffp-contract=off",
         native="-march=native",
         debug="-O0 -g -ffp-contract=off",
+        # Tuned for a CPU with vectors of 512 bits; otherwise flang uses 256 bits.
+        levels={
+            2: "-march=x86-64-v2",
+            3: "-march=x86-64-v3",
+            4: "-march=x86-64-v4 -mtune=znver4",
+        },
     ),
     "INTEL": CompilerFamily(
         fast="-O3 -qopenmp-simd -fp-model=precise",
@@ -88,11 +104,13 @@ BASELINE_FLAGS = f"-O3 {FAMILIES['GNU'].native}"
 #: the linker happens to place its loops.
 PARCEL_MODEL_FLAGS = f"{FAMILIES['GNU'].fast} {FAMILIES['GNU'].native} -falign-functions=64"
 
-_PLACEHOLDER = re.compile(r"@([A-Z]+)_(FAST|EXACT|NATIVE|DEBUG|CAUTIOUS)@")
+_PLACEHOLDER = re.compile(r"@([A-Z]+)_(?:(FAST|EXACT|NATIVE|DEBUG|CAUTIOUS)|LEVEL_([234]))@")
 
 
 def fill_flags(text: str) -> str:
-    """Replace ``@GNU_FAST@``, ``@INTEL_DEBUG@``, ``@NAG_CAUTIOUS@`` and similar names by flags.
+    """Replace ``@GNU_FAST@``, ``@FLANG_LEVEL_3@``, ``@NAG_CAUTIOUS@`` and similar names by flags.
+
+    A level for which a compiler has no flags becomes an empty text.
 
     Parameters
     ----------
@@ -111,6 +129,8 @@ def fill_flags(text: str) -> str:
         family = FAMILIES.get(match[1])
         if family is None or match[2] == "CAUTIOUS":
             raise EmufortError(f"{match[0]}: there are only flags of {', '.join(FAMILIES)}")
+        if match[3]:
+            return family.levels.get(int(match[3]), "")
         found: str = getattr(family, match[2].lower())
         return found
 
