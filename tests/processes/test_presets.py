@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,33 +17,14 @@ from emufort.errors import UsageError
 from emufort.files import read_json
 from emufort.processes import registry as processes
 from emufort.processes.presets import load_preset
+from emufort.run.configuration import configuration
 from tests.conftest import install_process
+from tests.processes.tiny import TINY
 
 FOLDER = Path(__file__).parent / "pond" / "pond_package"
-SMALL = """
-preset = "pond.garden"
-workers = 1
-[labels]
-samples = 64
-[search]
-trials = 2
-batch = 2
-subset = 32
-validation = 32
-rungs = [1]
-space = { depth = [1, 1], width = [4] }
-[retrain]
-top = 1
-control = 1
-steps = 20
-longer = 1
-[timing]
-ncol = [16]
-repeats = 1
-backend = "onnxruntime"
-[verify]
-rows = 20
-"""
+SMALL = 'preset = "pond.garden"\n' + TINY.replace(
+    "repeats = 1", 'repeats = 1\nncol = [16]\nbackend = "onnxruntime"'
+)
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +94,12 @@ def test_a_run_makes_labels_once_and_ends_with_the_glue(
     assert 'preset = "pond.garden"' in config
     assert "contract =" not in config
 
+    # Options of the preset, unless the user gives others.
+    options = tomllib.loads(config)
+    assert options["search"]["space"]["activation"] == ["tanh"]
+    assert options["search"]["space"]["width"] == [4]
+    assert read_json(tmp_path / "one/selection.json")["rule"] == "best"
+
     # The same command, or a single step, continues the run without new labels.
     for command in (["run", "--preset", "pond.garden"], ["report"], ["export", "--host", "plain"]):
         assert execute([*command, "--out", "one"]) == 0
@@ -119,8 +107,12 @@ def test_a_run_makes_labels_once_and_ends_with_the_glue(
     assert shown.count("already finished") == 7 + 1 + 1
     assert "] labels" not in shown
     # Another run with the same labels does not make them again.
-    bundle = ef.run("run.toml", out="two")
+    options = tomllib.loads(SMALL)
+    del options["preset"], options["labels"]
+    file = tmp_path / "site/pond_package/presets/garden.toml"
+    bundle = ef.run(options, out="two", preset=file.relative_to(tmp_path), samples=64)
     assert labels(tmp_path) == [made]
+    assert read_json(tmp_path / "two/provenance.json")["preset"]["source"] == str(file)
     assert (bundle.path.parent / "host/plain/Makefile").is_file()
 
     # Another preset or other labels in the same folder are refused before labels are made.
@@ -155,6 +147,23 @@ def test_labels_of_a_preset_are_written_to_a_file(
     assert "pond.nc: labels of garden for 20 training samples" in capsys.readouterr().out
     (made,) = labels(tmp_path)
     assert (tmp_path / "pond.nc").read_bytes() == made.read_bytes()
+
+
+def test_options_of_a_preset_give_way_to_those_of_the_user(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('[select]\nrule = "knee"\n')
+    given = {"search": {"space": {"activation": ["relu"]}}}
+    for config, preset, rule, activation in (
+        (None, "pond.garden", "best", ("tanh",)),
+        (tmp_path / "run.toml", "pond.garden", "knee", ("tanh",)),
+        (given, "pond.garden", "best", ("relu",)),
+        (given | {"preset": "pond.garden"}, None, "best", ("relu",)),
+    ):
+        found = configuration(tmp_path / "new", config, {"preset": preset})
+        assert found.select.rule == rule
+        assert found.search.space.activation == activation
+        assert found.preset == "pond.garden"
+    overrides = {"preset": "pond.garden", "select.rule": "max-ns=9"}
+    assert configuration(tmp_path / "new", None, overrides).select.rule == "max-ns=9"
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,8 @@ def time(
 def select(
     out: Out = RUN_FOLDER,
     rule: Annotated[
-        str | None, typer.Option(help="knee, best, fastest-within=5% or max-ns=100.")
+        str | None,
+        typer.Option(help="knee, best, fastest-within=5%, max-ns=100 or faster-than=ARG2000."),
     ] = None,
     ncol: Annotated[
         int | None, typer.Option(help="Columns per call of the times to compare.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from emufort.contract import is_path, one_line
 from emufort.errors import ContractError, UsageError, did_you_mean
@@ -24,7 +25,7 @@ def preset_files() -> dict[str, Path]:
             presets = one.load().presets
         except ContractError:
             continue
-        prefix = "" if processes.is_own(name) else f"{name}."
+        prefix = "" if processes.comes_with_emufort(name) else f"{name}."
         if presets is not None:
             found |= {f"{prefix}{preset}": path for preset, path in presets.files().items()}
     return found
@@ -55,6 +56,17 @@ def preset_file(name: str | Path) -> Path:
     return known[name]
 
 
+def read_preset_file(path: Path) -> dict[str, Any]:
+    """Return the content of a TOML file; raises `UsageError` if it cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise UsageError(f"cannot read the preset {path}: {reason}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not valid TOML: {one_line(error)}") from error
+
+
 def load_preset(name: str | Path) -> Preset:
     """Read a preset with the process that its file names.
 
@@ -69,13 +81,7 @@ def load_preset(name: str | Path) -> Preset:
         There is no such preset, or the file is not valid.
     """
     path = preset_file(name)
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not a text file"
-        raise UsageError(f"cannot read the preset {path}: {reason}") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not valid TOML: {one_line(error)}") from error
+    content = read_preset_file(path)
     named = content.get("process")
     if not isinstance(named, str):
         known = ", ".join(processes.registered())

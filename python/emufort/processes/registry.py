@@ -100,7 +100,7 @@ def registered() -> dict[str, Registered]:
     return {name: Registered(name, entries) for name, entries in sorted(found.items())}
 
 
-def is_own(name: str) -> bool:
+def comes_with_emufort(name: str) -> bool:
     """Return whether the process `name` comes with emufort."""
     return name in _OWN
 

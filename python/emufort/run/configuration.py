@@ -9,6 +9,7 @@ from typing import Any
 from emufort.config import Config
 from emufort.errors import EmufortError, UsageError
 from emufort.files import read_json, write_text
+from emufort.processes.presets import load_preset
 from emufort.run.folder import RunFolder
 from emufort.run.untrusted_options import EXECUTED
 from emufort.steps import STEPS, Step
@@ -38,6 +39,7 @@ def configuration(
         A key is unknown or a value is not valid.
     """
     kept: Config | None = None
+    asked = {key: value for key, value in (overrides or {}).items() if value is not None}
     if isinstance(given, dict):
         config = Config.from_dict(given, "arguments")
     elif given is not None:
@@ -47,20 +49,38 @@ def configuration(
         config = kept or Config()
         if wrong:
             warn(wrong)
+    if kept is None:
+        config = _with_options_of_preset(config, asked.get("preset"))
     content = config.model_dump(mode="json", exclude_none=True)
-    asked = {key for key, value in (overrides or {}).items() if value is not None}
     if given is None:
         # A run folder does not determine where to compute, because the lines of 'setup' are shell
         # commands.
         content["cluster"] = {}
-    for key, value in (overrides or {}).items():
-        if value is not None:
-            section, _, name = key.rpartition(".")
-            (content[section] if section else content)[name] = value
+    for key, value in asked.items():
+        section, _, name = key.rpartition(".")
+        (content[section] if section else content)[name] = value
     made = Config.from_dict(content, "command line")
     if kept is not None:
         return made.as_recorded(name for name in EXECUTED if f"timing.{name}" not in asked)
     return made
+
+
+def _with_options_of_preset(config: Config, preset: str | None) -> Config:
+    """Return `config` with the options of its preset where the user gave none."""
+    name = config.preset if preset is None else preset
+    if name is None:
+        return config
+    given = config.model_dump(mode="json", exclude_unset=True)
+    return Config.from_dict(_merged(load_preset(name).options, given), f"the preset '{name}'")
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested mappings with the entries of `over` in place of those of `base`."""
+    merged = {**base, **over}
+    for key in base.keys() & over.keys():
+        if isinstance(base[key], Mapping) and isinstance(over[key], Mapping):
+            merged[key] = _merged(base[key], over[key])
+    return merged
 
 
 def read_config(folder: RunFolder) -> tuple[Config | None, str]:

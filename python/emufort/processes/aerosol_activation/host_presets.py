@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Final
 
 from emufort.processes.aerosol_activation.fortran import WIDTHS, constants_of
 from emufort.processes.aerosol_activation.labels import labelled
 from emufort.processes.aerosol_activation.preset import PRESETS
 from emufort.processes.aerosol_activation.preset import Preset as ActivationPreset
 from emufort.processes.process import Preset, Presets
+
+#: Options of a run. A host replaces its own scheme, so the network is the most accurate one that is
+#: faster. Wider networks than these are slower, and fewer choices leave the search more candidates
+#: of the useful sizes.
+RUN_OPTIONS: Final = {
+    "search": {"space": {"depth": (2, 3), "width": (16, 24, 32, 48, 64)}},
+    "select": {"rule": "faster-than=ARG2000"},
+}
 
 
 def _read(path: Path) -> Preset:
@@ -28,6 +37,7 @@ def _read(path: Path) -> Preset:
         title=found.title,
         serves=found.serves,
         glue=found.glue,
+        options=RUN_OPTIONS,
         facts={
             WIDTHS: {name: mode.sigma for name, mode in found.modes.items()},
             "constants": asdict(constants_of(contract)),

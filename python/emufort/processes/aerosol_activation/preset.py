@@ -7,7 +7,6 @@ describes the file.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
@@ -23,13 +22,16 @@ from pydantic import (
     model_validator,
 )
 
-from emufort.contract import Contract, Name, Text, Word, explain, is_path, one_line
+from emufort.contract import Contract, Name, Text, Word, explain, is_path
+from emufort.contract_rules import check_name
 from emufort.errors import ContractError, UsageError, did_you_mean
 from emufort.export.render import render
 from emufort.processes.aerosol_activation.constants import (
     CONSTANTS,
     PhysicalConstants,
 )
+from emufort.processes.aerosol_activation.ghosh2025 import FITTED_WIDTHS
+from emufort.processes.presets import read_preset_file
 
 #: Folder with the presets that come with emufort.
 PRESETS = Path(__file__).parent / "presets"
@@ -162,7 +164,8 @@ class Preset(_Part):
         Hosts for which a run exports glue, as ``emufort export --host`` names them.
     accumulation
         Name of the accumulation mode, whose width determines the constants of Ghosh et al. (2025).
-        A preset without a mode of this name has no baseline of that scheme.
+        Without a mode of this name, or if its width is not between 1.4 and 2.1, the contract has no
+        baseline of that scheme.
     air_temperature
         Range of the air temperature [K].
     air_pressure
@@ -178,7 +181,7 @@ class Preset(_Part):
     """
 
     process: Literal["aerosol_activation"]
-    name: Annotated[Name, StringConstraints(max_length=_LONGEST_NAME)]
+    name: Annotated[str, StringConstraints(max_length=_LONGEST_NAME), AfterValidator(check_name)]
     title: Text = ""
     serves: tuple[Text, ...] = ()
     glue: tuple[Word, ...] = ("plain",)
@@ -189,6 +192,14 @@ class Preset(_Part):
     constants: Constants
     parcel: Parcel = Parcel()
     modes: Annotated[dict[Name, Mode], Field(min_length=1, max_length=16)]
+
+    @property
+    def accumulation_width(self) -> float | None:
+        """Width of the accumulation mode for Ghosh et al. (2025); None if they fitted none such."""
+        mode = self.modes.get(self.accumulation)
+        if mode is None or not FITTED_WIDTHS[0] <= mode.sigma <= FITTED_WIDTHS[1]:
+            return None
+        return mode.sigma
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -223,13 +234,7 @@ class Preset(_Part):
             path = PRESETS / f"{name}.toml"
         else:
             path = Path(name)
-        try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not a text file"
-            raise UsageError(f"cannot read the preset {path}: {reason}") from error
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"{path} is not valid TOML: {one_line(error)}") from error
+        content = read_preset_file(path)
         try:
             preset = cls.model_validate(content)
             preset.contract()

@@ -36,5 +36,6 @@ def read_preset(path):
         contract,
         labels,
         serves=tuple(content["serves"]),
+        options={"select": {"rule": "best"}, "search": {"space": {"activation": ["tanh"]}}},
         facts={"bottom": bottom},
     )

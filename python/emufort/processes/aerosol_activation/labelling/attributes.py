@@ -72,6 +72,12 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         "long_name": "maximum supersaturation by Morales Betancourt and Nenes (2014)",
         "comment": "given for every status; the scheme searches 1e-5 to 0.5",
     },
+    "smax_ghosh2025": {
+        "units": "1",
+        "long_name": "maximum supersaturation by Ghosh et al. (2025)",
+        "comment": "given for every status; the constants depend on the width of the accumulation "
+        "mode",
+    },
     "temperature_at_smax": {
         "units": "K",
         "long_name": "air temperature at the maximum supersaturation",
@@ -112,7 +118,8 @@ def global_attributes(recipe: Recipe) -> dict[str, Any]:
         "Kreidenweis (2007), "
         "doi:10.5194/acp-7-1961-2007; Abdul-Razzak and Ghan (2000), doi:10.1029/1999JD901161; "
         "Morales Betancourt and "
-        "Nenes (2014), doi:10.5194/gmd-7-2345-2014",
+        "Nenes (2014), doi:10.5194/gmd-7-2345-2014; Ghosh et al. (2025), "
+        "doi:10.5194/gmd-18-4899-2025",
         "history": f"emufort {__version__}: preset {preset.name}, {recipe.train} training, "
         f"{recipe.validation} validation and {recipe.test} test samples, seed {recipe.seed}",
         "license": "CC0-1.0",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from emufort.dataset.splits import SPLITS
 from emufort.errors import StorageError
 from emufort.files import replacing
-from emufort.processes.aerosol_activation import arg2000, mbn2014
+from emufort.processes.aerosol_activation import arg2000, ghosh2025, mbn2014
 from emufort.processes.aerosol_activation.constants import CONSTANTS
 from emufort.processes.aerosol_activation.fortran import WIDTHS
 from emufort.processes.aerosol_activation.head import activated_fractions
@@ -69,6 +69,10 @@ def data_columns(recipe: Recipe, labels: NDArray[np.float64]) -> dict[str, NDArr
     for name, scheme in (("arg2000", arg2000), ("mbn2014", mbn2014)):
         columns[f"smax_{name}"] = scheme.max_supersaturation(
             t, p, speed, number, radius, kappa, sigma, constants
+        )
+    if (width := recipe.preset.accumulation_width) is not None:
+        columns["smax_ghosh2025"] = ghosh2025.max_supersaturation(
+            t, p, speed, number, radius, kappa, width, constants
         )
     return columns | {"status": status, "split": recipe.split_flags()}
 
@@ -142,6 +146,8 @@ def _fill(dataset: netCDF4.Dataset, recipe: Recipe, columns: dict[str, NDArray[A
         long_name, units = CONSTANTS[name]
         _add(dataset, name, "f8", (), value, units=units, long_name=long_name)
     for name, attributes in ATTRIBUTES.items():
+        if name not in columns:
+            continue
         values = columns[name]
         dims = ("sample", "mode") if values.ndim == 2 else ("sample",)
         extra: dict[str, Any] = dict(attributes)

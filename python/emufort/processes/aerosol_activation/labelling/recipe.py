@@ -18,11 +18,11 @@ from emufort.processes.aerosol_activation.parcel_model import ParcelOptions, sou
 from emufort.processes.aerosol_activation.preset import Preset
 
 #: Version of sampling, classical schemes and file format. Raise it when one of them changes.
-VERSION = 1
+VERSION = 2
 
 #: What of a preset determines the data set; the rest are texts.
 _OF_PRESET = {
-    *("name", "constants", "parcel", "modes"),
+    *("name", "constants", "parcel", "modes", "accumulation"),
     *("air_temperature", "air_pressure", "updraft_speed"),
 }
 
