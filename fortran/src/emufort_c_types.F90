@@ -8,7 +8,7 @@ module emufort_c_types
   implicit none
   private
 
-  public :: c_outcome, c_text, c_path, c_workspace_pointer, c_new_workspace
+  public :: c_outcome, c_path, c_workspace_pointer, c_new_workspace
   public :: c_columns_contiguous, c_features_contiguous
 
   !> Layouts of host arrays: columns next to each other, as in Fortran's x(ncol, n), or features next to each other, as

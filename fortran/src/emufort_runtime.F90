@@ -12,12 +12,12 @@ module emufort_runtime
   use emufort_core, only: emufort_evaluate_block => evaluate_block, emufort_evaluate_columns => evaluate_columns, &
                           emufort_evaluate_column => evaluate_column, emufort_not_a_number => not_a_number
   use emufort_emulator, only: emulator_type
-  use emufort_c_types, only: emufort_c_outcome => c_outcome, &
-                             emufort_c_text => c_text, emufort_c_path => c_path, &
-                             emufort_c_workspace_pointer => c_workspace_pointer, &
-                             emufort_c_new_workspace => c_new_workspace, &
-                             emufort_c_columns_contiguous => c_columns_contiguous, &
-                             emufort_c_features_contiguous => c_features_contiguous
+  ! For the functions of generated modules that C calls.
+  use emufort_c_types, only: emufort_c_outcome => c_outcome, emufort_c_path => c_path
+  use emufort_c_variables, only: emufort_predict_variables => predict_variables, &
+                                 emufort_refuse_variables => refuse_variables, &
+                                 emufort_c_workspace => workspace_of_plan, &
+                                 emufort_c_workspace_size => workspace_size_of_plan
   ! The procedures of emufort.h have C names. The module is used so that the runtime in one file contains it.
   use emufort_c, only:
   implicit none

@@ -20,6 +20,7 @@ from emufort.config import DEFAULTS
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.errors import ContractError, EmufortError, UsageError
+from emufort.export.c_headers import headers
 from emufort.export.contents import (
     CMAKE,
     FIXED,
@@ -33,6 +34,8 @@ from emufort.export.contents import (
     check_files,
     contradictions,
     module_name,
+    named_files,
+    source_files,
 )
 from emufort.export.flat import FlatEmulator
 from emufort.export.fortran import fortran_source, loads_weights, runtime_source
@@ -48,7 +51,7 @@ from emufort.network.emulator import Emulator
 from emufort.retrain.agreement_words import Agreement
 from emufort.toolchain.sources import license_text
 
-_MODULE_SUFFIX = "_emulator.F90"
+_NAMED_SUFFIXES = named_files(module_name(""))
 #: Age [s] from which a half-written bundle belongs to a process that was killed.
 _STALE = 3600.0
 
@@ -211,8 +214,8 @@ class Bundle:
     def foreign_sources(self) -> list[str]:
         """Return the names of the sources that differ from those this version of emufort generates.
 
-        The module, the runtime and CMakeLists.txt are generated again from weights.bin and compared
-        byte for byte. The sources of another version and forged sources differ.
+        The module, the runtime, the headers and CMakeLists.txt are generated again from weights.bin
+        and compared byte for byte. The sources of another version and forged sources differ.
         """
         try:
             # The numbers of a network without hidden layers do not determine its activation
@@ -222,7 +225,7 @@ class Bundle:
             written = _sources(emulator, flat, self.name, chain)
         except EmufortError:
             written = {}
-        names = (self.module_source.name, RUNTIME, CMAKE)
+        names = (*source_files(self.module_name), CMAKE)
         return [name for name in names if written.get(name) != self.read(name)]
 
     def staged(self, folder: Path) -> Bundle:
@@ -231,7 +234,7 @@ class Bundle:
         The copies are the bytes that were compared with the manifest, even if the files of the
         bundle change in the meantime.
         """
-        for name in (self.module_source.name, RUNTIME, WEIGHTS):
+        for name in (*source_files(self.module_name), WEIGHTS):
             write_bytes(folder / name, self.read(name))
         return Bundle(folder, self.manifest)
 
@@ -350,7 +353,9 @@ def _write(
     identity = chain.head
     sources = _sources(emulator, weights.flat, name, chain)
     chain = chain.then("fortran", add(f"{module}.F90", sources[f"{module}.F90"]))
-    add(RUNTIME, sources[RUNTIME])
+    for source in source_files(module):
+        if source not in files:
+            add(source, sources[source])
     vectors.save(folder / GOLDEN, {"bundle": identity})
     files[GOLDEN] = provenance.file_sha256(folder / GOLDEN)
     add(CMAKE, sources[CMAKE])
@@ -418,7 +423,13 @@ def _sources(
     source = fortran_source(
         _named(emulator, name), identity, flat=flat, weights_chain=chain.upto("onnx")
     )
-    return {f"{module}.F90": source.encode(), RUNTIME: runtime, CMAKE: cmake.encode()}
+    texts = headers(emulator.contract, module, identity, loads_weights(emulator.architecture))
+    return {
+        f"{module}.F90": source.encode(),
+        RUNTIME: runtime,
+        CMAKE: cmake.encode(),
+        **{file: text.encode() for file, text in texts.items()},
+    }
 
 
 # ------------------------------------------------------------ folders as a whole
@@ -475,7 +486,7 @@ def _refuse_foreign(folder: Path) -> None:
     if not folder.is_dir():
         return
     for entry in sorted(folder.iterdir()):
-        if entry.name not in FIXED and not entry.name.endswith(_MODULE_SUFFIX):
+        if entry.name not in FIXED and not entry.name.endswith(_NAMED_SUFFIXES):
             raise EmufortError(
                 f"{folder} holds '{entry.name}', which is not part of a bundle; move it away or "
                 "choose another --out"
