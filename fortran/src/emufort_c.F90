@@ -451,7 +451,7 @@ contains
     type(status_type), intent(inout) :: status                                !! outcome
     character(len=*), parameter :: place = 'predict'
     type(handle_type), pointer :: found
-    integer :: least(2)
+    integer :: least(2), i
 
     leading = 0
     if (.not. c_associated(handle)) then
@@ -464,12 +464,19 @@ contains
       call set_error(status, emufort_error_shape, place, 'the inputs or the outputs are a null pointer')
     else
       call c_f_pointer(handle, found)
+      ! One by one, because flang allocates for array constructors.
       least = ncol
-      if (layout == c_features_contiguous) least = [found%emulator%n_inputs(), found%emulator%n_outputs()]
-      leading = [input_leading, output_leading]
-      where (leading == 0) leading = least
-      if (any(leading < least)) &
-        call set_error(status, emufort_error_shape, place, 'a leading dimension is too small')
+      if (layout == c_features_contiguous) then
+        least(1) = found%emulator%n_inputs()
+        least(2) = found%emulator%n_outputs()
+      end if
+      leading(1) = input_leading
+      leading(2) = output_leading
+      do i = 1, 2
+        if (leading(i) == 0) leading(i) = least(i)
+        if (leading(i) < least(i)) &
+          call set_error(status, emufort_error_shape, place, 'a leading dimension is too small')
+      end do
     end if
 
   end subroutine check_call

@@ -107,18 +107,16 @@ template <class Real> void compare(const emufort::emulator &emulator, emufort::w
   CHECK(same(rate, wanted));
 
   // arrays that are too short
-  if (ncol > 0) {
-    CHECK(!emulator.predict(emufort::layout::columns_contiguous, ncol, {x.data(), x.size() - 1}, y, status));
-    CHECK(status.code() == EMUFORT_ERROR_SHAPE && std::strlen(status.message()) > 5);
-    CHECK(!emulator.predict(emufort::layout::features_contiguous, ncol, x, {y.data(), y.size() - 1}, status));
-    CHECK(status.code() == EMUFORT_ERROR_SHAPE);
-    more.is_outside = {outside.data(), n - 1};
-    CHECK(!emulator.predict(emufort::layout::columns_contiguous, ncol, x, y, status, more));
-    CHECK(!pond_emulator::predict(emufort::layout::columns_contiguous, ncol, inputs, outputs, status, more));
-    inputs.first_guess = {x.data() + 3 * n, n - 1};
-    CHECK(!pond_emulator::predict(emufort::layout::columns_contiguous, ncol, inputs, outputs, status));
-    CHECK(status.code() == EMUFORT_ERROR_SHAPE);
-  }
+  CHECK(!emulator.predict(emufort::layout::columns_contiguous, ncol, {x.data(), x.size() - 1}, y, status));
+  CHECK(status.code() == EMUFORT_ERROR_SHAPE && std::strlen(status.message()) > 5);
+  CHECK(!emulator.predict(emufort::layout::features_contiguous, ncol, x, {y.data(), y.size() - 1}, status));
+  CHECK(status.code() == EMUFORT_ERROR_SHAPE);
+  more.is_outside = {outside.data(), n - 1};
+  CHECK(!emulator.predict(emufort::layout::columns_contiguous, ncol, x, y, status, more));
+  CHECK(!pond_emulator::predict(emufort::layout::columns_contiguous, ncol, inputs, outputs, status, more));
+  inputs.first_guess = {x.data() + 3 * n, n - 1};
+  CHECK(!pond_emulator::predict(emufort::layout::columns_contiguous, ncol, inputs, outputs, status));
+  CHECK(status.code() == EMUFORT_ERROR_SHAPE);
 }
 
 void run_threads(const emufort::emulator &emulator) {
@@ -209,7 +207,8 @@ int main(int argc, char **argv) {
   CHECK(emulator.self_test(status) && emulator.workspace_size() == 0);
   emufort::workspace workspace = emulator.make_workspace(status);
   CHECK(bool(workspace));
-  for (int ncol = 0; ncol < 70; ++ncol) {
+  CHECK(emulator.predict(emufort::layout::columns_contiguous, 0, emufort::view<const float>(), {}, status));
+  for (int ncol = 1; ncol < 70; ++ncol) {
     compare<double>(ncol % 2 == 0 ? emulator : moved, workspace, ncol);
     compare<float>(moved, workspace, ncol);
   }
