@@ -33,10 +33,8 @@ _FORTRAN_LINES = 200
 #: Characters of a Fortran literal: printable ASCII except the backslash, which some compilers
 #: interpret as an escape.
 _FORTRAN_PLAIN = r"[ -\[\]-~]+"
-#: Names that members of structures cannot have in C or C++.
-_C_TAKEN = frozenset(
-    # keywords of C and C++
-    """
+#: Keywords of C and C++.
+_C_KEYWORDS = """
     alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t
     char8_t class co_await co_return co_yield compl concept const const_cast consteval constexpr
     constinit continue decltype default delete do double dynamic_cast else enum explicit export
@@ -45,17 +43,17 @@ _C_TAKEN = frozenset(
     reinterpret_cast requires restrict return short signed sizeof static static_assert static_cast
     struct switch template this thread_local throw true try typedef typeid typename typeof
     typeof_unqual union unsigned using virtual void volatile wchar_t while xor xor_eq
-    """.split()
-    # macros of compilers and usual headers
-    + """
+    """
+#: Macros of compilers and usual headers, and names that the generated headers use.
+_C_NAMES = """
     BUFSIZ CHAR_BIT E2BIG EDOM EOF EXIT_FAILURE EXIT_SUCCESS FILE HUGE_VAL HUGE_VALF I INFINITY
     INT_MAX INT_MIN LONG_MAX LONG_MIN M_E M_PI NAN NULL OVERFLOW PTRDIFF_MAX RAND_MAX SIZE_MAX
     UINT_MAX UNDERFLOW assert complex errno hpux i386 imaginary isfinite isinf isnan isnormal
     linux major max min minor mips noreturn offsetof signbit sparc stderr stdin stdout sun unix vax
-    """.split()
-    # names of the generated headers
-    + "Real emufort inputs outputs std".split()
-)
+        Real emufort inputs outputs std
+"""
+#: Names that members of structures cannot have.
+_C_TAKEN = frozenset((_C_KEYWORDS + _C_NAMES).split())
 
 
 def _checked(text: str) -> str:
@@ -169,7 +167,7 @@ def _fortran_operands(text: str) -> Iterator[str]:
                 yield f"'{quoted}'"
 
 
-# ------------------------------------------------------------------------------------------ C and C++
+# ---------------------------------------------------------------------------------------- C and C++
 
 
 def c_comment(text: str, length: int = 110) -> str:

@@ -21,7 +21,7 @@ COPIED = (
     *("python", "fortran", "coupling"),
 )
 SOURCES = (
-    *("emufort_runtime.F90", "LICENSE"),
+    *("emufort_runtime.F90", "LICENSE", "include/emufort.h", "include/emufort.hpp"),
     *(
         path.name
         for folder in ("fortran/app", "fortran/bench", "coupling/onnxruntime")

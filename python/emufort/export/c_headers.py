@@ -6,8 +6,9 @@ include, are files of the runtime.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from emufort.contract import Contract, Input, Output
 from emufort.errors import EmufortError
@@ -21,7 +22,19 @@ _LINE = 110
 
 
 @dataclass(frozen=True)
-class _Variable:
+class CVariable:
+    """A variable of the contract in a header.
+
+    Attributes
+    ----------
+    name
+        Name of the member.
+    comment
+        Long name, units and shape, for a comment.
+    width
+        Number of features.
+    """
+
     name: str
     comment: str
     width: int
@@ -64,9 +77,11 @@ def headers(contract: Contract, module: str, chain: str, loads: bool) -> dict[st
     loads
         Whether the module loads ``weights.bin``.
     """
-    inputs = list(_variables(contract.input, contract.dimensions))
-    outputs = list(_variables(contract.output, contract.dimensions))
-    values = {
+    inputs, outputs = (
+        variables_of(contract, contract.input),
+        variables_of(contract, contract.output),
+    )
+    values: dict[str, Any] = {
         "title": contract.title or contract.name,
         "contract": contract.name,
         "module": module,
@@ -85,17 +100,19 @@ def headers(contract: Contract, module: str, chain: str, loads: bool) -> dict[st
     }
 
 
-def _initial(variables: list[_Variable]) -> str:
+def _initial(variables: Sequence[CVariable]) -> str:
     """Return the designated initialiser of the first variables, for the example."""
     first = variables[0].name
     return f".{first} = {first}" + (", ..." if len(variables) > 1 else "")
 
 
-def _variables(
-    variables: Iterable[Input | Output], dimensions: dict[str, tuple[str, ...]]
-) -> Iterator[_Variable]:
+def variables_of(contract: Contract, variables: Iterable[Input | Output]) -> list[CVariable]:
+    """Return the inputs or the outputs of a contract as a header has them."""
+    found = []
     for variable in variables:
-        labels = dimensions[variable.dimension] if variable.dimension else ()
+        labels = contract.dimensions[variable.dimension] if variable.dimension else ()
         comment = f"{variable.long_name or variable.name} [{variable.units}]"
         comment += f" (ncol, {len(labels)}): {', '.join(labels)}" if labels else " (ncol)"
-        yield _Variable(c_member(variable.name), c_comment(comment, _LINE), len(labels) or 1)
+        name = c_member(variable.name)
+        found.append(CVariable(name, c_comment(comment, _LINE), len(labels) or 1))
+    return found

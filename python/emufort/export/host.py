@@ -15,7 +15,7 @@ from pathlib import Path
 from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError
 from emufort.export.bundle import Bundle
-from emufort.export.contents import CMAKE, LICENSE
+from emufort.export.contents import CMAKE, LICENSE, source_files
 from emufort.export.fortran import MOST_SOURCE_PARAMETERS
 from emufort.export.host_plain import SchemeSource, plain_files
 from emufort.files import scratch_folder
@@ -186,7 +186,8 @@ def _contents(bundle: Bundle, host: str) -> dict[str, GlueFile]:
         files = glue.hosts[host](bundle)
     else:
         files = plain_files(bundle, glue, sources)
-        texts[CMAKE] = bundle.read(CMAKE).decode()
+        headers = (name for name in source_files(bundle.module_name) if name not in texts)
+        texts |= {name: bundle.read(name).decode() for name in (CMAKE, *headers)}
     marker = (
         f"Glue for the host '{host}', written by 'emufort export --host {host}'; replaced by the "
         f"next such call.\nbundle {bundle.hash}\n"
