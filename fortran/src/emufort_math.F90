@@ -368,13 +368,14 @@ contains
 
   end function number_of
 
-  !> Whether a number is NaN.
-  pure elemental logical function is_nan(x)
-    real(wp), intent(in) :: x   !! any number
+  !> Return y, or NaN if x is NaN. With bits instead of MERGE, which gfortran -O2 makes a branch and then does not
+  !> vectorise.
+  pure elemental real(wp) function or_nan(y, x)
+    real(wp), intent(in) :: y, x   !! any numbers
 
-    is_nan = iand(bits_of(x), huge(0_int32)) > infinity_bits
+    or_nan = number_of(ior(bits_of(y), iand(nan_bits, shifta(infinity_bits - iand(bits_of(x), huge(0_int32)), 31))))
 
-  end function is_nan
+  end function or_nan
 
   !> Reduce x = k ln(2) + r with integer k, so that exp(x) = e*2**k. The last 9 bits of `shifted` are those of k -
   !> offset.
@@ -411,7 +412,7 @@ contains
     k = bits_of(shifted)
     half = shifta(k, 1)
     e = number_of(bits_of(e) + shiftl(half, 23))*number_of(shiftl(k - half + 127_int32, 23))
-    exp_of = merge(x, e, is_nan(x))
+    exp_of = or_nan(e, x)
 
   end function exp_of
 
@@ -441,7 +442,10 @@ contains
     ! Exponent such that the mantissa lies between sqrt(1/2) and sqrt(2).
     k = shifta(bits - root_half_bits, 23)
     ln_of = ln_of_parts(number_of(bits - shiftl(k, 23)) - 1.0_wp, real(k, wp))
-    ln_of = merge(ln_of, number_of(nan_bits), x >= 0.0_wp)
+    ! The sign bit of `bits` is set if x is negative, but not for -0, or NaN: all bits of a NaN are then set.
+    bits = bits_of(x + 0.0_wp)
+    bits = ior(bits, infinity_bits - iand(bits, huge(0_int32)))
+    ln_of = number_of(ior(bits_of(ln_of), iand(nan_bits, shifta(bits, 31))))
 
   end function ln_of
 
@@ -462,29 +466,6 @@ contains
 
   end function tanh_of
 
-  !> Return erfc(x) for 0 <= x <= 10.2, where -x**2 = correction - square.
-  pure elemental real(wp) function erfc_of_parts(x, square, correction)
-    real(wp), intent(in) :: x            !! [1]
-    real(wp), intent(in) :: square       !! [1], exact, of at most 24 bits
-    real(wp), intent(in) :: correction   !! [1], within -0.04 and 0.04
-    real(wp) :: shifted, k, r, e, s, p, q, t
-
-    ! exp(-x**2)*2**32, so that it is a normal number.
-    shifted = (rounder + 32.0_wp) - square*log2_e
-    k = shifted - (rounder + 32.0_wp)
-    r = (-square - k*ln2_high) - k*ln2_low
-    r = r + correction
-    e = (((((w4*r + w3)*r + w2)*r + w1)*r + w0)*r + 1.0_wp)*r + 1.0_wp
-    ! One division for (x - 2)/(x + 2) and p/(1 + 2 x).
-    t = 1.0_wp/((x + 2.0_wp)*(1.0_wp + 2.0_wp*x))
-    s = ((x - 2.0_wp)*(1.0_wp + 2.0_wp*x))*t
-    q = s*s
-    p = ((((c9*s + c8)*q + (c7*s + c6))*q + (c5*s + c4))*q + (c3*s + c2))*q + (c1*s + c0)
-    p = p*((x + 2.0_wp)*t)
-    erfc_of_parts = (p*scaled(e, shifted))*2.0_wp**(-32)
-
-  end function erfc_of_parts
-
   !> Return a positive number rounded to a multiple of 1/256, whose square is exact up to 16.
   pure elemental real(wp) function rounded(x)
     real(wp), intent(in) :: x   !! [1]
@@ -495,40 +476,70 @@ contains
 
   pure elemental real(wp) function erfc_of(x)
     real(wp), intent(in) :: x   !! [1]
-    real(wp) :: y, high, p
+    real(wp) :: y, high, square, shifted, k, r, e, s, p, q, t
 
     y = min(abs(x), 10.2_wp)
     ! y**2 = high**2 + (y - high)*(y + high): exp() would magnify the rounding of y**2.
     high = rounded(y)
-    p = erfc_of_parts(y, high*high, (high - y)*(high + y))
-    p = merge(2.0_wp - p, p, x < 0.0_wp)
-    erfc_of = merge(x, p, is_nan(x))
+    ! exp(-y**2)*2**32, so that it is a normal number.
+    square = high*high
+    shifted = (rounder + 32.0_wp) - square*log2_e
+    k = shifted - (rounder + 32.0_wp)
+    r = (-square - k*ln2_high) - k*ln2_low
+    r = r + (high - y)*(high + y)
+    e = (((((w4*r + w3)*r + w2)*r + w1)*r + w0)*r + 1.0_wp)*r + 1.0_wp
+    ! One division for (y - 2)/(y + 2) and p/(1 + 2 y).
+    t = 1.0_wp/((y + 2.0_wp)*(1.0_wp + 2.0_wp*y))
+    s = ((y - 2.0_wp)*(1.0_wp + 2.0_wp*y))*t
+    q = s*s
+    p = ((((c9*s + c8)*q + (c7*s + c6))*q + (c5*s + c4))*q + (c3*s + c2))*q + (c1*s + c0)
+    p = p*((y + 2.0_wp)*t)
+    p = (p*scaled(e, shifted))*2.0_wp**(-32)
+    ! 2 - p for a negative x.
+    s = sign(1.0_wp, x)
+    erfc_of = or_nan(s*p + (1.0_wp - s), x)
 
   end function erfc_of
 
   pure elemental real(wp) function gelu_of(x)
     real(wp), intent(in) :: x   !! [1]
-    real(wp) :: y, high, p
+    real(wp) :: y, high, square, shifted, k, r, e, s, p, q, t
 
     y = min(abs(x), 14.4_wp)
     ! The square of x/sqrt(2) is computed from that of x to keep its digits.
     high = rounded(y)
-    p = erfc_of_parts(y*root_half, 0.5_wp*(high*high), (0.5_wp*(high - y))*(high + y))
-    ! The factor is NaN for NaN.
-    y = 0.5_wp*merge(-14.4_wp, x, x < -14.4_wp)
-    gelu_of = y*merge(2.0_wp - p, p, x > 0.0_wp)
+    y = y*root_half
+    ! exp(-y**2)*2**32, so that it is a normal number.
+    square = 0.5_wp*(high*high)
+    shifted = (rounder + 32.0_wp) - square*log2_e
+    k = shifted - (rounder + 32.0_wp)
+    r = (-square - k*ln2_high) - k*ln2_low
+    r = r + (0.5_wp*(high - min(abs(x), 14.4_wp)))*(high + min(abs(x), 14.4_wp))
+    e = (((((w4*r + w3)*r + w2)*r + w1)*r + w0)*r + 1.0_wp)*r + 1.0_wp
+    ! One division for (y - 2)/(y + 2) and p/(1 + 2 y).
+    t = 1.0_wp/((y + 2.0_wp)*(1.0_wp + 2.0_wp*y))
+    s = ((y - 2.0_wp)*(1.0_wp + 2.0_wp*y))*t
+    q = s*s
+    p = ((((c9*s + c8)*q + (c7*s + c6))*q + (c5*s + c4))*q + (c3*s + c2))*q + (c1*s + c0)
+    p = p*((y + 2.0_wp)*t)
+    p = (p*scaled(e, shifted))*2.0_wp**(-32)
+    ! 2 - p for a positive x. The factor is NaN for NaN.
+    s = sign(1.0_wp, -x)
+    p = s*p + (1.0_wp - s)
+    y = 0.5_wp*max(x, -14.4_wp)
+    gelu_of = or_nan(y*p, x)
 
   end function gelu_of
 
   pure elemental real(wp) function sigmoid_of(x)
     real(wp), intent(in) :: x   !! [1]
-    real(wp) :: shifted, e
+    real(wp) :: y, shifted, e
 
     ! exp(-x)*2**(-32), so that the exponent does not overflow.
     call reduce(min(max(-x, -60.0_wp), 88.0_wp), 32.0_wp, shifted, e)
-    e = 1.0_wp/(scaled(e, shifted)*2.0_wp**32 + 1.0_wp)
-    e = merge(0.0_wp, e, x <= -88.0_wp)
-    sigmoid_of = merge(x, e, is_nan(x))
+    ! The numerator is 0 where exp(-x) would overflow.
+    y = merge(0.0_wp, 1.0_wp, x <= -88.0_wp)
+    sigmoid_of = or_nan(y/(scaled(e, shifted)*2.0_wp**32 + 1.0_wp), x)
 
   end function sigmoid_of
 
