@@ -8,7 +8,7 @@ module emufort_c_types
   implicit none
   private
 
-  public :: c_outcome, c_path, c_workspace_pointer, c_new_workspace
+  public :: c_outcome, c_text, c_path, c_workspace_pointer, c_new_workspace
   public :: c_columns_contiguous, c_features_contiguous
 
   !> Layouts of host arrays: columns next to each other, as in Fortran's x(ncol, n), or features next to each other, as
@@ -49,9 +49,8 @@ contains
     found%n_invalid = status%n_invalid
     found%place(1) = c_null_char
     found%message(1) = c_null_char
-    if (code == emufort_success) return
-    call c_text(status%place, found%place)
-    call c_text(status%message, found%message)
+    if (code /= emufort_success) call c_text(status%place, found%place)
+    if (status%message(1:1) /= ' ') call c_text(status%message, found%message)
 
   end function c_outcome
 

@@ -12,8 +12,9 @@ module emufort_runtime
   use emufort_core, only: emufort_evaluate_block => evaluate_block, emufort_evaluate_columns => evaluate_columns, &
                           emufort_evaluate_column => evaluate_column, emufort_not_a_number => not_a_number
   use emufort_emulator, only: emulator_type
-  ! For the functions of generated modules that C calls.
-  use emufort_c_types, only: emufort_c_outcome => c_outcome, emufort_c_path => c_path
+  ! For functions of generated modules and of host glue that C calls.
+  use emufort_c_types, only: emufort_c_outcome => c_outcome, emufort_c_path => c_path, &
+                             emufort_c_text => c_text
   use emufort_c_variables, only: emufort_predict_variables => predict_variables, &
                                  emufort_refuse_variables => refuse_variables, &
                                  emufort_c_workspace => workspace_of_plan, &

@@ -1,8 +1,8 @@
 """A host model takes the runtime in each of its forms, and gets the numbers of the bundle from it.
 
 The forms are the CMake package and pkg-config (static and shared, single and double precision; for
-C and C++ the shared libraries), fpm (both precisions), and the two source files of a bundle. The numbers are compared with the golden
-vectors and with ONNX Runtime.
+C and C++ the shared libraries), fpm (both precisions), and the two source files of a bundle. The
+numbers are compared with the golden vectors and with ONNX Runtime.
 """
 
 from __future__ import annotations

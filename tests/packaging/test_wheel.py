@@ -34,7 +34,10 @@ GLUE = (
     "coupling/face/plain",
     "coupling/aerosol_activation/scheme",
     "coupling/aerosol_activation/timing",
-    *(f"coupling/aerosol_activation/hosts/{n}" for n in ("face", "stub", "plain", "ccpp", "cime")),
+    *(
+        f"coupling/aerosol_activation/hosts/{n}"
+        for n in ("face", "stub", "plain", "c", "ccpp", "cime")
+    ),
 )
 
 needs_cmake = pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake is not installed")

@@ -168,7 +168,8 @@ def _contents(bundle: Bundle, host: str) -> dict[str, GlueFile]:
         for path in (bundle.runtime_source, bundle.module_source)
     }
     kernels = list(texts)
-    for name, text in (*_process_sources(contract, glue), *glue.generated(bundle).items()):
+    paths = [*glue.sources(contract), *([] if host in glue.hosts else glue.c_sources(contract))]
+    for name, text in (*_process_sources(contract, paths), *glue.generated(bundle).items()):
         if name.lower() in {known.lower() for known in texts}:
             raise EmufortError(
                 f"the process '{contract.process}' brings two sources called '{name}' for hosts, "
@@ -207,9 +208,8 @@ def _filled(text: str, module: str) -> str:
     return fill_flags(text).replace("@MODULE@", module)
 
 
-def _process_sources(contract: Contract, glue: HostGlue) -> Iterator[tuple[str, str]]:
+def _process_sources(contract: Contract, paths: list[Path]) -> Iterator[tuple[str, str]]:
     """Yield name and text of the sources that the process brings for hosts, each once."""
-    paths = list(glue.sources(contract))
     if contract.process is not None and contract.skill.head is not None:
         head = processes.head(contract.process, contract.skill.head)
         paths = [*head.fortran(contract), *paths]
