@@ -1,3 +1,4 @@
+#ifndef EMUFORT_LEVEL
 !> Interface of the runtime for C and C++, see include/emufort.h: opaque handles over `emulator_type` and
 !> `workspace_type`.
 module emufort_c
@@ -482,3 +483,4 @@ contains
   end subroutine check_call
 
 end module emufort_c
+#endif

@@ -1,3 +1,4 @@
+#ifndef EMUFORT_LEVEL
 !> What the interface for C shares with the wrappers that `emufort export` generates: the plain status, texts and
 !> workspaces.
 module emufort_c_types
@@ -107,3 +108,4 @@ contains
   end function c_workspace_pointer
 
 end module emufort_c_types
+#endif

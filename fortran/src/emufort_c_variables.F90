@@ -1,3 +1,4 @@
+#ifndef EMUFORT_LEVEL
 !> Predictions for the generated headers of C and C++: one array per variable of the contract, in either precision and
 !> layout. The functions in a generated module pass its plan, numbers and weights.
 module emufort_c_variables
@@ -8,7 +9,8 @@ module emufort_c_variables
                             emufort_error_not_loaded
   use emufort_workspace, only: workspace_type, choose_block, make_workspace, workspace_bytes, few_columns, &
                                scratch_size, physical_size
-  use emufort_core, only: evaluate_columns, evaluate_column, not_a_number
+  use emufort_core, only: not_a_number
+  use emufort_dispatch, only: evaluate_columns, evaluate_column
   use emufort_c_types, only: c_outcome, c_new_workspace, c_workspace_pointer, c_columns_contiguous, &
                              c_features_contiguous
   implicit none
@@ -359,3 +361,4 @@ contains
   end function workspace_size_of_plan
 
 end module emufort_c_variables
+#endif

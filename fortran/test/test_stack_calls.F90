@@ -11,7 +11,7 @@ module test_stack_calls
 
   public :: call_in_thread
 
-  integer, parameter, public :: n_ways = 16   !! number of ways; those of the second half with the workspace
+  integer, parameter, public :: n_ways = 18   !! number of ways; those of the second half with the workspace
   type(emulator_type), save, public :: emulator
   type(workspace_type), save, public, target :: workspace
   type(c_ptr), save, public :: handle = c_null_ptr   !! the same emulator for C
@@ -70,27 +70,32 @@ contains
       call emulator%predict_block(min(ncol, emufort_block_columns), .false., block_x, block_y, status, &
                                   is_outside(1:emufort_block_columns))
     case (6)
-      call predict_by_c(c_null_ptr)
+      call emulator%predict_strided_real64(ncol, x, [1, size(x, 1)], y, [1, size(y, 1)], status, is_outside(1:ncol))
     case (7)
-      call predict_by_c(c_null_ptr, in_single=.true.)
+      call predict_by_c(c_null_ptr)
     case (8)
-      call predict_variables(c_null_ptr)
+      call predict_by_c(c_null_ptr, in_single=.true.)
     case (9)
-      call emulator%predict(x(1:ncol, :), y(1:ncol, :), status, is_outside(1:ncol), workspace)
+      call predict_variables(c_null_ptr)
     case (10)
-      call emulator%predict(x32(1:ncol, :), y32(1:ncol, :), status, workspace=workspace)
+      call emulator%predict(x(1:ncol, :), y(1:ncol, :), status, is_outside(1:ncol), workspace)
     case (11)
-      call emulator%predict_transposed(x_t(:, 1:ncol), y_t(:, 1:ncol), status, workspace=workspace)
+      call emulator%predict(x32(1:ncol, :), y32(1:ncol, :), status, workspace=workspace)
     case (12)
-      call emulator%predict_transposed(x32_t(:, 1:ncol), y32_t(:, 1:ncol), status, workspace=workspace)
+      call emulator%predict_transposed(x_t(:, 1:ncol), y_t(:, 1:ncol), status, workspace=workspace)
     case (13)
+      call emulator%predict_transposed(x32_t(:, 1:ncol), y32_t(:, 1:ncol), status, workspace=workspace)
+    case (14)
       call emulator%predict_block(min(ncol, emufort_block_columns), .false., block_x, block_y, status, &
                                   is_outside(1:emufort_block_columns), workspace)
-    case (14)
-      call predict_by_c(c_loc(workspace))
     case (15)
-      call predict_by_c(c_loc(workspace), in_single=.true.)
+      call emulator%predict_strided_real32(ncol, x32_t, [size(x32_t, 1), 1], y32_t, [size(y32_t, 1), 1], status, &
+                                           workspace=workspace)
     case (16)
+      call predict_by_c(c_loc(workspace))
+    case (17)
+      call predict_by_c(c_loc(workspace), in_single=.true.)
+    case (18)
       call predict_variables(c_loc(workspace))
     case default
       continue

@@ -34,6 +34,7 @@ FILES = {
     "MODEL_CARD.md",
     "emufort.h",
     "emufort.hpp",
+    "emufort_cpu_level.c",
     "emufort_runtime.F90",
     "evaporation_emulator.F90",
     "evaporation_emulator.h",

@@ -17,7 +17,7 @@ module activation_fractions
                              block_columns => emufort_block_columns, emufort_error_shape
   use emufort_status, only: set_error, clear_status
   use emufort_kinds, only: lanes
-  use emufort_math, only: vector_ln
+  use emufort_dispatch, only: vector_ln
   use emufort_ranges, only: clip_numbers
   use emufort_aerosol_contract, only: n_modes => aerosol_modes, n_inputs => aerosol_inputs, aerosol_sigma, &
                                       temperature_at => air_temperature_at, pressure_at => air_pressure_at, &

@@ -3,7 +3,7 @@ module emufort_aerosol_supersaturation
   use, intrinsic :: iso_fortran_env, only: real64
   use, intrinsic :: ieee_arithmetic, only: ieee_is_finite
   use emufort_kinds, only: wp, block => block_columns
-  use emufort_math, only: vector_ln, vector_exp
+  use emufort_dispatch, only: vector_ln, vector_exp
   use emufort_runtime, only: status_type, workspace_type, emufort_success
   use emufort_aerosol_contract, only: temperature_at => air_temperature_at, pressure_at => air_pressure_at, &
                                       updraft_at => updraft_speed_at, number_at => number_concentration_at, &

@@ -23,6 +23,7 @@ from emufort.errors import ContractError, EmufortError, UsageError
 from emufort.export.c_headers import headers
 from emufort.export.contents import (
     CMAKE,
+    CPU_LEVEL,
     FIXED,
     GOLDEN,
     LICENSE,
@@ -49,7 +50,7 @@ from emufort.export.weights_file import WeightsFile
 from emufort.files import make_directory, write_bytes, write_json
 from emufort.network.emulator import Emulator
 from emufort.retrain.agreement_words import Agreement
-from emufort.toolchain.sources import license_text
+from emufort.toolchain.sources import cpu_level_source, license_text
 
 _NAMED_SUFFIXES = named_files(module_name(""))
 #: Age [s] from which a half-written bundle belongs to a process that was killed.
@@ -214,8 +215,9 @@ class Bundle:
     def foreign_sources(self) -> list[str]:
         """Return the names of the sources that differ from those this version of emufort generates.
 
-        The module, the runtime, the headers and CMakeLists.txt are generated again from weights.bin
-        and compared byte for byte. The sources of another version and forged sources differ.
+        The module, the runtime with its C file and headers, and CMakeLists.txt are generated again
+        from weights.bin and compared byte for byte. The sources of another version and forged
+        sources differ.
         """
         try:
             # The numbers of a network without hidden layers do not determine its activation
@@ -410,12 +412,13 @@ def _sources(
         Hash chain up to the weights or further.
     """
     module, runtime = module_name(name), runtime_source().encode()
+    cpu_level = cpu_level_source().encode()
     identity = chain.upto("weights")
     cmake = render(
         "CMakeLists.txt.j2",
         title=emulator.contract.title or name,
         version=__version__,
-        runtime_sha256=hashlib.sha256(runtime).hexdigest(),
+        runtime_sha256=hashlib.sha256(runtime + cpu_level).hexdigest(),
         module=module,
         hash=identity,
         loads=loads_weights(emulator.architecture),
@@ -427,6 +430,7 @@ def _sources(
     return {
         f"{module}.F90": source.encode(),
         RUNTIME: runtime,
+        CPU_LEVEL: cpu_level,
         CMAKE: cmake.encode(),
         **{file: text.encode() for file, text in texts.items()},
     }

@@ -15,13 +15,17 @@ MANIFEST = "manifest.json"
 ONNX = "model.onnx"
 WEIGHTS = "weights.bin"
 RUNTIME = "emufort_runtime.F90"
+CPU_LEVEL = "emufort_cpu_level.c"
 GOLDEN = "golden.nc"
 CMAKE = "CMakeLists.txt"
 MODEL_CARD = "MODEL_CARD.md"
 LICENSE = "LICENSE"
 
 #: Every file of a bundle except those that are named after the emulator.
-FIXED = (MANIFEST, ONNX, WEIGHTS, RUNTIME, *RUNTIME_HEADERS, GOLDEN, CMAKE, MODEL_CARD, LICENSE)
+FIXED = (
+    *(MANIFEST, ONNX, WEIGHTS, RUNTIME, CPU_LEVEL, *RUNTIME_HEADERS, GOLDEN, CMAKE),
+    *(MODEL_CARD, LICENSE),
+)
 
 
 def module_name(name: str) -> str:
@@ -36,7 +40,7 @@ def named_files(module: str) -> tuple[str, ...]:
 
 def source_files(module: str) -> tuple[str, ...]:
     """Return the files that a compiler of a host reads."""
-    return (RUNTIME, *RUNTIME_HEADERS, *named_files(module))
+    return (RUNTIME, CPU_LEVEL, *RUNTIME_HEADERS, *named_files(module))
 
 
 def check_files(manifest: Manifest, source: str) -> None:

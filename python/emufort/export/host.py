@@ -15,7 +15,7 @@ from pathlib import Path
 from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError
 from emufort.export.bundle import Bundle
-from emufort.export.contents import CMAKE, LICENSE, source_files
+from emufort.export.contents import CMAKE, CPU_LEVEL, LICENSE, source_files
 from emufort.export.fortran import MOST_SOURCE_PARAMETERS
 from emufort.export.host_plain import SchemeSource, plain_files
 from emufort.files import scratch_folder
@@ -168,6 +168,7 @@ def _contents(bundle: Bundle, host: str) -> dict[str, GlueFile]:
         for path in (bundle.runtime_source, bundle.module_source)
     }
     kernels = list(texts)
+    texts[CPU_LEVEL] = bundle.read(CPU_LEVEL).decode()
     paths = [*glue.sources(contract), *([] if host in glue.hosts else glue.c_sources(contract))]
     for name, text in (*_process_sources(contract, paths), *glue.generated(bundle).items()):
         if name.lower() in {known.lower() for known in texts}:

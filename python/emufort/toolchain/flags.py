@@ -7,7 +7,8 @@ names. The CMake files of the checkout repeat some of them; a test compares thes
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from emufort.errors import EmufortError
 
@@ -30,12 +31,16 @@ class CompilerFamily:
     wide
         Flag for vectors as wide as these instructions allow, where the compiler prefers narrower
         ones.
+    levels
+        x86-64 level -> flags of the kernels for it, in libraries that choose a level at run time.
+        Empty for compilers without such flags.
     """
 
     fast: str
     exact: str
     native: str
     wide: str = ""
+    levels: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def fast_native(self) -> str:
@@ -50,12 +55,23 @@ FAMILIES: dict[str, CompilerFamily] = {
         exact="-O3 -ffp-contract=off -fno-math-errno -fno-trapping-math",
         native="-march=native",
         wide="-mprefer-vector-width=512",
+        levels={
+            2: "-march=x86-64-v2",
+            3: "-march=x86-64-v3",
+            4: "-march=x86-64-v4 -mprefer-vector-width=512",
+        },
     ),
     # flang vectorises the kernels without OpenMP.
     "FLANG": CompilerFamily(
         fast="-O3 -ffp-contract=fast",
         exact="-O3 -ffp-contract=off",
         native="-march=native",
+        # Tuned for a CPU with vectors of 512 bits; otherwise flang uses 256 bits.
+        levels={
+            2: "-march=x86-64-v2",
+            3: "-march=x86-64-v3",
+            4: "-march=x86-64-v4 -mtune=znver4",
+        },
     ),
     "INTEL": CompilerFamily(
         fast="-O3 -qopenmp-simd -fp-model=precise",
@@ -71,11 +87,13 @@ DEFAULT_FLAGS = FAMILIES["GNU"].fast_native
 #: Flags with which classical schemes are timed.
 BASELINE_FLAGS = f"-O3 {FAMILIES['GNU'].native}"
 
-_PLACEHOLDER = re.compile(r"@([A-Z]+)_(FAST|EXACT|NATIVE)@")
+_PLACEHOLDER = re.compile(r"@([A-Z]+)_(?:(FAST|EXACT|NATIVE)|LEVEL_([234]))@")
 
 
 def fill_flags(text: str) -> str:
-    """Replace ``@GNU_FAST@``, ``@FLANG_EXACT@``, ``@INTEL_NATIVE@`` and similar names by flags.
+    """Replace ``@GNU_FAST@``, ``@FLANG_LEVEL_3@``, ``@INTEL_NATIVE@`` and similar names by flags.
+
+    A level for which a compiler has no flags becomes an empty text.
 
     Parameters
     ----------
@@ -92,6 +110,8 @@ def fill_flags(text: str) -> str:
         family = FAMILIES.get(match[1])
         if family is None:
             raise EmufortError(f"{match[0]}: there are only flags of {', '.join(FAMILIES)}")
+        if match[3]:
+            return family.levels.get(int(match[3]), "")
         found: str = getattr(family, match[2].lower())
         return found
 
