@@ -2,8 +2,8 @@
 !> Interface of the runtime for C and C++, see include/emufort.h: opaque handles over `emulator_type` and
 !> `workspace_type`.
 module emufort_c
-  use, intrinsic :: iso_c_binding, only: c_ptr, c_null_ptr, c_null_char, c_char, c_int, c_int8_t, c_size_t, c_float, &
-                                         c_double, c_bool, c_loc, c_f_pointer, c_associated
+  use, intrinsic :: iso_c_binding, only: c_ptr, c_null_ptr, c_null_char, c_char, c_int, c_int8_t, c_size_t, c_float
+  use, intrinsic :: iso_c_binding, only: c_double, c_bool, c_loc, c_f_pointer, c_associated
   use emufort_kinds, only: block_columns
   use emufort_status, only: status_type, set_error, emufort_success, emufort_error_file, emufort_error_limit, &
                             emufort_error_shape, emufort_error_not_loaded
@@ -330,7 +330,7 @@ contains
 
   !> Predict columns of host arrays in double precision.
   recursive integer(c_int) function emufort_predict_f64(handle, workspace, layout, ncol, inputs, input_leading, &
-                                                       outputs, output_leading, is_outside, status) &
+                                                        outputs, output_leading, is_outside, status) &
     bind(c) result(code)
     type(c_ptr), value :: handle                            !! an emulator
     type(c_ptr), value :: workspace                         !! of this thread, or null
@@ -388,7 +388,7 @@ contains
 
   !> Predict columns of host arrays in single precision.
   recursive integer(c_int) function emufort_predict_f32(handle, workspace, layout, ncol, inputs, input_leading, &
-                                                       outputs, output_leading, is_outside, status) &
+                                                        outputs, output_leading, is_outside, status) &
     bind(c) result(code)
     type(c_ptr), value :: handle                            !! an emulator
     type(c_ptr), value :: workspace                         !! of this thread, or null

@@ -2,8 +2,8 @@
 !> What the interface for C shares with the wrappers that `emufort export` generates: the plain status, texts and
 !> workspaces.
 module emufort_c_types
-  use, intrinsic :: iso_c_binding, only: c_ptr, c_null_char, c_char, c_int, c_int64_t, c_size_t, c_f_pointer, &
-                                         c_associated
+  use, intrinsic :: iso_c_binding, only: c_ptr, c_null_char, c_char, c_int, c_int64_t, c_size_t, c_f_pointer
+  use, intrinsic :: iso_c_binding, only: c_associated
   use emufort_status, only: status_type, set_error, emufort_success, emufort_error_limit
   use emufort_workspace, only: workspace_type
   implicit none

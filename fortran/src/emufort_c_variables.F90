@@ -2,8 +2,8 @@
 !> Predictions for the generated headers of C and C++: one array per variable of the contract, in either precision and
 !> layout. The functions in a generated module pass its plan, numbers and weights.
 module emufort_c_variables
-  use, intrinsic :: iso_c_binding, only: c_ptr, c_null_ptr, c_int, c_size_t, c_float, c_double, c_bool, c_loc, &
-                                         c_f_pointer, c_associated
+  use, intrinsic :: iso_c_binding, only: c_ptr, c_null_ptr, c_int, c_size_t, c_float, c_double, c_bool, c_loc
+  use, intrinsic :: iso_c_binding, only: c_f_pointer, c_associated
   use emufort_kinds, only: wp, real64, block_columns
   use emufort_status, only: status_type, set_error, emufort_success, emufort_error_limit, emufort_error_shape, &
                             emufort_error_not_loaded

@@ -12,8 +12,8 @@ program test_stack
   use painted_stack, only: stack_of_thread, most => stack_allowed
   use test_support, only: check, network_type, make_network, make_inputs, to_bytes
   use test_stack_calls, only: emulator, workspace, x, y, x_t, y_t, x32, y32, x32_t, y32_t, block_x, block_y, way, &
-                              ncol, failed, n_ways, call_in_thread, n_allocations, handle, plan, numbers_of => numbers, &
-                              weights, first_weight
+                              ncol, failed, n_ways, call_in_thread, n_allocations
+  use test_stack_calls, only: handle, plan, numbers_of => numbers, weights, first_weight
   implicit none
   integer, parameter :: numbers(6) = [1, 4, 5, 16, 33, 70]
 

@@ -28,6 +28,8 @@ CPP_COMPILERS = (("gfortran", "g++"), ("gfortran", "clang++-22"), ("flang-22", "
 CPP_LIBRARIES = ("-lstdc++", "-lm")
 
 Run = Callable[..., str]
+#: Compiles the Fortran of the bundle: compiler and whether in double precision -> object files.
+Objects = Callable[[str, bool], list[Path]]
 
 
 def needs(*commands: str) -> None:
@@ -61,9 +63,7 @@ def bundle(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 @pytest.fixture(scope="session")
-def objects(
-    bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str, bool], list[Path]]:
+def objects(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Objects:
     """Compile the two Fortran files of the bundle and the Fortran references, once for all tests.
 
     The function takes the Fortran compiler and whether the network is in double precision.

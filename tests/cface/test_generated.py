@@ -63,9 +63,9 @@ def test_codes_are_those_of_fortran() -> None:
 
 
 def test_two_variables_with_one_name_in_c_are_refused() -> None:
-    with pytest.raises(EmufortError, match="become 'int_' in C, where 'int' is a keyword"):
-        check_names(contract("int", "int_"))
-    assert check_names(contract("int", outputs=("int_",))) == "taken_emulator"
+    with pytest.raises(EmufortError, match="become 'class_' in C, where 'class' is a keyword"):
+        check_names(contract("class", "class_"))
+    assert check_names(contract("class", outputs=("class_",))) == "taken_emulator"
 
 
 @pytest.mark.slow

@@ -5,15 +5,22 @@ The programs next to this file check everything; they print one line if all is r
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from emufort.export import Bundle
-from tests.cface.conftest import C_COMPILERS, CPP_COMPILERS, CPP_LIBRARIES, HERE, STRICT, Run, needs
+from tests.cface.conftest import (
+    C_COMPILERS,
+    CPP_COMPILERS,
+    CPP_LIBRARIES,
+    HERE,
+    STRICT,
+    Objects,
+    Run,
+    needs,
+)
 
-Objects = Callable[[str, bool], list[Path]]
 SAME = "the same bits\n"
 
 pytestmark = pytest.mark.slow

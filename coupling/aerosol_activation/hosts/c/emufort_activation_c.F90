@@ -1,8 +1,8 @@
 !> The activation scheme for hosts in C and C++, see emufort_activation.h. It exists for hosts in double precision.
 #ifndef EMUFORT_HOST_REAL32
 module emufort_activation_c
-  use, intrinsic :: iso_c_binding, only: c_ptr, c_funptr, c_null_ptr, c_null_funptr, c_null_char, c_char, c_int, &
-                                         c_int64_t, c_double, c_loc, c_f_pointer, c_f_procpointer, c_associated
+  use, intrinsic :: iso_c_binding, only: c_ptr, c_funptr, c_null_ptr, c_null_funptr, c_null_char, c_char, c_int
+  use, intrinsic :: iso_c_binding, only: c_int64_t, c_double, c_loc, c_f_pointer, c_f_procpointer, c_associated
   use emufort_runtime, only: status_type, emufort_success, emufort_error_shape, emufort_c_outcome, emufort_c_path, &
                              emufort_c_text
   use emufort_host, only: emufort_host_init, emufort_host_errors, activate_modal, emufort_host_kind, &
@@ -16,8 +16,8 @@ module emufort_activation_c
   !> `host_routine` and `abort` of `emufort_activation_options`.
   procedure(c_host_routine), pointer, save :: host_routine_of_c => null()
   procedure(c_abort), pointer, save :: abort_of_c => null()
-  character(kind=c_char), target, save :: hash(len(emufort_host_hash) + 1) = &
-    transfer(emufort_host_hash//c_null_char, c_null_char, len(emufort_host_hash) + 1)
+  integer, parameter :: hash_size = len(emufort_host_hash) + 1
+  character(kind=c_char), target, save :: hash(hash_size) = transfer(emufort_host_hash//c_null_char, 'x', hash_size)
 
   !> `emufort_activation_constants` of emufort_activation.h.
   type, bind(c) :: c_constants_type
