@@ -31,6 +31,8 @@ _MARKER = "EMUFORT_HOST.txt"
 #: Names of sources that every build system and shell accepts without quoting.
 _SOURCE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\.[A-Za-z][A-Za-z0-9]*")
 _FORTRAN_SUFFIXES = (".F90", ".f90")
+#: Folder of numbered sources. It sorts before the names of files that use them.
+_NUMBERED = "dependencies"
 
 
 @dataclass(frozen=True)
@@ -178,9 +180,10 @@ def _contents(bundle: Bundle, host: str) -> dict[str, GlueFile]:
             )
         texts[name] = _filled(text, bundle.module_name)
     needed = dependencies({n: t for n, t in texts.items() if n.endswith(_FORTRAN_SUFFIXES)})
+    order = in_order(needed, needed)
     sources = [
         SchemeSource(name, tuple(Path(other).stem for other in needed[name]))
-        for name in in_order(needed, needed)
+        for name in order
         if name not in kernels
     ]
     files: Mapping[str, GlueFile]
@@ -194,10 +197,17 @@ def _contents(bundle: Bundle, host: str) -> dict[str, GlueFile]:
         f"Glue for the host '{host}', written by 'emufort export --host {host}'; replaced by the "
         f"next such call.\nbundle {bundle.hash}\n"
     )
+    paths = {name: f"src/{name}" for name in texts}
+    if host in glue.sorting_hosts:
+        paths |= {name: f"{_NUMBERED}/{i:02d}_{name}" for i, name in enumerate(order, start=1)}
+    in_line = ",".join(paths[name] for name in order)
     return {
-        **{f"src/{name}": GlueFile(text) for name, text in texts.items()},
+        **{paths[name]: GlueFile(text) for name, text in texts.items()},
         **{
-            name: GlueFile(_filled(file.text, bundle.module_name), file.executable)
+            name: GlueFile(
+                _filled(file.text, bundle.module_name).replace("@SOURCES@", in_line),
+                file.executable,
+            )
             for name, file in files.items()
         },
         LICENSE: GlueFile(license_text()),

@@ -31,6 +31,8 @@ class CompilerFamily:
     wide
         Flag for vectors as wide as these instructions allow, where the compiler prefers narrower
         ones.
+    debug
+        Flags for a host that is built for debugging: nothing is optimised or fused.
     levels
         x86-64 level -> flags of the kernels for it, in libraries that choose a level at run time.
         Empty for compilers without such flags.
@@ -40,6 +42,7 @@ class CompilerFamily:
     exact: str
     native: str
     wide: str = ""
+    debug: str = ""
     levels: Mapping[int, str] = field(default_factory=dict)
 
     @property
@@ -55,6 +58,7 @@ FAMILIES: dict[str, CompilerFamily] = {
         exact="-O3 -ffp-contract=off -fno-math-errno -fno-trapping-math",
         native="-march=native",
         wide="-mprefer-vector-width=512",
+        debug="-O0 -g -ffp-contract=off",
         levels={
             2: "-march=x86-64-v2",
             3: "-march=x86-64-v3",
@@ -66,6 +70,7 @@ FAMILIES: dict[str, CompilerFamily] = {
         fast="-O3 -ffp-contract=fast",
         exact="-O3 -ffp-contract=off",
         native="-march=native",
+        debug="-O0 -g -ffp-contract=off",
         # Tuned for a CPU with vectors of 512 bits; otherwise flang uses 256 bits.
         levels={
             2: "-march=x86-64-v2",
@@ -77,7 +82,16 @@ FAMILIES: dict[str, CompilerFamily] = {
         fast="-O3 -qopenmp-simd -fp-model=precise",
         exact="-O2 -fp-model=precise -no-fma",
         native="-xHost",
+        debug="-O0 -g -fp-model=precise -no-fma",
     ),
+}
+
+#: Compilers of host models that emufort has not been run with: moderate optimisation and IEEE
+#: arithmetic, by their manuals and the build files of E3SM. Kernels may be slower than they could.
+CAUTIOUS: dict[str, str] = {
+    "NVIDIA": "-O2 -Kieee -Mnofma",
+    "CRAY": "-O2 -hfp0",
+    "NAG": "-O2 -ieee=full",
 }
 
 #: Default Fortran compiler.
@@ -86,12 +100,15 @@ DEFAULT_COMPILER = "gfortran"
 DEFAULT_FLAGS = FAMILIES["GNU"].fast_native
 #: Flags with which classical schemes are timed.
 BASELINE_FLAGS = f"-O3 {FAMILIES['GNU'].native}"
+#: Flags of the parcel model that makes labels. Without the alignment, its speed depends on where
+#: the linker happens to place its loops.
+PARCEL_MODEL_FLAGS = f"{FAMILIES['GNU'].fast} {FAMILIES['GNU'].native} -falign-functions=64"
 
-_PLACEHOLDER = re.compile(r"@([A-Z]+)_(?:(FAST|EXACT|NATIVE)|LEVEL_([234]))@")
+_PLACEHOLDER = re.compile(r"@([A-Z]+)_(?:(FAST|EXACT|NATIVE|DEBUG|CAUTIOUS)|LEVEL_([234]))@")
 
 
 def fill_flags(text: str) -> str:
-    """Replace ``@GNU_FAST@``, ``@FLANG_LEVEL_3@``, ``@INTEL_NATIVE@`` and similar names by flags.
+    """Replace ``@GNU_FAST@``, ``@FLANG_LEVEL_3@``, ``@NAG_CAUTIOUS@`` and similar names by flags.
 
     A level for which a compiler has no flags becomes an empty text.
 
@@ -107,8 +124,10 @@ def fill_flags(text: str) -> str:
     """
 
     def flags(match: re.Match[str]) -> str:
+        if match[2] == "CAUTIOUS" and match[1] in CAUTIOUS:
+            return CAUTIOUS[match[1]]
         family = FAMILIES.get(match[1])
-        if family is None:
+        if family is None or match[2] == "CAUTIOUS":
             raise EmufortError(f"{match[0]}: there are only flags of {', '.join(FAMILIES)}")
         if match[3]:
             return family.levels.get(int(match[3]), "")

@@ -59,13 +59,29 @@ def coupling_folder() -> Path:
     EmufortError
         The package was installed without it.
     """
+    return shipped_folder("coupling/face").parent
+
+
+def shipped_folder(name: str) -> Path:
+    """Return a folder of the checkout that an installed package has too.
+
+    Parameters
+    ----------
+    name
+        Path relative to the top of a checkout.
+
+    Raises
+    ------
+    EmufortError
+        The package was installed without it.
+    """
     package = Path(str(resources.files("emufort")))
-    for folder in (package / "_fortran" / "coupling", package.parent.parent / "coupling"):
-        if (folder / "face").is_dir():
+    for folder in (package / "_fortran" / name, package.parent.parent / name):
+        if folder.is_dir():
             return folder
     raise EmufortError(
-        "the Fortran sources for host models are missing from this installation of emufort; "
-        "install it again"
+        f"the Fortran sources '{name}' are missing from this installation of emufort; install it "
+        "again"
     )
 
 

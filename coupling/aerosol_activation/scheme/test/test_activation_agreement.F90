@@ -137,10 +137,9 @@ contains
       air(1) = air_properties(constants, s%t(i), s%p(i))
       air(2) = air_properties(other, s%t(i), s%p(i))
       do m = 1, 2
+        critical = critical_supersaturation_squared(air(m)%kelvin_length, s%radius(i, :)**3, s%kappa(i, :))
         smax(m) = arg2000_smax(merge(constants, other, m == 1), arg2000_paper, n_modes, breadth, spread_of, air(m), &
-                               s%w(i), s%number(i, :), &
-                               critical_supersaturation_squared(air(m)%kelvin_length, s%radius(i, :)**3, s%kappa(i, &
-                                                                                                          :)), all_true)
+                               s%w(i), s%number(i, :), critical, all_true)
       end do
       largest(1) = max(largest(1), abs(smax(2)/smax(1) - 1.0_dp))
       critical = critical_supersaturation_squared(air(1)%kelvin_length, s%radius(i, :)**3, s%kappa(i, :))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from activation_data.ranges import RANGES, scale_unit_cube
+from emufort.dataset.splits import SPLITS
+from emufort.processes.aerosol_activation.labelling.inputs import SampledInput, scale_unit_cube
 
-#: Splits in the storage order of the data set. The position is the flag value.
-SPLITS = ("train", "validation", "test")
-
+#: How the samples of each split are drawn.
 SAMPLER = {
     "train": "scrambled Sobol' sequence (scipy.stats.qmc.Sobol)",
     "validation": "Latin hypercube (scipy.stats.qmc.LatinHypercube)",
@@ -25,7 +25,9 @@ def split_seed(seed: int, split: str) -> int:
     return seed + SPLITS.index(split)
 
 
-def sample_split(split: str, n: int, seed: int) -> NDArray[np.float32]:
+def sample_split(
+    split: str, n: int, seed: int, inputs: Sequence[SampledInput]
+) -> NDArray[np.float32]:
     """Draw the samples of one split.
 
     Parameters
@@ -38,13 +40,15 @@ def sample_split(split: str, n: int, seed: int) -> NDArray[np.float32]:
         Number of samples.
     seed : int
         Seed of the data set.
+    inputs : sequence of SampledInput
+        Columns of a sample.
 
     Returns
     -------
-    ndarray, shape (n, 15), float32
-        Samples in the order and units of `ranges.RANGES`.
+    ndarray, shape (n, n_inputs), float32
+        Samples in the units of `inputs`.
     """
-    dimensions = len(RANGES)
+    dimensions = len(inputs)
     rng = np.random.default_rng(split_seed(seed, split))
     if n == 0:
         return np.empty((0, dimensions), np.float32)
@@ -55,4 +59,4 @@ def sample_split(split: str, n: int, seed: int) -> NDArray[np.float32]:
             unit = qmc.Sobol(dimensions, scramble=True, rng=rng).random(n)
     else:
         unit = qmc.LatinHypercube(dimensions, rng=rng).random(n)
-    return scale_unit_cube(unit)
+    return scale_unit_cube(unit, inputs)

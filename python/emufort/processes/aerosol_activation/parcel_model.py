@@ -1,7 +1,7 @@
 """Call the Fortran parcel model from Python.
 
-CMake compiles the shared library on first use into a cache folder. The name of the folder contains
-the hash of sources, compiler and processor, so a change of any of them compiles the library again.
+A Fortran compiler builds the shared library on first use, in the cache folder of the user. It is
+built again if sources, flags, compiler or processor change.
 """
 
 from __future__ import annotations
@@ -9,48 +9,39 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-import platform
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emufort.signals import run_child
+from emufort.errors import EmufortError
+from emufort.paths import cache_folder
+from emufort.processes.aerosol_activation.constants import PYRCEL, PhysicalConstants
+from emufort.toolchain.compiler import Compiler, CompilerMissing
+from emufort.toolchain.flags import DEFAULT_COMPILER, PARCEL_MODEL_FLAGS
+from emufort.toolchain.sources import dependencies, in_order, shipped_folder
 
-SOURCE_FOLDER = Path(__file__).resolve().parent.parent
-LIBRARY_NAME = "libemufort_parcel_model.so"
-
+#: Outcomes of a solve; the position is the flag value.
 STATUS_MEANINGS = ("peak", "no_peak", "never_supersaturated", "solver_failure")
-PARCEL_VARIABLES = ("air_temperature", "air_pressure", "updraft_speed")
-MODE_VARIABLES = ("number_concentration", "dry_median_radius", "hygroscopicity")
-
 STATUS_PEAK, STATUS_NO_PEAK, STATUS_NEVER_SUPERSATURATED, STATUS_SOLVER_FAILURE = range(4)
+
+_LIBRARY = "libemufort_parcel_model.so"
+_PARCEL_VARIABLES = ("air_temperature", "air_pressure", "updraft_speed")
+_MODE_VARIABLES = ("number_concentration", "dry_median_radius", "hygroscopicity")
 
 _double = ctypes.POINTER(ctypes.c_double)
 _int = ctypes.POINTER(ctypes.c_int)
 
 
-class BuildError(RuntimeError):
-    """The parcel model cannot be compiled; the message gives the reason and the remedy."""
-
-
 @dataclass(frozen=True)
 class ParcelOptions:
-    """Options of the parcel model. The data set records all of them.
+    """Numerical options of the parcel model. The data set records all of them.
 
     Attributes
     ----------
-    initial_supersaturation : float
-        Supersaturation over water at the start of the ascent [1], below 0: at 0 the equilibrium
-        radius of an insoluble particle does not exist and the start is singular.
-    accommodation : float
-        Mass accommodation coefficient of water [1].
     relative_tolerance : float
         Relative local error of one step [1].
     maximum_ascent : float
@@ -62,16 +53,10 @@ class ParcelOptions:
         Largest number of trial steps; after more steps the solve fails.
     """
 
-    initial_supersaturation: float = -0.02
-    accommodation: float = 1.0
     relative_tolerance: float = 1e-5
     maximum_ascent: float = 3000.0
     prominence: float = 0.01
     maximum_steps: int = 5000
-
-    def as_array(self) -> NDArray[np.float64]:
-        """Return the values in the order of the Fortran side, shape (6,)."""
-        return np.array([float(value) for value in asdict(self).values()])
 
 
 @dataclass(frozen=True)
@@ -99,14 +84,11 @@ class ParcelResult:
     steps: NDArray[np.int32]
 
 
-def compiler() -> str | None:
-    """Return the path of the Fortran compiler, FC or gfortran; None if there is none."""
-    return shutil.which(os.environ.get("FC") or "gfortran")
-
-
 def source_files() -> list[Path]:
-    """Return the sources that determine the labels, in a fixed order."""
-    return [SOURCE_FOLDER / "CMakeLists.txt", *sorted((SOURCE_FOLDER / "src").glob("*.f90"))]
+    """Return the Fortran sources of the parcel model in the order of compilation."""
+    paths = sorted(shipped_folder("data_prep/src").glob("*.f90"))
+    needed = dependencies({path: path.read_text(encoding="utf-8") for path in paths})
+    return in_order(needed, paths)
 
 
 def source_hash() -> str:
@@ -117,41 +99,22 @@ def source_hash() -> str:
     return digest.hexdigest()
 
 
-def compiler_version() -> str:
-    """Return the first line of the version text of the compiler.
+def compiler() -> Compiler:
+    """Return the Fortran compiler that the environment variable FC names, else gfortran.
 
     Raises
     ------
-    BuildError
-        There is no compiler, or it does not run.
+    EmufortError
+        There is no such compiler, or it does not run.
     """
-    path = compiler()
-    if path is None:
-        raise BuildError(
-            "the parcel model needs a Fortran compiler: install gfortran or point the environment "
-            "variable FC to one"
-        )
-    done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
-    if done.returncode != 0 or not done.stdout:
-        raise BuildError(f"the Fortran compiler {path} does not run: {done.stderr.strip()[:200]}")
-    return done.stdout.splitlines()[0]
-
-
-def _processor() -> str:
-    """Return the processor and its instruction sets, because -march=native is not portable."""
+    name = os.environ.get("FC") or DEFAULT_COMPILER
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return "".join(
-        next((x for x in lines if x.startswith(key)), "") for key in ("model name", "flags")
-    )
-
-
-def cache_folder() -> Path:
-    """Return the cache folder of the user, for files that can be made again."""
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "emufort"
+        return Compiler.find(name)
+    except CompilerMissing as error:
+        raise EmufortError(
+            f"labels are made by a parcel model in Fortran, and there is no working compiler "
+            f"'{name}'; install gfortran, or set the environment variable FC to another one"
+        ) from error
 
 
 def build(cache: Path | None = None) -> Path:
@@ -160,7 +123,7 @@ def build(cache: Path | None = None) -> Path:
     Parameters
     ----------
     cache : Path, optional
-        Folder of the library; default `$XDG_CACHE_HOME/emufort` or `~/.cache/emufort`.
+        Folder of the library; default: the cache folder of the user.
 
     Returns
     -------
@@ -169,47 +132,26 @@ def build(cache: Path | None = None) -> Path:
 
     Raises
     ------
-    BuildError
-        There is no compiler or no CMake, or the compilation fails.
+    EmufortError
+        There is no compiler, or the compilation fails.
     """
-    version = compiler_version()
-    key = hashlib.sha256("\0".join([source_hash(), version, _processor()]).encode()).hexdigest()[
-        :16
-    ]
-    library = (cache or cache_folder()) / f"parcel_model_{key}" / LIBRARY_NAME
-    if library.exists():
-        return library
-    cmake = shutil.which("cmake")
-    if cmake is None:
-        raise BuildError("the parcel model needs CMake to compile: install cmake (3.18 or newer)")
-    library.parent.mkdir(parents=True, exist_ok=True)
-    # a private folder, then an atomic rename: several processes may build at the same time
-    with tempfile.TemporaryDirectory(dir=library.parent, prefix="build_") as folder:
-        commands = [
-            [
-                *(cmake, "-S", str(SOURCE_FOLDER), "-B", folder),
-                *("-DCMAKE_BUILD_TYPE=Release", "-DPARCEL_MODEL_TESTS=OFF"),
-                f"-DCMAKE_Fortran_COMPILER={compiler()}",
-            ],
-            [cmake, "--build", folder],
-        ]
-        for command in commands:
-            done = run_child(command, capture_output=True, text=True)
-            if done.returncode != 0:
-                text = (done.stdout + done.stderr).strip()
-                raise BuildError(
-                    f"the parcel model does not compile ({' '.join(command[:2])}):\n{text[-2000:]}"
-                )
-        (Path(folder) / LIBRARY_NAME).replace(library)
-    return library
+    found, sources = compiler(), source_files()
+    flags = found.accepted(PARCEL_MODEL_FLAGS)
+    folder = f"parcel_model_{found.key(sources, flags, shared=True)[:16]}"
+    return found.build(sources, flags, (cache or cache_folder()) / folder / _LIBRARY, shared=True)
 
 
 @lru_cache(maxsize=1)
-def _library() -> ctypes.CDLL:
-    library = ctypes.CDLL(str(build()))
+def _built() -> Path:
+    return build()
+
+
+@lru_cache
+def _loaded(path: Path) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(path))
     c_int, c_double = ctypes.c_int, ctypes.c_double
-    library.emufort_parcel_modes.argtypes = [c_int] * 3 + [c_double] + [_double] * 9 + [_int] * 2
-    library.emufort_parcel_cells.argtypes = [c_int] * 2 + [_double] * 8 + [_int] * 2
+    library.emufort_parcel_modes.argtypes = [c_int] * 3 + [c_double] + [_double] * 10 + [_int] * 2
+    library.emufort_parcel_cells.argtypes = [c_int] * 2 + [_double] * 9 + [_int] * 2
     for function in (library.emufort_parcel_modes, library.emufort_parcel_cells):
         function.restype = c_int
     return library
@@ -224,6 +166,22 @@ def _real(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.flo
 
 def _pointer(array: NDArray[np.float64]) -> ctypes._Pointer[ctypes.c_double]:
     return array.ctypes.data_as(_double)
+
+
+def _settings(
+    constants: PhysicalConstants, options: ParcelOptions | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return constants and options in the order of the Fortran side, shapes (7,) and (5,)."""
+    c = constants
+    return (
+        np.array(
+            [
+                *(c.gravity, c.gas_constant_air, c.gas_constant_vapour, c.heat_capacity_air),
+                *(c.latent_heat, c.density_water, c.accommodation_coefficient),
+            ]
+        ),
+        np.array([c.initial_supersaturation, *map(float, astuple(options or ParcelOptions()))]),
+    )
 
 
 def _finish(
@@ -241,7 +199,9 @@ def solve_modes(
     *,
     bins: int = 40,
     half_width: float = 5.0,
+    constants: PhysicalConstants = PYRCEL,
     options: ParcelOptions | None = None,
+    library: Path | None = None,
 ) -> ParcelResult:
     """Compute the maximum supersaturation of samples of lognormal modes.
 
@@ -257,8 +217,12 @@ def solve_modes(
         Cells per mode.
     half_width : float
         Half width of the range of cells of a mode [standard deviations of ln radius].
+    constants : PhysicalConstants
+        Constants of the host.
     options : ParcelOptions, optional
-        Options of the parcel model.
+        Numerical options.
+    library : Path, optional
+        The result of `build`; default: the library is built if needed.
 
     Returns
     -------
@@ -269,23 +233,23 @@ def solve_modes(
     ------
     ValueError
         The shapes do not agree, or `bins` is below 1.
-    BuildError
+    EmufortError
         The parcel model cannot be compiled.
     """
     sigma = np.ascontiguousarray(geometric_standard_deviation, dtype=np.float64)
     n, modes = np.size(columns["air_temperature"]), sigma.size
     if bins < 1:
         raise ValueError(f"bins is {bins}, must be at least 1")
-    parcel = [_real(name, columns[name], (n,)) for name in PARCEL_VARIABLES]
-    aerosol = [_real(name, columns[name], (n, modes)) for name in MODE_VARIABLES]
-    option_values = (options or ParcelOptions()).as_array()
+    parcel = [_real(name, columns[name], (n,)) for name in _PARCEL_VARIABLES]
+    aerosol = [_real(name, columns[name], (n, modes)) for name in _MODE_VARIABLES]
+    settings = _settings(constants, options)
     results, status, steps = np.zeros((n, 4)), np.zeros(n, np.int32), np.zeros(n, np.int32)
-    error = _library().emufort_parcel_modes(
+    error = _loaded(library or _built()).emufort_parcel_modes(
         n,
         modes,
         bins,
         half_width,
-        _pointer(option_values),
+        *map(_pointer, settings),
         _pointer(sigma),
         *map(_pointer, [*parcel, *aerosol]),
         _pointer(results),
@@ -303,6 +267,7 @@ def solve_cells(
     number: ArrayLike,
     hygroscopicity: ArrayLike,
     *,
+    constants: PhysicalConstants = PYRCEL,
     options: ParcelOptions | None = None,
 ) -> ParcelResult:
     """Compute the maximum supersaturation of samples with given cells of identical particles.
@@ -313,8 +278,10 @@ def solve_cells(
         State of the parcel at the start [K], [Pa], and its speed [m s-1].
     dry_radius, number, hygroscopicity : array_like, shape (n, cell)
         Dry radius [m], number concentration [m-3] and hygroscopicity kappa [1] of the cells.
+    constants : PhysicalConstants
+        Constants of the host.
     options : ParcelOptions, optional
-        Options of the parcel model.
+        Numerical options.
 
     Returns
     -------
@@ -331,12 +298,12 @@ def solve_cells(
         _real("number", number, (n, cells)),
         _real("hygroscopicity", hygroscopicity, (n, cells)),
     ]
-    option_values = (options or ParcelOptions()).as_array()
+    settings = _settings(constants, options)
     results, status, steps = np.zeros((n, 4)), np.zeros(n, np.int32), np.zeros(n, np.int32)
-    error = _library().emufort_parcel_cells(
+    error = _loaded(_built()).emufort_parcel_cells(
         n,
         cells,
-        _pointer(option_values),
+        *map(_pointer, settings),
         *map(_pointer, columns),
         _pointer(results),
         status.ctypes.data_as(_int),
