@@ -36,7 +36,7 @@ def flags() -> list[str]:
     return [
         f"-DHOST_MODES={len(widths(contract))}",
         f"-DHOST_SIGMA={','.join(map(repr, widths(contract)))}",
-        f"-DHOST_CONSTANTS={','.join(repr(float(constants[name])) for name in names)}",
+        f"-DHOST_CONSTANTS={','.join(repr(float(getattr(constants, name))) for name in names)}",
     ]
 
 

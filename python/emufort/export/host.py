@@ -171,8 +171,8 @@ def _contents(bundle: Bundle, host: str) -> dict[str, GlueFile]:
     }
     kernels = list(texts)
     texts[CPU_LEVEL] = bundle.read(CPU_LEVEL).decode()
-    paths = [*glue.sources(contract), *([] if host in glue.hosts else glue.c_sources(contract))]
-    for name, text in (*_process_sources(contract, paths), *glue.generated(bundle).items()):
+    brought = [*glue.sources(contract), *([] if host in glue.hosts else glue.c_sources(contract))]
+    for name, text in (*_process_sources(contract, brought), *glue.generated(bundle).items()):
         if name.lower() in {known.lower() for known in texts}:
             raise EmufortError(
                 f"the process '{contract.process}' brings two sources called '{name}' for hosts, "
