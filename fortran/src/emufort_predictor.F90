@@ -8,7 +8,7 @@ module emufort_predictor
   use emufort_plan, only: check_plan, first_operation, operation_size, operation_dense, row_code, row_n_out
   use emufort_operations, only: pack_weights
   use emufort_workspace, only: workspace_type, choose_block, few_columns, scratch_size, physical_size, &
-                               make_workspace_of => make_workspace
+                               make_workspace_of => make_workspace, workspace_bytes
   use emufort_dispatch, only: evaluate_block, evaluate_columns, evaluate_column
   implicit none
   private
@@ -31,6 +31,7 @@ module emufort_predictor
     procedure :: n_outputs
     procedure :: layers
     procedure :: make_workspace
+    procedure :: workspace_size
     procedure :: predict_block
     procedure :: predict_real32
     procedure :: predict_real64
@@ -152,6 +153,15 @@ contains
     if (failure /= 0) call set_error(status, emufort_error_limit, 'make_workspace', 'no memory for a workspace')
 
   end subroutine make_workspace
+
+  !> Return the size of the workspace in bytes; 0 if the network needs none, and before `load`.
+  pure integer(int64) function workspace_size(predictor)
+    class(predictor_type), intent(in) :: predictor   !! any predictor
+
+    workspace_size = 0_int64
+    if (allocated(predictor%plan)) workspace_size = workspace_bytes(predictor%plan)
+
+  end function workspace_size
 
   !> Predict for one block of columns that the host gathers itself, such as from one array per variable.
   recursive subroutine predict_block(predictor, n, is_single, x, y, status, is_outside, workspace)
