@@ -94,7 +94,7 @@ def test_commands(tmp_path: Path) -> None:
         "MACHINE": "laptop",
         "GLUE": str(folder / "runs/mine/host/e3sm"),
     }
-    assert len(BLOCKS) == 13
+    assert len(BLOCKS) == 12
     skipped = []
     for needs, commands in BLOCKS:
         if needs == "mpi" and shutil.which("mpirun") is None:
