@@ -9,7 +9,7 @@ import json
 import platform
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,12 +22,17 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from emufort.processes.aerosol_activation import arg2000, mbn2014
-from emufort.processes.aerosol_activation.constants import CONSTANTS
+from emufort.processes.aerosol_activation.constants import (
+    CONSTANTS,
+    PYRCEL,
+    PhysicalConstants,
+)
 from emufort.processes.aerosol_activation.head import activated_fractions
 from emufort.processes.aerosol_activation.labelling.inputs import (
     sampled_inputs,
     split_columns,
 )
+from emufort.processes.aerosol_activation.labelling.recipe import Recipe
 from emufort.processes.aerosol_activation.labelling.sampling import sample_split
 from emufort.processes.aerosol_activation.parcel_model import (
     STATUS_MEANINGS,
@@ -83,17 +88,25 @@ class Samples:
         """Geometric standard deviations of the modes, (mode,)."""
         return np.array([mode.sigma for mode in self.preset.modes.values()])
 
-    def solve(self, bins: int, options: ParcelOptions | None = None) -> ParcelResult:
-        """Solve the samples with the constants of the preset."""
-        constants = self.preset.physical_constants()
+    def solve(
+        self,
+        bins: int,
+        options: ParcelOptions | None = None,
+        constants: PhysicalConstants | None = None,
+    ) -> ParcelResult:
+        """Solve the samples, with the constants of the preset by default."""
+        constants = constants or self.preset.physical_constants()
         return solve_modes(
             self.columns, self.sigma, bins=bins, constants=constants, options=options
         )
 
-    def number_fractions(self, found: ParcelResult) -> NDArray[np.float64]:
+    def number_fractions(
+        self, found: ParcelResult, constants: PhysicalConstants | None = None
+    ) -> NDArray[np.float64]:
         """Return the number activated fractions, (n, mode)."""
-        constants = asdict(self.preset.physical_constants())
-        context = self.columns | {"geometric_standard_deviation": self.sigma} | constants
+        constants = constants or self.preset.physical_constants()
+        sigma = {"geometric_standard_deviation": self.sigma}
+        context = self.columns | sigma | asdict(constants)
         smax = found.max_supersaturation
         return activated_fractions(context, smax)["number_activated_fraction"]
 
@@ -151,6 +164,40 @@ def measure_tolerance(samples: Samples, bins: int) -> dict[str, float]:
     return {"smax_rms": float(np.sqrt(np.mean(error**2))), "smax_max": float(np.abs(error).max())}
 
 
+def measure_choices(samples: Samples, bins: int) -> dict[str, dict[str, float]]:
+    """Return what choices about the parcel and the constants of pyrcel change."""
+    preset = samples.preset
+    plain = preset.physical_constants()
+    others = {
+        **{
+            f"initial_supersaturation {value}": replace(plain, initial_supersaturation=value)
+            for value in (-0.1, -0.05, -0.03, -0.01, -0.005, -0.001)
+        },
+        **{
+            f"accommodation_coefficient {value}": replace(plain, accommodation_coefficient=value)
+            for value in (0.3, 0.5, 0.9)
+        },
+        "latent_heat of pyrcel": replace(plain, latent_heat=PYRCEL.latent_heat),
+        "constants of pyrcel": PYRCEL,
+    }
+    reference = samples.solve(bins)
+    answer = {}
+    for name, constants in others.items():
+        found = samples.solve(bins, constants=constants)
+        error = relative_error(found, reference)
+        both = (found.status == STATUS_PEAK) & (reference.status == STATUS_PEAK)
+        difference = samples.number_fractions(found, constants) - samples.number_fractions(
+            reference
+        )
+        answer[name] = {
+            "smax_median": float(np.median(error)),
+            "smax_rms": float(np.sqrt(np.mean(error**2))),
+            "number_fraction_rmse": float(np.sqrt(np.mean(difference[both] ** 2))),
+            "status_differs": float((found.status != reference.status).sum()),
+        }
+    return answer
+
+
 def measure_pyrcel(options: ParcelOptions) -> dict[str, float]:
     """Return differences from pyrcel for identical cells, also of the classical schemes."""
     fixture = xr.load_dataset(FIXTURE)
@@ -197,7 +244,7 @@ def measure_data() -> dict[str, Any]:
     columns |= {name: data[name].values for name in CONSTANTS}
     target = data["number_activated_fraction"].values[rows].astype(np.float64)
     skill = {}
-    for name in ("arg2000", "mbn2014"):
+    for name in ("arg2000", "ghosh2025", "mbn2014"):
         smax = data[f"smax_{name}"].values[rows].astype(np.float64)
         error = activated_fractions(columns, smax)["number_activated_fraction"] - target
         skill[name] = {
@@ -211,6 +258,37 @@ def measure_data() -> dict[str, Any]:
         "status_counts": counts,
         "number_fraction_skill_on_test": skill,
         "height_of_smax_percentiles_m": percentiles,
+    }
+
+
+def measure_labels(every: int = 90) -> dict[str, float]:
+    """Return the error of the steps in the embedded labels, against a tolerance of 1e-8."""
+    data = xr.load_dataset(DATA).isel(sample=slice(None, None, every))
+    exact = ParcelOptions(relative_tolerance=1e-8, maximum_steps=200_000)
+    smax, height, cooled = [], [], []
+    for is_train, bins in ((True, Recipe.bins), (False, Recipe.judging_bins)):
+        rows = data.isel(sample=(data["split"].values == 0) == is_train)
+        true = solve_modes(
+            {name: rows[name].values.astype(np.float64) for name in VARIABLES},
+            data["geometric_standard_deviation"].values,
+            bins=bins,
+            constants=PhysicalConstants.of({name: data[name].values for name in CONSTANTS}),
+            options=exact,
+        )
+        peak = true.status == STATUS_PEAK
+        assert (true.status == rows["status"].values).all()
+        smax.append(rows["max_supersaturation"].values[peak] / true.max_supersaturation[peak] - 1)
+        height.append(rows["height_of_smax"].values[peak] / true.height_of_smax[peak] - 1)
+        cooled.append(rows["temperature_at_smax"].values[peak] - true.temperature_at_smax[peak])
+    error, moved = np.abs(np.concatenate(smax)), np.abs(np.concatenate(height))
+    return {
+        "rows": float(data.sizes["sample"]),
+        "smax_rms": float(np.sqrt(np.mean(error**2))),
+        "smax_99_percent": float(np.percentile(error, 99)),
+        "smax_max": float(error.max()),
+        "height_99_percent": float(np.percentile(moved, 99)),
+        "height_max": float(moved.max()),
+        "temperature_max": float(np.abs(np.concatenate(cooled)).max()),
     }
 
 
@@ -235,6 +313,7 @@ def main(
         "speed": {str(bins): measure_speed(many, bins, repeats) for bins in (40, 60, 100, 150)},
         "against_400_bins": measure_convergence(few, [20, 40, 60, 100, 150], 400),
         "convergence_samples": reference_samples,
+        "choices": measure_choices(few, 60),
         "step_control_40_bins": measure_tolerance(few, 40),
     }
     if FIXTURE.exists():
@@ -243,6 +322,7 @@ def main(
         results["against_pyrcel_tolerance_1e-7"] = measure_pyrcel(tight)
     if DATA.exists():
         results["embedded_data"] = measure_data()
+        results["embedded_labels"] = measure_labels()
     text = json.dumps(results, indent=2)
     print(text)
     if out is not None:

@@ -46,6 +46,11 @@ def preset_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], B
     return make
 
 
+@pytest.fixture(scope="session")
+def five_mode_bundle(preset_bundle: Callable[[str], Bundle]) -> Bundle:
+    return preset_bundle("e3sm_mam5")
+
+
 def _samples(contract: Contract, n: int = 200) -> xr.Dataset:
     """Return samples of a contract, uniform within the ranges; all outputs are 0.01."""
     rng = np.random.default_rng(7)

@@ -144,6 +144,16 @@ program modes_driver
                        f(:, :, 4), full, status, counts, answered_by=by)
   if (any(by /= answered_by_ratio) .or. .not. all(f >= 0.0_dp)) error stop 'outside the range'
 
+  ! ---- no aerosol: as in E3SM all of it activates, or nothing if there is one mode
+  call scheme%activate(n, n, 1, n_modes, x(:, 3), zero, zero, zero, most, x(:, 1), rho, 0.0_dp*volume, 0.0_dp*volume, &
+                       x(:, kappa_at:), f(:, :, 1), f(:, :, 2), f(:, :, 3), f(:, :, 4), full, status, counts)
+  if (any(abs(f(:, :, 1:2) - merge(0.0_dp, 1.0_dp, n_modes == 1)) > 0.0_dp)) error stop 'no aerosol'
+  do i = 1, n
+    call activate_modal(x(i, 3), 0.0_dp, 0.0_dp, 0.0_dp, 10.0_dp, x(i, 1), rho(i), 0.0_dp*volume(i, :), n_modes, &
+                        0.0_dp*volume(i, :), x(i, kappa_at:), one(:, 1), one(:, 2), one(:, 3), one(:, 4), full_one)
+    if (.not. all(same_bits(one, f(i, :, :))) .or. .not. same_bits(full_one, full(i))) error stop 'one parcel without'
+  end do
+
   ! ---- the fractions alone, in any batch
   call activated_fractions(n, x(:, 1), x(:, radius_at:kappa_at - 1), x(:, kappa_at:), smax, number, mass)
   do i = 1, n

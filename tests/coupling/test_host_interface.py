@@ -26,7 +26,7 @@ def arguments() -> list[str]:
         *("gravity", "gas_constant_air", "gas_constant_vapour", "heat_capacity_air"),
         *("latent_heat", "density_water"),
     )
-    return [*map(repr, widths(contract)), *(repr(constants[name]) for name in names)]
+    return [*map(repr, widths(contract)), *(repr(getattr(constants, name)) for name in names)]
 
 
 @pytest.mark.parametrize("kind", ["real64", "real32"])

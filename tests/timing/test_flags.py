@@ -10,7 +10,14 @@ import pytest
 
 from emufort.errors import EmufortError
 from emufort.export.render import render
-from emufort.toolchain.flags import BASELINE_FLAGS, CAUTIOUS, DEFAULT_FLAGS, FAMILIES, fill_flags
+from emufort.toolchain.flags import (
+    BASELINE_FLAGS,
+    CAUTIOUS,
+    DEFAULT_FLAGS,
+    FAMILIES,
+    PARCEL_MODEL_FLAGS,
+    fill_flags,
+)
 
 TOP = Path(__file__).resolve().parents[2]
 COUPLING = TOP / "coupling"
@@ -64,16 +71,23 @@ def test_the_scheme_in_the_checkout_is_compiled_as_the_table_says() -> None:
     assert re.findall(r"list\(APPEND _flags (\S+)\)", path.read_text()) == [FAMILIES["GNU"].native]
 
 
-def test_the_column_model_and_the_parcel_model_use_no_other_flags() -> None:
+def flags_in(folder: Path) -> set[str]:
+    """Return the flags in the build file of a folder."""
+    text = without_comments(folder / "CMakeLists.txt")
+    text = text.replace("$<$<CONFIG:Release>:-O3>", "-O3").replace('"', " ").replace(";", " ")
+    return set(re.findall(r"(?<![\w-])-[Ofm][a-z0-9=-]+", text)) - {"-ffree-line-length-132"}
+
+
+def test_the_column_model_uses_no_other_flags() -> None:
     known = words(FAMILIES["GNU"].fast_native) | words(FAMILIES["GNU"].exact)
     # Not vectorised where bits count, and vectorised again where they do not.
     known |= {"-ftree-vectorize", "-fno-tree-vectorize"}
-    for folder in (SCHEME / "column_model", TOP / "data_prep"):
-        text = without_comments(folder / "CMakeLists.txt")
-        text = text.replace("$<$<CONFIG:Release>:-O3>", "-O3").replace('"', " ").replace(";", " ")
-        used = set(re.findall(r"(?<![\w-])-[Ofm][a-z0-9=-]+", text)) - {"-ffree-line-length-132"}
-        assert used
-        assert used <= known, folder
+    used = flags_in(SCHEME / "column_model")
+    assert used and used <= known
+
+
+def test_the_build_file_of_the_parcel_model_has_the_flags_of_the_package() -> None:
+    assert flags_in(TOP / "data_prep") == words(PARCEL_MODEL_FLAGS)
 
 
 def test_documents_repeat_the_table() -> None:

@@ -37,6 +37,7 @@ module emufort_aerosol_activation
 
   ! E3SM ignores smaller values: number [m-3], volume [m3 m-3], hygroscopicity [1].
   real(dp), parameter :: least_number = 1.0e-39_dp, least_volume = 1.0e-39_dp, least_hygroscopicity = 1.0e-10_dp
+  real(dp), parameter :: least_single = 1.0e-20_dp   ! number concentration if there is one mode [m-3]
 
   !> An activation scheme that computes fractions. It inherits `init`, `is_emulated` and `make_workspace`.
   type, extends(scheme_type) :: activation_type
@@ -245,8 +246,8 @@ contains
       do i = 1, n
         ! the host's routine answers what the emulator is not asked for
         is_for_host(i) = associated(scheme%host_routine) .and. (has_no_emulator .or. .not. given(i) < 0.0_dp)
-        ! without supersaturation nothing activates, and the fluxes are 0 as well, as in E3SM and CAM
-        if (abs(given(i)) <= 0.0_dp) then
+        ! without supersaturation, or if the only mode is empty, the fluxes are 0 as well, as in E3SM and CAM
+        if (abs(given(i)) <= 0.0_dp .or. (nmode == 1 .and. number(i, 1) < least_single)) then
           w_mean(i) = 0.0_dp
           w_sigma(i) = 0.0_dp
         end if

@@ -62,8 +62,8 @@ program test_activation_calls
   call check(all_nan() .and. activate_modal_errors() == 1_int64, 'more modes, nobody can answer')
   call activate_modal_init(dp, constants, sigma(1:n_modes - 1), status, host_routine=host_routine)
   call parcel(n_modes)
-  call host_routine(s%w(1), 0.0_dp, 0.0_dp, 0.0_dp, 10.0_dp, s%t(1), s%rho(1), s%number(1, :), n_modes, s%volume(1, &
-                                 :), s%kappa(1, :), wanted(:, 1), wanted(:, 2), wanted(:, 3), wanted(:, 4), wanted_full)
+  call host_routine(s%w(1), 0.0_dp, 0.0_dp, 0.0_dp, 10.0_dp, s%t(1), s%rho(1), s%number(1, :), n_modes, &
+                    s%volume(1, :), s%kappa(1, :), wanted(:, 1), wanted(:, 2), wanted(:, 3), wanted(:, 4), wanted_full)
   call check(all(same_bits(f, wanted)) .and. same_bits(full, wanted_full) .and. activate_modal_errors() == 1_int64, &
              'more modes, the host answers and it is counted')
   call check(counts%n_fall_back == 1_int64, 'its answer is a fall-back')

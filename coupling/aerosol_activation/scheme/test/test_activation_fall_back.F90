@@ -9,7 +9,8 @@ program test_activation_fall_back
                                         answered_by_prescribed, answered_by_in_cloud
   use emufort_activate_modal, only: activate_modal_init, activate_modal, actdrop_mam_calc
   use activation_test_host, only: prepare_host, host_routine, host_in_cloud, host_kelvin_temperature
-  use activation_test_support, only: check, same_bits, sample_type, draw, mimic, mimic_fails, sigma, dp, contract_hash
+  use activation_test_support, only: check, same_bits, sample_type, draw, mimic, mimic_fails, mimic_clipped, sigma, &
+                                     dp, contract_hash
   implicit none
   integer, parameter :: n = 96, pcols = 16, pver = n/pcols, n_modes = size(sigma)
   type(activation_constants_type) :: constants
@@ -68,9 +69,14 @@ program test_activation_fall_back
   call scheme%init(dp, constants, sigma, status, predictor=mimic, contract_hash=contract_hash, outside=outside_host, &
                    host_routine=host_routine, in_cloud_routine=host_in_cloud)
   call check(status%code == emufort_success .and. scheme%is_emulated(), 'init with both')
+  s%kappa(10, 4) = 1.0e-10_dp
+  s%number(12, 3) = 0.0_dp
+  s%volume(12, 3) = 0.0_dp
   call ask_host(1)
+  mimic_clipped = 0_int64
   call run(plain, 1)
   call check(all(by(8::11) == answered_by_clip), 'some are outside')
+  call check(counts%n_clipped == mimic_clipped .and. mimic_clipped > 100_int64, 'clipped inputs')
   do i = 1, n
     results(i, :, :) = f(i, :, :)
   end do
