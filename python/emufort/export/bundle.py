@@ -212,9 +212,8 @@ class Bundle:
     def foreign_sources(self) -> list[str]:
         """Return the names of the sources that differ from those this version of emufort generates.
 
-        The module, the runtime with its C file and CMakeLists.txt are generated again from
-        weights.bin and compared byte for byte. The sources of another version and forged sources
-        differ.
+        All sources and CMakeLists.txt are generated again from weights.bin and compared byte for
+        byte. The sources of another version and forged sources differ.
         """
         try:
             # The numbers of a network without hidden layers do not determine its activation
@@ -352,8 +351,8 @@ def _write(
     identity = chain.head
     sources = _sources(emulator, weights.flat, name, chain)
     chain = chain.then("fortran", add(f"{module}.F90", sources[f"{module}.F90"]))
-    add(RUNTIME, sources[RUNTIME])
-    add(CPU_LEVEL, sources[CPU_LEVEL])
+    for file in (RUNTIME, CPU_LEVEL):
+        add(file, sources[file])
     vectors.save(folder / GOLDEN, {"bundle": identity})
     files[GOLDEN] = provenance.file_sha256(folder / GOLDEN)
     add(CMAKE, sources[CMAKE])
@@ -407,8 +406,8 @@ def _sources(
     chain
         Hash chain up to the weights or further.
     """
-    module, runtime = module_name(name), runtime_source().encode()
-    cpu_level = cpu_level_source().encode()
+    module = module_name(name)
+    runtime, cpu_level = runtime_source().encode(), cpu_level_source().encode()
     identity = chain.upto("weights")
     cmake = render(
         "CMakeLists.txt.j2",
@@ -422,12 +421,8 @@ def _sources(
     source = fortran_source(
         _named(emulator, name), identity, flat=flat, weights_chain=chain.upto("onnx")
     )
-    return {
-        f"{module}.F90": source.encode(),
-        RUNTIME: runtime,
-        CPU_LEVEL: cpu_level,
-        CMAKE: cmake.encode(),
-    }
+    generated = {f"{module}.F90": source.encode(), CMAKE: cmake.encode()}
+    return {**generated, RUNTIME: runtime, CPU_LEVEL: cpu_level}
 
 
 # ------------------------------------------------------------ folders as a whole
