@@ -244,7 +244,7 @@ def measure_data() -> dict[str, Any]:
     columns |= {name: data[name].values for name in CONSTANTS}
     target = data["number_activated_fraction"].values[rows].astype(np.float64)
     skill = {}
-    for name in ("arg2000", "mbn2014"):
+    for name in ("arg2000", "ghosh2025", "mbn2014"):
         smax = data[f"smax_{name}"].values[rows].astype(np.float64)
         error = activated_fractions(columns, smax)["number_activated_fraction"] - target
         skill[name] = {

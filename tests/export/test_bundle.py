@@ -32,6 +32,7 @@ FILES = {
     "CMakeLists.txt",
     "LICENSE",
     "MODEL_CARD.md",
+    "emufort_cpu_level.c",
     "emufort_runtime.F90",
     "evaporation_emulator.F90",
     "golden.nc",

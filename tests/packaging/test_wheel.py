@@ -16,7 +16,7 @@ import pytest
 from emufort.export.fortran import runtime_source
 
 TOP = Path(__file__).resolve().parents[2]
-AMALGAMATE = TOP / "coupling/python/amalgamate.cmake"
+AMALGAMATE = TOP / "fortran/cmake/amalgamate.cmake"
 COPIED = (
     *("pyproject.toml", "CMakeLists.txt", "README.md", "LICENSE", ".gitignore"),
     *("python", "fortran", "coupling", "data_prep"),

@@ -12,6 +12,7 @@ from emufort.errors import EmufortError
 from emufort.export.render import render
 from emufort.toolchain.flags import (
     BASELINE_FLAGS,
+    CAUTIOUS,
     DEFAULT_FLAGS,
     FAMILIES,
     PARCEL_MODEL_FLAGS,
@@ -100,13 +101,16 @@ def test_documents_repeat_the_table() -> None:
 LITERAL_FLAG = re.compile(r"(?m)^[^#\n]*\s-(O\d|ffp|fopenmp|march=\w)")
 
 
-def test_glue_of_cime_gets_all_its_flags_from_the_table() -> None:
-    text = (SCHEME / "hosts" / "cime" / "buildlib").read_text()
+@pytest.mark.parametrize("name", ["cime/buildlib", "emufort_flags.cmake"])
+def test_glue_of_hosts_gets_all_its_flags_from_the_table(name: str) -> None:
+    text = (SCHEME / "hosts" / name).read_text()
     assert not LITERAL_FLAG.search(text)
     filled = fill_flags(text)
-    assert not re.search(r"@[A-Z_]+_(FAST|EXACT|NATIVE)@", filled)
+    assert not re.search(r"@[A-Z_]+_(FAST|EXACT|NATIVE|DEBUG|CAUTIOUS)@", filled)
     for family in FAMILIES.values():
-        assert family.fast in filled and family.exact in filled
+        assert family.fast in filled and family.exact in filled and family.debug in filled
+    for flags in CAUTIOUS.values():
+        assert flags in filled
 
 
 @pytest.mark.parametrize("name", ["CMakeLists.txt.j2", "Makefile.j2"])
@@ -125,15 +129,20 @@ def test_a_bundle_gets_its_flags_from_the_table() -> None:
 
 
 def test_every_placeholder_is_filled_with_its_flags() -> None:
-    text = " ".join(f"@{name}_{kind}@" for name in FAMILIES for kind in ("FAST", "EXACT", "NATIVE"))
-    wanted = [flags for f in FAMILIES.values() for flags in (f.fast, f.exact, f.native)]
+    kinds = ("FAST", "EXACT", "NATIVE", "DEBUG")
+    text = " ".join(f"@{name}_{kind}@" for name in FAMILIES for kind in kinds)
+    wanted = [flags for f in FAMILIES.values() for flags in (f.fast, f.exact, f.native, f.debug)]
     assert fill_flags(text) == " ".join(wanted)
+    cautious = " ".join(f"@{name}_CAUTIOUS@" for name in CAUTIOUS)
+    assert fill_flags(cautious) == " ".join(CAUTIOUS.values())
     assert fill_flags("@MODULE@ $@ a@GNU@") == "@MODULE@ $@ a@GNU@"
 
 
 def test_a_placeholder_of_an_unknown_compiler_is_refused() -> None:
     with pytest.raises(EmufortError, match="@NAG_FAST@: there are only flags of GNU, FLANG, INTEL"):
         fill_flags("x @NAG_FAST@")
+    with pytest.raises(EmufortError, match="@GNU_CAUTIOUS@: there are only flags of"):
+        fill_flags("x @GNU_CAUTIOUS@")
 
 
 def test_the_flags_of_this_machine_are_those_of_every_machine_and_its_instructions() -> None:

@@ -17,7 +17,7 @@ module activation_fractions
                              block_columns => emufort_block_columns, emufort_error_shape
   use emufort_status, only: set_error, clear_status
   use emufort_kinds, only: lanes
-  use emufort_math, only: vector_ln
+  use emufort_dispatch, only: vector_ln
   use emufort_ranges, only: clip_numbers
   use emufort_aerosol_contract, only: n_modes => aerosol_modes, n_inputs => aerosol_inputs, aerosol_sigma, &
                                       temperature_at => air_temperature_at, pressure_at => air_pressure_at, &
@@ -37,7 +37,7 @@ module activation_fractions
   real(real64), parameter :: activation_geometric_standard_deviation(n_modes) = aerosol_sigma
 
   !> Up to this number of columns, the values of all modes fit in the lanes of one vector; 0 if no column does.
-  integer, parameter :: few_columns = lanes/n_modes
+  integer, parameter :: few_columns = (lanes - mod(lanes, n_modes))/n_modes
   real(real64), parameter :: log_sigma(n_modes) = log(activation_geometric_standard_deviation)
   real(wp), parameter :: mode_steepness(n_modes) = real(steepness_factor/log_sigma, wp)
   real(wp), parameter :: mode_shift(n_modes) = real(shift_factor*log_sigma, wp)

@@ -134,7 +134,7 @@ contains
         call activate_modal_scheme%host_routine(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, &
                                                 hygro, fn, fm, fluxn, fluxm, flux_fullact, smax_prescribed)
       end if
-      if (present(counts)) call count_host(counts, fn, .not. (in_cloud .or. present(smax_prescribed)))
+      if (present(counts)) call count_host(counts, fn,.not. (in_cloud .or. present(smax_prescribed)))
     else
       call one_parcel(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, in_cloud, drops, fixed, &
                       fn, fm, fluxn, fluxm, flux_fullact, counts)
@@ -184,7 +184,7 @@ contains
         call activate_modal_scheme%host_routine(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, &
                                                 hygro, fn, fm, fluxn, fluxm, flux_fullact)
       end if
-      if (present(counts)) call count_host(counts, fn, .not. in_cloud)
+      if (present(counts)) call count_host(counts, fn,.not. in_cloud)
     else
       call one_parcel(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, in_cloud, smax_f, &
                       -1.0_hk, fn, fm, fluxn, fluxm, flux_fullact, counts)

@@ -22,7 +22,7 @@ module emufort_aerosol_activation
                                     n_emulated_modes, outside_arg2000, outside_ratio, outside_clip, outside_host, &
                                     mismatch_refuse, mismatch_fall_back
   use emufort_aerosol_block, only: activate_block
-  use emufort_aerosol_calls, only: problem_of, problem_codes, problem_texts, no_problem, ask_host
+  use emufort_aerosol_calls, only: problem_of, problem_codes, problem_texts, no_problem, too_many_modes, ask_host
   implicit none
   private
 
@@ -37,6 +37,7 @@ module emufort_aerosol_activation
 
   ! E3SM ignores smaller values: number [m-3], volume [m3 m-3], hygroscopicity [1].
   real(dp), parameter :: least_number = 1.0e-39_dp, least_volume = 1.0e-39_dp, least_hygroscopicity = 1.0e-10_dp
+  real(dp), parameter :: least_single = 1.0e-20_dp   ! number concentration if there is one mode [m-3]
 
   !> An activation scheme that computes fractions. It inherits `init`, `is_emulated` and `make_workspace`.
   type, extends(scheme_type) :: activation_type
@@ -85,7 +86,7 @@ contains
     real(hk), intent(inout), optional :: smax(pcols, pver)
     integer, intent(inout), optional :: answered_by(pcols, pver)   !! who gave it, one of the answered_by_* codes
     logical :: is_in_cloud
-    integer :: k, problem
+    integer :: k, m, problem
 
     call emufort_clear_status(status)
     if (ncol > pcols .or. min(ncol, pver) < 0 .or. nmode < 1) then
@@ -99,11 +100,14 @@ contains
     problem = problem_of(scheme%scheme_type, nmode, nmode, present(in_cloud), present(smax_f), is_in_cloud)
     if (problem /= no_problem) then
       call set_error(status, problem_codes(problem), 'activate', problem_texts(problem))
+      ! the arrays of a host that passes too many modes may have fewer
+      m = nmode
+      if (problem == too_many_modes) m = scheme%n_modes
       do k = 1, pver
-        fn(1:ncol, k, :) = real(emufort_not_a_number(), hk)
-        fm(1:ncol, k, :) = real(emufort_not_a_number(), hk)
-        fluxn(1:ncol, k, :) = real(emufort_not_a_number(), hk)
-        fluxm(1:ncol, k, :) = real(emufort_not_a_number(), hk)
+        fn(1:ncol, k, 1:m) = real(emufort_not_a_number(), hk)
+        fm(1:ncol, k, 1:m) = real(emufort_not_a_number(), hk)
+        fluxn(1:ncol, k, 1:m) = real(emufort_not_a_number(), hk)
+        fluxm(1:ncol, k, 1:m) = real(emufort_not_a_number(), hk)
         flux_fullact(1:ncol, k) = real(emufort_not_a_number(), hk)
         if (present(smax)) smax(1:ncol, k) = real(emufort_not_a_number(), hk)
         if (present(answered_by)) answered_by(1:ncol, k) = answered_by_error
@@ -242,8 +246,8 @@ contains
       do i = 1, n
         ! the host's routine answers what the emulator is not asked for
         is_for_host(i) = associated(scheme%host_routine) .and. (has_no_emulator .or. .not. given(i) < 0.0_dp)
-        ! without supersaturation nothing activates, and the fluxes are 0 as well, as in E3SM and CAM
-        if (abs(given(i)) <= 0.0_dp) then
+        ! without supersaturation, or if the only mode is empty, the fluxes are 0 as well, as in E3SM and CAM
+        if (abs(given(i)) <= 0.0_dp .or. (nmode == 1 .and. number(i, 1) < least_single)) then
           w_mean(i) = 0.0_dp
           w_sigma(i) = 0.0_dp
         end if

@@ -2,7 +2,7 @@
 module emufort_aerosol_block
   use, intrinsic :: iso_fortran_env, only: real64
   use emufort_kinds, only: wp, block => block_columns
-  use emufort_math, only: vector_ln
+  use emufort_dispatch, only: vector_ln
   use emufort_runtime, only: workspace_type
   use emufort_aerosol_head, only: steepness_factor, shift_factor, activated_fractions_of_logs, padded
   use emufort_aerosol_arg2000, only: air_type, critical_factors

@@ -15,6 +15,7 @@ module emufort_aerosol_calls
   !> Error codes of the problems (problem).
   integer, parameter :: problem_codes(0:5) = [emufort_success, emufort_error_not_loaded, emufort_error_shape, &
                                               emufort_error_shape, emufort_error_contract, emufort_error_contract]
+  !&<
   !> Lines that describe the problems (problem).
   character(len=*), parameter :: problem_texts(0:5) = [character(len=112) :: ' ', &
     'the activation scheme was called before a successful init; call its init in the init phase of the host', &
@@ -22,6 +23,7 @@ module emufort_aerosol_calls
     'the arrays of the call have fewer aerosol modes than nmode', &
     'the call says what is in cloud, but not smax_f, the number times size factor of the drops; pass both', &
     'the routine of the host does not answer in cloud; pass its routine for parcels in cloud to init as well']
+  !&>
 
 contains
 

@@ -28,7 +28,7 @@ module emufort_aerosol_contract
   !&<
   !> SHA-256 of the contract. An emulator of another contract does not fit.
   character(len=*), parameter :: aerosol_contract_hash = &
-    '2710d67889a0c663fe621b26ebe738b998398c2e02049fb4b9c7edbf616efde7'
+    '2f744afa051d5ca68ee48c8d1fd1e36833d5f30f844a1e711055b75202293ee7'
   !> Number of aerosol modes.
   integer, parameter :: aerosol_modes = 4
   !> Names of the modes.

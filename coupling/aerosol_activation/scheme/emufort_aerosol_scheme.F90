@@ -174,7 +174,8 @@ contains
       if (may_differ) then
         status%message = difference
       else
-        call set_error(status, emufort_error_contract, place, difference)
+        call set_error(status, emufort_error_contract, place, &
+                       trim(difference)//'; train one for this host, or allow the fall-back')
       end if
     else if (present(emulator)) then
       scheme%emulator = emulator

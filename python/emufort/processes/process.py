@@ -6,7 +6,7 @@ docs/processes.md has a complete example.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,8 +141,9 @@ class GlueFile:
     Attributes
     ----------
     text
-        Content; ``@MODULE@`` is replaced by the name of the generated module, and ``@GNU_FAST@``
-        and similar names by compiler flags (`emufort.toolchain.flags`).
+        Content; ``@MODULE@`` is replaced by the name of the generated module, ``@SOURCES@`` by the
+        paths of the Fortran sources in the order of compilation, separated by commas, and
+        ``@GNU_FAST@`` and similar names by compiler flags (`emufort.toolchain.flags`).
     executable
         Whether the file is executable.
     """
@@ -247,6 +248,9 @@ class HostGlue:
     hosts
         Name of a host -> function of a bundle that returns the files of the glue except those in
         ``src``, by their path in its folder.
+    sorting_hosts
+        Those of `hosts` whose build compiles paths in alphabetical order. Their sources are in the
+        folder ``dependencies``, with a number before the name.
     """
 
     fits: Callable[[Contract], str] = _fits_always
@@ -256,6 +260,7 @@ class HostGlue:
     mpi_example: Callable[[Contract], Path | None] = _no_file
     target: str | None = None
     hosts: Mapping[str, Callable[[Bundle], Mapping[str, GlueFile]]] = field(default_factory=dict)
+    sorting_hosts: Collection[str] = ()
 
 
 @dataclass(frozen=True)

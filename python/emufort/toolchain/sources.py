@@ -83,6 +83,23 @@ def license_text() -> str:
     raise EmufortError("the LICENSE is missing from this installation of emufort; install it again")
 
 
+def cpu_level_source() -> str:
+    """Return the C source with which a library for several kinds of CPU asks for its CPU.
+
+    Raises
+    ------
+    EmufortError
+        The package was installed without it.
+    """
+    for folder in fortran_folders():
+        path = folder / "emufort_cpu_level.c"
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+    raise EmufortError(
+        "emufort_cpu_level.c is missing from this installation of emufort; install it again"
+    )
+
+
 def fortran_sources(program: str, also: str | Sequence[str] = ()) -> list[Path]:
     """Return the source files of `program`, such as ``time_emulator``, modules before their users.
 

@@ -1,4 +1,4 @@
-!> A host for the tests of the activation scheme: its own routine, the same for parcels in cloud, and the end of its run.
+!> A host for the tests of the activation scheme: its own routine, the same in cloud, and the end of its run.
 module activation_test_host
   use emufort_aerosol_contract, only: gravity => aerosol_gravity, gas_constant_air => aerosol_gas_constant_air, &
                                       gas_constant_vapour => aerosol_gas_constant_vapour, &
@@ -45,8 +45,8 @@ contains
   end subroutine host_routine
 
   !> The routine of the host for parcels in cloud: in a single updraft, the balance with the drops.
-  recursive subroutine host_in_cloud(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, in_cloud, &
-                                     smax_f, fn, fm, fluxn, fluxm, flux_fullact)
+  recursive subroutine host_in_cloud(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, &
+                                     in_cloud, smax_f, fn, fm, fluxn, fluxm, flux_fullact)
     real(dp), intent(in) :: wbar, sigw, wdiab, wminf, wmaxf   !! [m s-1]
     real(dp), intent(in) :: tair                              !! [K]
     real(dp), intent(in) :: rhoair                            !! [kg m-3]

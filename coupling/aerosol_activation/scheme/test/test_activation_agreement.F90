@@ -6,14 +6,14 @@ program test_activation_agreement
                                         mismatch_fall_back, answered_by_arg2000
   use emufort_aerosol_arg2000, only: air_type, air_properties, arg2000_smax, critical_supersaturation_squared, &
                                      arg2000_paper
-  use activation_test_support, only: check, same_bits, sample_type, draw, mimic, sigma, breadth, spread_of => spread, dp, &
-                                     contract_hash
+  use activation_test_support, only: check, same_bits, sample_type, draw, mimic, sigma, breadth, &
+                                     spread_of => spread, dp, contract_hash
   implicit none
   integer, parameter :: n = 400, n_modes = size(sigma)
-  character(len=*), parameter :: constant_names(6) = [character(len=28) :: 'acceleration of gravity', &
-                                                      'gas constant of dry air', 'gas constant of water vapour', &
-                                                      'heat capacity of dry air', 'latent heat of condensation', &
-                                                      'density of water']
+  character(len=*), parameter :: constant_names(6) = [character(len=28) :: &
+                                                      'acceleration of gravity', 'gas constant of dry air', &
+                                                      'gas constant of water vapour', 'heat capacity of dry air', &
+                                                      'latent heat of condensation', 'density of water']
   type(activation_type) :: scheme, classical
   type(activation_constants_type) :: constants, other
   type(status_type) :: status
@@ -123,7 +123,7 @@ contains
 
   end function changed
 
-  !> Return the largest relative change of smax, and of a number fraction at the Kelvin length of the labels, by ARG2000.
+  !> Return the largest relative change of smax by ARG2000, and the change of a number fraction that follows from it.
   function effect(other) result(largest)
     type(activation_constants_type), intent(in) :: other   !! of the host
     real(dp) :: largest(2)
@@ -137,10 +137,9 @@ contains
       air(1) = air_properties(constants, s%t(i), s%p(i))
       air(2) = air_properties(other, s%t(i), s%p(i))
       do m = 1, 2
+        critical = critical_supersaturation_squared(air(m)%kelvin_length, s%radius(i, :)**3, s%kappa(i, :))
         smax(m) = arg2000_smax(merge(constants, other, m == 1), arg2000_paper, n_modes, breadth, spread_of, air(m), &
-                               s%w(i), s%number(i, :), &
-                               critical_supersaturation_squared(air(m)%kelvin_length, s%radius(i, :)**3, s%kappa(i, :)), &
-                               all_true)
+                               s%w(i), s%number(i, :), critical, all_true)
       end do
       largest(1) = max(largest(1), abs(smax(2)/smax(1) - 1.0_dp))
       critical = critical_supersaturation_squared(air(1)%kelvin_length, s%radius(i, :)**3, s%kappa(i, :))

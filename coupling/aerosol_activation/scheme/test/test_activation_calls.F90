@@ -39,8 +39,8 @@ program test_activation_calls
                         errflg=flag)
   call check(all_nan() .and. flag /= 0 .and. activate_modal_errors() == 3_int64, 'actdrop_mam_calc before init')
   call run(unset)
-  call check(status%code == emufort_error_not_loaded .and. all(by == answered_by_error) .and. .not. any(chunk >= 0.0_dp), &
-             'a chunk before init')
+  call check(status%code == emufort_error_not_loaded .and. all(by == answered_by_error) .and. &
+             .not. any(chunk >= 0.0_dp), 'a chunk before init')
 
   ! ---- an init that fails for wrong modes is none; init counts anew
   call activate_modal_init(dp, constants, sigma - 1.0_dp, status, abort=host_abort)
@@ -62,8 +62,8 @@ program test_activation_calls
   call check(all_nan() .and. activate_modal_errors() == 1_int64, 'more modes, nobody can answer')
   call activate_modal_init(dp, constants, sigma(1:n_modes - 1), status, host_routine=host_routine)
   call parcel(n_modes)
-  call host_routine(s%w(1), 0.0_dp, 0.0_dp, 0.0_dp, 10.0_dp, s%t(1), s%rho(1), s%number(1, :), n_modes, s%volume(1, :), &
-                    s%kappa(1, :), wanted(:, 1), wanted(:, 2), wanted(:, 3), wanted(:, 4), wanted_full)
+  call host_routine(s%w(1), 0.0_dp, 0.0_dp, 0.0_dp, 10.0_dp, s%t(1), s%rho(1), s%number(1, :), n_modes, &
+                    s%volume(1, :), s%kappa(1, :), wanted(:, 1), wanted(:, 2), wanted(:, 3), wanted(:, 4), wanted_full)
   call check(all(same_bits(f, wanted)) .and. same_bits(full, wanted_full) .and. activate_modal_errors() == 1_int64, &
              'more modes, the host answers and it is counted')
   call check(counts%n_fall_back == 1_int64, 'its answer is a fall-back')
@@ -108,12 +108,12 @@ program test_activation_calls
   call in_cloud(0.0_dp)
   call check(.not. any(abs(f) > 0.0_dp) .and. same_bits(full, s%w(1)), 'no drops, no supersaturation')
   call scheme%activate(n, n, 1, n_modes, s%w, zero, zero, zero, most, s%t, s%rho, s%number, s%volume, s%kappa, &
-                       chunk(:, :, 1), chunk(:, :, 2), chunk(:, :, 3), chunk(:, :, 4), chunk_full, status, counts, cloud, &
-                       zero + 1000.0_dp, zero + 0.02_dp, answered_by=by, smax=smax)
+                       chunk(:, :, 1), chunk(:, :, 2), chunk(:, :, 3), chunk(:, :, 4), chunk_full, status, counts, &
+                       cloud, zero + 1000.0_dp, zero + 0.02_dp, answered_by=by, smax=smax)
   call check(all(same_bits(chunk(1, :, :), wanted)) .and. all(by == answered_by_in_cloud), 'the same in chunks')
   call scheme%activate(n, n, 1, n_modes, s%w, zero, zero, zero, most, s%t, s%rho, s%number, s%volume, s%kappa, &
-                       chunk(:, :, 1), chunk(:, :, 2), chunk(:, :, 3), chunk(:, :, 4), chunk_full, status, counts, cloud, &
-                       zero + 1000.0_dp, zero)
+                       chunk(:, :, 1), chunk(:, :, 2), chunk(:, :, 3), chunk(:, :, 4), chunk_full, status, counts, &
+                       cloud, zero + 1000.0_dp, zero)
   call check(.not. any(abs(chunk) > 0.0_dp) .and. .not. any(abs(chunk_full) > 0.0_dp), 'no supersaturation in chunks')
   ! a prescribed supersaturation that is NaN gives NaN
   value = sqrt(-s%w(1))

@@ -9,7 +9,8 @@ program test_activation_fall_back
                                         answered_by_prescribed, answered_by_in_cloud
   use emufort_activate_modal, only: activate_modal_init, activate_modal, actdrop_mam_calc
   use activation_test_host, only: prepare_host, host_routine, host_in_cloud, host_kelvin_temperature
-  use activation_test_support, only: check, same_bits, sample_type, draw, mimic, mimic_fails, sigma, dp, contract_hash
+  use activation_test_support, only: check, same_bits, sample_type, draw, mimic, mimic_fails, mimic_clipped, sigma, &
+                                     dp, contract_hash
   implicit none
   integer, parameter :: n = 96, pcols = 16, pver = n/pcols, n_modes = size(sigma)
   type(activation_constants_type) :: constants
@@ -55,7 +56,8 @@ program test_activation_fall_back
                  'the bits of the host, one parcel a call')
     end do
     call run(scheme, kind_of_call)
-    call check(all(same_bits(f, wanted)) .and. all(same_bits(chunk_full, wanted_full)), 'the bits of the host in chunks')
+    call check(all(same_bits(f, wanted)) .and. all(same_bits(chunk_full, wanted_full)), &
+               'the bits of the host in chunks')
     call check(all(by == answered_by_host) .and. all(smax < 0.0_dp), 'the host answers')
     call check(all(column_counts(:, 1) == column_counts(:, 3)), 'all are counted as fall-back')
   end do
@@ -67,9 +69,14 @@ program test_activation_fall_back
   call scheme%init(dp, constants, sigma, status, predictor=mimic, contract_hash=contract_hash, outside=outside_host, &
                    host_routine=host_routine, in_cloud_routine=host_in_cloud)
   call check(status%code == emufort_success .and. scheme%is_emulated(), 'init with both')
+  s%kappa(10, 4) = 1.0e-10_dp
+  s%number(12, 3) = 0.0_dp
+  s%volume(12, 3) = 0.0_dp
   call ask_host(1)
+  mimic_clipped = 0_int64
   call run(plain, 1)
   call check(all(by(8::11) == answered_by_clip), 'some are outside')
+  call check(counts%n_clipped == mimic_clipped .and. mimic_clipped > 100_int64, 'clipped inputs')
   do i = 1, n
     results(i, :, :) = f(i, :, :)
   end do
@@ -123,8 +130,8 @@ program test_activation_fall_back
     call scheme%init(dp, constants, sigma, status, predictor=mimic, contract_hash=contract_hash, &
                      outside=merge(outside_ratio, merge(outside_clip, outside_arg2000, q == 2), q == 1))
     call run(scheme, 1)
-    call check(all(by(8::11) == merge(answered_by_ratio, merge(answered_by_clip, answered_by_arg2000, q == 2), q == 1)), &
-               'who answers outside')
+    call check(all(by(8::11) == merge(answered_by_ratio, merge(answered_by_clip, answered_by_arg2000, q == 2), &
+                                      q == 1)), 'who answers outside')
     call check(all(smax(8::11) > 0.0_dp), 'its supersaturation')
     call run(scheme, 2)
     call check(all(by == merge(answered_by_prescribed, answered_by_none, fixed > 0.0_dp .and. s%w > 0.0_dp) .or. &
