@@ -7,7 +7,10 @@
 module emufort_activate_modal
   use emufort_runtime, only: emulator_type, status_type
   use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, &
-                                        activation_predictor, hk => activation_kind, activation_max_modes
+                                        activation_predictor, activation_inside, hk => activation_kind, &
+                                        activation_max_modes, least_width
+  use emufort_aerosol_scheme, only: n_emulated_modes, n_plain
+  use emufort_aerosol_parcel, only: activate_parcel
   implicit none
   private
 
@@ -19,7 +22,7 @@ contains
 
   !> Set the scheme. After an error, ARG2000 answers.
   subroutine activate_modal_init(host_kind, constants, sigmag_amode, status, emulator, predictor, outside, formula, &
-                                 lower, upper)
+                                 lower, upper, inside)
     integer, intent(in) :: host_kind                          !! kind of the host's reals
     type(activation_constants_type), intent(in) :: constants  !! of the host
     real(hk), intent(in) :: sigmag_amode(:)                   !! geometric standard deviations of the modes [1] (mode)
@@ -30,8 +33,10 @@ contains
     integer, intent(in), optional :: formula                  !! arg2000_paper (default) or arg2000_e3sm
     real(hk), intent(in), optional :: lower(:), upper(:)      !! range of the emulator, contract units (input)
 
+    procedure(activation_inside), optional :: inside          !! or `<name>_predict_inside`, with `predictor`
+
     call activate_modal_scheme%init(host_kind, constants, sigmag_amode, status, emulator, predictor, outside, formula, &
-                                    lower, upper)
+                                    lower, upper, inside)
 
   end subroutine activate_modal_init
 
@@ -119,7 +124,34 @@ contains
     type(activation_counts_type) :: own_counts
     real(hk) :: input(activation_max_modes, 3), output(activation_max_modes, 4), air(7), full(1)
     integer :: n
+    logical :: is_done
 
+    if (nmode == n_emulated_modes .and. sigw <= real(least_width, hk) .and. wbar > 0.0_hk .and. smax_fixed < 0.0_hk .and. &
+        .not. in_cloud .and. activate_modal_scheme%n_inputs == n_plain .and. &
+        (associated(activate_modal_scheme%inside) .or. .not. associated(activate_modal_scheme%predictor))) then
+      input(1:n_emulated_modes, 1) = na(1:n_emulated_modes)
+      input(1:n_emulated_modes, 2) = volume(1:n_emulated_modes)
+      input(1:n_emulated_modes, 3) = hygro(1:n_emulated_modes)
+      call activate_parcel(activate_modal_scheme%scheme_type, wbar, wdiab, tair, rhoair, input(1, 1), input(1, 2), &
+                           input(1, 3), output(1, 1), output(1, 2), is_done)
+      if (is_done) then
+        fn = 0.0_hk
+        fm = 0.0_hk
+        fluxn = 0.0_hk
+        fluxm = 0.0_hk
+        do n = 1, n_emulated_modes
+          fn(n) = output(n, 1)
+          fm(n) = output(n, 2)
+          fluxn(n) = output(n, 1)*wbar
+          fluxm(n) = output(n, 2)*wbar
+        end do
+        flux_fullact = wbar
+        if (present(counts)) then
+          counts = activation_counts_type(n_parcels=1)
+        end if
+        return
+      end if
+    end if
     fn = 0.0_hk
     fm = 0.0_hk
     fluxn = 0.0_hk

@@ -12,8 +12,8 @@ module emufort_aerosol_activation
   use emufort_aerosol_arg2000, only: activation_constants_type, air_type, air_properties, critical_factors, &
                                      in_cloud_smax, arg2000_paper, arg2000_e3sm
   use emufort_aerosol_updrafts, only: n_nodes, spectrum_width, updraft_quadrature
-  use emufort_aerosol_scheme, only: scheme_type, activation_counts_type, activation_predictor, activation_kind, &
-                                    activation_max_modes, n_emulated_modes, outside_arg2000, outside_ratio, &
+  use emufort_aerosol_scheme, only: scheme_type, activation_counts_type, activation_predictor, activation_inside, &
+                                    activation_kind, activation_max_modes, n_emulated_modes, outside_arg2000, outside_ratio, &
                                     outside_clip
   use emufort_aerosol_supersaturation, only: find_smax
   implicit none
@@ -22,6 +22,7 @@ module emufort_aerosol_activation
   public :: activation_type, activation_constants_type, activation_counts_type, activation_predictor
   public :: activation_kind, activation_max_modes, arg2000_paper, arg2000_e3sm
   public :: outside_arg2000, outside_ratio, outside_clip
+  public :: least_number, least_volume, least_hygroscopicity, least_width, activation_inside
 
   integer, parameter :: hk = activation_kind, dp = real64
 

@@ -14,7 +14,8 @@ module emufort_aerosol_scheme
   implicit none
   private
 
-  public :: scheme_type, activation_counts_type, activation_predictor, activation_kind, activation_max_modes
+  public :: scheme_type, activation_counts_type, activation_predictor, activation_inside
+  public :: activation_kind, activation_max_modes
   public :: outside_arg2000, outside_ratio, outside_clip, n_emulated_modes, n_plain, most_inputs
 
 #ifdef EMUFORT_HOST_REAL32
@@ -65,6 +66,14 @@ module emufort_aerosol_scheme
       logical, intent(out) :: is_outside(block)     !! parcels out of range or invalid (parcel)
       type(workspace_type), intent(inout), optional :: workspace   !! for wide networks
     end subroutine activation_predictor
+
+    !> Interface of `<name>_predict_inside` in the generated module of a bundle.
+    recursive subroutine activation_inside(x, y, is_inside)
+      import :: real64
+      real(real64), intent(in) :: x(*)              !! inputs in contract order and units
+      real(real64), intent(inout) :: y(*)           !! maximum supersaturation [1]; unchanged if not inside
+      logical, intent(out) :: is_inside             !! whether all inputs are within their ranges
+    end subroutine activation_inside
   end interface
 
   !> An activation scheme: the constants and modes of the host, and the emulator that computes the maximum
@@ -83,6 +92,7 @@ module emufort_aerosol_scheme
     real(dp) :: upper(n_plain) = trained_upper
     type(emulator_type) :: emulator
     procedure(activation_predictor), pointer, nopass :: predictor => null()
+    procedure(activation_inside), pointer, nopass :: inside => null()   ! the same for one parcel within the range
   contains
     procedure :: init
     procedure :: is_emulated
@@ -107,7 +117,7 @@ contains
 
   !> Prepare a scheme. Without `emulator` and `predictor`, or if one does not fit, ARG2000 always answers.
   subroutine init(scheme, host_kind, constants, geometric_standard_deviation, status, emulator, predictor, outside, &
-                  formula, lower, upper)
+                  formula, lower, upper, inside)
     class(scheme_type), intent(out) :: scheme                          !! ready for use, even if there is an error
     integer, intent(in) :: host_kind                                   !! kind of the host's reals
     type(activation_constants_type), intent(in) :: constants           !! of the host
@@ -118,6 +128,7 @@ contains
     integer, intent(in), optional :: outside                           !! outside_ratio (default), _arg2000 or _clip
     integer, intent(in), optional :: formula                           !! arg2000_paper (default) or arg2000_e3sm
     real(hk), intent(in), optional :: lower(:), upper(:)               !! range of the emulator, contract units (input)
+    procedure(activation_inside), optional :: inside                   !! or `<name>_predict_inside`, with `predictor`
     character(len=*), parameter :: place = 'activation init'
     integer :: m
 
@@ -169,6 +180,7 @@ contains
       scheme%n_inputs = emulator%n_inputs()
     else if (present(predictor)) then
       scheme%predictor => predictor
+      if (present(inside)) scheme%inside => inside
       scheme%n_inputs = n_plain
     end if
     ! The emulator was trained for one set of modes; ARG2000 answers for any other.

@@ -15,7 +15,7 @@ module emufort_aerosol_supersaturation
   implicit none
   private
 
-  public :: find_smax
+  public :: find_smax, hygroscopicity_floor, edge
 
   integer, parameter :: dp = real64
 

@@ -29,17 +29,22 @@ program bench_activate_modal
   real(r8) :: numbers(chunk, n_modes, n_chunks), volumes(chunk, n_modes, n_chunks), kappas(chunk, n_modes, n_chunks)
   real(r8) :: fn(n_modes, n), fm(n_modes, n), fluxn(n_modes, n), fluxm(n_modes, n), full(n)
   real(r8) :: fns(chunk, n_modes), fms(chunk, n_modes), fluxns(chunk, n_modes), fluxms(chunk, n_modes)
-  real(r8) :: x(n_inputs), sums(3)
+  real(r8) :: x(n_inputs), sums(3), root
   character(len=200) :: errmsg, text
   integer :: counts(emufort_host_n_counts), outside, errflg, rounds, round, i, j, c
 
   call get_command_argument(1, text)
   read (text, *, iostat=errflg) rounds
   if (errflg /= 0) call fail('usage: bench_activate_modal ROUNDS')
+  root = 2.0_r8
+  do i = 1, 50
+    root = (1.0_r8 + root)**(1.0_r8/real(n_inputs + 1, r8))
+  end do
   do i = 1, n
     do j = 1, n_inputs
-      ! a lattice of irrational steps (an R sequence), logarithmic except for temperature and pressure
-      x(j) = 0.001_r8 + 0.998_r8*modulo(real(i, r8)*step(j), 1.0_r8)
+      ! a lattice of irrational steps (an R sequence, with the root above 1 of
+      ! x**(n_inputs + 1) = x + 1), logarithmic except for temperature and pressure
+      x(j) = 0.001_r8 + 0.998_r8*modulo(real(i, r8)*root**(-j), 1.0_r8)
       if (j < 3) then
         x(j) = lower(j) + x(j)*(upper(j) - lower(j))
       else
@@ -80,19 +85,6 @@ program bench_activate_modal
   if (outside > n/100) call fail('parcels are out of range')
 
 contains
-
-  !> Return the step of an input in the lattice: powers of the root above 1 of x**(n + 1) = x + 1.
-  real(r8) function step(j)
-    integer, intent(in) :: j   !! input
-    real(r8), save :: root = 2.0_r8
-    integer :: k
-
-    do k = 1, 50
-      root = (1.0_r8 + root)**(1.0_r8/real(n_inputs + 1, r8))
-    end do
-    step = root**(-j)
-
-  end function step
 
   subroutine time_classical(name)
     character(len=*), intent(in) :: name

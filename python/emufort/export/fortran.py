@@ -96,8 +96,8 @@ def dummy_name(name: str, module: str) -> str:
         raise EmufortError(f"the variable '{name}' must not begin with 'emufort_'; rename it")
     own = {
         module,
-        *(f"{module}_{s}" for s in ("predict", "predict_block", "hash", "n_inputs", "n_outputs")),
-        *(f"{module}_{s}" for s in ("make_workspace", "load", "load_bytes")),
+        *(f"{module}_{s}" for s in ("predict", "predict_block", "copy", "hash")),
+        *(f"{module}_{s}" for s in ("n_inputs", "n_outputs", "make_workspace", "load", "load_bytes")),
     }
     own |= {f"{module}_predict_{kind}" for kind in ("real32", "real64")}
     if name.lower() not in _TAKEN | {o.lower() for o in own}:

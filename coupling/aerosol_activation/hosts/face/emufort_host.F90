@@ -5,7 +5,7 @@ module emufort_host
   use emufort_aerosol_activation, only: activation_constants_type, activation_counts_type, hk => activation_kind, &
                                         outside_arg2000, outside_ratio, outside_clip, arg2000_paper, arg2000_e3sm
   use emufort_activate_modal, only: activate_modal_init, activate_modal, actdrop_mam_calc, activate_modal_scheme
-  use emufort_aerosol_binding, only: emufort_aerosol_predict, emufort_aerosol_hash
+  use emufort_aerosol_binding, only: emufort_aerosol_predict, emufort_aerosol_inside, emufort_aerosol_hash
   use emufort_aerosol_contract, only: aerosol_lower, aerosol_upper
   implicit none
   private
@@ -60,7 +60,7 @@ contains
     case ('emulator')
       call activate_modal_init(host_kind, constants, sigmag_amode, status, predictor=emufort_aerosol_predict, &
                                outside=policy, formula=variant, lower=real(aerosol_lower, hk), &
-                               upper=real(aerosol_upper, hk))
+                               upper=real(aerosol_upper, hk), inside=emufort_aerosol_inside)
       if (status%code == emufort_success .and. .not. activate_modal_scheme%is_emulated()) then
         errflg = 1
         errmsg = 'emufort_host_init: the emulator was not trained for these aerosol modes; choose the scheme arg2000'
