@@ -1,29 +1,33 @@
 !> ARG2000 for a host model: any number of modes of any width, the host's constants, the paper's formula or E3SM's.
 !>
-!> This module is the fallback of the emulator. With the default constants and the formula of the paper it gives the
-!> results of the module `arg2000`, which is for timing and has the constants of the data set compiled in. Reference:
-!> Abdul-Razzak and Ghan (2000), doi:10.1029/1999JD901161, called ARG below.
+!> This module is the fall-back of the emulator unless the host passes its own routine. With the default constants and the
+!> formula of the paper it gives the results of the module `arg2000`, which is for timing and has the constants of the
+!> labels compiled in. Reference: Abdul-Razzak and Ghan (2000), doi:10.1029/1999JD901161, called ARG below.
 module emufort_aerosol_arg2000
   use, intrinsic :: iso_fortran_env, only: real64
+  use emufort_aerosol_contract, only: aerosol_gravity, aerosol_gas_constant_air, aerosol_gas_constant_vapour, &
+                                      aerosol_heat_capacity_air, aerosol_latent_heat, aerosol_density_water
   implicit none
   private
 
   public :: activation_constants_type, air_type, air_properties, critical_supersaturation_squared, arg2000_smax
-  public :: critical_factors, in_cloud_smax, arg2000_paper, arg2000_e3sm
+  public :: critical_factors, in_cloud_smax, kelvin_length, arg2000_paper, arg2000_e3sm
 
   integer, parameter :: dp = real64
   integer, parameter :: arg2000_paper = 0   !! (zeta/eta)**1.5 in eq. 6, as published
-  integer, parameter :: arg2000_e3sm = 1    !! (zeta/eta)**2: E3SM multiplies by the square root twice by default
+  !> (zeta/eta)**2: an error of earlier versions of E3SM, which multiply by the square root twice. Today's default of E3SM
+  !> (fix_g1_err_ndrop) and CAM have the formula of the paper. Only for a comparison with such a version.
+  integer, parameter :: arg2000_e3sm = 1
   real(dp), parameter :: pi = 3.14159265358979323846_dp
 
-  !> Physical constants of the host. The defaults are those of the data set that the emulator was trained on.
+  !> Physical constants of the host. The defaults are those with which the labels of the emulator were made.
   type :: activation_constants_type
-    real(dp) :: gravity = 9.81_dp                        !! [m s-2]
-    real(dp) :: gas_constant_air = 8.314_dp/0.0289_dp    !! of dry air [J kg-1 K-1]
-    real(dp) :: gas_constant_vapour = 8.314_dp/0.018_dp  !! of water vapour [J kg-1 K-1]
-    real(dp) :: heat_capacity_air = 1004.0_dp            !! of dry air at constant pressure [J kg-1 K-1]
-    real(dp) :: latent_heat = 2.25e6_dp                  !! of condensation of water [J kg-1]
-    real(dp) :: density_water = 1.0e3_dp                 !! [kg m-3]
+    real(dp) :: gravity = aerosol_gravity                           !! [m s-2]
+    real(dp) :: gas_constant_air = aerosol_gas_constant_air         !! of dry air [J kg-1 K-1]
+    real(dp) :: gas_constant_vapour = aerosol_gas_constant_vapour   !! of water vapour [J kg-1 K-1]
+    real(dp) :: heat_capacity_air = aerosol_heat_capacity_air       !! of dry air at constant pressure [J kg-1 K-1]
+    real(dp) :: latent_heat = aerosol_latent_heat                   !! of condensation of water [J kg-1]
+    real(dp) :: density_water = aerosol_density_water               !! [kg m-3]
   end type activation_constants_type
 
   !> Properties of the air of one parcel that the schemes need.

@@ -9,7 +9,7 @@ module emufort_aerosol_contract
 
   public :: aerosol_modes, aerosol_inputs, aerosol_sigma, aerosol_lower, aerosol_upper
   public :: aerosol_input_names, aerosol_input_units, aerosol_output_name, aerosol_output_units
-  public :: aerosol_mode_names
+  public :: aerosol_mode_names, aerosol_contract_hash
   public :: aerosol_gravity
   public :: aerosol_gas_constant_air
   public :: aerosol_gas_constant_vapour
@@ -26,6 +26,9 @@ module emufort_aerosol_contract
   public :: hygroscopicity_at
 
   !&<
+  !> SHA-256 of the contract. An emulator of another contract does not fit.
+  character(len=*), parameter :: aerosol_contract_hash = &
+    '3310a813443a7e52e0cdd2463ae598f312709db668ae0268bbb7ec6d2ff94557'
   !> Number of aerosol modes.
   integer, parameter :: aerosol_modes = 4
   !> Names of the modes.

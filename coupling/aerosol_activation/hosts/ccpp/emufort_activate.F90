@@ -58,7 +58,7 @@ contains
     real(kind_phys), intent(inout) :: number_flux(:, :, :)  !! number flux into cloud [m s-1] (ncol, nlev, nmode)
     real(kind_phys), intent(inout) :: mass_flux(:, :, :)    !! mass flux into cloud [m s-1] (ncol, nlev, nmode)
     real(kind_phys), intent(inout) :: full_flux(:, :)       !! flux if all particles activated [m s-1] (ncol, nlev)
-    integer, intent(out) :: n_counted(:)                    !! see emufort_host_n_counts (6)
+    integer, intent(out) :: n_counted(:, :)                 !! counts (ncol, 6), see emufort_host_activate
     character(len=512), intent(out) :: errmsg               !! error message, empty for success
     integer, intent(out) :: errflg                          !! 0 for success
 

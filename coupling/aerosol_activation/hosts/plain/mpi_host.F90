@@ -9,7 +9,9 @@ program mpi_host
   use mpi_f08, only: MPI_Init, MPI_Finalize, MPI_Barrier, MPI_Comm_rank, MPI_Comm_size, MPI_COMM_WORLD, MPI_Reduce, &
                      MPI_INTEGER8, MPI_BXOR, MPI_SUM
   use emufort_runtime, only: emulator_type, status_type, emufort_success
-  use emufort_aerosol_contract, only: n_modes => aerosol_modes, aerosol_sigma
+  use emufort_aerosol_contract, only: n_modes => aerosol_modes, aerosol_sigma, lower => aerosol_lower, &
+                                      upper => aerosol_upper, number_at => number_concentration_at, &
+                                      radius_at => dry_median_radius_at, kappa_at => hygroscopicity_at
   use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, &
                                         activation_kind
   use emufort_broadcast, only: emufort_load_and_broadcast, emufort_agree
@@ -77,15 +79,19 @@ contains
     integer, intent(in) :: number              !! number of the column in the whole domain
     real(hk), intent(out) :: air(7)            !! wbar, sigw, wdiab, wminf, wmaxf [m s-1], tair [K], rhoair [kg m-3]
     real(hk), intent(out) :: aerosol(:, :)     !! na [m-3], volume [m3 m-3], hygro [1] (mode, quantity)
-    real(hk), parameter :: diameter(n_modes) = [1.1e-7_hk, 2.6e-8_hk, 2.0e-6_hk, 5.0e-8_hk]
-    real(hk) :: u
+    real(hk) :: radius(n_modes), u
+    integer :: m
 
     u = modulo(real(number, hk)*0.6180339887_hk, 1.0_hk)
     air = [0.005_hk*2000.0_hk**u, merge(0.3_hk, 0.0_hk, modulo(number, 5) == 0), 0.0_hk, 0.0_hk, 10.0_hk, &
            250.0_hk + 50.0_hk*modulo(7.0_hk*u, 1.0_hk), 0.7_hk + 0.5_hk*modulo(11.0_hk*u, 1.0_hk)]
-    aerosol(:, 1) = [1.0e7_hk, 1.0e7_hk, 1.0e5_hk, 1.0e6_hk]*100.0_hk**modulo(13.0_hk*u, 1.0_hk)
-    aerosol(:, 2) = aerosol(:, 1)*0.5235987755982988_hk*diameter**3*exp(4.5_hk*log(sigma)**2)
-    aerosol(:, 3) = [0.5_hk, 0.6_hk, 0.9_hk, 0.01_hk]
+    do m = 1, n_modes
+      radius(m) = real(sqrt(lower(radius_at + m - 1)*upper(radius_at + m - 1)), hk)
+      aerosol(m, 1) = real(lower(number_at + m - 1)*(upper(number_at + m - 1)/lower(number_at + m - 1))** &
+                           modulo(13.0_hk*u, 1.0_hk), hk)
+      aerosol(m, 3) = real(sqrt(lower(kappa_at + m - 1)*upper(kappa_at + m - 1)), hk)
+    end do
+    aerosol(:, 2) = aerosol(:, 1)*4.1887902047863905_hk*radius**3*exp(4.5_hk*log(sigma)**2)
 
   end subroutine make_column
 

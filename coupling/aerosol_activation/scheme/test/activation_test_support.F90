@@ -3,14 +3,15 @@ module activation_test_support
   use, intrinsic :: iso_fortran_env, only: int64, real64
   use emufort_runtime, only: status_type, workspace_type, block => emufort_block_columns
   use emufort_status, only: set_error
-  use emufort_aerosol_contract, only: sigma => aerosol_sigma, lower => aerosol_lower, upper => aerosol_upper
+  use emufort_aerosol_contract, only: sigma => aerosol_sigma, lower => aerosol_lower, upper => aerosol_upper, &
+                                      contract_hash => aerosol_contract_hash
   use emufort_aerosol_arg2000, only: activation_constants_type, air_type, air_properties, arg2000_smax, &
                                      critical_supersaturation_squared, arg2000_paper
   implicit none
   private
 
   public :: check, same_bits, sample_type, draw, mimic, mimic_fails, mimic_factor, sigma, breadth, spread, dp
-  public :: arg_of, fraction_of, volume_of
+  public :: arg_of, fraction_of, volume_of, contract_hash
 
   integer, parameter :: dp = real64
   real(dp), parameter :: pi = 3.14159265358979323846_dp

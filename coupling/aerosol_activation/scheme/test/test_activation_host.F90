@@ -4,10 +4,10 @@ program test_activation_host
   use emufort_runtime, only: status_type, emufort_success, emulator_type, emufort_error_contract, emufort_error_shape
   use emufort_aerosol_contract, only: lower => aerosol_lower, upper => aerosol_upper, radius_at => dry_median_radius_at
   use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, &
-                                        outside_arg2000, outside_ratio, outside_clip
+                                        outside_arg2000, outside_ratio, outside_clip, mismatch_fall_back
   use emufort_activate_modal, only: activate_modal_init, activate_modal, actdrop_mam_calc, activate_modal_scheme
   use activation_test_support, only: check, same_bits, sample_type, draw, mimic, mimic_fails, sigma, dp, &
-                                     volume_of
+                                     volume_of, contract_hash
   implicit none
   integer, parameter :: n = 512
   type(activation_type) :: scheme, classical
@@ -29,7 +29,8 @@ program test_activation_host
   s%t(5::17) = 230.0_dp
   s%number(3::29, 1) = 0.0_dp
   s%volume(3::29, 1) = 0.0_dp
-  call scheme%init(dp, constants, sigma, status, predictor=mimic, outside=outside_arg2000)
+  call scheme%init(dp, constants, sigma, status, predictor=mimic, outside=outside_arg2000, &
+                   contract_hash=contract_hash)
   call scheme%activate(n, n, 1, 4, s%w, width, zero, zero, ten, s%t, s%rho, s%number, s%volume, s%kappa, fn, fm, &
                        fluxn, fluxm, full, status, counts)
   call check(counts%n_outside > 0 .and. counts%n_outside < counts%n_parcels, 'some columns are out of range')
@@ -57,7 +58,8 @@ program test_activation_host
   call levels()
 
   ! ---- one at a time, as E3SM and CAM call it
-  call activate_modal_init(dp, constants, sigma, status, predictor=mimic, outside=outside_arg2000)
+  call activate_modal_init(dp, constants, sigma, status, predictor=mimic, outside=outside_arg2000, &
+                           contract_hash=contract_hash)
   call check(status%code == emufort_success .and. activate_modal_scheme%is_emulated(), 'init of the drop-in')
   do i = 1, n
     call activate_modal(s%w(i), width(i), 0.0_dp, 0.0_dp, 10.0_dp, s%t(i), s%rho(i), s%number(i, :), 4, &
@@ -84,7 +86,8 @@ program test_activation_host
                       smax_f=10.0_dp*drops)
   call check(all(inner <= outer), 'in cloud: more drops, less supersaturation')
   call activate_modal(1.0_dp, 0.0_dp, 0.0_dp, 0.0_dp, 10.0_dp, s%t(1), s%rho(1), s%number(1, :), 4, s%volume(1, :), &
-                      s%kappa(1, :), inner, fm2(1, :), fluxn2(1, :), fluxm2(1, :), full2(1), in_cloud_in=.true.)
+                      s%kappa(1, :), inner, fm2(1, :), fluxn2(1, :), fluxm2(1, :), full2(1), in_cloud_in=.true., &
+                      smax_f=0.0_dp)
   call check(.not. any(inner > 0.0_dp) .and. abs(full2(1) - 1.0_dp) <= 0.0_dp, 'in cloud without drops')
   call activate_modal(1.0_dp, 0.0_dp, 0.0_dp, 0.0_dp, 10.0_dp, s%t(1), s%rho(1), s%number(1, :), 4, s%volume(1, :), &
                       s%kappa(1, :), inner, fm2(1, :), fluxn2(1, :), fluxm2(1, :), full2(1), 0.0_dp)
@@ -98,11 +101,17 @@ program test_activation_host
   call run(scheme)
   call check(counts%n_bad == n .and. counts%n_fall_back == n .and. all(same_bits(fn, fn2)), 'an emulator that fails')
   mimic_fails = .false.
-  call scheme%init(dp, constants, sigma + [0.0_dp, 0.0_dp, 0.0_dp, 0.1_dp], status, predictor=mimic)
-  call check(status%code == emufort_success .and. .not. scheme%is_emulated(), 'other widths')
+  call scheme%init(dp, constants, sigma + [0.0_dp, 0.0_dp, 0.0_dp, 0.1_dp], status, predictor=mimic, &
+                   contract_hash=contract_hash)
+  call check(status%code == emufort_error_contract .and. .not. scheme%is_emulated() .and. &
+             index(status%message, 'width of mode 4') > 0, 'other widths are refused')
+  call scheme%init(dp, constants, sigma + [0.0_dp, 0.0_dp, 0.0_dp, 0.1_dp], status, predictor=mimic, &
+                   contract_hash=contract_hash, mismatch=mismatch_fall_back)
+  call check(status%code == emufort_success .and. .not. scheme%is_emulated() .and. &
+             index(status%message, 'width of mode 4') > 0, 'other widths')
   call run(scheme)
   call check(counts%n_fall_back == n, 'other widths go to ARG2000')
-  call scheme%init(dp, constants, sigma, status, predictor=mimic)
+  call scheme%init(dp, constants, sigma, status, predictor=mimic, contract_hash=contract_hash)
   call scheme%activate(n, n, 1, 3, s%w, zero, zero, zero, ten, s%t, s%rho, s%number, s%volume, s%kappa, fn, fm, fluxn, &
                        fluxm, full, status, counts)
   call check(status%code == emufort_success .and. counts%n_fall_back == n, 'three modes go to ARG2000')
@@ -111,7 +120,7 @@ program test_activation_host
   call check(status%code == emufort_error_shape, 'more modes than there are')
 
   ! ---- wrong use
-  call scheme%init(kind(1.0), constants, sigma, status, predictor=mimic)
+  call scheme%init(kind(1.0), constants, sigma, status, predictor=mimic, contract_hash=contract_hash)
   call check(status%code == emufort_error_contract, 'another kind')
   call scheme%init(dp, constants, sigma, status, emulator=not_loaded)
   call check(status%code /= emufort_success .and. .not. scheme%is_emulated(), 'an emulator that is not loaded')
@@ -122,7 +131,7 @@ program test_activation_host
 
   ! ---- no number in, no number out, for that column alone
   s = draw(n)
-  call scheme%init(dp, constants, sigma, status, predictor=mimic)
+  call scheme%init(dp, constants, sigma, status, predictor=mimic, contract_hash=contract_hash)
   call run(scheme)
   fn2 = fn
   s%t(7) = sqrt(-s%t(7))
@@ -148,7 +157,7 @@ program test_activation_host
 
   ! ---- the step in a fraction across a limit of the range: stated, and none for the ratio
   do policy = outside_arg2000, outside_clip
-    call scheme%init(dp, constants, sigma, status, predictor=mimic, outside=policy)
+    call scheme%init(dp, constants, sigma, status, predictor=mimic, outside=policy, contract_hash=contract_hash)
     jump(policy) = 0.0_dp
     do j = 0, 1
       s = draw(n)

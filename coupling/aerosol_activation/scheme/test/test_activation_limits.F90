@@ -5,7 +5,8 @@ program test_activation_limits
   use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, &
                                         outside_arg2000, outside_ratio, outside_clip, arg2000_e3sm
   use arg2000, only: arg2000_max_supersaturation
-  use activation_test_support, only: check, sample_type, draw, mimic, mimic_factor, sigma, dp, arg_of, fraction_of
+  use activation_test_support, only: check, sample_type, draw, mimic, mimic_factor, sigma, dp, arg_of, fraction_of, &
+                                     contract_hash
   implicit none
   integer, parameter :: n = 500
   real(dp), parameter :: rounding = 2.0e-6_dp   ! fractions are evaluated in single precision
@@ -18,9 +19,10 @@ program test_activation_limits
   real(dp) :: zero(n), smax, reference, worst
   integer :: i, m, step, policy
 
-  call emulated%init(dp, constants, sigma, status, predictor=mimic)
+  call emulated%init(dp, constants, sigma, status, predictor=mimic, contract_hash=contract_hash)
   call check(status%code == emufort_success .and. emulated%is_emulated(), 'init with an emulator')
-  call ratio%init(dp, constants, sigma, status, predictor=mimic, outside=outside_ratio)
+  call ratio%init(dp, constants, sigma, status, predictor=mimic, outside=outside_ratio, &
+                  contract_hash=contract_hash)
   call check(status%code == emufort_success, 'init with another policy')
   call classical%init(dp, constants, sigma, status)
   call check(status%code == emufort_success .and. .not. classical%is_emulated(), 'init without an emulator')
@@ -96,9 +98,10 @@ program test_activation_limits
     s = draw(n)
     s%number = 0.0_dp
     s%volume = 0.0_dp
-    call emulated%init(dp, constants, sigma, status, predictor=mimic, outside=policy)
+    call emulated%init(dp, constants, sigma, status, predictor=mimic, outside=policy, contract_hash=contract_hash)
     call run(emulated, s, zero)
-    call check(.not. any(fn > 0.0_dp .or. fm > 0.0_dp) .and. all(abs(full - s%w) <= 0.0_dp), 'no aerosol')
+    call check(all(abs(fn - 1.0_dp) <= 0.0_dp .and. abs(fm - 1.0_dp) <= 0.0_dp) .and. all(abs(full - s%w) <= 0.0_dp) &
+               .and. all(abs(fluxn - spread(s%w, 2, 4)) <= 0.0_dp), 'no aerosol: all of nothing activates, as in E3SM')
     s = draw(n)
     s%kappa = 0.0_dp
     call run(emulated, s, zero)

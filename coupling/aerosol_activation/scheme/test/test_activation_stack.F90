@@ -3,10 +3,10 @@
 program test_activation_stack
   use, intrinsic :: iso_c_binding, only: c_funloc
   use emufort_runtime, only: status_type, workspace_type, emufort_success
-  use emufort_aerosol_activation, only: activation_constants_type, activation_kind
+  use emufort_aerosol_activation, only: activation_constants_type, activation_kind, mismatch_fall_back
   use emufort_activate_modal, only: activate_modal_init
   use test_support, only: network_type, make_network, make_inputs, to_bytes
-  use activation_test_support, only: check, draw, sigma, dp
+  use activation_test_support, only: check, draw, sigma, dp, contract_hash
   use painted_stack, only: stack_of_thread, stack_allowed
   use activation_stack_calls, only: emulator, workspace, scheme, sample, sigw, way, ncol, n_modes, failed, n_ways, &
                                     most, call_in_thread, by_emulator
@@ -43,9 +43,11 @@ contains
     n_modes = modes
     widths = 1.7_dp
     widths(1:4) = sigma
-    call scheme%init(activation_kind, activation_constants_type(), widths, status, predictor=by_emulator)
+    call scheme%init(activation_kind, activation_constants_type(), widths, status, predictor=by_emulator, &
+                     contract_hash=contract_hash, mismatch=mismatch_fall_back)
     call check(status%code == emufort_success .and. (scheme%is_emulated() .eqv. modes == 4), trim(what)//' is set')
-    call activate_modal_init(activation_kind, activation_constants_type(), widths, status, predictor=by_emulator)
+    call activate_modal_init(activation_kind, activation_constants_type(), widths, status, predictor=by_emulator, &
+                             contract_hash=contract_hash, mismatch=mismatch_fall_back)
     call check(status%code == emufort_success, trim(what)//' is set')
     empty = 0
     do way = 0, n_ways

@@ -88,6 +88,7 @@ def contract_source(contract: Contract) -> str:
     return template(
         CONTRACT_MODULE,
         name=contract.name,
+        hash=contract.sha256,
         modes=modes,
         mode_names=wrap(f"'{_mode_name(k, mode)}'" for k, mode in enumerate(modes)),
         sigma=wrap(map(fortran_real64, widths(contract))),

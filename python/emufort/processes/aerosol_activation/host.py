@@ -46,9 +46,16 @@ def _sources(contract: Contract) -> list[Path]:
 
 
 def _generated(bundle: Bundle) -> dict[str, str]:
-    binding = template(_BINDING, name=bundle.name, module=bundle.module_name, hash=bundle.hash)
+    contract = bundle.manifest.contract
+    binding = template(
+        _BINDING,
+        name=bundle.name,
+        module=bundle.module_name,
+        hash=bundle.hash,
+        contract_hash=contract.sha256,
+    )
     return {
-        f"{CONTRACT_MODULE}.F90": contract_source(bundle.manifest.contract),
+        f"{CONTRACT_MODULE}.F90": contract_source(contract),
         f"{_BINDING}.F90": binding,
     }
 
