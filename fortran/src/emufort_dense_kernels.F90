@@ -21,8 +21,9 @@
 !> (4 cycles), while a core starts two per cycle, so a kernel works on up to 8 sums at a time. Where a kernel has few
 !> neurons, each has a sum of its own that is written out, and compilers join the sums to vectors of any width, also with
 !> -O2 and without instructions beyond those that every CPU has. There a loop over lanes would have one vector in flight.
-!> Panels of 8 and 4 neurons use 16 lanes too, and the values of the other lanes have no meaning: a loop of 8 or 4 would be
-!> unrolled before it is vectorised, and its sums would lose the fused multiply-adds.
+!> Panels of 8 and 4 neurons in one chain use 16 lanes, and the values of the other lanes have no meaning. A loop of 8 or 4
+!> would be unrolled before it is vectorised, and gfortran does not fuse the products and sums of a single short vector on
+!> some CPUs, so the bits would not be those of the other kernels.
 module emufort_dense_kernels
   use emufort_kinds, only: wp, lanes, block_columns, widest_panel
   implicit none
@@ -2253,9 +2254,9 @@ contains
   !> 32 neurons on one column: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_1x32(n_in, w, x, y, lowest)
     integer, intent(in) :: n_in                        !! number of inputs
-    real(wp), intent(in) :: w(widest_panel, 0:n_in, 2) !! bias (k = 0) and weights [1]
+    real(wp), intent(in) :: w(16, 0:n_in, 2)           !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
-    real(wp), intent(inout) :: y(widest_panel, 2)      !! outputs [1]
+    real(wp), intent(inout) :: y(16, 2)                !! outputs [1]
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     real(wp) :: x1
     real(wp) :: a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16
@@ -2368,9 +2369,9 @@ contains
   !> 16 neurons on one column: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_1x16(n_in, w, x, y, lowest)
     integer, intent(in) :: n_in                        !! number of inputs
-    real(wp), intent(in) :: w(widest_panel, 0:n_in, 1) !! bias (k = 0) and weights [1]
+    real(wp), intent(in) :: w(16, 0:n_in, 1)           !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
-    real(wp), intent(inout) :: y(widest_panel, 1)      !! outputs [1]
+    real(wp), intent(inout) :: y(16, 1)                !! outputs [1]
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     real(wp) :: x1
     real(wp) :: a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16
@@ -2644,9 +2645,9 @@ contains
   !> 16 neurons on one column, each in 2 chains: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_1x16_in_2(n_in, w, x, y, lowest)
     integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
-    real(wp), intent(in) :: w(widest_panel, 0:n_in, 1) !! bias (k = 0) and weights [1]
+    real(wp), intent(in) :: w(16, 0:n_in, 1)           !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
-    real(wp), intent(inout) :: y(widest_panel, 1)      !! outputs [1]
+    real(wp), intent(inout) :: y(16, 1)                !! outputs [1]
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
     real(wp) :: x1, x2
     real(wp) :: a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16
@@ -2745,143 +2746,158 @@ contains
   !> 8 neurons on one column, each in 2 chains: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_1x8_in_2(n_in, w, x, y, lowest)
     integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
-    real(wp), intent(in) :: w(*)                       !! bias and weights [1] (8, 0:n_in), then widest_panel more
+    real(wp), intent(in) :: w(8, 0:n_in, 1)            !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
-    real(wp), intent(inout) :: y(widest_panel)         !! outputs [1]; only the first 8 have a meaning
+    real(wp), intent(inout) :: y(8, 1)                 !! outputs [1]
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
-    integer :: i, k, n
-#ifdef __flang__
-    real(wp), dimension(lanes) :: a1, b1
-#else
-    real(wp) :: a1, b1
-#endif
+    real(wp) :: x1, x2
+    real(wp) :: a1, a2, a3, a4, a5, a6, a7, a8, b1, b2, b3, b4, b5, b6, b7, b8
+    integer :: k, n
 
-    if (n_in < 2) return
     n = n_in/2
-#ifdef __flang__
-    do i = 1, lanes
-      a1(i) = w(i)
-      b1(i) = 0.0_wp
-    end do
+    a1 = w(1, 0, 1)
+    a2 = w(2, 0, 1)
+    a3 = w(3, 0, 1)
+    a4 = w(4, 0, 1)
+    a5 = w(5, 0, 1)
+    a6 = w(6, 0, 1)
+    a7 = w(7, 0, 1)
+    a8 = w(8, 0, 1)
+    b1 = 0.0_wp
+    b2 = 0.0_wp
+    b3 = 0.0_wp
+    b4 = 0.0_wp
+    b5 = 0.0_wp
+    b6 = 0.0_wp
+    b7 = 0.0_wp
+    b8 = 0.0_wp
+    !GCC$ novector
     do k = 1, n
-      do i = 1, lanes
-        a1(i) = a1(i) + w(i + 8*k)*x(k)
-        b1(i) = b1(i) + w(i + 8*(k + n))*x(k + n)
-      end do
+      x1 = x(k)
+      x2 = x(k + n)
+      a1 = a1 + w(1, k, 1)*x1
+      a2 = a2 + w(2, k, 1)*x1
+      a3 = a3 + w(3, k, 1)*x1
+      a4 = a4 + w(4, k, 1)*x1
+      a5 = a5 + w(5, k, 1)*x1
+      a6 = a6 + w(6, k, 1)*x1
+      a7 = a7 + w(7, k, 1)*x1
+      a8 = a8 + w(8, k, 1)*x1
+      b1 = b1 + w(1, k + n, 1)*x2
+      b2 = b2 + w(2, k + n, 1)*x2
+      b3 = b3 + w(3, k + n, 1)*x2
+      b4 = b4 + w(4, k + n, 1)*x2
+      b5 = b5 + w(5, k + n, 1)*x2
+      b6 = b6 + w(6, k + n, 1)*x2
+      b7 = b7 + w(7, k + n, 1)*x2
+      b8 = b8 + w(8, k + n, 1)*x2
     end do
-    do i = 1, lanes
-      y(i) = max(a1(i) + b1(i), lowest)
-    end do
-#else
-    !$omp simd private(a1, b1)
-    do i = 1, lanes
-      a1 = w(i)
-      b1 = 0.0_wp
-      do k = 1, n
-        a1 = a1 + w(i + 8*k)*x(k)
-        b1 = b1 + w(i + 8*(k + n))*x(k + n)
-      end do
-      y(i) = max(a1 + b1, lowest)
-    end do
-#endif
+    y(1, 1) = max(a1 + b1, lowest)
+    y(2, 1) = max(a2 + b2, lowest)
+    y(3, 1) = max(a3 + b3, lowest)
+    y(4, 1) = max(a4 + b4, lowest)
+    y(5, 1) = max(a5 + b5, lowest)
+    y(6, 1) = max(a6 + b6, lowest)
+    y(7, 1) = max(a7 + b7, lowest)
+    y(8, 1) = max(a8 + b8, lowest)
 
   end subroutine dense_1x8_in_2
 
   !> 4 neurons on one column, each in 2 chains: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_1x4_in_2(n_in, w, x, y, lowest)
     integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
-    real(wp), intent(in) :: w(*)                       !! bias and weights [1] (4, 0:n_in), then widest_panel more
+    real(wp), intent(in) :: w(4, 0:n_in, 1)            !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
-    real(wp), intent(inout) :: y(widest_panel)         !! outputs [1]; only the first 4 have a meaning
+    real(wp), intent(inout) :: y(4, 1)                 !! outputs [1]
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
-    integer :: i, k, n
-#ifdef __flang__
-    real(wp), dimension(lanes) :: a1, b1
-#else
-    real(wp) :: a1, b1
-#endif
+    real(wp) :: x1, x2
+    real(wp) :: a1, a2, a3, a4, b1, b2, b3, b4
+    integer :: k, n
 
-    if (n_in < 2) return
     n = n_in/2
-#ifdef __flang__
-    do i = 1, lanes
-      a1(i) = w(i)
-      b1(i) = 0.0_wp
-    end do
+    a1 = w(1, 0, 1)
+    a2 = w(2, 0, 1)
+    a3 = w(3, 0, 1)
+    a4 = w(4, 0, 1)
+    b1 = 0.0_wp
+    b2 = 0.0_wp
+    b3 = 0.0_wp
+    b4 = 0.0_wp
+    !GCC$ novector
     do k = 1, n
-      do i = 1, lanes
-        a1(i) = a1(i) + w(i + 4*k)*x(k)
-        b1(i) = b1(i) + w(i + 4*(k + n))*x(k + n)
-      end do
+      x1 = x(k)
+      x2 = x(k + n)
+      a1 = a1 + w(1, k, 1)*x1
+      a2 = a2 + w(2, k, 1)*x1
+      a3 = a3 + w(3, k, 1)*x1
+      a4 = a4 + w(4, k, 1)*x1
+      b1 = b1 + w(1, k + n, 1)*x2
+      b2 = b2 + w(2, k + n, 1)*x2
+      b3 = b3 + w(3, k + n, 1)*x2
+      b4 = b4 + w(4, k + n, 1)*x2
     end do
-    do i = 1, lanes
-      y(i) = max(a1(i) + b1(i), lowest)
-    end do
-#else
-    !$omp simd private(a1, b1)
-    do i = 1, lanes
-      a1 = w(i)
-      b1 = 0.0_wp
-      do k = 1, n
-        a1 = a1 + w(i + 4*k)*x(k)
-        b1 = b1 + w(i + 4*(k + n))*x(k + n)
-      end do
-      y(i) = max(a1 + b1, lowest)
-    end do
-#endif
+    y(1, 1) = max(a1 + b1, lowest)
+    y(2, 1) = max(a2 + b2, lowest)
+    y(3, 1) = max(a3 + b3, lowest)
+    y(4, 1) = max(a4 + b4, lowest)
 
   end subroutine dense_1x4_in_2
 
   !> 4 neurons on one column, each in 4 chains: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_1x4_in_4(n_in, w, x, y, lowest)
     integer, intent(in) :: n_in                        !! number of inputs, a multiple of 4
-    real(wp), intent(in) :: w(*)                       !! bias and weights [1] (4, 0:n_in), then widest_panel more
+    real(wp), intent(in) :: w(4, 0:n_in, 1)            !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
-    real(wp), intent(inout) :: y(widest_panel)         !! outputs [1]; only the first 4 have a meaning
+    real(wp), intent(inout) :: y(4, 1)                 !! outputs [1]
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
-    integer :: i, k, n
-#ifdef __flang__
-    real(wp), dimension(lanes) :: a1, b1, c1, d1
-#else
-    real(wp) :: a1, b1, c1, d1
-#endif
+    real(wp) :: x1, x2, x3, x4
+    real(wp) :: a1, a2, a3, a4, b1, b2, b3, b4, c1, c2, c3, c4, d1, d2, d3, d4
+    integer :: k, n
 
-    if (n_in < 4) return
     n = n_in/4
-#ifdef __flang__
-    do i = 1, lanes
-      a1(i) = w(i)
-      b1(i) = 0.0_wp
-      c1(i) = 0.0_wp
-      d1(i) = 0.0_wp
-    end do
+    a1 = w(1, 0, 1)
+    a2 = w(2, 0, 1)
+    a3 = w(3, 0, 1)
+    a4 = w(4, 0, 1)
+    b1 = 0.0_wp
+    b2 = 0.0_wp
+    b3 = 0.0_wp
+    b4 = 0.0_wp
+    c1 = 0.0_wp
+    c2 = 0.0_wp
+    c3 = 0.0_wp
+    c4 = 0.0_wp
+    d1 = 0.0_wp
+    d2 = 0.0_wp
+    d3 = 0.0_wp
+    d4 = 0.0_wp
+    !GCC$ novector
     do k = 1, n
-      do i = 1, lanes
-        a1(i) = a1(i) + w(i + 4*k)*x(k)
-        b1(i) = b1(i) + w(i + 4*(k + n))*x(k + n)
-        c1(i) = c1(i) + w(i + 4*(k + 2*n))*x(k + 2*n)
-        d1(i) = d1(i) + w(i + 4*(k + 3*n))*x(k + 3*n)
-      end do
+      x1 = x(k)
+      x2 = x(k + n)
+      x3 = x(k + 2*n)
+      x4 = x(k + 3*n)
+      a1 = a1 + w(1, k, 1)*x1
+      a2 = a2 + w(2, k, 1)*x1
+      a3 = a3 + w(3, k, 1)*x1
+      a4 = a4 + w(4, k, 1)*x1
+      b1 = b1 + w(1, k + n, 1)*x2
+      b2 = b2 + w(2, k + n, 1)*x2
+      b3 = b3 + w(3, k + n, 1)*x2
+      b4 = b4 + w(4, k + n, 1)*x2
+      c1 = c1 + w(1, k + 2*n, 1)*x3
+      c2 = c2 + w(2, k + 2*n, 1)*x3
+      c3 = c3 + w(3, k + 2*n, 1)*x3
+      c4 = c4 + w(4, k + 2*n, 1)*x3
+      d1 = d1 + w(1, k + 3*n, 1)*x4
+      d2 = d2 + w(2, k + 3*n, 1)*x4
+      d3 = d3 + w(3, k + 3*n, 1)*x4
+      d4 = d4 + w(4, k + 3*n, 1)*x4
     end do
-    do i = 1, lanes
-      y(i) = max((a1(i) + b1(i)) + (c1(i) + d1(i)), lowest)
-    end do
-#else
-    !$omp simd private(a1, b1, c1, d1)
-    do i = 1, lanes
-      a1 = w(i)
-      b1 = 0.0_wp
-      c1 = 0.0_wp
-      d1 = 0.0_wp
-      do k = 1, n
-        a1 = a1 + w(i + 4*k)*x(k)
-        b1 = b1 + w(i + 4*(k + n))*x(k + n)
-        c1 = c1 + w(i + 4*(k + 2*n))*x(k + 2*n)
-        d1 = d1 + w(i + 4*(k + 3*n))*x(k + 3*n)
-      end do
-      y(i) = max((a1 + b1) + (c1 + d1), lowest)
-    end do
-#endif
+    y(1, 1) = max((a1 + b1) + (c1 + d1), lowest)
+    y(2, 1) = max((a2 + b2) + (c2 + d2), lowest)
+    y(3, 1) = max((a3 + b3) + (c3 + d3), lowest)
+    y(4, 1) = max((a4 + b4) + (c4 + d4), lowest)
 
   end subroutine dense_1x4_in_4
 

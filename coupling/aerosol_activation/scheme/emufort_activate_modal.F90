@@ -9,7 +9,7 @@
 !> `smax_f`. It sets the error arguments. Without them it calls the procedure `abort` of the host. Without that the routine of
 !> the host answers if it can, and otherwise the results are NaN. `activate_modal_errors` counts these calls.
 module emufort_activate_modal
-  use, intrinsic :: iso_fortran_env, only: int64
+  use, intrinsic :: iso_fortran_env, only: int64, dp => real64
   use emufort_runtime, only: emulator_type, status_type, emufort_not_a_number
   use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, &
                                         activation_predictor, activation_network, activation_host_routine, &
@@ -18,6 +18,7 @@ module emufort_activate_modal
   use emufort_aerosol_calls, only: problem_of, is_for_host_alone, problem_codes, problem_texts, no_problem, &
                                    too_many_modes
   use emufort_aerosol_updrafts, only: least_width
+  use emufort_aerosol_scheme, only: n_emulated_modes
   use emufort_aerosol_parcel, only: activate_parcel
   implicit none
   private
@@ -103,12 +104,40 @@ contains
     type(activation_counts_type), intent(out), optional :: counts    !! counts of the answers
     character(len=*), intent(out), optional :: errmsg                !! error message, empty for success
     integer, intent(out), optional :: errflg                         !! 0 for success
-    logical :: in_cloud
-    real(hk) :: drops, fixed
-    integer :: problem
+    logical :: in_cloud, is_done
+    real(hk) :: drops, fixed, number(n_emulated_modes), cubes(n_emulated_modes), kappa(n_emulated_modes)
+    real(hk) :: fractions(n_emulated_modes, 2)
+    integer :: problem, m
 
     if (present(errmsg)) errmsg = ' '
     if (present(errflg)) errflg = 0
+    if (activate_modal_scheme%is_fast .and. nmode == n_emulated_modes .and. sigw <= real(least_width, hk) .and. &
+        .not. (present(smax_prescribed) .or. present(in_cloud_in))) then
+      if (least_size(na, volume, hygro, fn, fm, fluxn, fluxm) >= n_emulated_modes) then
+        do m = 1, n_emulated_modes
+          number(m) = na(m)
+          cubes(m) = volume(m)
+          kappa(m) = hygro(m)
+        end do
+        call activate_parcel(activate_modal_scheme%scheme_type, wbar, wdiab, tair, rhoair, number, cubes, kappa, &
+                             fractions, is_done)
+        if (is_done) then
+          do m = 1, n_emulated_modes
+            fn(m) = fractions(m, 1)
+            fm(m) = fractions(m, 2)
+            fluxn(m) = real(real(fractions(m, 1), dp)*real(wbar, dp), hk)
+            fluxm(m) = real(real(fractions(m, 2), dp)*real(wbar, dp), hk)
+          end do
+          fn(n_emulated_modes + 1:) = 0.0_hk
+          fm(n_emulated_modes + 1:) = 0.0_hk
+          fluxn(n_emulated_modes + 1:) = 0.0_hk
+          fluxm(n_emulated_modes + 1:) = 0.0_hk
+          flux_fullact = wbar
+          if (present(counts)) counts = activation_counts_type(n_parcels=1_int64)
+          return
+        end if
+      end if
+    end if
     in_cloud = .false.
     drops = 0.0_hk
     fixed = -1.0_hk
@@ -169,6 +198,11 @@ contains
     integer, intent(out), optional :: errflg                         !! 0 for success
     integer :: problem
 
+    if (activate_modal_scheme%is_fast .and. .not. in_cloud) then
+      call activate_modal(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, fn, fm, fluxn, &
+                          fluxm, flux_fullact, counts=counts, errmsg=errmsg, errflg=errflg)
+      return
+    end if
     if (present(errmsg)) errmsg = ' '
     if (present(errflg)) errflg = 0
     problem = problem_of(activate_modal_scheme%scheme_type, nmode, least_size(na, volume, hygro, fn, fm, fluxn, fluxm), &
@@ -212,15 +246,7 @@ contains
     type(activation_counts_type) :: own_counts
     real(hk) :: input(activation_max_modes, 3), output(activation_max_modes, 4), air(7), full(1)
     integer :: n
-    logical :: is_done
 
-    call activate_parcel(activate_modal_scheme%scheme_type, nmode, wbar, sigw, wdiab, tair, rhoair, na, volume, hygro, &
-                         in_cloud, smax_fixed, fn, fm, fluxn, fluxm, is_done)
-    if (is_done) then
-      flux_fullact = wbar
-      if (present(counts)) counts = activation_counts_type(n_parcels=1_int64)
-      return
-    end if
     fn = 0.0_hk
     fm = 0.0_hk
     fluxn = 0.0_hk

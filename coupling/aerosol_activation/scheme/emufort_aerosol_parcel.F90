@@ -12,7 +12,6 @@ module emufort_aerosol_parcel
                                       radius_at => dry_median_radius_at, kappa_at => hygroscopicity_at
   use emufort_aerosol_arg2000, only: critical_factors
   use emufort_aerosol_activation, only: least_number, least_volume, least_hygroscopicity
-  use emufort_aerosol_updrafts, only: least_width
   use emufort_aerosol_scheme, only: scheme_type, hk => activation_kind, n_modes => n_emulated_modes, n_plain
   use emufort_aerosol_supersaturation, only: hygroscopicity_floor
   implicit none
@@ -28,38 +27,30 @@ module emufort_aerosol_parcel
 
 contains
 
-  !> Compute one parcel if it is a usual one that the emulator alone answers.
-  recursive subroutine activate_parcel(scheme, nmode, w_mean, w_sigma, w_diabatic, temperature, density, na, volume, &
-                                       hygro, in_cloud, smax_fixed, fn, fm, fluxn, fluxm, is_done)
-    type(scheme_type), intent(in) :: scheme         !! after `init`
-    integer, intent(in) :: nmode                    !! number of modes
-    real(hk), intent(in) :: w_mean                  !! mean vertical velocity [m s-1]
-    real(hk), intent(in) :: w_sigma                 !! its standard deviation [m s-1]
-    real(hk), intent(in) :: w_diabatic              !! diabatic vertical velocity [m s-1]
-    real(hk), intent(in) :: temperature             !! [K]
-    real(hk), intent(in) :: density                 !! [kg m-3]
-    real(hk), intent(in) :: na(:)                   !! number concentration [m-3] (mode)
-    real(hk), intent(in) :: volume(:)               !! volume concentration [m3 m-3] (mode)
-    real(hk), intent(in) :: hygro(:)                !! hygroscopicity [1] (mode)
-    logical, intent(in) :: in_cloud                 !! above cloud base
-    real(hk), intent(in) :: smax_fixed              !! maximum supersaturation, negative: to be computed [1]
-    real(hk), intent(inout) :: fn(:), fm(:)         !! fractions of number and mass that activate [1] (mode)
-    real(hk), intent(inout) :: fluxn(:), fluxm(:)   !! their fluxes into cloud [m s-1] (mode)
-    logical, intent(out) :: is_done                 !! whether the results were computed; otherwise they are unchanged
+  !> Compute the activated fractions of one parcel if it is a usual one, which the emulator alone answers.
+  recursive subroutine activate_parcel(scheme, w_mean, w_diabatic, temperature, density, na, volume, hygro, fractions, &
+                                       is_done)
+    type(scheme_type), intent(in) :: scheme              !! with a fast path
+    real(hk), intent(in) :: w_mean                       !! mean vertical velocity [m s-1]
+    real(hk), intent(in) :: w_diabatic                   !! diabatic vertical velocity [m s-1]
+    real(hk), intent(in) :: temperature                  !! [K]
+    real(hk), intent(in) :: density                      !! [kg m-3]
+    real(hk), intent(in) :: na(n_modes)                  !! number concentration [m-3] (mode)
+    real(hk), intent(in) :: volume(n_modes)              !! volume concentration [m3 m-3] (mode)
+    real(hk), intent(in) :: hygro(n_modes)               !! hygroscopicity [1] (mode)
+    real(hk), intent(inout) :: fractions(n_modes, 2)     !! of number and mass that activate [1] (mode, quantity)
+    logical, intent(out) :: is_done                      !! whether they were computed; otherwise they are unchanged
     real(dp) :: x(n_plain), y(1), number(n_modes), cube(n_modes), kappa(n_modes), t(1), factor(1)
     real(wp) :: logs(n_single), share(n_pairs)
     logical :: is_active(n_modes)
     integer :: m
 
     is_done = .false.
-    if (nmode /= n_modes .or. .not. (scheme%is_fast .and. w_sigma <= real(least_width, hk) .and. &
-                                     w_mean > 0.0_hk .and. smax_fixed < 0.0_hk) .or. in_cloud) return
+    if (.not. w_mean > 0.0_hk) return
     do m = 1, n_modes
       number(m) = real(na(m), dp)
       cube(m) = real(volume(m), dp)
       kappa(m) = real(hygro(m), dp)
-    end do
-    do m = 1, n_modes
       if (.not. (number(m) > least_number .and. cube(m) > least_volume)) return
     end do
     t(1) = real(temperature, dp)
@@ -92,19 +83,9 @@ contains
     end do
     call vector_erfc(n_pairs, share)
     do m = 1, n_modes
-      share(m) = merge(0.5_wp*share(m), 0.0_wp, is_active(m))
-      share(n_modes + m) = merge(max(0.5_wp*share(n_modes + m), share(m)), 0.0_wp, is_active(m))
+      fractions(m, 1) = real(merge(0.5_wp*share(m), 0.0_wp, is_active(m)), hk)
+      fractions(m, 2) = real(merge(0.5_wp*max(share(m), share(n_modes + m)), 0.0_wp, is_active(m)), hk)
     end do
-    do m = 1, n_modes
-      fn(m) = real(share(m), hk)
-      fm(m) = real(share(n_modes + m), hk)
-      fluxn(m) = real(real(share(m), dp)*real(w_mean, dp), hk)
-      fluxm(m) = real(real(share(n_modes + m), dp)*real(w_mean, dp), hk)
-    end do
-    fn(n_modes + 1:) = 0.0_hk
-    fm(n_modes + 1:) = 0.0_hk
-    fluxn(n_modes + 1:) = 0.0_hk
-    fluxm(n_modes + 1:) = 0.0_hk
 
   end subroutine activate_parcel
 
