@@ -128,10 +128,10 @@ contains
             fluxn(m) = real(real(fractions(m, 1), dp)*real(wbar, dp), hk)
             fluxm(m) = real(real(fractions(m, 2), dp)*real(wbar, dp), hk)
           end do
-          fn(n_emulated_modes + 1:) = 0.0_hk
-          fm(n_emulated_modes + 1:) = 0.0_hk
-          fluxn(n_emulated_modes + 1:) = 0.0_hk
-          fluxm(n_emulated_modes + 1:) = 0.0_hk
+          if (size(fn) > n_emulated_modes) fn(n_emulated_modes + 1:) = 0.0_hk
+          if (size(fm) > n_emulated_modes) fm(n_emulated_modes + 1:) = 0.0_hk
+          if (size(fluxn) > n_emulated_modes) fluxn(n_emulated_modes + 1:) = 0.0_hk
+          if (size(fluxm) > n_emulated_modes) fluxm(n_emulated_modes + 1:) = 0.0_hk
           flux_fullact = wbar
           if (present(counts)) counts = activation_counts_type(n_parcels=1_int64)
           return

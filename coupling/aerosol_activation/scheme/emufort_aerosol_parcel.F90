@@ -20,8 +20,8 @@ module emufort_aerosol_parcel
   public :: activate_parcel
 
   integer, parameter :: dp = real64
-  !> One and two values for each mode, in full sets of lanes.
-  integer, parameter :: n_single = lanes*((n_modes + lanes - 1)/lanes), n_pairs = lanes*((2*n_modes + lanes - 1)/lanes)
+  !> Two values for each mode, in full sets of lanes.
+  integer, parameter :: n_pairs = merge(lanes, 2*lanes, 2*n_modes <= lanes)
   !> Logarithms of supersaturations whose exponentials are certainly numbers above 0.
   real(dp), parameter :: usual_logarithm = 80.0_dp
 
@@ -41,7 +41,7 @@ contains
     real(hk), intent(inout) :: fractions(n_modes, 2)     !! of number and mass that activate [1] (mode, quantity)
     logical, intent(out) :: is_done                      !! whether they were computed; otherwise they are unchanged
     real(dp) :: x(n_plain), y(1), number(n_modes), cube(n_modes), kappa(n_modes), t(1), factor(1)
-    real(wp) :: logs(n_single), share(n_pairs)
+    real(wp) :: logs(lanes), share(n_pairs)
     logical :: is_active(n_modes)
     integer :: m
 
@@ -75,7 +75,7 @@ contains
     if (.not. is_done) return
     is_done = abs(y(1)) < usual_logarithm
     if (.not. is_done) return
-    call vector_ln(n_single, logs)
+    call vector_ln(lanes, logs)
     share = 0.0_wp
     do m = 1, n_modes
       share(m) = (logs(m) - 2.0_wp*real(y(1), wp))*scheme%steepness(m)
