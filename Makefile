@@ -9,7 +9,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 BUILD := build/fortran
-COLUMN := build/column
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 
 # make dataset N=32768 SEED=1 DATASET=activation.nc
@@ -18,7 +17,10 @@ SEED := 1
 DATASET := build/activation.nc
 # make test PYTEST_ARGS='-m "not slow" tests/runtime'; make test PYTEST_ARGS= also runs the exhaustive tests
 PYTEST_ARGS := -m "not exhaustive"
-RUN := runs/demo
+# make column PRESET=e3sm_mam5 uses the run in runs/e3sm_mam5
+PRESET :=
+RUN := runs/$(or $(PRESET),demo)
+COLUMN := build/column/$(notdir $(RUN))
 FLANG := flang-22
 # In CI, warnings are errors; other compilers may warn about more. Two warnings of flang are switched off: a change of
 # the standard after 2018, and a pointer that may outlive a call, which no procedure makes.
@@ -28,7 +30,7 @@ FLANG_WERROR := -pedantic $(WERROR) -Wno-f202-x-allocatable-breaking-change \
 # Debian packages that the tests need in addition. With CI=true they are installed, otherwise missing ones are reported.
 TEST_PACKAGES := $(FLANG) $(FLANG:flang-%=libomp-%-dev) valgrind pkg-config \
     libopenblas-dev libnetcdff-dev libopenmpi-dev openmpi-bin
-# make column UPDATE=docs/coupling.md
+# make column UPDATE="docs/coupling.md docs/column_model.md"
 UPDATE :=
 # make bench BENCH_ARGS='--bundle runs/demo/bundle'
 BENCH_ARGS :=
@@ -106,19 +108,26 @@ dataset: setup ## Label a data set with the parcel model (N=32768 SEED=1 DATASET
 	mkdir -p $(dir $(DATASET))
 	$(BIN)/python data_prep/make_dataset.py --train $(N) --seed $(SEED) --out $(DATASET)
 
-column: setup column-tools ## Run the column model with the bundle of RUN: profiles and errors in build/column
+COLUMN_MODEL := coupling/aerosol_activation/column_model
+COLUMN_BIN := $(COLUMN)/fortran/$(COLUMN_MODEL)
+column: setup column-tools ## Run the column model with the bundle of RUN or PRESET: profiles and errors in build/column
 	@test -f $(RUN)/bundle/weights.bin || { \
-	  echo "$(RUN) has no bundle: run make demo, or make column RUN=folder" >&2; exit 1; }
-	cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
-	cmake --build $(BUILD) --parallel $(JOBS) --target column_model measure_activation
+	  echo "$(RUN) has no bundle: run $(if $(PRESET),emufort run --preset $(PRESET) --out $(RUN),make demo)," \
+	    "or make column RUN=folder" >&2; exit 1; }
 	mkdir -p $(COLUMN)
-	$(BIN)/python coupling/aerosol_activation/column_model/make_columns.py $(COLUMN)/columns.nc --outside 0
+	$(BIN)/python $(COLUMN_MODEL)/write_contract.py $(RUN)/bundle $(COLUMN)/emufort_aerosol_contract.F90
+	cmake -S . -B $(COLUMN)/fortran -DCMAKE_BUILD_TYPE=Release --log-level=WARNING \
+	  -DEMUFORT_AEROSOL_CONTRACT=$(abspath $(COLUMN))/emufort_aerosol_contract.F90
+	cmake --build $(COLUMN)/fortran --parallel $(JOBS) --target column_model measure_activation
+	$(BIN)/python $(COLUMN_MODEL)/make_columns.py $(COLUMN)/columns.nc --bundle $(RUN)/bundle --outside 0
 	printf "&column_nml\n input = '%s'\n output = '%s'\n weights = '%s'\n with_times = .true.\n/\n" \
 	  $(COLUMN)/columns.nc $(COLUMN)/output.nc $(RUN)/bundle/weights.bin > $(COLUMN)/column.nml
-	OMP_NUM_THREADS=$(JOBS) $(BUILD)/coupling/aerosol_activation/column_model/column_model $(COLUMN)/column.nml | tee $(COLUMN)/log.txt
-	$(BIN)/python coupling/aerosol_activation/column_model/draw_column.py $(COLUMN)/output.nc $(COLUMN) --log $(COLUMN)/log.txt
-	$(if $(UPDATE),$(BIN)/python coupling/aerosol_activation/column_model/document_figures.py \
-	  $(BUILD)/coupling/aerosol_activation/column_model/measure_activation $(RUN)/bundle/weights.bin $(COLUMN) $(UPDATE))
+	OMP_NUM_THREADS=$(JOBS) $(COLUMN_BIN)/column_model $(COLUMN)/column.nml | tee $(COLUMN)/log.txt
+	$(BIN)/python $(COLUMN_MODEL)/draw_column.py $(COLUMN)/output.nc $(COLUMN) --log $(COLUMN)/log.txt \
+	  --bundle $(RUN)/bundle --columns $(COLUMN)/columns.nc
+	$(if $(UPDATE),$(COLUMN_BIN)/measure_activation $(RUN)/bundle/weights.bin > $(COLUMN)/outside.csv)
+	$(if $(UPDATE),$(BIN)/python $(COLUMN_MODEL)/document_figures.py $(addprefix --update ,$(UPDATE)) $(COLUMN) \
+	  $$(dirname build/column/*/outside.csv))
 
 clean: ## Remove builds, caches, the virtual environment and runs/demo, but no other runs
 	rm -rf build $(VENV) $(RUN) python/emufort/_fortran python/emufort/_native* python/emufort/_trainer*

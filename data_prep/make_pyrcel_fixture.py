@@ -20,17 +20,23 @@ from typing import Annotated
 import numpy as np
 import typer
 import xarray as xr
-from activation_data.ranges import (
-    GEOMETRIC_STANDARD_DEVIATION,
-    MODES,
-    RANGES,
-    scale_unit_cube,
-    split_columns,
-)
 from scipy.special import ndtr
 from scipy.stats import qmc
 
+from emufort.processes.aerosol_activation.labelling.inputs import (
+    sampled_inputs,
+    scale_unit_cube,
+    split_columns,
+)
+from emufort.processes.aerosol_activation.preset import Preset
+
 FIXTURE = Path(__file__).resolve().parent.parent / "tests" / "fixtures" / "pyrcel_smax.nc"
+
+#: Modes and ranges of the cases; the constants are those of pyrcel.
+PRESET = Preset.load("e3sm_mam4")
+MODES = list(PRESET.modes)
+GEOMETRIC_STANDARD_DEVIATION = np.array([mode.sigma for mode in PRESET.modes.values()])
+INPUTS = sampled_inputs(PRESET)
 
 RELATIVE_TOLERANCE = 1e-8
 # pyrcel's defaults (1e-8 for the supersaturation, 1e-12 m for radii) are as large as some values
@@ -90,9 +96,9 @@ def main(
     equilibrate = jax.jit(equilibrate_initial_state)
     schemes = {"arg2000": jax.jit(arg2000), "mbn2014": jax.jit(mbn2014)}
 
-    unit = qmc.LatinHypercube(len(RANGES), rng=np.random.default_rng(seed)).random(cases)
-    samples = scale_unit_cube(unit)
-    columns = split_columns(samples)
+    unit = qmc.LatinHypercube(len(INPUTS), rng=np.random.default_rng(seed)).random(cases)
+    samples = scale_unit_cube(unit, INPUTS)
+    columns = split_columns(samples, INPUTS)
     cells = lognormal_cells(columns, bins, half_width)
     n_cells = bins * len(MODES)
     tolerance = jnp.asarray([*ABSOLUTE_TOLERANCE_BULK, *[ABSOLUTE_TOLERANCE_RADIUS] * n_cells])
@@ -149,7 +155,7 @@ def main(
             values["temperature_at_smax"][i] = float(ascent.ys[top, 2])
         modes = (
             columns["dry_median_radius"][i] * 1e6,
-            np.array(GEOMETRIC_STANDARD_DEVIATION),
+            GEOMETRIC_STANDARD_DEVIATION,
             columns["number_concentration"][i] * 1e-6,
             columns["hygroscopicity"][i],
         )
@@ -167,8 +173,8 @@ def main(
     variables |= {name: (("case",), value) for name, value in values.items()}
     variables |= {name: (("case", "mode"), value) for name, value in fractions.items()}
     variables["method"] = (("case",), method)
-    variables["geometric_standard_deviation"] = (("mode",), np.array(GEOMETRIC_STANDARD_DEVIATION))
-    dataset = xr.Dataset(variables, coords={"mode": list(MODES)})
+    variables["geometric_standard_deviation"] = (("mode",), GEOMETRIC_STANDARD_DEVIATION)
+    dataset = xr.Dataset(variables, coords={"mode": MODES})
     dataset.attrs["comment"] = (
         "SI units; event is 1 where pyrcel found a maximum of the supersaturation"
     )

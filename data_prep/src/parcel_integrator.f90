@@ -1,6 +1,6 @@
 !> Ascent of a parcel up to its maximum of supersaturation.
 module parcel_integrator
-  use parcel_constants, only: wp
+  use parcel_constants, only: wp, constants_type
   use parcel_thermodynamics, only: n_bulk, i_temperature, i_supersaturation, initial_bulk_state, kelvin_length
   use droplet_growth, only: equilibrium_radii
   use rodas_step, only: workspace_type, evaluate_rates, evaluate_jacobian, take_step
@@ -15,7 +15,6 @@ module parcel_integrator
   !> How to solve; the defaults are those of the data set.
   type, public :: parcel_options_type
     real(wp) :: initial_supersaturation = -0.02_wp !! below 0 [1]
-    real(wp) :: accommodation = 1.0_wp !! mass accommodation coefficient [1]
     real(wp) :: relative_tolerance = 1.0e-5_wp !! of one step [1]
     real(wp) :: maximum_ascent = 3000.0_wp !! height above the start at which to give up [m]
     real(wp) :: prominence = 0.01_wp !! relative fall below a maximum that confirms it; 0: take the first [1]
@@ -36,7 +35,7 @@ module parcel_integrator
 
 contains
 
-  pure subroutine solve_parcel(work, air_temperature, air_pressure, updraft_speed, options, result)
+  pure subroutine solve_parcel(work, air_temperature, air_pressure, updraft_speed, constants, options, result)
     !! Solve for the maximum supersaturation of a parcel whose cells are in the workspace.
     !!
     !! A maximum is where d(supersaturation)/dt turns negative. With few cells, the activation of one cell can make a
@@ -46,6 +45,7 @@ contains
     real(wp), intent(in) :: air_temperature !! at the start [K]
     real(wp), intent(in) :: air_pressure !! at the start [Pa]
     real(wp), intent(in) :: updraft_speed !! above 0 [m s-1]
+    type(constants_type), intent(in) :: constants
     type(parcel_options_type), intent(in) :: options
     type(parcel_result_type), intent(out) :: result
     real(wp), parameter :: growth_limit = 6.0_wp, shrink_limit = 0.2_wp, safety = 0.9_wp
@@ -54,12 +54,12 @@ contains
     integer :: refinements
     logical :: have_candidate, fresh_jacobian
 
-    if (.not. valid_input(work, air_temperature, air_pressure, updraft_speed, options)) return
+    if (.not. valid_input(work, air_temperature, air_pressure, updraft_speed, constants, options)) return
     work%solute = work%hygroscopicity*work%dry_radius**3
     work%now%bulk = initial_bulk_state(air_temperature, air_pressure, options%initial_supersaturation)
-    call equilibrium_radii(work%n_cells, kelvin_length(air_temperature), options%initial_supersaturation, &
+    call equilibrium_radii(work%n_cells, kelvin_length(air_temperature, constants), options%initial_supersaturation, &
                            work%dry_radius, work%solute, work%now%radius)
-    call evaluate_rates(work, work%now%bulk, work%now%radius, updraft_speed, options%accommodation, &
+    call evaluate_rates(work, work%now%bulk, work%now%radius, updraft_speed, constants, &
                         work%now%bulk_rate, work%now%radius_rate)
 
     time = 0.0_wp
@@ -74,11 +74,11 @@ contains
     do while (time < time_end)
       if (result%steps >= options%maximum_steps .or. step < 1.0e-13_wp*max(time, 1.0_wp)) return
       result%steps = result%steps + 1
-      if (.not. fresh_jacobian) call evaluate_jacobian(work, updraft_speed, options%accommodation)
+      if (.not. fresh_jacobian) call evaluate_jacobian(work, updraft_speed, constants)
       fresh_jacobian = .true.
       bulk_scale = options%relative_tolerance*[1.0e5_wp, 300.0_wp, 1.0e-2_wp, &
                                                max(abs(work%now%bulk(i_supersaturation)), 1.0e-4_wp)]
-      call take_step(work, step, updraft_speed, options%accommodation, bulk_scale, options%relative_tolerance, error)
+      call take_step(work, step, updraft_speed, constants, bulk_scale, options%relative_tolerance, error)
       if (error > 1.0_wp) then
         step = step*max(shrink_limit, safety*min(error, 1.0e6_wp)**(-0.25_wp))
         cycle
@@ -148,20 +148,24 @@ contains
     work%now%radius_rate = work%next%radius_rate
   end subroutine accept_trial
 
-  pure logical function valid_input(work, air_temperature, air_pressure, updraft_speed, options)
+  pure logical function valid_input(work, air_temperature, air_pressure, updraft_speed, constants, options)
     !! Whether the solver can start; comparisons are written so that NaN fails them.
     type(workspace_type), intent(in) :: work
     real(wp), intent(in) :: air_temperature, air_pressure, updraft_speed !! [K], [Pa], [m s-1]
+    type(constants_type), intent(in) :: constants
     type(parcel_options_type), intent(in) :: options
-    logical :: valid_air, valid_cells, valid_options
+    logical :: valid_air, valid_cells, valid_constants, valid_options
     valid_air = within(air_temperature, 150.0_wp, 400.0_wp) .and. within(air_pressure, 1.0e3_wp, 1.0e7_wp) .and. &
                 within(updraft_speed, 0.0_wp, 1.0e3_wp)
     valid_cells = all(within(work%dry_radius, 0.0_wp, 1.0_wp)) .and. all(work%number >= 0.0_wp) .and. &
                   all(work%number < 1.0e20_wp) .and. all(within(work%hygroscopicity, 0.0_wp, 1.0e3_wp))
     valid_options = within(options%initial_supersaturation, -1.0_wp, 0.0_wp) .and. &
-                    options%accommodation > 0.0_wp .and. options%relative_tolerance > 0.0_wp .and. &
-                    options%maximum_ascent > 0.0_wp
-    valid_input = valid_air .and. valid_cells .and. valid_options
+                    options%relative_tolerance > 0.0_wp .and. options%maximum_ascent > 0.0_wp
+    valid_constants = constants%gravity > 0.0_wp .and. constants%gas_constant_air > 0.0_wp .and. &
+                      constants%gas_constant_vapour > 0.0_wp .and. constants%heat_capacity_air > 0.0_wp .and. &
+                      constants%latent_heat > 0.0_wp .and. constants%density_water > 0.0_wp .and. &
+                      constants%accommodation_coefficient > 0.0_wp
+    valid_input = valid_air .and. valid_cells .and. valid_constants .and. valid_options
   end function valid_input
 
   pure elemental logical function within(value, lower, upper)

@@ -1,8 +1,6 @@
 !> Thermodynamics of moist air that the whole parcel shares: everything that does not depend on droplet size.
 module parcel_thermodynamics
-  use parcel_constants, only: wp, pi, gravity, heat_capacity_air, latent_heat, density_water, gas_constant, &
-                              molar_mass_water, molar_mass_air, gas_constant_air, thermal_accommodation, &
-                              mass_ratio_water_air
+  use parcel_constants, only: wp, pi, gas_constant, thermal_accommodation, mass_ratio_water_air, constants_type
   implicit none
   private
 
@@ -37,28 +35,38 @@ contains
     pressure = 611.2_wp*exp(17.67_wp*celsius/(celsius + 243.5_wp))
   end function saturation_vapour_pressure
 
-  pure elemental function kelvin_length(air_temperature) result(length)
+  pure elemental function kelvin_length(air_temperature, constants) result(length)
     !! Kelvin length A = 2 M_w sigma_w / (R T rho_w) of kappa-Koehler theory (Petters and Kreidenweis 2007).
     real(wp), intent(in) :: air_temperature !! [K]
+    type(constants_type), intent(in) :: constants
     real(wp) :: length !! [m]
     real(wp) :: surface_tension !! [J m-2]
+    real(wp) :: molar_mass_water !! [kg mol-1]
+    molar_mass_water = gas_constant/constants%gas_constant_vapour
     surface_tension = 0.0761_wp - 1.55e-4_wp*(air_temperature - 273.15_wp)
-    length = 2.0_wp*molar_mass_water*surface_tension/(gas_constant*air_temperature*density_water)
+    length = 2.0_wp*molar_mass_water*surface_tension/(gas_constant*air_temperature*constants%density_water)
   end function kelvin_length
 
-  pure function bulk_coefficients(bulk, updraft_speed, accommodation) result(coefficients)
+  pure function bulk_coefficients(bulk, updraft_speed, constants) result(coefficients)
     !! Coefficients of the parcel equations at one bulk state.
     !!
     !! The size dependence of diffusivity and conductivity, D/(1 + D b/r), makes the resistance to growth exactly
-    !! linear in r: it is split here into slope and offset, so the loop over cells has no division by these.
+    !! linear in r: it is split here into slope and offset, so the loop over cells has no division by these. The
+    !! formulas have molar masses, as those of pyrcel have, so that both models round alike.
     real(wp), intent(in) :: bulk(n_bulk) !! pressure [Pa], temperature [K], vapour [kg kg-1], supersaturation [1]
     real(wp), intent(in) :: updraft_speed !! [m s-1]
-    real(wp), intent(in) :: accommodation !! mass accommodation coefficient of water [1]
+    type(constants_type), intent(in) :: constants
     type(bulk_coefficients_type) :: coefficients
     real(wp) :: vapour_saturation, density, density_dry, diffusivity, conductivity
     real(wp) :: vapour_slope, vapour_length, heat_slope, heat_length, source, sink, liquid_rate
+    real(wp) :: molar_mass_air, molar_mass_water !! [kg mol-1]
 
-    associate (p => bulk(i_pressure), t => bulk(i_temperature), s => bulk(i_supersaturation))
+    molar_mass_air = gas_constant/constants%gas_constant_air
+    molar_mass_water = gas_constant/constants%gas_constant_vapour
+    associate (p => bulk(i_pressure), t => bulk(i_temperature), s => bulk(i_supersaturation), &
+               gravity => constants%gravity, gas_constant_air => constants%gas_constant_air, &
+               heat_capacity_air => constants%heat_capacity_air, latent_heat => constants%latent_heat, &
+               density_water => constants%density_water)
       vapour_saturation = saturation_vapour_pressure(t)
       density = p/(gas_constant_air*(1.0_wp + 0.61_wp*bulk(i_vapour))*t)
       density_dry = (p - (1.0_wp + s)*vapour_saturation)/(gas_constant_air*t)
@@ -66,7 +74,7 @@ contains
       conductivity = 1.0e-3_wp*(4.39_wp + 0.071_wp*t)
 
       vapour_slope = density_water*gas_constant*t/(vapour_saturation*diffusivity*molar_mass_water)
-      vapour_length = diffusivity/accommodation*sqrt(2.0_wp*pi*molar_mass_water/(gas_constant*t))
+      vapour_length = diffusivity/constants%accommodation_coefficient*sqrt(2.0_wp*pi*molar_mass_water/(gas_constant*t))
       heat_slope = latent_heat*density_water*(latent_heat*molar_mass_water/(gas_constant*t) - 1.0_wp)/(conductivity*t)
       heat_length = conductivity/(thermal_accommodation*density*heat_capacity_air)* &
                     sqrt(2.0_wp*pi*molar_mass_air/(gas_constant*t))
@@ -77,7 +85,7 @@ contains
              molar_mass_water*latent_heat*latent_heat/(heat_capacity_air*gas_constant*t*t)
       liquid_rate = 4.0_wp*pi*density_water/density_dry
 
-      coefficients%kelvin_length = kelvin_length(t)
+      coefficients%kelvin_length = kelvin_length(t, constants)
       coefficients%resistance_slope = vapour_slope + heat_slope
       coefficients%resistance_offset = vapour_slope*vapour_length + heat_slope*heat_length
       coefficients%ascent = [-density*gravity*updraft_speed, -gravity*updraft_speed/heat_capacity_air, 0.0_wp, &

@@ -5,7 +5,7 @@
 !! supersaturation within microseconds, so the method must be implicit; a Rosenbrock method needs one factorisation
 !! a step and no iteration, and the arrowhead Jacobian makes that O(n).
 module rodas_step
-  use parcel_constants, only: wp
+  use parcel_constants, only: wp, constants_type
   use parcel_thermodynamics, only: n_bulk, i_pressure, i_temperature, i_supersaturation, bulk_coefficients_type, &
                                    bulk_coefficients
   use droplet_growth, only: growth_rates, growth_derivatives
@@ -85,43 +85,43 @@ contains
               stat=error)
   end subroutine workspace_create
 
-  pure subroutine evaluate_rates(work, bulk, radius, updraft_speed, accommodation, bulk_rate, radius_rate)
+  pure subroutine evaluate_rates(work, bulk, radius, updraft_speed, constants, bulk_rate, radius_rate)
     !! Right-hand side of the parcel equations.
     type(workspace_type), intent(in) :: work
     real(wp), intent(in) :: bulk(n_bulk) !! bulk state
     real(wp), intent(in) :: radius(work%n_cells) !! [m] (n_cells)
     real(wp), intent(in) :: updraft_speed !! [m s-1]
-    real(wp), intent(in) :: accommodation !! [1]
+    type(constants_type), intent(in) :: constants
     real(wp), intent(out) :: bulk_rate(n_bulk) !! [s-1]
     real(wp), intent(out) :: radius_rate(work%n_cells) !! [m s-1] (n_cells)
     type(bulk_coefficients_type) :: coefficients
     real(wp) :: moment
-    coefficients = bulk_coefficients(bulk, updraft_speed, accommodation)
+    coefficients = bulk_coefficients(bulk, updraft_speed, constants)
     call growth_rates(work%n_cells, coefficients, bulk(i_supersaturation), work%dry_radius, work%solute, work%number, &
                       radius, radius_rate, moment)
     bulk_rate = coefficients%ascent + moment*coefficients%condensation
   end subroutine evaluate_rates
 
-  pure subroutine evaluate_jacobian(work, updraft_speed, accommodation)
+  pure subroutine evaluate_jacobian(work, updraft_speed, constants)
     !! Jacobian at the accepted state, in arrowhead blocks.
     !!
     !! Derivatives by radius are analytic. The few bulk coefficients are smooth, cheap functions of the bulk state:
     !! one-sided differences with a relative step of 1e-6 keep the order of the method (tested).
     type(workspace_type), intent(inout) :: work
     real(wp), intent(in) :: updraft_speed !! [m s-1]
-    real(wp), intent(in) :: accommodation !! [1]
+    type(constants_type), intent(in) :: constants
     type(bulk_coefficients_type) :: base, moved
     real(wp) :: gradient(3, n_bulk), condensation_gradient(n_bulk, n_bulk), bulk(n_bulk), step(n_bulk)
     real(wp) :: moment, moment_by_bulk(n_bulk)
     integer :: j
-    base = bulk_coefficients(work%now%bulk, updraft_speed, accommodation)
+    base = bulk_coefficients(work%now%bulk, updraft_speed, constants)
     step = 1.0e-6_wp
     step(i_pressure) = 1.0e-6_wp*work%now%bulk(i_pressure)
     step(i_temperature) = 1.0e-6_wp*work%now%bulk(i_temperature)
     do j = 1, n_bulk
       bulk = work%now%bulk
       bulk(j) = bulk(j) + step(j)
-      moved = bulk_coefficients(bulk, updraft_speed, accommodation)
+      moved = bulk_coefficients(bulk, updraft_speed, constants)
       gradient(1, j) = (moved%kelvin_length - base%kelvin_length)/step(j)
       gradient(2, j) = (moved%resistance_slope - base%resistance_slope)/step(j)
       gradient(3, j) = (moved%resistance_offset - base%resistance_offset)/step(j)
@@ -138,12 +138,12 @@ contains
     work%condensation = base%condensation
   end subroutine evaluate_jacobian
 
-  pure subroutine take_step(work, step, updraft_speed, accommodation, bulk_scale, radius_tolerance, error)
+  pure subroutine take_step(work, step, updraft_speed, constants, bulk_scale, radius_tolerance, error)
     !! Trial step from `now` (with its rates and Jacobian) to `next`; the caller accepts it if error <= 1.
     type(workspace_type), intent(inout) :: work
     real(wp), intent(in) :: step !! [s]
     real(wp), intent(in) :: updraft_speed !! [m s-1]
-    real(wp), intent(in) :: accommodation !! [1]
+    type(constants_type), intent(in) :: constants
     real(wp), intent(in) :: bulk_scale(n_bulk) !! error allowed in each bulk variable
     real(wp), intent(in) :: radius_tolerance !! relative error allowed in a radius [1]
     real(wp), intent(out) :: error !! estimated error over the allowed one; huge if the trial state is not physical
@@ -182,7 +182,7 @@ contains
           error = huge(error)
           return
         end if
-        call evaluate_rates(work, work%next%bulk, work%next%radius, updraft_speed, accommodation, &
+        call evaluate_rates(work, work%next%bulk, work%next%radius, updraft_speed, constants, &
                             stage_bulk(:, stage), work%stage_radius(:, stage))
       end if
       do j = 1, stage - 1
@@ -214,7 +214,7 @@ contains
       error = huge(error)
       return
     end if
-    call evaluate_rates(work, work%next%bulk, work%next%radius, updraft_speed, accommodation, work%next%bulk_rate, &
+    call evaluate_rates(work, work%next%bulk, work%next%radius, updraft_speed, constants, work%next%bulk_rate, &
                         work%next%radius_rate)
   end subroutine take_step
 

@@ -1,6 +1,6 @@
 !> The arrowhead solver against Gaussian elimination of the full matrix, and the analytic Jacobian against differences.
 program test_arrowhead
-  use parcel_constants, only: wp
+  use parcel_constants, only: wp, constants_type
   use parcel_thermodynamics, only: n_bulk, i_pressure, i_temperature, i_vapour, initial_bulk_state, kelvin_length
   use arrowhead, only: schur_complement, factorise_dense, solve_arrowhead
   use droplet_growth, only: equilibrium_radii
@@ -52,6 +52,7 @@ contains
     !! Jacobian blocks against central differences of the right-hand side.
     integer, parameter :: n = 6
     real(wp), parameter :: tolerance = 1.0e-4_wp
+    type(constants_type), parameter :: constants = constants_type()
     type(workspace_type) :: work
     real(wp) :: up_bulk(n_bulk), down_bulk(n_bulk), up_radius(n), down_radius(n), bulk(n_bulk), radius(n), step, &
                 scale(n_bulk)
@@ -62,17 +63,18 @@ contains
     work%hygroscopicity = 0.5_wp
     work%solute = work%hygroscopicity*work%dry_radius**3
     work%now%bulk = initial_bulk_state(285.0_wp, 9.0e4_wp, -0.02_wp)
-    call equilibrium_radii(n, kelvin_length(285.0_wp), -0.02_wp, work%dry_radius, work%solute, work%now%radius)
+    call equilibrium_radii(n, kelvin_length(285.0_wp, constants), -0.02_wp, work%dry_radius, work%solute, &
+                           work%now%radius)
     work%now%radius = 1.1_wp*work%now%radius
-    call evaluate_jacobian(work, 1.0_wp, 1.0_wp)
+    call evaluate_jacobian(work, 1.0_wp, constants)
     scale = [1.0e5_wp, 300.0_wp, 1.0e-2_wp, 1.0_wp]
     do j = 1, n_bulk
       step = 1.0e-6_wp*scale(j)
       bulk = work%now%bulk
       bulk(j) = work%now%bulk(j) + step
-      call evaluate_rates(work, bulk, work%now%radius, 1.0_wp, 1.0_wp, up_bulk, up_radius)
+      call evaluate_rates(work, bulk, work%now%radius, 1.0_wp, constants, up_bulk, up_radius)
       bulk(j) = work%now%bulk(j) - step
-      call evaluate_rates(work, bulk, work%now%radius, 1.0_wp, 1.0_wp, down_bulk, down_radius)
+      call evaluate_rates(work, bulk, work%now%radius, 1.0_wp, constants, down_bulk, down_radius)
       up_bulk = (up_bulk - down_bulk)/(2.0_wp*step)
       up_radius = (up_radius - down_radius)/(2.0_wp*step)
       if (any(abs(up_bulk - work%bulk_jacobian(:, j)) > tolerance*(abs(up_bulk) + 1.0e-6_wp*scale/scale(j)))) &
@@ -84,9 +86,9 @@ contains
       radius = work%now%radius
       step = 1.0e-6_wp*(radius(i) - work%dry_radius(i))
       radius(i) = work%now%radius(i) + step
-      call evaluate_rates(work, work%now%bulk, radius, 1.0_wp, 1.0_wp, up_bulk, up_radius)
+      call evaluate_rates(work, work%now%bulk, radius, 1.0_wp, constants, up_bulk, up_radius)
       radius(i) = work%now%radius(i) - step
-      call evaluate_rates(work, work%now%bulk, radius, 1.0_wp, 1.0_wp, down_bulk, down_radius)
+      call evaluate_rates(work, work%now%bulk, radius, 1.0_wp, constants, down_bulk, down_radius)
       up_bulk = (up_bulk - down_bulk)/(2.0_wp*step)
       up_radius = (up_radius - down_radius)/(2.0_wp*step)
       if (abs(up_radius(i) - work%rate_by_radius(i)) > tolerance*abs(up_radius(i))) &

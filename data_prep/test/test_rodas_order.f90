@@ -1,6 +1,6 @@
 !> Halving a constant step divides the error by about 2^4.
 program test_rodas_order
-  use parcel_constants, only: wp
+  use parcel_constants, only: wp, constants_type
   use parcel_thermodynamics, only: n_bulk, initial_bulk_state, kelvin_length
   use droplet_growth, only: equilibrium_radii
   use rodas_step, only: workspace_type, evaluate_rates, evaluate_jacobian, take_step
@@ -27,6 +27,7 @@ contains
     real(wp) :: value(n)
     type(workspace_type) :: work
     real(wp) :: error, scale(n_bulk)
+    type(constants_type), parameter :: constants = constants_type()
     integer :: i, status
     call work%create(n, status)
     work%dry_radius = [3.0e-7_wp, 4.0e-7_wp, 5.0e-7_wp, 7.0e-7_wp, 1.0e-6_wp]
@@ -34,12 +35,14 @@ contains
     work%hygroscopicity = 0.6_wp
     work%solute = work%hygroscopicity*work%dry_radius**3
     work%now%bulk = initial_bulk_state(285.0_wp, 9.0e4_wp, -0.02_wp)
-    call equilibrium_radii(n, kelvin_length(285.0_wp), -0.02_wp, work%dry_radius, work%solute, work%now%radius)
-    call evaluate_rates(work, work%now%bulk, work%now%radius, speed, 1.0_wp, work%now%bulk_rate, work%now%radius_rate)
+    call equilibrium_radii(n, kelvin_length(285.0_wp, constants), -0.02_wp, work%dry_radius, work%solute, &
+                           work%now%radius)
+    call evaluate_rates(work, work%now%bulk, work%now%radius, speed, constants, work%now%bulk_rate, &
+                        work%now%radius_rate)
     scale = 1.0_wp
     do i = 1, steps
-      call evaluate_jacobian(work, speed, 1.0_wp)
-      call take_step(work, duration/real(steps, wp), speed, 1.0_wp, scale, 1.0_wp, error)
+      call evaluate_jacobian(work, speed, constants)
+      call take_step(work, duration/real(steps, wp), speed, constants, scale, 1.0_wp, error)
       if (error >= huge(error)) error stop 'a step left the physical range'
       work%now%bulk = work%next%bulk
       work%now%bulk_rate = work%next%bulk_rate

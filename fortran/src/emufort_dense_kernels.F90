@@ -19,11 +19,11 @@
 !>
 !> In the kernels for one column, the lanes are neurons. In each sum every multiply-add waits for the previous one
 !> (4 cycles), while a core starts two per cycle, so a kernel works on up to 8 sums at a time. Where a kernel has few
-!> neurons, each has a sum of its own that is written out, and compilers join the sums to vectors of any width, also with
-!> -O2 and without instructions beyond those that every CPU has. There a loop over lanes would have one vector in flight.
-!> Panels of 8 and 4 neurons in one chain use 16 lanes, and the values of the other lanes have no meaning. A loop of 8 or 4
-!> would be unrolled before it is vectorised, and gfortran does not fuse the products and sums of a single short vector on
-!> some CPUs, so the bits would not be those of the other kernels.
+!> neurons, each has a sum of its own that is written out. Compilers join these sums to vectors of any width, also with
+!> -O2 and without instructions beyond those that every CPU has; a loop over lanes would then have one vector in flight.
+!> Panels of 8 and 4 neurons in one chain use 16 lanes, and the values of the other lanes have no meaning. A loop of 8 or
+!> 4 would be unrolled before it is vectorised, and gfortran does not fuse the products and sums of a single short vector
+!> on some CPUs, so the bits would not be those of the other kernels.
 module emufort_dense_kernels
   use emufort_kinds, only: wp, lanes, block_columns, widest_panel
   implicit none

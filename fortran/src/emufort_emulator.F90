@@ -1,3 +1,4 @@
+#ifndef EMUFORT_LEVEL
 !> The emulator for host models: load it once, then predict from any number of threads.
 module emufort_emulator
   use emufort_kinds, only: int8, int64, real64
@@ -332,3 +333,4 @@ contains
   end function variable_of
 
 end module emufort_emulator
+#endif

@@ -1,3 +1,38 @@
+#ifdef EMUFORT_LEVEL
+! With -DEMUFORT_LEVEL=2, 3 or 4, the runtime in one file compiles to its kernels alone, for x86-64-v2, v3 or v4. The
+! modules of the kernels then have other names, so that a library can contain all levels; see emufort_dispatch.
+#if EMUFORT_LEVEL == 2
+#define emufort_core emufort_core_v2
+#define emufort_operations emufort_operations_v2
+#define emufort_dense_kernels emufort_dense_kernels_v2
+#define emufort_dense emufort_dense_v2
+#define emufort_math emufort_math_v2
+#define emufort_activations emufort_activations_v2
+#define emufort_transforms emufort_transforms_v2
+#define emufort_ranges emufort_ranges_v2
+#define emufort_probe emufort_probe_v2
+#elif EMUFORT_LEVEL == 3
+#define emufort_core emufort_core_v3
+#define emufort_operations emufort_operations_v3
+#define emufort_dense_kernels emufort_dense_kernels_v3
+#define emufort_dense emufort_dense_v3
+#define emufort_math emufort_math_v3
+#define emufort_activations emufort_activations_v3
+#define emufort_transforms emufort_transforms_v3
+#define emufort_ranges emufort_ranges_v3
+#define emufort_probe emufort_probe_v3
+#elif EMUFORT_LEVEL == 4
+#define emufort_core emufort_core_v4
+#define emufort_operations emufort_operations_v4
+#define emufort_dense_kernels emufort_dense_kernels_v4
+#define emufort_dense emufort_dense_v4
+#define emufort_math emufort_math_v4
+#define emufort_activations emufort_activations_v4
+#define emufort_transforms emufort_transforms_v4
+#define emufort_ranges emufort_ranges_v4
+#define emufort_probe emufort_probe_v4
+#endif
+#else
 !> Kinds and sizes that all parts of the runtime share.
 !>
 !> Throughout the runtime, all procedures that `predict` calls are `recursive`. Otherwise compilers that support only
@@ -35,3 +70,4 @@ module emufort_kinds
   integer, parameter :: max_scratch = 8704
 
 end module emufort_kinds
+#endif

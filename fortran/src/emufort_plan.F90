@@ -1,3 +1,4 @@
+#ifndef EMUFORT_LEVEL
 !> The plan of an emulator: the meaning of its integers and numbers, and the check of a plan from a file.
 !>
 !> A network is a list of operations over buffers, which are places in one scratch array. The planner, which wrote the
@@ -334,3 +335,4 @@ contains
   end function are_apart
 
 end module emufort_plan
+#endif

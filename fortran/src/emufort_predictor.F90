@@ -1,8 +1,8 @@
 ! Made from fortran/templates/predictor.fypp by `make templates`; do not edit.
-
+#ifndef EMUFORT_LEVEL
 !> A network with its transforms. It predicts from host arrays of either kind and layout, from any number of threads.
 module emufort_predictor
-  use emufort_kinds, only: wp, real32, real64, lanes, block_columns
+  use emufort_kinds, only: wp, int64, real32, real64, lanes, block_columns
   use emufort_status, only: status_type, set_error, clear_status, to_text, emufort_success, &
                             emufort_error_limit, emufort_error_shape, emufort_error_not_loaded
   use emufort_plan, only: check_plan, first_operation, operation_size, operation_dense, row_code, row_n_out, &
@@ -11,7 +11,7 @@ module emufort_predictor
   use emufort_operations, only: pack_weights
   use emufort_workspace, only: workspace_type, choose_block, aligned_place, few_columns, scratch_size, physical_size, &
                                make_workspace_of => make_workspace
-  use emufort_core, only: evaluate_block, evaluate_columns, evaluate_column, evaluate_inside
+  use emufort_dispatch, only: evaluate_block, evaluate_columns, evaluate_column, evaluate_inside
   implicit none
   private
 
@@ -38,12 +38,14 @@ module emufort_predictor
     procedure :: copy_network
     procedure :: take_power
     procedure :: give_logarithm
-    procedure, private :: predict_real32
-    procedure, private :: predict_real64
+    procedure :: predict_real32
+    procedure :: predict_real64
     generic :: predict => predict_real32, predict_real64
-    procedure, private :: predict_transposed_real32
-    procedure, private :: predict_transposed_real64
+    procedure :: predict_transposed_real32
+    procedure :: predict_transposed_real64
     generic :: predict_transposed => predict_transposed_real32, predict_transposed_real64
+    procedure :: predict_strided_real32
+    procedure :: predict_strided_real64
   end type predictor_type
 
 contains
@@ -598,4 +600,169 @@ contains
 
   end subroutine predict_transposed_real64
 
+  !> Predict from host arrays of any shape in single precision, without copies. The strides are the numbers of
+  !> elements from one column to the next, and from one variable to the next.
+  recursive subroutine predict_strided_real32(predictor, ncol, x, x_strides, y, y_strides, status, is_outside, &
+                                              workspace)
+    class(predictor_type), intent(in) :: predictor          !! with a network
+    integer, intent(in) :: ncol                             !! number of columns
+    real(real32), intent(in) :: x(*)                         !! inputs in contract order and units
+    integer, intent(in) :: x_strides(2)                     !! strides of x
+    real(real32), intent(inout) :: y(*)                      !! outputs in contract order and units
+    integer, intent(in) :: y_strides(2)                     !! strides of y
+    type(status_type), intent(inout) :: status              !! outcome, numbers of clipped values and invalid columns
+    logical, intent(out), optional :: is_outside(ncol)      !! columns with an input out of range or invalid
+    type(workspace_type), intent(inout), optional, target :: workspace   !! by `make_workspace`, one per thread
+    real(real64), target :: on_stack(physical_size)
+    real(wp), target :: scratch(scratch_size)
+    real(real64), pointer, contiguous :: block_x(:), block_y(:)
+    logical :: outside(block_columns), in_workspace
+    integer :: n_in, n_out, columns, block, first, n, i, j
+
+    call clear_status(status)
+    if (.not. allocated(predictor%plan)) then
+      call set_error(status, emufort_error_not_loaded, 'predict', 'the emulator has not been loaded')
+      return
+    end if
+    n_in = predictor%plan(1)
+    n_out = predictor%plan(3)
+    if (ncol < 0 .or. any(x_strides < 0) .or. any(y_strides < 0)) then
+      call set_error(status, emufort_error_shape, 'predict', 'ncol or a stride is negative')
+      return
+    end if
+    if (ncol < 1) return
+    columns = few_columns
+    in_workspace = .false.
+    if (ncol > few_columns) call choose_block(predictor%plan, columns, in_workspace, workspace)
+    if (in_workspace) then
+      block_x => workspace%physical(1:columns*n_in)
+      block_y => workspace%physical(columns*n_in + 1:)
+    else
+      block_x => on_stack(1:min(columns*n_in, physical_size))
+      block_y => on_stack(columns*n_in + 1:)
+    end if
+    do block = 0, (ncol - 1)/columns
+      first = block*columns
+      n = min(columns, ncol - first)
+      if (n <= few_columns) then
+        do i = 1, n
+          do j = 1, n_in
+            on_stack(j) = real(x(element(first + i, j, x_strides)), real64)
+          end do
+          call evaluate_column(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), &
+                               .true., on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, &
+                               outside(i), scratch)
+          do j = 1, n_out
+            y(element(first + i, j, y_strides)) = real(on_stack(n_in + j), real32)
+          end do
+          if (present(is_outside)) is_outside(first + i) = outside(i)
+        end do
+        cycle
+      end if
+      do j = 1, n_in
+        do i = 1, n
+          block_x(i + (j - 1)*columns) = real(x(element(first + i, j, x_strides)), real64)
+        end do
+      end do
+      call evaluate_columns(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), n, columns, &
+                            .true., block_x, block_y, status%n_clipped, status%n_invalid, outside, scratch, &
+                            in_workspace, workspace)
+      do j = 1, n_out
+        do i = 1, n
+          y(element(first + i, j, y_strides)) = real(block_y(i + (j - 1)*columns), real32)
+        end do
+      end do
+      if (present(is_outside)) is_outside(first + 1:first + n) = outside(1:n)
+    end do
+
+  end subroutine predict_strided_real32
+
+  !> Predict from host arrays of any shape in double precision, without copies. The strides are the numbers of
+  !> elements from one column to the next, and from one variable to the next.
+  recursive subroutine predict_strided_real64(predictor, ncol, x, x_strides, y, y_strides, status, is_outside, &
+                                              workspace)
+    class(predictor_type), intent(in) :: predictor          !! with a network
+    integer, intent(in) :: ncol                             !! number of columns
+    real(real64), intent(in) :: x(*)                         !! inputs in contract order and units
+    integer, intent(in) :: x_strides(2)                     !! strides of x
+    real(real64), intent(inout) :: y(*)                      !! outputs in contract order and units
+    integer, intent(in) :: y_strides(2)                     !! strides of y
+    type(status_type), intent(inout) :: status              !! outcome, numbers of clipped values and invalid columns
+    logical, intent(out), optional :: is_outside(ncol)      !! columns with an input out of range or invalid
+    type(workspace_type), intent(inout), optional, target :: workspace   !! by `make_workspace`, one per thread
+    real(real64), target :: on_stack(physical_size)
+    real(wp), target :: scratch(scratch_size)
+    real(real64), pointer, contiguous :: block_x(:), block_y(:)
+    logical :: outside(block_columns), in_workspace
+    integer :: n_in, n_out, columns, block, first, n, i, j
+
+    call clear_status(status)
+    if (.not. allocated(predictor%plan)) then
+      call set_error(status, emufort_error_not_loaded, 'predict', 'the emulator has not been loaded')
+      return
+    end if
+    n_in = predictor%plan(1)
+    n_out = predictor%plan(3)
+    if (ncol < 0 .or. any(x_strides < 0) .or. any(y_strides < 0)) then
+      call set_error(status, emufort_error_shape, 'predict', 'ncol or a stride is negative')
+      return
+    end if
+    if (ncol < 1) return
+    columns = few_columns
+    in_workspace = .false.
+    if (ncol > few_columns) call choose_block(predictor%plan, columns, in_workspace, workspace)
+    if (in_workspace) then
+      block_x => workspace%physical(1:columns*n_in)
+      block_y => workspace%physical(columns*n_in + 1:)
+    else
+      block_x => on_stack(1:min(columns*n_in, physical_size))
+      block_y => on_stack(columns*n_in + 1:)
+    end if
+    do block = 0, (ncol - 1)/columns
+      first = block*columns
+      n = min(columns, ncol - first)
+      if (n <= few_columns) then
+        do i = 1, n
+          do j = 1, n_in
+            on_stack(j) = x(element(first + i, j, x_strides))
+          end do
+          call evaluate_column(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), &
+                               .false., on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, &
+                               outside(i), scratch)
+          do j = 1, n_out
+            y(element(first + i, j, y_strides)) = on_stack(n_in + j)
+          end do
+          if (present(is_outside)) is_outside(first + i) = outside(i)
+        end do
+        cycle
+      end if
+      do j = 1, n_in
+        do i = 1, n
+          block_x(i + (j - 1)*columns) = x(element(first + i, j, x_strides))
+        end do
+      end do
+      call evaluate_columns(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), n, columns, &
+                            .false., block_x, block_y, status%n_clipped, status%n_invalid, outside, scratch, &
+                            in_workspace, workspace)
+      do j = 1, n_out
+        do i = 1, n
+          y(element(first + i, j, y_strides)) = block_y(i + (j - 1)*columns)
+        end do
+      end do
+      if (present(is_outside)) is_outside(first + 1:first + n) = outside(1:n)
+    end do
+
+  end subroutine predict_strided_real64
+
+  !> Return the place of the value of a variable in a host array.
+  pure recursive integer(int64) function element(column, variable, strides)
+    integer, intent(in) :: column       !! column, from 1
+    integer, intent(in) :: variable     !! variable, from 1
+    integer, intent(in) :: strides(2)   !! elements from one column to the next, and from one variable to the next
+
+    element = 1_int64 + (column - 1_int64)*strides(1) + (variable - 1_int64)*strides(2)
+
+  end function element
+
 end module emufort_predictor
+#endif

@@ -1,3 +1,4 @@
+#ifndef EMUFORT_LEVEL
 !> Interface of the runtime library: everything that a host model uses.
 module emufort_runtime
   use emufort_kinds, only: emufort_kind => wp, emufort_block_columns => block_columns
@@ -9,10 +10,13 @@ module emufort_runtime
   use emufort_workspace, only: workspace_type, emufort_choose_block => choose_block, &
                                emufort_make_workspace => make_workspace, emufort_few_columns => few_columns, &
                                emufort_scratch_size => scratch_size, emufort_physical_size => physical_size
-  use emufort_core, only: emufort_evaluate_block => evaluate_block, emufort_evaluate_columns => evaluate_columns, &
-                          emufort_evaluate_column => evaluate_column, emufort_not_a_number => not_a_number
+  use emufort_core, only: emufort_not_a_number => not_a_number
+  use emufort_dispatch, only: emufort_evaluate_block => evaluate_block, emufort_evaluate_columns => evaluate_columns, &
+                              emufort_evaluate_column => evaluate_column
   use emufort_emulator, only: emulator_type
+  use emufort_build, only: emufort_build_report => build_report
   implicit none
   public
 
 end module emufort_runtime
+#endif

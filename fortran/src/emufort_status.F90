@@ -1,3 +1,4 @@
+#ifndef EMUFORT_LEVEL
 !> The status of a call: a code, a message, and counts of clipped and invalid data.
 module emufort_status
   use emufort_kinds, only: int64
@@ -71,3 +72,4 @@ contains
   end function to_text
 
 end module emufort_status
+#endif

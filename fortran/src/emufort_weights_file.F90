@@ -1,3 +1,4 @@
+#ifndef EMUFORT_LEVEL
 !> Reads weights.bin (docs/weights_format.md): a header with sizes and a checksum, followed by sections of typed values.
 !>
 !> Every size is checked against the length of the file before anything is allocated or read.
@@ -227,3 +228,4 @@ contains
   end function crc32
 
 end module emufort_weights_file
+#endif

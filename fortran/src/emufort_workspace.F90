@@ -1,3 +1,4 @@
+#ifndef EMUFORT_LEVEL
 !> The memory in which a network is evaluated: the part on the stack, and the workspace of larger networks.
 !>
 !> A prediction allocates nothing and needs at most 128 kB of stack: the buffers of a network for the columns that are
@@ -118,3 +119,4 @@ contains
   end function aligned_place
 
 end module emufort_workspace
+#endif

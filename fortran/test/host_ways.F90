@@ -8,13 +8,14 @@ module host_ways
   public :: n_ways, way_names, is_single_way, predict_by
 
   !> Names of the ways: the layout of the arrays of the host and their precision.
-  integer, parameter :: n_ways = 6
+  integer, parameter :: n_ways = 8
   character(len=*), parameter :: way_names(n_ways) = [character(len=29) :: &
                                                       'real64 (ncol, nvar)', 'real64 (nvar, ncol)', &
                                                       'real64, one array a variable', 'real32 (ncol, nvar)', &
-                                                      'real32 (nvar, ncol)', 'real32, one array a variable']
+                                                      'real32 (nvar, ncol)', 'real32, one array a variable', &
+                                                      'real64, strides', 'real32, strides']
   !> Whether the arrays have single precision.
-  logical, parameter :: is_single_way(n_ways) = [.false., .false., .false., .true., .true., .true.]
+  logical, parameter :: is_single_way(n_ways) = [.false., .false., .false., .true., .true., .true., .false., .true.]
 
   !> One variable of a host that has one array per variable.
   type :: variable_type
@@ -51,11 +52,47 @@ contains
       allocate (y32(size(y, 2), size(y, 1)))
       call emulator%predict_transposed(transpose(real(x, real32)), y32, status, workspace=workspace)
       y = real(transpose(y32), real64)
+    case (7, 8)
+      call predict_strided(emulator, is_single_way(way), x, y, status, workspace)
     case default
       call predict_variables(emulator, is_single_way(way), x, y, status, workspace)
     end select
 
   end subroutine predict_by
+
+  !> Predict as a host whose arrays have other values between those of the emulator, which must not change:
+  !> x(2, n_inputs, ncol + 3), y(ncol + 1, 3, n_outputs).
+  recursive subroutine predict_strided(emulator, is_single, x, y, status, workspace)
+    type(emulator_type), intent(in) :: emulator   !! a loaded emulator
+    logical, intent(in) :: is_single              !! whether the arrays have single precision
+    real(real64), intent(in) :: x(:, :)           !! inputs (ncol, n_inputs)
+    real(real64), intent(out) :: y(:, :)          !! outputs (ncol, n_outputs)
+    type(status_type), intent(out) :: status      !! outcome
+    type(workspace_type), intent(inout), optional :: workspace   !! one per thread
+    real(real64), allocatable :: x_host(:, :, :), y_host(:, :, :)
+    real(real32), allocatable :: y32(:, :, :)
+    integer :: n, x_strides(2), y_strides(2)
+
+    n = size(x, 1)
+    allocate (x_host(2, size(x, 2), n + 3), y_host(n + 1, 3, size(y, 2)))
+    x_host = -huge(1.0_real32)
+    x_host(1, :, :n) = transpose(x)
+    y_host = -1.0_real64
+    x_strides = [2*size(x, 2), 2]
+    y_strides = [1, 3*(n + 1)]
+    if (is_single) then
+      y32 = real(y_host, real32)
+      call emulator%predict_strided_real32(n, real(x_host, real32), x_strides, y32, y_strides, status, &
+                                           workspace=workspace)
+      y_host = real(y32, real64)
+    else
+      call emulator%predict_strided_real64(n, x_host, x_strides, y_host, y_strides, status, workspace=workspace)
+    end if
+    y = y_host(:n, 1, :)
+    y_host(:n, 1, :) = -1.0_real64
+    if (any(y_host < -1.0_real64 .or. y_host > -1.0_real64)) error stop 'predict_strided changed other values'
+
+  end subroutine predict_strided
 
   !> Predict as a host that has one array per variable and gathers block by block.
   recursive subroutine predict_variables(emulator, is_single, x, y, status, workspace)

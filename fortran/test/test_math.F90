@@ -7,8 +7,8 @@ program test_math
   use, intrinsic :: ieee_exceptions, only: &
     ieee_set_flag, ieee_get_flag, ieee_flag_type, ieee_overflow, ieee_invalid, ieee_divide_by_zero
   use emufort_kinds, only: wp, int32, int64, real32, real64
-  use emufort_math, only: vector_exp, vector_ln, vector_tanh, vector_erfc, vector_sigmoid, vector_silu, vector_gelu, &
-                          vector_softplus, vector_elu
+  use emufort_math, only: vector_tanh, vector_sigmoid, vector_silu, vector_gelu, vector_softplus, vector_elu
+  use emufort_dispatch, only: vector_exp, vector_ln, vector_erfc
   use emufort_activations, only: activate, n_activations
   use test_support, only: check
   implicit none

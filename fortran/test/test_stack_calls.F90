@@ -9,7 +9,7 @@ module test_stack_calls
 
   public :: call_in_thread
 
-  integer, parameter, public :: n_ways = 10   !! number of ways; from 6 on with the workspace
+  integer, parameter, public :: n_ways = 12   !! number of ways; from 7 on with the workspace
   type(emulator_type), save, public :: emulator
   type(workspace_type), save, public :: workspace
   integer, save, public :: way = 0, ncol = 0, n_allocations = 0
@@ -60,16 +60,21 @@ contains
       call emulator%predict_block(min(ncol, emufort_block_columns), .false., block_x, block_y, status, &
                                   is_outside(1:emufort_block_columns))
     case (6)
-      call emulator%predict(x(1:ncol, :), y(1:ncol, :), status, is_outside(1:ncol), workspace)
+      call emulator%predict_strided_real64(ncol, x, [1, size(x, 1)], y, [1, size(y, 1)], status, is_outside(1:ncol))
     case (7)
-      call emulator%predict(x32(1:ncol, :), y32(1:ncol, :), status, workspace=workspace)
+      call emulator%predict(x(1:ncol, :), y(1:ncol, :), status, is_outside(1:ncol), workspace)
     case (8)
-      call emulator%predict_transposed(x_t(:, 1:ncol), y_t(:, 1:ncol), status, workspace=workspace)
+      call emulator%predict(x32(1:ncol, :), y32(1:ncol, :), status, workspace=workspace)
     case (9)
-      call emulator%predict_transposed(x32_t(:, 1:ncol), y32_t(:, 1:ncol), status, workspace=workspace)
+      call emulator%predict_transposed(x_t(:, 1:ncol), y_t(:, 1:ncol), status, workspace=workspace)
     case (10)
+      call emulator%predict_transposed(x32_t(:, 1:ncol), y32_t(:, 1:ncol), status, workspace=workspace)
+    case (11)
       call emulator%predict_block(min(ncol, emufort_block_columns), .false., block_x, block_y, status, &
                                   is_outside(1:emufort_block_columns), workspace)
+    case (12)
+      call emulator%predict_strided_real32(ncol, x32_t, [size(x32_t, 1), 1], y32_t, [size(y32_t, 1), 1], status, &
+                                           workspace=workspace)
     case default
       continue
     end select

@@ -7,12 +7,15 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import xarray as xr
 
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.export import Bundle, export
 from emufort.export.host import write_host
+from emufort.processes.aerosol_activation.preset import Preset
 from tests.export.emulators import random_emulator
 
 TOP = Path(__file__).resolve().parents[2]
@@ -25,6 +28,53 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     emulator = random_emulator(contract, (8, 8), "tanh")
     folder = tmp_path_factory.mktemp("coupling") / "bundle"
     return export(emulator, Dataset.open(None, contract), folder, golden=8)
+
+
+@pytest.fixture(scope="session")
+def preset_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Bundle]:
+    """Return a function that makes a bundle of a preset with random weights, once each."""
+    made: dict[str, Bundle] = {}
+
+    def make(name: str) -> Bundle:
+        if name not in made:
+            contract = Preset.load(name).contract()
+            data = Dataset.from_xarray(_samples(contract), contract, Path(f"{name}.nc"), "d" * 64)
+            folder = tmp_path_factory.mktemp(name) / "bundle"
+            made[name] = export(random_emulator(contract, (8, 8), "tanh"), data, folder, golden=8)
+        return made[name]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def five_mode_bundle(preset_bundle: Callable[[str], Bundle]) -> Bundle:
+    return preset_bundle("e3sm_mam5")
+
+
+def _samples(contract: Contract, n: int = 200) -> xr.Dataset:
+    """Return samples of a contract, uniform within the ranges; all outputs are 0.01."""
+    rng = np.random.default_rng(7)
+    variables = {}
+    for variable in contract.input:
+        width = contract.width(variable)
+        limits = np.array(variable.range, dtype=float).reshape(-1, 2)
+        values = rng.uniform(limits[:, 0], limits[:, 1], (n, width))
+        dims = ("sample",) if variable.dimension is None else ("sample", variable.dimension)
+        variables[variable.name] = (
+            dims,
+            values if variable.dimension else values[:, 0],
+            {"units": variable.units},
+        )
+    for output in contract.output:
+        variables[output.name] = (("sample",), np.full(n, 0.01), {"units": output.units})
+    for baseline in contract.baseline:
+        variables[baseline.variable] = (("sample",), np.full(n, 0.01), {"units": "1"})
+    for name, meanings in (("status", "peak"), ("split", "train validation test")):
+        kinds = len(meanings.split())
+        flags = (np.arange(n) % kinds).astype(np.int8)
+        attrs = {"flag_values": np.arange(kinds, dtype=np.int8), "flag_meanings": meanings}
+        variables[name] = (("sample",), flags, attrs)
+    return xr.Dataset(variables)
 
 
 @pytest.fixture

@@ -9,8 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from emufort.contract import Contract
 from emufort.export import Bundle
+from emufort.export.weights_file import WeightsFile
+from emufort.processes.aerosol_activation.fortran import scheme_contract
+from emufort.processes.aerosol_activation.preset import Preset
 from tests.coupling.conftest import run
+from tests.export.emulators import random_emulator
 
 pytestmark = pytest.mark.skipif(
     shutil.which("gfortran") is None or shutil.which("make") is None, reason="no gfortran or make"
@@ -85,6 +90,55 @@ def test_loaded_and_generated_give_the_same_bits(
     if len(shown) == 2:
         values = [float(text.split()[-1]) for text in shown.values()]
         assert values[0] == pytest.approx(values[1], abs=1e-4)
+
+
+LOADER = """
+program loader
+  use emufort_runtime, only: emulator_type, status_type
+  use emufort_aerosol_activation, only: activation_type, activation_constants_type, &
+    hk => activation_kind
+  use emufort_aerosol_contract, only: aerosol_sigma, aerosol_lower, aerosol_upper
+  implicit none
+  type(emulator_type) :: emulator
+  type(activation_type) :: scheme
+  type(status_type) :: status
+  character(len=1024) :: weights
+  call get_command_argument(1, weights)
+  call emulator%load(trim(weights), status)
+  if (status%code /= 0) error stop 'load'
+  call scheme%init(hk, activation_constants_type(), real(aerosol_sigma, hk), status, &
+    emulator=emulator)
+  print '(l1, 1x, a)', scheme%is_emulated(), trim(status%message)
+  call scheme%init(hk, activation_constants_type(), real(aerosol_sigma, hk), status, &
+    emulator=emulator, lower=real(aerosol_lower, hk), upper=real(aerosol_upper, hk))
+  print '(l1, 1x, a)', scheme%is_emulated(), trim(status%message)
+end program loader
+"""
+
+
+def test_a_loaded_emulator_of_another_contract_is_refused(
+    glue: Callable[[str], Path], bundle: Bundle, tmp_path: Path
+) -> None:
+    folder = glue("plain")
+    (folder / "loader.F90").write_text(LOADER)
+    run("make", "libemufort.a", "FAST=-O1", "EXACT=-O1 -ffp-contract=off", cwd=folder)
+    run("gfortran", "loader.F90", "-L.", "-lemufort", "-o", "loader", cwd=folder)
+    assert run(folder / "loader", bundle.weights).split("\n")[0].strip() == "T"
+
+    def lines(contract: Contract) -> list[str]:
+        path = tmp_path / "weights.bin"
+        WeightsFile.from_emulator(random_emulator(contract, (4,), "tanh")).write(path)
+        return [line.strip() for line in run(folder / "loader", path).splitlines()]
+
+    content = scheme_contract().to_dict()
+    content["title"] = "Another one with the same variables"
+    other = Contract.from_dict(content)
+    refused, accepted = lines(other)
+    # a host that passes the range of the emulator vouches for its contract
+    assert refused.startswith(f"F the emulator has the contract {other.sha256[:8]}")
+    assert accepted == "T"
+    for line in lines(Preset.load("e3sm_mam5").contract()):
+        assert line.startswith("F the emulator has another number of aerosol modes")
 
 
 @pytest.mark.skipif(shutil.which("objdump") is None, reason="no objdump")

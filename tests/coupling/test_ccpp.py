@@ -1,8 +1,9 @@
 """The CCPP scheme: metadata against the Fortran and the framework's rules, and a run with it.
 
-The public parser is on no package index. The rules here are those of its sources
-(NCAR/ccpp-framework: metadata_table.py, metavar.py, parse_tools/parse_checkers.py and
-ccpp_state_machine.py in scripts) and of the dictionary of names (ESCOMP/CCPPStandardNames).
+The framework is in no package index; test_ccpp_tools.py runs it where there is a checkout. The
+rules here are those of its sources (NCAR/ccpp-framework: metadata_parser.py for ccpp_prebuild;
+metadata_table.py, metavar.py, parse_tools/parse_checkers.py and ccpp_state_machine.py for capgen)
+and of the dictionary of names (ESCOMP/CCPPStandardNames).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import pytest
 from tests.coupling.conftest import run
 
 Glue = Callable[[str], Path]
-PHASES = ("init", "run", "final")
+PHASES = ("init", "run", "finalize")
 #: How a phase may be called at all.
 PHASE = re.compile(r"(timestep_)?init(ial(ize)?)?|run|(timestep_)?final(ize)?")
 #: A Fortran name, and with it a name in brackets.
@@ -41,12 +42,15 @@ DICTIONARY = {
     "latent_heat_of_vaporization_of_water_at_0c": ("J kg-1", "real", "kind_phys"),
     "fresh_liquid_water_density_at_0c": ("kg m-3", "real", "kind_phys"),
     "air_temperature": ("K", "real", "kind_phys"),
+    # of the schemes of CAM-SIMA (ESCOMP/atmospheric_physics)
+    "subgrid_scale_vertical_velocity_for_droplet_nucleation": ("m s-1", "real", "kind_phys"),
+    "gas_constant_of_water_vapor": ("J kg-1 K-1", "real", "kind_phys"),
+    "air_density": ("kg m-3", "real", "kind_phys"),
 }
 #: What the dictionary has no name for: named by its rules, after what is activated.
 OWN_NAMES = re.compile(
     r".*(_for_aerosol_activation|_aerosol_modes|_modes_for_activation|aerosol_activation_.*)"
-    r"|control_for_formula_of_arg2000|flux_of_fully_activated_aerosol"
-    r"|gas_constant_of_water_vapor|air_density"
+    r"|flux_of_fully_activated_aerosol"
 )
 #: Only a run phase sees a part of the columns.
 OF_RUN_PHASE = re.compile(r"horizontal_loop_\w+|vertical_(layer|interface)_index")
@@ -117,6 +121,11 @@ def parse_metadata(text: str) -> tuple[dict[str, list[str]], Tables]:
     return properties, tables
 
 
+def names_of(shape: str) -> list[str]:
+    """Return the dimensions of a declaration or of metadata such as ``(ncol, nlev)``."""
+    return [name for name in shape.strip("()").split(", ") if name]
+
+
 def parse_fortran(text: str) -> dict[str, list[Argument]]:
     """Return the arguments of every subroutine in the order of its argument list."""
     found = {}
@@ -127,12 +136,12 @@ def parse_fortran(text: str) -> dict[str, list[Argument]]:
         for line in body.splitlines():
             match = re.match(
                 r"    (real|integer|logical|character)(?:\((.*?)\))?, intent\((\w+)\) :: (\w+)"
-                r"(\(.*?\))?\s*!! .+",
+                r"(\([^()]*\))?\s*!! .+",
                 line,
             )
             if match:
                 kind, intent, dummy, shape = match[2] or "", match[3], match[4], match[5] or ""
-                declared[dummy] = Argument(dummy, match[1], kind, shape.count(":"), intent)
+                declared[dummy] = Argument(dummy, match[1], kind, len(names_of(shape)), intent)
         names = [part.strip() for part in dummies.split(",")]
         assert sorted(names) == sorted(declared), f"{name}: every dummy is declared and documented"
         found[name] = [declared[dummy] for dummy in names]
@@ -147,14 +156,15 @@ def check_metadata(text: str, source: str, folder: Path) -> None:
     assert properties["name"] == [scheme] and properties["type"] == ["scheme"]
     assert f"module {scheme}\n" in source, "module, file and scheme have one name"
     files = [folder / name for line in properties["dependencies"] for name in line.split(",")]
-    assert sorted(files) == sorted((folder / "src").iterdir()), "paths from the metadata file"
+    assert files == sorted((folder / "dependencies").iterdir()), "paths from the metadata file"
+    assert files[-1] < folder / f"{scheme}.F90", "sorted paths are in the order of compilation"
     assert sorted(tables) == sorted(procedures)
     standard: dict[str, tuple[str, str, str]] = {}
     for name, table in tables.items():
         phase = name.removeprefix(f"{scheme}_")
         assert PHASE.fullmatch(phase), f"{name}: no phase of the scheme"
-        head = f"  !> \\section arg_table_{name} Argument Table\n  !! \\htmlinclude {name}.html\n"
-        assert f"{head}  subroutine {name}(" in source
+        head = f"!> \\section arg_table_{name} Argument Table\n  !! \\htmlinclude {name}.html\n  !!"
+        assert f"  {head}\n  subroutine {name}(" in source, "three lines, as ccpp_prebuild needs"
         assert list(table) == [argument.name for argument in procedures[name]], "order"
         own = set()
         for argument in procedures[name]:
@@ -195,7 +205,7 @@ def check_name(name: str, entry: dict[str, str]) -> None:
     if entry["type"] == "character":
         assert name.startswith("control_for_"), f"{name}: control_for_"
     if entry["type"] == "real":
-        assert entry["kind"] == "kind_phys", f"{name}: kind"
+        assert entry.get("kind") == "kind_phys", f"{name}: kind"
     if "number_concentration" in name:
         assert name.startswith("number_concentration_of_"), name
 
@@ -203,7 +213,7 @@ def check_name(name: str, entry: dict[str, str]) -> None:
 def check_dimensions(text: str, rank: int, phase: str) -> None:
     """Fail if the dimensions of an argument do not fit its rank or the phase."""
     assert re.fullmatch(r"\((\w+(, \w+)*)?\)", text), text
-    dimensions = [d for d in text[1:-1].split(", ") if d]
+    dimensions = names_of(text)
     assert len(dimensions) == rank, f"{text}: rank"
     for dimension in dimensions:
         assert STANDARD_NAME.fullmatch(dimension), dimension
@@ -230,7 +240,7 @@ def test_metadata(glue: Glue) -> None:
         ("  intent = inout\n", "  intent = out\n", "intent"),
         ("  intent = inout\n", "", "missing"),
         ("kind = len=512", "kind = len=256", "dictionary"),
-        ("  type = integer\n", "  type = real\n", "dictionary"),
+        ("  type = integer\n", "  type = real\n", "kind"),
         ("[ nlev ]", "[ levels ]", "order"),
         ("[ nlev ]", "[ 2levels ]", "2levels"),
         ("[ sigw ]", "[ wbar ]", "twice"),
@@ -238,8 +248,8 @@ def test_metadata(glue: Glue) -> None:
         ("= air_density", "= density_of_the_air", "neither in the dictionary"),
         ("ccpp_error_code", "ccpp_error_flag", "neither in the dictionary"),
         ("= air_temperature", "= Air_temperature", "Air_temperature"),
-        ("  name = emufort_activate_final", "  name = emufort_activate_end", "emufort_activate"),
-        ("dependencies = src/", "dependencies = ", "paths from the metadata file"),
+        ("  name = emufort_activate_finalize", "  name = emufort_activate_end", "emufort_activate"),
+        ("dependencies = dependencies/", "dependencies = ", "paths from the metadata file"),
         ("  units = K\n", "  units = K\n\n", "blank line"),
         ("  units = K\n", "  units = K\n  colour = red\n", "no property colour"),
         ("[ccpp-table-properties]", "", "a table"),
@@ -264,25 +274,29 @@ end module ccpp_kinds
 DRIVER = """
 program driver
   use ccpp_kinds, only: kind_phys
-  use emufort_activate, only: emufort_activate_init, emufort_activate_run, emufort_activate_final
+  use emufort_activate, only: emufort_activate_init, emufort_activate_run, &
+    emufort_activate_finalize
+  use emufort_host, only: n_counts => emufort_host_n_counts, emufort_answered_by_emulator, &
+    emufort_answered_by_in_cloud
   use emufort_aerosol_contract, only: sigma => aerosol_sigma, g => aerosol_gravity, &
     ra => aerosol_gas_constant_air, rv => aerosol_gas_constant_vapour, &
     cp => aerosol_heat_capacity_air, latent => aerosol_latent_heat, rho => aerosol_density_water
   implicit none
   integer, parameter :: ncol = 37, nlev = 3, m = 4, r8 = kind_phys
   real(r8) :: air(ncol, nlev, 8), aerosol(ncol, nlev, m, 3), fractions(ncol, nlev, m, 4)
-  real(r8) :: full(ncol, nlev)
+  real(r8) :: full(ncol, nlev), smax(ncol, nlev)
+  integer :: answered_by(ncol, nlev)
   logical :: in_cloud(ncol, nlev)
   character(len=512) :: errmsg
-  integer :: errflg, counted(ncol, 6)
-  call emufort_activate_init(g, ra, rv, cp, latent, rho, &
-    [sigma(1:m - 1), sigma(m) + 0.3_r8], 'emulator', 'arg2000', 'paper', errmsg, errflg)
+  integer :: errflg, counted(ncol, n_counts)
+  call emufort_activate_init(g, ra, rv, cp, latent, rho, m, &
+    [sigma(1:m - 1), sigma(m) + 0.3_r8], 'emulator', 'arg2000', 'refuse', n_counts, errmsg, errflg)
   if (errflg == 0 .or. index(errmsg, 'the width of mode 4 is') == 0) error stop 'modes'
-  call emufort_activate_init(g, ra, rv, cp, latent, rho, &
-    sigma, 'emulator', 'none', 'paper', errmsg, errflg)
+  call emufort_activate_init(g, ra, rv, cp, latent, rho, m, &
+    sigma, 'emulator', 'none', 'refuse', n_counts, errmsg, errflg)
   if (errflg == 0 .or. len_trim(errmsg) == 0) error stop 'policy'
-  call emufort_activate_init(g, ra, rv, cp, latent, rho, &
-    sigma, 'emulator', 'arg2000', 'paper', errmsg, errflg)
+  call emufort_activate_init(g, ra, rv, cp, latent, rho, m, &
+    sigma, 'emulator', 'arg2000', 'refuse', n_counts, errmsg, errflg)
   if (errflg /= 0) error stop 'init'
   air = 0._r8
   air(:, :, 1) = 0.5_r8
@@ -291,22 +305,27 @@ program driver
   air(:, :, 7) = 1._r8
   aerosol(:, :, :, 1) = 1.e8_r8
   aerosol(:, :, 3, 1) = 1.e5_r8
-  aerosol(:, :, :, 2) = 1.e-12_r8
-  aerosol(:, :, 2, 2) = 1.e-15_r8
-  aerosol(:, :, :, 3) = 0.2_r8
+  aerosol(:, :, 1, 2) = 4.e-13_r8
+  aerosol(:, :, 2, 2) = 2.e-15_r8
+  aerosol(:, :, 3, 2) = 1.4e-12_r8
+  aerosol(:, :, 4, 2) = 1.8e-14_r8
+  aerosol(:, :, :, 3) = 0.15_r8
   in_cloud = .false.
   in_cloud(:, 1) = .true.
   fractions = -1._r8
-  call emufort_activate_run(ncol, nlev, m, air(:, :, 1), air(:, :, 2), air(:, :, 3), &
+  call emufort_activate_run(ncol, nlev, m, n_counts, air(:, :, 1), air(:, :, 2), air(:, :, 3), &
     air(:, :, 4), air(:, :, 5), air(:, :, 6), air(:, :, 7), aerosol(:, :, :, 1), &
     aerosol(:, :, :, 2), aerosol(:, :, :, 3), in_cloud, air(:, :, 8), fractions(:, :, :, 1), &
-    fractions(:, :, :, 2), fractions(:, :, :, 3), fractions(:, :, :, 4), full, counted, &
-    errmsg, errflg)
+    fractions(:, :, :, 2), fractions(:, :, :, 3), fractions(:, :, :, 4), full, smax, &
+    answered_by, counted, errmsg, errflg)
   if (errflg /= 0) error stop 'run'
   if (any(counted(:, 1) /= 2)) error stop 'in cloud'
+  if (any(answered_by(:, 1) /= emufort_answered_by_in_cloud)) error stop 'who answered'
+  if (any(answered_by(:, 2:) /= emufort_answered_by_emulator)) error stop 'who answered'
+  if (any(smax(:, 2:) <= 0._r8)) error stop 'supersaturation'
   if (any(fractions < 0._r8 .or. fractions > 1._r8)) error stop 'fractions'
   if (any(fractions(:, 1, :, :) > 0._r8)) error stop 'no drops, no supersaturation in cloud'
-  call emufort_activate_final(errmsg, errflg)
+  call emufort_activate_finalize(errmsg, errflg)
   if (errflg /= 0) error stop 'final'
   print '(a, 6(1x, i0))', 'counts', sum(counted, 1)
 end program driver
@@ -328,7 +347,10 @@ def test_scheme_runs(glue: Glue, tmp_path: Path, compiler: str) -> None:
     if compiler == "gfortran":
         flags += ["-Wall", "-Wextra", "-fopenmp-simd"]
     for source in sources:
-        run(compiler, *flags, "-c", source, cwd=tmp_path)
+        # the scheme passes its arrays on without copies
+        copies = source == sources[-1] and compiler == "gfortran"
+        extra = ["-Warray-temporaries"] if copies else []
+        run(compiler, *flags, *extra, "-c", source, cwd=tmp_path)
     objects = [tmp_path / f"{source.stem}.o" for source in sources]
     run(compiler, tmp_path / "driver.F90", *objects, "-o", tmp_path / "driver", cwd=tmp_path)
     assert run(tmp_path / "driver").startswith("counts 74")

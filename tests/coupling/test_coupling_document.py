@@ -1,4 +1,9 @@
-"""Every command of docs/coupling.md runs, in the order of the document."""
+"""Every command of docs/coupling.md and docs/hosts runs, in the order of the documents.
+
+The sources of E3SM and CAM are those of tests/coupling/standins, and a case is a folder whose
+xmlchange writes down what it is asked. The command that makes labels of a preset is only checked:
+the run after it uses the data that come with emufort.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +16,23 @@ from pathlib import Path
 
 import pytest
 
+from emufort.processes.aerosol_activation.preset import names as preset_names
 from tests.coupling.conftest import TOP
+from tests.coupling.test_host_physics import STANDINS, answers
 from tests.coupling.test_mpi import SETTINGS
 
 DOCUMENT = (TOP / "docs" / "coupling.md").read_text()
-BLOCKS = re.findall(r"^```bash *(\w*)\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
+HOSTS = {
+    name: (TOP / "docs" / "hosts" / f"{name}.md").read_text()
+    for name in ("e3sm", "cam", "cime", "ccpp")
+}
+PATTERN = re.compile(r"^```bash *(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = [block for text in (DOCUMENT, *HOSTS.values()) for block in PATTERN.findall(text)]
+
+#: The programs of a case that the documents call. They write down their arguments.
+CASE_PROGRAM = """#!/bin/sh
+echo "$(basename "$0") $*" >> "$(dirname "$0")/asked"
+"""
 
 #: A run that keeps a configuration continues with it: the same command, small.
 CONFIG = """
@@ -63,11 +80,29 @@ def test_commands(tmp_path: Path) -> None:
         "PATH": f"{tools}:{os.environ['PATH']}",
         "FFLAGS": "-O1",
     }
-    assert len(BLOCKS) == 7
+    for host, sources in (("eam", "E3SM/components/eam/src"), ("cam", "cam/src")):
+        shutil.copytree(STANDINS / host, tmp_path / sources)
+    case = tmp_path / "case"
+    case.mkdir()
+    for program in ("xmlchange", "case.build"):
+        (case / program).write_text(CASE_PROGRAM)
+        (case / program).chmod(0o755)
+    environment |= {
+        "E3SM": str(tmp_path / "E3SM"),
+        "CESM_CAM": str(tmp_path / "cam"),
+        "CASE": str(case),
+        "MACHINE": "laptop",
+        "GLUE": str(folder / "runs/mine/host/e3sm"),
+    }
+    assert len(BLOCKS) == 13
     skipped = []
     for needs, commands in BLOCKS:
         if needs == "mpi" and shutil.which("mpirun") is None:
             skipped.append("mpi")
+            continue
+        if needs == "preset":
+            preset = re.fullmatch(r"emufort run --preset (\w+) --out runs/mine\n", commands)
+            assert preset and preset[1] in preset_names()
             continue
         done = subprocess.run(
             ["bash", "-eux", "-c", commands],
@@ -79,13 +114,25 @@ def test_commands(tmp_path: Path) -> None:
             timeout=600,
         )
         assert done.returncode == 0, commands + done.stdout + done.stderr
+    asked = (case / "asked").read_text().splitlines()
+    with_emulator, without = (line.split("-usr_src ")[1] for line in asked if "-usr_src" in line)
+    mods = case / "SourceMods" / "src.eam"
+    original = answers("eam", "gfortran", tmp_path / "original")
+    emulated = answers("eam", "gfortran", tmp_path / "emulated", mods, Path(with_emulator))
+    assert answers("eam", "gfortran", tmp_path / "without", mods, Path(without)) == original
+    assert emulated != original and emulated.keys() == original.keys()
+    depends = (case / "Depends.laptop.cmake").read_text()
+    assert Path(depends.removeprefix("include(").rstrip(")\n")).is_file()
+    assert "xmlchange USE_EMUFORT=TRUE" in asked
+    assert (case / "SourceMods" / "src.cam" / "emufort_cam.F90").is_file()
     if skipped:
         pytest.skip("no MPI: its commands were not run")
 
 
 def test_what_the_document_names_is_there() -> None:
-    for name in re.findall(r"`((?:tests|coupling|mpi)/[\w./]+)`", DOCUMENT):
-        assert (TOP / name).exists() or (TOP / "coupling" / name).exists(), name
+    for text in (DOCUMENT, *HOSTS.values()):
+        for name in re.findall(r"`((?:tests|coupling|mpi)/[\w./]+)`", text):
+            assert (TOP / name).exists() or (TOP / "coupling" / name).exists(), name
     defaults = (TOP / "coupling/aerosol_activation/column_model/column_model.F90").read_text()
     namelist = re.search(r"namelist /column_nml/ (.*?)\n\n", defaults, re.DOTALL)
     assert namelist is not None

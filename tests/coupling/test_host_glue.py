@@ -261,16 +261,18 @@ def test_cime_component(glue: Glue, cime: Cime, tmp_path: Path) -> None:
 def _drops_of_arg2000() -> float:
     """Return the droplet number of the last line of the example host, by the scheme in Python."""
     contract = scheme_contract()
+    constants = constants_of(contract)
     sigma, temperature = widths(contract), 283.0
-    pressure = 1.1 * constants_of(contract)["gas_constant_air"] * temperature
+    pressure = 1.1 * constants.gas_constant_air * temperature
     number, radius, kappa = (
         np.array([np.sqrt(c.lower * c.upper) for c in contract.input_columns if c.variable == name])
         for name in ("number_concentration", "dry_median_radius", "hygroscopicity")
     )
     smax = arg2000.max_supersaturation(
-        *([temperature], [pressure], [2.0], 0.1 * number[None], radius[None], kappa[None], sigma)
+        *([temperature], [pressure], [2.0], 0.1 * number[None], radius[None], kappa[None], sigma),
+        constants,
     )
-    critical = kohler.critical_supersaturation([temperature], radius[None], kappa[None])
+    critical = kohler.critical_supersaturation([temperature], radius[None], kappa[None], constants)
     fraction = kohler.number_activated_fraction(critical, smax, sigma)
     return float(1e-6 * np.sum(fraction * 0.1 * number))
 

@@ -32,6 +32,7 @@ FILES = {
     "CMakeLists.txt",
     "LICENSE",
     "MODEL_CARD.md",
+    "emufort_cpu_level.c",
     "emufort_runtime.F90",
     "evaporation_emulator.F90",
     "golden.nc",
@@ -196,7 +197,7 @@ def test_the_model_card_sets_the_skill_beside_the_baselines() -> None:
     part = whole.part("test").take(np.arange(200))
     skill = TestSkill.of(random_emulator(contract), part)
     assert skill is not None
-    assert set(skill.to_dict()["baselines"]) == {"ARG2000", "MBN2014"}
+    assert set(skill.to_dict()["baselines"]) == {"ARG2000", "MBN2014", "Ghosh2025"}
     assert TestSkill.of(random_emulator(contract), whole.part("train")) is None
 
 

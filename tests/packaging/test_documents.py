@@ -105,7 +105,7 @@ def python_scripts() -> list[Path]:
     folders = (
         TOP / "benchmarks",
         TOP / "data_prep",
-        TOP / "coupling/aerosol_activation/column_model",
+        TOP / "coupling/aerosol_activation",
     )
     return [path for folder in folders for path in folder.rglob("*.py")]
 

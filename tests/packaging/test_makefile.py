@@ -79,12 +79,17 @@ def test_a_second_demo_sets_up_nothing(project: Path) -> None:
 def test_column_wants_a_bundle(project: Path) -> None:
     commands = make(project, "-n", "column").stdout
     assert "--target column_model" in commands
-    assert "draw_column.py build/column/output.nc build/column --log" in commands
+    assert "draw_column.py build/column/demo/output.nc build/column/demo --log" in commands
     path = tools(project / "bin", **dict.fromkeys(("gfortran", "cmake", "mpif90"), ""))
     (path / "nf-config").symlink_to(path / "cmake")
     done = make(project, "column", path=path)
     assert done.returncode != 0
     assert "runs/demo has no bundle: run make demo" in done.stderr
+    done = make(project, "column", "PRESET=e3sm_mam5", path=path)
+    wanted = "run emufort run --preset e3sm_mam5 --out runs/e3sm_mam5, or make column RUN=folder"
+    assert f"runs/e3sm_mam5 has no bundle: {wanted}" in done.stderr
+    commands = make(project, "-n", "column", "RUN=somewhere/mine").stdout
+    assert "draw_column.py build/column/mine/output.nc build/column/mine --log" in commands
 
 
 def test_root_gets_netcdf_and_mpi_from_apt(project: Path) -> None:

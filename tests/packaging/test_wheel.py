@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import platform
 import shutil
 import subprocess
@@ -15,10 +16,10 @@ import pytest
 from emufort.export.fortran import runtime_source
 
 TOP = Path(__file__).resolve().parents[2]
-AMALGAMATE = TOP / "coupling/python/amalgamate.cmake"
+AMALGAMATE = TOP / "fortran/cmake/amalgamate.cmake"
 COPIED = (
     *("pyproject.toml", "CMakeLists.txt", "README.md", "LICENSE", ".gitignore"),
-    *("python", "fortran", "coupling"),
+    *("python", "fortran", "coupling", "data_prep"),
 )
 SOURCES = (
     *("emufort_runtime.F90", "LICENSE"),
@@ -28,8 +29,9 @@ SOURCES = (
         for path in (TOP / folder).glob("*.F90")
     ),
 )
-#: What `emufort export --host` writes from.
+#: What `emufort export --host` writes from, and the parcel model that `emufort labels` compiles.
 GLUE = (
+    "data_prep/src",
     "coupling/face/mpi",
     "coupling/face/plain",
     "coupling/aerosol_activation/scheme",
@@ -163,6 +165,25 @@ def test_wheel(tmp_path: Path) -> None:
     assert b"[emufort.processes]\naerosol_activation = " in first[entry_points]
     tops = {name.partition("/")[0] for name in names}
     assert {top.partition("-")[0] for top in tops} == {"emufort"}
+
+    # labels need nothing but the wheel and a compiler
+    installed = tmp_path / "installed"
+    for name, content in first.items():
+        (installed / name).parent.mkdir(parents=True, exist_ok=True)
+        (installed / name).write_bytes(content)
+    command = ["-m", "emufort", "labels", "--preset", "mam3", "--samples", "8", "--out", "mam3.nc"]
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=installed,
+        env={**os.environ, "PYTHONPATH": str(installed), "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (installed / "mam3.nc").stat().st_size > 0
+    assert list((tmp_path / "cache" / "emufort").glob("parcel_model_*"))
 
     # the same sources in the same place give the same wheel
     second = wheel(tmp_path)

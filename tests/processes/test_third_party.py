@@ -255,7 +255,7 @@ def test_a_scheme_that_takes_many_columns_is_timed_and_compared(
 ) -> None:
     timed = processes.timing_source("pond", "bulk")
     compiler = Compiler.find("gfortran")
-    program = compiler.build(list(timed.sources()), "-O1", tmp_path / "time_bulk")
+    program = compiler.build(list(timed.sources(pond)), "-O1", tmp_path / "time_bulk")
     x = Dataset.from_xarray(make_labels("pond.shallow", 100), pond).x
     inputs = write_samples(tmp_path / "samples.bin", x)
     timer = BaselineProgram("BULK", "", "", program, "", inputs, takes_ncol=timed.takes_ncol)

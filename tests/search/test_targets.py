@@ -384,7 +384,7 @@ def test_the_choice_is_judged_by_the_contract_of_the_run() -> None:
     fractions = skill_values(run.contract, x.x, x.y)["number_activated_fraction"]
     error = emulator.predict(data.part("test").x) - fractions
     assert found.emulator.overall.rmse == pytest.approx(np.sqrt(np.square(error).mean()))
-    assert set(found.baselines) == {"ARG2000", "MBN2014"}
+    assert set(found.baselines) == {"ARG2000", "MBN2014", "Ghosh2025"}
     alone = TestSkill.of(emulator, data)
     assert alone is not None
     assert alone.normalised

@@ -187,16 +187,56 @@ def test_the_other_rules() -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", ["kne", "", "best=1", "fastest-within", "fastest-within=5", "max-ns", "max-ns=-1"]
+    "rule",
+    [
+        "kne",
+        "",
+        "best=1",
+        "fastest-within",
+        "fastest-within=5",
+        "max-ns",
+        "max-ns=-1",
+        "faster-than",
+    ],
 )
 def test_a_bad_rule_names_the_known_ones(rule: str) -> None:
-    with pytest.raises(UsageError, match="fastest-within=5%, best or max-ns=200"):
+    with pytest.raises(UsageError, match="best, max-ns=200 or faster-than=ARG2000"):
         chosen(TYPICAL, rule)
 
 
 def test_a_misspelt_rule_gets_a_hint() -> None:
     with pytest.raises(UsageError, match="did you mean 'knee'"):
         chosen(TYPICAL, "kne")
+
+
+@pytest.mark.parametrize(
+    ("scheme_time", "time", "words"),
+    [
+        (240.0, 180, "has the lowest error among those of the front (6 members, 16 columns per"),
+        (180.0, 100, "that are faster than ARG2000"),  # not the network of equal time
+        (10.0, 20, "none is faster than ARG2000"),
+        (1e6, 300, "that are faster than ARG2000"),
+        (None, 60, "The time of ARG2000 was not measured. t00002-s1 (net 2) is the knee"),
+    ],
+)
+def test_the_most_accurate_network_that_is_faster_than_a_scheme(
+    scheme_time: float | None, time: float, words: str
+) -> None:
+    candidates, times = rows_of(table(TYPICAL))
+    for name, taken in (("ARG2000", scheme_time), ("OTHER", 15.0)):
+        if taken is not None:
+            times.append(
+                {"id": name, "kind": "baseline", "ncol": "16", "ns_per_sample": repr(taken)}
+            )
+    selection = select(candidates, times, rule="faster-than=ARG2000")
+    assert selection.choice.ns_per_sample == time
+    assert words in selection.reason
+
+
+def test_an_error_that_is_lower_by_noise_justifies_no_more_time() -> None:
+    candidates, times = rows_of(table([(20, 0.004), (50, 0.002), (90, 0.00197), (400, 0.001)]))
+    times.append({"id": "ARG2000", "kind": "baseline", "ncol": "16", "ns_per_sample": "100"})
+    assert select(candidates, times, rule="faster-than=ARG2000").choice.ns_per_sample == 50
 
 
 def test_too_tight_a_limit_says_what_would_do() -> None:

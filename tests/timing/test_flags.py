@@ -10,7 +10,14 @@ import pytest
 
 from emufort.errors import EmufortError
 from emufort.export.render import render
-from emufort.toolchain.flags import BASELINE_FLAGS, DEFAULT_FLAGS, FAMILIES, fill_flags
+from emufort.toolchain.flags import (
+    BASELINE_FLAGS,
+    CAUTIOUS,
+    DEFAULT_FLAGS,
+    FAMILIES,
+    PARCEL_MODEL_FLAGS,
+    fill_flags,
+)
 
 TOP = Path(__file__).resolve().parents[2]
 COUPLING = TOP / "coupling"
@@ -64,16 +71,23 @@ def test_the_scheme_in_the_checkout_is_compiled_as_the_table_says() -> None:
     assert re.findall(r"list\(APPEND _flags (\S+)\)", path.read_text()) == [FAMILIES["GNU"].native]
 
 
-def test_the_column_model_and_the_parcel_model_use_no_other_flags() -> None:
+def flags_in(folder: Path) -> set[str]:
+    """Return the flags in the build file of a folder."""
+    text = without_comments(folder / "CMakeLists.txt")
+    text = text.replace("$<$<CONFIG:Release>:-O3>", "-O3").replace('"', " ").replace(";", " ")
+    return set(re.findall(r"(?<![\w-])-[Ofm][a-z0-9=-]+", text)) - {"-ffree-line-length-132"}
+
+
+def test_the_column_model_uses_no_other_flags() -> None:
     known = words(FAMILIES["GNU"].fast_native) | words(FAMILIES["GNU"].exact)
     # Not vectorised where bits count, and vectorised again where they do not.
     known |= {"-ftree-vectorize", "-fno-tree-vectorize"}
-    for folder in (SCHEME / "column_model", TOP / "data_prep"):
-        text = without_comments(folder / "CMakeLists.txt")
-        text = text.replace("$<$<CONFIG:Release>:-O3>", "-O3").replace('"', " ").replace(";", " ")
-        used = set(re.findall(r"(?<![\w-])-[Ofm][a-z0-9=-]+", text)) - {"-ffree-line-length-132"}
-        assert used
-        assert used <= known, folder
+    used = flags_in(SCHEME / "column_model")
+    assert used and used <= known
+
+
+def test_the_build_file_of_the_parcel_model_has_the_flags_of_the_package() -> None:
+    assert flags_in(TOP / "data_prep") == words(PARCEL_MODEL_FLAGS)
 
 
 def test_documents_repeat_the_table() -> None:
@@ -87,13 +101,16 @@ def test_documents_repeat_the_table() -> None:
 LITERAL_FLAG = re.compile(r"(?m)^[^#\n]*\s-(O\d|ffp|fopenmp|march=\w)")
 
 
-def test_glue_of_cime_gets_all_its_flags_from_the_table() -> None:
-    text = (SCHEME / "hosts" / "cime" / "buildlib").read_text()
+@pytest.mark.parametrize("name", ["cime/buildlib", "emufort_flags.cmake"])
+def test_glue_of_hosts_gets_all_its_flags_from_the_table(name: str) -> None:
+    text = (SCHEME / "hosts" / name).read_text()
     assert not LITERAL_FLAG.search(text)
     filled = fill_flags(text)
-    assert not re.search(r"@[A-Z_]+_(FAST|EXACT|NATIVE)@", filled)
+    assert not re.search(r"@[A-Z_]+_(FAST|EXACT|NATIVE|DEBUG|CAUTIOUS)@", filled)
     for family in FAMILIES.values():
-        assert family.fast in filled and family.exact in filled
+        assert family.fast in filled and family.exact in filled and family.debug in filled
+    for flags in CAUTIOUS.values():
+        assert flags in filled
 
 
 @pytest.mark.parametrize("name", ["CMakeLists.txt.j2", "Makefile.j2"])
@@ -112,15 +129,20 @@ def test_a_bundle_gets_its_flags_from_the_table() -> None:
 
 
 def test_every_placeholder_is_filled_with_its_flags() -> None:
-    text = " ".join(f"@{name}_{kind}@" for name in FAMILIES for kind in ("FAST", "EXACT", "NATIVE"))
-    wanted = [flags for f in FAMILIES.values() for flags in (f.fast, f.exact, f.native)]
+    kinds = ("FAST", "EXACT", "NATIVE", "DEBUG")
+    text = " ".join(f"@{name}_{kind}@" for name in FAMILIES for kind in kinds)
+    wanted = [flags for f in FAMILIES.values() for flags in (f.fast, f.exact, f.native, f.debug)]
     assert fill_flags(text) == " ".join(wanted)
+    cautious = " ".join(f"@{name}_CAUTIOUS@" for name in CAUTIOUS)
+    assert fill_flags(cautious) == " ".join(CAUTIOUS.values())
     assert fill_flags("@MODULE@ $@ a@GNU@") == "@MODULE@ $@ a@GNU@"
 
 
 def test_a_placeholder_of_an_unknown_compiler_is_refused() -> None:
     with pytest.raises(EmufortError, match="@NAG_FAST@: there are only flags of GNU, FLANG, INTEL"):
         fill_flags("x @NAG_FAST@")
+    with pytest.raises(EmufortError, match="@GNU_CAUTIOUS@: there are only flags of"):
+        fill_flags("x @GNU_CAUTIOUS@")
 
 
 def test_the_flags_of_this_machine_are_those_of_every_machine_and_its_instructions() -> None:

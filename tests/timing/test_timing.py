@@ -21,6 +21,7 @@ from emufort.network.scaler import Scaler
 from emufort.processes import Process, TimingSource
 from emufort.processes import registry as processes
 from emufort.processes.aerosol_activation.baseline_programs import arg2000_sources
+from emufort.processes.aerosol_activation.fortran import scheme_contract
 from emufort.timing import measure as timing
 from emufort.timing.measure import COLUMNS, time_candidates
 from emufort.timing.timers import BaselineProgram, printed_times, write_inputs, write_samples
@@ -53,7 +54,7 @@ def no_reference(contract: Contract, features: np.ndarray) -> np.ndarray:
 
 def register_scheme(monkeypatch: pytest.MonkeyPatch, source: Path) -> None:
     """Register what the contract's timing_source names."""
-    scheme = TimingSource(lambda: [source], no_reference, no_reference)
+    scheme = TimingSource(lambda contract: [source], no_reference, no_reference)
     known = Process("pond_scheme", timing_sources={"scheme": scheme})
     monkeypatch.setattr(processes, "process", {known.name: known}.__getitem__)
 
@@ -316,7 +317,7 @@ def test_times_of_programs_that_take_numbers_of_columns_and_of_others() -> None:
 def test_sources_come_in_the_order_of_compilation() -> None:
     names = [path.name for path in fortran_sources("time_emulator")]
     assert names[-2:] == ["emufort_runtime.F90", "time_emulator.F90"]
-    names = [path.name for path in arg2000_sources()]
+    names = [path.name for path in arg2000_sources(scheme_contract())]
     assert names == ["emufort_aerosol_contract.F90", "arg2000.F90", "time_arg2000.F90"]
     with pytest.raises(EmufortError, match="no_such_program"):
         fortran_sources("no_such_program")

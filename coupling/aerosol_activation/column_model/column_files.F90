@@ -177,7 +177,8 @@ contains
   end subroutine write_restart
 
   !> Create an output file with its coordinates.
-  subroutine create(output, filename, n_columns, n, n_levels, pressure, names, with_levels, units, long_names, about)
+  subroutine create(output, filename, n_columns, n, n_levels, pressure, names, with_levels, units, long_names, &
+                    meanings, first_flag, about)
     class(output_type), intent(inout) :: output                 !! output that is opened
     character(len=*), intent(in) :: filename                    !! netCDF file
     integer, intent(in) :: n_columns, n, n_levels               !! of all processes, of this one, levels
@@ -186,9 +187,12 @@ contains
     logical, intent(in) :: with_levels(:)                       !! whether the variables have levels (variable)
     character(len=*), intent(in) :: units(:)                    !! of the variables (variable)
     character(len=*), intent(in) :: long_names(:)               !! of the variables (variable)
+    character(len=*), intent(in) :: meanings(:)                 !! words for the values of a flag, or blank (variable)
+    integer, intent(in) :: first_flag                           !! value of the first word; the next are one apart
     character(len=*), intent(in) :: about                       !! description of the run
     real(dp), allocatable :: all_columns(:, :)
-    integer :: dims(3), id, p_id, k
+    character(len=len(meanings)) :: text
+    integer :: dims(3), id, p_id, k, c, last_flag
 
     output%n_columns = n_columns
     output%n = n
@@ -217,6 +221,11 @@ contains
         call must(nf90_put_att(file, id, 'units', trim(units(k))), filename)
         call must(nf90_put_att(file, id, 'long_name', trim(long_names(k))), filename)
         call must(nf90_put_att(file, id, '_FillValue', fill), filename)
+        if (meanings(k) == '') cycle
+        text = meanings(k)
+        last_flag = first_flag + count([(text(c:c) == ' ', c=1, len_trim(text))])
+        call must(nf90_put_att(file, id, 'flag_values', [(real(c, dp), c=first_flag, last_flag)]), filename)
+        call must(nf90_put_att(file, id, 'flag_meanings', trim(meanings(k))), filename)
       end do
       call must(nf90_put_att(file, nf90_global, 'Conventions', 'CF-1.11'), filename)
       call must(nf90_put_att(file, nf90_global, 'title', 'Droplet number and cloud albedo by activation scheme'), &

@@ -11,12 +11,16 @@ program column_model
                              emufort_success
   use emufort_aerosol_activation, only: activation_type, activation_counts_type, outside_arg2000, outside_ratio, &
                                         outside_clip, arg2000_paper, arg2000_e3sm
+  use emufort_aerosol_contract, only: mode_names => aerosol_mode_names
+  use emufort_aerosol_answers, only: count_outside, count_fall_back, answered_by_error
   use rodas_step, only: workspace_type
   use column_parallel, only: parallel_begin, parallel_end, parallel_fail, rank, n_ranks, is_root, columns_of, total, &
                              load_emulator
   use column_files, only: read_sizes, read_columns, read_number, output_type, write_restart, fill
-  use column_physics, only: columns_type, allocate_columns, updraft_at, activate_chunk, age_aerosol, parcel_truth, &
-                            cloud_albedo, n_modes, sigma, constants
+  use column_physics, only: columns_type, allocate_columns, history_type, allocate_history, updraft_at, &
+                            activate_chunk, age_aerosol, parcel_truth, cloud_albedo, volume_of, radius_of, &
+                            n_modes, sigma
+  use contract_constants, only: constants
   use column_timing, only: time_schemes
   implicit none
   integer, parameter :: dp = real64, n_schemes = 2
@@ -34,6 +38,7 @@ program column_model
     output_every, n_bins, time_step, with_truth, with_times
 
   type(columns_type) :: columns
+  type(history_type) :: history
   type(activation_type) :: schemes(n_schemes)
   type(activation_counts_type) :: counts(n_schemes)
   type(emulator_type) :: emulator
@@ -72,9 +77,11 @@ program column_model
 
   ! ---- columns
   call read_sizes(trim(input), n_columns, n_levels, modes)
-  if (modes /= n_modes) call parallel_fail(trim(input)//' must have four modes')
+  if (modes /= n_modes) &
+    call parallel_fail(trim(input)//' must have the modes of the contract: write it with make_columns.py --bundle')
   call columns_of(rank, n_columns, first, n)
   call allocate_columns(columns, n, n_levels)
+  call allocate_history(history, n, n_levels)
   call get('air_temperature', 'K', n_levels, columns%temperature)
   call get('air_pressure', 'Pa', n_levels, columns%pressure)
   call get('layer_thickness', 'm', n_levels, columns%thickness)
@@ -102,7 +109,7 @@ program column_model
   ! ---- time
   call open_output()
   do step = first_step, n_steps
-    call activate_all(schemes(active), real(step, dp)*time_step, counts(active))
+    call activate_all(schemes(active), real(step, dp)*time_step, counts(active), history)
     if (modulo(step, output_every) == 0) call diagnose(real(step, dp)*time_step)
     call age_all(real(step, dp)*time_step)
   end do
@@ -127,21 +134,20 @@ contains
 
   !> Set the aerosol volumes that belong to the numbers.
   subroutine start_volume()
-    real(dp), parameter :: pi = 3.14159265358979323846_dp
     integer :: m
 
     do m = 1, n_modes
-      columns%volume(:, :, m) = columns%number(:, :, m)*(4.0_dp/3.0_dp)*pi*columns%radius(:, :, m)**3* &
-                                exp(4.5_dp*log(sigma(m))**2)
+      columns%volume(:, :, m) = volume_of(columns%number(:, :, m), columns%radius(:, :, m), sigma(m))
     end do
 
   end subroutine start_volume
 
   !> Compute the activated fractions of all columns of this process, chunk by chunk.
-  subroutine activate_all(scheme, time, counts)
+  subroutine activate_all(scheme, time, counts, history)
     type(activation_type), intent(in) :: scheme             !! after init
     real(dp), intent(in) :: time                            !! [s]
     type(activation_counts_type), intent(inout) :: counts   !! counts are added to it
+    type(history_type), intent(inout), optional :: history  !! counts are added to it
     type(activation_counts_type) :: part
     type(network_workspace_type), allocatable :: workspaces(:)
     type(status_type) :: made
@@ -157,7 +163,7 @@ contains
     part = activation_counts_type()   ! gfortran 12 does not initialise private variables
     !$omp do schedule(dynamic)
     do at = 0, n - 1, chunk
-      call activate_chunk(columns, scheme, at, min(chunk, n - at), time, fn, fm, part, workspaces(thread))
+      call activate_chunk(columns, scheme, at, min(chunk, n - at), time, fn, fm, part, workspaces(thread), history)
     end do
     !$omp end do
     !$omp critical
@@ -182,21 +188,41 @@ contains
 
   !> Create the output file.
   subroutine open_output()
-    character(len=32) :: names(8), units(8)
-    character(len=80) :: long_names(8)
-    logical :: with_levels(8)
+    integer, parameter :: n_plain = 12, n_variables = n_plain + 2*n_modes
+    character(len=48) :: names(n_variables), units(n_variables)
+    character(len=80) :: long_names(n_variables)
+    character(len=120) :: meanings(n_variables)
+    logical :: with_levels(n_variables)
+    integer :: m
 
-    names = [character(len=32) :: &
-             'updraft_speed', 'droplet_number_arg2000', 'droplet_number_emulator', 'droplet_number_parcel', &
-             'cloud_albedo_arg2000', 'cloud_albedo_emulator', 'cloud_albedo_parcel', 'number_concentration']
-    units = [character(len=32) :: 'm s-1', 'm-3', 'm-3', 'm-3', '1', '1', '1', 'm-3']
-    long_names = [character(len=80) :: &
-                  'updraft speed', 'droplet number by ARG2000', 'droplet number by the emulator', &
-                  'droplet number by the parcel model', 'cloud albedo by ARG2000', 'cloud albedo by the emulator', &
-                  'cloud albedo by the parcel model', 'aerosol number of all modes']
-    with_levels = [.true., .true., .true., .true., .false., .false., .false., .true.]
+    names(:n_plain) = [character(len=48) :: &
+                       'updraft_speed', 'droplet_number_arg2000', 'droplet_number_emulator', &
+                       'droplet_number_parcel', 'cloud_albedo_arg2000', 'cloud_albedo_emulator', &
+                       'cloud_albedo_parcel', 'number_concentration', 'max_supersaturation', 'answered_by', &
+                       'n_outside_range', 'n_by_fall_back']
+    units(:n_plain) = [character(len=48) :: 'm s-1', 'm-3', 'm-3', 'm-3', '1', '1', '1', 'm-3', '1', '1', '1', '1']
+    long_names(:n_plain) = [character(len=80) :: &
+                            'updraft speed', 'droplet number by ARG2000', 'droplet number by the emulator', &
+                            'droplet number by the parcel model', 'cloud albedo by ARG2000', &
+                            'cloud albedo by the emulator', 'cloud albedo by the parcel model', &
+                            'aerosol number of all modes', 'maximum supersaturation by '//trim(scheme), &
+                            'who gave the maximum supersaturation', &
+                            'parcels outside the range of the emulator since the last output', &
+                            'parcels for which the fall-back answered since the last output']
+    with_levels = .true.
+    with_levels([5, 6, 7, 11, 12]) = .false.
+    meanings = ''
+    meanings(10) = 'error none emulator ratio clip arg2000 host prescribed in_cloud'
+    do m = 1, n_modes
+      names(n_plain + m) = 'number_'//mode_names(m)
+      units(n_plain + m) = 'm-3'
+      long_names(n_plain + m) = 'aerosol number of mode '//mode_names(m)
+      names(n_plain + n_modes + m) = 'radius_'//mode_names(m)
+      units(n_plain + n_modes + m) = 'm'
+      long_names(n_plain + n_modes + m) = 'dry number-median radius of mode '//mode_names(m)
+    end do
     call file%create(trim(output), n_columns, n, n_levels, columns%pressure, names, with_levels, units, long_names, &
-                     'emufort column_model; aerosol aged by the scheme '//trim(scheme))
+                     meanings, answered_by_error, 'emufort column_model; aerosol aged by the scheme '//trim(scheme))
 
   end subroutine open_output
 
@@ -218,6 +244,16 @@ contains
     end do
     call file%put('updraft_speed', n_levels, w)
     call file%put('number_concentration', n_levels, sum(columns%number, dim=3))
+    call file%put('max_supersaturation', n_levels, history%smax)
+    call file%put('answered_by', n_levels, real(history%answered_by, dp))
+    call file%put('n_outside_range', 1, real(history%counts(:, count_outside), dp))
+    call file%put('n_by_fall_back', 1, real(history%counts(:, count_fall_back), dp))
+    history%counts = 0
+    do s = 1, n_modes
+      call file%put('number_'//trim(mode_names(s)), n_levels, columns%number(:, :, s))
+      call file%put('radius_'//trim(mode_names(s)), n_levels, radius_of(columns%number(:, :, s), &
+                                                                        columns%volume(:, :, s), sigma(s)))
+    end do
     do s = 1, n_schemes
       call activate_all(schemes(s), time, ignored)
       drops = sum(fn*columns%number, dim=3)

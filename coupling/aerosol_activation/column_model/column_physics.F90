@@ -5,24 +5,24 @@ module column_physics
   use, intrinsic :: iso_fortran_env, only: real64, int64
   use emufort_runtime, only: status_type, network_workspace_type => workspace_type, emufort_success
   use emufort_aerosol_contract, only: aerosol_modes, aerosol_sigma
-  use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type
-  use parcel_integrator, only: solve_parcel, parcel_options_type, parcel_result_type, status_peak
+  use emufort_aerosol_activation, only: activation_type, activation_counts_type, activation_n_counts
+  use parcel_integrator, only: solve_parcel, parcel_result_type, status_peak
   use parcel_thermodynamics, only: kelvin_length
   use lognormal_bins, only: lognormal_cells
   use rodas_step, only: workspace_type
+  use contract_constants, only: constants, constants_of_parcel, options_of_parcel
   implicit none
   private
 
-  public :: columns_type, allocate_columns, updraft_at, activate_chunk, age_aerosol, parcel_truth, cloud_albedo
-  public :: n_modes, sigma, constants
+  public :: columns_type, allocate_columns, history_type, allocate_history, updraft_at, activate_chunk, age_aerosol
+  public :: parcel_truth, cloud_albedo, volume_of, radius_of
+  public :: n_modes, sigma
 
   integer, parameter :: dp = real64, n_modes = aerosol_modes
   real(dp), parameter :: sigma(n_modes) = aerosol_sigma   !! widths of the modes [1]
   real(dp), parameter :: pi = 3.14159265358979323846_dp
   real(dp), parameter :: renewal_time = 21600.0_dp       ! relaxation of the aerosol towards its prescribed number [s]
   real(dp), parameter :: scavenging_time = 14400.0_dp    ! of activated aerosol [s]
-  type(activation_constants_type), parameter :: constants = activation_constants_type()
-
   !> Columns of one process. Only `number` and `volume` change with time.
   type :: columns_type
     integer :: n = 0, n_levels = 0
@@ -41,7 +41,24 @@ module column_physics
     real(dp), allocatable :: volume(:, :, :)         !! [m3 m-3] (column, level, mode)
   end type columns_type
 
+  !> What a host writes into its history about the answers of a scheme.
+  type :: history_type
+    real(dp), allocatable :: smax(:, :)         !! maximum supersaturation of the last step [1] (column, level)
+    integer, allocatable :: answered_by(:, :)   !! who gave it, one of the codes of the scheme (column, level)
+    integer, allocatable :: counts(:, :)        !! counts of the scheme since the last output (column, count)
+  end type history_type
+
 contains
+
+  !> Allocate the history of a process.
+  subroutine allocate_history(history, n, n_levels)
+    type(history_type), intent(out) :: history   !! allocated, zero
+    integer, intent(in) :: n, n_levels           !! columns, levels
+
+    allocate (history%smax(n, n_levels), source=0.0_dp)
+    allocate (history%answered_by(n, n_levels), history%counts(n, activation_n_counts), source=0)
+
+  end subroutine allocate_history
 
   !> Allocate the columns of a process.
   subroutine allocate_columns(columns, n, n_levels)
@@ -78,8 +95,16 @@ contains
 
   end function volume_of
 
+  !> Return the number-median radius of a mode [m].
+  pure elemental real(dp) function radius_of(number, volume, width)
+    real(dp), intent(in) :: number, volume, width   !! [m-3], [m3 m-3], geometric standard deviation [1]
+
+    radius_of = (volume/volume_of(number, 1.0_dp, width))**(1.0_dp/3.0_dp)
+
+  end function radius_of
+
   !> Compute the activated fractions of a chunk of columns with all levels, as a host calls a scheme.
-  subroutine activate_chunk(columns, scheme, first, n, time, fn, fm, counts, workspace)
+  subroutine activate_chunk(columns, scheme, first, n, time, fn, fm, counts, workspace, history)
     type(columns_type), intent(in) :: columns                                !! of this process
     type(activation_type), intent(in) :: scheme                              !! after init
     integer, intent(in) :: first                                             !! columns before the chunk
@@ -89,10 +114,13 @@ contains
     real(dp), intent(inout) :: fm(:, :, :)                                   !! [1] (column, level, mode)
     type(activation_counts_type), intent(inout) :: counts                    !! counts are added to it
     type(network_workspace_type), intent(inout) :: workspace                 !! of this thread
+    type(history_type), intent(inout), optional :: history                   !! counts are added to it
     real(dp) :: w(n, columns%n_levels), zero(n, columns%n_levels), most(n, columns%n_levels), &
                 density(n, columns%n_levels), full(n, columns%n_levels), &
                 number_part(n, columns%n_levels, n_modes), mass_part(n, columns%n_levels, n_modes), &
-                number_flux(n, columns%n_levels, n_modes), mass_flux(n, columns%n_levels, n_modes)
+                number_flux(n, columns%n_levels, n_modes), mass_flux(n, columns%n_levels, n_modes), &
+                smax(n, columns%n_levels)
+    integer :: answered_by(n, columns%n_levels), column_counts(n, activation_n_counts)
     type(activation_counts_type) :: part
     type(status_type) :: status
     integer :: i, k
@@ -109,9 +137,15 @@ contains
       call scheme%activate(n, n, columns%n_levels, n_modes, w, zero, zero, zero, most, &
                            columns%temperature(first + 1:last, :), density, columns%number(first + 1:last, :, :), &
                            columns%volume(first + 1:last, :, :), columns%kappa(first + 1:last, :, :), number_part, &
-                           mass_part, number_flux, mass_flux, full, status, part, workspace=workspace)
+                           mass_part, number_flux, mass_flux, full, status, part, workspace=workspace, &
+                           column_counts=column_counts, smax=smax, answered_by=answered_by)
       fn(first + 1:last, :, :) = number_part
       fm(first + 1:last, :, :) = mass_part
+      if (present(history)) then
+        history%smax(first + 1:last, :) = smax
+        history%answered_by(first + 1:last, :) = answered_by
+        history%counts(first + 1:last, :) = history%counts(first + 1:last, :) + column_counts
+      end if
     end associate
     if (status%code /= emufort_success) part%n_bad = part%n_bad + n
     call counts%add(part)
@@ -155,36 +189,26 @@ contains
     real(dp), intent(in) :: number(n_modes), volume(n_modes), kappa(n_modes)   !! [m-3], [m3 m-3], [1] (mode)
     real(dp), intent(out) :: droplets                           !! [m-3]
     integer, intent(out) :: status                              !! 0: a peak was found
-    type(parcel_options_type) :: options
     type(parcel_result_type) :: found
-    real(dp) :: radius, critical
+    real(dp) :: radius(n_modes), critical
     integer :: m, at
 
+    radius = radius_of(number, volume, sigma)
     do m = 1, n_modes
       at = (m - 1)*n_bins
-      radius = radius_of(m)
-      call lognormal_cells(n_bins, number(m), radius, sigma(m), 5.0_dp, work%dry_radius(at + 1:at + n_bins), &
+      call lognormal_cells(n_bins, number(m), radius(m), sigma(m), 5.0_dp, work%dry_radius(at + 1:at + n_bins), &
                            work%number(at + 1:at + n_bins))
       work%hygroscopicity(at + 1:at + n_bins) = kappa(m)
     end do
-    call solve_parcel(work, temperature, pressure, updraft, options, found)
+    call solve_parcel(work, temperature, pressure, updraft, constants_of_parcel, options_of_parcel, found)
     status = found%status - status_peak
     droplets = 0.0_dp
     if (status /= 0) return
     do m = 1, n_modes
-      critical = 4.0_dp*kelvin_length(temperature)**3/(27.0_dp*kappa(m)*radius_of(m)**3)
+      critical = 4.0_dp*kelvin_length(temperature, constants_of_parcel)**3/(27.0_dp*kappa(m)*radius(m)**3)
       droplets = droplets + number(m)*0.5_dp*erfc(log(critical/found%max_supersaturation**2)/ &
                                                   (3.0_dp*sqrt(2.0_dp)*log(sigma(m))))
     end do
-
-  contains
-
-    pure real(dp) function radius_of(m)
-      integer, intent(in) :: m   !! mode
-
-      radius_of = (volume(m)/volume_of(number(m), 1.0_dp, sigma(m)))**(1.0_dp/3.0_dp)
-
-    end function radius_of
 
   end subroutine parcel_truth
 

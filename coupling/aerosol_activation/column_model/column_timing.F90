@@ -3,15 +3,16 @@ module column_timing
   use, intrinsic :: iso_fortran_env, only: real64
   use emufort_runtime, only: status_type, workspace_type
   use emufort_aerosol_activation, only: activation_type, activation_counts_type
-  use arg2000, only: arg2000_max_supersaturation
-  use column_physics, only: columns_type, updraft_at, n_modes, sigma, constants
+  use classical_activate_modal, only: classical_init, classical_activate
+  use column_physics, only: columns_type, updraft_at, n_modes, sigma
+  use contract_constants, only: constants
   implicit none
   private
 
   public :: time_schemes
 
   integer, parameter :: dp = real64, repeats = 15
-  real(dp), parameter :: pi = 3.14159265358979323846_dp, log_sigma(n_modes) = log(sigma)
+  real(dp), parameter :: surface_tension = 0.076_dp, freezing = 273.0_dp   ! of the Kelvin length of E3SM [N m-1], [K]
 
   !> Columns in chunks, as in a host, with the shape (column of the chunk, level, chunk) or (column of the chunk, level,
   !> mode, chunk).
@@ -113,38 +114,31 @@ contains
 
   end function scheme_time
 
-  !> Measure the time per parcel of ARG2000 as climate models have it [ns]: one parcel at a time, double precision,
-  !> intrinsic functions, number and mass fractions and their fluxes.
+  !> Measure the time per parcel of ARG2000 as climate models have it [ns]: one call of `activate_modal` per parcel.
   real(dp) function scalar_time(chunks, passes)
     type(chunks_type), intent(in) :: chunks   !! prepared
     integer, intent(in) :: passes             !! number of passes over all chunks
-    real(dp), dimension(chunks%n, chunks%n_levels, n_modes) :: fn, fm, fluxn, fluxm
-    real(dp) :: started, finished, cube(n_modes), radius(n_modes), critical(n_modes), smax, length, x
-    integer :: pass, c, i, k, m
+    real(dp), dimension(n_modes) :: na, volume, hygro, fn, fm, fluxn, fluxm
+    real(dp) :: started, finished, full, total
+    integer :: pass, c, i, k
 
+    associate (host => constants)
+      call classical_init(host%gravity, host%gas_constant_air, host%gas_constant_vapour, host%heat_capacity_air, &
+                          host%latent_heat, host%density_water, sigma, &
+                          2.0_dp*surface_tension/(host%gas_constant_vapour*freezing*host%density_water))
+    end associate
+    total = 0.0_dp
     call cpu_time(started)
     do pass = 1, passes
       do c = 1, chunks%n_chunks
         do k = 1, chunks%n_levels
           do i = 1, chunks%n
-            associate (t => chunks%temperature(i, k, c), number => chunks%number(i, k, :, c))
-              length = 2.0_dp*(0.0761_dp - 1.55e-4_dp*(t - 273.15_dp))/ &
-                       (constants%gas_constant_vapour*t*constants%density_water)
-              do m = 1, n_modes
-                cube(m) = 3.0_dp*chunks%volume(i, k, m, c)/(4.0_dp*pi*exp(4.5_dp*log_sigma(m)**2)*number(m))
-                radius(m) = cube(m)**(1.0_dp/3.0_dp)
-                critical(m) = sqrt(4.0_dp*length**3/(27.0_dp*chunks%kappa(i, k, m, c)*cube(m)))
-              end do
-              call arg2000_max_supersaturation(t, chunks%pressure(i, k, c), chunks%w(i, k, c), number, radius, &
-                                               chunks%kappa(i, k, :, c), smax)
-              do m = 1, n_modes
-                x = 2.0_dp*log(critical(m)/smax)/(3.0_dp*sqrt(2.0_dp)*log_sigma(m))
-                fn(i, k, m) = 0.5_dp*erfc(x)
-                fm(i, k, m) = 0.5_dp*erfc(x - 1.5_dp*sqrt(2.0_dp)*log_sigma(m))
-                fluxn(i, k, m) = fn(i, k, m)*chunks%w(i, k, c)
-                fluxm(i, k, m) = fm(i, k, m)*chunks%w(i, k, c)
-              end do
-            end associate
+            na = chunks%number(i, k, :, c)
+            volume = chunks%volume(i, k, :, c)
+            hygro = chunks%kappa(i, k, :, c)
+            call classical_activate(chunks%w(i, k, c), 0.0_dp, 0.0_dp, 0.0_dp, 10.0_dp, chunks%temperature(i, k, c), &
+                                    chunks%density(i, k, c), na, n_modes, volume, hygro, fn, fm, fluxn, fluxm, full)
+            total = total + fn(1) + fm(1)
           end do
         end do
       end do
@@ -152,7 +146,7 @@ contains
     call cpu_time(finished)
     scalar_time = per_parcel(finished - started, chunks, passes)
     ! the results are used, so that the compiler cannot omit their computation
-    if (.not. (all(fn >= 0.0_dp) .and. all(fm <= 1.0_dp) .and. all(fluxm >= fluxn))) scalar_time = huge(1.0_dp)
+    if (.not. total > 0.0_dp) scalar_time = huge(1.0_dp)
 
   end function scalar_time
 

@@ -1,26 +1,25 @@
-"""Measure the figures of docs/coupling.md again and write them into the document.
+"""Write the figures of the column model and of measure_activation into a document.
 
-python document_figures.py MEASURE WEIGHTS FOLDER docs/coupling.md
+python document_figures.py --update docs/coupling.md --update docs/column_model.md build/column/*
 
-MEASURE is the program measure_activation, and FOLDER the folder that draw_column.py wrote. The
-script replaces the text between ``<!-- NAME: begin ... -->`` and ``<!-- NAME: end -->``.
+Each folder belongs to one emulator. The tables have a row for each of them; the table of every
+input outside the range is that of the first folder. A folder has summary.json, which
+draw_column.py wrote, and outside.csv, the output of measure_activation. The script replaces the
+text between ``<!-- NAME: begin ... -->`` and ``<!-- NAME: end -->`` for the names `column` and
+`outside`. Each must be in exactly one of the documents.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
-import subprocess
 import textwrap
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from draw_column import COSTS
-
-from emufort.provenance import cpu_model
+from emufort.files import write_text
 
 #: Policies in the order of the tables. The last one appears only where it was measured.
 POLICIES = ("ratio", "arg2000", "clip", "blended")
@@ -35,12 +34,12 @@ INPUTS = {
     "hygroscopicity": "one hygroscopicity",
     "three": "three inputs at once",
 }
-MODES = ("accumulation", "aitken", "coarse", "primary carbon")
-
-
-def machine() -> str:
-    """Return processor and load, for the text below a table."""
-    return f"{cpu_model()}, one core, load average {os.getloadavg()[0]:.0f} on {os.cpu_count()}"
+#: What the column model measures -> heading of its column [ns per parcel].
+COSTS = {
+    "scalar": "ARG2000 as models have it",
+    "arg2000": "ARG2000 in this scheme",
+    "emulator": "emulator",
+}
 
 
 def _row(*cells: str) -> str:
@@ -58,27 +57,28 @@ def _pair(rms: float, largest: float, digits: int) -> str:
     return "0" if largest == 0.0 else f"{text(rms)} ({text(largest)})"
 
 
-def outside(lines: list[str]) -> str:
+def outside(lines: list[str], modes: list[str]) -> str:
     """Return the tables of the errors of each policy at and beyond the limits of the range."""
     steps: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
-    errors: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     others: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
-    fall = 0.0
+    fall, n_columns = 0.0, 0
     for line in lines:
         kind, *cells = line.split(",")
-        if kind == "step":
+        if kind == "columns":
+            n_columns = int(cells[0])
+        elif kind == "step":
             steps[cells[0]][cells[1]] = (float(cells[2]), float(cells[3]))
-        elif kind == "beyond":
-            errors[cells[0], cells[2]][cells[3]] += [float(cells[4]), float(cells[5])]
         elif kind == "soot":
-            name = f"hygroscopicity {float(cells[0]):.0e} of primary carbon"
-            others[name][cells[1]] = (float(cells[2]), float(cells[3]))
+            name = f"hygroscopicity {float(cells[1]):.0e} of {_mode(modes, cells[0])}"
+            others[name][cells[2]] = (float(cells[3]), float(cells[4]))
         elif kind == "absent":
-            name = f"no {MODES[int(cells[0]) - 1]} mode"
+            name = f"no {_mode(modes, cells[0])} mode"
             others[name][cells[1]] = (float(cells[2]), float(cells[3]))
         elif kind == "fall":
             fall = float(cells[0])
-    text = ["Step when an input crosses a limit of the range, rms (largest):", ""]
+    errors = beyond(lines)
+    text = [f"{n_columns} columns in each case.", ""]
+    text += ["Step when an input crosses a limit of the range, rms (largest):", ""]
     text += [_row("", *(f"`{p}`" for p in POLICIES[:3])), _row(*["---"] * 4)]
     text += [
         _row(INPUTS[name], *(_pair(*row[p], 5) for p in POLICIES[:3]))
@@ -88,10 +88,10 @@ def outside(lines: list[str]) -> str:
     text += [_row("beyond the range", "by", *(f"`{p}`" for p in POLICIES[:3]), "blended")]
     text += [_row(*["---"] * 6)]
     for (name, distance), row in errors.items():
-        if float(distance) not in SHOWN:
+        if distance not in SHOWN:
             continue
         cells = [_pair(max(row[p][::2]), max(row[p][1::2]), 3) for p in POLICIES]
-        text.append(_row(INPUTS[name], f"{float(distance):g}", *cells))
+        text.append(_row(INPUTS[name], f"{distance:g}", *cells))
     for name, found in others.items():
         text.append(_row(name, "", *(_pair(*found[p], 3) for p in POLICIES[:3]), ""))
     cases = [
@@ -112,65 +112,106 @@ def outside(lines: list[str]) -> str:
     return "\n".join(text)
 
 
-def column(found: dict[str, Any], architecture: str) -> str:
-    """Return the table of the column model's errors and costs."""
-    times = found["ns_per_parcel"]
-    text = [_row("", "relative error of the droplet number, rms", "ns per parcel")]
-    text.append(_row(*["---"] * 3))
-    for name, label in COSTS.items():
-        error = found["arg2000" if name == "scalar" else name]["droplet_number_relative_rms"]
-        text.append(_row(label, f"{error:.4f}", f"{times[name]:.0f}"))
+def _mode(modes: list[str], number: str) -> str:
+    return modes[int(number) - 1].replace("_", " ")
+
+
+def beyond(lines: list[str]) -> dict[tuple[str, float], dict[str, list[float]]]:
+    """Return the errors by input and distance, and policy: rms and largest of both sides."""
+    errors: dict[tuple[str, float], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for line in lines:
+        kind, *cells = line.split(",")
+        if kind == "beyond":
+            errors[cells[0], float(cells[2])][cells[3]] += [float(cells[4]), float(cells[5])]
+    return errors
+
+
+def outside_of_all(cases: dict[str, list[str]]) -> str:
+    """Return a table with the errors beyond the range for each contract, over all inputs."""
+    text = [_row("contract", "by", *(f"`{p}`" for p in POLICIES[:3])), _row(*["---"] * 5)]
+    for name, lines in cases.items():
+        for distance in SHOWN:
+            rows = [row for (_, by), row in beyond(lines).items() if by == distance]
+            cells = []
+            for policy in POLICIES[:3]:
+                squares = [value**2 for row in rows for value in row[policy][::2]]
+                largest = max(value for row in rows for value in row[policy][1::2])
+                cells.append(_pair((sum(squares) / len(squares)) ** 0.5, largest, 3))
+            text.append(_row(f"`{name}`", f"{distance:g}", *cells))
+    return "\n".join(
+        ["Error against the parcel model over all inputs and sides, rms (largest):", "", *text]
+    )
+
+
+def column(cases: list[dict[str, Any]]) -> str:
+    """Return the table of the column model's errors and costs for each contract."""
+    head = ["contract", "network", "ARG2000", "Ghosh2025", "emulator", "times smaller"]
+    head += [f"ns, {label}" for label in COSTS.values()]
+    text = [_row(*head), _row(*["---"] * len(head))]
+    for found in cases:
+        errors = [
+            f"{found[name]['droplet_number_relative_rms']:.4f}" if name in found else ""
+            for name in ("arg2000", "ghosh2025", "emulator")
+        ]
+        times = [f"{found['ns_per_parcel'][name]:.0f}" for name in COSTS]
+        smaller = f"{found['times_smaller']:.0f}"
+        name = f"`{found['contract']}`"
+        text.append(_row(name, found["network"], *errors, smaller, *times))
+    parcels = sorted({found["parcels"] + found["parcels_without_truth"] for found in cases})
+    cpus = ", ".join(sorted({found["cpu"] for found in cases}))
+    numbers = " and ".join(map(str, parcels))
     return "\n".join(
         [
-            f"Network {architecture}, {found['parcels'] + found['parcels_without_truth']} parcels:",
+            "Relative error of the droplet number against the parcel model, rms; how many times "
+            "smaller that of the emulator is than that of ARG2000; cost per parcel:",
             "",
             *text,
             "",
             _fill(
-                f"The error is {found['times_smaller']:.0f} times smaller; the cost is "
-                f"{times['emulator'] / times['scalar']:.2f} of that of ARG2000 as models have it, "
-                f"{times['emulator'] / times['arg2000']:.2f} of that of ARG2000 in this scheme "
-                f"({machine()}; processor time of the call alone, least of 15 rounds in turn)."
+                f"{numbers} parcels for each contract. Processor time of the call alone, least of "
+                f"15 rounds in turn, one core of {cpus}; gfortran, -O3 -march=native."
             ),
         ]
     )
 
 
-def replaced(document: str, name: str, text: str) -> str:
-    """Return the document with `text` between the markers of `name`."""
+def update(paths: list[Path], name: str, text: str) -> None:
+    """Replace the text between the markers of `name` in the document that has them."""
     pattern = rf"(<!-- {name}: begin[^>]*-->\n).*?(<!-- {name}: end -->)"
-    new, count = re.subn(
-        pattern, lambda m: f"{m[1]}\n{text}\n\n{m[2]}", document, count=1, flags=re.DOTALL
+    found = [path for path in paths if re.search(pattern, path.read_text(), re.DOTALL)]
+    if len(found) != 1:
+        raise SystemExit(
+            f"{len(found)} of the documents have the markers <!-- {name}: begin --> and end, not 1"
+        )
+    new = re.sub(
+        pattern,
+        lambda m: f"{m[1]}\n{text}\n\n{m[2]}",
+        found[0].read_text(),
+        count=1,
+        flags=re.DOTALL,
     )
-    if count != 1:
-        raise SystemExit(f"the document has no markers <!-- {name}: begin --> and end")
-    return new
+    write_text(found[0], new)
 
 
 def main() -> None:
-    """Read the command line, measure, write the document."""
+    """Read the command line and the folders, and write the document."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("measure", type=Path)
-    parser.add_argument("weights", type=Path)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("document", type=Path)
+    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--update", type=Path, action="append", required=True, help="document")
     arguments = parser.parse_args()
-    found = json.loads((arguments.folder / "summary.json").read_text())
-    manifest = json.loads((arguments.weights.parent / "manifest.json").read_text())
-    measured = subprocess.run(
-        [arguments.measure, arguments.weights], check=True, capture_output=True, text=True
+    folders = list(dict.fromkeys(arguments.folders))
+    found = [json.loads((folder / "summary.json").read_text()) for folder in folders]
+    lines = [(folder / "outside.csv").read_text().splitlines() for folder in folders]
+    tables = [f"Contract `{found[0]['contract']}`. {outside(lines[0], found[0]['modes'])}"]
+    found, lines = map(
+        list,
+        zip(*sorted(zip(found, lines, strict=True), key=lambda x: x[0]["contract"]), strict=True),
     )
-    document = arguments.document.read_text()
-    document = replaced(document, "outside", outside(measured.stdout.splitlines()))
-    document = replaced(document, "column", column(found, _architecture(manifest)))
-    arguments.document.write_text(document)
-
-
-def _architecture(manifest: dict[str, Any]) -> str:
-    """Return the layers and the activation function of the network of a bundle."""
-    found = manifest["architecture"]
-    widths = [found["n_inputs"], *found["hidden"], found["n_outputs"]]
-    return f"{'-'.join(str(width) for width in widths)} {found['activation']}"
+    if len(found) > 1:
+        names = [case["contract"] for case in found]
+        tables += ["", outside_of_all(dict(zip(names, lines, strict=True)))]
+    update(arguments.update, "outside", "\n".join(tables))
+    update(arguments.update, "column", column(found))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Draw the output of the column model, and compare the emulator with ARG2000.
 
-python draw_column.py OUTPUT.nc FOLDER [--log LOG]
+python draw_column.py OUTPUT.nc FOLDER [--log LOG] [--bundle BUNDLE --columns COLUMNS.nc]
 
 The script writes profiles.png, errors.png and summary.json into FOLDER. LOG is the printed output
-of the column model; with it the cost is compared as well. The exit code is 1 if the error of the
-droplet number is not at least 20 times smaller than that of ARG2000, or if the emulator costs more
-than ARG2000 as models have it.
+of the column model; with it the cost is compared as well. The summary names the contract and the
+network of BUNDLE, and has the errors of the scheme of Ghosh et al. (2025) for COLUMNS, the input of
+the column model. The exit code is 1 if the error of the droplet number is not at least 20 times
+smaller than that of ARG2000, or if the emulator costs more than ARG2000 as models have it.
 """
 
 from __future__ import annotations
@@ -23,16 +24,30 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import netCDF4
 import numpy as np
+from classical_droplets import ghosh2025
+
+from emufort.export import Bundle
+from emufort.provenance import cpu_model
 
 SCHEMES = {"arg2000": ("ARG2000", "tab:orange"), "emulator": ("emulator", "tab:blue")}
 #: Names of the times in the log of the column model, with their descriptions.
 COSTS = {
-    "scalar": "ARG2000 as models have it: parcel by parcel, double precision, intrinsic functions",
+    "scalar": "ARG2000 as models have it: one call of activate_modal per parcel",
     "arg2000": "ARG2000 in this scheme: s_max parcel by parcel, the rest in vectors",
     "emulator": "the emulator in this scheme",
 }
 #: Required ratio of the error of ARG2000 to that of the emulator.
 WANTED = 20.0
+
+
+def errors(drops: np.ma.MaskedArray, truth: np.ma.MaskedArray) -> dict[str, float]:
+    """Return the relative errors of a droplet number [1]."""
+    error = (drops - truth) / truth
+    return {
+        "droplet_number_relative_rms": float(np.sqrt(np.ma.mean(error**2))),
+        "droplet_number_relative_median": float(np.ma.median(abs(error))),
+        "droplet_number_relative_largest": float(abs(error).max()),
+    }
 
 
 def summary(file: netCDF4.Dataset, log: str) -> dict[str, Any]:
@@ -43,12 +58,9 @@ def summary(file: netCDF4.Dataset, log: str) -> dict[str, Any]:
         "parcels_without_truth": int(truth.size - truth.count()),
     }
     for name in SCHEMES:
-        error = (file[f"droplet_number_{name}"][:] - truth) / truth
         albedo = file[f"cloud_albedo_{name}"][:] - file["cloud_albedo_parcel"][:]
         found[name] = {
-            "droplet_number_relative_rms": float(np.sqrt(np.ma.mean(error**2))),
-            "droplet_number_relative_median": float(np.ma.median(abs(error))),
-            "droplet_number_relative_largest": float(abs(error).max()),
+            **errors(file[f"droplet_number_{name}"][:], truth),
             "cloud_albedo_rms": float(np.sqrt(np.ma.mean(albedo**2))),
         }
     found["times_smaller"] = (
@@ -60,6 +72,17 @@ def summary(file: netCDF4.Dataset, log: str) -> dict[str, Any]:
         if times:
             found.setdefault("ns_per_parcel", {})[name] = float(times[-1])
     return found
+
+
+def origin(bundle: Bundle) -> dict[str, Any]:
+    """Return what the figures belong to: contract, modes, network and machine."""
+    contract, network = bundle.manifest.contract, bundle.manifest.architecture
+    return {
+        "contract": contract.name,
+        "modes": list(contract.dimensions[str(contract.input[-1].dimension)]),
+        "network": network.label,
+        "cpu": cpu_model(),
+    }
 
 
 def draw_profiles(file: netCDF4.Dataset, path: Path) -> None:
@@ -116,10 +139,20 @@ def main() -> int:
     parser.add_argument("output", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--log", type=Path)
+    parser.add_argument("--bundle", type=Path)
+    parser.add_argument("--columns", type=Path)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     with netCDF4.Dataset(arguments.output) as file:
         found = summary(file, arguments.log.read_text() if arguments.log else "")
+        if arguments.bundle:
+            bundle = Bundle.open(arguments.bundle)
+            found = {**origin(bundle), **found}
+            if arguments.columns:
+                with netCDF4.Dataset(arguments.columns) as columns:
+                    drops = ghosh2025(file, columns, bundle.manifest.contract)
+                if drops is not None:
+                    found["ghosh2025"] = errors(drops, file["droplet_number_parcel"][:])
         draw_profiles(file, arguments.folder / "profiles.png")
         draw_errors(file, found, arguments.folder / "errors.png")
     (arguments.folder / "summary.json").write_text(json.dumps(found, indent=1) + "\n")

@@ -5,9 +5,10 @@
 !> Prints comma-separated lines with root mean squares and largest values. Errors are those of the number fractions
 !> against the parcel model:
 !>
+!>     columns,N                                          columns in each of the following cases
 !>     step,INPUT,POLICY,rms,largest                      difference when an input crosses a limit by 0.02 %
 !>     beyond,INPUT,SIDE,DISTANCE,POLICY,rms,largest,n    error beyond a limit, n columns with a peak
-!>     soot,HYGROSCOPICITY,POLICY,rms,largest,n           error for primary carbon of low hygroscopicity
+!>     soot,MODE,HYGROSCOPICITY,POLICY,rms,largest,n      error for low hygroscopicity of the least hygroscopic mode
 !>     absent,MODE,POLICY,rms,largest,n                   error without that mode
 !>     fall,VALUE                                         largest decrease of a fraction as the updraft grows, in range
 !>
@@ -18,12 +19,15 @@ program measure_activation
   use, intrinsic :: iso_fortran_env, only: real64, error_unit
   use emufort_runtime, only: emulator_type, status_type, network_workspace_type => workspace_type, &
                              emufort_success
-  use emufort_aerosol_contract, only: n_inputs => aerosol_inputs, lower => aerosol_lower, upper => aerosol_upper
-  use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type
+  use emufort_aerosol_contract, only: n_modes => aerosol_modes, n_inputs => aerosol_inputs, lower => aerosol_lower, &
+                                      upper => aerosol_upper, number_at => number_concentration_at, &
+                                      radius_at => dry_median_radius_at, kappa_at => hygroscopicity_at
+  use emufort_aerosol_activation, only: activation_type, activation_counts_type
   use activation_test_support, only: sample_type, draw, sigma, volume_of, fraction_of, arg_of
-  use parcel_integrator, only: solve_parcel, parcel_options_type, parcel_result_type, status_peak
+  use parcel_integrator, only: solve_parcel, parcel_result_type, status_peak
   use lognormal_bins, only: lognormal_cells
   use rodas_step, only: workspace_type
+  use contract_constants, only: constants, constants_of_parcel, options_of_parcel
   implicit none
   integer, parameter :: dp = real64, n_bins = 60, blended = 3
   character(len=*), parameter :: policies(0:blended) = [character(len=8) :: 'arg2000', 'ratio', 'clip', 'blended']
@@ -36,7 +40,6 @@ program measure_activation
   real(dp), parameter :: soot(3) = [1.0e-4_dp, 1.0e-6_dp, 1.0e-10_dp]
   type(emulator_type) :: emulator
   type(activation_type) :: schemes(0:blended - 1)
-  type(activation_constants_type) :: constants
   type(activation_counts_type) :: counts
   type(status_type) :: status
   type(network_workspace_type) :: workspace
@@ -47,7 +50,7 @@ program measure_activation
   logical, allocatable :: known(:)
   real(dp) :: largest, squares, fall, w
   character(len=40) :: name
-  integer :: n, failure, policy, i, side, step, d
+  integer :: n, failure, policy, i, side, step, d, least
 
   call get_command_argument(1, argument)
   call emulator%load(trim(argument), status)
@@ -63,10 +66,12 @@ program measure_activation
   n = 200
   call get_command_argument(2, argument)
   if (argument /= '') read (argument, *) n
-  allocate (fn(n, 4), truth(n, 4), inside(n, 4), before(n, 4), known(n), x(n, n_inputs), smax(n, 1))
-  call work%create(4*n_bins, failure)
+  allocate (fn(n, n_modes), truth(n, n_modes), inside(n, n_modes), before(n, n_modes), known(n))
+  allocate (x(n, n_inputs), smax(n, 1))
+  call work%create(n_modes*n_bins, failure)
   if (failure /= 0) error stop 'out of memory'
 
+  print '(a, i0)', 'columns,', n
   do i = 1, 6
     do policy = 0, blended - 1
       largest = 0.0_dp
@@ -80,7 +85,7 @@ program measure_activation
         call run(schemes(policy), s)
         if (counts%n_outside < n .and. i < 6) error stop 'inside'
         largest = max(largest, maxval(abs(fn - inside)))
-        squares = squares + sum((fn - inside)**2)/real(8*n, dp)
+        squares = squares + sum((fn - inside)**2)/real(2*n_modes*n, dp)
       end do
       print '(a, 2(",", es9.2))', 'step,'//trim(inputs(i))//','//trim(policies(policy)), sqrt(squares), largest
     end do
@@ -96,13 +101,14 @@ program measure_activation
     end do
   end do
 
+  least = minloc(lower(kappa_at:), dim=1)
   do i = 1, size(soot)
     s = draw(n)
-    s%kappa(:, 4) = soot(i)
-    write (name, '(es7.1)') soot(i)
+    s%kappa(:, least) = soot(i)
+    write (name, '(i0, ",", es7.1)') least, soot(i)
     call report('soot,'//trim(name), -1.0_dp)
   end do
-  do i = 1, 4
+  do i = 1, n_modes
     s = draw(n)
     s%number(:, i) = 1.0_dp
     s%volume(:, i) = volume_of(s%number(:, i), s%radius(:, i), sigma(i))
@@ -135,15 +141,16 @@ contains
 
     s = draw(n)
     do i = 1, n
-      m = modulo(i, 4)
+      m = modulo(i, n_modes)
       select case (kind)
       case (1:3)
         call put(s, i, kind, beyond(kind, side, distance, share))
       case (4:6)
-        call put(s, i, 4*kind - 12 + m, beyond(4*kind - 12 + m, side, distance, share))
+        m = number_at + (kind - 4)*n_modes + m
+        call put(s, i, m, beyond(m, side, distance, share))
       case default
-        do j = 0, 2   ! 4 inputs apart, so that they are of three kinds; on different sides within a column
-          m = 1 + modulo(i + 4*j, n_inputs)
+        do j = 0, 2   ! apart, so that they are of three kinds; on different sides within a column
+          m = 1 + modulo(i + n_modes*j, n_inputs)
           call put(s, i, m, beyond(m, modulo(side + i*j, 2), distance, share))
         end do
       end select
@@ -186,12 +193,12 @@ contains
       s%p(i) = value
     case (3)
       s%w(i) = value
-    case (4:7)
-      s%number(i, input - 3) = value
-    case (8:11)
-      s%radius(i, input - 7) = value
+    case (number_at:radius_at - 1)
+      s%number(i, input - number_at + 1) = value
+    case (radius_at:kappa_at - 1)
+      s%radius(i, input - radius_at + 1) = value
     case default
-      s%kappa(i, input - 11) = value
+      s%kappa(i, input - kappa_at + 1) = value
     end select
 
   end subroutine put
@@ -209,8 +216,8 @@ contains
       else
         call run_blended(max(0.0_dp, 1.0_dp - distance/reach))
       end if
-      squares = sum((fn - truth)**2, mask=spread(known, 2, 4))/real(4*max(1, count(known)), dp)
-      largest = maxval(abs(fn - truth), mask=spread(known, 2, 4))
+      squares = sum((fn - truth)**2, mask=spread(known, 2, n_modes))/real(n_modes*max(1, count(known)), dp)
+      largest = maxval(abs(fn - truth), mask=spread(known, 2, n_modes))
       print '(a, 2(",", f8.5), ",", i0)', name//','//trim(policies(policy)), sqrt(squares), largest, count(known)
     end do
 
@@ -220,11 +227,11 @@ contains
   subroutine run(scheme, s)
     type(activation_type), intent(in) :: scheme   !! after init
     type(sample_type), intent(in) :: s            !! columns
-    real(dp) :: zero(n), fm(n, 4), fluxn(n, 4), fluxm(n, 4), full(n)
+    real(dp) :: zero(n), fm(n, n_modes), fluxn(n, n_modes), fluxm(n, n_modes), full(n)
 
     zero = 0.0_dp
-    call scheme%activate(n, n, 1, 4, s%w, zero, zero, zero, zero + 1000.0_dp, s%t, s%rho, s%number, s%volume, s%kappa, &
-                         fn, fm, fluxn, fluxm, full, status, counts)
+    call scheme%activate(n, n, 1, n_modes, s%w, zero, zero, zero, zero + 1000.0_dp, s%t, s%rho, s%number, s%volume, &
+                         s%kappa, fn, fm, fluxn, fluxm, full, status, counts)
 
   end subroutine run
 
@@ -238,13 +245,14 @@ contains
     x(:, 1) = s%t
     x(:, 2) = s%p
     x(:, 3) = s%w
-    x(:, 4:7) = s%number
-    x(:, 8:11) = s%radius
-    x(:, 12:15) = s%kappa
+    x(:, number_at:radius_at - 1) = s%number
+    x(:, radius_at:kappa_at - 1) = s%radius
+    x(:, kappa_at:) = s%kappa
     x = min(max(x, spread(lower, 1, n)), spread(upper, 1, n))
     call emulator%predict(x, smax, status, workspace=workspace)
     do i = 1, n
-      there = arg_of(x(i, 1), x(i, 2), x(i, 3), x(i, 4:7), x(i, 8:11), x(i, 12:15))
+      there = arg_of(x(i, 1), x(i, 2), x(i, 3), x(i, number_at:radius_at - 1), &
+                     x(i, radius_at:kappa_at - 1), x(i, kappa_at:))
       here = arg_of(s%t(i), s%p(i), s%w(i), s%number(i, :), s%radius(i, :), s%kappa(i, :))
       fn(i, :) = fraction_of(s%t(i), here*(smax(i, 1)/there)**power, s%radius(i, :), s%kappa(i, :), sigma, 0)
     end do
@@ -254,22 +262,21 @@ contains
   !> Compute the number fractions with the parcel model, into truth; `known` where it finds a peak.
   subroutine solve(s)
     type(sample_type), intent(in) :: s   !! columns
-    type(parcel_options_type) :: options
     type(parcel_result_type) :: found
     integer :: i, m, at
 
     do i = 1, n
-      do m = 1, 4
+      do m = 1, n_modes
         at = (m - 1)*n_bins
         call lognormal_cells(n_bins, s%number(i, m), s%radius(i, m), sigma(m), 5.0_dp, &
                              work%dry_radius(at + 1:at + n_bins), work%number(at + 1:at + n_bins))
         work%hygroscopicity(at + 1:at + n_bins) = s%kappa(i, m)
       end do
-      call solve_parcel(work, s%t(i), s%p(i), s%w(i), options, found)
+      call solve_parcel(work, s%t(i), s%p(i), s%w(i), constants_of_parcel, options_of_parcel, found)
       known(i) = found%status == status_peak
       truth(i, :) = 0.0_dp
       if (.not. known(i)) cycle
-      do m = 1, 4
+      do m = 1, n_modes
         truth(i, m) = fraction_of(s%t(i), found%max_supersaturation, s%radius(i, m), s%kappa(i, m), sigma(m), 0)
       end do
     end do

@@ -17,12 +17,14 @@ module activation_fractions
                              block_columns => emufort_block_columns, emufort_error_shape
   use emufort_status, only: set_error, clear_status
   use emufort_kinds, only: lanes
-  use emufort_math, only: vector_ln
+  use emufort_dispatch, only: vector_ln
   use emufort_ranges, only: clip_numbers
   use emufort_aerosol_contract, only: n_modes => aerosol_modes, n_inputs => aerosol_inputs, aerosol_sigma, &
                                       temperature_at => air_temperature_at, pressure_at => air_pressure_at, &
                                       updraft_at => updraft_speed_at, number_at => number_concentration_at, &
-                                      radius_at => dry_median_radius_at, kappa_at => hygroscopicity_at
+                                      radius_at => dry_median_radius_at, kappa_at => hygroscopicity_at, &
+                                      gas_constant_vapour => aerosol_gas_constant_vapour, &
+                                      density_water => aerosol_density_water
   use emufort_aerosol_head, only: steepness_factor, shift_factor, activated_fractions_of_logs, padded
   implicit none
   private
@@ -30,18 +32,15 @@ module activation_fractions
   public :: predict_activated_fractions, activated_fractions
   public :: activation_modes, activation_geometric_standard_deviation
 
-  integer, parameter :: activation_modes = n_modes   !! accumulation, aitken, coarse, primary_carbon
+  integer, parameter :: activation_modes = n_modes   !! number of aerosol modes
   !> Geometric standard deviation of the modes [1]; the emulator was trained for these.
   real(real64), parameter :: activation_geometric_standard_deviation(n_modes) = aerosol_sigma
 
-  !> Up to this number of columns, the values of all modes fit in the lanes of one vector.
-  integer, parameter :: few_columns = lanes/n_modes
+  !> Up to this number of columns, the values of all modes fit in the lanes of one vector; 0 if no column does.
+  integer, parameter :: few_columns = (lanes - mod(lanes, n_modes))/n_modes
   real(real64), parameter :: log_sigma(n_modes) = log(activation_geometric_standard_deviation)
   real(wp), parameter :: mode_steepness(n_modes) = real(steepness_factor/log_sigma, wp)
   real(wp), parameter :: mode_shift(n_modes) = real(shift_factor*log_sigma, wp)
-  real(real64), parameter :: gas_constant = 8.314_real64         ! universal [J mol-1 K-1]
-  real(real64), parameter :: density_water = 1.0e3_real64        ! [kg m-3]
-  real(real64), parameter :: molar_mass_water = 0.018_real64     ! [kg mol-1]
   !> Lengths are in nm, so that their third power is within the range of single precision.
   real(real64), parameter :: nanometres = 1.0e9_real64
   ! The arguments of the formula are clipped to these ranges, far beyond physical values, so that no power overflows for
@@ -117,7 +116,7 @@ contains
     real(wp), intent(out) :: mass(block_columns*n_modes)              !! mass fractions [1] (stride, mode)
     real(wp) :: ratio(block_columns*n_modes), steepness(block_columns*n_modes), shift(block_columns*n_modes)
     real(real64) :: packed(lanes, 4)
-    integer :: first, i, m
+    integer :: first, filled, i, m
 
     if (n <= few_columns) then
       stride = few_columns
@@ -128,6 +127,9 @@ contains
           packed((m - 1)*few_columns + i, 3) = kappa(min(i, n), m)
           packed((m - 1)*few_columns + i, 4) = supersaturation(min(i, n))
         end do
+      end do
+      do i = 1, size(packed, 2)
+        packed(few_columns*n_modes + 1:lanes, i) = packed(1, i)
       end do
       call squared_ratios(packed(1, 1), packed(1, 2), packed(1, 3), packed(1, 4), ratio)
     else
@@ -153,8 +155,13 @@ contains
         shift(i) = mode_shift(m)
       end do
     end do
-    call vector_ln(stride*n_modes, ratio)
-    call activated_fractions_of_logs(stride*n_modes, ratio, steepness, shift, number, mass)
+    filled = padded(stride*n_modes)
+    do i = stride*n_modes + 1, filled
+      steepness(i) = mode_steepness(1)
+      shift(i) = mode_shift(1)
+    end do
+    call vector_ln(filled, ratio)
+    call activated_fractions_of_logs(filled, ratio, steepness, shift, number, mass)
 
   end subroutine fractions_of_block
 
@@ -166,7 +173,7 @@ contains
     real(real64), intent(in) :: kappa(lanes)             !! hygroscopicity [1]
     real(real64), intent(in) :: supersaturation(lanes)   !! maximum supersaturation [1]
     real(wp), intent(out) :: ratio(lanes)                !! [1]
-    real(real64), parameter :: factor = nanometres*2.0_real64*molar_mass_water/(gas_constant*density_water)
+    real(real64), parameter :: factor = nanometres*2.0_real64/(gas_constant_vapour*density_water)
     real(real64) :: surface_tension, length, r, s
     integer :: i
 

@@ -1,29 +1,26 @@
 !> Activation scheme of Abdul-Razzak and Ghan (2000), as climate models call it: one air parcel at a time, real64.
 !!
-!! The cost of the emulator is compared with this scheme. Formula and constants are those of
-!! python/emufort/processes/aerosol_activation/arg2000.py. Reference: doi:10.1029/1999JD901161, called ARG below.
+!! The cost of the emulator is compared with this scheme. The formula is that of
+!! python/emufort/processes/aerosol_activation/arg2000.py, the constants are those of the contract.
+!! Reference: doi:10.1029/1999JD901161, called ARG below.
 module arg2000
   use, intrinsic :: iso_fortran_env, only: real64
-  use emufort_aerosol_contract, only: aerosol_modes, aerosol_sigma
+  use emufort_aerosol_contract, only: aerosol_modes, aerosol_sigma, gravity => aerosol_gravity, &
+                                      gas_constant_air => aerosol_gas_constant_air, &
+                                      gas_constant_vapour => aerosol_gas_constant_vapour, &
+                                      heat_capacity_air => aerosol_heat_capacity_air, &
+                                      latent_heat => aerosol_latent_heat, density_water => aerosol_density_water
   implicit none
   private
 
   integer, parameter, public :: arg2000_kind = real64 !! kind of all arguments
-  integer, parameter, public :: arg2000_n_modes = aerosol_modes !! accumulation, aitken, coarse, primary_carbon
+  integer, parameter, public :: arg2000_n_modes = aerosol_modes !! number of aerosol modes
   integer, parameter :: wp = arg2000_kind
 
   real(wp), parameter, public :: arg2000_geometric_standard_deviation(arg2000_n_modes) = &
                                  aerosol_sigma !! of the modes [1]
 
   real(wp), parameter :: pi = 3.14159265358979323846_wp
-  real(wp), parameter :: gravity = 9.81_wp ! [m s-2]
-  real(wp), parameter :: heat_capacity_air = 1004.0_wp ! dry air, constant pressure [J kg-1 K-1]
-  real(wp), parameter :: latent_heat = 2.25e6_wp ! condensation of water [J kg-1]
-  real(wp), parameter :: density_water = 1.0e3_wp ! [kg m-3]
-  real(wp), parameter :: gas_constant = 8.314_wp ! universal [J mol-1 K-1]
-  real(wp), parameter :: molar_mass_water = 0.018_wp ! [kg mol-1]
-  real(wp), parameter :: molar_mass_air = 0.0289_wp ! [kg mol-1]
-
   ! the widths of the modes are fixed, so these factors are known at compile time
   real(wp), parameter :: log_sigma(arg2000_n_modes) = log(arg2000_geometric_standard_deviation)
   real(wp), parameter :: breadth(arg2000_n_modes) = 0.5_wp*exp(2.5_wp*log_sigma*log_sigma) ! f, ARG eq. 7
@@ -35,7 +32,7 @@ contains
 
   pure subroutine arg2000_max_supersaturation(air_temperature, air_pressure, updraft_speed, number_concentration, &
                                               dry_median_radius, hygroscopicity, max_supersaturation)
-    !! Compute the maximum supersaturation of one air parcel with four lognormal aerosol modes; accommodation
+    !! Compute the maximum supersaturation of one air parcel with lognormal aerosol modes; accommodation
     !! coefficient 1.
     real(wp), intent(in) :: air_temperature !! [K]
     real(wp), intent(in) :: air_pressure !! [Pa]
@@ -50,18 +47,17 @@ contains
 
     celsius = air_temperature - 273.15_wp
     saturation = 611.2_wp*exp(17.67_wp*celsius/(celsius + 243.5_wp)) ! vapour pressure [Pa]
-    kelvin_length = 2.0_wp*molar_mass_water*(0.0761_wp - 1.55e-4_wp*celsius)/ &
-                    (gas_constant*air_temperature*density_water) ! [m]
+    kelvin_length = 2.0_wp*(0.0761_wp - 1.55e-4_wp*celsius)/(gas_constant_vapour*air_temperature*density_water) ! [m]
     diffusivity = 1.0e-4_wp*(0.211_wp/(air_pressure*1.01325e-5_wp))*(air_temperature/273.0_wp)**1.94_wp ! [m2 s-1]
     conductivity = 1.0e-3_wp*(4.39_wp + 0.071_wp*air_temperature) ! [J m-1 s-1 K-1]
 
     ! alpha [m-1], gamma [m3 kg-1] and 1/G [s m-2] of ARG eq. 3 and 4
-    source = gravity*molar_mass_water*latent_heat/(heat_capacity_air*gas_constant*air_temperature**2) - &
-             gravity*molar_mass_air/(gas_constant*air_temperature)
-    sink = gas_constant*air_temperature/(saturation*molar_mass_water) + &
-           molar_mass_water*latent_heat**2/(heat_capacity_air*molar_mass_air*air_temperature*air_pressure)
-    resistance = density_water*gas_constant*air_temperature/(saturation*diffusivity*molar_mass_water) + &
-                 latent_heat*density_water*(latent_heat*molar_mass_water/(gas_constant*air_temperature) - 1.0_wp)/ &
+    source = gravity*(latent_heat/(heat_capacity_air*gas_constant_vapour*air_temperature) - 1.0_wp/gas_constant_air)/ &
+             air_temperature
+    sink = gas_constant_vapour*air_temperature/saturation + &
+           gas_constant_air*latent_heat**2/(heat_capacity_air*gas_constant_vapour*air_temperature*air_pressure)
+    resistance = density_water*gas_constant_vapour*air_temperature/(saturation*diffusivity) + &
+                 latent_heat*density_water*(latent_heat/(gas_constant_vapour*air_temperature) - 1.0_wp)/ &
                  (conductivity*air_temperature)
 
     forcing = source*updraft_speed*resistance ! alpha V / G [m-2]
@@ -88,8 +84,8 @@ contains
     real(wp) :: kelvin_length, critical_squared, x
     integer :: mode
 
-    kelvin_length = 2.0_wp*molar_mass_water*(0.0761_wp - 1.55e-4_wp*(air_temperature - 273.15_wp))/ &
-                    (gas_constant*air_temperature*density_water) ! [m]
+    kelvin_length = 2.0_wp*(0.0761_wp - 1.55e-4_wp*(air_temperature - 273.15_wp))/ &
+                    (gas_constant_vapour*air_temperature*density_water) ! [m]
     do mode = 1, arg2000_n_modes
       critical_squared = 4.0_wp*kelvin_length**3/(27.0_wp*hygroscopicity(mode)*dry_median_radius(mode)**3) ! ARG eq. 9
       x = log(critical_squared/max_supersaturation**2)/(3.0_wp*sqrt(2.0_wp)*log_sigma(mode))

@@ -5,9 +5,10 @@
 !> As in E3SM and CAM, the module holds the scheme: `activate_modal_init` sets it once, and it is constant afterwards.
 !> Hosts that pass their state as arguments use `activation_type` of the module `emufort_aerosol_activation` instead.
 !>
-!> A call that cannot be answered is never silent: before `init`, with more modes than `init` was given, or in cloud without
-!> `smax_f`. It sets the error arguments. Without them it calls the procedure `abort` of the host. Without that the routine of
-!> the host answers if it can, and otherwise the results are NaN. `activate_modal_errors` counts these calls.
+!> A call that cannot be answered is never silent: before `init`, with more modes than `init` was given, or in cloud
+!> without `smax_f`. It sets the error arguments. Without them it calls the procedure `abort` of the host. Without that
+!> the routine of the host answers if it can, and otherwise the results are NaN. `activate_modal_errors` counts these
+!> calls.
 module emufort_activate_modal
   use, intrinsic :: iso_fortran_env, only: int64, dp => real64
   use emufort_runtime, only: emulator_type, status_type, emufort_not_a_number
@@ -69,8 +70,8 @@ contains
 
   end subroutine activate_modal_init
 
-  !> Return the number of calls since `init` that could not be answered. If threads make such calls at the same time and the
-  !> scheme is compiled without OpenMP, it is a lower bound above 0.
+  !> Return the number of calls since `init` that could not be answered. If threads make such calls at the same time and
+  !> the scheme is compiled without OpenMP, it is a lower bound above 0.
   recursive integer(int64) function activate_modal_errors()
 
     !$omp atomic read
@@ -150,8 +151,9 @@ contains
         in_cloud = .false.
       end if
     end if
-    problem = problem_of(activate_modal_scheme%scheme_type, nmode, least_size(na, volume, hygro, fn, fm, fluxn, fluxm), &
-                         present(in_cloud_in), present(smax_f), in_cloud)
+    problem = problem_of(activate_modal_scheme%scheme_type, nmode, &
+                         least_size(na, volume, hygro, fn, fm, fluxn, fluxm), present(in_cloud_in), &
+                         present(smax_f), in_cloud)
     if (problem /= no_problem) then
       call refuse(problem, wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, fn, fm, fluxn, &
                   fluxm, flux_fullact, counts, errmsg, errflg)
@@ -164,7 +166,7 @@ contains
         call activate_modal_scheme%host_routine(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, &
                                                 hygro, fn, fm, fluxn, fluxm, flux_fullact, smax_prescribed)
       end if
-      if (present(counts)) call count_host(counts, fn, .not. (in_cloud .or. present(smax_prescribed)))
+      if (present(counts)) call count_host(counts, fn,.not. (in_cloud .or. present(smax_prescribed)))
     else
       call one_parcel(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, in_cloud, drops, fixed, &
                       fn, fm, fluxn, fluxm, flux_fullact, counts)
@@ -205,8 +207,9 @@ contains
     end if
     if (present(errmsg)) errmsg = ' '
     if (present(errflg)) errflg = 0
-    problem = problem_of(activate_modal_scheme%scheme_type, nmode, least_size(na, volume, hygro, fn, fm, fluxn, fluxm), &
-                         .true., .true., in_cloud .and. .not. sigw > real(least_width, hk))
+    problem = problem_of(activate_modal_scheme%scheme_type, nmode, &
+                         least_size(na, volume, hygro, fn, fm, fluxn, fluxm), .true., .true., &
+                         in_cloud .and. .not. sigw > real(least_width, hk))
     if (problem /= no_problem) then
       call refuse(problem, wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, fn, fm, fluxn, &
                   fluxm, flux_fullact, counts, errmsg, errflg)
@@ -218,7 +221,7 @@ contains
         call activate_modal_scheme%host_routine(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, &
                                                 hygro, fn, fm, fluxn, fluxm, flux_fullact)
       end if
-      if (present(counts)) call count_host(counts, fn, .not. in_cloud)
+      if (present(counts)) call count_host(counts, fn,.not. in_cloud)
     else
       call one_parcel(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, in_cloud, smax_f, &
                       -1.0_hk, fn, fm, fluxn, fluxm, flux_fullact, counts)
@@ -278,8 +281,8 @@ contains
   end subroutine one_parcel
 
   !> Answer a call that is wrong: by the error arguments, by the host's end of the run, by its routine or by NaN.
-  recursive subroutine refuse(problem, wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, fn, fm, &
-                              fluxn, fluxm, flux_fullact, counts, errmsg, errflg)
+  recursive subroutine refuse(problem, wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, fn, &
+                              fm, fluxn, fluxm, flux_fullact, counts, errmsg, errflg)
     integer, intent(in) :: problem                            !! what is wrong
     real(hk), intent(in) :: wbar, sigw, wdiab, wminf, wmaxf   !! [m s-1]
     real(hk), intent(in) :: tair                              !! [K]
@@ -306,8 +309,8 @@ contains
     if (present(errmsg) .or. present(errflg)) return
     if (associated(abort_host)) call abort_host(problem_texts(problem))
     if (problem /= too_many_modes .or. .not. associated(activate_modal_scheme%host_routine)) return
-    call activate_modal_scheme%host_routine(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, fn, &
-                                            fm, fluxn, fluxm, flux_fullact)
+    call activate_modal_scheme%host_routine(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, &
+                                            fn, fm, fluxn, fluxm, flux_fullact)
     if (present(counts)) call count_host(counts, fn, .true.)
 
   end subroutine refuse

@@ -1,5 +1,5 @@
-!> Aerosol activation for a host model: the results of `activate_modal` in E3SM and CAM, by an emulator, by ARG2000 or by
-!> the host's own routine.
+!> Aerosol activation for a host model: the results of `activate_modal` in E3SM and CAM, by an emulator, by ARG2000 or
+!> by the host's own routine.
 !>
 !> After `init` a scheme is constant, and any number of threads may share it. `activate` does not stop the program,
 !> allocate memory, read or print. The bits of a column do not depend on the other columns. Compile without -ffast-math.
@@ -7,7 +7,8 @@ module emufort_aerosol_activation
   use, intrinsic :: iso_fortran_env, only: real64
   use emufort_kinds, only: wp, block => block_columns
   use emufort_status, only: set_error
-  use emufort_runtime, only: status_type, workspace_type, emufort_clear_status, emufort_error_shape, emufort_not_a_number
+  use emufort_runtime, only: status_type, workspace_type, emufort_clear_status, emufort_error_shape, &
+                             emufort_not_a_number
   use emufort_aerosol_arg2000, only: activation_constants_type, air_type, air_properties, in_cloud_smax, &
                                      arg2000_paper, arg2000_e3sm
   use emufort_aerosol_updrafts, only: least_width
@@ -21,7 +22,7 @@ module emufort_aerosol_activation
                                     n_emulated_modes, outside_arg2000, outside_ratio, outside_clip, outside_host, &
                                     mismatch_refuse, mismatch_fall_back
   use emufort_aerosol_block, only: activate_block
-  use emufort_aerosol_calls, only: problem_of, problem_codes, problem_texts, no_problem, ask_host
+  use emufort_aerosol_calls, only: problem_of, problem_codes, problem_texts, no_problem, too_many_modes, ask_host
   implicit none
   private
 
@@ -37,6 +38,7 @@ module emufort_aerosol_activation
 
   ! E3SM ignores smaller values: number [m-3], volume [m3 m-3], hygroscopicity [1].
   real(dp), parameter :: least_number = 1.0e-39_dp, least_volume = 1.0e-39_dp, least_hygroscopicity = 1.0e-10_dp
+  real(dp), parameter :: least_single = 1.0e-20_dp   ! number concentration if there is one mode [m-3]
 
   !> An activation scheme that computes fractions. It inherits `init`, `is_emulated` and `make_workspace`.
   type, extends(scheme_type) :: activation_type
@@ -48,8 +50,8 @@ contains
 
   !> Compute the activated fractions of the columns and levels of a chunk, and their fluxes into cloud.
   !>
-  !> The arguments have the same meaning as in `activate_modal`. The arrays have `pcols` columns. The scheme computes the
-  !> first `ncol` columns and leaves the others unchanged. After an error the fractions and fluxes are NaN.
+  !> The arguments have the same meaning as in `activate_modal`. The arrays have `pcols` columns. The scheme computes
+  !> the first `ncol` columns and leaves the others unchanged. After an error the fractions and fluxes are NaN.
   recursive subroutine activate(scheme, pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, &
                                 volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, status, counts, in_cloud, smax_f, &
                                 smax_fixed, workspace, column_counts, smax, answered_by)
@@ -80,12 +82,12 @@ contains
     real(hk), intent(in), optional :: smax_fixed(pcols, pver) !! maximum supersaturation, negative: to be computed [1]
     type(workspace_type), intent(inout), optional :: workspace !! for a wide network, one per thread
     integer, intent(inout), optional :: column_counts(pcols, activation_n_counts)   !! counts of each column
-    !> Maximum supersaturation [1]; negative where the routine of the host answers, which does not return it. For a spectrum it is
-    !> that of the strongest updraft.
+    !> Maximum supersaturation [1]; negative where the routine of the host answers, which does not return it. For a
+    !> spectrum it is that of the strongest updraft.
     real(hk), intent(inout), optional :: smax(pcols, pver)
     integer, intent(inout), optional :: answered_by(pcols, pver)   !! who gave it, one of the answered_by_* codes
     logical :: is_in_cloud
-    integer :: k, problem
+    integer :: k, m, problem
 
     call emufort_clear_status(status)
     if (ncol > pcols .or. min(ncol, pver) < 0 .or. nmode < 1) then
@@ -99,11 +101,14 @@ contains
     problem = problem_of(scheme%scheme_type, nmode, nmode, present(in_cloud), present(smax_f), is_in_cloud)
     if (problem /= no_problem) then
       call set_error(status, problem_codes(problem), 'activate', problem_texts(problem))
+      ! the arrays of a host that passes too many modes may have fewer
+      m = nmode
+      if (problem == too_many_modes) m = scheme%n_modes
       do k = 1, pver
-        fn(1:ncol, k, :) = real(emufort_not_a_number(), hk)
-        fm(1:ncol, k, :) = real(emufort_not_a_number(), hk)
-        fluxn(1:ncol, k, :) = real(emufort_not_a_number(), hk)
-        fluxm(1:ncol, k, :) = real(emufort_not_a_number(), hk)
+        fn(1:ncol, k, 1:m) = real(emufort_not_a_number(), hk)
+        fm(1:ncol, k, 1:m) = real(emufort_not_a_number(), hk)
+        fluxn(1:ncol, k, 1:m) = real(emufort_not_a_number(), hk)
+        fluxm(1:ncol, k, 1:m) = real(emufort_not_a_number(), hk)
         flux_fullact(1:ncol, k) = real(emufort_not_a_number(), hk)
         if (present(smax)) smax(1:ncol, k) = real(emufort_not_a_number(), hk)
         if (present(answered_by)) answered_by(1:ncol, k) = answered_by_error
@@ -145,8 +150,8 @@ contains
 
       call activate_blocks(scheme%scheme_type, pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, &
                            rhoair, na, volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, counts, in_cloud, smax_f, &
-                           smax_fixed, workspace, column_counts, smax, answered_by, activation_max_modes, number, cube, &
-                           kappa, critical, f, log_critical, is_active)
+                           smax_fixed, workspace, column_counts, smax, answered_by, activation_max_modes, number, &
+                           cube, kappa, critical, f, log_critical, is_active)
 
     end subroutine activate_many_modes
 
@@ -242,8 +247,8 @@ contains
       do i = 1, n
         ! the host's routine answers what the emulator is not asked for
         is_for_host(i) = associated(scheme%host_routine) .and. (has_no_emulator .or. .not. given(i) < 0.0_dp)
-        ! without supersaturation nothing activates, and the fluxes are 0 as well, as in E3SM and CAM
-        if (abs(given(i)) <= 0.0_dp) then
+        ! without supersaturation, or if the only mode is empty, the fluxes are 0 as well, as in E3SM and CAM
+        if (abs(given(i)) <= 0.0_dp .or. (nmode == 1 .and. number(i, 1) < least_single)) then
           w_mean(i) = 0.0_dp
           w_sigma(i) = 0.0_dp
         end if
@@ -274,8 +279,8 @@ contains
       call scatter(n, place, full, flux_fullact)
       do i = 1, n
         if (is_for_host(i) .or. answers%wants_host(i)) &
-          call ask_host(scheme, pcols, pver, nmode, column(i), level(i), wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, &
-                        na, volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, i, answers, smax_f, smax_fixed)
+          call ask_host(scheme, pcols, pver, nmode, column(i), level(i), wbar, sigw, wdiab, wminf, wmaxf, tair, &
+                        rhoair, na, volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, i, answers, smax_f, smax_fixed)
       end do
       call counts%add(counts_of(answers, n))
       if (present(column_counts)) then

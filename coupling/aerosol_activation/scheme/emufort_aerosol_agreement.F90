@@ -1,7 +1,7 @@
 !> Comparison of a host with the labels of the emulator: modes, widths and physical constants.
 !>
-!> An emulator is right only for the modes and constants with which its labels were made. All values of the labels are in
-!> the generated module `emufort_aerosol_contract`.
+!> An emulator is right only for the modes and constants with which its labels were made. All values of the labels are
+!> in the generated module `emufort_aerosol_contract`.
 module emufort_aerosol_agreement
   use, intrinsic :: iso_fortran_env, only: real32, real64
   use emufort_status, only: to_text
@@ -15,12 +15,13 @@ module emufort_aerosol_agreement
   public :: disagreement, constants_tolerance
 
   integer, parameter :: dp = real64
-  !> Largest relative difference between a constant of the host and that of the labels [1]. A constant that differs by 0.1 %
-  !> changes the maximum supersaturation by at most 0.13 % (test_activation_agreement), and a number fraction by at most
-  !> 0.0013, which is half of the error that an emulator of a preset may have. Hosts that differ in
-  !> more decimals of the same constants differ by less, and the latent heat of another reference temperature by more.
+  !> Largest relative difference between a constant of the host and that of the labels [1]. A constant that differs by
+  !> 0.1 % changes the maximum supersaturation by less than 0.2 % and a number fraction by less than 0.001
+  !> (test_activation_agreement), which is below the error of an emulator. The number of decimals that a host gives is a
+  !> smaller difference; the latent heat at another temperature is a larger one.
   real(dp), parameter :: constants_tolerance = 1.0e-3_dp
-  !> Largest relative difference between widths [1]: the rounding of single precision, because hosts read widths from files.
+  !> Largest relative difference between widths [1]: the rounding of single precision, because hosts read widths from
+  !> files.
   real(dp), parameter :: widths_tolerance = 4.0_dp*epsilon(1.0_real32)
 
 contains

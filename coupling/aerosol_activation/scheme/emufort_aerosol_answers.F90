@@ -17,7 +17,7 @@ module emufort_aerosol_answers
   integer, parameter :: answered_by_ratio = 2       !! ARG2000 times the ratio at the nearest point of the range
   integer, parameter :: answered_by_clip = 3        !! the emulator at the nearest point of its range
   integer, parameter :: answered_by_arg2000 = 4     !! ARG2000
-  integer, parameter :: answered_by_host = 5        !! the routine of the host; it does not return a supersaturation
+  integer, parameter :: answered_by_host = 5        !! the routine of the host; it returns no supersaturation
   integer, parameter :: answered_by_prescribed = 6  !! the host prescribed the supersaturation
   integer, parameter :: answered_by_in_cloud = 7    !! the balance with the drops, above cloud base
 

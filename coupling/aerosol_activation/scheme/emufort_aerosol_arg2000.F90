@@ -1,8 +1,8 @@
 !> ARG2000 for a host model: any number of modes of any width, the host's constants, the paper's formula or E3SM's.
 !>
-!> This module is the fall-back of the emulator unless the host passes its own routine. With the default constants and the
-!> formula of the paper it gives the results of the module `arg2000`, which is for timing and has the constants of the
-!> labels compiled in. Reference: Abdul-Razzak and Ghan (2000), doi:10.1029/1999JD901161, called ARG below.
+!> This module is the fall-back of the emulator unless the host passes its own routine. With the default constants and
+!> the formula of the paper it gives the results of the module `arg2000`, which is for timing and has the constants of
+!> the labels compiled in. Reference: Abdul-Razzak and Ghan (2000), doi:10.1029/1999JD901161, called ARG below.
 module emufort_aerosol_arg2000
   use, intrinsic :: iso_fortran_env, only: real64
   use emufort_aerosol_contract, only: aerosol_gravity, aerosol_gas_constant_air, aerosol_gas_constant_vapour, &
@@ -15,8 +15,8 @@ module emufort_aerosol_arg2000
 
   integer, parameter :: dp = real64
   integer, parameter :: arg2000_paper = 0   !! (zeta/eta)**1.5 in eq. 6, as published
-  !> (zeta/eta)**2: an error of earlier versions of E3SM, which multiply by the square root twice. Today's default of E3SM
-  !> (fix_g1_err_ndrop) and CAM have the formula of the paper. Only for a comparison with such a version.
+  !> (zeta/eta)**2: an error of earlier versions of E3SM, which multiply by the square root twice. Today's default of
+  !> E3SM (fix_g1_err_ndrop) and CAM have the formula of the paper. Only for a comparison with such a version.
   integer, parameter :: arg2000_e3sm = 1
   real(dp), parameter :: pi = 3.14159265358979323846_dp
 

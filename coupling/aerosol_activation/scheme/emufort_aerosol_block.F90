@@ -2,7 +2,7 @@
 module emufort_aerosol_block
   use, intrinsic :: iso_fortran_env, only: real64
   use emufort_kinds, only: wp, block => block_columns
-  use emufort_math, only: vector_ln
+  use emufort_dispatch, only: vector_ln
   use emufort_runtime, only: workspace_type
   use emufort_aerosol_head, only: activated_fractions_of_logs, padded
   use emufort_aerosol_arg2000, only: air_type, critical_factors
@@ -163,8 +163,8 @@ contains
   end subroutine activate_block
 
   !> Compute the number and mass fraction of one mode above the size that activates at a supersaturation.
-  recursive subroutine fractions(n, n_columns, at, mode_steepness, mode_shift, smax, log_smax, log_critical, is_active, &
-                                 fraction)
+  recursive subroutine fractions(n, n_columns, at, mode_steepness, mode_shift, smax, log_smax, log_critical, &
+                                 is_active, fraction)
     integer, intent(in) :: n                          !! number of updrafts
     integer, intent(in) :: n_columns                  !! columns; if equal to n, updraft j is that of column j
     integer, intent(in) :: at(block)                  !! columns of the updrafts, ascending (updraft)

@@ -15,6 +15,7 @@ module emufort_aerosol_calls
   !> Error codes of the problems (problem).
   integer, parameter :: problem_codes(0:5) = [emufort_success, emufort_error_not_loaded, emufort_error_shape, &
                                               emufort_error_shape, emufort_error_contract, emufort_error_contract]
+  !&<
   !> Lines that describe the problems (problem).
   character(len=*), parameter :: problem_texts(0:5) = [character(len=112) :: ' ', &
     'the activation scheme was called before a successful init; call its init in the init phase of the host', &
@@ -22,6 +23,7 @@ module emufort_aerosol_calls
     'the arrays of the call have fewer aerosol modes than nmode', &
     'the call says what is in cloud, but not smax_f, the number times size factor of the drops; pass both', &
     'the routine of the host does not answer in cloud; pass its routine for parcels in cloud to init as well']
+  !&>
 
 contains
 
@@ -86,16 +88,17 @@ contains
     if (answers%by(i) == answered_by_in_cloud) then
       call scheme%in_cloud_routine(wbar(c, k), sigw(c, k), wdiab(c, k), wminf(c, k), wmaxf(c, k), tair(c, k), &
                                    rhoair(c, k), aerosol(1:nmode, 1), nmode, aerosol(1:nmode, 2), aerosol(1:nmode, 3), &
-                                   .true., smax_f(c, k), f(1:nmode, 1), f(1:nmode, 2), f(1:nmode, 3), f(1:nmode, 4), full)
+                                   .true., smax_f(c, k), f(1:nmode, 1), f(1:nmode, 2), f(1:nmode, 3), f(1:nmode, 4), &
+                                   full)
     else if (is_prescribed) then
       prescribed = smax_fixed(c, k)
-      call scheme%host_routine(wbar(c, k), sigw(c, k), wdiab(c, k), wminf(c, k), wmaxf(c, k), tair(c, k), rhoair(c, k), &
-                               aerosol(1:nmode, 1), nmode, aerosol(1:nmode, 2), aerosol(1:nmode, 3), f(1:nmode, 1), &
-                               f(1:nmode, 2), f(1:nmode, 3), f(1:nmode, 4), full, prescribed)
+      call scheme%host_routine(wbar(c, k), sigw(c, k), wdiab(c, k), wminf(c, k), wmaxf(c, k), tair(c, k), &
+                               rhoair(c, k), aerosol(1:nmode, 1), nmode, aerosol(1:nmode, 2), aerosol(1:nmode, 3), &
+                               f(1:nmode, 1), f(1:nmode, 2), f(1:nmode, 3), f(1:nmode, 4), full, prescribed)
     else
-      call scheme%host_routine(wbar(c, k), sigw(c, k), wdiab(c, k), wminf(c, k), wmaxf(c, k), tair(c, k), rhoair(c, k), &
-                               aerosol(1:nmode, 1), nmode, aerosol(1:nmode, 2), aerosol(1:nmode, 3), f(1:nmode, 1), &
-                               f(1:nmode, 2), f(1:nmode, 3), f(1:nmode, 4), full)
+      call scheme%host_routine(wbar(c, k), sigw(c, k), wdiab(c, k), wminf(c, k), wmaxf(c, k), tair(c, k), &
+                               rhoair(c, k), aerosol(1:nmode, 1), nmode, aerosol(1:nmode, 2), aerosol(1:nmode, 3), &
+                               f(1:nmode, 1), f(1:nmode, 2), f(1:nmode, 3), f(1:nmode, 4), full)
       answers%counted(i, count_parcels) = 1
       answers%counted(i, count_fall_back) = 1
       answers%counted(i, count_invalid) = merge(0, 1, all(f(1:nmode, 1) >= 0.0_hk))

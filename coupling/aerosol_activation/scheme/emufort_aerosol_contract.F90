@@ -28,7 +28,7 @@ module emufort_aerosol_contract
   !&<
   !> SHA-256 of the contract. An emulator of another contract does not fit.
   character(len=*), parameter :: aerosol_contract_hash = &
-    '3310a813443a7e52e0cdd2463ae598f312709db668ae0268bbb7ec6d2ff94557'
+    '2f744afa051d5ca68ee48c8d1fd1e36833d5f30f844a1e711055b75202293ee7'
   !> Number of aerosol modes.
   integer, parameter :: aerosol_modes = 4
   !> Names of the modes.
@@ -42,15 +42,15 @@ module emufort_aerosol_contract
 
   ! Constants with which the labels were made. The host must have the same ones.
   !> Acceleration of gravity [m s-2].
-  real(real64), parameter :: aerosol_gravity = 9.81d0
+  real(real64), parameter :: aerosol_gravity = 9.80616d0
   !> Gas constant of dry air [J kg-1 K-1].
-  real(real64), parameter :: aerosol_gas_constant_air = 287.681660899654d0
+  real(real64), parameter :: aerosol_gas_constant_air = 287.0423113650487d0
   !> Gas constant of water vapour [J kg-1 K-1].
-  real(real64), parameter :: aerosol_gas_constant_vapour = 461.8888888888889d0
+  real(real64), parameter :: aerosol_gas_constant_vapour = 461.5046398201599d0
   !> Heat capacity of dry air at constant pressure [J kg-1 K-1].
-  real(real64), parameter :: aerosol_heat_capacity_air = 1004.0d0
+  real(real64), parameter :: aerosol_heat_capacity_air = 1004.64d0
   !> Latent heat of condensation of water [J kg-1].
-  real(real64), parameter :: aerosol_latent_heat = 2250000.0d0
+  real(real64), parameter :: aerosol_latent_heat = 2501000.0d0
   !> Density of liquid water [kg m-3].
   real(real64), parameter :: aerosol_density_water = 1000.0d0
   !> Supersaturation at the start of the ascent [1].

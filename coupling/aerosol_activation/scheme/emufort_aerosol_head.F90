@@ -11,7 +11,7 @@
 module emufort_aerosol_head
   use, intrinsic :: iso_fortran_env, only: real64
   use emufort_kinds, only: wp, lanes
-  use emufort_math, only: vector_erfc
+  use emufort_dispatch, only: vector_erfc
   implicit none
   private
 

@@ -6,7 +6,7 @@
 module emufort_aerosol_parcel
   use, intrinsic :: iso_fortran_env, only: real64
   use emufort_kinds, only: wp, lanes
-  use emufort_math, only: vector_ln, vector_erfc
+  use emufort_dispatch, only: vector_ln, vector_erfc
   use emufort_aerosol_contract, only: temperature_at => air_temperature_at, pressure_at => air_pressure_at, &
                                       updraft_at => updraft_speed_at, number_at => number_concentration_at, &
                                       radius_at => dry_median_radius_at, kappa_at => hygroscopicity_at

@@ -1,5 +1,5 @@
-!> Setup of an activation scheme: the constants and modes of the host, the emulator and the range it was trained for, and
-!> the scheme that answers where the emulator does not.
+!> Setup of an activation scheme: the constants and modes of the host, the emulator and the range it was trained for,
+!> and the scheme that answers where the emulator does not.
 module emufort_aerosol_scheme
   use, intrinsic :: iso_fortran_env, only: real32, real64
   use emufort_kinds, only: wp, block => block_columns
@@ -68,8 +68,8 @@ module emufort_aerosol_scheme
       type(emulator_type), intent(inout) :: emulator   !! set to a copy of the network
     end subroutine activation_network
 
-    !> Interface of the routine of a host: `activate_modal` of E3SM. Its last argument has no intent there either, so that
-    !> E3SM can pass its procedure itself.
+    !> Interface of the routine of a host: `activate_modal` of E3SM. Its last argument has no intent there either, so
+    !> that E3SM can pass its procedure itself.
     recursive subroutine activation_host_routine(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, &
                                                  hygro, fn, fm, fluxn, fluxm, flux_fullact, smax_prescribed)
       import :: hk
@@ -86,7 +86,8 @@ module emufort_aerosol_scheme
 
     !> Interface of the routine of a host for parcels in cloud: `actdrop_mam_calc` of E3SM.
     recursive subroutine activation_in_cloud_routine(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, &
-                                                     volume, hygro, in_cloud, smax_f, fn, fm, fluxn, fluxm, flux_fullact)
+                                                     volume, hygro, in_cloud, smax_f, fn, fm, fluxn, fluxm, &
+                                                     flux_fullact)
       import :: hk
       real(hk), intent(in) :: wbar, sigw, wdiab, wminf, wmaxf   !! [m s-1]
       real(hk), intent(in) :: tair                              !! [K]
@@ -101,8 +102,8 @@ module emufort_aerosol_scheme
     end subroutine activation_in_cloud_routine
   end interface
 
-  !> An activation scheme: the constants and modes of the host, the emulator that computes the maximum supersaturation, and
-  !> the fall-back. Only the modules of the scheme may use its components.
+  !> An activation scheme: the constants and modes of the host, the emulator that computes the maximum supersaturation,
+  !> and the fall-back. Only the modules of the scheme may use its components.
   type :: scheme_type
     logical :: is_ready = .false.                                  ! whether `init` got usable constants and modes
     integer :: n_modes = 0
@@ -110,7 +111,7 @@ module emufort_aerosol_scheme
     integer :: outside = outside_ratio
     integer :: n_inputs = 0                                        ! of the emulator; 0: the fall-back always answers
     type(activation_constants_type) :: constants
-    real(dp) :: kelvin_length = -1.0_dp                            ! constant one for ARG2000 [m]; negative: by temperature
+    real(dp) :: kelvin_length = -1.0_dp                            ! of the host [m]; negative: by temperature
     real(dp) :: log_sigma(activation_max_modes) = 0.0_dp
     real(dp) :: volume_factor(activation_max_modes) = 0.0_dp       ! cube of the median radius by volume per number
     real(dp) :: breadth(activation_max_modes) = 0.0_dp
@@ -119,8 +120,9 @@ module emufort_aerosol_scheme
     real(dp) :: upper(n_plain) = trained_upper
     real(wp) :: steepness(activation_max_modes) = 0.0_wp           ! of the fractions, see emufort_aerosol_head
     real(wp) :: shift(activation_max_modes) = 0.0_wp
-    ! The emulator takes a radius as its cube and gives the logarithm of the supersaturation, where it can. Limits are those
-    ! of what it takes, `from` and `to` lie a little beyond: inputs between them and the limits are set to the limits.
+    ! The emulator takes a radius as its cube and gives the logarithm of the supersaturation, where it can. Limits are
+    ! those of what it takes. `from` and `to` lie a little beyond: inputs between them and the limits are set to the
+    ! limits.
     logical :: takes_cube(n_emulated_modes) = .false.
     logical :: gives_logarithm = .false.
     logical :: is_fast = .false.                                   ! whether it does both for all modes
@@ -137,8 +139,8 @@ module emufort_aerosol_scheme
 
 contains
 
-  !> Prepare a scheme. Without `emulator` and `predictor`, or if one does not fit, the fall-back always answers: the routine
-  !> of the host if there is one, else ARG2000.
+  !> Prepare a scheme. Without `emulator` and `predictor`, or if one does not fit, the fall-back always answers: the
+  !> routine of the host if there is one, else ARG2000.
   subroutine init(scheme, host_kind, constants, geometric_standard_deviation, status, emulator, predictor, outside, &
                   formula, lower, upper, contract_hash, mismatch, host_routine, in_cloud_routine, kelvin_temperature, &
                   network)
@@ -149,7 +151,7 @@ contains
     type(status_type), intent(out) :: status                           !! outcome; success with a message: fall-back
     type(emulator_type), intent(in), optional :: emulator              !! a loaded emulator; a copy is kept
     procedure(activation_predictor), optional :: predictor             !! or the procedure of a generated module
-    integer, intent(in), optional :: outside                           !! outside_ratio (default), _arg2000, _clip, _host
+    integer, intent(in), optional :: outside                           !! outside_ratio (default), _arg2000, _clip_host
     integer, intent(in), optional :: formula                           !! arg2000_paper (default) or arg2000_e3sm
     real(hk), intent(in), optional :: lower(:), upper(:)               !! another range of the emulator [contract units]
     character(len=*), intent(in), optional :: contract_hash            !! contract of `predictor`, which needs it
@@ -191,7 +193,8 @@ contains
       if (may_differ) then
         status%message = difference
       else
-        call set_error(status, emufort_error_contract, place, difference)
+        call set_error(status, emufort_error_contract, place, &
+                       trim(difference)//'; train one for this host, or allow the fall-back')
       end if
     else if (present(emulator)) then
       scheme%emulator = emulator
@@ -209,8 +212,8 @@ contains
   !> Choose the form of the inputs and the output of the emulator, and set the limits of its inputs.
   subroutine set_variables(scheme)
     class(scheme_type), intent(inout) :: scheme   !! scheme with its emulator and range
-    !> Inputs with a smaller relative distance to a limit of the range are set to the limit [1]: hosts clip aerosol sizes
-    !> to the same limits, and the rounding of a cube root must not decide on the scheme.
+    !> Inputs with a smaller relative distance to a limit of the range are set to the limit [1]: hosts clip aerosol
+    !> sizes to the same limits, and rounding must not decide on the scheme.
     real(dp), parameter :: edge = 1.0e-4_dp
     integer :: m
 
@@ -321,8 +324,8 @@ contains
 
   end subroutine set_options
 
-  !> Check that a loaded emulator has the inputs, the output and the contract of the scheme. The emulator of the ratio to
-  !> ARG2000 has one more input and another contract.
+  !> Check that a loaded emulator has the inputs, the output and the contract of the scheme. The emulator of the ratio
+  !> to ARG2000 has one more input and another contract.
   subroutine check_emulator(emulator, has_range, status)
     type(emulator_type), intent(in) :: emulator   !! any emulator
     logical, intent(in) :: has_range              !! whether the host vouches for another contract by its range

@@ -3,7 +3,7 @@ module emufort_aerosol_supersaturation
   use, intrinsic :: iso_fortran_env, only: real64
   use, intrinsic :: ieee_arithmetic, only: ieee_is_finite
   use emufort_kinds, only: wp, block => block_columns
-  use emufort_math, only: vector_ln, vector_exp
+  use emufort_dispatch, only: vector_ln, vector_exp
   use emufort_runtime, only: status_type, workspace_type, emufort_success
   use emufort_aerosol_contract, only: temperature_at => air_temperature_at, pressure_at => air_pressure_at, &
                                       updraft_at => updraft_speed_at, number_at => number_concentration_at, &
@@ -74,9 +74,6 @@ contains
           if (given(at(j)) < 0.0_dp) answers%counted(at(j), count_bad) = answers%counted(at(j), count_bad) + 1
         end do
       else
-        if (status%n_clipped > 0 .and. any(scheme%outside == [outside_ratio, outside_clip])) &
-          call count_clipped_inputs(scheme, n, n_columns, at, w, t, p, number, cube, kappa, is_active, critical, given, &
-                                    x, answers)
         if (scheme%gives_logarithm) then
           do j = 1, n
             log_found(j) = real(found(j, 1), wp)
@@ -150,7 +147,7 @@ contains
     logical, intent(in) :: is_outside(block)              !! whether an input was out of range (updraft)
     real(dp), intent(out) :: smax(block)                  !! maximum supersaturation [1] (updraft)
     logical, intent(out) :: is_direct(block)              !! whether it is the answer of the emulator (updraft)
-    real(dp), intent(out) :: log_shift(block)             !! effect of the host's Kelvin length on ln(smax) [1] (updraft)
+    real(dp), intent(out) :: log_shift(block)             !! of ln(smax) by the host's Kelvin length [1] (updraft)
     type(air_type), intent(inout) :: air(block)           !! air for ARG2000, where it was needed (column)
     logical, intent(inout) :: has_air(block)              !! whether `air` has been computed (column)
     type(answers_type), intent(inout) :: answers          !! record of the block
@@ -183,11 +180,16 @@ contains
         answers%smax(i) = found(j)
         answers%by(i) = merge(answered_by_clip, answered_by_emulator, is_out)
         if (is_out) answers%counted(i, count_outside) = answers%counted(i, count_outside) + 1
+        if (is_out .and. any(scheme%outside == [outside_ratio, outside_clip])) &
+          answers%counted(i, count_clipped) = answers%counted(i, count_clipped) + &
+                                              n_clipped_of(scheme, w(j), t(i), p(i), number(i, 1:n_emulated_modes), &
+                                                           cube(i, 1:n_emulated_modes), kappa(i, 1:n_emulated_modes))
         if (.not. is_out .and. .not. is_good) answers%counted(i, count_bad) = answers%counted(i, count_bad) + 1
         is_direct(j) = is_good .and. (.not. is_out .or. scheme%outside == outside_clip)
         if (is_direct(j)) cycle
       end if
-      ! Where the emulator cannot be corrected, the fall-back answers: the host's routine unless the option says ARG2000.
+      ! Where the emulator cannot be corrected, the fall-back answers: the host's routine unless the option says
+      ! ARG2000.
       if (associated(scheme%host_routine) .and. .not. (is_good .and. scheme%outside == outside_ratio) .and. &
           .not. (is_out .and. scheme%outside == outside_arg2000)) then
         answers%wants_host(i) = .true.
@@ -239,38 +241,41 @@ contains
 
   end subroutine answer_others
 
-  !> Count the inputs that the emulator clipped, for each column. Inputs are filled again, because the emulator has clipped
-  !> the first ones in place; this is rare.
-  recursive subroutine count_clipped_inputs(scheme, n, n_columns, at, w, t, p, number, cube, kappa, is_active, critical, &
-                                            given, x, answers)
-    type(scheme_type), intent(in) :: scheme               !! after `init`
-    integer, intent(in) :: n                              !! number of updrafts
-    integer, intent(in) :: n_columns                      !! columns; if equal to n, updraft j is that of column j
-    integer, intent(in) :: at(block)                      !! columns of the updrafts (updraft)
-    real(dp), intent(in) :: w(block)                      !! speeds [m s-1] (updraft)
-    real(dp), intent(in) :: t(block)                      !! air temperature [K] (column)
-    real(dp), intent(in) :: p(block)                      !! air pressure [Pa] (column)
-    real(dp), intent(in) :: number(block, *)              !! [m-3] (column, mode)
-    real(dp), intent(in) :: cube(block, *)                !! cube of the median radius, 0: no mode [m3] (column, mode)
-    real(dp), intent(in) :: kappa(block, *)               !! hygroscopicity [1] (column, mode)
-    logical, intent(in) :: is_active(block, *)            !! modes that can activate (column, mode)
-    real(dp), intent(in) :: critical(block, *)            !! square of the critical supersaturation [1] (column, mode)
-    real(dp), intent(in) :: given(block)                  !! given supersaturation if 0 or above [1] (column)
-    real(dp), intent(in) :: x(block, most_inputs)         !! inputs of the emulator, clipped (updraft, input)
-    type(answers_type), intent(inout) :: answers          !! record of the block
-    real(dp) :: raw(block, most_inputs)
-    integer :: i, j, m
+  !> Return how many inputs of an updraft are out of range, as the emulator clips them. The bounds of the radius are
+  !> compared as cubes, which needs no root.
+  pure recursive integer function n_clipped_of(scheme, w, t, p, number, cube, kappa)
+    type(scheme_type), intent(in) :: scheme                   !! after `init`
+    real(dp), intent(in) :: w                                 !! speed [m s-1]
+    real(dp), intent(in) :: t                                 !! air temperature [K]
+    real(dp), intent(in) :: p                                 !! air pressure [Pa]
+    real(dp), intent(in) :: number(n_emulated_modes)          !! [m-3] (mode)
+    real(dp), intent(in) :: cube(n_emulated_modes)            !! cube of the median radius, 0: no mode [m3] (mode)
+    real(dp), intent(in) :: kappa(n_emulated_modes)           !! hygroscopicity [1] (mode)
+    integer :: m
 
-    call fill_inputs(scheme, n, n_columns, at, w, t, p, number, cube, kappa, is_active, critical, raw)
-    do m = 1, scheme%n_inputs
-      do j = 1, n
-        i = at(j)
-        if (abs(raw(j, m) - x(j, m)) > 0.0_dp .and. given(i) < 0.0_dp) &
-          answers%counted(i, count_clipped) = answers%counted(i, count_clipped) + 1
-      end do
+    n_clipped_of = is_beyond(t, temperature_at, 1) + is_beyond(p, pressure_at, 1) + is_beyond(w, updraft_at, 1)
+    do m = 1, n_emulated_modes
+      if (cube(m) <= 0.0_dp) then
+        n_clipped_of = n_clipped_of + is_beyond(0.0_dp, number_at + m - 1, 1)
+      else
+        n_clipped_of = n_clipped_of + is_beyond(number(m), number_at + m - 1, 1) + &
+                       is_beyond(cube(m), radius_at + m - 1, merge(1, 3, scheme%takes_cube(m))) + &
+                       is_beyond(floored(kappa(m)), kappa_at + m - 1, 1)
+      end if
     end do
 
-  end subroutine count_clipped_inputs
+  contains
+
+    !> Return 1 if a power of an input is out of range, else 0.
+    pure recursive integer function is_beyond(value, input, power)
+      real(dp), intent(in) :: value          !! power of the input
+      integer, intent(in) :: input, power    !! position of the input, and the power
+
+      is_beyond = merge(1, 0, value < scheme%from(input)**power .or. value > scheme%to(input)**power)
+
+    end function is_beyond
+
+  end function n_clipped_of
 
   !> Set the inputs of the emulator in contract order. Inputs close to a limit of the range are set to the limit.
   recursive subroutine fill_inputs(scheme, n, n_columns, at, w, t, p, number, cube, kappa, is_active, critical, x)

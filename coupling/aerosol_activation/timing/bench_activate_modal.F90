@@ -3,8 +3,8 @@
 !>     bench_activate_modal ROUNDS
 !>
 !> The parcels are spread over the range of the emulator. The program prints for each round
-!> `NAME,ns_per_parcel` in processor time, where NAME is classical (one parcel per call), emulator (one parcel per call) or
-!> chunk (16 columns per call). The exit code is 0, or 2 with one line on standard error.
+!> `NAME,ns_per_parcel` in processor time, where NAME is classical (one parcel per call), emulator (one parcel per
+!> call) or chunk (16 columns per call). The exit code is 0, or 2 with one line on standard error.
 program bench_activate_modal
   use, intrinsic :: iso_fortran_env, only: error_unit, int64, real64
   use emufort_host, only: emufort_host_init, emufort_host_activate, emufort_host_n_counts, activate_modal
@@ -132,8 +132,8 @@ contains
       do c = 1, n_chunks
         at = (c - 1)*chunk + 1
         call emufort_host_activate(chunk, chunk, 1, n_modes, w(at), zero(at), zero(at), zero(at), most(at), t(at), &
-                                   rho(at), numbers(1, 1, c), volumes(1, 1, c), kappas(1, 1, c), fns(1, 1, c), fms(1, 1, c), &
-                                   fluxns(1, 1, c), fluxms(1, 1, c), full(at), counts, errmsg, errflg)
+                                   rho(at), numbers(1, 1, c), volumes(1, 1, c), kappas(1, 1, c), fns(1, 1, c), &
+                                   fms(1, 1, c), fluxns(1, 1, c), fluxms(1, 1, c), full(at), counts, errmsg, errflg)
         outside = outside + sum(counts(:, 2))
       end do
     end do

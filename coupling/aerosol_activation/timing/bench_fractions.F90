@@ -4,8 +4,9 @@
 module bench_fractions
   use emufort_runtime, only: emulator_type, status_type, workspace_type
   use activation_fractions, only: predict_activated_fractions, n_modes => activation_modes
-  use activation_emulator, only: activation_emulator_predict_block, &
-                                 make_workspace => activation_emulator_make_workspace
+  use activation_emulator, only: &
+    predict_block => activation_emulator_predict_block, &
+    make_workspace => activation_emulator_make_workspace
   use bench_worker, only: hp
   implicit none
   private
@@ -26,7 +27,7 @@ contains
     type(status_type), intent(inout) :: status                 !! outcome
     type(workspace_type), intent(inout) :: workspace           !! of this thread
 
-    call predict_activated_fractions(activation_emulator_predict_block, ncol, x(:, 1), x(:, 2), x(:, 3), &
+    call predict_activated_fractions(predict_block, ncol, x(:, 1), x(:, 2), x(:, 3), &
                                      x(:, number_at:radius_at - 1), x(:, radius_at:kappa_at - 1), x(:, kappa_at:), &
                                      y(:, 1), y(:, number_fraction_at:mass_fraction_at - 1), y(:, mass_fraction_at:), &
                                      status, workspace=workspace)
@@ -35,7 +36,7 @@ contains
 
   !> Predict with weights.bin.
   recursive subroutine loaded_predict(emulator, ncol, x, y, status, workspace)
-    type(emulator_type), intent(in) :: emulator                !! of the contract `activation`
+    type(emulator_type), intent(in) :: emulator                !! of the same contract
     integer, intent(in) :: ncol                                !! number of columns
     real(hp), intent(in) :: x(ncol, n_inputs)                  !! inputs in the order of the contract
     real(hp), intent(inout) :: y(ncol, n_outputs)              !! supersaturation, number and mass fractions [1]

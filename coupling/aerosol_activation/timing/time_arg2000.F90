@@ -3,7 +3,8 @@
 !!     time_arg2000 INPUT REPEATS [OUTPUT [call]]
 !!
 !! INPUT is a little-endian stream of float64: the number of samples, then for each sample air_temperature,
-!! air_pressure, updraft_speed, number_concentration(4), dry_median_radius(4), hygroscopicity(4), SI units.
+!! air_pressure, updraft_speed, and for every mode number_concentration, dry_median_radius, hygroscopicity (all modes
+!! of one quantity, then the next), SI units. The modes are those of emufort_aerosol_contract.
 !! Prints for each repeat `ns_per_sample VALUE` in CPU time of this thread, then `checksum VALUE`, the mean of the
 !! results. OUTPUT receives the results as a stream of float64, sample by sample: the maximum supersaturation and, with
 !! `call`, the number and mass fractions of the modes, which are then part of the time. The exit code is 0, or 2 after
@@ -13,7 +14,8 @@ program time_arg2000
   use arg2000, only: arg2000_max_supersaturation, arg2000_activated_fractions, n_modes => arg2000_n_modes
   implicit none
 
-  integer, parameter :: n_inputs = 15
+  integer, parameter :: number = 4, radius = number + n_modes, kappa = radius + n_modes ! positions of the first mode
+  integer, parameter :: n_inputs = kappa + n_modes - 1
   real(real64), parameter :: seconds_per_repeat = 0.02_real64 ! well above the resolution of the clock
   real(real64), allocatable :: inputs(:, :), results(:, :)
   real(real64) :: header, started, finished, elapsed
@@ -75,11 +77,11 @@ contains
     call cpu_time(started)
     do pass = 1, passes
       do i = 1, n_samples
-        call arg2000_max_supersaturation(inputs(1, i), inputs(2, i), inputs(3, i), inputs(4:7, i), inputs(8:11, i), &
-                                         inputs(12:15, i), results(1, i))
+        call arg2000_max_supersaturation(inputs(1, i), inputs(2, i), inputs(3, i), inputs(number:radius - 1, i), &
+                                         inputs(radius:kappa - 1, i), inputs(kappa:, i), results(1, i))
         if (has_fractions) &
-          call arg2000_activated_fractions(inputs(1, i), inputs(8:11, i), inputs(12:15, i), results(1, i), &
-                                           results(2:1 + n_modes, i), results(2 + n_modes:, i))
+          call arg2000_activated_fractions(inputs(1, i), inputs(radius:kappa - 1, i), inputs(kappa:, i), &
+                                           results(1, i), results(2:1 + n_modes, i), results(2 + n_modes:, i))
       end do
     end do
     call cpu_time(finished)

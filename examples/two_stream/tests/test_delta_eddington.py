@@ -93,7 +93,8 @@ def test_the_singularity_of_the_beam_is_removed() -> None:
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("timing")
-    sources = process("two_stream").timing_sources["delta_eddington"].sources()
+    timed = process("two_stream").timing_sources["delta_eddington"]
+    sources = timed.sources(contract())
     command = ["gfortran", "-O2", "-std=f2018", "-Wall", "-Wextra", "-Werror", "-fcheck=all"]
     command += ["-J", str(folder), *map(str, sources), "-o", str(folder / "program")]
     subprocess.run(command, check=True, timeout=120)

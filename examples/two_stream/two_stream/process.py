@@ -43,7 +43,7 @@ PROCESS = Process(
     },
     timing_sources={
         "delta_eddington": TimingSource(
-            sources=lambda: _fortran("two_stream_delta_eddington", "time_delta_eddington"),
+            sources=lambda contract: _fortran("two_stream_delta_eddington", "time_delta_eddington"),
             reference=lambda contract, features: delta_eddington.layer_fluxes(*features.T),
             takes_ncol=True,
         )

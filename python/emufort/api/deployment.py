@@ -77,8 +77,8 @@ def select(
     times : sequence of Time
         What `time` returned.
     rule : str, default "knee"
-        Rule of the selection: ``"knee"``, ``"best"``, ``"fastest-within=5%"`` or ``"max-ns=200"``;
-        see `emufort.selection.select.select`.
+        Rule of the selection: ``"knee"``, ``"best"``, ``"fastest-within=5%"``, ``"max-ns=200"``
+        or ``"faster-than=ARG2000"``; see `emufort.selection.select.select`.
     ncol : int, default 16
         Columns per call of the times to compare.
     out : path, default None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
+from emufort.contract import is_path
 from emufort.export.bundle import Bundle
 from emufort.paths import PathLike
 from emufort.progress import Reporter, StepListener, silent
 from emufort.run.configuration import configuration
 from emufort.run.folder import RunFolder
+from emufort.run.inputs import write_preset_glue
 from emufort.run.pipeline import Run, carry_out
 from emufort.run.status import RunStatus
 from emufort.steps import STEP_NAMES
@@ -19,6 +22,8 @@ def run(
     config: PathLike | dict[str, Any] | None = None,
     *,
     out: PathLike,
+    preset: PathLike | None = None,
+    samples: int | None = None,
     report: Reporter = silent,
 ) -> Bundle:
     """Carry out all steps: search, retrain, time, select, export, verify, report.
@@ -33,6 +38,13 @@ def run(
         the defaults in a new folder.
     out : path
         The run folder.
+    preset : str or path, default None
+        Name of a preset, or a TOML file: the run makes labels with the constants of a host model
+        and finally writes the glue for that host, see docs/presets.md. None: the preset of the
+        configuration, if it names one.
+    samples : int, default None
+        Number of training samples that a preset labels; None: the number in the configuration,
+        32768 unless it says otherwise.
     report : callable, default `emufort.progress.silent`
         Receives the progress, see `emufort.progress.Reporter`.
 
@@ -50,9 +62,14 @@ def run(
     """
     folder = RunFolder(Path(out))
     given = config if config is None or isinstance(config, dict) else Path(config)
-    opened = Run.open(folder, configuration(folder.path, given))
+    named = None if preset is None else os.fspath(preset)
+    if named is not None and (is_path(named) or not isinstance(preset, str)):
+        named = str(Path(named).resolve())
+    overrides = {"preset": named, "labels.samples": samples}
+    opened = Run.open(folder, configuration(folder.path, given, overrides), report)
     carry_out(opened, STEP_NAMES, StepListener(report))
     opened.require_verified()
+    write_preset_glue(opened.config, folder.bundle)
     return Bundle.open(folder.bundle)
 
 

@@ -381,7 +381,8 @@ class Baseline(Contender):
         """See `Contender.start`."""
         scheme = self._scheme(model)
         timed = self._timed(model)
-        program = bench.programs.baseline(scheme.name, timed.sources())
+        sources = timed.write_sources(model.contract, model.folder / f"{scheme.name}_sources")
+        program = bench.programs.baseline(f"{scheme.name}_{model.contract.name}", sources)
         return BaselineWorker(
             program, model.folder / "samples.bin", *self._how, takes_ncol=timed.takes_ncol
         )

@@ -219,25 +219,20 @@ def call_of(contract: Contract) -> Head | None:
     return found if found.call(contract) and found.call_reference is not None else None
 
 
-def _standard_call(
-    name: str, hidden: tuple[int, ...], activation: str, rows: int, work: Path
-) -> Model:
-    """Return the call of a network of the default contract with random weights.
+def random_emulator(name: str, hidden: tuple[int, ...], activation: str) -> Emulator:
+    """Return an emulator of the default contract with the random weights of an untrained network.
 
     Features are scaled as if training data covered the ranges; outputs have the range of the
     outputs in the default data set.
     """
     contract = Contract.load(Config().contract)
-    call = call_of(contract)
-    assert call is not None
-    known = np.array([[c.lower for c in contract.input_columns]])
     features = list(contract.feature_indices)
-    x = draw_rows(contract, known, _ROWS)[:, features]
+    x = draw_rows(contract, _lower_limits(contract), _ROWS)[:, features]
     scaler = Scaler.fit([contract.input_columns[i] for i in features], x)
     plain = random_network(name, (len(features), *hidden, len(contract.output_columns)), activation)
     z = plain.predict(scaler.forward(x))
     typical = np.exp(np.log(Dataset.open(None, contract).part("test").targets).mean(axis=0))
-    emulator = Emulator(
+    return Emulator(
         contract,
         plain.architecture,
         scaler,
@@ -246,6 +241,21 @@ def _standard_call(
         ),
         plain.parameters,
     )
+
+
+def _lower_limits(contract: Contract) -> Array:
+    """Return one row, the lower limits of all inputs."""
+    return np.array([[column.lower for column in contract.input_columns]])
+
+
+def _standard_call(
+    name: str, hidden: tuple[int, ...], activation: str, rows: int, work: Path
+) -> Model:
+    """Return the call of a network of the default contract with random weights."""
+    emulator = random_emulator(name, hidden, activation)
+    call = call_of(emulator.contract)
+    assert call is not None
+    known = _lower_limits(emulator.contract)
     network = _network_of(name, emulator, rows, work)
     return _call_model(name, emulator, call, network, known, rows, work)
 

@@ -197,7 +197,7 @@ class Programs:
             write_text(wrapper, _embedded_source(model, module))
             sources = [*below, generated, wrapper, *above]
         else:
-            *others, call = model.call.call(model.contract)
+            *others, call = model.call.write_call(model.contract, model.folder)
             write_text(wrapper, _CALL.format(module=call.stem))
             head = model.call.fortran(model.contract)
             sources = [*below, *head, *others, generated, call, wrapper, *above]

@@ -10,7 +10,7 @@ import typer
 
 from emufort import signals
 from emufort.cli.bench import bench
-from emufort.cli.data import data, labels, processes
+from emufort.cli.data import data, labels, presets, processes
 from emufort.cli.single_steps import export, report, retrain, search, select, time, verify
 from emufort.cli.single_values import OnceTyper
 from emufort.cli.whole_run import check, run, status
@@ -52,7 +52,7 @@ def _options(
 # The order is that of the help.
 for _command in (
     run, search, retrain, time, select, export, verify, bench, report, status, data, labels,
-    processes, check,
+    presets, processes, check,
 ):  # fmt: skip
     app.command()(_command)
 

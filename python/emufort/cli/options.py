@@ -18,6 +18,14 @@ Data = Annotated[Path | None, typer.Option(help="CF netCDF file; default: the em
 ContractName = Annotated[
     str | None, typer.Option("--contract", help="Name of a bundled contract, or a TOML file.")
 ]
+PresetName = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        help="Host model whose labels and contract to use: a name of 'emufort presets', or a TOML "
+        "file.",
+    ),
+]
 Seed = Annotated[int | None, typer.Option(help="Random seed.")]
 Workers = Annotated[int | None, typer.Option(help="Number of processes; 0 means one per core.")]
 Engine = Annotated[str | None, typer.Option(help="What runs the processes: pool or dask.")]

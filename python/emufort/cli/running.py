@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,8 @@ from emufort.errors import UsageError, VerificationError
 
 if TYPE_CHECKING:
     from emufort.config import Config
+    from emufort.run.folder import RunFolder
+    from emufort.run.pipeline import Run
 
 
 def configured(file: Path | None, out: Path, overrides: dict[str, Any]) -> Config:
@@ -82,14 +84,15 @@ def carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
     """
     from emufort.run import display, pipeline
     from emufort.run.folder import RunFolder
+    from emufort.run.inputs import write_preset_glue
     from emufort.run.status import must_hold_a_run
     from emufort.run.step_display import progress
-    from emufort.steps import titles
+    from emufort.steps import STEP_NAMES, titles
 
     folder = RunFolder(out)
     if steps[0] != "search":
         must_hold_a_run(folder)
-    run = pipeline.Run.open(folder, config)
+    run = opened(folder, config)
     if "search" in steps and not run.is_finished("search"):
         _warn_of_slow_sampler(config)
     with progress(titles(config, steps)) as shown:
@@ -97,6 +100,28 @@ def carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
     display.closing(run, steps)
     if "verify" in steps:
         run.require_verified()
+    if steps == STEP_NAMES:
+        for path in write_preset_glue(run.config, folder.bundle):
+            typer.echo(f"glue for the host: {path}")
+
+
+def opened(folder: RunFolder, config: Config) -> Run:
+    """Open a run; show the progress of the labels if its preset has to make them."""
+    from emufort import signals
+    from emufort.run.pipeline import Run
+    from emufort.run.step_display import progress
+
+    with progress({"labels": "labels"}) as shown:
+        return Run.open(folder, config, signals.checked(shown.following()))
+
+
+def refuse_with_preset(preset: str | None, options: Mapping[str, object]) -> None:
+    """Refuse a preset together with one of the options that it makes superfluous."""
+    given = [name for name, value in options.items() if value is not None]
+    if preset is not None and given:
+        raise UsageError(
+            f"--preset brings its own contract and data; leave out {' and '.join(given)}"
+        )
 
 
 def print_json(content: Any) -> None:

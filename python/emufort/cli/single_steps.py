@@ -18,6 +18,7 @@ from emufort.cli.options import (
     Engine,
     Json,
     Out,
+    PresetName,
     Profile,
     Quiet,
     Scheduler,
@@ -33,8 +34,10 @@ from emufort.cli.running import (
     configured,
     contract_option,
     json_of,
+    opened,
     print_batch_script,
     print_json,
+    refuse_with_preset,
     where_to_compute,
 )
 from emufort.errors import UsageError
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
 def search(
     config: ConfigFile = None,
     out: Out = RUN_FOLDER,
+    preset: PresetName = None,
     data: Data = None,
     contract: ContractName = None,
     seed: Seed = None,
@@ -76,7 +80,9 @@ def search(
     quiet: Quiet = False,
 ) -> None:
     """Step 1: train many candidates on a small subset of the data."""
+    refuse_with_preset(preset, {"--data": data, "--contract": contract})
     overrides = {
+        "preset": contract_option(preset),
         "data": absolute(data),
         "contract": contract_option(contract),
         "seed": seed,
@@ -99,18 +105,17 @@ def search(
 
 def _advise(config: Config, out: Path) -> None:
     from emufort.checks import check_run
-    from emufort.contract import Contract
-    from emufort.dataset.dataset import Dataset
     from emufort.run import display
+    from emufort.run.folder import RunFolder
     from emufort.run.step_display import progress
     from emufort.search.advice import advise
     from emufort.steps import titles
 
-    opened = Dataset.open(config.data, Contract.load(config.contract))
-    check_run(config, opened, ())
+    data = opened(RunFolder(out), config).data
+    check_run(config, data, ())
     with progress(titles(config, ("search",))) as shown:
         shown.begin("search")
-        found = advise(opened, config, out / "advice", signals.checked(shown))
+        found = advise(data, config, out / "advice", signals.checked(shown))
         shown.end("search")
     display.advice(found, out / "advice")
 
@@ -164,7 +169,8 @@ def time(
 def select(
     out: Out = RUN_FOLDER,
     rule: Annotated[
-        str | None, typer.Option(help="knee, best, fastest-within=5% or max-ns=100.")
+        str | None,
+        typer.Option(help="knee, best, fastest-within=5%, max-ns=100 or faster-than=ARG2000."),
     ] = None,
     ncol: Annotated[
         int | None, typer.Option(help="Columns per call of the times to compare.")
@@ -202,12 +208,12 @@ def export(
     if bundle is not None and host is None:
         raise UsageError("--bundle needs --host, such as --host plain")
     if host is not None:
-        from emufort.contract import Contract
         from emufort.export.host import check_host, write_host
+        from emufort.run.inputs import contract_of
     if bundle is None:
         config = configured(None, out, {"export.name": name})
         if host is not None:
-            check_host(Contract.load(config.contract), host)
+            check_host(contract_of(config), host)
         carry_out(("export",), config, out)
     if host is not None:
         source = RunFolder(out).bundle if bundle is None else bundle

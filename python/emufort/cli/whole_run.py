@@ -18,6 +18,7 @@ from emufort.cli.options import (
     Engine,
     Json,
     Out,
+    PresetName,
     Profile,
     Quiet,
     Scheduler,
@@ -30,17 +31,24 @@ from emufort.cli.running import (
     carry_out,
     configured,
     contract_option,
+    opened,
     print_batch_script,
     print_json,
+    refuse_with_preset,
     where_to_compute,
 )
+from emufort.errors import UsageError
 
 
 def run(
     config: ConfigFile = None,
     out: Out = RUN_FOLDER,
+    preset: PresetName = None,
     data: Data = None,
     contract: ContractName = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Training samples that a preset labels.")
+    ] = None,
     seed: Seed = None,
     workers: Workers = None,
     engine: Engine = None,
@@ -58,13 +66,19 @@ def run(
 ) -> None:
     """Carry out all steps: search, retrain, time, select, export, verify, report.
 
-    If the run is stopped or killed, the same command continues it.
+    With --preset, the run first makes labels with the constants of a host model, which later runs
+    use again, and finally writes the glue for that host. If the run is stopped or killed, the same
+    command continues it.
     """
     from emufort.steps import STEP_NAMES
 
+    refuse_with_preset(preset, {"--data": data, "--contract": contract})
+
     overrides = {
+        "preset": contract_option(preset),
         "data": absolute(data),
         "contract": contract_option(contract),
+        "labels.samples": samples,
         "seed": seed,
         "workers": workers,
         "search.trials": trials,
@@ -74,6 +88,8 @@ def run(
         **where_to_compute(engine, scheduler, cluster, profile),
     }
     options = configured(config, out, overrides)
+    if samples is not None and options.preset is None:
+        raise UsageError("--samples is the number of samples that a preset labels; give --preset")
     if dry_run:
         print_batch_script(options, out)
     else:
@@ -101,45 +117,50 @@ def check(
     contract: ContractName = None,
     as_json: Json = False,
 ) -> None:
-    """Check configuration, contract and data without starting a run."""
+    """Check configuration, contract and data without starting a run.
+
+    A preset in the configuration makes its labels, unless they were made before.
+    """
+    from emufort import screen
     from emufort.config import Config
     from emufort.dataset.constant_outputs import constant_outputs
     from emufort.run.folder import RunFolder
-    from emufort.run.pipeline import Run
 
     loaded = Config() if config is None else Config.load(config)
     given = {"data": absolute(data), "contract": contract_option(contract)}
+    refuse_with_preset(loaded.preset, {"--data": data, "--contract": contract})
     wanted = loaded.model_copy(update={k: v for k, v in given.items() if v is not None})
+    screen.be_quiet(as_json)
     with tempfile.TemporaryDirectory(prefix="emufort-") as folder:
-        run = Run.open(RunFolder(Path(folder)), wanted)
+        run = opened(RunFolder(Path(folder)), wanted)
         run.check()
-    opened, rules = run.data, run.data.contract
+    found, rules = run.data, run.data.contract
     if as_json:
         print_json(
             {
                 "contract": rules.name,
                 "inputs": len(rules.input_columns),
                 "outputs": len(rules.output_columns),
-                "data": str(opened.source),
-                "rows": len(opened),
-                "constant": [column.name for column in opened.constant_columns("train")],
+                "data": str(found.source),
+                "rows": len(found),
+                "constant": [column.name for column in found.constant_columns("train")],
             }
         )
         return
     typer.echo(
         f"contract '{rules.name}': {len(rules.input_columns)} inputs, "
-        f"{len(rules.output_columns)} outputs; {opened.source}: {len(opened)} usable rows; all well"
+        f"{len(rules.output_columns)} outputs; {found.source}: {len(found)} usable rows; all well"
     )
-    for column in opened.constant_columns("train"):
+    for column in found.constant_columns("train"):
         if not column.is_output:
             typer.echo(
                 f"note: {column.name} is the same in all training rows: a network cannot see what "
                 "it does"
             )
-    for output in constant_outputs(rules, opened.constant_outputs):
+    for output in constant_outputs(rules, found.constant_outputs):
         typer.echo(
             f"note: {output.name} is the same in all training rows: it is emitted as a constant, "
             f"{output}"
         )
-    for column in opened.constant_in_training_only():
+    for column in found.constant_in_training_only():
         typer.echo(f"note: {column.name} varies in other rows, where the constant will be wrong")

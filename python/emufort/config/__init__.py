@@ -3,6 +3,7 @@
 from emufort.config.cluster import ClusterConfig
 from emufort.config.config import DEFAULTS, Config, read_toml
 from emufort.config.deployment import ExportConfig, SelectConfig, TimingConfig, VerifyConfig
+from emufort.config.labels import LabelsConfig
 from emufort.config.retrain import RetrainConfig
 from emufort.config.search import AdviceConfig, SearchConfig, SpaceConfig
 
@@ -12,6 +13,7 @@ __all__ = [
     "ClusterConfig",
     "Config",
     "ExportConfig",
+    "LabelsConfig",
     "RetrainConfig",
     "SearchConfig",
     "SelectConfig",

@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from emufort.config.cluster import ClusterConfig
 from emufort.config.deployment import ExportConfig, SelectConfig, TimingConfig, VerifyConfig
+from emufort.config.labels import LabelsConfig
 from emufort.config.retrain import RetrainConfig
 from emufort.config.search import AdviceConfig, SearchConfig
 from emufort.config.section import Line, Section
@@ -36,15 +37,20 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is not valid TOML: {one_line(error)}") from error
 
 
+_CONTRACT = "activation"
+
+
 class Config(Section):
     """The options of a whole run; ``Config()`` is the default run on the embedded data set."""
 
-    contract: Line = "activation"
+    preset: Line | None = None
+    contract: Line = _CONTRACT
     data: Line | None = None
     seed: int = Field(1, ge=0, le=2_000_000_000)
     workers: int = Field(
         0, ge=0, le=65_536, description="number of processes; 0 means one per core"
     )
+    labels: LabelsConfig = LabelsConfig()
     search: SearchConfig = SearchConfig()
     advice: AdviceConfig = AdviceConfig()
     retrain: RetrainConfig = RetrainConfig()
@@ -58,6 +64,11 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.preset is not None and (self.data is not None or self.contract != _CONTRACT):
+            raise ValueError(
+                f"preset = '{self.preset}' brings its own contract and data: leave out contract "
+                "and data"
+            )
         if self.select.ncol not in self.timing.ncol:
             raise ValueError(
                 f"select.ncol = {self.select.ncol} is none of timing.ncol = "
@@ -78,6 +89,8 @@ class Config(Section):
         content = read_toml(path)
         if "input" in content and "output" in content:
             raise UsageError(f"{path} is a contract, not a configuration; give it by --contract")
+        if "process" in content:
+            raise UsageError(f"{path} is a preset, not a configuration; give it by --preset")
 
         def resolved(name: Any, is_name: bool = False) -> Any:
             """Return a relative path as an absolute one; a registered name stays unchanged."""
@@ -88,8 +101,9 @@ class Config(Section):
 
         if "data" in content:
             content["data"] = resolved(content["data"])
-        if "contract" in content:
-            content["contract"] = resolved(content["contract"], is_name=True)
+        for key in ("contract", "preset"):
+            if key in content:
+                content[key] = resolved(content[key], is_name=True)
         search = content.get("search", {})
         if isinstance(search, dict) and "cost_table" in search:
             search["cost_table"] = resolved(search["cost_table"])

@@ -22,6 +22,7 @@ from emufort.dataset.dataset import Dataset
 from emufort.errors import ContractError, EmufortError, UsageError
 from emufort.export.contents import (
     CMAKE,
+    CPU_LEVEL,
     FIXED,
     GOLDEN,
     LICENSE,
@@ -46,7 +47,7 @@ from emufort.export.weights_file import WeightsFile
 from emufort.files import make_directory, write_bytes, write_json
 from emufort.network.emulator import Emulator
 from emufort.retrain.agreement_words import Agreement
-from emufort.toolchain.sources import license_text
+from emufort.toolchain.sources import cpu_level_source, license_text
 
 _MODULE_SUFFIX = "_emulator.F90"
 #: Age [s] from which a half-written bundle belongs to a process that was killed.
@@ -211,8 +212,9 @@ class Bundle:
     def foreign_sources(self) -> list[str]:
         """Return the names of the sources that differ from those this version of emufort generates.
 
-        The module, the runtime and CMakeLists.txt are generated again from weights.bin and compared
-        byte for byte. The sources of another version and forged sources differ.
+        The module, the runtime with its C file and CMakeLists.txt are generated again from
+        weights.bin and compared byte for byte. The sources of another version and forged sources
+        differ.
         """
         try:
             # The numbers of a network without hidden layers do not determine its activation
@@ -222,7 +224,7 @@ class Bundle:
             written = _sources(emulator, flat, self.name, chain)
         except EmufortError:
             written = {}
-        names = (self.module_source.name, RUNTIME, CMAKE)
+        names = (self.module_source.name, RUNTIME, CPU_LEVEL, CMAKE)
         return [name for name in names if written.get(name) != self.read(name)]
 
     def staged(self, folder: Path) -> Bundle:
@@ -351,6 +353,7 @@ def _write(
     sources = _sources(emulator, weights.flat, name, chain)
     chain = chain.then("fortran", add(f"{module}.F90", sources[f"{module}.F90"]))
     add(RUNTIME, sources[RUNTIME])
+    add(CPU_LEVEL, sources[CPU_LEVEL])
     vectors.save(folder / GOLDEN, {"bundle": identity})
     files[GOLDEN] = provenance.file_sha256(folder / GOLDEN)
     add(CMAKE, sources[CMAKE])
@@ -405,12 +408,13 @@ def _sources(
         Hash chain up to the weights or further.
     """
     module, runtime = module_name(name), runtime_source().encode()
+    cpu_level = cpu_level_source().encode()
     identity = chain.upto("weights")
     cmake = render(
         "CMakeLists.txt.j2",
         title=emulator.contract.title or name,
         version=__version__,
-        runtime_sha256=hashlib.sha256(runtime).hexdigest(),
+        runtime_sha256=hashlib.sha256(runtime + cpu_level).hexdigest(),
         module=module,
         hash=identity,
         loads=loads_weights(emulator.architecture),
@@ -418,7 +422,12 @@ def _sources(
     source = fortran_source(
         _named(emulator, name), identity, flat=flat, weights_chain=chain.upto("onnx")
     )
-    return {f"{module}.F90": source.encode(), RUNTIME: runtime, CMAKE: cmake.encode()}
+    return {
+        f"{module}.F90": source.encode(),
+        RUNTIME: runtime,
+        CPU_LEVEL: cpu_level,
+        CMAKE: cmake.encode(),
+    }
 
 
 # ------------------------------------------------------------ folders as a whole

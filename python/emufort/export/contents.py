@@ -14,13 +14,14 @@ MANIFEST = "manifest.json"
 ONNX = "model.onnx"
 WEIGHTS = "weights.bin"
 RUNTIME = "emufort_runtime.F90"
+CPU_LEVEL = "emufort_cpu_level.c"
 GOLDEN = "golden.nc"
 CMAKE = "CMakeLists.txt"
 MODEL_CARD = "MODEL_CARD.md"
 LICENSE = "LICENSE"
 
 #: Every file of a bundle except the generated module, which is named after the emulator.
-FIXED = (MANIFEST, ONNX, WEIGHTS, RUNTIME, GOLDEN, CMAKE, MODEL_CARD, LICENSE)
+FIXED = (MANIFEST, ONNX, WEIGHTS, RUNTIME, CPU_LEVEL, GOLDEN, CMAKE, MODEL_CARD, LICENSE)
 
 
 def module_name(name: str) -> str:

@@ -37,8 +37,9 @@ STACK_FEATURES, STACK_COLUMNS = 544, 192
 #: underscore appended.
 _TAKEN = frozenset(
     {
-        *("ncol", "status", "is_outside", "workspace", "status_type", "workspace_type"),
-        *("int8", "int64", "real32", "real64", "real", "min", "present", "allocated", "len"),
+        *("ncol", "status", "is_outside", "workspace", "status_type", "workspace_type", "strides"),
+        *("int8", "int64", "real32", "real64", "real", "int", "any"),
+        *("min", "present", "allocated", "len"),
         "emulator_type",
     }
 )
@@ -48,7 +49,7 @@ _VALUES_PER_STATEMENT = 1000
 _LINE = 120
 _LONGEST_LINE = 132
 #: Longest text before the name of a dummy argument.
-_DECLARATION = "    real(real64), intent(out) :: "
+_DECLARATION = "    real(real64), intent(inout) :: "
 
 _RUNTIME_HEADER = (
     "! SPDX-License-Identifier: Apache-2.0\n"
@@ -64,9 +65,12 @@ class _Column:
 
 @dataclass(frozen=True)
 class _Variable:
+    number: int
     name: str
     shape: str
     comment: str
+    text: str
+    is_array: bool
     columns: tuple[_Column, ...]
 
 
@@ -99,7 +103,8 @@ def dummy_name(name: str, module: str) -> str:
         *(f"{module}_{s}" for s in ("predict", "predict_block", "copy", "hash")),
         *(f"{module}_{s}" for s in ("n_inputs", "n_outputs", "make_workspace", "load", "load_bytes")),
     }
-    own |= {f"{module}_predict_{kind}" for kind in ("real32", "real64")}
+    kinds = ("real32", "real64")
+    own |= {f"{module}_{what}_{kind}" for what in ("predict", "strided") for kind in kinds}
     if name.lower() not in _TAKEN | {o.lower() for o in own}:
         return name
     if len(name) >= LONGEST_NAME:
@@ -199,7 +204,9 @@ def fortran_source(
     flat = flatten(emulator) if flat is None else flat
     loads = loads_weights(emulator.architecture)
     inputs = list(_variables(contract.input, contract.dimensions, module))
-    outputs = list(_variables(contract.output, contract.dimensions, module))
+    outputs = list(_variables(contract.output, contract.dimensions, module, len(inputs)))
+    variables = [v.name for v in (*inputs, *outputs)]
+    optional = ("status", "is_outside", "workspace")
     return render(
         "emulator.F90.j2",
         title=contract.title or contract.name,
@@ -217,12 +224,8 @@ def fortran_source(
         **({} if loads else _constants(flat)),
         inputs=inputs,
         outputs=outputs,
-        arguments=wrap(
-            [
-                *("ncol", *(v.name for v in (*inputs, *outputs))),
-                *("status", "is_outside", "workspace"),
-            ]
-        ),
+        arguments=wrap(["ncol", *variables, *optional]),
+        strided_arguments=wrap(["ncol", "strides", *variables, *optional]),
     )
 
 
@@ -254,23 +257,34 @@ def runtime_source() -> str:
 
 
 def _variables(
-    variables: Iterable[Input | Output], dimensions: dict[str, tuple[str, ...]], module: str
+    variables: Iterable[Input | Output],
+    dimensions: dict[str, tuple[str, ...]],
+    module: str,
+    n_before: int = 0,
 ) -> Iterator[_Variable]:
     place = 1
-    for variable in variables:
+    for number, variable in enumerate(variables, n_before + 1):
         labels = dimensions[variable.dimension] if variable.dimension else ()
         width = len(labels) or 1
-        comment = f"{variable.long_name or variable.name} [{variable.units}]"
-        comment += f" (ncol, {width}): {', '.join(labels)}" if labels else " (ncol)"
+        text = f"{variable.long_name or variable.name} [{variable.units}]"
+        comment = text + (f" (ncol, {width}): {', '.join(labels)}" if labels else " (ncol)")
         name = dummy_name(variable.name, module)
         shape = f"(ncol, {width})" if labels else "(ncol)"
         yield _Variable(
+            number,
             name,
             shape,
-            fortran_comment(comment, _LONGEST_LINE - len(f"{_DECLARATION}{name}{shape}   !! ")),
+            _comment(comment, name + shape),
+            _comment(text, f"{name}(*)"),
+            bool(labels),
             tuple(_Column(place + i, f", {i + 1}" if labels else "") for i in range(width)),
         )
         place += width
+
+
+def _comment(text: str, declared: str) -> str:
+    """Return a comment that fits on the line after the declaration of a dummy argument."""
+    return fortran_comment(text, _LONGEST_LINE - len(f"{_DECLARATION}{declared}   !! "))
 
 
 def _real32(value: np.float32) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError
 from emufort.export.bundle import Bundle
-from emufort.export.contents import CMAKE, LICENSE
+from emufort.export.contents import CMAKE, CPU_LEVEL, LICENSE
 from emufort.export.fortran import MOST_SOURCE_PARAMETERS
 from emufort.export.host_plain import SchemeSource, plain_files
 from emufort.files import scratch_folder
@@ -31,6 +31,8 @@ _MARKER = "EMUFORT_HOST.txt"
 #: Names of sources that every build system and shell accepts without quoting.
 _SOURCE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\.[A-Za-z][A-Za-z0-9]*")
 _FORTRAN_SUFFIXES = (".F90", ".f90")
+#: Folder of numbered sources. It sorts before the names of files that use them.
+_NUMBERED = "dependencies"
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,7 @@ def _contents(bundle: Bundle, host: str) -> dict[str, GlueFile]:
         for path in (bundle.runtime_source, bundle.module_source)
     }
     kernels = list(texts)
+    texts[CPU_LEVEL] = bundle.read(CPU_LEVEL).decode()
     for name, text in (*_process_sources(contract, glue), *glue.generated(bundle).items()):
         if name.lower() in {known.lower() for known in texts}:
             raise EmufortError(
@@ -176,9 +179,10 @@ def _contents(bundle: Bundle, host: str) -> dict[str, GlueFile]:
             )
         texts[name] = _filled(text, bundle.module_name)
     needed = dependencies({n: t for n, t in texts.items() if n.endswith(_FORTRAN_SUFFIXES)})
+    order = in_order(needed, needed)
     sources = [
         SchemeSource(name, tuple(Path(other).stem for other in needed[name]))
-        for name in in_order(needed, needed)
+        for name in order
         if name not in kernels
     ]
     files: Mapping[str, GlueFile]
@@ -191,10 +195,17 @@ def _contents(bundle: Bundle, host: str) -> dict[str, GlueFile]:
         f"Glue for the host '{host}', written by 'emufort export --host {host}'; replaced by the "
         f"next such call.\nbundle {bundle.hash}\n"
     )
+    paths = {name: f"src/{name}" for name in texts}
+    if host in glue.sorting_hosts:
+        paths |= {name: f"{_NUMBERED}/{i:02d}_{name}" for i, name in enumerate(order, start=1)}
+    in_line = ",".join(paths[name] for name in order)
     return {
-        **{f"src/{name}": GlueFile(text) for name, text in texts.items()},
+        **{paths[name]: GlueFile(text) for name, text in texts.items()},
         **{
-            name: GlueFile(_filled(file.text, bundle.module_name), file.executable)
+            name: GlueFile(
+                _filled(file.text, bundle.module_name).replace("@SOURCES@", in_line),
+                file.executable,
+            )
             for name, file in files.items()
         },
         LICENSE: GlueFile(license_text()),

@@ -8,6 +8,8 @@ from emufort.processes.process import (
     Head,
     HostGlue,
     LabelMaker,
+    Preset,
+    Presets,
     Process,
     TimingSource,
 )
@@ -19,6 +21,8 @@ __all__ = [
     "Head",
     "HostGlue",
     "LabelMaker",
+    "Preset",
+    "Presets",
     "Process",
     "Registered",
     "TimingSource",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emufort import __version__
 from emufort.contract import Contract, is_path
 from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
 from emufort.files import replacing
+from emufort.paths import cache_folder
 from emufort.processes import registry as processes
 from emufort.processes.process import LabelMaker
 
@@ -119,10 +123,52 @@ def write_labels(
     StorageError
         `out` cannot be written.
     """
+    check_out(out)
+    found = make_labels(name, samples, seed, advance)
+    write_dataset(found, out)
+    return found
+
+
+def check_out(out: Path) -> None:
+    """Raise `UsageError` if the file `out` cannot be written because of its name."""
     if out.is_dir() or not out.absolute().parent.is_dir():
         raise UsageError(f"{out} cannot be written: name a file in a folder that exists")
-    found = make_labels(name, samples, seed, advance)
-    encoding = {variable: {"zlib": True} for variable, v in found.data_vars.items() if v.ndim}
-    with replacing(out) as temporary:
-        found.to_netcdf(temporary, format="NETCDF4", engine="netcdf4", encoding=encoding)
-    return found
+
+
+def kept_labels(name: str, recipe: object, make: Callable[[], xr.Dataset]) -> Path:
+    """Return the file of a data set in the cache of the user; make the data set if it is missing.
+
+    Parameters
+    ----------
+    name
+        First part of the file name, such as that of the process.
+    recipe
+        Everything that determines the data, as values that JSON can hold. The rest of the file name
+        is its hash.
+    make
+        Returns the data set.
+
+    Raises
+    ------
+    StorageError
+        The cache folder cannot be written.
+    """
+    text = json.dumps([__version__, recipe], sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+    path = cache_folder() / "labels" / f"{name}-{digest}.nc"
+    if not path.exists():
+        write_dataset(make(), path)
+    return path
+
+
+def write_dataset(data: xr.Dataset, path: Path) -> None:
+    """Write a data set as compressed netCDF-4, atomically.
+
+    Raises
+    ------
+    StorageError
+        `path` cannot be written.
+    """
+    encoding = {variable: {"zlib": True} for variable, v in data.data_vars.items() if v.ndim}
+    with replacing(path) as temporary:
+        data.to_netcdf(temporary, format="NETCDF4", engine="netcdf4", encoding=encoding)

@@ -1,4 +1,4 @@
-"""The interface of a process: heads, classical schemes, host glue, label makers.
+"""The interface of a process: heads, classical schemes, host glue, label makers, presets.
 
 A package builds one `Process` and registers it by an entry point, see `emufort.processes.registry`.
 docs/processes.md has a complete example.
@@ -6,13 +6,15 @@ docs/processes.md has a complete example.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from emufort.files import write_text
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,6 +31,17 @@ LabelMaker = Callable[[int, int, Callable[[int], object]], "xr.Dataset"]
 
 def _no_sources(contract: Contract) -> Sequence[Path]:
     return ()
+
+
+def _nothing_for(contract: Contract) -> Mapping[str, str]:
+    return {}
+
+
+def _written(sources: Sequence[Path], texts: Mapping[str, str], folder: Path) -> list[Path]:
+    """Write generated sources to `folder`; return the sources with those in their places."""
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    return [folder / path.name if path.name in texts else path for path in sources]
 
 
 @dataclass(frozen=True)
@@ -58,6 +71,9 @@ class Head:
         For `emufort bench`: returns further Fortran sources for a contract in the order of
         compilation; empty if there are none. The last is a module with the name of its file that
         calls an emulator and then this head, as docs/processes.md describes.
+    generated
+        Returns sources that are generated for a contract, by file name. Each replaces the source of
+        that name in `call`.
     call_reference
         Called as ``call_reference(contract, inputs, outputs)``: returns the expected result (n, k)
         of that call for inputs (n, n_inputs) and outputs (n, n_outputs).
@@ -69,7 +85,12 @@ class Head:
     gives: tuple[str, ...] | Mapping[str, str | None] = ()
     fortran: Callable[[Contract], Sequence[Path]] = _no_sources
     call: Callable[[Contract], Sequence[Path]] = _no_sources
+    generated: Callable[[Contract], Mapping[str, str]] = _nothing_for
     call_reference: Callable[[Contract, Array, Array], Array] | None = None
+
+    def write_call(self, contract: Contract, folder: Path) -> list[Path]:
+        """Return the sources of `call` for a contract; generated ones are written to `folder`."""
+        return _written(self.call(contract), self.generated(contract), folder)
 
     @property
     def dimensions(self) -> Mapping[str, str | None]:
@@ -84,7 +105,10 @@ class TimingSource:
     Attributes
     ----------
     sources
-        Returns its source files in the order of compilation, the program last.
+        Returns its source files for a contract in the order of compilation, the program last.
+    generated
+        Returns sources that are generated for a contract, by file name. Each replaces the source of
+        that name.
     reference
         For `emufort bench`: called as ``reference(contract, features)``, returns the expected
         results (n, k) of the program for the features of a contract, (n, n_features).
@@ -99,10 +123,15 @@ class TimingSource:
         columns.
     """
 
-    sources: Callable[[], Sequence[Path]]
+    sources: Callable[[Contract], Sequence[Path]]
     reference: Callable[[Contract, Array], Array]
     call_reference: Callable[[Contract, Array], Array] | None = None
     takes_ncol: bool = False
+    generated: Callable[[Contract], Mapping[str, str]] = _nothing_for
+
+    def write_sources(self, contract: Contract, folder: Path) -> list[Path]:
+        """Return the sources for a contract; generated ones are written to `folder`."""
+        return _written(self.sources(contract), self.generated(contract), folder)
 
 
 @dataclass(frozen=True)
@@ -112,14 +141,74 @@ class GlueFile:
     Attributes
     ----------
     text
-        Content; ``@MODULE@`` is replaced by the name of the generated module, and ``@GNU_FAST@``
-        and similar names by compiler flags (`emufort.toolchain.flags`).
+        Content; ``@MODULE@`` is replaced by the name of the generated module, ``@SOURCES@`` by the
+        paths of the Fortran sources in the order of compilation, separated by commas, and
+        ``@GNU_FAST@`` and similar names by compiler flags (`emufort.toolchain.flags`).
     executable
         Whether the file is executable.
     """
 
     text: str
     executable: bool = False
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A configuration of a host model: a contract with labels of its own.
+
+    Attributes
+    ----------
+    name
+        Name of the preset.
+    contract
+        Contract of the emulators.
+    labels
+        Called as ``labels(samples, seed, report)`` with the number of training samples, a random
+        seed and a function that takes the number of labelled samples and of all samples. Returns
+        the path of the data set, a netCDF file that the process keeps: a repeated call returns at
+        once, without a report, and a call after an interruption continues.
+    title
+        What the preset is.
+    serves
+        Models, versions and configurations that the emulators serve.
+    glue
+        Hosts for which a run exports glue.
+    options
+        Configuration of a run as nested mappings, as in a TOML file; options of the user take
+        precedence.
+    facts
+        What ``emufort presets`` shows in addition, such as physical constants: plain data.
+    """
+
+    name: str
+    contract: Contract
+    labels: Callable[[int, int, Callable[[int, int], object]], Path]
+    title: str = ""
+    serves: tuple[str, ...] = ()
+    glue: tuple[str, ...] = ("plain",)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Presets:
+    """The presets of a process.
+
+    Attributes
+    ----------
+    folder
+        Folder with the presets that come with the process, TOML files. A preset of a user is such a
+        file elsewhere. Each contains ``process = "NAME"`` with the name of the process.
+    read
+        Returns the preset of such a file; raises `emufort.errors.UsageError` if it is not valid.
+    """
+
+    folder: Path
+    read: Callable[[Path], Preset]
+
+    def files(self) -> dict[str, Path]:
+        """Return the presets that come with the process, by name."""
+        return {path.stem: path for path in sorted(self.folder.glob("*.toml"))}
 
 
 def _fits_always(contract: Contract) -> str:
@@ -159,6 +248,9 @@ class HostGlue:
     hosts
         Name of a host -> function of a bundle that returns the files of the glue except those in
         ``src``, by their path in its folder.
+    sorting_hosts
+        Those of `hosts` whose build compiles paths in alphabetical order. Their sources are in the
+        folder ``dependencies``, with a number before the name.
     """
 
     fits: Callable[[Contract], str] = _fits_always
@@ -168,11 +260,12 @@ class HostGlue:
     mpi_example: Callable[[Contract], Path | None] = _no_file
     target: str | None = None
     hosts: Mapping[str, Callable[[Bundle], Mapping[str, GlueFile]]] = field(default_factory=dict)
+    sorting_hosts: Collection[str] = ()
 
 
 @dataclass(frozen=True)
 class Process:
-    """A physical process: its contracts, the functions that they may name, glue and label makers.
+    """A physical process: contracts, functions that they may name, glue, label makers, presets.
 
     Attributes
     ----------
@@ -190,6 +283,8 @@ class Process:
         Glue for host models that the process adds.
     label_makers
         Name of a contract -> function that makes its data set.
+    presets
+        Configurations of host models for ``emufort run --preset``.
     former_names
         Name of a function in contracts of earlier versions -> its present name.
     """
@@ -201,6 +296,7 @@ class Process:
     data: Path | None = None
     host: HostGlue = field(default_factory=HostGlue)
     label_makers: Mapping[str, LabelMaker] = field(default_factory=dict)
+    presets: Presets | None = None
     former_names: Mapping[str, str] = field(default_factory=dict)
 
     def contract_files(self) -> dict[str, Path]:

@@ -100,6 +100,11 @@ def registered() -> dict[str, Registered]:
     return {name: Registered(name, entries) for name, entries in sorted(found.items())}
 
 
+def comes_with_emufort(name: str) -> bool:
+    """Return whether the process `name` comes with emufort."""
+    return name in _OWN
+
+
 @cache
 def process(name: str) -> Process:
     """Load the process `name` and no other process.

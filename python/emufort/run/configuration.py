@@ -9,9 +9,10 @@ from typing import Any
 from emufort.config import Config
 from emufort.errors import EmufortError, UsageError
 from emufort.files import read_json, write_text
+from emufort.processes.presets import load_preset
 from emufort.run.folder import RunFolder
 from emufort.run.untrusted_options import EXECUTED
-from emufort.steps import STEPS
+from emufort.steps import STEPS, Step
 
 
 def configuration(
@@ -38,6 +39,7 @@ def configuration(
         A key is unknown or a value is not valid.
     """
     kept: Config | None = None
+    asked = {key: value for key, value in (overrides or {}).items() if value is not None}
     if isinstance(given, dict):
         config = Config.from_dict(given, "arguments")
     elif given is not None:
@@ -47,20 +49,38 @@ def configuration(
         config = kept or Config()
         if wrong:
             warn(wrong)
+    if kept is None:
+        config = _with_options_of_preset(config, asked.get("preset"))
     content = config.model_dump(mode="json", exclude_none=True)
-    asked = {key for key, value in (overrides or {}).items() if value is not None}
     if given is None:
         # A run folder does not determine where to compute, because the lines of 'setup' are shell
         # commands.
         content["cluster"] = {}
-    for key, value in (overrides or {}).items():
-        if value is not None:
-            section, _, name = key.rpartition(".")
-            (content[section] if section else content)[name] = value
+    for key, value in asked.items():
+        section, _, name = key.rpartition(".")
+        (content[section] if section else content)[name] = value
     made = Config.from_dict(content, "command line")
     if kept is not None:
         return made.as_recorded(name for name in EXECUTED if f"timing.{name}" not in asked)
     return made
+
+
+def _with_options_of_preset(config: Config, preset: str | None) -> Config:
+    """Return `config` with the options of its preset where the user gave none."""
+    name = config.preset if preset is None else preset
+    if name is None:
+        return config
+    given = config.model_dump(mode="json", exclude_unset=True)
+    return Config.from_dict(_merged(load_preset(name).options, given), f"the preset '{name}'")
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested mappings with the entries of `over` in place of those of `base`."""
+    merged = {**base, **over}
+    for key in base.keys() & over.keys():
+        if isinstance(base[key], Mapping) and isinstance(over[key], Mapping):
+            merged[key] = _merged(base[key], over[key])
+    return merged
 
 
 def read_config(folder: RunFolder) -> tuple[Config | None, str]:
@@ -122,14 +142,9 @@ def keep_config(
     import tomli_w
 
     record = folder.record
-    begun = [s for s in STEPS.values() if s.is_resumable and (folder.path / s.name).exists()]
+    begun = _begun(folder)
     if begun:
-        for what, sha256 in record.get("inputs", {}).items():
-            if inputs.get(what) != sha256:
-                raise UsageError(
-                    f"{folder.path} holds a run of another {what}: its SHA-256 begins with "
-                    f"{sha256[:12]}; give the same {what} or choose another --out"
-                )
+        refuse_other_inputs(folder, inputs)
         try:
             stored = read_config(folder)[0] or config
         except UsageError:
@@ -143,6 +158,8 @@ def keep_config(
                 )
     # The place of the computation is not stored, because the next session may run elsewhere.
     content = config.model_dump(mode="json", exclude_none=True, exclude={"cluster"})
+    if config.preset is not None:
+        del content["contract"]  # the preset brings its own
     if not _is_shown(folder, content):
         write_text(folder.config, tomli_w.dumps(content))
     known = {"config": content, "inputs": inputs, "targets": list(targets)}
@@ -150,8 +167,31 @@ def keep_config(
         folder.remember(**known)
 
 
+def refuse_other_inputs(folder: RunFolder, inputs: Mapping[str, str]) -> None:
+    """Raise `UsageError` if a search or retraining in the folder has other inputs.
+
+    Parameters
+    ----------
+    inputs
+        ``"data"`` or ``"contract"`` -> SHA-256; what is missing is not compared.
+    """
+    if not _begun(folder):
+        return
+    for what, sha256 in folder.record.get("inputs", {}).items():
+        if inputs.get(what, sha256) != sha256:
+            raise UsageError(
+                f"{folder.path} holds a run of another {what}: its SHA-256 begins with "
+                f"{sha256[:12]}; give the same {what} or choose another --out"
+            )
+
+
+def _begun(folder: RunFolder) -> list[Step]:
+    """Return the steps with work in the folder that is never overwritten."""
+    return [s for s in STEPS.values() if s.is_resumable and (folder.path / s.name).exists()]
+
+
 def recorded_path(folder: RunFolder, what: str) -> str | None:
-    """Return the last known path of the ``"data"`` or the ``"contract"`` of the run."""
+    """Return the last known ``"data"``, ``"contract"`` or ``"preset"`` of the run."""
     found = folder.record.get("config", {}).get(what)
     return None if found is None else str(found)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from emufort.errors import ContractError
+from emufort.escape import terminal
 from emufort.files import read_csv, read_json
 from emufort.retrain.agreement_words import LEGEND, Agreement
 from emufort.screen import Table, console
@@ -18,6 +19,7 @@ from emufort.steps import STEP_NAMES
 
 if TYPE_CHECKING:
     from emufort.dataset.dataset import Dataset
+    from emufort.processes.process import Preset
     from emufort.run.pipeline import Run
     from emufort.run.status import RunStatus
 
@@ -325,6 +327,25 @@ def processes() -> None:
                 )
             ]
         print("\n".join(lines))
+
+
+def presets(found: Mapping[str, Preset]) -> None:
+    """Print presets by name: what they serve, their host glue and further facts."""
+    for name, preset in found.items():
+        lines = [f"{name}: {preset.title}" if preset.title else name]
+        lines += [f"  serves: {one}" for one in preset.serves]
+        lines += [f"  {what}: {_words(fact)}" for what, fact in preset.facts.items()]
+        lines.append(f"  glue: {', '.join(preset.glue)}")
+        print("\n".join(map(terminal, lines)))
+
+
+def _words(fact: object) -> str:
+    """Return plain data as text of one line."""
+    if isinstance(fact, Mapping):
+        return ", ".join(f"{name} {_words(value)}" for name, value in fact.items())
+    if isinstance(fact, (list, tuple)):
+        return " ".join(map(_words, fact))
+    return f"{fact:.10g}" if isinstance(fact, float) else str(fact)
 
 
 CLOSING: dict[str, Callable[[Run], None]] = {

@@ -18,9 +18,15 @@ from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError, VerificationError
 from emufort.files import read_json
 from emufort.progress import Reporter, StepListener, silent
-from emufort.run.configuration import keep_config, recorded_path, recorded_targets
+from emufort.run.configuration import (
+    keep_config,
+    recorded_path,
+    recorded_targets,
+    refuse_other_inputs,
+)
 from emufort.run.finished import FinishedSteps
 from emufort.run.folder import RunFolder
+from emufort.run.inputs import contract_of, describe_preset, open_data
 from emufort.run.untrusted_options import first_untrusted
 from emufort.steps import STEP_NAMES, STEPS, earlier
 
@@ -47,24 +53,40 @@ class Run:
     target_files: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, folder: RunFolder, config: Config) -> Run:
-        """Read and check contract and data; errors are those of `Contract.load`, `Dataset.open`.
+    def open(cls, folder: RunFolder, config: Config, report: Reporter = silent) -> Run:
+        """Read and check contract and data; a preset makes its data unless it has kept them.
+
+        Parameters
+        ----------
+        folder, config
+            The run folder and all options.
+        report
+            Receives the progress of the labels of a preset.
 
         Raises
         ------
         UsageError
-            The files with which a run was started have moved.
+            The files with which a run was started have moved, or the folder holds a run of another
+            contract.
+        EmufortError
+            The errors of `emufort.run.inputs.contract_of` and `open_data`.
         """
-        for what, name in (("contract", config.contract), ("data", config.data)):
+        for what, name in (
+            ("preset", config.preset),
+            ("contract", config.contract),
+            ("data", config.data),
+        ):
             if name is not None and _is_gone(name) and name == recorded_path(folder, what):
                 raise UsageError(
                     f"the {what} of the run in {folder.path}, {name}, no longer exists; give the "
                     f"new path of the same {what}: "
                     f"'emufort run --out {folder.path} --{what} FILE'"
                 )
-        contract = Contract.load(config.contract)
+        contract = contract_of(config)
+        # Another contract is refused before a preset makes labels for it.
+        refuse_other_inputs(folder, {"contract": contract.sha256})
         config, files = _with_known_targets(folder, config, contract)
-        return cls(folder, config, Dataset.open(config.data, contract, folder.work), files)
+        return cls(folder, config, open_data(config, contract, folder.work, report), files)
 
     @property
     def inputs(self) -> str:
@@ -157,6 +179,7 @@ class Run:
         def describe() -> dict[str, Any]:
             return {
                 **provenance.describe(None if untrusted else self.config.timing.compiler),
+                **({} if self.config.preset is None else {"preset": describe_preset(self.config)}),
                 "data": {"path": str(self.data.source), "sha256": self.data.sha256},
                 "contract": {"name": contract.name, "sha256": contract.sha256},
                 "rows": {"usable": len(self.data), "dropped": dict(self.data.dropped)},

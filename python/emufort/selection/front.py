@@ -11,7 +11,7 @@ from emufort.selection.words import per_cent, ratio
 #: A candidate whose error exceeds the lowest error by this factor cannot be the knee.
 _WORST = 3.0
 #: An error that is lower by this share may be due to the random seed and justifies no more time.
-_NOISE = 0.02
+NOISE = 0.02
 #: Without a knee, twice the time must lower the error at least to this share.
 _WORTH = 0.75
 
@@ -58,7 +58,7 @@ def knee(front: Sequence[Entry]) -> tuple[Entry, str]:
     str
         The reason, which continues the sentence "X is the knee of the front".
     """
-    slow = next(e for e in front if e.rmse <= front[-1].rmse * (1 + _NOISE))
+    slow = next(e for e in front if e.rmse <= front[-1].rmse * (1 + NOISE))
     contenders = [e for e in front if slow.rmse <= e.rmse <= slow.rmse * _WORST * (1 + 1e-9)]
     fast = contenders[0]
     if len(contenders) == 1:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from emufort.errors import EmufortError, UsageError, did_you_mean
 from emufort.selection.entry import Entry
-from emufort.selection.front import knee
+from emufort.selection.front import NOISE, knee
 from emufort.selection.words import columns, front_words, nanoseconds, rounded_up
 
-RULES = ("knee", "fastest-within=5%", "best", "max-ns=200")
+RULES = ("knee", "fastest-within=5%", "best", "max-ns=200", "faster-than=ARG2000")
 
-#: A function of the front and the columns per call that returns the choice and the reason.
-_Choice = Callable[[Sequence[Entry], int], tuple[Entry, str]]
+_Times = Mapping[str, float]
+#: A function of the front, the columns per call and the times of the baselines by name, which
+#: returns the choice and the reason.
+_Choice = Callable[[Sequence[Entry], int, _Times], tuple[Entry, str]]
 
 
 def check_rule(rule: str) -> None:
@@ -38,6 +40,8 @@ def parse_rule(rule: str) -> _Choice:
         return _fastest_within(float(value.rstrip("% ")) / 100)
     if name == "max-ns" and re.fullmatch(r"\d+(\.\d*)?", value) and float(value) > 0:
         return _max_ns(float(value))
+    if name == "faster-than" and value.strip():
+        return _faster_than(value)
     names = [known.partition("=")[0] for known in RULES]
     hint = "" if name in names else did_you_mean(name, names)
     raise UsageError(
@@ -46,18 +50,18 @@ def parse_rule(rule: str) -> _Choice:
     )
 
 
-def _knee(front: Sequence[Entry], ncol: int) -> tuple[Entry, str]:
+def _knee(front: Sequence[Entry], ncol: int, times: _Times) -> tuple[Entry, str]:
     choice, why = knee(front)
     return choice, f"{choice} is the knee of {front_words(front, ncol)}: {why}."
 
 
-def _best(front: Sequence[Entry], ncol: int) -> tuple[Entry, str]:
+def _best(front: Sequence[Entry], ncol: int, times: _Times) -> tuple[Entry, str]:
     choice = front[-1]
     return choice, f"{choice} has the lowest error of {front_words(front, ncol)}."
 
 
 def _fastest_within(share: float) -> _Choice:
-    def choose(front: Sequence[Entry], ncol: int) -> tuple[Entry, str]:
+    def choose(front: Sequence[Entry], ncol: int, times: _Times) -> tuple[Entry, str]:
         best = front[-1]
         choice = next(e for e in front if e.rmse <= best.rmse * (1 + share) * (1 + 1e-12))
         return choice, (
@@ -69,7 +73,7 @@ def _fastest_within(share: float) -> _Choice:
 
 
 def _max_ns(limit: float) -> _Choice:
-    def choose(front: Sequence[Entry], ncol: int) -> tuple[Entry, str]:
+    def choose(front: Sequence[Entry], ncol: int, times: _Times) -> tuple[Entry, str]:
         affordable = [e for e in front if e.ns_per_sample <= limit]
         if not affordable:
             raise EmufortError(
@@ -81,6 +85,25 @@ def _max_ns(limit: float) -> _Choice:
         return choice, (
             f"{choice} has the lowest error among those of {front_words(front, ncol)} that take at "
             f"most {limit:g} ns per sample."
+        )
+
+    return choose
+
+
+def _faster_than(scheme: str) -> _Choice:
+    def choose(front: Sequence[Entry], ncol: int, times: _Times) -> tuple[Entry, str]:
+        if scheme not in times:
+            choice, why = _knee(front, ncol, times)
+            return choice, f"The time of {scheme} was not measured. {why}"
+        members = front_words(front, ncol)
+        faster = [e for e in front if e.ns_per_sample < times[scheme]]
+        if not faster:
+            return front[
+                0
+            ], f"{front[0]} is the fastest of {members}; none is faster than {scheme}."
+        choice = next(e for e in faster if e.rmse <= faster[-1].rmse * (1 + NOISE))
+        return choice, (
+            f"{choice} has the lowest error among those of {members} that are faster than {scheme}."
         )
 
     return choose

@@ -124,6 +124,9 @@ def select(
             The lowest error.
         ``max-ns=T``
             The lowest error among those that take at most T ns per sample.
+        ``faster-than=NAME``
+            The lowest error among those that take less time than the classical scheme NAME; of
+            those within 2 % of this error the fastest. The knee, if the scheme was not timed.
     ncol
         Columns per call of the times to compare.
     baselines
@@ -144,7 +147,7 @@ def select(
         raise EmufortError("there is no candidate to choose from: the table of candidates is empty")
     front = pareto_front(entries)
     baseline_times = times_at(rows, "baseline", ncol, required=False)
-    choice, why = choose(front, ncol)
+    choice, why = choose(front, ncol, baseline_times)
     limit = min(baseline_times.values(), default=math.inf)
     faster = [entry for entry in front if entry.ns_per_sample < limit]
     if rule == "knee" and faster and choice not in faster:

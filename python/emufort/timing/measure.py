@@ -255,7 +255,7 @@ def _baselines(
         if baseline.timing_source is None:
             continue
         timed = processes.timing_source(str(contract.process), baseline.timing_source)
-        sources = list(timed.sources())
+        sources = timed.write_sources(contract, work / f"{baseline.name}_sources")
         program = compiler.build(sources, flags, work / f"time_{baseline.name}")
         inputs = write_samples(work / "samples.bin", x[:, list(contract.feature_indices)])
         built_from = compiler.key(sources, flags)

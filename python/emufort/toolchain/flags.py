@@ -7,7 +7,8 @@ names. The CMake files of the checkout repeat some of them; a test compares thes
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from emufort.errors import EmufortError
 
@@ -30,12 +31,19 @@ class CompilerFamily:
     wide
         Flag for vectors as wide as these instructions allow, where the compiler prefers narrower
         ones.
+    debug
+        Flags for a host that is built for debugging: nothing is optimised or fused.
+    levels
+        x86-64 level -> flags of the kernels for it, in libraries that choose a level at run time.
+        Empty for compilers without such flags.
     """
 
     fast: str
     exact: str
     native: str
     wide: str = ""
+    debug: str = ""
+    levels: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def fast_native(self) -> str:
@@ -50,18 +58,40 @@ FAMILIES: dict[str, CompilerFamily] = {
         exact="-O3 -ffp-contract=off -fno-math-errno -fno-trapping-math",
         native="-march=native",
         wide="-mprefer-vector-width=512",
+        debug="-O0 -g -ffp-contract=off",
+        levels={
+            2: "-march=x86-64-v2",
+            3: "-march=x86-64-v3",
+            4: "-march=x86-64-v4 -mprefer-vector-width=512",
+        },
     ),
     # flang vectorises the kernels without OpenMP.
     "FLANG": CompilerFamily(
         fast="-O3 -ffp-contract=fast",
         exact="-O3 -ffp-contract=off",
         native="-march=native",
+        debug="-O0 -g -ffp-contract=off",
+        # Tuned for a CPU with vectors of 512 bits; otherwise flang uses 256 bits.
+        levels={
+            2: "-march=x86-64-v2",
+            3: "-march=x86-64-v3",
+            4: "-march=x86-64-v4 -mtune=znver4",
+        },
     ),
     "INTEL": CompilerFamily(
         fast="-O3 -qopenmp-simd -fp-model=precise",
         exact="-O2 -fp-model=precise -no-fma",
         native="-xHost",
+        debug="-O0 -g -fp-model=precise -no-fma",
     ),
+}
+
+#: Compilers of host models that emufort has not been run with: moderate optimisation and IEEE
+#: arithmetic, by their manuals and the build files of E3SM. Kernels may be slower than they could.
+CAUTIOUS: dict[str, str] = {
+    "NVIDIA": "-O2 -Kieee -Mnofma",
+    "CRAY": "-O2 -hfp0",
+    "NAG": "-O2 -ieee=full",
 }
 
 #: Default Fortran compiler.
@@ -70,12 +100,17 @@ DEFAULT_COMPILER = "gfortran"
 DEFAULT_FLAGS = FAMILIES["GNU"].fast_native
 #: Flags with which classical schemes are timed.
 BASELINE_FLAGS = f"-O3 {FAMILIES['GNU'].native}"
+#: Flags of the parcel model that makes labels. Without the alignment, its speed depends on where
+#: the linker happens to place its loops.
+PARCEL_MODEL_FLAGS = f"{FAMILIES['GNU'].fast} {FAMILIES['GNU'].native} -falign-functions=64"
 
-_PLACEHOLDER = re.compile(r"@([A-Z]+)_(FAST|EXACT|NATIVE)@")
+_PLACEHOLDER = re.compile(r"@([A-Z]+)_(?:(FAST|EXACT|NATIVE|DEBUG|CAUTIOUS)|LEVEL_([234]))@")
 
 
 def fill_flags(text: str) -> str:
-    """Replace ``@GNU_FAST@``, ``@FLANG_EXACT@``, ``@INTEL_NATIVE@`` and similar names by flags.
+    """Replace ``@GNU_FAST@``, ``@FLANG_LEVEL_3@``, ``@NAG_CAUTIOUS@`` and similar names by flags.
+
+    A level for which a compiler has no flags becomes an empty text.
 
     Parameters
     ----------
@@ -89,9 +124,13 @@ def fill_flags(text: str) -> str:
     """
 
     def flags(match: re.Match[str]) -> str:
+        if match[2] == "CAUTIOUS" and match[1] in CAUTIOUS:
+            return CAUTIOUS[match[1]]
         family = FAMILIES.get(match[1])
-        if family is None:
+        if family is None or match[2] == "CAUTIOUS":
             raise EmufortError(f"{match[0]}: there are only flags of {', '.join(FAMILIES)}")
+        if match[3]:
+            return family.levels.get(int(match[3]), "")
         found: str = getattr(family, match[2].lower())
         return found
 

@@ -42,13 +42,29 @@ def coupling_folder() -> Path:
     EmufortError
         The package was installed without it.
     """
+    return shipped_folder("coupling/face").parent
+
+
+def shipped_folder(name: str) -> Path:
+    """Return a folder of the checkout that an installed package has too.
+
+    Parameters
+    ----------
+    name
+        Path relative to the top of a checkout.
+
+    Raises
+    ------
+    EmufortError
+        The package was installed without it.
+    """
     package = Path(str(resources.files("emufort")))
-    for folder in (package / "_fortran" / "coupling", package.parent.parent / "coupling"):
-        if (folder / "face").is_dir():
+    for folder in (package / "_fortran" / name, package.parent.parent / name):
+        if folder.is_dir():
             return folder
     raise EmufortError(
-        "the Fortran sources for host models are missing from this installation of emufort; "
-        "install it again"
+        f"the Fortran sources '{name}' are missing from this installation of emufort; install it "
+        "again"
     )
 
 
@@ -65,6 +81,23 @@ def license_text() -> str:
         if path.is_file():
             return path.read_text(encoding="utf-8")
     raise EmufortError("the LICENSE is missing from this installation of emufort; install it again")
+
+
+def cpu_level_source() -> str:
+    """Return the C source with which a library for several kinds of CPU asks for its CPU.
+
+    Raises
+    ------
+    EmufortError
+        The package was installed without it.
+    """
+    for folder in fortran_folders():
+        path = folder / "emufort_cpu_level.c"
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+    raise EmufortError(
+        "emufort_cpu_level.c is missing from this installation of emufort; install it again"
+    )
 
 
 def fortran_sources(program: str, also: str | Sequence[str] = ()) -> list[Path]:

@@ -131,8 +131,8 @@ contains
   end subroutine emufort_host_init
 
   !> Compute the activated fractions of a chunk; arguments as those of `activate_modal`, for columns and levels. The
-  !> counts are parcels, outside the range, answered by the fall-back, bad answers, invalid inputs, clipped values. For a
-  !> spectrum of updrafts `smax` and `answered_by` are those of its strongest updraft.
+  !> counts are parcels, outside the range, answered by the fall-back, bad answers, invalid inputs, clipped values. For
+  !> a spectrum of updrafts `smax` and `answered_by` are those of its strongest updraft.
   recursive subroutine emufort_host_activate(pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, &
                                              na, volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, n_counted, errmsg, &
                                              errflg, in_cloud, smax_f, smax, answered_by, smax_prescribed)

@@ -36,7 +36,7 @@ module emufort_host
   integer, parameter :: emufort_answered_by_ratio = 2       !! ARG2000 times the ratio at the nearest point of the range
   integer, parameter :: emufort_answered_by_clip = 3        !! the emulator at the nearest point of its range
   integer, parameter :: emufort_answered_by_arg2000 = 4     !! ARG2000
-  integer, parameter :: emufort_answered_by_host = 5        !! the routine of the host; it does not return a supersaturation
+  integer, parameter :: emufort_answered_by_host = 5        !! the routine of the host; it returns no supersaturation
   integer, parameter :: emufort_answered_by_prescribed = 6  !! the host prescribed the supersaturation
   integer, parameter :: emufort_answered_by_in_cloud = 7    !! the balance with the drops, above cloud base
 
@@ -68,7 +68,8 @@ module emufort_host
 
     !> Interface of the routine of a host for parcels in cloud: `actdrop_mam_calc` of E3SM.
     recursive subroutine activation_in_cloud_routine(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, &
-                                                     volume, hygro, in_cloud, smax_f, fn, fm, fluxn, fluxm, flux_fullact)
+                                                     volume, hygro, in_cloud, smax_f, fn, fm, fluxn, fluxm, &
+                                                     flux_fullact)
       import :: hk
       real(hk), intent(in) :: wbar, sigw, wdiab, wminf, wmaxf   !! [m s-1]
       real(hk), intent(in) :: tair                              !! [K]
@@ -149,8 +150,8 @@ contains
   end function emufort_host_errors
 
   !> Compute the activated fractions of a chunk; arguments as those of `activate_modal`, for columns and levels. The
-  !> counts are parcels, outside the range, answered by the fall-back, bad answers, invalid inputs, clipped values. For a
-  !> spectrum of updrafts `smax` and `answered_by` are those of its strongest updraft.
+  !> counts are parcels, outside the range, answered by the fall-back, bad answers, invalid inputs, clipped values. For
+  !> a spectrum of updrafts `smax` and `answered_by` are those of its strongest updraft.
   recursive subroutine emufort_host_activate(pcols, ncol, pver, nmode, wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, &
                                              na, volume, hygro, fn, fm, fluxn, fluxm, flux_fullact, n_counted, errmsg, &
                                              errflg, in_cloud, smax_f, smax, answered_by, smax_prescribed)
@@ -301,8 +302,8 @@ contains
     if (.not. associated(routine)) then
       call refuse(absent, fn, fm, fluxn, fluxm, flux_fullact, errmsg, errflg)
     else if (associated(cloud_routine)) then
-      call cloud_routine(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, in_cloud, smax_f, fn, &
-                         fm, fluxn, fluxm, flux_fullact)
+      call cloud_routine(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, in_cloud, smax_f, &
+                         fn, fm, fluxn, fluxm, flux_fullact)
       call succeed(.not. in_cloud, counts, errmsg, errflg)
     else if (in_cloud .and. .not. sigw > least_width) then
       call refuse(no_drops, fn, fm, fluxn, fluxm, flux_fullact, errmsg, errflg)

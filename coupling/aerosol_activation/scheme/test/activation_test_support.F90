@@ -3,21 +3,26 @@ module activation_test_support
   use, intrinsic :: iso_fortran_env, only: int64, real64
   use emufort_runtime, only: status_type, workspace_type, block => emufort_block_columns
   use emufort_status, only: set_error
-  use emufort_aerosol_contract, only: sigma => aerosol_sigma, lower => aerosol_lower, upper => aerosol_upper, &
-                                      contract_hash => aerosol_contract_hash
+  use emufort_aerosol_contract, only: n_modes => aerosol_modes, n_inputs => aerosol_inputs, sigma => aerosol_sigma, &
+                                      lower => aerosol_lower, upper => aerosol_upper, &
+                                      number_at => number_concentration_at, radius_at => dry_median_radius_at, &
+                                      kappa_at => hygroscopicity_at, contract_hash => aerosol_contract_hash
   use emufort_aerosol_arg2000, only: activation_constants_type, air_type, air_properties, arg2000_smax, &
                                      critical_supersaturation_squared, arg2000_paper
   implicit none
   private
 
-  public :: check, same_bits, sample_type, draw, mimic, mimic_fails, mimic_factor, sigma, breadth, spread, dp
-  public :: arg_of, fraction_of, volume_of, contract_hash
+  public :: check, same_bits, sample_type, draw, mimic, mimic_fails, mimic_clipped, mimic_factor
+  public :: sigma, breadth, spread, dp, arg_of, fraction_of, volume_of, contract_hash
 
   integer, parameter :: dp = real64
   real(dp), parameter :: pi = 3.14159265358979323846_dp
-  real(dp), parameter :: breadth(4) = 0.5_dp*exp(2.5_dp*log(sigma)**2), spread(4) = 1.0_dp + 0.25_dp*log(sigma)
+  real(dp), parameter :: breadth(n_modes) = 0.5_dp*exp(2.5_dp*log(sigma)**2)
+  real(dp), parameter :: spread(n_modes) = 1.0_dp + 0.25_dp*log(sigma)
+  type(activation_constants_type), parameter :: constants = activation_constants_type()   !! of the contract
   real(dp), parameter :: mimic_factor = 1.25_dp   !! the substitute gives this factor times ARG2000
   logical, save :: mimic_fails = .false.          !! whether the substitute reports an error instead
+  integer(int64), save :: mimic_clipped = 0_int64 !! inputs that the substitute has clipped
 
   !> Columns within the range of the emulator, as a host holds them.
   type :: sample_type
@@ -59,14 +64,14 @@ contains
   function draw(n) result(sample)
     integer, intent(in) :: n   !! number of columns
     type(sample_type) :: sample
-    real(dp) :: u(15)
+    real(dp) :: u(n_inputs)
     integer :: i, j
 
     allocate (sample%t(n), sample%p(n), sample%rho(n), sample%w(n))
-    allocate (sample%number(n, 4), sample%radius(n, 4), sample%kappa(n, 4), sample%volume(n, 4))
+    allocate (sample%number(n, n_modes), sample%radius(n, n_modes), sample%kappa(n, n_modes), sample%volume(n, n_modes))
     do i = 1, n
-      do j = 1, 15
-        u(j) = modulo(real(i, dp)*1.22074408460576_dp**(-j), 1.0_dp)   ! approximately an R sequence in 15 dimensions
+      do j = 1, n_inputs
+        u(j) = modulo(real(i, dp)*1.22074408460576_dp**(-j), 1.0_dp)   ! approximately an R sequence in many dimensions
         u(j) = 0.002_dp + 0.996_dp*u(j)
         if (j < 3) then
           u(j) = lower(j) + u(j)*(upper(j) - lower(j))
@@ -76,12 +81,12 @@ contains
       end do
       sample%t(i) = u(1)
       sample%p(i) = u(2)
-      sample%rho(i) = u(2)*0.0289_dp/(8.314_dp*u(1))
+      sample%rho(i) = u(2)/(constants%gas_constant_air*u(1))
       sample%w(i) = u(3)
-      sample%number(i, :) = u(4:7)
-      sample%radius(i, :) = u(8:11)
-      sample%kappa(i, :) = u(12:15)
-      sample%volume(i, :) = volume_of(u(4:7), u(8:11), sigma)
+      sample%number(i, :) = u(number_at:radius_at - 1)
+      sample%radius(i, :) = u(radius_at:kappa_at - 1)
+      sample%kappa(i, :) = u(kappa_at:n_inputs)
+      sample%volume(i, :) = volume_of(sample%number(i, :), sample%radius(i, :), sigma)
     end do
 
   end function draw
@@ -89,17 +94,16 @@ contains
   !> Return the maximum supersaturation of a column by ARG2000 [1].
   pure real(dp) function arg_of(t, p, w, number, radius, kappa, formula)
     real(dp), intent(in) :: t, p, w                              !! [K], [Pa], [m s-1]
-    real(dp), intent(in) :: number(4), radius(4), kappa(4)       !! [m-3], [m], [1] (mode)
+    real(dp), intent(in) :: number(n_modes), radius(n_modes), kappa(n_modes)   !! [m-3], [m], [1] (mode)
     integer, intent(in), optional :: formula                     !! arg2000_paper (default) or arg2000_e3sm
-    type(activation_constants_type) :: constants
     type(air_type) :: air
-    logical, parameter :: all_true(4) = .true.
+    logical, parameter :: all_true(n_modes) = .true.
     integer :: chosen
 
     chosen = arg2000_paper
     if (present(formula)) chosen = formula
     air = air_properties(constants, t, p)
-    arg_of = arg2000_smax(constants, chosen, 4, breadth, spread, air, w, number, &
+    arg_of = arg2000_smax(constants, chosen, n_modes, breadth, spread, air, w, number, &
                           critical_supersaturation_squared(air%kelvin_length, radius**3, kappa), all_true)
   end function arg_of
 
@@ -107,7 +111,6 @@ contains
   pure elemental real(dp) function fraction_of(t, smax, radius, kappa, width, moment)
     real(dp), intent(in) :: t, smax, radius, kappa, width   !! [K], [1], [m], [1], [1]
     integer, intent(in) :: moment                           !! 0 or 3
-    type(activation_constants_type) :: constants
     type(air_type) :: air
     real(dp) :: x
 
@@ -127,18 +130,21 @@ contains
     type(status_type), intent(inout) :: status            !! outcome; counts are added to
     logical, intent(out) :: is_outside(block)             !! parcels out of range (parcel)
     type(workspace_type), intent(inout), optional :: workspace   !! refused if present
-    real(dp) :: own(15), near(15)
+    real(dp) :: own(n_inputs), near(n_inputs)
     integer :: i
 
     is_outside = .false.
     do i = 1, n
-      own = x(i, 1:15)
+      own = x(i, 1:n_inputs)
       near = min(max(own, lower), upper)
       status%n_clipped = status%n_clipped + count(near < own .or. near > own, kind=int64)
-      y(i, 1) = mimic_factor*arg_of(near(1), near(2), near(3), near(4:7), near(8:11), near(12:15))
+      !$omp atomic update
+      mimic_clipped = mimic_clipped + count(near < own .or. near > own, kind=int64)
+      y(i, 1) = mimic_factor*arg_of(near(1), near(2), near(3), near(number_at:radius_at - 1), &
+                                    near(radius_at:kappa_at - 1), near(kappa_at:))
       if (.not. all(abs(own) <= huge(1.0_dp))) y(i, 1) = sqrt(-abs(near(1)))
       is_outside(i) = .not. all(abs(near - own) <= 0.0_dp)
-      x(i, 1:15) = near
+      x(i, 1:n_inputs) = near
     end do
     if (mimic_fails .or. is_single .or. present(workspace)) call set_error(status, 9, 'mimic', 'requested by the test')
 

@@ -9,16 +9,30 @@ from numpy.typing import NDArray
 
 from emufort.contract import Contract
 from emufort.processes.aerosol_activation import arg2000
-from emufort.processes.aerosol_activation.fortran import WIDTHS, scheme_sources
+from emufort.processes.aerosol_activation.constants import PhysicalConstants
+from emufort.processes.aerosol_activation.fortran import (
+    CONTRACT_MODULE,
+    WIDTHS,
+    contract_source,
+    scheme_sources,
+)
 from emufort.processes.aerosol_activation.head import activated_fractions
 from emufort.skill import variables_of
 
 Array = NDArray[np.float64]
 
 
-def arg2000_sources() -> list[Path]:
-    """Return the sources of the program that times ARG2000, in the order of compilation."""
+def arg2000_sources(contract: Contract) -> list[Path]:
+    """Return the sources of the program that times ARG2000, in the order of compilation.
+
+    They are the same for every contract, except the module of `generated_for`.
+    """
     return scheme_sources("time_arg2000")
+
+
+def generated_for(contract: Contract) -> dict[str, str]:
+    """Return the module with the modes and constants of a contract, by file name."""
+    return {f"{CONTRACT_MODULE}.F90": contract_source(contract)}
 
 
 def arg2000_reference(contract: Contract, features: Array) -> Array:
@@ -45,16 +59,12 @@ def _variables(contract: Contract, features: Array) -> dict[str, Array]:
 
 def _max_supersaturation(columns: dict[str, Array]) -> Array:
     return arg2000.max_supersaturation(
-        *(
-            columns[name]
-            for name in (
-                "air_temperature",
-                "air_pressure",
-                "updraft_speed",
-                "number_concentration",
-                "dry_median_radius",
-                "hygroscopicity",
-                WIDTHS,
-            )
-        )
+        columns["air_temperature"],
+        columns["air_pressure"],
+        columns["updraft_speed"],
+        columns["number_concentration"],
+        columns["dry_median_radius"],
+        columns["hygroscopicity"],
+        columns[WIDTHS],
+        PhysicalConstants.of(columns),
     )

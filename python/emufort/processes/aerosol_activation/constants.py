@@ -1,36 +1,18 @@
-"""Physical constants of the activation formulas [SI].
+"""Physical constants of the activation formulas and of the parcel model [SI].
 
-The values are those of pyrcel 2.0 (Rothenberg and Wang 2016, doi:10.1175/JAS-D-15-0223.1) and of
-the parcel model that labels the data set, so that differences between schemes are differences of
-the schemes.
+Host models differ in some constants. `PhysicalConstants` holds those; its defaults are the values
+of pyrcel 2.0 (Rothenberg and Wang 2016, doi:10.1175/JAS-D-15-0223.1). Labels and classical schemes
+get the same constants, so that differences between them are differences of the schemes.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, Self
 
-GRAVITY: Final = 9.81  #: [m s-2]
-HEAT_CAPACITY_AIR: Final = 1004.0  #: of dry air at constant pressure [J kg-1 K-1]
-LATENT_HEAT: Final = 2.25e6  #: of condensation of water [J kg-1]
-DENSITY_WATER: Final = 1.0e3  #: [kg m-3]
-GAS_CONSTANT: Final = 8.314  #: universal [J mol-1 K-1]
-MOLAR_MASS_WATER: Final = 0.018  #: [kg mol-1]
-MOLAR_MASS_AIR: Final = 0.0289  #: [kg mol-1]
-THERMAL_ACCOMMODATION: Final = 0.96  #: [1]
-MASS_RATIO_WATER_AIR: Final = 0.622  #: molar mass of water over that of air [1]
-
-#: All constants by name, as the data set records them.
-ALL: Final[dict[str, float]] = {
-    "gravity": GRAVITY,
-    "heat_capacity_air": HEAT_CAPACITY_AIR,
-    "latent_heat": LATENT_HEAT,
-    "density_water": DENSITY_WATER,
-    "gas_constant": GAS_CONSTANT,
-    "molar_mass_water": MOLAR_MASS_WATER,
-    "molar_mass_air": MOLAR_MASS_AIR,
-    "thermal_accommodation": THERMAL_ACCOMMODATION,
-    "mass_ratio_water_air": MASS_RATIO_WATER_AIR,
-}
+#: Universal gas constant [J mol-1 K-1]. Only its ratios to molar masses matter.
+GAS_CONSTANT: Final = 8.314
 
 #: Parameters of a contract that hold constants: name -> (long name, units).
 CONSTANTS: Final = {
@@ -44,14 +26,60 @@ CONSTANTS: Final = {
     "accommodation_coefficient": ("mass accommodation coefficient of water", "1"),
 }
 
-#: Values of `CONSTANTS` with the constants of pyrcel.
-PYRCEL: Final[dict[str, float]] = {
-    "gravity": GRAVITY,
-    "gas_constant_air": GAS_CONSTANT / MOLAR_MASS_AIR,
-    "gas_constant_vapour": GAS_CONSTANT / MOLAR_MASS_WATER,
-    "heat_capacity_air": HEAT_CAPACITY_AIR,
-    "latent_heat": LATENT_HEAT,
-    "density_water": DENSITY_WATER,
-    "initial_supersaturation": -0.02,
-    "accommodation_coefficient": 1.0,
-}
+
+@dataclass(frozen=True)
+class PhysicalConstants:
+    """Constants in which host models differ, and choices of the parcel model.
+
+    The names are those of the parameters of a contract, in the order of `CONSTANTS`.
+
+    Attributes
+    ----------
+    gravity : float
+        Acceleration of gravity [m s-2].
+    gas_constant_air, gas_constant_vapour : float
+        Gas constants of dry air and of water vapour [J kg-1 K-1].
+    heat_capacity_air : float
+        Heat capacity of dry air at constant pressure [J kg-1 K-1].
+    latent_heat : float
+        Latent heat of condensation of water, constant [J kg-1].
+    density_water : float
+        Density of liquid water [kg m-3].
+    initial_supersaturation : float
+        Supersaturation over water at the start of the ascent [1], below 0: at 0 the equilibrium
+        radius of an insoluble particle does not exist and the start is singular.
+    accommodation_coefficient : float
+        Mass accommodation coefficient of water [1].
+    """
+
+    gravity: float = 9.81
+    gas_constant_air: float = GAS_CONSTANT / 0.0289
+    gas_constant_vapour: float = GAS_CONSTANT / 0.018
+    heat_capacity_air: float = 1004.0
+    latent_heat: float = 2.25e6
+    density_water: float = 1.0e3
+    initial_supersaturation: float = -0.02
+    accommodation_coefficient: float = 1.0
+
+    @property
+    def molar_mass_air(self) -> float:
+        """Molar mass of dry air [kg mol-1], which belongs to `GAS_CONSTANT`."""
+        return GAS_CONSTANT / self.gas_constant_air
+
+    @property
+    def molar_mass_water(self) -> float:
+        """Molar mass of water [kg mol-1], which belongs to `GAS_CONSTANT`."""
+        return GAS_CONSTANT / self.gas_constant_vapour
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Take the constants from a mapping of names to numbers or arrays of one number.
+
+        Other names are ignored; constants that the mapping lacks are those of pyrcel.
+        """
+        names = (field.name for field in fields(cls))
+        return cls(**{name: float(values[name]) for name in names if name in values})
+
+
+#: The constants of pyrcel.
+PYRCEL: Final = PhysicalConstants()

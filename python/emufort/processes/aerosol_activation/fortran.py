@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from emufort.escape import fortran_real64
 from emufort.export.fortran import wrap
 from emufort.export.render import render
 from emufort.files import write_text
-from emufort.processes.aerosol_activation.constants import CONSTANTS, PYRCEL
+from emufort.processes.aerosol_activation.constants import CONSTANTS, PhysicalConstants
 from emufort.toolchain.sources import coupling_folder, dependencies, in_order
 
 #: Folder with the contracts of the process.
@@ -67,13 +68,12 @@ def widths(contract: Contract) -> tuple[float, ...]:
     return next(found, ())
 
 
-def constants_of(contract: Contract) -> dict[str, float]:
-    """Return the constants for which a contract's labels are made, by name [SI].
+def constants_of(contract: Contract) -> PhysicalConstants:
+    """Return the constants for which a contract's labels are made.
 
     A contract without such parameters has the constants of pyrcel.
     """
-    given = {p.name: p.values[0] for p in contract.parameter if p.name in CONSTANTS}
-    return {**PYRCEL, **given}
+    return PhysicalConstants.of({p.name: p.values[0] for p in contract.parameter})
 
 
 def contract_source(contract: Contract) -> str:
@@ -83,7 +83,7 @@ def contract_source(contract: Contract) -> str:
         inputs.append({"name": variable.name, "place": place})
         place += contract.width(variable)
     columns, output = contract.input_columns, contract.output[0]
-    values = constants_of(contract)
+    values = asdict(constants_of(contract))
     modes = contract.dimensions[str(contract.input[-1].dimension)]
     return template(
         CONTRACT_MODULE,

@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emufort.contract import Contract
-from emufort.processes.aerosol_activation.fortran import WIDTHS, misfit, scheme_sources
+from emufort.processes.aerosol_activation.constants import PhysicalConstants
+from emufort.processes.aerosol_activation.fortran import (
+    CONTRACT_MODULE,
+    WIDTHS,
+    contract_source,
+    misfit,
+    scheme_sources,
+)
 from emufort.processes.aerosol_activation.kohler import (
     critical_supersaturation,
     mass_activated_fraction,
@@ -19,6 +26,8 @@ from emufort.skill import variables_of
 
 Array = NDArray[np.float64]
 
+#: The module of the call that includes the head, and the emulator that its source names.
+_CALL, _EMULATOR = "bench_fractions", "activation_emulator"
 #: Variables that `activated_fractions` reads.
 REQUIRED = (
     "air_temperature",
@@ -37,8 +46,9 @@ def activated_fractions(
     ----------
     columns : mapping of str to array_like
         Arrays by their names in the contract: `air_temperature` (n,) [K], `dry_median_radius` (n,
-        mode) [m], `hygroscopicity` (n, mode) [1], `geometric_standard_deviation` (mode,) [1].
-        Others are ignored.
+        mode) [m], `hygroscopicity` (n, mode) [1], `geometric_standard_deviation` (mode,) [1], and
+        constants of the host (`PhysicalConstants`); those that are missing are pyrcel's. Others are
+        ignored.
     max_supersaturation : array_like, shape (n,)
         [1].
 
@@ -71,7 +81,7 @@ def activated_fractions(
     ):
         if array.shape != shape:
             raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
-    critical = critical_supersaturation(temperature, radius, kappa)
+    critical = critical_supersaturation(temperature, radius, kappa, PhysicalConstants.of(columns))
     return {
         "number_activated_fraction": number_activated_fraction(critical, smax, sigma),
         "mass_activated_fraction": mass_activated_fraction(critical, smax, sigma),
@@ -96,10 +106,19 @@ def call_of_head(contract: Contract) -> list[Path]:
     The result is empty for a contract for which the Fortran is not written. The last source is a
     module with the name of its file and uses the generated module of the emulator.
     """
-    if contract.name != "activation" or misfit(contract):
+    if misfit(contract):
         return []
     head = fortran_of_head(contract)
-    return [path for path in scheme_sources("bench_fractions") if path not in head]
+    return [path for path in scheme_sources(_CALL) if path not in head]
+
+
+def generated_for_call(contract: Contract) -> dict[str, str]:
+    """Return the sources of that call that depend on the contract, by file name."""
+    if misfit(contract):
+        return {}
+    (path,) = (path for path in scheme_sources(_CALL) if path.stem == _CALL)
+    text = path.read_text(encoding="utf-8").replace(_EMULATOR, f"{contract.name}_emulator")
+    return {path.name: text, f"{CONTRACT_MODULE}.F90": contract_source(contract)}
 
 
 def reference_of_call(contract: Contract, inputs: Array, outputs: Array) -> Array:

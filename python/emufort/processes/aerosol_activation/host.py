@@ -1,4 +1,4 @@
-"""Aerosol activation in host models: the scheme, its generated modules, CCPP and CIME."""
+"""Aerosol activation in host models: the scheme, its generated modules, CCPP, CIME and E3SM."""
 
 from __future__ import annotations
 
@@ -21,20 +21,34 @@ if TYPE_CHECKING:
     from emufort.export.bundle import Bundle
 
 _BINDING = "emufort_aerosol_binding"
+_STUB = {"stub/emufort_host.F90": "stub/emufort_host.F90"}
+_FLAGS = {"emufort_flags.cmake": "emufort_flags.cmake"}
+_ADAPT = {"adapt_physics": "adapt_physics"}
 #: Host -> path in the glue -> file in the folder `hosts`.
 _HOSTS: Mapping[str, Mapping[str, str]] = {
     "ccpp": {
         "emufort_activate.F90": "ccpp/emufort_activate.F90",
         "emufort_activate.meta": "ccpp/emufort_activate.meta",
+        "emufort_activate_namelist.xml": "ccpp/emufort_activate_namelist.xml",
+        **_FLAGS,
     },
     "cime": {
         "buildlib": "cime/buildlib",
         "Filepath": "cime/Filepath",
         "Filepath.stub": "cime/Filepath.stub",
-        "stub/emufort_host.F90": "stub/emufort_host.F90",
+        "xml/config_component.xml": "cime/xml/config_component.xml",
+        "xml/config_files.xml": "cime/xml/config_files.xml",
+        "xml/emufort.cmake": "cime/xml/emufort.cmake",
+        "physics/emufort_cam.F90": "cam/emufort_cam.F90",
+        "physics/emufort_cam_aerosol.F90": "cam/emufort_cam_aerosol.F90",
+        **_ADAPT,
+        **_STUB,
     },
+    "e3sm": {"physics/emufort_eam.F90": "eam/emufort_eam.F90", **_ADAPT, **_FLAGS, **_STUB},
 }
-_PROGRAMS = ("buildlib",)
+#: CCPP's tools sort the paths of sources.
+_SORTING = ("ccpp",)
+_PROGRAMS = ("buildlib", "adapt_physics")
 
 
 def _hosts() -> Path:
@@ -83,4 +97,5 @@ HOST_GLUE = HostGlue(
     mpi_example=_example("mpi_host.F90"),
     target="host",
     hosts={host: _files_of(host) for host in _HOSTS},
+    sorting_hosts=_SORTING,
 )

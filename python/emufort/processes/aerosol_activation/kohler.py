@@ -12,19 +12,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import erfc
 
-from emufort.processes.aerosol_activation import constants as c
+from emufort.processes.aerosol_activation.constants import (
+    GAS_CONSTANT,
+    PYRCEL,
+    PhysicalConstants,
+)
 from emufort.processes.aerosol_activation.thermodynamics import surface_tension
 
 Array = NDArray[np.float64]
 
 
-def kelvin_length(air_temperature: ArrayLike) -> Array:
+def kelvin_length(air_temperature: ArrayLike, constants: PhysicalConstants = PYRCEL) -> Array:
     """Return the Kelvin length A = 2 M_w sigma_w / (R T rho_w).
 
     Parameters
     ----------
     air_temperature : array_like
         [K].
+    constants : PhysicalConstants
+        Constants of the host.
 
     Returns
     -------
@@ -33,12 +39,18 @@ def kelvin_length(air_temperature: ArrayLike) -> Array:
     """
     t = np.asarray(air_temperature, dtype=np.float64)
     return np.asarray(
-        2.0 * c.MOLAR_MASS_WATER * surface_tension(t) / (c.GAS_CONSTANT * t * c.DENSITY_WATER)
+        2.0
+        * constants.molar_mass_water
+        * surface_tension(t)
+        / (GAS_CONSTANT * t * constants.density_water)
     )
 
 
 def critical_supersaturation(
-    air_temperature: ArrayLike, dry_radius: ArrayLike, hygroscopicity: ArrayLike
+    air_temperature: ArrayLike,
+    dry_radius: ArrayLike,
+    hygroscopicity: ArrayLike,
+    constants: PhysicalConstants = PYRCEL,
 ) -> Array:
     """Return the critical supersaturation of particles, sqrt(4 A^3 / (27 kappa r^3)).
 
@@ -50,6 +62,8 @@ def critical_supersaturation(
         [m].
     hygroscopicity : array_like, shape (n, mode)
         kappa [1].
+    constants : PhysicalConstants
+        Constants of the host.
 
     Returns
     -------
@@ -57,7 +71,7 @@ def critical_supersaturation(
         [1].
     """
     radius = np.asarray(dry_radius, dtype=np.float64)
-    length = kelvin_length(air_temperature)
+    length = kelvin_length(air_temperature, constants)
     if length.ndim == 1 and radius.ndim == 2:
         length = length[:, None]
     return np.asarray(

@@ -18,8 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emufort.processes.aerosol_activation import constants as c
 from emufort.processes.aerosol_activation import thermodynamics as thermo
+from emufort.processes.aerosol_activation.constants import (
+    GAS_CONSTANT,
+    PYRCEL,
+    PhysicalConstants,
+)
 
 Array = NDArray[np.float64]
 
@@ -87,17 +91,18 @@ def _prepare(
     radius: Array,
     kappa: Array,
     log_sigma: Array,
-    accommodation: float,
+    constants: PhysicalConstants,
 ) -> _Parcel:
     """Return the coefficients of the implicit equation; shapes as in `max_supersaturation`."""
+    c, accommodation = constants, constants.accommodation_coefficient
     tension = 0.0761 - 1.55e-4 * (t - 273.0)
-    kelvin = 4.0 * c.MOLAR_MASS_WATER * tension / (c.GAS_CONSTANT * t * c.DENSITY_WATER)
+    kelvin = 4.0 * c.molar_mass_water * tension / (GAS_CONSTANT * t * c.density_water)
     critical = np.expm1(np.sqrt(4.0 * kelvin[:, None] ** 3 / (27.0 * kappa * (2.0 * radius) ** 3)))
     saturation = _saturation_vapour_pressure(t)
-    source = thermo.supersaturation_source(t)
-    sink = p * c.MOLAR_MASS_AIR / (
-        saturation * c.MOLAR_MASS_WATER
-    ) + c.MOLAR_MASS_WATER * c.LATENT_HEAT**2 / (c.HEAT_CAPACITY_AIR * c.GAS_CONSTANT * t**2)
+    source = thermo.supersaturation_source(t, c)
+    sink = p * c.molar_mass_air / (
+        saturation * c.molar_mass_water
+    ) + c.molar_mass_water * c.latent_heat**2 / (c.heat_capacity_air * GAS_CONSTANT * t**2)
     # diffusivity averaged over droplet diameters from `small` to `large` (Fountoukis and Nenes
     # 2005, eq. 17-19)
     continuum = 1e-4 * (0.211 / (p / 1.013e5)) * (t / 273.0) ** 1.94
@@ -107,18 +112,18 @@ def _prepare(
         2.0
         * continuum
         / accommodation
-        * np.sqrt(2.0 * np.pi * c.MOLAR_MASS_WATER / (c.GAS_CONSTANT * t))
+        * np.sqrt(2.0 * np.pi * c.molar_mass_water / (GAS_CONSTANT * t))
     )
     width = large - small
     average = continuum / width * (width - jump * np.log((large + jump) / (small + jump)))
     # inverse growth coefficient for diameters
-    resistance = c.GAS_CONSTANT * t * c.DENSITY_WATER / (
-        4.0 * saturation * average * c.MOLAR_MASS_WATER
-    ) + c.LATENT_HEAT * c.DENSITY_WATER / (4.0 * thermo.thermal_conductivity(t) * t) * (
-        c.LATENT_HEAT * c.MOLAR_MASS_WATER / (c.GAS_CONSTANT * t) - 1.0
+    resistance = GAS_CONSTANT * t * c.density_water / (
+        4.0 * saturation * average * c.molar_mass_water
+    ) + c.latent_heat * c.density_water / (4.0 * thermo.thermal_conductivity(t) * t) * (
+        c.latent_heat * c.molar_mass_water / (GAS_CONSTANT * t) - 1.0
     )
-    density = p * c.MOLAR_MASS_AIR / (c.GAS_CONSTANT * t)
-    scale = 0.5 * np.pi * sink * c.DENSITY_WATER / (resistance * source * speed * density)
+    density = p * c.molar_mass_air / (GAS_CONSTANT * t)
+    scale = 0.5 * np.pi * sink * c.density_water / (resistance * source * speed * density)
     return _Parcel(
         kelvin[:, None],
         (source * speed * resistance)[:, None],
@@ -185,7 +190,7 @@ def max_supersaturation(
     dry_median_radius: ArrayLike,
     hygroscopicity: ArrayLike,
     geometric_standard_deviation: ArrayLike,
-    accommodation: float = 1.0,
+    constants: PhysicalConstants = PYRCEL,
 ) -> NDArray[np.float64]:
     """Return the maximum supersaturation by MBN, by bisection for all parcels at once.
 
@@ -197,8 +202,8 @@ def max_supersaturation(
         [m-3], number-median dry radius [m], kappa [1].
     geometric_standard_deviation : array_like, shape (mode,)
         [1].
-    accommodation : float
-        Mass accommodation coefficient of water [1].
+    constants : PhysicalConstants
+        Constants of the host, and the accommodation coefficient.
 
     Returns
     -------
@@ -217,7 +222,7 @@ def max_supersaturation(
         )
     )
     log_sigma = np.log(np.asarray(geometric_standard_deviation, dtype=np.float64))
-    parcel = _prepare(t, p, speed, number, radius, kappa, log_sigma, accommodation)
+    parcel = _prepare(t, p, speed, number, radius, kappa, log_sigma, constants)
     low = np.full((t.size, 1), LOWER_BOUND)
     high = np.full((t.size, 1), UPPER_BOUND)
     sign_low = np.sign(_residual(low, parcel))

@@ -7,23 +7,38 @@ describes the file.
 
 from __future__ import annotations
 
-import tomllib
+from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
-from emufort.contract import Contract, Name, Text, explain, is_path, one_line
-from emufort.errors import UsageError, did_you_mean
+from emufort.contract import Contract, Name, Text, Word, explain, is_path
+from emufort.contract_rules import check_name
+from emufort.errors import ContractError, UsageError, did_you_mean
 from emufort.export.render import render
-from emufort.processes.aerosol_activation.constants import CONSTANTS
+from emufort.processes.aerosol_activation.constants import (
+    CONSTANTS,
+    PhysicalConstants,
+)
+from emufort.processes.aerosol_activation.ghosh2025 import FITTED_WIDTHS
+from emufort.processes.presets import read_preset_file
 
 #: Folder with the presets that come with emufort.
 PRESETS = Path(__file__).parent / "presets"
 _TEMPLATES = Path(__file__).parent / "templates"
 
-Positive = Annotated[float, Field(gt=0.0)]
+#: Longest name of a preset: a Fortran module is named after its contract.
+_LONGEST_NAME = 40
 
 
 class _Part(BaseModel):
@@ -50,6 +65,24 @@ class Range(_Part):
         return self
 
 
+def _within(lowest: float, highest: float, units: str) -> AfterValidator:
+    """Return a check that a range lies between two values; it finds values in other units."""
+
+    def check(found: Range) -> Range:
+        if not lowest <= found.lower < found.upper <= highest:
+            raise ValueError(
+                f"[{found.lower:g}, {found.upper:g}] is not between {lowest:g} and {highest:g} "
+                f"{units}"
+            )
+        return found
+
+    return AfterValidator(check)
+
+
+def _between(lowest: float, highest: float) -> Any:
+    return Field(ge=lowest, le=highest)
+
+
 class Constants(_Part):
     """Physical constants of the host [SI]; the names are those of the contract parameters.
 
@@ -67,12 +100,12 @@ class Constants(_Part):
         Density of liquid water [kg m-3].
     """
 
-    gravity: Positive
-    gas_constant_air: Positive
-    gas_constant_vapour: Positive
-    heat_capacity_air: Positive
-    latent_heat: Positive
-    density_water: Positive = 1000.0
+    gravity: Annotated[float, _between(1.0, 30.0)]
+    gas_constant_air: Annotated[float, _between(100.0, 1000.0)]
+    gas_constant_vapour: Annotated[float, _between(200.0, 1000.0)]
+    heat_capacity_air: Annotated[float, _between(500.0, 2000.0)]
+    latent_heat: Annotated[float, _between(1.5e6, 3.5e6)]
+    density_water: Annotated[float, _between(500.0, 2000.0)] = 1000.0
 
 
 class Mode(_Part):
@@ -92,10 +125,10 @@ class Mode(_Part):
         Whether samples of kappa are uniform in kappa or in its logarithm.
     """
 
-    sigma: Annotated[float, Field(gt=1.0)]
-    number: Range
-    diameter: Range
-    hygroscopicity: Range
+    sigma: Annotated[float, _between(1.01, 5.0)]
+    number: Annotated[Range, _within(1e-6, 1e7, "cm-3")]
+    diameter: Annotated[Range, _within(1e-3, 100.0, "um")]
+    hygroscopicity: Annotated[Range, _within(1e-4, 2.0, "(kappa)")]
     hygroscopicity_distribution: Literal["uniform", "log-uniform"] = "uniform"
 
 
@@ -119,12 +152,20 @@ class Preset(_Part):
 
     Attributes
     ----------
+    process
+        ``"aerosol_activation"``; the key by which emufort finds the process of a file.
     name
-        Name of the preset; the contract is called ``activation_<name>``.
+        Name of the preset, at most 40 characters; the contract is called ``activation_<name>``.
     title
         What the preset is.
     serves
-        Models and configurations that the emulator serves.
+        Models, versions and configurations that the emulator serves.
+    glue
+        Hosts for which a run exports glue, as ``emufort export --host`` names them.
+    accumulation
+        Name of the accumulation mode, whose width determines the constants of Ghosh et al. (2025).
+        Without a mode of this name, or if its width is not between 1.4 and 2.1, the contract has no
+        baseline of that scheme.
     air_temperature
         Range of the air temperature [K].
     air_pressure
@@ -139,15 +180,34 @@ class Preset(_Part):
         Name -> mode, in the order of the host.
     """
 
-    name: Name
+    process: Literal["aerosol_activation"]
+    name: Annotated[str, StringConstraints(max_length=_LONGEST_NAME), AfterValidator(check_name)]
     title: Text = ""
     serves: tuple[Text, ...] = ()
-    air_temperature: Range = Range(lower=248.0, upper=310.0)
-    air_pressure: Range = Range(lower=500.0, upper=1050.0)
-    updraft_speed: Range = Range(lower=0.01, upper=10.0)
+    glue: tuple[Word, ...] = ("plain",)
+    accumulation: Name = "accumulation"
+    air_temperature: Annotated[Range, _within(180.0, 350.0, "K")] = Range(lower=248.0, upper=310.0)
+    air_pressure: Annotated[Range, _within(10.0, 1200.0, "hPa")] = Range(lower=500.0, upper=1050.0)
+    updraft_speed: Annotated[Range, _within(1e-4, 100.0, "m s-1")] = Range(lower=0.01, upper=10.0)
     constants: Constants
     parcel: Parcel = Parcel()
     modes: Annotated[dict[Name, Mode], Field(min_length=1, max_length=16)]
+
+    @property
+    def accumulation_width(self) -> float | None:
+        """Width of the accumulation mode for Ghosh et al. (2025); None if they fitted none such."""
+        mode = self.modes.get(self.accumulation)
+        if mode is None or not FITTED_WIDTHS[0] <= mode.sigma <= FITTED_WIDTHS[1]:
+            return None
+        return mode.sigma
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if "accumulation" in self.model_fields_set and self.accumulation not in self.modes:
+            raise ValueError(
+                f"accumulation = '{self.accumulation}' is none of the modes {', '.join(self.modes)}"
+            )
+        return self
 
     @classmethod
     def load(cls, name: str | Path) -> Self:
@@ -162,7 +222,7 @@ class Preset(_Part):
         Raises
         ------
         UsageError
-            There is no such preset, or the file is not valid.
+            There is no such preset, or the file is not valid; the message names the key.
         """
         if isinstance(name, str) and not is_path(name):
             known = names()
@@ -174,17 +234,19 @@ class Preset(_Part):
             path = PRESETS / f"{name}.toml"
         else:
             path = Path(name)
+        content = read_preset_file(path)
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not a text file"
-            raise UsageError(f"cannot read the preset {path}: {reason}") from error
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"{path} is not valid TOML: {one_line(error)}") from error
-        try:
-            return cls.model_validate(content)
+            preset = cls.model_validate(content)
+            preset.contract()
         except ValidationError as error:
             raise UsageError(f"{path}: {explain(error, cls)}") from error
+        except ContractError as error:
+            raise UsageError(f"{path}: {error}") from error
+        return preset
+
+    def physical_constants(self) -> PhysicalConstants:
+        """Return the constants of the host and the choices of the parcel model."""
+        return PhysicalConstants(**self.constants.model_dump(), **self.parcel.model_dump())
 
     def contract(self) -> Contract:
         """Return the contract of an emulator of the maximum supersaturation for this host."""
@@ -192,10 +254,10 @@ class Preset(_Part):
 
     def contract_text(self) -> str:
         """Return the same contract as TOML."""
+        values = asdict(self.physical_constants())
         described = [
-            {"name": name, "long_name": long_name, "units": units, "value": value}
+            {"name": name, "long_name": long_name, "units": units, "value": values[name]}
             for name, (long_name, units) in CONSTANTS.items()
-            for value in [getattr(self.constants, name, None) or getattr(self.parcel, name)]
         ]
         return render(
             "contract.toml.j2",

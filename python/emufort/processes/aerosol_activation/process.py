@@ -12,9 +12,11 @@ from emufort.processes.aerosol_activation.head import (
     activated_fractions_of_smax,
     call_of_head,
     fortran_of_head,
+    generated_for_call,
     reference_of_call,
 )
 from emufort.processes.aerosol_activation.host import HOST_GLUE
+from emufort.processes.aerosol_activation.host_presets import HOST_PRESETS
 from emufort.processes.aerosol_activation.labels import make_labels
 from emufort.processes.process import Head, Process, TimingSource
 
@@ -28,12 +30,16 @@ PROCESS = Process(
             gives={"number_activated_fraction": "mode", "mass_activated_fraction": "mode"},
             fortran=fortran_of_head,
             call=call_of_head,
+            generated=generated_for_call,
             call_reference=reference_of_call,
         )
     },
     timing_sources={
         "arg2000": TimingSource(
-            programs.arg2000_sources, programs.arg2000_reference, programs.arg2000_call_reference
+            programs.arg2000_sources,
+            programs.arg2000_reference,
+            programs.arg2000_call_reference,
+            generated=programs.generated_for,
         )
     },
     contracts=CONTRACTS,
@@ -42,6 +48,7 @@ PROCESS = Process(
     label_makers=dict.fromkeys(
         ("activation", "activation_fractions", "activation_ratio"), make_labels
     ),
+    presets=HOST_PRESETS,
     former_names={
         "emufort.activation.head:activated_fractions": "activated_fractions",
         "emufort.activation.timing:arg2000_sources": "arg2000",

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emufort.processes.aerosol_activation import constants as c
+from emufort.processes.aerosol_activation.constants import (
+    GAS_CONSTANT,
+    PYRCEL,
+    PhysicalConstants,
+)
 
 Array = NDArray[np.float64]
 
@@ -77,13 +81,17 @@ def thermal_conductivity(air_temperature: ArrayLike) -> Array:
     return 1e-3 * (4.39 + 0.071 * np.asarray(air_temperature, dtype=np.float64))
 
 
-def supersaturation_source(air_temperature: ArrayLike) -> Array:
+def supersaturation_source(
+    air_temperature: ArrayLike, constants: PhysicalConstants = PYRCEL
+) -> Array:
     """Return the supersaturation gained per metre of ascent, alpha.
 
     Parameters
     ----------
     air_temperature : array_like
         [K].
+    constants : PhysicalConstants
+        Constants of the host.
 
     Returns
     -------
@@ -91,10 +99,8 @@ def supersaturation_source(air_temperature: ArrayLike) -> Array:
         [m-1]. Abdul-Razzak et al. (1998), doi:10.1029/97JD03735, eq. 11.
     """
     t = np.asarray(air_temperature, dtype=np.float64)
+    c = constants
     cooling = (
-        c.GRAVITY
-        * c.MOLAR_MASS_WATER
-        * c.LATENT_HEAT
-        / (c.HEAT_CAPACITY_AIR * c.GAS_CONSTANT * t**2)
+        c.gravity * c.molar_mass_water * c.latent_heat / (c.heat_capacity_air * GAS_CONSTANT * t**2)
     )
-    return np.asarray(cooling - c.GRAVITY * c.MOLAR_MASS_AIR / (c.GAS_CONSTANT * t))
+    return np.asarray(cooling - c.gravity * c.molar_mass_air / (GAS_CONSTANT * t))

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from emufort.processes import Head, HostGlue, Process, TimingSource
+from emufort.processes import Head, HostGlue, Presets, Process, TimingSource
 from pond_package.data import bulk, make_labels
+from pond_package.presets import read_preset
 
 FOLDER = Path(__file__).parent
 FORTRAN = FOLDER / "fortran"
@@ -37,7 +38,7 @@ PROCESS = Process(
     },
     timing_sources={
         "bulk": TimingSource(
-            lambda: [FORTRAN / "pond_bulk.F90", FORTRAN / "time_bulk.F90"],
+            lambda contract: [FORTRAN / "pond_bulk.F90", FORTRAN / "time_bulk.F90"],
             bulk_reference,
             takes_ncol=True,
         )
@@ -49,4 +50,5 @@ PROCESS = Process(
         example=lambda contract: FOLDER / "host" / "pond_host.F90",
     ),
     label_makers={"shallow": make_labels},
+    presets=Presets(FOLDER / "presets", read_preset),
 )

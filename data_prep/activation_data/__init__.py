@@ -1,1 +1,0 @@
-"""Make the aerosol activation data set: sampling, labelling with the parcel model, writing."""

@@ -1,0 +1,79 @@
+"""The activation scheme for any number of modes: its sources compile and are right for each."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from emufort.contract import Contract
+from emufort.export.fortran import runtime_source
+from emufort.processes.aerosol_activation.fortran import (
+    CONTRACT_MODULE,
+    contract_source,
+    scheme_sources,
+)
+from emufort.processes.aerosol_activation.preset import Preset
+from tests.coupling.conftest import run
+
+DRIVER = Path(__file__).with_name("modes_driver.F90")
+FLAGS = {
+    "gfortran": ["-std=f2018", "-Wall", "-Wextra", "-Werror", "-O1", "-fopenmp-simd"],
+    "flang-22": ["-std=f2018", "-Werror", "-O1"],
+}
+_MODES = {
+    "accumulation": {"sigma": 1.8, "number": [1, 1e4], "diameter": [0.0535, 0.44]},
+    "aitken": {"sigma": 1.6, "number": [1, 1e4], "diameter": [0.0087, 0.052]},
+    "coarse": {"sigma": 1.8, "number": [1e-3, 5], "diameter": [1.0, 4.0]},
+    "primary_carbon": {"sigma": 1.6, "number": [1e-2, 1e4], "diameter": [0.01, 0.1]},
+    "fine_sea_salt": {"sigma": 2.0, "number": [1e-2, 1e3], "diameter": [0.05, 1.0]},
+    "fine_dust": {"sigma": 1.8, "number": [1e-3, 1e2], "diameter": [0.1, 1.0]},
+    "narrow": {"sigma": 1.2, "number": [1e-4, 30], "diameter": [0.4, 2.0]},
+}
+_CONSTANTS = {
+    "gravity": 9.80616,
+    "gas_constant_air": 287.04232,
+    "gas_constant_vapour": 461.50464,
+    "heat_capacity_air": 1004.64,
+    "latent_heat": 2.501e6,
+}
+
+
+def contract_of(count: int) -> Contract:
+    modes = {
+        name: {**mode, "hygroscopicity": [0.05, 1.2]} for name, mode in list(_MODES.items())[:count]
+    }
+    preset = {"name": f"modes_{count}", "constants": _CONSTANTS, "modes": modes}
+    return Preset.model_validate(preset).contract()
+
+
+@pytest.fixture(scope="module", params=list(FLAGS))
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Return the compiler and a folder with the runtime that it compiled."""
+    compiler = str(request.param)
+    if shutil.which(compiler) is None:
+        pytest.skip(f"no {compiler}")
+    folder = tmp_path_factory.mktemp("runtime")
+    (folder / "emufort_runtime.F90").write_text(runtime_source())
+    run(compiler, *FLAGS[compiler], "-c", "emufort_runtime.F90", cwd=folder)
+    return [Path(compiler), folder]
+
+
+@pytest.mark.parametrize("count", [1, 3, 5, 7])
+def test_any_number_of_modes(built: list[Path], tmp_path: Path, count: int) -> None:
+    compiler, runtime = str(built[0]), built[1]
+    contract = tmp_path / f"{CONTRACT_MODULE}.F90"
+    contract.write_text(contract_source(contract_of(count)))
+    sources = scheme_sources("emufort_activate_modal", "activation_fractions", "arg2000")
+    sources = [contract if path.stem == CONTRACT_MODULE else path for path in sources]
+    flags = [*FLAGS[compiler], f"-I{runtime}"]
+    run(compiler, *flags, "-c", *sources, cwd=tmp_path)
+    objects = [f"{path.stem}.o" for path in sources]
+    program = tmp_path / "modes"
+    run(
+        *(compiler, *flags, DRIVER, *objects, runtime / "emufort_runtime.o", "-o", program),
+        cwd=tmp_path,
+    )
+    name = list(_MODES)[count - 1]
+    assert run(program).strip() == f"right for {count} modes, the last is {name}"
