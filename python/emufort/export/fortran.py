@@ -20,8 +20,8 @@ from emufort.errors import EmufortError
 from emufort.escape import LONGEST_NAME, fortran_comment, fortran_name, fortran_real64
 from emufort.export.flat import FlatEmulator, flatten, pack
 from emufort.export.render import render
-from emufort.network.architecture import Architecture
 from emufort.network.emulator import Emulator
+from emufort.network.imported import AnyArchitecture
 from emufort.network.plan import MOST_NEURONS
 from emufort.toolchain.sources import fortran_sources
 
@@ -142,12 +142,12 @@ def check_names(contract: Contract, name: str | None = None) -> str:
     return module
 
 
-def loads_weights(architecture: Architecture) -> bool:
+def loads_weights(architecture: AnyArchitecture) -> bool:
     """Return whether the generated module loads ``weights.bin`` instead of holding its content."""
     return architecture.n_parameters > MOST_SOURCE_PARAMETERS
 
 
-def needs_workspace(architecture: Architecture, n_columns: int) -> bool:
+def needs_workspace(architecture: AnyArchitecture, n_columns: int) -> bool:
     """Return whether a host should create a workspace for the network, see docs/runtime.md.
 
     Parameters
