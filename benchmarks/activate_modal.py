@@ -1,6 +1,7 @@
 """Time `activate_modal` with the emulator and with the classical scheme, one parcel per call.
 
-python -m benchmarks.activate_modal --bundle runs/mine/bundle [--update docs/coupling.md]
+python -m benchmarks.activate_modal --bundle runs/mine/bundle --json results.json
+python -m benchmarks.activate_modal --results results.json --update docs/coupling.md
 
 The classical scheme is `coupling/aerosol_activation/timing/classical_activate_modal.F90`. All times
 are processor time of one core, in turn, and the least of all rounds counts. The network of each
@@ -199,7 +200,10 @@ def text_of(cases: Sequence[Case]) -> str:
 def main() -> None:
     """Read the command line, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bundle", type=Path, action="append", required=True)
+    parser.add_argument("--bundle", type=Path, action="append", default=[])
+    parser.add_argument(
+        "--results", type=Path, help="results of an earlier --json, without bundles"
+    )
     parser.add_argument("--compiler", action="append", help="default: those of this machine")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", type=Path, help="file for the results")
@@ -214,6 +218,8 @@ def main() -> None:
                 raise
     five = Preset.load("e3sm_mam5").contract()
     cases = []
+    if arguments.results:
+        cases = [Case(**case) for case in json.loads(arguments.results.read_text())]
     for path in arguments.bundle:
         own = Bundle.open(path).emulator()
         for emulator, trained in ((own, True), (untrained(five, own.architecture), False)):
