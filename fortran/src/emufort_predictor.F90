@@ -10,7 +10,7 @@ module emufort_predictor
   use emufort_transforms, only: transform_affine, transform_ln
   use emufort_operations, only: pack_weights
   use emufort_workspace, only: workspace_type, choose_block, aligned_place, few_columns, scratch_size, physical_size, &
-                               make_workspace_of => make_workspace
+                               make_workspace_of => make_workspace, workspace_bytes
   use emufort_dispatch, only: evaluate_block, evaluate_columns, evaluate_column, evaluate_inside
   implicit none
   private
@@ -33,6 +33,7 @@ module emufort_predictor
     procedure :: n_outputs
     procedure :: layers
     procedure :: make_workspace
+    procedure :: workspace_size
     procedure :: predict_block
     procedure :: predict_inside
     procedure :: copy_network
@@ -239,6 +240,15 @@ contains
     if (failure /= 0) call set_error(status, emufort_error_limit, 'make_workspace', 'no memory for a workspace')
 
   end subroutine make_workspace
+
+  !> Return the size of the workspace in bytes; 0 if the network needs none, and before `load`.
+  pure integer(int64) function workspace_size(predictor)
+    class(predictor_type), intent(in) :: predictor   !! any predictor
+
+    workspace_size = 0_int64
+    if (allocated(predictor%plan)) workspace_size = workspace_bytes(predictor%plan)
+
+  end function workspace_size
 
   !> Predict for one block of columns that the host gathers itself, such as from one array per variable.
   recursive subroutine predict_block(predictor, n, is_single, x, y, status, is_outside, workspace)
