@@ -38,7 +38,7 @@ GLUE = (
     "coupling/aerosol_activation/timing",
     *(
         f"coupling/aerosol_activation/hosts/{n}"
-        for n in ("face", "stub", "plain", "c", "ccpp", "cime")
+        for n in ("face", "stub", "plain", "c", "ccpp", "cime", "common", "eam", "cam")
     ),
 )
 
