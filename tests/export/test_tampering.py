@@ -263,6 +263,7 @@ def test_every_change_of_a_file_is_noticed(
         assert name in (
             "evaporation_emulator.hpp",
             "emufort_runtime.F90",
+            "emufort_cpu_level.c",
             "emufort.h",
             "emufort.hpp",
             "LICENSE",
