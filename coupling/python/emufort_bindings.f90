@@ -14,7 +14,7 @@ module emufort_bindings
   public :: predict_single, predict_double, cpu_level
 
   interface
-    !> See cpu_level.c.
+    !> See emufort_cpu_level.c.
     integer(c_int) function emufort_cpu_level() bind(C)
       import :: c_int
     end function emufort_cpu_level

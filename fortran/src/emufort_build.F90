@@ -54,7 +54,7 @@ contains
     end if
     lines = lines//'flags: '//without_negations(flags)//newline
     if (has_levels) lines = lines//'flags outside the kernels: '// &
-                           without_negations(compiler_options())//newline
+                            without_negations(compiler_options())//newline
     text = lines
 
   end subroutine build_report

@@ -11,7 +11,7 @@ module emufort_core
   implicit none
   private
 
-  public :: evaluate_block, evaluate_columns, evaluate_column, not_a_number
+  public :: evaluate_block, evaluate_columns, evaluate_column, evaluate_inside, not_a_number
 
   !> Bits of a quiet NaN in double precision.
   integer(int64), parameter :: nan_bits = ishft(4095_int64, 51)
@@ -211,25 +211,15 @@ contains
     integer(int64), intent(inout) :: n_invalid            !! incremented by the number of columns with NaN or infinity
     logical, intent(inout) :: is_outside                  !! whether an input was clipped or invalid
     real(wp), intent(inout), target :: scratch(scratch_size)   !! memory for the buffers of the network
-    type(layout_type) :: at
-    integer :: n_inputs, n_outputs, j, a
+    integer :: n_inputs, n_outputs, j
     integer(int64) :: outside(1), invalid(1)
     logical :: is_within
 
     n_inputs = plan(1)
     n_outputs = plan(3)
-    at = layout_of(plan(1), plan(2), plan(3), plan(4))
-
     is_within = is_column_within(n_inputs, is_single, numbers, x)
     if (.not. is_within) call check_inputs(1, n_inputs, 1, is_single, numbers, x, outside, invalid)
-
-    ! The transforms use the elements after the buffers.
-    a = aligned_place(scratch)
-    call column_to_features(n_inputs, plan(2), plan(at%feature), plan(at%feature_kind), numbers(at%feature_c), x, &
-                            scratch(a + plan(plan_features)), scratch(a + plan(plan_scratch)))
-    call run_operations(plan(4), plan(first_operation), numbers(at%slope), weights, 1, scratch(a))
-    call column_to_physical(n_inputs, n_outputs, plan(at%output_kind), plan(at%reference), numbers(at%output_c), &
-                            numbers(at%bound), x, scratch(a + plan(plan_result)), y, scratch(a + plan(plan_scratch)))
+    call through_column(plan, numbers, weights, x, y, scratch)
     is_outside = .not. is_within
     if (is_within) return
     n_clipped = n_clipped + outside(1)
@@ -242,6 +232,45 @@ contains
     end if
 
   end subroutine evaluate_column
+
+  !> Evaluate the emulator on one column if all inputs are within their ranges, with the same bits as the other
+  !> procedures. Otherwise the outputs are unchanged.
+  recursive subroutine evaluate_inside(plan, numbers, weights, x, y, is_inside)
+    integer, intent(in) :: plan(*)            !! integers of the emulator
+    real(real64), intent(in) :: numbers(*)    !! real numbers of the emulator
+    real(wp), intent(in) :: weights(*)        !! packed weights
+    real(real64), intent(in) :: x(*)          !! physical inputs (input), double precision in the host
+    real(real64), intent(inout) :: y(*)       !! physical outputs (output)
+    logical, intent(out) :: is_inside         !! whether the outputs were computed
+    real(wp), target :: scratch(scratch_size)
+
+    is_inside = is_column_within(plan(1), .false., numbers, x)
+    if (.not. is_inside) return
+    call through_column(plan, numbers, weights, x, y, scratch)
+
+  end subroutine evaluate_inside
+
+  !> Evaluate the emulator on one column whose inputs are within their ranges.
+  recursive subroutine through_column(plan, numbers, weights, x, y, scratch)
+    integer, intent(in) :: plan(*)              !! integers of the emulator
+    real(real64), intent(in) :: numbers(*)      !! real numbers of the emulator
+    real(wp), intent(in) :: weights(*)          !! packed weights
+    real(real64), intent(in) :: x(*)            !! physical inputs (input)
+    real(real64), intent(inout) :: y(*)         !! physical outputs (output)
+    real(wp), intent(inout), target :: scratch(scratch_size)   !! memory for the buffers of the network
+    type(layout_type) :: at
+    integer :: a
+
+    at = layout_of(plan(1), plan(2), plan(3), plan(4))
+    ! The transforms use the elements after the buffers.
+    a = aligned_place(scratch)
+    call column_to_features(plan(1), plan(2), plan(at%feature), plan(at%feature_kind), numbers(at%feature_c), x, &
+                            scratch(a + plan(plan_features)), scratch(a + plan(plan_scratch)))
+    call run_operations(plan(4), plan(first_operation), numbers(at%slope), weights, 1, scratch(a))
+    call column_to_physical(plan(1), plan(3), plan(at%output_kind), plan(at%reference), numbers(at%output_c), &
+                            numbers(at%bound), x, scratch(a + plan(plan_result)), y, scratch(a + plan(plan_scratch)))
+
+  end subroutine through_column
 
   !> Return a quiet NaN.
   pure recursive real(real64) function not_a_number()

@@ -18,9 +18,12 @@
 !> padding.
 !>
 !> In the kernels for one column, the lanes are neurons. In each sum every multiply-add waits for the previous one
-!> (4 cycles), while a core starts two per cycle, so a kernel works on up to 8 sums at a time. Panels of 8 and 4 neurons
-!> use 16 lanes too, and the values of the other lanes have no meaning: a loop of 8 or 4 would be unrolled before it is
-!> vectorised, and its sums would lose the fused multiply-adds.
+!> (4 cycles), while a core starts two per cycle, so a kernel works on up to 8 sums at a time. Where a kernel has few
+!> neurons, each has a sum of its own that is written out. Compilers join these sums to vectors of any width, also with
+!> -O2 and without instructions beyond those that every CPU has; a loop over lanes would then have one vector in flight.
+!> Panels of 8 and 4 neurons in one chain use 16 lanes, and the values of the other lanes have no meaning. A loop of 8 or
+!> 4 would be unrolled before it is vectorised, and gfortran does not fuse the products and sums of a single short vector
+!> on some CPUs, so the bits would not be those of the other kernels.
 module emufort_dense_kernels
   use emufort_kinds, only: wp, lanes, block_columns, widest_panel
   implicit none
@@ -2251,86 +2254,181 @@ contains
   !> 32 neurons on one column: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_1x32(n_in, w, x, y, lowest)
     integer, intent(in) :: n_in                        !! number of inputs
-    real(wp), intent(in) :: w(widest_panel, 0:n_in, 2) !! bias (k = 0) and weights [1]
+    real(wp), intent(in) :: w(16, 0:n_in, 2)           !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
-    real(wp), intent(inout) :: y(widest_panel, 2)      !! outputs [1]
+    real(wp), intent(inout) :: y(16, 2)                !! outputs [1]
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
-    integer :: i, k
-#ifdef __flang__
-    real(wp), dimension(lanes) :: a1, a2
-#else
-    real(wp) :: a1, a2
-#endif
+    real(wp) :: x1
+    real(wp) :: a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16
+    real(wp) :: a17, a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32
+    integer :: k
 
-    if (n_in < 1) return
-#ifdef __flang__
-    do i = 1, lanes
-      a1(i) = w(i, 0, 1)
-      a2(i) = w(i, 0, 2)
-    end do
+    a1 = w(1, 0, 1)
+    a2 = w(2, 0, 1)
+    a3 = w(3, 0, 1)
+    a4 = w(4, 0, 1)
+    a5 = w(5, 0, 1)
+    a6 = w(6, 0, 1)
+    a7 = w(7, 0, 1)
+    a8 = w(8, 0, 1)
+    a9 = w(9, 0, 1)
+    a10 = w(10, 0, 1)
+    a11 = w(11, 0, 1)
+    a12 = w(12, 0, 1)
+    a13 = w(13, 0, 1)
+    a14 = w(14, 0, 1)
+    a15 = w(15, 0, 1)
+    a16 = w(16, 0, 1)
+    a17 = w(1, 0, 2)
+    a18 = w(2, 0, 2)
+    a19 = w(3, 0, 2)
+    a20 = w(4, 0, 2)
+    a21 = w(5, 0, 2)
+    a22 = w(6, 0, 2)
+    a23 = w(7, 0, 2)
+    a24 = w(8, 0, 2)
+    a25 = w(9, 0, 2)
+    a26 = w(10, 0, 2)
+    a27 = w(11, 0, 2)
+    a28 = w(12, 0, 2)
+    a29 = w(13, 0, 2)
+    a30 = w(14, 0, 2)
+    a31 = w(15, 0, 2)
+    a32 = w(16, 0, 2)
+    !GCC$ novector
     do k = 1, n_in
-      do i = 1, lanes
-        a1(i) = a1(i) + w(i, k, 1)*x(k)
-        a2(i) = a2(i) + w(i, k, 2)*x(k)
-      end do
+      x1 = x(k)
+      a1 = a1 + w(1, k, 1)*x1
+      a2 = a2 + w(2, k, 1)*x1
+      a3 = a3 + w(3, k, 1)*x1
+      a4 = a4 + w(4, k, 1)*x1
+      a5 = a5 + w(5, k, 1)*x1
+      a6 = a6 + w(6, k, 1)*x1
+      a7 = a7 + w(7, k, 1)*x1
+      a8 = a8 + w(8, k, 1)*x1
+      a9 = a9 + w(9, k, 1)*x1
+      a10 = a10 + w(10, k, 1)*x1
+      a11 = a11 + w(11, k, 1)*x1
+      a12 = a12 + w(12, k, 1)*x1
+      a13 = a13 + w(13, k, 1)*x1
+      a14 = a14 + w(14, k, 1)*x1
+      a15 = a15 + w(15, k, 1)*x1
+      a16 = a16 + w(16, k, 1)*x1
+      a17 = a17 + w(1, k, 2)*x1
+      a18 = a18 + w(2, k, 2)*x1
+      a19 = a19 + w(3, k, 2)*x1
+      a20 = a20 + w(4, k, 2)*x1
+      a21 = a21 + w(5, k, 2)*x1
+      a22 = a22 + w(6, k, 2)*x1
+      a23 = a23 + w(7, k, 2)*x1
+      a24 = a24 + w(8, k, 2)*x1
+      a25 = a25 + w(9, k, 2)*x1
+      a26 = a26 + w(10, k, 2)*x1
+      a27 = a27 + w(11, k, 2)*x1
+      a28 = a28 + w(12, k, 2)*x1
+      a29 = a29 + w(13, k, 2)*x1
+      a30 = a30 + w(14, k, 2)*x1
+      a31 = a31 + w(15, k, 2)*x1
+      a32 = a32 + w(16, k, 2)*x1
     end do
-    do i = 1, lanes
-      y(i, 1) = max(a1(i), lowest)
-      y(i, 2) = max(a2(i), lowest)
-    end do
-#else
-    !$omp simd private(a1, a2)
-    do i = 1, lanes
-      a1 = w(i, 0, 1)
-      a2 = w(i, 0, 2)
-      do k = 1, n_in
-        a1 = a1 + w(i, k, 1)*x(k)
-        a2 = a2 + w(i, k, 2)*x(k)
-      end do
-      y(i, 1) = max(a1, lowest)
-      y(i, 2) = max(a2, lowest)
-    end do
-#endif
+    y(1, 1) = max(a1, lowest)
+    y(2, 1) = max(a2, lowest)
+    y(3, 1) = max(a3, lowest)
+    y(4, 1) = max(a4, lowest)
+    y(5, 1) = max(a5, lowest)
+    y(6, 1) = max(a6, lowest)
+    y(7, 1) = max(a7, lowest)
+    y(8, 1) = max(a8, lowest)
+    y(9, 1) = max(a9, lowest)
+    y(10, 1) = max(a10, lowest)
+    y(11, 1) = max(a11, lowest)
+    y(12, 1) = max(a12, lowest)
+    y(13, 1) = max(a13, lowest)
+    y(14, 1) = max(a14, lowest)
+    y(15, 1) = max(a15, lowest)
+    y(16, 1) = max(a16, lowest)
+    y(1, 2) = max(a17, lowest)
+    y(2, 2) = max(a18, lowest)
+    y(3, 2) = max(a19, lowest)
+    y(4, 2) = max(a20, lowest)
+    y(5, 2) = max(a21, lowest)
+    y(6, 2) = max(a22, lowest)
+    y(7, 2) = max(a23, lowest)
+    y(8, 2) = max(a24, lowest)
+    y(9, 2) = max(a25, lowest)
+    y(10, 2) = max(a26, lowest)
+    y(11, 2) = max(a27, lowest)
+    y(12, 2) = max(a28, lowest)
+    y(13, 2) = max(a29, lowest)
+    y(14, 2) = max(a30, lowest)
+    y(15, 2) = max(a31, lowest)
+    y(16, 2) = max(a32, lowest)
 
   end subroutine dense_1x32
 
   !> 16 neurons on one column: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_1x16(n_in, w, x, y, lowest)
     integer, intent(in) :: n_in                        !! number of inputs
-    real(wp), intent(in) :: w(widest_panel, 0:n_in, 1) !! bias (k = 0) and weights [1]
+    real(wp), intent(in) :: w(16, 0:n_in, 1)           !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
-    real(wp), intent(inout) :: y(widest_panel, 1)      !! outputs [1]
+    real(wp), intent(inout) :: y(16, 1)                !! outputs [1]
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
-    integer :: i, k
-#ifdef __flang__
-    real(wp), dimension(lanes) :: a1
-#else
-    real(wp) :: a1
-#endif
+    real(wp) :: x1
+    real(wp) :: a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16
+    integer :: k
 
-    if (n_in < 1) return
-#ifdef __flang__
-    do i = 1, lanes
-      a1(i) = w(i, 0, 1)
-    end do
+    a1 = w(1, 0, 1)
+    a2 = w(2, 0, 1)
+    a3 = w(3, 0, 1)
+    a4 = w(4, 0, 1)
+    a5 = w(5, 0, 1)
+    a6 = w(6, 0, 1)
+    a7 = w(7, 0, 1)
+    a8 = w(8, 0, 1)
+    a9 = w(9, 0, 1)
+    a10 = w(10, 0, 1)
+    a11 = w(11, 0, 1)
+    a12 = w(12, 0, 1)
+    a13 = w(13, 0, 1)
+    a14 = w(14, 0, 1)
+    a15 = w(15, 0, 1)
+    a16 = w(16, 0, 1)
+    !GCC$ novector
     do k = 1, n_in
-      do i = 1, lanes
-        a1(i) = a1(i) + w(i, k, 1)*x(k)
-      end do
+      x1 = x(k)
+      a1 = a1 + w(1, k, 1)*x1
+      a2 = a2 + w(2, k, 1)*x1
+      a3 = a3 + w(3, k, 1)*x1
+      a4 = a4 + w(4, k, 1)*x1
+      a5 = a5 + w(5, k, 1)*x1
+      a6 = a6 + w(6, k, 1)*x1
+      a7 = a7 + w(7, k, 1)*x1
+      a8 = a8 + w(8, k, 1)*x1
+      a9 = a9 + w(9, k, 1)*x1
+      a10 = a10 + w(10, k, 1)*x1
+      a11 = a11 + w(11, k, 1)*x1
+      a12 = a12 + w(12, k, 1)*x1
+      a13 = a13 + w(13, k, 1)*x1
+      a14 = a14 + w(14, k, 1)*x1
+      a15 = a15 + w(15, k, 1)*x1
+      a16 = a16 + w(16, k, 1)*x1
     end do
-    do i = 1, lanes
-      y(i, 1) = max(a1(i), lowest)
-    end do
-#else
-    !$omp simd private(a1)
-    do i = 1, lanes
-      a1 = w(i, 0, 1)
-      do k = 1, n_in
-        a1 = a1 + w(i, k, 1)*x(k)
-      end do
-      y(i, 1) = max(a1, lowest)
-    end do
-#endif
+    y(1, 1) = max(a1, lowest)
+    y(2, 1) = max(a2, lowest)
+    y(3, 1) = max(a3, lowest)
+    y(4, 1) = max(a4, lowest)
+    y(5, 1) = max(a5, lowest)
+    y(6, 1) = max(a6, lowest)
+    y(7, 1) = max(a7, lowest)
+    y(8, 1) = max(a8, lowest)
+    y(9, 1) = max(a9, lowest)
+    y(10, 1) = max(a10, lowest)
+    y(11, 1) = max(a11, lowest)
+    y(12, 1) = max(a12, lowest)
+    y(13, 1) = max(a13, lowest)
+    y(14, 1) = max(a14, lowest)
+    y(15, 1) = max(a15, lowest)
+    y(16, 1) = max(a16, lowest)
 
   end subroutine dense_1x16
 
@@ -2547,188 +2645,259 @@ contains
   !> 16 neurons on one column, each in 2 chains: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_1x16_in_2(n_in, w, x, y, lowest)
     integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
-    real(wp), intent(in) :: w(widest_panel, 0:n_in, 1) !! bias (k = 0) and weights [1]
+    real(wp), intent(in) :: w(16, 0:n_in, 1)           !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
-    real(wp), intent(inout) :: y(widest_panel, 1)      !! outputs [1]
+    real(wp), intent(inout) :: y(16, 1)                !! outputs [1]
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
-    integer :: i, k, n
-#ifdef __flang__
-    real(wp), dimension(lanes) :: a1, b1
-#else
-    real(wp) :: a1, b1
-#endif
+    real(wp) :: x1, x2
+    real(wp) :: a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16
+    real(wp) :: b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11, b12, b13, b14, b15, b16
+    integer :: k, n
 
-    if (n_in < 2) return
     n = n_in/2
-#ifdef __flang__
-    do i = 1, lanes
-      a1(i) = w(i, 0, 1)
-      b1(i) = 0.0_wp
-    end do
+    a1 = w(1, 0, 1)
+    a2 = w(2, 0, 1)
+    a3 = w(3, 0, 1)
+    a4 = w(4, 0, 1)
+    a5 = w(5, 0, 1)
+    a6 = w(6, 0, 1)
+    a7 = w(7, 0, 1)
+    a8 = w(8, 0, 1)
+    a9 = w(9, 0, 1)
+    a10 = w(10, 0, 1)
+    a11 = w(11, 0, 1)
+    a12 = w(12, 0, 1)
+    a13 = w(13, 0, 1)
+    a14 = w(14, 0, 1)
+    a15 = w(15, 0, 1)
+    a16 = w(16, 0, 1)
+    b1 = 0.0_wp
+    b2 = 0.0_wp
+    b3 = 0.0_wp
+    b4 = 0.0_wp
+    b5 = 0.0_wp
+    b6 = 0.0_wp
+    b7 = 0.0_wp
+    b8 = 0.0_wp
+    b9 = 0.0_wp
+    b10 = 0.0_wp
+    b11 = 0.0_wp
+    b12 = 0.0_wp
+    b13 = 0.0_wp
+    b14 = 0.0_wp
+    b15 = 0.0_wp
+    b16 = 0.0_wp
+    !GCC$ novector
     do k = 1, n
-      do i = 1, lanes
-        a1(i) = a1(i) + w(i, k, 1)*x(k)
-        b1(i) = b1(i) + w(i, k + n, 1)*x(k + n)
-      end do
+      x1 = x(k)
+      x2 = x(k + n)
+      a1 = a1 + w(1, k, 1)*x1
+      a2 = a2 + w(2, k, 1)*x1
+      a3 = a3 + w(3, k, 1)*x1
+      a4 = a4 + w(4, k, 1)*x1
+      a5 = a5 + w(5, k, 1)*x1
+      a6 = a6 + w(6, k, 1)*x1
+      a7 = a7 + w(7, k, 1)*x1
+      a8 = a8 + w(8, k, 1)*x1
+      a9 = a9 + w(9, k, 1)*x1
+      a10 = a10 + w(10, k, 1)*x1
+      a11 = a11 + w(11, k, 1)*x1
+      a12 = a12 + w(12, k, 1)*x1
+      a13 = a13 + w(13, k, 1)*x1
+      a14 = a14 + w(14, k, 1)*x1
+      a15 = a15 + w(15, k, 1)*x1
+      a16 = a16 + w(16, k, 1)*x1
+      b1 = b1 + w(1, k + n, 1)*x2
+      b2 = b2 + w(2, k + n, 1)*x2
+      b3 = b3 + w(3, k + n, 1)*x2
+      b4 = b4 + w(4, k + n, 1)*x2
+      b5 = b5 + w(5, k + n, 1)*x2
+      b6 = b6 + w(6, k + n, 1)*x2
+      b7 = b7 + w(7, k + n, 1)*x2
+      b8 = b8 + w(8, k + n, 1)*x2
+      b9 = b9 + w(9, k + n, 1)*x2
+      b10 = b10 + w(10, k + n, 1)*x2
+      b11 = b11 + w(11, k + n, 1)*x2
+      b12 = b12 + w(12, k + n, 1)*x2
+      b13 = b13 + w(13, k + n, 1)*x2
+      b14 = b14 + w(14, k + n, 1)*x2
+      b15 = b15 + w(15, k + n, 1)*x2
+      b16 = b16 + w(16, k + n, 1)*x2
     end do
-    do i = 1, lanes
-      y(i, 1) = max(a1(i) + b1(i), lowest)
-    end do
-#else
-    !$omp simd private(a1, b1)
-    do i = 1, lanes
-      a1 = w(i, 0, 1)
-      b1 = 0.0_wp
-      do k = 1, n
-        a1 = a1 + w(i, k, 1)*x(k)
-        b1 = b1 + w(i, k + n, 1)*x(k + n)
-      end do
-      y(i, 1) = max(a1 + b1, lowest)
-    end do
-#endif
+    y(1, 1) = max(a1 + b1, lowest)
+    y(2, 1) = max(a2 + b2, lowest)
+    y(3, 1) = max(a3 + b3, lowest)
+    y(4, 1) = max(a4 + b4, lowest)
+    y(5, 1) = max(a5 + b5, lowest)
+    y(6, 1) = max(a6 + b6, lowest)
+    y(7, 1) = max(a7 + b7, lowest)
+    y(8, 1) = max(a8 + b8, lowest)
+    y(9, 1) = max(a9 + b9, lowest)
+    y(10, 1) = max(a10 + b10, lowest)
+    y(11, 1) = max(a11 + b11, lowest)
+    y(12, 1) = max(a12 + b12, lowest)
+    y(13, 1) = max(a13 + b13, lowest)
+    y(14, 1) = max(a14 + b14, lowest)
+    y(15, 1) = max(a15 + b15, lowest)
+    y(16, 1) = max(a16 + b16, lowest)
 
   end subroutine dense_1x16_in_2
 
   !> 8 neurons on one column, each in 2 chains: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_1x8_in_2(n_in, w, x, y, lowest)
     integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
-    real(wp), intent(in) :: w(*)                       !! bias and weights [1] (8, 0:n_in), then widest_panel more
+    real(wp), intent(in) :: w(8, 0:n_in, 1)            !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
-    real(wp), intent(inout) :: y(widest_panel)         !! outputs [1]; only the first 8 have a meaning
+    real(wp), intent(inout) :: y(8, 1)                 !! outputs [1]
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
-    integer :: i, k, n
-#ifdef __flang__
-    real(wp), dimension(lanes) :: a1, b1
-#else
-    real(wp) :: a1, b1
-#endif
+    real(wp) :: x1, x2
+    real(wp) :: a1, a2, a3, a4, a5, a6, a7, a8, b1, b2, b3, b4, b5, b6, b7, b8
+    integer :: k, n
 
-    if (n_in < 2) return
     n = n_in/2
-#ifdef __flang__
-    do i = 1, lanes
-      a1(i) = w(i)
-      b1(i) = 0.0_wp
-    end do
+    a1 = w(1, 0, 1)
+    a2 = w(2, 0, 1)
+    a3 = w(3, 0, 1)
+    a4 = w(4, 0, 1)
+    a5 = w(5, 0, 1)
+    a6 = w(6, 0, 1)
+    a7 = w(7, 0, 1)
+    a8 = w(8, 0, 1)
+    b1 = 0.0_wp
+    b2 = 0.0_wp
+    b3 = 0.0_wp
+    b4 = 0.0_wp
+    b5 = 0.0_wp
+    b6 = 0.0_wp
+    b7 = 0.0_wp
+    b8 = 0.0_wp
+    !GCC$ novector
     do k = 1, n
-      do i = 1, lanes
-        a1(i) = a1(i) + w(i + 8*k)*x(k)
-        b1(i) = b1(i) + w(i + 8*(k + n))*x(k + n)
-      end do
+      x1 = x(k)
+      x2 = x(k + n)
+      a1 = a1 + w(1, k, 1)*x1
+      a2 = a2 + w(2, k, 1)*x1
+      a3 = a3 + w(3, k, 1)*x1
+      a4 = a4 + w(4, k, 1)*x1
+      a5 = a5 + w(5, k, 1)*x1
+      a6 = a6 + w(6, k, 1)*x1
+      a7 = a7 + w(7, k, 1)*x1
+      a8 = a8 + w(8, k, 1)*x1
+      b1 = b1 + w(1, k + n, 1)*x2
+      b2 = b2 + w(2, k + n, 1)*x2
+      b3 = b3 + w(3, k + n, 1)*x2
+      b4 = b4 + w(4, k + n, 1)*x2
+      b5 = b5 + w(5, k + n, 1)*x2
+      b6 = b6 + w(6, k + n, 1)*x2
+      b7 = b7 + w(7, k + n, 1)*x2
+      b8 = b8 + w(8, k + n, 1)*x2
     end do
-    do i = 1, lanes
-      y(i) = max(a1(i) + b1(i), lowest)
-    end do
-#else
-    !$omp simd private(a1, b1)
-    do i = 1, lanes
-      a1 = w(i)
-      b1 = 0.0_wp
-      do k = 1, n
-        a1 = a1 + w(i + 8*k)*x(k)
-        b1 = b1 + w(i + 8*(k + n))*x(k + n)
-      end do
-      y(i) = max(a1 + b1, lowest)
-    end do
-#endif
+    y(1, 1) = max(a1 + b1, lowest)
+    y(2, 1) = max(a2 + b2, lowest)
+    y(3, 1) = max(a3 + b3, lowest)
+    y(4, 1) = max(a4 + b4, lowest)
+    y(5, 1) = max(a5 + b5, lowest)
+    y(6, 1) = max(a6 + b6, lowest)
+    y(7, 1) = max(a7 + b7, lowest)
+    y(8, 1) = max(a8 + b8, lowest)
 
   end subroutine dense_1x8_in_2
 
   !> 4 neurons on one column, each in 2 chains: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_1x4_in_2(n_in, w, x, y, lowest)
     integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
-    real(wp), intent(in) :: w(*)                       !! bias and weights [1] (4, 0:n_in), then widest_panel more
+    real(wp), intent(in) :: w(4, 0:n_in, 1)            !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
-    real(wp), intent(inout) :: y(widest_panel)         !! outputs [1]; only the first 4 have a meaning
+    real(wp), intent(inout) :: y(4, 1)                 !! outputs [1]
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
-    integer :: i, k, n
-#ifdef __flang__
-    real(wp), dimension(lanes) :: a1, b1
-#else
-    real(wp) :: a1, b1
-#endif
+    real(wp) :: x1, x2
+    real(wp) :: a1, a2, a3, a4, b1, b2, b3, b4
+    integer :: k, n
 
-    if (n_in < 2) return
     n = n_in/2
-#ifdef __flang__
-    do i = 1, lanes
-      a1(i) = w(i)
-      b1(i) = 0.0_wp
-    end do
+    a1 = w(1, 0, 1)
+    a2 = w(2, 0, 1)
+    a3 = w(3, 0, 1)
+    a4 = w(4, 0, 1)
+    b1 = 0.0_wp
+    b2 = 0.0_wp
+    b3 = 0.0_wp
+    b4 = 0.0_wp
+    !GCC$ novector
     do k = 1, n
-      do i = 1, lanes
-        a1(i) = a1(i) + w(i + 4*k)*x(k)
-        b1(i) = b1(i) + w(i + 4*(k + n))*x(k + n)
-      end do
+      x1 = x(k)
+      x2 = x(k + n)
+      a1 = a1 + w(1, k, 1)*x1
+      a2 = a2 + w(2, k, 1)*x1
+      a3 = a3 + w(3, k, 1)*x1
+      a4 = a4 + w(4, k, 1)*x1
+      b1 = b1 + w(1, k + n, 1)*x2
+      b2 = b2 + w(2, k + n, 1)*x2
+      b3 = b3 + w(3, k + n, 1)*x2
+      b4 = b4 + w(4, k + n, 1)*x2
     end do
-    do i = 1, lanes
-      y(i) = max(a1(i) + b1(i), lowest)
-    end do
-#else
-    !$omp simd private(a1, b1)
-    do i = 1, lanes
-      a1 = w(i)
-      b1 = 0.0_wp
-      do k = 1, n
-        a1 = a1 + w(i + 4*k)*x(k)
-        b1 = b1 + w(i + 4*(k + n))*x(k + n)
-      end do
-      y(i) = max(a1 + b1, lowest)
-    end do
-#endif
+    y(1, 1) = max(a1 + b1, lowest)
+    y(2, 1) = max(a2 + b2, lowest)
+    y(3, 1) = max(a3 + b3, lowest)
+    y(4, 1) = max(a4 + b4, lowest)
 
   end subroutine dense_1x4_in_2
 
   !> 4 neurons on one column, each in 4 chains: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_1x4_in_4(n_in, w, x, y, lowest)
     integer, intent(in) :: n_in                        !! number of inputs, a multiple of 4
-    real(wp), intent(in) :: w(*)                       !! bias and weights [1] (4, 0:n_in), then widest_panel more
+    real(wp), intent(in) :: w(4, 0:n_in, 1)            !! bias (k = 0) and weights [1]
     real(wp), intent(in) :: x(n_in)                    !! inputs [1]
-    real(wp), intent(inout) :: y(widest_panel)         !! outputs [1]; only the first 4 have a meaning
+    real(wp), intent(inout) :: y(4, 1)                 !! outputs [1]
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
-    integer :: i, k, n
-#ifdef __flang__
-    real(wp), dimension(lanes) :: a1, b1, c1, d1
-#else
-    real(wp) :: a1, b1, c1, d1
-#endif
+    real(wp) :: x1, x2, x3, x4
+    real(wp) :: a1, a2, a3, a4, b1, b2, b3, b4, c1, c2, c3, c4, d1, d2, d3, d4
+    integer :: k, n
 
-    if (n_in < 4) return
     n = n_in/4
-#ifdef __flang__
-    do i = 1, lanes
-      a1(i) = w(i)
-      b1(i) = 0.0_wp
-      c1(i) = 0.0_wp
-      d1(i) = 0.0_wp
-    end do
+    a1 = w(1, 0, 1)
+    a2 = w(2, 0, 1)
+    a3 = w(3, 0, 1)
+    a4 = w(4, 0, 1)
+    b1 = 0.0_wp
+    b2 = 0.0_wp
+    b3 = 0.0_wp
+    b4 = 0.0_wp
+    c1 = 0.0_wp
+    c2 = 0.0_wp
+    c3 = 0.0_wp
+    c4 = 0.0_wp
+    d1 = 0.0_wp
+    d2 = 0.0_wp
+    d3 = 0.0_wp
+    d4 = 0.0_wp
+    !GCC$ novector
     do k = 1, n
-      do i = 1, lanes
-        a1(i) = a1(i) + w(i + 4*k)*x(k)
-        b1(i) = b1(i) + w(i + 4*(k + n))*x(k + n)
-        c1(i) = c1(i) + w(i + 4*(k + 2*n))*x(k + 2*n)
-        d1(i) = d1(i) + w(i + 4*(k + 3*n))*x(k + 3*n)
-      end do
+      x1 = x(k)
+      x2 = x(k + n)
+      x3 = x(k + 2*n)
+      x4 = x(k + 3*n)
+      a1 = a1 + w(1, k, 1)*x1
+      a2 = a2 + w(2, k, 1)*x1
+      a3 = a3 + w(3, k, 1)*x1
+      a4 = a4 + w(4, k, 1)*x1
+      b1 = b1 + w(1, k + n, 1)*x2
+      b2 = b2 + w(2, k + n, 1)*x2
+      b3 = b3 + w(3, k + n, 1)*x2
+      b4 = b4 + w(4, k + n, 1)*x2
+      c1 = c1 + w(1, k + 2*n, 1)*x3
+      c2 = c2 + w(2, k + 2*n, 1)*x3
+      c3 = c3 + w(3, k + 2*n, 1)*x3
+      c4 = c4 + w(4, k + 2*n, 1)*x3
+      d1 = d1 + w(1, k + 3*n, 1)*x4
+      d2 = d2 + w(2, k + 3*n, 1)*x4
+      d3 = d3 + w(3, k + 3*n, 1)*x4
+      d4 = d4 + w(4, k + 3*n, 1)*x4
     end do
-    do i = 1, lanes
-      y(i) = max((a1(i) + b1(i)) + (c1(i) + d1(i)), lowest)
-    end do
-#else
-    !$omp simd private(a1, b1, c1, d1)
-    do i = 1, lanes
-      a1 = w(i)
-      b1 = 0.0_wp
-      c1 = 0.0_wp
-      d1 = 0.0_wp
-      do k = 1, n
-        a1 = a1 + w(i + 4*k)*x(k)
-        b1 = b1 + w(i + 4*(k + n))*x(k + n)
-        c1 = c1 + w(i + 4*(k + 2*n))*x(k + 2*n)
-        d1 = d1 + w(i + 4*(k + 3*n))*x(k + 3*n)
-      end do
-      y(i) = max((a1 + b1) + (c1 + d1), lowest)
-    end do
-#endif
+    y(1, 1) = max((a1 + b1) + (c1 + d1), lowest)
+    y(2, 1) = max((a2 + b2) + (c2 + d2), lowest)
+    y(3, 1) = max((a3 + b3) + (c3 + d3), lowest)
+    y(4, 1) = max((a4 + b4) + (c4 + d4), lowest)
 
   end subroutine dense_1x4_in_4
 

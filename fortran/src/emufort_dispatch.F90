@@ -16,11 +16,11 @@ module emufort_dispatch
   use emufort_kinds, only: wp, int64, real64, block_columns
   use emufort_workspace, only: workspace_type, scratch_size
   use emufort_core, only: evaluate_block_v1 => evaluate_block, evaluate_columns_v1 => evaluate_columns, &
-                          evaluate_column_v1 => evaluate_column
+                          evaluate_column_v1 => evaluate_column, evaluate_inside_v1 => evaluate_inside
   use emufort_math, only: vector_exp_v1 => vector_exp, vector_ln_v1 => vector_ln, vector_erfc_v1 => vector_erfc
   use emufort_probe, only: probe_kernels_v1 => probe_kernels
 #else
-  use emufort_core, only: evaluate_block, evaluate_columns, evaluate_column
+  use emufort_core, only: evaluate_block, evaluate_columns, evaluate_column, evaluate_inside
   use emufort_math, only: vector_exp, vector_ln, vector_erfc
   use emufort_probe, only: probe_kernels
 #endif
@@ -29,7 +29,7 @@ module emufort_dispatch
 
   public :: level_in_use, has_levels
   public :: evaluate_block, evaluate_columns, evaluate_column
-  public :: vector_exp, vector_ln, vector_erfc, probe_kernels
+  public :: evaluate_inside, vector_exp, vector_ln, vector_erfc, probe_kernels
 
 #ifdef EMUFORT_LEVELS
   !> Whether the kernels exist for several levels.
@@ -39,6 +39,7 @@ module emufort_dispatch
   procedure(evaluate_columns_v1) :: emufort_evaluate_columns_v2, emufort_evaluate_columns_v3, &
     emufort_evaluate_columns_v4
   procedure(evaluate_column_v1) :: emufort_evaluate_column_v2, emufort_evaluate_column_v3, emufort_evaluate_column_v4
+  procedure(evaluate_inside_v1) :: emufort_evaluate_inside_v2, emufort_evaluate_inside_v3, emufort_evaluate_inside_v4
   procedure(vector_exp_v1) :: emufort_vector_exp_v2, emufort_vector_exp_v3, emufort_vector_exp_v4
   procedure(vector_ln_v1) :: emufort_vector_ln_v2, emufort_vector_ln_v3, emufort_vector_ln_v4
   procedure(vector_erfc_v1) :: emufort_vector_erfc_v2, emufort_vector_erfc_v3, emufort_vector_erfc_v4
@@ -156,6 +157,28 @@ contains
 
   end subroutine evaluate_column
 
+  !> Evaluate the emulator on one column if all inputs are within their ranges.
+  recursive subroutine evaluate_inside(plan, numbers, weights, x, y, is_inside)
+    integer, intent(in) :: plan(*)           !! integers of the emulator
+    real(real64), intent(in) :: numbers(*)   !! real numbers of the emulator
+    real(wp), intent(in) :: weights(*)       !! packed weights
+    real(real64), intent(in) :: x(*)         !! physical inputs (input)
+    real(real64), intent(inout) :: y(*)      !! physical outputs (output)
+    logical, intent(out) :: is_inside        !! whether the outputs were computed
+
+    select case (emufort_level_in_use())
+    case (4)
+      call emufort_evaluate_inside_v4(plan, numbers, weights, x, y, is_inside)
+    case (3)
+      call emufort_evaluate_inside_v3(plan, numbers, weights, x, y, is_inside)
+    case (2)
+      call emufort_evaluate_inside_v2(plan, numbers, weights, x, y, is_inside)
+    case default
+      call evaluate_inside_v1(plan, numbers, weights, x, y, is_inside)
+    end select
+
+  end subroutine evaluate_inside
+
   !> a = exp(a), see emufort_math.
   pure recursive subroutine vector_exp(n, a)
     integer, intent(in) :: n          !! number of values
@@ -248,6 +271,7 @@ end module emufort_dispatch
 #define emufort_evaluate_block_of_level emufort_evaluate_block_v2
 #define emufort_evaluate_columns_of_level emufort_evaluate_columns_v2
 #define emufort_evaluate_column_of_level emufort_evaluate_column_v2
+#define emufort_evaluate_inside_of_level emufort_evaluate_inside_v2
 #define emufort_vector_exp_of_level emufort_vector_exp_v2
 #define emufort_vector_ln_of_level emufort_vector_ln_v2
 #define emufort_vector_erfc_of_level emufort_vector_erfc_v2
@@ -256,6 +280,7 @@ end module emufort_dispatch
 #define emufort_evaluate_block_of_level emufort_evaluate_block_v3
 #define emufort_evaluate_columns_of_level emufort_evaluate_columns_v3
 #define emufort_evaluate_column_of_level emufort_evaluate_column_v3
+#define emufort_evaluate_inside_of_level emufort_evaluate_inside_v3
 #define emufort_vector_exp_of_level emufort_vector_exp_v3
 #define emufort_vector_ln_of_level emufort_vector_ln_v3
 #define emufort_vector_erfc_of_level emufort_vector_erfc_v3
@@ -264,6 +289,7 @@ end module emufort_dispatch
 #define emufort_evaluate_block_of_level emufort_evaluate_block_v4
 #define emufort_evaluate_columns_of_level emufort_evaluate_columns_v4
 #define emufort_evaluate_column_of_level emufort_evaluate_column_v4
+#define emufort_evaluate_inside_of_level emufort_evaluate_inside_v4
 #define emufort_vector_exp_of_level emufort_vector_exp_v4
 #define emufort_vector_ln_of_level emufort_vector_ln_v4
 #define emufort_vector_erfc_of_level emufort_vector_erfc_v4
@@ -342,6 +368,22 @@ recursive subroutine emufort_evaluate_column_of_level(plan, numbers, weights, is
   call evaluate_column(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside, scratch)
 
 end subroutine emufort_evaluate_column_of_level
+
+!> Evaluate the emulator on one column if all inputs are within their ranges.
+recursive subroutine emufort_evaluate_inside_of_level(plan, numbers, weights, x, y, is_inside)
+  use emufort_kinds, only: wp, real64
+  use emufort_core, only: evaluate_inside
+  implicit none
+  integer, intent(in) :: plan(*)           !! integers of the emulator
+  real(real64), intent(in) :: numbers(*)   !! real numbers of the emulator
+  real(wp), intent(in) :: weights(*)       !! packed weights
+  real(real64), intent(in) :: x(*)         !! physical inputs (input)
+  real(real64), intent(inout) :: y(*)      !! physical outputs (output)
+  logical, intent(out) :: is_inside        !! whether the outputs were computed
+
+  call evaluate_inside(plan, numbers, weights, x, y, is_inside)
+
+end subroutine emufort_evaluate_inside_of_level
 
 !> a = exp(a), see emufort_math.
 pure recursive subroutine emufort_vector_exp_of_level(n, a)

@@ -33,6 +33,7 @@ module emufort_emulator
     procedure :: describe
     procedure :: get_value
     procedure :: get_contract
+    procedure :: get_column
   end type emulator_type
 
 contains
@@ -319,6 +320,22 @@ contains
     if (emulator%is_loaded()) text = emulator%contract
 
   end subroutine get_contract
+
+  !> Return the name and the units of a column; both are empty if there is no such column.
+  subroutine get_column(emulator, i, name, units)
+    class(emulator_type), intent(in) :: emulator             !! any emulator
+    integer, intent(in) :: i                                 !! column: the inputs come first, then the outputs
+    character(len=:), allocatable, intent(out) :: name       !! name, such as 'kappa[aitken]'
+    character(len=:), allocatable, intent(out) :: units      !! units, such as 'm s-1'
+
+    name = ''
+    units = ''
+    if (.not. emulator%is_loaded()) return
+    if (i < 1 .or. i > size(emulator%names)) return
+    name = trim(emulator%names(i))
+    units = trim(emulator%units(i))
+
+  end subroutine get_column
 
   !> Return the name of the variable of a column: 'kappa' for 'kappa[aitken]'.
   pure recursive function variable_of(column) result(variable)

@@ -62,7 +62,7 @@ contains
     real(wp), intent(in) :: x(*)              !! inputs of the layer (columns, n_in)
     real(wp), intent(inout) :: y(*)           !! outputs of the layer (columns, n_out, padded)
     real(wp) :: lowest
-    integer :: n
+    integer :: i, n
 
     lowest = lowest_of(activation)
     select case (columns)
@@ -74,10 +74,15 @@ contains
       call dense_block(n_in, n_out, weights, x, y, lowest)
     end select
     if (activation == activation_relu .or. activation == activation_linear) return
-    ! For one column, the activation function also gets the padding up to a full set of lanes, which the kernels have
-    ! written. The padding of a block may be undefined.
     n = columns*n_out
-    if (columns == 1) n = n_out + modulo(-n_out, lanes)
+    if (columns == 1) then
+      ! For one column, the activation function also gets the padding up to a full set of lanes. The kernels have written a
+      ! multiple of 4 neurons. The padding of a block may be undefined.
+      n = n_out + modulo(-n_out, lanes)
+      do i = n_out + modulo(-n_out, 4) + 1, n
+        y(i) = 0.0_wp
+      end do
+    end if
     call activate(activation, n, y, real(slope, wp))
 
   end subroutine dense

@@ -2,14 +2,16 @@
 #ifndef EMUFORT_LEVEL
 !> A network with its transforms. It predicts from host arrays of either kind and layout, from any number of threads.
 module emufort_predictor
-  use emufort_kinds, only: wp, int64, real32, real64, block_columns
+  use emufort_kinds, only: wp, int64, real32, real64, lanes, block_columns
   use emufort_status, only: status_type, set_error, clear_status, to_text, emufort_success, &
                             emufort_error_limit, emufort_error_shape, emufort_error_not_loaded
-  use emufort_plan, only: check_plan, first_operation, operation_size, operation_dense, row_code, row_n_out
+  use emufort_plan, only: check_plan, first_operation, operation_size, operation_dense, row_code, row_n_out, &
+                          layout_type, layout_of
+  use emufort_transforms, only: transform_affine, transform_ln
   use emufort_operations, only: pack_weights
-  use emufort_workspace, only: workspace_type, choose_block, few_columns, scratch_size, physical_size, &
-                               make_workspace_of => make_workspace
-  use emufort_dispatch, only: evaluate_block, evaluate_columns, evaluate_column
+  use emufort_workspace, only: workspace_type, choose_block, aligned_place, few_columns, scratch_size, physical_size, &
+                               make_workspace_of => make_workspace, workspace_bytes
+  use emufort_dispatch, only: evaluate_block, evaluate_columns, evaluate_column, evaluate_inside
   implicit none
   private
 
@@ -31,7 +33,12 @@ module emufort_predictor
     procedure :: n_outputs
     procedure :: layers
     procedure :: make_workspace
+    procedure :: workspace_size
     procedure :: predict_block
+    procedure :: predict_inside
+    procedure :: copy_network
+    procedure :: take_power
+    procedure :: give_logarithm
     procedure :: predict_real32
     procedure :: predict_real64
     generic :: predict => predict_real32, predict_real64
@@ -88,6 +95,87 @@ contains
     first_weight = predictor%first_weight
 
   end subroutine hand_over
+
+  !> Keep a copy of the arrays of a generated module.
+  subroutine copy_network(predictor, plan, numbers, weights)
+    class(predictor_type), intent(inout) :: predictor   !! any predictor
+    integer, intent(in) :: plan(:)                      !! integers of the emulator
+    real(real64), intent(in) :: numbers(:)              !! real numbers of the emulator
+    real(wp), intent(in) :: weights(:)                  !! packed weights
+
+    predictor%plan = plan
+    predictor%numbers = numbers
+    if (allocated(predictor%weights)) deallocate (predictor%weights)
+    allocate (predictor%weights(size(weights) + lanes), source=0.0_wp)
+    predictor%first_weight = aligned_place(predictor%weights)
+    predictor%weights(predictor%first_weight:predictor%first_weight + size(weights) - 1) = weights
+
+  end subroutine copy_network
+
+  !> Let the host pass a power of an input instead of the input, which the network takes as a logarithm. The host then
+  !> needs no root, and the range is that of the power.
+  subroutine take_power(predictor, input, power, is_done)
+    class(predictor_type), intent(inout) :: predictor   !! with a network
+    integer, intent(in) :: input                        !! position in the contract
+    integer, intent(in) :: power                        !! above 0
+    logical, intent(out) :: is_done                     !! false: not an input that is a logarithm alone; unchanged
+    type(layout_type) :: at
+    integer :: f, c
+
+    is_done = allocated(predictor%plan) .and. power > 0
+    if (.not. is_done) return
+    associate (plan => predictor%plan, numbers => predictor%numbers)
+      at = layout_of(plan(1), plan(2), plan(3), plan(4))
+      is_done = input >= 1 .and. input <= plan(1)
+      if (is_done) is_done = numbers(2*input - 1) > 0.0_real64 .and. &
+                             numbers(2*input) < huge(1.0_real64)**(1.0_real64/real(power, real64)) .and. &
+                             .not. any(plan(at%reference:at%reference + plan(3) - 1) == input)
+      do f = 0, plan(2) - 1
+        if (plan(at%feature + f) == input) is_done = is_done .and. plan(at%feature_kind + f) == transform_ln
+      end do
+      if (.not. is_done) return
+      ! ln(x*c1)*c2 = ln((x*c1)**power)*(c2/power)
+      numbers(2*input - 1:2*input) = numbers(2*input - 1:2*input)**power
+      do f = 0, plan(2) - 1
+        if (plan(at%feature + f) /= input) cycle
+        c = at%feature_c + 2*f
+        numbers(c) = numbers(c)**power
+        numbers(c + 1) = numbers(c + 1)/real(power, real64)
+      end do
+    end associate
+
+  end subroutine take_power
+
+  !> Give the host the logarithm of an output instead of the output, which the network computes as a logarithm.
+  subroutine give_logarithm(predictor, output, is_done)
+    class(predictor_type), intent(inout) :: predictor   !! with a network
+    integer, intent(in) :: output                       !! position in the contract
+    logical, intent(out) :: is_done                     !! false: not an output that is an exponential alone; unchanged
+    type(layout_type) :: at
+    integer :: j, c
+
+    is_done = allocated(predictor%plan)
+    if (.not. is_done) return
+    associate (plan => predictor%plan, numbers => predictor%numbers)
+      at = layout_of(plan(1), plan(2), plan(3), plan(4))
+      j = output - 1
+      is_done = j >= 0 .and. j < plan(3)
+      if (is_done) is_done = plan(at%output_kind + j) == transform_ln .and. plan(at%reference + j) == 0
+      if (.not. is_done) return
+      ! c2*exp(z*c1)
+      plan(at%output_kind + j) = transform_affine
+      c = at%output_c + 2*j
+      numbers(c + 1) = log(numbers(c + 1))
+      do c = at%bound + 2*j, at%bound + 2*j + 1
+        if (numbers(c) > 0.0_real64) then
+          numbers(c) = log(numbers(c))
+        else
+          numbers(c) = -huge(1.0_real64)
+        end if
+      end do
+    end associate
+
+  end subroutine give_logarithm
 
   !> Whether there is a network.
   pure recursive logical function is_loaded(predictor)
@@ -153,6 +241,15 @@ contains
 
   end subroutine make_workspace
 
+  !> Return the size of the workspace in bytes; 0 if the network needs none, and before `load`.
+  pure integer(int64) function workspace_size(predictor)
+    class(predictor_type), intent(in) :: predictor   !! any predictor
+
+    workspace_size = 0_int64
+    if (allocated(predictor%plan)) workspace_size = workspace_bytes(predictor%plan)
+
+  end function workspace_size
+
   !> Predict for one block of columns that the host gathers itself, such as from one array per variable.
   recursive subroutine predict_block(predictor, n, is_single, x, y, status, is_outside, workspace)
     class(predictor_type), intent(in) :: predictor        !! with a network
@@ -175,6 +272,19 @@ contains
     end if
 
   end subroutine predict_block
+
+  !> Predict for one column if all its inputs are within their ranges, for hosts that pass one column per call.
+  recursive subroutine predict_inside(predictor, x, y, is_inside)
+    class(predictor_type), intent(in) :: predictor        !! with a network
+    real(real64), intent(in) :: x(*)                      !! inputs (n_inputs), double precision in the host
+    real(real64), intent(inout) :: y(*)                   !! outputs (n_outputs); unchanged if not inside
+    logical, intent(out) :: is_inside                     !! whether there is a network and the column is within range
+
+    is_inside = allocated(predictor%plan)
+    if (is_inside) call evaluate_inside(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), &
+                                        x, y, is_inside)
+
+  end subroutine predict_inside
 
   !> Predict, host arrays in single
   !> precision.

@@ -15,6 +15,15 @@ module emufort_runtime
                               emufort_evaluate_column => evaluate_column
   use emufort_emulator, only: emulator_type
   use emufort_build, only: emufort_build_report => build_report
+  ! For functions of generated modules and of host glue that C calls.
+  use emufort_c_types, only: emufort_c_outcome => c_outcome, emufort_c_path => c_path, &
+                             emufort_c_text => c_text
+  use emufort_c_variables, only: emufort_predict_variables => predict_variables, &
+                                 emufort_refuse_variables => refuse_variables, &
+                                 emufort_c_workspace => workspace_of_plan, &
+                                 emufort_c_workspace_size => workspace_size_of_plan
+  ! The procedures of emufort.h have C names. The module is used so that the runtime in one file contains it.
+  use emufort_c, only:
   implicit none
   public
 

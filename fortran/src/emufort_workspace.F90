@@ -8,14 +8,14 @@
 !> on this choice.
 module emufort_workspace
   use, intrinsic :: iso_c_binding, only: c_loc, c_intptr_t
-  use emufort_kinds, only: wp, real64, lanes, block_columns, max_width, max_scratch
+  use emufort_kinds, only: wp, int64, real64, lanes, block_columns, max_width, max_scratch
   use emufort_dense, only: is_wide
   use emufort_transforms, only: column_scratch
   use emufort_plan, only: plan_scratch
   implicit none
   private
 
-  public :: workspace_type, make_workspace, choose_block, aligned_place
+  public :: workspace_type, make_workspace, workspace_bytes, choose_block, aligned_place
   public :: few_columns, working_columns, stack_physical, scratch_size, physical_size
 
   !> Up to this number, columns are computed one by one, which costs less than a padded block.
@@ -69,6 +69,20 @@ contains
     workspace%physical = 0.0_real64
 
   end subroutine make_workspace
+
+  !> Return the size of the workspace of a network in bytes; 0 if whole blocks fit on the stack.
+  pure integer(int64) function workspace_bytes(plan) result(bytes)
+    integer, intent(in) :: plan(*)   !! integers of the emulator
+    integer :: columns
+    logical :: in_workspace
+
+    bytes = 0_int64
+    call choose_block(plan, columns, in_workspace)
+    if (columns == block_columns) return
+    bytes = (int(room_of(plan(plan_scratch), block_columns), int64)*storage_size(1.0_wp) + &
+             int(block_columns*(plan(1) + plan(3)), int64)*storage_size(1.0_real64))/8_int64
+
+  end function workspace_bytes
 
   !> Choose the number of columns to gather at a time, and between the workspace and the stack.
   !>

@@ -4,13 +4,16 @@
 !> Each call runs in a thread on a stack that was filled with a known pattern; the bytes that changed were used. The
 !> calls of malloc, calloc and realloc are counted. Linux only.
 program test_stack
-  use, intrinsic :: iso_c_binding, only: c_funloc
+  use, intrinsic :: iso_c_binding, only: c_funloc, c_loc, c_null_ptr, c_size_t
   use emufort_runtime, only: status_type, workspace_type, emufort_success, emufort_block_columns
   use emufort_kinds, only: int8, real32, real64
+  use emufort_c, only: emufort_load_bytes, emufort_free
+  use emufort_emulator, only: emulator_type
   use painted_stack, only: stack_of_thread, most => stack_allowed
   use test_support, only: check, network_type, make_network, make_inputs, to_bytes
   use test_stack_calls, only: emulator, workspace, x, y, x_t, y_t, x32, y32, x32_t, y32_t, block_x, block_y, way, &
                               ncol, failed, n_ways, call_in_thread, n_allocations
+  use test_stack_calls, only: handle, plan, numbers_of => numbers, weights, first_weight
   implicit none
   integer, parameter :: numbers(6) = [1, 4, 5, 16, 33, 70]
 
@@ -42,7 +45,8 @@ contains
     logical, intent(in), optional :: with_residuals   !! whether there are additions
     type(network_type) :: net
     type(status_type) :: status
-    integer(int8), allocatable :: bytes(:)
+    type(emulator_type) :: second
+    integer(int8), allocatable, target :: bytes(:)
     real(real64), allocatable :: golden(:, :)
     character(len=80) :: what
     integer :: i, empty, used
@@ -55,6 +59,10 @@ contains
     bytes = to_bytes(net, golden, 1.0e-3_real64)
     call emulator%load_bytes(bytes, status)
     call check(status%code == emufort_success, trim(what)//' loads')
+    call second%load_bytes(bytes, status)
+    call second%hand_over(plan, numbers_of, weights, first_weight)
+    call emufort_free(handle)
+    handle = emufort_load_bytes(c_loc(bytes), size(bytes, kind=c_size_t), c_null_ptr)
     do way = 0, n_ways
       if (way > n_ways/2) then
         call emulator%make_workspace(workspace, status)

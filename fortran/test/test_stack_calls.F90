@@ -1,22 +1,32 @@
 !> The call that `test_stack` runs in a thread: one prediction, in one of the ways that a host may choose; and the
 !> malloc that counts its calls.
 module test_stack_calls
-  use, intrinsic :: iso_c_binding, only: c_ptr, c_size_t
-  use emufort_runtime, only: emulator_type, status_type, workspace_type, emufort_success, emufort_block_columns
-  use emufort_kinds, only: real32, real64
+  use, intrinsic :: iso_c_binding, only: c_ptr, c_size_t, c_bool, c_int, c_loc, c_null_ptr
+  use emufort_runtime, only: emulator_type, status_type, workspace_type, emufort_success, emufort_block_columns, &
+                             emufort_predict_variables
+  use emufort_kinds, only: wp, real32, real64
+  use emufort_c, only: emufort_predict_f32, emufort_predict_f64
   implicit none
   private
 
   public :: call_in_thread
 
-  integer, parameter, public :: n_ways = 12   !! number of ways; from 7 on with the workspace
+  integer, parameter, public :: n_ways = 18   !! number of ways; those of the second half with the workspace
   type(emulator_type), save, public :: emulator
-  type(workspace_type), save, public :: workspace
+  type(workspace_type), save, public, target :: workspace
+  type(c_ptr), save, public :: handle = c_null_ptr   !! the same emulator for C
+  integer, allocatable, save, public :: plan(:)      !! the same emulator in a generated module
+  real(real64), allocatable, save, public :: numbers(:)
+  real(wp), allocatable, save, public :: weights(:)
+  integer, save, public :: first_weight = 1
   integer, save, public :: way = 0, ncol = 0, n_allocations = 0
   logical, save, public :: failed = .false.
-  real(real64), allocatable, save, public :: x(:, :), y(:, :), x_t(:, :), y_t(:, :), block_x(:, :), block_y(:, :)
-  real(real32), allocatable, save, public :: x32(:, :), y32(:, :), x32_t(:, :), y32_t(:, :)
+  real(real64), allocatable, save, public, target :: x(:, :), y(:, :), x_t(:, :), y_t(:, :)
+  real(real64), allocatable, save, public :: block_x(:, :), block_y(:, :)
+  real(real32), allocatable, save, public, target :: x32(:, :), y32(:, :), x32_t(:, :), y32_t(:, :)
   logical, save :: is_counting = .false., is_outside(4096)
+  logical(c_bool), save, target :: mask(4096)
+  type(c_ptr), save, target :: inputs(1), outputs(1)
   type(status_type), save :: status
 
   interface
@@ -62,19 +72,31 @@ contains
     case (6)
       call emulator%predict_strided_real64(ncol, x, [1, size(x, 1)], y, [1, size(y, 1)], status, is_outside(1:ncol))
     case (7)
-      call emulator%predict(x(1:ncol, :), y(1:ncol, :), status, is_outside(1:ncol), workspace)
+      call predict_by_c(c_null_ptr)
     case (8)
-      call emulator%predict(x32(1:ncol, :), y32(1:ncol, :), status, workspace=workspace)
+      call predict_by_c(c_null_ptr, in_single=.true.)
     case (9)
-      call emulator%predict_transposed(x_t(:, 1:ncol), y_t(:, 1:ncol), status, workspace=workspace)
+      call predict_variables(c_null_ptr)
     case (10)
-      call emulator%predict_transposed(x32_t(:, 1:ncol), y32_t(:, 1:ncol), status, workspace=workspace)
+      call emulator%predict(x(1:ncol, :), y(1:ncol, :), status, is_outside(1:ncol), workspace)
     case (11)
+      call emulator%predict(x32(1:ncol, :), y32(1:ncol, :), status, workspace=workspace)
+    case (12)
+      call emulator%predict_transposed(x_t(:, 1:ncol), y_t(:, 1:ncol), status, workspace=workspace)
+    case (13)
+      call emulator%predict_transposed(x32_t(:, 1:ncol), y32_t(:, 1:ncol), status, workspace=workspace)
+    case (14)
       call emulator%predict_block(min(ncol, emufort_block_columns), .false., block_x, block_y, status, &
                                   is_outside(1:emufort_block_columns), workspace)
-    case (12)
+    case (15)
       call emulator%predict_strided_real32(ncol, x32_t, [size(x32_t, 1), 1], y32_t, [size(y32_t, 1), 1], status, &
                                            workspace=workspace)
+    case (16)
+      call predict_by_c(c_loc(workspace))
+    case (17)
+      call predict_by_c(c_loc(workspace), in_single=.true.)
+    case (18)
+      call predict_variables(c_loc(workspace))
     case default
       continue
     end select
@@ -82,6 +104,36 @@ contains
     failed = status%code /= emufort_success
 
   end function call_in_thread
+
+  !> Predict by the function for C, contiguous columns in double precision or contiguous features in single precision.
+  recursive subroutine predict_by_c(own, in_single)
+    type(c_ptr), intent(in) :: own               !! workspace or null
+    logical, intent(in), optional :: in_single   !! whether the arrays are single precision
+
+    if (present(in_single)) then
+      status%code = emufort_predict_f32(handle, own, 1_c_int, int(ncol, c_int), c_loc(x32_t), 0_c_int, c_loc(y32_t), &
+                                        0_c_int, c_null_ptr, c_null_ptr)
+    else
+      status%code = emufort_predict_f64(handle, own, 0_c_int, int(ncol, c_int), c_loc(x), int(size(x, 1), c_int), &
+                                        c_loc(y), int(size(y, 1), c_int), c_loc(mask), c_null_ptr)
+    end if
+
+  end subroutine predict_by_c
+
+  !> Predict as the function for C in a generated module.
+  recursive subroutine predict_variables(own)
+    type(c_ptr), intent(in) :: own   !! workspace or null
+    integer :: widths(2)
+
+    widths(1) = size(x_t, 1)
+    widths(2) = size(y_t, 1)
+    inputs(1) = c_loc(x_t)
+    outputs(1) = c_loc(y_t)
+    status%code = emufort_predict_variables(plan, numbers, weights(first_weight), 1, 1, widths, 1_c_int, &
+                                            int(ncol, c_int), .false., c_loc(inputs), c_loc(outputs), c_loc(mask), &
+                                            own, c_null_ptr)
+
+  end subroutine predict_variables
 
   recursive function counted_malloc(length) bind(c, name='malloc') result(memory)
     integer(c_size_t), value :: length

@@ -33,6 +33,27 @@ _FORTRAN_LINES = 200
 #: Characters of a Fortran literal: printable ASCII except the backslash, which some compilers
 #: interpret as an escape.
 _FORTRAN_PLAIN = r"[ -\[\]-~]+"
+#: Keywords of C and C++.
+_C_KEYWORDS = """
+    alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t
+    char8_t class co_await co_return co_yield compl concept const const_cast consteval constexpr
+    constinit continue decltype default delete do double dynamic_cast else enum explicit export
+    extern false final float for friend goto if import inline int long module mutable namespace new
+    noexcept not not_eq nullptr operator or or_eq override private protected public register
+    reinterpret_cast requires restrict return short signed sizeof static static_assert static_cast
+    struct switch template this thread_local throw true try typedef typeid typename typeof
+    typeof_unqual union unsigned using virtual void volatile wchar_t while xor xor_eq
+    """
+#: Macros of compilers and usual headers, and names that the generated headers use.
+_C_NAMES = """
+    BUFSIZ CHAR_BIT E2BIG EDOM EOF EXIT_FAILURE EXIT_SUCCESS FILE HUGE_VAL HUGE_VALF I INFINITY
+    INT_MAX INT_MIN LONG_MAX LONG_MIN M_E M_PI NAN NULL OVERFLOW PTRDIFF_MAX RAND_MAX SIZE_MAX
+    UINT_MAX UNDERFLOW assert complex errno hpux i386 imaginary isfinite isinf isnan isnormal
+    linux major max min minor mips noreturn offsetof signbit sparc stderr stdin stdout sun unix vax
+        Real emufort inputs outputs std
+"""
+#: Names that members of structures cannot have.
+_C_TAKEN = frozenset((_C_KEYWORDS + _C_NAMES).split())
 
 
 def _checked(text: str) -> str:
@@ -144,6 +165,44 @@ def _fortran_operands(text: str) -> Iterator[str]:
             for start in range(0, len(piece), longest):
                 quoted = piece[start : start + longest].replace("'", "''")
                 yield f"'{quoted}'"
+
+
+# ---------------------------------------------------------------------------------------- C and C++
+
+
+def c_comment(text: str, length: int = 110) -> str:
+    """Return `text` for a comment of C or C++ of at most `length` characters, either kind.
+
+    The text is treated as by `fortran_comment`. The characters that end a comment, and two question
+    marks, which begin a trigraph, are separated by a space.
+    """
+    line = one_line(text).encode("ascii", "replace").decode()
+    return fortran_comment(re.sub(r"(?<=\*)(?=/)|(?<=\?)(?=\?)", " ", line), length)
+
+
+def c_string(text: str) -> str:
+    """Return `text` as a string literal of C and C++ that holds it in UTF-8.
+
+    Raises
+    ------
+    EmufortError
+        The text holds the character NUL, which ends a string of C.
+    """
+    escaped = re.sub(
+        r"[^A-Za-z0-9 _.,:;+=<>()\[\]-]",
+        lambda found: "".join(f"\\{byte:03o}" for byte in found[0].encode()),
+        _without_nul(text, "a string of C"),
+    )
+    return f'"{escaped}"'
+
+
+def c_member(name: str) -> str:
+    """Return a Fortran name as the name of a member of a structure in C and C++.
+
+    An underscore is appended to a keyword of either language, to a macro of their usual headers,
+    and to a name that the generated headers use.
+    """
+    return f"{name}_" if name in _C_TAKEN else name
 
 
 # ------------------------------------------------------------------------ build files and the shell

@@ -25,6 +25,7 @@ from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
 from emufort.export import export
 from emufort.files import read_csv
+from emufort.processes.aerosol_activation.preset import Preset
 from tests.export.emulators import inputs, mixed, random_emulator
 from tests.export.forge import sign
 
@@ -354,3 +355,31 @@ def test_sources_in_a_bundle_are_not_what_is_measured(tmp_path: Path) -> None:
     written = [path for path in (tmp_path / "work").rglob("*") if path.is_file()]
     assert written
     assert not any(b"by others" in path.read_bytes() for path in written)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("gfortran") is None, reason="no gfortran")
+@pytest.mark.parametrize("preset", ["mam3", "e3sm_mam5"])
+def test_the_call_and_the_classical_scheme_of_a_preset(preset: str, tmp_path: Path) -> None:
+    """Both are compiled with the modes and constants of the contract, and compared with Python."""
+    contract = Preset.load(preset).contract()
+    assert call_of(contract) is not None
+    emulator = random_emulator(contract, (8,))
+    x = inputs(contract, 64)
+    split, rows = np.zeros(64, np.int8), np.arange(64)
+    data = Dataset(contract, Path("m.nc"), "d" * 64, x, emulator.predict(x), split, rows)
+    bundle = export(emulator, data, tmp_path / "bundle", golden=4)
+    options = Options(
+        bundle=bundle.path,
+        models=("bundle",),
+        contenders=("native-embedded", "native-loaded", "baseline", "baseline-call"),
+        ncol=(1, 16),
+        repeats=1,
+        milliseconds=1.0,
+        threads=(1,),
+    )
+    result = run(options, tmp_path / "bench")
+    calls = [row for row in result.rows if row.model.endswith("-call")]
+    assert {row.contender for row in calls} >= {"native-embedded", "native-loaded"}
+    assert {row.contender for row in result.rows} == set(options.contenders)
+    assert {(row.status, row.note) for row in result.rows} == {("ok", "")}

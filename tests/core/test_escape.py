@@ -71,6 +71,8 @@ def test_half_of_a_surrogate_pair_is_refused(surrogates: str) -> None:
         escape.comment,
         escape.fortran_comment,
         lambda text: escape.fortran_constant("x", text),
+        escape.c_comment,
+        escape.c_string,
         escape.cmake_string,
         escape.make_text,
         lambda text: escape.shell([text]),
@@ -184,6 +186,72 @@ def test_a_fortran_name_leaves_room_for_its_suffix() -> None:
         escape.fortran_name("p" * 55, "_emulator")
 
 
+# ---------------------------------------------------------------------------------------- C and C++
+
+C_COMPILERS = {
+    "gcc -std=c99": ".c",
+    "gcc -std=gnu17": ".c",
+    "g++ -std=c++17": ".cpp",
+    "clang-22 -std=c99": ".c",
+    "clang++-22 -std=c++17": ".cpp",
+}
+
+
+@pytest.mark.parametrize("compiler", C_COMPILERS)
+def test_c_says_the_text_and_ends_its_comments(compiler: str) -> None:
+    command, standard = compiler.split()
+    if shutil.which(command) is None:
+        pytest.skip(f"needs {command}")
+
+    @programs
+    @example(["*/", "/*/", "aitken\\", "a\\\n", "??/", "**/ x", "%d", '"', "\\x41", "1\\" * 300])
+    @given(TEXTS)
+    def check(texts: list[str]) -> None:
+        texts = without_nul(texts)
+        lines = ["#include <stdio.h>", "int main(void) {"]
+        for i, text in enumerate(texts):
+            words = escape.c_comment(text)
+            assert len(words) <= 110
+            assert words.isascii() and words.isprintable() and "??" not in words
+            lines += [f"  /* {words} */ /*", f"   * {words}", "   */", f"  // {words}"]
+            # A literal of a long text is valid, though C99 promises only 4,095 characters.
+            lines.append(f'  puts("{i}"); fputs({escape.c_string(text)}, stdout); putchar(0);')
+        source = "\n".join([*lines, "  return 0;", "}", ""])
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            path = folder / f"say{C_COMPILERS[compiler]}"
+            path.write_text(source, newline="")
+            flags = ("-Wall", "-Wextra", "-Werror", "-Wno-overlength-strings", "-O0")
+            run(command, standard, *flags, path.name, "-o", "say", cwd=folder)
+            found = run("./say", cwd=folder).decode().split("\0")[:-1]
+        assert found == [f"{i}\n{text}" for i, text in enumerate(texts)]
+
+    check()
+
+
+@values
+@given(TEXT)
+def test_a_c_string_holds_printable_ascii(text: str) -> None:
+    if "\0" in text:
+        return
+    literal = escape.c_string(text)
+    assert literal.isascii() and literal.isprintable() and "?" not in literal
+
+
+@pytest.mark.parametrize("name", ["int", "class", "and", "bool", "linux", "I", "NULL", "inputs"])
+def test_a_member_is_no_keyword_and_no_macro(name: str) -> None:
+    assert escape.c_member(name) == f"{name}_"
+    assert escape.c_member(f"{name}s") == f"{name}s"
+
+
+def test_a_c_comment_keeps_what_it_can() -> None:
+    assert escape.c_comment("air temperature [K] (ncol)") == "air temperature [K] (ncol)"
+    assert escape.c_comment("from /data/*.nc, x*/y, what??/") == "from /data/ *.nc, x* /y, what? ?/"
+    assert escape.c_comment("one\n  two\ttürkis") == "one two t?rkis"
+    assert escape.c_comment("aitken\\") == "aitken\\."
+    assert escape.c_comment("word " * 40, 20) == "word word word ..."
+
+
 # ------------------------------------------------------------------------ build files and the shell
 
 
@@ -242,7 +310,9 @@ def test_a_shell_passes_every_word_as_it_is(interpreter: str) -> None:
     check()
 
 
-@pytest.mark.parametrize("function", [escape.cmake_string, lambda text: escape.shell([text])])
+@pytest.mark.parametrize(
+    "function", [escape.cmake_string, escape.c_string, lambda text: escape.shell([text])]
+)
 def test_nul_is_refused_where_it_cannot_be_said(function: object) -> None:
     with pytest.raises(EmufortError, match="NUL"):
         function("a\0b")  # type: ignore[operator]
@@ -392,8 +462,9 @@ def test_nothing_controls_the_terminal(text: str) -> None:
 
 def test_plain_words_stay_as_they_are() -> None:
     plain = "Evaporation of a pond, 2 layers (synthetic)"
-    for function in (escape.comment, escape.make_text, escape.fortran_comment, escape.markdown):
+    for function in (escape.comment, escape.make_text, escape.fortran_comment, escape.c_comment):
         assert function(plain) == plain
+    assert escape.markdown(plain) == plain
     assert escape.terminal(f"{plain}: 雪\n") == f"{plain}: 雪\n"
     assert escape.shell(["python3", "-m", "dask"]) == shlex.join(["python3", "-m", "dask"])
     assert escape.sbatch_option("mem", "8G") == "#SBATCH --mem=8G"

@@ -21,6 +21,7 @@ cmake_minimum_required(VERSION 3.20)
 project(host LANGUAGES Fortran)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(DEBUG @DEBUG@)
+set(EMUFORT_CPU "@CPU@")
 file(GLOB found RELATIVE "${PROJECT_SOURCE_DIR}" "@FOLDER@/*.F90")
 include("@GLUE@/emufort_flags.cmake")
 foreach(item IN LISTS found)
@@ -33,11 +34,15 @@ add_library(atm ${sources} own.F90)
 @pytest.mark.skipif(shutil.which("cmake") is None, reason="no cmake")
 @pytest.mark.parametrize("compiler", ["gfortran", "flang-22"])
 @pytest.mark.parametrize(
-    ("host", "sources", "debug"),
-    [("e3sm", "src", "FALSE"), ("e3sm", "src", "TRUE"), ("ccpp", "dependencies", "FALSE")],
+    ("host", "sources", "debug", "cpu"),
+    [
+        ("e3sm", "src", "FALSE", "-march=x86-64-v2"),
+        ("e3sm", "src", "TRUE", ""),
+        ("ccpp", "dependencies", "FALSE", ""),
+    ],
 )
 def test_every_source_gets_its_flags(
-    glue: Glue, tmp_path: Path, compiler: str, host: str, sources: str, debug: str
+    glue: Glue, tmp_path: Path, compiler: str, host: str, sources: str, debug: str, cpu: str
 ) -> None:
     if shutil.which(compiler) is None:
         pytest.skip(f"no {compiler}")
@@ -46,7 +51,7 @@ def test_every_source_gets_its_flags(
     project.mkdir()
     (project / "own.F90").write_text("subroutine own()\nend subroutine own\n")
     text = HOST.replace("@FOLDER@", str(folder / sources)).replace("@GLUE@", str(folder))
-    (project / "CMakeLists.txt").write_text(text.replace("@DEBUG@", debug))
+    (project / "CMakeLists.txt").write_text(text.replace("@DEBUG@", debug).replace("@CPU@", cpu))
     build = tmp_path / "build"
     run(
         *("cmake", "-S", project, "-B", build, f"-DCMAKE_Fortran_COMPILER={compiler}"),
@@ -59,4 +64,5 @@ def test_every_source_gets_its_flags(
     for name, command in found.items():
         fast = name.endswith(("emufort_runtime.F90", "_emulator.F90"))
         wanted = family.debug if debug == "TRUE" else family.fast if fast else family.exact
-        assert (f"-O -g {wanted} " in " ".join(command.split())) == (name != "own.F90"), command
+        words = " ".join(f"-O -g {wanted} {cpu} -".split())
+        assert (words in " ".join(command.split())) == (name != "own.F90"), command

@@ -125,6 +125,7 @@ def test_cime_on_off_and_stub(glue: Glue, tmp_path: Path, compiler: str) -> None
         run(
             *(folder / "buildlib", tmp_path / f"build{wanted}", library),
             FC=compiler,
+            COMPILER="gnu" if compiler == "gfortran" else "flang",
             USE_EMUFORT=wanted,
             FFLAGS=strict,
         )
@@ -333,7 +334,7 @@ def test_glue_is_replaced_as_a_whole_and_nothing_else_is(bundle: Bundle, tmp_pat
         write_host(bundle, "wrf", tmp_path / "glue")
 
 
-@pytest.mark.parametrize("host", ["ccpp", "cime"])
+@pytest.mark.parametrize("host", ["ccpp", "cime", "e3sm"])
 def test_no_glue_of_the_scheme_for_other_contracts(tmp_path: Path, host: str) -> None:
     contract = Contract.from_toml(SYNTHETIC_CONTRACT)
     data = Dataset.from_xarray(synthetic_data(), contract, Path("pond.nc"), "d" * 64)
@@ -352,7 +353,7 @@ def test_no_glue_of_the_scheme_for_other_contracts(tmp_path: Path, host: str) ->
 def test_glue_carries_the_licence(glue: Glue, bundle: Bundle) -> None:
     text = (COUPLING.parent / "LICENSE").read_text()
     assert (bundle.path / "LICENSE").read_text() == text
-    for host in ("plain", "ccpp", "cime"):
+    for host in ("plain", "ccpp", "cime", "e3sm"):
         assert (glue(host) / "LICENSE").read_text() == text
 
 
@@ -393,9 +394,10 @@ def test_glue_holds_the_bytes_that_were_compared(
 
 def test_command(bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     copy = shutil.copytree(bundle, tmp_path / "bundle")
-    for host in ("plain", "ccpp", "cime"):
+    for host in ("plain", "ccpp", "cime", "e3sm"):
         assert execute(["export", "--bundle", str(copy), "--host", host]) == 0
-        assert (tmp_path / "host" / host / "src" / "emufort_host.F90").is_file()
+        name = "dependencies/*_emufort_host.F90" if host == "ccpp" else "src/emufort_host.F90"
+        assert len(list((tmp_path / "host" / host).glob(name))) == 1
     assert execute(["export", "--bundle", str(copy), "--host", "wrf"]) == 2
     assert execute(["export", "--bundle", str(copy)]) == 2
     assert "--bundle needs --host" in capsys.readouterr().err

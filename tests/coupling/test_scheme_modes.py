@@ -13,9 +13,10 @@ from emufort.processes.aerosol_activation.fortran import (
     CONTRACT_MODULE,
     contract_source,
     scheme_sources,
+    template,
 )
 from emufort.processes.aerosol_activation.preset import Preset
-from tests.coupling.conftest import run
+from tests.coupling.conftest import COUPLING, attempt, run
 
 DRIVER = Path(__file__).with_name("modes_driver.F90")
 FLAGS = {
@@ -44,7 +45,10 @@ def contract_of(count: int) -> Contract:
     modes = {
         name: {**mode, "hygroscopicity": [0.05, 1.2]} for name, mode in list(_MODES.items())[:count]
     }
-    preset = {"name": f"modes_{count}", "constants": _CONSTANTS, "modes": modes}
+    preset = {
+        **{"process": "aerosol_activation", "name": f"modes_{count}"},
+        **{"constants": _CONSTANTS, "modes": modes},
+    }
     return Preset.model_validate(preset).contract()
 
 
@@ -77,3 +81,59 @@ def test_any_number_of_modes(built: list[Path], tmp_path: Path, count: int) -> N
     )
     name = list(_MODES)[count - 1]
     assert run(program).strip() == f"right for {count} modes, the last is {name}"
+
+
+#: A generated module with a constant supersaturation.
+NETWORK = """
+module fixed_emulator
+  use, intrinsic :: iso_fortran_env, only: real64
+  use emufort_runtime, only: status_type, workspace_type, block => emufort_block_columns
+  implicit none
+  character(len=*), parameter :: fixed_emulator_hash = repeat('0', 64)
+contains
+  recursive subroutine fixed_emulator_predict_block(n, is_single, x, y, status, is_outside, &
+    workspace)
+    integer, intent(in) :: n
+    logical, intent(in) :: is_single
+    real(real64), intent(inout) :: x(block, *), y(block, *)
+    type(status_type), intent(inout) :: status
+    logical, intent(out) :: is_outside(block)
+    type(workspace_type), intent(inout), optional :: workspace
+    is_outside = .false.
+    y(1:n, 1) = 0.003_real64
+    if (is_single .or. present(workspace) .or. x(1, 1) < 0.0_real64) status%code = 1
+  end subroutine fixed_emulator_predict_block
+end module fixed_emulator
+"""
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_example_host_of_a_preset(built: list[Path], tmp_path: Path, same: bool) -> None:
+    """The example host runs for five modes; a binding of another contract is refused."""
+    compiler, runtime = str(built[0]), built[1]
+    contract = Preset.load("e3sm_mam5").contract()
+    other = contract if same else contract_of(5)
+    written = {
+        CONTRACT_MODULE: contract_source(contract),
+        "fixed_emulator": NETWORK,
+        "emufort_aerosol_binding": template(
+            "emufort_aerosol_binding",
+            name="fixed",
+            module="fixed_emulator",
+            hash="0" * 64,
+            contract_hash=other.sha256,
+        ),
+    }
+    for name, text in written.items():
+        (tmp_path / f"{name}.F90").write_text(text)
+    scheme = [path for path in scheme_sources("emufort_host") if path.stem not in written]
+    sources = [tmp_path / f"{name}.F90" for name in written] + scheme
+    example = COUPLING / "aerosol_activation/hosts/plain/example_host.F90"
+    command = [compiler, *FLAGS[compiler], f"-I{runtime}", *sources, example]
+    run(*command, runtime / "emufort_runtime.o", "-o", "example", cwd=tmp_path)
+    done = attempt(tmp_path / "example")
+    if same:
+        assert done.returncode == 0 and done.stdout.count("drops per cm3") == 12
+    else:
+        assert done.returncode != 0
+        assert f"the predictor has the contract {other.sha256[:8]}" in done.stderr

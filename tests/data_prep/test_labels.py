@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -161,3 +163,17 @@ def test_without_a_compiler_one_line_says_so(
     with pytest.raises(EmufortError, match="install gfortran") as caught:
         labelled(tiny, 8)
     assert "\n" not in str(caught.value)
+
+
+def test_a_script_without_a_guard_makes_labels(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "preset.toml").write_text(TINY)
+    (tmp_path / "script.py").write_text(
+        "from emufort.processes.aerosol_activation.labelling import labelled\n"
+        "from emufort.processes.aerosol_activation.preset import Preset\n"
+        "print(labelled(Preset.load('./preset.toml'), 8, workers=2))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert [Path(line).is_file() for line in done.stdout.splitlines()] == [True]

@@ -32,9 +32,13 @@ FILES = {
     "CMakeLists.txt",
     "LICENSE",
     "MODEL_CARD.md",
+    "emufort.h",
+    "emufort.hpp",
     "emufort_cpu_level.c",
     "emufort_runtime.F90",
     "evaporation_emulator.F90",
+    "evaporation_emulator.h",
+    "evaporation_emulator.hpp",
     "golden.nc",
     "manifest.json",
     "model.onnx",
@@ -286,9 +290,8 @@ def test_no_bundle_and_no_json_are_errors_of_one_line(copy: Path, tmp_path: Path
 
 def test_exporting_again_replaces_all_of_it(copy: Path, data: Dataset, emulator: Emulator) -> None:
     export(emulator, data, copy, name="pond", golden=2)
-    assert {p.name for p in copy.iterdir()} == (FILES - {"evaporation_emulator.F90"}) | {
-        "pond_emulator.F90"
-    }
+    wanted = {name.replace("evaporation_emulator", "pond_emulator") for name in FILES}
+    assert {p.name for p in copy.iterdir()} == wanted
     assert [p.name for p in copy.parent.iterdir()] == ["bundle"]
 
 

@@ -38,7 +38,7 @@ ENTRIES = (
 )
 #: What only the hash of the manifest itself protects: nothing that is computed depends on it.
 DESCRIPTIVE = {"skill", "provenance", "metadata"}
-FILES = sorted({*FIXED, "evaporation_emulator.F90"})
+FILES = sorted({*FIXED, *(f"evaporation_emulator.{s}" for s in ("F90", "h", "hpp"))})
 
 
 def _export(seed: int, folder: Path) -> Bundle:
@@ -259,7 +259,14 @@ def test_every_change_of_a_file_is_noticed(
     before = (bundle / name).read_bytes()
     other = another.path / name
     if damage == "another's" and other.read_bytes() == before:
-        assert name in ("emufort_runtime.F90", "LICENSE")  # the same in all bundles
+        # the same in all bundles of a contract
+        assert name in (
+            "evaporation_emulator.hpp",
+            "emufort_runtime.F90",
+            "emufort.h",
+            "emufort.hpp",
+            "LICENSE",
+        )
         return
     DAMAGES[damage](bundle / name, other)
     assert name in refused(bundle)

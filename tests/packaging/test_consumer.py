@@ -1,8 +1,8 @@
 """A host model takes the runtime in each of its forms, and gets the numbers of the bundle from it.
 
-The forms are the CMake package and pkg-config (static and shared, single and double precision), fpm
-(both precisions), and the two source files of a bundle. The numbers are compared with the golden
-vectors and with ONNX Runtime.
+The forms are the CMake package and pkg-config (static and shared, single and double precision; for
+C and C++ the shared libraries), fpm (both precisions), and the two source files of a bundle. The
+numbers are compared with the golden vectors and with ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -169,6 +169,33 @@ def test_pkg_config(
     said = run("./consumer", bundle.weights, columns, cwd=tmp_path, LD_LIBRARY_PATH=libraries)
     agrees(said, 64 if "double" in package else 32)
     assert ("libemufort" in run("ldd", "consumer", cwd=tmp_path)) == (link == "shared")
+
+
+@needs_cmake
+@pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
+@pytest.mark.skipif(shutil.which("pkg-config") is None, reason="pkg-config is not installed")
+def test_c_and_cpp_without_fortran(
+    prefix: Path, bundle: Bundle, columns: Path, agrees: Check, tmp_path: Path
+) -> None:
+    run(
+        *("cmake", "-S", CONSUMER / "c", "-B", "build", f"-DCMAKE_PREFIX_PATH={prefix}"),
+        "-DCMAKE_C_FLAGS=-Wall -Wextra -pedantic -Werror",
+        "-DCMAKE_CXX_FLAGS=-Wall -Wextra -pedantic -Werror",
+        cwd=tmp_path,
+    )
+    run("cmake", "--build", "build", cwd=tmp_path)
+    for package, bits in (("emufort", 32), ("emufort_double", 64)):
+        for language in ("c", "cpp"):
+            program = tmp_path / f"build/{language}_with_{package}_shared"
+            agrees(f"{bits}\n{run(program, bundle.weights, columns, cwd=tmp_path)}", bits)
+
+        (description,) = prefix.glob(f"lib*/**/{package}.pc")
+        where = {"PKG_CONFIG_PATH": str(description.parent)}
+        found = run("pkg-config", "--cflags", "--libs", package, cwd=tmp_path, **where).split()
+        run("gcc", "-std=c99", CONSUMER / "c/main.c", *found, "-o", "consumer", cwd=tmp_path)
+        libraries = str(description.parents[1])
+        said = run("./consumer", bundle.weights, columns, cwd=tmp_path, LD_LIBRARY_PATH=libraries)
+        agrees(f"{bits}\n{said}", bits)
 
 
 @pytest.mark.parametrize("bits", [32, 64])

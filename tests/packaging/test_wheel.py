@@ -22,7 +22,7 @@ COPIED = (
     *("python", "fortran", "coupling", "data_prep"),
 )
 SOURCES = (
-    *("emufort_runtime.F90", "LICENSE"),
+    *("emufort_runtime.F90", "LICENSE", "include/emufort.h", "include/emufort.hpp"),
     *(
         path.name
         for folder in ("fortran/app", "fortran/bench", "coupling/onnxruntime")
@@ -36,7 +36,10 @@ GLUE = (
     "coupling/face/plain",
     "coupling/aerosol_activation/scheme",
     "coupling/aerosol_activation/timing",
-    *(f"coupling/aerosol_activation/hosts/{n}" for n in ("face", "stub", "plain", "ccpp", "cime")),
+    *(
+        f"coupling/aerosol_activation/hosts/{n}"
+        for n in ("face", "stub", "plain", "c", "ccpp", "cime")
+    ),
 )
 
 needs_cmake = pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake is not installed")

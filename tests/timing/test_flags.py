@@ -58,6 +58,23 @@ def test_the_runtime_in_the_checkout_is_compiled_as_the_table_says() -> None:
     assert native.split()[0] == FAMILIES["GNU"].native == FAMILIES["FLANG"].native
 
 
+def test_kernels_of_a_level_are_compiled_as_the_table_says() -> None:
+    text = without_comments(TOP / "fortran" / "CMakeLists.txt")
+    for level in (2, 3, 4):
+        (found,) = re.findall(rf"set\(_level_{level} (.*)\)", text)
+        # $<IF:$<STREQUAL:compiler,GNU>,flag of GNU,flag of flang>
+        choice = r"\$<IF:\$<STREQUAL:[^,]*,GNU>,([^,]*),([^>]*)>"
+        for group, name in enumerate(("GNU", "FLANG"), 1):
+            assert re.sub(choice, rf"\{group}", found) == FAMILIES[name].levels[level]
+
+
+def test_every_level_is_its_own_kind_of_cpu() -> None:
+    for family in FAMILIES.values():
+        for level, flags in family.levels.items():
+            assert f"-march=x86-64-v{level}" in words(flags)
+    assert FAMILIES["GNU"].levels.keys() == FAMILIES["FLANG"].levels.keys() == {2, 3, 4}
+
+
 def test_the_trainer_of_wide_vectors_is_compiled_as_the_table_says() -> None:
     text = without_comments(COUPLING / "python" / "CMakeLists.txt")
     assert re.findall(r"set\(_wide (\S+)\)", text) == [FAMILIES["GNU"].wide]
@@ -121,11 +138,20 @@ def test_plain_glue_gets_all_its_flags_from_the_table(name: str) -> None:
         assert f"{{{{ flags.{family}.exact }}}}" in text
 
 
+def test_the_build_report_advises_what_the_table_says() -> None:
+    text = (TOP / "fortran" / "src" / "emufort_build.F90").read_text()
+    advice = re.findall(r"advice = '(-.*)'", text)
+    assert advice == [FAMILIES["FLANG"].fast, FAMILIES["GNU"].fast]
+
+
 def test_a_bundle_gets_its_flags_from_the_table() -> None:
     values = dict.fromkeys(("title", "version", "runtime_sha256", "module", "hash"), "x")
     text = render("CMakeLists.txt.j2", loads=False, **values)
     found = re.findall(r"set\(_emufort_flags (-.*)\)", text)
     assert found == [family.fast for family in FAMILIES.values()]
+    levels = re.findall(r"set\(_emufort_level_\d (-.*)\)", text)
+    wanted = [family.levels[level] for family in FAMILIES.values() for level in family.levels]
+    assert levels == wanted
 
 
 def test_every_placeholder_is_filled_with_its_flags() -> None:
@@ -133,6 +159,9 @@ def test_every_placeholder_is_filled_with_its_flags() -> None:
     text = " ".join(f"@{name}_{kind}@" for name in FAMILIES for kind in kinds)
     wanted = [flags for f in FAMILIES.values() for flags in (f.fast, f.exact, f.native, f.debug)]
     assert fill_flags(text) == " ".join(wanted)
+    assert fill_flags("@GNU_LEVEL_4@ @FLANG_LEVEL_3@ -@INTEL_LEVEL_2@-") == (
+        f"{FAMILIES['GNU'].levels[4]} {FAMILIES['FLANG'].levels[3]} --"
+    )
     cautious = " ".join(f"@{name}_CAUTIOUS@" for name in CAUTIOUS)
     assert fill_flags(cautious) == " ".join(CAUTIOUS.values())
     assert fill_flags("@MODULE@ $@ a@GNU@") == "@MODULE@ $@ a@GNU@"

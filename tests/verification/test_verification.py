@@ -421,7 +421,10 @@ def never_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("never_compiles")
 @pytest.mark.parametrize(
     "name",
-    ["weights.bin", "mixed_emulator.F90", "emufort_runtime.F90", "CMakeLists.txt", "LICENSE"],
+    [
+        *("weights.bin", "mixed_emulator.F90", "mixed_emulator.h", "emufort.h", "LICENSE"),
+        *("emufort_runtime.F90", "CMakeLists.txt"),
+    ],
 )
 def test_nothing_is_compiled_when_a_hash_does_not_agree(copy: Bundle, name: str) -> None:
     with (copy.path / name).open("ab") as file:
@@ -439,12 +442,19 @@ end subroutine hostile
 """
 
 
-@pytest.mark.parametrize("name", ["mixed_emulator.F90", "emufort_runtime.F90", "CMakeLists.txt"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("mixed_emulator.F90", "emufort_runtime.F90", "CMakeLists.txt"),
+        *("mixed_emulator.h", "mixed_emulator.hpp", "emufort.h"),
+    ],
+)
 def test_sources_that_this_version_does_not_write_are_not_compiled(
     copy: Bundle, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with (copy.path / name).open("a") as file:
-        file.write("! of another version\n" if name.endswith("F90") else "# of another version\n")
+        comment = {".F90": "!", ".txt": "#"}.get(Path(name).suffix, "//")
+        file.write(f"{comment} of another version\n")
     sign(copy, keep_sources=True)
     with monkeypatch.context() as patched:
         patched.setattr(Compiler, "build", None)

@@ -158,18 +158,20 @@ def column(cases: list[dict[str, Any]]) -> str:
         name = f"`{found['contract']}`"
         text.append(_row(name, found["network"], *errors, smaller, *times))
     parcels = sorted({found["parcels"] + found["parcels_without_truth"] for found in cases})
-    cpus = ", ".join(sorted({found["cpu"] for found in cases}))
+    machines = "; ".join(sorted({f"{found['cpu']}, {found['load']}" for found in cases}))
     numbers = " and ".join(map(str, parcels))
     return "\n".join(
         [
-            "Relative error of the droplet number against the parcel model, rms; how many times "
-            "smaller that of the emulator is than that of ARG2000; cost per parcel:",
+            _fill(
+                "Relative error of the droplet number against the parcel model, rms; how many "
+                "times smaller that of the emulator is than that of ARG2000; cost per parcel:"
+            ),
             "",
             *text,
             "",
             _fill(
                 f"{numbers} parcels for each contract. Processor time of the call alone, least of "
-                f"15 rounds in turn, one core of {cpus}; gfortran, -O3 -march=native."
+                f"15 rounds in turn; gfortran, -O3 -march=native, one core of {machines}."
             ),
         ]
     )

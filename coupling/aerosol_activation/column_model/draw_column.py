@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -82,6 +83,7 @@ def origin(bundle: Bundle) -> dict[str, Any]:
         "modes": list(contract.dimensions[str(contract.input[-1].dimension)]),
         "network": network.label,
         "cpu": cpu_model(),
+        "load": f"load average {os.getloadavg()[0]:.0f} on {os.cpu_count()}",
     }
 
 

@@ -4,7 +4,10 @@
 #   include(<this folder>/emufort_flags.cmake)
 #
 # The kernels must be vectorised. The scheme must not fuse products and sums, so that a column has the same bits at any
-# position. These flags come after those of the host. They name no CPU: see docs/building.md.
+# position. These flags come after those of the host. They name no CPU. If those of the host do not either, name one
+# before the include, because the kernels are several times slower without its vector instructions:
+#
+#   set(EMUFORT_CPU "-march=x86-64-v3")
 set(_emufort_fast "")
 set(_emufort_exact "")
 if(CMAKE_Fortran_COMPILER_ID STREQUAL "GNU")
@@ -37,6 +40,10 @@ endif()
 if(DEBUG OR CMAKE_BUILD_TYPE STREQUAL "Debug")
   set(_emufort_fast "${_emufort_debug}")
   set(_emufort_exact "${_emufort_debug}")
+endif()
+if(EMUFORT_CPU)
+  string(APPEND _emufort_fast " ${EMUFORT_CPU}")
+  string(APPEND _emufort_exact " ${EMUFORT_CPU}")
 endif()
 
 file(GLOB _emufort_sources "${CMAKE_CURRENT_LIST_DIR}/src/*.F90" "${CMAKE_CURRENT_LIST_DIR}/dependencies/*.F90")

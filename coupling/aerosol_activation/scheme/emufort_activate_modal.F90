@@ -10,14 +10,17 @@
 !> the routine of the host answers if it can, and otherwise the results are NaN. `activate_modal_errors` counts these
 !> calls.
 module emufort_activate_modal
-  use, intrinsic :: iso_fortran_env, only: int64
+  use, intrinsic :: iso_fortran_env, only: int64, dp => real64
   use emufort_runtime, only: emulator_type, status_type, emufort_not_a_number
   use emufort_aerosol_activation, only: activation_type, activation_constants_type, activation_counts_type, &
-                                        activation_predictor, activation_host_routine, activation_in_cloud_routine, &
+                                        activation_predictor, activation_network, activation_host_routine, &
+                                        activation_in_cloud_routine, &
                                         hk => activation_kind, activation_max_modes
   use emufort_aerosol_calls, only: problem_of, is_for_host_alone, problem_codes, problem_texts, no_problem, &
                                    too_many_modes
   use emufort_aerosol_updrafts, only: least_width
+  use emufort_aerosol_scheme, only: n_emulated_modes
+  use emufort_aerosol_parcel, only: activate_parcel
   implicit none
   private
 
@@ -40,7 +43,7 @@ contains
   !> Set the scheme. If it is not successful and the constants and modes are usable, the fall-back answers.
   subroutine activate_modal_init(host_kind, constants, sigmag_amode, status, emulator, predictor, outside, formula, &
                                  lower, upper, contract_hash, mismatch, host_routine, in_cloud_routine, &
-                                 kelvin_temperature, abort)
+                                 kelvin_temperature, abort, network)
     integer, intent(in) :: host_kind                          !! kind of the host's reals
     type(activation_constants_type), intent(in) :: constants  !! of the host
     real(hk), intent(in) :: sigmag_amode(:)                   !! geometric standard deviations of the modes [1] (mode)
@@ -56,13 +59,14 @@ contains
     procedure(activation_in_cloud_routine), optional :: in_cloud_routine !! the same for parcels in cloud
     real(hk), intent(in), optional :: kelvin_temperature      !! of the Kelvin length in ARG2000 [K]
     procedure(activation_abort), optional :: abort            !! ends the run of the host
+    procedure(activation_network), optional :: network        !! `<name>_copy`, with `predictor`: faster
 
     n_errors = 0_int64
     abort_host => null()
     if (present(abort)) abort_host => abort
     call activate_modal_scheme%init(host_kind, constants, sigmag_amode, status, emulator, predictor, outside, formula, &
                                     lower, upper, contract_hash, mismatch, host_routine, in_cloud_routine, &
-                                    kelvin_temperature)
+                                    kelvin_temperature, network)
 
   end subroutine activate_modal_init
 
@@ -101,12 +105,40 @@ contains
     type(activation_counts_type), intent(out), optional :: counts    !! counts of the answers
     character(len=*), intent(out), optional :: errmsg                !! error message, empty for success
     integer, intent(out), optional :: errflg                         !! 0 for success
-    logical :: in_cloud
-    real(hk) :: drops, fixed
-    integer :: problem
+    logical :: in_cloud, is_done
+    real(hk) :: drops, fixed, number(n_emulated_modes), cubes(n_emulated_modes), kappa(n_emulated_modes)
+    real(hk) :: fractions(n_emulated_modes, 2)
+    integer :: problem, m
 
     if (present(errmsg)) errmsg = ' '
     if (present(errflg)) errflg = 0
+    if (activate_modal_scheme%is_fast .and. nmode == n_emulated_modes .and. sigw <= real(least_width, hk) .and. &
+        .not. (present(smax_prescribed) .or. present(in_cloud_in))) then
+      if (least_size(na, volume, hygro, fn, fm, fluxn, fluxm) >= n_emulated_modes) then
+        do m = 1, n_emulated_modes
+          number(m) = na(m)
+          cubes(m) = volume(m)
+          kappa(m) = hygro(m)
+        end do
+        call activate_parcel(activate_modal_scheme%scheme_type, wbar, wdiab, tair, rhoair, number, cubes, kappa, &
+                             fractions, is_done)
+        if (is_done) then
+          do m = 1, n_emulated_modes
+            fn(m) = fractions(m, 1)
+            fm(m) = fractions(m, 2)
+            fluxn(m) = real(real(fractions(m, 1), dp)*real(wbar, dp), hk)
+            fluxm(m) = real(real(fractions(m, 2), dp)*real(wbar, dp), hk)
+          end do
+          if (size(fn) > n_emulated_modes) fn(n_emulated_modes + 1:) = 0.0_hk
+          if (size(fm) > n_emulated_modes) fm(n_emulated_modes + 1:) = 0.0_hk
+          if (size(fluxn) > n_emulated_modes) fluxn(n_emulated_modes + 1:) = 0.0_hk
+          if (size(fluxm) > n_emulated_modes) fluxm(n_emulated_modes + 1:) = 0.0_hk
+          flux_fullact = wbar
+          if (present(counts)) counts = activation_counts_type(n_parcels=1_int64)
+          return
+        end if
+      end if
+    end if
     in_cloud = .false.
     drops = 0.0_hk
     fixed = -1.0_hk
@@ -168,6 +200,11 @@ contains
     integer, intent(out), optional :: errflg                         !! 0 for success
     integer :: problem
 
+    if (activate_modal_scheme%is_fast .and. .not. in_cloud) then
+      call activate_modal(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, fn, fm, fluxn, &
+                          fluxm, flux_fullact, counts=counts, errmsg=errmsg, errflg=errflg)
+      return
+    end if
     if (present(errmsg)) errmsg = ' '
     if (present(errflg)) errflg = 0
     problem = problem_of(activate_modal_scheme%scheme_type, nmode, &

@@ -17,7 +17,7 @@ module emufort_aerosol_activation
                                      answered_by_emulator, answered_by_ratio, answered_by_clip, answered_by_arg2000, &
                                      answered_by_host, answered_by_prescribed, &
                                      answered_by_in_cloud
-  use emufort_aerosol_scheme, only: scheme_type, activation_predictor, activation_host_routine, &
+  use emufort_aerosol_scheme, only: scheme_type, activation_predictor, activation_network, activation_host_routine, &
                                     activation_in_cloud_routine, activation_kind, activation_max_modes, &
                                     n_emulated_modes, outside_arg2000, outside_ratio, outside_clip, outside_host, &
                                     mismatch_refuse, mismatch_fall_back
@@ -27,7 +27,8 @@ module emufort_aerosol_activation
   private
 
   public :: activation_type, activation_constants_type, activation_counts_type, activation_predictor
-  public :: activation_host_routine, activation_in_cloud_routine
+  public :: activation_network, activation_host_routine, activation_in_cloud_routine
+  public :: least_number, least_volume, least_hygroscopicity
   public :: activation_kind, activation_max_modes, activation_n_counts, arg2000_paper, arg2000_e3sm
   public :: outside_arg2000, outside_ratio, outside_clip, outside_host, mismatch_refuse, mismatch_fall_back
   public :: answered_by_error, answered_by_none, answered_by_emulator, answered_by_ratio, answered_by_clip

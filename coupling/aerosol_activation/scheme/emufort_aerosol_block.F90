@@ -4,7 +4,7 @@ module emufort_aerosol_block
   use emufort_kinds, only: wp, block => block_columns
   use emufort_dispatch, only: vector_ln
   use emufort_runtime, only: workspace_type
-  use emufort_aerosol_head, only: steepness_factor, shift_factor, activated_fractions_of_logs, padded
+  use emufort_aerosol_head, only: activated_fractions_of_logs, padded
   use emufort_aerosol_arg2000, only: air_type, critical_factors
   use emufort_aerosol_updrafts, only: n_nodes, least_width, spectrum_width, updraft_quadrature
   use emufort_aerosol_answers, only: answers_type
@@ -93,7 +93,8 @@ contains
       call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, smax, &
                      log_smax, air, has_air, answers, workspace)
       do m = 1, n_modes
-        call fractions(n_at, n, at, scheme%log_sigma(m), smax, log_smax, log_critical(:, m), is_active(:, m), fraction)
+        call fractions(n_at, n, at, scheme%steepness(m), scheme%shift(m), smax, log_smax, log_critical(:, m), &
+                       is_active(:, m), fraction)
         if (n_at == n) then
           do i = 1, n
             f(i, m, 1) = real(fraction(i, 1), dp)
@@ -140,7 +141,8 @@ contains
       call find_smax(scheme, n_at, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, smax, &
                      log_smax, air, has_air, answers, workspace)
       do m = 1, n_modes
-        call fractions(n_at, n, at, scheme%log_sigma(m), smax, log_smax, log_critical(:, m), is_active(:, m), fraction)
+        call fractions(n_at, n, at, scheme%steepness(m), scheme%shift(m), smax, log_smax, log_critical(:, m), &
+                       is_active(:, m), fraction)
         do j = 1, n_at
           i = at(j)
           f(i, m, 1) = f(i, m, 1) + share(q, i)*real(fraction(j, 1), dp)
@@ -161,11 +163,13 @@ contains
   end subroutine activate_block
 
   !> Compute the number and mass fraction of one mode above the size that activates at a supersaturation.
-  recursive subroutine fractions(n, n_columns, at, log_sigma, smax, log_smax, log_critical, is_active, fraction)
+  recursive subroutine fractions(n, n_columns, at, mode_steepness, mode_shift, smax, log_smax, log_critical, &
+                                 is_active, fraction)
     integer, intent(in) :: n                          !! number of updrafts
     integer, intent(in) :: n_columns                  !! columns; if equal to n, updraft j is that of column j
     integer, intent(in) :: at(block)                  !! columns of the updrafts, ascending (updraft)
-    real(dp), intent(in) :: log_sigma                 !! ln of the geometric standard deviation of the mode [1]
+    real(wp), intent(in) :: mode_steepness            !! of the mode, see emufort_aerosol_head [1]
+    real(wp), intent(in) :: mode_shift                !! of the mode [1]
     real(dp), intent(in) :: smax(block)               !! maximum supersaturation [1] (updraft)
     real(wp), intent(in) :: log_smax(block)           !! its logarithm [1] (updraft)
     real(wp), intent(in) :: log_critical(block)       !! ln of the square of the critical supersaturation [1] (column)
@@ -175,8 +179,8 @@ contains
     logical :: counts(block)
     integer :: j
 
-    steepness = real(steepness_factor/log_sigma, wp)
-    shift = real(shift_factor*log_sigma, wp)
+    steepness = mode_steepness
+    shift = mode_shift
     if (n == n_columns) then
       do j = 1, n
         log_ratio(j) = log_critical(j) - 2.0_wp*log_smax(j)

@@ -2,20 +2,22 @@
 !> and the scheme that answers where the emulator does not.
 module emufort_aerosol_scheme
   use, intrinsic :: iso_fortran_env, only: real32, real64
-  use emufort_kinds, only: block => block_columns
+  use emufort_kinds, only: wp, block => block_columns
   use emufort_status, only: set_error
   use emufort_runtime, only: emulator_type, status_type, workspace_type, emufort_success, emufort_error_contract, &
                              emufort_error_shape, emufort_error_limit
   use emufort_aerosol_contract, only: n_emulated_modes => aerosol_modes, n_plain => aerosol_inputs, &
                                       trained_sigma => aerosol_sigma, trained_lower => aerosol_lower, &
-                                      trained_upper => aerosol_upper, aerosol_input_names, aerosol_input_units, &
+                                      trained_upper => aerosol_upper, radius_at => dry_median_radius_at, &
+                                      aerosol_input_names, aerosol_input_units, &
                                       aerosol_output_name, aerosol_output_units, aerosol_contract_hash
   use emufort_aerosol_agreement, only: disagreement
+  use emufort_aerosol_head, only: steepness_factor, shift_factor
   use emufort_aerosol_arg2000, only: activation_constants_type, kelvin_length, arg2000_paper, arg2000_e3sm
   implicit none
   private
 
-  public :: scheme_type, activation_predictor, activation_host_routine, activation_in_cloud_routine
+  public :: scheme_type, activation_predictor, activation_network, activation_host_routine, activation_in_cloud_routine
   public :: activation_kind, activation_max_modes, n_emulated_modes, n_plain, most_inputs
   public :: outside_arg2000, outside_ratio, outside_clip, outside_host, mismatch_refuse, mismatch_fall_back
 
@@ -59,6 +61,12 @@ module emufort_aerosol_scheme
       logical, intent(out) :: is_outside(block)     !! parcels out of range or invalid (parcel)
       type(workspace_type), intent(inout), optional :: workspace   !! for wide networks
     end subroutine activation_predictor
+
+    !> Interface of `<name>_copy` in the generated module of a bundle.
+    subroutine activation_network(emulator)
+      import :: emulator_type
+      type(emulator_type), intent(inout) :: emulator   !! set to a copy of the network
+    end subroutine activation_network
 
     !> Interface of the routine of a host: `activate_modal` of E3SM. Its last argument has no intent there either, so
     !> that E3SM can pass its procedure itself.
@@ -110,6 +118,15 @@ module emufort_aerosol_scheme
     real(dp) :: spread(activation_max_modes) = 0.0_dp
     real(dp) :: lower(n_plain) = trained_lower
     real(dp) :: upper(n_plain) = trained_upper
+    real(wp) :: steepness(activation_max_modes) = 0.0_wp           ! of the fractions, see emufort_aerosol_head
+    real(wp) :: shift(activation_max_modes) = 0.0_wp
+    ! The emulator takes a radius as its cube and gives the logarithm of the supersaturation, where it can. Limits are
+    ! those of what it takes. `from` and `to` lie a little beyond: inputs between them and the limits are set to the
+    ! limits.
+    logical :: takes_cube(n_emulated_modes) = .false.
+    logical :: gives_logarithm = .false.
+    logical :: is_fast = .false.                                   ! whether it does both for all modes
+    real(dp), dimension(n_plain) :: least = 0.0_dp, most = 0.0_dp, from = 0.0_dp, to = 0.0_dp
     type(emulator_type) :: emulator
     procedure(activation_predictor), pointer, nopass :: predictor => null()
     procedure(activation_host_routine), pointer, nopass :: host_routine => null()   ! null: ARG2000 is the fall-back
@@ -125,7 +142,8 @@ contains
   !> Prepare a scheme. Without `emulator` and `predictor`, or if one does not fit, the fall-back always answers: the
   !> routine of the host if there is one, else ARG2000.
   subroutine init(scheme, host_kind, constants, geometric_standard_deviation, status, emulator, predictor, outside, &
-                  formula, lower, upper, contract_hash, mismatch, host_routine, in_cloud_routine, kelvin_temperature)
+                  formula, lower, upper, contract_hash, mismatch, host_routine, in_cloud_routine, kelvin_temperature, &
+                  network)
     class(scheme_type), intent(out) :: scheme                          !! ready for use unless the modes are wrong
     integer, intent(in) :: host_kind                                   !! kind of the host's reals
     type(activation_constants_type), intent(in) :: constants           !! of the host
@@ -141,6 +159,7 @@ contains
     procedure(activation_host_routine), optional :: host_routine       !! fall-back instead of ARG2000
     procedure(activation_in_cloud_routine), optional :: in_cloud_routine !! the same for parcels in cloud
     real(hk), intent(in), optional :: kelvin_temperature               !! of the Kelvin length in ARG2000 [K]
+    procedure(activation_network), optional :: network                 !! copies the network of `predictor`: faster
     character(len=*), parameter :: place = 'activation init'
     character(len=len(status%message)) :: difference
     logical :: may_differ
@@ -182,10 +201,44 @@ contains
       scheme%n_inputs = emulator%n_inputs()
     else
       scheme%predictor => predictor
+      if (present(network)) call network(scheme%emulator)
+      if (scheme%emulator%is_loaded()) scheme%predictor => null()
       scheme%n_inputs = n_plain
     end if
+    call set_variables(scheme)
 
   end subroutine init
+
+  !> Choose the form of the inputs and the output of the emulator, and set the limits of its inputs.
+  subroutine set_variables(scheme)
+    class(scheme_type), intent(inout) :: scheme   !! scheme with its emulator and range
+    !> Inputs with a smaller relative distance to a limit of the range are set to the limit [1]: hosts clip aerosol
+    !> sizes to the same limits, and rounding must not decide on the scheme.
+    real(dp), parameter :: edge = 1.0e-4_dp
+    integer :: m
+
+    if (scheme%n_inputs > 0) then
+      do m = 1, n_emulated_modes
+        call scheme%emulator%take_power(radius_at + m - 1, 3, scheme%takes_cube(m))
+      end do
+      call scheme%emulator%give_logarithm(1, scheme%gives_logarithm)
+    end if
+    scheme%is_fast = scheme%n_inputs == n_plain .and. scheme%gives_logarithm .and. all(scheme%takes_cube)
+    scheme%least = scheme%lower
+    scheme%most = scheme%upper
+    scheme%from = scheme%lower*(1.0_dp - edge)
+    scheme%to = scheme%upper*(1.0_dp + edge)
+    do m = 1, n_emulated_modes
+      if (.not. scheme%takes_cube(m)) cycle
+      associate (i => radius_at + m - 1)
+        scheme%least(i) = scheme%least(i)**3
+        scheme%most(i) = scheme%most(i)**3
+        scheme%from(i) = scheme%from(i)**3
+        scheme%to(i) = scheme%to(i)**3
+      end associate
+    end do
+
+  end subroutine set_variables
 
   !> Set the constants and modes of the host.
   subroutine set_host(scheme, host_kind, constants, geometric_standard_deviation, status)
@@ -216,6 +269,8 @@ contains
       scheme%volume_factor(m) = 3.0_dp/(4.0_dp*pi*exp(4.5_dp*scheme%log_sigma(m)**2))
       scheme%breadth(m) = 0.5_dp*exp(2.5_dp*scheme%log_sigma(m)**2)
       scheme%spread(m) = 1.0_dp + 0.25_dp*scheme%log_sigma(m)
+      scheme%steepness(m) = real(steepness_factor/scheme%log_sigma(m), wp)
+      scheme%shift(m) = real(shift_factor*scheme%log_sigma(m), wp)
     end do
     scheme%is_ready = .true.
 

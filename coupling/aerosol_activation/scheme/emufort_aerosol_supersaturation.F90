@@ -18,7 +18,7 @@ module emufort_aerosol_supersaturation
   implicit none
   private
 
-  public :: find_smax
+  public :: find_smax, hygroscopicity_floor
 
   integer, parameter :: dp = real64
 
@@ -26,9 +26,6 @@ module emufort_aerosol_supersaturation
   !> supersaturation of the parcel model does not depend on the hygroscopicity, as measured in docs/coupling.md. E3SM
   !> gives primary carbon 1e-10, exactly its threshold for ignoring a mode; rounding must not decide on the result.
   real(dp), parameter :: hygroscopicity_floor = 1.0e-3_dp
-  !> Inputs with a smaller relative distance to a limit of the range are set to the limit [1]: hosts clip aerosol sizes
-  !> to the same limits, and the rounding of a cube root must not decide on the scheme.
-  real(dp), parameter :: edge = 1.0e-4_dp
 
 contains
 
@@ -56,7 +53,8 @@ contains
     type(answers_type), intent(inout) :: answers          !! record of the block
     type(workspace_type), intent(inout), optional :: workspace !! for a wide network
     real(dp) :: x(block, most_inputs), found(block, 1), log_shift(block)
-    logical :: is_outside(block), use_emulator
+    logical :: is_outside(block), is_direct(block), use_emulator
+    real(wp) :: log_found(block)
     integer :: i, j, n_others
     type(status_type) :: status
 
@@ -76,6 +74,16 @@ contains
           if (given(at(j)) < 0.0_dp) answers%counted(at(j), count_bad) = answers%counted(at(j), count_bad) + 1
         end do
       else
+        if (scheme%gives_logarithm) then
+          do j = 1, n
+            log_found(j) = real(found(j, 1), wp)
+            log_smax(j) = log_found(j)
+          end do
+          call vector_exp(n, log_smax)
+          do j = 1, n
+            found(j, 1) = real(log_smax(j), dp)
+          end do
+        end if
         n_others = 0
         do j = 1, n
           smax(j) = found(j, 1)
@@ -86,7 +94,7 @@ contains
     end if
     if (n_others > 0) then
       call answer_others(scheme, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, &
-                         use_emulator, x, found, is_outside, smax, log_shift, air, has_air, answers)
+                         use_emulator, x, found, is_outside, smax, log_shift, is_direct, air, has_air, answers)
     else
       do j = 1, n
         i = at(j)
@@ -96,10 +104,19 @@ contains
       end do
     end if
 
+    if (n_others == 0 .and. scheme%gives_logarithm) then
+      log_smax(1:n) = log_found(1:n)
+      return
+    end if
     do j = 1, n
       log_smax(j) = real(smax(j), wp)
     end do
     call vector_ln(n, log_smax)
+    if (n_others > 0 .and. use_emulator .and. scheme%gives_logarithm) then
+      do j = 1, n
+        if (is_direct(j)) log_smax(j) = log_found(j)
+      end do
+    end if
     if (n_others > 0 .and. scheme%kelvin_length > 0.0_dp) then
       do j = 1, n
         log_smax(j) = log_smax(j) - real(log_shift(j), wp)
@@ -110,7 +127,7 @@ contains
 
   !> Compute the maximum supersaturation of the updrafts of a block if the emulator alone does not give all of them.
   recursive subroutine answer_others(scheme, n, at, n_modes, w, t, p, number, cube, kappa, critical, is_active, given, &
-                                     has_found, x, found, is_outside, smax, log_shift, air, has_air, answers)
+                                     has_found, x, found, is_outside, smax, log_shift, is_direct, air, has_air, answers)
     type(scheme_type), intent(in) :: scheme               !! after `init`
     integer, intent(in) :: n                              !! number of updrafts
     integer, intent(in) :: at(block)                      !! columns of the updrafts (updraft)
@@ -129,6 +146,7 @@ contains
     real(dp), intent(in) :: found(block)                  !! answers of the emulator [1] (updraft)
     logical, intent(in) :: is_outside(block)              !! whether an input was out of range (updraft)
     real(dp), intent(out) :: smax(block)                  !! maximum supersaturation [1] (updraft)
+    logical, intent(out) :: is_direct(block)              !! whether it is the answer of the emulator (updraft)
     real(dp), intent(out) :: log_shift(block)             !! of ln(smax) by the host's Kelvin length [1] (updraft)
     type(air_type), intent(inout) :: air(block)           !! air for ARG2000, where it was needed (column)
     logical, intent(inout) :: has_air(block)              !! whether `air` has been computed (column)
@@ -142,6 +160,7 @@ contains
     do j = 1, n
       i = at(j)
       log_shift(j) = 0.0_dp
+      is_direct(j) = .false.
       longer = 1.0_dp   ! Kelvin length of the host by that of the air
       if (scheme%kelvin_length > 0.0_dp) longer = scheme%kelvin_length/kelvin_length(scheme%constants, t(i))
       if (.not. given(i) < 0.0_dp) then
@@ -166,7 +185,8 @@ contains
                                               n_clipped_of(scheme, w(j), t(i), p(i), number(i, 1:n_emulated_modes), &
                                                            cube(i, 1:n_emulated_modes), kappa(i, 1:n_emulated_modes))
         if (.not. is_out .and. .not. is_good) answers%counted(i, count_bad) = answers%counted(i, count_bad) + 1
-        if (is_good .and. (.not. is_out .or. scheme%outside == outside_clip)) cycle
+        is_direct(j) = is_good .and. (.not. is_out .or. scheme%outside == outside_clip)
+        if (is_direct(j)) cycle
       end if
       ! Where the emulator cannot be corrected, the fall-back answers: the host's routine unless the option says
       ! ARG2000.
@@ -191,7 +211,9 @@ contains
         if (abs(x(j, temperature_at) - t(i)) > 0.0_dp .or. abs(x(j, pressure_at) - p(i)) > 0.0_dp) &
           nearest_air = air_properties(scheme%constants, x(j, temperature_at), x(j, pressure_at))
         mode_critical(1:n_emulated_modes) = critical_supersaturation_squared( &
-                                            nearest_air%kelvin_length, x(j, radius_at:kappa_at - 1)**3, &
+                                            nearest_air%kelvin_length, merge(x(j, radius_at:kappa_at - 1), &
+                                                                             x(j, radius_at:kappa_at - 1)**3, &
+                                                                             scheme%takes_cube), &
                                             x(j, kappa_at:n_plain))
         mode_number(1:n_emulated_modes) = x(j, number_at:radius_at - 1)
         mask(1:n_emulated_modes) = .true.
@@ -237,7 +259,8 @@ contains
         n_clipped_of = n_clipped_of + is_beyond(0.0_dp, number_at + m - 1, 1)
       else
         n_clipped_of = n_clipped_of + is_beyond(number(m), number_at + m - 1, 1) + &
-                       is_beyond(cube(m), radius_at + m - 1, 3) + is_beyond(floored(kappa(m)), kappa_at + m - 1, 1)
+                       is_beyond(cube(m), radius_at + m - 1, merge(1, 3, scheme%takes_cube(m))) + &
+                       is_beyond(floored(kappa(m)), kappa_at + m - 1, 1)
       end if
     end do
 
@@ -248,8 +271,7 @@ contains
       real(dp), intent(in) :: value          !! power of the input
       integer, intent(in) :: input, power    !! position of the input, and the power
 
-      is_beyond = merge(1, 0, value < (scheme%lower(input)*(1.0_dp - edge))**power .or. &
-                        value > (scheme%upper(input)*(1.0_dp + edge))**power)
+      is_beyond = merge(1, 0, value < scheme%from(input)**power .or. value > scheme%to(input)**power)
 
     end function is_beyond
 
@@ -270,8 +292,9 @@ contains
     logical, intent(in) :: is_active(block, *)            !! modes that can activate (column, mode)
     real(dp), intent(in) :: critical(block, *)            !! square of the critical supersaturation [1] (column, mode)
     real(dp), intent(inout) :: x(block, most_inputs)      !! inputs (updraft, place in the contract)
-    real(dp) :: mode_critical(n_emulated_modes), mode_number(n_emulated_modes), least, most, value, middle
-    logical :: mask(n_emulated_modes)
+    real(dp) :: mode_critical(n_emulated_modes), mode_number(n_emulated_modes), least, most, from, to, value, &
+                middle
+    logical :: mask(n_emulated_modes), is_empty(block)
     real(wp) :: radius(block)
     integer :: i, j, m
 
@@ -285,29 +308,39 @@ contains
       call pick(n, n_columns, at, cube(:, m), x(:, radius_at + m - 1))
       call pick(n, n_columns, at, kappa(:, m), x(:, kappa_at + m - 1))
       do j = 1, n
-        radius(j) = real(merge(1.0_dp, x(j, radius_at + m - 1), x(j, radius_at + m - 1) <= 0.0_dp), wp)
+        is_empty(j) = x(j, radius_at + m - 1) <= 0.0_dp
       end do
-      call vector_ln(n, radius)
-      do j = 1, n
-        radius(j) = radius(j)*(1.0_wp/3.0_wp)
-      end do
-      call vector_exp(n, radius)
+      if (.not. scheme%takes_cube(m)) then
+        do j = 1, n
+          radius(j) = real(merge(1.0_dp, x(j, radius_at + m - 1), is_empty(j)), wp)
+        end do
+        call vector_ln(n, radius)
+        do j = 1, n
+          radius(j) = radius(j)*(1.0_wp/3.0_wp)
+        end do
+        call vector_exp(n, radius)
+        do j = 1, n
+          x(j, radius_at + m - 1) = real(radius(j), dp)
+        end do
+      end if
       ! an empty mode: number 0, and any radius and hygroscopicity within the range
-      middle = sqrt(scheme%lower(radius_at + m - 1)*scheme%upper(radius_at + m - 1))
-      least = scheme%lower(kappa_at + m - 1)
+      middle = sqrt(scheme%least(radius_at + m - 1)*scheme%most(radius_at + m - 1))
+      least = scheme%least(kappa_at + m - 1)
       do j = 1, n
-        x(j, number_at + m - 1) = merge(0.0_dp, x(j, number_at + m - 1), x(j, radius_at + m - 1) <= 0.0_dp)
-        x(j, kappa_at + m - 1) = merge(least, floored(x(j, kappa_at + m - 1)), x(j, radius_at + m - 1) <= 0.0_dp)
-        x(j, radius_at + m - 1) = merge(middle, real(radius(j), dp), x(j, radius_at + m - 1) <= 0.0_dp)
+        x(j, number_at + m - 1) = merge(0.0_dp, x(j, number_at + m - 1), is_empty(j))
+        x(j, kappa_at + m - 1) = merge(least, floored(x(j, kappa_at + m - 1)), is_empty(j))
+        x(j, radius_at + m - 1) = merge(middle, x(j, radius_at + m - 1), is_empty(j))
       end do
     end do
     do m = 1, n_plain
-      least = scheme%lower(m)
-      most = scheme%upper(m)
+      least = scheme%least(m)
+      most = scheme%most(m)
+      from = scheme%from(m)
+      to = scheme%to(m)
       do j = 1, n
         value = x(j, m)
-        value = merge(least, value, value < least .and. value >= least*(1.0_dp - edge))
-        x(j, m) = merge(most, value, value > most .and. value <= most*(1.0_dp + edge))
+        value = merge(least, value, value < least .and. value >= from)
+        x(j, m) = merge(most, value, value > most .and. value <= to)
       end do
     end do
     if (scheme%n_inputs == n_plain) return

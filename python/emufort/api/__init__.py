@@ -22,6 +22,7 @@ from emufort.api.whole_run import run, status
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.export.bundle import Bundle
+from emufort.importing.importer import import_network
 from emufort.network.architecture import Architecture
 from emufort.network.emulator import Emulator
 from emufort.retrain.models import Models
@@ -43,6 +44,7 @@ __all__ = [
     "Verification",
     "advise",
     "export",
+    "import_network",
     "load",
     "load_search",
     "report",

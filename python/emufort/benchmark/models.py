@@ -23,6 +23,7 @@ from emufort.files import make_directory, write_bytes, write_json
 from emufort.network.activations import parse
 from emufort.network.architecture import Architecture
 from emufort.network.emulator import Emulator, dense_parameters
+from emufort.network.imported import AnyArchitecture
 from emufort.network.plan import Parameters
 from emufort.network.scaler import Scaler, ScalerKind
 from emufort.processes.process import Head
@@ -133,7 +134,7 @@ def models_of(options: Options, work: Path) -> list[Model]:
     return models
 
 
-def _check_contenders(architecture: Architecture) -> None:
+def _check_contenders(architecture: AnyArchitecture) -> None:
     """Refuse a network that the contenders cannot compute.
 
     Raises
@@ -167,7 +168,9 @@ def bare_network(name: str, emulator: Emulator) -> Emulator:
     return _without_transforms(name, emulator.architecture, emulator.parameters)
 
 
-def _without_transforms(name: str, architecture: Architecture, parameters: Parameters) -> Emulator:
+def _without_transforms(
+    name: str, architecture: AnyArchitecture, parameters: Parameters
+) -> Emulator:
     n_in, n_out = architecture.n_inputs, architecture.n_outputs
     labels = {"feature": n_in, "value": n_out}
     variable = {"units": "1", "transform": "none"}

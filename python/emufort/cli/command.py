@@ -11,6 +11,7 @@ import typer
 from emufort import signals
 from emufort.cli.bench import bench
 from emufort.cli.data import data, labels, presets, processes
+from emufort.cli.importing import import_model
 from emufort.cli.single_steps import export, report, retrain, search, select, time, verify
 from emufort.cli.single_values import OnceTyper
 from emufort.cli.whole_run import check, run, status
@@ -55,6 +56,7 @@ for _command in (
     presets, processes, check,
 ):  # fmt: skip
     app.command()(_command)
+app.command("import")(import_model)
 
 
 def main() -> None:

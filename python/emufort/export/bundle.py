@@ -8,21 +8,20 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from emufort import __version__, provenance
+from emufort import provenance
 from emufort.brief import brief
 from emufort.config import DEFAULTS
-from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
-from emufort.errors import ContractError, EmufortError, UsageError
+from emufort.errors import EmufortError, UsageError
+from emufort.export.bundle_sources import bundle_sources, named
 from emufort.export.contents import (
     CMAKE,
-    CPU_LEVEL,
     FIXED,
     GOLDEN,
     LICENSE,
@@ -34,22 +33,22 @@ from emufort.export.contents import (
     check_files,
     contradictions,
     module_name,
+    named_files,
+    source_files,
 )
-from emufort.export.flat import FlatEmulator
-from emufort.export.fortran import fortran_source, loads_weights, runtime_source
+from emufort.export.fortran import loads_weights
 from emufort.export.golden import Golden
 from emufort.export.manifest import HashChain, Manifest, hashes
 from emufort.export.model_card import TestSkill, model_card
 from emufort.export.onnx import build_onnx
-from emufort.export.render import render
 from emufort.export.restore import restore
 from emufort.export.weights_file import WeightsFile
 from emufort.files import make_directory, write_bytes, write_json
 from emufort.network.emulator import Emulator
 from emufort.retrain.agreement_words import Agreement
-from emufort.toolchain.sources import cpu_level_source, license_text
+from emufort.toolchain.sources import license_text
 
-_MODULE_SUFFIX = "_emulator.F90"
+_NAMED_SUFFIXES = named_files(module_name(""))
 #: Age [s] from which a half-written bundle belongs to a process that was killed.
 _STALE = 3600.0
 
@@ -212,19 +211,19 @@ class Bundle:
     def foreign_sources(self) -> list[str]:
         """Return the names of the sources that differ from those this version of emufort generates.
 
-        The module, the runtime with its C file and CMakeLists.txt are generated again from
-        weights.bin and compared byte for byte. The sources of another version and forged sources
-        differ.
+        The module, the runtime with its C file and headers, and CMakeLists.txt are generated again
+        from weights.bin and compared byte for byte. The sources of another version and forged
+        sources differ.
         """
         try:
             # The numbers of a network without hidden layers do not determine its activation
             # function.
             emulator = dataclasses.replace(self.emulator(), architecture=self.manifest.architecture)
             flat, chain = self.weights_file.flat, self.manifest.chain
-            written = _sources(emulator, flat, self.name, chain)
+            written = bundle_sources(emulator, flat, self.name, chain)
         except EmufortError:
             written = {}
-        names = (self.module_source.name, RUNTIME, CPU_LEVEL, CMAKE)
+        names = (*source_files(self.module_name), CMAKE)
         return [name for name in names if written.get(name) != self.read(name)]
 
     def staged(self, folder: Path) -> Bundle:
@@ -233,28 +232,9 @@ class Bundle:
         The copies are the bytes that were compared with the manifest, even if the files of the
         bundle change in the meantime.
         """
-        for name in (self.module_source.name, RUNTIME, WEIGHTS):
+        for name in (*source_files(self.module_name), WEIGHTS):
             write_bytes(folder / name, self.read(name))
         return Bundle(folder, self.manifest)
-
-
-def _named(emulator: Emulator, name: str) -> Emulator:
-    """Return the emulator with `name` as the name of its contract, which names the module.
-
-    Raises
-    ------
-    UsageError
-        `name` cannot name a Fortran module.
-    """
-    if name == emulator.contract.name:
-        return emulator
-    try:
-        contract = Contract.from_dict({**emulator.contract.to_dict(), "name": name})
-    except ContractError as error:
-        raise UsageError(
-            f"'{name}' cannot name a Fortran module: use letters, digits and underscores"
-        ) from error
-    return dataclasses.replace(emulator, contract=contract)
 
 
 def export(
@@ -305,7 +285,7 @@ def export(
     if golden < 1:
         raise UsageError(f"{golden} golden vectors check nothing; request at least 1")
     name = name or contract.name
-    _named(emulator, name)
+    named(emulator, name)
     if not emulator.metadata.get("data_sha256"):
         known = {**emulator.metadata, "data_sha256": data.sha256}
         emulator = dataclasses.replace(emulator, metadata=known)
@@ -350,10 +330,11 @@ def _write(
     )
     chain = chain.then("weights", add(WEIGHTS, weights.to_bytes()))
     identity = chain.head
-    sources = _sources(emulator, weights.flat, name, chain)
+    sources = bundle_sources(emulator, weights.flat, name, chain)
     chain = chain.then("fortran", add(f"{module}.F90", sources[f"{module}.F90"]))
-    add(RUNTIME, sources[RUNTIME])
-    add(CPU_LEVEL, sources[CPU_LEVEL])
+    for source in source_files(module):
+        if source not in files:
+            add(source, sources[source])
     vectors.save(folder / GOLDEN, {"bundle": identity})
     files[GOLDEN] = provenance.file_sha256(folder / GOLDEN)
     add(CMAKE, sources[CMAKE])
@@ -389,45 +370,6 @@ def _write(
         },
     )
     write_json(folder / MANIFEST, manifest.to_dict())
-
-
-def _sources(
-    emulator: Emulator, flat: FlatEmulator, name: str, chain: HashChain
-) -> Mapping[str, bytes]:
-    """Return the source files of a bundle: name -> content.
-
-    Parameters
-    ----------
-    emulator
-        Emulator with the contract and the architecture.
-    flat
-        Arrays of weights.bin.
-    name
-        Name of the emulator.
-    chain
-        Hash chain up to the weights or further.
-    """
-    module, runtime = module_name(name), runtime_source().encode()
-    cpu_level = cpu_level_source().encode()
-    identity = chain.upto("weights")
-    cmake = render(
-        "CMakeLists.txt.j2",
-        title=emulator.contract.title or name,
-        version=__version__,
-        runtime_sha256=hashlib.sha256(runtime + cpu_level).hexdigest(),
-        module=module,
-        hash=identity,
-        loads=loads_weights(emulator.architecture),
-    )
-    source = fortran_source(
-        _named(emulator, name), identity, flat=flat, weights_chain=chain.upto("onnx")
-    )
-    return {
-        f"{module}.F90": source.encode(),
-        RUNTIME: runtime,
-        CPU_LEVEL: cpu_level,
-        CMAKE: cmake.encode(),
-    }
 
 
 # ------------------------------------------------------------ folders as a whole
@@ -484,7 +426,7 @@ def _refuse_foreign(folder: Path) -> None:
     if not folder.is_dir():
         return
     for entry in sorted(folder.iterdir()):
-        if entry.name not in FIXED and not entry.name.endswith(_MODULE_SUFFIX):
+        if entry.name not in FIXED and not entry.name.endswith(_NAMED_SUFFIXES):
             raise EmufortError(
                 f"{folder} holds '{entry.name}', which is not part of a bundle; move it away or "
                 "choose another --out"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from emufort.errors import EmufortError, UsageError
+from emufort.export.c_headers import RUNTIME_HEADERS, header_names
 from emufort.export.fortran import check_name
 from emufort.export.manifest import Manifest, network_sha256
 from emufort.export.restore import restore
@@ -20,13 +21,26 @@ CMAKE = "CMakeLists.txt"
 MODEL_CARD = "MODEL_CARD.md"
 LICENSE = "LICENSE"
 
-#: Every file of a bundle except the generated module, which is named after the emulator.
-FIXED = (MANIFEST, ONNX, WEIGHTS, RUNTIME, CPU_LEVEL, GOLDEN, CMAKE, MODEL_CARD, LICENSE)
+#: Every file of a bundle except those that are named after the emulator.
+FIXED = (
+    *(MANIFEST, ONNX, WEIGHTS, RUNTIME, CPU_LEVEL, *RUNTIME_HEADERS, GOLDEN, CMAKE),
+    *(MODEL_CARD, LICENSE),
+)
 
 
 def module_name(name: str) -> str:
     """Return the name of the Fortran module of the emulator `name`."""
     return f"{name}_emulator"
+
+
+def named_files(module: str) -> tuple[str, ...]:
+    """Return the files that are named after the emulator: the generated module and its headers."""
+    return (f"{module}.F90", *header_names(module))
+
+
+def source_files(module: str) -> tuple[str, ...]:
+    """Return the files that a compiler of a host reads."""
+    return (RUNTIME, CPU_LEVEL, *RUNTIME_HEADERS, *named_files(module))
 
 
 def check_files(manifest: Manifest, source: str) -> None:
@@ -50,8 +64,8 @@ def check_files(manifest: Manifest, source: str) -> None:
         raise EmufortError(
             f"{source} is damaged: {manifest.name!r} cannot name a Fortran module; export again"
         ) from error
-    module = f"{module_name(manifest.name)}.F90"
-    wanted = {*FIXED, module} - {MANIFEST}
+    module, *headers = named_files(module_name(manifest.name))
+    wanted = {*FIXED, module, *headers} - {MANIFEST}
     for name in sorted(wanted ^ set(manifest.files)):
         what = "does not list" if name in wanted else "lists, as no bundle has it,"
         raise EmufortError(f"{source} is damaged: it {what} the file {name!r}; export again")

@@ -18,10 +18,11 @@ from emufort import __version__
 from emufort.contract import Contract, Input, Output
 from emufort.errors import EmufortError
 from emufort.escape import LONGEST_NAME, fortran_comment, fortran_name, fortran_real64
+from emufort.export.c_headers import check_member_names
 from emufort.export.flat import FlatEmulator, flatten, pack
 from emufort.export.render import render
-from emufort.network.architecture import Architecture
 from emufort.network.emulator import Emulator
+from emufort.network.imported import AnyArchitecture
 from emufort.network.plan import MOST_NEURONS
 from emufort.toolchain.sources import fortran_sources
 
@@ -100,8 +101,11 @@ def dummy_name(name: str, module: str) -> str:
         raise EmufortError(f"the variable '{name}' must not begin with 'emufort_'; rename it")
     own = {
         module,
-        *(f"{module}_{s}" for s in ("predict", "predict_block", "hash", "n_inputs", "n_outputs")),
-        *(f"{module}_{s}" for s in ("make_workspace", "load", "load_bytes")),
+        *(f"{module}_{s}" for s in ("predict", "predict_block", "copy", "hash")),
+        *(
+            f"{module}_{s}"
+            for s in ("n_inputs", "n_outputs", "make_workspace", "load", "load_bytes")
+        ),
     }
     kinds = ("real32", "real64")
     own |= {f"{module}_{what}_{kind}" for what in ("predict", "strided") for kind in kinds}
@@ -125,8 +129,8 @@ def check_names(contract: Contract, name: str | None = None) -> str:
     Raises
     ------
     EmufortError
-        Two names are the same in Fortran, the runtime reserves a name, or there are more inputs and
-        outputs than the runtime takes.
+        Two names are the same in Fortran or in C, the runtime reserves a name, or there are more
+        inputs and outputs than the runtime takes.
     UsageError
         The name of the emulator is not a Fortran name, or is too long.
     """
@@ -144,15 +148,16 @@ def check_names(contract: Contract, name: str | None = None) -> str:
                 f"two variables of the contract '{contract.name}' become '{one}' in Fortran; "
                 "rename one"
             )
+    check_member_names(contract)
     return module
 
 
-def loads_weights(architecture: Architecture) -> bool:
+def loads_weights(architecture: AnyArchitecture) -> bool:
     """Return whether the generated module loads ``weights.bin`` instead of holding its content."""
     return architecture.n_parameters > MOST_SOURCE_PARAMETERS
 
 
-def needs_workspace(architecture: Architecture, n_columns: int) -> bool:
+def needs_workspace(architecture: AnyArchitecture, n_columns: int) -> bool:
     """Return whether a host should create a workspace for the network, see docs/runtime.md.
 
     Parameters
@@ -224,6 +229,7 @@ def fortran_source(
         **({} if loads else _constants(flat)),
         inputs=inputs,
         outputs=outputs,
+        widths=wrap(str(len(v.columns)) for v in (*inputs, *outputs)),
         arguments=wrap(["ncol", *variables, *optional]),
         strided_arguments=wrap(["ncol", "strides", *variables, *optional]),
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError
 from emufort.export.bundle import Bundle
-from emufort.export.contents import CMAKE, CPU_LEVEL, LICENSE
+from emufort.export.contents import CMAKE, CPU_LEVEL, LICENSE, source_files
 from emufort.export.fortran import MOST_SOURCE_PARAMETERS
 from emufort.export.host_plain import SchemeSource, plain_files
 from emufort.files import scratch_folder
@@ -171,7 +171,8 @@ def _contents(bundle: Bundle, host: str) -> dict[str, GlueFile]:
     }
     kernels = list(texts)
     texts[CPU_LEVEL] = bundle.read(CPU_LEVEL).decode()
-    for name, text in (*_process_sources(contract, glue), *glue.generated(bundle).items()):
+    brought = [*glue.sources(contract), *([] if host in glue.hosts else glue.c_sources(contract))]
+    for name, text in (*_process_sources(contract, brought), *glue.generated(bundle).items()):
         if name.lower() in {known.lower() for known in texts}:
             raise EmufortError(
                 f"the process '{contract.process}' brings two sources called '{name}' for hosts, "
@@ -190,7 +191,8 @@ def _contents(bundle: Bundle, host: str) -> dict[str, GlueFile]:
         files = glue.hosts[host](bundle)
     else:
         files = plain_files(bundle, glue, sources)
-        texts[CMAKE] = bundle.read(CMAKE).decode()
+        headers = (name for name in source_files(bundle.module_name) if name not in texts)
+        texts |= {name: bundle.read(name).decode() for name in (CMAKE, *headers)}
     marker = (
         f"Glue for the host '{host}', written by 'emufort export --host {host}'; replaced by the "
         f"next such call.\nbundle {bundle.hash}\n"
@@ -217,9 +219,8 @@ def _filled(text: str, module: str) -> str:
     return fill_flags(text).replace("@MODULE@", module)
 
 
-def _process_sources(contract: Contract, glue: HostGlue) -> Iterator[tuple[str, str]]:
+def _process_sources(contract: Contract, paths: list[Path]) -> Iterator[tuple[str, str]]:
     """Yield name and text of the sources that the process brings for hosts, each once."""
-    paths = list(glue.sources(contract))
     if contract.process is not None and contract.skill.head is not None:
         head = processes.head(contract.process, contract.skill.head)
         paths = [*head.fortran(contract), *paths]

@@ -25,8 +25,8 @@ from emufort.contract import Contract
 from emufort.errors import EmufortError
 from emufort.export.flat import FlatEmulator, flatten
 from emufort.files import json_text
-from emufort.network.architecture import Architecture
 from emufort.network.emulator import Emulator
+from emufort.network.imported import AnyArchitecture, architecture_from_dict
 
 Kind = TypeVar("Kind")
 
@@ -158,7 +158,7 @@ class Manifest:
 
     name: str
     contract: Contract
-    architecture: Architecture
+    architecture: AnyArchitecture
     chain: HashChain
     files: Mapping[str, str]
     tolerance: float
@@ -259,7 +259,7 @@ class Manifest:
         return cls(
             _of_type(content, "name", str),
             Contract.from_dict(_of_type(content, "contract", dict), source),
-            Architecture.from_dict(_of_type(content, "architecture", dict)),
+            architecture_from_dict(_of_type(content, "architecture", dict)),
             chain,
             _of_type(content, "files", dict),
             _of_type(content, "tolerance", float),

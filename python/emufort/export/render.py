@@ -30,6 +30,8 @@ def render(template: str, *, folder: Path = _TEMPLATES, **values: Any) -> str:
         finalize=escape.markdown if template.endswith(".md.j2") else None,
     )
     environment.filters.update(
+        c_comment=escape.c_comment,
+        c_string=escape.c_string,
         cmake_string=escape.cmake_string,
         code=escape.markdown_code,
         comment=escape.comment,

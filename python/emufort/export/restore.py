@@ -11,8 +11,8 @@ from emufort.contract import Contract
 from emufort.errors import EmufortError
 from emufort.export.flat import AFFINE, CONSTANT, LN, LOGIT, SIGMOID, plan_of
 from emufort.export.weights_file import WeightsFile
-from emufort.network.architecture import Architecture
 from emufort.network.emulator import Emulator
+from emufort.network.imported import architecture_of_plan
 from emufort.network.scaler import Scaler, ScalerKind
 
 Array = NDArray[np.float64]
@@ -47,7 +47,7 @@ def _restore(file: WeightsFile, contract: Contract) -> Emulator:
     flat = file.flat
     n_inputs, n_features, n_outputs = (int(n) for n in flat.plan[:3])
     plan, parameters = plan_of(flat)
-    architecture = Architecture.of_plan(plan)
+    architecture = architecture_of_plan(plan)
     codes = flat.codes[n_features:]
     feature_kinds, codes = codes[:n_features], codes[n_features:]
     output_kinds = codes[:n_outputs]

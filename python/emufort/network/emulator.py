@@ -23,6 +23,7 @@ from emufort.errors import EmufortError
 from emufort.files import replacing
 from emufort.network.activations import Array
 from emufort.network.architecture import Architecture
+from emufort.network.imported import AnyArchitecture, architecture_from_dict
 from emufort.network.plan import Parameters, Plan
 from emufort.network.scaler import Scaler
 from emufort.paths import PathLike
@@ -61,7 +62,7 @@ class Emulator:
     """
 
     contract: Contract
-    architecture: Architecture
+    architecture: AnyArchitecture
     input_scaler: Scaler
     output_scaler: Scaler
     parameters: Parameters
@@ -190,7 +191,9 @@ class Emulator:
             for name, array in self.parameters.items()
         }
         architecture = self.architecture
-        is_plain = architecture.family == "mlp" and isinstance(architecture.activation, str)
+        is_plain = isinstance(architecture, Architecture) and (
+            architecture.family == "mlp" and isinstance(architecture.activation, str)
+        )
         header = {
             "format": _FORMAT if is_plain else _PLAN_FORMAT,
             "contract": json.dumps(self.contract.to_dict()),
@@ -223,7 +226,7 @@ class Emulator:
                 tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
         except (OSError, SafetensorError) as error:
             raise EmufortError(f"cannot read the weights {path}: {error}") from error
-        architecture = Architecture.from_dict(json.loads(header["architecture"]))
+        architecture = architecture_from_dict(json.loads(header["architecture"]))
         if "plan" in header and Plan.from_dict(json.loads(header["plan"])) != architecture.plan:
             raise EmufortError(f"{path} holds a plan that differs from that of its architecture")
         if set(tensors) != set(architecture.plan.parameter_shapes):

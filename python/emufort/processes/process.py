@@ -236,6 +236,9 @@ class HostGlue:
         Returns Fortran sources that a host needs in addition to those of the bundle and of the
         contract's head, in any order: a fallback scheme, an interface. Files other than Fortran,
         such as ``.inc``, are only copied.
+    c_sources
+        Returns the Fortran sources and the headers of an interface for C and C++, which the glue
+        with a Makefile and CMake contains too.
     generated
         Returns further sources that are generated for one bundle, by file name.
     example
@@ -255,6 +258,7 @@ class HostGlue:
 
     fits: Callable[[Contract], str] = _fits_always
     sources: Callable[[Contract], Sequence[Path]] = _no_sources
+    c_sources: Callable[[Contract], Sequence[Path]] = _no_sources
     generated: Callable[[Bundle], Mapping[str, str]] = _nothing_generated
     example: Callable[[Contract], Path | None] = _no_file
     mpi_example: Callable[[Contract], Path | None] = _no_file

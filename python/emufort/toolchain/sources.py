@@ -34,6 +34,23 @@ def fortran_folders(also: str | Sequence[str] = ()) -> tuple[Path, ...]:
     return tuple(top / name for name in names if (top / name).is_dir())
 
 
+def include_folder() -> Path:
+    """Return the folder with the headers of the runtime for C and C++.
+
+    Raises
+    ------
+    EmufortError
+        The package was installed without them.
+    """
+    package = Path(str(resources.files("emufort")))
+    for folder in (package / "_fortran" / "include", package.parent.parent / "fortran/include"):
+        if (folder / "emufort.h").is_file():
+            return folder
+    raise EmufortError(
+        "the C headers are missing from this installation of emufort; install it again"
+    )
+
+
 def coupling_folder() -> Path:
     """Return the folder with the glue between the runtime and host models.
 

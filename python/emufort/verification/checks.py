@@ -34,6 +34,7 @@ from emufort.network.emulator import Emulator
 from emufort.progress import Reporter, silent
 from emufort.toolchain.flags import DEFAULT_COMPILER
 from emufort.verification import chain, forms
+from emufort.verification.c_interface import C_COMPILER
 from emufort.verification.chain import Origin
 from emufort.verification.forms import Unavailable
 from emufort.verification.result import UNCOMPILED, Comparison, Verification
@@ -297,6 +298,7 @@ class _Checks:
             self._judge(
                 f"{name}, single", f"{found.compiler}, host arrays in single precision", single
             )
+        self._from_c(found)
         self._say("self test of weights.bin", found.compiler, found.self_test or None)
         wanted = self.bundle.hash
         wrong = f"the module says that it comes from {found.hash}, the manifest says {wanted}"
@@ -307,6 +309,20 @@ class _Checks:
             "generated_and_loaded_bitwise_equal": found.generated.tobytes()
             == found.loaded.tobytes(),
         }
+
+    def _from_c(self, found: forms.FortranOutputs) -> None:
+        """Compare the calls from C, which must have the bits of those from Fortran."""
+        for name, y, wanted in (
+            ("C interface", found.from_c, found.generated),
+            ("C interface, single", found.from_c_single, found.generated_single),
+        ):
+            backend = f"{C_COMPILER}, generated module, both layouts of arrays"
+            if y is None:
+                self._skip(name, backend, found.without_c)
+            elif y.tobytes() != wanted.tobytes():
+                self._say(name, backend, "it has other bits than the generated module from Fortran")
+            else:
+                self._judge(name, backend, y)
 
     def _bindings(self) -> None:
         for name, single in (("Python bindings", False), ("Python bindings, single", True)):

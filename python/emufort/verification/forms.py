@@ -26,6 +26,7 @@ from emufort.network.emulator import Emulator
 from emufort.signals import run_child
 from emufort.toolchain.compiler import Compiler, CompilerMissing
 from emufort.toolchain.flags import DEFAULT_FLAGS
+from emufort.verification import c_interface
 
 Array = NDArray[np.float64]
 
@@ -105,6 +106,10 @@ class FortranOutputs:
         Outputs of the generated module for host arrays in double and in single precision.
     loaded, loaded_single
         The same from weights.bin, loaded at run time.
+    from_c, from_c_single
+        The same from the generated module, called from C; None if C could not be compiled.
+    without_c
+        Why C could not be compiled, or empty.
     hash
         Hash that the generated module holds.
     self_test
@@ -117,6 +122,9 @@ class FortranOutputs:
     generated_single: Array
     loaded: Array
     loaded_single: Array
+    from_c: Array | None
+    from_c_single: Array | None
+    without_c: str
     hash: str
     self_test: str
     compiler: str
@@ -126,7 +134,7 @@ class FortranOutputs:
 def compiled(
     bundle: Bundle, x: Array, compiler: str, flags: str | None, work: Path
 ) -> FortranOutputs:
-    """Compile the two Fortran files of a bundle with a driver, and run the driver on `x`.
+    """Compile the Fortran and the header of a bundle with a driver, and run the driver on `x`.
 
     The sources are compiled and run without a check, so the caller must check them before.
 
@@ -156,11 +164,15 @@ def compiled(
     contract = bundle.manifest.contract
     if flags in (None, DEFAULT_FLAGS):
         flags = found.accepted(DEFAULT_FLAGS)
+    c_object = c_interface.compiled(contract, bundle.module_name, bundle.path)
+    has_c = isinstance(c_object, Path)
     driver = work / "verify_bundle.F90"
-    write_text(driver, driver_source(contract, bundle.module_name, bundle.loads_weights))
-    program = found.build(
-        [bundle.runtime_source, bundle.module_source, driver], flags, work / "verify_bundle"
-    )
+    text = driver_source(contract, bundle.module_name, bundle.loads_weights, has_c)
+    write_text(driver, text)
+    sources = [bundle.runtime_source, bundle.module_source, driver]
+    if isinstance(c_object, Path):
+        sources.append(c_object)
+    program = found.build(sources, flags, work / "verify_bundle")
     n_outputs = len(contract.output_columns)
     with scratch_folder(work) as folder:
         inputs, outputs = folder / "inputs.bin", folder / "outputs.bin"
@@ -169,14 +181,18 @@ def compiled(
         )
         said = _run([program, inputs, outputs, bundle.weights])
         values = np.fromfile(outputs)
-    if values.size != 4 * len(x) * n_outputs:
+    n_forms = 6 if has_c else 4
+    if values.size != n_forms * len(x) * n_outputs:
         raise EmufortError(f"the compiled driver wrote {values.size} numbers; verify again")
-    forms = [v.reshape((len(x), n_outputs), order="F") for v in np.split(values, 4)]
+    forms = [v.reshape((len(x), n_outputs), order="F") for v in np.split(values, n_forms)]
     return FortranOutputs(
         generated=forms[0],
         generated_single=forms[1],
         loaded=forms[2],
         loaded_single=forms[3],
+        from_c=forms[4] if has_c else None,
+        from_c_single=forms[5] if has_c else None,
+        without_c="" if isinstance(c_object, Path) else c_object,
         hash=said.get("hash", ""),
         self_test=said.get("self_test", "it did not run"),
         compiler=found.version,
@@ -209,6 +225,7 @@ def _run(command: Sequence[Path]) -> dict[str, str]:
 _DRIVER = """\
 ! Runs both ways of calling an emulator on rows from a file; written by emufort for `verify`.
 program verify_bundle
+  use, intrinsic :: iso_c_binding, only: c_int, c_float, c_double
   use, intrinsic :: iso_fortran_env, only: real32, real64, int64
   use {module}, only: &
     {names}
@@ -222,7 +239,7 @@ program verify_bundle
   type(status_type) :: status
   type(workspace_type) :: workspace
   character(len=4096) :: inputs, outputs, weights
-
+{interface}
   call get_command_argument(1, inputs)
   call get_command_argument(2, outputs)
   call get_command_argument(3, weights)
@@ -255,7 +272,7 @@ program verify_bundle
   call emulator%predict(xs, ys, status, workspace=workspace)
   call check('predict, single')
   write (unit) real(ys, real64)
-  close (unit)
+{from_c}  close (unit)
 
   print '(a, 1x, a)', 'hash', {module}_hash
   call emulator%self_test(status)
@@ -274,16 +291,39 @@ end program verify_bundle
 """
 
 
+_INTERFACE = """
+  interface
+    integer(c_int) function {function}(n, x, y, xs, ys) bind(c)
+      import :: c_int, c_float, c_double
+      integer(c_int), value :: n
+      real(c_double), intent(in) :: x(*)
+      real(c_double), intent(inout) :: y(*)
+      real(c_float), intent(in) :: xs(*)
+      real(c_float), intent(inout) :: ys(*)
+    end function {function}
+  end interface
+"""
+
+_FROM_C = """\
+  if ({function}(int(n, c_int), x, y, xs, ys) /= 0) then
+    print '(a)', 'a call from C fails, or differs between the layouts of the arrays'
+    stop 1
+  end if
+  write (unit) y
+  write (unit) real(ys, real64)
+"""
+
 _LOAD = """\
   call {module}_load(trim(weights), status)
   call check('generated, load')
 """
 
 
-def driver_source(contract: Contract, module: str, loads: bool) -> str:
+def driver_source(contract: Contract, module: str, loads: bool, has_c: bool) -> str:
     """Return a program that calls the generated module `module` and loads weights.bin.
 
-    `loads` says whether the module must load weights.bin as well.
+    `loads` says whether the module must load weights.bin as well, `has_c` whether the program calls
+    the function of `emufort.verification.c_interface`.
     """
     variables: list[Input | Output] = [*contract.input, *contract.output]
     n_inputs, n_outputs = len(contract.input_columns), len(contract.output_columns)
@@ -305,6 +345,8 @@ def driver_source(contract: Contract, module: str, loads: bool) -> str:
         module=module,
         names=", &\n    ".join(f"{module}_{name}" for name in names),
         load=_LOAD.format(module=module) if loads else "",
+        interface=_INTERFACE.format(function=c_interface.FUNCTION) if has_c else "",
+        from_c=_FROM_C.format(function=c_interface.FUNCTION) if has_c else "",
         n_inputs=n_inputs,
         n_outputs=n_outputs,
         double=arguments("x", "y"),

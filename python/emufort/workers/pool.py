@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from types import ModuleType
 from typing import Any, Protocol, Self, TypeVar
 
 from emufort import signals
@@ -26,6 +24,7 @@ from emufort.errors import EmufortError
 from emufort.files import scratch_folder
 from emufort.training import Arrays, resolve_backend
 from emufort.workers.dask_pool import DaskPool
+from emufort.workers.main_module import without_main
 from emufort.workers.shared_arrays import SharedArrays
 from emufort.workers.trainer_cache import TrainerCache
 
@@ -118,7 +117,7 @@ class ProcessPool:
 
     def _submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         assert self._pool is not None
-        with _without_main(), signals.hidden_from_children():
+        with without_main(), signals.hidden_from_children():
             return self._pool.submit(function, *arguments)
 
     def run(
@@ -266,18 +265,3 @@ def _die_with_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
-
-
-@contextmanager
-def _without_main() -> Iterator[None]:
-    """Hide the user's script while workers start.
-
-    multiprocessing would run the script again in every worker unless the script has the guard
-    ``if __name__ == "__main__"``. Workers need nothing of the script.
-    """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main

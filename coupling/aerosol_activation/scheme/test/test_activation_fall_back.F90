@@ -167,7 +167,12 @@ program test_activation_fall_back
   width = 0.0_dp
   call ask_host(1)
   call scheme%init(dp, constants, sigma, status)
+  width = 0.4_dp
   call run(scheme, 1)
+  drops = smax
+  width = 0.0_dp
+  call run(scheme, 1)
+  call check(all(smax > 0.0_dp .and. drops > 1.02_dp*smax), 'the strongest updraft of a spectrum')
   worst = maxval(abs(f(:, :, 1:2) - wanted(:, :, 1:2)))
   call scheme%init(dp, constants, sigma, status, kelvin_temperature=host_kelvin_temperature)
   call check(status%code == emufort_success, 'init with a Kelvin temperature')

@@ -59,6 +59,10 @@ def _sources(contract: Contract) -> list[Path]:
     return [path for path in scheme_sources("emufort_host") if path.stem != CONTRACT_MODULE]
 
 
+def _c_sources(contract: Contract) -> list[Path]:
+    return sorted((_hosts() / "c").iterdir())
+
+
 def _generated(bundle: Bundle) -> dict[str, str]:
     contract = bundle.manifest.contract
     binding = template(
@@ -92,6 +96,7 @@ def _example(name: str) -> Callable[[Contract], Path]:
 HOST_GLUE = HostGlue(
     fits=misfit,
     sources=_sources,
+    c_sources=_c_sources,
     generated=_generated,
     example=_example("example_host.F90"),
     mpi_example=_example("mpi_host.F90"),

@@ -28,6 +28,7 @@ from emufort.processes.aerosol_activation.parcel_chunks import (
     start_worker,
 )
 from emufort.processes.aerosol_activation.parcel_model import build
+from emufort.workers.main_module import without_main
 
 #: Seconds between two checks for a signal.
 _LOOK_SECONDS = 0.1
@@ -111,7 +112,7 @@ def _label_all(
     """Label chunks in worker processes."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max(1, min(workers, len(chunks))), context, start_worker) as pool:
-        with signals.hidden_from_children():
+        with without_main(), signals.hidden_from_children():
             pending: set[Future[int]] = {pool.submit(label_chunk, one, settings) for one in chunks}
         try:
             while pending:

@@ -1,0 +1,233 @@
+"""Time `activate_modal` with the emulator and with the classical scheme, one parcel per call.
+
+python -m benchmarks.activate_modal --bundle runs/mine/bundle [--update docs/coupling.md]
+
+The classical scheme is `coupling/aerosol_activation/timing/classical_activate_modal.F90`. All times
+are processor time of one core, in turn, and the least of all rounds counts. The network of each
+bundle is measured for its own modes, and a network of the same shape without training for the modes
+of the preset e3sm_mam5: the time does not depend on the weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.markdown_tables import replaced, table
+from emufort.contract import Contract
+from emufort.export import Bundle
+from emufort.export.fortran import fortran_source, runtime_source
+from emufort.network.architecture import Architecture
+from emufort.network.emulator import Emulator, dense_parameters
+from emufort.network.scaler import Scaler
+from emufort.processes.aerosol_activation.fortran import (
+    CONTRACT_MODULE,
+    contract_source,
+    scheme_sources,
+    template,
+    widths,
+)
+from emufort.processes.aerosol_activation.preset import Preset
+from emufort.provenance import cpu_model
+from emufort.toolchain.compiler import Compiler, CompilerMissing
+from emufort.toolchain.flags import FAMILIES
+
+NAME = "bench_activate_modal"
+COMPILERS = ("gfortran", "flang-22")
+COLUMNS = 16
+
+
+@dataclass(frozen=True)
+class Case:
+    """Times of one program [ns per parcel]."""
+
+    compiler: str
+    flags: str
+    network: str
+    modes: int
+    trained: bool
+    classical: float
+    emulator: float
+    chunk: float
+
+
+@dataclass(frozen=True)
+class FlagSet:
+    """Flags of the host and of the library: of its kernels (`fast`) and of its scheme (`exact`)."""
+
+    host: str
+    fast: str
+    exact: str
+
+
+def flag_sets(compiler: str) -> dict[str, FlagSet]:
+    """Return the flag sets of the comparison, by the words of the table."""
+    family = FAMILIES["FLANG" if "flang" in compiler else "GNU"]
+    fast, exact = family.fast_native, f"{family.exact} {family.native}"
+    return {
+        "host `-O3 -march=native`, library its own": FlagSet("-O3 -march=native", fast, exact),
+        "host `-O2`, library its own": FlagSet("-O2", fast, exact),
+        "all files `-O2`": FlagSet("-O2", "-O2", "-O2"),
+    }
+
+
+def untrained(contract: Contract, like: Architecture, seed: int = 1) -> Emulator:
+    """Return a network with the hidden layers of another one and random weights."""
+    rng = np.random.default_rng(seed)
+    lower = np.array([column.lower for column in contract.input_columns])
+    upper = np.array([column.upper for column in contract.input_columns])
+    x = lower * (upper / lower) ** rng.random((500, len(lower)))
+    smax = np.exp(rng.normal(-5.5, 1.0, (500, 1)))
+    shape = Architecture(len(lower), like.hidden, 1, like.activation, like.family)
+    sizes = list(zip(shape.sizes[:-1], shape.sizes[1:], strict=True))
+    weights = [rng.normal(0.0, 0.5 / np.sqrt(i), (o, i)).astype(np.float32) for i, o in sizes]
+    biases = [np.zeros(o, dtype=np.float32) for _, o in sizes]
+    return Emulator(
+        contract,
+        shape,
+        Scaler.fit(contract.input_columns, x),
+        Scaler.fit(contract.output_columns, smax),
+        dense_parameters(weights, biases),
+        {},
+    )
+
+
+def build(emulator: Emulator, compiler: Compiler, flags: FlagSet, folder: Path) -> Path:
+    """Compile library and benchmark in a folder; return the program."""
+    contract, name = emulator.contract, "measured"
+    generated = {
+        "emufort_runtime": runtime_source(),
+        f"{name}_emulator": fortran_source(emulator, "benchmark", name),
+        CONTRACT_MODULE: contract_source(contract),
+        "emufort_aerosol_binding": template(
+            "emufort_aerosol_binding",
+            name=name,
+            module=f"{name}_emulator",
+            hash="benchmark",
+            contract_hash=contract.sha256,
+        ),
+    }
+    for stem, text in generated.items():
+        (folder / f"{stem}.F90").write_text(text, encoding="utf-8")
+    scheme = [path for path in scheme_sources(NAME) if path.stem not in generated]
+    mine = [path for path in scheme if path.parent.name == "timing"]
+    ordered = [
+        *((folder / f"{stem}.F90", flags.fast) for stem in ("emufort_runtime", f"{name}_emulator")),
+        *((folder / f"{stem}.F90", flags.exact) for stem in list(generated)[2:]),
+        *((path, flags.exact) for path in scheme if path not in mine),
+        *((path, flags.host) for path in mine),
+    ]
+    for path, options in ordered:
+        run([compiler.path, *compiler.accepted(options).split(), "-c", path], folder)
+    objects = [f"{path.stem}.o" for path, _ in ordered]
+    run([compiler.path, *objects, "-o", NAME], folder)
+    return folder / NAME
+
+
+def run(command: Sequence[object], folder: Path) -> str:
+    """Run a command that must succeed; return what it prints."""
+    done = subprocess.run(
+        [str(part) for part in command], cwd=folder, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"{command[0]}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def measure(emulator: Emulator, compiler: Compiler, words: str, trained: bool, rounds: int) -> Case:
+    """Build and run one program."""
+    with tempfile.TemporaryDirectory() as scratch:
+        program = build(emulator, compiler, flag_sets(compiler.name)[words], Path(scratch))
+        lines = run([program, rounds], Path(scratch)).splitlines()
+    times: dict[str, list[float]] = {}
+    for line in lines:
+        name, _, value = line.partition(",")
+        times.setdefault(name, []).append(float(value))
+    return Case(
+        compiler.version,
+        words,
+        emulator.architecture.label,
+        len(widths(emulator.contract)),
+        trained,
+        **{name: min(values) for name, values in times.items()},
+    )
+
+
+def text_of(cases: Sequence[Case]) -> str:
+    """Return the table of the document."""
+    head = (
+        "compiler; flags",
+        "modes",
+        "network",
+        "classical, ns",
+        "emulator, ns",
+        "ratio",
+        f"{COLUMNS} columns, ns",
+        "ratio",
+    )
+    rows = [
+        (
+            f"{case.compiler}; {case.flags}",
+            str(case.modes),
+            case.network + ("" if case.trained else ", untrained"),
+            f"{case.classical:.0f}",
+            f"{case.emulator:.0f}",
+            f"{case.emulator / case.classical:.2f}",
+            f"{case.chunk:.0f}",
+            f"{case.chunk / case.classical:.2f}",
+        )
+        for case in cases
+    ]
+    return "\n".join(
+        [
+            *table(head, rows),
+            "",
+            f"Nanoseconds of processor time per parcel on one core of {cpu_model()}:",
+            "parcels spread over the range, least of 15 rounds in turn. A ratio compares with the",
+            "classical scheme in the same program.",
+        ]
+    )
+
+
+def main() -> None:
+    """Read the command line, measure, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bundle", type=Path, action="append", required=True)
+    parser.add_argument("--compiler", action="append", help="default: those of this machine")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--json", type=Path, help="file for the results")
+    parser.add_argument("--update", type=Path, help="document with the markers `one-parcel`")
+    arguments = parser.parse_args()
+    compilers = []
+    for name in arguments.compiler or COMPILERS:
+        try:
+            compilers.append(Compiler.find(name))
+        except CompilerMissing:
+            if arguments.compiler:
+                raise
+    five = Preset.load("e3sm_mam5").contract()
+    cases = []
+    for path in arguments.bundle:
+        own = Bundle.open(path).emulator()
+        for emulator, trained in ((own, True), (untrained(five, own.architecture), False)):
+            for compiler in compilers:
+                for words in flag_sets(compiler.name):
+                    case = measure(emulator, compiler, words, trained, arguments.rounds)
+                    cases.append(case)
+                    print(json.dumps(asdict(case)), flush=True)
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(case) for case in cases], indent=1) + "\n")
+    if arguments.update:
+        document = arguments.update.read_text()
+        arguments.update.write_text(replaced(document, "one-parcel", text_of(cases)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""The contract of an imported network, and the scalers around it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emufort.contract import Column, Contract
+from emufort.importing.graph import Graph, Port
+from emufort.importing.refusal import ImportRefusedError
+from emufort.network.activations import Array
+from emufort.network.scaler import Scaler, ScalerKind
+
+#: Transforms that have no numbers of their own, and the scale that gives them, for inputs.
+_INPUTS: dict[str, tuple[ScalerKind, float]] = {
+    "none": ("affine", 1.0),
+    "ln": ("ln", 1.0),
+    "log10": ("ln", 1.0 / np.log(10.0)),
+    "logit": ("logit", 1.0),
+}
+_OUTPUTS: dict[str, tuple[ScalerKind, float]] = {**_INPUTS, "sigmoid": ("sigmoid", 1.0)}
+
+
+def derived_contract(graph: Graph, outputs: Sequence[int], name: str, title: str) -> Contract:
+    """Return a contract with the names and shapes of a graph: units ``"1"``, no ranges.
+
+    Parameters
+    ----------
+    graph
+        The graph.
+    outputs
+        Number of values of each output of the graph.
+    name, title
+        Name and title of the contract.
+    """
+    taken: set[str] = set()
+    dimensions: dict[str, list[str]] = {}
+    sizes = [port.size for port in graph.inputs]
+    inputs = _variables(graph.inputs, sizes, taken, dimensions)
+    return Contract.from_dict(
+        {
+            "name": name,
+            "title": title,
+            "dimensions": dimensions,
+            "input": inputs,
+            "output": _variables(graph.outputs, outputs, taken, dimensions),
+        },
+        "the contract of the imported network",
+    )
+
+
+def _variables(
+    ports: Sequence[Port], sizes: Sequence[int], taken: set[str], dimensions: dict[str, list[str]]
+) -> list[dict[str, Any]]:
+    found = []
+    for port, size in zip(ports, sizes, strict=True):
+        name = _unique(word(port.name), taken)
+        variable = {"name": name, "units": "1", "transform": "none"}
+        if size > 1:
+            dimension = _unique(f"{name[:50]}_index", taken)
+            dimensions[dimension] = [str(i) for i in range(size)]
+            variable["dimension"] = dimension
+        found.append(variable)
+    return found
+
+
+def word(text: str) -> str:
+    """Return a text as a name of letters, digits and underscores that starts with a letter."""
+    found = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_")[:40]
+    return found if re.match(r"[A-Za-z]", found) else f"x_{found}".strip("_")
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    found, number = name, 1
+    while found.lower() in taken:
+        number += 1
+        found = f"{name}_{number}"
+    taken.add(found.lower())
+    return found
+
+
+def without_default_transforms(contract: Contract) -> Contract:
+    """Return a contract in which variables without a transform have none.
+
+    A search standardises such variables; an imported network has its scalers inside.
+    """
+    content = contract.to_dict()
+    for side, variables in (("input", contract.input), ("output", contract.output)):
+        for entry, variable in zip(content[side], variables, strict=True):
+            if "transform" not in variable.model_fields_set:
+                entry["transform"] = "none"
+    return Contract.from_dict(content, f"the contract '{contract.name}'")
+
+
+def check_contract(contract: Contract, graph: Graph, outputs: Sequence[int], source: Path) -> None:
+    """Check that the variables of a contract are the inputs and outputs of a graph in their order.
+
+    Raises
+    ------
+    ImportRefusedError
+        A number of variables or values differs.
+    """
+    for what, variables, ports, sizes in (
+        ("input", contract.input, graph.inputs, [port.size for port in graph.inputs]),
+        ("output", contract.output, graph.outputs, outputs),
+    ):
+        widths = [contract.width(variable) for variable in variables]
+        if sum(widths) == sum(sizes) and (len(sizes) == 1 or widths == list(sizes)):
+            continue
+        of_graph = ", ".join(f"{p.name} ({n})" for p, n in zip(ports, sizes, strict=True))
+        of_contract = ", ".join(f"{v.name} ({n})" for v, n in zip(variables, widths, strict=True))
+        raise ImportRefusedError(
+            f"the {what}s of the contract '{contract.name}' are not those of {source.name}: the "
+            f"contract has {of_contract}, the network {of_graph}; list them in the order of the "
+            "network with the same numbers of values"
+        )
+    for output in contract.output:
+        if output.relative_to is not None:
+            raise ImportRefusedError(
+                f"the output '{output.name}' of the contract is relative to an input; remove "
+                "'relative_to' or put the product into the network"
+            )
+    if len(contract.feature_indices) != len(contract.input_columns):
+        raise ImportRefusedError(
+            f"an input of the contract '{contract.name}' has feature = false; an imported network "
+            "sees all inputs"
+        )
+
+
+def input_scaler(contract: Contract, shift: Array, scale: Array) -> Scaler:
+    """Return the scaler of the inputs.
+
+    Parameters
+    ----------
+    contract
+        Contract with the transforms of the inputs.
+    shift, scale
+        Affine scaling at the start of the network, (n_features,), z = (x - shift) scale. It is
+        applied with the double precision of the scaler where the contract has no transform.
+    """
+    found = _scaler(contract.input_columns, _INPUTS)
+    for j, kind in enumerate(found.kinds):
+        if kind == "affine":
+            found.shift[j], found.scale[j] = shift[j], scale[j]
+    return found
+
+
+def output_scaler(contract: Contract) -> Scaler:
+    """Return the scaler of the outputs, which only has the transforms of the contract."""
+    return _scaler(contract.output_columns, _OUTPUTS)
+
+
+def _scaler(columns: Iterable[Column], known: dict[str, tuple[ScalerKind, float]]) -> Scaler:
+    kinds: list[ScalerKind] = []
+    shift, scale = [], []
+    for column in columns:
+        if column.transform not in known:
+            raise ImportRefusedError(
+                f"the transform '{column.transform}' of '{column.variable}' needs numbers that a "
+                f"contract does not hold; put the scaling into the network and write one of "
+                f"{', '.join(known)}"
+            )
+        kind, factor = known[column.transform]
+        kinds.append(kind)
+        shift.append(1.0 if kind == "ln" else 0.0)
+        scale.append(factor)
+    return Scaler(tuple(kinds), np.array(shift), np.array(scale))

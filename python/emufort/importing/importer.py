@@ -1,0 +1,286 @@
+"""Import a network that was trained elsewhere, and export it as a bundle."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from emufort.config import DEFAULTS
+from emufort.contract import Contract
+from emufort.dataset.dataset import Dataset
+from emufort.export.bundle import Bundle, export
+from emufort.importing.contracts import (
+    check_contract,
+    derived_contract,
+    input_scaler,
+    output_scaler,
+    without_default_transforms,
+    word,
+)
+from emufort.importing.graph import Graph, read_graph, read_model
+from emufort.importing.lowering import lower
+from emufort.importing.operators_elementwise import ELEMENTWISE
+from emufort.importing.operators_linear import LINEAR
+from emufort.importing.operators_structure import STRUCTURE
+from emufort.importing.planning import plan_of
+from emufort.importing.reference import Reference
+from emufort.importing.refusal import ImportRefusedError
+from emufort.importing.scaling import without_scaling
+from emufort.importing.values import Value, selected
+from emufort.network.activations import Array
+from emufort.network.emulator import Emulator
+from emufort.network.imported import architecture_of_plan
+from emufort.paths import PathLike
+
+if TYPE_CHECKING:
+    import onnx
+    import xarray as xr
+
+#: ONNX operator -> function that lowers it.
+HANDLERS = {**STRUCTURE, **LINEAR, **ELEMENTWISE}
+#: Largest difference from the original, in units of the spread of each output. If the original in
+#: single precision differs by more from itself in double precision, twice that difference.
+TOLERANCE = 1e-5
+#: For the model card.
+_CAVEAT = (
+    "The network was trained elsewhere and imported from {name}. The skill compares it with the "
+    "original on samples of the inputs, not with data of the process."
+)
+#: Samples on which the original is computed in double precision.
+_COMPARED = 64
+#: Samples on which the original is computed.
+_SAMPLES = 4096
+_SEED = 20_250_101
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a network comes from.
+
+    Attributes
+    ----------
+    name
+        Name of the file, or of the class of the object.
+    sha256
+        Hash of the model.
+    producer
+        The tool that wrote it, as it says.
+    """
+
+    name: str
+    sha256: str
+    producer: str = ""
+
+
+def import_network(
+    model: PathLike | onnx.ModelProto | Any,
+    out: PathLike,
+    contract: PathLike | Contract | None = None,
+    name: str | None = None,
+    example: ArrayLike | None = None,
+    golden: int = DEFAULTS.export.golden,
+) -> Bundle:
+    """Import a trained network and write its bundle; an existing bundle is replaced as a whole.
+
+    The bundle is like any other: ONNX, Fortran, golden vectors, manifest, model card. Scalers in
+    the network stay; the transforms of the contract are put around it. The network in the bundle is
+    compared with the original before anything is written.
+
+    Parameters
+    ----------
+    model : path, onnx.ModelProto, torch.nn.Module or torch.export.ExportedProgram
+        Path of an ONNX file (operators of opset 11 or newer), or the object. The first dimension of
+        inputs and outputs is that of columns. A module needs `example`, and modules and programs
+        of torch need the package onnxscript.
+    out : path
+        Folder of the bundle.
+    contract : path or Contract, default None
+        Contract with the variables in the order of the network; None: derived from the names and
+        shapes of the graph, with the units "1" and without ranges.
+    name : str, default None
+        Name of the emulator; None: that of the file or of the contract. The Fortran module is
+        ``<name>_emulator``.
+    example : array, default None
+        Inputs (n, n_inputs) in the units of the contract, for golden vectors and the comparison
+        with the original; None: random samples within the ranges of the contract, or around the
+        mean with which the network scales its inputs.
+    golden : int, default 64
+        Number of golden vectors.
+
+    Returns
+    -------
+    Bundle
+        The bundle.
+
+    Raises
+    ------
+    ImportRefusedError
+        An operation cannot be imported, or the contract does not fit. Nothing is written.
+    ContractError, UsageError, EmufortError
+        The contract is not valid, or the bundle cannot be written.
+    """
+    found, origin = _model(model, example)
+    graph = read_graph(found)
+    emulator = emulator_of(graph, origin, contract, name)
+    rows = _samples(emulator, example)
+    reference = Reference(found, graph)
+    outputs = _compared(emulator, reference, rows)
+    data = Dataset.from_xarray(
+        _rows(emulator.contract, rows, outputs),
+        emulator.contract,
+        Path(origin.name),
+        sha256=origin.sha256,
+    )
+    return export(emulator, data, out, name, golden, caveat=_CAVEAT.format(name=origin.name))
+
+
+def _model(model: PathLike | Any, example: ArrayLike | None) -> tuple[onnx.ModelProto, Origin]:
+    import onnx
+
+    if isinstance(model, str | Path):
+        path = Path(model)
+        if path.suffix.lower() != ".onnx":
+            raise ImportRefusedError(
+                f"{path} is no .onnx file; export the network to ONNX, or pass the module of torch "
+                "to import_network"
+            )
+        found, name = read_model(path), path.name
+    elif isinstance(model, onnx.ModelProto):
+        found, name = model, model.graph.name or "network"
+    else:
+        from emufort.importing.torch_export import onnx_of_torch
+
+        found, name = onnx_of_torch(model, example), type(model).__name__
+    digest = hashlib.sha256(found.SerializeToString(deterministic=True)).hexdigest()
+    producer = f"{found.producer_name} {found.producer_version}".strip()
+    return found, Origin(name, digest, producer)
+
+
+def emulator_of(
+    graph: Graph,
+    origin: Origin = Origin("network", ""),
+    contract: PathLike | Contract | None = None,
+    name: str | None = None,
+) -> Emulator:
+    """Return the emulator of a graph; arguments and errors are those of `import_network`."""
+    unscaled, shift, scale = without_scaling(graph)
+    features = _features(unscaled)
+    n_features = sum(port.size for port in graph.inputs)
+    state, results = lower(unscaled, features, n_features, HANDLERS)
+    sizes = [value.size for value in results]
+    whole = selected(results, np.arange(sum(sizes)))
+    plan, parameters = plan_of(state.atoms, whole)
+    if contract is None:
+        stem = name or word(Path(origin.name).stem).lower()
+        found = derived_contract(graph, sizes, stem, f"Imported network {origin.name}")
+    else:
+        found = contract if isinstance(contract, Contract) else Contract.load(contract)
+        found = without_default_transforms(found)
+        check_contract(found, graph, sizes, Path(origin.name))
+    return Emulator(
+        found,
+        architecture_of_plan(plan),
+        input_scaler(found, shift, scale),
+        output_scaler(found),
+        parameters,
+        {"imported": {"from": origin.name, "sha256": origin.sha256, "producer": origin.producer}},
+    )
+
+
+def _features(graph: Graph) -> dict[str, Value]:
+    """Return the values of the inputs: parts of the vector of the features."""
+    n = sum(port.size for port in graph.inputs)
+    whole = Value.atom(0, (n,))
+    found, first = {}, 0
+    for port in graph.inputs:
+        places = np.arange(first, first + port.size).reshape(port.shape)
+        found[port.name] = selected([whole], places)
+        first += port.size
+    return found
+
+
+def _samples(emulator: Emulator, example: ArrayLike | None) -> Array:
+    """Return inputs (n, n_inputs), exact in single precision: the example, or random samples."""
+    columns = emulator.contract.input_columns
+    if example is not None:
+        given = np.asarray(example, dtype=np.float64)
+        if given.ndim < 2 or given[0].size != len(columns) or not len(given):
+            raise ImportRefusedError(
+                f"the example has the shape {given.shape}; it must have {len(columns)} values for "
+                "each of its columns, (n, ...)"
+            )
+        return given.reshape(len(given), -1).astype(np.float32).astype(np.float64)
+    rng = np.random.default_rng(_SEED)
+    x = rng.standard_normal((_SAMPLES, len(columns)))
+    scaler = emulator.input_scaler
+    for j, column in enumerate(columns):
+        share = rng.random(_SAMPLES)
+        if np.isfinite(column.lower) and np.isfinite(column.upper):
+            if column.transform in ("ln", "log10"):
+                x[:, j] = column.lower * (column.upper / column.lower) ** share
+            else:
+                x[:, j] = column.lower + (column.upper - column.lower) * share
+        elif scaler.kinds[j] == "affine":
+            x[:, j] = scaler.shift[j] + x[:, j] / scaler.scale[j]
+        else:
+            x[:, j] = share if scaler.kinds[j] == "logit" else np.exp(x[:, j])
+    return emulator.clip(x.astype(np.float32).astype(np.float64))
+
+
+def _compared(emulator: Emulator, reference: Reference, x: Array) -> Array:
+    """Compare the network with the original; return the outputs in the units of the contract.
+
+    Raises
+    ------
+    ImportRefusedError
+        The two differ.
+    """
+    seen = x.copy()
+    transformed = emulator.input_scaler.forward(x)
+    for j, column in enumerate(emulator.contract.input_columns):
+        if column.transform != "none":
+            seen[:, j] = transformed[:, j]
+    physical = emulator.output_scaler.backward
+    together = physical(reference.outputs(seen))
+    alone = physical(reference.outputs(seen[:_COMPARED], one_by_one=True))
+    double = physical(reference.outputs_in_double(seen[:_COMPARED]))
+    spread = np.maximum(together.std(axis=0), np.abs(together).max(axis=0) * 1e-3)
+    spread[spread == 0.0] = 1.0
+    noise = np.nanmax(np.abs(alone - double), axis=0, initial=0.0) / spread
+    allowed = np.maximum(TOLERANCE, 2.0 * noise)
+    reason = "the weights need more than single precision"
+    for found, wanted in ((emulator.predict(x[:_COMPARED]), double), (alone, together)):
+        wanted = wanted[: len(found)]
+        difference = np.nanmax(np.abs(found - wanted), axis=0, initial=0.0) / spread
+        worst = int(np.argmax(difference / allowed))
+        if not np.array_equal(np.isnan(found), np.isnan(wanted)) or np.any(difference > allowed):
+            raise ImportRefusedError(
+                "the imported network does not reproduce the original: the output "
+                f"'{emulator.contract.output_columns[worst].name}' differs by "
+                f"{difference[worst]:.2g} of its spread; {reason}"
+            )
+        reason = "an operation of the original mixes columns"
+    return together
+
+
+def _rows(contract: Contract, x: Array, y: Array) -> xr.Dataset:
+    """Return samples of inputs and outputs as the contract describes them."""
+    import xarray as xr
+
+    found = {}
+    for variables, columns, values in (
+        (contract.input, contract.input_columns, x),
+        (contract.output, contract.output_columns, y),
+    ):
+        for variable in variables:
+            taken = [j for j, column in enumerate(columns) if column.variable == variable.name]
+            block = values[:, taken] if variable.dimension else values[:, taken[0]]
+            dimensions = (contract.sample_dimension, *filter(None, [variable.dimension]))
+            found[variable.name] = (dimensions, block, {"units": variable.units})
+    coordinates = {name: list(labels) for name, labels in contract.dimensions.items()}
+    return xr.Dataset(found, coords=coordinates)

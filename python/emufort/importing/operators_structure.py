@@ -1,0 +1,115 @@
+"""Operations that only move elements: their result is found by moving the numbers of elements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emufort.importing.evaluation import evaluate
+from emufort.importing.graph import Node
+from emufort.importing.lowering import Handler, Lowering
+from emufort.importing.refusal import refuse
+from emufort.importing.values import Value, selected
+
+#: Operator -> inputs that hold data; None: all of them. The other inputs must be constants.
+_DATA_INPUTS: Mapping[str, tuple[int, ...] | None] = {
+    "Cast": (0,),
+    "CastLike": (0,),
+    "Concat": None,
+    "DepthToSpace": (0,),
+    "Expand": (0,),
+    "Flatten": (0,),
+    "Gather": (0,),
+    "GatherElements": (0,),
+    "GatherND": (0,),
+    "Identity": (0,),
+    "Reshape": (0,),
+    "Slice": (0,),
+    "SpaceToDepth": (0,),
+    "Split": (0,),
+    "Squeeze": (0,),
+    "Tile": (0,),
+    "Transpose": (0,),
+    "Unsqueeze": (0,),
+}
+_REAL = (1, 10, 11, 16)  # float, float16, double, bfloat16
+
+
+def _moved(
+    state: Lowering, node: Node, inputs: list[NDArray[Any] | Value | None]
+) -> tuple[Value, ...]:
+    if node.operator == "Cast" and node.attributes.get("to") not in _REAL:
+        raise refuse(
+            "Cast", node.name, "it makes integers of inputs", "keep real numbers in the model"
+        )
+    if node.operator in ("Identity", "Cast", "CastLike"):
+        return (_value(inputs[0]),)
+    places = _DATA_INPUTS[node.operator]
+    data = [k for k, v in enumerate(inputs) if v is not None and (places is None or k in places)]
+    for k, value in enumerate(inputs):
+        if k not in data and isinstance(value, Value):
+            raise refuse(
+                node.operator,
+                node.name,
+                "an index or a shape depends on the inputs of the model",
+                "export the model with constant indices and shapes",
+            )
+    values = [_value(inputs[k]) for k in data]
+    numbered: list[NDArray[Any] | None] = [
+        None if value is None or isinstance(value, Value) else np.asarray(value) for value in inputs
+    ]
+    first = 0
+    for k, value in zip(data, values, strict=True):
+        numbered[k] = np.arange(first, first + value.size, dtype=np.float64).reshape(value.shape)
+        first += value.size
+    found = evaluate(node, numbered, state.opset)
+    return tuple(selected(values, places.astype(np.int64)) for places in found)
+
+
+def _value(value: NDArray[Any] | Value | None) -> Value:
+    if value is None:
+        raise ValueError("an input is missing")
+    return value if isinstance(value, Value) else Value.constant(np.asarray(value))
+
+
+def _pad(
+    state: Lowering, node: Node, inputs: list[NDArray[Any] | Value | None]
+) -> tuple[Value, ...]:
+    """Pad with elements, or with a constant, which becomes one more element."""
+    if any(isinstance(value, Value) for value in inputs[1:]):
+        raise refuse("Pad", node.name, "its sizes or its constant are no constants", "fix them")
+    x = _value(inputs[0])
+    constant = 0.0
+    if len(inputs) > 2 and inputs[2] is not None:
+        constant = float(np.ravel(np.asarray(inputs[2]))[0])
+    extra = Value.constant(np.array([constant]))
+    numbered: list[NDArray[Any] | None] = [
+        np.arange(x.size, dtype=np.float64).reshape(x.shape),
+        None if inputs[1] is None else np.asarray(inputs[1]),
+        np.array(float(x.size)),
+        *(None if value is None else np.asarray(value) for value in inputs[3:]),
+    ]
+    (places,) = evaluate(node, numbered, state.opset)
+    return (selected([x, extra], places.astype(np.int64)),)
+
+
+def _dropout(
+    state: Lowering, node: Node, inputs: list[NDArray[Any] | Value | None]
+) -> tuple[Value, ...]:
+    training = inputs[2] if len(inputs) > 2 else None
+    if training is not None and bool(np.any(np.asarray(training))):
+        raise refuse("Dropout", node.name, "it is random", "export the model for inference")
+    if len([name for name in node.outputs if name]) > 1:
+        raise refuse("Dropout", node.name, "its mask is used", "export the model for inference")
+    return (_value(inputs[0]),)
+
+
+#: ONNX operator -> function that lowers it.
+STRUCTURE: Mapping[str, Handler] = {
+    **dict.fromkeys(_DATA_INPUTS, _moved),
+    "Dropout": _dropout,
+    "Pad": _pad,
+}

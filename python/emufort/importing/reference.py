@@ -1,0 +1,123 @@
+"""Run the original of an imported network: by ONNX Runtime, and in double precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from emufort.contract import one_line
+from emufort.importing.graph import Graph
+from emufort.importing.refusal import ImportRefusedError
+from emufort.network.activations import Array
+
+_DTYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64}
+
+
+class Reference:
+    """The original network.
+
+    Parameters
+    ----------
+    model
+        The model as it was read.
+    graph
+        Its graph.
+
+    Raises
+    ------
+    ImportRefusedError
+        ONNX Runtime does not load the model.
+    """
+
+    def __init__(self, model: onnx.ModelProto, graph: Graph) -> None:
+        self._graph = graph
+        self._model = model
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            # ONNX Runtime has a class of errors of its own for each reason
+            raise ImportRefusedError(
+                f"ONNX Runtime does not load the model: {one_line(error)}"
+            ) from error
+
+    def outputs(self, x: Array, one_by_one: bool = False) -> Array:
+        """Return the outputs (n, n_outputs) for inputs (n, n_inputs), in the graph's precision.
+
+        Columns are computed together if the network takes many, unless `one_by_one`.
+        """
+        if not one_by_one and all(port.has_columns for port in self._graph.inputs):
+            return self._run(x)
+        return np.concatenate([self._run(x[i : i + 1]) for i in range(len(x))])
+
+    def outputs_in_double(self, x: Array) -> Array:
+        """Return the outputs (n, n_outputs) for (n, n_inputs), computed in double precision.
+
+        The reference implementation of ONNX computes them, column by column.
+        """
+        evaluator = ReferenceEvaluator(_in_double(self._model))
+        ends = np.cumsum([port.size for port in self._graph.inputs])[:-1]
+        found = []
+        for row in x:
+            blocks = np.split(row, ends)
+            given = {
+                port.name: block.reshape(port.shape)
+                for port, block in zip(self._graph.inputs, blocks, strict=True)
+            }
+            with np.errstate(all="ignore"):
+                results = evaluator.run(None, given)
+            found.append(np.concatenate([np.ravel(y).astype(np.float64) for y in results]))
+        return np.stack(found)
+
+    def _run(self, x: Array) -> Array:
+        ends = np.cumsum([port.size for port in self._graph.inputs])[:-1]
+        blocks: Sequence[Array] = np.split(x, ends, axis=1)
+        given = {}
+        for wanted, port, block in zip(
+            self._session.get_inputs(), self._graph.inputs, blocks, strict=True
+        ):
+            values = block.reshape(len(x), *port.shape[1:])
+            given[wanted.name] = values.astype(_DTYPES[wanted.type])
+        try:
+            found = self._session.run(None, given)
+        except Exception as error:
+            raise ImportRefusedError(
+                f"the original network fails with {len(x)} columns: {one_line(error)}; export it "
+                "with a free first dimension"
+            ) from error
+        return np.concatenate([np.asarray(y, np.float64).reshape(len(x), -1) for y in found], 1)
+
+
+def _in_double(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with all real numbers in double precision."""
+    double = onnx.ModelProto()
+    double.CopyFrom(model)
+    graph = double.graph
+    for port in (*graph.input, *graph.output, *graph.value_info):
+        if port.type.tensor_type.elem_type == TensorProto.FLOAT:
+            port.type.tensor_type.elem_type = TensorProto.DOUBLE
+    for constant in graph.initializer:
+        _widen(constant)
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.TENSOR:
+                _widen(attribute.t)
+            elif node.op_type == "Cast" and attribute.name == "to":
+                attribute.i = (
+                    TensorProto.DOUBLE if attribute.i == TensorProto.FLOAT else attribute.i
+                )
+    return double
+
+
+def _widen(constant: onnx.TensorProto) -> None:
+    if constant.data_type == TensorProto.FLOAT:
+        values = numpy_helper.to_array(constant).astype(np.float64)
+        constant.CopyFrom(numpy_helper.from_array(values, constant.name))
