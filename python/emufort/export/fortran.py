@@ -102,11 +102,8 @@ def dummy_name(name: str, module: str) -> str:
         raise EmufortError(f"the variable '{name}' must not begin with 'emufort_'; rename it")
     own = {
         module,
-        *(f"{module}_{s}" for s in ("predict", "predict_block", "copy", "hash")),
-        *(
-            f"{module}_{s}"
-            for s in ("n_inputs", "n_outputs", "make_workspace", "load", "load_bytes")
-        ),
+        *(f"{module}_{s}" for s in ("predict", "predict_block", "copy", "hash", "make_workspace")),
+        *(f"{module}_{s}" for s in ("n_inputs", "n_outputs", "load", "load_bytes")),
     }
     kinds = ("real32", "real64")
     own |= {f"{module}_{what}_{kind}" for what in ("predict", "strided") for kind in kinds}
