@@ -49,8 +49,9 @@ _LONGEST_SUFFIX = "_emulator_predict_real64"
 _VALUES_PER_STATEMENT = 1000
 _LINE = 120
 _LONGEST_LINE = 132
-#: Longest text before the name of a dummy argument.
-_DECLARATION = "    real(real64), intent(inout) :: "
+#: Longest texts before the names of dummy arguments, with explicit shapes and with strides.
+_DECLARATION = "    real(real64), intent(out) :: "
+_STRIDED_DECLARATION = "    real(real64), intent(inout) :: "
 
 _RUNTIME_HEADER = (
     "! SPDX-License-Identifier: Apache-2.0\n"
@@ -277,17 +278,17 @@ def _variables(
             number,
             name,
             shape,
-            _comment(comment, name + shape),
-            _comment(text, f"{name}(*)"),
+            _comment(comment, f"{_DECLARATION}{name}{shape}"),
+            _comment(text, f"{_STRIDED_DECLARATION}{name}(*)"),
             bool(labels),
             tuple(_Column(place + i, f", {i + 1}" if labels else "") for i in range(width)),
         )
         place += width
 
 
-def _comment(text: str, declared: str) -> str:
+def _comment(text: str, declaration: str) -> str:
     """Return a comment that fits on the line after the declaration of a dummy argument."""
-    return fortran_comment(text, _LONGEST_LINE - len(f"{_DECLARATION}{declared}   !! "))
+    return fortran_comment(text, _LONGEST_LINE - len(f"{declaration}   !! "))
 
 
 def _real32(value: np.float32) -> str:

@@ -32,6 +32,7 @@ SOURCES = (
         for name in (
             "host_columns",
             "cloud_layers",
+            "parcel_schemes",
             "mix_droplets_by_parcel",
             "mix_droplets_by_chunk",
             "compare_chunks",
