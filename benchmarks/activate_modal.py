@@ -239,7 +239,8 @@ def main() -> None:
         cases = [Case(**case) for case in json.loads(arguments.results.read_text())]
     own = [Bundle.open(path).emulator() for path in arguments.bundle]
     networks = [(emulator, True) for emulator in own]
-    networks += [(untrained(five, emulator.architecture), False) for emulator in own]
+    shapes = [one.architecture for one in own if isinstance(one.architecture, Architecture)]
+    networks += [(untrained(five, shape), False) for shape in shapes]
     for compiler in compilers:
         by_library: dict[str, list[str]] = {}
         for words, flags in flag_sets(compiler.name).items():

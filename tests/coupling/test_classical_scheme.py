@@ -84,7 +84,8 @@ def test_single_updrafts_are_those_of_arg2000(program: Path, diabatic: float) ->
     sigma = np.array(widths(contract))
     number, radius, kappa = np.split(x[:, 3:], 3, axis=1)
     constants = constants_of(contract)
-    smax = arg2000.max_supersaturation(*x[:, :3].T, number, radius, kappa, sigma, constants)
+    t, p, w = x[:, :3].T
+    smax = arg2000.max_supersaturation(t, p, w, number, radius, kappa, sigma, constants)
     context = {
         "air_temperature": x[:, 0],
         "dry_median_radius": radius,
