@@ -36,7 +36,8 @@ UPDATE :=
 BENCH_ARGS :=
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
-FPRETTIFY := $(BIN)/fprettify -i 2 -l 120 -w 2
+# The stand-ins for sources of hosts have the layout of these hosts, which the glue for them relies on.
+FPRETTIFY := $(BIN)/fprettify -i 2 -l 120 -w 2 --exclude standins
 # fprettify repeats its warnings, so each is printed once. It warns if a continuation line is too long after alignment
 # and moves the line to the left. Break such a line by hand.
 ONCE := awk '!/^WARNING:|auto indentation failed/ || !seen[$$0]++'

@@ -64,8 +64,8 @@ contains
   end subroutine at_base
 
   !> CAM's own routine above cloud base, with the arguments of E3SM's actdrop_mam_calc.
-  recursive subroutine in_cloud_above(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, in_cloud, &
-                                      smax_f, fn, fm, fluxn, fluxm, flux_fullact)
+  recursive subroutine in_cloud_above(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, &
+                                      in_cloud, smax_f, fn, fm, fluxn, fluxm, flux_fullact)
     real(r8), intent(in) :: wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na(:)
     integer, intent(in) :: nmode
     real(r8), intent(in) :: volume(:), hygro(:)

@@ -74,7 +74,9 @@ contains
     logical, intent(in), optional :: in_cloud_in
     real(r8), intent(in), optional :: smax_f
 
-    if (aero_props%nbins() /= nbins) call endrun('activate_aerosol: aero_props has another number of bins than the call')
+    if (aero_props%nbins() /= nbins) then
+      call endrun('activate_aerosol: aero_props has another number of bins than the call')
+    end if
     call activate_modal(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nbins, volume, hygro, fn, fm, fluxn, fluxm, &
                         flux_fullact, smax_prescribed, in_cloud_in, smax_f)
 
@@ -89,14 +91,14 @@ contains
     real(r8), intent(out) :: fn(:), fm(:), fluxn(:), fluxm(:), flux_fullact
     real(r8), optional :: smax_prescribed
 
-    call own(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, properties, fn, fm, fluxn, fluxm, &
-             flux_fullact, smax_prescribed=smax_prescribed)
+    call own(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, properties, fn, fm, fluxn, &
+             fluxm, flux_fullact, smax_prescribed=smax_prescribed)
 
   end subroutine at_base
 
   !> CAM's own routine above cloud base, with the arguments of E3SM's actdrop_mam_calc.
-  recursive subroutine in_cloud_above(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, in_cloud, &
-                                      smax_f, fn, fm, fluxn, fluxm, flux_fullact)
+  recursive subroutine in_cloud_above(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, &
+                                      in_cloud, smax_f, fn, fm, fluxn, fluxm, flux_fullact)
     real(r8), intent(in) :: wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na(:)
     integer, intent(in) :: nmode
     real(r8), intent(in) :: volume(:), hygro(:)
@@ -104,8 +106,8 @@ contains
     real(r8), intent(in) :: smax_f
     real(r8), intent(out) :: fn(:), fm(:), fluxn(:), fluxm(:), flux_fullact
 
-    call own(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, properties, fn, fm, fluxn, fluxm, &
-             flux_fullact, in_cloud_in=in_cloud, smax_f=smax_f)
+    call own(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, properties, fn, fm, fluxn, &
+             fluxm, flux_fullact, in_cloud_in=in_cloud, smax_f=smax_f)
 
   end subroutine in_cloud_above
 

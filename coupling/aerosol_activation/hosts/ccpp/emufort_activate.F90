@@ -15,8 +15,8 @@ contains
   !> \section arg_table_emufort_activate_init Argument Table
   !! \htmlinclude emufort_activate_init.html
   !!
-  subroutine emufort_activate_init(gravit, rair, rh2o, cpair, latvap, rhoh2o, nmode, sigmag, scheme, outside, mismatch, &
-                                   n_counts, errmsg, errflg)
+  subroutine emufort_activate_init(gravit, rair, rh2o, cpair, latvap, rhoh2o, nmode, sigmag, scheme, outside, &
+                                   mismatch, n_counts, errmsg, errflg)
     real(kind_phys), intent(in) :: gravit            !! acceleration of gravity [m s-2]
     real(kind_phys), intent(in) :: rair              !! gas constant of dry air [J kg-1 K-1]
     real(kind_phys), intent(in) :: rh2o              !! gas constant of water vapour [J kg-1 K-1]
