@@ -1,6 +1,7 @@
 """Time `activate_modal` with the emulator and with the classical scheme, one parcel per call.
 
-python -m benchmarks.activate_modal --bundle runs/mine/bundle [--update docs/coupling.md]
+python -m benchmarks.activate_modal --bundle runs/mine/bundle --json results.json
+python -m benchmarks.activate_modal --results results.json --update docs/coupling.md
 
 The classical scheme is `coupling/aerosol_activation/timing/classical_activate_modal.F90`. All times
 are processor time of one core, in turn, and the least of all rounds counts. The network of each
@@ -99,8 +100,14 @@ def untrained(contract: Contract, like: Architecture, seed: int = 1) -> Emulator
     )
 
 
-def build(emulator: Emulator, compiler: Compiler, flags: FlagSet, folder: Path) -> Path:
-    """Compile library and benchmark in a folder; return the program."""
+def build(
+    emulator: Emulator, compiler: Compiler, flags: FlagSet, folder: Path, objects: dict[str, str]
+) -> Path:
+    """Compile library and benchmark in a folder; return the program.
+
+    `objects` holds what each object in the folder was compiled from, and is updated: only what
+    changed is compiled again.
+    """
     contract, name = emulator.contract, "measured"
     generated = {
         "emufort_runtime": runtime_source(),
@@ -124,10 +131,14 @@ def build(emulator: Emulator, compiler: Compiler, flags: FlagSet, folder: Path) 
         *((path, flags.exact) for path in scheme if path not in mine),
         *((path, flags.host) for path in mine),
     ]
+    is_changed = False
     for path, options in ordered:
-        run([compiler.path, *compiler.accepted(options).split(), "-c", path], folder)
-    objects = [f"{path.stem}.o" for path, _ in ordered]
-    run([compiler.path, *objects, "-o", NAME], folder)
+        key = f"{options} {path.read_text(encoding='utf-8')}"
+        is_changed = is_changed or objects.get(path.stem) != key
+        if is_changed:
+            run([compiler.path, *compiler.accepted(options).split(), "-c", path], folder)
+            objects[path.stem] = key
+    run([compiler.path, *(f"{path.stem}.o" for path, _ in ordered), "-o", NAME], folder)
     return folder / NAME
 
 
@@ -141,11 +152,18 @@ def run(command: Sequence[object], folder: Path) -> str:
     return done.stdout
 
 
-def measure(emulator: Emulator, compiler: Compiler, words: str, trained: bool, rounds: int) -> Case:
-    """Build and run one program."""
-    with tempfile.TemporaryDirectory() as scratch:
-        program = build(emulator, compiler, flag_sets(compiler.name)[words], Path(scratch))
-        lines = run([program, rounds], Path(scratch)).splitlines()
+def measure(
+    emulator: Emulator,
+    compiler: Compiler,
+    words: str,
+    trained: bool,
+    rounds: int,
+    folder: Path,
+    objects: dict[str, str],
+) -> Case:
+    """Build one program in a folder and run it."""
+    program = build(emulator, compiler, flag_sets(compiler.name)[words], folder, objects)
+    lines = run([program, rounds], folder).splitlines()
     times: dict[str, list[float]] = {}
     for line in lines:
         name, _, value = line.partition(",")
@@ -199,7 +217,10 @@ def text_of(cases: Sequence[Case]) -> str:
 def main() -> None:
     """Read the command line, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bundle", type=Path, action="append", required=True)
+    parser.add_argument("--bundle", type=Path, action="append", default=[])
+    parser.add_argument(
+        "--results", type=Path, help="results of an earlier --json, without bundles"
+    )
     parser.add_argument("--compiler", action="append", help="default: those of this machine")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", type=Path, help="file for the results")
@@ -214,14 +235,28 @@ def main() -> None:
                 raise
     five = Preset.load("e3sm_mam5").contract()
     cases = []
-    for path in arguments.bundle:
-        own = Bundle.open(path).emulator()
-        for emulator, trained in ((own, True), (untrained(five, own.architecture), False)):
-            for compiler in compilers:
-                for words in flag_sets(compiler.name):
-                    case = measure(emulator, compiler, words, trained, arguments.rounds)
-                    cases.append(case)
-                    print(json.dumps(asdict(case)), flush=True)
+    if arguments.results:
+        cases = [Case(**case) for case in json.loads(arguments.results.read_text())]
+    own = [Bundle.open(path).emulator() for path in arguments.bundle]
+    networks = [(emulator, True) for emulator in own]
+    shapes = [one.architecture for one in own if isinstance(one.architecture, Architecture)]
+    networks += [(untrained(five, shape), False) for shape in shapes]
+    for compiler in compilers:
+        by_library: dict[str, list[str]] = {}
+        for words, flags in flag_sets(compiler.name).items():
+            by_library.setdefault(f"{flags.fast} {flags.exact}", []).append(words)
+        for group in by_library.values():
+            with tempfile.TemporaryDirectory() as scratch:
+                objects: dict[str, str] = {}
+                for emulator, trained in networks:
+                    for words in group:
+                        case = measure(
+                            *(emulator, compiler, words, trained, arguments.rounds),
+                            *(Path(scratch), objects),
+                        )
+                        cases.append(case)
+                        print(json.dumps(asdict(case)), flush=True)
+    cases.sort(key=lambda case: (not case.trained, case.modes))
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(case) for case in cases], indent=1) + "\n")
     if arguments.update:

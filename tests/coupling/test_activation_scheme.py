@@ -28,7 +28,7 @@ program both_ways
   use emufort_runtime, only: emulator_type, status_type
   use emufort_aerosol_activation, only: activation_type, activation_constants_type, &
     activation_counts_type, hk => activation_kind
-  use emufort_aerosol_binding, only: emufort_aerosol_predict, &
+  use emufort_aerosol_binding, only: emufort_aerosol_predict, emufort_aerosol_copy, &
     emufort_aerosol_contract_hash
   use emufort_aerosol_contract, only: aerosol_sigma
   implicit none
@@ -47,7 +47,8 @@ program both_ways
     emulator=emulator)
   if (status%code /= 0) error stop 'loaded'
   call schemes(2)%init(hk, activation_constants_type(), real(aerosol_sigma, hk), status, &
-    predictor=emufort_aerosol_predict, contract_hash=emufort_aerosol_contract_hash)
+    predictor=emufort_aerosol_predict, contract_hash=emufort_aerosol_contract_hash, &
+    network=emufort_aerosol_copy)
   if (status%code /= 0) error stop 'generated'
   w = [(0.02_hk*real(i, hk), i=1, n)]
   width = merge(0.3_hk, 0.0_hk, w > 1.0_hk)
@@ -150,7 +151,7 @@ def test_the_run_phase_allocates_nothing(glue: Callable[[str], Path]) -> None:
         *("emufort_aerosol_head", "emufort_aerosol_arg2000", "emufort_aerosol_updrafts"),
         *("emufort_aerosol_scheme", "emufort_aerosol_supersaturation", "emufort_aerosol_block"),
         *("emufort_aerosol_answers", "emufort_aerosol_calls"),
-        *("emufort_aerosol_activation", "emufort_activate_modal"),
+        *("emufort_aerosol_activation", "emufort_aerosol_parcel", "emufort_activate_modal"),
     ):
         procedure = ""
         for line in run("objdump", "-dr", folder / f"{name}.o").splitlines():

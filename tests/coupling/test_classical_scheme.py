@@ -65,10 +65,11 @@ def answers(
     t, p, w = x[:, :3].T
     number, radius, kappa = np.split(x[:, 3:], 3, axis=1)
     volume = number * 4.0 / 3.0 * np.pi * radius**3 * np.exp(4.5 * np.log(sigma) ** 2)
-    rho = p / (constants["gas_constant_air"] * t)
-    more = np.stack([w - diabatic, t * 0 + width, t * 0 + diabatic, t, rho, kelvin_length(t)])
+    rho = p / (constants.gas_constant_air * t)
+    length = kelvin_length(t, constants)
+    more = np.stack([w - diabatic, t * 0 + width, t * 0 + diabatic, t, rho, length])
     rows = np.concatenate([more.T, number, volume, kappa], axis=1)
-    lines = [f"{len(x)} {len(sigma)}", " ".join(repr(float(constants[n])) for n in NAMES)]
+    lines = [f"{len(x)} {len(sigma)}", " ".join(repr(float(getattr(constants, n))) for n in NAMES)]
     lines += [" ".join(map(repr, map(float, row))) for row in (sigma, *rows)]
     (program.parent / "rows").write_text("\n".join(lines) + "\n")
     found = run("sh", "-c", f"{program} < {program.parent / 'rows'}")
@@ -82,12 +83,15 @@ def test_single_updrafts_are_those_of_arg2000(program: Path, diabatic: float) ->
     x = inputs(contract, 400)
     sigma = np.array(widths(contract))
     number, radius, kappa = np.split(x[:, 3:], 3, axis=1)
-    smax = arg2000.max_supersaturation(x[:, 0], x[:, 1], x[:, 2], number, radius, kappa, sigma)
+    constants = constants_of(contract)
+    t, p, w = x[:, :3].T
+    smax = arg2000.max_supersaturation(t, p, w, number, radius, kappa, sigma, constants)
     context = {
         "air_temperature": x[:, 0],
         "dry_median_radius": radius,
         "hygroscopicity": kappa,
         "geometric_standard_deviation": sigma,
+        **{name: getattr(constants, name) for name in NAMES},
     }
     wanted = activated_fractions(context, smax)["number_activated_fraction"]
     found, full = answers(program, x, 0.0, diabatic)

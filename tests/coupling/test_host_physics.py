@@ -55,6 +55,7 @@ def answers(host: str, compiler: str, folder: Path, *searched: Path) -> dict[str
     return {f"{i} {line.rsplit(maxsplit=3)[0]}": line for i, line in enumerate(lines)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_adapted_host(adapted: tuple[str, Path, Path], compiler: str, tmp_path: Path) -> None:
     if shutil.which(compiler) is None:

@@ -118,7 +118,7 @@ def test_documents_repeat_the_table() -> None:
 LITERAL_FLAG = re.compile(r"(?m)^[^#\n]*\s-(O\d|ffp|fopenmp|march=\w)")
 
 
-@pytest.mark.parametrize("name", ["cime/buildlib", "emufort_flags.cmake"])
+@pytest.mark.parametrize("name", ["cime/buildlib", "common/emufort_flags.cmake"])
 def test_glue_of_hosts_gets_all_its_flags_from_the_table(name: str) -> None:
     text = (SCHEME / "hosts" / name).read_text()
     assert not LITERAL_FLAG.search(text)

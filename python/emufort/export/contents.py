@@ -40,7 +40,7 @@ def named_files(module: str) -> tuple[str, ...]:
 
 def source_files(module: str) -> tuple[str, ...]:
     """Return the files that a compiler of a host reads."""
-    return (RUNTIME, CPU_LEVEL, *RUNTIME_HEADERS, *named_files(module))
+    return (*named_files(module), RUNTIME, CPU_LEVEL, *RUNTIME_HEADERS)
 
 
 def check_files(manifest: Manifest, source: str) -> None:

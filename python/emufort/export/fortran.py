@@ -49,8 +49,9 @@ _LONGEST_SUFFIX = "_emulator_predict_real64"
 _VALUES_PER_STATEMENT = 1000
 _LINE = 120
 _LONGEST_LINE = 132
-#: Longest text before the name of a dummy argument.
-_DECLARATION = "    real(real64), intent(inout) :: "
+#: Longest texts before the names of dummy arguments, with explicit shapes and with strides.
+_DECLARATION = "    real(real64), intent(out) :: "
+_STRIDED_DECLARATION = "    real(real64), intent(inout) :: "
 
 _RUNTIME_HEADER = (
     "! SPDX-License-Identifier: Apache-2.0\n"
@@ -101,11 +102,8 @@ def dummy_name(name: str, module: str) -> str:
         raise EmufortError(f"the variable '{name}' must not begin with 'emufort_'; rename it")
     own = {
         module,
-        *(f"{module}_{s}" for s in ("predict", "predict_block", "copy", "hash")),
-        *(
-            f"{module}_{s}"
-            for s in ("n_inputs", "n_outputs", "make_workspace", "load", "load_bytes")
-        ),
+        *(f"{module}_{s}" for s in ("predict", "predict_block", "copy", "hash", "make_workspace")),
+        *(f"{module}_{s}" for s in ("n_inputs", "n_outputs", "load", "load_bytes")),
     }
     kinds = ("real32", "real64")
     own |= {f"{module}_{what}_{kind}" for what in ("predict", "strided") for kind in kinds}
@@ -280,17 +278,17 @@ def _variables(
             number,
             name,
             shape,
-            _comment(comment, name + shape),
-            _comment(text, f"{name}(*)"),
+            _comment(comment, f"{_DECLARATION}{name}{shape}"),
+            _comment(text, f"{_STRIDED_DECLARATION}{name}(*)"),
             bool(labels),
             tuple(_Column(place + i, f", {i + 1}" if labels else "") for i in range(width)),
         )
         place += width
 
 
-def _comment(text: str, declared: str) -> str:
+def _comment(text: str, declaration: str) -> str:
     """Return a comment that fits on the line after the declaration of a dummy argument."""
-    return fortran_comment(text, _LONGEST_LINE - len(f"{_DECLARATION}{declared}   !! "))
+    return fortran_comment(text, _LONGEST_LINE - len(f"{declaration}   !! "))
 
 
 def _real32(value: np.float32) -> str:

@@ -14,9 +14,10 @@ program compare_chunks
                                       gas_constant_vapour => aerosol_gas_constant_vapour, &
                                       heat_capacity_air => aerosol_heat_capacity_air, &
                                       latent_heat => aerosol_latent_heat, density_water => aerosol_density_water
-  use emufort_host, only: emufort_host_init, activate_modal
-  use classical_activate_modal, only: classical_init, classical_activate
+  use emufort_host, only: emufort_host_init
+  use classical_activate_modal, only: classical_init
   use host_columns, only: r8, host_columns_type, make_columns
+  use parcel_schemes, only: with_emulator, with_classical_scheme, with_given_fractions
   use mix_droplets_by_parcel, only: mix_by_parcel
   use mix_droplets_by_chunk, only: mix_by_chunk, parcels_type
   implicit none
@@ -115,54 +116,6 @@ contains
     seconds = finished - started
 
   end function seconds
-
-  !> Call the drop-in without its optional arguments.
-  subroutine with_emulator(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, fn, fm, fluxn, &
-                           fluxm, flux_fullact)
-    real(r8), intent(in) :: wbar, sigw, wdiab, wminf, wmaxf    !! [m s-1]
-    real(r8), intent(in) :: tair, rhoair                       !! [K], [kg m-3]
-    real(r8), intent(in) :: na(:), volume(:), hygro(:)         !! [m-3], [m3 m-3], [1] (mode)
-    integer, intent(in) :: nmode                               !! number of modes
-    real(r8), intent(out) :: fn(:), fm(:), fluxn(:), fluxm(:)  !! [1], [1], [m s-1], [m s-1] (mode)
-    real(r8), intent(out) :: flux_fullact                      !! [m s-1]
-
-    call activate_modal(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, fn, fm, fluxn, fluxm, &
-                        flux_fullact)
-
-  end subroutine with_emulator
-
-  !> Call the classical scheme.
-  subroutine with_classical_scheme(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, fn, fm, &
-                                   fluxn, fluxm, flux_fullact)
-    real(r8), intent(in) :: wbar, sigw, wdiab, wminf, wmaxf    !! [m s-1]
-    real(r8), intent(in) :: tair, rhoair                       !! [K], [kg m-3]
-    real(r8), intent(in) :: na(:), volume(:), hygro(:)         !! [m-3], [m3 m-3], [1] (mode)
-    integer, intent(in) :: nmode                               !! number of modes
-    real(r8), intent(out) :: fn(:), fm(:), fluxn(:), fluxm(:)  !! [1], [1], [m s-1], [m s-1] (mode)
-    real(r8), intent(out) :: flux_fullact                      !! [m s-1]
-
-    call classical_activate(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, fn, fm, fluxn, &
-                            fluxm, flux_fullact)
-
-  end subroutine with_classical_scheme
-
-  !> Activate half of the aerosol: the rest of the caller is measured with it.
-  subroutine with_given_fractions(wbar, sigw, wdiab, wminf, wmaxf, tair, rhoair, na, nmode, volume, hygro, fn, fm, &
-                                  fluxn, fluxm, flux_fullact)
-    real(r8), intent(in) :: wbar, sigw, wdiab, wminf, wmaxf    !! [m s-1]
-    real(r8), intent(in) :: tair, rhoair                       !! [K], [kg m-3]
-    real(r8), intent(in) :: na(:), volume(:), hygro(:)         !! [m-3], [m3 m-3], [1] (mode)
-    integer, intent(in) :: nmode                               !! number of modes
-    real(r8), intent(out) :: fn(:), fm(:), fluxn(:), fluxm(:)  !! [1], [1], [m s-1], [m s-1] (mode)
-    real(r8), intent(out) :: flux_fullact                      !! [m s-1]
-
-    fn = 0.5_r8
-    fm = 0.5_r8
-    fluxn = 0.5_r8*wbar
-    fluxm = 0.5_r8*wbar
-    flux_fullact = wbar
-
-  end subroutine with_given_fractions
 
   !> Return whether two chunks have the same bits.
   logical function same_state(a, b)

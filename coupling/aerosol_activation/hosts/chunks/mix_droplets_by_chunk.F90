@@ -54,13 +54,17 @@ contains
     class(parcels_type), intent(inout) :: parcels   !! after create
     type(host_columns_type), intent(in) :: host     !! a chunk
     integer, intent(in) :: i, k, k_aerosol          !! column, level of the air, level of the aerosol
+    real(r8), dimension(nmode) :: na, volume, hygro
 
     parcels%n = parcels%n + 1
     add = parcels%n
     parcels%w(add) = host%updraft(i, k)
     parcels%temperature(add) = host%temperature(i, k)
     parcels%density(add) = host%density(i, k)
-    call load_aerosol(host, i, k_aerosol, parcels%na(add, :), parcels%volume(add, :), parcels%hygro(add, :))
+    call load_aerosol(host, i, k_aerosol, na, volume, hygro)
+    parcels%na(add, :) = na
+    parcels%volume(add, :) = volume
+    parcels%hygro(add, :) = hygro
 
   end function add
 
@@ -74,6 +78,7 @@ contains
     character(len=*), intent(out) :: errmsg          !! error message, empty for success
     integer, intent(out) :: errflg                   !! 0 for success
     type(column_type) :: column
+    real(r8), dimension(nmode) :: fn, fm, fluxn, fluxm
     integer :: first, i, k, at
 
     n_parcels = 0
@@ -106,14 +111,20 @@ contains
         do k = 1, host%pver
           call shrink(host, i, k, column)
           at = parcels%growing(i - first, k)
-          if (at > 0) call grow(host, i, k, parcels%fn(at, :), parcels%fm(at, :), column)
+          if (at > 0) then
+            fn = parcels%fn(at, :)
+            fm = parcels%fm(at, :)
+            call grow(host, i, k, fn, fm, column)
+          end if
         end do
         do k = 1, host%pver - 1
           at = parcels%base(i - first, k)
           if (host%cloud(i, k) <= least_cloud) then
             call evaporate(k, column)
           else if (at > 0) then
-            call enter_from_below(host, i, k, parcels%fluxn(at, :), parcels%fluxm(at, :), column)
+            fluxn = parcels%fluxn(at, :)
+            fluxm = parcels%fluxm(at, :)
+            call enter_from_below(host, i, k, fluxn, fluxm, column)
           end if
         end do
         call mix_column(host, i, time_step, column)

@@ -10,6 +10,7 @@ the caller do not give the same bits. Without ``--update`` the script prints the
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -32,6 +33,7 @@ SOURCES = (
         for name in (
             "host_columns",
             "cloud_layers",
+            "parcel_schemes",
             "mix_droplets_by_parcel",
             "mix_droplets_by_chunk",
             "compare_chunks",
@@ -155,7 +157,8 @@ def measured_tables(bundle: Bundle, columns: int, levels: int, rounds: int) -> s
             "Processor time of activation and of the preparation of its arguments [ns per "
             "parcel], and in brackets compared with the classical scheme. "
             f"{columns} columns of {levels} levels with {parcels:.1f} parcels per column, "
-            f"{modes} modes; {cpu_model()}, one core, least of {rounds} rounds in turn.",
+            f"{modes} modes, network {bundle.manifest.architecture.label}; {cpu_model()}, one "
+            f"core, least of {rounds} rounds in turn, load average {os.getloadavg()[0]:.0f}.",
             120,
         )
     )

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _BINDING = "emufort_aerosol_binding"
 _STUB = {"stub/emufort_host.F90": "stub/emufort_host.F90"}
-_FLAGS = {"emufort_flags.cmake": "emufort_flags.cmake"}
-_ADAPT = {"adapt_physics": "adapt_physics"}
+_FLAGS = {"emufort_flags.cmake": "common/emufort_flags.cmake"}
+_ADAPT = {"adapt_physics": "common/adapt_physics"}
 #: Host -> path in the glue -> file in the folder `hosts`.
 _HOSTS: Mapping[str, Mapping[str, str]] = {
     "ccpp": {
