@@ -14,6 +14,7 @@ program test_inside
   logical :: is_inside, is_done, is_outside(n)
   integer :: i, j, activation, n_insides
 
+  one = 1.0_real64
   call empty%predict_inside(one, single, is_inside)
   call check(.not. is_inside, 'no network, no prediction')
   do activation = 1, 10
