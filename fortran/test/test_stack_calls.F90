@@ -24,6 +24,7 @@ module test_stack_calls
   real(real64), allocatable, save, public, target :: x(:, :), y(:, :), x_t(:, :), y_t(:, :)
   real(real64), allocatable, save, public :: block_x(:, :), block_y(:, :)
   real(real32), allocatable, save, public, target :: x32(:, :), y32(:, :), x32_t(:, :), y32_t(:, :)
+  integer, save :: x_strides(2), y_strides(2)
   logical, save :: is_counting = .false., is_outside(4096)
   logical(c_bool), save, target :: mask(4096)
   type(c_ptr), save, target :: inputs(1), outputs(1)
@@ -70,7 +71,11 @@ contains
       call emulator%predict_block(min(ncol, emufort_block_columns), .false., block_x, block_y, status, &
                                   is_outside(1:emufort_block_columns))
     case (6)
-      call emulator%predict_strided_real64(ncol, x, [1, size(x, 1)], y, [1, size(y, 1)], status, is_outside(1:ncol))
+      x_strides = 1
+      x_strides(2) = size(x, 1)
+      y_strides = 1
+      y_strides(2) = size(y, 1)
+      call emulator%predict_strided_real64(ncol, x, x_strides, y, y_strides, status, is_outside(1:ncol))
     case (7)
       call predict_by_c(c_null_ptr)
     case (8)
@@ -89,8 +94,11 @@ contains
       call emulator%predict_block(min(ncol, emufort_block_columns), .false., block_x, block_y, status, &
                                   is_outside(1:emufort_block_columns), workspace)
     case (15)
-      call emulator%predict_strided_real32(ncol, x32_t, [size(x32_t, 1), 1], y32_t, [size(y32_t, 1), 1], status, &
-                                           workspace=workspace)
+      x_strides = 1
+      x_strides(1) = size(x32_t, 1)
+      y_strides = 1
+      y_strides(1) = size(y32_t, 1)
+      call emulator%predict_strided_real32(ncol, x32_t, x_strides, y32_t, y_strides, status, workspace=workspace)
     case (16)
       call predict_by_c(c_loc(workspace))
     case (17)
