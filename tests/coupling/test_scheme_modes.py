@@ -87,7 +87,8 @@ def test_any_number_of_modes(built: list[Path], tmp_path: Path, count: int) -> N
 NETWORK = """
 module fixed_emulator
   use, intrinsic :: iso_fortran_env, only: real64
-  use emufort_runtime, only: status_type, workspace_type, block => emufort_block_columns
+  use emufort_runtime, only: emulator_type, status_type, workspace_type
+  use emufort_runtime, only: block => emufort_block_columns
   implicit none
   character(len=*), parameter :: fixed_emulator_hash = repeat('0', 64)
 contains
@@ -103,6 +104,10 @@ contains
     y(1:n, 1) = 0.003_real64
     if (is_single .or. present(workspace) .or. x(1, 1) < 0.0_real64) status%code = 1
   end subroutine fixed_emulator_predict_block
+  subroutine fixed_emulator_copy(emulator)  ! has no network, so the object stays empty
+    type(emulator_type), intent(inout) :: emulator
+    if (emulator%n_inputs() > 0) error stop 'the object is not empty'
+  end subroutine fixed_emulator_copy
 end module fixed_emulator
 """
 

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from onnx import TensorProto
 
 import emufort
+from emufort.api import import_network
 from emufort.cli import execute
 from emufort.contract import Contract
 from emufort.export.bundle import Bundle
 from emufort.importing.graph import read_graph
-from emufort.importing.importer import emulator_of, import_network
+from emufort.importing.importer import emulator_of
 from emufort.importing.refusal import ImportRefusedError
 from emufort.network.imported import ImportedArchitecture
 from tests.importing.models import model_of, node, two_headed

@@ -50,7 +50,8 @@ def run(*command: object, cwd: Path, **environment: str) -> str:
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
-        env={**os.environ, **environment},
+        # fpm looks for a C compiler that belongs to the Fortran compiler; any other serves as well.
+        env={**os.environ, "FPM_CC": "cc", **environment},
         capture_output=True,
         text=True,
     )

@@ -23,7 +23,7 @@ from emufort.steps import STEP_NAMES, STEPS, earlier, later, read_selection, tit
 
 #: Parts of a configuration that no result of a step depends on: where to compute, what names the
 #: inputs (whose hashes count), and the options of `emufort search --advise`, which is no step.
-WITHOUT_STEP = {"contract", "data", "workers", "advice", "cluster"}
+WITHOUT_STEP = {"contract", "data", "preset", "labels", "workers", "advice", "cluster"}
 
 
 def test_every_section_of_the_configuration_belongs_to_one_step() -> None:

@@ -17,12 +17,12 @@ the same name. Every path may be text or a `pathlib.Path`. A call with an unknow
 """
 
 from emufort.api.deployment import export, report, select, time, verify
+from emufort.api.importing import import_network
 from emufort.api.training import advise, load_search, retrain, search
 from emufort.api.whole_run import run, status
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.export.bundle import Bundle
-from emufort.importing.importer import import_network
 from emufort.network.architecture import Architecture
 from emufort.network.emulator import Emulator
 from emufort.retrain.models import Models

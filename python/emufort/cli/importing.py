@@ -24,7 +24,7 @@ def import_model(
     Scalers in the network stay. Without a contract, names and shapes come from the network. The
     network in the bundle is compared with the original before anything is written.
     """
-    from emufort.importing.importer import import_network
+    from emufort.api import import_network
 
     bundle = import_network(model, out, contract, name)
     found = bundle.manifest.architecture

@@ -77,7 +77,7 @@ class Origin:
     producer: str = ""
 
 
-def import_network(
+def import_model(
     model: PathLike | onnx.ModelProto | Any,
     out: PathLike,
     contract: PathLike | Contract | None = None,
@@ -85,45 +85,7 @@ def import_network(
     example: ArrayLike | None = None,
     golden: int = DEFAULTS.export.golden,
 ) -> Bundle:
-    """Import a trained network and write its bundle; an existing bundle is replaced as a whole.
-
-    The bundle is like any other: ONNX, Fortran, golden vectors, manifest, model card. Scalers in
-    the network stay; the transforms of the contract are put around it. The network in the bundle is
-    compared with the original before anything is written.
-
-    Parameters
-    ----------
-    model : path, onnx.ModelProto, torch.nn.Module or torch.export.ExportedProgram
-        Path of an ONNX file (operators of opset 11 or newer), or the object. The first dimension of
-        inputs and outputs is that of columns. A module needs `example`, and modules and programs
-        of torch need the package onnxscript.
-    out : path
-        Folder of the bundle.
-    contract : path or Contract, default None
-        Contract with the variables in the order of the network; None: derived from the names and
-        shapes of the graph, with the units "1" and without ranges.
-    name : str, default None
-        Name of the emulator; None: that of the file or of the contract. The Fortran module is
-        ``<name>_emulator``.
-    example : array, default None
-        Inputs (n, n_inputs) in the units of the contract, for golden vectors and the comparison
-        with the original; None: random samples within the ranges of the contract, or around the
-        mean with which the network scales its inputs.
-    golden : int, default 64
-        Number of golden vectors.
-
-    Returns
-    -------
-    Bundle
-        The bundle.
-
-    Raises
-    ------
-    ImportRefusedError
-        An operation cannot be imported, or the contract does not fit. Nothing is written.
-    ContractError, UsageError, EmufortError
-        The contract is not valid, or the bundle cannot be written.
-    """
+    """Import a network; `emufort.api.import_network` describes arguments and errors."""
     found, origin = _model(model, example)
     graph = read_graph(found)
     emulator = emulator_of(graph, origin, contract, name)
@@ -167,7 +129,7 @@ def emulator_of(
     contract: PathLike | Contract | None = None,
     name: str | None = None,
 ) -> Emulator:
-    """Return the emulator of a graph; arguments and errors are those of `import_network`."""
+    """Return the emulator of a graph; arguments and errors are those of `import_model`."""
     unscaled, shift, scale = without_scaling(graph)
     features = _features(unscaled)
     n_features = sum(port.size for port in graph.inputs)
