@@ -149,7 +149,9 @@ def test_wheel(tmp_path: Path) -> None:
     fortran = sorted(name for name in names if name.startswith("emufort/_fortran/"))
     glue = [path.relative_to(TOP) for folder in GLUE for path in (TOP / folder).rglob("*")]
     wanted = [*SOURCES, *(str(path) for path in glue if (TOP / path).is_file())]
-    wanted = [name for name in wanted if not {"test", "__pycache__"} & {*Path(name).parts}]
+    wanted = [
+        name for name in wanted if not {"test", "__pycache__", "chunks"} & {*Path(name).parts}
+    ]
     assert fortran == sorted(f"emufort/_fortran/{name}" for name in wanted)
     licence = (TOP / "LICENSE").read_bytes()
     assert first["emufort/_fortran/LICENSE"] == licence

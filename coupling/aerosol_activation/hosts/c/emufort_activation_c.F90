@@ -237,4 +237,9 @@ contains
   end function text_of
 
 end module emufort_activation_c
+#else
+module emufort_activation_c
+  implicit none
+
+end module emufort_activation_c
 #endif
