@@ -22,7 +22,13 @@ COPIED = (
     *("python", "fortran", "coupling", "data_prep"),
 )
 SOURCES = (
-    *("emufort_runtime.F90", "LICENSE", "include/emufort.h", "include/emufort.hpp"),
+    *(
+        "emufort_runtime.F90",
+        "emufort_cpu_level.c",
+        "LICENSE",
+        "include/emufort.h",
+        "include/emufort.hpp",
+    ),
     *(
         path.name
         for folder in ("fortran/app", "fortran/bench", "coupling/onnxruntime")
