@@ -13,7 +13,7 @@ module emufort_probe
 
   public :: probe_kernels
 
-  !> Inputs and neurons of the layer, and values of which the exponential is taken.
+  !> Number of inputs and of neurons of the layer; number of arguments of the exponential function.
   integer, parameter :: width = 64, n_values = 1024
   !> Runs, and calls in a run.
   integer, parameter :: n_runs = 15, n_calls = 10

@@ -11,8 +11,8 @@ module emufort_aerosol_answers
   public :: answered_by_host, answered_by_prescribed, answered_by_in_cloud, answered_by_error, unknown_smax
 
   ! Who gave the maximum supersaturation of a column.
-  integer, parameter :: answered_by_error = -1      !! nobody: the call was in error and its results are NaN
-  integer, parameter :: answered_by_none = 0        !! nobody: no updraft, or no aerosol
+  integer, parameter :: answered_by_error = -1      !! no scheme: the call was in error, and the results are NaN
+  integer, parameter :: answered_by_none = 0        !! no scheme: no updraft, or no aerosol
   integer, parameter :: answered_by_emulator = 1    !! the emulator, inside its range
   integer, parameter :: answered_by_ratio = 2       !! ARG2000 times the ratio at the nearest point of the range
   integer, parameter :: answered_by_clip = 3        !! the emulator at the nearest point of its range

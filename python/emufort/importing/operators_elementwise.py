@@ -20,19 +20,13 @@ Array = NDArray[np.float64]
 Function = Callable[[Lowering, Value, Mapping[str, Any]], Value]
 
 
-def _value(value: NDArray[Any] | Value | None) -> Value:
-    if value is None:
-        raise ValueError("an input is missing")
-    return value if isinstance(value, Value) else Value.constant(np.asarray(value))
-
-
 def _all(value: Value, number: float) -> Array:
     return np.full(value.size, number)
 
 
 def _elementwise(function: Function) -> Handler:
     def handler(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
-        return (function(state, _value(inputs[0]), node.attributes),)
+        return (function(state, Value.of(inputs[0]), node.attributes),)
 
     return handler
 
@@ -119,13 +113,13 @@ def _clip(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
     lower, upper = bounds
     if lower is not None and upper is not None and lower > upper:
         raise refuse("Clip", node.name, "its bounds are in the wrong order", "correct them")
-    return (clipped(state, _value(inputs[0]), lower, upper),)
+    return (clipped(state, Value.of(inputs[0]), lower, upper),)
 
 
 def _largest(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
     """Lower Max and Min: max(a, b) = b + relu(a - b)."""
     sign = 1.0 if node.operator == "Max" else -1.0
-    values = broadcast([_value(v) for v in inputs])
+    values = broadcast([Value.of(v) for v in inputs])
     found = values[0]
     for value in values[1:]:
         excess = relu(state, found.minus(value).scaled(_all(value, sign)))
@@ -139,7 +133,7 @@ def _absolute(state: Lowering, x: Value, _: Mapping[str, Any]) -> Value:
 
 
 def _prelu(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
-    x, slope = _value(inputs[0]), inputs[1]
+    x, slope = Value.of(inputs[0]), inputs[1]
     if isinstance(slope, Value) or slope is None:
         raise refuse("PRelu", node.name, "its slope is no constant", "export a constant slope")
     slopes = np.broadcast_to(np.asarray(slope, dtype=np.float64), x.shape).ravel()
@@ -167,7 +161,7 @@ def _product(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
             )
         return (found,)
     value, constant = (one, other) if isinstance(one, Value) else (other, one)
-    value, factor = broadcast([_value(value), _value(constant)])
+    value, factor = broadcast([Value.of(value), Value.of(constant)])
     return (value.scaled(factor.bias),)
 
 
@@ -237,7 +231,7 @@ def _ratio(x: Value, reference: Value) -> Array | None:
 
 
 def _error_function(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
-    return (state.activation(_value(inputs[0]), "erf", node=node.name),)
+    return (state.activation(Value.of(inputs[0]), "erf", node=node.name),)
 
 
 def _quotient(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
@@ -246,7 +240,7 @@ def _quotient(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
         raise refuse(
             "Div", node.name, "its divisor depends on the inputs", "only constants are supported"
         )
-    value, other = broadcast([value, _value(divisor)])
+    value, other = broadcast([value, Value.of(divisor)])
     if not np.all(other.bias):
         raise refuse("Div", node.name, "it divides by zero", "correct the constant")
     return (value.scaled(1.0 / other.bias),)
@@ -257,7 +251,7 @@ def _square(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
     exponent = inputs[1]
     power = None if isinstance(exponent, Value) or exponent is None else np.ravel(exponent)
     if power is not None and np.all(power == 1.0):
-        return (_value(inputs[0]),)
+        return (Value.of(inputs[0]),)
     if power is not None and np.all(power == 2.0):
         return _product(state, node, [inputs[0], inputs[0]])
     raise refuse("Pow", node.name, "its exponent is not 1 or 2", "use another function")

@@ -100,9 +100,7 @@ def _gemm(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
     x = lean(state, _data(inputs), weights.shape[1])
     found = _of_units(x, lambda units: np.matmul(units, alpha * weights))
     if len(inputs) > 2 and inputs[2] is not None:
-        bias = inputs[2]
-        other = bias if isinstance(bias, Value) else Value.constant(np.asarray(bias))
-        other, _ = broadcast([other, found])
+        other, _ = broadcast([Value.of(inputs[2]), found])
         found = found.plus(other.scaled(np.full(other.size, beta)))
     return (found,)
 
@@ -135,9 +133,7 @@ def _affine_one_by_one(state: Lowering, node: Node, inputs: Inputs) -> tuple[Val
 
 
 def _sum(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
-    values = broadcast(
-        [v if isinstance(v, Value) else Value.constant(np.asarray(v)) for v in inputs]
-    )
+    values = broadcast([Value.of(v) for v in inputs])
     total = values[0]
     for value in values[1:]:
         total = total.minus(value) if node.operator == "Sub" else total.plus(value)

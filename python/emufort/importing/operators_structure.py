@@ -46,7 +46,7 @@ def _moved(
             "Cast", node.name, "it makes integers of inputs", "keep real numbers in the model"
         )
     if node.operator in ("Identity", "Cast", "CastLike"):
-        return (_value(inputs[0]),)
+        return (Value.of(inputs[0]),)
     places = _DATA_INPUTS[node.operator]
     data = [k for k, v in enumerate(inputs) if v is not None and (places is None or k in places)]
     for k, value in enumerate(inputs):
@@ -57,7 +57,7 @@ def _moved(
                 "an index or a shape depends on the inputs of the model",
                 "export the model with constant indices and shapes",
             )
-    values = [_value(inputs[k]) for k in data]
+    values = [Value.of(inputs[k]) for k in data]
     numbered: list[NDArray[Any] | None] = [
         None if value is None or isinstance(value, Value) else np.asarray(value) for value in inputs
     ]
@@ -69,19 +69,13 @@ def _moved(
     return tuple(selected(values, places.astype(np.int64)) for places in found)
 
 
-def _value(value: NDArray[Any] | Value | None) -> Value:
-    if value is None:
-        raise ValueError("an input is missing")
-    return value if isinstance(value, Value) else Value.constant(np.asarray(value))
-
-
 def _pad(
     state: Lowering, node: Node, inputs: list[NDArray[Any] | Value | None]
 ) -> tuple[Value, ...]:
     """Pad with elements, or with a constant, which becomes one more element."""
     if any(isinstance(value, Value) for value in inputs[1:]):
         raise refuse("Pad", node.name, "its sizes or its constant are no constants", "fix them")
-    x = _value(inputs[0])
+    x = Value.of(inputs[0])
     constant = 0.0
     if len(inputs) > 2 and inputs[2] is not None:
         constant = float(np.ravel(np.asarray(inputs[2]))[0])
@@ -104,7 +98,7 @@ def _dropout(
         raise refuse("Dropout", node.name, "it is random", "export the model for inference")
     if len([name for name in node.outputs if name]) > 1:
         raise refuse("Dropout", node.name, "its mask is used", "export the model for inference")
-    return (_value(inputs[0]),)
+    return (Value.of(inputs[0]),)
 
 
 #: ONNX operator -> function that lowers it.

@@ -49,6 +49,13 @@ class Value:
         return cls(array.shape, {}, np.asarray(array, dtype=np.float64).ravel())
 
     @classmethod
+    def of(cls, value: NDArray[Any] | Value | None) -> Value:
+        """Return a value, or the value of a constant; an absent input is a `ValueError`."""
+        if value is None:
+            raise ValueError("an input is missing")
+        return value if isinstance(value, Value) else cls.constant(np.asarray(value))
+
+    @classmethod
     def atom(cls, number: int, shape: tuple[int, ...]) -> Value:
         """Return the value of an atom."""
         size = int(np.prod(shape, dtype=np.int64))

@@ -59,7 +59,7 @@ program test_activation_calls
   call check(n_aborts == 2 .and. index(last_words, 'more aerosol modes') > 0, 'more modes end the run')
   call activate_modal_init(dp, constants, sigma(1:n_modes - 1), status)
   call parcel(n_modes)
-  call check(all_nan() .and. activate_modal_errors() == 1_int64, 'more modes, nobody can answer')
+  call check(all_nan() .and. activate_modal_errors() == 1_int64, 'more modes, no scheme can answer')
   call activate_modal_init(dp, constants, sigma(1:n_modes - 1), status, host_routine=host_routine)
   call parcel(n_modes)
   call host_routine(s%w(1), 0.0_dp, 0.0_dp, 0.0_dp, 10.0_dp, s%t(1), s%rho(1), s%number(1, :), n_modes, &

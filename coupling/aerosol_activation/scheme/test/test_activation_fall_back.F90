@@ -147,11 +147,11 @@ program test_activation_fall_back
   s%w = max(s%w, 0.05_dp)
   call ask_host(1)
   call run(plain, 1)
-  call check(all(by == answered_by_none), 'nobody needs to answer')
+  call check(all(by == answered_by_none), 'no answer is needed')
   worst = 0.0_dp
   do i = 1, n
     if (width(i) > 0.0_dp) then
-      ! all of the updrafts, of which the coarse trapezoids of the host lose some at 0 m/s
+      ! The exact share of the updrafts; the coarse quadrature of the host misses some of them near 0 m/s.
       call check(maxval(abs(f(i, :, 1:2) - 0.5_dp*(erf((10.0_dp - s%w(i))/(sqrt(2.0_dp)*width(i))) + &
                                                    erf(s%w(i)/(sqrt(2.0_dp)*width(i)))))) < 1.0e-4_dp, 'probability')
       call check(maxval(abs(f(i, :, 1:2) - wanted(i, :, 1:2))) < 0.03_dp, 'no aerosol in a spectrum')
