@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from emufort.network.activations import Array, Graph
-from emufort.network.operations.kind import Layout, OperationKind, sliced, without_parameters
+from emufort.network.operations.kind import (
+    Layout,
+    OperationKind,
+    Reading,
+    Sizes,
+    sliced,
+    without_parameters,
+)
 
 
 def _fits(layout: Layout) -> bool:
@@ -55,6 +62,8 @@ def _elementwise(
         value=lambda layout, inputs, _: value(*_taken(layout, inputs)),
         onnx=add_to,
         torch=lambda module, layout, inputs, _: torch(module, *_taken(layout, inputs)),
+        sizes=lambda layout: Sizes(layout.n_out, layout.n_out),
+        reading=lambda sizes: Reading((sizes.n_out,) * n_inputs, sizes.n_out),
         in_place=True,
         takes_starts=True,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,33 @@ class Layout:
 
 
 @dataclass(frozen=True)
+class Sizes:
+    """Sizes of an operation as ``weights.bin`` holds them, see ``docs/weights_format.md``."""
+
+    n_in: int
+    n_out: int
+    count: int = 1
+    stride: int = 0
+
+
+class Reading(NamedTuple):
+    """What `Sizes` say of an operation.
+
+    Attributes
+    ----------
+    inputs
+        Features that the operation reads of each input, from its start to the last that it reads;
+        empty for an operation with a table.
+    n_out, extent
+        As in `Layout`.
+    """
+
+    inputs: tuple[int, ...]
+    n_out: int
+    extent: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class OperationKind:
     """One operation in all forms.
 
@@ -75,6 +102,10 @@ class OperationKind:
     torch
         The operation in torch, given the module ``torch``, the layout, the inputs and the
         parameters.
+    sizes
+        Returns the sizes of a layout for ``weights.bin``.
+    reading
+        Inverse of `sizes`, as far as they say it.
     in_place
         Whether the runtime may write the output over an input that starts at the same place.
     takes_starts
@@ -93,6 +124,8 @@ class OperationKind:
     value: Callable[[Layout, Sequence[Array], Parameters], Array]
     onnx: Callable[[Graph, Layout, Sequence[str], Sequence[str], str], str]
     torch: Callable[[Any, Layout, Sequence[Any], Sequence[Any]], Any]
+    sizes: Callable[[Layout], Sizes]
+    reading: Callable[[Sizes], Reading]
     in_place: bool = False
     takes_starts: bool = False
     extents: tuple[int, ...] = (0,)

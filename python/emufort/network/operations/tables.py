@@ -15,6 +15,8 @@ from emufort.network.operations.kind import (
     Layout,
     OperationKind,
     Parameters,
+    Reading,
+    Sizes,
     without_parameters,
 )
 from emufort.network.table import Integers
@@ -31,6 +33,14 @@ def _padded(graph: Graph, x: str, axes: int, value: float, output: str) -> str:
     """Add `x` with one more element at the end of its last axis."""
     ends = graph.constant(f"{output}_pads", [0] * (2 * axes - 1) + [1])
     return graph.node("Pad", [x, ends, graph.constant(f"{output}_pad", value)], output)
+
+
+def _sizes(layout: Layout) -> Sizes:
+    return Sizes(len(layout.places.places), layout.n_out)
+
+
+def _reading(sizes: Sizes) -> Reading:
+    return Reading((), sizes.n_out)
 
 
 def _rows_fit(layout: Layout, shortest: int) -> bool:
@@ -176,6 +186,8 @@ def _reduction(
         value=in_numpy,
         onnx=in_onnx,
         torch=in_torch,
+        sizes=_sizes,
+        reading=_reading,
     )
 
 
@@ -191,6 +203,8 @@ TABLES = (
         value=_gather,
         onnx=_gather_onnx,
         torch=_gather_torch,
+        sizes=_sizes,
+        reading=_reading,
     ),
     # weight, one for each place, and bias (n_out,)
     OperationKind(
@@ -204,6 +218,8 @@ TABLES = (
         value=_sparse,
         onnx=_sparse_onnx,
         torch=_sparse_torch,
+        sizes=_sizes,
+        reading=_reading,
     ),
     _reduction("maximum_of", 10, lambda x: x.max(axis=2), "ReduceMax", lambda x: x.amax(2)),
     _reduction("minimum_of", 11, lambda x: x.min(axis=2), "ReduceMin", lambda x: x.amin(2)),
