@@ -9,8 +9,8 @@ import torch
 from hypothesis import assume, given, settings
 
 from emufort.contract import Contract
-from emufort.export.flat import plan_of
 from emufort.export.onnx import build_onnx
+from emufort.export.unflatten import plan_of
 from emufort.export.weights_file import WeightsFile
 from emufort.native.bindings import FortranEmulator
 from emufort.network.architecture import Architecture
