@@ -53,7 +53,7 @@ def build_onnx(emulator: Emulator) -> onnx.ModelProto:
         describe the columns and hold the same hashes as the manifest; see `onnx_metadata`.
     """
     import onnx
-    from onnx import TensorProto, helper
+    from onnx import helper
 
     contract = emulator.contract
     graph = _Graph()
@@ -68,27 +68,46 @@ def build_onnx(emulator: Emulator) -> onnx.ModelProto:
         _zero_or_nan(graph)
     _nan_where_input_is_invalid(graph, y)
 
-    def value(name: str, width: int) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["ncol", width])
+    sizes = len(contract.input_columns), len(contract.output_columns)
+    model = _model(graph, contract.name, sizes)
+    model.model_version = contract.version
+    model.doc_string = escape.onnx(contract.title)
+    helper.set_model_props(model, onnx_metadata(emulator))
+    onnx.checker.check_model(model, full_check=True)
+    return model
 
-    model = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            contract.name,
-            [value("x", len(contract.input_columns))],
-            [value("y", len(contract.output_columns))],
-            graph.initializers,
-        ),
+
+def build_network_onnx(emulator: Emulator) -> onnx.ModelProto:
+    """Return the network of an emulator alone, as frameworks export networks.
+
+    Returns
+    -------
+    onnx.ModelProto
+        One input ``x`` (ncol, n_features), scaled, and one output ``y`` (ncol, n_results). An
+        invalid input has no special treatment.
+    """
+    graph = _Graph()
+    graph.node("Identity", [_network(graph, emulator, "x")], "y")
+    sizes = emulator.plan.sizes
+    ends = sizes[emulator.plan.features], sizes[emulator.plan.result]
+    return _model(graph, emulator.contract.name, ends)
+
+
+def _model(graph: _Graph, name: str, sizes: tuple[int, int]) -> onnx.ModelProto:
+    """Return the model of a graph from ``x`` to ``y`` with the given numbers of values."""
+    from onnx import TensorProto, helper
+
+    x, y = (
+        helper.make_tensor_value_info(port, TensorProto.FLOAT, ["ncol", size])
+        for port, size in zip("xy", sizes, strict=True)
+    )
+    return helper.make_model(
+        helper.make_graph(graph.nodes, name, [x], [y], graph.initializers),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="emufort",
         producer_version=__version__,
-        model_version=contract.version,
-        doc_string=escape.onnx(contract.title),
     )
-    helper.set_model_props(model, onnx_metadata(emulator))
-    onnx.checker.check_model(model, full_check=True)
-    return model
 
 
 def onnx_metadata(emulator: Emulator) -> dict[str, str]:
