@@ -19,11 +19,13 @@ from emufort.contract import Contract, Input, Output
 from emufort.errors import EmufortError
 from emufort.escape import LONGEST_NAME, fortran_comment, fortran_name, fortran_real64
 from emufort.export.c_headers import check_member_names
-from emufort.export.flat import FlatEmulator, flatten, pack
+from emufort.export.flat import FlatEmulator, flatten
+from emufort.export.packing import pack
 from emufort.export.render import render
+from emufort.export.unflatten import plan_of
 from emufort.network.emulator import Emulator
 from emufort.network.imported import AnyArchitecture
-from emufort.network.plan import MOST_NEURONS
+from emufort.network.operations.dense import MOST_NEURONS
 from emufort.toolchain.sources import fortran_sources
 
 #: Most weights and biases that are written as source text. Compilers would need minutes and
@@ -235,7 +237,7 @@ def fortran_source(
 
 def _constants(flat: FlatEmulator) -> dict[str, Any]:
     """Return the values for the template of a module that holds its weights."""
-    packed = pack(flat)
+    packed = pack(plan_of(flat)[1])
     return {
         "n_weights": len(packed),
         "plan": wrap(map(str, flat.plan.tolist())),
