@@ -168,8 +168,11 @@ def flatten(emulator: Emulator) -> FlatEmulator:
     )
     weights = np.concatenate(
         [
-            np.asarray(emulator.parameters[name], dtype=np.float32).ravel()
-            for name in emulator.plan.parameter_shapes
+            np.empty(0, dtype=np.float32),
+            *(
+                np.asarray(emulator.parameters[name], dtype=np.float32).ravel()
+                for name in emulator.plan.parameter_shapes
+            ),
         ]
     )
     # Source code has no infinity, and the generated module must hold the same numbers.

@@ -40,15 +40,16 @@ def pack(parameters: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     a cache line if the first does. `PACKED_SLACK` zeros follow, because the runtime reads narrow
     panels as if they were wide.
     """
+    arrays = list(parameters.values())
     packed: list[NDArray[Any]] = []
-    n, arrays = 0, list(parameters.values())
+    n = 0
     for weight, bias in zip(arrays[::2], arrays[1::2], strict=True):
         parts = [weight, bias] if weight.ndim == 1 else _panels(weight, bias)
         n += sum(map(len, parts))
         packed += [*parts, np.zeros(-n % LANES, dtype=bias.dtype)]
         n += -n % LANES
-    packed.append(np.zeros(PACKED_SLACK, dtype=packed[0].dtype))
-    return np.concatenate(packed)
+    kind = arrays[0].dtype if arrays else np.float32
+    return np.concatenate([*packed, np.zeros(PACKED_SLACK, dtype=kind)])
 
 
 def _panels(weight: NDArray[Any], bias: NDArray[Any]) -> list[NDArray[Any]]:

@@ -346,7 +346,8 @@ class Plan:
 
         def step(operation: Operation, inputs: Sequence[Array]) -> Array:
             weights = [parameters[name] for name in operation.parameters]
-            z = operation.row.value(self.layout(operation), inputs, weights)
+            # The bits of products depend on the order in memory.
+            z = np.ascontiguousarray(operation.row.value(self.layout(operation), inputs, weights))
             return ACTIVATION_FUNCTIONS[operation.activation].value(z, operation.slope)
 
         return self.walk(features, step)
