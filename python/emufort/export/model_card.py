@@ -19,6 +19,7 @@ from emufort.export.fortran import (
     dummy_name,
     loads_weights,
     needs_workspace,
+    requires_workspace,
 )
 from emufort.export.render import render
 from emufort.network.emulator import Emulator
@@ -173,6 +174,7 @@ def model_card(
         loads=loads_weights(emulator.architecture),
         most_source=f"{MOST_SOURCE_PARAMETERS:,}",
         wide=needs_workspace(emulator.architecture, n_columns),
+        is_large=requires_workspace(emulator.architecture),
     )
 
 
