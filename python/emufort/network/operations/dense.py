@@ -86,8 +86,7 @@ def _value(layout: Layout, inputs: Sequence[Array], p: Parameters) -> Array:
     r = Repetitions.of(layout)
     if r.count == 1:
         return x[:, r.start : r.end] @ w + p[1]
-    windows = np.lib.stride_tricks.sliding_window_view(x[:, r.start : r.end], r.n_in, axis=1)
-    return (windows[:, :: r.stride] @ w + p[1]).reshape(len(x), layout.n_out)
+    return (x[:, r.indices] @ w + p[1]).reshape(len(x), layout.n_out)
 
 
 def _onnx(graph: Graph, layout: Layout, inputs: Sequence[str], p: Sequence[str], y: str) -> str:

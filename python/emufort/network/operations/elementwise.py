@@ -70,7 +70,7 @@ def _elementwise(
 
 
 def _select(graph: Graph, inputs: Sequence[str], output: str) -> str:
-    zero = graph.constant(f"{output}_zero", 0.0)
+    zero = graph.constant(f"{output}_threshold", 0.0)
     is_positive = graph.node("Greater", [inputs[0], zero], f"{output}_is_positive")
     return graph.node("Where", [is_positive, *inputs[1:]], output)
 

@@ -86,6 +86,10 @@ def _sparse(layout: Layout, inputs: Sequence[Array], p: Parameters) -> Array:
     return product + p[1]
 
 
+#: A matrix of so many values, or of so many values for each place, is written as a dense one.
+_DENSE_SIZE, _DENSE_SHARE = 16_384, 16
+
+
 def _terms(layout: Layout) -> tuple[Integers, Integers]:
     """Return positions of weights and of features, (n_out, longest row).
 
@@ -100,15 +104,24 @@ def _terms(layout: Layout) -> tuple[Integers, Integers]:
 
 
 def _sparse_torch(torch: Any, layout: Layout, inputs: Sequence[Any], p: Sequence[Any]) -> Any:
-    joined = torch.cat(list(inputs), 1)
-    weights, places = (torch.as_tensor(i, device=joined.device) for i in _terms(layout))
-    matrix = torch.nn.functional.pad(p[0], (0, 1))[weights]
-    return (joined[:, places] * matrix).sum(2) + p[1]
+    joined, table = torch.cat(list(inputs), 1), layout.places
+    rows = np.repeat(np.arange(layout.n_out), table.counts)
+    to, places = (torch.as_tensor(i.copy(), device=joined.device) for i in (rows, table.places))
+    return p[1].expand(len(joined), -1).index_add(1, to, joined[:, places] * p[0])
 
 
 def _sparse_onnx(
     graph: Graph, layout: Layout, inputs: Sequence[str], p: Sequence[str], y: str
 ) -> str:
+    joined, table = _joined(graph, inputs, y), layout.places
+    n_in, n_places = sum(layout.inputs), len(table.places)
+    if layout.n_out * n_in <= max(_DENSE_SIZE, _DENSE_SHARE * n_places):
+        rows = np.repeat(np.arange(layout.n_out), table.counts)
+        pairs = graph.constant(f"{y}_entries", np.stack([table.places, rows], axis=1))
+        shape = graph.constant(f"{y}_shape", [n_in, layout.n_out])
+        empty = graph.node("ConstantOfShape", [shape], f"{y}_zeros")
+        matrix = graph.node("ScatterND", [empty, pairs, p[0]], f"{y}_matrix", reduction="add")
+        return graph.node("Gemm", [joined, matrix, p[1]], y)
     weights, places = _terms(layout)
     with_zero = _padded(graph, p[0], 1, 0.0, f"{y}_with_zero")
     matrix = graph.node(
@@ -116,7 +129,7 @@ def _sparse_onnx(
     )
     taken = graph.node(
         "Gather",
-        [_joined(graph, inputs, y), graph.constant(f"{y}_places", places)],
+        [joined, graph.constant(f"{y}_places", places)],
         f"{y}_taken",
         axis=1,
     )
