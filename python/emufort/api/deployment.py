@@ -124,7 +124,7 @@ def export(
     EmufortError
         `out` is not writable or holds other files.
     """
-    options = section(ExportConfig, name=name, golden=golden)
+    options = section(ExportConfig, name=name, golden=golden, weights=weights)
     return steps.export(choice, data, options, Path(out))
 
 

@@ -12,6 +12,8 @@ from emufort.errors import UsageError
 from emufort.selection.rules import check_rule
 from emufort.toolchain.flags import BASELINE_FLAGS, DEFAULT_COMPILER, DEFAULT_FLAGS
 
+#: Where an export puts the network for Fortran: into the generated module, or into weights.bin only.
+Placement = Literal["module", "file"]
 #: More columns per call than this are a typing error, because no memory holds them.
 _MOST_COLUMNS = 1_000_000
 
@@ -69,6 +71,9 @@ class ExportConfig(Section):
     name: Line | None = None
     golden: int = Field(
         64, ge=1, le=100_000, description="golden vectors that are stored with the weights"
+    )
+    weights: Placement = Field(
+        "module", description="whether the generated module holds the network or loads weights.bin"
     )
 
 

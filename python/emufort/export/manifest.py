@@ -16,11 +16,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, get_args
 
 import numpy as np
 
 from emufort.brief import brief
+from emufort.config.deployment import Placement
 from emufort.contract import Contract
 from emufort.errors import EmufortError
 from emufort.export.flat import FlatEmulator, flatten
@@ -148,6 +149,8 @@ class Manifest:
         File name -> SHA-256, for every file of the bundle except the manifest.
     tolerance
         Largest difference that the self test of the golden vectors accepts.
+    placement
+        Whether the generated module holds the network, or loads weights.bin.
     skill
         Skill of the emulator and the baselines on the test split; None without test rows.
     provenance
@@ -162,6 +165,7 @@ class Manifest:
     chain: HashChain
     files: Mapping[str, str]
     tolerance: float
+    placement: Placement
     skill: Mapping[str, Any] | None
     provenance: Mapping[str, Any]
     metadata: Mapping[str, Any]
@@ -195,6 +199,7 @@ class Manifest:
             "chain": self.chain.to_list(),
             "files": dict(self.files),
             "tolerance": self.tolerance,
+            "weights": self.placement,
             "architecture": self.architecture.to_dict(),
             "plan": self.architecture.plan.to_dict(),
             "contract_sha256": self.contract.sha256,
@@ -263,6 +268,7 @@ class Manifest:
             chain,
             _of_type(content, "files", dict),
             _of_type(content, "tolerance", float),
+            _one_of(content, "weights", get_args(Placement)),
             None if content["skill"] is None else _of_type(content, "skill", dict),
             _of_type(content, "provenance", dict),
             _of_type(content, "metadata", dict),
@@ -274,6 +280,13 @@ def _of_type(content: dict[str, Any], key: str, kind: type[Kind]) -> Kind:
     if not isinstance(value, kind):
         raise TypeError(f"its entry '{key}' is of the wrong type")
     return value
+
+
+def _one_of(content: dict[str, Any], key: str, known: tuple[Kind, ...]) -> Kind:
+    for value in known:
+        if content[key] == value:
+            return value
+    raise ValueError(f"its entry '{key}' is none of {', '.join(map(str, known))}")
 
 
 def _reason(error: Exception) -> str:

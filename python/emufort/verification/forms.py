@@ -20,6 +20,7 @@ from emufort.contract import Contract, Input, Output
 from emufort.errors import EmufortError, StorageError
 from emufort.export.bundle import Bundle
 from emufort.export.contents import ONNX, WEIGHTS
+from emufort.export.weights_form import Form
 from emufort.files import scratch_folder, write_bytes, write_text
 from emufort.native import bindings as native_bindings
 from emufort.network.emulator import Emulator
@@ -167,7 +168,7 @@ def compiled(
     c_object = c_interface.compiled(contract, bundle.module_name, bundle.path)
     has_c = isinstance(c_object, Path)
     driver = work / "verify_bundle.F90"
-    text = driver_source(contract, bundle.module_name, bundle.loads_weights, has_c)
+    text = driver_source(contract, bundle.module_name, bundle.form, has_c)
     write_text(driver, text)
     sources = [bundle.runtime_source, bundle.module_source, driver]
     if isinstance(c_object, Path):
@@ -254,7 +255,7 @@ program verify_bundle
 
   open (newunit=unit, file=trim(outputs), access='stream', form='unformatted', status='replace', &
     action='write')
-{load}  call {module}_make_workspace(workspace, status)
+{start}  call {module}_make_workspace(workspace, status)
   call check('workspace')
   call {module}_predict(n, &
     {double}, status, workspace=workspace)
@@ -318,12 +319,17 @@ _LOAD = """\
   call check('generated, load')
 """
 
+_INIT = """\
+  call {module}_init(status)
+  call check('generated, init')
+"""
 
-def driver_source(contract: Contract, module: str, loads: bool, has_c: bool) -> str:
+
+def driver_source(contract: Contract, module: str, form: Form, has_c: bool) -> str:
     """Return a program that calls the generated module `module` and loads weights.bin.
 
-    `loads` says whether the module must load weights.bin as well, `has_c` whether the program calls
-    the function of `emufort.verification.c_interface`.
+    `form` says how the module gets its weights, `has_c` whether the program calls the function of
+    `emufort.verification.c_interface`.
     """
     variables: list[Input | Output] = [*contract.input, *contract.output]
     n_inputs, n_outputs = len(contract.input_columns), len(contract.output_columns)
@@ -340,11 +346,12 @@ def driver_source(contract: Contract, module: str, loads: bool, has_c: bool) -> 
             start += width
         return ", &\n    ".join(parts)
 
-    names = ("predict", "make_workspace", "hash", *(("load",) if loads else ()))
+    start = "load" if form == "file" else "init"
+    names = ("predict", "make_workspace", "hash", start)
     return _DRIVER.format(
         module=module,
         names=", &\n    ".join(f"{module}_{name}" for name in names),
-        load=_LOAD.format(module=module) if loads else "",
+        start=(_LOAD if form == "file" else _INIT).format(module=module),
         interface=_INTERFACE.format(function=c_interface.FUNCTION) if has_c else "",
         from_c=_FROM_C.format(function=c_interface.FUNCTION) if has_c else "",
         n_inputs=n_inputs,
