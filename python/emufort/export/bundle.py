@@ -46,6 +46,7 @@ from emufort.export.weights_file import WeightsFile
 from emufort.export.weights_form import Form, form_of
 from emufort.files import make_directory, write_bytes, write_json
 from emufort.network.emulator import Emulator
+from emufort.network.precision import Precision
 from emufort.retrain.agreement_words import Agreement
 from emufort.toolchain.sources import license_text
 
@@ -244,6 +245,7 @@ def export(
     out: str | os.PathLike[str],
     name: str | None = None,
     golden: int = DEFAULTS.export.golden,
+    precision: Precision | None = DEFAULTS.export.precision,
     weights: Placement = DEFAULTS.export.weights,
     judge: Dataset | None = None,
     caveat: str = "",
@@ -263,6 +265,8 @@ def export(
         Name of the emulator, default that of the contract; the module is ``<name>_emulator``.
     golden
         Number of golden vectors.
+    precision
+        Precision in which all forms compute; None: that of `emulator`.
     weights
         Whether the generated module holds the network, or loads weights.bin.
     judge
@@ -288,6 +292,7 @@ def export(
         )
     if golden < 1:
         raise UsageError(f"{golden} golden vectors check nothing; request at least 1")
+    emulator = emulator.in_precision(precision or emulator.precision)
     name = name or contract.name
     named(emulator, name)
     if not emulator.metadata.get("data_sha256"):
@@ -368,6 +373,7 @@ def _write(
         chain=chain,
         files=files,
         tolerance=vectors.tolerance,
+        precision=emulator.precision,
         placement=placement,
         skill=None if skill is None else skill.to_dict(),
         provenance=described,

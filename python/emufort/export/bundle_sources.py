@@ -39,7 +39,7 @@ def bundle_sources(
     placement
         Whether the module holds the network, or loads weights.bin.
     """
-    module, runtime = module_name(name), runtime_source().encode()
+    module, runtime = module_name(name), runtime_source(file.flat.precision).encode()
     cpu_level = cpu_level_source().encode()
     identity = chain.upto("weights")
     form = form_of(file.flat, placement)

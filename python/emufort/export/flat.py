@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import astuple, dataclass
 from decimal import Context, Decimal
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from emufort.network.activations import ACTIVATION_FUNCTIONS
 from emufort.network.emulator import Emulator
 from emufort.network.operations import OPERATIONS
 from emufort.network.plan import LANES, Operation, Parameters, Plan, buffer_room
+from emufort.network.precision import DTYPES, Precision, precision_of
 
 #: Number of zeros after the packed weights, as ``packed_slack`` of ``emufort_dense``.
 PACKED_SLACK = 16
@@ -124,7 +125,12 @@ class FlatEmulator:
 
     plan: NDArray[np.int32]
     numbers: Array
-    weights: NDArray[np.float32]
+    weights: NDArray[np.floating[Any]]
+
+    @property
+    def precision(self) -> Precision:
+        """Precision in which the runtime computes the network."""
+        return precision_of(self.weights.dtype)
 
     @property
     def network(self) -> FlatPlan:
@@ -232,7 +238,7 @@ def flatten(emulator: Emulator) -> FlatEmulator:
     )
     weights = np.concatenate(
         [
-            np.asarray(emulator.parameters[name], dtype=np.float32).ravel()
+            np.asarray(emulator.parameters[name], dtype=DTYPES[emulator.precision]).ravel()
             for name in emulator.plan.parameter_shapes
         ]
     )
@@ -343,14 +349,15 @@ def packed_size(n_in: int, n_out: int) -> int:
     return -(-(-(-n_out // 4) * 4 * (n_in + 1)) // LANES) * LANES
 
 
-def pack(flat: FlatEmulator) -> NDArray[np.float32]:
+def pack(flat: FlatEmulator) -> NDArray[np.floating[Any]]:
     """Pack the weights of all dense operations as the runtime does when it loads them.
 
     Each layer is padded to a multiple of `LANES`, so that all layers start on a cache line if the
     first does. `PACKED_SLACK` zeros follow, because the runtime reads narrow panels as if they were
     wide.
     """
-    packed: list[NDArray[np.float32]] = []
+    packed: list[NDArray[np.floating[Any]]] = []
+    kind = flat.weights.dtype
     parameters = list(plan_of(flat)[1].values())
     for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
         n_out, n_in = weight.shape
@@ -358,11 +365,11 @@ def pack(flat: FlatEmulator) -> NDArray[np.float32]:
         first = 0
         while first < n_out:
             width = panel_width(n_out - first)
-            panel = np.zeros((n_in + 1, width), dtype=np.float32)
+            panel = np.zeros((n_in + 1, width), dtype=kind)
             rows = layer[first : first + width]
             panel[:, : len(rows)] = rows.T
             packed.append(panel.ravel())
             first += width
-        packed.append(np.zeros(-sum(map(len, packed)) % LANES, dtype=np.float32))
-    packed.append(np.zeros(PACKED_SLACK, dtype=np.float32))
+        packed.append(np.zeros(-sum(map(len, packed)) % LANES, dtype=kind))
+    packed.append(np.zeros(PACKED_SLACK, dtype=kind))
     return np.concatenate(packed)

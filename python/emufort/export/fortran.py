@@ -7,7 +7,7 @@ which form the module gets the weights.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from emufort.export.weights_form import form_of, text_of
 from emufort.network.emulator import Emulator
 from emufort.network.imported import AnyArchitecture
 from emufort.network.plan import MOST_NEURONS
+from emufort.network.precision import Precision
 from emufort.toolchain.sources import fortran_sources
 
 #: Most features of all buffers, and most inputs and outputs in total, for which whole blocks of
@@ -55,6 +56,13 @@ _RUNTIME_HEADER = (
     "! SPDX-License-Identifier: Apache-2.0\n"
     f"! The emufort {__version__} runtime in one file; made from its modules, do not edit.\n"
 )
+#: Beginning of a runtime in double precision. It does not rely on flags of the host.
+_IN_DOUBLE = """\
+! This runtime computes networks in double precision, as with the flag -DEMUFORT_DOUBLE.
+#ifndef EMUFORT_DOUBLE
+#define EMUFORT_DOUBLE
+#endif
+"""
 
 
 @dataclass(frozen=True)
@@ -218,6 +226,7 @@ def fortran_source(
         n_outputs=flat.n_outputs,
         n_plan=len(flat.plan),
         n_numbers=len(flat.numbers),
+        precision=flat.precision,
         form=form,
         loads=loads,
         remedy=f"load the weights first: {module}_load"
@@ -254,13 +263,13 @@ def _constants(flat: FlatEmulator) -> dict[str, Any]:
         "plan": wrap(map(str, flat.plan.tolist())),
         "data": [
             *_data("emufort_numbers", (fortran_real64(v) for v in flat.numbers.tolist())),
-            *_data("emufort_weights", (_real32(v) for v in packed)),
+            *_data("emufort_weights", map(_number(flat.precision), packed)),
         ],
     }
 
 
-def runtime_source() -> str:
-    """Return the source of the runtime as one file.
+def runtime_source(precision: Precision = "single") -> str:
+    """Return the source of the runtime as one file, which computes in `precision`.
 
     Raises
     ------
@@ -269,8 +278,10 @@ def runtime_source() -> str:
     """
     files = fortran_sources("emufort_runtime")
     if len(files) == 1:
-        return files[0].read_text()
-    return _RUNTIME_HEADER + "".join("\n" + path.read_text() for path in files)
+        text = files[0].read_text()
+    else:
+        text = _RUNTIME_HEADER + "".join("\n" + path.read_text() for path in files)
+    return (_IN_DOUBLE if precision == "double" else "") + text
 
 
 def _variables(
@@ -302,6 +313,11 @@ def _variables(
 def _comment(text: str, declaration: str) -> str:
     """Return a comment that fits on the line after the declaration of a dummy argument."""
     return fortran_comment(text, _LONGEST_LINE - len(f"{declaration}   !! "))
+
+
+def _number(precision: Precision) -> Callable[[Any], str]:
+    """Return the function that writes a weight."""
+    return _real32 if precision == "single" else fortran_real64
 
 
 def _real32(value: np.float32) -> str:

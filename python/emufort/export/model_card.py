@@ -170,6 +170,7 @@ def model_card(
         agreement=agreement,
         legend=LEGEND,
         form=form,
+        precision=emulator.precision,
         wide=needs_workspace(emulator.architecture, n_columns),
     )
 

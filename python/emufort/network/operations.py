@@ -43,7 +43,7 @@ class OperationKind:
     cost
         Returns the same including passes over memory without multiply-adds, for ranking candidates.
     value
-        Definition in double precision, as a function of the inputs and the parameters.
+        Definition as a function of the inputs and the parameters, in the precision of the inputs.
     onnx
         Adds the operation to a graph, given the names of the inputs, of the parameters and of the
         output.
@@ -60,10 +60,16 @@ class OperationKind:
     parameter_shapes: Callable[[Sizes, int], tuple[tuple[int, ...], ...]]
     multiply_adds: Callable[[Sizes, int], int]
     cost: Callable[[Sizes, int], float]
-    value: Callable[[Sequence[Array], Sequence[NDArray[np.float32]]], Array]
+    value: Callable[[Sequence[Array], Sequence[NDArray[np.floating[Any]]]], Array]
     onnx: Callable[[Graph, Sequence[str], Sequence[str], str], str]
     torch: Callable[[Any, Sequence[Any], Sequence[Any]], Any]
     in_place: bool
+
+
+def _dense(inputs: Sequence[Array], p: Sequence[NDArray[np.floating[Any]]]) -> Array:
+    weight, bias = (array.astype(inputs[0].dtype) for array in p)
+    result: Array = inputs[0] @ weight.T + bias
+    return result
 
 
 _ROWS = (
@@ -76,7 +82,9 @@ _ROWS = (
         parameter_shapes=lambda inputs, n_out: ((n_out, inputs[0]), (n_out,)),
         multiply_adds=lambda inputs, n_out: inputs[0] * n_out,
         cost=lambda inputs, n_out: inputs[0] * n_out,
-        value=lambda inputs, p: inputs[0] @ p[0].T.astype(np.float64) + p[1],
+        value=lambda inputs, p: (
+            inputs[0] @ p[0].T.astype(inputs[0].dtype) + p[1].astype(inputs[0].dtype)
+        ),
         onnx=lambda graph, inputs, p, output: graph.node(
             "Gemm", [inputs[0], p[0], p[1]], output, transB=1
         ),

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from emufort.errors import EmufortError
 from emufort.network.activations import ACTIVATION_FUNCTIONS, Array
 from emufort.network.operations import OPERATIONS, OperationKind
+from emufort.network.precision import DTYPES, Precision
 
 #: Most features of a buffer, and most inputs and outputs in total: ``max_width`` of
 #: ``fortran/src/emufort_kinds.F90``.
@@ -27,7 +28,7 @@ MOST_OPERATIONS = 256
 #: Positions of buffers are multiples of this, as ``lanes`` there.
 LANES = 16
 
-Parameters = Mapping[str, NDArray[np.float32]]
+Parameters = Mapping[str, NDArray[np.floating[Any]]]
 _Value = TypeVar("_Value")
 
 
@@ -221,14 +222,18 @@ class Plan:
             values[operation.output] = step(operation, [values[name] for name in operation.inputs])
         return values[self.result]
 
-    def evaluate(self, features: Array, parameters: Parameters) -> Array:
-        """Return the result (n, n_results) for features (n, n_features), double precision."""
+    def evaluate(
+        self, features: Array, parameters: Parameters, precision: Precision = "double"
+    ) -> Array:
+        """Return the result (n, n_results) for features (n, n_features), in a precision."""
+        kind = DTYPES[precision]
 
         def step(operation: Operation, inputs: Sequence[Array]) -> Array:
             z = operation.row.value(inputs, [parameters[name] for name in operation.parameters])
-            return ACTIVATION_FUNCTIONS[operation.activation].value(z, operation.slope)
+            a = ACTIVATION_FUNCTIONS[operation.activation].value(z, operation.slope)
+            return a.astype(kind, copy=False)
 
-        return self.walk(features, step)
+        return self.walk(features.astype(kind, copy=False), step)
 
     # ------------------------------------------------------------------ places
 

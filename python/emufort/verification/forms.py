@@ -24,6 +24,7 @@ from emufort.export.weights_form import Form
 from emufort.files import scratch_folder, write_bytes, write_text
 from emufort.native import bindings as native_bindings
 from emufort.network.emulator import Emulator
+from emufort.network.precision import DTYPES
 from emufort.signals import run_child
 from emufort.toolchain.compiler import Compiler, CompilerMissing
 from emufort.toolchain.flags import DEFAULT_FLAGS
@@ -39,19 +40,20 @@ class Unavailable(Exception):  # noqa: N818 - reads as what is the case
     """A form cannot run on this machine; the message says what is missing."""
 
 
-def torch_single(emulator: Emulator, x: Array) -> Array:
-    """Return the outputs of the torch module, single precision."""
+def torch_module(emulator: Emulator, x: Array) -> Array:
+    """Return the outputs of the torch module, in the precision of the emulator."""
     import torch
 
     from emufort.network.torch_module import EmulatorModule
 
     with torch.no_grad():
-        y = EmulatorModule(emulator)(torch.tensor(x, dtype=torch.float32))
+        kind = torch.float64 if emulator.precision == "double" else torch.float32
+        y = EmulatorModule(emulator)(torch.tensor(x, dtype=kind))
     return np.asarray(y.numpy(), dtype=np.float64)
 
 
 def onnx_runtime(bundle: Bundle, x: Array) -> Array:
-    """Return the outputs of the ONNX model in ONNX Runtime, single precision, one thread.
+    """Return the outputs of the ONNX model in ONNX Runtime, in its precision, one thread.
 
     Raises
     ------
@@ -65,13 +67,13 @@ def onnx_runtime(bundle: Bundle, x: Array) -> Array:
     except ImportError as error:
         raise Unavailable("ONNX Runtime is not installed") from error
 
-    content = bundle.read(ONNX)
+    content, kind = bundle.read(ONNX), DTYPES[bundle.manifest.precision]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        y = session.run(["y"], {"x": x.astype(np.float32)})[0]
+        y = session.run(["y"], {"x": x.astype(kind)})[0]
     except Exception as error:  # ONNX Runtime has no public base class of its errors
         reason = str(error).splitlines()[0]
         raise EmufortError(f"ONNX Runtime cannot use {bundle.onnx}: {reason}") from error
@@ -86,9 +88,10 @@ def bindings(bundle: Bundle, x: Array, single: bool) -> Array:
     Unavailable
         The bindings are not built.
     """
-    if not native_bindings.available():
+    if not native_bindings.available(bundle.manifest.precision):
         raise Unavailable("the Fortran bindings are not built")
-    loaded = native_bindings.FortranEmulator.from_bytes(bundle.read(WEIGHTS))
+    content, precision = bundle.read(WEIGHTS), bundle.manifest.precision
+    loaded = native_bindings.FortranEmulator.from_bytes(content, precision)
     return np.asarray(
         loaded.predict(x.astype(np.float32 if single else np.float64)).y, dtype=np.float64
     )
