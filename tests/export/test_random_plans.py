@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from emufort.config.deployment import Placement
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.export import Bundle, export
@@ -131,7 +132,8 @@ def random_bundle(
         emulator.contract, Path("memory.nc"), "d" * 64, x, emulator.predict(x),
         (n % 3).astype(np.int8), n,
     )  # fmt: skip
-    bundle = export(emulator, data, folder / "bundle", golden=4)
+    placement: Placement = "file" if seed % 4 == 3 else "module"
+    bundle = export(emulator, data, folder / "bundle", golden=4, weights=placement)
     # columns out of range, and some that are no numbers
     x[3, 0] *= 1e6
     x[17, -1] = -0.5
@@ -146,7 +148,7 @@ def agrees(compiler: str, seed: int, folder: Path, is_imported: bool = False) ->
     need_openmp(compiler, folder)
     bundle, sizes = random_bundle(seed, folder, is_imported)
     flags = [*COMPILERS[compiler], *(f"-DN{name.upper()}={n}" for name, n in sizes.items())]
-    if bundle.loads_weights:
+    if bundle.form == "file":
         flags.append("-DLOADS")
     files = [bundle.runtime_source, bundle.module_source, PAINT, DRIVER]
     run(folder, compiler, *flags, *files, "-o", "driver", "-lpthread")
@@ -187,7 +189,7 @@ def test_more_random_networks_have_the_bits_of_their_columns(
     agrees(compiler, seed, tmp_path, is_imported)
 
 
-def test_random_networks_are_of_both_forms_and_have_constants(tmp_path: Path) -> None:
+def test_random_networks_are_numbers_and_text_and_have_constants(tmp_path: Path) -> None:
     found = [random_bundle(seed, tmp_path / str(seed))[0] for seed in (1, 2)]
-    assert {bundle.loads_weights for bundle in found} == {False, True}
+    assert [bundle.form for bundle in found] == ["text", "numbers"]
     assert all("constant" in (b.path / "MODEL_CARD.md").read_text() for b in found)

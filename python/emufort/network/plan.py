@@ -20,6 +20,7 @@ from emufort.network.operations import OPERATIONS
 from emufort.network.operations.dense import MOST_NEURONS, Repetitions
 from emufort.network.operations.kind import Layout, OperationKind
 from emufort.network.places import Use, buffer_room, places_of
+from emufort.network.precision import DTYPES, Precision
 from emufort.network.table import Table
 
 #: Most features of a buffer: ``max_features`` of ``fortran/src/emufort_kinds.F90``.
@@ -32,7 +33,7 @@ MOST_SCRATCH = 4_194_304
 #: Most values of a network and of the arguments of an operation that are held at the same time.
 _MOST_VALUES = 2**24
 
-Parameters = Mapping[str, NDArray[np.float32]]
+Parameters = Mapping[str, NDArray[np.floating[Any]]]
 _Value = TypeVar("_Value")
 
 
@@ -356,8 +357,11 @@ class Plan:
             needed.update(operation.inputs)
         return found[::-1]
 
-    def evaluate(self, features: Array, parameters: Parameters) -> Array:
-        """Return the result (n, n_results) for features (n, n_features), double precision."""
+    def evaluate(
+        self, features: Array, parameters: Parameters, precision: Precision = "double"
+    ) -> Array:
+        """Return the result (n, n_results) for features (n, n_features), in a precision."""
+        features = features.astype(DTYPES[precision], copy=False)
         parts = [
             self._evaluate(features[part], parameters) for part in self.parts_of(len(features))
         ]
@@ -378,10 +382,12 @@ class Plan:
 
     def _evaluate(self, features: Array, parameters: Parameters) -> Array:
         def step(operation: Operation, inputs: Sequence[Array]) -> Array:
-            weights = [parameters[name] for name in operation.parameters]
+            layout, kind = self.layout(operation), inputs[0].dtype
+            weights = [parameters[name].astype(kind) for name in operation.parameters]
             # The bits of products depend on the order in memory.
-            z = np.ascontiguousarray(operation.row.value(self.layout(operation), inputs, weights))
-            return ACTIVATION_FUNCTIONS[operation.activation].value(z, operation.slope)
+            z = np.ascontiguousarray(operation.row.value(layout, inputs, weights))
+            a = ACTIVATION_FUNCTIONS[operation.activation].value(z, operation.slope)
+            return a.astype(kind, copy=False)
 
         return self.walk(features, step)
 

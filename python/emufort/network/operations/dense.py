@@ -82,7 +82,7 @@ def _multiply_adds(layout: Layout) -> int:
 
 
 def _value(layout: Layout, inputs: Sequence[Array], p: Parameters) -> Array:
-    x, w = inputs[0], p[0].T.astype(np.float64)
+    x, w = inputs[0], p[0].T
     r = Repetitions.of(layout)
     if r.count == 1:
         return x[:, r.start : r.end] @ w + p[1]

@@ -55,7 +55,7 @@ def _rows_fit(layout: Layout, shortest: int) -> bool:
 
 def _gather(layout: Layout, inputs: Sequence[Array], _: Parameters) -> Array:
     # Place -1 is the column of zeros at the end.
-    joined = np.concatenate([*inputs, np.zeros((len(inputs[0]), 1))], axis=1)
+    joined = np.concatenate([*inputs, np.zeros_like(inputs[0][:, :1])], axis=1)
     return joined[:, layout.places.places]
 
 
@@ -79,9 +79,7 @@ def _sparse(layout: Layout, inputs: Sequence[Array], p: Parameters) -> Array:
     from scipy.sparse import csr_array
 
     table, n_in = layout.places, sum(layout.inputs)
-    matrix = csr_array(
-        (p[0].astype(np.float64), table.places, table.rows), shape=(layout.n_out, n_in)
-    )
+    matrix = csr_array((p[0], table.places, table.rows), shape=(layout.n_out, n_in))
     product: Array = (matrix @ np.concatenate(inputs, axis=1).T).T
     return product + p[1]
 
@@ -170,8 +168,9 @@ def _reduction(
         return np.where(is_padding, sum(layout.inputs), places)
 
     def in_numpy(layout: Layout, inputs: Sequence[Array], _: Parameters) -> Array:
-        last = np.full((len(inputs[0]), 1), neutral or 0.0)
-        return value(np.concatenate([*inputs, last], axis=1)[:, indices(layout)])
+        last = np.full_like(inputs[0][:, :1], neutral or 0.0)
+        found = value(np.concatenate([*inputs, last], axis=1)[:, indices(layout)])
+        return found.astype(last.dtype, copy=False)
 
     def in_torch(module: Any, layout: Layout, inputs: Sequence[Any], _: object) -> Any:
         joined = module.nn.functional.pad(module.cat(list(inputs), 1), (0, 1), value=neutral or 0.0)
@@ -241,7 +240,7 @@ TABLES = (
     _reduction(
         "first_maximum_of",
         13,
-        lambda x: x.argmax(axis=2).astype(np.float64),
+        lambda x: np.asarray(x.argmax(axis=2), x.dtype),
         _first_maximum,
         lambda x: x.argmax(2),
     ),
