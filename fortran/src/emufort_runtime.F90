@@ -15,6 +15,7 @@ module emufort_runtime
   use emufort_dispatch, only: emufort_evaluate_block => evaluate_block, emufort_evaluate_columns => evaluate_columns, &
                               emufort_evaluate_column => evaluate_column
   use emufort_emulator, only: emulator_type
+  use emufort_base62, only: emufort_append_bytes => append_bytes   ! for generated modules
   use emufort_build, only: emufort_build_report => build_report
   ! For functions of generated modules and of host glue that C calls.
   use emufort_c_types, only: emufort_c_outcome => c_outcome, emufort_c_path => c_path, &

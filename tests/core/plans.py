@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,39 +32,41 @@ class Drawn:
 
     Attributes
     ----------
+    integer
+        Returns any integer from a lower to an upper bound; all choices are made by it.
     sizes
         Name of a buffer -> features.
     exact, positive
         Buffers without an error of rounding, and with positive features only.
     """
 
-    draw: st.DrawFn
+    integer: Callable[[int, int], int]
     sizes: dict[str, int]
     operations: list[Operation] = field(default_factory=list)
     shared: dict[tuple[int, ...], tuple[str, str]] = field(default_factory=dict)
     exact: set[str] = field(default_factory=lambda: {"x"})
     positive: set[str] = field(default_factory=set)
 
-    def integer(self, lower: int, upper: int) -> int:
-        return self.draw(st.integers(lower, upper))
+    def one_of(self, choices: Sequence):
+        return choices[self.integer(0, len(choices) - 1)]
 
-    def one_of(self, names) -> str:
-        return self.draw(st.sampled_from(sorted(names)))
+    def buffer(self, names: Collection[str]) -> str:
+        return self.one_of(sorted(names))
 
     def function(self, kind: str, inputs: tuple[str, ...], is_plain: bool) -> str:
         if is_plain:
-            return self.draw(st.sampled_from(FUNCTIONS))
+            return self.one_of(FUNCTIONS)
         names = [*FUNCTIONS, *SMOOTH]
         if kind == "gather" and self.exact.issuperset(inputs):
             names += STEPS
         if kind in ("maximum", "minimum", "maximum_of") and self.positive.issuperset(inputs):
             names += OF_POSITIVE
         # The exponential of what is not bounded overflows.
-        return self.draw(st.sampled_from(names))
+        return self.one_of(names)
 
     def parameters(self, number: int, shape: tuple[int, ...]) -> tuple[str, ...]:
         names = f"w{number}.weight", f"w{number}.bias"
-        if self.draw(st.booleans()):
+        if self.integer(0, 1):
             names = self.shared.get(shape, names)
         self.shared[shape] = names
         return names
@@ -88,9 +91,9 @@ class Drawn:
         number, size = len(self.operations), self.sizes[first]
         text = self.function("dense", (first,), is_plain)
         start, extent = 0, ()
-        n_in, n_out = size, self.draw(st.sampled_from([1, 5, 16, 17, 33, size]))
+        n_in, n_out = size, self.one_of([1, 5, 16, 17, 33, size])
         count = 1
-        if not is_plain and self.draw(st.booleans()):
+        if not is_plain and self.integer(0, 1):
             start = self.integer(0, size - 1)
             n_in = self.integer(1, size - start)
             stride = self.integer(1, 9)
@@ -108,7 +111,7 @@ class Drawn:
             like = [name for name, size in self.sizes.items() if size == self.sizes[first]]
         else:
             like = list(self.exact if kind in JUMPS else self.sizes)
-        inputs = (first, *(self.one_of(like) for _ in range(n_inputs - 1)))
+        inputs = (first, *(self.buffer(like) for _ in range(n_inputs - 1)))
         starts = tuple(
             0 if is_plain else self.integer(0, min(3, self.sizes[x] - 1)) for x in inputs
         )
@@ -118,7 +121,7 @@ class Drawn:
         )
 
     def matmul(self, first: str) -> str:
-        inputs = first, self.one_of(self.sizes)
+        inputs = first, self.buffer(self.sizes)
         a, b = (self.sizes[x] for x in inputs)
         k = self.integer(1, min(a, b, 7))
         batch = self.integer(1, min(a // k, b // k, 3))
@@ -134,7 +137,7 @@ class Drawn:
     def of_table(self, kind: str, first: str) -> str:
         names = self.exact if kind in JUMPS else self.sizes
         inputs = tuple(
-            dict.fromkeys([first, *(self.one_of(names) for _ in range(self.integer(0, 2)))])
+            dict.fromkeys([first, *(self.buffer(names) for _ in range(self.integer(0, 2)))])
         )
         n_features = sum(self.sizes[x] for x in inputs)
         ends = list(itertools.accumulate(self.sizes[x] for x in inputs))
@@ -158,13 +161,33 @@ class Drawn:
 @st.composite
 def plans(draw: st.DrawFn, kinds: tuple[str, ...] = TRAINED) -> Plan:
     """Draw operations that read any buffers of before; weights may be shared."""
-    drawn = Drawn(draw, {"x": draw(st.integers(1, 40))})
+    return random_plan(lambda lower, upper: draw(st.integers(lower, upper)), kinds)
+
+
+def random_plan(
+    integer: Callable[[int, int], int],
+    kinds: tuple[str, ...] = EVERY,
+    n_features: int | None = None,
+    n_results: int | None = None,
+) -> Plan:
+    """Choose operations by a function that returns integers between bounds.
+
+    Parameters
+    ----------
+    integer
+        Returns an integer from a lower to an upper bound.
+    kinds
+        Names of operations.
+    n_features, n_results
+        Sizes of features and result; any by default.
+    """
+    drawn = Drawn(integer, {"x": n_features or integer(1, 40)})
     is_plain = kinds == TRAINED
     unread = {"x"}
-    for _ in range(draw(st.integers(1, 8))):
-        kind = draw(st.sampled_from(kinds))
+    for _ in range(integer(1, 8)):
+        kind = drawn.one_of(kinds)
         # What was written last is read, so that nothing is written for nothing.
-        first = drawn.one_of(unread or drawn.sizes)
+        first = drawn.buffer(unread or drawn.sizes)
         if kind in JUMPS and first not in drawn.exact:
             kind = "dense"
         if kind == "dense":
@@ -190,6 +213,9 @@ def plans(draw: st.DrawFn, kinds: tuple[str, ...] = TRAINED) -> Plan:
         operations.append(Operation("add", tuple(inputs), joined, (), "tanh"))
         sizes[joined] = 7
         unread = (unread - {one, other}) | {joined}
+    if n_results:
+        operations.append(Operation("dense", tuple(unread), "last", ("l.weight", "l.bias")))
+        sizes["last"] = n_results
     return Plan(tuple(sizes.items()), tuple(operations), "x", operations[-1].output)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import weakref
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from emufort.network.activations import ACTIVATION_FUNCTIONS, ACTIVATIONS
 from emufort.network.architecture import Architecture
 from emufort.network.places import LANES, buffer_room
 from emufort.network.plan import Operation, Plan
+from emufort.network.table import Table
 from tests.core.plans import EVERY, parameters_of, plans
 
 
@@ -62,6 +64,34 @@ def test_json_and_other_names_change_nothing(plan: Plan) -> None:
     assert renamed == renamed.renamed()
     assert (renamed.n_parameters, renamed.multiply_adds) == (plan.n_parameters, plan.multiply_adds)
     assert renamed.n_scratch == plan.n_scratch
+
+
+def test_values_are_held_as_long_as_they_are_needed_and_rows_are_parted_by_memory() -> None:
+    chain = Architecture(3, (8,) * 20, 2).plan
+    alive: list[weakref.ref[np.ndarray]] = []
+
+    def step(operation: Operation, inputs: list[np.ndarray]) -> np.ndarray:
+        assert sum(r() is not None for r in alive) <= 1
+        found = inputs[0] + 1.0
+        alive.append(weakref.ref(found))
+        return found
+
+    assert chain.walk(np.zeros(1), step) == [21.0]
+    assert chain.parts_of(10**7) == [slice(0, 10**7)]
+    wide = Plan(
+        (("x", 2), ("z", 200_000), ("y", 1)),
+        (
+            Operation("gather", ("x",), "z", table=Table((), [0, 1] * 100_000)),
+            Operation("maximum_of", ("z",), "y", table=Table((0, 200_000), range(200_000))),
+        ),
+        "x", "y",
+    )  # fmt: skip
+    parts = wide.parts_of(100)
+    assert len(parts) > 1
+    assert parts[0].stop == parts[1].start
+    x = np.random.default_rng(5).normal(size=(100, 2))
+    np.testing.assert_array_equal(wide.evaluate(x, {}), x.max(axis=1, keepdims=True))
+    assert wide.evaluate(x[:0], {}).shape == (0, 1)
 
 
 def test_a_chain_has_two_slots_and_a_sum_takes_the_place_of_what_it_adds() -> None:
@@ -159,6 +189,39 @@ BUFFERS = (("x", 3), ("y", 3))
             (dense("x", "y"), dense("y", "z")),
             "z",
             "needs 'w.weight' in another shape",
+        ),
+        (
+            (*BUFFERS, ("z", 3)),
+            (dense("x", "y"), Operation("dense", ("y",), "z", ("w.weight", "v.bias"))),
+            "z",
+            "shares 'w.weight' with an earlier operation, but not all",
+        ),
+        (BUFFERS, (Operation("add", ("x", "x"), "y", starts=(0, 1)),), "y", "starts .0, 1."),
+        (BUFFERS, (Operation("matmul", ("x", "x"), "y", extent=(1, 1, 1)),), "y", "extent .1, 1"),
+        (BUFFERS, (Operation("gather", (), "y", table=Table((), (-1,) * 3)),), "y", "an input"),
+        (BUFFERS, (Operation("gather", ("x",), "y"),), "y", "cannot make 3 features"),
+        (
+            (*BUFFERS, ("z", 3)),
+            (dense("x", "y"), Operation("gather", ("x", "y"), "z", table=Table((), (0,) * 3))),
+            "z",
+            "has a table that names no feature of 'y'",
+        ),
+        (
+            (("x", 3), *((f"y{i}", 262_144) for i in range(20)), ("y", 1)),
+            (
+                *(
+                    Operation("gather", ("x",), f"y{i}", table=Table((), [2] * 262_144))
+                    for i in range(20)
+                ),
+                Operation(
+                    "maximum_of",
+                    tuple(f"y{i}" for i in range(20)),
+                    "y",
+                    table=Table((0, 20), [i * 262_144 for i in range(20)]),
+                ),
+            ),
+            "y",
+            "buffers of 52.* features for a column",
         ),
     ],
 )

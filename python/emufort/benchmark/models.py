@@ -58,9 +58,13 @@ def _bundle_models(bundle: Bundle, originals: Sequence[Path], rows: int, work: P
     Raises
     ------
     UsageError
-        There are originals, but the network was not imported.
+        The network is in double precision, or there are originals although it was not imported.
     """
     emulator = bundle.emulator()
+    if emulator.precision == "double":
+        raise UsageError(
+            f"emufort bench compares in single precision, and {bundle.name} is in double precision"
+        )
     if "imported" in bundle.manifest.metadata:
         return [_imported_model(bundle, emulator, originals, work)]
     if originals:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Context, Decimal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from emufort.errors import EmufortError
 from emufort.export.flat_plan import N_HEAD, N_OPERATION, FlatPlan, flat_plan
 from emufort.network.emulator import Emulator
+from emufort.network.precision import DTYPES, Precision, precision_of
 
 #: Codes of the transforms, as in ``fortran/src/emufort_transforms.F90``.
 AFFINE, LN, LOGIT, SIGMOID, CONSTANT = 1, 2, 3, 4, 5
@@ -47,7 +49,12 @@ class FlatEmulator:
 
     plan: NDArray[np.int32]
     numbers: Array
-    weights: NDArray[np.float32]
+    weights: NDArray[np.floating[Any]]
+
+    @property
+    def precision(self) -> Precision:
+        """Precision in which the runtime computes the network."""
+        return precision_of(self.weights.dtype)
 
     @property
     def network(self) -> FlatPlan:
@@ -168,9 +175,9 @@ def flatten(emulator: Emulator) -> FlatEmulator:
     )
     weights = np.concatenate(
         [
-            np.empty(0, dtype=np.float32),
+            np.empty(0, dtype=DTYPES[emulator.precision]),
             *(
-                np.asarray(emulator.parameters[name], dtype=np.float32).ravel()
+                np.asarray(emulator.parameters[name], dtype=DTYPES[emulator.precision]).ravel()
                 for name in emulator.plan.parameter_shapes
             ),
         ]

@@ -67,6 +67,7 @@ def _restore(file: WeightsFile, contract: Contract) -> Emulator:
         _output_scaler(output_kinds, outputs, contract),
         {name: parameters[found] for name, found in of_plan},
         dict(file.about),
+        flat.precision,
     )
 
 

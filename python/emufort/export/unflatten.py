@@ -203,6 +203,8 @@ def plan_of(flat: FlatEmulator) -> tuple[Plan, Parameters]:
     network, n_features = flat.network, int(flat.plan[1])
     if network.n_scratch % LANES or not 0 < network.n_scratch <= MOST_SCRATCH:
         raise ValueError(f"it has a scratch of {network.n_scratch} features")
+    if not np.isfinite(flat.weights).all():
+        raise ValueError("it has weights that are NaN or infinite")
     reader = _Reader(network, flat.weights, _Scratch(network.n_scratch))
     reader.scratch.write(network.features, n_features, _FEATURES)
     slopes = flat.numbers[len(flat.numbers) - len(network.operations) :].tolist()

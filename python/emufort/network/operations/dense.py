@@ -82,12 +82,11 @@ def _multiply_adds(layout: Layout) -> int:
 
 
 def _value(layout: Layout, inputs: Sequence[Array], p: Parameters) -> Array:
-    x, w = inputs[0], p[0].T.astype(np.float64)
+    x, w = inputs[0], p[0].T
     r = Repetitions.of(layout)
     if r.count == 1:
         return x[:, r.start : r.end] @ w + p[1]
-    windows = np.lib.stride_tricks.sliding_window_view(x[:, r.start : r.end], r.n_in, axis=1)
-    return (windows[:, :: r.stride] @ w + p[1]).reshape(len(x), layout.n_out)
+    return (x[:, r.indices] @ w + p[1]).reshape(len(x), layout.n_out)
 
 
 def _onnx(graph: Graph, layout: Layout, inputs: Sequence[str], p: Sequence[str], y: str) -> str:

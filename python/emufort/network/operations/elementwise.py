@@ -69,8 +69,13 @@ def _elementwise(
     )
 
 
+def _choose(a: Array, b: Array, c: Array) -> Array:
+    found: Array = np.where(a > 0.0, b, c)
+    return found
+
+
 def _select(graph: Graph, inputs: Sequence[str], output: str) -> str:
-    zero = graph.constant(f"{output}_zero", 0.0)
+    zero = graph.constant(f"{output}_threshold", 0.0)
     is_positive = graph.node("Greater", [inputs[0], zero], f"{output}_is_positive")
     return graph.node("Where", [is_positive, *inputs[1:]], output)
 
@@ -113,7 +118,7 @@ ELEMENTWISE = (
         "select",
         code=6,
         n_inputs=3,
-        value=lambda a, b, c: np.asarray(np.where(a > 0.0, b, c), np.float64),
+        value=_choose,
         onnx=_select,
         torch=lambda torch, a, b, c: torch.where(a > 0.0, b, c),
     ),

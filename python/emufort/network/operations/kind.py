@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emufort.network.activations import Array, Graph
 from emufort.network.table import Table
 
-Parameters = Sequence[NDArray[np.float32]]
+Parameters = Sequence[NDArray[np.floating[Any]]]
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ class OperationKind:
     cost
         Returns the same including passes over memory without multiply-adds, for ranking candidates.
     value
-        Definition in double precision, given the layout, the inputs (n, features) and the
-        parameters.
+        Definition, given the layout, the inputs (n, features) and the parameters in the precision
+        in which it is to be computed.
     onnx
         Adds the operation to a graph, given the layout and the names of the inputs, of the
         parameters and of the output.
