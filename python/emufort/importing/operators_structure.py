@@ -16,8 +16,6 @@ from emufort.importing.values import Value, selected
 
 #: Operator -> inputs that hold data; None: all of them. The other inputs must be constants.
 _DATA_INPUTS: Mapping[str, tuple[int, ...] | None] = {
-    "Cast": (0,),
-    "CastLike": (0,),
     "Concat": None,
     "DepthToSpace": (0,),
     "Expand": (0,),
@@ -35,17 +33,12 @@ _DATA_INPUTS: Mapping[str, tuple[int, ...] | None] = {
     "Transpose": (0,),
     "Unsqueeze": (0,),
 }
-_REAL = (1, 10, 11, 16)  # float, float16, double, bfloat16
 
 
 def _moved(
     state: Lowering, node: Node, inputs: list[NDArray[Any] | Value | None]
 ) -> tuple[Value, ...]:
-    if node.operator == "Cast" and node.attributes.get("to") not in _REAL:
-        raise refuse(
-            "Cast", node.name, "it makes integers of inputs", "keep real numbers in the model"
-        )
-    if node.operator in ("Identity", "Cast", "CastLike"):
+    if node.operator == "Identity":
         return (Value.of(inputs[0]),)
     places = _DATA_INPUTS[node.operator]
     data = [k for k, v in enumerate(inputs) if v is not None and (places is None or k in places)]
@@ -66,6 +59,8 @@ def _moved(
         numbered[k] = np.arange(first, first + value.size, dtype=np.float64).reshape(value.shape)
         first += value.size
     found = evaluate(node, numbered, state.opset)
+    if sum(places.size for places in found) > sum(value.size for value in values):
+        values = [state.repeatable(value) for value in values]
     return tuple(selected(values, places.astype(np.int64)) for places in found)
 
 
