@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from emufort.errors import EmufortError
 from emufort.network.activations import ACTIVATION_FUNCTIONS, ACTIVATIONS, parse
 from emufort.network.architecture import Architecture
-from emufort.network.plan import LANES, Operation, Plan, buffer_room
+from emufort.network.places import LANES, buffer_room
+from emufort.network.plan import Operation, Plan
 
 
 @st.composite
@@ -72,12 +73,13 @@ def in_scratch(plan: Plan, x: np.ndarray, parameters: dict[str, np.ndarray]) -> 
     scratch = np.full((len(x), plan.n_scratch), np.nan)
     scratch[:, plan.places["x"] :][:, : x.shape[1]] = x
     for o in plan.operations:
-        inputs, n_out = plan.sizes_of(o)
+        layout = plan.layout(o)
+        inputs, n_out = layout.inputs, layout.n_out
         values = [
             scratch[:, plan.places[name] :][:, :size]
             for name, size in zip(o.inputs, inputs, strict=True)
         ]
-        z = o.row.value(values, [parameters[name] for name in o.parameters])
+        z = o.row.value(layout, values, [parameters[name] for name in o.parameters])
         a = ACTIVATION_FUNCTIONS[o.activation].value(z, o.slope)
         room = scratch[:, plan.places[o.output] :][:, : buffer_room(n_out)]
         room[:] = np.nan
@@ -189,14 +191,15 @@ BUFFERS = (("x", 3), ("y", 3))
         (BUFFERS, (dense("x", "y"),), "z", "lacks one"),
         ((*BUFFERS, ("x", 4)), (dense("x", "y"),), "y", "names a buffer twice"),
         ((("x", 3), ("y", 0)), (dense("x", "y"),), "y", "a layer of 0 or 3 neurons"),
-        ((("x", 3), ("y", 4097)), (dense("x", "y"),), "y", "3 or 4097 neurons"),
-        (BUFFERS, (dense("x", "y"),) * 257, "y", "257 operations"),
+        ((("x", 3), ("y", 262_145)), (dense("x", "y"),), "y", "3 or 262145 neurons"),
+        ((("x", 3), ("y", 4097)), (dense("x", "y"),), "y", "3 features and 4097 results"),
+        (BUFFERS, (dense("x", "y"),) * 65_537, "y", "65537 operations"),
         (BUFFERS, (dense("x", "y"),) * 2, "y", "written already"),
         (BUFFERS, (dense("z", "y"),), "y", "lacks an input"),
         (BUFFERS, (dense("y", "y"),), "y", "lacks an input"),
         ((*BUFFERS, ("z", 3)), (dense("x", "y"), dense("x", "z")), "y", "writes or reads"),
         ((*BUFFERS, ("z", 3)), (dense("x", "y"),), "y", "no operation writes"),
-        (BUFFERS, (Operation("multiply", ("x",), "y"),), "y", "'multiply' .* is unknown"),
+        (BUFFERS, (Operation("divide", ("x",), "y"),), "y", "'divide' .* is unknown"),
         (BUFFERS, (Operation("add", ("x",), "y"),), "y", "it needs 2"),
         (BUFFERS, (Operation("add", ("x", "x"), "y", activation="no"),), "y", "function 'no'"),
         (BUFFERS, (Operation("dense", ("x",), "y"),), "y", "needs 2 parameters"),

@@ -17,7 +17,9 @@ from emufort.errors import EmufortError
 from emufort.network.activations import ACTIVATION_FUNCTIONS
 from emufort.network.emulator import Emulator
 from emufort.network.operations import OPERATIONS
-from emufort.network.plan import LANES, Operation, Parameters, Plan, buffer_room
+from emufort.network.operations.kind import Layout
+from emufort.network.places import LANES, buffer_room
+from emufort.network.plan import Operation, Parameters, Plan
 
 #: Number of zeros after the packed weights, as ``packed_slack`` of ``emufort_dense``.
 PACKED_SLACK = 16
@@ -246,7 +248,8 @@ def flat_plan(plan: Plan) -> FlatPlan:
     """Return the operations of a plan with the positions of their buffers and weights."""
     operations, starts, free = [], {}, 1
     for operation in plan.operations:
-        (n_in, *_), n_out = plan.sizes_of(operation)
+        layout = plan.layout(operation)
+        (n_in, *_), n_out = layout.inputs, layout.n_out
         start = 0
         if operation.parameters:
             name = operation.parameters[0]
@@ -307,7 +310,8 @@ def plan_of(flat: FlatEmulator) -> tuple[Plan, Parameters]:
             if place >= end or place + buffer_room(sizes[name]) <= row.y
         }
         held[row.y] = output
-        shapes = kind.parameter_shapes([row.n_in] * kind.n_inputs, row.n_out)
+        n_inputs = kind.n_inputs or 1
+        shapes = kind.parameter_shapes(Layout((row.n_in,) * n_inputs, row.n_out, (0,) * n_inputs))
         if row.weights != (free if shapes else 0) and row.weights not in starts:
             raise ValueError(f"operation {number} has its weights at an impossible position")
         if shapes and row.weights == free:

@@ -23,7 +23,7 @@ from emufort.export.flat import FlatEmulator, flatten, pack
 from emufort.export.render import render
 from emufort.network.emulator import Emulator
 from emufort.network.imported import AnyArchitecture
-from emufort.network.plan import MOST_NEURONS
+from emufort.network.operations.dense import MOST_NEURONS
 from emufort.toolchain.sources import fortran_sources
 
 #: Most weights and biases that are written as source text. Compilers would need minutes and

@@ -152,6 +152,11 @@ class Lowering:
             self._stored[key] = self.activation(value.reshaped((value.size,)), "linear")
         return self._stored[key].reshaped(value.shape)
 
+    def compact(self, value: Value) -> Value:
+        """Return a value, stored if it is a sum of many atoms, so that sums do not grow."""
+        is_long = len(value.terms) >= 3 and value.nnz > value.size
+        return self.stored(value) if is_long and value.nnz <= 2 * len(value.terms) * value.size else value
+
     def if_stored(self, value: Value) -> Value:
         """Return what `stored` returned for a value, or the value itself."""
         if value.nnz <= value.size or not self._stored:

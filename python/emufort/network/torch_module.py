@@ -32,7 +32,7 @@ class EmulatorModule(torch.nn.Module):
             if not operation.parameters or operation.parameters[0] in self._owners:
                 continue
             w, b = (emulator.parameters[name] for name in operation.parameters)
-            layer = torch.nn.Linear(w.shape[1], w.shape[0])
+            layer = torch.nn.Linear(*w.shape[::-1]) if w.ndim == 2 else torch.nn.Module()
             layer.weight = torch.nn.Parameter(torch.from_numpy(np.array(w)))
             layer.bias = torch.nn.Parameter(torch.from_numpy(np.array(b)))
             self.layers.append(layer)
@@ -74,7 +74,7 @@ class EmulatorModule(torch.nn.Module):
     def _step(self, operation: Operation, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         """Return the output of an operation, including its activation function."""
         parameters = [getattr(*self._owners[name]) for name in operation.parameters]
-        z = operation.row.torch(torch, inputs, parameters)
+        z = operation.row.torch(torch, self._plan.layout(operation), inputs, parameters)
         a: torch.Tensor = ACTIVATION_FUNCTIONS[operation.activation].torch(
             torch, z, operation.slope
         )
