@@ -16,7 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from emufort.importing.values import Array, Integers, Matrix, Value, broadcast, selected
+from emufort.importing.values import Array, Integers, Matrix, Value, broadcast
+
+#: Longer sums are computed before anything else is made of them.
+_LONG_SUM = 8
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,11 @@ class Lowering:
     def compact(self, value: Value) -> Value:
         """Return a value, stored if it is a sum of many atoms, so that sums do not grow."""
         is_long = len(value.terms) >= 3 and value.nnz > value.size
-        return self.stored(value) if is_long and value.nnz <= 2 * len(value.terms) * value.size else value
+        return (
+            self.stored(value)
+            if is_long and value.nnz <= 2 * len(value.terms) * value.size
+            else value
+        )
 
     def if_stored(self, value: Value) -> Value:
         """Return what `stored` returned for a value, or the value itself."""
@@ -180,17 +187,19 @@ class Lowering:
                 value = self.stored(value)
         return value.mapped(matrix, shape)
 
-    def sums(self, value: Value, rows: Integers, shape: tuple[int, ...], factor: float) -> Value:
-        """Return ``factor`` times sums of elements; `rows` is (new size, number), -1 stands for 0.
+    def sums(
+        self, value: Value, rows: Integers, shape: tuple[int, ...], factor: Array | float = 1.0
+    ) -> Value:
+        """Return sums of elements times a factor; `rows` is (size, number), -1 stands for 0.
 
-        Large sums are computed before anything else is made of them.
+        Long sums are computed before anything else is made of them.
         """
         taken = rows >= 0
         row = np.broadcast_to(np.arange(len(rows))[:, None], rows.shape)[taken]
-        matrix = sparse.csr_array(
-            (np.full(len(row), factor), (row, rows[taken])), shape=(len(rows), value.size)
-        )
-        return self.linear(value, matrix, shape)
+        factors = np.broadcast_to(factor, len(rows))[row]
+        matrix = sparse.csr_array((factors, (row, rows[taken])), shape=(len(rows), value.size))
+        found = self.linear(value, matrix, shape)
+        return self.stored(found) if rows.shape[1] > _LONG_SUM else found
 
     def repeated(
         self,
@@ -289,7 +298,8 @@ class Lowering:
 def stored_order(value: Value) -> Integers | None:
     """Return the numbers of the elements of a value in the order of the atom they come from.
 
-    None if they do not come from different elements of one atom.
+    Sums are ordered by the middle of what they are made of. None if elements of one atom come
+    several times, or if the elements come from several atoms.
     """
     for k in sorted(value.terms, reverse=True):
         m = value.terms[k]
@@ -297,6 +307,12 @@ def stored_order(value: Value) -> Integers | None:
             order: Integers = np.argsort(m.indices, kind="stable")
             if np.all(np.diff(m.indices[order]) > 0):
                 return order
+    for k in sorted(value.terms, reverse=True):
+        m = value.terms[k]
+        if m.nnz > value.size and np.all(np.diff(m.indptr) > 0):
+            m.sort_indices()
+            middle = m.indices[m.indptr[:-1]] + m.indices[m.indptr[1:] - 1]
+            return np.asarray(np.argsort(middle, kind="stable"), np.int64)
     return None
 
 
@@ -334,8 +350,3 @@ def _before(
     }
     copies = Value(value.shape, terms, np.zeros(value.size))
     return copies, weight * some, bias + weight @ shift[0]
-
-
-def concatenated(values: Sequence[Value]) -> Value:
-    """Return the elements of values, one value after the other."""
-    return selected(values, np.arange(sum(value.size for value in values)))

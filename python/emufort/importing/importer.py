@@ -24,9 +24,7 @@ from emufort.importing.contracts import (
 )
 from emufort.importing.graph import Graph, read_graph, read_model
 from emufort.importing.lowering import lower
-from emufort.importing.operators_elementwise import ELEMENTWISE
-from emufort.importing.operators_linear import LINEAR
-from emufort.importing.operators_structure import STRUCTURE
+from emufort.importing.operators import HANDLERS
 from emufort.importing.planning import plan_of
 from emufort.importing.reference import Reference
 from emufort.importing.refusal import ImportRefusedError
@@ -41,8 +39,6 @@ if TYPE_CHECKING:
     import onnx
     import xarray as xr
 
-#: ONNX operator -> function that lowers it.
-HANDLERS = {**STRUCTURE, **LINEAR, **ELEMENTWISE}
 #: Largest difference from the original, in units of the spread of each output. If the original in
 #: single precision differs by more from itself in double precision, twice that difference.
 TOLERANCE = 1e-5

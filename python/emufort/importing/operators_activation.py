@@ -258,7 +258,7 @@ def _plain(name: str) -> Function:
 
 
 #: ONNX operator -> function of one value.
-_FUNCTIONS: Mapping[str, Function] = {
+FUNCTIONS: Mapping[str, Function] = {
     "Abs": lambda state, x, _: absolute(state, x),
     "Acosh": _acosh,
     "Asinh": _asinh,
@@ -301,5 +301,5 @@ ACTIVATION: Mapping[str, Handler] = {
     "Max": _extreme,
     "Min": _extreme,
     "PRelu": _prelu,
-    **{name: _of_one(function) for name, function in _FUNCTIONS.items()},
+    **{name: _of_one(function) for name, function in FUNCTIONS.items()},
 }

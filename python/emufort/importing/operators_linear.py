@@ -165,9 +165,7 @@ def _einsum(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
     return (found.taken(places),)
 
 
-def _reduced_operand(
-    state: Lowering, value: Value, names: str, others: str
-) -> tuple[Value, str]:
+def _reduced_operand(state: Lowering, value: Value, names: str, others: str) -> tuple[Value, str]:
     """Return the diagonal of letters that are repeated, summed over letters that are not needed."""
     kept = "".join(dict.fromkeys(names))
     value = value.taken(np.einsum(f"{names}->{kept}", numbers_of(value.shape)))
@@ -180,9 +178,7 @@ def _reduced_operand(
     return state.sums(value, rows, shape, 1.0), "".join(kept[k] for k in rest)
 
 
-def _arranged(
-    value: Value, names: str, groups: list[list[str]], sizes: Mapping[str, int]
-) -> Value:
+def _arranged(value: Value, names: str, groups: list[list[str]], sizes: Mapping[str, int]) -> Value:
     """Return a value with one dimension for each group of letters."""
     order = [names.index(c) for group in groups for c in group]
     shape = [int(np.prod([sizes[c] for c in group], dtype=np.int64)) for group in groups]

@@ -12,7 +12,7 @@ from emufort.importing.graph import Node
 from emufort.importing.lowering import Handler
 from emufort.importing.operators_activation import relu, truncated
 from emufort.importing.refusal import refuse
-from emufort.importing.values import Value
+from emufort.importing.values import Value, selected
 
 #: From here on softplus(x) and x are the same in single precision.
 _THRESHOLD_OF_SOFTPLUS = 17.0
@@ -77,6 +77,10 @@ def as_kind(state: Lowering, x: Value, kind: str) -> Value:
 def chosen(state: Lowering, condition: Value, one: Value, other: Value) -> Value:
     """Return `one` where the condition is true, `other` elsewhere."""
     condition, one, other = state.broadcast([condition, one, other])
+    if not condition.terms:
+        numbers = np.arange(one.size).reshape(one.shape)
+        places = np.where(condition.bias.reshape(one.shape) > 0.0, numbers, one.size + numbers)
+        return selected([one, other], places)
     # the condition is that a number is positive: that of the step function, if it is one
     found = condition.elements()
     number = None if found is None else found.atom

@@ -80,11 +80,11 @@ class _Planner:
     def gather(self, found: Elements, function: tuple[str, float]) -> str:
         """Plan a selection of elements of atoms."""
         sources, places = self._sources(found.atoms, found.positions)
-        return self.add_operation(
-            "gather", sources, len(places), function, table=Table((), places)
-        )
+        return self.add_operation("gather", sources, len(places), function, table=Table((), places))
 
-    def _sources(self, atoms: Integers, positions: Integers) -> tuple[list[tuple[str, int]], Integers]:
+    def _sources(
+        self, atoms: Integers, positions: Integers
+    ) -> tuple[list[tuple[str, int]], Integers]:
         """Return buffers, and the places of elements of atoms in them; -1 for no atom."""
         used = [int(k) for k in np.unique(atoms) if k >= 0] or [0]
         ends = np.cumsum([self.atoms[k].size for k in used])
@@ -195,9 +195,7 @@ class _Planner:
         is_view = np.array_equal(matrix.indices, np.arange(first, first + n))
         return (self.places[number], first) if is_view else None
 
-    def _joined(
-        self, value: Value, parts: Sequence[Integers], function: tuple[str, float]
-    ) -> str:
+    def _joined(self, value: Value, parts: Sequence[Integers], function: tuple[str, float]) -> str:
         """Plan parts of the elements of a value apart, and join them."""
         names = [self.affine(value.taken(rows), function) for rows in parts]
         places = np.argsort(np.concatenate(parts))
@@ -222,9 +220,7 @@ class _Planner:
                 f"runtime takes up to {MOST_DENSE_INPUTS} and {MOST_NEURONS}: use fewer channels"
             )
         names = self.layer(atom.weight, atom.bias)
-        return self.add_operation(
-            "dense", inputs, atom.size, function, names, (*atom.extent, n_in)
-        )
+        return self.add_operation("dense", inputs, atom.size, function, names, (*atom.extent, n_in))
 
     def _reduction(self, atom: Atom, rows: Integers, function: tuple[str, float]) -> str:
         (value,) = atom.arguments

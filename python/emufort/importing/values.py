@@ -216,9 +216,7 @@ def selected(values: Sequence[Value], places: Integers) -> Value:
     if flat.min(initial=0) < -1 or flat.max(initial=-1) >= total:
         raise ValueError("an index is out of range")
     taken = np.flatnonzero(flat >= 0)
-    choice = sparse.csr_array(
-        (np.ones(len(taken)), (taken, flat[taken])), shape=(len(flat), total)
-    )
+    choice = sparse.csr_array((np.ones(len(taken)), (taken, flat[taken])), shape=(len(flat), total))
     terms = {}
     for k in sorted({k for value in values for k in value.terms}):
         width = next(v.terms[k].shape[1] for v in values if k in v.terms)
@@ -228,6 +226,11 @@ def selected(values: Sequence[Value], places: Integers) -> Value:
         terms[k] = sparse.csr_array(choice @ stacked)
     bias = np.concatenate([*(v.bias for v in values), np.zeros(1)])[flat]
     return replace(_clean(places.shape, terms, bias), kind=common_kind(values))
+
+
+def concatenated(values: Sequence[Value]) -> Value:
+    """Return the elements of values, one value after the other."""
+    return selected(values, np.arange(sum(value.size for value in values)))
 
 
 def common_kind(values: Iterable[Value]) -> str:
