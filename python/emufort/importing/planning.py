@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from emufort.errors import EmufortError
 from emufort.importing.atoms import Atom
 from emufort.importing.refusal import ImportRefusedError
 from emufort.importing.values import Array, Elements, Integers, Matrix, Value
@@ -68,6 +69,11 @@ class _Planner:
 
     def layer(self, weight: Array, bias: Array) -> tuple[str, str]:
         """Store parameters, equal ones once; return their names."""
+        if not (np.all(np.isfinite(weight)) and np.all(np.isfinite(bias))):
+            raise ImportRefusedError(
+                "the network has a weight or constant that is not finite; replace it by a large "
+                "number"
+            )
         arrays = [np.ascontiguousarray(a, dtype=np.float32) for a in (weight, bias)]
         content = repr(weight.shape).encode() + b"".join(a.tobytes() for a in arrays)
         key = hashlib.blake2b(content, digest_size=16).digest()
@@ -295,7 +301,10 @@ def plan_of(atoms: Sequence[Atom], result: Value) -> tuple[Plan, dict[str, NDArr
     final = _buffer_of(result, atoms, planner.places)
     if final is None:
         final = planner.affine(result, _LINEAR)
-    plan = Plan(tuple(planner.buffers.items()), tuple(planner.operations), _FEATURES, final)
+    try:
+        plan = Plan(tuple(planner.buffers.items()), tuple(planner.operations), _FEATURES, final)
+    except EmufortError as error:
+        raise ImportRefusedError(f"{error}; use fewer features, channels or levels") from error
     return plan, planner.parameters
 
 

@@ -1,0 +1,248 @@
+"""Import the node tests of ONNX: how many are accepted, refused by name, wrong.
+
+    apt-get download libonnx-testdata && dpkg -x libonnx-testdata_*.deb testdata
+    python benchmarks/onnx_node_tests.py --folder testdata/usr/share/libonnx-testdata/data/node
+    python benchmarks/onnx_node_tests.py          # the tests of the installed package onnx
+
+A test counts if its first input is an array of real numbers whose first dimension is a batch: the
+model gives the same outputs when it gets the rows of that dimension one at a time. Inputs of real
+numbers with the same first dimension are rows too where that is the case; all other inputs become
+constants. Outputs that are whole numbers or true and false are converted to real numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from emufort.importing.graph import read_graph
+from emufort.importing.importer import emulator_of
+from emufort.importing.refusal import ImportRefusedError
+
+Arrays = list[NDArray[Any] | None]
+_REAL = (TensorProto.FLOAT, TensorProto.DOUBLE)
+_COUNTED = (*_REAL, TensorProto.BOOL, TensorProto.INT32, TensorProto.INT64)
+#: Oldest version of the operators that is imported.
+_OLDEST_OPSET = 11
+#: Largest difference from the expected outputs, relative to the largest of them.
+_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class NodeTest:
+    """A model with one node, inputs and expected outputs."""
+
+    name: str
+    model: onnx.ModelProto
+    inputs: Arrays
+    outputs: Arrays
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a test: ``accepted``, ``refused`` or ``wrong``, and why."""
+
+    name: str
+    operator: str
+    verdict: str
+    reason: str = ""
+
+
+def tests_of_folder(folder: Path) -> Iterator[NodeTest]:
+    """Yield the tests of a folder with one folder for each."""
+    for path in sorted(folder.iterdir()):
+        data = path / "test_data_set_0"
+        if not (path / "model.onnx").exists():
+            continue
+        model = onnx.load(path / "model.onnx")
+        values = []
+        for kind in ("input", "output"):
+            ports = model.graph.input if kind == "input" else model.graph.output
+            values.append([_array(data / f"{kind}_{k}.pb", p) for k, p in enumerate(ports)])
+        yield NodeTest(path.name, model, *values)
+
+
+def _array(path: Path, port: onnx.ValueInfoProto) -> NDArray[Any] | None:
+    if not port.type.HasField("tensor_type"):
+        return None
+    tensor = TensorProto()
+    tensor.ParseFromString(path.read_bytes())
+    return numpy_helper.to_array(tensor)
+
+
+def tests_of_package(operator: str | None = None) -> Iterator[NodeTest]:
+    """Yield the tests of the installed package onnx, those of one operator if it is given."""
+    from onnx.backend.test.case import node
+
+    cases: list[Any] = []
+    node._NodeTestCases = cases  # it keeps those of earlier calls
+    for case in node.collect_testcases(operator):
+        ((inputs, outputs),) = case.data_sets[:1]
+        arrays = [
+            [v if isinstance(v, np.ndarray | np.generic) else None for v in values]
+            for values in (inputs, outputs)
+        ]
+        yield NodeTest(case.name, case.model, *arrays)
+
+
+def prepared(test: NodeTest) -> tuple[onnx.ModelProto, NDArray[Any], NDArray[Any]] | None:
+    """Return a model whose inputs are rows, their values (n, ...) and the expected outputs (n, m).
+
+    None if the test does not count.
+    """
+    ports, first = test.model.graph.input, test.inputs[0] if test.inputs else None
+    if any(v is None for v in (*test.inputs, *test.outputs)) or first is None or not first.ndim:
+        return None
+    kinds = [port.type.tensor_type.elem_type for port in ports]
+    outs = [port.type.tensor_type.elem_type for port in test.model.graph.output]
+    if kinds[0] not in _REAL or not first.size or not set(outs) <= set(_COUNTED):
+        return None
+    alike = [
+        k
+        for k, (v, kind) in enumerate(zip(test.inputs, kinds, strict=True))
+        if v is not None and kind in _REAL and v.ndim and len(v) == len(first)
+    ]
+    for rows in dict.fromkeys((tuple(alike), (0,))):
+        wanted = _expected(test, rows)
+        if wanted is None:
+            continue
+        x = [np.asarray(test.inputs[k], np.float64).reshape(len(first), -1) for k in rows]
+        return _with_rows(test, rows), np.concatenate(x, axis=1), wanted
+    return None
+
+
+def _expected(test: NodeTest, rows: Sequence[int]) -> NDArray[Any] | None:
+    """Return the outputs (n, m) if the rows are independent; else None."""
+    n = len(np.asarray(test.inputs[0]))
+    outputs = [np.asarray(v) for v in test.outputs]
+    if any(not v.ndim or len(v) != n for v in outputs):
+        return None
+    whole = np.concatenate([v.reshape(n, -1).astype(np.float64) for v in outputs], axis=1)
+    try:
+        evaluator = ReferenceEvaluator(test.model)
+    except NotImplementedError:
+        return None
+    names = [port.name for port in test.model.graph.input]
+    found = []
+    for i in range(n):
+        values = [v[i : i + 1] if k in rows else v for k, v in enumerate(test.inputs)]
+        try:
+            with np.errstate(all="ignore"):
+                results = evaluator.run(None, dict(zip(names, values, strict=True)))
+        except Exception:
+            # the reference implementation raises whatever numpy raises
+            return None
+        row = [np.asarray(v).astype(np.float64) for v in results]
+        if any(not v.ndim or len(v) != 1 for v in row):
+            return None
+        found.append(np.concatenate([v.ravel() for v in row]))
+    if any(len(row) != whole.shape[1] for row in found):
+        return None
+    is_same = np.allclose(np.stack(found), whole, rtol=1e-3, atol=1e-5, equal_nan=True)
+    return whole if is_same else None
+
+
+def _with_rows(test: NodeTest, rows: Sequence[int]) -> onnx.ModelProto:
+    """Return the model with a free first dimension, and constants for the other inputs."""
+    model = onnx.ModelProto()
+    model.CopyFrom(test.model)
+    graph = model.graph
+    for k, port in reversed(list(enumerate(test.model.graph.input))):
+        if k in rows:
+            shape = ("ncol", *np.shape(test.inputs[k])[1:])
+            kind = port.type.tensor_type.elem_type
+            graph.input[k].CopyFrom(helper.make_tensor_value_info(port.name, kind, shape))
+        else:
+            value = np.asarray(test.inputs[k])
+            graph.initializer.append(numpy_helper.from_array(value, port.name))
+            del graph.input[k]
+    for port, value in zip(graph.output, test.outputs, strict=True):
+        name, kind = port.name, port.type.tensor_type.elem_type
+        if kind not in _REAL:
+            name, kind = f"{port.name}_real", TensorProto.FLOAT
+            graph.node.append(helper.make_node("Cast", [port.name], [name], to=kind))
+        shape = ("ncol", *np.shape(value)[1:])
+        port.CopyFrom(helper.make_tensor_value_info(name, kind, shape))
+    _raise_opset(model)
+    return model
+
+
+def _raise_opset(model: onnx.ModelProto) -> None:
+    """Give a model the oldest operators that are imported, where those of its node are the same."""
+    versions = {entry.domain: entry for entry in model.opset_import}
+    entry = versions.get("")
+    if entry is None or entry.version >= _OLDEST_OPSET:
+        return
+    kinds = {node.op_type for node in model.graph.node if not node.domain}
+    if all(_version(kind, entry.version) == _version(kind, _OLDEST_OPSET) for kind in kinds):
+        entry.version = _OLDEST_OPSET
+
+
+def _version(operator: str, opset: int) -> int:
+    return int(onnx.defs.get_schema(operator, opset, "").since_version)
+
+
+def outcome_of(test: NodeTest) -> Outcome | None:
+    """Return what becomes of a test; None if it does not count."""
+    found = prepared(test)
+    if found is None:
+        return None
+    model, x, wanted = found
+    operator = test.model.graph.node[0].op_type
+    try:
+        emulator = emulator_of(read_graph(model))
+    except ImportRefusedError as error:
+        return Outcome(test.name, operator, "refused", str(error))
+    with np.errstate(all="ignore"):
+        y = emulator.predict(x)
+    finite = wanted[np.isfinite(wanted)]
+    allowed = _TOLERANCE * max(float(np.abs(finite).max(initial=0.0)), 1e-3)
+    if y.shape == wanted.shape and np.allclose(y, wanted, rtol=0.0, atol=allowed, equal_nan=True):
+        return Outcome(test.name, operator, "accepted")
+    return Outcome(test.name, operator, "wrong", f"gives {y.ravel()[:4]}, not {wanted.ravel()[:4]}")
+
+
+def outcomes(tests: Iterable[NodeTest]) -> Iterator[Outcome]:
+    """Yield what becomes of the tests that count."""
+    for test in tests:
+        found = outcome_of(test)
+        if found is not None:
+            yield found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--folder", type=Path, help="folder of node tests")
+    parser.add_argument("--operator", help="only tests of this operator, of the installed package")
+    parser.add_argument("--show", nargs="*", default=["wrong"], help="verdicts that are listed")
+    arguments = parser.parse_args()
+    if arguments.folder:
+        tests: Iterable[NodeTest] = tests_of_folder(arguments.folder)
+    else:
+        tests = tests_of_package(arguments.operator)
+    total, counts = 0, Counter[str]()
+    for test in tests:
+        total += 1
+        found = outcome_of(test)
+        if found is None:
+            continue
+        counts[found.verdict] += 1
+        if found.verdict in arguments.show:
+            print(f"{found.verdict}: {found.name}: {found.reason}")
+    print(f"{total} tests, {sum(counts.values())} of them count")
+    for verdict in ("accepted", "refused", "wrong"):
+        print(f"{verdict} {counts[verdict]}")
+
+
+if __name__ == "__main__":
+    main()
