@@ -32,6 +32,8 @@ from emufort.importing.refusal import ImportRefusedError
 Arrays = list[NDArray[Any] | None]
 _REAL = (TensorProto.FLOAT, TensorProto.DOUBLE)
 _COUNTED = (*_REAL, TensorProto.BOOL, TensorProto.INT32, TensorProto.INT64)
+#: From this version of the format on, a constant is no input.
+_IR_VERSION = 4
 #: Oldest version of the operators that is imported.
 _OLDEST_OPSET = 11
 #: Largest difference from the expected outputs, relative to the largest of them.
@@ -95,18 +97,18 @@ def tests_of_package(operator: str | None = None) -> Iterator[NodeTest]:
         yield NodeTest(case.name, case.model, *arrays)
 
 
-def prepared(test: NodeTest) -> tuple[onnx.ModelProto, NDArray[Any], NDArray[Any]] | None:
-    """Return a model whose inputs are rows, their values (n, ...) and the expected outputs (n, m).
+def prepared(test: NodeTest) -> Iterator[tuple[onnx.ModelProto, NDArray[Any], NDArray[Any]]]:
+    """Yield models whose inputs are rows, their values (n, ...) and the expected outputs (n, m).
 
-    None if the test does not count.
+    None if the test does not count; two if it is the same with all but the first input constant.
     """
     ports, first = test.model.graph.input, test.inputs[0] if test.inputs else None
     if any(v is None for v in (*test.inputs, *test.outputs)) or first is None or not first.ndim:
-        return None
+        return
     kinds = [port.type.tensor_type.elem_type for port in ports]
     outs = [port.type.tensor_type.elem_type for port in test.model.graph.output]
     if kinds[0] not in _REAL or not first.size or not set(outs) <= set(_COUNTED):
-        return None
+        return
     alike = [
         k
         for k, (v, kind) in enumerate(zip(test.inputs, kinds, strict=True))
@@ -114,11 +116,9 @@ def prepared(test: NodeTest) -> tuple[onnx.ModelProto, NDArray[Any], NDArray[Any
     ]
     for rows in dict.fromkeys((tuple(alike), (0,))):
         wanted = _expected(test, rows)
-        if wanted is None:
-            continue
-        x = [np.asarray(test.inputs[k], np.float64).reshape(len(first), -1) for k in rows]
-        return _with_rows(test, rows), np.concatenate(x, axis=1), wanted
-    return None
+        if wanted is not None:
+            x = [np.asarray(test.inputs[k], np.float64).reshape(len(first), -1) for k in rows]
+            yield _with_rows(test, rows), np.concatenate(x, axis=1), wanted
 
 
 def _expected(test: NodeTest, rows: Sequence[int]) -> NDArray[Any] | None:
@@ -156,6 +156,7 @@ def _with_rows(test: NodeTest, rows: Sequence[int]) -> onnx.ModelProto:
     """Return the model with a free first dimension, and constants for the other inputs."""
     model = onnx.ModelProto()
     model.CopyFrom(test.model)
+    model.ir_version = max(model.ir_version, _IR_VERSION)
     graph = model.graph
     for k, port in reversed(list(enumerate(test.model.graph.input))):
         if k in rows:
@@ -194,22 +195,27 @@ def _version(operator: str, opset: int) -> int:
 
 def outcome_of(test: NodeTest) -> Outcome | None:
     """Return what becomes of a test; None if it does not count."""
-    found = prepared(test)
-    if found is None:
-        return None
-    model, x, wanted = found
     operator = test.model.graph.node[0].op_type
+    found = [
+        Outcome(test.name, operator, *_verdict(model, x, wanted))
+        for model, x, wanted in prepared(test)
+    ]
+    order = ("wrong", "accepted", "refused")
+    return min(found, key=lambda outcome: order.index(outcome.verdict), default=None)
+
+
+def _verdict(model: onnx.ModelProto, x: NDArray[Any], wanted: NDArray[Any]) -> tuple[str, str]:
     try:
         emulator = emulator_of(read_graph(model))
     except ImportRefusedError as error:
-        return Outcome(test.name, operator, "refused", str(error))
+        return "refused", str(error)
     with np.errstate(all="ignore"):
         y = emulator.predict(x)
     finite = wanted[np.isfinite(wanted)]
     allowed = _TOLERANCE * max(float(np.abs(finite).max(initial=0.0)), 1e-3)
     if y.shape == wanted.shape and np.allclose(y, wanted, rtol=0.0, atol=allowed, equal_nan=True):
-        return Outcome(test.name, operator, "accepted")
-    return Outcome(test.name, operator, "wrong", f"gives {y.ravel()[:4]}, not {wanted.ravel()[:4]}")
+        return "accepted", ""
+    return "wrong", f"gives {y.ravel()[:4]}, not {wanted.ravel()[:4]}"
 
 
 def outcomes(tests: Iterable[NodeTest]) -> Iterator[Outcome]:

@@ -28,7 +28,7 @@ _RANDOM = {
     "RandomUniformLike",
 }
 #: Operations whose result has a shape that depends on data.
-_DATA_DEPENDENT = {"Compress", "NonMaxSuppression", "NonZero", "Unique"}
+_DATA_DEPENDENT = {"NonMaxSuppression", "NonZero", "Unique"}
 _CONTROL_FLOW = {"If", "Loop", "Scan", "SequenceMap"}
 #: Operations whose result is a number of the kind of their inputs.
 _ARITHMETIC = {"Abs", "Add", "CumSum", "Einsum", "Gemm", "MatMul", "Max", "Mean", "Min", "Mod"} | {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import string
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -135,9 +136,10 @@ def _einsum(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
     """Lower sums of products of two values that are products of matrices."""
     equation = node.attributes["equation"].decode().replace(" ", "")
     values = [Value.of(v) for v in inputs]
+    equation = _without_ellipsis(equation, [len(v.shape) for v in values])
     before, arrow, after = equation.partition("->")
     letters = before.split(",")
-    if "." in equation or len(letters) != len(values) or len(letters) > 2:
+    if len(letters) != len(values) or len(letters) > 2:
         raise refuse(
             "Einsum", node.name, "it is no product of two matrices", "write it with MatMul"
         )
@@ -163,6 +165,27 @@ def _einsum(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
     found = found.reshaped(tuple(sizes[c] for c in order))
     places = np.einsum(f"{''.join(order)}->{after}", numbers_of(found.shape))
     return (found.taken(places),)
+
+
+def _without_ellipsis(equation: str, ranks: Sequence[int]) -> str:
+    """Return an equation in which letters stand for ``...``."""
+    before, arrow, after = equation.partition("->")
+    operands = before.split(",")
+    spare = [c for c in string.ascii_uppercase + string.ascii_lowercase if c not in equation]
+    counts = [
+        rank - len(names) + 3
+        for names, rank in zip(operands, ranks, strict=False)
+        if "..." in names
+    ]
+    every = "".join(spare[: max(counts, default=0)])
+    for k, rank in enumerate(ranks[: len(operands)]):
+        n = rank - len(operands[k]) + 3
+        operands[k] = operands[k].replace("...", every[len(every) - n :] if n > 0 else "")
+    if not arrow and every:
+        named = "".join(operands)
+        alone = sorted(c for c in set(named) if named.count(c) == 1 and c not in every)
+        return f"{','.join(operands)}->{every}{''.join(alone)}"
+    return f"{','.join(operands)}{arrow}{after.replace('...', every)}"
 
 
 def _reduced_operand(state: Lowering, value: Value, names: str, others: str) -> tuple[Value, str]:

@@ -126,12 +126,6 @@ def _where(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
     return (chosen(state, condition, one, other),)
 
 
-def _is_nan(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
-    x = Value.of(inputs[0])
-    square = state.combined("multiply", x, x)
-    return (_not(state.activation(square.shifted(1.0), "step")).of_kind("boolean"),)
-
-
 #: Numbers of ONNX for kinds of numbers.
 _KINDS = {
     "real": (1, 10, 11, 16),  # float, float16, double, bfloat16
@@ -156,7 +150,6 @@ LOGIC: Mapping[str, Handler] = {
     **dict.fromkeys(_OF_TWO, _of_two),
     "Cast": _cast,
     "CastLike": _cast,
-    "IsNaN": _is_nan,
     "Not": _negation,
     "Where": _where,
 }

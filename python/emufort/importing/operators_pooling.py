@@ -89,9 +89,11 @@ def _interpolation(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, 
     units = np.eye(n).reshape(1, n, *sizes)
     given = [_with_channels(node, place, value, n) for place, value in enumerate(rest, start=1)]
     (columns,) = evaluate(node, [units, *given], state.opset)
-    matrix = sparse.csr_array(columns.reshape(n, -1).T.astype(np.float64))
+    # positions outside the input may have a fixed value
+    differences = columns.reshape(n, -1).astype(np.float64) - found[0, 0].ravel()
+    matrix = sparse.csr_array(differences.T)
     whole = sparse.csr_array(sparse.kron(sparse.eye_array(math.prod(x.shape[:2])), matrix))
-    return (state.linear(x, whole, found.shape),)
+    return (state.linear(x, whole, found.shape).shifted(found),)
 
 
 def _with_channels(

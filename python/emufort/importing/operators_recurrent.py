@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,21 @@ class _Layer:
     bias: Array
     peepholes: Array | None
     functions: Sequence[Callable[[Value], Value]]
+
+    @property
+    def n_states(self) -> int:
+        """Number of states: hidden units, and cells."""
+        return 2 if self.node.operator == "LSTM" else 1
+
+    def run(self, steps: int, order: Iterable[int], initial: Sequence[Value]) -> list[Value]:
+        """Return the hidden units of all steps, and the last states."""
+        advance = {"RNN": self.rnn, "GRU": self.gru, "LSTM": self.lstm}[self.node.operator]
+        states = tuple(initial)
+        found = [Value.constant(np.zeros(self.size))] * steps
+        for step in order:
+            states = advance(step, states)
+            found[step] = states[0]
+        return [concatenated(found), *states]
 
     def gates(self, step: int, first: int, count: int) -> Value:
         """Return the part of gates that depends on the inputs."""
@@ -175,9 +190,7 @@ def _recurrent(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]
     gates, layout = _GATES[node.operator], int(node.attributes.get("layout", 0))
     if layout:
         x = x.taken(numbers_of(x.shape).swapaxes(0, 1))
-    steps, columns = x.shape[:2]
-    if columns != 1:
-        raise ValueError("it has several sequences for one column")
+    steps, sequences = x.shape[:2]
     weights, recurrent = (constant(node, inputs, k) for k in (1, 2))
     if weights is None or recurrent is None:
         raise ValueError("it has no weights")
@@ -186,35 +199,32 @@ def _recurrent(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]
     if bias is None:
         bias = np.zeros((count, 2 * gates * size))
     lengths = constant(node, inputs, 4)
-    length = steps if lengths is None else int(np.ravel(lengths)[0])
+    lengths = np.full(sequences, steps) if lengths is None else lengths.ravel()
     peepholes = constant(node, inputs, 7) if node.operator == "LSTM" else None
-    n_states = 2 if node.operator == "LSTM" else 1
     results: list[list[Value]] = []
     for direction in range(count):
-        states = tuple(_initial(given(inputs, 5 + k), direction, size) for k in range(n_states))
-        is_reverse = direction == 1 or node.attributes.get("direction") == b"reverse"
-        order = range(length - 1, -1, -1) if is_reverse else range(length)
         wb, rb = np.split(bias[direction].astype(np.float64), 2)
         inner = np.zeros(gates * size)
         if node.attributes.get("linear_before_reset"):
             inner[2 * size :] = rb[2 * size :]
-        layer = _Layer(
-            state,
-            node,
-            size,
-            state.repeated(x, numbers_of((steps, x.shape[2])), weights[direction], wb + rb - inner),
-            recurrent[direction].astype(np.float64),
-            inner,
-            None if peepholes is None else peepholes[direction].astype(np.float64),
-            _functions(state, node, direction, count),
-        )
-        advance = getattr(layer, node.operator.lower())
-        found = [Value.constant(np.zeros(size))] * steps
-        for step in order:
-            states = advance(step, states)
-            found[step] = states[0]
-        results.append([concatenated(found), *states])
-    return _outputs(results, steps, size, layout)
+        for k in range(sequences):
+            windows = numbers_of(x.shape)[:, k]
+            layer = _Layer(
+                state,
+                node,
+                size,
+                state.repeated(x, windows, weights[direction], wb + rb - inner),
+                recurrent[direction].astype(np.float64),
+                inner,
+                None if peepholes is None else peepholes[direction].astype(np.float64),
+                _functions(state, node, direction, count),
+            )
+            place = direction * sequences + k
+            initial = [_initial(given(inputs, 5 + n), place, size) for n in range(layer.n_states)]
+            is_reverse = direction == 1 or node.attributes.get("direction") == b"reverse"
+            order = np.arange(int(lengths[k]))
+            results.append(layer.run(steps, order[::-1] if is_reverse else order, initial))
+    return _outputs(results, (count, sequences, steps, size), layout)
 
 
 def _initial(value: Any, direction: int, size: int) -> Value:
@@ -223,17 +233,18 @@ def _initial(value: Any, direction: int, size: int) -> Value:
     return Value.of(value).taken(direction * size + np.arange(size))
 
 
-def _outputs(results: list[list[Value]], steps: int, size: int, layout: int) -> tuple[Value, ...]:
+def _outputs(
+    results: list[list[Value]], sizes: tuple[int, int, int, int], layout: int
+) -> tuple[Value, ...]:
     """Return all hidden units, and the last hidden units and cells."""
-    count = len(results)
-    places = numbers_of((count, steps, 1, size)).transpose(1, 0, 2, 3)
-    if layout:
-        places = places.transpose(2, 0, 1, 3)
+    # (directions, sequences, steps, size) -> (steps, directions, sequences, size)
+    places = numbers_of(sizes).transpose((1, 2, 0, 3) if layout else (2, 0, 1, 3))
     found = [selected([result[0] for result in results], places)]
-    shape = (1, count, size) if layout else (count, 1, size)
+    count, sequences, _, size = sizes
     for number in range(1, len(results[0])):
-        last = concatenated([result[number] for result in results])
-        found.append(last.reshaped(shape))
+        last = numbers_of((count, sequences, size))
+        last = last.swapaxes(0, 1) if layout else last
+        found.append(selected([result[number] for result in results], last))
     return tuple(found)
 
 

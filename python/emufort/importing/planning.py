@@ -186,9 +186,9 @@ class _Planner:
         """
         views = [self._copies(k, m) for k, m in terms.items()]
         found = [view for view in views if view is not None]
-        if len(found) == len(views) <= _MOST_SUMMANDS:
-            if function is None or (len(found) > 1 and not np.any(value.bias)):
-                return found
+        are_views = len(found) == len(views) <= _MOST_SUMMANDS
+        if are_views and (function is None or (len(found) > 1 and not np.any(value.bias))):
+            return found
         bias = value.bias if function is not None else np.zeros(value.size)
         return [(self.sparse(terms, bias, function or _LINEAR), 0)]
 
