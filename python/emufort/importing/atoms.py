@@ -318,7 +318,7 @@ def stored_order(value: Value) -> Integers | None:
 
 def _stride(windows: Integers) -> int:
     """Return the distance of windows within one sequence of elements; n_in if they are apart."""
-    n_in = windows.shape[1]
+    n_in: int = windows.shape[1]
     for stride in range(1, n_in):
         kept = n_in - stride
         if np.array_equal(windows[1, :kept], windows[0, stride:]) and np.array_equal(

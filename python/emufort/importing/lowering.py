@@ -85,6 +85,10 @@ def lower(
         result = state.values.get(port.name)
         if result is None:
             raise ImportRefusedError(f"no node of the model gives its output '{port.name}'")
+        if not result.size:
+            raise ImportRefusedError(
+                f"the output '{port.name}' of the model has no elements; export it without it"
+            )
         outputs.append(result if isinstance(result, Value) else Value.constant(result))
     return state, outputs
 

@@ -109,8 +109,8 @@ def _attention(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]
     scores = summed(state, [capped, added])
     weights = softmax(state, scores, numbers_of(scores.shape).reshape(-1, n_keys))
     found = matrix_product(state, weights, value)
-    shown = {0: products, 1: capped, 2: scores, 3: weights}
-    shown = shown[int(attributes.get("qk_matmul_output_mode", 0))].reshaped((1, *scores.shape))
+    stages = (products, capped, scores, weights)
+    shown = stages[int(attributes.get("qk_matmul_output_mode", 0))].reshaped((1, *scores.shape))
     if is_flat:
         found = found.taken(numbers_of(found.shape).swapaxes(0, 1))
         found = found.reshaped((1, n_queries, found.size // n_queries))

@@ -106,29 +106,10 @@ def _norm(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
     return (state.combined("multiply", x, reciprocal(state, norm).taken(spread(x, rows))),)
 
 
-def _local_response(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
-    x = state.stored(data(inputs))
-    size = int(node.attributes["size"])
-    alpha, beta, bias = (
-        number(node.attributes, name, default)
-        for name, default in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0))
-    )
-    numbers = numbers_of(x.shape)
-    offsets = np.arange(size) - (size - 1) // 2
-    channels = np.arange(x.shape[1])[:, None] + offsets
-    is_outside = (channels < 0) | (channels >= x.shape[1])
-    rows = numbers[:, channels % x.shape[1]]
-    rows = np.where(is_outside.reshape(1, *channels.shape, *(1,) * (len(x.shape) - 2)), -1, rows)
-    rows = np.moveaxis(rows, 2, -1).reshape(x.size, size)
-    total = state.sums(state.combined("multiply", x, x), rows, x.shape, alpha / size)
-    return (state.combined("multiply", x, power(state, total.shifted(bias), -beta)),)
-
-
 #: ONNX operator -> function that lowers it.
 NORMALISATION: Mapping[str, Handler] = {
     "GroupNormalization": _group,
     "InstanceNormalization": _group,
-    "LRN": _local_response,
     "LayerNormalization": _layer,
     "LpNormalization": _norm,
     "MeanVarianceNormalization": _mean_variance,

@@ -11,7 +11,7 @@ from emufort.importing.arguments import Inputs
 from emufort.importing.atoms import Atom, Lowering
 from emufort.importing.graph import Node
 from emufort.importing.lowering import Handler
-from emufort.importing.operators_activation import reciprocal, truncated
+from emufort.importing.operators_activation import reciprocal, relu
 from emufort.importing.refusal import refuse
 from emufort.importing.values import Array, Value, selected
 
@@ -123,14 +123,33 @@ def _ratio(x: Value, reference: Value) -> Array | None:
 
 def _quotient(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
     value, divisor = Value.of(inputs[0]), Value.of(inputs[1])
-    if "integer" in (value.kind, divisor.kind):
-        whole = state.combined("multiply", value, reciprocal(state, divisor))
-        return (truncated(state, whole).of_kind("integer"),)
+    if "real" not in (value.kind, divisor.kind):
+        return (_whole_quotient(state, value, _fixed_divisor(node, divisor)),)
     if divisor.terms:
         return (multiplied(state, value, reciprocal(state, divisor)),)
     if not np.all(divisor.bias):
         raise refuse("Div", node.name, "it divides by zero", "correct the constant")
     return (multiplied(state, value, Value(divisor.shape, {}, 1.0 / divisor.bias)),)
+
+
+def _fixed_divisor(node: Node, divisor: Value) -> Value:
+    if divisor.terms or not (np.all(np.isfinite(divisor.bias)) and np.all(divisor.bias)):
+        raise refuse(
+            node.operator, node.name, "its divisor is no constant", "export a constant divisor"
+        )
+    return divisor
+
+
+def _whole_quotient(state: Lowering, value: Value, divisor: Value) -> Value:
+    """Return the quotient of whole numbers, rounded towards zero."""
+    value, divisor = state.broadcast([value, divisor])
+    size = 1.0 / np.abs(divisor.bias)
+    # half more, so that rounding of the quotient does not lose an exact multiple
+    parts = [
+        state.activation(relu(state, value.scaled(factor)).shifted(0.5).scaled(size), "floor")
+        for factor in (1.0, -1.0)
+    ]
+    return parts[0].minus(parts[1]).scaled(np.sign(divisor.bias)).of_kind("integer")
 
 
 def power(state: Lowering, x: Value, exponent: float) -> Value:
@@ -176,11 +195,25 @@ def _pow(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
 
 
 def _mod(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
-    value, divisor = state.broadcast([Value.of(inputs[0]), Value.of(inputs[1])])
-    whole = state.combined("multiply", value, reciprocal(state, divisor))
-    is_truncated = bool(node.attributes.get("fmod"))
-    rounded = truncated(state, whole) if is_truncated else state.activation(whole, "floor")
-    return (value.minus(multiplied(state, divisor, rounded)),)
+    divisor = _fixed_divisor(node, Value.of(inputs[1]))
+    value, divisor = state.broadcast([Value.of(inputs[0]), divisor])
+    value, size = state.stored(value), np.abs(divisor.bias)
+    if node.attributes.get("fmod"):
+        # the remainder has the sign of the value
+        parts = [_remainder(state, relu(state, value.scaled(s)), size) for s in (1.0, -1.0)]
+        return (parts[0].minus(parts[1]),)
+    factor = np.sign(divisor.bias)
+    return (_remainder(state, value.scaled(factor), size).scaled(factor),)
+
+
+def _remainder(state: Lowering, value: Value, size: Array) -> Value:
+    """Return the remainder, from 0 to `size`, of the division by positive numbers."""
+    quotient = state.activation(value.scaled(1.0 / size), "floor")
+    found = state.stored(value.minus(quotient.scaled(size)))
+    # the quotient is rounded: it may be off by one next to a multiple
+    above = state.activation(found.scaled(-1.0).shifted(size), "step").scaled(-1.0).shifted(1.0)
+    below = state.activation(found.scaled(-1.0), "step")
+    return found.minus(above.scaled(size)).plus(below.scaled(size))
 
 
 #: ONNX operator -> function that lowers it.
