@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -130,6 +131,55 @@ def by_loops(
 def test_all_forms_agree_with_the_definition(kind: str, data: st.DataObject) -> None:
     row, layout = OPERATIONS[kind], data.draw(layouts(kind))
     assert row.accepts(layout)
+    compare(kind, layout)
+
+
+def test_a_large_sparse_matrix_is_not_made_dense() -> None:
+    """The two forms in ONNX: a matrix for many places, rows of products for few."""
+    rng = np.random.default_rng(4)
+    counts = rng.integers(0, 4, 300)
+    rows = np.cumsum([0, *counts])
+    table = Table(rows, rng.integers(0, 500, rows[-1]))
+    graph = _Graph()
+    layout = Layout((400, 100), 300, (0, 0), (), table)
+    OPERATIONS["sparse"].onnx(graph, layout, ["x0", "x1"], ["p0", "p1"], "y")
+    assert not {"ScatterND", "Gemm"} & {node.op_type for node in graph.nodes}
+    compare("sparse", layout)
+
+
+def test_arguments_are_refused_that_belong_to_other_operations() -> None:
+    table = Table((), (0, 0))
+    good = {
+        "dense": Layout((4,), 2, (1,), (2, 2, 1)),
+        "add": Layout((4, 3), 2, (2, 1)),
+        "gather": Layout((4,), 2, (0,), (), table),
+        "matmul": Layout((4, 5), 6, (2, 2), (1, 2, 1, 3)),
+        "maximum_of": Layout((4,), 2, (0,), (), Table((0, 1, 2), (0, 0))),
+    }
+    for kind, layout in good.items():
+        row = OPERATIONS[kind]
+        assert row.accepts(layout)
+        assert row.sizes(layout).count >= 1
+        changes = [
+            {"n_out": layout.n_out + 1},
+            {"starts": (*layout.starts, 0)},
+            {"starts": tuple(s - 9 for s in layout.starts)},
+            {"starts": tuple(s + 9 for s in layout.starts)},
+            {"extent": (*layout.extent, 1)},
+            {"extent": tuple(-n for n in layout.extent) or (1,)},
+            {"table": None if row.has_table else table},
+        ]
+        for change in changes:
+            assert not row.accepts(replace(layout, **change)), (kind, change)
+    assert not OPERATIONS["dense"].accepts(Layout((4,), 2, (0,), (2, 0, 1)))
+    assert not OPERATIONS["dense"].accepts(Layout((70_000,), 1, (0,)))
+    assert not OPERATIONS["dense"].accepts(Layout((5,), 4097, (0,)))
+    assert OPERATIONS["dense"].accepts(Layout((65_536,), 4096, (0,)))
+
+
+def compare(kind: str, layout: Layout) -> None:
+    """Compare all forms of an operation with the loops, on three rows."""
+    row = OPERATIONS[kind]
     rng = np.random.default_rng(0)
     # Few digits, so that there are equal features.
     inputs = [rng.integers(-8, 9, (3, n)).astype(np.float32) / 4 for n in layout.inputs]

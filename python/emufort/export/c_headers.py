@@ -14,6 +14,7 @@ from emufort.contract import Contract, Input, Output
 from emufort.errors import EmufortError
 from emufort.escape import c_comment, c_member
 from emufort.export.render import render
+from emufort.export.weights_form import Form
 from emufort.toolchain.sources import include_folder
 
 #: Headers of the runtime, which every bundle contains.
@@ -63,7 +64,7 @@ def check_member_names(contract: Contract) -> None:
                 )
 
 
-def headers(contract: Contract, module: str, chain: str, loads: bool) -> dict[str, str]:
+def headers(contract: Contract, module: str, chain: str, form: Form) -> dict[str, str]:
     """Return the headers of a bundle: name -> text.
 
     Parameters
@@ -74,8 +75,8 @@ def headers(contract: Contract, module: str, chain: str, loads: bool) -> dict[st
         Name of the generated Fortran module.
     chain
         Hash that the module returns.
-    loads
-        Whether the module loads ``weights.bin``.
+    form
+        How the module gets its weights.
     """
     inputs, outputs = (
         variables_of(contract, contract.input),
@@ -86,7 +87,7 @@ def headers(contract: Contract, module: str, chain: str, loads: bool) -> dict[st
         "contract": contract.name,
         "module": module,
         "hash": chain,
-        "loads": loads,
+        "form": form,
         "inputs": inputs,
         "outputs": outputs,
         "first": _initial(inputs),

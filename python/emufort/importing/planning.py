@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from emufort.errors import EmufortError
@@ -29,6 +28,8 @@ _FEATURES = "b0"
 _LINEAR = ("linear", 0.0)
 #: A multiply-add of ``sparse`` costs about as much as this number of those of ``dense``.
 _COST_OF_SPARSE = 3.0
+#: Largest weight, in single precision.
+_LARGEST = float(np.finfo(np.float32).max)
 #: More summands are added by ``sparse``.
 _MOST_SUMMANDS = 3
 
@@ -40,7 +41,7 @@ class _Planner:
     atoms: Sequence[Atom]
     buffers: dict[str, int]
     operations: list[Operation] = field(default_factory=list)
-    parameters: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    parameters: dict[str, Array] = field(default_factory=dict)
     #: Number of an atom -> its buffer.
     places: dict[int, str] = field(default_factory=dict)
     _stored: dict[bytes, str] = field(default_factory=dict)
@@ -69,12 +70,12 @@ class _Planner:
 
     def layer(self, weight: Array, bias: Array) -> tuple[str, str]:
         """Store parameters, equal ones once; return their names."""
-        if not (np.all(np.isfinite(weight)) and np.all(np.isfinite(bias))):
+        if not all(np.all(np.abs(a) <= _LARGEST) for a in (weight, bias)):
             raise ImportRefusedError(
-                "the network has a weight or constant that is not finite; replace it by a large "
-                "number"
+                f"the network has a weight or constant that is not within +-{_LARGEST:.1g}; "
+                "replace it by a smaller one"
             )
-        arrays = [np.ascontiguousarray(a, dtype=np.float32) for a in (weight, bias)]
+        arrays = [np.ascontiguousarray(a, dtype=np.float64) for a in (weight, bias)]
         content = repr(weight.shape).encode() + b"".join(a.tobytes() for a in arrays)
         key = hashlib.blake2b(content, digest_size=16).digest()
         if key not in self._layers:
@@ -273,7 +274,7 @@ def _is_identity(matrix: Matrix, size: int) -> bool:
     return bool(np.all(matrix.diagonal() == 1.0))
 
 
-def plan_of(atoms: Sequence[Atom], result: Value) -> tuple[Plan, dict[str, NDArray[np.float32]]]:
+def plan_of(atoms: Sequence[Atom], result: Value) -> tuple[Plan, dict[str, Array]]:
     """Return the plan and the weights of a network.
 
     Parameters

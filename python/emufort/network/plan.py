@@ -20,6 +20,7 @@ from emufort.network.operations import OPERATIONS
 from emufort.network.operations.dense import MOST_NEURONS, Repetitions
 from emufort.network.operations.kind import Layout, OperationKind
 from emufort.network.places import Use, buffer_room, places_of
+from emufort.network.precision import DTYPES, Precision
 from emufort.network.table import Table
 
 #: Most features of a buffer: ``max_features`` of ``fortran/src/emufort_kinds.F90``.
@@ -29,7 +30,10 @@ MOST_OPERATIONS = 65_536
 #: Most features of all buffers: ``max_plan_scratch`` there.
 MOST_SCRATCH = 4_194_304
 
-Parameters = Mapping[str, NDArray[np.float32]]
+#: Most values of a network and of the arguments of an operation that are held at the same time.
+_MOST_VALUES = 2**24
+
+Parameters = Mapping[str, NDArray[np.floating[Any]]]
 _Value = TypeVar("_Value")
 
 
@@ -337,17 +341,53 @@ class Plan:
             Returns the output of an operation, including its activation function, for its inputs.
         """
         values = {self.features: features}
-        for operation in self.operations:
+        for operation, unneeded in zip(self.operations, self._last_read, strict=True):
             values[operation.output] = step(operation, [values[name] for name in operation.inputs])
+            for name in unneeded:
+                del values[name]
         return values[self.result]
 
-    def evaluate(self, features: Array, parameters: Parameters) -> Array:
-        """Return the result (n, n_results) for features (n, n_features), double precision."""
+    @cached_property
+    def _last_read(self) -> list[set[str]]:
+        """For each operation, the buffers that no later operation reads."""
+        found: list[set[str]] = []
+        needed = {self.result}
+        for operation in reversed(self.operations):
+            found.append(set(operation.inputs) - needed)
+            needed.update(operation.inputs)
+        return found[::-1]
 
+    def evaluate(
+        self, features: Array, parameters: Parameters, precision: Precision = "double"
+    ) -> Array:
+        """Return the result (n, n_results) for features (n, n_features), in a precision."""
+        features = features.astype(DTYPES[precision], copy=False)
+        parts = [
+            self._evaluate(features[part], parameters) for part in self.parts_of(len(features))
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def parts_of(self, n: int) -> list[slice]:
+        """Return parts of n rows that numpy, torch or ONNX Runtime can evaluate in little memory.
+
+        There is one part for a plan of whole dense layers and sums, whose bits depend on the number
+        of rows.
+        """
+        if all(o.kind in ("dense", "add") and not o.extent for o in self.operations):
+            return [slice(0, n)]
+        layouts = [(o.row, self.layout(o)) for o in self.operations]
+        sizes = [row.sizes(layout) for row, layout in layouts]
+        rows = max(1, _MOST_VALUES // (self.n_scratch + max(s.count * s.n_in for s in sizes)))
+        return [slice(first, first + rows) for first in range(0, max(n, 1), rows)]
+
+    def _evaluate(self, features: Array, parameters: Parameters) -> Array:
         def step(operation: Operation, inputs: Sequence[Array]) -> Array:
-            weights = [parameters[name] for name in operation.parameters]
-            z = operation.row.value(self.layout(operation), inputs, weights)
-            return ACTIVATION_FUNCTIONS[operation.activation].value(z, operation.slope)
+            layout, kind = self.layout(operation), inputs[0].dtype
+            weights = [parameters[name].astype(kind) for name in operation.parameters]
+            # The bits of products depend on the order in memory.
+            z = np.ascontiguousarray(operation.row.value(layout, inputs, weights))
+            a = ACTIVATION_FUNCTIONS[operation.activation].value(z, operation.slope)
+            return a.astype(kind, copy=False)
 
         return self.walk(features, step)
 

@@ -136,12 +136,11 @@ def _of_text(text: str) -> Integers:
     found, total = [np.empty(0, dtype=np.int64)], 0
     try:
         for run in filter(None, text.split(",")):
-            first, count, step = (
-                (*map(int, run.split(":")), 1, 1)[:3] if ":" in run else (int(run), 1, 1)
-            )
+            first, *rest = map(int, run.split(":"))
+            count, step = (*rest, 1, 1)[:2] if len(rest) < 2 else rest
             total += count
             if count < 1 or total > MOST_PLACES or max(abs(first), abs(step)) > MOST_PLACES:
-                raise ValueError("a run is too long")
+                raise ValueError("it is too long")
             found.append(first + step * np.arange(count, dtype=np.int64))
     except ValueError as error:
         raise EmufortError(

@@ -26,6 +26,9 @@ class EmulatorModule(torch.nn.Module):
         self._output_kinds = emulator.output_scaler.kinds
         self._plan = emulator.plan
         self.layers = torch.nn.ModuleList()
+        #: Of the precision of the network, which need not have weights.
+        self._zero: torch.Tensor
+        self.register_buffer("_zero", torch.zeros(()), persistent=False)
         #: Name of a parameter of the plan -> the layer that holds it, and its name there.
         self._owners: dict[str, tuple[torch.nn.Module, str]] = {}
         for operation in emulator.plan.operations:
@@ -67,7 +70,7 @@ class EmulatorModule(torch.nn.Module):
                 columns.append((torch.logit(column) - shift[j]) * scale[j])
             else:
                 columns.append((column - shift[j]) * scale[j])
-        a = torch.stack(columns, dim=1).to(next(self.parameters()).dtype)
+        a = torch.stack(columns, dim=1).to(self._zero.dtype)
         a = self._plan.walk(a, self._step)
         return torch.where(is_valid, self._to_physical(a, x), torch.nan)
 

@@ -13,6 +13,8 @@ from emufort.network.operations.kind import (
     Layout,
     OperationKind,
     Parameters,
+    Reading,
+    Sizes,
     reshaped,
     sliced,
 )
@@ -80,12 +82,11 @@ def _multiply_adds(layout: Layout) -> int:
 
 
 def _value(layout: Layout, inputs: Sequence[Array], p: Parameters) -> Array:
-    x, w = inputs[0], p[0].T.astype(np.float64)
+    x, w = inputs[0], p[0].T
     r = Repetitions.of(layout)
     if r.count == 1:
         return x[:, r.start : r.end] @ w + p[1]
-    windows = np.lib.stride_tricks.sliding_window_view(x[:, r.start : r.end], r.n_in, axis=1)
-    return (windows[:, :: r.stride] @ w + p[1]).reshape(len(x), layout.n_out)
+    return (x[:, r.indices] @ w + p[1]).reshape(len(x), layout.n_out)
 
 
 def _onnx(graph: Graph, layout: Layout, inputs: Sequence[str], p: Sequence[str], y: str) -> str:
@@ -112,6 +113,17 @@ def _torch(torch: Any, layout: Layout, inputs: Sequence[Any], p: Sequence[Any]) 
     return torch.nn.functional.linear(x, p[0], p[1]).flatten(1)
 
 
+def _sizes(layout: Layout) -> Sizes:
+    r = Repetitions.of(layout)
+    return Sizes(r.n_in, r.n_out, r.count, r.stride)
+
+
+def _reading(sizes: Sizes) -> Reading:
+    extent = sizes.count, sizes.stride, sizes.n_in
+    n_read = (sizes.count - 1) * sizes.stride + sizes.n_in
+    return Reading((n_read,), sizes.count * sizes.n_out, extent)
+
+
 def _parameter_shapes(layout: Layout) -> tuple[tuple[int, ...], ...]:
     r = Repetitions.of(layout)
     return (r.n_out, r.n_in), (r.n_out,)
@@ -128,6 +140,8 @@ DENSE = OperationKind(
     value=_value,
     onnx=_onnx,
     torch=_torch,
+    sizes=_sizes,
+    reading=_reading,
     takes_starts=True,
     extents=(0, 3),
 )

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from emufort.network.activations import Array, Graph
-from emufort.network.operations.kind import Layout, OperationKind, sliced, without_parameters
+from emufort.network.operations.kind import (
+    Layout,
+    OperationKind,
+    Reading,
+    Sizes,
+    sliced,
+    without_parameters,
+)
 
 
 def _fits(layout: Layout) -> bool:
@@ -55,13 +62,20 @@ def _elementwise(
         value=lambda layout, inputs, _: value(*_taken(layout, inputs)),
         onnx=add_to,
         torch=lambda module, layout, inputs, _: torch(module, *_taken(layout, inputs)),
+        sizes=lambda layout: Sizes(layout.n_out, layout.n_out),
+        reading=lambda sizes: Reading((sizes.n_out,) * n_inputs, sizes.n_out),
         in_place=True,
         takes_starts=True,
     )
 
 
+def _choose(a: Array, b: Array, c: Array) -> Array:
+    found: Array = np.where(a > 0.0, b, c)
+    return found
+
+
 def _select(graph: Graph, inputs: Sequence[str], output: str) -> str:
-    zero = graph.constant(f"{output}_zero", 0.0)
+    zero = graph.constant(f"{output}_threshold", 0.0)
     is_positive = graph.node("Greater", [inputs[0], zero], f"{output}_is_positive")
     return graph.node("Where", [is_positive, *inputs[1:]], output)
 
@@ -104,7 +118,7 @@ ELEMENTWISE = (
         "select",
         code=6,
         n_inputs=3,
-        value=lambda a, b, c: np.asarray(np.where(a > 0.0, b, c), np.float64),
+        value=_choose,
         onnx=_select,
         torch=lambda torch, a, b, c: torch.where(a > 0.0, b, c),
     ),

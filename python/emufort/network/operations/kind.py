@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emufort.network.activations import Array, Graph
 from emufort.network.table import Table
 
-Parameters = Sequence[NDArray[np.float32]]
+Parameters = Sequence[NDArray[np.floating[Any]]]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,33 @@ class Layout:
 
 
 @dataclass(frozen=True)
+class Sizes:
+    """Sizes of an operation as ``weights.bin`` holds them, see ``docs/weights_format.md``."""
+
+    n_in: int
+    n_out: int
+    count: int = 1
+    stride: int = 0
+
+
+class Reading(NamedTuple):
+    """What `Sizes` say of an operation.
+
+    Attributes
+    ----------
+    inputs
+        Features that the operation reads of each input, from its start to the last that it reads;
+        empty for an operation with a table.
+    n_out, extent
+        As in `Layout`.
+    """
+
+    inputs: tuple[int, ...]
+    n_out: int
+    extent: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class OperationKind:
     """One operation in all forms.
 
@@ -67,14 +94,18 @@ class OperationKind:
     cost
         Returns the same including passes over memory without multiply-adds, for ranking candidates.
     value
-        Definition in double precision, given the layout, the inputs (n, features) and the
-        parameters.
+        Definition, given the layout, the inputs (n, features) and the parameters in the precision
+        in which it is to be computed.
     onnx
         Adds the operation to a graph, given the layout and the names of the inputs, of the
         parameters and of the output.
     torch
         The operation in torch, given the module ``torch``, the layout, the inputs and the
         parameters.
+    sizes
+        Returns the sizes of a layout for ``weights.bin``.
+    reading
+        Inverse of `sizes`, as far as they say it.
     in_place
         Whether the runtime may write the output over an input that starts at the same place.
     takes_starts
@@ -93,6 +124,8 @@ class OperationKind:
     value: Callable[[Layout, Sequence[Array], Parameters], Array]
     onnx: Callable[[Graph, Layout, Sequence[str], Sequence[str], str], str]
     torch: Callable[[Any, Layout, Sequence[Any], Sequence[Any]], Any]
+    sizes: Callable[[Layout], Sizes]
+    reading: Callable[[Sizes], Reading]
     in_place: bool = False
     takes_starts: bool = False
     extents: tuple[int, ...] = (0,)

@@ -10,6 +10,8 @@ from emufort.network.activations import Array, Graph
 from emufort.network.operations.kind import (
     Layout,
     OperationKind,
+    Reading,
+    Sizes,
     reshaped,
     sliced,
     without_parameters,
@@ -67,6 +69,16 @@ def _onnx(graph: Graph, layout: Layout, inputs: Sequence[str], _: object, output
     return reshaped(graph, product, (layout.n_out,), output)
 
 
+def _sizes(layout: Layout) -> Sizes:
+    batch, m, k, n = layout.extent
+    return Sizes(k, n, batch, m)
+
+
+def _reading(sizes: Sizes) -> Reading:
+    batch, m, k, n = sizes.count, sizes.stride, sizes.n_in, sizes.n_out
+    return Reading((batch * m * k, batch * k * n), batch * m * n, (batch, m, k, n))
+
+
 # Output (B, M, N), first factor (B, M, K), second factor (B, K, N); the last index varies fastest.
 MATMUL = OperationKind(
     "matmul",
@@ -79,6 +91,8 @@ MATMUL = OperationKind(
     value=_value,
     onnx=_onnx,
     torch=_torch,
+    sizes=_sizes,
+    reading=_reading,
     takes_starts=True,
     extents=(4,),
 )

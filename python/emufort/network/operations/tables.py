@@ -15,6 +15,8 @@ from emufort.network.operations.kind import (
     Layout,
     OperationKind,
     Parameters,
+    Reading,
+    Sizes,
     without_parameters,
 )
 from emufort.network.table import Integers
@@ -33,6 +35,14 @@ def _padded(graph: Graph, x: str, axes: int, value: float, output: str) -> str:
     return graph.node("Pad", [x, ends, graph.constant(f"{output}_pad", value)], output)
 
 
+def _sizes(layout: Layout) -> Sizes:
+    return Sizes(len(layout.places.places), layout.n_out)
+
+
+def _reading(sizes: Sizes) -> Reading:
+    return Reading((), sizes.n_out)
+
+
 def _rows_fit(layout: Layout, shortest: int) -> bool:
     table = layout.places
     if not table.is_valid(layout.n_out, sum(layout.inputs)):
@@ -45,7 +55,7 @@ def _rows_fit(layout: Layout, shortest: int) -> bool:
 
 def _gather(layout: Layout, inputs: Sequence[Array], _: Parameters) -> Array:
     # Place -1 is the column of zeros at the end.
-    joined = np.concatenate([*inputs, np.zeros((len(inputs[0]), 1))], axis=1)
+    joined = np.concatenate([*inputs, np.zeros_like(inputs[0][:, :1])], axis=1)
     return joined[:, layout.places.places]
 
 
@@ -69,11 +79,13 @@ def _sparse(layout: Layout, inputs: Sequence[Array], p: Parameters) -> Array:
     from scipy.sparse import csr_array
 
     table, n_in = layout.places, sum(layout.inputs)
-    matrix = csr_array(
-        (p[0].astype(np.float64), table.places, table.rows), shape=(layout.n_out, n_in)
-    )
+    matrix = csr_array((p[0], table.places, table.rows), shape=(layout.n_out, n_in))
     product: Array = (matrix @ np.concatenate(inputs, axis=1).T).T
     return product + p[1]
+
+
+#: A matrix of so many values, or of so many values for each place, is written as a dense one.
+_DENSE_SIZE, _DENSE_SHARE = 16_384, 16
 
 
 def _terms(layout: Layout) -> tuple[Integers, Integers]:
@@ -90,15 +102,24 @@ def _terms(layout: Layout) -> tuple[Integers, Integers]:
 
 
 def _sparse_torch(torch: Any, layout: Layout, inputs: Sequence[Any], p: Sequence[Any]) -> Any:
-    joined = torch.cat(list(inputs), 1)
-    weights, places = (torch.as_tensor(i, device=joined.device) for i in _terms(layout))
-    matrix = torch.nn.functional.pad(p[0], (0, 1))[weights]
-    return (joined[:, places] * matrix).sum(2) + p[1]
+    joined, table = torch.cat(list(inputs), 1), layout.places
+    rows = np.repeat(np.arange(layout.n_out), table.counts)
+    to, places = (torch.as_tensor(i.copy(), device=joined.device) for i in (rows, table.places))
+    return p[1].expand(len(joined), -1).index_add(1, to, joined[:, places] * p[0])
 
 
 def _sparse_onnx(
     graph: Graph, layout: Layout, inputs: Sequence[str], p: Sequence[str], y: str
 ) -> str:
+    joined, table = _joined(graph, inputs, y), layout.places
+    n_in, n_places = sum(layout.inputs), len(table.places)
+    if layout.n_out * n_in <= max(_DENSE_SIZE, _DENSE_SHARE * n_places):
+        rows = np.repeat(np.arange(layout.n_out), table.counts)
+        pairs = graph.constant(f"{y}_entries", np.stack([table.places, rows], axis=1))
+        shape = graph.constant(f"{y}_shape", [n_in, layout.n_out])
+        empty = graph.node("ConstantOfShape", [shape], f"{y}_zeros")
+        matrix = graph.node("ScatterND", [empty, pairs, p[0]], f"{y}_matrix", reduction="add")
+        return graph.node("Gemm", [joined, matrix, p[1]], y)
     weights, places = _terms(layout)
     with_zero = _padded(graph, p[0], 1, 0.0, f"{y}_with_zero")
     matrix = graph.node(
@@ -106,7 +127,7 @@ def _sparse_onnx(
     )
     taken = graph.node(
         "Gather",
-        [_joined(graph, inputs, y), graph.constant(f"{y}_places", places)],
+        [joined, graph.constant(f"{y}_places", places)],
         f"{y}_taken",
         axis=1,
     )
@@ -147,8 +168,9 @@ def _reduction(
         return np.where(is_padding, sum(layout.inputs), places)
 
     def in_numpy(layout: Layout, inputs: Sequence[Array], _: Parameters) -> Array:
-        last = np.full((len(inputs[0]), 1), neutral or 0.0)
-        return value(np.concatenate([*inputs, last], axis=1)[:, indices(layout)])
+        last = np.full_like(inputs[0][:, :1], neutral or 0.0)
+        found = value(np.concatenate([*inputs, last], axis=1)[:, indices(layout)])
+        return found.astype(last.dtype, copy=False)
 
     def in_torch(module: Any, layout: Layout, inputs: Sequence[Any], _: object) -> Any:
         joined = module.nn.functional.pad(module.cat(list(inputs), 1), (0, 1), value=neutral or 0.0)
@@ -176,6 +198,8 @@ def _reduction(
         value=in_numpy,
         onnx=in_onnx,
         torch=in_torch,
+        sizes=_sizes,
+        reading=_reading,
     )
 
 
@@ -191,6 +215,8 @@ TABLES = (
         value=_gather,
         onnx=_gather_onnx,
         torch=_gather_torch,
+        sizes=_sizes,
+        reading=_reading,
     ),
     # weight, one for each place, and bias (n_out,)
     OperationKind(
@@ -204,6 +230,8 @@ TABLES = (
         value=_sparse,
         onnx=_sparse_onnx,
         torch=_sparse_torch,
+        sizes=_sizes,
+        reading=_reading,
     ),
     _reduction("maximum_of", 10, lambda x: x.max(axis=2), "ReduceMax", lambda x: x.amax(2)),
     _reduction("minimum_of", 11, lambda x: x.min(axis=2), "ReduceMin", lambda x: x.amin(2)),
@@ -212,7 +240,7 @@ TABLES = (
     _reduction(
         "first_maximum_of",
         13,
-        lambda x: x.argmax(axis=2).astype(np.float64),
+        lambda x: np.asarray(x.argmax(axis=2), x.dtype),
         _first_maximum,
         lambda x: x.argmax(2),
     ),
