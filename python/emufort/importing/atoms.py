@@ -125,6 +125,10 @@ class Lowering:
     def _elementwise(
         self, kind: str, values: Sequence[Value], name: str = "linear", slope: float = 0.0
     ) -> Value:
+        # what several operations use is computed once; the planner joins it with a single one
+        return self._ordered(kind, [self.repeatable(value) for value in values], name, slope)
+
+    def _ordered(self, kind: str, values: Sequence[Value], name: str, slope: float) -> Value:
         found = (order for value in values if (order := stored_order(value)) is not None)
         order = next(found, None)
         if order is None or np.array_equal(order, np.arange(len(order))):
@@ -152,7 +156,7 @@ class Lowering:
             return value
         key = value.fingerprint
         if key not in self._stored:
-            self._stored[key] = self.activation(value.reshaped((value.size,)), "linear")
+            self._stored[key] = self._ordered("affine", [value], "linear", 0.0)
         return self._stored[key].reshaped(value.shape)
 
     def compact(self, value: Value) -> Value:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import sparse
@@ -289,7 +289,7 @@ def plan_of(atoms: Sequence[Atom], result: Value) -> tuple[Plan, dict[str, Array
     ImportRefusedError
         The network is too large.
     """
-    needed = _needed(atoms, result)
+    needed, atoms = _joined_maps(atoms, _needed(atoms, result), result)
     fused = _fused(atoms, needed, result)
     functions = set(fused.values())
     planner = _Planner(atoms, {_FEATURES: atoms[0].size}, places={0: _FEATURES})
@@ -318,16 +318,46 @@ def _needed(atoms: Sequence[Atom], result: Value) -> list[int]:
     return sorted(needed - {0})
 
 
-def _fused(atoms: Sequence[Atom], needed: Sequence[int], result: Value) -> dict[int, int]:
-    """Return the atoms whose only use is an activation function: number -> number of that."""
+def _uses(atoms: Sequence[Atom], needed: Sequence[int], result: Value) -> Counter[int]:
+    """Return in how many values each atom is used."""
     uses = Counter(k for n in needed for value in atoms[n].arguments for k in value.terms)
     uses.update(result.terms.keys())
+    return uses
+
+
+def _joined_maps(
+    atoms: Sequence[Atom], needed: Sequence[int], result: Value
+) -> tuple[list[int], list[Atom]]:
+    """Join affine maps with the activation function that is their only use.
+
+    Between them there may be a scale and a shift of each element.
+    """
+    uses = _uses(atoms, needed, result)
+    changed, dropped = list(atoms), set()
+    for number in needed:
+        argument = changed[number].argument
+        found = None if argument is None else argument.elements()
+        source = None if found is None else found.atom
+        if argument is None or found is None or source is None or uses[source] != 1:
+            continue
+        inner = changed[source].argument
+        is_linear = inner is not None and changed[source].activation == "linear"
+        is_whole = changed[source].size == argument.size == len(np.unique(found.positions))
+        if is_linear and is_whole:
+            assert inner is not None
+            joined = inner.taken(found.positions).scaled(found.weights).shifted(found.bias)
+            changed[number] = replace(changed[number], arguments=(joined,))
+            dropped.add(source)
+    return [number for number in needed if number not in dropped], changed
+
+
+def _fused(atoms: Sequence[Atom], needed: Sequence[int], result: Value) -> dict[int, int]:
+    """Return the atoms whose only use is an activation function: number -> number of that."""
+    uses = _uses(atoms, needed, result)
     fused = {}
     for number in needed:
         argument = atoms[number].argument
         if argument is None or len(argument.terms) != 1 or np.any(argument.bias):
-            continue
-        if atoms[number].activation == "linear":
             continue
         ((source, matrix),) = argument.terms.items()
         is_free = source != 0 and atoms[source].activation == "linear" and uses[source] == 1
