@@ -26,9 +26,7 @@ from emufort.importing.contracts import (
 )
 from emufort.importing.graph import Graph, read_graph, read_model
 from emufort.importing.lowering import lower
-from emufort.importing.operators_elementwise import ELEMENTWISE
-from emufort.importing.operators_linear import LINEAR
-from emufort.importing.operators_structure import STRUCTURE
+from emufort.importing.operators import HANDLERS
 from emufort.importing.planning import plan_of
 from emufort.importing.reference import Reference
 from emufort.importing.refusal import ImportRefusedError
@@ -44,8 +42,6 @@ if TYPE_CHECKING:
     import onnx
     import xarray as xr
 
-#: ONNX operator -> function that lowers it.
-HANDLERS = {**STRUCTURE, **LINEAR, **ELEMENTWISE}
 #: For the model card.
 _CAVEAT = (
     "The network was trained elsewhere and imported from {name}. The skill compares it with the "
