@@ -34,6 +34,9 @@ from emufort.toolchain.sources import fortran_sources
 #: Most features of all buffers, and most inputs and outputs in total, for which whole blocks of
 #: columns fit on the stack: ``stack_features`` and ``stack_physical`` of ``emufort_workspace``.
 STACK_FEATURES, STACK_COLUMNS = 544, 192
+#: Most features of all buffers for which one column fits on the stack: ``max_scratch`` of
+#: ``fortran/src/emufort_kinds.F90``.
+MOST_STACK_SCRATCH = 8704
 
 #: Names that the generated procedures use; a contract variable with one of these names gets an
 #: underscore appended.
@@ -172,6 +175,11 @@ def needs_workspace(architecture: AnyArchitecture, n_columns: int) -> bool:
     return architecture.plan.n_scratch > STACK_FEATURES or n_columns > STACK_COLUMNS
 
 
+def requires_workspace(architecture: AnyArchitecture) -> bool:
+    """Return whether predictions without a workspace give an error, see docs/runtime.md."""
+    return architecture.plan.n_scratch > MOST_STACK_SCRATCH
+
+
 def fortran_source(
     emulator: Emulator,
     chain: str,
@@ -231,6 +239,7 @@ def fortran_source(
         precision=flat.precision,
         form=form,
         loads=loads,
+        is_large=requires_workspace(emulator.architecture),
         remedy=f"load the weights first: {module}_load"
         if form == "file"
         else f"decode the weights first: {module}_init",
