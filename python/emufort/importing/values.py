@@ -97,25 +97,31 @@ class Value:
     def atom(cls, number: int, shape: tuple[int, ...]) -> Value:
         """Return the value of an atom."""
         size = int(np.prod(shape, dtype=np.int64))
-        return cls(shape, {number: sparse.csr_array(sparse.eye_array(size))}, np.zeros(size))
+        places = np.arange(size + 1)
+        matrix = _matrix(np.ones(size), places[:-1], places, size)
+        return cls(shape, {number: matrix}, np.zeros(size))
 
     def mapped(self, matrix: Matrix, shape: tuple[int, ...]) -> Value:
         """Return ``matrix @ value``; the matrix is (new size, size)."""
-        terms = {k: sparse.csr_array(matrix @ m) for k, m in self.terms.items()}
+        terms = {k: matrix @ m for k, m in self.terms.items()}
         return _clean(shape, terms, matrix @ self.bias)
 
     def scaled(self, factor: Array | float) -> Value:
         """Return the product with a constant: a number, or one for each element."""
         factors = np.broadcast_to(np.ravel(factor), self.size)
-        scale = sparse.diags_array(factors)
-        terms = {k: sparse.csr_array(scale @ m) for k, m in self.terms.items()}
+        terms = {
+            k: _matrix(
+                m.data * np.repeat(factors, np.diff(m.indptr)), m.indices, m.indptr, m.shape[1]
+            )
+            for k, m in self.terms.items()
+        }
         return _clean(self.shape, terms, factors * self.bias)
 
     def plus(self, other: Value) -> Value:
         """Return the sum with a value of the same shape."""
         terms = dict(self.terms)
         for k, m in other.terms.items():
-            terms[k] = sparse.csr_array(terms[k] + m) if k in terms else m
+            terms[k] = terms[k] + m if k in terms else m
         return _clean(self.shape, terms, self.bias + other.bias)
 
     def minus(self, other: Value) -> Value:
@@ -185,6 +191,11 @@ class Value:
         return bool(np.abs(difference.bias).max(initial=0.0) <= 1e-6 * max(size, 1e-30))
 
 
+def _matrix(data: Array, indices: Integers, starts: Integers, width: int) -> Matrix:
+    """Return a matrix of rows that begin at `starts`."""
+    return sparse.csr_array((data, indices, starts), shape=(len(starts) - 1, width))
+
+
 def _largest(matrix: Matrix | None) -> float:
     return 0.0 if matrix is None or not matrix.nnz else float(np.abs(matrix.data).max())
 
@@ -193,7 +204,8 @@ def _clean(shape: tuple[int, ...], terms: Mapping[int, Matrix], bias: Array) -> 
     """Return a value without terms that are zero."""
     kept = {}
     for k, m in terms.items():
-        m.eliminate_zeros()
+        if not np.all(m.data):
+            m.eliminate_zeros()
         if m.nnz:
             kept[k] = m
     return Value(shape, kept, bias)
@@ -215,15 +227,26 @@ def selected(values: Sequence[Value], places: Integers) -> Value:
         return values[0].reshaped(places.shape)
     if flat.min(initial=0) < -1 or flat.max(initial=-1) >= total:
         raise ValueError("an index is out of range")
-    taken = np.flatnonzero(flat >= 0)
-    choice = sparse.csr_array((np.ones(len(taken)), (taken, flat[taken])), shape=(len(flat), total))
+    firsts = np.cumsum([0, *(value.size for value in values)])
     terms = {}
     for k in sorted({k for value in values for k in value.terms}):
-        width = next(v.terms[k].shape[1] for v in values if k in v.terms)
-        stacked = sparse.vstack(
-            [v.terms.get(k, sparse.csr_array((v.size, width))) for v in values], format="csr"
+        # the rows of all matrices of the atom: how many elements each has, and where they begin
+        counts, starts = np.zeros((2, total + 1), np.int64)
+        held = [(m, first) for v, first in zip(values, firsts, strict=False)
+                if (m := v.terms.get(k)) is not None]  # fmt: skip
+        begin = 0
+        for m, first in held:
+            rows = slice(first, first + m.shape[0])
+            counts[rows], starts[rows] = np.diff(m.indptr), begin + m.indptr[:-1]
+            begin += m.nnz
+        number = counts[flat]
+        ends = np.cumsum(number)
+        steps = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - number, number)
+        at = np.repeat(starts[flat], number) + steps
+        data, indices = (
+            np.concatenate([getattr(m, name) for m, _ in held])[at] for name in ("data", "indices")
         )
-        terms[k] = sparse.csr_array(choice @ stacked)
+        terms[k] = _matrix(data, indices, np.concatenate([[0], ends]), held[0][0].shape[1])
     bias = np.concatenate([*(v.bias for v in values), np.zeros(1)])[flat]
     return replace(_clean(places.shape, terms, bias), kind=common_kind(values))
 
