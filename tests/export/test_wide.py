@@ -18,12 +18,13 @@ from emufort.config.deployment import Placement
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
-from emufort.export import Bundle, export, flat, fortran
+from emufort.export import Bundle, export, flat_plan, fortran
 from emufort.export.host import write_host
 from emufort.export.weights_file import WeightsFile
-from emufort.network import activations, operations, plan
+from emufort.network import activations, operations, places, plan
 from emufort.network.architecture import Architecture
 from emufort.network.emulator import dense_parameters
+from emufort.network.operations import dense
 from emufort.verification import verify
 from tests.export.emulators import inputs, mixed, random_emulator
 from tests.runtime.pond import CONTRACT, pond_data, pond_emulator
@@ -43,22 +44,30 @@ def constant(name: str) -> int:
 
 
 def test_limits_and_codes_are_those_of_the_runtime() -> None:
-    assert constant("max_width") == plan.MOST_NEURONS
+    assert constant("max_width") == dense.MOST_NEURONS
+    assert constant("max_dense_inputs") == dense.MOST_DENSE_INPUTS
+    assert constant("max_features") == plan.MOST_FEATURES
     assert constant("max_operations") == plan.MOST_OPERATIONS
+    assert constant("max_plan_scratch") == plan.MOST_SCRATCH
     # two buffers of the widest layers
-    assert constant("max_scratch") >= 2 * plan.buffer_room(plan.MOST_NEURONS)
+    assert (
+        constant("max_scratch")
+        == fortran.COLUMN_FEATURES
+        >= 2 * places.buffer_room(dense.MOST_NEURONS)
+    )
     assert constant("stack_features") == fortran.STACK_FEATURES
     assert constant("stack_physical") == fortran.STACK_COLUMNS
-    assert constant("lanes") == plan.LANES
+    assert constant("lanes") == places.LANES
     kinds = re.findall(r"parameter :: operation_(\w+) = (\d+) +!!", fortran.runtime_source())
     assert {name: int(code) for name, code in kinds} == {
         row.name: row.code for row in operations.OPERATIONS.values()
     }
     rows = {
         "code": "code", "activation": "activation", "input": "x", "second_input": "second_x",
-        "output": "y", "n_in": "n_in", "n_out": "n_out", "weights": "weights",
+        "third_input": "third_x", "output": "y", "n_in": "n_in", "n_out": "n_out",
+        "weights": "weights", "count": "count", "stride": "stride", "table": "table",
     }  # fmt: skip
-    names = [field.name for field in fields(flat.FlatOperation)]
+    names = [field.name for field in fields(flat_plan.FlatOperation)]
     assert {constant(f"row_{row}"): name for row, name in rows.items()} == dict(enumerate(names, 1))
     assert constant("operation_size") == len(names)
     codes = re.findall(r"parameter :: activation_(\w+) = (\d+)", fortran.runtime_source())

@@ -19,19 +19,24 @@ from emufort.contract import Contract, Input, Output
 from emufort.errors import EmufortError
 from emufort.escape import LONGEST_NAME, fortran_comment, fortran_name, fortran_real64
 from emufort.export.c_headers import check_member_names
-from emufort.export.flat import FlatEmulator, pack
+from emufort.export.flat import FlatEmulator
+from emufort.export.packing import pack
 from emufort.export.render import render
+from emufort.export.unflatten import plan_of
 from emufort.export.weights_file import WeightsFile
 from emufort.export.weights_form import form_of, text_of
 from emufort.network.emulator import Emulator
 from emufort.network.imported import AnyArchitecture
-from emufort.network.plan import MOST_NEURONS
+from emufort.network.operations.dense import MOST_NEURONS
 from emufort.network.precision import Precision
 from emufort.toolchain.sources import fortran_sources
 
 #: Most features of all buffers, and most inputs and outputs in total, for which whole blocks of
 #: columns fit on the stack: ``stack_features`` and ``stack_physical`` of ``emufort_workspace``.
 STACK_FEATURES, STACK_COLUMNS = 544, 192
+#: Most features of all buffers for which one column fits on the stack: ``max_scratch`` of
+#: ``emufort_kinds``.
+COLUMN_FEATURES = 8704
 
 #: Names that the generated procedures use; a contract variable with one of these names gets an
 #: underscore appended.
@@ -211,6 +216,7 @@ def fortran_source(
     flat = file.flat
     form = form_of(flat, placement)
     loads = form != "numbers"
+    has_pool = emulator.plan.n_scratch > COLUMN_FEATURES
     inputs = list(_variables(contract.input, contract.dimensions, module))
     outputs = list(_variables(contract.output, contract.dimensions, module, len(inputs)))
     variables = [v.name for v in (*inputs, *outputs)]
@@ -229,6 +235,8 @@ def fortran_source(
         precision=flat.precision,
         form=form,
         loads=loads,
+        has_pool=has_pool,
+        at_hand="emufort_at_hand" if has_pool else "workspace",
         remedy=f"load the weights first: {module}_load"
         if form == "file"
         else f"decode the weights first: {module}_init",
@@ -257,11 +265,14 @@ def _texts(file: WeightsFile) -> dict[str, Any]:
 
 def _constants(flat: FlatEmulator) -> dict[str, Any]:
     """Return the values for the template of a module that holds its weights as numbers."""
-    packed = pack(flat)
+    packed = pack(plan_of(flat)[1])
+    is_long = len(flat.plan) > _VALUES_PER_STATEMENT
     return {
         "n_weights": len(packed),
-        "plan": wrap(map(str, flat.plan.tolist())),
+        # A longer list of integers would have too many lines.
+        "plan": "" if is_long else wrap(map(str, flat.plan.tolist())),
         "data": [
+            *(_data("emufort_plan", map(str, flat.plan.tolist())) if is_long else ()),
             *_data("emufort_numbers", (fortran_real64(v) for v in flat.numbers.tolist())),
             *_data("emufort_weights", map(_number(flat.precision), packed)),
         ],

@@ -301,7 +301,8 @@ def _network(graph: _Graph, emulator: Emulator, features: str) -> str:
 
     def step(operation: Operation, inputs: Sequence[str]) -> str:
         parameters = [constant(name) for name in operation.parameters]
-        z = operation.row.onnx(graph, inputs, parameters, f"layer_{next(number)}")
+        layout = emulator.plan.layout(operation)
+        z = operation.row.onnx(graph, layout, inputs, parameters, f"layer_{next(number)}")
         return ACTIVATION_FUNCTIONS[operation.activation].onnx(graph, z, operation.slope)
 
     return emulator.plan.walk(features, step)

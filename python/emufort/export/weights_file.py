@@ -23,7 +23,7 @@ from emufort.export.flat import FlatEmulator, flatten
 from emufort.files import write_bytes
 from emufort.network.emulator import Emulator
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MAGIC = b"\x89EMUF\r\n\x1a"
 BYTE_ORDER_MARK = 0x01020304
 #: Longest names and units that the runtime keeps.

@@ -176,7 +176,7 @@ class Emulator:
         # The values of an invalid row are arbitrary, because its outputs become NaN.
         x = self.clip(np.where(invalid[:, None], 1.0, x))
         # A network that overflows gives infinity or NaN, like its single precision forms.
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             y = self._of_numbers(x, precision)
         y[invalid] = np.nan
         return y

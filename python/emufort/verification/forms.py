@@ -46,9 +46,10 @@ def torch_module(emulator: Emulator, x: Array) -> Array:
 
     from emufort.network.torch_module import EmulatorModule
 
+    kind = torch.float64 if emulator.precision == "double" else torch.float32
+    module, rows = EmulatorModule(emulator), torch.tensor(x, dtype=kind)
     with torch.no_grad():
-        kind = torch.float64 if emulator.precision == "double" else torch.float32
-        y = EmulatorModule(emulator)(torch.tensor(x, dtype=kind))
+        y = torch.cat([module(rows[part]) for part in emulator.plan.parts_of(len(x))])
     return np.asarray(y.numpy(), dtype=np.float64)
 
 
@@ -73,7 +74,8 @@ def onnx_runtime(bundle: Bundle, x: Array) -> Array:
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        y = session.run(["y"], {"x": x.astype(kind)})[0]
+        parts = bundle.manifest.architecture.plan.parts_of(len(x))
+        y = np.concatenate([session.run(["y"], {"x": x[part].astype(kind)})[0] for part in parts])
     except Exception as error:  # ONNX Runtime has no public base class of its errors
         reason = str(error).splitlines()[0]
         raise EmufortError(f"ONNX Runtime cannot use {bundle.onnx}: {reason}") from error
