@@ -178,7 +178,10 @@ contains
 
   end subroutine hardswish
 
-  !> a = exp(a), or the largest finite exponential: a host may trap an overflow.
+  ! The following functions replace arguments for which a host may trap an exception. They do so with min and max, because
+  ! compilers also compute the branch that a condition of MERGE excludes; MERGE then gives NaN for NaN.
+
+  !> a = exp(a), or the largest finite exponential
   pure recursive subroutine bounded_exp(n, a)
     integer, intent(in) :: n
     real(wp), intent(inout) :: a(n)
@@ -186,13 +189,13 @@ contains
 
     !$omp simd
     do i = 1, n
-      a(i) = merge(largest_exponent, a(i), a(i) > largest_exponent)
+      a(i) = merge(min(a(i), largest_exponent), a(i), a(i) <= a(i))
     end do
     call vector_exp(n, a)
 
   end subroutine bounded_exp
 
-  !> a = ln(a), without an exception for 0 or for a negative number, which gives NaN.
+  !> a = ln(a); 0 counts as the smallest normal number
   pure recursive subroutine bounded_ln(n, a)
     integer, intent(in) :: n
     real(wp), intent(inout) :: a(n)
@@ -201,8 +204,8 @@ contains
 
     !$omp simd private(t)
     do i = 1, n
-      t = merge(tiny(1.0_wp), a(i), a(i) < tiny(1.0_wp))
-      a(i) = merge(not_a_number, t, a(i) < 0.0_wp)
+      t = max(a(i), tiny(1.0_wp))
+      a(i) = merge(t, not_a_number, a(i) >= 0.0_wp)
     end do
     call vector_ln(n, a)
 
@@ -216,8 +219,8 @@ contains
 
     !$omp simd private(t)
     do i = 1, n
-      t = sqrt(merge(0.0_wp, a(i), a(i) < 0.0_wp))
-      a(i) = merge(not_a_number, t, a(i) < 0.0_wp)
+      t = sqrt(max(a(i), 0.0_wp))
+      a(i) = merge(t, not_a_number, a(i) >= 0.0_wp)
     end do
 
   end subroutine square_root
@@ -225,11 +228,13 @@ contains
   pure recursive subroutine reciprocal(n, a)
     integer, intent(in) :: n
     real(wp), intent(inout) :: a(n)
+    real(wp) :: t
     integer :: i
 
-    !$omp simd
+    !$omp simd private(t)
     do i = 1, n
-      a(i) = 1.0_wp/merge(sign(tiny(1.0_wp), a(i)), a(i), abs(a(i)) < tiny(1.0_wp))
+      t = 1.0_wp/sign(max(abs(a(i)), tiny(1.0_wp)), a(i))
+      a(i) = merge(t, a(i), a(i) <= a(i))
     end do
 
   end subroutine reciprocal

@@ -3,7 +3,9 @@ module emufort_operations
   use emufort_kinds, only: wp, real64, lanes
   use emufort_dense, only: dense_block, dense_half_block, dense_single
   use emufort_elementwise, only: add, multiply, maximum, minimum, choose
-  use emufort_tables, only: gather, sparse, reduce, first_maximum_of
+  use emufort_tables, only: gather_block, gather_half_block, gather_single, sparse_block, sparse_half_block, &
+                            sparse_single, reduce_block, reduce_half_block, reduce_single, first_maximum_block, &
+                            first_maximum_half_block, first_maximum_single
   use emufort_products, only: matmul_block, matmul_half_block, matmul_single
   use emufort_activations, only: activate, activation_relu, activation_linear
   use emufort_plan, only: &
@@ -107,7 +109,7 @@ contains
     real(wp), intent(in) :: weights(*)                 !! packed weights
     integer, intent(in) :: columns                     !! 1, lanes or block_columns
     real(wp), intent(inout) :: scratch(*)              !! all buffers (columns, feature)
-    integer :: n_out, activation, x, second, y, places, n, i
+    integer :: n_out, activation, x, second, y, n, i
 
     n_out = operation(row_n_out)
     activation = operation(row_activation)
@@ -127,24 +129,12 @@ contains
       call minimum(n, x, second, y, scratch)
     case (operation_select)
       call choose(n, x, second, 1 + columns*operation(row_third_input), y, scratch)
-    case (operation_gather)
-      call gather(n_out, tables(operation(row_table)), columns, scratch, scratch(y))
     case (operation_matmul)
       call products(operation(row_count), operation(row_stride), operation(row_n_in), n_out, columns, scratch(x), &
                     scratch(second), scratch(y))
       n = n*operation(row_count)*operation(row_stride)
     case default
-      places = operation(row_table) + n_out + 1
-      associate (n_in => operation(row_n_in), rows => operation(row_table))
-        if (operation(row_code) == operation_sparse) then
-          call sparse(n_in, n_out, tables(rows), tables(places), weights(operation(row_weights)), &
-                      weights(operation(row_weights) + n_in), columns, scratch, scratch(y))
-        else if (operation(row_code) == operation_first_maximum_of) then
-          call first_maximum_of(n_in, n_out, tables(rows), tables(places), columns, scratch, scratch(y))
-        else
-          call reduce(operation(row_code), n_in, n_out, tables(rows), tables(places), columns, scratch, scratch(y))
-        end if
-      end associate
+      call follow_table(operation, tables(operation(row_table)), weights, columns, scratch, scratch(y))
     end select
     if (activation == activation_linear) return
     ! The activation function gets full sets of lanes.
@@ -154,6 +144,62 @@ contains
     call activate(activation, n + modulo(-n, lanes), scratch(y), real(slope, wp))
 
   end subroutine run_other
+
+  !> Run an operation with a table. Only features that the output does not replace are read.
+  recursive subroutine follow_table(operation, table, weights, columns, x, y)
+    integer, intent(in) :: operation(operation_size)   !! its integers
+    integer, intent(in) :: table(*)                    !! its rows, if it has some, and its places
+    real(wp), intent(in) :: weights(*)                 !! packed weights of the network
+    integer, intent(in) :: columns                     !! 1, lanes or block_columns
+    real(wp), intent(in) :: x(*)                       !! all buffers (columns, feature)
+    real(wp), intent(inout) :: y(*)                    !! output (columns, n_out)
+    integer :: code, n_in, n_out, places, weight
+
+    code = operation(row_code)
+    n_in = operation(row_n_in)
+    n_out = operation(row_n_out)
+    places = n_out + 2
+    weight = operation(row_weights)
+    select case (code)
+    case (operation_gather)
+      select case (columns)
+      case (1)
+        call gather_single(n_out, table, x, y)
+      case (lanes)
+        call gather_half_block(n_out, table, x, y)
+      case default
+        call gather_block(n_out, table, x, y)
+      end select
+    case (operation_sparse)
+      select case (columns)
+      case (1)
+        call sparse_single(n_in, n_out, table, table(places), weights(weight), weights(weight + n_in), x, y)
+      case (lanes)
+        call sparse_half_block(n_in, n_out, table, table(places), weights(weight), weights(weight + n_in), x, y)
+      case default
+        call sparse_block(n_in, n_out, table, table(places), weights(weight), weights(weight + n_in), x, y)
+      end select
+    case (operation_first_maximum_of)
+      select case (columns)
+      case (1)
+        call first_maximum_single(n_in, n_out, table, table(places), x, y)
+      case (lanes)
+        call first_maximum_half_block(n_in, n_out, table, table(places), x, y)
+      case default
+        call first_maximum_block(n_in, n_out, table, table(places), x, y)
+      end select
+    case default
+      select case (columns)
+      case (1)
+        call reduce_single(code, n_in, n_out, table, table(places), x, y)
+      case (lanes)
+        call reduce_half_block(code, n_in, n_out, table, table(places), x, y)
+      case default
+        call reduce_block(code, n_in, n_out, table, table(places), x, y)
+      end select
+    end select
+
+  end subroutine follow_table
 
   !> Multiply `count` pairs of matrices.
   recursive subroutine products(count, n_m, n_k, n_n, columns, a, b, y)

@@ -36,6 +36,7 @@ module emufort_predictor
     procedure :: layers
     procedure :: make_workspace
     procedure :: workspace_size
+    procedure :: requires_workspace
     procedure :: predict_block
     procedure :: predict_inside
     procedure :: copy_network
@@ -260,6 +261,15 @@ contains
     if (allocated(predictor%plan)) workspace_size = workspace_bytes(predictor%plan)
 
   end function workspace_size
+
+  !> Whether predictions without a workspace give an error, because not even one column fits on the stack.
+  pure logical function requires_workspace(predictor)
+    class(predictor_type), intent(in) :: predictor   !! any predictor
+
+    requires_workspace = allocated(predictor%plan)
+    if (requires_workspace) requires_workspace = lacks_workspace(predictor%plan)
+
+  end function requires_workspace
 
   !> Predict for one block of columns that the host gathers itself, such as from one array per variable.
   recursive subroutine predict_block(predictor, n, is_single, x, y, status, is_outside, workspace)

@@ -52,7 +52,7 @@ def test_limits_and_codes_are_those_of_the_runtime() -> None:
     # two buffers of the widest layers
     assert (
         constant("max_scratch")
-        == fortran.COLUMN_FEATURES
+        == fortran.MOST_STACK_SCRATCH
         >= 2 * places.buffer_room(dense.MOST_NEURONS)
     )
     assert constant("stack_features") == fortran.STACK_FEATURES

@@ -35,8 +35,8 @@ from emufort.toolchain.sources import fortran_sources
 #: columns fit on the stack: ``stack_features`` and ``stack_physical`` of ``emufort_workspace``.
 STACK_FEATURES, STACK_COLUMNS = 544, 192
 #: Most features of all buffers for which one column fits on the stack: ``max_scratch`` of
-#: ``emufort_kinds``.
-COLUMN_FEATURES = 8704
+#: ``fortran/src/emufort_kinds.F90``.
+MOST_STACK_SCRATCH = 8704
 
 #: Names that the generated procedures use; a contract variable with one of these names gets an
 #: underscore appended.
@@ -175,6 +175,11 @@ def needs_workspace(architecture: AnyArchitecture, n_columns: int) -> bool:
     return architecture.plan.n_scratch > STACK_FEATURES or n_columns > STACK_COLUMNS
 
 
+def requires_workspace(architecture: AnyArchitecture) -> bool:
+    """Return whether predictions without a workspace give an error, see docs/runtime.md."""
+    return architecture.plan.n_scratch > MOST_STACK_SCRATCH
+
+
 def fortran_source(
     emulator: Emulator,
     chain: str,
@@ -216,7 +221,7 @@ def fortran_source(
     flat = file.flat
     form = form_of(flat, placement)
     loads = form != "numbers"
-    has_pool = emulator.plan.n_scratch > COLUMN_FEATURES
+    has_pool = requires_workspace(emulator.architecture)
     inputs = list(_variables(contract.input, contract.dimensions, module))
     outputs = list(_variables(contract.output, contract.dimensions, module, len(inputs)))
     variables = [v.name for v in (*inputs, *outputs)]

@@ -14,7 +14,7 @@ from emufort.dataset.constant_outputs import ConstantOutput
 from emufort.dataset.dataset import Dataset
 from emufort.dataset.splits import SPLITS
 from emufort.escape import Markdown, markdown, markdown_code
-from emufort.export.fortran import dummy_name, needs_workspace
+from emufort.export.fortran import dummy_name, needs_workspace, requires_workspace
 from emufort.export.render import render
 from emufort.export.weights_form import Form
 from emufort.network.emulator import Emulator
@@ -172,6 +172,7 @@ def model_card(
         form=form,
         precision=emulator.precision,
         wide=needs_workspace(emulator.architecture, n_columns),
+        is_large=requires_workspace(emulator.architecture),
     )
 
 
