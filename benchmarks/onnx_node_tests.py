@@ -13,11 +13,13 @@ constants. Outputs that are whole numbers or true and false are converted to rea
 from __future__ import annotations
 
 import argparse
+import importlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -28,6 +30,9 @@ from onnx.reference import ReferenceEvaluator
 from emufort.importing.graph import read_graph
 from emufort.importing.importer import emulator_of
 from emufort.importing.refusal import ImportRefusedError
+
+if TYPE_CHECKING:
+    from onnx.backend.test.case.test_case import TestCase
 
 Array = NDArray[Any]
 Arrays = list[Array | None]
@@ -83,16 +88,27 @@ def _array(path: Path, port: onnx.ValueInfoProto) -> Array | None:
     return numpy_helper.to_array(tensor)
 
 
-def tests_of_package(operator: str | None = None) -> Iterator[NodeTest]:
-    """Yield the tests of the installed package onnx, those of one operator if it is given."""
+def tests_of_package(modules: Sequence[str] = ()) -> Iterator[NodeTest]:
+    """Yield the tests of the installed package onnx; those of some of its modules if given."""
     from onnx.backend.test.case import node
 
-    cases: list[Any] = []
-    node._NodeTestCases = cases  # it keeps those of earlier calls
-    for case in node.collect_testcases(operator):
+    cases = node.collect_testcases() if not modules else []
+    for module in modules:
+        cases += _cases_of(module)
+    for case in cases:
         assert case.model is not None and case.data_sets
         ((inputs, outputs),) = case.data_sets[:1]
         yield NodeTest(case.name, case.model, _arrays(inputs), _arrays(outputs))
+
+
+@cache
+def _cases_of(module: str) -> list[TestCase]:
+    """Return the tests of a module of the package, which makes them when it is imported."""
+    from onnx.backend.test.case import node
+
+    before = len(node._NodeTestCases)
+    importlib.import_module(f"{node.__name__}.{module}")
+    return list(node._NodeTestCases[before:])
 
 
 def _arrays(values: Iterable[object]) -> Arrays:
@@ -240,13 +256,15 @@ def outcomes(tests: Iterable[NodeTest]) -> Iterator[Outcome]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--folder", type=Path, help="folder of node tests")
-    parser.add_argument("--operator", help="only tests of this operator, of the installed package")
+    parser.add_argument(
+        "--modules", nargs="*", default=(), help="only these modules of the package"
+    )
     parser.add_argument("--show", nargs="*", default=["wrong"], help="verdicts that are listed")
     arguments = parser.parse_args()
     if arguments.folder:
         tests: Iterable[NodeTest] = tests_of_folder(arguments.folder)
     else:
-        tests = tests_of_package(arguments.operator)
+        tests = tests_of_package(arguments.modules)
     total, counts = 0, Counter[str]()
     for test in tests:
         total += 1

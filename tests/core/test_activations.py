@@ -62,7 +62,7 @@ def test_onnx_agrees_with_the_definition(row) -> None:
     import onnxruntime
     from onnx import TensorProto, helper
 
-    p, graph = parameter_of(row), _Graph()
+    p, graph = parameter_of(row), _Graph("single")
     name = graph.node("Identity", [row.onnx(graph, "z", p)], "y")
     values = [helper.make_tensor_value_info(v, TensorProto.FLOAT, ["n"]) for v in ("z", name)]
     model = helper.make_model(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from emufort.export.onnx import _Graph
 from emufort.network.operations import OPERATIONS
 from emufort.network.operations.kind import Layout
+from emufort.network.precision import Precision
 from emufort.network.table import Table
 
 
@@ -55,17 +56,24 @@ def layouts(draw: st.DrawFn, kind: str) -> Layout:
     return Layout(inputs, n_out, start)
 
 
-def in_onnx(kind: str, layout: Layout, inputs: list[np.ndarray], parameters: list[np.ndarray]):
+def in_onnx(
+    kind: str,
+    layout: Layout,
+    inputs: list[np.ndarray],
+    parameters: list[np.ndarray],
+    precision: Precision,
+) -> np.ndarray:
     import onnx
     import onnxruntime
     from onnx import TensorProto, helper
 
-    graph = _Graph()
+    graph = _Graph(precision)
+    real = TensorProto.DOUBLE if precision == "double" else TensorProto.FLOAT
     names = [f"x{i}" for i in range(len(inputs))]
     constants = [graph.constant(f"p{i}", p) for i, p in enumerate(parameters)]
     y = OPERATIONS[kind].onnx(graph, layout, names, constants, "y")
     ends = [("y", layout.n_out), *zip(names, layout.inputs, strict=True)]
-    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", size]) for n, size in ends]
+    values = [helper.make_tensor_value_info(n, real, ["n", size]) for n, size in ends]
     assert y == "y"
     model = helper.make_model(
         helper.make_graph(graph.nodes, "one", values[1:], values[:1], graph.initializers),
@@ -140,7 +148,7 @@ def test_a_large_sparse_matrix_is_not_made_dense() -> None:
     counts = rng.integers(0, 4, 300)
     rows = np.cumsum([0, *counts])
     table = Table(rows, rng.integers(0, 500, rows[-1]))
-    graph = _Graph()
+    graph = _Graph("single")
     layout = Layout((400, 100), 300, (0, 0), (), table)
     OPERATIONS["sparse"].onnx(graph, layout, ["x0", "x1"], ["p0", "p1"], "y")
     assert not {"ScatterND", "Gemm"} & {node.op_type for node in graph.nodes}
@@ -184,14 +192,25 @@ def compare(kind: str, layout: Layout) -> None:
     # Few digits, so that there are equal features.
     inputs = [rng.integers(-8, 9, (3, n)).astype(np.float32) / 4 for n in layout.inputs]
     parameters = [rng.normal(size=s).astype(np.float32) for s in row.parameter_shapes(layout)]
-    expected = [by_loops(kind, layout, [x[i] for x in inputs], parameters) for i in range(3)]
+    exact, weights = ([a.astype(float) for a in arrays] for arrays in (inputs, parameters))
+    expected = [by_loops(kind, layout, [x[i] for x in exact], weights) for i in range(3)]
     found = {
         "numpy": row.value(layout, [x.astype(float) for x in inputs], parameters),
         "torch": row.torch(
             torch, layout, *([torch.tensor(a) for a in b] for b in (inputs, parameters))
         ),
-        "ONNX": in_onnx(kind, layout, inputs, parameters),
+        "ONNX": in_onnx(kind, layout, inputs, parameters, "single"),
     }
     for name, y in found.items():
         assert y.shape == (3, layout.n_out)
         np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-4, err_msg=name)
+    # In double precision, and numpy in single.
+    assert row.value(layout, inputs, parameters).dtype == np.float32
+    tensors = ([torch.tensor(a) for a in arrays] for arrays in (exact, weights))
+    in_double = {
+        "numpy": row.value(layout, exact, weights),
+        "torch": row.torch(torch, layout, *tensors),
+        "ONNX": in_onnx(kind, layout, exact, weights, "double"),
+    }
+    for name, y in in_double.items():
+        np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12, err_msg=name)

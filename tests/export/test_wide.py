@@ -50,7 +50,11 @@ def test_limits_and_codes_are_those_of_the_runtime() -> None:
     assert constant("max_operations") == plan.MOST_OPERATIONS
     assert constant("max_plan_scratch") == plan.MOST_SCRATCH
     # two buffers of the widest layers
-    assert constant("max_scratch") >= 2 * places.buffer_room(dense.MOST_NEURONS)
+    assert (
+        constant("max_scratch")
+        == fortran.MOST_STACK_SCRATCH
+        >= 2 * places.buffer_room(dense.MOST_NEURONS)
+    )
     assert constant("stack_features") == fortran.STACK_FEATURES
     assert constant("stack_physical") == fortran.STACK_COLUMNS
     assert constant("lanes") == places.LANES

@@ -221,6 +221,7 @@ def fortran_source(
     flat = file.flat
     form = form_of(flat, placement)
     loads = form != "numbers"
+    has_pool = requires_workspace(emulator.architecture)
     inputs = list(_variables(contract.input, contract.dimensions, module))
     outputs = list(_variables(contract.output, contract.dimensions, module, len(inputs)))
     variables = [v.name for v in (*inputs, *outputs)]
@@ -239,7 +240,8 @@ def fortran_source(
         precision=flat.precision,
         form=form,
         loads=loads,
-        is_large=requires_workspace(emulator.architecture),
+        has_pool=has_pool,
+        at_hand="emufort_at_hand" if has_pool else "workspace",
         remedy=f"load the weights first: {module}_load"
         if form == "file"
         else f"decode the weights first: {module}_init",
@@ -269,10 +271,13 @@ def _texts(file: WeightsFile) -> dict[str, Any]:
 def _constants(flat: FlatEmulator) -> dict[str, Any]:
     """Return the values for the template of a module that holds its weights as numbers."""
     packed = pack(plan_of(flat)[1])
+    is_long = len(flat.plan) > _VALUES_PER_STATEMENT
     return {
         "n_weights": len(packed),
-        "plan": wrap(map(str, flat.plan.tolist())),
+        # A longer list of integers would have too many lines.
+        "plan": "" if is_long else wrap(map(str, flat.plan.tolist())),
         "data": [
+            *(_data("emufort_plan", map(str, flat.plan.tolist())) if is_long else ()),
             *_data("emufort_numbers", (fortran_real64(v) for v in flat.numbers.tolist())),
             *_data("emufort_weights", map(_number(flat.precision), packed)),
         ],

@@ -58,13 +58,9 @@ def _average(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
 def _norm(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
     x, p = data(inputs), float(node.attributes.get("p", 2))
     powers = power(state, x if p % 2 == 0 else absolute(state, x), p)
-    if node.operator == "GlobalLpPool":
-        rows, shape = rows_along(x.shape, range(2, len(x.shape))), (*x.shape[:2],)
-        shape = (*shape, *(1,) * (len(x.shape) - 2))
-    else:
-        found = _windows(node, x)
-        rows, shape = _rows(x, found.places), (*x.shape[:2], *found.shape)
-    return (power(state, state.sums(powers, rows, shape), 1.0 / p),)
+    found = _windows(node, x)
+    shape = (*x.shape[:2], *found.shape)
+    return (power(state, state.sums(powers, _rows(x, found.places), shape), 1.0 / p),)
 
 
 def _global(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
@@ -77,7 +73,7 @@ def _global(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
 
 
 def _interpolation(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
-    """Lower Resize and Upsample: each unit vector of the positions is a channel."""
+    """Lower Resize: each unit vector of the positions is a channel."""
     x = data(inputs)
     rest = constants(node, inputs)
     sizes, n = x.shape[2:], math.prod(x.shape[2:])
@@ -114,10 +110,8 @@ def _with_channels(
 POOLING: Mapping[str, Handler] = {
     "AveragePool": _average,
     "GlobalAveragePool": _global,
-    "GlobalLpPool": _norm,
     "GlobalMaxPool": _global,
     "LpPool": _norm,
     "MaxPool": _maximum,
     "Resize": _interpolation,
-    "Upsample": _interpolation,
 }

@@ -28,6 +28,10 @@ _FEATURES = "b0"
 _LINEAR = ("linear", 0.0)
 #: A multiply-add of ``sparse`` costs about as much as this number of those of ``dense``.
 _COST_OF_SPARSE = 3.0
+#: More dense layers whose results are added become one of all their inputs.
+_MOST_LAYERS = 2
+#: Least share of a part of an atom that a dense layer uses; else it reads copies.
+_LEAST_USED = 0.75
 #: Largest weight, in single precision.
 _LARGEST = float(np.finfo(np.float32).max)
 #: More summands are added by ``sparse``.
@@ -115,26 +119,34 @@ class _Planner:
             table=Table(whole.indptr, whole.indices),
         )
 
-    def dense(self, number: int, matrix: Matrix, bias: Array, function: tuple[str, float]) -> str:
-        """Plan a dense layer of the part of an atom that it depends on."""
-        first, last = int(matrix.indices.min()), int(matrix.indices.max()) + 1
-        n_in = matrix.shape[1]
-        if last - first > 0.8 * n_in:
-            first, last = 0, n_in
-        if last - first > MOST_DENSE_INPUTS:
+    def dense(self, terms: Mapping[int, Matrix], bias: Array, function: tuple[str, float]) -> str:
+        """Plan a dense layer of atoms.
+
+        It reads a part of one atom as it stands if it uses most of the part, else copies of the
+        elements that it uses.
+        """
+        whole = sparse.csc_array(sparse.hstack(list(terms.values())))
+        used = np.flatnonzero(np.diff(whole.indptr))
+        n_in = int(used[-1] - used[0]) + 1
+        if len(terms) == 1 and len(used) > _LEAST_USED * n_in:
+            (number,) = terms
+            size, first, last = self.atoms[number].size, int(used[0]), int(used[-1]) + 1
+            if n_in > _LEAST_USED * size:
+                first, last, n_in = 0, size, size
+            source, start = self.places[number], first
+            weight = whole[:, first:last].toarray()
+        else:
+            source, start = self.view(_copies_of(terms, used))
+            n_in = len(used)
+            weight = whole[:, used].toarray()
+        if n_in > MOST_DENSE_INPUTS:
             raise ImportRefusedError(
-                f"the network needs a layer of {last - first} inputs; the Fortran runtime takes up "
-                f"to {MOST_DENSE_INPUTS}: use fewer features, channels or levels"
+                f"the network needs a layer of {n_in} inputs; the Fortran runtime takes up to "
+                f"{MOST_DENSE_INPUTS}: use fewer features, channels or levels"
             )
-        weight = matrix[:, first:last].toarray()
-        return self.add_operation(
-            "dense",
-            [(self.places[number], first)],
-            len(bias),
-            function,
-            self.layer(weight, bias),
-            () if last - first == n_in else (1, 0, last - first),
-        )
+        extent = () if n_in == self.buffers[source] else (1, 0, n_in)
+        names = self.layer(weight, bias)
+        return self.add_operation("dense", [(source, start)], len(bias), function, names, extent)
 
     # ---------------------------------------------------------------- affine maps
 
@@ -165,9 +177,12 @@ class _Planner:
         light = {k: m for k, m in value.terms.items() if k not in heavy}
         sources = self._light(value, light, function if not heavy else None)
         bias = value.bias
-        for number, matrix in heavy.items():
-            whole = len(heavy) + len(sources) == 1
-            sources.append((self.dense(number, matrix, bias, function if whole else _LINEAR), 0))
+        layers = [{k: m} for k, m in heavy.items()]
+        if len(layers) > _MOST_LAYERS:
+            layers = [heavy]
+        for layer in layers:
+            whole = len(layers) + len(sources) == 1
+            sources.append((self.dense(layer, bias, function if whole else _LINEAR), 0))
             bias = np.zeros(value.size)
         place = sources[0]
         for count, other in enumerate(sources[1:], start=2):
@@ -242,9 +257,22 @@ class _Planner:
         return self.add_operation(atom.kind, inputs, atom.size, function, table=table)
 
 
+def _copies_of(terms: Mapping[int, Matrix], used: Integers) -> Value:
+    """Return elements of atoms, which are numbered one atom after the other."""
+    found, first = {}, 0
+    for number, matrix in terms.items():
+        n = matrix.shape[1]
+        rows = np.flatnonzero((used >= first) & (used < first + n))
+        if len(rows):
+            places = (np.ones(len(rows)), (rows, used[rows] - first))
+            found[number] = sparse.csr_array(places, shape=(len(used), n))
+        first += n
+    return Value((len(used),), found, np.zeros(len(used)))
+
+
 def _is_dense(matrix: Matrix) -> bool:
     """Return whether a dense layer costs less than one with a table."""
-    width = int(matrix.indices.max()) - int(matrix.indices.min()) + 1
+    width = int(np.count_nonzero(np.bincount(matrix.indices)))
     rows = int(np.count_nonzero(np.diff(matrix.indptr)))
     return bool(_COST_OF_SPARSE * matrix.nnz > rows * width)
 
