@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from emufort.network.emulator import Emulator
 from emufort.network.imported import ImportedArchitecture
 from emufort.network.plan import Operation, Plan
 from emufort.network.table import Table
+from emufort.verification import verify
 from tests.core.plans import parameters_of
 from tests.export.test_wide import COMPILERS, need_openmp, run
 from tests.runtime.pond import CONTRACT, pond_data, pond_emulator
@@ -73,6 +75,17 @@ def test_a_module_makes_the_workspaces_of_threads(
     )  # fmt: skip
     said = run(tmp_path, "./driver", bundle.weights, env={**os.environ, "OMP_STACKSIZE": "256k"})
     assert said.split() == ["the", "same", "bits"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("gfortran") is None, reason="no gfortran")
+def test_a_large_network_is_verified(tmp_path: Path) -> None:
+    _, bundle = large_bundle(tmp_path)
+    result = verify(bundle, rows=100, flags="-O0")
+    assert result.passed, result
+    assert {"generated module", "weights.bin", "C interface"} <= {
+        c.name for c in result.comparisons
+    }
 
 
 @pytest.mark.skipif(not available(), reason="the bindings are not built")
