@@ -16,8 +16,9 @@ from emufort.config.labels import LabelsConfig
 from emufort.config.retrain import RetrainConfig
 from emufort.config.search import AdviceConfig, SearchConfig
 from emufort.config.section import Line, Section
-from emufort.contract import explain, is_path, one_line
+from emufort.contract import is_path
 from emufort.errors import UsageError
+from emufort.messages import explain, one_line
 from emufort.paths import PathLike
 
 

@@ -86,7 +86,8 @@ def target_contract(name: str, contract: Contract) -> Contract:
 
 
 def _labels(contract: Contract) -> str:
-    return "; ".join(f"{k} ({', '.join(v)})" for k, v in contract.dimensions.items()) or "none"
+    named = (f"{name} ({', '.join(contract.labels(name))})" for name in contract.dimensions)
+    return "; ".join(named) or "none"
 
 
 def _transformed(name: str, contract: Contract) -> Contract:

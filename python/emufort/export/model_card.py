@@ -20,6 +20,7 @@ from emufort.export.fortran import (
     loads_weights,
     needs_workspace,
 )
+from emufort.export.host_arrays import shape_text
 from emufort.export.render import render
 from emufort.network.emulator import Emulator
 from emufort.retrain.agreement_words import LEGEND, Agreement
@@ -191,7 +192,7 @@ def _row(contract: Contract, variable: Input | Output, columns: Sequence[Column]
         "name": markdown_code(variable.name),
         "long_name": variable.long_name or variable.name.replace("_", " "),
         "units": variable.units,
-        "shape": "(ncol)" if variable.dimension is None else f"(ncol, {len(own)})",
+        "shape": shape_text(contract, variable),
         "range": ranges[0] if len(set(ranges)) == 1 else "; ".join(ranges),
         "transform": _TRANSFORMS[variable.transform] if seen else "not seen by it",
     }

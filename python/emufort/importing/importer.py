@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from emufort.config import DEFAULTS
 from emufort.contract import Contract
+from emufort.contract_arrays import split_columns
 from emufort.dataset.dataset import Dataset
 from emufort.export.bundle import Bundle, export
 from emufort.importing.contracts import (
@@ -235,14 +236,9 @@ def _rows(contract: Contract, x: Array, y: Array) -> xr.Dataset:
     import xarray as xr
 
     found = {}
-    for variables, columns, values in (
-        (contract.input, contract.input_columns, x),
-        (contract.output, contract.output_columns, y),
-    ):
+    for variables, values in ((contract.input, x), (contract.output, y)):
+        arrays = split_columns(contract, variables, values)
         for variable in variables:
-            taken = [j for j, column in enumerate(columns) if column.variable == variable.name]
-            block = values[:, taken] if variable.dimension else values[:, taken[0]]
-            dimensions = (contract.sample_dimension, *filter(None, [variable.dimension]))
-            found[variable.name] = (dimensions, block, {"units": variable.units})
-    coordinates = {name: list(labels) for name, labels in contract.dimensions.items()}
-    return xr.Dataset(found, coords=coordinates)
+            dimensions = (contract.row_dimension, *variable.dimensions)
+            found[variable.name] = (dimensions, arrays[variable.name], {"units": variable.units})
+    return xr.Dataset(found)
