@@ -366,7 +366,7 @@ class Contract(_Part):
         entries = self.dimensions[dimension]
         return tuple(map(str, range(entries))) if isinstance(entries, int) else entries
 
-    def shape(self, variable: Input | Output | Parameter) -> tuple[int, ...]:
+    def shape(self, variable: _Variable | Parameter) -> tuple[int, ...]:
         """Return the shape of `variable` in one sample, () without dimensions."""
         return tuple(map(self.size, variable.dimensions))
 
@@ -435,7 +435,7 @@ class Contract(_Part):
         }
         return tuple(bounds[c.variable] for c in self.output_columns)
 
-    def width(self, variable: Input | Output | Parameter) -> int:
+    def width(self, variable: _Variable | Parameter) -> int:
         """Return the number of columns of `variable`."""
         return math.prod(self.shape(variable))
 

@@ -135,16 +135,16 @@ def emulator_of(
     features = _features(unscaled)
     n_features = sum(port.size for port in graph.inputs)
     state, results = lower(unscaled, features, n_features, HANDLERS)
-    sizes = [value.size for value in results]
-    whole = selected(results, np.arange(sum(sizes)))
+    shapes = [value.shape[1:] for value in results]
+    whole = selected(results, np.arange(sum(value.size for value in results)))
     plan, parameters = plan_of(state.atoms, whole)
     if contract is None:
         stem = name or word(Path(origin.name).stem).lower()
-        found = derived_contract(graph, sizes, stem, f"Imported network {origin.name}")
+        found = derived_contract(graph, shapes, stem, f"Imported network {origin.name}")
     else:
         found = contract if isinstance(contract, Contract) else Contract.load(contract)
         found = without_default_transforms(found)
-        check_contract(found, graph, sizes, Path(origin.name))
+        check_contract(found, graph, shapes, Path(origin.name))
     return Emulator(
         found,
         architecture_of_plan(plan),
