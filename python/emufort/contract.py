@@ -43,6 +43,7 @@ from emufort.errors import ContractError, did_you_mean
 from emufort.messages import explain, one_line
 from emufort.paths import PathLike
 from emufort.processes import registry as processes
+from emufort.short_forms import long_form, short_form
 
 InputTransform = Literal["standardise", "minmax", "ln", "log10", "logit", "none"]
 OutputTransform = Literal["standardise", "minmax", "ln", "log10", "logit", "sigmoid", "none"]
@@ -60,39 +61,17 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def _long_form(content: Any, key: str) -> Any:
-    """Return plain data in which the list `key` + "s" replaces its short form, one `key`."""
-    if not isinstance(content, dict) or key not in content:
-        return content
-    if f"{key}s" in content:
-        raise ValueError(f"'{key}' and '{key}s' are both given; '{key}s' is a list")
-    named = [] if content[key] is None else [content[key]]
-    return {**{k: v for k, v in content.items() if k != key}, f"{key}s": named}
-
-
-def _short_form(content: dict[str, Any], key: str) -> dict[str, Any]:
-    """Return plain data with `key` where the list `key` + "s" has one entry.
-
-    The hashes of contracts from before there were lists stay what they are.
-    """
-    return dict(
-        (key, value[0]) if name == f"{key}s" and len(value) == 1 else (name, value)
-        for name, value in content.items()
-        if name != f"{key}s" or value
-    )
-
-
 class _Dimensioned(_Part):
     """A quantity along dimensions of the contract; ``dimension`` is the short form of one."""
 
     @model_validator(mode="before")
     @classmethod
     def _of_short_form(cls, content: Any) -> Any:
-        return _long_form(content, "dimension")
+        return long_form(content, "dimension")
 
     @model_serializer(mode="wrap")
     def _to_short_form(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _short_form(plain(self), "dimension")
+        return short_form(plain(self), "dimension")
 
 
 class _Variable(_Dimensioned):
@@ -264,11 +243,11 @@ class Contract(_Part):
     @model_validator(mode="before")
     @classmethod
     def _of_short_form(cls, content: Any) -> Any:
-        return _long_form(content, "sample_dimension")
+        return long_form(content, "sample_dimension")
 
     @model_serializer(mode="wrap")
     def _to_short_form(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _short_form(plain(self), "sample_dimension")
+        return short_form(plain(self), "sample_dimension")
 
     @model_validator(mode="after")
     def _check_process(self) -> Self:

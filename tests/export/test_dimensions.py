@@ -82,9 +82,7 @@ def test_every_form_is_verified(bundle: Bundle) -> None:
 
 def test_declarations_and_comments_say_what_the_dimensions_are(bundle: Bundle) -> None:
     module = bundle.module_source.read_text()
-    assert (
-        ":: depth(ncol, 3, 2)   !! optical depth [1] (ncol, 3, 2): lev, band" in module
-    )
+    assert ":: depth(ncol, 3, 2)   !! optical depth [1] (ncol, 3, 2): lev, band" in module
     assert "real(real32), intent(out) :: radiance(ncol, 2, 2, 3)" in module
     assert "real(real64), intent(in) :: temperature(ncol, 3)" in module
     assert "integer, intent(in) :: strides(4, 6)" in module
