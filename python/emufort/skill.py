@@ -139,7 +139,7 @@ def baseline_values(data: Dataset, name: str, part: slice = slice(None)) -> dict
     contract = data.contract
     baseline = next(b for b in contract.baseline if b.name == name)
     values = data.baselines[name][part]
-    shapes = data.baseline_shapes[name]
+    shapes = data.baseline_shapes.get(name, (values.shape[1:],))
     parts = np.split(values, np.cumsum([math.prod(shape) for shape in shapes])[:-1], axis=1)
     named = {
         quantity: part[:, 0] if part.shape[1] == 1 else part.reshape(len(part), *shape)
