@@ -172,9 +172,25 @@ class Filter(_Part):
 
 
 class Split(_Part):
-    """The data variable (a CF flag) with the split: train, validation or test."""
+    """How rows are split into those for training, validation and test.
+
+    Attributes
+    ----------
+    variable
+        The data variable with the split, a CF flag.
+    dimension, block
+        In place of a variable: a sample dimension, whose entries are drawn in blocks of `block`
+        consecutive ones, so that samples that resemble each other are in the same split.
+    """
 
     variable: Word = "split"
+    dimension: Word | None = None
+    block: int = Field(1, ge=1, le=_LARGEST_INTEGER)
+
+    @model_serializer(mode="wrap")
+    def _plain(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        names = ("variable",) if self.dimension is None else ("dimension", "block")
+        return {name: value for name, value in plain(self).items() if name in names}
 
 
 @dataclass(frozen=True)

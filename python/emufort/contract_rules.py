@@ -131,6 +131,7 @@ def check_contract(contract: Contract) -> None:
                     f"single precision cannot hold the bound {bound:g} of '{output.name}'"
                 )
     _check_judgement(contract)
+    _check_split(contract)
 
 
 def _twice(words: Iterable[str]) -> str | None:
@@ -250,6 +251,23 @@ def _check_references(contract: Contract) -> None:
             raise ValueError(f"'{output.name}' and '{reference.name}' have different dimensions")
         if output.transform not in ("ln", "log10"):
             raise ValueError(f"'{output.name}': relative_to needs the transform 'ln'")
+
+
+def _check_split(contract: Contract) -> None:
+    split = contract.split
+    if split is None:
+        return
+    given = split.model_fields_set
+    if split.dimension is None:
+        if "block" in given:
+            raise ValueError("split.block is given without split.dimension; add the dimension")
+    elif "variable" in given:
+        raise ValueError("split.variable and split.dimension are both given; leave one out")
+    elif split.dimension not in contract.sample_dimensions:
+        raise ValueError(
+            f"split.dimension is '{split.dimension}', which is not a sample dimension"
+            f"{did_you_mean(split.dimension, contract.sample_dimensions)}"
+        )
 
 
 def _check_judgement(contract: Contract) -> None:

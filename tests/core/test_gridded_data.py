@@ -229,6 +229,54 @@ def test_every_combination_of_missing_sample_dimensions_is_repeated() -> None:
             np.testing.assert_array_equal(data.y, y.reshape(24, 2))
 
 
+BLOCKS = TEXT + '[split]\ndimension = "time"\nblock = 3\n'
+
+
+def test_blocks_of_time_are_in_one_split(tmp_path: Path) -> None:
+    contract = Contract.from_toml(BLOCKS)
+    raw = gridded(times=40)
+    data = Dataset.from_xarray(raw, contract)
+    times = data.rows // 15
+    split_of = {int(time): set(data.split[times == time].tolist()) for time in set(times)}
+    assert all(len(found) == 1 for found in split_of.values())
+    assert all(split_of[time] == split_of[time - time % 3] for time in split_of)
+    assert [sum(found == {code} for found in split_of.values()) for code in range(3)] == [34, 3, 3]
+    for i in range(4):
+        raw.isel(time=slice(10 * i, 10 * i + 10)).to_netcdf(tmp_path / f"{i}.nc")
+    parts = Dataset.open(tmp_path / "?.nc", contract)
+    np.testing.assert_array_equal(parts.split, data.split)
+    assert Contract.from_dict(contract.to_dict()).sha256 == contract.sha256
+
+
+def test_blocks_of_place_are_the_same_in_all_files(tmp_path: Path) -> None:
+    contract = Contract.from_toml(BLOCKS.replace('"time"\nblock = 3', '"lon"'))
+    raw = gridded(times=4)
+    raw = xr.concat([raw.roll(lon=i, roll_coords=False) for i in range(3)], dim="lon")
+    data = Dataset.from_xarray(raw, contract)
+    places = data.rows % 15
+    assert all(len(set(data.split[places == place].tolist())) == 1 for place in set(places))
+    for i in range(2):
+        raw.isel(time=slice(2 * i, 2 * i + 2)).to_netcdf(tmp_path / f"{i}.nc")
+    np.testing.assert_array_equal(Dataset.open(tmp_path / "?.nc", contract).split, data.split)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("block = 3", "block = 6"), "7 blocks of 6 are too few for the split 'test'"),
+        (('dimension = "time"\n', ""), "split.block is given without split.dimension"),
+        (('dimension = "time"\n', 'dimension = "tim"\n'), "did you mean 'time'"),
+        (("block = 3", 'variable = "s"'), "split.variable and split.dimension are both given"),
+        (("block = 3", "block = 0"), "split.block: .* 1"),
+    ],
+)
+def test_a_wrong_split_by_blocks_is_named(change: tuple[str, str], message: str) -> None:
+    head, tail = BLOCKS.split("[split]")
+    with pytest.raises((ContractError, DataError), match=message):
+        contract = Contract.from_toml(head + "[split]" + tail.replace(*change))
+        Dataset.from_xarray(gridded(times=40), contract)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -17,7 +17,7 @@ from emufort.contract import Column, Contract
 from emufort.dataset import rows as tables
 from emufort.dataset.complaints import Complaints
 from emufort.dataset.netcdf import open_netcdf
-from emufort.dataset.reader import Reader, default_split
+from emufort.dataset.reader import Reader, drawn_split
 from emufort.dataset.sources import data_files, embedded_dataset, hash_of
 from emufort.dataset.splits import SPLITS
 from emufort.errors import DataError, did_you_mean
@@ -149,7 +149,7 @@ class Dataset:
     ) -> Self:
         """Read data sets whose rows follow each other."""
         readers = [Reader(raw, contract, file) for file, raw in raws.items()]
-        split = default_split(sum(reader.n for reader in readers), contract)
+        split = drawn_split(readers, contract)
         complaints = Complaints(source, contract)
 
         def parts() -> Iterator[tuple[NDArray[Any], ...]]:

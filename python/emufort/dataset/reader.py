@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.contract import Baseline, Contract, Input, Output, Parameter
-from emufort.dataset import rows as tables
 from emufort.dataset.complaints import RANGE_SLACK, Complaints
 from emufort.dataset.grid import boxes
 from emufort.dataset.netcdf import unwritten_value, valid_limits
-from emufort.dataset.splits import DEFAULT_SHARES, SPLITS
+from emufort.dataset.splits import SPLITS, drawn, drawn_by_blocks
 from emufort.dataset.units import Conversion, conversion
 from emufort.errors import DataError, did_you_mean
 from emufort.messages import one_line
@@ -62,8 +61,9 @@ class Reader:
                 )
             if raw.sizes[dimension] == 0:
                 raise DataError(f"{source} has no rows: the dimension '{dimension}' has length 0")
-        self._lengths = tuple(raw.sizes[name] for name in contract.sample_dimensions)
-        self._rows = slice(0, math.prod(self._lengths)) if rows is None else rows
+        #: Lengths of the sample dimensions in the data.
+        self.lengths = tuple(raw.sizes[name] for name in contract.sample_dimensions)
+        self._rows = slice(0, math.prod(self.lengths)) if rows is None else rows
         self.n = self._rows.stop - self._rows.start
 
     def variable(self, name: str) -> xr.DataArray:
@@ -106,7 +106,7 @@ class Reader:
         found = found.transpose(*along, *own)
         shape = [found.sizes[dimension] for dimension in own]
         parts = []
-        for box in boxes(self._rows, self._lengths):
+        for box in boxes(self._rows, self.lengths):
             place = dict(zip(self.contract.sample_dimensions, box, strict=True))
             values = self._numbers(
                 name, found.isel({dimension: place[dimension] for dimension in along})
@@ -391,17 +391,21 @@ class Reader:
         return split
 
 
-def default_split(n: int, contract: Contract) -> NDArray[np.int8] | None:
-    """Return the split of `n` rows (n,) if the contract has no split variable, else None."""
-    if contract.split is not None:
+def drawn_split(readers: Sequence[Reader], contract: Contract) -> NDArray[np.int8] | None:
+    """Return the split of all rows (n,), None if the data have a variable with it.
+
+    Raises
+    ------
+    DataError
+        There are too few blocks for all splits.
+    """
+    rule = contract.split
+    if rule is None:
+        return drawn(sum(reader.n for reader in readers))
+    if rule.dimension is None:
         return None
-    shares = np.cumsum([DEFAULT_SHARES[name] for name in SPLITS])
-    order = np.random.default_rng(0).permutation(n)
-    split = np.empty(n, dtype=np.int8)
-    for part in tables.blocks(n):
-        found = np.searchsorted(shares * n, order[part], side="right")
-        split[part] = found.clip(0, 2)
-    return split
+    axis = contract.sample_dimensions.index(rule.dimension)
+    return drawn_by_blocks([reader.lengths for reader in readers], axis, rule.block)
 
 
 def _flag_meanings(attributes: Mapping[str, Any]) -> dict[str, float]:
