@@ -15,6 +15,8 @@ module bench_network_contender
 
   !> Additional elements after the packed weights, because kernels may read narrow panels as if they were wide.
   integer, parameter :: slack = 64
+  !> Dense layers have no tables.
+  integer, parameter :: no_tables(1) = 0
 
   !> A packed network.
   type, extends(contender_type) :: kernel_contender_type
@@ -119,7 +121,7 @@ contains
     do while (at <= last)
       call next_block(last - at + 1, n, columns)
       call gather(ncol, n, columns, operations(row_n_in, 1), x(at, 1), scratch(a + columns*operations(row_input, 1)))
-      call run_operations(n_layers, operations, slope, weights, columns, scratch(a))
+      call run_operations(n_layers, operations, slope, no_tables, weights, columns, scratch(a))
       call scatter(ncol, n, columns, operations(row_n_out, n_layers), &
                    scratch(a + columns*operations(row_output, n_layers)), y(at, 1))
       at = at + n
@@ -172,8 +174,8 @@ contains
           do k = 1, n_blocks
             n = columns(k)*n_in
             call copy_values(n, features(from), scratch(a + columns(k)*operations(row_input, 1)))
-            call run_operations(n_layers, operations, contender%slope, contender%packed(contender%first), columns(k), &
-                                scratch(a))
+            call run_operations(n_layers, operations, contender%slope, no_tables, &
+                                contender%packed(contender%first), columns(k), scratch(a))
             from = from + n
             n = columns(k)*n_out
             call copy_values(n, scratch(a + columns(k)*operations(row_output, n_layers)), outputs(to))

@@ -372,6 +372,10 @@ contains
             call found%emulator%predict_transposed(x(1:n_in, first:last), y(1:n_out, first:last), part, &
                                                    outside(1:last - first + 1), own)
           end if
+          if (part%code /= emufort_success) then
+            inner = part
+            exit
+          end if
           do i = first, last
             mask(i) = logical(outside(i - first + 1), c_bool)
           end do
@@ -429,6 +433,10 @@ contains
           else
             call found%emulator%predict_transposed(x(1:n_in, first:last), y(1:n_out, first:last), part, &
                                                    outside(1:last - first + 1), own)
+          end if
+          if (part%code /= emufort_success) then
+            inner = part
+            exit
           end if
           do i = first, last
             mask(i) = logical(outside(i - first + 1), c_bool)

@@ -15,6 +15,7 @@ from emufort.errors import EmufortError
 from emufort.escape import c_comment, c_member
 from emufort.export.host_arrays import has_matrices, shape_comment
 from emufort.export.render import render
+from emufort.export.weights_form import Form
 from emufort.toolchain.sources import include_folder
 
 #: Headers of the runtime, which every bundle contains.
@@ -64,7 +65,7 @@ def check_member_names(contract: Contract) -> None:
                 )
 
 
-def headers(contract: Contract, module: str, chain: str, loads: bool) -> dict[str, str]:
+def headers(contract: Contract, module: str, chain: str, form: Form) -> dict[str, str]:
     """Return the headers of a bundle: name -> text.
 
     Parameters
@@ -75,8 +76,8 @@ def headers(contract: Contract, module: str, chain: str, loads: bool) -> dict[st
         Name of the generated Fortran module.
     chain
         Hash that the module returns.
-    loads
-        Whether the module loads ``weights.bin``.
+    form
+        How the module gets its weights.
     """
     inputs, outputs = (
         variables_of(contract, contract.input),
@@ -87,7 +88,7 @@ def headers(contract: Contract, module: str, chain: str, loads: bool) -> dict[st
         "contract": contract.name,
         "module": module,
         "hash": chain,
-        "loads": loads,
+        "form": form,
         "inputs": inputs,
         "outputs": outputs,
         "first": _initial(inputs),

@@ -14,14 +14,10 @@ from emufort.dataset.constant_outputs import ConstantOutput
 from emufort.dataset.dataset import Dataset
 from emufort.dataset.splits import SPLITS
 from emufort.escape import Markdown, markdown, markdown_code
-from emufort.export.fortran import (
-    MOST_SOURCE_PARAMETERS,
-    dummy_name,
-    loads_weights,
-    needs_workspace,
-)
+from emufort.export.fortran import dummy_name, needs_workspace, requires_workspace
 from emufort.export.host_arrays import has_matrices, shape_text
 from emufort.export.render import render
+from emufort.export.weights_form import Form
 from emufort.network.emulator import Emulator
 from emufort.retrain.agreement_words import LEGEND, Agreement
 from emufort.skill import Skill, skill_of_baseline, skill_of_emulator
@@ -104,6 +100,7 @@ def model_card(
     date: str,
     bundle_hash: str,
     files: Mapping[str, str],
+    form: Form,
     caveat: str = "",
     agreement: Agreement | None = None,
 ) -> str:
@@ -121,6 +118,8 @@ def model_card(
         Hash that the module prints, see `Manifest.hash`.
     files
         Name -> SHA-256 of the other files of the bundle.
+    form
+        How the generated module gets its weights.
     caveat
         A sentence about how the network was selected, or empty.
     agreement
@@ -174,9 +173,10 @@ def model_card(
         caveat=caveat,
         agreement=agreement,
         legend=LEGEND,
-        loads=loads_weights(emulator.architecture),
-        most_source=f"{MOST_SOURCE_PARAMETERS:,}",
+        form=form,
+        precision=emulator.precision,
         wide=needs_workspace(emulator.architecture, n_columns),
+        is_large=requires_workspace(emulator.architecture),
     )
 
 

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from emufort.config import DEFAULTS
+from emufort.config.deployment import Placement
 from emufort.contract import Contract
 from emufort.contract_arrays import split_columns
 from emufort.dataset.dataset import Dataset
+from emufort.export.agreement import rounding_bound
 from emufort.export.bundle import Bundle, export
 from emufort.importing.contracts import (
     check_contract,
@@ -36,6 +38,7 @@ from emufort.importing.values import Value, selected
 from emufort.network.activations import Array
 from emufort.network.emulator import Emulator
 from emufort.network.imported import architecture_of_plan
+from emufort.network.precision import DTYPES, TOLERANCES, Precision
 from emufort.paths import PathLike
 
 if TYPE_CHECKING:
@@ -44,9 +47,6 @@ if TYPE_CHECKING:
 
 #: ONNX operator -> function that lowers it.
 HANDLERS = {**STRUCTURE, **LINEAR, **ELEMENTWISE}
-#: Largest difference from the original, in units of the spread of each output. If the original in
-#: single precision differs by more from itself in double precision, twice that difference.
-TOLERANCE = 1e-5
 #: For the model card.
 _CAVEAT = (
     "The network was trained elsewhere and imported from {name}. The skill compares it with the "
@@ -85,11 +85,13 @@ def import_model(
     name: str | None = None,
     example: ArrayLike | None = None,
     golden: int = DEFAULTS.export.golden,
+    precision: Precision = "single",
+    weights: Placement = DEFAULTS.export.weights,
 ) -> Bundle:
     """Import a network; `emufort.api.import_network` describes arguments and errors."""
     found, origin = _model(model, example)
     graph = read_graph(found)
-    emulator = emulator_of(graph, origin, contract, name)
+    emulator = emulator_of(graph, origin, contract, name, precision)
     rows = _samples(emulator, example)
     reference = Reference(found, graph)
     outputs = _compared(emulator, reference, rows)
@@ -99,7 +101,9 @@ def import_model(
         Path(origin.name),
         sha256=origin.sha256,
     )
-    return export(emulator, data, out, name, golden, caveat=_CAVEAT.format(name=origin.name))
+    return export(
+        emulator, data, out, name, golden, weights=weights, caveat=_CAVEAT.format(name=origin.name)
+    )
 
 
 def _model(model: PathLike | Any, example: ArrayLike | None) -> tuple[onnx.ModelProto, Origin]:
@@ -129,6 +133,7 @@ def emulator_of(
     origin: Origin = Origin("network", ""),
     contract: PathLike | Contract | None = None,
     name: str | None = None,
+    precision: Precision = "single",
 ) -> Emulator:
     """Return the emulator of a graph; arguments and errors are those of `import_model`."""
     unscaled, shift, scale = without_scaling(graph)
@@ -150,8 +155,9 @@ def emulator_of(
         architecture_of_plan(plan),
         input_scaler(found, shift, scale),
         output_scaler(found),
-        parameters,
+        {key: array.astype(DTYPES[precision]) for key, array in parameters.items()},
         {"imported": {"from": origin.name, "sha256": origin.sha256, "producer": origin.producer}},
+        precision,
     )
 
 
@@ -215,9 +221,14 @@ def _compared(emulator: Emulator, reference: Reference, x: Array) -> Array:
     spread = np.maximum(together.std(axis=0), np.abs(together).max(axis=0) * 1e-3)
     spread[spread == 0.0] = 1.0
     noise = np.nanmax(np.abs(alone - double), axis=0, initial=0.0) / spread
-    allowed = np.maximum(TOLERANCE, 2.0 * noise)
-    reason = "the weights need more than single precision"
-    for found, wanted in ((emulator.predict(x[:_COMPARED]), double), (alone, together)):
+    of_original, of_import = (
+        np.maximum(TOLERANCES[p], rounding_bound(noise, p)) for p in ("single", emulator.precision)
+    )
+    reason = "the weights need more than single precision: give --precision double"
+    for found, wanted, allowed in (
+        (emulator.predict(x[:_COMPARED]), double, of_import),
+        (alone, together, of_original),
+    ):
         wanted = wanted[: len(found)]
         difference = np.nanmax(np.abs(found - wanted), axis=0, initial=0.0) / spread
         worst = int(np.argmax(difference / allowed))

@@ -13,7 +13,8 @@ from emufort.importing.lowering import Atom
 from emufort.importing.refusal import ImportRefusedError, refuse
 from emufort.importing.values import Array, Matrix, Value
 from emufort.network.activations import ACTIVATION_FUNCTIONS
-from emufort.network.plan import MOST_NEURONS, Operation, Plan
+from emufort.network.operations.dense import MOST_NEURONS
+from emufort.network.plan import Operation, Plan
 
 #: Name of the buffer with the features.
 _FEATURES = "b0"

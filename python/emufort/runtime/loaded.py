@@ -25,6 +25,7 @@ from emufort.native.bindings import (
     available,
     matrix,
 )
+from emufort.network.precision import DTYPES
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -188,6 +189,7 @@ class _OnnxEngine:
         metadata = self._session.get_modelmeta().custom_metadata_map
         check_metadata(metadata, bundle.manifest, str(bundle.onnx))
         self._file = bundle.weights_file
+        self._kind = DTYPES[bundle.manifest.precision]
         # bounds to which the Fortran runtime clips
         self._lower, self._upper = self._file.flat.ranges.T
 
@@ -216,7 +218,7 @@ class _OnnxEngine:
         with np.errstate(over="ignore"):
             lower: Real = self._lower.astype(x.dtype)
             upper: Real = self._upper.astype(x.dtype)
-            within = np.clip(x, lower, upper).astype(np.float32)
+            within = np.clip(x, lower, upper).astype(self._kind)
         invalid: NDArray[np.bool_] = np.logical_not(np.isfinite(x).all(axis=1))
         clipped = np.isfinite(x) & ((x < lower) | (x > upper))
         (y,) = self._session.run(None, {"x": within})
@@ -249,10 +251,10 @@ def load(
         raise UsageError(f"there is no backend '{backend}'{did_you_mean(backend, _BACKENDS)}")
     # A Bundle is opened again, because its files may have changed.
     opened = Bundle.open(Path(os.fspath(bundle)))
-    if backend == "onnxruntime" or (backend == "auto" and not available()):
+    if backend == "onnxruntime" or (backend == "auto" and not available(opened.manifest.precision)):
         engine = _OnnxEngine(opened)
         engine.self_test()
         return LoadedEmulator(opened, "onnxruntime", engine)
-    emulator = FortranEmulator.from_bytes(opened.read(WEIGHTS))
+    emulator = FortranEmulator.from_bytes(opened.read(WEIGHTS), opened.manifest.precision)
     emulator.self_test()
     return LoadedEmulator(opened, "fortran", emulator)

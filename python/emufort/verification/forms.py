@@ -22,9 +22,11 @@ from emufort.export.bundle import Bundle
 from emufort.export.contents import ONNX, WEIGHTS
 from emufort.export.fortran import wrap
 from emufort.export.host_arrays import columns_of, has_matrices, host_order
+from emufort.export.weights_form import Form
 from emufort.files import scratch_folder, write_bytes, write_text
 from emufort.native import bindings as native_bindings
 from emufort.network.emulator import Emulator
+from emufort.network.precision import DTYPES
 from emufort.signals import run_child
 from emufort.toolchain.compiler import Compiler, CompilerMissing
 from emufort.toolchain.flags import DEFAULT_FLAGS
@@ -40,19 +42,21 @@ class Unavailable(Exception):  # noqa: N818 - reads as what is the case
     """A form cannot run on this machine; the message says what is missing."""
 
 
-def torch_single(emulator: Emulator, x: Array) -> Array:
-    """Return the outputs of the torch module, single precision."""
+def torch_module(emulator: Emulator, x: Array) -> Array:
+    """Return the outputs of the torch module, in the precision of the emulator."""
     import torch
 
     from emufort.network.torch_module import EmulatorModule
 
+    kind = torch.float64 if emulator.precision == "double" else torch.float32
+    module, rows = EmulatorModule(emulator), torch.tensor(x, dtype=kind)
     with torch.no_grad():
-        y = EmulatorModule(emulator)(torch.tensor(x, dtype=torch.float32))
+        y = torch.cat([module(rows[part]) for part in emulator.plan.parts_of(len(x))])
     return np.asarray(y.numpy(), dtype=np.float64)
 
 
 def onnx_runtime(bundle: Bundle, x: Array) -> Array:
-    """Return the outputs of the ONNX model in ONNX Runtime, single precision, one thread.
+    """Return the outputs of the ONNX model in ONNX Runtime, in its precision, one thread.
 
     Raises
     ------
@@ -66,13 +70,14 @@ def onnx_runtime(bundle: Bundle, x: Array) -> Array:
     except ImportError as error:
         raise Unavailable("ONNX Runtime is not installed") from error
 
-    content = bundle.read(ONNX)
+    content, kind = bundle.read(ONNX), DTYPES[bundle.manifest.precision]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        y = session.run(["y"], {"x": x.astype(np.float32)})[0]
+        parts = bundle.manifest.architecture.plan.parts_of(len(x))
+        y = np.concatenate([session.run(["y"], {"x": x[part].astype(kind)})[0] for part in parts])
     except Exception as error:  # ONNX Runtime has no public base class of its errors
         reason = str(error).splitlines()[0]
         raise EmufortError(f"ONNX Runtime cannot use {bundle.onnx}: {reason}") from error
@@ -87,9 +92,10 @@ def bindings(bundle: Bundle, x: Array, single: bool) -> Array:
     Unavailable
         The bindings are not built.
     """
-    if not native_bindings.available():
+    if not native_bindings.available(bundle.manifest.precision):
         raise Unavailable("the Fortran bindings are not built")
-    loaded = native_bindings.FortranEmulator.from_bytes(bundle.read(WEIGHTS))
+    content, precision = bundle.read(WEIGHTS), bundle.manifest.precision
+    loaded = native_bindings.FortranEmulator.from_bytes(content, precision)
     return np.asarray(
         loaded.predict(x.astype(np.float32 if single else np.float64)).y, dtype=np.float64
     )
@@ -169,7 +175,7 @@ def compiled(
     c_object = c_interface.compiled(contract, bundle.module_name, bundle.path)
     has_c = isinstance(c_object, Path)
     driver = work / "verify_bundle.F90"
-    text = driver_source(contract, bundle.module_name, bundle.loads_weights, has_c)
+    text = driver_source(contract, bundle.module_name, bundle.form, has_c)
     write_text(driver, text)
     sources = [bundle.runtime_source, bundle.module_source, driver]
     if isinstance(c_object, Path):
@@ -256,7 +262,7 @@ program verify_bundle
 
   open (newunit=unit, file=trim(outputs), access='stream', form='unformatted', status='replace', &
     action='write')
-{load}  call {module}_make_workspace(workspace, status)
+{start}  call {module}_make_workspace(workspace, status)
   call check('workspace')
 {to_host}  call {module}_{predict_double}(n, &
     {double}, status, workspace=workspace)
@@ -342,12 +348,17 @@ _LOAD = """\
   call check('generated, load')
 """
 
+_INIT = """\
+  call {module}_init(status)
+  call check('generated, init')
+"""
 
-def driver_source(contract: Contract, module: str, loads: bool, has_c: bool) -> str:
+
+def driver_source(contract: Contract, module: str, form: Form, has_c: bool) -> str:
     """Return a program that calls the generated module `module` and loads weights.bin.
 
-    `loads` says whether the module must load weights.bin as well, `has_c` whether the program calls
-    the function of `emufort.verification.c_interface`.
+    `form` says how the module gets its weights, `has_c` whether the program calls the function of
+    `emufort.verification.c_interface`.
     """
 
     def arguments(x: str, y: str) -> str:
@@ -361,7 +372,8 @@ def driver_source(contract: Contract, module: str, loads: bool, has_c: bool) -> 
     # Host arrays of several dimensions have another order of elements than the matrices.
     of_host = "h" if has_matrices(contract) else ""
     predict = ("predict_real64", "predict_real32") if of_host else ("predict", "predict")
-    names = (*dict.fromkeys(predict), "make_workspace", "hash", *(("load",) if loads else ()))
+    start = "load" if form == "file" else "init"
+    names = (*dict.fromkeys(predict), "make_workspace", "hash", start)
     orders = {
         "inputs": wrap(str(place + 1) for place in host_order(contract, contract.input)),
         "outputs": wrap(str(place + 1) for place in host_order(contract, contract.output)),
@@ -370,7 +382,7 @@ def driver_source(contract: Contract, module: str, loads: bool, has_c: bool) -> 
     return _DRIVER.format(
         module=module,
         names=", &\n    ".join(f"{module}_{name}" for name in names),
-        load=_LOAD.format(module=module) if loads else "",
+        start=(_LOAD if form == "file" else _INIT).format(module=module),
         interface=_INTERFACE.format(function=c_interface.FUNCTION) if has_c else "",
         from_c=_FROM_C.format(function=c_interface.FUNCTION) if has_c else "",
         n_inputs=n_inputs,
