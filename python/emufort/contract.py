@@ -10,12 +10,10 @@ import hashlib
 import itertools
 import json
 import math
-import os
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -32,6 +30,7 @@ from pydantic import (
 )
 
 from emufort.brief import brief, listed
+from emufort.contract_files import is_path, named_contract
 from emufort.contract_rules import (
     check_contract,
     check_name,
@@ -39,7 +38,7 @@ from emufort.contract_rules import (
     check_units,
     check_word,
 )
-from emufort.errors import ContractError, did_you_mean
+from emufort.errors import ContractError
 from emufort.messages import explain, one_line
 from emufort.paths import PathLike
 from emufort.processes import registry as processes
@@ -299,7 +298,7 @@ class Contract(_Part):
             contract does not have.
         """
         is_file = not isinstance(name, str) or is_path(name)
-        path = Path(name) if is_file else _named_contract(str(name))
+        path = Path(name) if is_file else named_contract(str(name))
         try:
             text = path.read_text()
         except (OSError, UnicodeDecodeError) as error:
@@ -470,35 +469,3 @@ def _range_at(variable: _Variable, index: int, length: int) -> tuple[float, floa
         raise ValueError(f"'{variable.name}' has {length} columns and {len(variable.range)} ranges")
     lower, upper = variable.range[index]  # type: ignore[misc]
     return (float(lower), float(upper))
-
-
-def is_path(name: str) -> bool:
-    """Return whether the name of a contract is a path: it has a separator or ends in ``.toml``."""
-    return name.endswith(".toml") or any(s in name for s in (os.sep, os.altsep) if s)
-
-
-def _named_contract(name: str) -> Path:
-    """Return the file of a bundled contract or of a contract of a registered process."""
-    bundled = bundled_contracts()
-    if name in bundled:
-        return bundled[name]
-    process, _, contract = name.partition(".")
-    if contract and process in processes.registered():
-        files = processes.process(process).contract_files()
-        if contract not in files:
-            raise ContractError(
-                f"the process '{process}' has no contract '{contract}'"
-                f"{did_you_mean(contract, files)}; it has {', '.join(files) or 'none'}"
-            )
-        return files[contract]
-    file = f"; for the file of that name give './{name}'" if Path(name).is_file() else ""
-    raise ContractError(
-        f"there is no contract '{name}'{did_you_mean(name, bundled)}; bundled are "
-        f"{', '.join(sorted(bundled))}, or give the path of a TOML file{file}"
-    )
-
-
-def bundled_contracts() -> dict[str, Path]:
-    """Return the contracts that come with the package, by name."""
-    root = Path(str(resources.files("emufort")))
-    return {path.stem: path for path in sorted(root.glob("processes/*/contracts/*.toml"))}

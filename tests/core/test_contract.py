@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emufort.contract import Contract, bundled_contracts
+from emufort.contract import Contract
+from emufort.contract_files import bundled_contracts
 from emufort.errors import ContractError
 
 SMALL = """

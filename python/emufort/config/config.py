@@ -16,7 +16,7 @@ from emufort.config.labels import LabelsConfig
 from emufort.config.retrain import RetrainConfig
 from emufort.config.search import AdviceConfig, SearchConfig
 from emufort.config.section import Line, Section
-from emufort.contract import is_path
+from emufort.contract_files import is_path
 from emufort.dataset.sources import data_files
 from emufort.errors import UsageError
 from emufort.messages import explain, one_line

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort.contract import Contract, is_path
+from emufort.contract import Contract
+from emufort.contract_files import is_path
 from emufort.dataset.dataset import Dataset
 from emufort.dataset.rows import blocks
 from emufort.errors import ContractError, DataError, did_you_mean
