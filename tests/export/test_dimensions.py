@@ -11,6 +11,9 @@ import onnx
 import pytest
 import xarray as xr
 
+from emufort.benchmark.contenders import Native
+from emufort.benchmark.options import Options
+from emufort.benchmark.run import run as measure
 from emufort.contract_arrays import split_columns
 from emufort.dataset.dataset import Dataset
 from emufort.export import Bundle, export
@@ -119,3 +122,13 @@ def test_the_example_of_a_host_calls_it(bundle: Bundle, tmp_path: Path) -> None:
     program = next(path for path in glue.path.rglob("example_host") if path.is_file())
     printed = run(glue.path, program)
     assert "radiance(:, 2, 1, 3)" in printed
+
+
+@needs_gfortran
+def test_the_benchmark_passes_matrices_in_contract_order(bundle: Bundle, tmp_path: Path) -> None:
+    options = Options.quick().changed(bundle=bundle.path, models=("bundle",), ncol=(1, 33))
+    contenders = [Native("embedded", "generated module"), Native("loaded", "weights.bin")]
+    result = measure(options, tmp_path, contenders=contenders)
+    calls = [row for row in result.rows if row.model == "profile"]
+    assert len(calls) == 4
+    assert {(row.status, row.note) for row in calls} == {("ok", "")}

@@ -14,7 +14,7 @@ from emufort.benchmark.options import Options
 from emufort.benchmark.workers import Missing
 from emufort.contract import Contract, Input, Output
 from emufort.errors import EmufortError
-from emufort.export.fortran import fortran_source
+from emufort.export.fortran import fortran_source, wrap
 from emufort.export.host_arrays import columns_of, has_matrices
 from emufort.files import write_text
 from emufort.toolchain.compiler import Compiler, CompilerMissing
@@ -286,4 +286,4 @@ def _strides(contract: Contract) -> str:
     for shape in shapes:
         steps = ["1", *(f"{math.prod(shape[i + 1 :])}*ncol" for i in range(len(shape)))]
         found += [*steps, *["0"] * (rank + 1 - len(steps))]
-    return f"reshape([{', '.join(found)}], [{rank + 1}, {len(shapes)}])"
+    return f"reshape([ &\n    {wrap(found)}], &\n      [{rank + 1}, {len(shapes)}])"
