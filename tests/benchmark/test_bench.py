@@ -241,7 +241,7 @@ def test_quick_writes_all_files(quick: Path) -> None:
     assert "GNU Fortran" in content["compiler"] and "-O1" in content["flags"]
     assert "-O3" in content["flags_of_others"]
     assert content["versions"]["numpy"]
-    assert content["peak"]["gflops"] > 0.1
+    assert content["peak"]["gflops"] > 0.0
     assert set(content["peak"]["gflops_by_bits"]) == {"512", "256"}
     assert content["models"][0]["multiply_adds"] == 16 * 32 + 32 * 32 + 32 * 4
 
