@@ -158,7 +158,7 @@ def key(compiler: str, command: Command, source: Path) -> str:
         for part in parts:
             digest.update(part.encode(errors="surrogateescape") + b"\0")
 
-    add(os.path.realpath(compiler), source.name, *command.flags)
+    add(os.path.realpath(compiler), source.name, *in_order(command.flags))
     if any(flag.startswith("-g") for flag in command.flags):
         add(str(source.absolute()), str(Path.cwd()))
     text = "\n".join(texts(source, command.searched))
@@ -173,6 +173,14 @@ def key(compiler: str, command: Command, source: Path) -> str:
             raise UnsuitedError
         add(name, module_text(name.lower(), command.searched))
     return digest.hexdigest()
+
+
+def in_order(flags: list[str]) -> list[str]:
+    """Return flags with those for warnings in one order, which changes nothing without -Wno-."""
+    if any(flag.startswith("-Wno-") for flag in flags):
+        return flags
+    warnings = [flag for flag in flags if flag.startswith(("-W", "-std", "-pedantic"))]
+    return [flag for flag in flags if flag not in warnings] + sorted(set(warnings))
 
 
 def texts(source: Path, searched: list[Path]) -> Iterator[str]:

@@ -105,7 +105,7 @@ def _cached_compilers(
         yield
         return
     scripts = cache.mkdir("compilers")
-    for name in ("gfortran", "flang-22", "flang-new-22"):
+    for name in ("gfortran", "f95", "flang-22", "flang-new-22"):  # CMake prefers f95
         if (found := shutil.which(name)) is not None:
             program = [sys.executable, "-I", "-S", compiler_cache.__file__, found]
             made = scripts / f"{name}.{os.getpid()}"
