@@ -164,8 +164,7 @@ def test_random_networks_have_the_bits_of_their_columns(
     agrees(compiler, seed, tmp_path)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-@pytest.mark.parametrize("compiler", sorted(COMPILERS))
+@pytest.mark.parametrize(("compiler", "seed"), [("gfortran", 1), ("gfortran", 2), ("flang-22", 3)])
 def test_random_plans_have_the_bits_of_their_columns(
     compiler: str, seed: int, tmp_path: Path
 ) -> None:

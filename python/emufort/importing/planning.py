@@ -26,7 +26,7 @@ class _Planner:
 
     buffers: list[tuple[str, int]]
     operations: list[Operation] = field(default_factory=list)
-    parameters: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    parameters: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def buffer(self, size: int) -> str:
         if size > MOST_NEURONS:
@@ -41,8 +41,8 @@ class _Planner:
     def dense(self, source: str, matrix: Matrix, bias: Array, function: tuple[str, float]) -> str:
         layer = len(self.parameters) // 2
         names = f"layers.{layer}.weight", f"layers.{layer}.bias"
-        self.parameters[names[0]] = np.ascontiguousarray(matrix.toarray(), dtype=np.float32)
-        self.parameters[names[1]] = bias.astype(np.float32)
+        self.parameters[names[0]] = np.ascontiguousarray(matrix.toarray(), dtype=np.float64)
+        self.parameters[names[1]] = bias.astype(np.float64)
         output = self.buffer(len(bias))
         self.operations.append(Operation("dense", (source,), output, names, *function))
         return output
@@ -83,7 +83,7 @@ def _is_identity(matrix: Matrix, size: int) -> bool:
     return bool(np.all(matrix.diagonal() == 1.0))
 
 
-def plan_of(atoms: Sequence[Atom], result: Value) -> tuple[Plan, dict[str, NDArray[np.float32]]]:
+def plan_of(atoms: Sequence[Atom], result: Value) -> tuple[Plan, dict[str, NDArray[np.float64]]]:
     """Return the plan and the weights of a network.
 
     Parameters

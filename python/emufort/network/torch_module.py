@@ -9,14 +9,14 @@ import torch
 
 from emufort.network.activations import ACTIVATION_FUNCTIONS
 from emufort.network.emulator import Emulator
-from emufort.network.plan import Operation
+from emufort.network.operation import Operation
 
 
 class EmulatorModule(torch.nn.Module):
     """Physical inputs (n, n_inputs) to physical outputs (n, n_outputs).
 
     The transforms are computed in the precision of the input, the network in that of its weights
-    (single precision, unless the module is converted with ``.double()``).
+    (that of the emulator, unless the module is converted with ``.double()``).
     """
 
     def __init__(self, emulator: Emulator) -> None:
@@ -28,7 +28,8 @@ class EmulatorModule(torch.nn.Module):
         self.layers = torch.nn.ModuleList()
         #: Of the precision of the network, which need not have weights.
         self._zero: torch.Tensor
-        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+        kind = torch.float64 if emulator.precision == "double" else torch.float32
+        self.register_buffer("_zero", torch.zeros((), dtype=kind), persistent=False)
         #: Name of a parameter of the plan -> the layer that holds it, and its name there.
         self._owners: dict[str, tuple[torch.nn.Module, str]] = {}
         for operation in emulator.plan.operations:
