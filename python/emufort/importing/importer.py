@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from emufort.config import DEFAULTS
 from emufort.config.deployment import Placement
 from emufort.contract import Contract
+from emufort.contract_arrays import split_columns
 from emufort.dataset.dataset import Dataset
 from emufort.export.agreement import rounding_bound
 from emufort.export.bundle import Bundle, export
@@ -138,16 +139,16 @@ def emulator_of(
     features = _features(unscaled)
     n_features = sum(port.size for port in graph.inputs)
     state, results = lower(unscaled, features, n_features, HANDLERS)
-    sizes = [value.size for value in results]
-    whole = selected(results, np.arange(sum(sizes)))
+    shapes = [value.shape[1:] for value in results]
+    whole = selected(results, np.arange(sum(value.size for value in results)))
     plan, parameters = plan_of(state.atoms, whole)
     if contract is None:
         stem = name or word(Path(origin.name).stem).lower()
-        found = derived_contract(graph, sizes, stem, f"Imported network {origin.name}")
+        found = derived_contract(graph, shapes, stem, f"Imported network {origin.name}")
     else:
         found = contract if isinstance(contract, Contract) else Contract.load(contract)
         found = without_default_transforms(found)
-        check_contract(found, graph, sizes, Path(origin.name))
+        check_contract(found, graph, shapes, Path(origin.name))
     return Emulator(
         found,
         architecture_of_plan(plan),
@@ -250,14 +251,9 @@ def _rows(contract: Contract, x: Array, y: Array) -> xr.Dataset:
     import xarray as xr
 
     found = {}
-    for variables, columns, values in (
-        (contract.input, contract.input_columns, x),
-        (contract.output, contract.output_columns, y),
-    ):
+    for variables, values in ((contract.input, x), (contract.output, y)):
+        arrays = split_columns(contract, variables, values)
         for variable in variables:
-            taken = [j for j, column in enumerate(columns) if column.variable == variable.name]
-            block = values[:, taken] if variable.dimension else values[:, taken[0]]
-            dimensions = (contract.sample_dimension, *filter(None, [variable.dimension]))
-            found[variable.name] = (dimensions, block, {"units": variable.units})
-    coordinates = {name: list(labels) for name, labels in contract.dimensions.items()}
-    return xr.Dataset(found, coords=coordinates)
+            dimensions = (contract.row_dimension, *variable.dimensions)
+            found[variable.name] = (dimensions, arrays[variable.name], {"units": variable.units})
+    return xr.Dataset(found)

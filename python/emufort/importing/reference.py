@@ -15,9 +15,9 @@ import onnxruntime
 from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from emufort.contract import one_line
 from emufort.importing.graph import Graph
 from emufort.importing.refusal import ImportRefusedError
+from emufort.messages import one_line
 from emufort.network.activations import Array
 
 _DTYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64}

@@ -109,12 +109,10 @@ class Value:
     def scaled(self, factor: Array | float) -> Value:
         """Return the product with a constant: a number, or one for each element."""
         factors = np.broadcast_to(np.ravel(factor), self.size)
-        terms = {
-            k: _matrix(
-                m.data * np.repeat(factors, np.diff(m.indptr)), m.indices, m.indptr, m.shape[1]
-            )
-            for k, m in self.terms.items()
-        }
+        # Copies, because sorting or shortening a matrix changes its indices in place.
+        terms = {k: m.copy() for k, m in self.terms.items()}
+        for m in terms.values():
+            m.data *= np.repeat(factors, np.diff(m.indptr))
         return _clean(self.shape, terms, factors * self.bias)
 
     def plus(self, other: Value) -> Value:
