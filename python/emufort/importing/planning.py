@@ -173,7 +173,7 @@ class _Planner:
         if found is not None and found.are_copies:
             return self.gather(found, function)
         heavy = {k: m for k, m in value.terms.items() if _is_dense(m)}
-        parts = _parts(value, heavy)
+        parts = _separate_layers(value, heavy)
         if len(parts) > 1:
             return self._joined(value, parts, function)
         light = {k: m for k, m in value.terms.items() if k not in heavy}
@@ -279,7 +279,7 @@ def _is_dense(matrix: Matrix) -> bool:
     return bool(_COST_OF_SPARSE * matrix.nnz > rows * width)
 
 
-def _parts(value: Value, heavy: Mapping[int, Matrix]) -> list[Integers]:
+def _separate_layers(value: Value, heavy: Mapping[int, Matrix]) -> list[Integers]:
     """Return elements to be computed apart: of different elements, or too many for one layer."""
     rows = np.arange(value.size)
     if not heavy:
