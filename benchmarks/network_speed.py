@@ -29,7 +29,7 @@ NETWORKS = (
     "bigru",
     "encoder",
 )
-CONTENDERS = ("native-layers", "native-embedded", "onnxruntime-fortran", "torch")
+CONTENDERS = ("native-layers", "native-loaded", "onnxruntime-fortran", "torch")
 _NCOL = (1, 4, 16, 32, 128, 1152)
 
 
