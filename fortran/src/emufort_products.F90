@@ -15,7 +15,9 @@ module emufort_products
   public :: matmul_block, matmul_half_block, matmul_single
 
   !> Rows of the right matrix that are copied at a time. The stack of a call is short.
-  integer, parameter :: part = merge(16, 4, wp == real32)
+  integer, parameter :: part = merge(16, 3, wp == real32)
+  !> Rows of the tiles of four columns. In double precision, 16 sums exceed the registers.
+  integer, parameter :: tile_rows = merge(4, 2, wp == real32)
 
 contains
 
@@ -48,8 +50,12 @@ contains
                 end do
               end do
             end do
-            do m = 1, n_m, 4
-              call product_32_4x4(n_m, n_k, n_n, k, n_part, m, a(first + 1, 1, 1), panel, y(first + 1, n, 1))
+            do m = 1, n_m, tile_rows
+              if (tile_rows == 4) then
+                call product_32_4x4(n_m, n_k, n_n, k, n_part, m, a(first + 1, 1, 1), panel, y(first + 1, n, 1))
+              else
+                call product_32_2x4(n_m, n_k, n_n, k, n_part, m, a(first + 1, 1, 1), panel, y(first + 1, n, 1))
+              end if
             end do
           end do
           n = n + 4
@@ -101,8 +107,12 @@ contains
                 end do
               end do
             end do
-            do m = 1, n_m, 4
-              call product_16_4x4(n_m, n_k, n_n, k, n_part, m, a(first + 1, 1, 1), panel, y(first + 1, n, 1))
+            do m = 1, n_m, tile_rows
+              if (tile_rows == 4) then
+                call product_16_4x4(n_m, n_k, n_n, k, n_part, m, a(first + 1, 1, 1), panel, y(first + 1, n, 1))
+              else
+                call product_16_2x4(n_m, n_k, n_n, k, n_part, m, a(first + 1, 1, 1), panel, y(first + 1, n, 1))
+              end if
             end do
           end do
           n = n + 4
@@ -380,6 +390,111 @@ contains
 
   end subroutine product_32_4x4
 
+  !> Add a part of the sums to 2 rows and 4 columns of a product, for 16 columns of a block of 32.
+  pure recursive subroutine product_32_2x4(n_m, ld, n_n, first, n_k, m, a, b, y)
+    integer, intent(in) :: n_m                         !! rows of the product
+    integer, intent(in) :: ld, n_n                     !! columns of the left matrix and of the product
+    integer, intent(in) :: first, n_k                  !! columns of the left matrix before the part, and in it
+    integer, intent(in) :: m                           !! first row
+    real(wp), intent(in) :: a(block_columns, ld, *)    !! left matrix (lane, k, m)
+    real(wp), intent(in) :: b(lanes, 4, *)             !! part of the right matrix (lane, n, k)
+    real(wp), intent(inout) :: y(block_columns, n_n, *) !! product (lane, n, m)
+    integer :: i, k, m1, m2
+    real(wp) :: a1, a2, b1, b2, b3, b4
+#ifdef __flang__
+    real(wp), dimension(lanes) :: p1, p2, p3, p4, q1, q2, q3, q4
+#else
+    real(wp) :: p1, p2, p3, p4, q1, q2, q3, q4
+#endif
+
+    if (n_k < 1) return
+    m1 = min(m, n_m)
+    m2 = min(m + 1, n_m)
+#ifdef __flang__
+    do i = 1, lanes
+      p1(i) = y(i, 1, m1)
+      p2(i) = y(i, 2, m1)
+      p3(i) = y(i, 3, m1)
+      p4(i) = y(i, 4, m1)
+      q1(i) = y(i, 1, m2)
+      q2(i) = y(i, 2, m2)
+      q3(i) = y(i, 3, m2)
+      q4(i) = y(i, 4, m2)
+    end do
+    do k = 1, n_k
+      do i = 1, lanes
+        a1 = a(i, first + k, m1)
+        a2 = a(i, first + k, m2)
+        b1 = b(i, 1, k)
+        b2 = b(i, 2, k)
+        b3 = b(i, 3, k)
+        b4 = b(i, 4, k)
+        p1(i) = p1(i) + a1*b1
+        p2(i) = p2(i) + a1*b2
+        p3(i) = p3(i) + a1*b3
+        p4(i) = p4(i) + a1*b4
+        q1(i) = q1(i) + a2*b1
+        q2(i) = q2(i) + a2*b2
+        q3(i) = q3(i) + a2*b3
+        q4(i) = q4(i) + a2*b4
+      end do
+    end do
+    do i = 1, lanes
+      y(i, 1, m1) = p1(i)
+      y(i, 2, m1) = p2(i)
+      y(i, 3, m1) = p3(i)
+      y(i, 4, m1) = p4(i)
+      y(i, 1, m2) = q1(i)
+      y(i, 2, m2) = q2(i)
+      y(i, 3, m2) = q3(i)
+      y(i, 4, m2) = q4(i)
+    end do
+#else
+    !$omp simd private(a1, a2, b1, b2, b3, b4, p1, p2, p3, p4, q1, q2, q3, q4)
+    do i = 1, lanes
+      p1 = y(i, 1, m1)
+      p2 = y(i, 2, m1)
+      p3 = y(i, 3, m1)
+      p4 = y(i, 4, m1)
+      q1 = y(i, 1, m2)
+      q2 = y(i, 2, m2)
+      q3 = y(i, 3, m2)
+      q4 = y(i, 4, m2)
+      a1 = a(i, first + 1, m1)
+      a2 = a(i, first + 1, m2)
+      b1 = b(i, 1, 1)
+      b2 = b(i, 2, 1)
+      b3 = b(i, 3, 1)
+      b4 = b(i, 4, 1)
+      do k = 1, n_k
+        p1 = p1 + a1*b1
+        p2 = p2 + a1*b2
+        p3 = p3 + a1*b3
+        p4 = p4 + a1*b4
+        q1 = q1 + a2*b1
+        q2 = q2 + a2*b2
+        q3 = q3 + a2*b3
+        q4 = q4 + a2*b4
+        a1 = a(i, first + k + 1, m1)
+        a2 = a(i, first + k + 1, m2)
+        b1 = b(i, 1, k + 1)
+        b2 = b(i, 2, k + 1)
+        b3 = b(i, 3, k + 1)
+        b4 = b(i, 4, k + 1)
+      end do
+      y(i, 1, m1) = p1
+      y(i, 2, m1) = p2
+      y(i, 3, m1) = p3
+      y(i, 4, m1) = p4
+      y(i, 1, m2) = q1
+      y(i, 2, m2) = q2
+      y(i, 3, m2) = q3
+      y(i, 4, m2) = q4
+    end do
+#endif
+
+  end subroutine product_32_2x4
+
   !> Add a part of the sums to 4 rows and 1 columns of a product, for 16 columns of a block of 32.
   pure recursive subroutine product_32_4x1(n_m, ld, n_n, first, n_k, m, a, b, y)
     integer, intent(in) :: n_m                         !! rows of the product
@@ -620,6 +735,111 @@ contains
 #endif
 
   end subroutine product_16_4x4
+
+  !> Add a part of the sums to 2 rows and 4 columns of a product, for 16 columns of a block of 16.
+  pure recursive subroutine product_16_2x4(n_m, ld, n_n, first, n_k, m, a, b, y)
+    integer, intent(in) :: n_m                         !! rows of the product
+    integer, intent(in) :: ld, n_n                     !! columns of the left matrix and of the product
+    integer, intent(in) :: first, n_k                  !! columns of the left matrix before the part, and in it
+    integer, intent(in) :: m                           !! first row
+    real(wp), intent(in) :: a(lanes, ld, *)            !! left matrix (lane, k, m)
+    real(wp), intent(in) :: b(lanes, 4, *)             !! part of the right matrix (lane, n, k)
+    real(wp), intent(inout) :: y(lanes, n_n, *)        !! product (lane, n, m)
+    integer :: i, k, m1, m2
+    real(wp) :: a1, a2, b1, b2, b3, b4
+#ifdef __flang__
+    real(wp), dimension(lanes) :: p1, p2, p3, p4, q1, q2, q3, q4
+#else
+    real(wp) :: p1, p2, p3, p4, q1, q2, q3, q4
+#endif
+
+    if (n_k < 1) return
+    m1 = min(m, n_m)
+    m2 = min(m + 1, n_m)
+#ifdef __flang__
+    do i = 1, lanes
+      p1(i) = y(i, 1, m1)
+      p2(i) = y(i, 2, m1)
+      p3(i) = y(i, 3, m1)
+      p4(i) = y(i, 4, m1)
+      q1(i) = y(i, 1, m2)
+      q2(i) = y(i, 2, m2)
+      q3(i) = y(i, 3, m2)
+      q4(i) = y(i, 4, m2)
+    end do
+    do k = 1, n_k
+      do i = 1, lanes
+        a1 = a(i, first + k, m1)
+        a2 = a(i, first + k, m2)
+        b1 = b(i, 1, k)
+        b2 = b(i, 2, k)
+        b3 = b(i, 3, k)
+        b4 = b(i, 4, k)
+        p1(i) = p1(i) + a1*b1
+        p2(i) = p2(i) + a1*b2
+        p3(i) = p3(i) + a1*b3
+        p4(i) = p4(i) + a1*b4
+        q1(i) = q1(i) + a2*b1
+        q2(i) = q2(i) + a2*b2
+        q3(i) = q3(i) + a2*b3
+        q4(i) = q4(i) + a2*b4
+      end do
+    end do
+    do i = 1, lanes
+      y(i, 1, m1) = p1(i)
+      y(i, 2, m1) = p2(i)
+      y(i, 3, m1) = p3(i)
+      y(i, 4, m1) = p4(i)
+      y(i, 1, m2) = q1(i)
+      y(i, 2, m2) = q2(i)
+      y(i, 3, m2) = q3(i)
+      y(i, 4, m2) = q4(i)
+    end do
+#else
+    !$omp simd private(a1, a2, b1, b2, b3, b4, p1, p2, p3, p4, q1, q2, q3, q4)
+    do i = 1, lanes
+      p1 = y(i, 1, m1)
+      p2 = y(i, 2, m1)
+      p3 = y(i, 3, m1)
+      p4 = y(i, 4, m1)
+      q1 = y(i, 1, m2)
+      q2 = y(i, 2, m2)
+      q3 = y(i, 3, m2)
+      q4 = y(i, 4, m2)
+      a1 = a(i, first + 1, m1)
+      a2 = a(i, first + 1, m2)
+      b1 = b(i, 1, 1)
+      b2 = b(i, 2, 1)
+      b3 = b(i, 3, 1)
+      b4 = b(i, 4, 1)
+      do k = 1, n_k
+        p1 = p1 + a1*b1
+        p2 = p2 + a1*b2
+        p3 = p3 + a1*b3
+        p4 = p4 + a1*b4
+        q1 = q1 + a2*b1
+        q2 = q2 + a2*b2
+        q3 = q3 + a2*b3
+        q4 = q4 + a2*b4
+        a1 = a(i, first + k + 1, m1)
+        a2 = a(i, first + k + 1, m2)
+        b1 = b(i, 1, k + 1)
+        b2 = b(i, 2, k + 1)
+        b3 = b(i, 3, k + 1)
+        b4 = b(i, 4, k + 1)
+      end do
+      y(i, 1, m1) = p1
+      y(i, 2, m1) = p2
+      y(i, 3, m1) = p3
+      y(i, 4, m1) = p4
+      y(i, 1, m2) = q1
+      y(i, 2, m2) = q2
+      y(i, 3, m2) = q3
+      y(i, 4, m2) = q4
+    end do
+#endif
+
+  end subroutine product_16_2x4
 
   !> Add a part of the sums to 4 rows and 1 columns of a product, for 16 columns of a block of 16.
   pure recursive subroutine product_16_4x1(n_m, ld, n_n, first, n_k, m, a, b, y)

@@ -1,6 +1,7 @@
 !> Tests that `check_plan` refuses repeated layers, tables and products of matrices that the operations could not run, and
 !> that a network whose buffers exceed the stack needs a workspace.
 program test_plan_tables
+  use, intrinsic :: ieee_arithmetic, only: ieee_is_nan
   use emufort_runtime, only: status_type, workspace_type, emufort_success, emufort_error_format, emufort_error_limit, &
                              emufort_block_columns
   use emufort_kinds, only: int64, real64, max_features, max_operations, max_scratch
@@ -249,8 +250,10 @@ contains
     numbers_of_columns = [1, 5, ncol]
     do k = 1, 3
       last = numbers_of_columns(k)
+      y = 0.0_real64
       call predictor%predict(x(:last, :), y(:last, :), status)
       call check(status%code == emufort_error_limit .and. index(status%message, 'workspace') > 0, 'it says so')
+      call check(all(ieee_is_nan(y(:last, :))) .and. all(abs(y(last + 1:, :)) <= 0.0_real64), 'its answers are NaN')
       call predictor%predict(x(:last, :), y(:last, :), status, workspace=of_small)
       call check(status%code == emufort_error_limit, 'a workspace of a smaller network is refused')
     end do

@@ -9,7 +9,6 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-import xarray as xr
 from numpy.typing import NDArray
 
 import emufort
@@ -126,10 +125,8 @@ def attentive() -> onnx.ModelProto:
 def test_the_runtime_gives_what_onnx_runtime_gives(tmp_path: Path, make: Any) -> None:
     model = make()
     bundle = import_network(model, tmp_path / "b", name="net")
-    n = CHANNELS * LEVELS
-    x = np.random.default_rng(2).normal(size=(37, n)).astype(np.float32)
-    given = xr.Dataset({"x": (("sample", "x_index"), x)}, {"x_index": [str(i) for i in range(n)]})
-    found = emufort.load(bundle, backend="fortran").predict(given)["y"].to_numpy().reshape(37, -1)
+    x = np.random.default_rng(2).normal(size=(37, CHANNELS, LEVELS)).astype(np.float32)
+    found = emufort.load(bundle, backend="fortran").predict({"x": x})["y"].reshape(37, -1)
     session = onnxruntime.InferenceSession(model.SerializeToString())
-    wanted = session.run(None, {"x": x.reshape(37, CHANNELS, LEVELS)})[0].reshape(37, -1)
+    wanted = session.run(None, {"x": x})[0].reshape(37, -1)
     np.testing.assert_allclose(found, wanted, rtol=2e-4, atol=2e-5)
