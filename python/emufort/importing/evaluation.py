@@ -79,7 +79,7 @@ def _check_size(node: Node, inputs: Sequence[NDArray[Any] | None]) -> None:
         wanted = inputs[place] if place < len(inputs) else None
         if wanted is not None:
             size = float(np.prod(np.abs(np.asarray(wanted, dtype=np.float64)) + 1.0))
-    if not size <= 64.0 * MOST_ELEMENTS:
+    if not size <= 16.0 * MOST_ELEMENTS:
         raise refuse(
             node.operator, node.name, "its result is too large", "reduce the sizes of the model"
         )
