@@ -86,7 +86,9 @@ def test_names_that_c_has_taken(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fortran", ["gfortran", "flang-22"])
+@pytest.mark.parametrize(
+    "fortran", ["gfortran", pytest.param("flang-22", marks=pytest.mark.exhaustive)]
+)
 def test_weights_that_are_loaded(fortran: str, data: Dataset, run: Run, tmp_path: Path) -> None:
     needs(fortran, "gcc")
     bundle, another = (

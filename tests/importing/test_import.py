@@ -219,11 +219,17 @@ def _of(
 
 
 REFUSED = {
-    "product": (_of([node("Mul", "x x", "y")]), r"Mul of the node 'Mul_y'.*depend on the inputs"),
-    "quotient": (_of([node("Div", "x x", "y")]), "Div of the node 'Div_y'"),
+    "divisor": (
+        _of([node("Mod", "x x", "y", fmod=1)]),
+        "Mod of the node 'Mod_y'.*constant divisor",
+    ),
+    "weights": (
+        _of([node("Conv", "x x", "y")], ("n", 4, 1)),
+        "Conv of the node 'Conv_y'.*its input 2 depends on the inputs",
+    ),
     "random": (_of([node("RandomNormalLike", "x", "y")]), "it is random"),
-    "erf": (_of([node("Erf", "x", "y")]), "Erf of the node 'Erf_y'.*gelu"),
-    "unknown": (_of([node("Softmax", "x", "y")]), "Softmax of the node.*not supported"),
+    "infinite": (_of([node("Add", "x c", "y")], c=np.array(np.inf)), "constant that is not within"),
+    "unknown": (_of([node("Det", "x", "y")], ("n", 2, 2)), "Det of the node.*not supported"),
     "columns": (
         _of([node("ReduceMean", "x a", "m"), node("Sub", "x m", "y")], a=np.array([0])),
         "mixes columns|does not reproduce",
@@ -242,7 +248,7 @@ REFUSED = {
     ),
     "wide": (
         _of([node("Tile", "x r", "t"), node("Relu", "t", "y")], r=np.array([1, 2000])),
-        "8000 neurons",
+        "8000 results",
     ),
     "opset": (
         model_of([node("Relu", "x", "y")], {"x": ["n", 4]}, {"y": ["n", 4]}, {}, opset=9),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from emufort.benchmark.models import Model
+from emufort.benchmark.model import Model
 from emufort.benchmark.options import Options
 from emufort.benchmark.workers import Missing
 from emufort.contract import Contract, Input, Output
@@ -253,7 +253,7 @@ def blas_description(library: Path) -> tuple[str, str]:
 
 
 def _kind_flag(model: Model) -> str:
-    return "-DEMUFORT_BENCH_DOUBLE" if model.is_physical else ""
+    return "-DEMUFORT_BENCH_DOUBLE" if model.is_double else ""
 
 
 def _embedded_source(model: Model, module: str) -> str:

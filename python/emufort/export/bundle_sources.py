@@ -12,7 +12,7 @@ from emufort.contract import Contract
 from emufort.errors import ContractError, UsageError
 from emufort.export.c_headers import headers
 from emufort.export.contents import CMAKE, CPU_LEVEL, RUNTIME, module_name
-from emufort.export.fortran import fortran_source, runtime_source
+from emufort.export.fortran import fortran_source, requires_workspace, runtime_source
 from emufort.export.manifest import HashChain
 from emufort.export.render import render
 from emufort.export.weights_file import WeightsFile
@@ -59,7 +59,9 @@ def bundle_sources(
         placement=placement,
         weights_chain=chain.upto("onnx"),
     )
-    texts = headers(emulator.contract, module, identity, form)
+    texts = headers(
+        emulator.contract, module, identity, form, requires_workspace(emulator.architecture)
+    )
     return {
         f"{module}.F90": source.encode(),
         RUNTIME: runtime,

@@ -65,7 +65,9 @@ def check_member_names(contract: Contract) -> None:
                 )
 
 
-def headers(contract: Contract, module: str, chain: str, form: Form) -> dict[str, str]:
+def headers(
+    contract: Contract, module: str, chain: str, form: Form, has_pool: bool
+) -> dict[str, str]:
     """Return the headers of a bundle: name -> text.
 
     Parameters
@@ -78,6 +80,8 @@ def headers(contract: Contract, module: str, chain: str, form: Form) -> dict[str
         Hash that the module returns.
     form
         How the module gets its weights.
+    has_pool
+        Whether the module makes a workspace for each thread.
     """
     inputs, outputs = (
         variables_of(contract, contract.input),
@@ -89,6 +93,7 @@ def headers(contract: Contract, module: str, chain: str, form: Form) -> dict[str
         "module": module,
         "hash": chain,
         "form": form,
+        "has_pool": has_pool,
         "inputs": inputs,
         "outputs": outputs,
         "first": _initial(inputs),
