@@ -12,10 +12,11 @@ import pytest
 from numpy.typing import NDArray
 
 from emufort.benchmark import Options, Result, run
+from emufort.benchmark.agreement import TOLERANCE, largest_error
 from emufort.benchmark.contenders import Bench, Contender
 from emufort.benchmark.markdown import BEGIN, END, SUMMARY_BEGIN, SUMMARY_END, update_document
-from emufort.benchmark.measure import TOLERANCE, largest_error
-from emufort.benchmark.models import Model, call_of, models_of
+from emufort.benchmark.model import Model
+from emufort.benchmark.models import call_of, models_of
 from emufort.benchmark.options import CONTENDERS
 from emufort.benchmark.result import COLUMNS
 from emufort.benchmark.workers import Missing, Process, Worker

@@ -152,8 +152,12 @@ def test_wheel(tmp_path: Path) -> None:
     extensions = [name for name in names if name.endswith(".so")]
     modules = {name.removeprefix("emufort/").partition(".")[0] for name in extensions}
     assert len(modules) == len(extensions)
-    assert {"_native", "_trainer"} <= modules
-    assert modules <= {"_native", *(f"_trainer{kind}" for kind in ("", "_v3", "_v4"))}
+    assert {"_native", "_native_double", "_trainer"} <= modules
+    assert modules <= {
+        "_native",
+        "_native_double",
+        *(f"_trainer{kind}" for kind in ("", "_v3", "_v4")),
+    }
     if platform.machine() == "x86_64":
         assert {"_trainer_v3", "_trainer_v4"} <= modules
     fortran = sorted(name for name in names if name.startswith("emufort/_fortran/"))

@@ -1,8 +1,13 @@
-"""Run the original of an imported network: by ONNX Runtime, and in double precision."""
+"""Run the original of an imported network: by ONNX Runtime, and in double precision.
+
+ONNX Runtime lacks kernels in double precision for some operators. The reference implementation of
+ONNX then runs the model.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import onnx
@@ -10,9 +15,9 @@ import onnxruntime
 from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from emufort.contract import one_line
 from emufort.importing.graph import Graph
 from emufort.importing.refusal import ImportRefusedError
+from emufort.messages import one_line
 from emufort.network.activations import Array
 
 _DTYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64}
@@ -31,7 +36,7 @@ class Reference:
     Raises
     ------
     ImportRefusedError
-        ONNX Runtime does not load the model.
+        ONNX Runtime does not load a model in single precision.
     """
 
     def __init__(self, model: onnx.ModelProto, graph: Graph) -> None:
@@ -39,12 +44,16 @@ class Reference:
         self._model = model
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
+        self._session: onnxruntime.InferenceSession | None
         try:
             self._session = onnxruntime.InferenceSession(
                 model.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:
             # ONNX Runtime has a class of errors of its own for each reason
+            if any(i.type.tensor_type.elem_type == TensorProto.DOUBLE for i in model.graph.input):
+                self._session = None
+                return
             raise ImportRefusedError(
                 f"ONNX Runtime does not load the model: {one_line(error)}"
             ) from error
@@ -58,12 +67,19 @@ class Reference:
             return self._run(x)
         return np.concatenate([self._run(x[i : i + 1]) for i in range(len(x))])
 
-    def outputs_in_double(self, x: Array) -> Array:
+    def outputs_in_double(self, x: Array) -> Array | None:
         """Return the outputs (n, n_outputs) for (n, n_inputs), computed in double precision.
 
-        The reference implementation of ONNX computes them, column by column.
+        The reference implementation of ONNX computes them, column by column. None if it lacks an
+        operation.
         """
-        evaluator = ReferenceEvaluator(_in_double(self._model))
+        try:
+            return self._columns_in_double(x)
+        except Exception:
+            # the reference implementation raises whatever numpy raises
+            return None
+
+    def _columns_in_double(self, x: Array) -> Array:
         ends = np.cumsum([port.size for port in self._graph.inputs])[:-1]
         found = []
         for row in x:
@@ -73,21 +89,31 @@ class Reference:
                 for port, block in zip(self._graph.inputs, blocks, strict=True)
             }
             with np.errstate(all="ignore"):
-                results = evaluator.run(None, given)
+                results = self._evaluator.run(None, given)
             found.append(np.concatenate([np.ravel(y).astype(np.float64) for y in results]))
         return np.stack(found)
+
+    @cached_property
+    def _evaluator(self) -> ReferenceEvaluator:
+        return ReferenceEvaluator(_in_double(self._model))
 
     def _run(self, x: Array) -> Array:
         ends = np.cumsum([port.size for port in self._graph.inputs])[:-1]
         blocks: Sequence[Array] = np.split(x, ends, axis=1)
-        given = {}
-        for wanted, port, block in zip(
-            self._session.get_inputs(), self._graph.inputs, blocks, strict=True
-        ):
-            values = block.reshape(len(x), *port.shape[1:])
-            given[wanted.name] = values.astype(_DTYPES[wanted.type])
+        values = [
+            block.reshape(len(x), *port.shape[1:])
+            for port, block in zip(self._graph.inputs, blocks, strict=True)
+        ]
         try:
-            found = self._session.run(None, given)
+            if self._session is None:
+                names = (port.name for port in self._graph.inputs)
+                found = self._evaluator.run(None, dict(zip(names, values, strict=True)))
+            else:
+                wanted = self._session.get_inputs()
+                given = {
+                    i.name: v.astype(_DTYPES[i.type]) for i, v in zip(wanted, values, strict=True)
+                }
+                found = self._session.run(None, given)
         except Exception as error:
             raise ImportRefusedError(
                 f"the original network fails with {len(x)} columns: {one_line(error)}; export it "
