@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from emufort.export.packing import pack, packed_size
 from emufort.export.unflatten import plan_of
 from emufort.export.weights_file import WeightsFile
 from emufort.network.activations import ACTIVATION_FUNCTIONS
-from emufort.network.imported import ImportedArchitecture
+from emufort.network.imported import ImportedArchitecture, architecture_from_dict
 from emufort.network.operations import OPERATIONS
 from emufort.network.operations.kind import Sizes
 from emufort.network.plan import Operation, Plan
@@ -39,6 +40,7 @@ def test_a_plan_is_read_back_from_its_integers(plan: Plan) -> None:
     # What is read back is written as before.
     architecture = ImportedArchitecture.of_plan(found)
     assert ImportedArchitecture.of_plan(plan) == architecture
+    assert architecture_from_dict(json.loads(json.dumps(architecture.to_dict()))) == architecture
     second = flatten(dataclasses.replace(
         emulator, architecture=architecture,
         parameters=dict(zip(architecture.plan.parameter_shapes, parameters.values(), strict=True)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from dataclasses import replace
@@ -13,7 +14,8 @@ import pytest
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.export import Bundle, export
-from emufort.export.fortran import MOST_STACK_SCRATCH
+from emufort.export.flat import flatten
+from emufort.export.fortran import MOST_STACK_SCRATCH, fortran_source
 from emufort.native.bindings import FortranEmulator, available
 from emufort.network.emulator import Emulator
 from emufort.network.imported import ImportedArchitecture
@@ -44,14 +46,15 @@ PLAN = Plan(
 )  # fmt: skip
 
 
+def large_emulator(data: Dataset) -> Emulator:
+    architecture = ImportedArchitecture.of_plan(PLAN)
+    parameters = parameters_of(architecture.plan)
+    return replace(pond_emulator(data), architecture=architecture, parameters=parameters)
+
+
 def large_bundle(folder: Path, **options: object) -> tuple[Emulator, Bundle]:
     data = Dataset.from_xarray(pond_data(), Contract.from_toml(CONTRACT))
-    architecture = ImportedArchitecture.of_plan(PLAN)
-    emulator = replace(
-        pond_emulator(data),
-        architecture=architecture,
-        parameters=parameters_of(architecture.plan),
-    )
+    emulator = large_emulator(data)
     return emulator, export(emulator, data, folder / "bundle", golden=8, **options)
 
 
@@ -75,6 +78,22 @@ def test_a_module_makes_the_workspaces_of_threads(
     )  # fmt: skip
     said = run(tmp_path, "./driver", bundle.weights, env={**os.environ, "OMP_STACKSIZE": "256k"})
     assert said.split() == ["the", "same", "bits"]
+
+
+def test_no_statement_of_a_module_is_too_long() -> None:
+    emulator = large_emulator(Dataset.from_xarray(pond_data(), Contract.from_toml(CONTRACT)))
+    source = fortran_source(emulator, "chain")
+    assert source.count("data emufort_plan(") == -(-len(flatten(emulator).plan) // 1000) > 10
+    # Fortran 2018 allows 255 continuation lines of 132 characters.
+    longest = max(
+        len(list(group))
+        for is_continued, group in itertools.groupby(
+            source.splitlines(), lambda line: line.endswith("&")
+        )
+        if is_continued
+    )
+    assert longest <= 255
+    assert max(map(len, source.splitlines())) <= 132
 
 
 @pytest.mark.slow

@@ -144,7 +144,6 @@ REFUSED = {
     "product": (_of([node("Mul", "x x", "y")]), r"Mul of the node 'Mul_y'.*depend on the inputs"),
     "quotient": (_of([node("Div", "x x", "y")]), "Div of the node 'Div_y'"),
     "random": (_of([node("RandomNormalLike", "x", "y")]), "it is random"),
-    "erf": (_of([node("Erf", "x", "y")]), "Erf of the node 'Erf_y'.*gelu"),
     "unknown": (_of([node("Softmax", "x", "y")]), "Softmax of the node.*not supported"),
     "columns": (
         _of([node("ReduceMean", "x a", "m"), node("Sub", "x m", "y")], a=np.array([0])),
