@@ -77,11 +77,16 @@ contains
     integer, intent(in) :: n                  !! number of values
     integer, intent(in) :: c, x, y, z         !! first elements of the three inputs and of the output
     real(wp), intent(inout) :: scratch(*)     !! all buffers
+    real(wp) :: a, b, condition
     integer :: i
 
-    !$omp simd
+    ! Copies, because gfortran does not vectorise loads that depend on a condition.
+    !$omp simd private(a, b, condition)
     do i = 0, n - 1
-      scratch(z + i) = merge(scratch(x + i), scratch(y + i), scratch(c + i) > 0.0_wp)
+      condition = scratch(c + i)
+      a = scratch(x + i)
+      b = scratch(y + i)
+      scratch(z + i) = merge(a, b, condition > 0.0_wp)
     end do
 
   end subroutine choose

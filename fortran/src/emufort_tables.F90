@@ -57,34 +57,49 @@ contains
     real(wp), intent(inout) :: y(block_columns, n_out)  !! output (column, feature)
     real(wp), intent(in) :: weights(n_in)               !! one weight for each place [1]
     real(wp), intent(in) :: bias(n_out)                 !! [1]
-    real(wp) :: products(lanes, part), total(lanes)
-    integer :: o, first, n, half, i, j
+    real(wp) :: products(block_columns, part), total(block_columns)
+    integer :: o, first, n, i, j
 
-    do o = 1, n_out
-      do half = 0, block_columns - lanes, lanes
+    o = 1
+    !$omp simd
+    do i = 1, block_columns
+      total(i) = bias(1)
+    end do
+    do first = 0, n_in - 1, part
+      n = min(part, n_in - first)
+      do j = 1, n
         !$omp simd
-        do i = 1, lanes
-          total(i) = bias(o)
+        do i = 1, block_columns
+          products(i, j) = weights(first + j)*x(i, places(first + j))
         end do
-        do first = rows(o - 1), rows(o) - 1, part
-          n = min(part, rows(o) - first)
-          do j = 1, n
-            !$omp simd
-            do i = 1, lanes
-              products(i, j) = weights(first + j)*x(i + half, places(first + j))
-            end do
+      end do
+      j = 1
+      do while (j <= n)
+        ! The rows that end before this place are complete.
+        do while (first + j > rows(o))
+          !$omp simd
+          do i = 1, block_columns
+            y(i, o) = total(i)
+            total(i) = bias(o + 1)
           end do
-          do j = 1, n
-            !$omp simd
-            do i = 1, lanes
-              total(i) = total(i) + products(i, j)
-            end do
+          o = o + 1
+        end do
+        do j = j, min(n, rows(o) - first)
+          !$omp simd
+          do i = 1, block_columns
+            total(i) = total(i) + products(i, j)
           end do
         end do
-        !$omp simd
-        do i = 1, lanes
-          y(i + half, o) = total(i)
-        end do
+      end do
+    end do
+    !$omp simd
+    do i = 1, block_columns
+      y(i, o) = total(i)
+    end do
+    do o = o + 1, n_out
+      !$omp simd
+      do i = 1, block_columns
+        y(i, o) = bias(o)
       end do
     end do
 
@@ -200,29 +215,46 @@ contains
     real(wp) :: products(lanes, part), total(lanes)
     integer :: o, first, n, i, j
 
-    do o = 1, n_out
-      !$omp simd
-      do i = 1, lanes
-        total(i) = bias(o)
+    o = 1
+    !$omp simd
+    do i = 1, lanes
+      total(i) = bias(1)
+    end do
+    do first = 0, n_in - 1, part
+      n = min(part, n_in - first)
+      do j = 1, n
+        !$omp simd
+        do i = 1, lanes
+          products(i, j) = weights(first + j)*x(i, places(first + j))
+        end do
       end do
-      do first = rows(o - 1), rows(o) - 1, part
-        n = min(part, rows(o) - first)
-        do j = 1, n
+      j = 1
+      do while (j <= n)
+        ! The rows that end before this place are complete.
+        do while (first + j > rows(o))
           !$omp simd
           do i = 1, lanes
-            products(i, j) = weights(first + j)*x(i, places(first + j))
+            y(i, o) = total(i)
+            total(i) = bias(o + 1)
           end do
+          o = o + 1
         end do
-        do j = 1, n
+        do j = j, min(n, rows(o) - first)
           !$omp simd
           do i = 1, lanes
             total(i) = total(i) + products(i, j)
           end do
         end do
       end do
+    end do
+    !$omp simd
+    do i = 1, lanes
+      y(i, o) = total(i)
+    end do
+    do o = o + 1, n_out
       !$omp simd
       do i = 1, lanes
-        y(i, o) = total(i)
+        y(i, o) = bias(o)
       end do
     end do
 
@@ -332,29 +364,46 @@ contains
     real(wp) :: products(1, part), total(1)
     integer :: o, first, n, i, j
 
-    do o = 1, n_out
-      !$omp simd
-      do i = 1, 1
-        total(i) = bias(o)
+    o = 1
+    !$omp simd
+    do i = 1, 1
+      total(i) = bias(1)
+    end do
+    do first = 0, n_in - 1, part
+      n = min(part, n_in - first)
+      do j = 1, n
+        !$omp simd
+        do i = 1, 1
+          products(i, j) = weights(first + j)*x(i, places(first + j))
+        end do
       end do
-      do first = rows(o - 1), rows(o) - 1, part
-        n = min(part, rows(o) - first)
-        do j = 1, n
+      j = 1
+      do while (j <= n)
+        ! The rows that end before this place are complete.
+        do while (first + j > rows(o))
           !$omp simd
           do i = 1, 1
-            products(i, j) = weights(first + j)*x(i, places(first + j))
+            y(i, o) = total(i)
+            total(i) = bias(o + 1)
           end do
+          o = o + 1
         end do
-        do j = 1, n
+        do j = j, min(n, rows(o) - first)
           !$omp simd
           do i = 1, 1
             total(i) = total(i) + products(i, j)
           end do
         end do
       end do
+    end do
+    !$omp simd
+    do i = 1, 1
+      y(i, o) = total(i)
+    end do
+    do o = o + 1, n_out
       !$omp simd
       do i = 1, 1
-        y(i, o) = total(i)
+        y(i, o) = bias(o)
       end do
     end do
 
