@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
+from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from emufort.contract import one_line
 from emufort.importing.graph import Graph
 from emufort.importing.refusal import ImportRefusedError
+from emufort.importing.sources.source import Source
 from emufort.network.activations import Array
 
 _DTYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64}
@@ -23,8 +26,8 @@ class Reference:
 
     Parameters
     ----------
-    model
-        The model as it was read.
+    source
+        The network as it was read.
     graph
         Its graph.
 
@@ -34,14 +37,13 @@ class Reference:
         ONNX Runtime does not load the model.
     """
 
-    def __init__(self, model: onnx.ModelProto, graph: Graph) -> None:
-        self._graph = graph
-        self._model = model
+    def __init__(self, source: Source, graph: Graph) -> None:
+        self._graph, self._source, self._model = graph, source, source.model
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         try:
             self._session = onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+                self._model.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:
             # ONNX Runtime has a class of errors of its own for each reason
@@ -54,9 +56,17 @@ class Reference:
 
         Columns are computed together if the network takes many, unless `one_by_one`.
         """
-        if not one_by_one and all(port.has_columns for port in self._graph.inputs):
+        if not one_by_one and self._takes_many:
             return self._run(x)
         return np.concatenate([self._run(x[i : i + 1]) for i in range(len(x))])
+
+    def outputs_of_source(self, x: Array) -> Array | None:
+        """Return the outputs (n, n_outputs) of the object that was converted; None if unknown."""
+        if self._source.evaluate is None:
+            return None
+        blocks = self._blocks(x)
+        parts = [blocks] if self._takes_many else [[b[i : i + 1] for b in blocks] for i in range(len(x))]
+        return np.concatenate([_flat(self._source.evaluate(part), len(part[0])) for part in parts])
 
     def outputs_in_double(self, x: Array) -> Array:
         """Return the outputs (n, n_outputs) for (n, n_inputs), computed in double precision.
@@ -77,15 +87,26 @@ class Reference:
             found.append(np.concatenate([np.ravel(y).astype(np.float64) for y in results]))
         return np.stack(found)
 
-    def _run(self, x: Array) -> Array:
+    @property
+    def _takes_many(self) -> bool:
+        return all(port.has_columns for port in self._graph.inputs)
+
+    def _blocks(self, x: Array) -> list[NDArray[Any]]:
+        """Return the array of each input, in the precision of the graph."""
         ends = np.cumsum([port.size for port in self._graph.inputs])[:-1]
-        blocks: Sequence[Array] = np.split(x, ends, axis=1)
-        given = {}
-        for wanted, port, block in zip(
-            self._session.get_inputs(), self._graph.inputs, blocks, strict=True
-        ):
-            values = block.reshape(len(x), *port.shape[1:])
-            given[wanted.name] = values.astype(_DTYPES[wanted.type])
+        return [
+            block.reshape(len(x), *port.shape[1:]).astype(_DTYPES[wanted.type])
+            for wanted, port, block in zip(
+                self._session.get_inputs(),
+                self._graph.inputs,
+                np.split(x, ends, axis=1),
+                strict=True,
+            )
+        ]
+
+    def _run(self, x: Array) -> Array:
+        names = [wanted.name for wanted in self._session.get_inputs()]
+        given = dict(zip(names, self._blocks(x), strict=True))
         try:
             found = self._session.run(None, given)
         except Exception as error:
@@ -93,7 +114,11 @@ class Reference:
                 f"the original network fails with {len(x)} columns: {one_line(error)}; export it "
                 "with a free first dimension"
             ) from error
-        return np.concatenate([np.asarray(y, np.float64).reshape(len(x), -1) for y in found], 1)
+        return _flat(found, len(x))
+
+
+def _flat(outputs: Sequence[NDArray[Any]], n: int) -> Array:
+    return np.concatenate([np.asarray(y, np.float64).reshape(n, -1) for y in outputs], axis=1)
 
 
 def _in_double(model: onnx.ModelProto) -> onnx.ModelProto:

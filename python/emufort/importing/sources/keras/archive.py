@@ -1,0 +1,104 @@
+"""Read a .keras archive: the layers as JSON, the weights from HDF5 by the netCDF library."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emufort.contract import one_line
+from emufort.importing.refusal import ImportRefusedError
+from emufort.importing.sources.keras.model import onnx_of_config
+from emufort.importing.sources.keras.weights import Weights
+from emufort.importing.sources.source import Example, Source
+
+#: Most bytes of the configuration, and of the weights.
+_MOST_JSON, _MOST_WEIGHTS = 2**26, 2**31
+
+
+def source_of_keras_file(path: Path) -> Source:
+    """Return the model of a .keras file (Keras 3) as ONNX.
+
+    Raises
+    ------
+    ImportRefusedError
+        The file cannot be read, or a layer cannot be converted.
+    """
+    import netCDF4
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(_content(archive, "config.json", _MOST_JSON))
+            weights = _content(archive, "model.weights.h5", _MOST_WEIGHTS)
+        with netCDF4.Dataset("weights", memory=weights) as file:
+            file.set_auto_mask(False)
+            model = onnx_of_config(config, Weights(file), path.stem)
+    except ImportRefusedError:
+        raise
+    except OSError as error:
+        raise ImportRefusedError(f"cannot read {path}: {error.strerror or error}") from error
+    except Exception as error:
+        # zipfile, json, netCDF4 and the look-ups raise errors of many kinds for damaged files
+        raise ImportRefusedError(
+            f"{path} is not a .keras file of Keras 3: {one_line(repr(error))}"
+        ) from error
+    return Source(model, path.name)
+
+
+def source_of_keras_model(model: Any, example: Example | None) -> Source:
+    """Return a `keras.Model` of any backend as ONNX.
+
+    Functional and sequential models are converted layer by layer. A model that is a class of its
+    own is exported by torch, if torch is the backend of Keras.
+
+    Raises
+    ------
+    ImportRefusedError
+        A layer cannot be converted.
+    """
+    if type(model).__name__ not in ("Functional", "Sequential", "Model"):
+        torch = sys.modules.get("torch")
+        if torch is not None and isinstance(model, torch.nn.Module):
+            from emufort.importing.sources.torch_module import source_of_module
+
+            return source_of_module(model, example, type(model).__name__)
+        raise ImportRefusedError(
+            f"the Keras model {type(model).__name__} is a class of its own, which has no list of "
+            "layers; export it with model.export(path, format='onnx') and import that file"
+        )
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{model.name}.keras"
+        model.save(path)
+        converted = source_of_keras_file(path).model
+    names = [port.name for port in converted.graph.input]
+    outputs = [port.name for port in converted.graph.output]
+
+    def evaluate(inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        given = dict(zip(names, inputs, strict=True))
+        found = model.predict_on_batch(given if len(names) > 1 else inputs[0])
+        flat = [found[name] for name in outputs] if isinstance(found, dict) else _flat(found)
+        return [np.asarray(y) for y in flat]
+
+    return Source(converted, str(model.name), evaluate)
+
+
+def _content(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
+    size = archive.getinfo(name).file_size
+    if size > most:
+        raise ImportRefusedError(f"{archive.filename} has {size} bytes in {name}: too many")
+    return archive.read(name)
+
+
+def _flat(found: Any) -> list[Any]:
+    """Return the outputs of a model in the order in which its configuration lists them."""
+    if isinstance(found, list | tuple):
+        return [y for part in found for y in _flat(part)]
+    return [found]
