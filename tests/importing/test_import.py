@@ -187,7 +187,11 @@ def test_files_that_are_no_models_are_refused(
 ) -> None:
     (tmp_path / "a.onnx").write_bytes(b"\x08\x07\x12\xff\xff")
     (tmp_path / "a.pt").write_bytes(b"PK")
-    for name, message in (("a.onnx", "ONNX"), ("a.pt", "pickled objects"), ("b.onnx", "cannot read")):
+    for name, message in (
+        ("a.onnx", "ONNX"),
+        ("a.pt", "pickled objects"),
+        ("b.onnx", "cannot read"),
+    ):
         arguments = ["import", str(tmp_path / name), "--out", str(tmp_path / "out")]
         assert execute(arguments) == 2
         printed = capsys.readouterr().err

@@ -164,7 +164,9 @@ def _given(graph: Graph, example: Example) -> Array:
                 f"{', '.join(port.name for port in graph.inputs)}"
             )
         example = tuple(example[port.name] for port in graph.inputs)
-    parts = [np.asarray(v, np.float64) for v in (example if isinstance(example, tuple) else [example])]
+    parts = [
+        np.asarray(v, np.float64) for v in (example if isinstance(example, tuple) else [example])
+    ]
     wanted = [port.size for port in graph.inputs]
     wanted = [sum(wanted)] if len(parts) == 1 else wanted
     shapes = [part.shape for part in parts]
@@ -221,7 +223,12 @@ def _compared(emulator: Emulator, reference: Reference, x: Array) -> Array:
     spread[spread == 0.0] = 1.0
     noise = np.nanmax(np.abs(alone - double), axis=0, initial=0.0) / spread
     pairs = [
-        (emulator.predict(x[:_COMPARED]), double, 2.0, "the weights need more than single precision"),
+        (
+            emulator.predict(x[:_COMPARED]),
+            double,
+            2.0,
+            "the weights need more than single precision",
+        ),
         (alone, together, 2.0, "an operation of the original mixes columns"),
     ]
     if source is not None:

@@ -65,7 +65,11 @@ class Reference:
         if self._source.evaluate is None:
             return None
         blocks = self._blocks(x)
-        parts = [blocks] if self._takes_many else [[b[i : i + 1] for b in blocks] for i in range(len(x))]
+        parts = (
+            [blocks]
+            if self._takes_many
+            else [[b[i : i + 1] for b in blocks] for i in range(len(x))]
+        )
         return np.concatenate([_flat(self._source.evaluate(part), len(part[0])) for part in parts])
 
     def outputs_in_double(self, x: Array) -> Array:

@@ -160,9 +160,7 @@ class _Reader:
                     "export the network in evaluation mode: module.eval()"
                 )
             results.append(spec["user_output"]["arg"]["as_tensor"]["name"])
-        return _Program(
-            list(self.inputs), self._constants, self._numbers, self._calls, results
-        )
+        return _Program(list(self.inputs), self._constants, self._numbers, self._calls, results)
 
     def _add_input(self, spec: dict[str, Any]) -> None:
         ((kind, content),) = spec.items()
@@ -259,13 +257,13 @@ def _call(
     if not isinstance(function, torch._ops.OpOverload):
         return tuple(value for _, value in given), {}
     args: list[Any] = []
-    kwargs = {}
+    kwargs: dict[str, Any] = {}
     wanted = function._schema.arguments
     for name, value in given:
         place = len(args)
-        if not kwargs and place < len(wanted) and wanted[place].name == name:
-            if not wanted[place].kwarg_only:
-                args.append(value)
-                continue
-        kwargs[name] = value
+        is_next = place < len(wanted) and wanted[place].name == name
+        if is_next and not kwargs and not wanted[place].kwarg_only:
+            args.append(value)
+        else:
+            kwargs[name] = value
     return tuple(args), kwargs

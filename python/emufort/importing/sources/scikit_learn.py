@@ -66,9 +66,17 @@ def _target(estimator: Any) -> tuple[Any, NDArray[Any] | None, NDArray[Any] | No
     if kind == "StandardScaler":
         n = transformer.n_features_in_
         scale = transformer.scale_ if transformer.with_std else np.ones(n)
-        return estimator.regressor_, scale, transformer.mean_ if transformer.with_mean else 0 * scale
+        return (
+            estimator.regressor_,
+            scale,
+            transformer.mean_ if transformer.with_mean else 0 * scale,
+        )
     if kind == "MinMaxScaler" and not transformer.clip:
-        return estimator.regressor_, 1.0 / transformer.scale_, -transformer.min_ / transformer.scale_
+        return (
+            estimator.regressor_,
+            1.0 / transformer.scale_,
+            -transformer.min_ / transformer.scale_,
+        )
     raise ImportRefusedError(
         f"the transformer {kind} of the targets cannot be imported; use StandardScaler, or "
         "MinMaxScaler without clip"
@@ -90,6 +98,7 @@ def _attempt(estimator: Any, n_inputs: int, kind: type) -> onnx.ModelProto | Imp
         return ImportRefusedError(
             f"skl2onnx cannot convert the {type(estimator).__name__}: {one_line(error)}"
         )
+    assert isinstance(model, onnx.ModelProto)
     return model
 
 
@@ -108,6 +117,6 @@ def _append_scaling(model: onnx.ModelProto, scale: NDArray[Any], offset: NDArray
         graph.initializer.append(numpy_helper.from_array(np.asarray(values, dtype=kind), name))
     graph.node.append(helper.make_node("Mul", [output.name, "target_scale"], ["target_scaled"]))
     graph.node.append(helper.make_node("Add", ["target_scaled", "target_offset"], ["y"]))
-    output.name = "y"
-    del output.type.tensor_type.shape.dim[:]
-    output.type.tensor_type.ClearField("shape")
+    output.CopyFrom(
+        helper.make_tensor_value_info("y", output.type.tensor_type.elem_type, ["ncol", len(scale)])
+    )

@@ -68,7 +68,9 @@ def source_of_module(
     def evaluate(inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         given = [_tensor(values, kind) for values in inputs]
         with _evaluation_mode(module), torch.inference_mode():
-            found = module(*given) if keys is None else module(**dict(zip(keys, given, strict=True)))
+            found = (
+                module(*given) if keys is None else module(**dict(zip(keys, given, strict=True)))
+            )
         return _flat(found)
 
     return Source(model, name, evaluate)

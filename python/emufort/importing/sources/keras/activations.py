@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-
 from emufort.importing.sources.builder import Builder
 from emufort.importing.sources.keras.call import Call
 
@@ -123,5 +122,3 @@ def softmax(call: Call) -> str:
     if len(axes) != 1:
         raise call.refusal("it has several axes")
     return call.builder.add("Softmax", call.x, axis=int(axes[0]))
-
-

@@ -58,9 +58,10 @@ class Call:
         """Names of the values that the first argument is."""
         first = self.args[0] if self.args else None
         found = first if isinstance(first, list) else [first]
-        if not all(isinstance(x, Tensor) for x in found):
+        names = [x.name for x in found if isinstance(x, Tensor)]
+        if len(names) < len(found):
             raise self.refusal("its argument is not a value of the model")
-        return [x.name for x in found]
+        return names
 
     @property
     def x(self) -> str:

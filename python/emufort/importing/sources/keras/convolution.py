@@ -83,9 +83,7 @@ def convolution(call: Call) -> str:
     """Convert Conv1D and Conv2D."""
     kernel, *bias = call.arrays
     groups = int(call.config.get("groups", 1))
-    found = _convolved(
-        call, call.x, _in_onnx_order(kernel), bias[0] if bias else None, groups
-    )
+    found = _convolved(call, call.x, _in_onnx_order(kernel), bias[0] if bias else None, groups)
     return activation(call, found)
 
 
@@ -157,9 +155,7 @@ def _pooled(call: Call, operator: str, **attributes: Any) -> str:
 
     def node(y: str) -> str:
         pads = _pads(call, list(builder.shape(y)[1:]), size, strides)
-        return builder.add(
-            operator, y, kernel_shape=size, strides=strides, pads=pads, **attributes
-        )
+        return builder.add(operator, y, kernel_shape=size, strides=strides, pads=pads, **attributes)
 
     return _with_channels_first(call, call.x, node)
 
@@ -180,9 +176,7 @@ def _over_space(call: Call, operator: str) -> str:
     first = call.config.get("data_format", "channels_last") == "channels_first"
     axes = range(2, rank) if first else range(1, rank - 1)
     keep = int(bool(call.config.get("keepdims", False)))
-    return builder.add(
-        operator, call.x, builder.constant(list(axes), integers=True), keepdims=keep
-    )
+    return builder.add(operator, call.x, builder.constant(list(axes), integers=True), keepdims=keep)
 
 
 def global_average_pool(call: Call) -> str:

@@ -102,7 +102,7 @@ def _layer_normalisation(call: Call) -> str:
 
 
 def _rms_normalisation(call: Call) -> str:
-    """x gamma / sqrt(mean(x**2) + epsilon)."""
+    """Convert x gamma / sqrt(mean(x**2) + epsilon)."""
     builder = call.builder
     (gamma,) = call.arrays
     if _axis(call, builder.rank(call.x)) != builder.rank(call.x) - 1:
@@ -131,14 +131,16 @@ def _group_normalisation(call: Call) -> str:
         builder.constant(np.zeros(groups)),
         epsilon=float(call.config["epsilon"]),
     )
-    found = builder.transposed(builder.reshaped(found, shape[-1], *shape[:-1]), 0, *range(2, rank), 1)
+    found = builder.transposed(
+        builder.reshaped(found, shape[-1], *shape[:-1]), 0, *range(2, rank), 1
+    )
     if call.config.get("scale", True):
         found = builder.scaled(found, rest.pop(0))
     return builder.shifted(found, rest.pop(0)) if call.config.get("center", True) else found
 
 
 def _normalisation(call: Call) -> str:
-    """(x - mean) / max(sqrt(variance), 1e-7), or the inverse."""
+    """Convert (x - mean) / max(sqrt(variance), 1e-7), or the inverse."""
     builder = call.builder
     rank = builder.rank(call.x)
     axis = call.config.get("axis", -1)

@@ -83,7 +83,7 @@ def _inputs(config: Mapping[str, Any]) -> Iterator[tuple[str, list[int]]]:
     elif not entries:
         entries = {"x": content.get("build_input_shape")}
     for name, shape in entries.items():
-        sizes = [None] if not shape else list(shape[1:])
+        sizes: list[Any] = list(shape[1:]) if shape else [None]
         if None in sizes or np.prod(sizes, dtype=float) > MOST_ELEMENTS:
             raise ImportRefusedError(
                 f"the input '{name}' of the Keras model has the shape {shape}; build the model "

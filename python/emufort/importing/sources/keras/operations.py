@@ -58,7 +58,7 @@ def _softmax(call: Call) -> str:
 def _reduced(operator: str) -> Callable[[Call], str]:
     def convert(call: Call) -> str:
         axis = call.config.get("axis")
-        axes = axis if isinstance(axis, list) else [axis]
+        axes: list[Any] = axis if isinstance(axis, list) else [axis]
         if None in axes or 0 in axes:
             raise call.refusal("it mixes columns", "give the axes behind the first one")
         keep = int(bool(call.config.get("keepdims")))
@@ -105,7 +105,7 @@ def _transpose(call: Call) -> str:
 def _axes(operator: str) -> Callable[[Call], str]:
     def convert(call: Call) -> str:
         axis = call.config.get("axis")
-        axes = axis if isinstance(axis, list) else [axis]
+        axes: list[Any] = axis if isinstance(axis, list) else [axis]
         if None in axes:
             raise call.refusal("it has no axis")
         return call.builder.add(operator, call.x, call.builder.constant(axes, integers=True))
@@ -123,7 +123,9 @@ def _get_item(call: Call) -> str:
     if Ellipsis in keys:
         place = keys.index(Ellipsis)
         keys[place : place + 1] = [slice(None)] * (rank - wanted)
-    axis, dropped, added = 0, [], []
+    axis = 0
+    dropped: list[int] = []
+    added: list[int] = []
     for k in keys:
         if k is None:
             added.append(axis - len(dropped) + len(added))
@@ -149,9 +151,7 @@ def _sliced(call: Call, x: str, axis: int, part: slice) -> str:
     first = (0 if step > 0 else _END) if part.start is None else int(part.start)
     last = (_END if step > 0 else -_END) if part.stop is None else int(part.stop)
     places = ([first], [last], [axis], [step])
-    return call.builder.add(
-        "Slice", x, *(call.builder.constant(v, integers=True) for v in places)
-    )
+    return call.builder.add("Slice", x, *(call.builder.constant(v, integers=True) for v in places))
 
 
 #: Class of an operation -> function that converts it.

@@ -24,7 +24,7 @@ class Weights:
         Its group; None if it has none.
     """
 
-    def __init__(self, group: netCDF4.Group | None) -> None:
+    def __init__(self, group: netCDF4.Dataset | None) -> None:
         self._group = group
 
     def part(self, name: str) -> Self:
@@ -60,7 +60,7 @@ class Weights:
         return self._group is not None and _has_double(self._group)
 
 
-def _has_double(group: netCDF4.Group) -> bool:
+def _has_double(group: netCDF4.Dataset) -> bool:
     return any(v.dtype == np.float64 for v in group.variables.values()) or any(
         map(_has_double, group.groups.values())
     )
