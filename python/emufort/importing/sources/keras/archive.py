@@ -78,14 +78,13 @@ def source_of_keras_model(model: Any, example: Example | None) -> Source:
         path = Path(folder) / f"{model.name}.keras"
         model.save(path)
         converted = source_of_keras_file(path).model
-    names = [port.name for port in converted.graph.input]
-    outputs = [port.name for port in converted.graph.output]
+    tree = sys.modules["keras"].tree
 
     def evaluate(inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        given = dict(zip(names, inputs, strict=True))
-        found = model.predict_on_batch(given if len(names) > 1 else inputs[0])
-        flat = [found[name] for name in outputs] if isinstance(found, dict) else _flat(found)
-        return [np.asarray(y) for y in flat]
+        # A model of several inputs takes them as it was made: in a list, by names, or nested.
+        several = len(inputs) > 1
+        given = tree.pack_sequence_as(model.input, list(inputs)) if several else inputs[0]
+        return [np.asarray(y) for y in tree.flatten(model.predict_on_batch(given))]
 
     return Source(converted, str(model.name), evaluate)
 
@@ -95,10 +94,3 @@ def _content(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
     if size > most:
         raise ImportRefusedError(f"{archive.filename} has {size} bytes in {name}: too many")
     return archive.read(name)
-
-
-def _flat(found: Any) -> list[Any]:
-    """Return the outputs of a model in the order in which its configuration lists them."""
-    if isinstance(found, list | tuple):
-        return [y for part in found for y in _flat(part)]
-    return [found]

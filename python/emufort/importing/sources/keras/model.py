@@ -99,7 +99,7 @@ def _output_names(config: Mapping[str, Any], found: Sequence[str]) -> list[str]:
         return [f"y_{i}" if i else "y" for i in range(len(found))]
     named = content["output_layers"]
     if isinstance(named, dict) and all(_is_place(value) for value in named.values()):
-        return list(named)
+        return sorted(named)
     unique: list[str] = []
     for name, _, _ in _places(named):
         unique.append(f"{name}_{len(unique)}" if name in unique else name)
@@ -207,14 +207,16 @@ def _is_place(content: Any) -> bool:
 
 
 def _places(content: Any) -> list[_Place]:
-    """Return all references in a nested structure, in its order."""
+    """Return all references in a nested structure, in its order; keys are sorted, as in Keras."""
     if _is_place(content):
         return [(content[0], content[1], content[2])]
-    parts = content.values() if isinstance(content, dict) else content
+    parts = [content[k] for k in sorted(content)] if isinstance(content, dict) else content
     return [place for part in parts for place in _places(part)]
 
 
 def _flat(content: Any) -> list[Any]:
     if isinstance(content, list | tuple):
         return [one for part in content for one in _flat(part)]
-    return list(_flat(list(content.values()))) if isinstance(content, dict) else [content]
+    if isinstance(content, dict):
+        return _flat([content[key] for key in sorted(content)])
+    return [content]
