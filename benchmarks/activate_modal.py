@@ -1,12 +1,10 @@
 """Time `activate_modal` with the emulator and with the classical scheme, one parcel per call.
 
-python -m benchmarks.activate_modal --bundle runs/mine/bundle --json results.json
-python -m benchmarks.activate_modal --results results.json --update docs/coupling.md
+python -m benchmarks.activate_modal --bundle runs/four/bundle --bundle runs/five/bundle --json FILE
+python -m benchmarks.activate_modal --results FILE --update docs/coupling.md
 
 The classical scheme is `coupling/aerosol_activation/timing/classical_activate_modal.F90`. All times
-are processor time of one core, in turn, and the least of all rounds counts. The network of each
-bundle is measured for its own modes, and a network of the same shape without training for the modes
-of the preset e3sm_mam5: the time does not depend on the weights.
+are processor time of one core, in turn, and the least of all rounds counts.
 """
 
 from __future__ import annotations
@@ -19,15 +17,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks.markdown_tables import replaced, table
-from emufort.contract import Contract
 from emufort.export import Bundle
 from emufort.export.fortran import fortran_source, runtime_source
-from emufort.network.architecture import Architecture
-from emufort.network.emulator import Emulator, dense_parameters
-from emufort.network.scaler import Scaler
+from emufort.network.emulator import Emulator
 from emufort.processes.aerosol_activation.fortran import (
     CONTRACT_MODULE,
     contract_source,
@@ -35,7 +28,6 @@ from emufort.processes.aerosol_activation.fortran import (
     template,
     widths,
 )
-from emufort.processes.aerosol_activation.preset import Preset
 from emufort.provenance import cpu_model
 from emufort.toolchain.compiler import Compiler, CompilerMissing
 from emufort.toolchain.flags import FAMILIES
@@ -53,7 +45,6 @@ class Case:
     flags: str
     network: str
     modes: int
-    trained: bool
     classical: float
     emulator: float
     chunk: float
@@ -77,27 +68,6 @@ def flag_sets(compiler: str) -> dict[str, FlagSet]:
         "host `-O2`, library its own": FlagSet("-O2", fast, exact),
         "all files `-O2`": FlagSet("-O2", "-O2", "-O2"),
     }
-
-
-def untrained(contract: Contract, like: Architecture, seed: int = 1) -> Emulator:
-    """Return a network with the hidden layers of another one and random weights."""
-    rng = np.random.default_rng(seed)
-    lower = np.array([column.lower for column in contract.input_columns])
-    upper = np.array([column.upper for column in contract.input_columns])
-    x = lower * (upper / lower) ** rng.random((500, len(lower)))
-    smax = np.exp(rng.normal(-5.5, 1.0, (500, 1)))
-    shape = Architecture(len(lower), like.hidden, 1, like.activation, like.family)
-    sizes = list(zip(shape.sizes[:-1], shape.sizes[1:], strict=True))
-    weights = [rng.normal(0.0, 0.5 / np.sqrt(i), (o, i)).astype(np.float32) for i, o in sizes]
-    biases = [np.zeros(o, dtype=np.float32) for _, o in sizes]
-    return Emulator(
-        contract,
-        shape,
-        Scaler.fit(contract.input_columns, x),
-        Scaler.fit(contract.output_columns, smax),
-        dense_parameters(weights, biases),
-        {},
-    )
 
 
 def build(
@@ -156,7 +126,6 @@ def measure(
     emulator: Emulator,
     compiler: Compiler,
     words: str,
-    trained: bool,
     rounds: int,
     folder: Path,
     objects: dict[str, str],
@@ -173,7 +142,6 @@ def measure(
         words,
         emulator.architecture.label,
         len(widths(emulator.contract)),
-        trained,
         **{name: min(values) for name, values in times.items()},
     )
 
@@ -194,7 +162,7 @@ def text_of(cases: Sequence[Case]) -> str:
         (
             f"{case.compiler}; {case.flags}",
             str(case.modes),
-            case.network + ("" if case.trained else ", untrained"),
+            case.network,
             f"{case.classical:.0f}",
             f"{case.emulator:.0f}",
             f"{case.emulator / case.classical:.2f}",
@@ -233,14 +201,10 @@ def main() -> None:
         except CompilerMissing:
             if arguments.compiler:
                 raise
-    five = Preset.load("e3sm_mam5").contract()
     cases = []
     if arguments.results:
         cases = [Case(**case) for case in json.loads(arguments.results.read_text())]
-    own = [Bundle.open(path).emulator() for path in arguments.bundle]
-    networks = [(emulator, True) for emulator in own]
-    shapes = [one.architecture for one in own if isinstance(one.architecture, Architecture)]
-    networks += [(untrained(five, shape), False) for shape in shapes]
+    networks = [Bundle.open(path).emulator() for path in arguments.bundle]
     for compiler in compilers:
         by_library: dict[str, list[str]] = {}
         for words, flags in flag_sets(compiler.name).items():
@@ -248,15 +212,14 @@ def main() -> None:
         for group in by_library.values():
             with tempfile.TemporaryDirectory() as scratch:
                 objects: dict[str, str] = {}
-                for emulator, trained in networks:
+                for emulator in networks:
                     for words in group:
                         case = measure(
-                            *(emulator, compiler, words, trained, arguments.rounds),
-                            *(Path(scratch), objects),
+                            *(emulator, compiler, words, arguments.rounds, Path(scratch), objects)
                         )
                         cases.append(case)
                         print(json.dumps(asdict(case)), flush=True)
-    cases.sort(key=lambda case: (not case.trained, case.modes))
+    cases.sort(key=lambda case: case.modes)
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(case) for case in cases], indent=1) + "\n")
     if arguments.update:

@@ -18,7 +18,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -63,6 +62,12 @@ class Cost:
     load: float
 
 
+def children() -> set[int]:
+    """Return the process numbers of the child processes of the main thread."""
+    text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+    return {int(number) for number in text.split()}
+
+
 def timed(*arguments: str | Path, cache: Path) -> Cost:
     """Carry out ``emufort`` with its output in a file beside the cache folder.
 
@@ -76,6 +81,7 @@ def timed(*arguments: str | Path, cache: Path) -> Cost:
     # Worker processes may outlive the command by a moment. As their subreaper this process gets
     # their processor time, too.
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    present = children()
     start = time.perf_counter()
     with open(log, "w") as output:
         child = subprocess.Popen(
@@ -87,10 +93,9 @@ def timed(*arguments: str | Path, cache: Path) -> Cost:
         _, status, usage = os.wait4(child.pid, 0)
     seconds, cpu = time.perf_counter() - start, usage.ru_utime + usage.ru_stime
     child.returncode = os.waitstatus_to_exitcode(status)
-    with suppress(ChildProcessError):  # when none is left
-        while True:
-            usage = os.wait4(-1, 0)[2]
-            cpu += usage.ru_utime + usage.ru_stime
+    while children() - present:
+        usage = os.wait4(-1, 0)[2]
+        cpu += usage.ru_utime + usage.ru_stime
     if child.returncode != 0:
         raise EmufortError(f"'emufort {arguments[0]}' failed, see {log}")
     return Cost(seconds, cpu, os.getloadavg()[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -98,3 +99,14 @@ def test_the_script_measures_a_preset(
     # The same command takes the results that it has.
     script.main(options)
     assert json.loads((tmp_path / "out/presets.json").read_text())["presets"] == [found]
+
+
+def test_an_older_child_process_is_not_waited_for(script: Any, tmp_path: Path) -> None:
+    older = subprocess.Popen(["sleep", "600"])
+    try:
+        cost = script.timed("presets", cache=tmp_path / "cache")
+    finally:
+        older.kill()
+        older.wait()
+    assert cost.cpu_seconds > 0.0
+    assert "e3sm_mam5" in (tmp_path / "presets.log").read_text()
