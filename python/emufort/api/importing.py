@@ -33,8 +33,8 @@ def import_network(
     ----------
     model : path, or object of ONNX, torch, Keras or scikit-learn
         Path of a file, onnx.ModelProto, torch.nn.Module, torch.export.ExportedProgram, keras.Model
-        or fitted regressor of scikit-learn. Files are .onnx (operators of opset 11 or newer), .pt2 of
-        ``torch.export.save``, .keras of Keras 3, and .nc of RTE-RRTMGP-NN or of MOM_ANN of MOM6;
+        or fitted regressor of scikit-learn. Files are .onnx (operators of opset 11 or newer), .pt2
+        of ``torch.export.save``, .keras of Keras 3, and .nc of RTE-RRTMGP-NN or of MOM_ANN of MOM6;
         nothing in a file is executed. The first dimension of inputs and outputs is that of columns.
         Networks of torch need the package onnxscript, estimators the package skl2onnx.
     out : path

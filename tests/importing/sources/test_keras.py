@@ -426,7 +426,7 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
             source_of(damaged, None)
         assert "\n" not in str(caught.value)
     (tmp_path / "text.keras").write_text("no archive")
-    with pytest.raises(ImportRefusedError, match="not a .keras file"):
+    with pytest.raises(ImportRefusedError, match=r"not a \.keras file"):
         source_of(tmp_path / "text.keras", None)
 
 

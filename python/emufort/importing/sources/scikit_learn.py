@@ -115,7 +115,11 @@ def _append_scaling(model: onnx.ModelProto, scale: NDArray[Any], offset: NDArray
     kind = helper.tensor_dtype_to_np_dtype(output.type.tensor_type.elem_type)
     for name, values in (("target_scale", scale), ("target_offset", offset)):
         graph.initializer.append(numpy_helper.from_array(np.asarray(values, dtype=kind), name))
-    graph.node.append(helper.make_node("Mul", [output.name, "target_scale"], ["target_scaled"]))
+    # skl2onnx gives the results of several targets one below the other.
+    shape = np.array([-1, len(scale)], dtype=np.int64)
+    graph.initializer.append(numpy_helper.from_array(shape, "target_shape"))
+    graph.node.append(helper.make_node("Reshape", [output.name, "target_shape"], ["target_rows"]))
+    graph.node.append(helper.make_node("Mul", ["target_rows", "target_scale"], ["target_scaled"]))
     graph.node.append(helper.make_node("Add", ["target_scaled", "target_offset"], ["y"]))
     output.CopyFrom(
         helper.make_tensor_value_info("y", output.type.tensor_type.elem_type, ["ncol", len(scale)])
