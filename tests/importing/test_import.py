@@ -11,6 +11,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto
+from onnx.reference import ReferenceEvaluator
 
 import emufort
 from emufort.api import import_network
@@ -280,3 +281,19 @@ def test_a_module_of_torch(tmp_path: Path) -> None:
     np.testing.assert_allclose(y, wanted, rtol=1e-4, atol=1e-5)
     with pytest.raises(ImportRefusedError, match="example"):
         import_network(module, tmp_path / "c")
+
+
+def test_double_precision_where_onnx_runtime_has_only_single_precision(tmp_path: Path) -> None:
+    # ONNX Runtime has Elu, Softsign and others in single precision only.
+    rng = np.random.default_rng(6)
+    model = model_of(
+        [node("Gemm", "x w b", "z"), node("Elu", "z", "h"), node("Gemm", "h v", "y")],
+        {"x": ["n", 4]},
+        {"y": ["n", 2]},
+        {"w": rng.normal(size=(4, 8)), "b": rng.normal(size=8), "v": rng.normal(size=(8, 2))},
+        kind=TensorProto.DOUBLE,
+    )
+    bundle = import_network(model, tmp_path / "b", name="elu")
+    x = rng.normal(size=(20, 4))
+    (wanted,) = ReferenceEvaluator(model).run(None, {"x": x})
+    np.testing.assert_allclose(bundle.emulator().predict(x), wanted, rtol=1e-5, atol=1e-6)

@@ -18,8 +18,6 @@ from emufort.importing.refusal import ImportRefusedError
 from emufort.importing.sources.source import Source
 from emufort.network.activations import Array
 
-_DTYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64}
-
 
 class Reference:
     """The original network.
@@ -39,12 +37,21 @@ class Reference:
 
     def __init__(self, source: Source, graph: Graph) -> None:
         self._graph, self._source, self._model = graph, source, source.model
+        kinds = {port.name: port.type.tensor_type.elem_type for port in self._model.graph.input}
+        self._dtypes = [
+            np.float64 if kinds[port.name] == TensorProto.DOUBLE else np.float32
+            for port in graph.inputs
+        ]
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
+        self._session: onnxruntime.InferenceSession | ReferenceEvaluator
         try:
             self._session = onnxruntime.InferenceSession(
                 self._model.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
+        except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented:
+            # ONNX Runtime has many operations in single precision only.
+            self._session = ReferenceEvaluator(self._model)
         except Exception as error:
             # ONNX Runtime has a class of errors of its own for each reason
             raise ImportRefusedError(
@@ -99,20 +106,18 @@ class Reference:
         """Return the array of each input, in the precision of the graph."""
         ends = np.cumsum([port.size for port in self._graph.inputs])[:-1]
         return [
-            block.reshape(len(x), *port.shape[1:]).astype(_DTYPES[wanted.type])
-            for wanted, port, block in zip(
-                self._session.get_inputs(),
-                self._graph.inputs,
-                np.split(x, ends, axis=1),
-                strict=True,
+            block.reshape(len(x), *port.shape[1:]).astype(dtype)
+            for dtype, port, block in zip(
+                self._dtypes, self._graph.inputs, np.split(x, ends, axis=1), strict=True
             )
         ]
 
     def _run(self, x: Array) -> Array:
-        names = [wanted.name for wanted in self._session.get_inputs()]
+        names = [port.name for port in self._graph.inputs]
         given = dict(zip(names, self._blocks(x), strict=True))
         try:
-            found = self._session.run(None, given)
+            with np.errstate(all="ignore"):
+                found = self._session.run(None, given)
         except Exception as error:
             raise ImportRefusedError(
                 f"the original network fails with {len(x)} columns: {one_line(error)}; export it "

@@ -65,9 +65,9 @@ def _is_one_of(model: Any, module: str, name: str) -> bool:
 
 def _source_of_file(path: Path) -> Source:
     suffix = path.suffix.lower()
-    read = _FILES.get(suffix)
+    read = FILES.get(suffix)
     if read is None:
-        remedy = _REMEDIES.get(suffix, f"export the network to one of {', '.join(_FILES)}")
+        remedy = _REMEDIES.get(suffix, f"export the network to one of {', '.join(FILES)}")
         raise ImportRefusedError(f"{path} is not a file that can be imported: {remedy}")
     return read(path)
 
@@ -80,7 +80,7 @@ def _source_of_pt2_file(path: Path) -> Source:
 
 
 #: Ending of a file -> function that reads it.
-_FILES: dict[str, Callable[[Path], Source]] = {
+FILES: dict[str, Callable[[Path], Source]] = {
     ".onnx": lambda path: Source(read_model(path), path.name),
     ".pt2": _source_of_pt2_file,
     ".keras": source_of_keras_file,
