@@ -186,7 +186,8 @@ contains
     emulator => emulator_of(handle)
     allocate (is_outside(size(outside)), source=.false.)
     ! For this call only, because threads of Python share the emulator.
-    if (size(outside) > emufort_few_columns) call emulator%make_workspace(workspace, status)
+    if (size(outside) > emufort_few_columns .or. emulator%requires_workspace()) &
+      call emulator%make_workspace(workspace, status)
     if (status%code == emufort_success) call emulator%predict_transposed(x, y, status, is_outside, workspace)
     outside = merge(1_int8, 0_int8, is_outside)
     n_clipped = status%n_clipped
@@ -214,7 +215,8 @@ contains
     emulator => emulator_of(handle)
     allocate (is_outside(size(outside)), source=.false.)
     ! For this call only, because threads of Python share the emulator.
-    if (size(outside) > emufort_few_columns) call emulator%make_workspace(workspace, status)
+    if (size(outside) > emufort_few_columns .or. emulator%requires_workspace()) &
+      call emulator%make_workspace(workspace, status)
     if (status%code == emufort_success) call emulator%predict_transposed(x, y, status, is_outside, workspace)
     outside = merge(1_int8, 0_int8, is_outside)
     n_clipped = status%n_clipped

@@ -27,6 +27,7 @@ program mlp_peak
   integer, parameter :: n_repeats = 15
   integer, parameter :: ncols(5) = [1, 16, 128, 1152, 16384]
   real(real64), parameter :: shortest = 5.0e-3_real64
+  integer, parameter :: no_tables(1) = 0
   real(wp), target :: scratch(scratch_size)
   real(wp) :: features(block_columns*16)
   real(real64) :: peak
@@ -204,12 +205,12 @@ contains
       if (n <= few_columns) columns = 1
       if (columns == block_columns .and. .not. is_wide) then
         call copy_values(lanes*n_features, features, scratch(at))
-        call run_operations(n_layers, operations, slope, weights, lanes, scratch(at))
+        call run_operations(n_layers, operations, slope, no_tables, weights, lanes, scratch(at))
         columns = lanes
       end if
       ! New features for each block, as in a host. Otherwise every call would wait for the previous one.
       call copy_values(columns*n_features, features, scratch(at))
-      call run_operations(n_layers, operations, slope, weights, columns, scratch(at))
+      call run_operations(n_layers, operations, slope, no_tables, weights, columns, scratch(at))
     end do
 
   end subroutine all_columns

@@ -24,7 +24,7 @@ program bench_native
   contender%n_outputs = embedded_n_outputs
   allocate (contender%workspaces(contender%n_threads))
   if (contender%is_embedded) then
-    call embedded_prepare(argument(2), contender%workspaces, status)
+    call embedded_prepare(contender%workspaces, status)
     if (status%code /= emufort_success) call fail(trim(status%message))
   else
     call contender%emulator%load(argument(2), status)

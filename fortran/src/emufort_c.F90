@@ -1,3 +1,4 @@
+! Made from fortran/templates/c.fypp by `make templates`; do not edit.
 #ifndef EMUFORT_LEVEL
 !> Interface of the runtime for C and C++, see include/emufort.h: opaque handles over `emulator_type` and
 !> `workspace_type`.
@@ -372,6 +373,10 @@ contains
             call found%emulator%predict_transposed(x(1:n_in, first:last), y(1:n_out, first:last), part, &
                                                    outside(1:last - first + 1), own)
           end if
+          if (part%code /= emufort_success) then
+            inner = part
+            exit
+          end if
           do i = first, last
             mask(i) = logical(outside(i - first + 1), c_bool)
           end do
@@ -429,6 +434,10 @@ contains
           else
             call found%emulator%predict_transposed(x(1:n_in, first:last), y(1:n_out, first:last), part, &
                                                    outside(1:last - first + 1), own)
+          end if
+          if (part%code /= emufort_success) then
+            inner = part
+            exit
           end if
           do i = first, last
             mask(i) = logical(outside(i - first + 1), c_bool)

@@ -1,3 +1,4 @@
+! Made from fortran/templates/c_variables.fypp by `make templates`; do not edit.
 #ifndef EMUFORT_LEVEL
 !> Predictions for the generated headers of C and C++: one array per variable of the contract, in either precision and
 !> layout. The functions in a generated module pass its plan, numbers and weights.
@@ -7,8 +8,8 @@ module emufort_c_variables
   use emufort_kinds, only: wp, real64, block_columns
   use emufort_status, only: status_type, set_error, emufort_success, emufort_error_limit, emufort_error_shape, &
                             emufort_error_not_loaded
-  use emufort_workspace, only: workspace_type, choose_block, make_workspace, workspace_bytes, few_columns, &
-                               scratch_size, physical_size
+  use emufort_workspace, only: workspace_type, choose_block, lacks_workspace, no_workspace, make_workspace, &
+                               workspace_bytes, few_columns, scratch_size, physical_size
   use emufort_core, only: not_a_number
   use emufort_dispatch, only: evaluate_columns, evaluate_column
   use emufort_c_types, only: c_outcome, c_new_workspace, c_workspace_pointer, c_columns_contiguous, &
@@ -53,6 +54,12 @@ contains
     own => c_workspace_pointer(workspace)
     mask => null()
     if (c_associated(is_outside)) call c_f_pointer(is_outside, mask, [ncol])
+    if (lacks_workspace(plan, own)) then
+      call set_error(inner, emufort_error_limit, 'predict', no_workspace)
+      call give_nan(n_out, widths(n_in + 1), layout, ncol, is_single, outputs, mask, on_stack)
+      code = c_outcome(inner, status)
+      return
+    end if
     columns = few_columns
     in_workspace = .false.
     if (ncol > few_columns) call choose_block(plan, columns, in_workspace, own)
@@ -70,7 +77,7 @@ contains
         do i = 1, n
           call gather(n_in, widths, layout, ncol, first + i - 1, 1, 1, is_single, inputs, on_stack)
           call evaluate_column(plan, numbers, weights, is_single, on_stack(1), on_stack(plan(1) + 1), inner%n_clipped, &
-                               inner%n_invalid, outside(i), scratch)
+                               inner%n_invalid, outside(i), scratch, own)
           call scatter(n_out, widths(n_in + 1), layout, ncol, first + i - 1, 1, 1, is_single, on_stack(plan(1) + 1), &
                        outputs)
         end do
@@ -103,23 +110,36 @@ contains
     type(status_type) :: inner
     real(real64) :: values(physical_size)
     logical(c_bool), pointer :: mask(:)
-    integer :: i
 
     call check_variables(n_in, n_out, layout, ncol, inputs, outputs, inner)
     if (inner%code == emufort_success) then
       call set_error(inner, emufort_error_not_loaded, 'predict', message)
-      values(1:sum(widths(n_in + 1:))) = not_a_number()
-      do i = 1, ncol
-        call scatter(n_out, widths(n_in + 1), layout, ncol, i - 1, 1, 1, is_single, values, outputs)
-      end do
-      if (c_associated(is_outside) .and. ncol > 0) then
-        call c_f_pointer(is_outside, mask, [ncol])
-        mask = .true._c_bool
-      end if
+      mask => null()
+      if (c_associated(is_outside) .and. ncol > 0) call c_f_pointer(is_outside, mask, [ncol])
+      call give_nan(n_out, widths(n_in + 1), layout, ncol, is_single, outputs, mask, values)
     end if
     code = c_outcome(inner, status)
 
   end function refuse_variables
+
+  !> Set all outputs to NaN, and mark all columns.
+  recursive subroutine give_nan(n_out, widths, layout, ncol, is_single, outputs, mask, values)
+    integer, intent(in) :: n_out                                !! number of output variables
+    integer, intent(in) :: widths(n_out)                        !! features of each
+    integer(c_int), intent(in) :: layout, ncol                  !! as in `predict_variables`
+    logical, intent(in) :: is_single                            !! whether the arrays are single precision
+    type(c_ptr), intent(in) :: outputs                          !! structure of pointers to one array per variable
+    logical(c_bool), pointer, intent(in) :: mask(:)             !! columns that are marked, or null
+    real(real64), intent(inout) :: values(physical_size)        !! scratch
+    integer :: i
+
+    values(1:sum(widths)) = not_a_number()
+    do i = 1, ncol
+      call scatter(n_out, widths, layout, ncol, i - 1, 1, 1, is_single, values, outputs)
+    end do
+    if (associated(mask)) mask = .true._c_bool
+
+  end subroutine give_nan
 
   !> Check the arguments that C passes.
   recursive subroutine check_variables(n_in, n_out, layout, ncol, inputs, outputs, status)

@@ -1,12 +1,12 @@
 !> Evaluation of one block of columns with the whole emulator, from physical inputs to physical outputs. emufort_plan
 !> describes the content of `plan` and `numbers`.
 module emufort_core
-  use emufort_kinds, only: wp, int64, real64, lanes, block_columns
+  use emufort_kinds, only: wp, int64, real64, lanes, block_columns, max_scratch
   use emufort_plan, only: layout_type, layout_of, plan_scratch, plan_features, plan_result, first_operation
   use emufort_ranges, only: are_within, is_column_within, check_inputs
   use emufort_transforms, only: inputs_to_features, outputs_to_physical, column_to_features, column_to_physical
   use emufort_operations, only: run_operations
-  use emufort_workspace, only: workspace_type, choose_block, aligned_place, few_columns, working_columns, &
+  use emufort_workspace, only: workspace_type, choose_block, columns_at_once, aligned_place, few_columns, &
                                stack_physical, scratch_size
   implicit none
   private
@@ -53,7 +53,8 @@ contains
       do i = 1, n
         call bring_together(n_inputs, i, x)
         call bring_together(n_outputs, i, y)
-        call evaluate_column(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside(i), scratch)
+        call evaluate_column(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside(i), scratch, &
+                             workspace)
         call put_back(n_inputs, i, x)
         call put_back(n_outputs, i, y)
       end do
@@ -64,7 +65,7 @@ contains
         one(j) = x(i, j)
       end do
       call evaluate_column(plan, numbers, weights, is_single, one(1), one(n_inputs + 1), n_clipped, n_invalid, &
-                           is_outside(i), scratch)
+                           is_outside(i), scratch, workspace)
       do j = 1, n_inputs
         x(i, j) = one(j)
       end do
@@ -171,11 +172,11 @@ contains
     is_within = are_within(columns, n_inputs, leading, is_single, numbers, x)
     if (.not. is_within) call check_inputs(columns, n_inputs, leading, is_single, numbers, x, outside, invalid)
 
-    working = min(columns, working_columns)
+    working = min(columns, columns_at_once(plan(plan_scratch)))
     do first = 1, columns, working
       call inputs_to_features(working, n_inputs, plan(2), leading, plan(at%feature), plan(at%feature_kind), &
                               numbers(at%feature_c), x(first, 1), scratch(1 + working*plan(plan_features)))
-      call run_operations(plan(4), plan(first_operation), numbers(at%slope), weights, working, scratch)
+      call run_operations(plan(4), plan(first_operation), numbers(at%slope), plan(at%tables), weights, working, scratch)
       call outputs_to_physical(working, n_inputs, n_outputs, leading, plan(at%output_kind), plan(at%reference), &
                                numbers(at%output_c), numbers(at%bound), x(first, 1), &
                                scratch(1 + working*plan(plan_result)), y(first, 1))
@@ -200,7 +201,7 @@ contains
 
   !> Evaluate the emulator on one column, without the padding of a block.
   recursive subroutine evaluate_column(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside, &
-                                       scratch)
+                                       scratch, workspace)
     integer, intent(in) :: plan(*)                        !! integers of the emulator
     real(real64), intent(in) :: numbers(*)                !! real numbers of the emulator
     real(wp), intent(in) :: weights(*)                    !! packed weights
@@ -211,6 +212,7 @@ contains
     integer(int64), intent(inout) :: n_invalid            !! incremented by the number of columns with NaN or infinity
     logical, intent(inout) :: is_outside                  !! whether an input was clipped or invalid
     real(wp), intent(inout), target :: scratch(scratch_size)   !! memory for the buffers of the network
+    type(workspace_type), intent(inout), optional :: workspace   !! of a network that needs one
     integer :: n_inputs, n_outputs, j
     integer(int64) :: outside(1), invalid(1)
     logical :: is_within
@@ -219,7 +221,11 @@ contains
     n_outputs = plan(3)
     is_within = is_column_within(n_inputs, is_single, numbers, x)
     if (.not. is_within) call check_inputs(1, n_inputs, 1, is_single, numbers, x, outside, invalid)
-    call through_column(plan, numbers, weights, x, y, scratch)
+    if (plan(plan_scratch) <= max_scratch) then
+      call through_column(plan, numbers, weights, x, y, scratch)
+    else
+      call through_column(plan, numbers, weights, x, y, workspace%scratch)
+    end if
     is_outside = .not. is_within
     if (is_within) return
     n_clipped = n_clipped + outside(1)
@@ -233,8 +239,8 @@ contains
 
   end subroutine evaluate_column
 
-  !> Evaluate the emulator on one column if all inputs are within their ranges, with the same bits as the other
-  !> procedures. Otherwise the outputs are unchanged.
+  !> Evaluate the emulator on one column if all inputs are within their ranges and the network needs no workspace, with the
+  !> same bits as the other procedures. Otherwise the outputs are unchanged.
   recursive subroutine evaluate_inside(plan, numbers, weights, x, y, is_inside)
     integer, intent(in) :: plan(*)            !! integers of the emulator
     real(real64), intent(in) :: numbers(*)    !! real numbers of the emulator
@@ -244,7 +250,8 @@ contains
     logical, intent(out) :: is_inside         !! whether the outputs were computed
     real(wp), target :: scratch(scratch_size)
 
-    is_inside = is_column_within(plan(1), .false., numbers, x)
+    is_inside = plan(plan_scratch) <= max_scratch
+    if (is_inside) is_inside = is_column_within(plan(1), .false., numbers, x)
     if (.not. is_inside) return
     call through_column(plan, numbers, weights, x, y, scratch)
 
@@ -257,7 +264,7 @@ contains
     real(wp), intent(in) :: weights(*)          !! packed weights
     real(real64), intent(in) :: x(*)            !! physical inputs (input)
     real(real64), intent(inout) :: y(*)         !! physical outputs (output)
-    real(wp), intent(inout), target :: scratch(scratch_size)   !! memory for the buffers of the network
+    real(wp), intent(inout), target :: scratch(*)   !! memory for the buffers of the network and the transforms
     type(layout_type) :: at
     integer :: a
 
@@ -266,7 +273,7 @@ contains
     a = aligned_place(scratch)
     call column_to_features(plan(1), plan(2), plan(at%feature), plan(at%feature_kind), numbers(at%feature_c), x, &
                             scratch(a + plan(plan_features)), scratch(a + plan(plan_scratch)))
-    call run_operations(plan(4), plan(first_operation), numbers(at%slope), weights, 1, scratch(a))
+    call run_operations(plan(4), plan(first_operation), numbers(at%slope), plan(at%tables), weights, 1, scratch(a))
     call column_to_physical(plan(1), plan(3), plan(at%output_kind), plan(at%reference), numbers(at%output_c), &
                             numbers(at%bound), x, scratch(a + plan(plan_result)), y, scratch(a + plan(plan_scratch)))
 

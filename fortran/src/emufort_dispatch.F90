@@ -129,30 +129,32 @@ contains
 
   !> Evaluate the emulator on one column, without the padding of a block.
   recursive subroutine evaluate_column(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside, &
-                                       scratch)
-    integer, intent(in) :: plan(*)                             !! integers of the emulator
-    real(real64), intent(in) :: numbers(*)                     !! real numbers of the emulator
-    real(wp), intent(in) :: weights(*)                         !! packed weights
-    logical, intent(in) :: is_single                           !! whether the inputs of the host are single precision
-    real(real64), intent(inout) :: x(*)                        !! physical inputs (input); clipped on return
-    real(real64), intent(inout) :: y(*)                        !! physical outputs (output)
-    integer(int64), intent(inout) :: n_clipped                 !! incremented by the number of clipped values
-    integer(int64), intent(inout) :: n_invalid                 !! incremented by the number of columns with NaN or infinity
-    logical, intent(inout) :: is_outside                       !! whether an input was clipped or invalid
-    real(wp), intent(inout), target :: scratch(scratch_size)   !! memory for the buffers of the network
+                                       scratch, workspace)
+    integer, intent(in) :: plan(*)                               !! integers of the emulator
+    real(real64), intent(in) :: numbers(*)                       !! real numbers of the emulator
+    real(wp), intent(in) :: weights(*)                           !! packed weights
+    logical, intent(in) :: is_single                             !! whether the inputs of the host are single precision
+    real(real64), intent(inout) :: x(*)                          !! physical inputs (input); clipped on return
+    real(real64), intent(inout) :: y(*)                          !! physical outputs (output)
+    integer(int64), intent(inout) :: n_clipped                   !! incremented by the number of clipped values
+    integer(int64), intent(inout) :: n_invalid                   !! incremented by the number of columns with NaN or infinity
+    logical, intent(inout) :: is_outside                         !! whether an input was clipped or invalid
+    real(wp), intent(inout), target :: scratch(scratch_size)     !! memory for the buffers of the network
+    type(workspace_type), intent(inout), optional :: workspace   !! for networks too large for the stack
 
     select case (emufort_level_in_use())
     case (4)
       call emufort_evaluate_column_v4(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside, &
-                                      scratch)
+                                      scratch, workspace)
     case (3)
       call emufort_evaluate_column_v3(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside, &
-                                      scratch)
+                                      scratch, workspace)
     case (2)
       call emufort_evaluate_column_v2(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside, &
-                                      scratch)
+                                      scratch, workspace)
     case default
-      call evaluate_column_v1(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside, scratch)
+      call evaluate_column_v1(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside, scratch, &
+                              workspace)
     end select
 
   end subroutine evaluate_column
@@ -349,23 +351,24 @@ end subroutine emufort_evaluate_columns_of_level
 
 !> Evaluate the emulator on one column, without the padding of a block.
 recursive subroutine emufort_evaluate_column_of_level(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, &
-                                                      is_outside, scratch)
+                                                      is_outside, scratch, workspace)
   use emufort_kinds, only: wp, int64, real64
-  use emufort_workspace, only: scratch_size
+  use emufort_workspace, only: workspace_type, scratch_size
   use emufort_core, only: evaluate_column
   implicit none
-  integer, intent(in) :: plan(*)                             !! integers of the emulator
-  real(real64), intent(in) :: numbers(*)                     !! real numbers of the emulator
-  real(wp), intent(in) :: weights(*)                         !! packed weights
-  logical, intent(in) :: is_single                           !! whether the inputs of the host are single precision
-  real(real64), intent(inout) :: x(*)                        !! physical inputs (input); clipped on return
-  real(real64), intent(inout) :: y(*)                        !! physical outputs (output)
-  integer(int64), intent(inout) :: n_clipped                 !! incremented by the number of clipped values
-  integer(int64), intent(inout) :: n_invalid                 !! incremented by the number of columns with NaN or infinity
-  logical, intent(inout) :: is_outside                       !! whether an input was clipped or invalid
-  real(wp), intent(inout), target :: scratch(scratch_size)   !! memory for the buffers of the network
+  integer, intent(in) :: plan(*)                               !! integers of the emulator
+  real(real64), intent(in) :: numbers(*)                       !! real numbers of the emulator
+  real(wp), intent(in) :: weights(*)                           !! packed weights
+  logical, intent(in) :: is_single                             !! whether the inputs of the host are single precision
+  real(real64), intent(inout) :: x(*)                          !! physical inputs (input); clipped on return
+  real(real64), intent(inout) :: y(*)                          !! physical outputs (output)
+  integer(int64), intent(inout) :: n_clipped                   !! incremented by the number of clipped values
+  integer(int64), intent(inout) :: n_invalid                   !! incremented by the number of columns with NaN or infinity
+  logical, intent(inout) :: is_outside                         !! whether an input was clipped or invalid
+  real(wp), intent(inout), target :: scratch(scratch_size)     !! memory for the buffers of the network
+  type(workspace_type), intent(inout), optional :: workspace   !! for networks too large for the stack
 
-  call evaluate_column(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside, scratch)
+  call evaluate_column(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside, scratch, workspace)
 
 end subroutine emufort_evaluate_column_of_level
 

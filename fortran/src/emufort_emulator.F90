@@ -6,6 +6,7 @@ module emufort_emulator
                             emufort_error_format, emufort_error_limit, emufort_error_shape, emufort_error_contract, &
                             emufort_error_self_test, emufort_error_not_loaded
   use emufort_predictor, only: predictor_type
+  use emufort_workspace, only: workspace_type
   use emufort_weights_file, only: section_type, read_table, find_section, get_integers, get_reals, get_text, &
                                   type_text, type_int32, type_real32, type_real64
   implicit none
@@ -230,6 +231,7 @@ contains
     class(emulator_type), intent(in) :: emulator   !! a loaded emulator
     type(status_type), intent(out) :: status       !! outcome
     type(status_type) :: inner
+    type(workspace_type) :: workspace
     real(real64), allocatable :: x(:, :), y(:, :), wanted(:, :), single(:, :)
     real(real64) :: relative, absolute
     integer :: n, i, j, n_in, n_out
@@ -249,9 +251,11 @@ contains
     x = reshape(emulator%golden(3 + n_out:2 + n_out + n*n_in), [n, n_in])
     wanted = reshape(emulator%golden(3 + n_out + n*n_in:), [n, n_out])
     allocate (y(n, n_out), single(1, n_out))
-    call emulator%predict(x, y, inner)
+    call emulator%make_workspace(workspace, status)
+    if (status%code /= emufort_success) return
+    call emulator%predict(x, y, inner, workspace=workspace)
     do i = 1, n
-      call emulator%predict(x(i:i, :), single, inner)
+      call emulator%predict(x(i:i, :), single, inner, workspace=workspace)
       do j = 1, n_out
         absolute = emulator%golden(2 + j)
         if (.not. abs(y(i, j) - wanted(i, j)) <= relative*abs(wanted(i, j)) + absolute) then

@@ -4,6 +4,9 @@
 #if EMUFORT_LEVEL == 2
 #define emufort_core emufort_core_v2
 #define emufort_operations emufort_operations_v2
+#define emufort_elementwise emufort_elementwise_v2
+#define emufort_tables emufort_tables_v2
+#define emufort_products emufort_products_v2
 #define emufort_dense_kernels emufort_dense_kernels_v2
 #define emufort_dense emufort_dense_v2
 #define emufort_math emufort_math_v2
@@ -14,6 +17,9 @@
 #elif EMUFORT_LEVEL == 3
 #define emufort_core emufort_core_v3
 #define emufort_operations emufort_operations_v3
+#define emufort_elementwise emufort_elementwise_v3
+#define emufort_tables emufort_tables_v3
+#define emufort_products emufort_products_v3
 #define emufort_dense_kernels emufort_dense_kernels_v3
 #define emufort_dense emufort_dense_v3
 #define emufort_math emufort_math_v3
@@ -24,6 +30,9 @@
 #elif EMUFORT_LEVEL == 4
 #define emufort_core emufort_core_v4
 #define emufort_operations emufort_operations_v4
+#define emufort_elementwise emufort_elementwise_v4
+#define emufort_tables emufort_tables_v4
+#define emufort_products emufort_products_v4
 #define emufort_dense_kernels emufort_dense_kernels_v4
 #define emufort_dense emufort_dense_v4
 #define emufort_math emufort_math_v4
@@ -43,7 +52,8 @@ module emufort_kinds
   private
 
   public :: int8, int32, int64, real32, real64
-  public :: wp, lanes, block_columns, widest_panel, max_width, max_operations, max_scratch
+  public :: wp, lanes, block_columns, widest_panel
+  public :: max_width, max_dense_inputs, max_features, max_operations, max_plan_scratch, max_scratch
 
 #ifdef EMUFORT_DOUBLE
   !> Kind in which the network is evaluated.
@@ -60,13 +70,19 @@ module emufort_kinds
   integer, parameter :: block_columns = 2*lanes
   !> Neurons in the widest panel of packed weights.
   integer, parameter :: widest_panel = 16
-  !> Largest number of features of a buffer, which are the neurons of a layer, and of inputs and outputs together. This
-  !> limit and those below are the same as in python/emufort/network.
+  !> Largest number of neurons of a dense layer, and of inputs and outputs together. This limit and those below are the
+  !> same as in python/emufort/network.
   integer, parameter :: max_width = 4096
+  !> Largest number of inputs of a dense layer.
+  integer, parameter :: max_dense_inputs = 65536
+  !> Largest number of features of a buffer.
+  integer, parameter :: max_features = 262144
   !> Largest number of operations of a network.
-  integer, parameter :: max_operations = 256
-  !> Largest number of features of all buffers of a network together. One column of them fits on the stack in either
-  !> precision. The limit is enough for two buffers of `max_width` features.
+  integer, parameter :: max_operations = 65536
+  !> Largest number of features of all buffers of a network together.
+  integer, parameter :: max_plan_scratch = 4194304
+  !> Largest number of features of all buffers of a network that needs no workspace. One column of them fits on the stack
+  !> in either precision. The limit is enough for two buffers of `max_width` features.
   integer, parameter :: max_scratch = 8704
 
 end module emufort_kinds

@@ -7,12 +7,13 @@
 !> In single precision each function states the bound of its error, in units in the last place of the result; test_math
 !> measures the errors over the whole range. In double precision the intrinsic functions are used. NaN gives NaN.
 module emufort_math
-  use emufort_kinds, only: wp, int32, lanes
+  use emufort_kinds, only: wp, int32, real64, lanes
   implicit none
   private
 
-  public :: vector_exp, vector_ln, vector_tanh, vector_erfc, vector_sigmoid
-  public :: vector_silu, vector_gelu, vector_softplus, vector_elu
+  public :: vector_exp, vector_ln, vector_tanh, vector_erfc, vector_erf
+  public :: vector_sin, vector_cos, vector_sigmoid, vector_silu, vector_gelu
+  public :: vector_softplus, vector_elu
 
   real(wp), parameter :: root_half = 0.70710678118654752440_wp
 #ifndef EMUFORT_DOUBLE
@@ -39,6 +40,18 @@ module emufort_math
   real(wp), parameter :: c0 = 1.276978394_wp, c1 = -0.09276398501_wp, c2 = -0.1660314611_wp, c3 = 0.1640554253_wp, &
                          c4 = -0.05420388295_wp, c5 = -0.008060142056_wp, c6 = 0.008630094313_wp, &
                          c7 = 0.001313307363_wp, c8 = -0.001227999186_wp, c9 = -0.0003994469579_wp
+  ! erf(x) = x + x p(x**2) for |x| <= 1
+  real(wp), parameter :: f0 = 0.1283791657_wp, f1 = -0.3761262582_wp, f2 = 0.1128358515_wp, f3 = -0.02685381187_wp, &
+                         f4 = 0.00518832756_wp, f5 = -0.000801019252_wp, f6 = 7.853857704e-05_wp
+  !> 1.5*2**52, see `rounder`.
+  real(real64), parameter :: double_rounder = 6755399441055744.0_real64
+  ! pi in two parts of 24 bits and a third; Taylor series of sin(x) for |x| <= pi/2
+  real(real64), parameter :: pi = 3.14159265358979324_real64
+  real(real64), parameter :: pi_high = 3.141592502593994_real64, pi_middle = 1.5099578831723193e-07_real64, &
+                             pi_low = 1.0780605716316238e-14_real64
+  real(real64), parameter :: s1 = -1.0_real64/6.0_real64, s2 = 1.0_real64/120.0_real64, s3 = -1.0_real64/5040.0_real64, &
+                             s4 = 1.0_real64/362880.0_real64, s5 = -1.0_real64/39916800.0_real64, &
+                             s6 = 1.0_real64/6227020800.0_real64
 #endif
 
 contains
@@ -134,6 +147,75 @@ contains
     end if
 
   end subroutine vector_erfc
+
+  !> a = erf(a). Error below 2 ulp.
+  pure recursive subroutine vector_erf(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp) :: rest(lanes)
+    integer :: first, i
+
+    do first = 0, n - lanes, lanes
+      !$omp simd
+      do i = first + 1, first + lanes
+        a(i) = erf_of(a(i))
+      end do
+    end do
+    first = n - mod(n, lanes)
+    if (first < n) then
+      rest = 1.0_wp
+      rest(1:n - first) = a(first + 1:n)
+      call vector_erf(lanes, rest)
+      a(first + 1:n) = rest(1:n - first)
+    end if
+
+  end subroutine vector_erf
+
+  !> a = sin(a). Error below 1 ulp up to 1e9; beyond, the sine of 1e9.
+  pure recursive subroutine vector_sin(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp) :: rest(lanes)
+    integer :: first, i
+
+    do first = 0, n - lanes, lanes
+      !$omp simd
+      do i = first + 1, first + lanes
+        a(i) = sin_of(a(i))
+      end do
+    end do
+    first = n - mod(n, lanes)
+    if (first < n) then
+      rest = 1.0_wp
+      rest(1:n - first) = a(first + 1:n)
+      call vector_sin(lanes, rest)
+      a(first + 1:n) = rest(1:n - first)
+    end if
+
+  end subroutine vector_sin
+
+  !> a = cos(a). Error below 1 ulp up to 1e9; beyond, the cosine of 1e9.
+  pure recursive subroutine vector_cos(n, a)
+    integer, intent(in) :: n          !! number of values
+    real(wp), intent(inout) :: a(n)   !! values [1]
+    real(wp) :: rest(lanes)
+    integer :: first, i
+
+    do first = 0, n - lanes, lanes
+      !$omp simd
+      do i = first + 1, first + lanes
+        a(i) = cos_of(a(i))
+      end do
+    end do
+    first = n - mod(n, lanes)
+    if (first < n) then
+      rest = 1.0_wp
+      rest(1:n - first) = a(first + 1:n)
+      call vector_cos(lanes, rest)
+      a(first + 1:n) = rest(1:n - first)
+    end if
+
+  end subroutine vector_cos
 
   !> a = 1/(1 + exp(-a)). 0 below -88 (-700 in double precision). Error below 3 ulp.
   pure recursive subroutine vector_sigmoid(n, a)
@@ -282,6 +364,27 @@ contains
     erfc_of = erfc(x)
 
   end function erfc_of
+
+  pure elemental real(wp) function erf_of(x)
+    real(wp), intent(in) :: x   !! [1]
+
+    erf_of = erf(x)
+
+  end function erf_of
+
+  pure elemental real(wp) function sin_of(x)
+    real(wp), intent(in) :: x   !! [1]
+
+    sin_of = sin(x)
+
+  end function sin_of
+
+  pure elemental real(wp) function cos_of(x)
+    real(wp), intent(in) :: x   !! [1]
+
+    cos_of = cos(x)
+
+  end function cos_of
 
   pure elemental real(wp) function gelu_of(x)
     real(wp), intent(in) :: x   !! [1]
@@ -500,6 +603,69 @@ contains
     erfc_of = or_nan(s*p + (1.0_wp - s), x)
 
   end function erfc_of
+
+  pure elemental real(wp) function erf_of(x)
+    real(wp), intent(in) :: x   !! [1]
+    real(wp) :: y, high, square, shifted, k, r, e, s, p, q, t
+
+    y = min(abs(x), 10.2_wp)
+    high = rounded(y)
+    ! exp(-y**2)*2**32, so that it is a normal number.
+    square = high*high
+    shifted = (rounder + 32.0_wp) - square*log2_e
+    k = shifted - (rounder + 32.0_wp)
+    r = (-square - k*ln2_high) - k*ln2_low
+    r = r + (high - y)*(high + y)
+    e = (((((w4*r + w3)*r + w2)*r + w1)*r + w0)*r + 1.0_wp)*r + 1.0_wp
+    ! One division for (y - 2)/(y + 2) and p/(1 + 2 y).
+    t = 1.0_wp/((y + 2.0_wp)*(1.0_wp + 2.0_wp*y))
+    s = ((y - 2.0_wp)*(1.0_wp + 2.0_wp*y))*t
+    q = s*s
+    p = ((((c9*s + c8)*q + (c7*s + c6))*q + (c5*s + c4))*q + (c3*s + c2))*q + (c1*s + c0)
+    p = p*((y + 2.0_wp)*t)
+    p = (p*scaled(e, shifted))*2.0_wp**(-32)
+    q = y*y
+    s = (((((f6*q + f5)*q + f4)*q + f3)*q + f2)*q + f1)*q + f0
+    s = y*s + abs(x)
+    erf_of = or_nan(sign(merge(s, 1.0_wp - p, abs(x) < 1.0_wp), x), x)
+
+  end function erf_of
+
+  pure elemental real(wp) function sin_of(x)
+    real(wp), intent(in) :: x   !! [1]
+    real(real64) :: y, k, m, r, half, q, p
+
+    y = real(sign(min(abs(x), 1.0e9_wp), x), real64)
+    k = (y*(1.0_real64/pi) + 0.0_real64) + double_rounder
+    k = k - double_rounder
+    m = k - 0.0_real64
+    r = ((y - m*pi_high) - m*pi_middle) - m*pi_low
+    ! Half of an odd k is rounded up or down by a half, half of an even one is exact.
+    half = 0.5_real64*k
+    half = half - ((half + double_rounder) - double_rounder)
+    q = r*r
+    p = ((((s6*q + s5)*q + s4)*q + s3)*q + s2)*q + s1
+    sin_of = or_nan(real((1.0_real64 - 4.0_real64*abs(half))*(r + (r*q)*p), wp), x)
+
+  end function sin_of
+
+  pure elemental real(wp) function cos_of(x)
+    real(wp), intent(in) :: x   !! [1]
+    real(real64) :: y, k, m, r, half, q, p
+
+    y = real(sign(min(abs(x), 1.0e9_wp), x), real64)
+    k = (y*(1.0_real64/pi) + 0.5_real64) + double_rounder
+    k = k - double_rounder
+    m = k - 0.5_real64
+    r = ((y - m*pi_high) - m*pi_middle) - m*pi_low
+    ! Half of an odd k is rounded up or down by a half, half of an even one is exact.
+    half = 0.5_real64*k
+    half = half - ((half + double_rounder) - double_rounder)
+    q = r*r
+    p = ((((s6*q + s5)*q + s4)*q + s3)*q + s2)*q + s1
+    cos_of = or_nan(real((1.0_real64 - 4.0_real64*abs(half))*(r + (r*q)*p), wp), x)
+
+  end function cos_of
 
   pure elemental real(wp) function gelu_of(x)
     real(wp), intent(in) :: x   !! [1]

@@ -1,41 +1,46 @@
-!> The operations of a network on a block of columns or on one column, and the packing of their weights.
+!> The operations of a network on a block of columns or on one column.
 module emufort_operations
-  use emufort_kinds, only: wp, int64, real64, lanes
-  use emufort_status, only: status_type, set_error, emufort_error_format
-  use emufort_dense, only: dense_block, dense_half_block, dense_single, pack_layer, packed_size, packed_slack
+  use emufort_kinds, only: wp, real64, lanes
+  use emufort_dense, only: dense_block, dense_half_block, dense_single
+  use emufort_elementwise, only: add, multiply, maximum, minimum, choose
+  use emufort_tables, only: gather_block, gather_half_block, gather_single, sparse_block, sparse_half_block, &
+                            sparse_single, reduce_block, reduce_half_block, reduce_single, first_maximum_block, &
+                            first_maximum_half_block, first_maximum_single
+  use emufort_products, only: matmul_block, matmul_half_block, matmul_single
   use emufort_activations, only: activate, activation_relu, activation_linear
-  use emufort_plan, only: operation_size, operation_dense, row_code, row_activation, row_input, &
-                          row_second_input, row_output, row_n_in, row_n_out, row_weights
-  use emufort_ranges, only: is_finite
-  use emufort_workspace, only: aligned_place
+  use emufort_plan, only: &
+    operation_size, operation_dense, operation_add, operation_multiply, operation_maximum, operation_minimum, &
+    operation_select, operation_gather, operation_sparse, operation_matmul, operation_first_maximum_of, row_code, &
+    row_activation, row_input, row_second_input, row_third_input, row_output, row_n_in, row_n_out, row_weights, &
+    row_count, row_stride, row_table
   implicit none
   private
 
-  public :: run_operations, pack_weights
+  public :: run_operations
 
 contains
 
   !> Run the operations of a network: from the features in their buffer to the result in its buffer.
-  recursive subroutine run_operations(n_operations, operations, slope, weights, columns, scratch)
+  recursive subroutine run_operations(n_operations, operations, slope, tables, weights, columns, scratch)
     integer, intent(in) :: n_operations                               !! number of operations
     integer, intent(in) :: operations(operation_size, n_operations)   !! operations of a plan that was checked
     real(real64), intent(in) :: slope(n_operations)                   !! parameter of each activation function
+    integer, intent(in) :: tables(*)                                  !! tables of the operations
     real(wp), intent(in) :: weights(*)                                !! packed weights
     integer, intent(in) :: columns                                    !! 1, lanes or block_columns
     real(wp), intent(inout) :: scratch(*)                             !! all buffers (columns, feature)
-    integer :: i, input, output
+    integer :: i
 
     do i = 1, n_operations
-      input = 1 + columns*operations(row_input, i)
-      output = 1 + columns*operations(row_output, i)
       if (operations(row_code, i) == operation_dense) then
-        call dense(operations(row_n_in, i), operations(row_n_out, i), operations(row_activation, i), slope(i), &
-                   weights(operations(row_weights, i)), columns, scratch(input), scratch(output))
+        call dense(operations(row_n_in, i), operations(row_n_out, i), operations(row_count, i), &
+                   operations(row_stride, i), operations(row_activation, i), slope(i), &
+                   weights(operations(row_weights, i)), columns, scratch(1 + columns*operations(row_input, i)), &
+                   scratch(1 + columns*operations(row_output, i)))
       else
-        ! Inlined by flang, it takes registers from the dense operations, which costs one column 0.5 % of its time.
+        ! Inlined by flang, they take registers from the dense operations, which costs one column 0.5 % of its time.
         !dir$ noinline
-        call add(operations(row_n_out, i), operations(row_activation, i), slope(i), columns, input, &
-                 1 + columns*operations(row_second_input, i), output, scratch)
+        call run_other(operations(:, i), slope(i), tables, weights, columns, scratch)
       end if
     end do
 
@@ -51,108 +56,175 @@ contains
 
   end function lowest_of
 
-  !> Evaluate a dense layer.
-  recursive subroutine dense(n_in, n_out, activation, slope, weights, columns, x, y)
+  !> Evaluate a dense layer, `count` times on parts of its input. The kernels write up to `lanes` neurons past the last
+  !> one, which the next repetition replaces.
+  recursive subroutine dense(n_in, n_out, count, stride, activation, slope, weights, columns, x, y)
     integer, intent(in) :: n_in               !! number of inputs of the layer
     integer, intent(in) :: n_out              !! number of neurons of the layer
+    integer, intent(in) :: count              !! number of repetitions
+    integer, intent(in) :: stride             !! features between the inputs of two repetitions
     integer, intent(in) :: activation         !! one of the activation_* codes
     real(real64), intent(in) :: slope         !! parameter of the activation function
     real(wp), intent(in) :: weights(*)        !! packed layer
     integer, intent(in) :: columns            !! 1, lanes or block_columns
-    real(wp), intent(in) :: x(*)              !! inputs of the layer (columns, n_in)
-    real(wp), intent(inout) :: y(*)           !! outputs of the layer (columns, n_out, padded)
+    real(wp), intent(in) :: x(*)              !! inputs of the layer (columns, feature)
+    real(wp), intent(inout) :: y(*)           !! outputs of the layer (columns, count*n_out, padded)
     real(wp) :: lowest
-    integer :: i, n
+    integer :: r, from, to, i, n
 
     lowest = lowest_of(activation)
-    select case (columns)
-    case (1)
-      call dense_single(n_in, n_out, weights, x, y, lowest)
-    case (lanes)
-      call dense_half_block(n_in, n_out, weights, x, y, lowest)
-    case default
-      call dense_block(n_in, n_out, weights, x, y, lowest)
-    end select
+    from = 1
+    to = 1
+    do r = 1, count
+      select case (columns)
+      case (1)
+        call dense_single(n_in, n_out, weights, x(from), y(to), lowest)
+      case (lanes)
+        call dense_half_block(n_in, n_out, weights, x(from), y(to), lowest)
+      case default
+        call dense_block(n_in, n_out, weights, x(from), y(to), lowest)
+      end select
+      from = from + columns*stride
+      to = to + columns*n_out
+    end do
     if (activation == activation_relu .or. activation == activation_linear) return
-    n = columns*n_out
+    n = columns*count*n_out
     if (columns == 1) then
-      ! For one column, the activation function also gets the padding up to a full set of lanes. The kernels have written a
-      ! multiple of 4 neurons. The padding of a block may be undefined.
-      n = n_out + modulo(-n_out, lanes)
-      do i = n_out + modulo(-n_out, 4) + 1, n
+      ! For one column, the activation function also gets the padding up to a full set of lanes. The padding of a block may
+      ! be undefined.
+      do i = n + 1, n + modulo(-n, lanes)
         y(i) = 0.0_wp
       end do
+      n = n + modulo(-n, lanes)
     end if
     call activate(activation, n, y, real(slope, wp))
 
   end subroutine dense
 
-  !> Add two buffers. The output may replace one of them.
-  recursive subroutine add(n_features, activation, slope, columns, x, y, z, scratch)
-    integer, intent(in) :: n_features         !! features of each buffer
-    integer, intent(in) :: activation         !! one of the activation_* codes
-    real(real64), intent(in) :: slope         !! parameter of the activation function
-    integer, intent(in) :: columns            !! 1, lanes or block_columns
-    integer, intent(in) :: x, y, z            !! first elements of the two inputs and of the output
-    real(wp), intent(inout) :: scratch(*)     !! all buffers
-    real(wp) :: lowest
-    integer :: i, n
+  !> Run an operation that is not a dense layer.
+  recursive subroutine run_other(operation, slope, tables, weights, columns, scratch)
+    integer, intent(in) :: operation(operation_size)   !! its integers
+    real(real64), intent(in) :: slope                  !! parameter of the activation function
+    integer, intent(in) :: tables(*)                   !! tables of all operations
+    real(wp), intent(in) :: weights(*)                 !! packed weights
+    integer, intent(in) :: columns                     !! 1, lanes or block_columns
+    real(wp), intent(inout) :: scratch(*)              !! all buffers (columns, feature)
+    integer :: n_out, activation, x, second, y, n, i
 
-    lowest = lowest_of(activation)
-    n = columns*n_features
-    !$omp simd
-    do i = 0, n - 1
-      scratch(z + i) = max(scratch(x + i) + scratch(y + i), lowest)
-    end do
-    if (activation == activation_relu .or. activation == activation_linear) return
+    n_out = operation(row_n_out)
+    activation = operation(row_activation)
+    x = 1 + columns*operation(row_input)
+    second = 1 + columns*operation(row_second_input)
+    y = 1 + columns*operation(row_output)
+    n = columns*n_out
+    select case (operation(row_code))
+    case (operation_add)
+      call add(n, x, second, y, lowest_of(activation), scratch)
+      if (activation == activation_relu) return
+    case (operation_multiply)
+      call multiply(n, x, second, y, scratch)
+    case (operation_maximum)
+      call maximum(n, x, second, y, scratch)
+    case (operation_minimum)
+      call minimum(n, x, second, y, scratch)
+    case (operation_select)
+      call choose(n, x, second, 1 + columns*operation(row_third_input), y, scratch)
+    case (operation_matmul)
+      call products(operation(row_count), operation(row_stride), operation(row_n_in), n_out, columns, scratch(x), &
+                    scratch(second), scratch(y))
+      n = n*operation(row_count)*operation(row_stride)
+    case default
+      call follow_table(operation, tables(operation(row_table)), weights, columns, scratch, scratch(y))
+    end select
+    if (activation == activation_linear) return
     ! The activation function gets full sets of lanes.
     do i = n, n + modulo(-n, lanes) - 1
-      scratch(z + i) = 0.0_wp
+      scratch(y + i) = 0.0_wp
     end do
-    call activate(activation, n + modulo(-n, lanes), scratch(z), real(slope, wp))
+    call activate(activation, n + modulo(-n, lanes), scratch(y), real(slope, wp))
 
-  end subroutine add
+  end subroutine run_other
 
-  !> Pack the weights of all dense operations of a plan that was checked. Shared weights are packed once.
-  subroutine pack_weights(n_operations, operations, values, packed, first, status)
-    integer, intent(in) :: n_operations                               !! number of operations
-    integer, intent(in) :: operations(operation_size, n_operations)   !! operations of the plan
-    real(real64), intent(in) :: values(:)                             !! weights (n_in, n_out), biases (n_out) of each
-    real(wp), allocatable, intent(out) :: packed(:)                   !! packed weights
-    integer, intent(out) :: first                                     !! element of the first weight, on a cache line
-    type(status_type), intent(inout) :: status                        !! outcome
-    integer(int64) :: n_values
-    integer :: i, n_packed, start, place
+  !> Run an operation with a table. Only features that the output does not replace are read.
+  recursive subroutine follow_table(operation, table, weights, columns, x, y)
+    integer, intent(in) :: operation(operation_size)   !! its integers
+    integer, intent(in) :: table(*)                    !! its rows, if it has some, and its places
+    real(wp), intent(in) :: weights(*)                 !! packed weights of the network
+    integer, intent(in) :: columns                     !! 1, lanes or block_columns
+    real(wp), intent(in) :: x(*)                       !! all buffers (columns, feature)
+    real(wp), intent(inout) :: y(*)                    !! output (columns, n_out)
+    integer :: code, n_in, n_out, places, weight
 
-    n_values = 0_int64
-    n_packed = 0
-    do i = 1, n_operations
-      if (operations(row_weights, i) /= n_packed + 1) cycle
-      associate (n_in => operations(row_n_in, i), n_out => operations(row_n_out, i))
-        n_values = n_values + int(n_in + 1, int64)*n_out
-        n_packed = n_packed + packed_size(n_in, n_out)
-      end associate
+    code = operation(row_code)
+    n_in = operation(row_n_in)
+    n_out = operation(row_n_out)
+    places = n_out + 2
+    weight = operation(row_weights)
+    select case (code)
+    case (operation_gather)
+      select case (columns)
+      case (1)
+        call gather_single(n_out, table, x, y)
+      case (lanes)
+        call gather_half_block(n_out, table, x, y)
+      case default
+        call gather_block(n_out, table, x, y)
+      end select
+    case (operation_sparse)
+      select case (columns)
+      case (1)
+        call sparse_single(n_in, n_out, table, table(places), weights(weight), weights(weight + n_in), x, y)
+      case (lanes)
+        call sparse_half_block(n_in, n_out, table, table(places), weights(weight), weights(weight + n_in), x, y)
+      case default
+        call sparse_block(n_in, n_out, table, table(places), weights(weight), weights(weight + n_in), x, y)
+      end select
+    case (operation_first_maximum_of)
+      select case (columns)
+      case (1)
+        call first_maximum_single(n_in, n_out, table, table(places), x, y)
+      case (lanes)
+        call first_maximum_half_block(n_in, n_out, table, table(places), x, y)
+      case default
+        call first_maximum_block(n_in, n_out, table, table(places), x, y)
+      end select
+    case default
+      select case (columns)
+      case (1)
+        call reduce_single(code, n_in, n_out, table, table(places), x, y)
+      case (lanes)
+        call reduce_half_block(code, n_in, n_out, table, table(places), x, y)
+      case default
+        call reduce_block(code, n_in, n_out, table, table(places), x, y)
+      end select
+    end select
+
+  end subroutine follow_table
+
+  !> Multiply `count` pairs of matrices.
+  recursive subroutine products(count, n_m, n_k, n_n, columns, a, b, y)
+    integer, intent(in) :: count              !! number of products
+    integer, intent(in) :: n_m, n_k, n_n      !! sizes of each
+    integer, intent(in) :: columns            !! 1, lanes or block_columns
+    real(wp), intent(in) :: a(*)              !! left matrices (columns, k, m, product)
+    real(wp), intent(in) :: b(*)              !! right matrices (columns, n, k, product)
+    real(wp), intent(inout) :: y(*)           !! products (columns, n, m, product)
+    integer :: p, i, j, k
+
+    do p = 0, count - 1
+      i = 1 + columns*p*n_m*n_k
+      j = 1 + columns*p*n_k*n_n
+      k = 1 + columns*p*n_m*n_n
+      select case (columns)
+      case (1)
+        call matmul_single(n_m, n_k, n_n, a(i), b(j), y(k))
+      case (lanes)
+        call matmul_half_block(n_m, n_k, n_n, a(i), b(j), y(k))
+      case default
+        call matmul_block(n_m, n_k, n_n, a(i), b(j), y(k))
+      end select
     end do
-    first = 1
-    if (size(values, kind=int64) /= n_values .or. .not. all(is_finite(values))) then
-      call set_error(status, emufort_error_format, 'load', 'the weights of the weights file do not fit its plan')
-      return
-    end if
-    allocate (packed(n_packed + packed_slack + lanes), source=0.0_wp)
-    first = aligned_place(packed)
-    start = 1
-    place = 0
-    do i = 1, n_operations
-      if (operations(row_weights, i) /= place + 1) cycle
-      associate (n_in => operations(row_n_in, i), n_out => operations(row_n_out, i))
-        call pack_layer(n_in, n_out, real(values(start:start + n_in*n_out - 1), wp), &
-                        real(values(start + n_in*n_out:start + (n_in + 1)*n_out - 1), wp), &
-                        packed(first + place:first + place + packed_size(n_in, n_out) - 1))
-        start = start + (n_in + 1)*n_out
-        place = place + packed_size(n_in, n_out)
-      end associate
-    end do
 
-  end subroutine pack_weights
+  end subroutine products
 
 end module emufort_operations

@@ -2,15 +2,17 @@
 #ifndef EMUFORT_LEVEL
 !> A network with its transforms. It predicts from host arrays of either kind and layout, from any number of threads.
 module emufort_predictor
-  use emufort_kinds, only: wp, int64, real32, real64, lanes, block_columns
+  use emufort_kinds, only: wp, int64, real32, real64, lanes, block_columns, max_scratch
   use emufort_status, only: status_type, set_error, clear_status, to_text, emufort_success, &
                             emufort_error_limit, emufort_error_shape, emufort_error_not_loaded
-  use emufort_plan, only: check_plan, first_operation, operation_size, operation_dense, row_code, row_n_out, &
-                          layout_type, layout_of
+  use emufort_plan, only: plan_scratch, first_operation, operation_size, operation_dense, row_code, row_n_out, &
+                          row_count, layout_type, layout_of
+  use emufort_plan_check, only: check_plan
   use emufort_transforms, only: transform_affine, transform_ln
-  use emufort_operations, only: pack_weights
-  use emufort_workspace, only: workspace_type, choose_block, aligned_place, few_columns, scratch_size, physical_size, &
-                               make_workspace_of => make_workspace, workspace_bytes
+  use emufort_packing, only: pack_weights
+  use emufort_workspace, only: workspace_type, choose_block, lacks_workspace, no_workspace, aligned_place, &
+                               few_columns, scratch_size, physical_size, make_workspace_of => make_workspace, &
+                               workspace_bytes
   use emufort_dispatch, only: evaluate_block, evaluate_columns, evaluate_column, evaluate_inside
   implicit none
   private
@@ -34,6 +36,7 @@ module emufort_predictor
     procedure :: layers
     procedure :: make_workspace
     procedure :: workspace_size
+    procedure :: requires_workspace
     procedure :: predict_block
     procedure :: predict_inside
     procedure :: copy_network
@@ -203,29 +206,38 @@ contains
 
   end function n_outputs
 
-  !> Return the sizes of the network, such as 15-64-64-1: its features and the neurons of each dense layer. The features
-  !> of other operations are in parentheses.
+  !> Return the sizes of the network, such as 15-64-64-1: its features and the neurons of each dense layer, 60x32 for one
+  !> that is evaluated 60 times. The features of other operations are in parentheses. Of many operations, the first and the
+  !> last are given.
   function layers(predictor) result(text)
     class(predictor_type), intent(in) :: predictor   !! with a network
     character(len=:), allocatable :: text
-    integer :: i, at
+    integer, parameter :: most = 64
+    integer :: i
 
     text = to_text(predictor%plan(2))
     do i = 1, predictor%plan(4)
-      at = first_operation - 1 + (i - 1)*operation_size
-      if (predictor%plan(at + row_code) == operation_dense) then
-        text = text//'-'//to_text(predictor%plan(at + row_n_out))
-      else
-        text = text//'-('//to_text(predictor%plan(at + row_n_out))//')'
-      end if
+      if (i == most .and. predictor%plan(4) > most) text = text//'-...'
+      if (i >= most .and. i < predictor%plan(4)) cycle
+      associate (operation => predictor%plan(first_operation + (i - 1)*operation_size: &
+                                             first_operation + i*operation_size - 1))
+        if (operation(row_code) /= operation_dense) then
+          text = text//'-('//to_text(operation(row_n_out))//')'
+        else if (operation(row_count) > 1) then
+          text = text//'-'//to_text(operation(row_count))//'x'//to_text(operation(row_n_out))
+        else
+          text = text//'-'//to_text(operation(row_n_out))
+        end if
+      end associate
     end do
 
   end function layers
 
   !> Make the workspace in which a wide network is evaluated on whole blocks of columns. Each thread needs its own.
   !>
-  !> Without a workspace `predict` gives the same bits, but takes longer for networks that are too large for the stack.
-  !> For other networks the workspace stays empty. Call this procedure again after another `load`.
+  !> Without a workspace `predict` gives the same bits, but takes longer for networks that are too large for the stack, and
+  !> gives an error for those of which not even one column fits there. For other networks the workspace stays empty. Call
+  !> this procedure again after another `load`.
   subroutine make_workspace(predictor, workspace, status)
     class(predictor_type), intent(in) :: predictor        !! with a network
     type(workspace_type), intent(out) :: workspace        !! last argument of `predict`
@@ -250,6 +262,15 @@ contains
 
   end function workspace_size
 
+  !> Whether predictions without a workspace give an error, because not even one column fits on the stack.
+  pure logical function requires_workspace(predictor)
+    class(predictor_type), intent(in) :: predictor   !! any predictor
+
+    requires_workspace = allocated(predictor%plan)
+    if (requires_workspace) requires_workspace = lacks_workspace(predictor%plan)
+
+  end function requires_workspace
+
   !> Predict for one block of columns that the host gathers itself, such as from one array per variable.
   recursive subroutine predict_block(predictor, n, is_single, x, y, status, is_outside, workspace)
     class(predictor_type), intent(in) :: predictor        !! with a network
@@ -266,6 +287,8 @@ contains
       call set_error(status, emufort_error_not_loaded, 'predict_block', 'the emulator has not been loaded')
     else if (n < 0 .or. n > block_columns) then
       call set_error(status, emufort_error_shape, 'predict_block', 'the number of columns must be 0 to that of a block')
+    else if (lacks_workspace(predictor%plan, workspace)) then
+      call set_error(status, emufort_error_limit, 'predict_block', no_workspace)
     else if (n > 0) then
       call evaluate_block(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), n, is_single, &
                           x, y, status%n_clipped, status%n_invalid, is_outside, workspace)
@@ -273,12 +296,13 @@ contains
 
   end subroutine predict_block
 
-  !> Predict for one column if all its inputs are within their ranges, for hosts that pass one column per call.
+  !> Predict for one column if all its inputs are within their ranges, for hosts that pass one column per call. Networks
+  !> that need a workspace are not computed.
   recursive subroutine predict_inside(predictor, x, y, is_inside)
     class(predictor_type), intent(in) :: predictor        !! with a network
     real(real64), intent(in) :: x(*)                      !! inputs (n_inputs), double precision in the host
     real(real64), intent(inout) :: y(*)                   !! outputs (n_outputs); unchanged if not inside
-    logical, intent(out) :: is_inside                     !! whether there is a network and the column is within range
+    logical, intent(out) :: is_inside                     !! whether the outputs were computed
 
     is_inside = allocated(predictor%plan)
     if (is_inside) call evaluate_inside(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), &
@@ -321,6 +345,12 @@ contains
       end if
     end if
     if (ncol < 1) return
+    if (predictor%plan(plan_scratch) > max_scratch) then
+      if (lacks_workspace(predictor%plan, workspace)) then
+        call set_error(status, emufort_error_limit, 'predict', no_workspace)
+        return
+      end if
+    end if
     columns = few_columns
     in_workspace = .false.
     if (ncol > few_columns) call choose_block(predictor%plan, columns, in_workspace, workspace)
@@ -341,7 +371,7 @@ contains
           end do
           call evaluate_column(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), &
                                .true., on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, &
-                               outside(i), scratch)
+                               outside(i), scratch, workspace)
           do j = 1, n_out
             y(first + i, j) = real(on_stack(n_in + j), real32)
           end do
@@ -402,6 +432,12 @@ contains
       end if
     end if
     if (ncol < 1) return
+    if (predictor%plan(plan_scratch) > max_scratch) then
+      if (lacks_workspace(predictor%plan, workspace)) then
+        call set_error(status, emufort_error_limit, 'predict', no_workspace)
+        return
+      end if
+    end if
     columns = few_columns
     in_workspace = .false.
     if (ncol > few_columns) call choose_block(predictor%plan, columns, in_workspace, workspace)
@@ -422,7 +458,7 @@ contains
           end do
           call evaluate_column(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), &
                                .false., on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, &
-                               outside(i), scratch)
+                               outside(i), scratch, workspace)
           do j = 1, n_out
             y(first + i, j) = on_stack(n_in + j)
           end do
@@ -483,6 +519,12 @@ contains
       end if
     end if
     if (ncol < 1) return
+    if (predictor%plan(plan_scratch) > max_scratch) then
+      if (lacks_workspace(predictor%plan, workspace)) then
+        call set_error(status, emufort_error_limit, 'predict', no_workspace)
+        return
+      end if
+    end if
     columns = few_columns
     in_workspace = .false.
     if (ncol > few_columns) call choose_block(predictor%plan, columns, in_workspace, workspace)
@@ -503,7 +545,7 @@ contains
           end do
           call evaluate_column(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), &
                                .true., on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, &
-                               outside(i), scratch)
+                               outside(i), scratch, workspace)
           do j = 1, n_out
             y(j, first + i) = real(on_stack(n_in + j), real32)
           end do
@@ -564,6 +606,12 @@ contains
       end if
     end if
     if (ncol < 1) return
+    if (predictor%plan(plan_scratch) > max_scratch) then
+      if (lacks_workspace(predictor%plan, workspace)) then
+        call set_error(status, emufort_error_limit, 'predict', no_workspace)
+        return
+      end if
+    end if
     columns = few_columns
     in_workspace = .false.
     if (ncol > few_columns) call choose_block(predictor%plan, columns, in_workspace, workspace)
@@ -584,7 +632,7 @@ contains
           end do
           call evaluate_column(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), &
                                .false., on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, &
-                               outside(i), scratch)
+                               outside(i), scratch, workspace)
           do j = 1, n_out
             y(j, first + i) = on_stack(n_in + j)
           end do
@@ -641,6 +689,12 @@ contains
       return
     end if
     if (ncol < 1) return
+    if (predictor%plan(plan_scratch) > max_scratch) then
+      if (lacks_workspace(predictor%plan, workspace)) then
+        call set_error(status, emufort_error_limit, 'predict', no_workspace)
+        return
+      end if
+    end if
     columns = few_columns
     in_workspace = .false.
     if (ncol > few_columns) call choose_block(predictor%plan, columns, in_workspace, workspace)
@@ -661,7 +715,7 @@ contains
           end do
           call evaluate_column(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), &
                                .true., on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, &
-                               outside(i), scratch)
+                               outside(i), scratch, workspace)
           do j = 1, n_out
             y(element(first + i, j, y_strides)) = real(on_stack(n_in + j), real32)
           end do
@@ -718,6 +772,12 @@ contains
       return
     end if
     if (ncol < 1) return
+    if (predictor%plan(plan_scratch) > max_scratch) then
+      if (lacks_workspace(predictor%plan, workspace)) then
+        call set_error(status, emufort_error_limit, 'predict', no_workspace)
+        return
+      end if
+    end if
     columns = few_columns
     in_workspace = .false.
     if (ncol > few_columns) call choose_block(predictor%plan, columns, in_workspace, workspace)
@@ -738,7 +798,7 @@ contains
           end do
           call evaluate_column(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), &
                                .false., on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, &
-                               outside(i), scratch)
+                               outside(i), scratch, workspace)
           do j = 1, n_out
             y(element(first + i, j, y_strides)) = on_stack(n_in + j)
           end do

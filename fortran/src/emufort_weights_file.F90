@@ -17,7 +17,7 @@ module emufort_weights_file
   integer, parameter :: type_real32 = 3
   integer, parameter :: type_real64 = 4
 
-  integer, parameter :: format_version = 2
+  integer, parameter :: format_version = 3
   integer, parameter :: header_size = 64, entry_size = 32, most_sections = 64
   integer, parameter :: magic(8) = [137, 69, 77, 85, 70, 13, 10, 26]   !! \x89 E M U F \r \n \x1a
   integer(int32), parameter :: byte_order_mark = 16909060_int32         !! 0x01020304

@@ -5,7 +5,7 @@
 !> computed together (`scratch_size`), and the physical inputs and outputs of a block (`physical_size`). The procedures
 !> that the host calls declare these arrays and pass them on, so that inlining cannot duplicate them. A larger network
 !> is evaluated on fewer columns at a time, or in a workspace that the host has made. The bits of a column do not depend
-!> on this choice.
+!> on this choice. A network with more than `max_scratch` features in its buffers needs a workspace.
 module emufort_workspace
   use, intrinsic :: iso_c_binding, only: c_loc, c_intptr_t
   use emufort_kinds, only: wp, int64, real64, lanes, block_columns, max_width, max_scratch
@@ -15,8 +15,9 @@ module emufort_workspace
   implicit none
   private
 
-  public :: workspace_type, make_workspace, workspace_bytes, choose_block, aligned_place
-  public :: few_columns, working_columns, stack_physical, scratch_size, physical_size
+  public :: workspace_type, make_workspace, workspace_bytes, lacks_workspace, choose_block, columns_at_once
+  public :: aligned_place, no_workspace
+  public :: few_columns, stack_physical, scratch_size, physical_size
 
   !> Up to this number, columns are computed one by one, which costs less than a padded block.
   integer, parameter :: few_columns = 4
@@ -33,6 +34,13 @@ module emufort_workspace
   !> Size of the array on the stack for the physical inputs and outputs of a block.
   integer, parameter :: physical_size = max(stack_physical*block_columns, max_width)
 
+  !> Largest size of the buffers of a network, in bytes, for which `working_columns` are computed together: with more,
+  !> `lanes` columns are computed together, so that the buffers stay in the second cache of a core.
+  integer, parameter :: cache_bytes = 1048576
+  !> Message of the error of a prediction that lacks a workspace.
+  character(len=*), parameter :: no_workspace = &
+                                 'the network is too large for the stack: pass a workspace, see make_workspace'
+
   !> Memory in which networks that are too large for the stack are evaluated on whole blocks of columns.
   !> `make_workspace` makes it once for each thread. It is empty for a network that needs none.
   type :: workspace_type
@@ -42,14 +50,36 @@ module emufort_workspace
 
 contains
 
+  !> Return the number of columns that the operations compute together in a full block.
+  pure recursive integer function columns_at_once(n_scratch)
+    integer, intent(in) :: n_scratch   !! features of all buffers
+
+    columns_at_once = working_columns
+    if (n_scratch > cache_bytes/(working_columns*(storage_size(1.0_wp)/8))) columns_at_once = lanes
+
+  end function columns_at_once
+
   !> Return the number of elements that the buffers of a network need.
   pure recursive integer function room_of(n_scratch, columns)
     integer, intent(in) :: n_scratch   !! features of all buffers
     integer, intent(in) :: columns     !! columns of the block, lanes or block_columns
 
-    room_of = min(columns, working_columns)*n_scratch + lanes
+    room_of = min(columns, columns_at_once(n_scratch))*n_scratch + lanes
 
   end function room_of
+
+  !> Whether a prediction is impossible: the network needs a workspace, and there is none that was made for it.
+  pure recursive logical function lacks_workspace(plan, workspace)
+    integer, intent(in) :: plan(*)                             !! integers of the emulator
+    type(workspace_type), intent(in), optional :: workspace    !! of the host
+
+    lacks_workspace = plan(plan_scratch) > max_scratch
+    if (.not. (lacks_workspace .and. present(workspace))) return
+    if (.not. allocated(workspace%physical)) return
+    lacks_workspace = size(workspace%scratch) < room_of(plan(plan_scratch), block_columns) .or. &
+                      size(workspace%physical) < block_columns*(plan(1) + plan(3))
+
+  end function lacks_workspace
 
   !> Make the workspace of a network. It stays empty if whole blocks fit on the stack.
   subroutine make_workspace(plan, workspace, failure)

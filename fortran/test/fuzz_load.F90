@@ -9,9 +9,10 @@ program fuzz_load
   use emufort_runtime, only: emulator_type, status_type, emufort_success
   use emufort_kinds, only: int8, int32, int64, real64
   use emufort_weights_file, only: crc32
+  use random_plans, only: make_mixed_network
   use test_support, only: check, network_type, make_network, make_inputs, to_bytes
   implicit none
-  integer, parameter :: n_parents = 5, n_columns = 37
+  integer, parameter :: n_parents = 8, n_columns = 37
   !> Values that are likely to cause errors.
   integer(int64), parameter :: hostile(12) = [0_int64, 1_int64, 2_int64, 7_int64, 64_int64, 511_int64, 513_int64, &
                                               65535_int64, 2147483647_int64, 2147483648_int64, 4294967295_int64, &
@@ -36,6 +37,9 @@ program fuzz_load
   call make_parent(parents(3), [1], 1, 1, 10)
   call make_parent(parents(4), [40, 40], 15, 9, 9)
   call make_parent(parents(5), [9, 9, 9], 5, 3, 7, with_residuals=.true.)
+  do i = 6, n_parents
+    call make_mixed_parent(parents(i), 5 + i, 3 + i, 13)
+  end do
   n_taken = 0
   do i = 1, n
     p = 1 + mod(i, n_parents)
@@ -148,6 +152,17 @@ contains
     parent%bytes = to_bytes(parent%net, parent%x(1:3, :), 1.0e-4_real64)
 
   end subroutine make_parent
+
+  !> Make a file of a network with operations of all kinds.
+  subroutine make_mixed_parent(parent, n_features, n_outputs, n_operations)
+    type(parent_type), intent(out) :: parent                      !! file, network and inputs
+    integer, intent(in) :: n_features, n_outputs, n_operations    !! as in `make_mixed_network`
+
+    allocate (parent%x(n_columns, n_features + 1))
+    call make_mixed_network(seed + n_features, n_features, n_outputs, n_operations, 9, parent%net, parent%x)
+    parent%bytes = to_bytes(parent%net, parent%x(1:3, :), 1.0e-4_real64)
+
+  end subroutine make_mixed_parent
 
   !> Write a file.
   subroutine write_file(bytes)

@@ -7,24 +7,30 @@ program test_math
   use, intrinsic :: ieee_exceptions, only: &
     ieee_set_flag, ieee_get_flag, ieee_flag_type, ieee_overflow, ieee_invalid, ieee_divide_by_zero
   use emufort_kinds, only: wp, int32, int64, real32, real64
-  use emufort_math, only: vector_tanh, vector_sigmoid, vector_silu, vector_gelu, vector_softplus, vector_elu
+  use emufort_math, only: vector_tanh, vector_sigmoid, vector_silu, vector_gelu, vector_softplus, vector_elu, &
+                          vector_erf, vector_sin, vector_cos
   use emufort_dispatch, only: vector_exp, vector_ln, vector_erfc
-  use emufort_activations, only: activate, n_activations
+  use emufort_activations, only: activate, n_activations, activation_names, activation_exp, activation_ln, &
+                                 activation_sqrt, activation_reciprocal, activation_floor, activation_ceiling, &
+                                 activation_round, activation_step
   use test_support, only: check
   implicit none
-  integer, parameter :: n_functions = 9, chunk = 1600
+  integer, parameter :: n_functions = 12, chunk = 1600
   character(len=8), parameter :: names(n_functions) = [character(len=8) :: &
                                                        'exp', 'ln', 'tanh', 'sigmoid', 'erfc', 'silu', 'gelu', &
-                                                       'softplus', 'elu']
+                                                       'softplus', 'elu', 'erf', 'sin', 'cos']
   !> Bounds of the errors in single precision [ulp], as docs/runtime.md and emufort_math state them.
   real(real64), parameter :: bound(n_functions) = [1.5_real64, 1.5_real64, 2.0_real64, 3.0_real64, 8.0_real64, &
-                                                   3.0_real64, 8.0_real64, 3.0_real64, 3.0_real64]
+                                                   3.0_real64, 8.0_real64, 3.0_real64, 3.0_real64, 2.0_real64, &
+                                                   1.0_real64, 1.0_real64]
   !> Ranges. Beyond them, the result is not a normal number, or it is a limit that is checked below.
   real(real64), parameter :: largest = real(huge(1.0_real32), real64), least = real(tiny(1.0_real32), real64)
   real(real64), parameter :: low(n_functions) = [-87.3_real64, least, -largest, -87.3_real64, -largest, &
-                                                 -87.99_real64, -12.9_real64, -86.99_real64, -largest]
+                                                 -87.99_real64, -12.9_real64, -86.99_real64, -largest, &
+                                                 -largest, -1.0e9_real64, -1.0e9_real64]
   real(real64), parameter :: high(n_functions) = [88.7_real64, largest, largest, largest, 9.15_real64, &
-                                                  largest, largest, largest, largest]
+                                                  largest, largest, largest, largest, largest, 1.0e9_real64, &
+                                                  1.0e9_real64]
   real(wp), parameter :: slope = 0.7_wp
   type(ieee_flag_type), parameter :: flags(3) = [ieee_overflow, ieee_invalid, ieee_divide_by_zero]
   real(wp) :: x(chunk), y(chunk)
@@ -52,6 +58,7 @@ program test_math
                'error of '//names(f))
   end do
   call test_limits()
+  call test_exact()
   call test_bits()
   print '(a)', 'the mathematics is within its bounds and has the same bits everywhere'
 
@@ -80,8 +87,14 @@ contains
       call vector_gelu(n, a)
     case (8)
       call vector_softplus(n, a)
-    case default
+    case (9)
       call vector_elu(n, a, slope)
+    case (10)
+      call vector_erf(n, a)
+    case (11)
+      call vector_sin(n, a)
+    case default
+      call vector_cos(n, a)
     end select
 
   end subroutine apply
@@ -110,6 +123,12 @@ contains
     case (8)
       t = exp(-abs(x))
       by_intrinsics = max(x, 0.0_real64) + 2.0_real64*atanh(t/(2.0_real64 + t))
+    case (10)
+      by_intrinsics = erf(x)
+    case (11)
+      by_intrinsics = sin(x)
+    case (12)
+      by_intrinsics = cos(x)
     case default
       by_intrinsics = x
       t = max(x, -700.0_real64)
@@ -142,10 +161,11 @@ contains
   !> Test evenly spaced numbers where the function is neither a limit nor linear, and for ln near 1.
   subroutine sweep_line(f)
     integer, intent(in) :: f   !! number of the function
-    integer, parameter :: n_chunks = 1250
+    integer, parameter :: most_chunks = 1250
     real(real64) :: first, last
-    integer :: c, k, n
+    integer :: c, k, n, n_chunks
 
+    n_chunks = min(most_chunks, int(1009_int64*most_chunks/stride))
     first = max(low(f), -20.0_real64)
     last = min(high(f), 20.0_real64)
     if (f == 2) then
@@ -213,6 +233,10 @@ contains
         wanted = [0.0_wp, 0.0_wp, 0.0_wp, a(4), a(5)]
       case (8)
         wanted = [0.0_wp, 0.0_wp, log(2.0_wp), a(4), a(5)]
+      case (10)
+        wanted = [-1.0_wp, -1.0_wp, 0.0_wp, 1.0_wp, 1.0_wp]
+      case (11:12)
+        cycle
       case default
         wanted = [-slope, -slope, 0.0_wp, a(4), a(5)]
       end select
@@ -250,6 +274,63 @@ contains
     call ieee_set_flag(flags, .false.)
 
   end subroutine test_limits
+
+  !> Test the activation functions that are exact, and those that replace what a host may trap, for every `stride`-th number.
+  subroutine test_exact()
+    integer, parameter :: codes(8) = [activation_exp, activation_ln, activation_sqrt, activation_reciprocal, &
+                                      activation_floor, activation_ceiling, activation_round, activation_step]
+    integer(int64) :: bits
+    real(wp) :: nearest, wanted
+    integer :: k, n
+
+    n = 0
+    do bits = -int(huge(1_int32), int64), int(huge(1_int32), int64), stride
+      n = n + 1
+      x(n) = real(transfer(int(abs(bits), int32), 1.0_real32), wp)
+      if (bits < 0) x(n) = -x(n)
+      if (n == 3) x(n) = anint(mod(x(1), 1000.0_wp)) + 0.5_wp
+      if (.not. abs(x(n)) <= huge(1.0_wp)) n = n - 1
+      if (n < chunk) cycle
+      do k = 1, size(codes)
+        call ieee_set_flag(flags, .false.)
+        y = x
+        call activate(codes(k), chunk, y, slope)
+        call ieee_get_flag(flags, raised)
+        call check(.not. any(raised), trim(activation_names(codes(k)))//' raises no exception')
+        do i = 1, chunk
+          nearest = anint(x(i))
+          if (abs(abs(x(i) - aint(x(i))) - 0.5_wp) <= 0.0_wp) nearest = 2.0_wp*anint(0.5_wp*x(i))
+          select case (codes(k))
+          case (activation_exp)
+            call check(y(i) <= huge(1.0_wp) .and. (y(i) > 0.0_wp .or. x(i) < -80.0_wp), 'exp is finite')
+            cycle
+          case (activation_ln)
+            call check(ieee_is_nan(y(i)) .eqv. x(i) < 0.0_wp, 'ln of a negative number is NaN')
+            call check(abs(y(i)) < 710.0_wp .or. x(i) < 0.0_wp, 'ln is finite')
+            cycle
+          case (activation_sqrt)
+            call check(ieee_is_nan(y(i)) .eqv. x(i) < 0.0_wp, 'the root of a negative number is NaN')
+            if (x(i) < 0.0_wp) cycle
+            wanted = sqrt(x(i))
+          case (activation_reciprocal)
+            wanted = 1.0_wp/sign(max(abs(x(i)), tiny(1.0_wp)), x(i))
+          case (activation_floor)
+            wanted = nearest - merge(1.0_wp, 0.0_wp, nearest > x(i))
+          case (activation_ceiling)
+            wanted = nearest + merge(1.0_wp, 0.0_wp, nearest < x(i))
+          case (activation_round)
+            wanted = nearest
+          case default
+            wanted = merge(1.0_wp, 0.0_wp, x(i) > 0.0_wp)
+          end select
+          call check(.not. abs(y(i) - wanted) > 0.0_wp, trim(activation_names(codes(k)))//' is exact')
+        end do
+      end do
+      n = 0
+    end do
+    call ieee_set_flag(flags, .false.)
+
+  end subroutine test_exact
 
   !> Test every length from 1 to 100 at every position of an array.
   subroutine test_bits()

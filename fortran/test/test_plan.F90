@@ -2,10 +2,12 @@
 !> `check_plan` refuses plans that the operations could not run.
 program test_plan
   use emufort_runtime, only: status_type, emufort_success, emufort_error_format, emufort_error_limit
-  use emufort_kinds, only: real32, real64, lanes, max_width, max_operations, max_scratch
+  use emufort_kinds, only: real32, real64, lanes, max_width, max_dense_inputs, max_features, max_operations, &
+                           max_plan_scratch, max_scratch
   use emufort_dense, only: packed_size
+  use emufort_activations, only: n_activations
   use emufort_plan, only: operation_size, operation_dense, operation_add, row_code, row_activation, row_input, &
-                          row_second_input, row_output, row_n_in, row_n_out, row_weights, plan_scratch, &
+                          row_second_input, row_output, row_n_in, row_n_out, row_weights, row_count, plan_scratch, &
                           plan_features, plan_result, first_operation, buffer_room
   use emufort_predictor, only: predictor_type
   use test_support, only: check, network_type, make_network, make_inputs, plan_of, same_bits
@@ -57,6 +59,7 @@ contains
     next = 1
     do i = 1, n_operations
       operations(:, i) = 0
+      operations(row_count, i) = 1
       operations(row_activation, i) = merge(activation, 0, i < n_operations)
       operations(row_input, i) = places(inputs(i))
       operations(row_output, i) = places(i)
@@ -71,7 +74,7 @@ contains
         next = next + packed_size(features_of(inputs(i)), features_of(i))
       end if
     end do
-    plan = [n_features + 1, n_features, n_outputs, n_operations, n_scratch, places(0), places(n_operations), &
+    plan = [n_features + 1, n_features, n_outputs, n_operations, n_scratch, places(0), places(n_operations), 0, &
             operations, net%feature, net%feature_kind, net%output_kind, net%reference]
     call make_numbers(n_operations)
 
@@ -171,7 +174,7 @@ contains
 
   !> Set each integer of the network to values that it must not have.
   subroutine refuse_integers()
-    integer, parameter :: hostile(14) = [-huge(1) - 1, -huge(1), -lanes, -1, 0, 1, 2, lanes, lanes + 1, 11, 255, 4096, &
+    integer, parameter :: hostile(15) = [-huge(1) - 1, -huge(1), -lanes, -1, 0, 1, 2, lanes, lanes + 1, 11, 22, 255, 4096, &
                                          huge(1) - lanes, huge(1)]
     integer :: plan(n_plan), damaged(n_plan)
     integer :: places(0:n_operations), i, k, row, n_taken
@@ -190,7 +193,7 @@ contains
         damaged = plan
         damaged(i) = hostile(k)
         call predictor%set_network(damaged, numbers, weights, status)
-        if (row == row_activation .and. hostile(k) >= 0 .and. hostile(k) <= 10) then
+        if (row == row_activation .and. hostile(k) >= 0 .and. hostile(k) <= n_activations) then
           call check(status%code == emufort_success, 'any activation function is accepted')
           n_taken = n_taken + 1
         else if (i == plan_scratch .and. hostile(k) == 4096) then
@@ -205,7 +208,7 @@ contains
         if (status%code == emufort_success) call predictor%predict(x, y, status)
       end do
     end do
-    call check(n_taken == 3*(n_operations - 1) + 2, 'every operation accepts other activation functions')
+    call check(n_taken == 6*(n_operations - 1) + 5, 'every operation accepts other activation functions')
 
   end subroutine refuse_integers
 
@@ -289,25 +292,34 @@ contains
     type(status_type) :: status
 
     places = [(i*buffer_room(width), i=0, n_operations)]
-    plan = make_plan(places, max_scratch, 7)
+    plan = make_plan(places, max_plan_scratch, 7)
     call predictor%set_network(plan, numbers, weights, status)
     call check(status%code == emufort_success, 'the largest scratch array is accepted')
-    plan = make_plan(places, max_scratch + lanes, 7)
+    plan = make_plan(places, max_plan_scratch + lanes, 7)
     call predictor%set_network(plan, numbers, weights, status)
     call check(status%code == emufort_error_limit, 'a larger scratch array is refused')
     plan = make_plan(places, max_scratch, 7)
     plan(first_operation - 1 + row_n_out) = max_width + 1
     call predictor%set_network(plan, numbers, weights, status)
     call check(status%code == emufort_error_limit, 'a wider layer is refused')
+    plan = make_plan(places, max_scratch, 7)
+    plan(first_operation - 1 + row_n_in) = max_dense_inputs + 1
+    call predictor%set_network(plan, numbers, weights, status)
+    call check(status%code == emufort_error_limit, 'a layer with more inputs is refused')
+    plan = make_plan(places, max_scratch, 7)
+    plan(first_operation - 1 + row_count) = max_features + 1
+    call predictor%set_network(plan, numbers, weights, status)
+    call check(status%code == emufort_error_limit, 'a larger buffer is refused')
     ! as many additions of the features as allowed, and one more
     do i = max_operations, max_operations + 1
       if (allocated(operations)) deallocate (operations)
       allocate (operations(operation_size, i), source=0)
       operations(row_code, :) = operation_add
+      operations(row_count, :) = 1
       operations(row_n_in, :) = n_features
       operations(row_n_out, :) = n_features
-      operations(:, i) = [operation_dense, 0, 0, 0, buffer_room(n_features), n_features, n_outputs, 1]
-      many = [n_features + 1, n_features, n_outputs, i, max_scratch, 0, buffer_room(n_features), operations, &
+      operations(:, i) = [operation_dense, 0, 0, 0, 0, buffer_room(n_features), n_features, n_outputs, 1, 1, 0, 0]
+      many = [n_features + 1, n_features, n_outputs, i, max_scratch, 0, buffer_room(n_features), 0, operations, &
               net%feature, net%feature_kind, net%output_kind, net%reference]
       call make_numbers(i)
       weights = weights(:(n_features + 1)*n_outputs)

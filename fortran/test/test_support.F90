@@ -2,18 +2,22 @@
 module test_support
   use emufort_kinds, only: int8, int32, int64, real32, real64
   use emufort_dense, only: packed_size
-  use emufort_plan, only: operation_size, operation_dense, operation_add, row_code, row_activation, row_input, &
-                          row_second_input, row_output, row_n_in, row_n_out, plan_chain, buffer_room
+  use emufort_plan, only: operation_size, operation_dense, operation_add, row_code, row_input, row_output, row_n_in, &
+                          row_n_out, plan_chain, buffer_room
   use emufort_weights_file, only: crc32
+  use plain_operations, only: run_plain, written_by
   implicit none
   private
 
-  public :: check, network_type, make_network, plan_of, to_bytes, reference_prediction, make_inputs, bits, same_bits
+  public :: check, network_type, make_network, plan_of, to_bytes, reference_features, reference_prediction, make_inputs
+  public :: bits, same_bits
 
   !> A network in plain arrays.
   type :: network_type
     integer, allocatable :: operations(:, :)       !! operations of the plan
     integer :: n_scratch = 0                       !! features of all buffers
+    integer :: features = 0                        !! place of the features
+    integer, allocatable :: tables(:)              !! tables of the operations
     integer, allocatable :: feature(:)             !! input of each feature
     integer, allocatable :: feature_kind(:)        !! transform of each feature
     integer, allocatable :: output_kind(:)         !! transform of each output
@@ -85,6 +89,7 @@ contains
       call plan_residuals(hidden(1), size(hidden), n_features, n_outputs - n_constants, activation, net)
     end if
     net%slope = [(0.125_real64, l=1, size(net%operations, 2))]
+    allocate (net%tables(0))
     ! The features are in reverse order of the inputs, so that their order is tested.
     net%feature = [(n_features + 1 - i, i=1, n_features)]
     allocate (net%ranges(2, n_features + 1), net%feature_c(2, n_features), net%feature_kind(n_features))
@@ -166,19 +171,19 @@ contains
     net%n_scratch = other + buffer_room(max(width, n_outputs))
     next = 1
     allocate (net%operations(operation_size, 0))
-    call append([operation_dense, activation, 0, 0, sum, n_features, width, next])
+    call append([operation_dense, activation, 0, 0, 0, sum, n_features, width, next, 1, 0, 0])
     next = next + packed_size(n_features, width)
     do l = 2, n_hidden
-      call append([operation_dense, activation, sum, 0, other, width, width, next])
+      call append([operation_dense, activation, sum, 0, 0, other, width, width, next, 1, 0, 0])
       next = next + packed_size(width, width)
-      call append([operation_add, merge(activation, 0, mod(l, 3) == 0), sum, other, merge(sum, other, mod(l, 2) == 0), &
-                   width, width, 0])
+      call append([operation_add, merge(activation, 0, mod(l, 3) == 0), sum, other, 0, &
+                   merge(sum, other, mod(l, 2) == 0), width, width, 0, 1, 0, 0])
       if (mod(l, 2) == 1) then
         sum = other
         other = net%operations(row_input, size(net%operations, 2))
       end if
     end do
-    call append([operation_dense, 0, sum, 0, other, width, n_outputs, next])
+    call append([operation_dense, 0, sum, 0, 0, other, width, n_outputs, next, 1, 0, 0])
 
   contains
 
@@ -211,49 +216,41 @@ contains
 
   end subroutine make_inputs
 
+  !> Return the features of one column.
+  function reference_features(net, x) result(z)
+    type(network_type), intent(in) :: net         !! network
+    real(real64), intent(in) :: x(:)              !! inputs within range
+    real(real64) :: z(size(net%feature))
+    integer :: f
+
+    do f = 1, size(net%feature)
+      associate (v => x(net%feature(f)), c => net%feature_c(:, f))
+        select case (net%feature_kind(f))
+        case (1)
+          z(f) = (v - c(1))*c(2)
+        case (2)
+          z(f) = log(v*c(1))*c(2)
+        case default
+          z(f) = log(v/(1.0_real64 - v)*c(1))*c(2)
+        end select
+      end associate
+    end do
+
+  end function reference_features
+
   !> Evaluate one column in double precision without the runtime.
   function reference_prediction(net, x) result(y)
     type(network_type), intent(in) :: net         !! network
     real(real64), intent(in) :: x(:)              !! inputs within range
     real(real64) :: y(size(net%bounds, 2))
     real(real64), allocatable :: a(:), values(:)
-    integer :: f, l, o, k, n_in, n_out, place
+    integer :: o, k
 
-    allocate (values(0:net%n_scratch - 1), source=-huge(1.0_real64))
-    do f = 1, size(net%feature)
-      o = net%operations(row_input, 1) + f - 1
-      associate (v => x(net%feature(f)), c => net%feature_c(:, f))
-        select case (net%feature_kind(f))
-        case (1)
-          values(o) = (v - c(1))*c(2)
-        case (2)
-          values(o) = log(v*c(1))*c(2)
-        case default
-          values(o) = log(v/(1.0_real64 - v)*c(1))*c(2)
-        end select
-      end associate
-    end do
-    place = 0
-    do l = 1, size(net%operations, 2)
-      n_in = net%operations(row_n_in, l)
-      n_out = net%operations(row_n_out, l)
-      a = values(net%operations(row_input, l):net%operations(row_input, l) + n_in - 1)
-      do o = 1, n_out
-        f = net%operations(row_output, l) + o - 1
-        if (net%operations(row_code, l) == operation_add) then
-          values(f) = a(o) + values(net%operations(row_second_input, l) + o - 1)
-        else
-          values(f) = net%weights(place + n_in*n_out + o)
-          do k = 1, n_in
-            values(f) = values(f) + real(net%weights(place + (o - 1)*n_in + k), real64)*a(k)
-          end do
-        end if
-        values(f) = activation(net%operations(row_activation, l), values(f), net%slope(l))
-      end do
-      if (net%operations(row_code, l) == operation_dense) place = place + (n_in + 1)*n_out
-    end do
+    allocate (values(net%n_scratch), source=-huge(1.0_real64))
+    values(net%features + 1:net%features + size(net%feature)) = reference_features(net, x)
+    call run_plain(net%operations, net%slope, net%tables, net%weights, values)
     associate (last => net%operations(:, size(net%operations, 2)))
-      a = values(last(row_output):last(row_output) + last(row_n_out) - 1)
+      a = values(last(row_output) + 1:last(row_output) + written_by(last))
     end associate
     k = 0
     do o = 1, size(y)
@@ -276,46 +273,14 @@ contains
 
   end function reference_prediction
 
-  !> Evaluate an activation function by its definition.
-  pure real(real64) function activation(code, x, slope)
-    integer, intent(in) :: code
-    real(real64), intent(in) :: x, slope
-
-    select case (code)
-    case (1)
-      activation = max(x, 0.0_real64)
-    case (2)
-      activation = max(x, 0.0_real64)**2
-    case (3)
-      activation = merge(x, slope*x, x > 0.0_real64)
-    case (4)
-      activation = x*min(max(x + 3.0_real64, 0.0_real64), 6.0_real64)/6.0_real64
-    case (5)
-      activation = tanh(x)
-    case (6)
-      activation = 1.0_real64/(1.0_real64 + exp(-x))
-    case (7)
-      activation = x/(1.0_real64 + exp(-x))
-    case (8)
-      activation = 0.5_real64*x*erfc(-x/sqrt(2.0_real64))
-    case (9)
-      activation = max(x, 0.0_real64) + log(1.0_real64 + exp(-abs(x)))
-    case (10)
-      activation = merge(x, slope*(exp(min(x, 0.0_real64)) - 1.0_real64), x > 0.0_real64)
-    case default
-      activation = x
-    end select
-
-  end function activation
-
   !> Return the plan of a network.
   function plan_of(net) result(plan)
     type(network_type), intent(in) :: net   !! network
     integer, allocatable :: plan(:)
 
     plan = [size(net%ranges, 2), size(net%feature), size(net%bounds, 2), size(net%operations, 2), net%n_scratch, &
-            net%operations(row_input, 1), net%operations(row_output, size(net%operations, 2)), net%operations, &
-            net%feature, net%feature_kind, net%output_kind, net%reference]
+            net%features, net%operations(row_output, size(net%operations, 2)), size(net%tables), net%operations, &
+            net%feature, net%feature_kind, net%output_kind, net%reference, net%tables]
 
   end function plan_of
 
@@ -379,7 +344,7 @@ contains
                                                       int(size(section)/value_size(types(i)), int64)], [0_int8])]
       body = [body, section]
     end do
-    head = [int(merge(magic, magic - 256, magic < 128), int8), transfer([16909060_int32, 2_int32], [0_int8]), &
+    head = [int(merge(magic, magic - 256, magic < 128), int8), transfer([16909060_int32, 3_int32], [0_int8]), &
             transfer(64_int64 + 32*n_sections + size(body), [0_int8]), transfer([n_sections, 0], [0_int8]), &
             [(0_int8, i=1, 32)]]
     bytes = [head, table, body]

@@ -149,7 +149,7 @@ def export(choice: Selection | Emulator, data: Dataset, config: ExportConfig, ou
     data
         The data set of the run.
     config
-        Name of the emulator and number of golden vectors.
+        Name, number of golden vectors, precision, and where the network is.
     out
         Folder of the bundle.
     """
@@ -164,6 +164,8 @@ def export(choice: Selection | Emulator, data: Dataset, config: ExportConfig, ou
         out,
         name=config.name,
         golden=config.golden,
+        precision=config.precision,
+        weights=config.weights,
         judge=data,
         caveat=choice.caveat if isinstance(choice, Selection) else "",
         agreement=None if models is None else Agreement.read(models.folder),

@@ -20,6 +20,9 @@ from emufort.network.architecture import Architecture
 from emufort.training.torch_activations import ACTIVATIONS as IN_PLACE
 
 ROWS = list(ACTIVATION_FUNCTIONS.values())
+TRAINED = [row for row in ROWS if row.is_trained]
+#: Functions of positive numbers.
+OF_POSITIVE = ("ln", "sqrt", "reciprocal")
 TRAINER = Path(emufort.__file__).parents[2] / "fortran/trainer/emufort_train_activations.F90"
 #: No kink lies here.
 POINTS = np.linspace(-8.0, 8.0, 161) + 0.013
@@ -30,7 +33,11 @@ def parameter_of(row) -> float:
     return 0.0 if row.parameter is None else PARAMETER
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def points_of(row) -> np.ndarray:
+    return np.abs(POINTS) if row.name in OF_POSITIVE else POINTS
+
+
+@pytest.mark.parametrize("row", TRAINED, ids=lambda row: row.name)
 def test_the_derivative_is_that_of_the_value(row) -> None:
     p, h = parameter_of(row), 1e-5
     expected = (row.value(POINTS + h, p) - row.value(POINTS - h, p)) / (2 * h)
@@ -39,9 +46,12 @@ def test_the_derivative_is_that_of_the_value(row) -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_torch_agrees_with_the_definition(row) -> None:
-    p, z = parameter_of(row), torch.tensor(POINTS, requires_grad=True)
+    p, z = parameter_of(row), torch.tensor(points_of(row), requires_grad=True)
     a = row.torch(torch, z, p)
-    np.testing.assert_allclose(a.detach().numpy(), row.value(POINTS, p), rtol=1e-12, atol=1e-15)
+    expected = row.value(points_of(row), p)
+    np.testing.assert_allclose(a.detach().numpy(), expected, rtol=1e-12, atol=1e-15)
+    if not row.is_trained:
+        return
     a.sum().backward()
     np.testing.assert_allclose(z.grad.numpy(), row.derivative(POINTS, p), rtol=1e-11, atol=1e-13)
 
@@ -52,7 +62,7 @@ def test_onnx_agrees_with_the_definition(row) -> None:
     import onnxruntime
     from onnx import TensorProto, helper
 
-    p, graph = parameter_of(row), _Graph()
+    p, graph = parameter_of(row), _Graph("single")
     name = graph.node("Identity", [row.onnx(graph, "z", p)], "y")
     values = [helper.make_tensor_value_info(v, TensorProto.FLOAT, ["n"]) for v in ("z", name)]
     model = helper.make_model(
@@ -64,26 +74,40 @@ def test_onnx_agrees_with_the_definition(row) -> None:
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    (found,) = session.run(None, {"z": POINTS.astype(np.float32)})
-    np.testing.assert_allclose(
-        found, row.value(POINTS.astype(np.float32).astype(float), p), rtol=1e-5, atol=1e-6
-    )
+    points = points_of(row).astype(np.float32)
+    (found,) = session.run(None, {"z": points})
+    expected = row.value(points.astype(float), p)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_halves_are_rounded_to_even_and_zero_is_no_step() -> None:
+    z = np.array([-1.5, -0.5, 0.0, 0.5, 1.5, 2.5])
+    rounded, step = (ACTIVATION_FUNCTIONS[name] for name in ("round", "step"))
+    np.testing.assert_array_equal(rounded.value(z, 0.0), [-2, 0, 0, 0, 2, 2])
+    np.testing.assert_array_equal(step.value(z, 0.0), [0, 0, 0, 1, 1, 1])
+    for row in (rounded, step):
+        np.testing.assert_array_equal(row.torch(torch, torch.tensor(z), 0.0), row.value(z, 0.0))
+
+
+@pytest.mark.parametrize("row", [r for r in ROWS if not r.is_trained], ids=lambda row: row.name)
+def test_a_function_of_imported_networks_is_no_choice_for_a_trained_layer(row) -> None:
+    assert row.name not in ACTIVATIONS
+    with pytest.raises(EmufortError, match="there is no activation function"):
+        parse(row.name)
 
 
 def test_both_trainers_and_the_runtime_know_every_row() -> None:
     assert sorted(row.code for row in ROWS) == list(range(len(ROWS)))
-    assert set(IN_PLACE) == set(ACTIVATION_FUNCTIONS)
+    assert set(IN_PLACE) == {row.name for row in TRAINED}
     if TRAINER.is_file():
         text = TRAINER.read_text()
         # It takes the codes from the runtime, whose codes are compared in tests/export.
         assert not re.search(r"parameter :: activation_\w+ = \d", text)
         can_train = text[text.index("function can_train") : text.index("end function can_train")]
-        assert set(re.findall(r"activation_(\w+)", can_train)) - {"codes"} == set(
-            ACTIVATION_FUNCTIONS
-        )
+        assert set(re.findall(r"activation_(\w+)", can_train)) - {"codes"} == set(IN_PLACE)
 
 
-@given(st.sampled_from(ROWS), st.floats(0.0, 1e6))
+@given(st.sampled_from(TRAINED), st.floats(0.0, 1e6))
 def test_texts_are_read_as_they_are_written(row, value: float) -> None:
     p = 0.0 if row.parameter is None else value
     assert parse(text_of(row.name, p)) == (row, p)

@@ -32,7 +32,7 @@ SOFTSIGN: Edits = {
             ")\n\n#: Name -> row.",
             """    ActivationFunction(
         "softsign",
-        code=11,
+        code=22,
         cost=5.0,
         value=lambda z, _: z / (1.0 + np.abs(z)),
         derivative=lambda z, _: 1.0 / np.square(1.0 + np.abs(z)),
@@ -56,15 +56,15 @@ SOFTSIGN: Edits = {
     ],
     f"{SOURCES}/emufort_activations.F90": [
         (
-            "activation_softplus, activation_elu\n",
-            "activation_softplus, activation_elu, &\n            activation_softsign\n",
+            "activation_round, activation_step\n",
+            "activation_round, activation_step, &\n            activation_softsign\n",
         ),
         (
-            "  integer, parameter :: n_activations = 10\n",
-            "  integer, parameter :: activation_softsign = 11\n"
-            "  integer, parameter :: n_activations = 11\n",
+            "  integer, parameter :: n_activations = 21\n",
+            "  integer, parameter :: activation_softsign = 22\n"
+            "  integer, parameter :: n_activations = 22\n",
         ),
-        ("'softplus', 'elu']", "'softplus', 'elu', &\n    'softsign']"),
+        ("'step']", "'step', 'softsign']"),
         (
             "    case default\n    end select\n\n  end subroutine activate",
             "    case (activation_softsign)\n      a = a/(1.0_wp + abs(a))\n"
@@ -87,88 +87,93 @@ SOFTSIGN: Edits = {
     ],
 }  # fmt: skip
 
-#: The product of two buffers.
-MULTIPLY: Edits = {
-    f"{PYTHON}/network/operations.py": [
+#: The difference of two buffers.
+DIFFERENCE: Edits = {
+    f"{PYTHON}/network/operations/elementwise.py": [
         (
-            ")\n\n#: Name -> row.",
-            """    OperationKind(
-        "multiply",
-        code=3,
+            "    # The second input where",
+            """    _elementwise(
+        "difference",
+        code=14,
         n_inputs=2,
-        fits=lambda inputs, n_out: inputs[0] == inputs[1] == n_out,
-        parameter_shapes=lambda inputs, n_out: (),
-        multiply_adds=lambda inputs, n_out: n_out,
-        cost=lambda inputs, n_out: n_out,
-        value=lambda inputs, p: inputs[0] * inputs[1],
-        onnx=lambda graph, inputs, p, output: graph.node("Mul", list(inputs), output),
-        torch=lambda torch, inputs, p: inputs[0] * inputs[1],
-        in_place=True,
+        value=lambda a, b: a - b,
+        onnx=lambda graph, inputs, output: graph.node("Sub", list(inputs), output),
+        torch=lambda torch, a, b: a - b,
     ),
-)
-
-#: Name -> row.""",
+    # The second input where""",
         )
     ],
     f"{PYTHON}/training/torch_operations.py": [
         (
             "#: Name of an operation -> implementation.\n",
-            """class _Multiply(_Add):
+            """class _Difference(_Add):
     def forward(self) -> None:
         one, other = self.inputs
-        torch.mul(one.a, other.a, out=self.y.z)
+        torch.sub(one.a, other.a, out=self.y.z)
 
     def backward(self) -> None:
-        pairs = zip(self.inputs, self.inputs[::-1], self.target.deltas, strict=True)
-        for x, other, is_added in pairs:
+        for x, is_added, sign in zip(self.inputs, self.target.deltas, (1, -1), strict=True):
             if is_added:
-                x.delta.addcmul_(self.y.delta, other.a)
+                x.delta.add_(self.y.delta, alpha=sign)
             elif is_added is not None:
-                torch.mul(self.y.delta, other.a, out=x.delta)
+                torch.mul(self.y.delta, sign, out=x.delta)
 
 
 #: Name of an operation -> implementation.
 """,
         ),
-        ('"add": _Add}', '"add": _Add, "multiply": _Multiply}'),
+        ('"add": _Add}', '"add": _Add, "difference": _Difference}'),
     ],
     f"{SOURCES}/emufort_plan.F90": [
         (
-            "operation_dense, operation_add\n",
-            "operation_dense, operation_add, operation_multiply\n",
+            "  public :: operation_size, ",
+            "  public :: operation_difference\n  public :: operation_size, ",
         ),
         (
-            "  integer, parameter :: operation_add = 2 ",
-            "  integer, parameter :: operation_multiply = 3   !! activation(input*second input)\n"
-            "  integer, parameter :: operation_add = 2 ",
+            "  !> Integers of an operation.",
+            "  integer, parameter :: operation_difference = 14        !! a - b\n\n"
+            "  !> Integers of an operation.",
         ),
-        ("        case (operation_add)\n", "        case (operation_add, operation_multiply)\n"),
+    ],
+    f"{SOURCES}/emufort_plan_check.F90": [
+        (
+            "operation_size, operation_dense,",
+            "operation_size, operation_difference, &\n    operation_dense,",
+        ),
+        (
+            "    is_elementwise = ",
+            "    is_elementwise = code == operation_difference .or. &\n                     ",
+        ),
+    ],
+    f"{SOURCES}/emufort_elementwise.F90": [
+        ("  public :: add, ", "  public :: difference, add, "),
+        (
+            "  !> z = x*y\n",
+            """  !> z = x - y
+  pure recursive subroutine difference(n, x, y, z, scratch)
+    integer, intent(in) :: n                  !! number of values
+    integer, intent(in) :: x, y, z            !! first elements of the two inputs and of the output
+    real(wp), intent(inout) :: scratch(*)     !! all buffers
+    integer :: i
+
+    !$omp simd
+    do i = 0, n - 1
+      scratch(z + i) = scratch(x + i) - scratch(y + i)
+    end do
+
+  end subroutine difference
+
+  !> z = x*y
+""",
+        ),
     ],
     f"{SOURCES}/emufort_operations.F90": [
+        ("only: add, ", "only: difference, add, "),
+        ("    operation_size, ", "    operation_difference, &\n    operation_size, "),
         (
-            "only: operation_size, operation_dense, ",
-            "only: operation_size, operation_dense, &\n    operation_multiply, ",
-        ),
-        (
-            "      else\n        ! Inlined by flang",
-            """      else if (operations(row_code, i) == operation_multiply) then
-        call multiply(columns*operations(row_n_out, i), input, &
-                      1 + columns*operations(row_second_input, i), output, scratch)
-      else
-        ! Inlined by flang""",
-        ),
-        (
-            "  !> Pack the weights of all dense operations",
-            """  !> The product of two buffers.
-  recursive subroutine multiply(n, x, y, z, scratch)
-    integer, intent(in) :: n, x, y, z
-    real(wp), intent(inout) :: scratch(*)
-
-    scratch(z:z + n - 1) = scratch(x:x + n - 1)*scratch(y:y + n - 1)
-
-  end subroutine multiply
-
-  !> Pack the weights of all dense operations""",
+            "    case (operation_multiply)\n",
+            "    case (operation_difference)\n      call difference(n, x, second, y, scratch)\n"
+            "    case (operation_multiply)\n",
         ),
     ],
 }  # fmt: skip
@@ -187,7 +192,7 @@ from tests.runtime.test_plans import emulator_of, outputs_without_compiler
 from tests.training.test_torch_operations import matrices_of, of_autograd
 
 row = ACTIVATION_FUNCTIONS["softsign"]
-assert row.code == 11, sys.path
+assert row.code == 22, sys.path
 z = np.linspace(-3, 3, 50)
 slope = (row.value(z + 1e-6, 0.0) - row.value(z - 1e-6, 0.0)) / 2e-6
 np.testing.assert_allclose(row.derivative(z, 0.0), slope, rtol=1e-6, atol=1e-6)
@@ -198,7 +203,7 @@ plan = Plan(
     (
         Operation("dense", ("x",), "a", dense[0], "softsign"),
         Operation("dense", ("a",), "b", dense[1], "softsign"),
-        Operation("multiply", ("a", "b"), "c"),
+        Operation("difference", ("a", "b"), "c"),
         Operation("dense", ("c",), "y", dense[2]),
     ),
     "x", "y",
@@ -239,7 +244,7 @@ def copy_with(edits: Edits, folder: Path) -> None:
         path.write_text(text)
 
 
-def test_a_function_takes_four_files_and_an_operation_seven(tmp_path: Path) -> None:
+def test_a_function_takes_four_files_and_an_operation_six(tmp_path: Path) -> None:
     for name in (PYTHON, SOURCES, TRAINER, "tests"):
         shutil.copytree(
             TOP / name, tmp_path / name,
@@ -248,15 +253,15 @@ def test_a_function_takes_four_files_and_an_operation_seven(tmp_path: Path) -> N
     (tmp_path / "fortran/app").mkdir()
     shutil.copy(Path(__file__).parent / "extension_driver.F90", tmp_path / "fortran/app")
     copy_with(SOFTSIGN, tmp_path)
-    copy_with(MULTIPLY, tmp_path)
+    copy_with(DIFFERENCE, tmp_path)
     assert len(SOFTSIGN) <= 4
-    assert len(MULTIPLY) <= 7
+    assert len(DIFFERENCE) <= 6
 
     environment = {"PYTHONPATH": f"{tmp_path / 'python'}:{tmp_path}", "OMP_NUM_THREADS": "1"}
     sources = run(tmp_path, [sys.executable, "-c", CHECK], environment).split()
     flags = ["-O0", "-fopenmp-simd", "-DEMUFORT_DOUBLE", "-J", str(tmp_path)]
     run(tmp_path, ["gfortran", *flags, *sources, "-o", "driver"])
-    assert run(tmp_path, ["./driver", "weights.bin", "11"]).strip() == "follows"
+    assert run(tmp_path, ["./driver", "weights.bin", "22"]).strip() == "follows"
 
 
 def run(folder: Path, command: list[str], environment: dict[str, str] | None = None) -> str:

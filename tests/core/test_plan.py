@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import weakref
 
 import numpy as np
 import pytest
@@ -11,60 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emufort.errors import EmufortError
-from emufort.network.activations import ACTIVATION_FUNCTIONS, ACTIVATIONS, parse
+from emufort.network.activations import ACTIVATION_FUNCTIONS, ACTIVATIONS
 from emufort.network.architecture import Architecture
-from emufort.network.plan import LANES, Operation, Plan, buffer_room
-
-
-@st.composite
-def plans(draw: st.DrawFn, kinds: tuple[str, ...] = ("dense", "add")) -> Plan:
-    """Draw operations that read any buffers of before; weights may be shared."""
-    sizes = {"x": draw(st.integers(1, 40))}
-    operations: list[Operation] = []
-    shared: dict[tuple[int, int], tuple[str, str]] = {}
-    unread = {"x"}
-    for number in range(draw(st.integers(1, 8))):
-        kind = draw(st.sampled_from(kinds))
-        # What was written last is read, so that nothing is written for nothing.
-        first = draw(st.sampled_from(sorted(unread or sizes)))
-        output, text = f"y{number}", draw(st.sampled_from([*ACTIVATIONS, "linear", "elu:0.5"]))
-        row, slope = parse(text)
-        if kind == "add":
-            like = [name for name, size in sizes.items() if size == sizes[first]]
-            inputs, names = (first, draw(st.sampled_from(sorted(like)))), ()
-            n_out = sizes[first]
-        else:
-            n_out = draw(st.sampled_from([1, 5, 16, 17, 33, sizes[first]]))
-            inputs = (first,)
-            names = (f"w{number}.weight", f"w{number}.bias")
-            if draw(st.booleans()):
-                names = shared.get((sizes[first], n_out), names)
-            shared[sizes[first], n_out] = names
-        operations.append(Operation(kind, inputs, output, names, row.name, slope))
-        sizes[output] = n_out
-        unread = (unread - set(inputs)) | {output}
-    # Join what is left, so that every buffer is read or the result.
-    while len(unread) > 1:
-        one, other, *_ = sorted(unread)
-        inputs = []
-        for name in (one, other):
-            out = f"{name}j{len(operations)}"
-            operations.append(Operation("dense", (name,), out, (f"{out}.weight", f"{out}.bias")))
-            sizes[out] = 7
-            inputs.append(out)
-        joined = f"j{len(operations)}"
-        operations.append(Operation("add", tuple(inputs), joined, (), "tanh"))
-        sizes[joined] = 7
-        unread = (unread - {one, other}) | {joined}
-    return Plan(tuple(sizes.items()), tuple(operations), "x", operations[-1].output)
-
-
-def parameters_of(plan: Plan, seed: int = 0) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return {
-        name: (rng.normal(size=shape) / np.sqrt(shape[-1])).astype(np.float32)
-        for name, shape in plan.parameter_shapes.items()
-    }
+from emufort.network.places import LANES, buffer_room
+from emufort.network.plan import Operation, Plan
+from emufort.network.table import Table
+from tests.core.plans import EVERY, parameters_of, plans
 
 
 def in_scratch(plan: Plan, x: np.ndarray, parameters: dict[str, np.ndarray]) -> np.ndarray:
@@ -72,12 +25,13 @@ def in_scratch(plan: Plan, x: np.ndarray, parameters: dict[str, np.ndarray]) -> 
     scratch = np.full((len(x), plan.n_scratch), np.nan)
     scratch[:, plan.places["x"] :][:, : x.shape[1]] = x
     for o in plan.operations:
-        inputs, n_out = plan.sizes_of(o)
+        layout = plan.layout(o)
+        inputs, n_out = layout.inputs, layout.n_out
         values = [
-            scratch[:, plan.places[name] :][:, :size]
+            scratch[:, plan.places[name] :][:, :size].copy()
             for name, size in zip(o.inputs, inputs, strict=True)
         ]
-        z = o.row.value(values, [parameters[name] for name in o.parameters])
+        z = o.row.value(layout, values, [parameters[name] for name in o.parameters])
         a = ACTIVATION_FUNCTIONS[o.activation].value(z, o.slope)
         room = scratch[:, plan.places[o.output] :][:, : buffer_room(n_out)]
         room[:] = np.nan
@@ -86,11 +40,11 @@ def in_scratch(plan: Plan, x: np.ndarray, parameters: dict[str, np.ndarray]) -> 
 
 
 @settings(max_examples=60, deadline=None)
-@given(plans())
+@given(plans(EVERY))
 def test_places_never_take_what_is_needed(plan: Plan) -> None:
     x = np.random.default_rng(1).normal(size=(3, plan.sizes["x"]))
     parameters = parameters_of(plan)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         expected = plan.evaluate(x, parameters)
         np.testing.assert_array_equal(in_scratch(plan, x, parameters), expected)
     assert plan.n_scratch % LANES == 0
@@ -99,17 +53,45 @@ def test_places_never_take_what_is_needed(plan: Plan) -> None:
         for name in o.inputs:
             start, room = plan.places[name], buffer_room(plan.sizes[name])
             is_apart = start + room <= y or y + n <= start
-            assert is_apart or (o.row.in_place and start == y)
+            assert is_apart or (name in o.overwritable and start == y)
 
 
 @settings(max_examples=60, deadline=None)
-@given(plans())
+@given(plans(EVERY))
 def test_json_and_other_names_change_nothing(plan: Plan) -> None:
     assert Plan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
     renamed = plan.renamed()
     assert renamed == renamed.renamed()
     assert (renamed.n_parameters, renamed.multiply_adds) == (plan.n_parameters, plan.multiply_adds)
     assert renamed.n_scratch == plan.n_scratch
+
+
+def test_values_are_held_as_long_as_they_are_needed_and_rows_are_parted_by_memory() -> None:
+    chain = Architecture(3, (8,) * 20, 2).plan
+    alive: list[weakref.ref[np.ndarray]] = []
+
+    def step(operation: Operation, inputs: list[np.ndarray]) -> np.ndarray:
+        assert sum(r() is not None for r in alive) <= 1
+        found = inputs[0] + 1.0
+        alive.append(weakref.ref(found))
+        return found
+
+    assert chain.walk(np.zeros(1), step) == [21.0]
+    assert chain.parts_of(10**7) == [slice(0, 10**7)]
+    wide = Plan(
+        (("x", 2), ("z", 200_000), ("y", 1)),
+        (
+            Operation("gather", ("x",), "z", table=Table((), [0, 1] * 100_000)),
+            Operation("maximum_of", ("z",), "y", table=Table((0, 200_000), range(200_000))),
+        ),
+        "x", "y",
+    )  # fmt: skip
+    parts = wide.parts_of(100)
+    assert len(parts) > 1
+    assert parts[0].stop == parts[1].start
+    x = np.random.default_rng(5).normal(size=(100, 2))
+    np.testing.assert_array_equal(wide.evaluate(x, {}), x.max(axis=1, keepdims=True))
+    assert wide.evaluate(x[:0], {}).shape == (0, 1)
 
 
 def test_a_chain_has_two_slots_and_a_sum_takes_the_place_of_what_it_adds() -> None:
@@ -189,14 +171,15 @@ BUFFERS = (("x", 3), ("y", 3))
         (BUFFERS, (dense("x", "y"),), "z", "lacks one"),
         ((*BUFFERS, ("x", 4)), (dense("x", "y"),), "y", "names a buffer twice"),
         ((("x", 3), ("y", 0)), (dense("x", "y"),), "y", "a layer of 0 or 3 neurons"),
-        ((("x", 3), ("y", 4097)), (dense("x", "y"),), "y", "3 or 4097 neurons"),
-        (BUFFERS, (dense("x", "y"),) * 257, "y", "257 operations"),
+        ((("x", 3), ("y", 262_145)), (dense("x", "y"),), "y", "3 or 262145 neurons"),
+        ((("x", 3), ("y", 4097)), (dense("x", "y"),), "y", "3 features and 4097 results"),
+        (BUFFERS, (dense("x", "y"),) * 65_537, "y", "65537 operations"),
         (BUFFERS, (dense("x", "y"),) * 2, "y", "written already"),
         (BUFFERS, (dense("z", "y"),), "y", "lacks an input"),
         (BUFFERS, (dense("y", "y"),), "y", "lacks an input"),
         ((*BUFFERS, ("z", 3)), (dense("x", "y"), dense("x", "z")), "y", "writes or reads"),
         ((*BUFFERS, ("z", 3)), (dense("x", "y"),), "y", "no operation writes"),
-        (BUFFERS, (Operation("multiply", ("x",), "y"),), "y", "'multiply' .* is unknown"),
+        (BUFFERS, (Operation("divide", ("x",), "y"),), "y", "'divide' .* is unknown"),
         (BUFFERS, (Operation("add", ("x",), "y"),), "y", "it needs 2"),
         (BUFFERS, (Operation("add", ("x", "x"), "y", activation="no"),), "y", "function 'no'"),
         (BUFFERS, (Operation("dense", ("x",), "y"),), "y", "needs 2 parameters"),
@@ -206,6 +189,39 @@ BUFFERS = (("x", 3), ("y", 3))
             (dense("x", "y"), dense("y", "z")),
             "z",
             "needs 'w.weight' in another shape",
+        ),
+        (
+            (*BUFFERS, ("z", 3)),
+            (dense("x", "y"), Operation("dense", ("y",), "z", ("w.weight", "v.bias"))),
+            "z",
+            "shares 'w.weight' with an earlier operation, but not all",
+        ),
+        (BUFFERS, (Operation("add", ("x", "x"), "y", starts=(0, 1)),), "y", "starts .0, 1."),
+        (BUFFERS, (Operation("matmul", ("x", "x"), "y", extent=(1, 1, 1)),), "y", "extent .1, 1"),
+        (BUFFERS, (Operation("gather", (), "y", table=Table((), (-1,) * 3)),), "y", "an input"),
+        (BUFFERS, (Operation("gather", ("x",), "y"),), "y", "cannot make 3 features"),
+        (
+            (*BUFFERS, ("z", 3)),
+            (dense("x", "y"), Operation("gather", ("x", "y"), "z", table=Table((), (0,) * 3))),
+            "z",
+            "has a table that names no feature of 'y'",
+        ),
+        (
+            (("x", 3), *((f"y{i}", 262_144) for i in range(20)), ("y", 1)),
+            (
+                *(
+                    Operation("gather", ("x",), f"y{i}", table=Table((), [2] * 262_144))
+                    for i in range(20)
+                ),
+                Operation(
+                    "maximum_of",
+                    tuple(f"y{i}" for i in range(20)),
+                    "y",
+                    table=Table((0, 20), [i * 262_144 for i in range(20)]),
+                ),
+            ),
+            "y",
+            "buffers of 52.* features for a column",
         ),
     ],
 )

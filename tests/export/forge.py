@@ -53,7 +53,7 @@ def sign(bundle: Bundle, keep_sources: bool = False) -> None:
     links["weights"] = forged.write(bundle.weights)
     if not keep_sources:
         identity = chain("weights")
-        source = fortran_source(restore(forged), identity, manifest.name, forged.flat)
+        source = fortran_source(restore(forged), identity, manifest.name, forged)
         bundle.module_source.write_text(source)
         cmake = path / "CMakeLists.txt"
         cmake.write_text(cmake.read_text().replace(manifest.hash, identity))

@@ -10,7 +10,9 @@ module random_calls
   use, intrinsic :: iso_fortran_env, only: int64, real32, real64
   use emufort_runtime, only: emulator_type, emufort_block_columns
 #ifdef LOADS
-  use random_emulator, only: random_emulator_load
+  use random_emulator, only: random_emulator_start => random_emulator_load
+#else
+  use random_emulator, only: random_emulator_start => random_emulator_init
 #endif
   use random_emulator, only: random_emulator_predict, random_emulator_predict_block, random_emulator_make_workspace, &
                              status_type, workspace_type
@@ -127,9 +129,11 @@ program random_driver
   close (unit)
   call get_command_argument(1, path)
 #ifdef LOADS
-  call random_emulator_load(trim(path), status)
-  call expect(status%code == emufort_success, 'the module loads')
+  call random_emulator_start(trim(path), status)
+#else
+  call random_emulator_start(status)
 #endif
+  call expect(status%code == emufort_success, 'the module loads or decodes')
   call emulator%load(trim(path), status)
   call expect(status%code == emufort_success, 'the file loads')
   call emulator%self_test(status)

@@ -14,21 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emufort.errors import EmufortError
-from emufort.export.flat import (
-    FlatPlan,
-    flat_plan,
-    flatten,
-    pack,
-    packed_size,
-    panel_width,
-    plan_of,
-)
+from emufort.export.flat import flatten
+from emufort.export.flat_plan import FlatPlan, flat_plan
+from emufort.export.packing import pack, packed_size, panel_width
 from emufort.export.restore import restore
+from emufort.export.unflatten import plan_of
 from emufort.export.weights_file import WeightsFile
 from emufort.network.activations import ACTIVATION_FUNCTIONS, ACTIVATIONS
 from emufort.network.architecture import Architecture
 from emufort.network.operations import OPERATIONS
-from emufort.network.plan import buffer_room
+from emufort.network.places import buffer_room
 from tests.export.emulators import inputs, mixed, random_emulator
 
 
@@ -106,7 +101,7 @@ def test_packing_covers_every_neuron_once() -> None:
         *(4, 4, 8, 8, 8, 8, 16, 16, 16)
     ]
     flat = flatten(random_emulator(mixed(), (37, 5)))
-    packed = pack(flat)
+    packed = pack(plan_of(flat)[1])
     assert np.count_nonzero(packed) == np.count_nonzero(flat.weights)
     assert sorted(packed[packed != 0]) == sorted(flat.weights[flat.weights != 0])
 
@@ -132,16 +127,20 @@ def test_buffers_of_a_chain_do_not_overlap_and_its_weights_follow_each_other(
         assert lower[0] + buffer_room(lower[1]) <= upper[0]
         assert upper[0] + buffer_room(upper[1]) <= plan.n_scratch
         assert o.x % 16 == o.y % 16 == (o.weights - 1) % 16 == 0
-        place, weights = o.y, weights + packed_size(o.n_in, o.n_out)
+        place, weights = o.y, weights + packed_size((o.n_out, o.n_in), o.n_out)
     assert plan.result == place
-    assert FlatPlan.from_list([*plan.to_list(), 7, 7]) == plan
+    integers, tables = plan.to_arrays()
+    again = FlatPlan.from_array(np.array([*integers, 7, 7], dtype=np.int32))
+    assert again.operations == plan.operations
+    assert not len(tables)
 
 
 def test_layers_are_packed_where_the_plan_says() -> None:
     flat = flatten(random_emulator(mixed(), (37, 5, 13)))
-    packed = pack(flat)
-    parameters = list(plan_of(flat)[1].values())
-    layers = zip(parameters[::2], parameters[1::2], strict=True)
+    parameters = plan_of(flat)[1]
+    packed = pack(parameters)
+    arrays = list(parameters.values())
+    layers = zip(arrays[::2], arrays[1::2], strict=True)
     for operation, (weight, bias) in zip(flat.network.operations, layers, strict=True):
         assert weight.shape == (operation.n_out, operation.n_in)
         first = operation.weights - 1
@@ -150,15 +149,15 @@ def test_layers_are_packed_where_the_plan_says() -> None:
         np.testing.assert_array_equal(packed[first : first + n], bias[:n])
         np.testing.assert_array_equal(packed[first + width : first + width + n], weight[:n, 0])
     end = flat.network.operations[-1]
-    assert len(packed) == end.weights - 1 + packed_size(end.n_in, end.n_out) + 16
+    assert len(packed) == end.weights - 1 + packed_size((end.n_out, end.n_in), end.n_out) + 16
 
 
-@pytest.mark.parametrize("field", range(8))
+@pytest.mark.parametrize("field", range(12))
 def test_operations_that_are_no_chain_are_not_restored(field: int) -> None:
     """Each integer of an operation counts: the numpy form would silently be another network."""
     file = _file((5, 5))
     plan = file.flat.plan.copy()
-    plan[7 + 8 + field] += 16
+    plan[8 + 12 + field] += 64
     flat = dataclasses.replace(file.flat, plan=plan)
     with pytest.raises(EmufortError, match="contradicts itself") as caught:
         restore(dataclasses.replace(file, flat=flat))
@@ -167,7 +166,7 @@ def test_operations_that_are_no_chain_are_not_restored(field: int) -> None:
 
 def test_a_plan_that_is_too_short_is_not_restored() -> None:
     file = _file()
-    for n in (0, 3, 7, 12):
+    for n in (0, 3, 8, 12):
         flat = dataclasses.replace(file.flat, plan=file.flat.plan[:n])
         with pytest.raises(EmufortError, match="export again"):
             restore(dataclasses.replace(file, flat=flat))

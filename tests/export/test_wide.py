@@ -14,15 +14,17 @@ import numpy as np
 import pytest
 
 from emufort.config import Config
+from emufort.config.deployment import Placement
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
-from emufort.export import Bundle, export, flat, fortran
+from emufort.export import Bundle, export, flat_plan, fortran
 from emufort.export.host import write_host
 from emufort.export.weights_file import WeightsFile
-from emufort.network import activations, operations, plan
+from emufort.network import activations, operations, places, plan
 from emufort.network.architecture import Architecture
 from emufort.network.emulator import dense_parameters
+from emufort.network.operations import dense
 from emufort.verification import verify
 from tests.export.emulators import inputs, mixed, random_emulator
 from tests.runtime.pond import CONTRACT, pond_data, pond_emulator
@@ -42,22 +44,30 @@ def constant(name: str) -> int:
 
 
 def test_limits_and_codes_are_those_of_the_runtime() -> None:
-    assert constant("max_width") == plan.MOST_NEURONS
+    assert constant("max_width") == dense.MOST_NEURONS
+    assert constant("max_dense_inputs") == dense.MOST_DENSE_INPUTS
+    assert constant("max_features") == plan.MOST_FEATURES
     assert constant("max_operations") == plan.MOST_OPERATIONS
+    assert constant("max_plan_scratch") == plan.MOST_SCRATCH
     # two buffers of the widest layers
-    assert constant("max_scratch") >= 2 * plan.buffer_room(plan.MOST_NEURONS)
+    assert (
+        constant("max_scratch")
+        == fortran.MOST_STACK_SCRATCH
+        >= 2 * places.buffer_room(dense.MOST_NEURONS)
+    )
     assert constant("stack_features") == fortran.STACK_FEATURES
     assert constant("stack_physical") == fortran.STACK_COLUMNS
-    assert constant("lanes") == plan.LANES
+    assert constant("lanes") == places.LANES
     kinds = re.findall(r"parameter :: operation_(\w+) = (\d+) +!!", fortran.runtime_source())
     assert {name: int(code) for name, code in kinds} == {
         row.name: row.code for row in operations.OPERATIONS.values()
     }
     rows = {
         "code": "code", "activation": "activation", "input": "x", "second_input": "second_x",
-        "output": "y", "n_in": "n_in", "n_out": "n_out", "weights": "weights",
+        "third_input": "third_x", "output": "y", "n_in": "n_in", "n_out": "n_out",
+        "weights": "weights", "count": "count", "stride": "stride", "table": "table",
     }  # fmt: skip
-    names = [field.name for field in fields(flat.FlatOperation)]
+    names = [field.name for field in fields(flat_plan.FlatOperation)]
     assert {constant(f"row_{row}"): name for row, name in rows.items()} == dict(enumerate(names, 1))
     assert constant("operation_size") == len(names)
     codes = re.findall(r"parameter :: activation_(\w+) = (\d+)", fortran.runtime_source())
@@ -100,9 +110,12 @@ def test_extreme_weights_and_inputs_warn_of_nothing(activation: str) -> None:
     assert np.isnan(y[:3]).all()
 
 
-def wide_bundle(hidden: tuple[int, ...], folder: Path, seed: int = 0) -> Bundle:
+def wide_bundle(
+    hidden: tuple[int, ...], folder: Path, seed: int = 0, weights: Placement = "module"
+) -> Bundle:
     data = Dataset.from_xarray(pond_data(), Contract.from_toml(CONTRACT))
-    return export(pond_emulator(data, hidden, seed), data, folder / "bundle", golden=4)
+    emulator = pond_emulator(data, hidden, seed)
+    return export(emulator, data, folder / "bundle", golden=4, weights=weights)
 
 
 def run(folder: Path, *command: object, **options: object) -> str:
@@ -128,27 +141,32 @@ def need_openmp(compiler: str, folder: Path) -> None:
         pytest.skip(f"{compiler} has no OpenMP (libomp-22-dev for Debian's flang-22)")
 
 
-# the largest that is source text, more than fits on the stack, and one that is loaded
-@pytest.mark.parametrize("hidden", [(24, 17), (2048, 120), (8, 600, 600)])
-@pytest.mark.parametrize("compiler", sorted(COMPILERS))
+# weights as numbers, as text and more than fits on the stack, and from a file
+@pytest.mark.parametrize(
+    ("hidden", "form", "flag"),
+    [((24, 17), "numbers", ()), ((2048, 120), "text", ["-DDECODES"]),
+     ((8, 600, 600), "file", ["-DLOADS"])],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "compiler", ["gfortran", pytest.param("flang-22", marks=pytest.mark.exhaustive)]
+)
 def test_threads_with_small_stacks_call_the_module(
-    compiler: str, hidden: tuple[int, ...], tmp_path: Path
+    compiler: str, hidden: tuple[int, ...], form: str, flag: list[str], tmp_path: Path
 ) -> None:
     need_openmp(compiler, tmp_path)
-    bundle = wide_bundle(hidden, tmp_path)
-    loads = hidden == (8, 600, 600)
-    assert bundle.loads_weights == loads
-    assert bundle.module_source.stat().st_size < 5_000_000
-    flags = [*COMPILERS[compiler], *(["-DLOADS"] if loads else [])]
+    placement: Placement = "file" if form == "file" else "module"
+    bundle = wide_bundle(hidden, tmp_path, weights=placement)
+    assert bundle.form == form
+    flags = [*COMPILERS[compiler], *flag]
     run(tmp_path, compiler, *flags, "-c", bundle.runtime_source)
     # gfortran stops a program whose integers overflow
     trap = ["-ftrapv"] if compiler == "gfortran" else []
-    run(tmp_path, compiler, *flags, *trap, "-c", bundle.module_source)
+    run(tmp_path, compiler, *flags, *trap, "-fopenmp", "-c", bundle.module_source)
     run(
         tmp_path, compiler, *flags, "-fopenmp", DRIVER,
         "pond_emulator.o", "emufort_runtime.o", "-o", "driver",
     )  # fmt: skip
-    other = wide_bundle(hidden, tmp_path / "other", seed=1)
+    other = wide_bundle(hidden, tmp_path / "other", seed=1, weights=placement)
     environment = {**os.environ, "OMP_STACKSIZE": "256k"}
     said = run(tmp_path, "./driver", bundle.weights, other.weights, env=environment)
     assert said.split() == ["the", "same", "bits"]
@@ -163,7 +181,7 @@ def test_a_bundle_that_loads_its_weights_is_verified_and_says_so(tmp_path: Path)
         emulator.contract, Path("memory.nc"), "d" * 64, x, emulator.predict(x),
         (n % 3).astype(np.int8), n,
     )  # fmt: skip
-    bundle = export(emulator, data, tmp_path / "bundle", golden=4)
+    bundle = export(emulator, data, tmp_path / "bundle", golden=4, weights="file")
     result = verify(bundle, rows=200)
     assert result.passed, result
     assert any("generated module" in form.name for form in result.comparisons)
@@ -173,18 +191,18 @@ def test_a_bundle_that_loads_its_weights_is_verified_and_says_so(tmp_path: Path)
     assert "mixed_emulator_load" in (bundle.path / "CMakeLists.txt").read_text()
 
 
-def test_a_host_folder_is_refused_if_the_weights_are_no_source(tmp_path: Path) -> None:
+def test_a_host_folder_is_refused_if_the_module_has_no_weights(tmp_path: Path) -> None:
     content = {**Contract.load("activation").to_dict(), "baseline": []}
-    emulator = random_emulator(Contract.from_dict(content), (520, 520), "relu")
+    emulator = random_emulator(Contract.from_dict(content), (8,), "relu")
     x = inputs(emulator.contract, 30)
     n = np.arange(len(x))
     data = Dataset(
         emulator.contract, Path("memory.nc"), "d" * 64, x, emulator.predict(x),
         (n % 3).astype(np.int8), n,
     )  # fmt: skip
-    bundle = export(emulator, data, tmp_path / "bundle", golden=2)
+    bundle = export(emulator, data, tmp_path / "bundle", golden=2, weights="file")
     for host in ("plain", "cime", "ccpp"):
-        with pytest.raises(EmufortError, match="more than 262,144 weights") as refused:
+        with pytest.raises(EmufortError, match="export it with --weights module") as refused:
             write_host(bundle, host)
         assert "\n" not in str(refused.value)
     assert not (tmp_path / "host").exists()

@@ -2,7 +2,7 @@
 !>
 !>     wide_driver WEIGHTS OTHER_WEIGHTS
 !>
-!> With -DLOADS the module has no weights of its own. Every column must have the bits that it has alone in the loaded
+!> With -DLOADS the module has no weights of its own, with -DDECODES they are text. Every column must have the bits that it has alone in the loaded
 !> emulator.
 program wide_driver
   use, intrinsic :: iso_fortran_env, only: int64, real32, real64
@@ -11,6 +11,8 @@ program wide_driver
                              emufort_error_contract, emufort_block_columns
 #ifdef LOADS
   use pond_emulator, only: pond_emulator_load
+#else
+  use pond_emulator, only: pond_emulator_init
 #endif
   use pond_emulator, only: pond_emulator_predict, pond_emulator_predict_block, pond_emulator_make_workspace, &
                            status_type, workspace_type
@@ -37,7 +39,7 @@ program wide_driver
   call get_command_argument(2, other)
   block_x = x(1:emufort_block_columns, :)
 
-#ifdef LOADS
+#if defined(LOADS) || defined(DECODES)
   y = 0.0_real64
   call pond_emulator_predict(ncol, x(:, 1), x(:, 2:3), x(:, 4), y(:, 1), y(:, 2:3), status, is_outside)
   call expect(emufort_error_not_loaded, 'predict before load')
@@ -52,10 +54,18 @@ program wide_driver
   if (.not. all(block_y(1:7, :) /= block_y(1:7, :))) error stop 'outputs before load are numbers'
   call pond_emulator_make_workspace(workspaces(1), status)
   call expect(emufort_error_not_loaded, 'workspace before load')
+#endif
+#ifdef LOADS
   call pond_emulator_load(trim(other), status)
   call expect(emufort_error_contract, 'weights of another export')
   call pond_emulator_load(trim(path), status)
   call expect(emufort_success, 'load')
+#else
+  n_failed = 0
+  !$omp parallel num_threads(n_threads) reduction(+:n_failed)
+  call decode(n_failed)
+  !$omp end parallel
+  if (n_failed > 0) error stop 'init'
 #endif
   call pond_emulator_predict(-huge(1) - 1, x(:, 1), x(:, 2:3), x(:, 4), y(:, 1), y(:, 2:3), status)
   call expect(emufort_error_shape, 'the smallest number of columns')
@@ -96,6 +106,18 @@ program wide_driver
 
 contains
 
+#ifndef LOADS
+  !> Have the weights decoded; all threads but one find them decoded.
+  subroutine decode(n_failed)
+    integer, intent(inout) :: n_failed   !! incremented by an error
+    type(status_type) :: status
+
+    call pond_emulator_init(status)
+    if (status%code /= emufort_success) n_failed = n_failed + 1
+
+  end subroutine decode
+
+#endif
   !> Predict some columns, arrays of both precisions.
   recursive subroutine predict(first, last, workspace, n_failed)
     integer, intent(in) :: first, last                    !! columns

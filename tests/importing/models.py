@@ -50,7 +50,7 @@ def node(operator: str, inputs: str, outputs: str, **attributes: Any) -> onnx.No
     )
 
 
-def two_headed(rng: np.random.Generator) -> onnx.ModelProto:
+def two_headed(rng: np.random.Generator, kind: int = TensorProto.FLOAT) -> onnx.ModelProto:
     """A network with a scaler inside, a residual block and two heads, of which one is rectified."""
     nodes = [
         node("Sub", "x mean", "centred"),
@@ -79,4 +79,4 @@ def two_headed(rng: np.random.Generator) -> onnx.ModelProto:
         "w3": rng.normal(0.0, 0.3, (10, 2)),
         "b3": rng.normal(0.5, 0.5, 2),
     }
-    return model_of(nodes, {"x": ["ncol", 6]}, {"y": ["ncol", 5]}, constants)
+    return model_of(nodes, {"x": ["ncol", 6]}, {"y": ["ncol", 5]}, constants, kind=kind)

@@ -301,7 +301,7 @@ def test_a_file_that_is_exchanged_after_the_comparison_is_not_used(
 def test_without_bindings_onnx_runtime_takes_over(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(native_bindings, "_native", lambda: None)
+    monkeypatch.setattr(native_bindings, "_native", lambda *_: None)
     assert load(bundle).backend == "onnxruntime"
     with pytest.raises(EmufortError, match="bindings are not built"):
         load(bundle, "fortran")

@@ -9,8 +9,8 @@ import torch
 from hypothesis import assume, given, settings
 
 from emufort.contract import Contract
-from emufort.export.flat import plan_of
 from emufort.export.onnx import build_onnx
+from emufort.export.unflatten import plan_of
 from emufort.export.weights_file import WeightsFile
 from emufort.native.bindings import FortranEmulator
 from emufort.network.architecture import Architecture
@@ -18,7 +18,7 @@ from emufort.network.emulator import Emulator
 from emufort.network.plan import Plan
 from emufort.network.scaler import Scaler
 from emufort.network.torch_module import EmulatorModule
-from tests.core.test_plan import parameters_of, plans
+from tests.core.plans import EVERY, parameters_of, plans
 
 
 def emulator_of(plan: Plan) -> Emulator:
@@ -53,10 +53,9 @@ def outputs_without_compiler(emulator: Emulator, x: np.ndarray) -> dict[str, np.
 
 
 @settings(max_examples=40, deadline=None)
-@given(plans())
+@given(plans(EVERY))
 @pytest.mark.usefixtures("bindings")
 def test_all_forms_follow_the_plan(plan: Plan) -> None:
-    assume(plan.parameter_shapes)  # a network without weights is none
     emulator = emulator_of(plan)
     x = np.random.default_rng(2).normal(size=(70, plan.sizes[plan.features])).astype(np.float32)
     expected = emulator.predict(x)

@@ -28,7 +28,8 @@ def reference_output(flat: torch.Tensor, layout: Layout, x: torch.Tensor, sigmoi
         if operation.parameters:
             matrix = matrices[operation.parameters[0]]
             parameters = matrix[:, :-1], matrix[:, -1]
-        z = operation.row.torch(torch, inputs, parameters)
+        plan_layout = layout.architecture.plan.layout(operation)
+        z = operation.row.torch(torch, plan_layout, inputs, parameters)
         return ACTIVATION_FUNCTIONS[operation.activation].torch(torch, z, operation.slope)
 
     a = layout.architecture.plan.walk(x, step)

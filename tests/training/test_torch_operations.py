@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from emufort.network.activations import ACTIVATION_FUNCTIONS
 from emufort.network.plan import Plan
 from emufort.training.torch_operations import Matrices, Passes
-from tests.core.test_plan import plans
+from tests.core.plans import plans
 
 DOUBLE = torch.float64
 
@@ -38,7 +38,7 @@ def of_autograd(
         if operation.parameters:
             weight = weights[operation.parameters[0]]
             parameters = weight[:, :-1], weight[:, -1]
-        z = operation.row.torch(torch, inputs, parameters)
+        z = operation.row.torch(torch, plan.layout(operation), inputs, parameters)
         return ACTIVATION_FUNCTIONS[operation.activation].torch(torch, z, operation.slope)
 
     result = plan.walk(x, step).T

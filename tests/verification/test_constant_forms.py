@@ -15,7 +15,7 @@ from emufort.export.restore import restore
 from emufort.export.weights_file import WeightsFile
 from emufort.network.emulator import dense_parameters
 from emufort.verification import differences, verify
-from emufort.verification.forms import compiled, onnx_runtime, torch_single
+from emufort.verification.forms import compiled, onnx_runtime, torch_module
 from tests.export.emulators import inputs, mixed, random_emulator
 from tests.verification.test_verification import bundle_of
 
@@ -40,7 +40,7 @@ def test_all_forms_emit_constants_exactly(tmp_path: Path, overflows: bool) -> No
     if overflows:
         weights = [w * np.float32(1e25) for w in emulator.weights]
         emulator = replace(emulator, parameters=dense_parameters(weights, emulator.biases))
-        assert not np.isfinite(torch_single(emulator, x)[:, 0]).all()
+        assert not np.isfinite(torch_module(emulator, x)[:, 0]).all()
     bundle = export(emulator, data, tmp_path / "bundle", golden=16)
     found = compiled(bundle, x, "gfortran", None, tmp_path)
     assert found.self_test == "" or overflows
@@ -51,7 +51,7 @@ def test_all_forms_emit_constants_exactly(tmp_path: Path, overflows: bool) -> No
         "loaded": found.loaded,
     }
     single = {
-        "torch": torch_single(emulator, x),
+        "torch": torch_module(emulator, x),
         "ONNX": onnx_runtime(bundle, x),
         "generated, single": found.generated_single,
         "loaded, single": found.loaded_single,

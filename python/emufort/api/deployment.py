@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from emufort import steps
 from emufort.api.arguments import section
 from emufort.config import DEFAULTS, ExportConfig, SelectConfig, TimingConfig, VerifyConfig
+from emufort.config.deployment import Placement
 from emufort.dataset.dataset import Dataset
 from emufort.export.bundle import Bundle
 from emufort.network.emulator import Emulator
+from emufort.network.precision import Precision
 from emufort.paths import PathLike
 from emufort.progress import Reporter, silent
 from emufort.retrain.models import Models
@@ -100,6 +102,8 @@ def export(
     out: PathLike,
     name: str | None = DEFAULTS.export.name,
     golden: int = DEFAULTS.export.golden,
+    precision: Precision | None = DEFAULTS.export.precision,
+    weights: Placement = DEFAULTS.export.weights,
 ) -> Bundle:
     """Write a bundle; an existing bundle is replaced as a whole.
 
@@ -116,6 +120,11 @@ def export(
         Name of the emulator; None: the name of its contract. The module is ``<name>_emulator``.
     golden : int, default 64
         Number of golden vectors.
+    precision : {"single", "double"}, default None
+        Precision in which Fortran and ONNX compute the network; None: that of the network, which is
+        single unless it was imported in double precision.
+    weights : {"module", "file"}, default "module"
+        Whether the generated Fortran module holds the network, or loads ``weights.bin``.
 
     Raises
     ------
@@ -124,7 +133,7 @@ def export(
     EmufortError
         `out` is not writable or holds other files.
     """
-    options = section(ExportConfig, name=name, golden=golden)
+    options = section(ExportConfig, name=name, golden=golden, precision=precision, weights=weights)
     return steps.export(choice, data, options, Path(out))
 
 
@@ -133,7 +142,7 @@ def verify(
     choice: Selection | Emulator | None = None,
     *,
     rows: int = DEFAULTS.verify.rows,
-    tolerance: float = DEFAULTS.verify.tolerance,
+    tolerance: float | None = DEFAULTS.verify.tolerance,
     out: PathLike | None = None,
     compiler: str = DEFAULTS.timing.compiler,
     flags: str | None = None,
@@ -154,8 +163,9 @@ def verify(
     rows : int, default 10000
         Number of rows over the range of the inputs that are compared, in addition to the golden
         vectors.
-    tolerance : float, default 1e-05
-        Largest difference that counts as agreement.
+    tolerance : float, default None
+        Largest difference that counts as agreement; None: 1e-5 in single and 1e-12 in double
+        precision. The rounding error of a deep network may allow more, see docs/bundle.md.
     out : path, default None
         JSON file for the result; None: no file is written.
     compiler : str, default "gfortran"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from emufort.config import DEFAULTS
+from emufort.config.deployment import Placement
 from emufort.contract import Contract
 from emufort.export.bundle import Bundle
+from emufort.network.precision import Precision
 from emufort.paths import PathLike
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ def import_network(
     name: str | None = None,
     example: Example | None = None,
     golden: int = DEFAULTS.export.golden,
+    precision: Precision = "single",
+    weights: Placement = DEFAULTS.export.weights,
 ) -> Bundle:
     """Import a trained network and write its bundle; an existing bundle is replaced as a whole.
 
@@ -52,6 +56,11 @@ def import_network(
         network scales its inputs.
     golden : int, default 64
         Number of golden vectors.
+    precision : {"single", "double"}, default "single"
+        Precision in which Fortran and ONNX compute the network, and of its weights. In double
+        precision, weights of a network in double precision keep all their digits.
+    weights : {"module", "file"}, default "module"
+        Whether the generated Fortran module holds the network, or loads ``weights.bin``.
 
     Returns
     -------
@@ -68,4 +77,4 @@ def import_network(
     # ONNX and scipy take long to import.
     from emufort.importing.importer import import_model
 
-    return import_model(model, out, contract, name, example, golden)
+    return import_model(model, out, contract, name, example, golden, precision, weights)

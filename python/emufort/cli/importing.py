@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from emufort.cli.options import ContractName
+from emufort.cli.options import ContractName, PrecisionName, WeightsPlace
 
 
 def import_model(
@@ -24,6 +24,8 @@ def import_model(
         str | None,
         typer.Option(help="Name of the Fortran module; default: that of the contract or file."),
     ] = None,
+    precision: PrecisionName = None,
+    weights: WeightsPlace = None,
 ) -> None:
     """Import a network that was trained elsewhere, and write its bundle.
 
@@ -32,8 +34,16 @@ def import_model(
     is written.
     """
     from emufort.api import import_network
+    from emufort.config import Config
 
-    bundle = import_network(model, out, contract, name)
+    given = {"precision": precision, "weights": weights}
+    export = Config.from_dict(
+        {"export": {key: value for key, value in given.items() if value is not None}},
+        "command line",
+    ).export
+    bundle = import_network(
+        model, out, contract, name, precision=export.precision or "single", weights=export.weights
+    )
     found = bundle.manifest.architecture
     of_contract = bundle.manifest.contract
     typer.echo(

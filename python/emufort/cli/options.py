@@ -60,6 +60,22 @@ Subset = Annotated[
     ),
 ]
 
+PrecisionName = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        metavar="single|double",
+        help="Precision in which Fortran and ONNX compute the network; default: single.",
+    ),
+]
+WeightsPlace = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="module|file",
+        help="Whether the Fortran module holds the network, or loads weights.bin; default: module.",
+    ),
+]
 TrustSources = Annotated[
     bool,
     typer.Option(

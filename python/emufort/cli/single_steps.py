@@ -18,6 +18,7 @@ from emufort.cli.options import (
     Engine,
     Json,
     Out,
+    PrecisionName,
     PresetName,
     Profile,
     Quiet,
@@ -26,6 +27,7 @@ from emufort.cli.options import (
     Subset,
     Top,
     TrustSources,
+    WeightsPlace,
     Workers,
 )
 from emufort.cli.running import (
@@ -198,6 +200,8 @@ def export(
     bundle: Annotated[
         Path | None, typer.Option(help="Write the glue for this bundle instead of that of a run.")
     ] = None,
+    precision: PrecisionName = None,
+    weights: WeightsPlace = None,
     trust_sources: TrustSources = False,
     quiet: Quiet = False,
 ) -> None:
@@ -213,7 +217,8 @@ def export(
         from emufort.export.host import check_host, write_host
         from emufort.run.inputs import contract_of
     if bundle is None:
-        config = configured(None, out, {"export.name": name})
+        given = {"name": name, "precision": precision, "weights": weights}
+        config = configured(None, out, {f"export.{key}": value for key, value in given.items()})
         if host is not None:
             check_host(contract_of(config), host)
         carry_out(("export",), config, out)

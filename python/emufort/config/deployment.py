@@ -9,9 +9,12 @@ from pydantic import Field, field_validator
 
 from emufort.config.section import Line, Section
 from emufort.errors import UsageError
+from emufort.network.precision import Precision
 from emufort.selection.rules import check_rule
 from emufort.toolchain.flags import BASELINE_FLAGS, DEFAULT_COMPILER, DEFAULT_FLAGS
 
+#: Where an export puts the network for Fortran: in the generated module, or only in weights.bin.
+Placement = Literal["module", "file"]
 #: More columns per call than this are a typing error, because no memory holds them.
 _MOST_COLUMNS = 1_000_000
 
@@ -70,10 +73,18 @@ class ExportConfig(Section):
     golden: int = Field(
         64, ge=1, le=100_000, description="golden vectors that are stored with the weights"
     )
+    precision: Precision | None = Field(
+        None, description="single or double; default: that of the network, which is single"
+    )
+    weights: Placement = Field(
+        "module", description="whether the generated module holds the network or loads weights.bin"
+    )
 
 
 class VerifyConfig(Section):
     """The comparison of all forms of the emulator."""
 
     rows: int = Field(10_000, ge=1, le=10_000_000)
-    tolerance: float = Field(1e-5, gt=0)
+    tolerance: float | None = Field(
+        None, gt=0, description="default: 1e-5 in single and 1e-12 in double precision"
+    )

@@ -10,7 +10,7 @@ from emufort.config.section import Line, OrAuto, Section, TrainingBackend
 from emufort.errors import EmufortError, UsageError
 from emufort.network.activations import parse, text_of
 from emufort.network.architecture import MOST_LAYERS
-from emufort.network.plan import MOST_NEURONS
+from emufort.network.operations.dense import MOST_NEURONS
 from emufort.search.samplers.options import sampler_name
 
 

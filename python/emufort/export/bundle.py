@@ -17,6 +17,7 @@ from pathlib import Path
 from emufort import provenance
 from emufort.brief import brief
 from emufort.config import DEFAULTS
+from emufort.config.deployment import Placement
 from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
 from emufort.export.bundle_sources import bundle_sources, named
@@ -36,15 +37,16 @@ from emufort.export.contents import (
     named_files,
     source_files,
 )
-from emufort.export.fortran import loads_weights
 from emufort.export.golden import Golden
 from emufort.export.manifest import HashChain, Manifest, hashes
 from emufort.export.model_card import TestSkill, model_card
 from emufort.export.onnx import build_onnx
 from emufort.export.restore import restore
 from emufort.export.weights_file import WeightsFile
+from emufort.export.weights_form import Form, form_of
 from emufort.files import make_directory, write_bytes, write_json
 from emufort.network.emulator import Emulator
+from emufort.network.precision import Precision
 from emufort.retrain.agreement_words import Agreement
 from emufort.toolchain.sources import license_text
 
@@ -186,10 +188,10 @@ class Bundle:
         """Path of the generated Fortran module."""
         return self.path / f"{self.module_name}.F90"
 
-    @property
-    def loads_weights(self) -> bool:
-        """Whether the generated module reads `weights` when the host starts."""
-        return loads_weights(self.manifest.architecture)
+    @cached_property
+    def form(self) -> Form:
+        """How the generated module gets its weights; errors are those of `weights_file`."""
+        return form_of(self.weights_file.flat, self.manifest.placement)
 
     @cached_property
     def golden(self) -> Golden:
@@ -219,8 +221,8 @@ class Bundle:
             # The numbers of a network without hidden layers do not determine its activation
             # function.
             emulator = dataclasses.replace(self.emulator(), architecture=self.manifest.architecture)
-            flat, chain = self.weights_file.flat, self.manifest.chain
-            written = bundle_sources(emulator, flat, self.name, chain)
+            file, chain = self.weights_file, self.manifest.chain
+            written = bundle_sources(emulator, file, self.name, chain, self.manifest.placement)
         except EmufortError:
             written = {}
         names = (*source_files(self.module_name), CMAKE)
@@ -243,6 +245,8 @@ def export(
     out: str | os.PathLike[str],
     name: str | None = None,
     golden: int = DEFAULTS.export.golden,
+    precision: Precision | None = DEFAULTS.export.precision,
+    weights: Placement = DEFAULTS.export.weights,
     judge: Dataset | None = None,
     caveat: str = "",
     agreement: Agreement | None = None,
@@ -261,6 +265,10 @@ def export(
         Name of the emulator, default that of the contract; the module is ``<name>_emulator``.
     golden
         Number of golden vectors.
+    precision
+        Precision in which all forms compute; None: that of `emulator`.
+    weights
+        Whether the generated module holds the network, or loads weights.bin.
     judge
         The same rows read by the contract whose skill variables selected the network (see
         `emufort.dataset.targets`); default `data`.
@@ -284,6 +292,7 @@ def export(
         )
     if golden < 1:
         raise UsageError(f"{golden} golden vectors check nothing; request at least 1")
+    emulator = emulator.in_precision(precision or emulator.precision)
     name = name or contract.name
     named(emulator, name)
     if not emulator.metadata.get("data_sha256"):
@@ -292,7 +301,7 @@ def export(
     folder = Path(out).resolve()  # what a symbolic link leads to
     with _replacing_folder(folder) as building:
         judged = data if judge is None else judge
-        _write(building, emulator, data, judged, name, golden, caveat, agreement)
+        _write(building, emulator, data, judged, name, golden, weights, caveat, agreement)
     return Bundle.open(folder)
 
 
@@ -303,6 +312,7 @@ def _write(
     judge: Dataset,
     name: str,
     n_golden: int,
+    placement: Placement,
     caveat: str,
     agreement: Agreement | None,
 ) -> None:
@@ -330,7 +340,7 @@ def _write(
     )
     chain = chain.then("weights", add(WEIGHTS, weights.to_bytes()))
     identity = chain.head
-    sources = bundle_sources(emulator, weights.flat, name, chain)
+    sources = bundle_sources(emulator, weights, name, chain, placement)
     chain = chain.then("fortran", add(f"{module}.F90", sources[f"{module}.F90"]))
     for source in source_files(module):
         if source not in files:
@@ -351,6 +361,7 @@ def _write(
         date=described["time"][:10],
         bundle_hash=identity,
         files=files,
+        form=form_of(weights.flat, placement),
         caveat=caveat,
         agreement=agreement,
     )
@@ -362,6 +373,8 @@ def _write(
         chain=chain,
         files=files,
         tolerance=vectors.tolerance,
+        precision=emulator.precision,
+        placement=placement,
         skill=None if skill is None else skill.to_dict(),
         provenance=described,
         metadata={

@@ -7,20 +7,22 @@ import hashlib
 from collections.abc import Mapping
 
 from emufort import __version__
+from emufort.config.deployment import Placement
 from emufort.contract import Contract
 from emufort.errors import ContractError, UsageError
 from emufort.export.c_headers import headers
 from emufort.export.contents import CMAKE, CPU_LEVEL, RUNTIME, module_name
-from emufort.export.flat import FlatEmulator
-from emufort.export.fortran import fortran_source, loads_weights, runtime_source
+from emufort.export.fortran import fortran_source, requires_workspace, runtime_source
 from emufort.export.manifest import HashChain
 from emufort.export.render import render
+from emufort.export.weights_file import WeightsFile
+from emufort.export.weights_form import form_of
 from emufort.network.emulator import Emulator
 from emufort.toolchain.sources import cpu_level_source
 
 
 def bundle_sources(
-    emulator: Emulator, flat: FlatEmulator, name: str, chain: HashChain
+    emulator: Emulator, file: WeightsFile, name: str, chain: HashChain, placement: Placement
 ) -> Mapping[str, bytes]:
     """Return the source files of a bundle: name -> content.
 
@@ -28,16 +30,19 @@ def bundle_sources(
     ----------
     emulator
         Emulator with the contract and the architecture.
-    flat
-        Arrays of weights.bin.
+    file
+        Content of weights.bin.
     name
         Name of the emulator.
     chain
         Hash chain up to the weights or further.
+    placement
+        Whether the module holds the network, or loads weights.bin.
     """
-    module, runtime = module_name(name), runtime_source().encode()
+    module, runtime = module_name(name), runtime_source(file.flat.precision).encode()
     cpu_level = cpu_level_source().encode()
     identity = chain.upto("weights")
+    form = form_of(file.flat, placement)
     cmake = render(
         "CMakeLists.txt.j2",
         title=emulator.contract.title or name,
@@ -45,12 +50,18 @@ def bundle_sources(
         runtime_sha256=hashlib.sha256(runtime + cpu_level).hexdigest(),
         module=module,
         hash=identity,
-        loads=loads_weights(emulator.architecture),
+        form=form,
     )
     source = fortran_source(
-        named(emulator, name), identity, flat=flat, weights_chain=chain.upto("onnx")
+        named(emulator, name),
+        identity,
+        file=file,
+        placement=placement,
+        weights_chain=chain.upto("onnx"),
     )
-    texts = headers(emulator.contract, module, identity, loads_weights(emulator.architecture))
+    texts = headers(
+        emulator.contract, module, identity, form, requires_workspace(emulator.architecture)
+    )
     return {
         f"{module}.F90": source.encode(),
         RUNTIME: runtime,

@@ -13,7 +13,9 @@ from typing import Any
 from emufort.contract import Contract, Input, Output
 from emufort.errors import EmufortError
 from emufort.escape import c_comment, c_member
+from emufort.export.host_arrays import has_matrices, shape_comment
 from emufort.export.render import render
+from emufort.export.weights_form import Form
 from emufort.toolchain.sources import include_folder
 
 #: Headers of the runtime, which every bundle contains.
@@ -63,7 +65,9 @@ def check_member_names(contract: Contract) -> None:
                 )
 
 
-def headers(contract: Contract, module: str, chain: str, loads: bool) -> dict[str, str]:
+def headers(
+    contract: Contract, module: str, chain: str, form: Form, has_pool: bool
+) -> dict[str, str]:
     """Return the headers of a bundle: name -> text.
 
     Parameters
@@ -74,8 +78,10 @@ def headers(contract: Contract, module: str, chain: str, loads: bool) -> dict[st
         Name of the generated Fortran module.
     chain
         Hash that the module returns.
-    loads
-        Whether the module loads ``weights.bin``.
+    form
+        How the module gets its weights.
+    has_pool
+        Whether the module makes a workspace for each thread.
     """
     inputs, outputs = (
         variables_of(contract, contract.input),
@@ -86,11 +92,13 @@ def headers(contract: Contract, module: str, chain: str, loads: bool) -> dict[st
         "contract": contract.name,
         "module": module,
         "hash": chain,
-        "loads": loads,
+        "form": form,
+        "has_pool": has_pool,
         "inputs": inputs,
         "outputs": outputs,
         "first": _initial(inputs),
         "first_output": _initial(outputs),
+        "has_matrices": has_matrices(contract),
     }
     c_header, cpp_header = header_names(module)
     return {
@@ -110,9 +118,9 @@ def variables_of(contract: Contract, variables: Iterable[Input | Output]) -> lis
     """Return the inputs or the outputs of a contract as a header has them."""
     found = []
     for variable in variables:
-        labels = contract.dimensions[variable.dimension] if variable.dimension else ()
-        comment = f"{variable.long_name or variable.name} [{variable.units}]"
-        comment += f" (ncol, {len(labels)}): {', '.join(labels)}" if labels else " (ncol)"
+        comment = f"{variable.long_name or variable.name} [{variable.units}] "
+        comment += shape_comment(contract, variable)
         name = c_member(variable.name)
-        found.append(CVariable(name, c_comment(comment, _LINE), len(labels) or 1))
+        width = contract.width(variable)
+        found.append(CVariable(name, c_comment(comment, _LINE), width))
     return found

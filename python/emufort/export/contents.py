@@ -105,6 +105,7 @@ def contradictions(file: WeightsFile, manifest: Manifest, source: str) -> Iterat
         "architecture": restored.plan.renamed() == manifest.architecture.plan.renamed(),
         "candidate": candidate == manifest.chain.links["candidate"],
         "tolerance": file.relative_tolerance == manifest.tolerance,
+        "precision": file.flat.precision == manifest.precision,
         "columns": file.columns == columns_of(manifest.contract),
         **{key: file.about.get(key) == value for key, value in about.items()},
     }

@@ -1,38 +1,43 @@
 """Generate the Fortran module of an emulator, and the runtime as one file.
 
-The module holds names, sizes and weights; the runtime does the arithmetic. A network with more than
-`MOST_SOURCE_PARAMETERS` weights and biases is not written as source text; its module loads
-``weights.bin``.
+The module holds names, sizes and weights; the runtime does the arithmetic. `weights_form` says in
+which form the module gets the weights.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from emufort import __version__
+from emufort.config.deployment import Placement
 from emufort.contract import Contract, Input, Output
 from emufort.errors import EmufortError
 from emufort.escape import LONGEST_NAME, fortran_comment, fortran_name, fortran_real64
 from emufort.export.c_headers import check_member_names
-from emufort.export.flat import FlatEmulator, flatten, pack
+from emufort.export.flat import FlatEmulator
+from emufort.export.host_arrays import shape_comment, shape_text, subscripts
+from emufort.export.packing import pack
 from emufort.export.render import render
+from emufort.export.unflatten import plan_of
+from emufort.export.weights_file import WeightsFile
+from emufort.export.weights_form import form_of, text_of
 from emufort.network.emulator import Emulator
 from emufort.network.imported import AnyArchitecture
-from emufort.network.plan import MOST_NEURONS
+from emufort.network.operations.dense import MOST_NEURONS
+from emufort.network.precision import Precision
 from emufort.toolchain.sources import fortran_sources
-
-#: Most weights and biases that are written as source text. Compilers would need minutes and
-#: gigabytes for more; the generated module then loads weights.bin.
-MOST_SOURCE_PARAMETERS = 262_144
 
 #: Most features of all buffers, and most inputs and outputs in total, for which whole blocks of
 #: columns fit on the stack: ``stack_features`` and ``stack_physical`` of ``emufort_workspace``.
 STACK_FEATURES, STACK_COLUMNS = 544, 192
+#: Most features of all buffers for which one column fits on the stack: ``max_scratch`` of
+#: ``fortran/src/emufort_kinds.F90``.
+MOST_STACK_SCRATCH = 8704
 
 #: Names that the generated procedures use; a contract variable with one of these names gets an
 #: underscore appended.
@@ -57,6 +62,13 @@ _RUNTIME_HEADER = (
     "! SPDX-License-Identifier: Apache-2.0\n"
     f"! The emufort {__version__} runtime in one file; made from its modules, do not edit.\n"
 )
+#: Beginning of a runtime in double precision. It does not rely on flags of the host.
+_IN_DOUBLE = """\
+! This runtime computes networks in double precision, as with the flag -DEMUFORT_DOUBLE.
+#ifndef EMUFORT_DOUBLE
+#define EMUFORT_DOUBLE
+#endif
+"""
 
 
 @dataclass(frozen=True)
@@ -72,7 +84,7 @@ class _Variable:
     shape: str
     comment: str
     text: str
-    is_array: bool
+    lengths: tuple[int, ...]
     columns: tuple[_Column, ...]
 
 
@@ -103,7 +115,7 @@ def dummy_name(name: str, module: str) -> str:
     own = {
         module,
         *(f"{module}_{s}" for s in ("predict", "predict_block", "copy", "hash", "make_workspace")),
-        *(f"{module}_{s}" for s in ("n_inputs", "n_outputs", "load", "load_bytes")),
+        *(f"{module}_{s}" for s in ("n_inputs", "n_outputs", "init", "load", "load_bytes")),
     }
     kinds = ("real32", "real64")
     own |= {f"{module}_{what}_{kind}" for what in ("predict", "strided") for kind in kinds}
@@ -150,11 +162,6 @@ def check_names(contract: Contract, name: str | None = None) -> str:
     return module
 
 
-def loads_weights(architecture: AnyArchitecture) -> bool:
-    """Return whether the generated module loads ``weights.bin`` instead of holding its content."""
-    return architecture.n_parameters > MOST_SOURCE_PARAMETERS
-
-
 def needs_workspace(architecture: AnyArchitecture, n_columns: int) -> bool:
     """Return whether a host should create a workspace for the network, see docs/runtime.md.
 
@@ -169,11 +176,17 @@ def needs_workspace(architecture: AnyArchitecture, n_columns: int) -> bool:
     return architecture.plan.n_scratch > STACK_FEATURES or n_columns > STACK_COLUMNS
 
 
+def requires_workspace(architecture: AnyArchitecture) -> bool:
+    """Return whether predictions without a workspace give an error, see docs/runtime.md."""
+    return architecture.plan.n_scratch > MOST_STACK_SCRATCH
+
+
 def fortran_source(
     emulator: Emulator,
     chain: str,
     name: str | None = None,
-    flat: FlatEmulator | None = None,
+    file: WeightsFile | None = None,
+    placement: Placement = "module",
     weights_chain: str = "",
 ) -> str:
     """Return the source of the module ``<name>_emulator``.
@@ -186,11 +199,12 @@ def fortran_source(
         Value of the constant ``<name>_emulator_hash``: the hash of the chain up to the weights.
     name
         Name of the emulator; default: that of the contract.
-    flat
-        Arrays of an existing weights.bin, to reproduce its source; default: those of `emulator`.
+    file
+        An existing weights.bin, whose arrays the module gets; default: those of `emulator`.
+    placement
+        Whether the module holds the network, or loads weights.bin.
     weights_chain
-        Value of ``chain`` in the ``weights.bin`` that belongs to the module. A module that loads
-        its weights (see `loads_weights`) refuses other files.
+        Value of ``chain`` in `file`. A module refuses other weights.
 
     Returns
     -------
@@ -204,10 +218,13 @@ def fortran_source(
     """
     contract = emulator.contract
     module = check_names(contract, name)
-    flat = flatten(emulator) if flat is None else flat
-    loads = loads_weights(emulator.architecture)
-    inputs = list(_variables(contract.input, contract.dimensions, module))
-    outputs = list(_variables(contract.output, contract.dimensions, module, len(inputs)))
+    file = WeightsFile.from_emulator(emulator) if file is None else file
+    flat = file.flat
+    form = form_of(flat, placement)
+    loads = form != "numbers"
+    has_pool = requires_workspace(emulator.architecture)
+    inputs = list(_variables(contract.input, contract, module))
+    outputs = list(_variables(contract.output, contract, module, len(inputs)))
     variables = [v.name for v in (*inputs, *outputs)]
     optional = ("status", "is_outside", "workspace")
     return render(
@@ -221,33 +238,56 @@ def fortran_source(
         n_outputs=flat.n_outputs,
         n_plan=len(flat.plan),
         n_numbers=len(flat.numbers),
+        precision=flat.precision,
+        form=form,
         loads=loads,
+        has_pool=has_pool,
+        at_hand="emufort_at_hand" if has_pool else "workspace",
+        remedy=f"load the weights first: {module}_load"
+        if form == "file"
+        else f"decode the weights first: {module}_init",
         weights_chain=weights_chain,
         weights="emufort_weights(emufort_first_weight)" if loads else "emufort_weights",
-        **({} if loads else _constants(flat)),
+        **(_constants(flat) if form == "numbers" else {}),
+        **(_texts(file) if form == "text" else {}),
         inputs=inputs,
         outputs=outputs,
+        rank=max(1, *(len(v.lengths) for v in (*inputs, *outputs))),
         widths=wrap(str(len(v.columns)) for v in (*inputs, *outputs)),
         arguments=wrap(["ncol", *variables, *optional]),
         strided_arguments=wrap(["ncol", "strides", *variables, *optional]),
     )
 
 
+def _texts(file: WeightsFile) -> dict[str, Any]:
+    """Return the values for the template of a module that holds weights.bin as text."""
+    content = file.to_bytes()
+    texts = text_of(content)
+    return {
+        "n_bytes": len(content),
+        "texts": ["&\n&".join(lines) for lines in texts],
+        "lengths": [sum(map(len, lines)) for lines in texts],
+    }
+
+
 def _constants(flat: FlatEmulator) -> dict[str, Any]:
-    """Return the values for the template of a module that holds its weights."""
-    packed = pack(flat)
+    """Return the values for the template of a module that holds its weights as numbers."""
+    packed = pack(plan_of(flat)[1])
+    is_long = len(flat.plan) > _VALUES_PER_STATEMENT
     return {
         "n_weights": len(packed),
-        "plan": wrap(map(str, flat.plan.tolist())),
+        # A longer list of integers would have too many lines.
+        "plan": "" if is_long else wrap(map(str, flat.plan.tolist())),
         "data": [
+            *(_data("emufort_plan", map(str, flat.plan.tolist())) if is_long else ()),
             *_data("emufort_numbers", (fortran_real64(v) for v in flat.numbers.tolist())),
-            *_data("emufort_weights", (_real32(v) for v in packed)),
+            *_data("emufort_weights", map(_number(flat.precision), packed)),
         ],
     }
 
 
-def runtime_source() -> str:
-    """Return the source of the runtime as one file.
+def runtime_source(precision: Precision = "single") -> str:
+    """Return the source of the runtime as one file, which computes in `precision`.
 
     Raises
     ------
@@ -256,39 +296,43 @@ def runtime_source() -> str:
     """
     files = fortran_sources("emufort_runtime")
     if len(files) == 1:
-        return files[0].read_text()
-    return _RUNTIME_HEADER + "".join("\n" + path.read_text() for path in files)
+        text = files[0].read_text()
+    else:
+        text = _RUNTIME_HEADER + "".join("\n" + path.read_text() for path in files)
+    return (_IN_DOUBLE if precision == "double" else "") + text
 
 
 def _variables(
     variables: Iterable[Input | Output],
-    dimensions: dict[str, tuple[str, ...]],
+    contract: Contract,
     module: str,
     n_before: int = 0,
 ) -> Iterator[_Variable]:
     place = 1
     for number, variable in enumerate(variables, n_before + 1):
-        labels = dimensions[variable.dimension] if variable.dimension else ()
-        width = len(labels) or 1
         text = f"{variable.long_name or variable.name} [{variable.units}]"
-        comment = text + (f" (ncol, {width}): {', '.join(labels)}" if labels else " (ncol)")
-        name = dummy_name(variable.name, module)
-        shape = f"(ncol, {width})" if labels else "(ncol)"
+        name, shape = dummy_name(variable.name, module), shape_text(contract, variable)
+        comment = f"{text} {shape_comment(contract, variable)}"
         yield _Variable(
             number,
             name,
             shape,
             _comment(comment, f"{_DECLARATION}{name}{shape}"),
             _comment(text, f"{_STRIDED_DECLARATION}{name}(*)"),
-            bool(labels),
-            tuple(_Column(place + i, f", {i + 1}" if labels else "") for i in range(width)),
+            contract.shape(variable),
+            tuple(_Column(place + i, at) for i, at in enumerate(subscripts(contract, variable))),
         )
-        place += width
+        place += contract.width(variable)
 
 
 def _comment(text: str, declaration: str) -> str:
     """Return a comment that fits on the line after the declaration of a dummy argument."""
     return fortran_comment(text, _LONGEST_LINE - len(f"{declaration}   !! "))
+
+
+def _number(precision: Precision) -> Callable[[Any], str]:
+    """Return the function that writes a weight."""
+    return _real32 if precision == "single" else fortran_real64
 
 
 def _real32(value: np.float32) -> str:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort.contract import Column, Contract, Input, Output
+from emufort.contract import Contract, Input, Output
+from emufort.contract_arrays import split_columns
 from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError
+from emufort.export.agreement import allowed_differences
 from emufort.files import replacing
 from emufort.network.emulator import Emulator
 
@@ -23,14 +25,15 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-#: Largest difference that a self test accepts, see `emufort.verification.differences`.
-TOLERANCE = 1e-5
 #: Random seed; the same data and contract give the same golden inputs.
 _SEED = 20_240_101
 #: Share of golden vectors whose inputs all lie at a limit of their range.
 _CORNERS = 0.25
 #: Smallest distance from 0 and 1 of an input with a logit transform.
 _LOGIT_MARGIN = 1e-6
+
+#: Rows of the data on which the rounding error is measured in addition.
+_MORE_ROWS = 1000
 
 _FORMAT = "emufort-golden-1"
 
@@ -49,26 +52,28 @@ class Golden:
     y
         Outputs (n, n_outputs) of `Emulator.predict`, double precision.
     tolerance
-        Largest difference that a self test accepts.
+        Largest difference that a self test accepts, see `emufort.export.agreement`.
     """
 
     contract: Contract
     x: Array
     y: Array
-    tolerance: float = TOLERANCE
+    tolerance: float
 
     def __len__(self) -> int:
         return len(self.x)
 
     @classmethod
     def draw(
-        cls, emulator: Emulator, data: Dataset, n: int, tolerance: float = TOLERANCE
+        cls, emulator: Emulator, data: Dataset, n: int, tolerance: float | None = None
     ) -> Golden:
         """Draw `n` golden vectors; the same arguments give the same vectors.
 
         The first vector has every input at its lower limit and the second at its upper limit.
         Further vectors have every input at a random limit. Three quarters of all vectors are rows
-        of `data`. An input without a range in the contract takes the limits of the data.
+        of `data`. An input without a range in the contract takes the limits of the data. The
+        default `tolerance` is that of `emufort.export.agreement.allowed_differences` for the
+        vectors and some more rows of `data`.
         """
         contract = emulator.contract
         rng = np.random.default_rng(_SEED)
@@ -80,13 +85,19 @@ class Golden:
         corners = np.where(at_upper, upper, lower)
         rows = rng.choice(len(data), size=n - n_corners, replace=len(data) < n - n_corners)
         x = single_within(np.concatenate([corners, data.x[rows]]), contract)
-        return cls(contract, x, emulator.predict(x), tolerance)
+        y = emulator.predict(x)
+        if tolerance is None:
+            more = single_within(data.x[rng.choice(len(data), size=_MORE_ROWS)], contract)
+            spread = output_spread(contract, y)
+            found = allowed_differences(emulator, np.concatenate([x, more]), spread)
+            tolerance = float(found.max())
+        return cls(contract, x, y, tolerance)
 
     @property
     def spread(self) -> Array:
         """Typical size of each output, for measuring differences near zero, (n_outputs,).
 
-        See `emufort.verification.differences`.
+        See `emufort.export.agreement.differences`.
         """
         return output_spread(self.contract, self.y)
 
@@ -116,32 +127,28 @@ class Golden:
                     **(attributes or {}),
                 }
             )
-            file.createDimension(contract.sample_dimension, len(self))
+            file.createDimension(contract.row_dimension, len(self))
             for name, labels in contract.dimensions.items():
-                file.createDimension(name, len(labels))
-                file.createVariable(name, str, (name,))[:] = np.array(labels, dtype=object)
-            self._write(file, contract.input, contract.input_columns, self.x)
-            self._write(file, contract.output, contract.output_columns, self.y)
+                file.createDimension(name, contract.size(name))
+                if not isinstance(labels, int):
+                    file.createVariable(name, str, (name,))[:] = np.array(labels, dtype=object)
+            self._write(file, contract.input, self.x)
+            self._write(file, contract.output, self.y)
 
     def _write(
         self,
         file: netCDF4.Dataset,
         variables: tuple[Input, ...] | tuple[Output, ...],
-        columns: tuple[Column, ...],
         values: Array,
     ) -> None:
+        arrays = split_columns(self.contract, variables, values)
         for variable in variables:
-            taken = [j for j, column in enumerate(columns) if column.variable == variable.name]
-            dimensions: tuple[str, ...] = (self.contract.sample_dimension,)
-            block = values[:, taken[0]]
-            if variable.dimension is not None:
-                dimensions = (*dimensions, variable.dimension)
-                block = values[:, taken]
+            dimensions = (self.contract.row_dimension, *variable.dimensions)
             stored = file.createVariable(variable.name, "f8", dimensions)
             stored.units = variable.units
             if variable.long_name:
                 stored.long_name = variable.long_name
-            stored[:] = block
+            stored[:] = arrays[variable.name]
 
     @classmethod
     def load(cls, path: Path, contract: Contract, content: bytes | None = None) -> Golden:

@@ -18,7 +18,6 @@ from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError
 from emufort.export.bundle import Bundle
 from emufort.export.contents import CMAKE, CPU_LEVEL, LICENSE, source_files
-from emufort.export.fortran import MOST_SOURCE_PARAMETERS
 from emufort.export.host_plain import SchemeSource, plain_files
 from emufort.export.mom_ann import check_mom_ann_contract, mom_ann_file
 from emufort.files import scratch_folder
@@ -96,11 +95,11 @@ def write_host(
             "wrote it"
         )
     check_host(opened.manifest.contract, host)
-    if opened.loads_weights and host != MOM6:
+    if opened.form == "file" and host != MOM6:
         raise EmufortError(
-            f"the network of '{opened.name}' has more than {MOST_SOURCE_PARAMETERS:,} weights, "
-            f"which the glue for the host '{host}' cannot hold as source text; export a smaller "
-            "network, or load weights.bin as docs/coupling.md says"
+            f"the module of '{opened.name}' loads weights.bin, which the glue for the host "
+            f"'{host}' does not pass; export it with --weights module, or load weights.bin as "
+            "docs/coupling.md says"
         )
     folder = opened.path.parent / "host" / host if out is None else Path(out)
     folder = folder.resolve()  # target of a symbolic link

@@ -16,17 +16,19 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, get_args
 
 import numpy as np
 
 from emufort.brief import brief
+from emufort.config.deployment import Placement
 from emufort.contract import Contract
 from emufort.errors import EmufortError
 from emufort.export.flat import FlatEmulator, flatten
 from emufort.files import json_text
 from emufort.network.emulator import Emulator
 from emufort.network.imported import AnyArchitecture, architecture_from_dict
+from emufort.network.precision import Precision
 
 Kind = TypeVar("Kind")
 
@@ -49,7 +51,8 @@ def candidate_sha256(emulator: Emulator) -> str:
 def network_sha256(contract: Contract, flat: FlatEmulator) -> str:
     """Return the hash of a candidate from the contract and the numbers of weights.bin."""
     digest = hashlib.sha256(contract.sha256.encode())
-    for numbers, kind in ((flat.plan, "<i4"), (flat.numbers, "<f8"), (flat.weights, "<f4")):
+    weights = "<f8" if flat.precision == "double" else "<f4"
+    for numbers, kind in ((flat.plan, "<i4"), (flat.numbers, "<f8"), (flat.weights, weights)):
         digest.update(np.ascontiguousarray(numbers, dtype=kind).data)
     return digest.hexdigest()
 
@@ -148,6 +151,10 @@ class Manifest:
         File name -> SHA-256, for every file of the bundle except the manifest.
     tolerance
         Largest difference that the self test of the golden vectors accepts.
+    precision
+        Precision in which all forms of the emulator compute.
+    placement
+        Whether the generated module holds the network, or loads weights.bin.
     skill
         Skill of the emulator and the baselines on the test split; None without test rows.
     provenance
@@ -162,6 +169,8 @@ class Manifest:
     chain: HashChain
     files: Mapping[str, str]
     tolerance: float
+    precision: Precision
+    placement: Placement
     skill: Mapping[str, Any] | None
     provenance: Mapping[str, Any]
     metadata: Mapping[str, Any]
@@ -195,6 +204,8 @@ class Manifest:
             "chain": self.chain.to_list(),
             "files": dict(self.files),
             "tolerance": self.tolerance,
+            "precision": self.precision,
+            "weights": self.placement,
             "architecture": self.architecture.to_dict(),
             "plan": self.architecture.plan.to_dict(),
             "contract_sha256": self.contract.sha256,
@@ -263,6 +274,8 @@ class Manifest:
             chain,
             _of_type(content, "files", dict),
             _of_type(content, "tolerance", float),
+            _one_of(content, "precision", get_args(Precision)),
+            _one_of(content, "weights", get_args(Placement)),
             None if content["skill"] is None else _of_type(content, "skill", dict),
             _of_type(content, "provenance", dict),
             _of_type(content, "metadata", dict),
@@ -274,6 +287,13 @@ def _of_type(content: dict[str, Any], key: str, kind: type[Kind]) -> Kind:
     if not isinstance(value, kind):
         raise TypeError(f"its entry '{key}' is of the wrong type")
     return value
+
+
+def _one_of(content: dict[str, Any], key: str, known: tuple[Kind, ...]) -> Kind:
+    for value in known:
+        if content[key] == value:
+            return value
+    raise ValueError(f"its entry '{key}' is none of {', '.join(map(str, known))}")
 
 
 def _reason(error: Exception) -> str:

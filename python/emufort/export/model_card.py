@@ -14,13 +14,10 @@ from emufort.dataset.constant_outputs import ConstantOutput
 from emufort.dataset.dataset import Dataset
 from emufort.dataset.splits import SPLITS
 from emufort.escape import Markdown, markdown, markdown_code
-from emufort.export.fortran import (
-    MOST_SOURCE_PARAMETERS,
-    dummy_name,
-    loads_weights,
-    needs_workspace,
-)
+from emufort.export.fortran import dummy_name, needs_workspace, requires_workspace
+from emufort.export.host_arrays import has_matrices, shape_text
 from emufort.export.render import render
+from emufort.export.weights_form import Form
 from emufort.network.emulator import Emulator
 from emufort.retrain.agreement_words import LEGEND, Agreement
 from emufort.skill import Skill, skill_of_baseline, skill_of_emulator
@@ -103,6 +100,7 @@ def model_card(
     date: str,
     bundle_hash: str,
     files: Mapping[str, str],
+    form: Form,
     caveat: str = "",
     agreement: Agreement | None = None,
 ) -> str:
@@ -120,6 +118,8 @@ def model_card(
         Hash that the module prints, see `Manifest.hash`.
     files
         Name -> SHA-256 of the other files of the bundle.
+    form
+        How the generated module gets its weights.
     caveat
         A sentence about how the network was selected, or empty.
     agreement
@@ -151,7 +151,10 @@ def model_card(
             }
             for p in contract.parameter
         ],
-        dimensions=contract.dimensions,
+        labels={
+            n: labels for n, labels in contract.dimensions.items() if isinstance(labels, tuple)
+        },
+        host_shape=_host_shape(contract),
         constants=[_constant_row(one) for one in emulator.constants],
         normalised=skill is not None and skill.normalised,
         judged=contract.skill_variables,
@@ -170,9 +173,10 @@ def model_card(
         caveat=caveat,
         agreement=agreement,
         legend=LEGEND,
-        loads=loads_weights(emulator.architecture),
-        most_source=f"{MOST_SOURCE_PARAMETERS:,}",
+        form=form,
+        precision=emulator.precision,
         wide=needs_workspace(emulator.architecture, n_columns),
+        is_large=requires_workspace(emulator.architecture),
     )
 
 
@@ -191,10 +195,22 @@ def _row(contract: Contract, variable: Input | Output, columns: Sequence[Column]
         "name": markdown_code(variable.name),
         "long_name": variable.long_name or variable.name.replace("_", " "),
         "units": variable.units,
-        "shape": "(ncol)" if variable.dimension is None else f"(ncol, {len(own)})",
+        "shape": _shape(contract, variable),
         "range": ranges[0] if len(set(ranges)) == 1 else "; ".join(ranges),
         "transform": _TRANSFORMS[variable.transform] if seen else "not seen by it",
     }
+
+
+def _shape(contract: Contract, variable: Input | Output) -> str:
+    names = f": {', '.join(variable.dimensions)}" if len(variable.dimensions) > 1 else ""
+    return shape_text(contract, variable) + names
+
+
+def _host_shape(contract: Contract) -> str:
+    """Return the general shape of the variables with dimensions, empty if there are none."""
+    if has_matrices(contract):
+        return "(ncol, n, ...)"
+    return "(ncol, n)" if contract.dimensions else ""
 
 
 def _input_row(emulator: Emulator, variable: Input) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""An emulator as one ONNX graph from physical inputs to physical outputs, single precision.
+"""An emulator as one ONNX graph from physical inputs to physical outputs, in its precision.
 
 The graph contains all operations of `Emulator.predict` in the same order: clipping to the
 contract's range, input transforms and scalers, the network, output transforms, the multiplication
@@ -24,9 +24,11 @@ from emufort import __version__, escape
 from emufort.contract import Column, Contract
 from emufort.errors import EmufortError
 from emufort.export.manifest import HashChain, Manifest, hashes
+from emufort.export.onnx_double import IN_DOUBLE, attributes_in_double
 from emufort.network.activations import ACTIVATION_FUNCTIONS, Array
 from emufort.network.emulator import Emulator
 from emufort.network.plan import Operation
+from emufort.network.precision import DTYPES, Precision
 from emufort.network.scaler import Scaler
 
 if TYPE_CHECKING:
@@ -48,15 +50,16 @@ def build_onnx(emulator: Emulator) -> onnx.ModelProto:
     Returns
     -------
     onnx.ModelProto
-        One input ``x`` (ncol, n_inputs) and one output ``y`` (ncol, n_outputs), float32, physical
-        units, contract order (a dimension unrolled in place). The metadata properties name and
-        describe the columns and hold the same hashes as the manifest; see `onnx_metadata`.
+        One input ``x`` (ncol, n_inputs) and one output ``y`` (ncol, n_outputs), in the precision of
+        the emulator, physical units, contract order (a dimension unrolled in place). The metadata
+        properties name and describe the columns and hold the same hashes as the manifest; see
+        `onnx_metadata`.
     """
     import onnx
-    from onnx import TensorProto, helper
+    from onnx import helper
 
     contract = emulator.contract
-    graph = _Graph()
+    graph = _Graph(emulator.precision)
     if emulator.constants:
         _zero_or_nan(graph)
     x = _clip(graph, "x", emulator.input_ranges, "input")
@@ -68,27 +71,47 @@ def build_onnx(emulator: Emulator) -> onnx.ModelProto:
         _zero_or_nan(graph)
     _nan_where_input_is_invalid(graph, y)
 
-    def value(name: str, width: int) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["ncol", width])
+    sizes = len(contract.input_columns), len(contract.output_columns)
+    model = _model(graph, contract.name, sizes)
+    model.model_version = contract.version
+    model.doc_string = escape.onnx(contract.title)
+    helper.set_model_props(model, onnx_metadata(emulator))
+    onnx.checker.check_model(model, full_check=True)
+    return model
 
-    model = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            contract.name,
-            [value("x", len(contract.input_columns))],
-            [value("y", len(contract.output_columns))],
-            graph.initializers,
-        ),
+
+def build_network_onnx(emulator: Emulator) -> onnx.ModelProto:
+    """Return the network of an emulator alone, as frameworks export networks.
+
+    Returns
+    -------
+    onnx.ModelProto
+        One input ``x`` (ncol, n_features), scaled, and one output ``y`` (ncol, n_results). An
+        invalid input has no special treatment.
+    """
+    graph = _Graph(emulator.precision)
+    graph.node("Identity", [_network(graph, emulator, "x")], "y")
+    sizes = emulator.plan.sizes
+    ends = sizes[emulator.plan.features], sizes[emulator.plan.result]
+    return _model(graph, emulator.contract.name, ends)
+
+
+def _model(graph: _Graph, name: str, sizes: tuple[int, int]) -> onnx.ModelProto:
+    """Return the model of a graph from ``x`` to ``y`` with the given numbers of values."""
+    from onnx import TensorProto, helper
+
+    real = TensorProto.DOUBLE if graph.precision == "double" else TensorProto.FLOAT
+    x, y = (
+        helper.make_tensor_value_info(port, real, ["ncol", size])
+        for port, size in zip("xy", sizes, strict=True)
+    )
+    return helper.make_model(
+        helper.make_graph(graph.nodes, name, [x], [y], graph.initializers),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="emufort",
         producer_version=__version__,
-        model_version=contract.version,
-        doc_string=escape.onnx(contract.title),
     )
-    helper.set_model_props(model, onnx_metadata(emulator))
-    onnx.checker.check_model(model, full_check=True)
-    return model
 
 
 def onnx_metadata(emulator: Emulator) -> dict[str, str]:
@@ -172,22 +195,27 @@ def _reference(contract: Contract, column: Column) -> str | None:
 class _Graph:
     """Nodes and constants of a graph under construction; methods return names of values."""
 
-    def __init__(self) -> None:
+    def __init__(self, precision: Precision) -> None:
+        self.precision = precision
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
 
     def node(self, operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         from onnx import helper
 
+        if self.precision == "double":
+            if operator in IN_DOUBLE:
+                return IN_DOUBLE[operator](self, *inputs, output, **attributes)
+            attributes = attributes_in_double(operator, attributes)
         self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
 
     def constant(self, name: str, values: Any) -> str:
-        """Add a constant: integers as int64, everything else as float32."""
+        """Add a constant: integers as int64, everything else in the precision of the graph."""
         from onnx import numpy_helper
 
         array = np.asarray(values)
-        kind = np.int64 if array.dtype.kind == "i" else np.float32
+        kind = np.dtype(np.int64) if array.dtype.kind == "i" else DTYPES[self.precision]
         self.initializers.append(numpy_helper.from_array(array.astype(kind), name))
         return name
 
@@ -292,7 +320,8 @@ def _network(graph: _Graph, emulator: Emulator, features: str) -> str:
 
     def step(operation: Operation, inputs: Sequence[str]) -> str:
         parameters = [constant(name) for name in operation.parameters]
-        z = operation.row.onnx(graph, inputs, parameters, f"layer_{next(number)}")
+        layout = emulator.plan.layout(operation)
+        z = operation.row.onnx(graph, layout, inputs, parameters, f"layer_{next(number)}")
         return ACTIVATION_FUNCTIONS[operation.activation].onnx(graph, z, operation.slope)
 
     return emulator.plan.walk(features, step)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from emufort.contract import Contract
 from emufort.errors import EmufortError
-from emufort.export.flat import AFFINE, CONSTANT, LN, LOGIT, SIGMOID, plan_of
+from emufort.export.flat import AFFINE, CONSTANT, LN, LOGIT, SIGMOID
+from emufort.export.unflatten import plan_of
 from emufort.export.weights_file import WeightsFile
 from emufort.network.emulator import Emulator
 from emufort.network.imported import architecture_of_plan
@@ -66,6 +67,7 @@ def _restore(file: WeightsFile, contract: Contract) -> Emulator:
         _output_scaler(output_kinds, outputs, contract),
         {name: parameters[found] for name, found in of_plan},
         dict(file.about),
+        flat.precision,
     )
 
 

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from emufort.export.flat import FlatEmulator, flatten
 from emufort.files import write_bytes
 from emufort.network.emulator import Emulator
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MAGIC = b"\x89EMUF\r\n\x1a"
 BYTE_ORDER_MARK = 0x01020304
 #: Longest names and units that the runtime keeps.
@@ -148,7 +149,7 @@ class WeightsFile:
             ("contract", 1, self.contract.encode()),
             ("plan", 2, self.flat.plan.astype("<i4").tobytes()),
             ("numbers", 4, self.flat.numbers.astype("<f8").tobytes()),
-            ("weights", 3, self.flat.weights.astype("<f4").tobytes()),
+            ("weights", *_values(self.flat.weights)),
             ("golden", 4, golden.astype("<f8").tobytes()),
         ]
         offset = _HEADER.size + len(sections) * _ENTRY.size
@@ -226,10 +227,11 @@ class WeightsFile:
             return found
 
         try:
+            weights = values("weights", 3, 4)
             flat = FlatEmulator(
                 values("plan", 2).astype(np.int32),
                 values("numbers", 4).astype(np.float64),
-                values("weights", 3, 4).astype(np.float32),
+                weights.astype(weights.dtype.newbyteorder("=")),
             )
             n_in, n_out = flat.n_inputs, flat.n_outputs
             golden = values("golden", 4)
@@ -249,6 +251,12 @@ class WeightsFile:
             )
         except (ValueError, IndexError, OverflowError) as error:
             raise EmufortError(f"{source} contradicts itself: {error}") from error
+
+
+def _values(weights: NDArray[np.floating[Any]]) -> tuple[int, bytes]:
+    """Return type and bytes of the section `weights`."""
+    kind = 4 if weights.dtype == np.float64 else 3
+    return kind, weights.astype(_TYPES[kind]).tobytes()
 
 
 def columns_of(contract: Contract) -> tuple[tuple[str, str, str], ...]:

@@ -11,9 +11,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, inliner, numpy_helper
 
-from emufort.contract import one_line
 from emufort.importing.ml_domain import DOMAIN, standard_nodes
 from emufort.importing.refusal import MOST_ELEMENTS, ImportRefusedError, refuse
+from emufort.messages import one_line
 
 #: Oldest version of the operators that is read.
 _OLDEST_OPSET = 11

@@ -1,8 +1,13 @@
-"""Run the original of an imported network: by ONNX Runtime, and in double precision."""
+"""Run the original of an imported network: by ONNX Runtime, and in double precision.
+
+ONNX Runtime lacks kernels in double precision for some operators. The reference implementation of
+ONNX then runs the model.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,10 +17,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from emufort.contract import one_line
 from emufort.importing.graph import Graph
 from emufort.importing.refusal import ImportRefusedError
 from emufort.importing.sources.source import Source
+from emufort.messages import one_line
 from emufort.network.activations import Array
 
 
@@ -32,28 +37,25 @@ class Reference:
     Raises
     ------
     ImportRefusedError
-        ONNX Runtime does not load the model.
+        ONNX Runtime does not load a model in single precision.
     """
 
     def __init__(self, source: Source, graph: Graph) -> None:
         self._graph, self._source, self._model = graph, source, source.model
         kinds = {port.name: port.type.tensor_type.elem_type for port in self._model.graph.input}
-        self._dtypes = [
-            np.float64 if kinds[port.name] == TensorProto.DOUBLE else np.float32
-            for port in graph.inputs
-        ]
+        self._are_double = [kinds[port.name] == TensorProto.DOUBLE for port in graph.inputs]
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
-        self._session: onnxruntime.InferenceSession | ReferenceEvaluator
+        self._session: onnxruntime.InferenceSession | None
         try:
             self._session = onnxruntime.InferenceSession(
                 self._model.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
-        except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented:
-            # ONNX Runtime has many operations in single precision only.
-            self._session = ReferenceEvaluator(self._model)
         except Exception as error:
             # ONNX Runtime has a class of errors of its own for each reason
+            if any(self._are_double):
+                self._session = None
+                return
             raise ImportRefusedError(
                 f"ONNX Runtime does not load the model: {one_line(error)}"
             ) from error
@@ -69,22 +71,25 @@ class Reference:
 
     def outputs_of_source(self, x: Array) -> Array | None:
         """Return the outputs (n, n_outputs) of the object that was converted; None if unknown."""
-        if self._source.evaluate is None:
+        evaluate = self._source.evaluate
+        if evaluate is None:
             return None
-        blocks = self._blocks(x)
-        parts = (
-            [blocks]
-            if self._takes_many
-            else [[b[i : i + 1] for b in blocks] for i in range(len(x))]
-        )
-        return np.concatenate([_flat(self._source.evaluate(part), len(part[0])) for part in parts])
+        rows = [x] if self._takes_many else [x[i : i + 1] for i in range(len(x))]
+        return np.concatenate([_flat(evaluate(self._inputs(row)), len(row)) for row in rows])
 
-    def outputs_in_double(self, x: Array) -> Array:
+    def outputs_in_double(self, x: Array) -> Array | None:
         """Return the outputs (n, n_outputs) for (n, n_inputs), computed in double precision.
 
-        The reference implementation of ONNX computes them, column by column.
+        The reference implementation of ONNX computes them, column by column. None if it lacks an
+        operation.
         """
-        evaluator = ReferenceEvaluator(_in_double(self._model))
+        try:
+            return self._columns_in_double(x)
+        except Exception:
+            # the reference implementation raises whatever numpy raises
+            return None
+
+    def _columns_in_double(self, x: Array) -> Array:
         ends = np.cumsum([port.size for port in self._graph.inputs])[:-1]
         found = []
         for row in x:
@@ -94,30 +99,32 @@ class Reference:
                 for port, block in zip(self._graph.inputs, blocks, strict=True)
             }
             with np.errstate(all="ignore"):
-                results = evaluator.run(None, given)
+                results = self._evaluator.run(None, given)
             found.append(np.concatenate([np.ravel(y).astype(np.float64) for y in results]))
         return np.stack(found)
+
+    @cached_property
+    def _evaluator(self) -> ReferenceEvaluator:
+        return ReferenceEvaluator(_in_double(self._model))
 
     @property
     def _takes_many(self) -> bool:
         return all(port.has_columns for port in self._graph.inputs)
 
-    def _blocks(self, x: Array) -> list[NDArray[Any]]:
+    def _inputs(self, x: Array) -> list[NDArray[Any]]:
         """Return the array of each input, in the precision of the graph."""
         ends = np.cumsum([port.size for port in self._graph.inputs])[:-1]
+        blocks = zip(self._are_double, self._graph.inputs, np.split(x, ends, axis=1), strict=True)
         return [
-            block.reshape(len(x), *port.shape[1:]).astype(dtype)
-            for dtype, port, block in zip(
-                self._dtypes, self._graph.inputs, np.split(x, ends, axis=1), strict=True
-            )
+            block.reshape(len(x), *port.shape[1:]).astype(np.float64 if is_double else np.float32)
+            for is_double, port, block in blocks
         ]
 
     def _run(self, x: Array) -> Array:
         names = [port.name for port in self._graph.inputs]
-        given = dict(zip(names, self._blocks(x), strict=True))
+        given = dict(zip(names, self._inputs(x), strict=True))
         try:
-            with np.errstate(all="ignore"):
-                found = self._session.run(None, given)
+            found: Any = (self._session or self._evaluator).run(None, given)
         except Exception as error:
             raise ImportRefusedError(
                 f"the original network fails with {len(x)} columns: {one_line(error)}; export it "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -14,10 +14,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emufort.errors import EmufortError, UsageError
+from emufort.network.precision import Precision
 
 #: Single or double precision.
 Real = NDArray[np.floating[Any]]
 
+#: Extensions with the runtime in either precision.
+_MODULES: Mapping[Precision, str] = {
+    "single": "emufort._native",
+    "double": "emufort._native_double",
+}
 #: Prefix that f90wrap gives to the name of a procedure.
 _PREFIX = "f90wrap_emufort_bindings__"
 #: Most columns per call of Fortran, where array sizes are 32-bit integers.
@@ -85,10 +91,10 @@ def matrix(x: ArrayLike, n_columns: int) -> Real:
 
 
 @cache
-def _native() -> Any:
-    """Import the bindings; None if they are not built."""
+def _native(precision: Precision = "single") -> Any:
+    """Import the bindings of the runtime in a precision; None if they are not built."""
     try:
-        return importlib.import_module("emufort._native")
+        return importlib.import_module(_MODULES[precision])
     except ModuleNotFoundError:
         return None
     except ImportError as error:
@@ -97,18 +103,18 @@ def _native() -> Any:
         ) from error
 
 
-def available() -> bool:
-    """Return whether the bindings are built."""
-    return _native() is not None
+def available(precision: Precision = "single") -> bool:
+    """Return whether the bindings of the runtime in a precision are built."""
+    return _native(precision) is not None
 
 
 def cpu_level() -> int:
     """Return the x86-64 level of this CPU: 4 (AVX-512), 3 (AVX2) or 1; 0 for other kinds of CPU."""
-    return int(_call("cpu_level"))
+    return int(_call("single", "cpu_level"))
 
 
-def _call(procedure: str, *arguments: Any) -> Any:
-    return getattr(_native(), _PREFIX + procedure)(*arguments)
+def _call(precision: Precision, procedure: str, *arguments: Any) -> Any:
+    return getattr(_native(precision), _PREFIX + procedure)(*arguments)
 
 
 def _raise_if_failed(code: int, message: bytes, place: bytes) -> None:
@@ -138,31 +144,39 @@ class FortranEmulator:
     Build one with `from_file` or `from_bytes`. The memory is released with the object.
     """
 
-    def __init__(self, handle: int) -> None:
+    def __init__(self, handle: int, precision: Precision = "single") -> None:
         self._handle = handle
-        self.n_inputs, self.n_outputs = _call("sizes", handle)
-        weakref.finalize(self, _call, "close_emulator", handle)
+        self.precision = precision
+        self.n_inputs, self.n_outputs = self._call("sizes", handle)
+        weakref.finalize(self, _call, precision, "close_emulator", handle)
+
+    def _call(self, procedure: str, *arguments: Any) -> Any:
+        return _call(self.precision, procedure, *arguments)
 
     @classmethod
-    def from_file(cls, path: str | os.PathLike[str]) -> FortranEmulator:
-        """Load ``weights.bin``.
+    def from_file(
+        cls, path: str | os.PathLike[str], precision: Precision = "single"
+    ) -> FortranEmulator:
+        """Load ``weights.bin``, to compute in a precision.
 
         Raises
         ------
         FortranError
             The file is missing, damaged, or of another format.
         """
-        return cls._opened(*_open("open_file", os.fsencode(path)))
+        return cls._opened(precision, *_open(precision, "open_file", os.fsencode(path)))
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> FortranEmulator:
+    def from_bytes(cls, content: bytes, precision: Precision = "single") -> FortranEmulator:
         """Load the content of ``weights.bin``; the errors are those of `from_file`."""
-        return cls._opened(*_open("open_bytes", content))
+        return cls._opened(precision, *_open(precision, "open_bytes", content))
 
     @classmethod
-    def _opened(cls, handle: int, code: int, message: bytes, place: bytes) -> FortranEmulator:
+    def _opened(
+        cls, precision: Precision, handle: int, code: int, message: bytes, place: bytes
+    ) -> FortranEmulator:
         _raise_if_failed(code, message, place)
-        return cls(handle)
+        return cls(handle, precision)
 
     def predict(self, x: ArrayLike) -> Prediction:
         """Predict the rows of `x` (n, n_inputs), physical units and contract order.
@@ -180,7 +194,7 @@ class FortranEmulator:
         for start in range(0, len(x), _COLUMNS_PER_CALL):
             rows = slice(start, start + _COLUMNS_PER_CALL)
             # rows of a C array are columns of a Fortran array, so nothing is copied
-            clipped, invalid, *status = _call(
+            clipped, invalid, *status = self._call(
                 procedure, self._handle, x[rows].T, y[rows].T, outside[rows]
             )
             _raise_if_failed(*status)
@@ -201,7 +215,7 @@ class FortranEmulator:
         names, units
             Names and units of the variables of the host, in the same order.
         """
-        _raise_if_failed(*_call("require", self._handle, _padded(names), _padded(units)))
+        _raise_if_failed(*self._call("require", self._handle, _padded(names), _padded(units)))
 
     def self_test(self) -> None:
         """Reproduce the golden vectors that are stored with the weights.
@@ -211,12 +225,12 @@ class FortranEmulator:
         FortranError
             A golden vector is not reproduced on this machine.
         """
-        _raise_if_failed(*_call("self_test", self._handle))
+        _raise_if_failed(*self._call("self_test", self._handle))
 
     def describe(self) -> str:
         """Return lines of ``key <tab> value``; columns as ``input <tab> name <tab> units``."""
         text = np.zeros(8192 + 256 * (self.n_inputs + self.n_outputs), dtype=np.int8)
-        _call("describe", self._handle, text)
+        self._call("describe", self._handle, text)
         return _text(text.tobytes())
 
     def columns(self, side: str) -> list[tuple[str, str]]:
@@ -226,15 +240,15 @@ class FortranEmulator:
 
     def contract_json(self) -> str:
         """Return the contract as it was exported."""
-        text = np.zeros(_call("contract_size", self._handle), dtype=np.int8)
-        _call("contract", self._handle, text)
+        text = np.zeros(self._call("contract_size", self._handle), dtype=np.int8)
+        self._call("contract", self._handle, text)
         return text.tobytes().decode()
 
 
-def _open(procedure: str, content: bytes) -> tuple[int, int, bytes, bytes]:
-    if _native() is None:
+def _open(precision: Precision, procedure: str, content: bytes) -> tuple[int, int, bytes, bytes]:
+    if _native(precision) is None:
         raise EmufortError(
             "the Fortran bindings are not built; install gfortran and cmake and then emufort again"
         )
-    opened: tuple[int, int, bytes, bytes] = _call(procedure, _bytes(content))
+    opened: tuple[int, int, bytes, bytes] = _call(precision, procedure, _bytes(content))
     return opened

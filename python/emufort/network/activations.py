@@ -1,8 +1,9 @@
 """The table of activation functions; a row defines one function for all forms of a network.
 
-To add a function, write its row, its kernel in ``fortran/src/emufort_activations.F90``, and its
-derivative for the two trainers in ``fortran/trainer/emufort_train_activations.F90`` and
-``emufort.training.torch_activations``. Tests compare all of them with the row.
+To add a function, write its row, its kernel in ``fortran/src/emufort_activations.F90``, and, if
+networks are trained with it, its derivative for the two trainers in
+``fortran/trainer/emufort_train_activations.F90`` and ``emufort.training.torch_activations``. Tests
+compare all of them with the row.
 
 Descriptions of networks name an activation function by a text: its name, such as ``"relu"``, or its
 name and its parameter, such as ``"leaky_relu:0.2"``; see `parse`.
@@ -45,12 +46,15 @@ class ActivationFunction:
         Number in the Fortran runtime and in ``weights.bin``.
     cost
         Time per value in multiply-adds, for ranking candidates before they are timed.
-    value, derivative
-        Definition and derivative in double precision, as functions of an array and the parameter.
+    value
+        Definition in double precision, as a function of an array and the parameter.
     onnx
         Adds the function to a graph, given the name of its argument and the parameter.
     torch
         The function in torch, given the module ``torch``, a tensor and the parameter.
+    derivative
+        Derivative in double precision, given the arguments of `value`. None for a function that
+        only imported networks have: no search samples it, and no trainer knows it.
     parameter
         Default value of the parameter; None for a function without a parameter.
     initial_variance
@@ -64,11 +68,16 @@ class ActivationFunction:
     code: int
     cost: float
     value: Callable[[Array, float], Array]
-    derivative: Callable[[Array, float], Array]
     onnx: Callable[[Graph, str, float], str]
     torch: Callable[[Any, Any, float], Any]
+    derivative: Callable[[Array, float], Array] | None = None
     parameter: float | None = None
     initial_variance: float = 2.0 / 3.0
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether networks are trained with this function."""
+        return self.derivative is not None
 
 
 def sigmoid(z: Array) -> Array:
@@ -109,6 +118,40 @@ def _gelu_onnx(graph: Graph, a: str) -> str:
 def _squared_relu_onnx(graph: Graph, a: str) -> str:
     relu = graph.node("Relu", [a], f"{a}_relu")
     return graph.node("Mul", [relu, relu], f"{a}_squared_relu")
+
+
+def _erf(z: Array) -> Array:
+    from scipy.special import erf
+
+    result: Array = erf(z)
+    return result
+
+
+def _step_onnx(graph: Graph, a: str) -> str:
+    zero = graph.constant(f"{a}_zero", 0.0)
+    return graph.node("Cast", [graph.node("Greater", [a, zero], f"{a}_above")], f"{a}_step", to=1)
+
+
+def _imported(
+    name: str,
+    code: int,
+    cost: float,
+    value: Callable[[Array], Array],
+    onnx: str,
+    torch: str,
+) -> ActivationFunction:
+    """Return the row of a function that only imported networks have.
+
+    `onnx` and `torch` are the names of the operator and of the function in ``torch``.
+    """
+    return ActivationFunction(
+        name,
+        code,
+        cost,
+        value=lambda z, _: value(z),
+        onnx=lambda graph, a, _: graph.node(onnx, [a], f"{a}_{name}"),
+        torch=lambda module, z, _: getattr(module, torch)(z),
+    )
 
 
 def _silu_onnx(graph: Graph, a: str) -> str:
@@ -227,17 +270,39 @@ _ROWS = (
         torch=lambda torch, z, scale: torch.nn.functional.elu(z, scale),
         parameter=1.0,
     ),
+    _imported("exp", 11, 10.0, np.exp, "Exp", "exp"),
+    _imported("ln", 12, 14.0, np.log, "Log", "log"),
+    _imported("sqrt", 13, 4.0, np.sqrt, "Sqrt", "sqrt"),
+    _imported("reciprocal", 14, 4.0, np.reciprocal, "Reciprocal", "reciprocal"),
+    _imported("sin", 15, 20.0, np.sin, "Sin", "sin"),
+    _imported("cos", 16, 20.0, np.cos, "Cos", "cos"),
+    _imported("erf", 17, 40.0, _erf, "Erf", "erf"),
+    _imported("floor", 18, 1.0, np.floor, "Floor", "floor"),
+    _imported("ceiling", 19, 1.0, np.ceil, "Ceil", "ceil"),
+    # Halves are rounded to the even neighbour.
+    _imported("round", 20, 1.0, np.rint, "Round", "round"),
+    # 1 above 0, else 0
+    ActivationFunction(
+        "step",
+        code=21,
+        cost=1.0,
+        value=lambda z, _: np.where(z > 0.0, 1.0, 0.0),
+        onnx=lambda graph, a, _: _step_onnx(graph, a),
+        torch=lambda torch, z, _: (z > 0.0).to(z.dtype),
+    ),
 )
 
 #: Name -> row.
 ACTIVATION_FUNCTIONS: Mapping[str, ActivationFunction] = {row.name: row for row in _ROWS}
 
-#: Names for hidden layers; ``linear`` is of no use there.
-ACTIVATIONS: tuple[str, ...] = tuple(name for name in ACTIVATION_FUNCTIONS if name != "linear")
+#: Names for hidden layers of networks that are trained; ``linear`` is of no use there.
+ACTIVATIONS: tuple[str, ...] = tuple(
+    name for name, row in ACTIVATION_FUNCTIONS.items() if row.is_trained and name != "linear"
+)
 
 
 def parse(text: str) -> tuple[ActivationFunction, float]:
-    """Return the activation function that a text names, and its parameter.
+    """Return the activation function of a trained layer that a text names, and its parameter.
 
     Parameters
     ----------
@@ -257,9 +322,10 @@ def parse(text: str) -> tuple[ActivationFunction, float]:
     """
     name, colon, number = text.partition(":")
     row = ACTIVATION_FUNCTIONS.get(name)
-    if row is None:
+    if row is None or not row.is_trained:
+        known = (*ACTIVATIONS, "linear")
         raise EmufortError(
-            f"there is no activation function '{name}'{did_you_mean(name, ACTIVATION_FUNCTIONS)}; "
+            f"there is no activation function '{name}'{did_you_mean(name, known)}; "
             f"there are {', '.join(ACTIVATIONS)}"
         )
     if not colon:

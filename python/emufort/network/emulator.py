@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +25,7 @@ from emufort.network.activations import Array
 from emufort.network.architecture import Architecture
 from emufort.network.imported import AnyArchitecture, architecture_from_dict
 from emufort.network.plan import Parameters, Plan
+from emufort.network.precision import DTYPES, Precision
 from emufort.network.scaler import Scaler
 from emufort.paths import PathLike
 
@@ -56,9 +57,12 @@ class Emulator:
         input, the scaler of the quotient). The network has only the varying outputs, see
         `constants`.
     parameters
-        Weights of the network by their names in its plan, single precision; see `dense_parameters`.
+        Weights of the network by their names in its plan, see `dense_parameters`.
     metadata
         Plain data that is stored with the emulator: hashes, seeds, metrics.
+    precision
+        Precision of the weights, and in which the exported forms compute. `predict` computes in
+        double precision in either case.
     """
 
     contract: Contract
@@ -67,6 +71,7 @@ class Emulator:
     output_scaler: Scaler
     parameters: Parameters
     metadata: dict[str, Any] = field(default_factory=dict)
+    precision: Precision = "single"
 
     def __post_init__(self) -> None:
         plan = self.plan
@@ -98,6 +103,14 @@ class Emulator:
     def plan(self) -> Plan:
         """Operations of the network."""
         return self.architecture.plan
+
+    def in_precision(self, precision: Precision) -> Self:
+        """Return the emulator in a precision; weights become exact or rounded copies."""
+        if precision == self.precision:
+            return self
+        kind = DTYPES[precision]
+        parameters = {name: array.astype(kind) for name, array in self.parameters.items()}
+        return replace(self, parameters=parameters, precision=precision)
 
     @property
     def weights(self) -> tuple[NDArray[np.float32], ...]:
@@ -151,26 +164,27 @@ class Emulator:
         lower, upper = self.input_ranges.T
         return np.clip(np.asarray(x, dtype=np.float64), lower, upper)
 
-    def predict(self, x: Array) -> Array:
+    def predict(self, x: Array, precision: Precision = "double") -> Array:
         """Return outputs (n, n_outputs) for inputs `x` (n, n_inputs), physical, double precision.
 
-        Inputs outside the contract's range are clipped; a row with a NaN or infinite input gives
-        NaN in this row only. The Fortran runtime does the same. A network with extreme weights
-        overflows to infinity or NaN without a warning.
+        The network is computed in `precision`, the transforms in double precision. Inputs outside
+        the contract's range are clipped; a row with a NaN or infinite input gives NaN in this row
+        only. The Fortran runtime does the same. A network with extreme weights overflows to
+        infinity or NaN without a warning.
         """
         invalid = np.logical_not(np.isfinite(x).all(axis=1))
         # The values of an invalid row are arbitrary, because its outputs become NaN.
         x = self.clip(np.where(invalid[:, None], 1.0, x))
         # A network that overflows gives infinity or NaN, like its single precision forms.
-        with np.errstate(over="ignore", invalid="ignore"):
-            y = self._of_numbers(x)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            y = self._of_numbers(x, precision)
         y[invalid] = np.nan
         return y
 
-    def _of_numbers(self, x: Array) -> Array:
+    def _of_numbers(self, x: Array, precision: Precision) -> Array:
         """Return the outputs for finite inputs within their range."""
         a = self.input_scaler.forward(x[:, list(self.contract.feature_indices)])
-        a = self.plan.evaluate(a, self.parameters)
+        a = self.plan.evaluate(a, self.parameters, precision).astype(np.float64, copy=False)
         y = self.output_scaler.backward(a)
         for j, reference in enumerate(self.contract.reference_indices):
             if reference is not None:
@@ -187,12 +201,14 @@ class Emulator:
         path = Path(path)
 
         tensors = {
-            name: np.ascontiguousarray(array, dtype=np.float32)
+            name: np.ascontiguousarray(array, dtype=DTYPES[self.precision])
             for name, array in self.parameters.items()
         }
         architecture = self.architecture
         is_plain = isinstance(architecture, Architecture) and (
-            architecture.family == "mlp" and isinstance(architecture.activation, str)
+            architecture.family == "mlp"
+            and isinstance(architecture.activation, str)
+            and self.precision == "single"
         )
         header = {
             "format": _FORMAT if is_plain else _PLAN_FORMAT,
@@ -204,6 +220,8 @@ class Emulator:
         }
         if not is_plain:
             header["plan"] = json.dumps(self.plan.to_dict())
+        if self.precision == "double":
+            header["precision"] = self.precision
         with replacing(path) as temporary:
             save_file(tensors, temporary, metadata=header)
 
@@ -238,6 +256,7 @@ class Emulator:
             Scaler.from_dict(json.loads(header["output_scaler"])),
             {name: tensors[name] for name in architecture.plan.parameter_shapes},
             json.loads(header["metadata"]),
+            "double" if header.get("precision") == "double" else "single",
         )
 
 

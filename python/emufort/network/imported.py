@@ -32,9 +32,9 @@ class ImportedArchitecture:
         """Return the architecture of a plan; names of buffers and parameters do not matter."""
         plan = plan.renamed()
         names: dict[str, str] = {}
-        for name, shape in plan.parameter_shapes.items():
-            layer, is_bias = divmod(len(names), 2)
-            assert len(shape) == 2 - is_bias  # weight and bias of a dense layer alternate
+        # A plan shares the weight and the bias of an operation or neither.
+        for number, name in enumerate(plan.parameter_shapes):
+            layer, is_bias = divmod(number, 2)
             names[name] = f"layers.{layer}.{'bias' if is_bias else 'weight'}"
         operations = tuple(
             replace(o, parameters=tuple(names[name] for name in o.parameters))

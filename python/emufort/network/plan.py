@@ -6,7 +6,6 @@ module and the trainers for any network. Families of architectures build plans.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,26 +16,25 @@ from numpy.typing import NDArray
 
 from emufort.errors import EmufortError
 from emufort.network.activations import ACTIVATION_FUNCTIONS, Array
-from emufort.network.operations import OPERATIONS, OperationKind
+from emufort.network.operations import OPERATIONS
+from emufort.network.operations.dense import MOST_NEURONS, Repetitions
+from emufort.network.operations.kind import Layout, OperationKind
+from emufort.network.places import Use, buffer_room, places_of
+from emufort.network.precision import DTYPES, Precision
+from emufort.network.table import Table
 
-#: Most features of a buffer, and most inputs and outputs in total: ``max_width`` of
-#: ``fortran/src/emufort_kinds.F90``.
-MOST_NEURONS = 4096
+#: Most features of a buffer: ``max_features`` of ``fortran/src/emufort_kinds.F90``.
+MOST_FEATURES = 262_144
 #: Most operations of a plan: ``max_operations`` there.
-MOST_OPERATIONS = 256
-#: Positions of buffers are multiples of this, as ``lanes`` there.
-LANES = 16
+MOST_OPERATIONS = 65_536
+#: Most features of all buffers: ``max_plan_scratch`` there.
+MOST_SCRATCH = 4_194_304
 
-Parameters = Mapping[str, NDArray[np.float32]]
+#: Most values of a network and of the arguments of an operation that are held at the same time.
+_MOST_VALUES = 2**24
+
+Parameters = Mapping[str, NDArray[np.floating[Any]]]
 _Value = TypeVar("_Value")
-
-
-def buffer_room(n_features: int) -> int:
-    """Return the features that a buffer occupies in the scratch, as ``emufort_plan`` does.
-
-    Kernels write whole panels and read one feature past the end of their input.
-    """
-    return -(-n_features // LANES) * LANES + LANES
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,14 @@ class Operation:
         Names of the parameters, in the order of the row.
     activation, slope
         Name of a row of `ACTIVATION_FUNCTIONS`, and its parameter (0 for a function without one).
+    starts
+        First feature of each input that the operation reads; empty if all are 0.
+    extent
+        Sizes of the operation where those of its buffers do not say them. Of ``dense``: (count,
+        stride, n_in), see `emufort.network.operations.dense.Repetitions`. Of ``matmul``: (B, M, K,
+        N), the output (B, M, N) is the product of (B, M, K) and (B, K, N).
+    table
+        Features that the operation reads, for the operations with any number of inputs.
     """
 
     kind: str
@@ -61,11 +67,60 @@ class Operation:
     parameters: tuple[str, ...] = ()
     activation: str = "linear"
     slope: float = 0.0
+    starts: tuple[int, ...] = ()
+    extent: tuple[int, ...] = ()
+    table: Table | None = None
+
+    def __post_init__(self) -> None:
+        if not any(self.starts):
+            object.__setattr__(self, "starts", ())
 
     @property
     def row(self) -> OperationKind:
         """Row of the table of operations."""
         return OPERATIONS[self.kind]
+
+    @property
+    def overwritable(self) -> frozenset[str]:
+        """Inputs whose place the output may take."""
+        if not self.row.in_place:
+            return frozenset()
+        starts = self.starts or (0,) * len(self.inputs)
+        shifted = {x for x, start in zip(self.inputs, starts, strict=True) if start}
+        return frozenset(self.inputs) - shifted
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON, without what has its default."""
+        found: dict[str, Any] = {"kind": self.kind, "inputs": list(self.inputs)}
+        found["output"] = self.output
+        if self.parameters:
+            found["parameters"] = list(self.parameters)
+        if self.activation != "linear":
+            found["activation"] = self.activation
+        if self.slope:
+            found["slope"] = self.slope
+        if self.starts:
+            found["starts"] = list(self.starts)
+        if self.extent:
+            found["extent"] = list(self.extent)
+        if self.table is not None:
+            found["table"] = self.table.to_dict()
+        return found
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Inverse of `to_dict`."""
+        return cls(
+            str(content["kind"]),
+            tuple(map(str, content["inputs"])),
+            str(content["output"]),
+            tuple(map(str, content.get("parameters", ()))),
+            str(content.get("activation", "linear")),
+            float(content.get("slope", 0.0)),
+            tuple(map(int, content.get("starts", ()))),
+            tuple(map(int, content.get("extent", ()))),
+            Table.from_dict(content["table"]) if "table" in content else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -94,10 +149,16 @@ class Plan:
         sizes = self.sizes
         if len(sizes) < len(self.buffers) or not {self.features, self.result} <= set(sizes):
             raise EmufortError("the plan of the network names a buffer twice or lacks one")
-        if not 1 <= min(sizes.values()) <= max(sizes.values()) <= MOST_NEURONS:
+        if not 1 <= min(sizes.values()) <= max(sizes.values()) <= MOST_FEATURES:
             raise EmufortError(
                 f"the network has a layer of {min(sizes.values())} or {max(sizes.values())} "
-                f"neurons: the Fortran runtime takes 1 to {MOST_NEURONS}"
+                f"neurons: the Fortran runtime takes 1 to {MOST_FEATURES}"
+            )
+        ends = sizes[self.features], sizes[self.result]
+        if max(ends) > MOST_NEURONS:
+            raise EmufortError(
+                f"the network has {ends[0]} features and {ends[1]} results: the Fortran runtime "
+                f"takes up to {MOST_NEURONS}"
             )
         if not 1 <= len(self.operations) <= MOST_OPERATIONS:
             raise EmufortError(
@@ -105,42 +166,74 @@ class Plan:
                 f"1 to {MOST_OPERATIONS}"
             )
         written = {self.features}
+        owners: dict[str, tuple[str, ...]] = {}
         shapes: dict[str, tuple[int, ...]] = {}
         for operation in self.operations:
-            self._check(operation, written, shapes)
+            self._check(operation, written)
+            self._check_parameters(operation, owners, shapes)
             written.add(operation.output)
         read = {name for operation in self.operations for name in operation.inputs}
         if written != set(sizes) or written - read - {self.result} or self.result == self.features:
             raise EmufortError(
                 "the plan of the network has a buffer that no operation writes or reads"
             )
+        if self.n_scratch > MOST_SCRATCH:
+            raise EmufortError(
+                f"the network needs buffers of {self.n_scratch} features for a column: the Fortran "
+                f"runtime takes up to {MOST_SCRATCH}"
+            )
 
-    def _check(
-        self, operation: Operation, written: set[str], shapes: dict[str, tuple[int, ...]]
-    ) -> None:
-        """Check one operation, given the buffers and the parameters of the operations before it."""
+    def _check(self, operation: Operation, written: set[str]) -> None:
+        """Check one operation, given the buffers of the operations before it."""
         what = f"the operation '{operation.kind}' that gives '{operation.output}'"
         row = OPERATIONS.get(operation.kind)
         if row is None or operation.activation not in ACTIVATION_FUNCTIONS:
             raise EmufortError(
                 f"{what} is unknown, or its activation function '{operation.activation}'"
             )
-        if len(operation.inputs) != row.n_inputs or not set(operation.inputs) <= written:
+        n_inputs = max(1, len(operation.inputs)) if row.n_inputs is None else row.n_inputs
+        if len(operation.inputs) != n_inputs or not set(operation.inputs) <= written:
             raise EmufortError(
-                f"{what} lacks an input: it needs {row.n_inputs} from earlier operations"
+                f"{what} lacks an input: it needs {n_inputs} from earlier operations"
             )
         if operation.output in written or operation.output not in self.sizes:
             raise EmufortError(f"{what} writes a buffer that is unknown or written already")
-        inputs, n_out = self.sizes_of(operation)
-        if not row.fits(inputs, n_out):
-            raise EmufortError(f"{what} cannot make {n_out} features of {inputs}")
-        wanted = row.parameter_shapes(inputs, n_out)
-        if len(wanted) != len(operation.parameters):
+        layout = self.layout(operation)
+        if not row.accepts(layout):
+            details = [
+                f"{name} {value}"
+                for name, value in (("extent", operation.extent), ("starts", operation.starts))
+                if value
+            ]
+            further = f" with {', '.join(details)}" if details else ""
+            table = "" if operation.table is None else " by its table"
+            raise EmufortError(
+                f"{what} cannot make {layout.n_out} features of {layout.inputs}{further}{table}"
+            )
+        unused = set(operation.inputs).difference(self._canonical(operation).inputs)
+        if unused:
+            raise EmufortError(f"{what} has a table that names no feature of '{min(unused)}'")
+
+    def _check_parameters(
+        self,
+        operation: Operation,
+        owners: dict[str, tuple[str, ...]],
+        shapes: dict[str, tuple[int, ...]],
+    ) -> None:
+        """Check the parameters of one operation, given those of the operations before it."""
+        what = f"the operation '{operation.kind}' that gives '{operation.output}'"
+        names = operation.parameters
+        wanted = operation.row.parameter_shapes(self.layout(operation))
+        if len(wanted) != len(set(names)) or len(wanted) != len(names):
             raise EmufortError(f"{what} needs {len(wanted)} parameters")
-        for name, shape in zip(operation.parameters, wanted, strict=True):
+        for name, shape in zip(names, wanted, strict=True):
             if shapes.setdefault(name, shape) != shape:
                 raise EmufortError(
                     f"{what} needs '{name}' in another shape than an earlier operation"
+                )
+            if owners.setdefault(name, names) != names:
+                raise EmufortError(
+                    f"{what} shares '{name}' with an earlier operation, but not all parameters"
                 )
 
     @cached_property
@@ -148,16 +241,22 @@ class Plan:
         """Name of a buffer -> features per column."""
         return dict(self.buffers)
 
-    def sizes_of(self, operation: Operation) -> tuple[tuple[int, ...], int]:
-        """Return the sizes of an operation's inputs and the size of its output."""
-        return tuple(self.sizes[name] for name in operation.inputs), self.sizes[operation.output]
+    def layout(self, operation: Operation) -> Layout:
+        """Return which features an operation reads and how many it writes."""
+        return Layout(
+            tuple(self.sizes[name] for name in operation.inputs),
+            self.sizes[operation.output],
+            operation.starts or (0,) * len(operation.inputs),
+            operation.extent,
+            operation.table,
+        )
 
     @cached_property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name of a parameter -> shape, in the order of first use."""
         found: dict[str, tuple[int, ...]] = {}
         for operation in self.operations:
-            shapes = operation.row.parameter_shapes(*self.sizes_of(operation))
+            shapes = operation.row.parameter_shapes(self.layout(operation))
             found.update(zip(operation.parameters, shapes, strict=True))
         return found
 
@@ -169,20 +268,24 @@ class Plan:
     @property
     def multiply_adds(self) -> int:
         """Multiply-adds of one column."""
-        return sum(o.row.multiply_adds(*self.sizes_of(o)) for o in self.operations)
+        return sum(o.row.multiply_adds(self.layout(o)) for o in self.operations)
 
     @property
     def relative_cost(self) -> float:
         """Rough cost of one column in multiply-adds, including the activation functions."""
         total = 0.0
         for operation in self.operations:
-            inputs, n_out = self.sizes_of(operation)
-            total += operation.row.cost(inputs, n_out)
-            total += ACTIVATION_FUNCTIONS[operation.activation].cost * n_out
+            layout = self.layout(operation)
+            total += operation.row.cost(layout)
+            total += ACTIVATION_FUNCTIONS[operation.activation].cost * layout.n_out
         return total
 
     def renamed(self) -> Plan:
-        """Return the plan with buffers and parameters renamed in the order of appearance."""
+        """Return the plan with buffers and parameters renamed in the order of appearance.
+
+        Inputs of a table are in the order of first use, and an extent that says no more than the
+        sizes of the buffers is left out, so that plans that compute the same alike are equal.
+        """
         buffers = {self.features: "b0"}
         for number, operation in enumerate(self.operations, start=1):
             buffers[operation.output] = f"b{number}"
@@ -196,10 +299,31 @@ class Plan:
                     output=buffers[operation.output],
                     parameters=tuple(parameters[name] for name in operation.parameters),
                 )
-                for operation in self.operations
+                for operation in map(self._canonical, self.operations)
             ),
             "b0",
             buffers[self.result],
+        )
+
+    def _canonical(self, operation: Operation) -> Operation:
+        """Return the operation as `renamed` writes it, with the names of this plan."""
+        layout, table = self.layout(operation), operation.table
+        if operation.kind == "dense" and operation.extent:
+            r = Repetitions.of(layout)
+            is_whole = r.count == 1 and r.end == layout.inputs[0]
+            return replace(operation, extent=() if is_whole else (r.count, r.stride, r.n_in))
+        if table is None:
+            return operation
+        ends = np.cumsum(layout.inputs)
+        of = np.searchsorted(ends, table.places, side="right")
+        read, first = np.unique(of[table.places >= 0], return_index=True)
+        inputs = tuple(dict.fromkeys(operation.inputs[k] for k in read[np.argsort(first)]))
+        sizes = [self.sizes[name] for name in inputs]
+        start = dict(zip(inputs, np.cumsum([0, *sizes]).tolist(), strict=False))
+        shifts = [start.get(name, 0) for name in operation.inputs] - ends + layout.inputs
+        places = np.where(table.places < 0, -1, table.places + shifts[of])
+        return replace(
+            operation, inputs=inputs or (self.features,), table=Table(table.rows, places)
         )
 
     # -------------------------------------------------------------- evaluation
@@ -217,16 +341,53 @@ class Plan:
             Returns the output of an operation, including its activation function, for its inputs.
         """
         values = {self.features: features}
-        for operation in self.operations:
+        for operation, unneeded in zip(self.operations, self._last_read, strict=True):
             values[operation.output] = step(operation, [values[name] for name in operation.inputs])
+            for name in unneeded:
+                del values[name]
         return values[self.result]
 
-    def evaluate(self, features: Array, parameters: Parameters) -> Array:
-        """Return the result (n, n_results) for features (n, n_features), double precision."""
+    @cached_property
+    def _last_read(self) -> list[set[str]]:
+        """For each operation, the buffers that no later operation reads."""
+        found: list[set[str]] = []
+        needed = {self.result}
+        for operation in reversed(self.operations):
+            found.append(set(operation.inputs) - needed)
+            needed.update(operation.inputs)
+        return found[::-1]
 
+    def evaluate(
+        self, features: Array, parameters: Parameters, precision: Precision = "double"
+    ) -> Array:
+        """Return the result (n, n_results) for features (n, n_features), in a precision."""
+        features = features.astype(DTYPES[precision], copy=False)
+        parts = [
+            self._evaluate(features[part], parameters) for part in self.parts_of(len(features))
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def parts_of(self, n: int) -> list[slice]:
+        """Return parts of n rows that numpy, torch or ONNX Runtime can evaluate in little memory.
+
+        There is one part for a plan of whole dense layers and sums, whose bits depend on the number
+        of rows.
+        """
+        if all(o.kind in ("dense", "add") and not o.extent for o in self.operations):
+            return [slice(0, n)]
+        layouts = [(o.row, self.layout(o)) for o in self.operations]
+        sizes = [row.sizes(layout) for row, layout in layouts]
+        rows = max(1, _MOST_VALUES // (self.n_scratch + max(s.count * s.n_in for s in sizes)))
+        return [slice(first, first + rows) for first in range(0, max(n, 1), rows)]
+
+    def _evaluate(self, features: Array, parameters: Parameters) -> Array:
         def step(operation: Operation, inputs: Sequence[Array]) -> Array:
-            z = operation.row.value(inputs, [parameters[name] for name in operation.parameters])
-            return ACTIVATION_FUNCTIONS[operation.activation].value(z, operation.slope)
+            layout, kind = self.layout(operation), inputs[0].dtype
+            weights = [parameters[name].astype(kind) for name in operation.parameters]
+            # The bits of products depend on the order in memory.
+            z = np.ascontiguousarray(operation.row.value(layout, inputs, weights))
+            a = ACTIVATION_FUNCTIONS[operation.activation].value(z, operation.slope)
+            return a.astype(kind, copy=False)
 
         return self.walk(features, step)
 
@@ -234,34 +395,9 @@ class Plan:
 
     @cached_property
     def places(self) -> dict[str, int]:
-        """Name of a buffer -> number of features before it in the scratch of the runtime.
-
-        Buffers share slots; a slot is as large as its largest buffer. The output of an operation
-        gets a slot whose buffer is no longer needed. A chain of layers has two slots.
-        """
-        last_read = {self.features: -1, self.result: len(self.operations)}
-        for number, operation in enumerate(self.operations):
-            for name in (*operation.inputs, operation.output):
-                last_read[name] = max(last_read.get(name, -1), number)
-        slots, rooms = {self.features: 0}, [buffer_room(self.sizes[self.features])]
-        for number, operation in enumerate(self.operations):
-            in_place = operation.row.in_place
-            needed = {
-                slot
-                for name, slot in slots.items()
-                if last_read[name] > number
-                or (last_read[name] == number and name in operation.inputs and not in_place)
-            }
-            room = buffer_room(self.sizes[operation.output])
-            free = [slot for slot in range(len(rooms)) if slot not in needed]
-            if not free:
-                free, rooms = [len(rooms)], [*rooms, 0]
-            # The smallest slot that fits, or else the slot that has to grow least.
-            slot = min(free, key=lambda s: (rooms[s] < room, abs(rooms[s] - room), s))
-            rooms[slot] = max(rooms[slot], room)
-            slots[operation.output] = slot
-        starts = list(itertools.accumulate(rooms, initial=0))
-        return {name: starts[slot] for name, slot in slots.items()}
+        """Name of a buffer -> number of features before it in the scratch of the runtime."""
+        uses = [Use(o.inputs, o.output, o.overwritable) for o in self.operations]
+        return places_of(self.sizes.__getitem__, uses, self.features, self.result)
 
     @property
     def n_scratch(self) -> int:
@@ -272,19 +408,9 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        operations = []
-        for o in self.operations:
-            found: dict[str, Any] = {"kind": o.kind, "inputs": list(o.inputs), "output": o.output}
-            if o.parameters:
-                found["parameters"] = list(o.parameters)
-            if o.activation != "linear":
-                found["activation"] = o.activation
-            if o.slope:
-                found["slope"] = o.slope
-            operations.append(found)
         return {
             "buffers": self.sizes,
-            "operations": operations,
+            "operations": [operation.to_dict() for operation in self.operations],
             "features": self.features,
             "result": self.result,
         }
@@ -298,16 +424,6 @@ class Plan:
         EmufortError
             The plan contradicts itself.
         """
-        operations = (
-            Operation(
-                str(o["kind"]),
-                tuple(map(str, o["inputs"])),
-                str(o["output"]),
-                tuple(map(str, o.get("parameters", ()))),
-                str(o.get("activation", "linear")),
-                float(o.get("slope", 0.0)),
-            )
-            for o in content["operations"]
-        )
+        operations = map(Operation.from_dict, content["operations"])
         buffers = tuple((str(name), int(size)) for name, size in content["buffers"].items())
         return cls(buffers, tuple(operations), str(content["features"]), str(content["result"]))

@@ -16,7 +16,7 @@ class EmulatorModule(torch.nn.Module):
     """Physical inputs (n, n_inputs) to physical outputs (n, n_outputs).
 
     The transforms are computed in the precision of the input, the network in that of its weights
-    (single precision, unless the module is converted with ``.double()``).
+    (that of the emulator, unless the module is converted with ``.double()``).
     """
 
     def __init__(self, emulator: Emulator) -> None:
@@ -26,13 +26,17 @@ class EmulatorModule(torch.nn.Module):
         self._output_kinds = emulator.output_scaler.kinds
         self._plan = emulator.plan
         self.layers = torch.nn.ModuleList()
+        #: Of the precision of the network, which need not have weights.
+        self._zero: torch.Tensor
+        kind = torch.float64 if emulator.precision == "double" else torch.float32
+        self.register_buffer("_zero", torch.zeros((), dtype=kind), persistent=False)
         #: Name of a parameter of the plan -> the layer that holds it, and its name there.
         self._owners: dict[str, tuple[torch.nn.Module, str]] = {}
         for operation in emulator.plan.operations:
             if not operation.parameters or operation.parameters[0] in self._owners:
                 continue
             w, b = (emulator.parameters[name] for name in operation.parameters)
-            layer = torch.nn.Linear(w.shape[1], w.shape[0])
+            layer = torch.nn.Linear(*w.shape[::-1]) if w.ndim == 2 else torch.nn.Module()
             layer.weight = torch.nn.Parameter(torch.from_numpy(np.array(w)))
             layer.bias = torch.nn.Parameter(torch.from_numpy(np.array(b)))
             self.layers.append(layer)
@@ -67,14 +71,17 @@ class EmulatorModule(torch.nn.Module):
                 columns.append((torch.logit(column) - shift[j]) * scale[j])
             else:
                 columns.append((column - shift[j]) * scale[j])
-        a = torch.stack(columns, dim=1).to(next(self.parameters()).dtype)
-        a = self._plan.walk(a, self._step)
+        a = self.network(torch.stack(columns, dim=1).to(self._zero.dtype))
         return torch.where(is_valid, self._to_physical(a, x), torch.nan)
+
+    def network(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the result of the network (n, n_results) for `features` (n, n_features)."""
+        return self._plan.walk(features, self._step)
 
     def _step(self, operation: Operation, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         """Return the output of an operation, including its activation function."""
         parameters = [getattr(*self._owners[name]) for name in operation.parameters]
-        z = operation.row.torch(torch, inputs, parameters)
+        z = operation.row.torch(torch, self._plan.layout(operation), inputs, parameters)
         a: torch.Tensor = ACTIVATION_FUNCTIONS[operation.activation].torch(
             torch, z, operation.slope
         )

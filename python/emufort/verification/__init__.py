@@ -3,10 +3,11 @@
 verify("runs/a/bundle").raise_if_failed()
 """
 
+from emufort.export.agreement import differences
 from emufort.verification.chain import Origin
 from emufort.verification.checks import finite, verify
 from emufort.verification.result import DECISIVE, Comparison, Verification
-from emufort.verification.rows import differences, draw_rows, odd_rows
+from emufort.verification.rows import draw_rows, odd_rows
 
 __all__ = [
     "DECISIVE",

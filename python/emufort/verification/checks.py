@@ -27,19 +27,23 @@ import numpy as np
 from emufort import __version__
 from emufort.config import DEFAULTS
 from emufort.errors import EmufortError, StorageError, VerificationError
+from emufort.export.agreement import allowed_differences, differences
 from emufort.export.bundle import Bundle
 from emufort.export.contents import MANIFEST
 from emufort.files import make_directory, scratch_folder, write_json
 from emufort.network.emulator import Emulator
+from emufort.network.precision import TOLERANCES
 from emufort.progress import Reporter, silent
 from emufort.toolchain.flags import DEFAULT_COMPILER
 from emufort.verification import chain, forms
 from emufort.verification.c_interface import C_COMPILER
 from emufort.verification.chain import Origin
 from emufort.verification.forms import Unavailable
-from emufort.verification.result import UNCOMPILED, Comparison, Verification
-from emufort.verification.rows import Array, differences, draw_rows, odd_rows
+from emufort.verification.result import REFERENCE, UNCOMPILED, Comparison, Verification
+from emufort.verification.rows import Array, live_rows, odd_rows
 
+#: Rounding of outputs to arrays in single precision.
+_ROUNDING_TO_SINGLE = float(np.finfo(np.float32).eps)
 #: The restored reference differs from the exported network only by rounding in double precision.
 _REFERENCE_TOLERANCE = 1e-9
 
@@ -49,7 +53,7 @@ def verify(
     emulator: Emulator | None = None,
     *,
     rows: int = DEFAULTS.verify.rows,
-    tolerance: float = DEFAULTS.verify.tolerance,
+    tolerance: float | None = DEFAULTS.verify.tolerance,
     out: Path | None = None,
     compiler: str = DEFAULT_COMPILER,
     flags: str | None = None,
@@ -70,7 +74,8 @@ def verify(
     rows
         Number of rows drawn over the range, in addition to the golden vectors.
     tolerance
-        Largest difference that counts as agreement.
+        Largest difference that counts as agreement; None: that of the precision of the bundle. The
+        rounding error of the network may allow more, see `emufort.export.agreement`.
     out
         File for the result, JSON.
     compiler, flags
@@ -130,10 +135,13 @@ class _Checks:
     #: Number of steps for the reporter.
     _TOTAL = 6
 
-    def __init__(self, bundle: Bundle, rows: int, tolerance: float, report: Reporter) -> None:
+    def __init__(
+        self, bundle: Bundle, rows: int, tolerance: float | None, report: Reporter
+    ) -> None:
         self.bundle = bundle
         self.rows = rows
-        self.tolerance = tolerance
+        self.precision = bundle.manifest.precision
+        self.tolerance = TOLERANCES[self.precision] if tolerance is None else tolerance
         self.report = report
         self.comparisons: list[Comparison] = []
         self.notes: dict[str, Any] = {}
@@ -163,10 +171,23 @@ class _Checks:
                 f"{self.bundle.path}: the emulator has another contract than manifest.json; export "
                 "again"
             )
-        drawn = draw_rows(contract, self.golden.x, self.rows)
+        drawn, dead = live_rows(self.reference, self.golden.x, self.rows)
+        reason = f"on all inputs that were tried, these outputs are constant: {', '.join(dead)}"
+        self.comparisons.append(
+            Comparison("live inputs", REFERENCE, len(drawn), skipped=reason if dead else None)
+        )
         self.x = np.concatenate([self.golden.x, drawn, odd_rows(contract, drawn)])
         self.y = self.reference.predict(self.x)
         self.spread = self.golden.spread
+        self.allowed = allowed_differences(self.reference, self.x, self.spread, self.tolerance)
+        columns = [c.name for c in contract.output_columns]
+        raised = self.allowed > self.tolerance
+        if raised.any():
+            self.notes["tolerance_by_rounding_error"] = {
+                name: float(value)
+                for name, value, is_raised in zip(columns, self.allowed, raised, strict=True)
+                if is_raised
+            }
         self._step("golden vectors", self._golden)
         self._step("torch", self._torch)
         self._step("ONNX Runtime", self._onnx)
@@ -197,22 +218,23 @@ class _Checks:
 
     # ---------------------------------------------------------------- judging
 
-    def _judge(self, name: str, backend: str, y: Array) -> None:
-        """Compare outputs at all rows with the reference."""
+    def _judge(self, name: str, backend: str, y: Array, is_single: bool = False) -> None:
+        """Compare outputs at all rows with the reference; `is_single`: arrays of the host are."""
         self.outputs[name] = y
-        self._compare(name, backend, self.y, y, self.tolerance)
+        allowed = np.maximum(self.allowed, _ROUNDING_TO_SINGLE if is_single else 0.0)
+        self._compare(name, backend, self.y, y, allowed)
 
-    def _compare(self, name: str, backend: str, wanted: Array, y: Array, tolerance: float) -> None:
+    def _compare(self, name: str, backend: str, wanted: Array, y: Array, allowed: Array) -> None:
         found = differences(wanted, y, self.spread)
-        row, column = np.unravel_index(int(found.argmax()), found.shape)
+        row, column = np.unravel_index(int((found / allowed).argmax()), found.shape)
         where = self.bundle.manifest.contract.output_columns[int(column)].name
         self.comparisons.append(
             Comparison(
                 name,
                 backend,
                 len(y),
-                float(found.max()),
-                tolerance,
+                float(found[row, column]),
+                float(allowed[column]),
                 f"{where} in row {row}: {y[row, column]:.9g}, reference {wanted[row, column]:.9g}",
             )
         )
@@ -235,14 +257,15 @@ class _Checks:
 
     def _golden(self) -> None:
         y = self.reference.predict(self.golden.x)
-        self._compare("reference", "golden.nc", self.golden.y, y, _REFERENCE_TOLERANCE)
+        allowed = np.minimum(self.allowed, _REFERENCE_TOLERANCE)
+        self._compare("reference", "golden.nc", self.golden.y, y, allowed)
 
     def _torch(self) -> None:
-        y = forms.torch_single(self.reference, self.x)
-        self._judge("torch", "torch, single precision", y)
+        y = forms.torch_module(self.reference, self.x)
+        self._judge("torch", f"torch, {self.precision} precision", y)
 
     def _onnx(self) -> None:
-        name, backend = "model.onnx", "ONNX Runtime, single precision"
+        name, backend = "model.onnx", f"ONNX Runtime, {self.precision} precision"
         try:
             y = forms.onnx_runtime(self.bundle, self.x)
             if y.shape != self.y.shape:
@@ -295,9 +318,8 @@ class _Checks:
             (names[1], found.loaded, found.loaded_single),
         ):
             self._judge(name, f"{found.compiler}, host arrays in double precision", double)
-            self._judge(
-                f"{name}, single", f"{found.compiler}, host arrays in single precision", single
-            )
+            backend = f"{found.compiler}, host arrays in single precision"
+            self._judge(f"{name}, single", backend, single, is_single=True)
         self._from_c(found)
         self._say("self test of weights.bin", found.compiler, found.self_test or None)
         wanted = self.bundle.hash
@@ -322,7 +344,7 @@ class _Checks:
             elif y.tobytes() != wanted.tobytes():
                 self._say(name, backend, "it has other bits than the generated module from Fortran")
             else:
-                self._judge(name, backend, y)
+                self._judge(name, backend, y, is_single="single" in name)
 
     def _bindings(self) -> None:
         for name, single in (("Python bindings", False), ("Python bindings, single", True)):
@@ -335,4 +357,4 @@ class _Checks:
             except EmufortError as error:
                 self._say(name, backend, str(error))
             else:
-                self._judge(name, backend, y)
+                self._judge(name, backend, y, is_single=single)

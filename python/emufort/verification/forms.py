@@ -16,13 +16,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort.contract import Contract, Input, Output
+from emufort.contract import Contract
 from emufort.errors import EmufortError, StorageError
 from emufort.export.bundle import Bundle
 from emufort.export.contents import ONNX, WEIGHTS
+from emufort.export.fortran import wrap
+from emufort.export.host_arrays import columns_of, has_matrices, host_order
+from emufort.export.weights_form import Form
 from emufort.files import scratch_folder, write_bytes, write_text
 from emufort.native import bindings as native_bindings
 from emufort.network.emulator import Emulator
+from emufort.network.precision import DTYPES
 from emufort.signals import run_child
 from emufort.toolchain.compiler import Compiler, CompilerMissing
 from emufort.toolchain.flags import DEFAULT_FLAGS
@@ -38,19 +42,21 @@ class Unavailable(Exception):  # noqa: N818 - reads as what is the case
     """A form cannot run on this machine; the message says what is missing."""
 
 
-def torch_single(emulator: Emulator, x: Array) -> Array:
-    """Return the outputs of the torch module, single precision."""
+def torch_module(emulator: Emulator, x: Array) -> Array:
+    """Return the outputs of the torch module, in the precision of the emulator."""
     import torch
 
     from emufort.network.torch_module import EmulatorModule
 
+    kind = torch.float64 if emulator.precision == "double" else torch.float32
+    module, rows = EmulatorModule(emulator), torch.tensor(x, dtype=kind)
     with torch.no_grad():
-        y = EmulatorModule(emulator)(torch.tensor(x, dtype=torch.float32))
+        y = torch.cat([module(rows[part]) for part in emulator.plan.parts_of(len(x))])
     return np.asarray(y.numpy(), dtype=np.float64)
 
 
 def onnx_runtime(bundle: Bundle, x: Array) -> Array:
-    """Return the outputs of the ONNX model in ONNX Runtime, single precision, one thread.
+    """Return the outputs of the ONNX model in ONNX Runtime, in its precision, one thread.
 
     Raises
     ------
@@ -64,13 +70,14 @@ def onnx_runtime(bundle: Bundle, x: Array) -> Array:
     except ImportError as error:
         raise Unavailable("ONNX Runtime is not installed") from error
 
-    content = bundle.read(ONNX)
+    content, kind = bundle.read(ONNX), DTYPES[bundle.manifest.precision]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        y = session.run(["y"], {"x": x.astype(np.float32)})[0]
+        parts = bundle.manifest.architecture.plan.parts_of(len(x))
+        y = np.concatenate([session.run(["y"], {"x": x[part].astype(kind)})[0] for part in parts])
     except Exception as error:  # ONNX Runtime has no public base class of its errors
         reason = str(error).splitlines()[0]
         raise EmufortError(f"ONNX Runtime cannot use {bundle.onnx}: {reason}") from error
@@ -85,9 +92,10 @@ def bindings(bundle: Bundle, x: Array, single: bool) -> Array:
     Unavailable
         The bindings are not built.
     """
-    if not native_bindings.available():
+    if not native_bindings.available(bundle.manifest.precision):
         raise Unavailable("the Fortran bindings are not built")
-    loaded = native_bindings.FortranEmulator.from_bytes(bundle.read(WEIGHTS))
+    content, precision = bundle.read(WEIGHTS), bundle.manifest.precision
+    loaded = native_bindings.FortranEmulator.from_bytes(content, precision)
     return np.asarray(
         loaded.predict(x.astype(np.float32 if single else np.float64)).y, dtype=np.float64
     )
@@ -167,7 +175,7 @@ def compiled(
     c_object = c_interface.compiled(contract, bundle.module_name, bundle.path)
     has_c = isinstance(c_object, Path)
     driver = work / "verify_bundle.F90"
-    text = driver_source(contract, bundle.module_name, bundle.loads_weights, has_c)
+    text = driver_source(contract, bundle.module_name, bundle.form, has_c)
     write_text(driver, text)
     sources = [bundle.runtime_source, bundle.module_source, driver]
     if isinstance(c_object, Path):
@@ -239,7 +247,7 @@ program verify_bundle
   type(status_type) :: status
   type(workspace_type) :: workspace
   character(len=4096) :: inputs, outputs, weights
-{interface}
+{host}{interface}
   call get_command_argument(1, inputs)
   call get_command_argument(2, outputs)
   call get_command_argument(3, weights)
@@ -254,16 +262,16 @@ program verify_bundle
 
   open (newunit=unit, file=trim(outputs), access='stream', form='unformatted', status='replace', &
     action='write')
-{load}  call {module}_make_workspace(workspace, status)
+{start}  call {module}_make_workspace(workspace, status)
   call check('workspace')
-  call {module}_predict(n, &
+{to_host}  call {module}_{predict_double}(n, &
     {double}, status, workspace=workspace)
   call check('generated')
-  write (unit) y
-  call {module}_predict(n, &
+{from_host}  write (unit) y
+  call {module}_{predict_single}(n, &
     {single}, status, workspace=workspace)
   call check('generated, single')
-  write (unit) real(ys, real64)
+{single_from_host}  write (unit) real(ys, real64)
   call emulator%load(trim(weights), status)
   call check('load')
   call emulator%predict(x, y, status, workspace=workspace)
@@ -288,6 +296,28 @@ contains
   end subroutine check
 
 end program verify_bundle
+"""
+
+
+_HOST = """\
+  !> Columns of x and y in the order of host arrays, and matrices with this order.
+  integer, parameter :: inputs_of_host(*) = [ &
+    {inputs}]
+  integer, parameter :: outputs_of_host(*) = [ &
+    {outputs}]
+  real(real64), allocatable :: xh(:, :), yh(:, :)
+  real(real32), allocatable :: xsh(:, :), ysh(:, :)
+"""
+
+_TO_HOST = """\
+  xh = x(:, inputs_of_host)
+  xsh = xs(:, inputs_of_host)
+  allocate (yh, source=y)
+  allocate (ysh, source=ys)
+"""
+
+_FROM_HOST = """\
+  y{single}(:, outputs_of_host) = y{single}h
 """
 
 
@@ -318,37 +348,51 @@ _LOAD = """\
   call check('generated, load')
 """
 
+_INIT = """\
+  call {module}_init(status)
+  call check('generated, init')
+"""
 
-def driver_source(contract: Contract, module: str, loads: bool, has_c: bool) -> str:
+
+def driver_source(contract: Contract, module: str, form: Form, has_c: bool) -> str:
     """Return a program that calls the generated module `module` and loads weights.bin.
 
-    `loads` says whether the module must load weights.bin as well, `has_c` whether the program calls
-    the function of `emufort.verification.c_interface`.
+    `form` says how the module gets its weights, `has_c` whether the program calls the function of
+    `emufort.verification.c_interface`.
     """
-    variables: list[Input | Output] = [*contract.input, *contract.output]
-    n_inputs, n_outputs = len(contract.input_columns), len(contract.output_columns)
 
     def arguments(x: str, y: str) -> str:
         parts = []
-        start = 0
-        for variable in variables:
-            width = contract.width(variable)
-            array, first = (x, start) if start < n_inputs else (y, start - n_inputs)
-            last = first + width
-            columns = f"{first + 1}" if variable.dimension is None else f"{first + 1}:{last}"
-            parts.append(f"{array}(:, {columns})")
-            start += width
+        for array, variables in ((x, contract.input), (y, contract.output)):
+            for variable, first, last in columns_of(contract, variables):
+                columns = f"{first}:{last}" if variable.dimensions else f"{first}"
+                parts.append(f"{array}(:, {columns})")
         return ", &\n    ".join(parts)
 
-    names = ("predict", "make_workspace", "hash", *(("load",) if loads else ()))
+    # Host arrays of several dimensions have another order of elements than the matrices.
+    of_host = "h" if has_matrices(contract) else ""
+    predict = ("predict_real64", "predict_real32") if of_host else ("predict", "predict")
+    start = "load" if form == "file" else "init"
+    names = (*dict.fromkeys(predict), "make_workspace", "hash", start)
+    orders = {
+        "inputs": wrap(str(place + 1) for place in host_order(contract, contract.input)),
+        "outputs": wrap(str(place + 1) for place in host_order(contract, contract.output)),
+    }
+    n_inputs, n_outputs = len(contract.input_columns), len(contract.output_columns)
     return _DRIVER.format(
         module=module,
         names=", &\n    ".join(f"{module}_{name}" for name in names),
-        load=_LOAD.format(module=module) if loads else "",
+        start=(_LOAD if form == "file" else _INIT).format(module=module),
         interface=_INTERFACE.format(function=c_interface.FUNCTION) if has_c else "",
         from_c=_FROM_C.format(function=c_interface.FUNCTION) if has_c else "",
         n_inputs=n_inputs,
         n_outputs=n_outputs,
-        double=arguments("x", "y"),
-        single=arguments("xs", "ys"),
+        host=_HOST.format(**orders) if of_host else "",
+        to_host=_TO_HOST if of_host else "",
+        from_host=_FROM_HOST.format(single="") if of_host else "",
+        single_from_host=_FROM_HOST.format(single="s") if of_host else "",
+        predict_double=predict[0],
+        predict_single=predict[1],
+        double=arguments(f"x{of_host}", f"y{of_host}"),
+        single=arguments(f"xs{of_host}", f"ys{of_host}"),
     )

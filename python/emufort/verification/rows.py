@@ -1,4 +1,4 @@
-"""The rows on which forms are compared, and the measure of differences.
+"""The rows on which forms are compared.
 
 All rows are exact in single precision, so that every form receives the same numbers.
 """
@@ -12,50 +12,17 @@ from numpy.typing import NDArray
 
 from emufort.contract import Contract
 from emufort.export.golden import limits, single_within
+from emufort.network.emulator import Emulator
 
 Array = NDArray[np.float64]
 
 _SEED = 7_041_776
+#: Share of the rows that differ from the median of an output that varies.
+_VARYING_SHARE = 0.01
+#: Widths of the parts of the range that `live_rows` tries, relative to that of `draw_rows`.
+_WIDTHS = (0.1, 10.0, 0.01, 100.0)
 #: Number of additional rows out of range, and of additional rows with NaN or infinity.
 _ODD_ROWS = 8
-#: Smallest and largest normal number of single precision.
-_SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
-
-
-def differences(reference: Array, y: Array, spread: Array) -> Array:
-    """Return scaled differences of outputs (n, n_outputs), comparable between outputs.
-
-    Parameters
-    ----------
-    reference, y
-        Outputs (n, n_outputs) in physical units.
-    spread
-        Typical size of each output, (n_outputs,), as `Golden.spread` gives it.
-
-    Returns
-    -------
-    ndarray
-        For an output whose logarithm the network predicts (spread 0): ``|ln y - ln reference|``.
-        For a fraction (spread 1): the absolute difference. For all others: the difference relative
-        to the spread of the output or to its value, whichever is larger, because single precision
-        resolves no more. Two NaN agree; the difference of a NaN and a number is infinite. A number
-        too large for single precision counts as the largest one. Where logarithms are compared, a
-        non-negative number too small for single precision counts as the smallest one.
-    """
-    reference = np.clip(reference, -_LARGEST, _LARGEST, dtype=np.float64)
-    y = np.clip(y, -_LARGEST, _LARGEST, dtype=np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logarithmic = np.abs(np.log(_held(y)) - np.log(_held(reference)))
-        relative = np.abs(y - reference) / np.maximum(np.abs(reference), spread)
-    found = np.where(spread == 0.0, logarithmic, relative)
-    found = np.where(np.isnan(found), math.inf, found)
-    same = (y == reference) | (np.isnan(y) & np.isnan(reference))
-    return np.where(same, 0.0, found)
-
-
-def _held(values: Array) -> Array:
-    """Raise values from 0 to the smallest normal number of single precision to that number."""
-    return np.where((values >= 0) & (values < _SMALLEST), _SMALLEST, values)
 
 
 def draw_rows(contract: Contract, known: Array, n: int) -> Array:
@@ -93,6 +60,50 @@ def draw_rows(contract: Contract, known: Array, n: int) -> Array:
         if lower[j] > 0 and (column.transform in ("ln", "log10") or not column.feature):
             x[:, j] = lower[j] * (upper[j] / lower[j]) ** u[:, j]
     return single_within(x, contract)
+
+
+def live_rows(emulator: Emulator, known: Array, n: int) -> tuple[Array, list[str]]:
+    """Draw `n` rows, as `draw_rows`, on which the outputs vary if they do so anywhere.
+
+    An output that is the same in nearly all rows shows little about the network. While there is
+    one, an eighth of the rows is replaced by rows from a part of the range around its middle, and
+    for inputs without a range from a wider one.
+
+    Parameters
+    ----------
+    emulator
+        The emulator.
+    known, n
+        As for `draw_rows`.
+
+    Returns
+    -------
+    ndarray, list of str
+        Rows (n, n_inputs), exact in single precision, and the outputs that do not vary, without
+        those that are constant by construction.
+    """
+    contract = emulator.contract
+    rows = draw_rows(contract, known, n)
+    constants = {constant.name for constant in emulator.constants}
+    names = [c.name for c in contract.output_columns]
+
+    def varying(x: Array) -> NDArray[np.bool_]:
+        y = emulator.predict(x)
+        share: Array = np.mean(y != np.median(y, axis=0), axis=0)
+        return share >= _VARYING_SHARE
+
+    is_live = varying(rows) | np.array([name in constants for name in names])
+    middle, part = np.median(known, axis=0), len(rows) // 8
+    for number, width in enumerate(_WIDTHS, start=1):
+        if is_live.all() or not part:
+            break
+        drawn = draw_rows(contract, known, part)
+        around = single_within(middle + width * (drawn - middle), contract)
+        found = varying(around)
+        if np.any(found & ~is_live):
+            rows[number * part : (number + 1) * part] = around
+            is_live |= found
+    return rows, [name for name, live in zip(names, is_live, strict=True) if not live]
 
 
 def odd_rows(contract: Contract, rows: Array) -> Array:

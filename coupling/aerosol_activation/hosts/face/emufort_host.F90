@@ -18,8 +18,8 @@ module emufort_host
                                         emufort_answered_by_in_cloud => answered_by_in_cloud
   use emufort_activate_modal, only: activate_modal_init, activate_modal, actdrop_mam_calc, activate_modal_scheme, &
                                     activation_abort, emufort_host_errors => activate_modal_errors
-  use emufort_aerosol_binding, only: emufort_aerosol_predict, emufort_aerosol_copy, emufort_aerosol_hash, &
-                                     emufort_aerosol_contract_hash
+  use emufort_aerosol_binding, only: emufort_aerosol_init, emufort_aerosol_predict, emufort_aerosol_copy, &
+                                     emufort_aerosol_hash, emufort_aerosol_contract_hash
   implicit none
   private
 
@@ -107,10 +107,13 @@ contains
     constants%density_water = real(rhoh2o, kind(constants%gravity))
     select case (scheme)
     case ('emulator')
-      call activate_modal_init(host_kind, constants, sigmag_amode, status, predictor=emufort_aerosol_predict, &
-                               outside=policy, formula=variant, contract_hash=emufort_aerosol_contract_hash, &
-                               mismatch=difference, host_routine=host_routine, in_cloud_routine=in_cloud_routine, &
-                               kelvin_temperature=kelvin_temperature, abort=abort, network=emufort_aerosol_copy)
+      call emufort_aerosol_init(status)
+      if (status%code == emufort_success) then
+        call activate_modal_init(host_kind, constants, sigmag_amode, status, predictor=emufort_aerosol_predict, &
+                                 outside=policy, formula=variant, contract_hash=emufort_aerosol_contract_hash, &
+                                 mismatch=difference, host_routine=host_routine, in_cloud_routine=in_cloud_routine, &
+                                 kelvin_temperature=kelvin_temperature, abort=abort, network=emufort_aerosol_copy)
+      end if
     case ('host')
       call activate_modal_init(host_kind, constants, sigmag_amode, status, host_routine=host_routine, &
                                in_cloud_routine=in_cloud_routine, abort=abort)

@@ -10,8 +10,8 @@ import onnx
 from numpy.typing import ArrayLike, NDArray
 from onnx import TensorProto, defs, helper, numpy_helper, shape_inference
 
-from emufort.contract import one_line
 from emufort.importing.refusal import refuse
+from emufort.messages import one_line
 
 #: Version of the operators and of the format of the models that are built.
 OPSET, _IR_VERSION = 20, 9

@@ -16,9 +16,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from emufort.contract import one_line
 from emufort.importing.refusal import MOST_ELEMENTS, ImportRefusedError
 from emufort.importing.sources.builder import Builder
+from emufort.messages import one_line
 
 if TYPE_CHECKING:
     import netCDF4

@@ -8,8 +8,8 @@ from pathlib import Path
 import onnx
 from onnx import external_data_helper
 
-from emufort.contract import one_line
 from emufort.importing.refusal import ImportRefusedError
+from emufort.messages import one_line
 
 #: Most bytes of external data that are read.
 MOST_BYTES = 2**31

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from emufort.contract import one_line
 from emufort.importing.refusal import MOST_ELEMENTS, ImportRefusedError, refuse
 from emufort.importing.sources.pt2_archive import TYPES, Archive
 from emufort.importing.sources.source import Source
 from emufort.importing.sources.torch_module import source_of_module
+from emufort.messages import one_line
 
 _ATEN = re.compile(r"torch\.ops\.aten\.([a-z0-9_]+)\.([A-Za-z0-9_]+)")
 #: Operations of torch that read files.

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from emufort.contract import one_line
 from emufort.importing.refusal import ImportRefusedError
+from emufort.messages import one_line
 
 #: Numbers that the archive has for types -> types (ScalarType of torch's schema).
 TYPES = {

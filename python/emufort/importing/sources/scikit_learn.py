@@ -12,9 +12,9 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from emufort.contract import one_line
 from emufort.importing.refusal import ImportRefusedError
 from emufort.importing.sources.source import Source
+from emufort.messages import one_line
 
 
 def source_of_estimator(estimator: Any) -> Source:

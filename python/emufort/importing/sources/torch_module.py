@@ -15,9 +15,9 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
-from emufort.contract import one_line
 from emufort.importing.refusal import ImportRefusedError
 from emufort.importing.sources.source import Example, Source
+from emufort.messages import one_line
 
 
 def source_of_module(

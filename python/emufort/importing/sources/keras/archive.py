@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort.contract import one_line
 from emufort.importing.refusal import ImportRefusedError
 from emufort.importing.sources.keras.model import onnx_of_config
 from emufort.importing.sources.keras.weights import Weights
 from emufort.importing.sources.source import Example, Source
+from emufort.messages import one_line
 
 #: Most bytes of the configuration, and of the weights.
 _MOST_JSON, _MOST_WEIGHTS = 2**26, 2**31
