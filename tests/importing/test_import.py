@@ -250,6 +250,15 @@ REFUSED = {
         _of([node("Tile", "x r", "t"), node("Relu", "t", "y")], r=np.array([1, 2000])),
         "8000 results",
     ),
+    "rows": (
+        model_of(
+            [node("Reshape", "x s", "y")],
+            {"x": ["n", 4]},
+            {"y": ["m", 2]},
+            {"s": np.array([-1, 2])},
+        ),
+        "'y' of the model has 2 rows for one column",
+    ),
     "opset": (
         model_of([node("Relu", "x", "y")], {"x": ["n", 4]}, {"y": ["n", 4]}, {}, opset=9),
         "opset 9",

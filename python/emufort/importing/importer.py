@@ -127,6 +127,12 @@ def emulator_of(
     features = _features(unscaled)
     n_features = sum(port.size for port in graph.inputs)
     state, results = lower(unscaled, features, n_features, HANDLERS)
+    for port, value in zip(graph.outputs, results, strict=True):
+        if value.shape and value.shape[0] != 1:
+            raise ImportRefusedError(
+                f"the output '{port.name}' of the model has {value.shape[0]} rows for one column; "
+                "its first dimension must be that of the columns"
+            )
     shapes = [value.shape[1:] for value in results]
     whole = selected(results, np.arange(sum(value.size for value in results)))
     plan, parameters = plan_of(state.atoms, whole)

@@ -48,8 +48,9 @@ def source_of_estimator(estimator: Any) -> Source:
         model = _attempt(inner, n_inputs, FloatTensorType)
     if isinstance(model, ImportRefusedError):
         raise model
-    if scale is not None and offset is not None:
-        _append_scaling(model, scale, offset)
+    n_targets = np.size(estimator.predict(np.zeros((1, n_inputs))))
+    if n_targets > 1 or scale is not None:
+        _finish(model, n_targets, scale, offset)
 
     def evaluate(inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         return [np.asarray(estimator.predict(np.asarray(inputs[0], dtype=np.float64)))]
@@ -108,19 +109,23 @@ def _silent() -> onnxruntime.SessionOptions:
     return options
 
 
-def _append_scaling(model: onnx.ModelProto, scale: NDArray[Any], offset: NDArray[Any]) -> None:
-    """Replace the only output of a model by output * scale + offset."""
+def _finish(
+    model: onnx.ModelProto, n_targets: int, scale: NDArray[Any] | None, offset: NDArray[Any] | None
+) -> None:
+    """Give the only output of a model the shape (n, n_targets), and scale it: y scale + offset."""
     graph = model.graph
     (output,) = graph.output
-    kind = helper.tensor_dtype_to_np_dtype(output.type.tensor_type.elem_type)
-    for name, values in (("target_scale", scale), ("target_offset", offset)):
-        graph.initializer.append(numpy_helper.from_array(np.asarray(values, dtype=kind), name))
+    kind = output.type.tensor_type.elem_type
     # skl2onnx gives the results of several targets one below the other.
-    shape = np.array([-1, len(scale)], dtype=np.int64)
-    graph.initializer.append(numpy_helper.from_array(shape, "target_shape"))
-    graph.node.append(helper.make_node("Reshape", [output.name, "target_shape"], ["target_rows"]))
-    graph.node.append(helper.make_node("Mul", ["target_rows", "target_scale"], ["target_scaled"]))
-    graph.node.append(helper.make_node("Add", ["target_scaled", "target_offset"], ["y"]))
-    output.CopyFrom(
-        helper.make_tensor_value_info("y", output.type.tensor_type.elem_type, ["ncol", len(scale)])
-    )
+    steps: list[tuple[str, Any]] = [("Reshape", np.array([-1, n_targets]))]
+    if scale is not None:
+        dtype = helper.tensor_dtype_to_np_dtype(kind)
+        steps += [("Mul", np.asarray(scale, dtype)), ("Add", np.asarray(offset, dtype))]
+    value = output.name
+    for operator, operand in steps:
+        graph.initializer.append(numpy_helper.from_array(operand, f"target/{operator}"))
+        result = f"target/{operator}/result"
+        graph.node.append(helper.make_node(operator, [value, f"target/{operator}"], [result]))
+        value = result
+    graph.node.append(helper.make_node("Identity", [value], ["y"]))
+    output.CopyFrom(helper.make_tensor_value_info("y", kind, ["ncol", n_targets]))
