@@ -251,7 +251,7 @@ REFUSED = {
         _of([node("Tile", "x r", "t"), node("Relu", "t", "y")], r=np.array([1, 2000])),
         "8000 results",
     ),
-    "rows": (
+    "splits": (
         model_of(
             [node("Reshape", "x s", "y")],
             {"x": ["n", 4]},
