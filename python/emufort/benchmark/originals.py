@@ -93,7 +93,8 @@ def inputs_of(x: NDArray[np.float32], shapes: Shapes) -> list[NDArray[np.float32
 
 
 def _shapes_of_onnx(path: Path) -> Shapes:
-    from emufort.importing.graph import read_graph, read_model
+    from emufort.importing.graph import read_graph
+    from emufort.importing.sources.onnx_file import read_model
 
     ports = read_graph(read_model(path)).inputs
     _check_columns(path, all(port.has_columns for port in ports))
