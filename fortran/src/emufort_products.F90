@@ -235,10 +235,10 @@ contains
     integer, intent(in) :: ld, n_n                     !! columns of the left matrix and of the product
     integer, intent(in) :: first, n_k                  !! columns of the left matrix before the part, and in it
     integer, intent(in) :: m                           !! first row
-    real(wp), intent(in) :: a(block_columns, ld, *)    !! left matrix (lane, k, m)
+    real(wp), intent(in) :: a(block_columns, *)        !! left matrix (lane, k of each m)
     real(wp), intent(in) :: b(lanes, 4, *)             !! part of the right matrix (lane, n, k)
     real(wp), intent(inout) :: y(block_columns, n_n, *) !! product (lane, n, m)
-    integer :: i, k, m1, m2, m3, m4
+    integer :: i, k, m1, m2, m3, m4, k1, k2, k3, k4
     real(wp) :: a1, a2, a3, a4, b1, b2, b3, b4
 #ifdef __flang__
     real(wp), dimension(lanes) :: p1, p2, p3, p4, q1, q2, q3, q4, r1, r2, r3, r4, s1, s2, s3, s4
@@ -248,9 +248,13 @@ contains
 
     if (n_k < 1) return
     m1 = min(m, n_m)
+    k1 = ld*(m1 - 1) + first
     m2 = min(m + 1, n_m)
+    k2 = ld*(m2 - 1) + first
     m3 = min(m + 2, n_m)
+    k3 = ld*(m3 - 1) + first
     m4 = min(m + 3, n_m)
+    k4 = ld*(m4 - 1) + first
 #ifdef __flang__
     do i = 1, lanes
       p1(i) = y(i, 1, m1)
@@ -272,10 +276,10 @@ contains
     end do
     do k = 1, n_k
       do i = 1, lanes
-        a1 = a(i, first + k, m1)
-        a2 = a(i, first + k, m2)
-        a3 = a(i, first + k, m3)
-        a4 = a(i, first + k, m4)
+        a1 = a(i, k1 + k)
+        a2 = a(i, k2 + k)
+        a3 = a(i, k3 + k)
+        a4 = a(i, k4 + k)
         b1 = b(i, 1, k)
         b2 = b(i, 2, k)
         b3 = b(i, 3, k)
@@ -335,10 +339,10 @@ contains
       s2 = y(i, 2, m4)
       s3 = y(i, 3, m4)
       s4 = y(i, 4, m4)
-      a1 = a(i, first + 1, m1)
-      a2 = a(i, first + 1, m2)
-      a3 = a(i, first + 1, m3)
-      a4 = a(i, first + 1, m4)
+      a1 = a(i, k1 + 1)
+      a2 = a(i, k2 + 1)
+      a3 = a(i, k3 + 1)
+      a4 = a(i, k4 + 1)
       b1 = b(i, 1, 1)
       b2 = b(i, 2, 1)
       b3 = b(i, 3, 1)
@@ -360,10 +364,10 @@ contains
         s2 = s2 + a4*b2
         s3 = s3 + a4*b3
         s4 = s4 + a4*b4
-        a1 = a(i, first + k + 1, m1)
-        a2 = a(i, first + k + 1, m2)
-        a3 = a(i, first + k + 1, m3)
-        a4 = a(i, first + k + 1, m4)
+        a1 = a(i, k1 + k + 1)
+        a2 = a(i, k2 + k + 1)
+        a3 = a(i, k3 + k + 1)
+        a4 = a(i, k4 + k + 1)
         b1 = b(i, 1, k + 1)
         b2 = b(i, 2, k + 1)
         b3 = b(i, 3, k + 1)
@@ -396,10 +400,10 @@ contains
     integer, intent(in) :: ld, n_n                     !! columns of the left matrix and of the product
     integer, intent(in) :: first, n_k                  !! columns of the left matrix before the part, and in it
     integer, intent(in) :: m                           !! first row
-    real(wp), intent(in) :: a(block_columns, ld, *)    !! left matrix (lane, k, m)
+    real(wp), intent(in) :: a(block_columns, *)        !! left matrix (lane, k of each m)
     real(wp), intent(in) :: b(lanes, 4, *)             !! part of the right matrix (lane, n, k)
     real(wp), intent(inout) :: y(block_columns, n_n, *) !! product (lane, n, m)
-    integer :: i, k, m1, m2
+    integer :: i, k, m1, m2, k1, k2
     real(wp) :: a1, a2, b1, b2, b3, b4
 #ifdef __flang__
     real(wp), dimension(lanes) :: p1, p2, p3, p4, q1, q2, q3, q4
@@ -409,7 +413,9 @@ contains
 
     if (n_k < 1) return
     m1 = min(m, n_m)
+    k1 = ld*(m1 - 1) + first
     m2 = min(m + 1, n_m)
+    k2 = ld*(m2 - 1) + first
 #ifdef __flang__
     do i = 1, lanes
       p1(i) = y(i, 1, m1)
@@ -423,8 +429,8 @@ contains
     end do
     do k = 1, n_k
       do i = 1, lanes
-        a1 = a(i, first + k, m1)
-        a2 = a(i, first + k, m2)
+        a1 = a(i, k1 + k)
+        a2 = a(i, k2 + k)
         b1 = b(i, 1, k)
         b2 = b(i, 2, k)
         b3 = b(i, 3, k)
@@ -460,8 +466,8 @@ contains
       q2 = y(i, 2, m2)
       q3 = y(i, 3, m2)
       q4 = y(i, 4, m2)
-      a1 = a(i, first + 1, m1)
-      a2 = a(i, first + 1, m2)
+      a1 = a(i, k1 + 1)
+      a2 = a(i, k2 + 1)
       b1 = b(i, 1, 1)
       b2 = b(i, 2, 1)
       b3 = b(i, 3, 1)
@@ -475,8 +481,8 @@ contains
         q2 = q2 + a2*b2
         q3 = q3 + a2*b3
         q4 = q4 + a2*b4
-        a1 = a(i, first + k + 1, m1)
-        a2 = a(i, first + k + 1, m2)
+        a1 = a(i, k1 + k + 1)
+        a2 = a(i, k2 + k + 1)
         b1 = b(i, 1, k + 1)
         b2 = b(i, 2, k + 1)
         b3 = b(i, 3, k + 1)
@@ -501,10 +507,10 @@ contains
     integer, intent(in) :: ld, n_n                     !! columns of the left matrix and of the product
     integer, intent(in) :: first, n_k                  !! columns of the left matrix before the part, and in it
     integer, intent(in) :: m                           !! first row
-    real(wp), intent(in) :: a(block_columns, ld, *)    !! left matrix (lane, k, m)
+    real(wp), intent(in) :: a(block_columns, *)        !! left matrix (lane, k of each m)
     real(wp), intent(in) :: b(lanes, 1, *)             !! part of the right matrix (lane, n, k)
     real(wp), intent(inout) :: y(block_columns, n_n, *) !! product (lane, n, m)
-    integer :: i, k, m1, m2, m3, m4
+    integer :: i, k, m1, m2, m3, m4, k1, k2, k3, k4
     real(wp) :: a1, a2, a3, a4, b1
 #ifdef __flang__
     real(wp), dimension(lanes) :: p1, q1, r1, s1
@@ -514,9 +520,13 @@ contains
 
     if (n_k < 1) return
     m1 = min(m, n_m)
+    k1 = ld*(m1 - 1) + first
     m2 = min(m + 1, n_m)
+    k2 = ld*(m2 - 1) + first
     m3 = min(m + 2, n_m)
+    k3 = ld*(m3 - 1) + first
     m4 = min(m + 3, n_m)
+    k4 = ld*(m4 - 1) + first
 #ifdef __flang__
     do i = 1, lanes
       p1(i) = y(i, 1, m1)
@@ -526,10 +536,10 @@ contains
     end do
     do k = 1, n_k
       do i = 1, lanes
-        a1 = a(i, first + k, m1)
-        a2 = a(i, first + k, m2)
-        a3 = a(i, first + k, m3)
-        a4 = a(i, first + k, m4)
+        a1 = a(i, k1 + k)
+        a2 = a(i, k2 + k)
+        a3 = a(i, k3 + k)
+        a4 = a(i, k4 + k)
         b1 = b(i, 1, k)
         p1(i) = p1(i) + a1*b1
         q1(i) = q1(i) + a2*b1
@@ -550,20 +560,20 @@ contains
       q1 = y(i, 1, m2)
       r1 = y(i, 1, m3)
       s1 = y(i, 1, m4)
-      a1 = a(i, first + 1, m1)
-      a2 = a(i, first + 1, m2)
-      a3 = a(i, first + 1, m3)
-      a4 = a(i, first + 1, m4)
+      a1 = a(i, k1 + 1)
+      a2 = a(i, k2 + 1)
+      a3 = a(i, k3 + 1)
+      a4 = a(i, k4 + 1)
       b1 = b(i, 1, 1)
       do k = 1, n_k
         p1 = p1 + a1*b1
         q1 = q1 + a2*b1
         r1 = r1 + a3*b1
         s1 = s1 + a4*b1
-        a1 = a(i, first + k + 1, m1)
-        a2 = a(i, first + k + 1, m2)
-        a3 = a(i, first + k + 1, m3)
-        a4 = a(i, first + k + 1, m4)
+        a1 = a(i, k1 + k + 1)
+        a2 = a(i, k2 + k + 1)
+        a3 = a(i, k3 + k + 1)
+        a4 = a(i, k4 + k + 1)
         b1 = b(i, 1, k + 1)
       end do
       y(i, 1, m1) = p1
@@ -581,10 +591,10 @@ contains
     integer, intent(in) :: ld, n_n                     !! columns of the left matrix and of the product
     integer, intent(in) :: first, n_k                  !! columns of the left matrix before the part, and in it
     integer, intent(in) :: m                           !! first row
-    real(wp), intent(in) :: a(lanes, ld, *)            !! left matrix (lane, k, m)
+    real(wp), intent(in) :: a(lanes, *)                !! left matrix (lane, k of each m)
     real(wp), intent(in) :: b(lanes, 4, *)             !! part of the right matrix (lane, n, k)
     real(wp), intent(inout) :: y(lanes, n_n, *)        !! product (lane, n, m)
-    integer :: i, k, m1, m2, m3, m4
+    integer :: i, k, m1, m2, m3, m4, k1, k2, k3, k4
     real(wp) :: a1, a2, a3, a4, b1, b2, b3, b4
 #ifdef __flang__
     real(wp), dimension(lanes) :: p1, p2, p3, p4, q1, q2, q3, q4, r1, r2, r3, r4, s1, s2, s3, s4
@@ -594,9 +604,13 @@ contains
 
     if (n_k < 1) return
     m1 = min(m, n_m)
+    k1 = ld*(m1 - 1) + first
     m2 = min(m + 1, n_m)
+    k2 = ld*(m2 - 1) + first
     m3 = min(m + 2, n_m)
+    k3 = ld*(m3 - 1) + first
     m4 = min(m + 3, n_m)
+    k4 = ld*(m4 - 1) + first
 #ifdef __flang__
     do i = 1, lanes
       p1(i) = y(i, 1, m1)
@@ -618,10 +632,10 @@ contains
     end do
     do k = 1, n_k
       do i = 1, lanes
-        a1 = a(i, first + k, m1)
-        a2 = a(i, first + k, m2)
-        a3 = a(i, first + k, m3)
-        a4 = a(i, first + k, m4)
+        a1 = a(i, k1 + k)
+        a2 = a(i, k2 + k)
+        a3 = a(i, k3 + k)
+        a4 = a(i, k4 + k)
         b1 = b(i, 1, k)
         b2 = b(i, 2, k)
         b3 = b(i, 3, k)
@@ -681,10 +695,10 @@ contains
       s2 = y(i, 2, m4)
       s3 = y(i, 3, m4)
       s4 = y(i, 4, m4)
-      a1 = a(i, first + 1, m1)
-      a2 = a(i, first + 1, m2)
-      a3 = a(i, first + 1, m3)
-      a4 = a(i, first + 1, m4)
+      a1 = a(i, k1 + 1)
+      a2 = a(i, k2 + 1)
+      a3 = a(i, k3 + 1)
+      a4 = a(i, k4 + 1)
       b1 = b(i, 1, 1)
       b2 = b(i, 2, 1)
       b3 = b(i, 3, 1)
@@ -706,10 +720,10 @@ contains
         s2 = s2 + a4*b2
         s3 = s3 + a4*b3
         s4 = s4 + a4*b4
-        a1 = a(i, first + k + 1, m1)
-        a2 = a(i, first + k + 1, m2)
-        a3 = a(i, first + k + 1, m3)
-        a4 = a(i, first + k + 1, m4)
+        a1 = a(i, k1 + k + 1)
+        a2 = a(i, k2 + k + 1)
+        a3 = a(i, k3 + k + 1)
+        a4 = a(i, k4 + k + 1)
         b1 = b(i, 1, k + 1)
         b2 = b(i, 2, k + 1)
         b3 = b(i, 3, k + 1)
@@ -742,10 +756,10 @@ contains
     integer, intent(in) :: ld, n_n                     !! columns of the left matrix and of the product
     integer, intent(in) :: first, n_k                  !! columns of the left matrix before the part, and in it
     integer, intent(in) :: m                           !! first row
-    real(wp), intent(in) :: a(lanes, ld, *)            !! left matrix (lane, k, m)
+    real(wp), intent(in) :: a(lanes, *)                !! left matrix (lane, k of each m)
     real(wp), intent(in) :: b(lanes, 4, *)             !! part of the right matrix (lane, n, k)
     real(wp), intent(inout) :: y(lanes, n_n, *)        !! product (lane, n, m)
-    integer :: i, k, m1, m2
+    integer :: i, k, m1, m2, k1, k2
     real(wp) :: a1, a2, b1, b2, b3, b4
 #ifdef __flang__
     real(wp), dimension(lanes) :: p1, p2, p3, p4, q1, q2, q3, q4
@@ -755,7 +769,9 @@ contains
 
     if (n_k < 1) return
     m1 = min(m, n_m)
+    k1 = ld*(m1 - 1) + first
     m2 = min(m + 1, n_m)
+    k2 = ld*(m2 - 1) + first
 #ifdef __flang__
     do i = 1, lanes
       p1(i) = y(i, 1, m1)
@@ -769,8 +785,8 @@ contains
     end do
     do k = 1, n_k
       do i = 1, lanes
-        a1 = a(i, first + k, m1)
-        a2 = a(i, first + k, m2)
+        a1 = a(i, k1 + k)
+        a2 = a(i, k2 + k)
         b1 = b(i, 1, k)
         b2 = b(i, 2, k)
         b3 = b(i, 3, k)
@@ -806,8 +822,8 @@ contains
       q2 = y(i, 2, m2)
       q3 = y(i, 3, m2)
       q4 = y(i, 4, m2)
-      a1 = a(i, first + 1, m1)
-      a2 = a(i, first + 1, m2)
+      a1 = a(i, k1 + 1)
+      a2 = a(i, k2 + 1)
       b1 = b(i, 1, 1)
       b2 = b(i, 2, 1)
       b3 = b(i, 3, 1)
@@ -821,8 +837,8 @@ contains
         q2 = q2 + a2*b2
         q3 = q3 + a2*b3
         q4 = q4 + a2*b4
-        a1 = a(i, first + k + 1, m1)
-        a2 = a(i, first + k + 1, m2)
+        a1 = a(i, k1 + k + 1)
+        a2 = a(i, k2 + k + 1)
         b1 = b(i, 1, k + 1)
         b2 = b(i, 2, k + 1)
         b3 = b(i, 3, k + 1)
@@ -847,10 +863,10 @@ contains
     integer, intent(in) :: ld, n_n                     !! columns of the left matrix and of the product
     integer, intent(in) :: first, n_k                  !! columns of the left matrix before the part, and in it
     integer, intent(in) :: m                           !! first row
-    real(wp), intent(in) :: a(lanes, ld, *)            !! left matrix (lane, k, m)
+    real(wp), intent(in) :: a(lanes, *)                !! left matrix (lane, k of each m)
     real(wp), intent(in) :: b(lanes, 1, *)             !! part of the right matrix (lane, n, k)
     real(wp), intent(inout) :: y(lanes, n_n, *)        !! product (lane, n, m)
-    integer :: i, k, m1, m2, m3, m4
+    integer :: i, k, m1, m2, m3, m4, k1, k2, k3, k4
     real(wp) :: a1, a2, a3, a4, b1
 #ifdef __flang__
     real(wp), dimension(lanes) :: p1, q1, r1, s1
@@ -860,9 +876,13 @@ contains
 
     if (n_k < 1) return
     m1 = min(m, n_m)
+    k1 = ld*(m1 - 1) + first
     m2 = min(m + 1, n_m)
+    k2 = ld*(m2 - 1) + first
     m3 = min(m + 2, n_m)
+    k3 = ld*(m3 - 1) + first
     m4 = min(m + 3, n_m)
+    k4 = ld*(m4 - 1) + first
 #ifdef __flang__
     do i = 1, lanes
       p1(i) = y(i, 1, m1)
@@ -872,10 +892,10 @@ contains
     end do
     do k = 1, n_k
       do i = 1, lanes
-        a1 = a(i, first + k, m1)
-        a2 = a(i, first + k, m2)
-        a3 = a(i, first + k, m3)
-        a4 = a(i, first + k, m4)
+        a1 = a(i, k1 + k)
+        a2 = a(i, k2 + k)
+        a3 = a(i, k3 + k)
+        a4 = a(i, k4 + k)
         b1 = b(i, 1, k)
         p1(i) = p1(i) + a1*b1
         q1(i) = q1(i) + a2*b1
@@ -896,20 +916,20 @@ contains
       q1 = y(i, 1, m2)
       r1 = y(i, 1, m3)
       s1 = y(i, 1, m4)
-      a1 = a(i, first + 1, m1)
-      a2 = a(i, first + 1, m2)
-      a3 = a(i, first + 1, m3)
-      a4 = a(i, first + 1, m4)
+      a1 = a(i, k1 + 1)
+      a2 = a(i, k2 + 1)
+      a3 = a(i, k3 + 1)
+      a4 = a(i, k4 + 1)
       b1 = b(i, 1, 1)
       do k = 1, n_k
         p1 = p1 + a1*b1
         q1 = q1 + a2*b1
         r1 = r1 + a3*b1
         s1 = s1 + a4*b1
-        a1 = a(i, first + k + 1, m1)
-        a2 = a(i, first + k + 1, m2)
-        a3 = a(i, first + k + 1, m3)
-        a4 = a(i, first + k + 1, m4)
+        a1 = a(i, k1 + k + 1)
+        a2 = a(i, k2 + k + 1)
+        a3 = a(i, k3 + k + 1)
+        a4 = a(i, k4 + k + 1)
         b1 = b(i, 1, k + 1)
       end do
       y(i, 1, m1) = p1

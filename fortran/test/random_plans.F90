@@ -68,7 +68,8 @@ contains
         k = pick(1, 3)
         if (k == 1 .and. operation(row_code) >= operation_add .and. operation(row_code) <= operation_select) then
           if (any(places(:n_buffers) == operation(row_input) .and. sizes(:n_buffers) == operation(row_n_out)) .and. &
-              all(is_apart(operation([row_second_input, row_third_input])))) operation(row_output) = operation(row_input)
+              all(is_apart(operation([row_second_input, row_third_input])))) &
+            operation(row_output) = operation(row_input)
         end if
         if (size(weights) > 0) operation(row_weights) = next
         if (size(table) > 0) operation(row_table) = size(net%tables) + 1
@@ -117,8 +118,9 @@ contains
       linear = operation
       linear(row_output) = 0
       linear(row_activation) = 0
+      allocate (column(size(values, 1) + size(found, 1)))
       do k = 1, size(x, 1)
-        column = [values(:, k), (0.0_real64, i=1, size(found, 1))]
+        column(:size(values, 1)) = values(:, k)
         call plain_operation(linear, 0.0_real64, [net%tables, table], weights, column)
         found(:, k) = column(1:size(found, 1))
       end do

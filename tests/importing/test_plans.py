@@ -260,3 +260,27 @@ def test_an_unselected_branch_may_be_infinite() -> None:
     with np.errstate(all="ignore"):
         y = emulator.predict(np.array([[-1.0, 0.0, np.e]]))
     np.testing.assert_allclose(y, [[-1.0, 0.0, 1.0]], atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(6,), (12, 6)])
+def test_the_gelu_of_a_wide_layer_is_one_layer(shape: tuple[int, ...]) -> None:
+    """The argument of Erf, a scaled layer, is the layer itself; as torch exports it."""
+    emulator = imported(
+        [
+            node("MatMul", "x w", "m"),
+            node("Add", "m b", "z"),
+            node("Div", "z root_two", "u"),
+            node("Erf", "u", "e"),
+            node("Add", "e one", "gate"),
+            node("Mul", "z gate", "twice"),
+            node("Mul", "half twice", "y"),
+        ],
+        shape,
+        w=RNG.normal(size=(6, 10)).astype(np.float32),
+        b=RNG.normal(size=10).astype(np.float32),
+        root_two=np.sqrt(np.float32(2.0)),
+        one=np.float32(1.0),
+        half=np.float32(0.5),
+    )
+    assert kinds(emulator) == ["dense*" if len(shape) > 1 else "dense"]
+    assert emulator.plan.operations[0].activation == "gelu"
