@@ -16,7 +16,7 @@ from emufort.benchmark.options import Options
 from emufort.benchmark.run import run as measure
 from emufort.contract_arrays import split_columns
 from emufort.dataset.dataset import Dataset
-from emufort.export import Bundle, export
+from emufort.export import Bundle, export, fortran
 from emufort.export.golden import Golden
 from emufort.export.host import write_host
 from emufort.verification import DECISIVE, verify
@@ -51,17 +51,29 @@ def run(folder: Path, *command: object) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("compiler", sorted(FLAGS))
+# Loops copy a variable with more entries than the limit.
+@pytest.mark.parametrize(
+    ("compiler", "most_statements"), [("gfortran", 32), ("gfortran", 1), ("flang-22", 32)]
+)
 def test_host_arrays_have_the_shapes_of_the_contract(
-    bundle: Bundle, compiler: str, tmp_path: Path
+    bundle: Bundle,
+    compiler: str,
+    most_statements: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} is not installed")
     x = inputs(contract(), 70, seed=8)
     (tmp_path / "x.bin").write_bytes(np.int64(len(x)).tobytes() + x.tobytes(order="F"))
+    monkeypatch.setattr(fortran, "_MOST_STATEMENTS", most_statements)
+    module = tmp_path / "profile_emulator.F90"
+    module.write_text(fortran.fortran_source(bundle.emulator(), "chain", file=bundle.weights_file))
+    is_looped = "do emufort_k1 = 0, 2" in _procedure(module.read_text(), "predict_real64")
+    assert is_looped == (most_statements == 1)
     sources = [
         bundle.runtime_source,
-        bundle.module_source,
+        module,
         Path(__file__).with_name("profile_host.F90"),
     ]
     run(tmp_path, compiler, *FLAGS[compiler], *sources, "-o", "host")
@@ -74,6 +86,13 @@ def test_host_arrays_have_the_shapes_of_the_contract(
         np.testing.assert_allclose(found, values, rtol=2e-5, atol=2e-5)
         first += values.size
     assert first == given.size
+
+
+def _procedure(source: str, name: str) -> str:
+    first, last = (
+        f"{start} profile_emulator_{name}" for start in (" subroutine", "end subroutine")
+    )
+    return source[source.index(f"recursive{first}") : source.index(last)]
 
 
 @needs_gfortran

@@ -267,6 +267,7 @@ def fortran_source(
         inputs=inputs,
         outputs=outputs,
         rank=max(1, *(len(v.lengths) for v in (*inputs, *outputs))),
+        wide_rank=max((len(v.lengths) for v in (*inputs, *outputs) if v.is_wide), default=0),
         widths=wrap(str(len(v.columns)) for v in (*inputs, *outputs)),
         arguments=wrap(["ncol", *variables, *optional]),
         strided_arguments=wrap(["ncol", "strides", *variables, *optional]),
