@@ -32,7 +32,8 @@ def in_scratch(plan: Plan, x: np.ndarray, parameters: dict[str, np.ndarray]) -> 
             scratch[:, plan.places[name] :][:, :size].copy()
             for name, size in zip(o.inputs, inputs, strict=True)
         ]
-        z = o.row.value(layout, values, [parameters[name] for name in o.parameters])
+        weights = [parameters[name].astype(float) for name in o.parameters]
+        z = np.ascontiguousarray(o.row.value(layout, values, weights))
         a = ACTIVATION_FUNCTIONS[o.activation].value(z, o.slope)
         room = scratch[:, plan.places[o.output] :][:, : buffer_room(n_out)]
         room[:] = np.nan
