@@ -49,9 +49,9 @@ module emufort_math
   real(real64), parameter :: pi = 3.14159265358979324_real64
   real(real64), parameter :: pi_high = 3.141592502593994_real64, pi_middle = 1.5099578831723193e-07_real64, &
                              pi_low = 1.0780605716316238e-14_real64
-  real(real64), parameter :: s1 = -1.0_real64/6.0_real64, s2 = 1.0_real64/120.0_real64, s3 = -1.0_real64/5040.0_real64, &
-                             s4 = 1.0_real64/362880.0_real64, s5 = -1.0_real64/39916800.0_real64, &
-                             s6 = 1.0_real64/6227020800.0_real64
+  real(real64), parameter :: s1 = -1.0_real64/6.0_real64, s2 = 1.0_real64/120.0_real64, &
+                             s3 = -1.0_real64/5040.0_real64, s4 = 1.0_real64/362880.0_real64, &
+                             s5 = -1.0_real64/39916800.0_real64, s6 = 1.0_real64/6227020800.0_real64
 #endif
 
 contains

@@ -138,8 +138,8 @@ contains
     n = columns*n_out
     select case (operation(row_code))
     case (operation_dense)
-      call repeat_dense(operation(row_n_in), n_out, operation(row_count), operation(row_stride), lowest_of(activation), &
-                        weights(operation(row_weights)), columns, scratch(x), scratch(y))
+      call repeat_dense(operation(row_n_in), n_out, operation(row_count), operation(row_stride), &
+                        lowest_of(activation), weights(operation(row_weights)), columns, scratch(x), scratch(y))
       if (activation == activation_relu) return
       n = n*operation(row_count)
     case (operation_add)

@@ -249,7 +249,8 @@ contains
       integer, intent(in) :: i   !! number of the operation
       integer :: lower, upper, middle
 
-      associate (weights => operations(row_weights, i), n_in => operations(row_n_in, i), n_out => operations(row_n_out, i))
+      associate (weights => operations(row_weights, i), n_in => operations(row_n_in, i), &
+                 n_out => operations(row_n_out, i))
         are_weights_sound = weights == next
         if (are_weights_sound) then
           n_layers = n_layers + 1

@@ -353,11 +353,11 @@ contains
         call set_error(status, emufort_error_limit, 'predict', no_workspace)
         first = 0
         n = ncol
-      do j = 1, n_out
-        do i = 1, n
-          y(first + i, j) = real(not_a_number(), real32)
+        do j = 1, n_out
+          do i = 1, n
+            y(first + i, j) = real(not_a_number(), real32)
+          end do
         end do
-      end do
         if (present(is_outside)) is_outside = .true.
         return
       end if
@@ -448,11 +448,11 @@ contains
         call set_error(status, emufort_error_limit, 'predict', no_workspace)
         first = 0
         n = ncol
-      do j = 1, n_out
-        do i = 1, n
-          y(first + i, j) = not_a_number()
+        do j = 1, n_out
+          do i = 1, n
+            y(first + i, j) = not_a_number()
+          end do
         end do
-      end do
         if (present(is_outside)) is_outside = .true.
         return
       end if
@@ -543,11 +543,11 @@ contains
         call set_error(status, emufort_error_limit, 'predict', no_workspace)
         first = 0
         n = ncol
-      do i = 1, n
-        do j = 1, n_out
-          y(j, first + i) = real(not_a_number(), real32)
+        do i = 1, n
+          do j = 1, n_out
+            y(j, first + i) = real(not_a_number(), real32)
+          end do
         end do
-      end do
         if (present(is_outside)) is_outside = .true.
         return
       end if
@@ -638,11 +638,11 @@ contains
         call set_error(status, emufort_error_limit, 'predict', no_workspace)
         first = 0
         n = ncol
-      do i = 1, n
-        do j = 1, n_out
-          y(j, first + i) = not_a_number()
+        do i = 1, n
+          do j = 1, n_out
+            y(j, first + i) = not_a_number()
+          end do
         end do
-      end do
         if (present(is_outside)) is_outside = .true.
         return
       end if
@@ -729,11 +729,11 @@ contains
         call set_error(status, emufort_error_limit, 'predict', no_workspace)
         first = 0
         n = ncol
-      do j = 1, n_out
-        do i = 1, n
-          y(element(first + i, j, y_strides)) = real(not_a_number(), real32)
+        do j = 1, n_out
+          do i = 1, n
+            y(element(first + i, j, y_strides)) = real(not_a_number(), real32)
+          end do
         end do
-      end do
         if (present(is_outside)) is_outside = .true.
         return
       end if
@@ -820,11 +820,11 @@ contains
         call set_error(status, emufort_error_limit, 'predict', no_workspace)
         first = 0
         n = ncol
-      do j = 1, n_out
-        do i = 1, n
-          y(element(first + i, j, y_strides)) = not_a_number()
+        do j = 1, n_out
+          do i = 1, n
+            y(element(first + i, j, y_strides)) = not_a_number()
+          end do
         end do
-      end do
         if (present(is_outside)) is_outside = .true.
         return
       end if

@@ -68,7 +68,8 @@ contains
         k = pick(1, 3)
         if (k == 1 .and. operation(row_code) >= operation_add .and. operation(row_code) <= operation_select) then
           if (any(places(:n_buffers) == operation(row_input) .and. sizes(:n_buffers) == operation(row_n_out)) .and. &
-              all(is_apart(operation([row_second_input, row_third_input])))) operation(row_output) = operation(row_input)
+              all(is_apart(operation([row_second_input, row_third_input])))) &
+            operation(row_output) = operation(row_input)
         end if
         if (size(weights) > 0) operation(row_weights) = next
         if (size(table) > 0) operation(row_table) = size(net%tables) + 1

@@ -59,7 +59,8 @@ contains
     do i = 1, size(numbers)
       n = numbers(i)
       call emulator%predict(x(ncol - n + 1:, :), part(1:n, :), status)
-      call check(all(same_bits(part(1:n, :), y(ncol - n + 1:, :))), trim(what)//': the same bits in any number of columns')
+      call check(all(same_bits(part(1:n, :), y(ncol - n + 1:, :))), &
+                 trim(what)//': the same bits in any number of columns')
       call emulator%predict(x(1:n, :), part(1:n, :), status, workspace=workspace)
       call check(all(same_bits(part(1:n, :), y(1:n, :))), trim(what)//': the same bits with a workspace')
     end do

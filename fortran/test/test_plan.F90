@@ -174,8 +174,8 @@ contains
 
   !> Set each integer of the network to values that it must not have.
   subroutine refuse_integers()
-    integer, parameter :: hostile(15) = [-huge(1) - 1, -huge(1), -lanes, -1, 0, 1, 2, lanes, lanes + 1, 11, 22, 255, 4096, &
-                                         huge(1) - lanes, huge(1)]
+    integer, parameter :: hostile(15) = [-huge(1) - 1, -huge(1), -lanes, -1, 0, 1, 2, lanes, lanes + 1, 11, 22, 255, &
+                                         4096, huge(1) - lanes, huge(1)]
     integer :: plan(n_plan), damaged(n_plan)
     integer :: places(0:n_operations), i, k, row, n_taken
     real(real64) :: y(ncol, n_outputs)

@@ -47,14 +47,15 @@ contains
   subroutine fill(values, n_digits)
     real(wp), intent(out) :: values(:)   !! [1]
     integer, intent(in) :: n_digits      !! binary digits
-    integer :: i, n
+    integer :: i, n, k
 
     values = 0.0_wp
     do i = 1, size(values)
       do n = 0, n_digits - 1, 13
         ! Lehmer's generator
         state = mod(48271_int64*state, 2147483647_int64)
-        values(i) = values(i) + real(mod(state, 2_int64**min(13, n_digits - n)), wp)*2.0_wp**(-n - min(13, n_digits - n))
+        k = min(13, n_digits - n)
+        values(i) = values(i) + real(mod(state, 2_int64**k), wp)*2.0_wp**(-n - k)
       end do
       if (btest(state, 20)) values(i) = -values(i)
     end do

@@ -3,7 +3,8 @@
 !> The tests in tests/training compare gradients and losses with torch.
 program test_trainer
   use emufort_kinds, only: wp, int32, int64, real64
-  use emufort_activations, only: activation_relu, activation_squared_relu, activation_tanh, activation_exp, n_activations
+  use emufort_activations, only: activation_relu, activation_squared_relu, activation_tanh, activation_exp, &
+                                 n_activations
   use emufort_train_activations, only: can_train
   use emufort_trainer, only: train, mean_squared_error, train_ok, train_wrong_shape, train_wrong_activation, &
                              train_wrong_order, train_goes_on, train_out_of_patience, train_diverged

@@ -229,6 +229,24 @@ REFUSED = {
     ),
     "random": (_of([node("RandomNormalLike", "x", "y")]), "it is random"),
     "rows": (_of([node("Gemm", "x w", "y", transA=1)], w=np.ones((1, 2))), "4 rows for one column"),
+    "windows": (
+        _of([node("MaxPool", "x", "y", kernel_shape=[10**6], pads=[10**6, 10**7])], ("n", 1, 4)),
+        "MaxPool of the node.*windows of 1000000 positions: too many",
+    ),
+    "strides": (
+        _of(
+            [node("ConvTranspose", "x w", "y", strides=[10**9])], ("n", 1, 4), w=np.ones((1, 1, 2))
+        ),
+        "ConvTranspose of the node.*its output has the sizes",
+    ),
+    "groups": (
+        _of([node("Conv", "x w", "y", group=0)], ("n", 1, 4), w=np.ones((1, 1, 2))),
+        "Conv of the node.*its inputs do not fit",
+    ),
+    "scale": (
+        _of([node("Resize", "x - f", "y")], ("n", 1, 4), f=np.array([1.0, 1.0, 1e8])),
+        "Resize of the node.*too large",
+    ),
     "infinite": (_of([node("Add", "x c", "y")], c=np.array(np.inf)), "constant that is not within"),
     "unknown": (_of([node("Det", "x", "y")], ("n", 2, 2)), "Det of the node.*not supported"),
     "columns": (

@@ -138,15 +138,6 @@ class Lowering:
         stored = self.atom(Atom(values[0].size, kind, flat, name, slope))
         return stored.taken(np.argsort(order).reshape(values[0].shape))
 
-    def atom_of(self, value: Value) -> Atom | None:
-        """Return the atom that a value is, element by element; None if it is none."""
-        if len(value.terms) != 1 or np.any(value.bias):
-            return None
-        ((number, _),) = value.terms.items()
-        atom = self.atoms[number]
-        is_atom = atom.size == value.size and value.is_same(Value.atom(number, value.shape))
-        return atom if is_atom else None
-
     # ---------------------------------------------------------- linear operations
 
     def stored(self, value: Value) -> Value:

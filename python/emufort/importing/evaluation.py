@@ -16,7 +16,15 @@ from emufort.importing.refusal import MOST_ELEMENTS, refuse
 from emufort.messages import one_line
 
 #: Operations whose result may be much larger than their inputs, and which input gives the size.
-_GROWING = {"ConstantOfShape": 0, "Expand": 1, "Tile": 1, "Pad": 1, "OneHot": 1, "Range": 1}
+_GROWING = {
+    "CenterCropPad": 1,
+    "ConstantOfShape": 0,
+    "Expand": 1,
+    "Tile": 1,
+    "Pad": 1,
+    "OneHot": 1,
+    "Range": 1,
+}
 
 
 def evaluate(
@@ -58,10 +66,12 @@ def evaluate(
 
 
 def _check_size(node: Node, inputs: Sequence[NDArray[Any] | None]) -> None:
-    if node.operator not in _GROWING:
-        return
     size = 1.0
-    if node.operator == "Range":
+    if node.operator == "Resize":
+        size = _resized(inputs)
+    elif node.operator not in _GROWING:
+        return
+    elif node.operator == "Range":
         start, limit, delta = (float(np.ravel(v)[0]) for v in inputs[:3] if v is not None)
         size = abs((limit - start) / delta) if delta else np.inf
     else:
@@ -69,7 +79,19 @@ def _check_size(node: Node, inputs: Sequence[NDArray[Any] | None]) -> None:
         wanted = inputs[place] if place < len(inputs) else None
         if wanted is not None:
             size = float(np.prod(np.abs(np.asarray(wanted, dtype=np.float64)) + 1.0))
-    if not size <= 64.0 * MOST_ELEMENTS:
+    if not size <= 16.0 * MOST_ELEMENTS:
         raise refuse(
             node.operator, node.name, "its result is too large", "reduce the sizes of the model"
         )
+
+
+def _resized(inputs: Sequence[NDArray[Any] | None]) -> float:
+    """Return the number of elements of the result of Resize, or more."""
+    x, *rest = (None if v is None else np.asarray(v, dtype=np.float64) for v in inputs)
+    _, scales, sizes = (*rest, None, None, None)[:3]
+    number = 1.0 if x is None else float(x.size)
+    if scales is not None and scales.size:
+        number *= float(np.prod(np.maximum(np.abs(scales), 1.0)))
+    elif sizes is not None and sizes.size:
+        number *= float(np.prod(np.maximum(np.abs(sizes), 1.0)))
+    return number

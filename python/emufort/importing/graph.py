@@ -119,7 +119,7 @@ def read_graph(model: onnx.ModelProto) -> Graph:
     if model.functions:
         model = inliner.inline_local_functions(model)
     graph = model.graph
-    constants = {entry.name: numpy_helper.to_array(entry) for entry in graph.initializer}
+    constants = {entry.name: _constant(entry, entry.name) for entry in graph.initializer}
     if graph.sparse_initializer:
         raise ImportRefusedError("the model has sparse weights; export it with dense weights")
     inputs = tuple(_port(v, is_input=True) for v in graph.input if v.name not in constants)
@@ -130,7 +130,7 @@ def read_graph(model: onnx.ModelProto) -> Graph:
     for node in (_node(proto) for given in graph.node for proto in _standard(given, constants)):
         held = node.attributes.get("value") if node.operator == "Constant" else None
         if isinstance(held, onnx.TensorProto):
-            constants[node.outputs[0]] = numpy_helper.to_array(held)
+            constants[node.outputs[0]] = _constant(held, node.name)
         else:
             nodes.append(node)
     return Graph(
@@ -142,6 +142,16 @@ def read_graph(model: onnx.ModelProto) -> Graph:
         graph.name,
         f"{model.producer_name} {model.producer_version}".strip(),
     )
+
+
+def _constant(tensor: onnx.TensorProto, name: str) -> NDArray[Any]:
+    try:
+        return numpy_helper.to_array(tensor)
+    except Exception as error:
+        # of a damaged file: a type without numbers, or another number of them than the shape says
+        raise ImportRefusedError(
+            f"the constant '{name}' of the model cannot be read: {one_line(error)}; export it again"
+        ) from error
 
 
 def _standard(

@@ -159,7 +159,17 @@ def _results(
         return found
     except ImportRefusedError:
         raise
-    except (ValueError, IndexError, KeyError, TypeError, StopIteration) as error:
+    except (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        MemoryError,
+        StopIteration,
+        TypeError,
+        ValueError,
+    ) as error:
+        # attributes and shapes of an untrusted file
         raise refuse(
             node.operator,
             node.name,

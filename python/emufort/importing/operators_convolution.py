@@ -13,6 +13,7 @@ from emufort.importing.arguments import Inputs, constants, data, numbers_of, tex
 from emufort.importing.atoms import Lowering
 from emufort.importing.graph import Node
 from emufort.importing.lowering import Handler
+from emufort.importing.refusal import MOST_ELEMENTS
 from emufort.importing.values import Array, Integers, Value, selected
 from emufort.importing.windows import geometry, numbers, windows
 
@@ -134,6 +135,8 @@ def _overlaps(
         shape = wanted or [n * s for n, s in zip(sizes, form.strides, strict=True)]
         totals = [n - m for n, m in zip(full, shape, strict=True)]
         before = tuple(t // 2 if rule == "SAME_UPPER" else t - t // 2 for t in totals)
+    if min(shape) < 1 or math.prod(shape) > MOST_ELEMENTS:
+        raise ValueError(f"its output has the sizes {shape}")
     summands: list[list[int]] = [[] for _ in range(math.prod(shape))]
     offsets = list(itertools.product(*map(range, kernel)))
     for at, position in enumerate(itertools.product(*map(range, sizes))):

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from emufort.importing.refusal import MOST_ELEMENTS
+
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 #: A `scipy.sparse.csr_array`, (values, atom).
@@ -219,6 +221,8 @@ def selected(values: Sequence[Value], places: Integers) -> Value:
     places
         Number of each element of the result, in its shape; -1 gives 0.
     """
+    if places.size > MOST_ELEMENTS:
+        raise ValueError(f"its result has {places.size} values for one column: too many")
     flat = places.ravel()
     total = sum(value.size for value in values)
     if len(flat) == total and np.array_equal(flat, np.arange(total)) and len(values) == 1:

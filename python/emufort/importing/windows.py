@@ -13,6 +13,9 @@ from emufort.importing.arguments import text
 from emufort.importing.graph import Node
 from emufort.importing.values import Integers
 
+#: Most positions of all windows.
+_MOST_PLACES = 2**22
+
 
 @dataclass(frozen=True)
 class Windows:
@@ -101,6 +104,8 @@ def windows(sizes: Sequence[int], form: Geometry, is_ceiling: bool = False) -> W
             raise ValueError("its window is larger than its input")
         counts.append(count)
     total, each = math.prod(counts), math.prod(form.kernel)
+    if total * each > _MOST_PLACES:
+        raise ValueError(f"it has {total} windows of {each} positions: too many")
     places = np.zeros((total, each), np.int64)
     is_outside = np.zeros((total, each), bool)
     is_past = np.zeros((total, each), bool)
