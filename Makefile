@@ -78,7 +78,7 @@ test: setup test-tools ## Build and run the Fortran tests with gfortran, flang a
 	  cmake --build $(BUILD)-valgrind --parallel $(JOBS); \
 	  ctest --test-dir $(BUILD)-valgrind -C valgrind -L valgrind --output-on-failure --parallel $(JOBS); \
 	else echo "SKIPPED: the runtime is not tested with valgrind; apt-get install valgrind"; fi
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 lint: $(STAMPS)/dependencies ## Check formatting, style and types; changes no file
 	$(BIN)/ruff format --check .

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +15,7 @@ import xarray as xr
 
 import emufort
 from emufort.processes import registry as processes
+from tests import compiler_cache
 
 #: Folder of the package under test, for processes that tests start: installed, or of the checkout.
 PACKAGE = str(Path(emufort.__file__).resolve().parents[1])
@@ -86,6 +90,36 @@ def install_process(site: Path, name: str, value: str, package: str = "pond_pack
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.5\n")
     (info / "entry_points.txt").write_text(f"[emufort.processes]\n{name} = {value}\n")
     return site
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cached_compilers(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Compile equal sources with equal flags once per session, see compiler_cache.
+
+    The scripts have the same path in each session, because keys of builds contain it.
+    """
+    cache = getattr(request.config, "cache", None)
+    if cache is None:
+        yield
+        return
+    scripts = cache.mkdir("compilers")
+    for name in ("gfortran", "f95", "flang-22", "flang-new-22"):  # CMake prefers f95
+        if (found := shutil.which(name)) is not None:
+            program = [sys.executable, "-I", "-S", compiler_cache.__file__, found]
+            made = scripts / f"{name}.{os.getpid()}"
+            made.write_text(f'#!/bin/sh\nexec {shlex.join(program)} "$@"\n')
+            made.chmod(0o755)
+            made.replace(scripts / name)
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with pytest.MonkeyPatch.context() as patch:
+        (folder / "compiled").mkdir(exist_ok=True)
+        patch.setenv(compiler_cache.VARIABLE, str(folder / "compiled"))
+        patch.setenv("PATH", str(scripts), prepend=os.pathsep)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")

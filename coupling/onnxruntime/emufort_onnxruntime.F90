@@ -5,6 +5,8 @@
 !>     call emulator%load('model.onnx', status)          ! or library='/path/libonnxruntime.so.1.32.0', threads=4
 !>     call emulator%predict(x, y, status)               ! x(ncol, n_inputs), y(ncol, n_outputs), physical units
 !>
+!> The model may have several inputs and outputs of any shape (ncol, ...).
+!>
 !> After `load` the emulator is constant, and threads may share it. Unlike the runtime, ONNX Runtime allocates memory in
 !> each call, and the bits of a column may depend on the other columns of the call. The graph clips values out of range,
 !> and they are not counted. `status%n_invalid` counts columns with a NaN in the outputs.
@@ -14,13 +16,15 @@ module emufort_onnxruntime
   use, intrinsic :: iso_fortran_env, only: int64, real32, real64
   use emufort_runtime, only: status_type, emufort_error_file, emufort_error_format, emufort_error_shape, &
                              emufort_error_not_loaded
-  use emufort_onnxruntime_api, only: onnx_api_type, open_api, c_text, fortran_text, message_of, element_float, &
-                                     logging_error, optimise_all
+  use emufort_onnxruntime_api, only: onnx_api_type, open_api, c_text, fortran_text, message_of, &
+                                     session_type_interface, element_float, logging_error, optimise_all
   implicit none
   private
 
   public :: onnx_emulator_type, emufort_error_onnxruntime
 
+  !> Columns that are copied together between the layout of the host and that of the model.
+  integer, parameter :: tile = 16
   !> Code of an error that ONNX Runtime reports, or of a library that cannot be used.
   integer, parameter :: emufort_error_onnxruntime = 100
 
@@ -31,13 +35,20 @@ module emufort_onnxruntime
   character(len=*), parameter :: default_library = 'libonnxruntime.so.1'
 #endif
 
-  !> A model in ONNX Runtime: one input [ncol, n_inputs] and one output [ncol, n_outputs], single precision.
+  !> An input or output of a model: single precision, [ncol, ...].
+  type :: port_type
+    type(c_ptr) :: name = c_null_ptr                       ! memory of the allocator
+    integer(c_int64_t), allocatable :: dimensions(:)       ! of a tensor; the first one is that of the columns
+    integer :: width = 0                                   ! values of one column
+  end type port_type
+
+  !> A model in ONNX Runtime. Its inputs form the columns of x one after the other, and its outputs those of y; the last
+  !> index of an input or output varies fastest.
   type :: onnx_emulator_type
     private
     type(onnx_api_type) :: api
     type(c_ptr) :: env = c_null_ptr, session = c_null_ptr, allocator = c_null_ptr
-    type(c_ptr) :: input_name = c_null_ptr, output_name = c_null_ptr   ! memory of the allocator
-    integer :: input_width = 0, output_width = 0
+    type(port_type), allocatable :: inputs(:), outputs(:)
     character(len=:), allocatable :: file
   contains
     procedure :: load
@@ -108,83 +119,84 @@ contains
 
   end subroutine load
 
-  !> Get the names and sizes of the input and output of the model.
+  !> Get the names and shapes of the inputs and outputs of the model.
   subroutine inspect(emulator, complaint)
     type(onnx_emulator_type), intent(inout) :: emulator           !! with a session
     character(len=:), allocatable, intent(out) :: complaint       !! error message; empty for success
-    type(c_ptr) :: info
-    integer(c_size_t) :: n_in, n_out
+    integer(c_size_t) :: n_in, n_out, i
 
-    associate (api => emulator%api, session => emulator%session)
+    associate (api => emulator%api, session => emulator%session, allocator => emulator%allocator)
       complaint = message_of(api, api%get_input_count(session, n_in))
       if (len(complaint) == 0) complaint = message_of(api, api%get_output_count(session, n_out))
       if (len(complaint) > 0) return
-      if (n_in /= 1_c_size_t .or. n_out /= 1_c_size_t) then
-        complaint = 'the model must have one input and one output'
+      if (min(n_in, n_out) < 1_c_size_t) then
+        complaint = 'the model must have an input and an output'
         return
       end if
-      complaint = message_of(api, api%get_input_name(session, 0_c_size_t, emulator%allocator, emulator%input_name))
-      if (len(complaint) > 0) return
-      complaint = message_of(api, api%get_output_name(session, 0_c_size_t, emulator%allocator, emulator%output_name))
-      if (len(complaint) > 0) return
-      complaint = message_of(api, api%get_input_type(session, 0_c_size_t, info))
-      if (len(complaint) > 0) return
-      call width_of(api, info, 'input', emulator%input_width, complaint)
-      call api%release_type_info(info)
-      if (len(complaint) > 0) return
-      complaint = message_of(api, api%get_output_type(session, 0_c_size_t, info))
-      if (len(complaint) > 0) return
-      call width_of(api, info, 'output', emulator%output_width, complaint)
-      call api%release_type_info(info)
+      allocate (emulator%inputs(n_in), emulator%outputs(n_out))
+      do i = 1, n_in
+        associate (port => emulator%inputs(i))
+          complaint = message_of(api, api%get_input_name(session, i - 1, allocator, port%name))
+          if (len(complaint) == 0) &
+            call inspect_port(api, api%get_input_type, session, i - 1, 'input', port, complaint)
+          if (len(complaint) > 0) return
+        end associate
+      end do
+      do i = 1, n_out
+        associate (port => emulator%outputs(i))
+          complaint = message_of(api, api%get_output_name(session, i - 1, allocator, port%name))
+          if (len(complaint) == 0) &
+            call inspect_port(api, api%get_output_type, session, i - 1, 'output', port, complaint)
+          if (len(complaint) > 0) return
+        end associate
+      end do
     end associate
 
   end subroutine inspect
 
-  !> Return the second dimension of a single precision matrix with any number of rows.
-  subroutine width_of(api, info, what, width, complaint)
+  !> Get the shape of a tensor in single precision with any number of columns.
+  subroutine inspect_port(api, get_type, session, position, what, port, complaint)
     type(onnx_api_type), intent(in) :: api                       !! the functions
-    type(c_ptr), intent(in) :: info                              !! OrtTypeInfo
+    procedure(session_type_interface) :: get_type                !! function for inputs or for outputs
+    type(c_ptr), intent(in) :: session                           !! OrtSession
+    integer(c_size_t), intent(in) :: position                    !! which input or output, from 0
     character(len=*), intent(in) :: what                         !! 'input' or 'output', for the message
-    integer, intent(out) :: width                                !! number of columns of the matrix
+    type(port_type), intent(inout) :: port                       !! input or output
     character(len=:), allocatable, intent(out) :: complaint      !! error message; empty for success
-    type(c_ptr) :: tensor
+    type(c_ptr) :: info, tensor
     integer(c_int) :: element
     integer(c_size_t) :: rank
-    integer(c_int64_t) :: dimensions(2)
 
-    width = 0
+    complaint = message_of(api, get_type(session, position, info))
+    if (len(complaint) > 0) return
     complaint = message_of(api, api%cast_type(info, tensor))
-    if (len(complaint) > 0) return
-    if (.not. c_associated(tensor)) then
-      complaint = 'the '//what//' must be a tensor'
-      return
-    end if
-    complaint = message_of(api, api%get_element_type(tensor, element))
+    if (len(complaint) == 0 .and. .not. c_associated(tensor)) complaint = 'the '//what//'s must be tensors'
+    if (len(complaint) == 0) complaint = message_of(api, api%get_element_type(tensor, element))
     if (len(complaint) == 0) complaint = message_of(api, api%get_dimensions_count(tensor, rank))
+    if (len(complaint) == 0 .and. (element /= element_float .or. rank < 1_c_size_t)) &
+      complaint = 'the '//what//'s must be arrays in single precision'
+    if (len(complaint) == 0) then
+      allocate (port%dimensions(rank))
+      complaint = message_of(api, api%get_dimensions(tensor, port%dimensions, rank))
+    end if
+    call api%release_type_info(info)
     if (len(complaint) > 0) return
-    if (element /= element_float .or. rank /= 2_c_size_t) then
-      complaint = 'the '//what//' must be a single precision matrix'
+    if (port%dimensions(1) > 0_c_int64_t .or. any(port%dimensions(2:) < 1_c_int64_t)) then
+      complaint = 'the '//what//'s must have a free first dimension and fixed sizes of the others'
       return
     end if
-    complaint = message_of(api, api%get_dimensions(tensor, dimensions, rank))
-    if (len(complaint) > 0) return
-    if (dimensions(1) > 0_c_int64_t .or. dimensions(2) < 1_c_int64_t) then
-      complaint = 'the '//what//' must have any number of rows and a fixed number of columns'
-      return
-    end if
-    width = int(dimensions(2))
+    port%width = int(product(port%dimensions(2:)))
 
-  end subroutine width_of
+  end subroutine inspect_port
 
   !> Release the model and its session. An emulator that goes out of scope does not release them.
   subroutine release(emulator)
     class(onnx_emulator_type), intent(inout) :: emulator   !! any emulator
-    type(c_ptr) :: status
 
     if (associated(emulator%api%run)) then
       associate (api => emulator%api)
-        if (c_associated(emulator%input_name)) status = api%allocator_free(emulator%allocator, emulator%input_name)
-        if (c_associated(emulator%output_name)) status = api%allocator_free(emulator%allocator, emulator%output_name)
+        if (allocated(emulator%inputs)) call release_names(api, emulator%allocator, emulator%inputs)
+        if (allocated(emulator%outputs)) call release_names(api, emulator%allocator, emulator%outputs)
         if (c_associated(emulator%session)) call api%release_session(emulator%session)
         if (c_associated(api%cpu_memory)) call api%release_memory_info(api%cpu_memory)
         if (c_associated(emulator%env)) call api%release_env(emulator%env)
@@ -194,19 +206,31 @@ contains
     emulator%env = c_null_ptr
     emulator%session = c_null_ptr
     emulator%allocator = c_null_ptr
-    emulator%input_name = c_null_ptr
-    emulator%output_name = c_null_ptr
-    emulator%input_width = 0
-    emulator%output_width = 0
+    if (allocated(emulator%inputs)) deallocate (emulator%inputs)
+    if (allocated(emulator%outputs)) deallocate (emulator%outputs)
     emulator%file = ''
 
   end subroutine release
+
+  !> Release the names of inputs or outputs.
+  subroutine release_names(api, allocator, ports)
+    type(onnx_api_type), intent(in) :: api       !! the functions
+    type(c_ptr), intent(in) :: allocator         !! OrtAllocator that made the names
+    type(port_type), intent(in) :: ports(:)      !! inputs or outputs
+    type(c_ptr) :: status
+    integer :: i
+
+    do i = 1, size(ports)
+      if (c_associated(ports(i)%name)) status = api%allocator_free(allocator, ports(i)%name)
+    end do
+
+  end subroutine release_names
 
   !> Whether the emulator holds a model.
   pure logical function is_loaded(emulator)
     class(onnx_emulator_type), intent(in) :: emulator   !! any emulator
 
-    is_loaded = emulator%output_width > 0
+    is_loaded = emulator%n_outputs() > 0
 
   end function is_loaded
 
@@ -214,7 +238,8 @@ contains
   pure integer function n_inputs(emulator)
     class(onnx_emulator_type), intent(in) :: emulator   !! any emulator
 
-    n_inputs = emulator%input_width
+    n_inputs = 0
+    if (allocated(emulator%inputs)) n_inputs = sum(emulator%inputs%width)
 
   end function n_inputs
 
@@ -222,7 +247,8 @@ contains
   pure integer function n_outputs(emulator)
     class(onnx_emulator_type), intent(in) :: emulator   !! any emulator
 
-    n_outputs = emulator%output_width
+    n_outputs = 0
+    if (allocated(emulator%outputs)) n_outputs = sum(emulator%outputs%width)
 
   end function n_outputs
 
@@ -231,48 +257,102 @@ contains
     class(onnx_emulator_type), intent(in) :: emulator   !! any emulator
     character(len=*), intent(out) :: text               !! description, cut at its length
     character(len=*), parameter :: tab = achar(9), newline = achar(10)
-    character(len=12) :: width_in, width_out
+    character(len=:), allocatable :: found
+    integer :: i
 
     if (.not. emulator%is_loaded()) then
       text = 'no emulator loaded'
       return
     end if
-    write (width_in, '(i0)') emulator%input_width
-    write (width_out, '(i0)') emulator%output_width
-    text = 'onnxruntime'//tab//trim(emulator%api%version)//newline// &
-           'model'//tab//emulator%file//newline// &
-           'input'//tab//fortran_text(emulator%input_name)//tab//'(ncol, '//trim(width_in)//')'//newline// &
-           'output'//tab//fortran_text(emulator%output_name)//tab//'(ncol, '//trim(width_out)//')'//newline
+    found = 'onnxruntime'//tab//trim(emulator%api%version)//newline//'model'//tab//emulator%file//newline
+    do i = 1, size(emulator%inputs)
+      found = found//'input'//tab//port_text(emulator%inputs(i))//newline
+    end do
+    do i = 1, size(emulator%outputs)
+      found = found//'output'//tab//port_text(emulator%outputs(i))//newline
+    end do
+    text = found
 
   end subroutine describe
 
-  !> Run the model on arrays of the layout and kind of the model.
-  recursive subroutine run(emulator, x, y, status)
-    class(onnx_emulator_type), intent(in) :: emulator                 !! a loaded emulator
-    real(real32), intent(in), target, contiguous :: x(:, :)           !! inputs (n_inputs, ncol)
-    real(real32), intent(inout), target, contiguous :: y(:, :)        !! outputs (n_outputs, ncol)
-    type(status_type), intent(inout) :: status                        !! outcome
-    type(c_ptr) :: input_names(1), output_names(1), inputs(1), outputs(1), failure
+  !> Describe an input or output: its name and shape.
+  function port_text(port) result(text)
+    type(port_type), intent(in) :: port      !! input or output
+    character(len=:), allocatable :: text    !! such as `x(ncol, 60, 4)`
+    character(len=20) :: number
+    integer :: i
 
-    inputs = c_null_ptr
+    text = fortran_text(port%name)//'(ncol'
+    do i = 2, size(port%dimensions)
+      write (number, '(i0)') port%dimensions(i)
+      text = text//', '//trim(number)
+    end do
+    text = text//')'
+
+  end function port_text
+
+  !> Run the model on arrays of the layout and kind of the model.
+  recursive subroutine run(emulator, ncol, x, y, status)
+    class(onnx_emulator_type), intent(in) :: emulator       !! a loaded emulator
+    integer, intent(in) :: ncol                             !! number of columns
+    real(real32), intent(in), target :: x(:)                !! inputs one after the other, each (width, ncol)
+    real(real32), intent(inout), target :: y(:)             !! outputs one after the other, each (width, ncol)
+    type(status_type), intent(inout) :: status              !! outcome
+    type(c_ptr) :: inputs(size(emulator%inputs)), outputs(size(emulator%outputs)), failure
+    type(c_ptr) :: input_names(size(inputs)), output_names(size(outputs))
+
     outputs = c_null_ptr
-    input_names = emulator%input_name
-    output_names = emulator%output_name
+    input_names = emulator%inputs%name
+    output_names = emulator%outputs%name
     associate (api => emulator%api)
-      failure = api%create_tensor(api%cpu_memory, c_loc(x), int(4, c_size_t)*size(x, kind=c_size_t), &
-                                  int([size(x, 2), size(x, 1)], c_int64_t), 2_c_size_t, element_float, inputs(1))
+      call make_tensors(api, ncol, emulator%inputs, x, inputs, failure)
+      if (.not. c_associated(failure)) call make_tensors(api, ncol, emulator%outputs, y, outputs, failure)
       if (.not. c_associated(failure)) &
-        failure = api%create_tensor(api%cpu_memory, c_loc(y), int(4, c_size_t)*size(y, kind=c_size_t), &
-                                    int([size(y, 2), size(y, 1)], c_int64_t), 2_c_size_t, element_float, outputs(1))
-      if (.not. c_associated(failure)) &
-        failure = api%run(emulator%session, c_null_ptr, input_names, inputs, 1_c_size_t, output_names, 1_c_size_t, &
-                          outputs)
+        failure = api%run(emulator%session, c_null_ptr, input_names, inputs, size(inputs, kind=c_size_t), &
+                          output_names, size(outputs, kind=c_size_t), outputs)
       if (c_associated(failure)) call set_status(status, emufort_error_onnxruntime, 'predict', message_of(api, failure))
-      if (c_associated(inputs(1))) call api%release_value(inputs(1))
-      if (c_associated(outputs(1))) call api%release_value(outputs(1))
+      call release_tensors(api, inputs)
+      call release_tensors(api, outputs)
     end associate
 
   end subroutine run
+
+  !> Make tensors of the memory of an array.
+  recursive subroutine make_tensors(api, ncol, ports, values, tensors, failure)
+    type(onnx_api_type), intent(in) :: api                  !! the functions
+    integer, intent(in) :: ncol                             !! number of columns
+    type(port_type), intent(in) :: ports(:)                 !! inputs or outputs
+    real(real32), intent(in), target :: values(:)           !! one after the other, each (width, ncol)
+    type(c_ptr), intent(out) :: tensors(:)                  !! OrtValue of each; null after a failure
+    type(c_ptr), intent(out) :: failure                     !! OrtStatus, null for success
+    integer :: i, first
+
+    tensors = c_null_ptr
+    failure = c_null_ptr
+    first = 1
+    do i = 1, size(ports)
+      associate (dimensions => ports(i)%dimensions, n => ports(i)%width*ncol)
+        failure = api%create_tensor(api%cpu_memory, c_loc(values(first)), 4_c_size_t*int(n, c_size_t), &
+                                    [int(ncol, c_int64_t), dimensions(2:)], size(dimensions, kind=c_size_t), &
+                                    element_float, tensors(i))
+        if (c_associated(failure)) return
+        first = first + n
+      end associate
+    end do
+
+  end subroutine make_tensors
+
+  !> Release tensors; their memory stays.
+  recursive subroutine release_tensors(api, tensors)
+    type(onnx_api_type), intent(in) :: api      !! the functions
+    type(c_ptr), intent(in) :: tensors(:)       !! OrtValue of each, or null
+    integer :: i
+
+    do i = 1, size(tensors)
+      if (c_associated(tensors(i))) call api%release_value(tensors(i))
+    end do
+
+  end subroutine release_tensors
 
   !> Predict, host arrays in single precision.
   recursive subroutine predict_real32(emulator, x, y, status)
@@ -280,25 +360,43 @@ contains
     real(real32), intent(in) :: x(:, :)                  !! inputs in contract order and units (ncol, n_inputs)
     real(real32), intent(inout) :: y(:, :)               !! outputs in contract order and units (ncol, n_outputs)
     type(status_type), intent(out) :: status             !! outcome, number of invalid columns
-    real(real32), allocatable :: rows(:, :), results(:, :)
-    integer :: i, j
+    real(real32), allocatable :: values(:), results(:)
+    integer :: p, first, i, from, j, ncol
 
     call check_shapes(emulator, shape(x), shape(y), status)
-    if (status%code /= 0 .or. size(x, 1) == 0) return
-    allocate (rows(size(x, 2), size(x, 1)), results(size(y, 2), size(y, 1)))
-    do j = 1, size(x, 2)
-      do i = 1, size(x, 1)
-        rows(j, i) = x(i, j)
-      end do
+    ncol = size(x, 1)
+    if (status%code /= 0 .or. ncol == 0) return
+    allocate (values(size(x)), results(size(y)))
+    first = 0
+    do p = 1, size(emulator%inputs)
+      associate (width => emulator%inputs(p)%width)
+        ! Some columns at a time, so that the parts of the tensor that are written stay in the cache.
+        do from = 0, ncol - 1, tile
+          do j = 1, width
+            do i = from, min(from + tile, ncol) - 1
+              values(ncol*first + i*width + j) = x(i + 1, first + j)
+            end do
+          end do
+        end do
+        first = first + width
+      end associate
     end do
-    call emulator%run(rows, results, status)
+    call emulator%run(ncol, values, results, status)
     if (status%code /= 0) return
-    do j = 1, size(y, 2)
-      do i = 1, size(y, 1)
-        y(i, j) = results(j, i)
-      end do
+    first = 0
+    do p = 1, size(emulator%outputs)
+      associate (width => emulator%outputs(p)%width)
+        do from = 0, ncol - 1, tile
+          do j = 1, width
+            do i = from, min(from + tile, ncol) - 1
+              y(i + 1, first + j) = results(ncol*first + i*width + j)
+            end do
+          end do
+        end do
+        first = first + width
+      end associate
     end do
-    status%n_invalid = invalid_columns(results)
+    status%n_invalid = count_invalid(ncol, emulator%outputs%width, results)
 
   end subroutine predict_real32
 
@@ -308,25 +406,43 @@ contains
     real(real64), intent(in) :: x(:, :)                  !! inputs in contract order and units (ncol, n_inputs)
     real(real64), intent(inout) :: y(:, :)               !! outputs in contract order and units (ncol, n_outputs)
     type(status_type), intent(out) :: status             !! outcome, number of invalid columns
-    real(real32), allocatable :: rows(:, :), results(:, :)
-    integer :: i, j
+    real(real32), allocatable :: values(:), results(:)
+    integer :: p, first, i, from, j, ncol
 
     call check_shapes(emulator, shape(x), shape(y), status)
-    if (status%code /= 0 .or. size(x, 1) == 0) return
-    allocate (rows(size(x, 2), size(x, 1)), results(size(y, 2), size(y, 1)))
-    do j = 1, size(x, 2)
-      do i = 1, size(x, 1)
-        rows(j, i) = real(x(i, j), real32)
-      end do
+    ncol = size(x, 1)
+    if (status%code /= 0 .or. ncol == 0) return
+    allocate (values(size(x)), results(size(y)))
+    first = 0
+    do p = 1, size(emulator%inputs)
+      associate (width => emulator%inputs(p)%width)
+        ! Some columns at a time, so that the parts of the tensor that are written stay in the cache.
+        do from = 0, ncol - 1, tile
+          do j = 1, width
+            do i = from, min(from + tile, ncol) - 1
+              values(ncol*first + i*width + j) = real(x(i + 1, first + j), real32)
+            end do
+          end do
+        end do
+        first = first + width
+      end associate
     end do
-    call emulator%run(rows, results, status)
+    call emulator%run(ncol, values, results, status)
     if (status%code /= 0) return
-    do j = 1, size(y, 2)
-      do i = 1, size(y, 1)
-        y(i, j) = real(results(j, i), real64)
-      end do
+    first = 0
+    do p = 1, size(emulator%outputs)
+      associate (width => emulator%outputs(p)%width)
+        do from = 0, ncol - 1, tile
+          do j = 1, width
+            do i = from, min(from + tile, ncol) - 1
+              y(i + 1, first + j) = real(results(ncol*first + i*width + j), real64)
+            end do
+          end do
+        end do
+        first = first + width
+      end associate
     end do
-    status%n_invalid = invalid_columns(results)
+    status%n_invalid = count_invalid(ncol, emulator%outputs%width, results)
 
   end subroutine predict_real64
 
@@ -339,7 +455,7 @@ contains
 
     if (.not. emulator%is_loaded()) then
       call set_status(status, emufort_error_not_loaded, 'predict', 'the emulator has not been loaded')
-    else if (shape_x(2) /= emulator%input_width .or. shape_y(2) /= emulator%output_width .or. &
+    else if (shape_x(2) /= emulator%n_inputs() .or. shape_y(2) /= emulator%n_outputs() .or. &
              shape_x(1) /= shape_y(1)) then
       call set_status(status, emufort_error_shape, 'predict', 'x must be (ncol, n_inputs) and y (ncol, n_outputs)')
     end if
@@ -347,16 +463,24 @@ contains
   end subroutine check_shapes
 
   !> Return the number of columns with a NaN.
-  pure recursive integer(int64) function invalid_columns(y)
-    real(real32), intent(in) :: y(:, :)   !! outputs (n_outputs, ncol)
-    integer :: i
+  pure recursive integer(int64) function count_invalid(ncol, widths, y)
+    integer, intent(in) :: ncol          !! number of columns
+    integer, intent(in) :: widths(:)     !! values of one column of each output
+    real(real32), intent(in) :: y(:)     !! outputs one after the other, each (width, ncol)
+    logical :: is_invalid(ncol)
+    integer :: p, first, i
 
-    invalid_columns = 0_int64
-    do i = 1, size(y, 2)
-      if (any(ieee_is_nan(y(:, i)))) invalid_columns = invalid_columns + 1_int64
+    is_invalid = .false.
+    first = 0
+    do p = 1, size(widths)
+      do i = 1, ncol
+        is_invalid(i) = is_invalid(i) .or. any(ieee_is_nan(y(first + 1:first + widths(p))))
+        first = first + widths(p)
+      end do
     end do
+    count_invalid = count(is_invalid, kind=int64)
 
-  end function invalid_columns
+  end function count_invalid
 
   !> Record an error.
   recursive subroutine set_status(status, code, place, message)

@@ -11,7 +11,7 @@ module emufort_onnxruntime_api
   implicit none
   private
 
-  public :: onnx_api_type, open_api, c_text, fortran_text, message_of
+  public :: onnx_api_type, open_api, c_text, fortran_text, message_of, session_type_interface
 
   !> Requested version of the C API.
   integer(c_int32_t), parameter, public :: api_version = 1_c_int32_t

@@ -1,32 +1,25 @@
 !> The kernels of the runtime as a contender: a network between host arrays, divided into the blocks of the runtime.
 module bench_network_contender
   use, intrinsic :: iso_fortran_env, only: int64, real64
+  use emufort_runtime, only: emulator_type, status_type, emufort_success
   use emufort_kinds, only: wp, lanes, block_columns
   use emufort_operations, only: run_operations
-  use emufort_plan, only: operation_size, row_input, row_n_in, row_output, row_n_out, plan_chain
-  use emufort_workspace, only: few_columns, aligned_place
-  use emufort_dense, only: pack_layer, packed_size, is_wide
-  use bench_worker, only: contender_type, hp, chunk_of
-  use bench_layers, only: network_type
+  use emufort_plan, only: layout_type, layout_of, plan_scratch, plan_features, plan_result, first_operation
+  use emufort_workspace, only: few_columns, aligned_place, columns_at_once
+  use bench_worker, only: contender_type, hp, chunk_of, fail
   implicit none
   private
 
   public :: kernel_contender_type
 
-  !> Additional elements after the packed weights, because kernels may read narrow panels as if they were wide.
-  integer, parameter :: slack = 64
-  !> Dense layers have no tables.
-  integer, parameter :: no_tables(1) = 0
-
-  !> A packed network.
+  !> A network. Its transforms are ignored: the host passes features and gets results.
   type, extends(contender_type) :: kernel_contender_type
-    type(network_type) :: network              !! the network from the file
     integer :: n_threads = 1                   !! threads among which the columns of a call are split
     logical :: is_part = .false.               !! whether features are in blocks before the call
-    real(wp), allocatable :: packed(:)         !! packed weights, from `first` on
-    integer :: first = 1                       !! at a boundary of 64 bytes, as for constants of a module
-    real(real64), allocatable :: slope(:)      !! parameters of activation functions; not used here
-    integer, allocatable :: operations(:, :)   !! operations of the plan
+    integer, allocatable :: plan(:)            !! integers of the emulator
+    real(real64), allocatable :: numbers(:)    !! real numbers of the emulator
+    real(wp), allocatable :: weights(:)        !! packed weights, from `first` on
+    integer :: first = 1                       !! on a cache line, as for constants of a module
     real(wp), allocatable :: scratch(:, :)     !! buffers of the network (value, thread)
   contains
     procedure :: prepare
@@ -35,32 +28,19 @@ module bench_network_contender
 
 contains
 
-  !> Pack the weights.
-  subroutine prepare(contender)
-    class(kernel_contender_type), intent(inout) :: contender   !! with a network
-    integer :: l, n, place
+  !> Load the network.
+  subroutine prepare(contender, filename)
+    class(kernel_contender_type), intent(inout) :: contender   !! any contender
+    character(len=*), intent(in) :: filename                   !! path of weights.bin
+    type(emulator_type) :: emulator
+    type(status_type) :: status
 
-    associate (network => contender%network)
-      n = 0
-      do l = 1, network%n_layers
-        n = n + packed_size(network%widths(l - 1), network%widths(l))
-      end do
-      allocate (contender%packed(n + slack), source=0.0_wp)
-      allocate (contender%slope(network%n_layers), source=0.0_real64)
-      contender%first = aligned_place(contender%packed)
-      place = contender%first
-      do l = 1, network%n_layers
-        n = packed_size(network%widths(l - 1), network%widths(l))
-        call pack_layer(network%widths(l - 1), network%widths(l), &
-                        real(network%values(network%weight_at(l):network%bias_at(l) - 1), wp), &
-                        real(network%values(network%bias_at(l):network%bias_at(l) + network%widths(l) - 1), wp), &
-                        contender%packed(place:place + n - 1))
-        place = place + n
-      end do
-      contender%n_outputs = network%widths(network%n_layers)
-      allocate (contender%operations(operation_size, network%n_layers))
-      call plan_chain(network%widths, network%activation, contender%operations, n)
-      allocate (contender%scratch(block_columns*n + lanes, contender%n_threads), source=0.0_wp)
+    call emulator%load(filename, status)
+    if (status%code /= emufort_success) call fail(trim(status%message))
+    contender%n_outputs = emulator%n_outputs()
+    call emulator%hand_over(contender%plan, contender%numbers, contender%weights, contender%first)
+    associate (n_scratch => contender%plan(plan_scratch))
+      allocate (contender%scratch(columns_at_once(n_scratch)*n_scratch + lanes, contender%n_threads), source=0.0_wp)
     end associate
 
   end subroutine prepare
@@ -79,34 +59,29 @@ contains
       return
     end if
     ncol = size(x, 1)
-    associate (network => contender%network)
-      do pass = 1_int64, n_passes
-        do call = 1, size(x, 3)
-          if (contender%n_threads == 1 .or. ncol <= block_columns) then
-            call columns_of_call(network%n_layers, contender%operations, contender%slope, &
-                                 contender%packed(contender%first), ncol, 1, ncol, x(:, :, call), y(:, :, call), &
-                                 contender%scratch(:, 1))
-          else
-            !$omp parallel do default(shared) private(first, last) num_threads(contender%n_threads)
-            do thread = 0, contender%n_threads - 1
-              call chunk_of(ncol, contender%n_threads, thread, first, last)
-              call columns_of_call(network%n_layers, contender%operations, contender%slope, &
-                                   contender%packed(contender%first), ncol, first, last, x(:, :, call), &
-                                   y(:, :, call), contender%scratch(:, thread + 1))
-            end do
-            !$omp end parallel do
-          end if
-        end do
+    do pass = 1_int64, n_passes
+      do call = 1, size(x, 3)
+        if (contender%n_threads == 1 .or. ncol <= block_columns) then
+          call columns_of_call(contender%plan, contender%numbers, contender%weights(contender%first), ncol, 1, ncol, &
+                               x(:, :, call), y(:, :, call), contender%scratch(:, 1))
+        else
+          !$omp parallel do default(shared) private(first, last) num_threads(contender%n_threads)
+          do thread = 0, contender%n_threads - 1
+            call chunk_of(ncol, contender%n_threads, thread, first, last)
+            call columns_of_call(contender%plan, contender%numbers, contender%weights(contender%first), ncol, first, &
+                                 last, x(:, :, call), y(:, :, call), contender%scratch(:, thread + 1))
+          end do
+          !$omp end parallel do
+        end if
       end do
-    end associate
+    end do
 
   end subroutine calls
 
   !> Evaluate some columns of a call, in the blocks of the runtime.
-  recursive subroutine columns_of_call(n_layers, operations, slope, weights, ncol, first, last, x, y, scratch)
-    integer, intent(in) :: n_layers               !! number of layers
-    integer, intent(in) :: operations(operation_size, n_layers)   !! operations of the plan
-    real(real64), intent(in) :: slope(n_layers)   !! parameters of activation functions
+  recursive subroutine columns_of_call(plan, numbers, weights, ncol, first, last, x, y, scratch)
+    integer, intent(in) :: plan(*)                !! integers of the emulator
+    real(real64), intent(in) :: numbers(*)        !! real numbers of the emulator
     real(wp), intent(in) :: weights(*)            !! packed weights
     integer, intent(in) :: ncol                   !! columns of the call
     integer, intent(in) :: first                  !! first column
@@ -119,15 +94,28 @@ contains
     a = aligned_place(scratch)
     at = first
     do while (at <= last)
-      call next_block(last - at + 1, n, columns)
-      call gather(ncol, n, columns, operations(row_n_in, 1), x(at, 1), scratch(a + columns*operations(row_input, 1)))
-      call run_operations(n_layers, operations, slope, no_tables, weights, columns, scratch(a))
-      call scatter(ncol, n, columns, operations(row_n_out, n_layers), &
-                   scratch(a + columns*operations(row_output, n_layers)), y(at, 1))
+      call next_block(plan, last - at + 1, n, columns)
+      call gather(ncol, n, columns, plan(2), x(at, 1), scratch(a + columns*plan(plan_features)))
+      call run(plan, numbers, weights, columns, scratch(a))
+      call scatter(ncol, n, columns, plan(3), scratch(a + columns*plan(plan_result)), y(at, 1))
       at = at + n
     end do
 
   end subroutine columns_of_call
+
+  !> Run the operations on one block.
+  recursive subroutine run(plan, numbers, weights, columns, scratch)
+    integer, intent(in) :: plan(*)                !! integers of the emulator
+    real(real64), intent(in) :: numbers(*)        !! real numbers of the emulator
+    real(wp), intent(in) :: weights(*)            !! packed weights
+    integer, intent(in) :: columns                !! 1, lanes or block_columns
+    real(wp), intent(inout) :: scratch(*)         !! buffers of the network
+    type(layout_type) :: at
+
+    at = layout_of(plan(1), plan(2), plan(3), plan(4))
+    call run_operations(plan(4), plan(first_operation), numbers(at%slope), plan(at%tables), weights, columns, scratch)
+
+  end subroutine run
 
   !> Evaluate the network on contiguous blocks: a call without the copies from and to the host.
   !>
@@ -153,7 +141,7 @@ contains
     at = 1
     do while (at <= ncol)
       n_blocks = n_blocks + 1
-      call next_block(ncol - at + 1, n, columns(n_blocks))
+      call next_block(contender%plan, ncol - at + 1, n, columns(n_blocks))
       at = at + n
     end do
     width = sum(columns(1:n_blocks))
@@ -163,22 +151,21 @@ contains
     allocate (scratch(size(contender%scratch, 1)))
     a = aligned_place(scratch)
     do call = 1, size(x, 3)
-      call to_blocks(ncol, n_in, x(:, :, call), features(at_features + (call - 1)*width*n_in))
+      call to_blocks(contender%plan, ncol, n_in, x(:, :, call), features(at_features + (call - 1)*width*n_in))
     end do
 
-    associate (operations => contender%operations, n_layers => contender%network%n_layers)
+    associate (plan => contender%plan, numbers => contender%numbers)
       do pass = 1_int64, n_passes
         from = at_features
         to = at_outputs
         do call = 1, size(x, 3)
           do k = 1, n_blocks
             n = columns(k)*n_in
-            call copy_values(n, features(from), scratch(a + columns(k)*operations(row_input, 1)))
-            call run_operations(n_layers, operations, contender%slope, no_tables, &
-                                contender%packed(contender%first), columns(k), scratch(a))
+            call copy_values(n, features(from), scratch(a + columns(k)*plan(plan_features)))
+            call run(plan, numbers, contender%weights(contender%first), columns(k), scratch(a))
             from = from + n
             n = columns(k)*n_out
-            call copy_values(n, scratch(a + columns(k)*operations(row_output, n_layers)), outputs(to))
+            call copy_values(n, scratch(a + columns(k)*plan(plan_result)), outputs(to))
             to = to + n
           end do
         end do
@@ -186,7 +173,7 @@ contains
     end associate
 
     do call = 1, size(x, 3)
-      call from_blocks(ncol, n_out, outputs(at_outputs + (call - 1)*width*n_out), y(:, :, call))
+      call from_blocks(contender%plan, ncol, n_out, outputs(at_outputs + (call - 1)*width*n_out), y(:, :, call))
     end do
 
   end subroutine passes_over_blocks
@@ -211,7 +198,8 @@ contains
   end subroutine copy_values
 
   !> Divide the inputs of a call into contiguous blocks.
-  subroutine to_blocks(ncol, n_inputs, x, blocks)
+  subroutine to_blocks(plan, ncol, n_inputs, x, blocks)
+    integer, intent(in) :: plan(:)               !! integers of the emulator
     integer, intent(in) :: ncol                  !! columns of the call
     integer, intent(in) :: n_inputs              !! number of inputs
     real(hp), intent(in) :: x(ncol, n_inputs)    !! inputs of the host
@@ -221,7 +209,7 @@ contains
     at = 1
     place = 1
     do while (at <= ncol)
-      call next_block(ncol - at + 1, n, columns)
+      call next_block(plan, ncol - at + 1, n, columns)
       call gather(ncol, n, columns, n_inputs, x(at, 1), blocks(place))
       place = place + columns*n_inputs
       at = at + n
@@ -230,7 +218,8 @@ contains
   end subroutine to_blocks
 
   !> Copy outputs from the blocks to the array of the host.
-  subroutine from_blocks(ncol, n_outputs, blocks, y)
+  subroutine from_blocks(plan, ncol, n_outputs, blocks, y)
+    integer, intent(in) :: plan(:)                   !! integers of the emulator
     integer, intent(in) :: ncol                      !! columns of the call
     integer, intent(in) :: n_outputs                 !! number of outputs
     real(wp), intent(in) :: blocks(*)                !! (column, output) of each block
@@ -240,7 +229,7 @@ contains
     at = 1
     place = 1
     do while (at <= ncol)
-      call next_block(ncol - at + 1, n, columns)
+      call next_block(plan, ncol - at + 1, n, columns)
       call scatter(ncol, n, columns, n_outputs, blocks(place), y(at, 1))
       place = place + columns*n_outputs
       at = at + n
@@ -249,12 +238,13 @@ contains
   end subroutine from_blocks
 
   !> Return the block that the runtime takes from the remaining columns.
-  pure subroutine next_block(n_left, n, columns)
+  pure subroutine next_block(plan, n_left, n, columns)
+    integer, intent(in) :: plan(*)     !! integers of the emulator
     integer, intent(in) :: n_left      !! remaining columns, at least 1
     integer, intent(out) :: n          !! columns in the block
     integer, intent(out) :: columns    !! 1, lanes or block_columns, to which the block is padded
 
-    n = min(merge(block_columns, lanes, is_wide), n_left)
+    n = min(columns_at_once(plan(plan_scratch)), n_left)
     columns = merge(lanes, block_columns, n <= lanes)
     if (n <= few_columns) then
       n = 1

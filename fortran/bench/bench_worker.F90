@@ -28,8 +28,9 @@ module bench_worker
   integer(c_int), parameter :: clock_thread_cpu = 3
 #endif
 
-  !> Largest number of columns in use, so that they are in the cache as in a host model that has just computed them.
-  integer, parameter :: columns_in_cache = 2048
+  !> Largest number of columns in use, and of their inputs and outputs, so that they are in the cache as in a host model
+  !> that has just computed them.
+  integer, parameter :: columns_in_cache = 2048, values_in_cache = 262144
   !> Chunks for threads begin at multiples of this number: a block of the runtime, or a few vectors.
   integer, parameter :: chunk_unit = 32
 
@@ -180,7 +181,7 @@ contains
     real(hp), allocatable, intent(out) :: y(:, :, :)       !! zeros (ncol, n_outputs, n_calls)
     integer :: n_calls, c, r
 
-    n_calls = max(1, columns_in_cache/ncol)
+    n_calls = max(1, min(columns_in_cache, values_in_cache/(size(inputs, 2) + n_outputs))/ncol)
     allocate (x(ncol, size(inputs, 2), n_calls))
     allocate (y(ncol, n_outputs, n_calls), source=0.0_hp)
     do c = 1, n_calls

@@ -1,3 +1,4 @@
+! Made from fortran/templates/c.fypp by `make templates`; do not edit.
 #ifndef EMUFORT_LEVEL
 !> Interface of the runtime for C and C++, see include/emufort.h: opaque handles over `emulator_type` and
 !> `workspace_type`.

@@ -1,3 +1,4 @@
+! Made from fortran/templates/c_variables.fypp by `make templates`; do not edit.
 #ifndef EMUFORT_LEVEL
 !> Predictions for the generated headers of C and C++: one array per variable of the contract, in either precision and
 !> layout. The functions in a generated module pass its plan, numbers and weights.

@@ -161,10 +161,11 @@ contains
   !> Test evenly spaced numbers where the function is neither a limit nor linear, and for ln near 1.
   subroutine sweep_line(f)
     integer, intent(in) :: f   !! number of the function
-    integer, parameter :: n_chunks = 1250
+    integer, parameter :: most_chunks = 1250
     real(real64) :: first, last
-    integer :: c, k, n
+    integer :: c, k, n, n_chunks
 
+    n_chunks = min(most_chunks, int(1009_int64*most_chunks/stride))
     first = max(low(f), -20.0_real64)
     last = min(high(f), 20.0_real64)
     if (f == 2) then

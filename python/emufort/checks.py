@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emufort.config import Config
-from emufort.contract import Contract, one_line
+from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset, check_subset
 from emufort.dataset.splits import SPLITS
 from emufort.errors import ContractError, DataError, EmufortError, UsageError
+from emufort.messages import one_line
 from emufort.processes import registry as processes
 from emufort.run.untrusted_options import first_untrusted
 

@@ -7,15 +7,13 @@ process. This module and the modules that read a contract are independent of any
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
-import os
-import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -24,11 +22,15 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
+    StrictInt,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 
 from emufort.brief import brief, listed
+from emufort.contract_files import is_path, named_contract
 from emufort.contract_rules import (
     check_contract,
     check_name,
@@ -36,9 +38,11 @@ from emufort.contract_rules import (
     check_units,
     check_word,
 )
-from emufort.errors import ContractError, did_you_mean
+from emufort.errors import ContractError
+from emufort.messages import explain, one_line
 from emufort.paths import PathLike
 from emufort.processes import registry as processes
+from emufort.short_forms import long_form, short_form
 
 InputTransform = Literal["standardise", "minmax", "ln", "log10", "logit", "none"]
 OutputTransform = Literal["standardise", "minmax", "ln", "log10", "logit", "sigmoid", "none"]
@@ -50,24 +54,35 @@ Word = Annotated[str, AfterValidator(check_word)]
 Units = Annotated[str, AfterValidator(check_units)]
 #: Integers that fit in 32 bits, as in Fortran.
 _LARGEST_INTEGER = 2**31 - 1
-#: Most characters of a message from another library.
-_LONGEST_MESSAGE = 400
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class _Variable(_Part):
+class _Dimensioned(_Part):
+    """A quantity along dimensions of the contract; ``dimension`` is the short form of one."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_short_form(cls, content: Any) -> Any:
+        return long_form(content, "dimension")
+
+    @model_serializer(mode="wrap")
+    def _to_short_form(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return short_form(plain(self), "dimension")
+
+
+class _Variable(_Dimensioned):
     name: Name
     long_name: Text = ""
     units: Units = "1"
-    dimension: str | None = None
+    dimensions: tuple[str, ...] = ()
     range: tuple[float, float] | tuple[tuple[float, float], ...] | None = None
 
 
 class Input(_Variable):
-    """An input variable, of shape (sample,) or (sample, dimension).
+    """An input variable, of shape (sample, ...) with its dimensions behind the samples.
 
     ``feature = false`` marks a variable that the network does not see. An output may be relative to
     it (``relative_to``), and the host model passes it like any other input.
@@ -91,12 +106,15 @@ class Output(_Variable):
     upper_bound: float | None = None
 
 
-class Parameter(_Part):
-    """A quantity that is the same for all samples, such as the width of a size mode."""
+class Parameter(_Dimensioned):
+    """A quantity that is the same for all samples, such as the width of a size mode.
+
+    Its values are those of all entries of its dimensions, the last one varying fastest.
+    """
 
     name: Name
     units: Units = "1"
-    dimension: str | None = None
+    dimensions: tuple[str, ...] = ()
     values: tuple[float, ...]
     long_name: Text = ""
 
@@ -153,9 +171,25 @@ class Filter(_Part):
 
 
 class Split(_Part):
-    """The data variable (a CF flag) with the split: train, validation or test."""
+    """How rows are split into those for training, validation and test.
+
+    Attributes
+    ----------
+    variable
+        The data variable with the split, a CF flag.
+    dimension, block
+        In place of a variable: a sample dimension, whose entries are drawn in blocks of `block`
+        consecutive ones, so that samples that resemble each other are in the same split.
+    """
 
     variable: Word = "split"
+    dimension: Word | None = None
+    block: int = Field(1, ge=1, le=_LARGEST_INTEGER)
+
+    @model_serializer(mode="wrap")
+    def _plain(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        names = ("variable",) if self.dimension is None else ("dimension", "block")
+        return {name: value for name, value in plain(self).items() if name in names}
 
 
 @dataclass(frozen=True)
@@ -165,7 +199,8 @@ class Column:
     Attributes
     ----------
     variable, index, label
-        Name of the variable, position along its dimension (0 if it has none), and label.
+        Name of the variable, position among its columns, and the labels along its dimensions,
+        separated by commas (None if it has no dimension).
     lower, upper
         Range in physical units; infinite if the contract has none.
     feature, is_output
@@ -184,7 +219,7 @@ class Column:
 
     @property
     def name(self) -> str:
-        """Name for tables and metadata, such as ``hygroscopicity[aitken]``."""
+        """Name for tables and metadata, such as ``hygroscopicity[aitken]`` or ``flux[3, 0]``."""
         return self.variable if self.label is None else f"{self.variable}[{self.label}]"
 
 
@@ -196,10 +231,11 @@ class Contract(_Part):
     version: int = Field(1, ge=0, le=_LARGEST_INTEGER)
     #: Registered process with the heads and timing sources that the contract names.
     process: str | None = None
-    sample_dimension: Word = "sample"
+    sample_dimensions: tuple[Word, ...] = Field(("sample",), min_length=1)
     #: Data file of the package that is used by default.
     default_data: Word | None = None
-    dimensions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    #: Name -> labels of the entries, or their number.
+    dimensions: dict[str, tuple[str, ...] | StrictInt] = Field(default_factory=dict)
     input: tuple[Input, ...]
     output: tuple[Output, ...]
     parameter: tuple[Parameter, ...] = ()
@@ -218,6 +254,15 @@ class Contract(_Part):
     @property
     def _judged(self) -> str:
         return listed(list(self.skill_variables))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_short_form(cls, content: Any) -> Any:
+        return long_form(content, "sample_dimension")
+
+    @model_serializer(mode="wrap")
+    def _to_short_form(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return short_form(plain(self), "sample_dimension")
 
     @model_validator(mode="after")
     def _check_process(self) -> Self:
@@ -253,7 +298,7 @@ class Contract(_Part):
             contract does not have.
         """
         is_file = not isinstance(name, str) or is_path(name)
-        path = Path(name) if is_file else _named_contract(str(name))
+        path = Path(name) if is_file else named_contract(str(name))
         try:
             text = path.read_text()
         except (OSError, UnicodeDecodeError) as error:
@@ -310,21 +355,32 @@ class Contract(_Part):
 
     # ------------------------------------------------------------------ views
 
-    def _length(self, dimension: str | None) -> int:
-        return 1 if dimension is None else len(self.dimensions[dimension])
+    def labels(self, dimension: str) -> tuple[str, ...]:
+        """Return the labels of a dimension; one without labels is numbered from 0."""
+        entries = self.dimensions[dimension]
+        return tuple(map(str, range(entries))) if isinstance(entries, int) else entries
+
+    def shape(self, variable: _Variable | Parameter) -> tuple[int, ...]:
+        """Return the shape of `variable` in one sample, () without dimensions."""
+        return tuple(map(self.size, variable.dimensions))
+
+    def size(self, dimension: str) -> int:
+        """Return the number of entries of a dimension."""
+        entries = self.dimensions[dimension]
+        return entries if isinstance(entries, int) else len(entries)
 
     def _columns(self, variables: Sequence[Input] | Sequence[Output]) -> tuple[Column, ...]:
         columns = []
         for variable in variables:
-            length = self._length(variable.dimension)
-            labels = self.dimensions[variable.dimension] if variable.dimension else (None,)
-            for index, label in enumerate(labels):
-                lower, upper = _range_at(variable, index, length)
+            width = self.width(variable)
+            places = itertools.product(*map(self.labels, variable.dimensions))
+            for index, labels in enumerate(places):
+                lower, upper = _range_at(variable, index, width)
                 columns.append(
                     Column(
                         variable.name,
                         index,
-                        label,
+                        ", ".join(labels) if labels else None,
                         variable.units,
                         variable.transform,
                         lower,
@@ -337,12 +393,12 @@ class Contract(_Part):
 
     @cached_property
     def input_columns(self) -> tuple[Column, ...]:
-        """Every scalar input in contract order, a dimension unrolled in place."""
+        """Every scalar input in contract order, dimensions unrolled in place."""
         return self._columns(self.input)
 
     @cached_property
     def output_columns(self) -> tuple[Column, ...]:
-        """Every scalar output in contract order, a dimension unrolled in place."""
+        """Every scalar output in contract order, dimensions unrolled in place."""
         return self._columns(self.output)
 
     @cached_property
@@ -373,9 +429,14 @@ class Contract(_Part):
         }
         return tuple(bounds[c.variable] for c in self.output_columns)
 
-    def width(self, variable: Input | Output) -> int:
+    def width(self, variable: _Variable | Parameter) -> int:
         """Return the number of columns of `variable`."""
-        return self._length(variable.dimension)
+        return math.prod(self.shape(variable))
+
+    @cached_property
+    def row_dimension(self) -> str:
+        """Name of the one dimension of a table of samples."""
+        return self.sample_dimensions[0] if len(self.sample_dimensions) == 1 else "sample"
 
     @cached_property
     def skill_variables(self) -> tuple[str, ...]:
@@ -408,87 +469,3 @@ def _range_at(variable: _Variable, index: int, length: int) -> tuple[float, floa
         raise ValueError(f"'{variable.name}' has {length} columns and {len(variable.range)} ranges")
     lower, upper = variable.range[index]  # type: ignore[misc]
     return (float(lower), float(upper))
-
-
-def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """Return the first error of pydantic as one line, with the nearest valid key."""
-    first = error.errors()[0]
-    # If a type has alternatives, pydantic reports an error for each, such as "tuple[float, float]".
-    # The alternative that fits most of the value is assumed.
-    names = [i for i, part in enumerate(first["loc"]) if "[" in str(part)]
-    if names:
-        same = [e for e in error.errors() if e["loc"][: names[0]] == first["loc"][: names[0]]]
-        first = max(same, key=lambda e: len(e["loc"]))
-    place = one_line(".".join(str(part) for part in first["loc"] if "[" not in str(part)))
-    if first["type"] == "extra_forbidden":
-        key = str(first["loc"][-1])
-        return f"unknown key '{place}'{did_you_mean(key, _known_keys(model, first['loc'][:-1]))}"
-    if first["type"] == "missing":
-        return f"the key '{place}' is missing"
-    message = one_line(first["msg"].removeprefix("Value error, "))
-    message = re.sub(r"a valid dictionary( or instance of \w+)?", "a table", message)
-    message = message.replace("valid tuple", "list").replace("Tuple", "List")
-    return f"{place}: {message}" if place else message
-
-
-def one_line(message: object) -> str:
-    """Return a message of another library as one line of limited length."""
-    text = " ".join(str(message).split())
-    return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 4] + " ..."
-
-
-def _known_keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
-    """Return the valid keys of `model` at `place`, following nested models."""
-    current: Any = model
-    for part in place:
-        if isinstance(part, int):
-            continue
-        field = current.model_fields.get(part)
-        if field is None:
-            return []
-        current = _model_in(field.annotation)
-        if current is None:
-            return []
-    return list(current.model_fields)
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _model_in(argument)
-        if found is not None:
-            return found
-    return None
-
-
-def is_path(name: str) -> bool:
-    """Return whether the name of a contract is a path: it has a separator or ends in ``.toml``."""
-    return name.endswith(".toml") or any(s in name for s in (os.sep, os.altsep) if s)
-
-
-def _named_contract(name: str) -> Path:
-    """Return the file of a bundled contract or of a contract of a registered process."""
-    bundled = bundled_contracts()
-    if name in bundled:
-        return bundled[name]
-    process, _, contract = name.partition(".")
-    if contract and process in processes.registered():
-        files = processes.process(process).contract_files()
-        if contract not in files:
-            raise ContractError(
-                f"the process '{process}' has no contract '{contract}'"
-                f"{did_you_mean(contract, files)}; it has {', '.join(files) or 'none'}"
-            )
-        return files[contract]
-    file = f"; for the file of that name give './{name}'" if Path(name).is_file() else ""
-    raise ContractError(
-        f"there is no contract '{name}'{did_you_mean(name, bundled)}; bundled are "
-        f"{', '.join(sorted(bundled))}, or give the path of a TOML file{file}"
-    )
-
-
-def bundled_contracts() -> dict[str, Path]:
-    """Return the contracts that come with the package, by name."""
-    root = Path(str(resources.files("emufort")))
-    return {path.stem: path for path in sorted(root.glob("processes/*/contracts/*.toml"))}

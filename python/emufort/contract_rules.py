@@ -25,6 +25,10 @@ LONGEST_UNITS = 64
 #: Most bytes of a name in the data file or of a scheme, which becomes part of file names.
 _LONGEST_WORD = 128
 
+#: Most values of all variables in one sample.
+MOST_COLUMNS = 65_536
+#: A Fortran array has at most 15 dimensions, the first of which is that of the columns.
+_MOST_DIMENSIONS = 14
 #: Outputs, weights and the ONNX model are single precision.
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -108,8 +112,12 @@ def check_contract(contract: Contract) -> None:
     if not any(v.feature for v in contract.input):
         raise ValueError("no input is a feature of the network")
     _check_references(contract)
-    for column in (*contract.input_columns, *contract.output_columns):
+    columns = (*contract.input_columns, *contract.output_columns)
+    for column in columns:
         _check_column(column)
+    double = _twice(column.name for column in columns)
+    if double is not None:
+        raise ValueError(f"two columns are called '{double}'; choose labels without commas")
     for output in contract.output:
         lower, upper = output.lower_bound, output.upper_bound
         if lower is not None and upper is not None and not lower < upper:
@@ -123,6 +131,7 @@ def check_contract(contract: Contract) -> None:
                     f"single precision cannot hold the bound {bound:g} of '{output.name}'"
                 )
     _check_judgement(contract)
+    _check_split(contract)
 
 
 def _twice(words: Iterable[str]) -> str | None:
@@ -136,10 +145,19 @@ def _twice(words: Iterable[str]) -> str | None:
 
 
 def _check_dimensions(contract: Contract) -> None:
+    double = _twice(contract.sample_dimensions)
+    if double is not None:
+        raise ValueError(f"sample_dimensions lists '{double}' twice")
     for name, labels in contract.dimensions.items():
         check_word(name)
-        if name == contract.sample_dimension:
+        if name in contract.sample_dimensions:
             raise ValueError(f"[dimensions] lists '{name}', which is the sample_dimension")
+        if name == contract.row_dimension:
+            raise ValueError(f"[dimensions] lists '{name}', the dimension of stacked samples")
+        if isinstance(labels, int):
+            if not 1 <= labels <= MOST_COLUMNS:
+                raise ValueError(f"the size of the dimension '{name}' is not 1 to {MOST_COLUMNS:,}")
+            continue
         if not labels:
             raise ValueError(f"the dimension '{name}' has no labels")
         for label in labels:
@@ -164,14 +182,29 @@ def _check_variables(contract: Contract) -> None:
     if double is not None:
         raise ValueError(f"the variable '{double}' appears twice (Fortran ignores case)")
     for variable in variables:
-        dimension = variable.dimension
-        if dimension is not None and dimension not in contract.dimensions:
+        for dimension in variable.dimensions:
+            if dimension not in contract.dimensions:
+                raise ValueError(
+                    f"'{variable.name}' has the dimension '{dimension}' which [dimensions] does "
+                    f"not list{did_you_mean(dimension, contract.dimensions)}"
+                )
+        double = _twice(variable.dimensions)
+        if double is not None:
+            raise ValueError(f"'{variable.name}' has the dimension '{double}' twice")
+        if len(variable.dimensions) > _MOST_DIMENSIONS:
             raise ValueError(
-                f"'{variable.name}' has the dimension '{dimension}' which [dimensions] does not "
-                f"list{did_you_mean(dimension, contract.dimensions)}"
+                f"'{variable.name}' has {len(variable.dimensions)} dimensions; a Fortran array "
+                f"has {_MOST_DIMENSIONS} and that of the columns"
             )
+    # Before any column is made: a few digits in a file may stand for billions of them.
+    n_columns = sum(map(contract.width, variables))
+    if n_columns > MOST_COLUMNS:
+        raise ValueError(
+            f"the variables have {n_columns:,} values in one sample; at most {MOST_COLUMNS:,} are "
+            "possible"
+        )
     for parameter in contract.parameter:
-        length = len(contract.dimensions[parameter.dimension]) if parameter.dimension else 1
+        length = contract.width(parameter)
         if len(parameter.values) != length:
             raise ValueError(
                 f"the parameter '{parameter.name}' needs {length} values and has "
@@ -214,10 +247,27 @@ def _check_references(contract: Contract) -> None:
                 f"'{output.name}' is relative to '{output.relative_to}', which is not an input"
                 f"{did_you_mean(output.relative_to, inputs)}"
             )
-        if reference.dimension != output.dimension:
+        if reference.dimensions != output.dimensions:
             raise ValueError(f"'{output.name}' and '{reference.name}' have different dimensions")
         if output.transform not in ("ln", "log10"):
             raise ValueError(f"'{output.name}': relative_to needs the transform 'ln'")
+
+
+def _check_split(contract: Contract) -> None:
+    split = contract.split
+    if split is None:
+        return
+    given = split.model_fields_set
+    if split.dimension is None:
+        if "block" in given:
+            raise ValueError("split.block is given without split.dimension; add the dimension")
+    elif "variable" in given:
+        raise ValueError("split.variable and split.dimension are both given; leave one out")
+    elif split.dimension not in contract.sample_dimensions:
+        raise ValueError(
+            f"split.dimension is '{split.dimension}', which is not a sample dimension"
+            f"{did_you_mean(split.dimension, contract.sample_dimensions)}"
+        )
 
 
 def _check_judgement(contract: Contract) -> None:

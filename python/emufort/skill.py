@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.contract import Contract
+from emufort.contract_arrays import split_columns
 from emufort.dataset.dataset import Dataset
 from emufort.dataset.rows import blocks
 from emufort.errors import ContractError, DataError, EmufortError
@@ -118,29 +121,16 @@ class Skill:
 
 
 def variables_of(contract: Contract, x: Array) -> dict[str, Array]:
-    """Split the input matrix (n, n_inputs) into variables; parameters are added as (k,)."""
-    found: dict[str, Array] = {}
-    start = 0
-    for variable in contract.input:
-        width = contract.width(variable)
-        block = x[:, start : start + width]
-        found[variable.name] = block if variable.dimension else block[:, 0]
-        start += width
+    """Split the input matrix (n, n_inputs) into variables (n, ...); add the parameters."""
+    found = split_columns(contract, contract.input, x)
     for parameter in contract.parameter:
-        values = np.array(parameter.values)
-        found[parameter.name] = values if parameter.dimension else values[0]
+        found[parameter.name] = np.array(parameter.values).reshape(contract.shape(parameter))[()]
     return found
 
 
 def skill_values(contract: Contract, x: Array, outputs: Array) -> dict[str, Array]:
     """Turn outputs (n, n_outputs) for inputs `x` into the skill variables, each (n, k)."""
-    named: dict[str, Array] = {}
-    start = 0
-    for variable in contract.output:
-        width = contract.width(variable)
-        block = outputs[:, start : start + width]
-        named[variable.name] = block if variable.dimension else block[:, 0]
-        start += width
+    named = split_columns(contract, contract.output, outputs)
     return _judged(contract, contract.skill.head, x, named)
 
 
@@ -149,11 +139,11 @@ def baseline_values(data: Dataset, name: str, part: slice = slice(None)) -> dict
     contract = data.contract
     baseline = next(b for b in contract.baseline if b.name == name)
     values = data.baselines[name][part]
-    widths = data.baseline_widths.get(name, (values.shape[1],))
-    parts = np.split(values, np.cumsum(widths)[:-1], axis=1)
+    shapes = data.baseline_shapes.get(name, (values.shape[1:],))
+    parts = np.split(values, np.cumsum([math.prod(shape) for shape in shapes])[:-1], axis=1)
     named = {
-        quantity: part[:, 0] if part.shape[1] == 1 else part
-        for quantity, part in zip(baseline.quantities, parts, strict=True)
+        quantity: part[:, 0] if part.shape[1] == 1 else part.reshape(len(part), *shape)
+        for quantity, part, shape in zip(baseline.quantities, parts, shapes, strict=True)
     }
     return _judged(contract, baseline.head or contract.skill.head, data.x[part], named)
 
@@ -182,8 +172,8 @@ def _apply(contract: Contract, head: str, x: Array, named: dict[str, Array]) -> 
     except Exception as error:
         # A head of another package may raise any exception.
         raise EmufortError(f"{of} failed: {type(error).__name__}: {error}") from error
-    for name, dimension in found.dimensions.items():
-        wanted = (n,) if dimension is None else (n, len(contract.dimensions[dimension]))
+    for name, dimensions in found.dimensions.items():
+        wanted = (n, *map(contract.size, dimensions))
         if name in given and np.shape(given[name]) != wanted:
             raise ContractError(
                 f"{of} gives '{name}' in the shape {np.shape(given[name])}; it should be {wanted}"
@@ -194,27 +184,26 @@ def _apply(contract: Contract, head: str, x: Array, named: dict[str, Array]) -> 
 def column_names(contract: Contract, values: Mapping[str, Array]) -> list[str]:
     """Return the names of the columns of skill values.
 
-    Columns of a head are named by the dimension that the head specifies. If it specifies none, they
-    are named by a dimension of the same length, else by their number.
+    Columns of a head are named by the dimensions that the head specifies. If it specifies none,
+    they are named by a dimension of the same length, else by their number.
     """
     head = contract.skill.head
-    named = processes.head(str(contract.process), head).dimensions if head is not None else {}
-    own = {variable.name: variable.dimension for variable in contract.output}
+    if head is None:
+        known = {variable.name: variable.dimensions for variable in contract.output}
+    else:
+        known = dict(processes.head(str(contract.process), head).dimensions)
     names = []
     for variable, block in values.items():
-        if block.shape[1] == 1:
+        width = block.shape[1]
+        if width == 1:
             names.append(variable)
             continue
-        dimension = named.get(variable) if head is not None else own.get(variable)
-        labels = next(
-            (
-                ls
-                for d, ls in contract.dimensions.items()
-                if d == dimension or (dimension is None and len(ls) == block.shape[1])
-            ),
-            tuple(map(str, range(block.shape[1]))),
-        )
-        names.extend(f"{variable}[{label}]" for label in labels)
+        same = [(name,) for name in contract.dimensions if contract.size(name) == width]
+        dimensions = known.get(variable) or next(iter(same), ())
+        labels: list[Sequence[str]] = [list(map(str, range(width)))]
+        if dimensions:
+            labels = [contract.labels(dimension) for dimension in dimensions]
+        names.extend(f"{variable}[{', '.join(place)}]" for place in itertools.product(*labels))
     return names
 
 

@@ -41,7 +41,14 @@ def flags() -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("fortran", "compiler"), CPP_COMPILERS)
+@pytest.mark.parametrize(
+    ("fortran", "compiler"),
+    [
+        CPP_COMPILERS[0],
+        pytest.param(*CPP_COMPILERS[1], marks=pytest.mark.exhaustive),
+        CPP_COMPILERS[2],
+    ],
+)
 def test_activation_in_cpp(
     fortran: str, compiler: str, bundle: Bundle, flags: list[str], run: Run, tmp_path: Path
 ) -> None:

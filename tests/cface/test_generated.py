@@ -90,7 +90,9 @@ def test_names_that_c_has_taken(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("placement", "form", "flag"), [("file", "file", "-DLOADS"), ("module", "text", "-DDECODES")]
 )
-@pytest.mark.parametrize("fortran", ["gfortran", "flang-22"])
+@pytest.mark.parametrize(
+    "fortran", ["gfortran", pytest.param("flang-22", marks=pytest.mark.exhaustive)]
+)
 def test_weights_that_are_loaded_or_decoded(
     fortran: str, placement: Placement, form: str, flag: str, data: Dataset, run: Run,
     tmp_path: Path,

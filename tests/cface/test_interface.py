@@ -26,8 +26,17 @@ SAME = "the same bits\n"
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("double", [False, True])
-@pytest.mark.parametrize(("fortran", "compiler"), C_COMPILERS)
+@pytest.mark.parametrize(
+    ("fortran", "compiler", "double"),
+    [
+        *((*compilers, False) for compilers in C_COMPILERS),
+        (*C_COMPILERS[0], True),
+        *(
+            pytest.param(*compilers, True, marks=pytest.mark.exhaustive)
+            for compilers in C_COMPILERS[1:]
+        ),
+    ],
+)
 def test_c(
     fortran: str, compiler: str, double: bool, bundle: Bundle, objects: Objects, run: Run
 ) -> None:
@@ -40,8 +49,17 @@ def test_c(
     assert run("./interface", bundle.weights) == SAME
 
 
-@pytest.mark.parametrize("exceptions", ["-fexceptions", "-fno-exceptions"])
-@pytest.mark.parametrize(("fortran", "compiler"), CPP_COMPILERS)
+@pytest.mark.parametrize(
+    ("fortran", "compiler", "exceptions"),
+    [
+        *((*compilers, "-fexceptions") for compilers in CPP_COMPILERS),
+        (*CPP_COMPILERS[0], "-fno-exceptions"),
+        *(
+            pytest.param(*compilers, "-fno-exceptions", marks=pytest.mark.exhaustive)
+            for compilers in CPP_COMPILERS[1:]
+        ),
+    ],
+)
 def test_cpp(
     fortran: str, compiler: str, exceptions: str, bundle: Bundle, objects: Objects, run: Run
 ) -> None:

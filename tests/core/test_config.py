@@ -60,3 +60,5 @@ def test_paths_in_a_file_are_relative_to_it(tmp_path: Path) -> None:
     config = Config.load(tmp_path / "run.toml")
     assert config.data == str(tmp_path / "pond.nc")
     assert config.contract == "activation"
+    (tmp_path / "several.toml").write_text('data = "p*.nc"\n')
+    assert Config.load(tmp_path / "several.toml").data == str(tmp_path / "p*.nc")

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emufort.contract import Contract, bundled_contracts
+from emufort.contract import Contract
+from emufort.contract_files import bundled_contracts
 from emufort.errors import ContractError
 
 SMALL = """
@@ -200,3 +201,78 @@ def test_a_hostile_key_is_named_in_one_line_of_bearable_length() -> None:
             Contract.from_dict({**Contract.load("activation").to_dict(), key: 1})
         assert len(str(caught.value).splitlines()) == 1
         assert len(str(caught.value)) < 1000
+
+
+#: Hashes from before variables had several dimensions.
+OLD_HASHES = {
+    SMALL: "3f7664ed9fa5d36c337e1915cefe055b63f5c04af943bc63198e4b25b0ced3af",
+    FULL: "98b0591c442e943cdbdf618651fd09e5a21accb4a37c5e54cb2c00b145d0cb1e",
+}
+
+
+@pytest.mark.parametrize("text", OLD_HASHES, ids=["small", "full"])
+def test_contracts_with_one_dimension_keep_their_hash(text: str) -> None:
+    contract = Contract.from_toml(text)
+    assert contract.sha256 == OLD_HASHES[text]
+    several = Contract.from_toml(text.replace('dimension = "layer"', 'dimensions = ["layer"]'))
+    assert several == contract
+    assert several.sha256 == contract.sha256
+    assert list(several.to_dict()["input"][1])[:5] == [
+        "name", "long_name", "units", "dimension", "range",
+    ]  # fmt: skip
+
+
+def test_sample_dimensions_have_a_short_form() -> None:
+    one = Contract.from_toml('sample_dimensions = ["sample"]\n' + SMALL)
+    assert one.sha256 == Contract.from_toml(SMALL).sha256
+    assert one.row_dimension == "sample"
+    two = Contract.from_toml('sample_dimensions = ["time", "ncol"]\n' + SMALL)
+    assert two.to_dict()["sample_dimensions"] == ["time", "ncol"]
+    assert two.row_dimension == "sample"
+    assert two.sha256 != one.sha256
+
+
+def test_several_dimensions_are_unrolled_the_last_one_fastest() -> None:
+    contract = Contract.from_toml(
+        SMALL.replace("[[input]]", "band = 3\n[[input]]", 1)
+        .replace('dimension = "layer"', 'dimensions = ["layer", "band"]')
+        .replace("range = [[0.0, 40.0], [1.0, 50.0]]", "range = [0.0, 50.0]")
+    )
+    salinity = contract.input[1]
+    assert contract.shape(salinity) == (2, 3)
+    assert contract.width(salinity) == 6
+    assert [c.name for c in contract.input_columns][1:] == [
+        "salinity[top, 0]",
+        "salinity[top, 1]",
+        "salinity[top, 2]",
+        "salinity[bottom, 0]",
+        "salinity[bottom, 1]",
+        "salinity[bottom, 2]",
+    ]
+    assert contract.labels("band") == ("0", "1", "2")
+    assert Contract.from_dict(contract.to_dict()).sha256 == contract.sha256
+
+
+def test_labels_with_commas_must_not_give_two_columns_one_name() -> None:
+    text = SMALL.replace('layer = ["top", "bottom"]', 'layer = ["a", "a, b"]\nband = ["b, c", "c"]')
+    text = text.replace('dimension = "layer"', 'dimensions = ["layer", "band"]')
+    text = text.replace("range = [[0.0, 40.0], [1.0, 50.0]]", "range = [0.0, 50.0]")
+    with pytest.raises(ContractError, match=r"two columns are called 'salinity\[a, b, c\]'"):
+        Contract.from_toml(text)
+
+
+def test_columns_that_no_file_needs_are_not_made() -> None:
+    """A few digits of an untrusted manifest may not take the memory of billions of columns."""
+    names = [f"d{i}" for i in range(14)]
+    content = {
+        "name": "huge",
+        "dimensions": dict.fromkeys(names, 65_536),
+        "input": [{"name": "x", "dimensions": names}],
+        "output": [{"name": "y"}],
+    }
+    with pytest.raises(ContractError, match=r"values in one sample; at most 65,536"):
+        Contract.from_dict(content)
+    content["dimensions"]["d14"] = 1  # type: ignore[index]
+    content["input"][0]["dimensions"].append("d14")  # type: ignore[index]
+    with pytest.raises(ContractError, match="15 dimensions; a Fortran array has 14"):
+        Contract.from_dict(content)

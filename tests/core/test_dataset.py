@@ -132,7 +132,7 @@ def poison(name: str, value: float) -> Callable[[xr.Dataset], xr.Dataset]:
         (lambda d: d.isel(case=slice(0, 0)), "no rows"),
         (lambda d: d.isel(layer=[0]), "no layer 'top'; it has bottom"),
         (lambda d: d.drop_vars("layer").isel(layer=[0, 1, 1]), "3 entries along 'layer'"),
-        (lambda d: d.assign(depth=d.depth.assign_attrs(units="cm")), "'depth' has the units 'cm'"),
+        (lambda d: d.assign(depth=d.depth.assign_attrs(units="kg")), "'depth' has the units 'kg'"),
         (lambda d: d.assign(depth=d.depth.expand_dims(z=2)),
          "dimensions .z, case., the contract 'pond' requires .case."),
         (lambda d: d.assign(albedo=d.albedo * 2), "'albedo' is"),
@@ -151,8 +151,8 @@ def poison(name: str, value: float) -> Callable[[xr.Dataset], xr.Dataset]:
         (poison("evaporation", 1e39), "1e.39 m s-1 in row 4, which single precision"),
         (poison("evaporation", 1e-40), "which single precision cannot hold.* other units"),
         (poison("evaporation_dalton", np.nan), "of the baseline Dalton, is NaN or infinite in 1"),
-        (lambda d: d.assign(evaporation_dalton=d.evaporation_dalton.assign_attrs(units="mm d-1")),
-         "'evaporation_dalton' has the units 'mm d-1'"),
+        (lambda d: d.assign(evaporation_dalton=d.evaporation_dalton.assign_attrs(units="K")),
+         "'evaporation_dalton' has the units 'K'"),
     ],
 )  # fmt: skip
 def test_errors_name_the_variable_and_what_is_wrong(

@@ -56,13 +56,11 @@ def _samples(contract: Contract, n: int = 200) -> xr.Dataset:
     rng = np.random.default_rng(7)
     variables = {}
     for variable in contract.input:
-        width = contract.width(variable)
         limits = np.array(variable.range, dtype=float).reshape(-1, 2)
-        values = rng.uniform(limits[:, 0], limits[:, 1], (n, width))
-        dims = ("sample",) if variable.dimension is None else ("sample", variable.dimension)
+        values = rng.uniform(limits[:, 0], limits[:, 1], (n, contract.width(variable)))
         variables[variable.name] = (
-            dims,
-            values if variable.dimension else values[:, 0],
+            ("sample", *variable.dimensions),
+            values.reshape(n, *contract.shape(variable)),
             {"units": variable.units},
         )
     for output in contract.output:

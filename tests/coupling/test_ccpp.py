@@ -332,7 +332,9 @@ end program driver
 """
 
 
-@pytest.mark.parametrize("compiler", ["gfortran", "flang-22"])
+@pytest.mark.parametrize(
+    "compiler", ["gfortran", pytest.param("flang-22", marks=pytest.mark.exhaustive)]
+)
 def test_scheme_runs(glue: Glue, tmp_path: Path, compiler: str) -> None:
     if shutil.which(compiler) is None:
         pytest.skip(f"no {compiler}")

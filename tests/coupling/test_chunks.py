@@ -40,7 +40,7 @@ def program(bundle: Bundle, folder: Path, compiler: str, *flags: str) -> Path:
     [
         ("gfortran", ["-O3 -march=native"]),
         ("gfortran", ["-O2 -std=f2018 -Wall -Wextra -Wno-unused-dummy-argument -Werror", "-O2"]),
-        ("flang-22", ["-O2 -std=f2018"]),
+        pytest.param("flang-22", ["-O2 -std=f2018"], marks=pytest.mark.exhaustive),
     ],
 )
 def test_same_bits_by_parcel_and_by_chunk(

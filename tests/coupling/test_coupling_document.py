@@ -1,8 +1,8 @@
 """Every command of docs/coupling.md and docs/hosts runs, in the order of the documents.
 
 The sources of E3SM and CAM are those of tests/coupling/standins, and a case is a folder whose
-xmlchange writes down what it is asked. The command that makes labels of a preset is only checked:
-the run after it uses the data that come with emufort.
+xmlchange writes down what it is asked. They run twice: with the data that come with emufort and for
+all hosts; and after the command for a preset, whose labels are made of a few samples.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from emufort.processes.aerosol_activation.preset import names as preset_names
+from emufort.export import Bundle
 from tests.coupling.conftest import TOP
 from tests.coupling.test_host_physics import STANDINS, answers
 from tests.coupling.test_mpi import SETTINGS
@@ -28,7 +28,10 @@ HOSTS = {
     for name in ("e3sm", "cam", "cime", "ccpp")
 }
 PATTERN = re.compile(r"^```bash *(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-BLOCKS = [block for text in (DOCUMENT, *HOSTS.values()) for block in PATTERN.findall(text)]
+#: What a block of commands needs, or an empty text, and its commands.
+Block = tuple[str, str]
+OF_DOCUMENT: list[Block] = PATTERN.findall(DOCUMENT)
+BLOCKS: list[Block] = [*OF_DOCUMENT, *(b for text in HOSTS.values() for b in PATTERN.findall(text))]
 
 #: The programs of a case that the documents call. They write down their arguments.
 CASE_PROGRAM = """#!/bin/sh
@@ -61,26 +64,48 @@ rows = 200
 """
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(
+pytestmark = pytest.mark.skipif(
     any(shutil.which(tool) is None for tool in ("gfortran", "cmake", "make", "bash")),
     reason="no gfortran, cmake, make or bash",
 )
-def test_commands(tmp_path: Path) -> None:
-    tools = tmp_path / "bin"
+
+
+def prepared(folder: Path, config: str) -> dict[str, str]:
+    """Make the folder of the commands, with a run that keeps a configuration; return the PATH."""
+    tools = folder.parent / "bin"
     tools.mkdir()
     script = f'#!/bin/sh\nexec "{sys.executable}" -m emufort.cli "$@"\n'
     (tools / "emufort").write_text(script)
     (tools / "emufort").chmod(0o755)
-    folder = tmp_path / "work"
     (folder / "runs" / "mine").mkdir(parents=True)
-    (folder / "runs" / "mine" / "config.toml").write_text(CONFIG)
-    environment = {
-        **os.environ,
-        **SETTINGS,
-        "PATH": f"{tools}:{os.environ['PATH']}",
-        "FFLAGS": "-O1",
-    }
+    (folder / "runs" / "mine" / "config.toml").write_text(config)
+    return {"PATH": f"{tools}:{os.environ['PATH']}", "FFLAGS": "-O1"}
+
+
+def execute(blocks: list[Block], folder: Path, environment: dict[str, str]) -> list[str]:
+    """Run blocks of commands; return what they print, apart from those that need absent MPI."""
+    shown = []
+    for needs, commands in blocks:
+        if needs == "mpi" and shutil.which("mpirun") is None:
+            continue
+        done = subprocess.run(
+            ["bash", "-eux", "-c", commands],
+            cwd=folder,
+            env={**os.environ, **SETTINGS, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+        assert done.returncode == 0, commands + done.stdout + done.stderr
+        shown.append(done.stdout)
+    return shown
+
+
+@pytest.mark.slow
+def test_commands(tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    environment = prepared(folder, CONFIG)
     for host, sources in (("eam", "E3SM/components/eam/src"), ("cam", "cam/src")):
         shutil.copytree(STANDINS / host, tmp_path / sources)
     case = tmp_path / "case"
@@ -96,25 +121,7 @@ def test_commands(tmp_path: Path) -> None:
         "GLUE": str(folder / "runs/mine/host/e3sm"),
     }
     assert len(BLOCKS) == 12
-    skipped = []
-    for needs, commands in BLOCKS:
-        if needs == "mpi" and shutil.which("mpirun") is None:
-            skipped.append("mpi")
-            continue
-        if needs == "preset":
-            preset = re.fullmatch(r"emufort run --preset (\w+) --out runs/mine\n", commands)
-            assert preset and preset[1] in preset_names()
-            continue
-        done = subprocess.run(
-            ["bash", "-eux", "-c", commands],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=600,
-        )
-        assert done.returncode == 0, commands + done.stdout + done.stderr
+    execute([block for block in BLOCKS if block[0] != "preset"], folder, environment)
     asked = (case / "asked").read_text().splitlines()
     with_emulator, without = (line.split("-usr_src ")[1] for line in asked if "-usr_src" in line)
     mods = case / "SourceMods" / "src.eam"
@@ -126,8 +133,23 @@ def test_commands(tmp_path: Path) -> None:
     assert Path(depends.removeprefix("include(").rstrip(")\n")).is_file()
     assert "xmlchange USE_EMUFORT=TRUE" in asked
     assert (case / "SourceMods" / "src.cam" / "emufort_cam.F90").is_file()
-    if skipped:
+    if shutil.which("mpirun") is None:
         pytest.skip("no MPI: its commands were not run")
+
+
+@pytest.mark.slow
+def test_commands_of_a_preset(tmp_path: Path) -> None:
+    """The commands after that of the preset continue its run, and the hosts have its contract."""
+    folder = tmp_path / "work"
+    environment = prepared(folder, f"{CONFIG}[labels]\nsamples = 320\n")
+    environment["XDG_CACHE_HOME"] = str(tmp_path / "cache")
+    shown = execute(OF_DOCUMENT, folder, environment)
+    assert "labels: done" in shown[0] and "glue for the host" in shown[0]
+    assert shown[1].count("already finished") == 8
+    bundle = Bundle.open(folder / "runs/mine/bundle")
+    assert bundle.manifest.contract.name == "activation_e3sm_mam5"
+    assert len(bundle.manifest.contract.dimensions["mode"]) == 5
+    assert sum("drops per cm3" in text for text in shown) == 2
 
 
 def test_what_the_document_names_is_there() -> None:

@@ -109,7 +109,9 @@ def test_plain_cmake(glue: Glue) -> None:
     assert "drops per cm3" in run(folder / "build" / "example_host")
 
 
-@pytest.mark.parametrize("compiler", ["gfortran", "flang-22"])
+@pytest.mark.parametrize(
+    "compiler", ["gfortran", pytest.param("flang-22", marks=pytest.mark.exhaustive)]
+)
 def test_cime_on_off_and_stub(glue: Glue, tmp_path: Path, compiler: str) -> None:
     if shutil.which(compiler) is None:
         pytest.skip(f"no {compiler}")

@@ -19,7 +19,6 @@ from emufort.toolchain.sources import dependencies, in_order
 from tests.coupling.conftest import TOP, attempt, run
 
 STANDINS = TOP / "tests" / "coupling" / "standins"
-COMPILERS = ("gfortran", "flang-22")
 #: Host -> export, files that adapt_physics writes, and calls that the emulator never answers.
 HOSTS = {
     "eam": ("e3sm", ("emufort_eam.F90", "ndrop.F90", "zm_microphysics.F90"), ("zm in cloud",)),
@@ -56,7 +55,15 @@ def answers(host: str, compiler: str, folder: Path, *searched: Path) -> dict[str
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize(
+    ("adapted", "compiler"),
+    [
+        *((host, "gfortran") for host in HOSTS),
+        ("eam", "flang-22"),
+        *(pytest.param(host, "flang-22", marks=pytest.mark.exhaustive) for host in list(HOSTS)[1:]),
+    ],
+    indirect=["adapted"],
+)
 def test_adapted_host(adapted: tuple[str, Path, Path], compiler: str, tmp_path: Path) -> None:
     if shutil.which(compiler) is None:
         pytest.skip(f"no {compiler}")

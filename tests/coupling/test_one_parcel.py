@@ -148,10 +148,22 @@ end program compare
 """
 
 
-@pytest.mark.parametrize("flags", [["FAST=-O2", "EXACT=-O2"], ["ARCH="], []], ids=str)
-@pytest.mark.parametrize("compiler", COMPILERS)
+#: The flags of a host, the portable flags, and the default flags of the Makefile.
+FLAGS = (["FAST=-O2", "EXACT=-O2"], ["ARCH="], [])
+
+
+@pytest.mark.parametrize(
+    ("compiler", "flags"),
+    [
+        *(("gfortran", flags) for flags in FLAGS),
+        ("flang-22", []),
+        *(pytest.param("flang-22", flags, marks=pytest.mark.exhaustive) for flags in FLAGS[:2]),
+    ],
+    ids=str,
+)
 def test_a_parcel_has_the_bits_of_a_chunk(tmp_path: Path, compiler: str, flags: list[str]) -> None:
-    """With the flags of a host, the portable flags and the default flags of the Makefile."""
+    if compiler not in COMPILERS:
+        pytest.skip(f"no {compiler}")
     contract = Contract.load("activation")
     emulator = random_emulator(contract, (24, 37), "silu")
     bundle = export(emulator, Dataset.open(None, contract), tmp_path / "bundle", golden=8)

@@ -7,16 +7,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from emufort.benchmark.contenders import onnxruntime_library
 from emufort.contract import Contract
 from emufort.export.onnx import build_onnx
 from emufort.export.weights_file import WeightsFile
+from emufort.importing.graph import read_graph
+from emufort.importing.importer import emulator_of
 from emufort.timing.timers import write_inputs
 from emufort.toolchain.compiler import Compiler
 from emufort.toolchain.sources import fortran_sources
 from tests.export.emulators import inputs, mixed, random_emulator
+from tests.importing.models import model_of, node
 
 TOP = Path(__file__).resolve().parents[2]
 FOLDER = "coupling/onnxruntime"
@@ -44,6 +48,10 @@ def test_agrees_with_the_runtime(program: Path, tmp_path: Path, activation: str,
     WeightsFile.from_emulator(emulator).write(weights)
     model.write_bytes(build_onnx(emulator).SerializeToString())
     rows = write_inputs(tmp_path / "inputs.bin", inputs(contract, 100))
+    assert_agreement(program, weights, model, rows)
+
+
+def assert_agreement(program: Path, weights: Path, model: Path, rows: Path) -> None:
     done = subprocess.run(
         [program, weights, model, onnxruntime_library(), rows, "1e-5"],
         capture_output=True,
@@ -52,6 +60,38 @@ def test_agrees_with_the_runtime(program: Path, tmp_path: Path, activation: str,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "all well"
+
+
+def test_several_inputs_and_outputs_of_any_rank(program: Path, tmp_path: Path) -> None:
+    """Their values are the columns of x and y, one input after the other, last index fastest."""
+    rng = np.random.default_rng(3)
+    nodes = [
+        node("Reshape", "profile flat", "levels"),
+        node("Concat", "levels state", "all", axis=1),
+        node("Gemm", "all w0 b0", "z0", transB=1),
+        node("Tanh", "z0", "a0"),
+        node("Gemm", "a0 w1 b1", "z1", transB=1),
+        node("Reshape", "z1 shape", "tendencies"),
+        node("Gemm", "a0 w2 b2", "fluxes", transB=1),
+    ]
+    sizes = {"0": (9, 10), "1": (6, 9), "2": (2, 9)}
+    constants = {
+        "flat": np.array([0, 8]),
+        "shape": np.array([0, 3, 2]),
+        **{f"w{k}": rng.normal(0.0, 0.4, shape) for k, shape in sizes.items()},
+        **{f"b{k}": rng.uniform(0.5, 1.0, shape[0]) for k, shape in sizes.items()},
+    }
+    found = model_of(
+        nodes,
+        {"profile": ["ncol", 4, 2], "state": ["ncol", 2]},
+        {"tendencies": ["ncol", 3, 2], "fluxes": ["ncol", 2]},
+        constants,
+    )
+    model, weights = tmp_path / "model.onnx", tmp_path / "weights.bin"
+    model.write_bytes(found.SerializeToString())
+    WeightsFile.from_emulator(emulator_of(read_graph(found))).write(weights)
+    rows = write_inputs(tmp_path / "inputs.bin", rng.standard_normal((100, 10)))
+    assert_agreement(program, weights, model, rows)
 
 
 @pytest.mark.parametrize(

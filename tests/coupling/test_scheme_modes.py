@@ -64,7 +64,15 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return [Path(compiler), folder]
 
 
-@pytest.mark.parametrize("count", [1, 3, 5, 7])
+@pytest.mark.parametrize(
+    ("built", "count"),
+    [
+        *(("gfortran", count) for count in (1, 3, 5, 7)),
+        ("flang-22", 5),
+        *(pytest.param("flang-22", count, marks=pytest.mark.exhaustive) for count in (1, 3, 7)),
+    ],
+    indirect=["built"],
+)
 def test_any_number_of_modes(built: list[Path], tmp_path: Path, count: int) -> None:
     compiler, runtime = str(built[0]), built[1]
     contract = tmp_path / f"{CONTRACT_MODULE}.F90"

@@ -340,11 +340,10 @@ def test_a_signal_ends_it_in_one_line_and_it_continues(
     while not list((tmp_path / "stopped.nc.work").rglob("*.f64")):
         assert process.poll() is None
         time.sleep(0.002)
-    begun = time.monotonic()
     (os.killpg if to_group else os.kill)(process.pid, number)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 128 + number
-    assert time.monotonic() - begun < 15.0  # 5 s on a machine with cores to spare
+    assert not out.exists()
     lines = [line for line in errors.splitlines() if "error:" in line]
     assert lines == [f"error: {word}; finished work is kept, the same command continues it"]
     assert "Traceback" not in errors

@@ -54,7 +54,7 @@ def _driver(emulator: Emulator) -> str:
         parts = []
         for variable in variables:
             width = contract.width(variable)
-            last = f"{start}:{start + width - 1}" if variable.dimension else str(start)
+            last = f"{start}:{start + width - 1}" if variable.dimensions else str(start)
             parts.append(f"{array}(:, {last})")
             start += width
         return parts

@@ -241,7 +241,9 @@ def test_the_terminal_shows_names_as_they_are(
     assert r"a\x1b]0;title\x07.nc" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("compiler", ["gfortran", "flang-22"])
+@pytest.mark.parametrize(
+    "compiler", ["gfortran", pytest.param("flang-22", marks=pytest.mark.exhaustive)]
+)
 def test_the_glue_compiles_and_runs(bundle: Bundle, compiler: str, tmp_path: Path) -> None:
     if shutil.which(compiler) is None or shutil.which("make") is None:
         pytest.skip(f"needs {compiler} and make")

@@ -147,7 +147,9 @@ def need_openmp(compiler: str, folder: Path) -> None:
     [((24, 17), "numbers", ()), ((2048, 120), "text", ["-DDECODES"]),
      ((8, 600, 600), "file", ["-DLOADS"])],
 )  # fmt: skip
-@pytest.mark.parametrize("compiler", sorted(COMPILERS))
+@pytest.mark.parametrize(
+    "compiler", ["gfortran", pytest.param("flang-22", marks=pytest.mark.exhaustive)]
+)
 def test_threads_with_small_stacks_call_the_module(
     compiler: str, hidden: tuple[int, ...], form: str, flag: list[str], tmp_path: Path
 ) -> None:

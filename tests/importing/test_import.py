@@ -11,6 +11,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto
+from onnx.reference import ReferenceEvaluator
 
 import emufort
 from emufort.api import import_network
@@ -113,6 +114,83 @@ def test_transforms_of_a_contract_are_put_around_the_network(tmp_path: Path) -> 
     np.testing.assert_allclose(bundle.golden.y[:, 0], np.exp(0.5 * np.log(a) + 0.25 * b - 1.0))
 
 
+def profiles() -> onnx.ModelProto:
+    """A network of profiles (n, level, band) and a number; an output has other dimensions."""
+    rng = np.random.default_rng(6)
+    return model_of(
+        [
+            node("Flatten", "optics", "flat"),
+            node("Concat", "flat angle", "all", axis=1),
+            node("Gemm", "all w b", "z"),
+            node("Tanh", "z", "a"),
+            node("Reshape", "a shape", "heating"),
+            node("Gemm", "a v", "rain"),
+        ],
+        {"optics": ["n", 3, 2], "angle": ["n", 1]},
+        {"heating": ["n", 2, 2, 1], "rain": ["n", 1]},
+        {
+            "w": rng.normal(0.0, 0.5, (7, 4)),
+            "b": rng.normal(0.0, 0.5, 4),
+            "v": rng.normal(0.0, 0.5, (4, 1)),
+            "shape": np.array([-1, 2, 2, 1]),
+        },
+    )
+
+
+def test_shapes_behind_the_columns_stay(tmp_path: Path) -> None:
+    bundle = import_network(profiles(), tmp_path / "b", name="profiles")
+    contract = bundle.manifest.contract
+    assert contract.dimensions == {
+        "optics_index_1": 3, "optics_index_2": 2,
+        "heating_index_1": 2, "heating_index_2": 2, "heating_index_3": 1,
+    }  # fmt: skip
+    assert [contract.shape(v) for v in (*contract.input, *contract.output)] == [
+        (3, 2), (), (2, 2, 1), (),
+    ]  # fmt: skip
+    assert "intent(in) :: optics(ncol, 3, 2)" in bundle.module_source.read_text()
+    rng = np.random.default_rng(2)
+    optics = rng.normal(size=(20, 3, 2)).astype(np.float32)
+    angle = rng.normal(size=(20, 1)).astype(np.float32)
+    found = emufort.load(bundle).predict({"optics": optics, "angle": angle[:, 0]})
+    session = ReferenceEvaluator(profiles())
+    heating, rain = session.run(None, {"optics": optics, "angle": angle})
+    np.testing.assert_allclose(found["heating"], heating, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found["rain"], rain[:, 0], rtol=1e-5, atol=1e-6)
+
+
+PROFILES = """
+name = "profiles"
+[dimensions]
+level = 3
+band = ["red", "green"]
+place = 6
+part = ["a", "b"]
+[[input]]
+name = "optics"
+dimensions = ["level", "band"]
+[[input]]
+name = "angle"
+[[output]]
+name = "heating"
+dimensions = ["part", "band"]
+[[output]]
+name = "rain"
+"""
+
+
+def test_a_contract_names_the_dimensions_of_a_network(tmp_path: Path) -> None:
+    bundle = import_network(profiles(), tmp_path / "b", Contract.from_toml(PROFILES))
+    assert bundle.manifest.contract.output_columns[1].name == "heating[a, green]"
+    flat = PROFILES.replace('dimensions = ["level", "band"]', 'dimension = "place"')
+    import_network(profiles(), tmp_path / "flat", Contract.from_toml(flat))
+    turned = PROFILES.replace('["level", "band"]', '["band", "level"]')
+    with pytest.raises(
+        ImportRefusedError, match=r"'optics' .* shape \(2, 3\), optics of .*\(3, 2\)"
+    ):
+        import_network(profiles(), tmp_path / "turned", Contract.from_toml(turned))
+    assert not (tmp_path / "turned").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -141,10 +219,17 @@ def _of(
 
 
 REFUSED = {
-    "product": (_of([node("Mul", "x x", "y")]), r"Mul of the node 'Mul_y'.*depend on the inputs"),
-    "quotient": (_of([node("Div", "x x", "y")]), "Div of the node 'Div_y'"),
+    "divisor": (
+        _of([node("Mod", "x x", "y", fmod=1)]),
+        "Mod of the node 'Mod_y'.*constant divisor",
+    ),
+    "weights": (
+        _of([node("Conv", "x x", "y")], ("n", 4, 1)),
+        "Conv of the node 'Conv_y'.*its input 2 depends on the inputs",
+    ),
     "random": (_of([node("RandomNormalLike", "x", "y")]), "it is random"),
-    "unknown": (_of([node("Softmax", "x", "y")]), "Softmax of the node.*not supported"),
+    "infinite": (_of([node("Add", "x c", "y")], c=np.array(np.inf)), "constant that is not within"),
+    "unknown": (_of([node("Det", "x", "y")], ("n", 2, 2)), "Det of the node.*not supported"),
     "columns": (
         _of([node("ReduceMean", "x a", "m"), node("Sub", "x m", "y")], a=np.array([0])),
         "mixes columns|does not reproduce",
@@ -163,7 +248,7 @@ REFUSED = {
     ),
     "wide": (
         _of([node("Tile", "x r", "t"), node("Relu", "t", "y")], r=np.array([1, 2000])),
-        "8000 neurons",
+        "8000 results",
     ),
     "opset": (
         model_of([node("Relu", "x", "y")], {"x": ["n", 4]}, {"y": ["n", 4]}, {}, opset=9),

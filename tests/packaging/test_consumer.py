@@ -40,6 +40,13 @@ FAST = {
     "gfortran": ["-O3", "-fopenmp-simd", "-ffp-contract=fast"],
     "flang-22": ["-O3", "-ffp-contract=fast"],
 }
+#: Compilers and precisions: CTest runs the tests of the runtime in all combinations.
+PRECISIONS = [
+    ("gfortran", 32),
+    ("gfortran", 64),
+    ("flang-22", 32),
+    pytest.param("flang-22", 64, marks=pytest.mark.exhaustive),
+]
 FPM = shutil.which("fpm", path=os.pathsep.join([str(Path(sys.executable).parent), os.defpath]))
 
 pytestmark = pytest.mark.slow
@@ -199,7 +206,7 @@ def test_c_and_cpp_without_fortran(
         agrees(f"{bits}\n{said}", bits)
 
 
-@pytest.mark.parametrize("bits", [32, 64])
+@pytest.mark.parametrize(("compiler", "bits"), PRECISIONS, indirect=["compiler"])
 def test_two_files_of_the_bundle(
     compiler: str, bundle: Bundle, columns: Path, agrees: Check, tmp_path: Path, bits: int
 ) -> None:
@@ -214,7 +221,7 @@ def test_two_files_of_the_bundle(
 
 
 @pytest.mark.skipif(FPM is None, reason="fpm is not installed")
-@pytest.mark.parametrize("bits", [32, 64])
+@pytest.mark.parametrize(("compiler", "bits"), PRECISIONS, indirect=["compiler"])
 def test_fpm(
     compiler: str, bundle: Bundle, columns: Path, agrees: Check, tmp_path: Path, bits: int
 ) -> None:
@@ -235,6 +242,9 @@ def test_fpm(
 
 
 @pytest.mark.skipif(FPM is None, reason="fpm is not installed")
+@pytest.mark.parametrize(
+    "compiler", ["gfortran", pytest.param("flang-22", marks=pytest.mark.exhaustive)], indirect=True
+)
 def test_fpm_runs_the_tests_of_the_runtime(compiler: str, tmp_path: Path) -> None:
     ignored = shutil.ignore_patterns("build")
     shutil.copytree(TOP / "fortran", tmp_path / "fortran", ignore=ignored)

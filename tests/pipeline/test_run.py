@@ -20,7 +20,7 @@ from emufort.search.identity import study_sha256
 from tests.pipeline.runs import command, emufort, results
 
 
-@pytest.mark.parametrize("width", [600, pytest.param(2048, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("width", [600, pytest.param(2048, marks=pytest.mark.exhaustive)])
 def test_a_wide_network_reaches_a_verified_bundle(width: int, tmp_path: Path) -> None:
     from tests.conftest import SYNTHETIC_CONFIG, SYNTHETIC_CONTRACT, synthetic_data
 
@@ -175,7 +175,42 @@ def test_without_a_compiler_a_run_is_reported_but_not_verified(synthetic: Path) 
     assert read_json(out / "verification.json")["status"] == "verified"
 
 
+#: What a run has written when it is at work on each step.
+AT_WORK = (
+    "search/trials.csv",
+    "retrain/*/weights.safetensors",
+    "timing.csv",
+    "bundle/weights.bin",
+    "verification.json",
+)
+
+
+def test_killed_in_each_step_it_ends_as_if_it_had_not_been(
+    uninterrupted: Path, synthetic: Path
+) -> None:
+    """The moment depends on what the run has written, not on the speed of the machine."""
+    out = synthetic / "out"
+    arguments = command("run", synthetic / "run.toml", "--out", out)
+    codes = []
+    for pattern in AT_WORK:
+        process = subprocess.Popen(
+            arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+        )
+        while process.poll() is None and not list(out.glob(pattern)):
+            time.sleep(0.002)
+        os.killpg(process.pid, signal.SIGKILL)
+        _, errors = process.communicate()
+        codes.append(process.returncode)
+        assert codes[-1] in (0, -signal.SIGKILL), errors
+    assert codes[0] == -signal.SIGKILL
+    done = emufort("run", synthetic / "run.toml", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert results(out) == results(uninterrupted / "out")
+    assert read_json(out / "verification.json")["passed"]
+
+
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("delay", [2.5, 4.0, 6.0, 9.0])
 def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(
     uninterrupted: Path, synthetic: Path, delay: float

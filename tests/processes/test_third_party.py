@@ -100,7 +100,6 @@ def test_from_labels_to_a_host_program(site: Path, tmp_path: Path) -> None:
     emufort("run", "run.toml", "--out", "run", "--quiet")
     times = pd.read_csv(tmp_path / "run/timing.csv").query("id == 'BULK'").set_index("ncol")
     assert set(times.index) == {1, 16} and (times["ns_per_sample"] > 0).all()
-    assert times["ns_per_sample"][1] != times["ns_per_sample"][16]
     assert "BULK" in (tmp_path / "run/report.html").read_text()
     shown = emufort("export", "--out", "run", "--host", "plain")
     assert "files" in shown

@@ -116,6 +116,9 @@ def test_a_host_that_names_its_cpu_gets_one_level(
 
 @needs_levels
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "compiler", ["gfortran", pytest.param("flang-22", marks=pytest.mark.exhaustive)], indirect=True
+)
 def test_make_builds_all_levels_without_a_cpu(
     bundle: Bundle, compiler: str, tmp_path: Path
 ) -> None:

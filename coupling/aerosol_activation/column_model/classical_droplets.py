@@ -37,7 +37,7 @@ def ghosh2025(
         [m-3], of the shape (time, level, column) of the output; None if the scheme has no
         constants for the width of the accumulation mode.
     """
-    modes = contract.dimensions[str(contract.input[-1].dimension)]
+    modes = contract.labels(contract.input[-1].dimensions[0])
     sigma = np.array(widths(contract))
     width = next((s for m, s in zip(modes, sigma, strict=True) if m.endswith("accumulation")), 0.0)
     if not FITTED_WIDTHS[0] <= width <= FITTED_WIDTHS[1]:

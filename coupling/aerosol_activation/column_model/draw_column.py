@@ -80,7 +80,7 @@ def origin(bundle: Bundle) -> dict[str, Any]:
     contract, network = bundle.manifest.contract, bundle.manifest.architecture
     return {
         "contract": contract.name,
-        "modes": list(contract.dimensions[str(contract.input[-1].dimension)]),
+        "modes": list(contract.labels(contract.input[-1].dimensions[0])),
         "network": network.label,
         "cpu": cpu_model(),
         "load": f"load average {os.getloadavg()[0]:.0f} on {os.cpu_count()}",

@@ -91,7 +91,7 @@ def make_dataset(
     fluxes = adding_doubling.layer_fluxes(tau, coalbedo, g, cosine, streams, advance)
     fluxes = np.clip(fluxes, 0.0, 1.0)  # removes rounding errors
     found = xr.Dataset(
-        coords={name: list(labels) for name, labels in contract().dimensions.items()},
+        coords={name: list(contract().labels(name)) for name in contract().dimensions},
         attrs={
             "Conventions": "CF-1.11",
             "title": contract().title,

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from emufort.config import Config
-from emufort.contract import explain
 from emufort.errors import UsageError
+from emufort.messages import explain
 
 Section = TypeVar("Section", bound=BaseModel)
 

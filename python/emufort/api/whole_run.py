@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from emufort.contract import is_path
+from emufort.contract_files import is_path
 from emufort.export.bundle import Bundle
 from emufort.paths import PathLike
 from emufort.progress import Reporter, StepListener, silent

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from emufort.benchmark.machine import has_avx512
-from emufort.benchmark.models import Array, Model
+from emufort.benchmark.model import Array, Model
 from emufort.benchmark.programs import Programs, blas_description
 from emufort.benchmark.workers import BaselineWorker, Missing, ModelWorker, Process, Worker
 from emufort.contract import Baseline as ContractBaseline
@@ -201,7 +201,7 @@ class NativeNetwork(Ours):
         """See `Contender.start`."""
         folder = model.folder
         program = self.programs(bench).network()
-        return bench.spawn([program, folder / "network.bin", folder / "inputs.bin", threads], model)
+        return bench.spawn([program, folder / "weights.bin", folder / "inputs.bin", threads], model)
 
     def _about(self) -> str:
         return "from host array to host array through the kernels, without checks and transforms"
@@ -230,7 +230,7 @@ class NativeLayers(Ours):
     def start(self, bench: Bench, model: Model, threads: int) -> Worker:
         """See `Contender.start`."""
         network = model.network or model
-        files = [network.folder / "network.bin", network.folder / "inputs.bin"]
+        files = [network.folder / "weights.bin", network.folder / "inputs.bin"]
         program = self.programs(bench).network()
         return bench.spawn(
             [program, *files, threads, "part"], model, n_outputs=network.reference.shape[1]
@@ -264,10 +264,9 @@ class OnnxFortran(Contender):
     def start(self, bench: Bench, model: Model, threads: int) -> Worker:
         """See `Contender.start`."""
         library = onnxruntime_library()
-        folder = model.folder
         program = bench.programs.onnxruntime(model)
-        inputs = folder / "inputs.bin"
-        return bench.spawn([program, folder / "model.onnx", library, inputs, threads], model)
+        inputs = model.folder / "inputs.bin"
+        return bench.spawn([program, model.onnx, library, inputs, threads], model)
 
     def describe(self, bench: Bench) -> str:
         """See `Contender.describe`."""
@@ -302,8 +301,8 @@ class OpenBlas(Contender):
         self._how = ["plain"] if plain else []
 
     def runs(self, model: Model) -> bool:
-        """See `Contender.runs`; physical models are excluded, as transforms are not products."""
-        return super().runs(model) and not model.is_physical
+        """See `Contender.runs`; transforms, and networks that are no chain, are not products."""
+        return super().runs(model) and not model.is_physical and model.chain_activation is not None
 
     def start(self, bench: Bench, model: Model, threads: int) -> Worker:
         """See `Contender.start`."""
@@ -344,6 +343,8 @@ class Torch(Contender):
     def start(self, bench: Bench, model: Model, threads: int) -> Worker:
         """See `Contender.start`."""
         _require("torch")
+        if model.is_imported and (model.originals is None or model.originals.program is None):
+            raise Missing("the original is not given as a program of torch (--original MODEL.pt2)")
         return bench.python(self._kind, model, threads)
 
     def describe(self, bench: Bench) -> str:

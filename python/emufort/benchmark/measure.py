@@ -15,15 +15,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort.benchmark.models import Model
+from emufort.benchmark.agreement import largest_error
+from emufort.benchmark.model import Model
 from emufort.benchmark.peak import Peak
 from emufort.benchmark.result import CLASSICAL, Row, Status
 from emufort.benchmark.workers import Missing, Worker
 from emufort.errors import EmufortError
 from emufort.progress import Reporter
-
-#: Allowed error of an output against double precision, relative to its value or its spread.
-TOLERANCE = 1e-5
 
 
 @dataclass
@@ -72,9 +70,10 @@ class Entry:
                 self._give_up("failed", str(failure))
             else:
                 self.errors[n] = error
-                if not error <= TOLERANCE and self.status == "ok":
+                allowed = self.model.tolerance
+                if not error <= allowed and self.status == "ok":
                     self.status = "wrong"
-                    self.note = f"outputs differ by {error:.1e}, allowed is {TOLERANCE:.0e}"
+                    self.note = f"outputs differ by {error:.1e}, allowed is {allowed:.0e}"
 
     def measure(self, ncol: int, milliseconds: float, peak: float | None) -> None:
         """Time one cell once.
@@ -135,29 +134,6 @@ class Entry:
             percent_of_peak=round(statistics.median(percent), 2) if percent else None,
             max_error=None if error is None or not np.isfinite(error) else float(f"{error:.3g}"),
         )
-
-
-def largest_error(y: NDArray[np.float64], reference: NDArray[np.float64], ncol: int) -> float:
-    """Return the largest error of `y` against the first `ncol` rows of `reference`.
-
-    The error is relative to the value or to the standard deviation of the output, whichever is
-    larger. It is infinite where only one of both is NaN.
-
-    Parameters
-    ----------
-    y
-        Outputs (ncol, n_outputs).
-    reference
-        Correct outputs (n, n_outputs).
-    ncol
-        Number of columns of the call.
-    """
-    wanted = reference[:ncol]
-    spread = reference.std(axis=0)
-    scale = np.maximum(np.abs(wanted), np.where(spread > 0, spread, np.abs(wanted)))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        error = np.abs(y - wanted) / scale
-    return float(np.nan_to_num(error, nan=np.inf).max())
 
 
 def measure(

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-import json
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from emufort.benchmark.agreement import TOLERANCE, largest_error
+from emufort.benchmark.model import Array, Model
 from emufort.benchmark.options import BUNDLE, STANDARD_CALLS, STANDARD_MODELS, Options
+from emufort.benchmark.originals import read_originals
 from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
-from emufort.errors import EmufortError
+from emufort.errors import UsageError
 from emufort.export.bundle import Bundle
-from emufort.export.onnx import IR_VERSION, OPSET, build_onnx
-from emufort.export.weights_file import WeightsFile
-from emufort.files import make_directory, write_bytes, write_json
-from emufort.network.activations import parse
+from emufort.files import make_directory
 from emufort.network.architecture import Architecture
 from emufort.network.emulator import Emulator, dense_parameters
 from emufort.network.imported import AnyArchitecture
@@ -28,85 +26,14 @@ from emufort.network.plan import Parameters
 from emufort.network.scaler import Scaler, ScalerKind
 from emufort.processes.process import Head
 from emufort.processes.registry import head
-from emufort.timing.timers import write_inputs, write_samples
 from emufort.verification import draw_rows
-
-Array = NDArray[np.float64]
 
 #: Number of input rows, enough for several calls of any usual size.
 _ROWS = 4608
-
-
-@dataclass(frozen=True)
-class Model:
-    """One network to measure, with its files.
-
-    Attributes
-    ----------
-    name
-        Name in tables, file names and requests; no blanks.
-    title
-        Title for readers, such as ``16-32-32-4 relu``.
-    is_physical
-        Whether inputs are physical, so that transforms, checks and bounds belong to the work. If
-        not, the model is the network alone: single precision features to outputs of the last layer.
-    contract
-        Contract of the inputs and outputs.
-    emulator
-        The network.
-    x
-        Inputs (n, n_inputs), exact in single precision.
-    reference
-        Outputs in double precision (n, n_outputs).
-    folder
-        Holds inputs.bin, network.bin, weights.bin, model.onnx, model.safetensors, samples.bin.
-    network
-        For a physical model, the model of its network alone, which is a part of the work.
-    call
-        The head of the contract, if the model is a call of the emulator that includes the head.
-        `reference` is then the result of this call, and no other contender can do the work.
-    """
-
-    name: str
-    title: str
-    is_physical: bool
-    contract: Contract
-    emulator: Emulator
-    x: Array
-    reference: Array
-    folder: Path
-    network: Model | None = None
-    call: Head | None = None
-
-    @property
-    def work(self) -> str:
-        """Description of the work for tables."""
-        if self.call is not None:
-            return "physical inputs to skill variables"
-        return "physical inputs to physical outputs" if self.is_physical else "network alone"
-
-    @property
-    def multiply_adds(self) -> int:
-        """Multiply-adds of one column."""
-        return self.emulator.architecture.multiply_adds
-
-    @property
-    def host_kind(self) -> str:
-        """Real kind of the host's arrays."""
-        return "real64" if self.is_physical else "real32"
-
-    def summary(self) -> dict[str, Any]:
-        """Return the entry of bench.json."""
-        return {
-            "name": self.name,
-            "title": self.title,
-            "work": self.work,
-            "host_arrays": self.host_kind,
-            "multiply_adds": self.multiply_adds,
-            "parameters": self.emulator.architecture.n_parameters,
-            "n_inputs": self.x.shape[1],
-            "n_outputs": self.reference.shape[1],
-        }
+#: The same for imported networks, which may have thousands of inputs. Larger calls repeat them.
+_IMPORTED_ROWS = 1152
+#: Rows on which the rounding errors of an imported network are measured.
+_COMPARED = 64
 
 
 def models_of(options: Options, work: Path) -> list[Model]:
@@ -120,35 +47,37 @@ def models_of(options: Options, work: Path) -> list[Model]:
     for name, (hidden, activation) in STANDARD_CALLS.items():
         if name in options.models:
             models.append(_standard_call(name, hidden, activation, rows, work))
-    wants_bundle = BUNDLE in options.models
-    if options.bundle is not None and wants_bundle:
-        bundle = Bundle.open(options.bundle)
-        emulator = bundle.emulator()
-        _check_contenders(emulator.architecture)
-        network = _network_of(bundle.name, emulator, rows, work)
-        models += [network, _physical_model(bundle, emulator, network, rows, work)]
-        call = call_of(emulator.contract)
-        if call is not None:
-            name = f"{bundle.name}-call"
-            models.append(_call_model(name, emulator, call, network, bundle.golden.x, rows, work))
+    if options.bundle is not None and BUNDLE in options.models:
+        models += _bundle_models(Bundle.open(options.bundle), options.originals, rows, work)
     return models
 
 
-def _check_contenders(architecture: AnyArchitecture) -> None:
-    """Refuse a network that the contenders cannot compute.
+def _bundle_models(bundle: Bundle, originals: Sequence[Path], rows: int, work: Path) -> list[Model]:
+    """Return the models of a bundle.
 
     Raises
     ------
-    EmufortError
-        It is not a chain of layers, or its layers differ in more than their widths.
+    UsageError
+        The network is in double precision, or there are originals although it was not imported.
     """
-    functions = {parse(text)[0] for text in architecture.activations}
-    has_parameter = any(row.parameter is not None for row in functions)
-    if architecture.family != "mlp" or len(functions) > 1 or has_parameter:
-        raise EmufortError(
-            "emufort bench compares multilayer perceptrons with one activation function without a "
-            f"parameter, not {architecture.label}; leave its bundle out"
+    emulator = bundle.emulator()
+    if emulator.precision == "double":
+        raise UsageError(
+            f"emufort bench compares in single precision, and {bundle.name} is in double precision"
         )
+    if "imported" in bundle.manifest.metadata:
+        return [_imported_model(bundle, emulator, originals, work)]
+    if originals:
+        raise UsageError(
+            f"--original: the network of {bundle.name} was not imported; it has no original"
+        )
+    network = _network_of(bundle.name, emulator, rows, work)
+    models = [network, _physical_model(bundle, emulator, network, rows, work)]
+    call = call_of(emulator.contract)
+    if call is not None:
+        name = f"{bundle.name}-call"
+        models.append(_call_model(name, emulator, call, network, bundle.golden.x, rows, work))
+    return models
 
 
 def random_network(name: str, sizes: tuple[int, ...], activation: str = "relu") -> Emulator:
@@ -203,9 +132,7 @@ def _network_model(name: str, emulator: Emulator, rows: int, work: Path) -> Mode
         emulator.predict(x.astype(np.float64)),
         make_directory(work / name),
     )
-    _write_files(model)
-    _write_network(model.folder / "network.bin", emulator)
-    _write_plain_onnx(model.folder / "model.onnx", emulator)
+    model.write_files()
     return model
 
 
@@ -288,7 +215,7 @@ def _call_model(
         network,
         call,
     )
-    _write_files(model)
+    model.write_files()
     return model
 
 
@@ -307,82 +234,54 @@ def _physical_model(
         make_directory(work / bundle.name),
         network,
     )
-    _write_files(model)
-    write_bytes(model.folder / "model.onnx", bundle.read("model.onnx"))
+    model.write_files(bundle.read("model.onnx"))
     return model
 
 
-def _write_files(model: Model) -> None:
-    write_inputs(model.folder / "inputs.bin", model.x)
-    write_samples(model.folder / "samples.bin", model.x[:, list(model.contract.feature_indices)])
-    WeightsFile.from_emulator(model.emulator).write(model.folder / "weights.bin")
-    model.emulator.save(model.folder / "model.safetensors")
-    write_json(model.folder / "model.json", {"is_physical": model.is_physical})
-
-
-def _write_network(path: Path, emulator: Emulator) -> None:
-    """Write the file for the program ``bench_layers``."""
-    sizes = emulator.architecture.sizes
-    code = parse(emulator.architecture.activation_label)[0].code
-    n = len(sizes) - 1
-    header = np.array([n, *sizes, *([code] * (n - 1)), 0], dtype="<i4")
-    values = [
-        np.asarray(part, dtype="<f4").tobytes()
-        for w, b in zip(emulator.weights, emulator.biases, strict=True)
-        for part in (w, b)
-    ]
-    write_bytes(path, header.tobytes() + b"".join(values))
-
-
-def _write_plain_onnx(path: Path, emulator: Emulator) -> None:
-    """Write the network as a graph of Gemm and activation nodes only, as frameworks export it."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    operators = _ONNX_OPERATORS.get(emulator.architecture.activation_label)
-    if operators is None:
-        write_bytes(path, build_onnx(emulator).SerializeToString())
-        return
-    nodes, initialisers = [], []
-    value, last = "x", len(emulator.weights) - 1
-    for layer, (w, b) in enumerate(zip(emulator.weights, emulator.biases, strict=True)):
-        initialisers += [
-            numpy_helper.from_array(np.ascontiguousarray(w), f"w{layer}"),
-            numpy_helper.from_array(np.ascontiguousarray(b), f"b{layer}"),
-        ]
-        target = "y" if layer == last else f"z{layer}"
-        inputs = [value, f"w{layer}", f"b{layer}"]
-        nodes.append(helper.make_node("Gemm", inputs, [target], transB=1))
-        value = target
-        if layer < last:
-            for step, operator in enumerate(operators):
-                operands = [value if name == "" else target for name in operator[1]]
-                nodes.append(helper.make_node(operator[0], operands, [f"a{layer}_{step}"]))
-                value = f"a{layer}_{step}"
-    sizes = emulator.architecture.sizes
-    graph = helper.make_graph(
-        nodes,
-        "network",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["ncol", sizes[0]])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["ncol", sizes[-1]])],
-        initialisers,
+def _imported_model(
+    bundle: Bundle, emulator: Emulator, originals: Sequence[Path], work: Path
+) -> Model:
+    x = draw_rows(emulator.contract, bundle.golden.x, _IMPORTED_ROWS)
+    alone = bare_network(f"{bundle.name}_network", emulator)
+    features = emulator.input_scaler.forward(x).astype(np.float32).astype(np.float64)
+    network = Model(
+        f"{bundle.name}-network",
+        alone.architecture.label,
+        False,
+        alone.contract,
+        alone,
+        features,
+        alone.predict(features),
+        make_directory(work / f"{bundle.name}-network"),
     )
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
+    network.write_files()
+    reference, exported = emulator.predict(x), bundle.read("model.onnx")
+    noise = largest_error(_in_single(exported, x[:_COMPARED]), reference, _COMPARED)
+    tolerance = max(TOLERANCE, 2.0 * noise)
+    model = Model(
+        bundle.name,
+        emulator.architecture.label,
+        True,
+        emulator.contract,
+        emulator,
+        x,
+        reference,
+        make_directory(work / bundle.name),
+        dataclasses.replace(network, tolerance=tolerance),
+        is_imported=True,
+        originals=read_originals(originals, emulator.contract) if originals else None,
+        tolerance=tolerance,
     )
-    write_bytes(path, model.SerializeToString())
+    model.write_files(exported)
+    return model
 
 
-#: Operators of each activation function with their operands: "" is the previous result, "z" is the
-#: result of Gemm.
-_ONNX_OPERATORS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
-    "relu": (("Relu", ("",)),),
-    "squared_relu": (("Relu", ("",)), ("Mul", ("", ""))),
-    "tanh": (("Tanh", ("",)),),
-    "silu": (("Sigmoid", ("",)), ("Mul", ("", "z"))),
-}
+def _in_single(onnx: bytes, x: Array) -> Array:
+    """Return the outputs of a model that emufort exported, in single precision."""
+    import onnxruntime
 
-
-def describe_json(folder: Path) -> dict[str, Any]:
-    """Read model.json in a model's folder."""
-    content: dict[str, Any] = json.loads((folder / "model.json").read_text())
-    return content
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    found = session.run(None, {"x": x.astype(np.float32)})[0]
+    return np.asarray(found, dtype=np.float64)

@@ -55,6 +55,9 @@ class Options:
     ----------
     bundle
         Bundle to measure in addition to the standard models.
+    originals
+        The network from which an imported bundle was made, which ONNX Runtime (``.onnx``) and torch
+        (``.pt2``) run instead of what emufort exports.
     models
         Names from `STANDARD_MODELS`, `STANDARD_CALLS` and `BUNDLE`.
     contenders
@@ -77,6 +80,7 @@ class Options:
     """
 
     bundle: Path | None = None
+    originals: tuple[Path, ...] = ()
     models: tuple[str, ...] = MODELS
     contenders: tuple[str, ...] = CONTENDERS
     ncol: tuple[int, ...] = (1, 16, 128, 1152, 16384)
@@ -128,6 +132,8 @@ class Options:
             raise UsageError("--repeats and --milliseconds must be positive")
         if self.models == (BUNDLE,) and self.bundle is None:
             raise UsageError("--models bundle needs --bundle")
+        if self.originals and self.bundle is None:
+            raise UsageError("--original needs --bundle")
         return dataclasses.replace(
             self,
             models=tuple(dict.fromkeys(self.models)),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from emufort.benchmark.models import Model
+from emufort.benchmark.model import Model
 from emufort.benchmark.options import Options
 from emufort.benchmark.workers import Missing
+from emufort.contract import Contract, Input, Output
 from emufort.errors import EmufortError
-from emufort.export.fortran import fortran_source
+from emufort.export.fortran import fortran_source, wrap
+from emufort.export.host_arrays import columns_of, has_matrices
 from emufort.files import write_text
 from emufort.toolchain.compiler import Compiler, CompilerMissing
 from emufort.toolchain.flags import DEFAULT_FLAGS
@@ -29,7 +32,7 @@ _EMBEDDED = """\
 module bench_embedded
   use emufort_runtime, only: emulator_type, status_type, workspace_type
   use bench_worker, only: hp
-  use {module}, only: {module}_predict, &
+  use {module}, only: {module}_{predict}, &
     embedded_workspace => {module}_make_workspace, &
     embedded_init => {module}_init
   implicit none
@@ -46,7 +49,7 @@ contains
     type(status_type), intent(inout) :: status         !! outcome
     type(workspace_type), intent(inout) :: workspace   !! workspace of this thread
 
-    call {module}_predict(ncol, &
+    call {module}_{predict}(ncol, &
       {arguments}, status, workspace=workspace)
 
   end subroutine embedded_predict
@@ -250,23 +253,37 @@ def blas_description(library: Path) -> tuple[str, str]:
 
 
 def _kind_flag(model: Model) -> str:
-    return "-DEMUFORT_BENCH_DOUBLE" if model.is_physical else ""
+    return "-DEMUFORT_BENCH_DOUBLE" if model.is_double else ""
 
 
 def _embedded_source(model: Model, module: str) -> str:
     contract = model.contract
-    arguments: list[str] = []
+    predict, arguments = "predict", []
+    # x and y are in contract order, host arrays of several dimensions in that of Fortran
+    is_strided = has_matrices(contract)
+    if is_strided:
+        predict = f"strided_{'real64' if model.is_physical else 'real32'}"
+        arguments.append(_strides(contract))
     for array, variables in (("x", contract.input), ("y", contract.output)):
-        first = 1
-        for variable in variables:
-            width = contract.width(variable)
-            last = first + width - 1
-            place = f"{first}" if variable.dimension is None else f"{first}:{last}"
-            arguments.append(f"{array}(:, {place})")
-            first += width
+        for variable, first, last in columns_of(contract, variables):
+            place = f"{first}:{last}" if variable.dimensions else f"{first}"
+            arguments.append(f"{array}(1, {first})" if is_strided else f"{array}(:, {place})")
     return _EMBEDDED.format(
         module=module,
+        predict=predict,
         n_inputs=len(contract.input_columns),
         n_outputs=len(contract.output_columns),
         arguments=", &\n      ".join(arguments),
     )
+
+
+def _strides(contract: Contract) -> str:
+    """Return the strides of the variables in matrices whose columns are in contract order."""
+    variables: list[Input | Output] = [*contract.input, *contract.output]
+    shapes = [contract.shape(variable) for variable in variables]
+    rank = max(map(len, shapes))
+    found = []
+    for shape in shapes:
+        steps = ["1", *(f"{math.prod(shape[i + 1 :])}*ncol" for i in range(len(shape)))]
+        found += [*steps, *["0"] * (rank + 1 - len(steps))]
+    return f"reshape([ &\n    {wrap(found)}], &\n      [{rank + 1}, {len(shapes)}])"

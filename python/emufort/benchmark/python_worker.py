@@ -17,15 +17,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort.benchmark.models import describe_json
+from emufort.benchmark.model import ModelFiles
+from emufort.benchmark.originals import Shapes
 from emufort.benchmark.workers import Missing
 from emufort.network.emulator import Emulator
 
-#: A call on inputs (n, n_inputs), single precision, in the array type of the library.
+#: A call on the inputs in the array types of the library, single precision.
 Call = Callable[[Any], Any]
 
-#: Largest number of different columns, so that inputs are in the cache, as in a host model.
+#: Largest number of different columns, and of their inputs and outputs, so that they are in the
+#: cache, as in a host model.
 _COLUMNS_IN_CACHE = 2048
+_VALUES_IN_CACHE = 262_144
 
 
 class Served:
@@ -48,12 +51,23 @@ class Served:
         self.prepare = prepare
         self.x = x
         self._passes: dict[int, int] = {}
+        self._columns_in_cache = min(
+            _COLUMNS_IN_CACHE, _VALUES_IN_CACHE // (x.shape[1] + self.outputs(1).shape[1])
+        )
+
+    def outputs(self, ncol: int) -> NDArray[np.float64]:
+        """Return the outputs (ncol, n_outputs) of the first `ncol` inputs."""
+        rows = np.arange(ncol) % len(self.x)
+        found = self.call(self.prepare(self.x[rows]))
+        parts = found if isinstance(found, list | tuple) else (found,)
+        blocks = [np.asarray(part, dtype=np.float64).reshape(ncol, -1) for part in parts]
+        return np.concatenate(blocks, axis=1)
 
     def time(self, ncol: int, seconds: float) -> tuple[float, float]:
         """Return CPU time of this thread and wall time [ns per column]."""
-        n_calls = max(1, _COLUMNS_IN_CACHE // ncol)
+        n_calls = max(1, self._columns_in_cache // ncol)
         rows = np.arange(n_calls * ncol) % len(self.x)
-        calls = [self.prepare(np.ascontiguousarray(b)) for b in np.split(self.x[rows], n_calls)]
+        calls = [self.prepare(block) for block in np.split(self.x[rows], n_calls)]
         self._run(calls, 1)
         if ncol not in self._passes:
             passes = 1
@@ -82,8 +96,17 @@ def read_inputs(path: Path) -> NDArray[np.float32]:
     return np.ascontiguousarray(x, dtype=np.float32)
 
 
-def with_onnxruntime(folder: Path, threads: int) -> Served:
-    """Serve model.onnx with ONNX Runtime."""
+def inputs_of(x: NDArray[np.float32], shapes: Shapes) -> list[NDArray[np.float32]]:
+    """Return the inputs of a network (n, ...) for the values of all of them (n, n_inputs)."""
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
+    return [
+        np.ascontiguousarray(block).reshape(len(x), *shape)
+        for block, shape in zip(np.split(x, ends, axis=1), shapes, strict=True)
+    ]
+
+
+def with_onnxruntime(files: ModelFiles, threads: int) -> Served:
+    """Serve the model of ONNX with ONNX Runtime."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -91,58 +114,74 @@ def with_onnxruntime(folder: Path, threads: int) -> Served:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(
-        str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+        str(files.onnx), options, providers=["CPUExecutionProvider"]
     )
-    x = read_inputs(folder / "inputs.bin")
-    return Served(lambda values: session.run(None, {"x": values})[0], lambda values: values, x)
+    names = [port.name for port in session.get_inputs()]
+    return Served(
+        lambda given: session.run(None, given),
+        lambda x: dict(zip(names, inputs_of(x, files.shapes), strict=True)),
+        read_inputs(files.folder / "inputs.bin"),
+    )
 
 
-def with_torch(folder: Path, threads: int, compiled: bool) -> Served:
-    """Serve the network with torch: the exported module, or layers and activations alone."""
+def with_torch(files: ModelFiles, threads: int, compiled: bool) -> Served:
+    """Serve the network with torch: the original, the exported module, or the network alone."""
     import torch
 
-    from emufort.network.torch_module import EmulatorModule
-
     torch.set_num_threads(threads)
-    emulator = Emulator.load(folder / "model.safetensors")
-    module = EmulatorModule(emulator)
-    if not describe_json(folder)["is_physical"]:
-        module = _layers(module, emulator)
-    module = module.float().eval()
-    for parameter in module.parameters():
-        parameter.requires_grad_(False)
-    call: Any = module
+    call: Any = _torch_network(files)
     if compiled:
         import torch._inductor.config
 
         # Weights become constants, so that the CPU back end can pack them.
         torch._inductor.config.freezing = True
         # One compilation for all batch sizes except 1, which torch always compiles separately.
-        call = torch.compile(module, dynamic=True)
+        call = torch.compile(call, dynamic=True)
 
-    def run(values: Any) -> Any:
+    def run(given: Any) -> Any:
         with torch.inference_mode():
-            return call(values)
+            return call(*given)
 
-    return Served(run, torch.from_numpy, read_inputs(folder / "inputs.bin"))
+    return Served(
+        run,
+        lambda x: tuple(map(torch.from_numpy, inputs_of(x, files.shapes))),
+        read_inputs(files.folder / "inputs.bin"),
+    )
+
+
+def _torch_network(files: ModelFiles) -> Any:
+    import torch
+
+    from emufort.network.torch_module import EmulatorModule
+
+    if files.program is not None:
+        # Checks of the shapes of the arguments would be part of the time.
+        return torch.export.load(files.program).module(check_guards=False)
+    emulator = Emulator.load(files.folder / "model.safetensors")
+    module = EmulatorModule(emulator).float().eval()
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+    if files.is_physical:
+        return module
+    return _layers(module, emulator) if files.is_chain else module.network
 
 
 def _layers(module: Any, emulator: Emulator) -> Any:
-    """Return the linear layers and activations of the exported module as plain torch modules."""
+    """Return the layers and activation functions of a chain as plain torch modules."""
     import torch
 
     plain = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "silu": torch.nn.SiLU}
     activation = plain.get(emulator.architecture.activation_label)
     if activation is None:
-        return module
+        return module.network
     parts: list[Any] = []
     for layer in module.layers:
         parts += [layer, activation()]
     return torch.nn.Sequential(*parts[:-1])
 
 
-def load(kind: str, folder: Path, threads: int) -> Served:
-    """Load the model in `folder` and prepare it for calls.
+def load(kind: str, files: ModelFiles, threads: int) -> Served:
+    """Load a model and prepare it for calls.
 
     Raises
     ------
@@ -150,15 +189,14 @@ def load(kind: str, folder: Path, threads: int) -> Served:
         torch.compile does not work on this machine.
     """
     if kind == "onnxruntime":
-        return with_onnxruntime(folder, threads)
-    served = with_torch(folder, threads, compiled=kind == "torch-compile")
-    if kind == "torch-compile":
-        try:
-            served.call(served.prepare(served.x[:2]))
-        except Exception as error:  # torch raises many types, mostly if it finds no C++ compiler
-            reason = " ".join(str(error).split())
-            raise Missing(f"torch.compile does not work here: {reason[:150]}") from error
-    return served
+        return with_onnxruntime(files, threads)
+    if kind == "torch":
+        return with_torch(files, threads, compiled=False)
+    try:
+        return with_torch(files, threads, compiled=True)
+    except Exception as error:  # torch raises many types, mostly if it finds no C++ compiler
+        reason = " ".join(str(error).split())
+        raise Missing(f"torch.compile does not work here: {reason[:150]}") from error
 
 
 def serve(kind: str, threads: int, folders: list[Path]) -> None:
@@ -171,7 +209,7 @@ def serve(kind: str, threads: int, folders: list[Path]) -> None:
 
     def model(name: str) -> Served:
         if name not in models:
-            models[name] = load(kind, known[name], threads)
+            models[name] = load(kind, ModelFiles.read(known[name]), threads)
         return models[name]
 
     answers.write(f"ready {kind}\n")
@@ -192,8 +230,7 @@ def _answer(line: str, model: Callable[[str], Served]) -> str:
         cpu, wall = model(name).time(int(ncol), 1e-3 * float(milliseconds))
         return f"time {cpu:.8e} {wall:.8e}"
     ncol, _, path = rest.partition(" ")
-    served = model(name)
-    y = np.asarray(served.call(served.prepare(served.x[: int(ncol)])), dtype=np.float64)
+    y = model(name).outputs(int(ncol))
     Path(path.strip('"')).write_bytes(y.tobytes(order="F"))
     return "done"
 

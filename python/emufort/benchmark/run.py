@@ -11,10 +11,12 @@ from typing import Any
 
 from emufort import provenance
 from emufort.benchmark import machine
+from emufort.benchmark.agreement import TOLERANCE
 from emufort.benchmark.contenders import ALL, Bench, Contender
 from emufort.benchmark.markdown import write_markdown
-from emufort.benchmark.measure import TOLERANCE, Entry, measure
-from emufort.benchmark.models import Model, models_of
+from emufort.benchmark.measure import Entry, measure
+from emufort.benchmark.model import Model
+from emufort.benchmark.models import models_of
 from emufort.benchmark.options import Options
 from emufort.benchmark.peak import Peak
 from emufort.benchmark.plot import write_plot
@@ -143,6 +145,7 @@ def _about(
     described = provenance.describe(options.compiler)
     asked = dataclasses.asdict(options)
     asked["bundle"] = options.bundle.name if options.bundle else None
+    asked["originals"] = [path.name for path in options.originals]
     asked["blas"] = str(options.blas) if options.blas else None
     return {
         "time": described["time"],

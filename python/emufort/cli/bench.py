@@ -17,6 +17,13 @@ def bench(
         "runs/bench"
     ),
     bundle: Annotated[Path | None, typer.Option(help="Also measure this bundle.")] = None,
+    original: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Original of an imported bundle for the other contenders: an .onnx file, a .pt2 "
+            "file; repeatable."
+        ),
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Take seconds only; for tests.")] = False,
     models: Annotated[
         str | None, typer.Option(help="Models, such as S,M,L,call-64,call-32,bundle.")
@@ -58,6 +65,7 @@ def bench(
         signals.advise("the same command starts the measurement again")
         options = (Options.quick() if quick else Options()).changed(
             bundle=bundle,
+            originals=tuple(original) if original else None,
             models=_words(models),
             contenders=_words(contenders),
             ncol=_integers("--ncol", ncol),

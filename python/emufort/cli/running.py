@@ -167,6 +167,6 @@ def absolute(path: Path | None) -> str | None:
 
 def contract_option(name: str | None) -> str | None:
     """Return the option --contract: a name unchanged, a path as an absolute path."""
-    from emufort.contract import is_path
+    from emufort.contract_files import is_path
 
     return absolute(Path(name)) if name is not None and is_path(name) else name

@@ -16,8 +16,10 @@ from emufort.config.labels import LabelsConfig
 from emufort.config.retrain import RetrainConfig
 from emufort.config.search import AdviceConfig, SearchConfig
 from emufort.config.section import Line, Section
-from emufort.contract import explain, is_path, one_line
+from emufort.contract_files import is_path
+from emufort.dataset.sources import data_files
 from emufort.errors import UsageError
+from emufort.messages import explain, one_line
 from emufort.paths import PathLike
 
 
@@ -97,7 +99,10 @@ class Config(Section):
             if not isinstance(name, str) or (is_name and not is_path(name)):
                 return name
             file = path.parent / name
-            return str(file.resolve()) if file.is_file() else name
+            if file.is_file():
+                return str(file.resolve())
+            is_pattern = not is_name and bool(data_files(file))
+            return str(path.parent.resolve() / name) if is_pattern else name
 
         if "data" in content:
             content["data"] = resolved(content["data"])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +16,13 @@ from emufort.brief import brief
 from emufort.contract import Column, Contract
 from emufort.dataset import rows as tables
 from emufort.dataset.complaints import Complaints
-from emufort.dataset.reader import Reader, open_netcdf
+from emufort.dataset.netcdf import open_netcdf
+from emufort.dataset.reader import Reader, drawn_split
+from emufort.dataset.sources import data_files, embedded_dataset, hash_of
 from emufort.dataset.splits import SPLITS
 from emufort.errors import DataError, did_you_mean
 from emufort.extent import Extent
 from emufort.paths import PathLike
-from emufort.processes import registry as processes
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,15 +43,15 @@ class Dataset:
     contract
         Contract that describes the columns.
     source
-        Path of the netCDF file.
+        Path of the netCDF file, or pattern of several.
     sha256
-        Hash of that file.
+        Hash of the file; of several, hash of their hashes in order.
     x, y
         Inputs (n, n_inputs) and outputs (n, n_outputs), columns in contract order.
     split
         0, 1, 2 for train, validation, test; shape (n,).
     rows
-        Position of each row along the file's sample dimension; shape (n,).
+        Position of each row among the samples of the data; shape (n,).
     baselines
         Name of a baseline -> its values, shape (n, k).
     dropped
@@ -60,8 +61,8 @@ class Dataset:
         Folder for long tables; None for the folder of temporary files.
     parent
         The data set from which these rows were taken; None for an opened data set.
-    baseline_widths
-        Name of a baseline with several quantities -> number of columns of each quantity.
+    baseline_shapes
+        Name of a baseline -> shape of each of its quantities in one sample.
     """
 
     contract: Contract
@@ -75,7 +76,7 @@ class Dataset:
     dropped: Mapping[str, int] = field(default_factory=dict)
     scratch: Path | None = field(default=None, compare=False)
     parent: Self | None = field(default=None, compare=False, repr=False)
-    baseline_widths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    baseline_shapes: Mapping[str, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -95,12 +96,13 @@ class Dataset:
     def open(
         cls, path: PathLike | None, contract: Contract, scratch: PathLike | None = None
     ) -> Self:
-        """Read a netCDF file, or the data set that comes with the package if `path` is None.
+        """Read netCDF files, or the data set that comes with the package if `path` is None.
 
         Parameters
         ----------
         path
-            The netCDF file.
+            The netCDF file, or a pattern such as ``"era5_*.nc"``. The rows of several files follow
+            each other in the order of the names.
         contract
             Contract that describes the variables.
         scratch
@@ -115,12 +117,14 @@ class Dataset:
         """
         source = embedded_dataset(contract) if path is None else Path(path)
         folder = None if scratch is None else Path(scratch)
-        if not source.is_file():
+        files = data_files(source)
+        if not files:
             raise DataError(
                 f"there is no data file {source}; give --data the path of a netCDF file"
             )
-        with open_netcdf(source) as opened:
-            return cls.from_xarray(opened, contract, source, _file_hash(source), folder)
+        with ExitStack() as stack:
+            parts = {file: stack.enter_context(open_netcdf(file)) for file in files}
+            return cls._of_parts(parts, contract, source, hash_of(files), folder)
 
     @classmethod
     def from_xarray(
@@ -132,24 +136,41 @@ class Dataset:
         scratch: Path | None = None,
     ) -> Self:
         """Check `raw` against `contract` and keep the usable rows; raises the errors of `open`."""
-        whole = Reader(raw, contract, source)
-        split = whole.default_split()
+        return cls._of_parts({source: raw}, contract, source, sha256, scratch)
+
+    @classmethod
+    def _of_parts(
+        cls,
+        raws: Mapping[Path, xr.Dataset],
+        contract: Contract,
+        source: Path,
+        sha256: str,
+        scratch: Path | None,
+    ) -> Self:
+        """Read data sets whose rows follow each other."""
+        readers = [Reader(raw, contract, file) for file, raw in raws.items()]
+        split = drawn_split(readers, contract)
         complaints = Complaints(source, contract)
-        parts = (
-            whole.part(part).read(part.start, None if split is None else split[part], complaints)
-            for part in tables.blocks(whole.n)
-        )
-        x, y, split, rows, *values = tables.tables(parts, scratch)
-        whole.check_parameters()
+
+        def parts() -> Iterator[tuple[NDArray[Any], ...]]:
+            first = 0
+            for reader in readers:
+                for part in tables.blocks(reader.n):
+                    start, stop = first + part.start, first + part.stop
+                    given = None if split is None else split[start:stop]
+                    yield reader.part(part).read(start, given, complaints)
+                first += reader.n
+
+        x, y, split_of_rows, rows, *values = tables.tables(parts(), scratch)
+        for reader in readers:
+            reader.check_parameters()
         complaints.raise_first()
         baselines = {b.name: v for b, v in zip(contract.baseline, values, strict=True)}
         dropped = complaints.dropped
-        widths = {
-            b.name: whole.baseline_widths(b) for b in contract.baseline if len(b.variables) > 1
-        }
+        shapes = {b.name: readers[0].baseline_shapes(b) for b in contract.baseline}
         return cls(
-            *(contract, source, sha256, x, y, split, rows, baselines, dropped, scratch),
-            baseline_widths=widths,
+            *(contract, source, sha256, x, y, split_of_rows, rows, baselines, dropped, scratch),
+            baseline_shapes=shapes,
         )
 
     # -------------------------------------------------------------- selecting
@@ -180,9 +201,7 @@ class Dataset:
         """
         if contract.sha256 == self.contract.sha256:
             return self
-        if [_untransformed(self.contract), contract.sample_dimension] == [
-            _untransformed(contract), self.contract.sample_dimension,
-        ]:  # fmt: skip
+        if _untransformed(self.contract) == _untransformed(contract):
             complaints = Complaints(self.source, contract)
             complaints.passed = complaints.kept = len(self)
             for part in tables.blocks(len(self)):
@@ -191,7 +210,7 @@ class Dataset:
                 self.forget()
             complaints.raise_first()
             return replace(self, contract=contract, parent=None)
-        if not self.source.is_file():
+        if not data_files(self.source):
             raise DataError(
                 f"the contract '{contract.name}' has other variables than "
                 f"'{self.contract.name}', and these data have no file to read them from"
@@ -375,33 +394,5 @@ def _untransformed(contract: Contract) -> dict[str, Any]:
         for key in ("transform", "relative_to", "lower_bound", "upper_bound", "feature"):
             variable.pop(key, None)
     kept = ("input", "output", "dimensions", "parameter", "baseline", "filter", "split")
-    return {key: content.get(key) for key in kept}
-
-
-def _file_hash(path: Path) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def embedded_dataset(contract: Contract) -> Path:
-    """Return the data set that comes with the process of `contract`.
-
-    Raises
-    ------
-    DataError
-        The contract names no data set, or its process has none.
-    ContractError
-        The process is not registered or cannot be loaded.
-    """
-    if contract.default_data is None:
-        raise DataError(
-            f"no data set comes with the contract '{contract.name}'; give --data the path of a "
-            "netCDF file"
-        )
-    folder = processes.process(contract.process).data if contract.process else None
-    if folder is None:
-        raise DataError(
-            f"the contract '{contract.name}' names the data set '{contract.default_data}', but no "
-            "process that has it; give --data the path of a netCDF file"
-        )
-    return folder / contract.default_data
+    samples = contract.sample_dimensions
+    return {"sample_dimensions": samples, **{key: content.get(key) for key in kept}}

@@ -1,164 +1,70 @@
-"""Read a CF netCDF file by a contract: variables, labels, units, flags, missing values."""
+"""Read a CF data set by a contract: variables, labels, units, flags, missing values."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort.contract import Baseline, Contract, Input, Output, Parameter, one_line
-from emufort.dataset import rows as tables
+from emufort.contract import Baseline, Contract, Input, Output, Parameter
 from emufort.dataset.complaints import RANGE_SLACK, Complaints
-from emufort.dataset.splits import DEFAULT_SHARES, SPLITS
-from emufort.dataset.units import same_units
+from emufort.dataset.grid import boxes
+from emufort.dataset.netcdf import unwritten_value, valid_limits
+from emufort.dataset.splits import SPLITS, drawn, drawn_by_blocks
+from emufort.dataset.units import Conversion, conversion
 from emufort.errors import DataError, did_you_mean
+from emufort.messages import one_line
 
 if TYPE_CHECKING:
     import xarray as xr
 
 Array = NDArray[np.float64]
 
-#: Bytes of chunks that netCDF caches per variable; its default of 16 MB adds up for many of them.
-_CHUNK_CACHE = 2 << 20
-
-
-@contextmanager
-def open_netcdf(source: Path) -> Iterator[xr.Dataset]:
-    """Open a netCDF file; values are read lazily.
-
-    Raises
-    ------
-    DataError
-        The file is not a netCDF file, or is damaged.
-    """
-    import xarray as xr
-
-    # A file is untrusted. xarray raises exceptions of any type on contradictory attributes, and its
-    # warnings would appear among the messages of emufort.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with _little_chunk_cache():
-                opened = xr.open_dataset(source, engine="netcdf4", decode_times=False, cache=False)
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise _unreadable(source, error) from error
-        with opened:
-            try:
-                yield opened
-            except (OSError, RuntimeError) as error:
-                raise _unreadable(source, error) from error
-
-
-@contextmanager
-def _little_chunk_cache() -> Iterator[None]:
-    """Limit the memory in which netCDF caches a file that is opened in this context."""
-    import netCDF4
-
-    size, elements, preemption = netCDF4.get_chunk_cache()
-    netCDF4.set_chunk_cache(min(size, _CHUNK_CACHE), elements, preemption)
-    try:
-        yield
-    finally:
-        netCDF4.set_chunk_cache(size, elements, preemption)
-
-
-def _unreadable(source: Path, error: Exception) -> DataError:
-    reason = getattr(error, "strerror", None) or one_line(error)
-    return DataError(f"cannot read {source} as netCDF: {reason or type(error).__name__}")
-
-
-def _type_in_file(found: xr.DataArray) -> np.dtype[Any]:
-    """Return the type of the values in the file, before unpacking."""
-    stored: np.dtype[Any] = np.dtype(found.encoding.get("dtype", found.dtype))
-    return stored
-
-
-def _unpacked(found: xr.DataArray, stored: Any) -> Array:
-    """Unpack stored values with the scale factor and the offset of `found`."""
-    values = np.atleast_1d(stored).astype(found.dtype)
-    if "scale_factor" in found.encoding:
-        values = (values * found.encoding["scale_factor"]).astype(found.dtype)
-    if "add_offset" in found.encoding:
-        values = (values + found.encoding["add_offset"]).astype(found.dtype)
-    return values.astype(np.float64)
-
-
-def _unwritten(found: xr.DataArray) -> float | None:
-    """Return the value of `found` that marks data never written, if the file does not name it.
-
-    netCDF fills new variables with a value that depends on the type. Bytes are not filled.
-    """
-    import netCDF4
-
-    if {"_FillValue", "_Unsigned"} & {*found.encoding, *found.attrs}:
-        return None
-    kind = _type_in_file(found).str[1:]
-    if kind in ("i1", "u1") or kind not in netCDF4.default_fillvals or kind[0] not in "iuf":
-        return None
-    return float(_unpacked(found, netCDF4.default_fillvals[kind])[0])
-
-
-def _valid_limits(found: xr.DataArray) -> tuple[float, float]:
-    """Return the lowest and the highest valid value by the CF attributes.
-
-    Limits of packed data are packed themselves, unless they are of another type.
-
-    Raises
-    ------
-    ValueError
-        The attributes are not numbers.
-    """
-    stored, packed = _type_in_file(found), {"scale_factor", "add_offset"} & set(found.encoding)
-
-    def numbers(name: str, n: int) -> list[float]:
-        values = np.atleast_1d(found.attrs[name])
-        if values.dtype.kind not in "iuf" or values.shape != (n,) or np.isnan(values).any():
-            what = "a number" if n == 1 else "two numbers"
-            raise ValueError(f"the attribute {name} is not {what}")
-        if packed and values.dtype == stored:
-            return sorted(_unpacked(found, values).tolist())
-        # In the precision of the data: 0.1 in single precision is above 0.1 in double.
-        same = values.astype(found.dtype) if found.dtype.kind == "f" else values
-        return [float(value) for value in same]
-
-    lower, upper = -np.inf, np.inf
-    if "valid_range" in found.attrs:
-        lower, upper = numbers("valid_range", 2)
-    if "valid_min" in found.attrs:
-        lower = max(lower, numbers("valid_min", 1)[0])
-    if "valid_max" in found.attrs:
-        upper = min(upper, numbers("valid_max", 1)[0])
-    return lower, upper
-
 
 class Reader:
-    """Reads variables of a contract from an xarray Dataset and reports problems with them."""
+    """Reads variables of a contract from an xarray Dataset and reports problems with them.
 
-    def __init__(self, raw: xr.Dataset, contract: Contract, source: Path) -> None:
+    Its rows are the points of the sample dimensions, the last one varying fastest.
+
+    Parameters
+    ----------
+    raw
+        The data.
+    contract
+        Contract that describes the variables.
+    source
+        File, or what to call the data in messages.
+    rows
+        The rows that are read; default: all.
+    """
+
+    def __init__(
+        self, raw: xr.Dataset, contract: Contract, source: Path, rows: slice | None = None
+    ) -> None:
         self.raw = raw
         self.contract = contract
         self.source = source
         #: Variable -> why its values are missing, where the file marks them by other means than
         #: NaN.
         self.missing: dict[str, str] = {}
-        dimension = contract.sample_dimension
-        if dimension not in raw.sizes:
-            found = [str(name) for name in raw.sizes]
-            raise DataError(
-                f"{source} has no dimension '{dimension}'{did_you_mean(dimension, found)}, which "
-                f"is the contract's sample_dimension; it has {', '.join(found) or 'none'}"
-            )
-        self.n = raw.sizes[dimension]
-        if self.n == 0:
-            raise DataError(f"{source} has no rows: the dimension '{dimension}' has length 0")
+        for dimension in contract.sample_dimensions:
+            if dimension not in raw.sizes:
+                found = [str(name) for name in raw.sizes]
+                raise DataError(
+                    f"{source} has no dimension '{dimension}'{did_you_mean(dimension, found)}, "
+                    f"which is the contract's sample_dimension; it has {', '.join(found) or 'none'}"
+                )
+            if raw.sizes[dimension] == 0:
+                raise DataError(f"{source} has no rows: the dimension '{dimension}' has length 0")
+        #: Lengths of the sample dimensions in the data.
+        self.lengths = tuple(raw.sizes[name] for name in contract.sample_dimensions)
+        self._rows = slice(0, math.prod(self.lengths)) if rows is None else rows
+        self.n = self._rows.stop - self._rows.start
 
     def variable(self, name: str) -> xr.DataArray:
         """Return the variable `name` of the file; raise `DataError` if it is missing."""
@@ -170,17 +76,46 @@ class Reader:
         return self.raw[name]
 
     def values_of(self, name: str, found: xr.DataArray) -> Array:
-        """Return a variable along the sample dimension, shape (n, k).
+        """Return a variable along the samples, shape (n, k).
 
         Raises
         ------
         DataError
             The variable lacks the sample dimension or does not hold numbers.
         """
-        dimension = self.contract.sample_dimension
-        if found.dims.count(dimension) != 1:
-            raise DataError(f"{self.source}: '{name}' lacks the dimension '{dimension}'")
-        return self._numbers(name, found.transpose(dimension, ...)).reshape(self.n, -1)
+        along = self._sample_dimensions_of(found)
+        if not along or any(found.dims.count(dimension) > 1 for dimension in along):
+            names = "' or '".join(self.contract.sample_dimensions)
+            raise DataError(f"{self.source}: '{name}' lacks the dimension '{names}'")
+        return self._along_rows(name, found, [d for d in found.dims if d not in along])
+
+    def _sample_dimensions_of(self, found: xr.DataArray) -> tuple[str, ...]:
+        return tuple(name for name in self.contract.sample_dimensions if name in found.dims)
+
+    def _along_rows(self, name: str, found: xr.DataArray, own: Sequence[Any]) -> Array:
+        """Return the rows of a variable, (n, k).
+
+        A variable is repeated along the sample dimensions that it does not have.
+
+        Parameters
+        ----------
+        own
+            Dimensions of the columns, the last one varying fastest.
+        """
+        along = self._sample_dimensions_of(found)
+        found = found.transpose(*along, *own)
+        shape = [found.sizes[dimension] for dimension in own]
+        parts = []
+        for box in boxes(self._rows, self.lengths):
+            place = dict(zip(self.contract.sample_dimensions, box, strict=True))
+            values = self._numbers(
+                name, found.isel({dimension: place[dimension] for dimension in along})
+            )
+            lengths = {dimension: part.stop - part.start for dimension, part in place.items()}
+            once = [length if dimension in along else 1 for dimension, length in lengths.items()]
+            every = np.broadcast_to(values.reshape(*once, *shape), (*lengths.values(), *shape))
+            parts.append(every.reshape(math.prod(lengths.values()), math.prod(shape)))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _numbers(self, name: str, found: xr.DataArray) -> Array:
         """Return the values of `found`, NaN where they are missing."""
@@ -190,7 +125,7 @@ class Reader:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 values = np.asarray(found.values, dtype=np.float64)
-                fill, (lower, upper) = _unwritten(found), _valid_limits(found)
+                fill, (lower, upper) = unwritten_value(found), valid_limits(found)
         except MemoryError:
             raise
         except Exception as error:  # any exception, if attributes contradict each other
@@ -208,23 +143,32 @@ class Reader:
         self.missing[name] = why
         return np.where(bad, np.nan, values)
 
-    def check_units(self, name: str, wanted: str) -> None:
-        """Compare the units of a variable with those of the contract.
+    def conversion(self, name: str, wanted: str) -> Conversion:
+        """Return the change of a variable to the units of the contract.
 
         Raises
         ------
         DataError
-            The units differ.
+            The units are not known, or are those of another quantity.
         """
         units = str(self.variable(name).attrs.get("units", "")).strip()
-        if not same_units(units, wanted):
+        found = conversion(units, wanted)
+        if found is None:
             raise DataError(
                 f"{self.source}: '{name}' has the units '{units}', the contract "
                 f"'{self.contract.name}' requires '{wanted}'"
             )
+        return found
 
     def column_block(self, variable: Input | Output | Parameter, over_samples: bool) -> Array:
-        """Return the values of a contract variable; check its units and select by its labels.
+        """Return the values of a contract variable in its units, selected by its labels.
+
+        The dimensions are put in the order of the contract by their names.
+
+        Returns
+        -------
+        numpy.ndarray
+            Values (n, width), or (1, width) for a variable that is the same for all samples.
 
         Raises
         ------
@@ -232,39 +176,45 @@ class Reader:
             The variable or a label is missing, or units or dimensions differ.
         """
         found = self.variable(variable.name)
-        self.check_units(variable.name, variable.units)
-        wanted = (self.contract.sample_dimension,) if over_samples else ()
-        if variable.dimension is not None:
-            wanted = (*wanted, variable.dimension)
-        if sorted(map(str, found.dims)) != sorted(wanted):
+        converted = self.conversion(variable.name, variable.units)
+        along: tuple[str, ...] = ()
+        if over_samples:
+            # One of several sample dimensions is enough.
+            along = self._sample_dimensions_of(found) or self.contract.sample_dimensions
+        if sorted(map(str, found.dims)) != sorted((*along, *variable.dimensions)):
+            every = self.contract.sample_dimensions if over_samples else ()
             raise DataError(
                 f"{self.source}: '{variable.name}' has the dimensions {_tuple(found.dims)}, the "
-                f"contract '{self.contract.name}' requires {_tuple(wanted)}"
+                f"contract '{self.contract.name}' requires {_tuple((*every, *variable.dimensions))}"
             )
-        found = found.transpose(*wanted)
-        if variable.dimension is not None:
-            found = self._by_label(found, variable.name, variable.dimension)
-        values = self._numbers(variable.name, found)
-        return values.reshape(self.n, -1) if over_samples else values.reshape(1, -1)
+        for dimension in variable.dimensions:
+            found = self._by_label(found, variable.name, dimension)
+        if over_samples:
+            return converted(self._along_rows(variable.name, found, variable.dimensions))
+        values = self._numbers(variable.name, found.transpose(*variable.dimensions))
+        return converted(values.reshape(1, -1))
 
     def _by_label(self, found: xr.DataArray, name: str, dimension: str) -> xr.DataArray:
-        labels = list(self.contract.dimensions[dimension])
-        if dimension not in found.coords:
-            if found.sizes[dimension] != len(labels):
+        """Return a variable with the entries of a dimension in the order of the contract."""
+        entries = self.contract.dimensions[dimension]
+        if isinstance(entries, int) or dimension not in found.coords:
+            size = self.contract.size(dimension)
+            if found.sizes[dimension] != size:
+                named = f"names {size}: {', '.join(self.contract.labels(dimension))}"
                 raise DataError(
                     f"{self.source}: '{name}' has {found.sizes[dimension]} entries along "
-                    f"'{dimension}', the contract names {len(labels)}: {', '.join(labels)}"
+                    f"'{dimension}', the contract {size if isinstance(entries, int) else named}"
                 )
             return found
         present = [_text(value) for value in found[dimension].values]
-        for label in labels:
+        for label in entries:
             if present.count(label) != 1:
                 what = "several entries of the" if label in present else "no"
                 raise DataError(
                     f"{self.source}: '{name}' has {what} {dimension} '{label}'; it has "
                     f"{', '.join(present)}"
                 )
-        return found.isel({dimension: [present.index(label) for label in labels]})
+        return found.isel({dimension: [present.index(label) for label in entries]})
 
     def matrix(self, variables: tuple[Input, ...] | tuple[Output, ...]) -> Array:
         """Return the columns of all `variables`, (n, n_columns)."""
@@ -289,9 +239,10 @@ class Reader:
                 )
 
     def part(self, part: slice) -> Reader:
-        """Return a reader of the rows `part`; values are read lazily."""
-        rows = self.raw.isel({self.contract.sample_dimension: part})
-        return Reader(rows, self.contract, self.source)
+        """Return a reader of the rows `part` of these; values are read lazily."""
+        first = self._rows.start
+        rows = slice(first + part.start, first + part.stop)
+        return Reader(self.raw, self.contract, self.source, rows)
 
     def read(
         self, first: int, split: NDArray[np.int8] | None, complaints: Complaints
@@ -323,34 +274,48 @@ class Reader:
     def baseline(self, baseline: Baseline) -> Array:
         """Return the values of a classical scheme for every row, (n, k), variable by variable."""
         pairs = zip(baseline.variables, baseline.quantities, strict=True)
-        parts = [self._given(baseline, name, quantity) for name, quantity in pairs]
+        parts = []
+        for name, quantity in pairs:
+            found, _, converted = self._given(baseline, name, quantity)
+            parts.append(converted(self.values_of(name, found)))
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
-    def baseline_widths(self, baseline: Baseline) -> tuple[int, ...]:
-        """Return the number of columns of each variable of a classical scheme."""
-        sample = self.contract.sample_dimension
-        sizes = (self.variable(name).sizes for name in baseline.variables)
-        return tuple(math.prod(n for d, n in one.items() if str(d) != sample) for one in sizes)
+    def baseline_shapes(self, baseline: Baseline) -> tuple[tuple[int, ...], ...]:
+        """Return the shape of each variable of a classical scheme in one sample."""
+        pairs = zip(baseline.variables, baseline.quantities, strict=True)
+        found = [self._given(baseline, name, quantity) for name, quantity in pairs]
+        return tuple(tuple(one.sizes[dimension] for dimension in own) for one, own, _ in found)
 
-    def _given(self, baseline: Baseline, name: str, quantity: str) -> Array:
+    def _given(
+        self, baseline: Baseline, name: str, quantity: str
+    ) -> tuple[xr.DataArray, tuple[str, ...], Conversion]:
+        """Return a variable of a classical scheme.
+
+        Returns
+        -------
+        found, own
+            The variable, and its dimensions but those of the samples.
+        converted
+            The change of its units, if it is one of the outputs.
+        """
         found = self.variable(name)
-        other = [d for d in map(str, found.dims) if d != self.contract.sample_dimension]
-        labelled = found.ndim == 2 and other and other[0] in self.contract.dimensions
-        if labelled:
-            found = self._by_label(found, name, other[0])
-        values = self.values_of(name, found)
+        along = self._sample_dimensions_of(found)
+        own = tuple(str(dimension) for dimension in found.dims if dimension not in along)
+        for dimension in own:
+            if dimension in self.contract.dimensions:
+                found = self._by_label(found, name, dimension)
         for output in self.contract.output:
             if output.name != quantity:
                 continue
-            self.check_units(name, output.units)
-            wanted = (output.dimension,) if output.dimension else ()
-            if tuple(other) != wanted:
+            converted = self.conversion(name, output.units)
+            if sorted(own) != sorted(output.dimensions):
+                wanted = (*self.contract.sample_dimensions, *output.dimensions)
                 raise DataError(
                     f"{self.source}: '{name}' of the baseline {baseline.name} has the dimensions "
-                    f"{_tuple(found.dims)}; as '{output.name}' it needs "
-                    f"{_tuple((self.contract.sample_dimension, *wanted))}"
+                    f"{_tuple(found.dims)}; as '{output.name}' it needs {_tuple(wanted)}"
                 )
-        return values
+            return found.transpose(*along, *output.dimensions), output.dimensions, converted
+        return found, own, Conversion()
 
     def usable_rows(self, split: NDArray[np.int8], complaints: Complaints) -> NDArray[np.bool_]:
         """Return which rows are usable (n,); count the other rows by reason."""
@@ -394,28 +359,17 @@ class Reader:
             The variable is not a CF flag along the sample dimension.
         """
         found = self.variable(name)
-        if found.dims != (self.contract.sample_dimension,):
+        along = self._sample_dimensions_of(found)
+        if not along or sorted(map(str, found.dims)) != sorted(along):
             raise DataError(
                 f"{self.source}: the flag '{name}' has the dimensions {_tuple(found.dims)} and "
-                f"needs {_tuple((self.contract.sample_dimension,))}"
+                f"needs {_tuple(self.contract.sample_dimensions)}"
             )
         try:
             meanings = _flag_meanings(found.attrs)
         except ValueError as error:
             raise DataError(f"{self.source}: the flag '{name}' {error}") from error
         return self.values_of(name, found)[:, 0], meanings
-
-    def default_split(self) -> NDArray[np.int8] | None:
-        """Return the split of every row (n,) if the contract has no split variable, else None."""
-        if self.contract.split is not None:
-            return None
-        shares = np.cumsum([DEFAULT_SHARES[name] for name in SPLITS])
-        order = np.random.default_rng(0).permutation(self.n)
-        split = np.empty(self.n, dtype=np.int8)
-        for part in tables.blocks(self.n):
-            found = np.searchsorted(shares * self.n, order[part], side="right")
-            split[part] = found.clip(0, 2)
-        return split
 
     def split(self) -> NDArray[np.int8]:
         """Return the split of every row (n,), -1 where the data have none.
@@ -435,6 +389,23 @@ class Reader:
                 )
             split[flags == meanings[name]] = code
         return split
+
+
+def drawn_split(readers: Sequence[Reader], contract: Contract) -> NDArray[np.int8] | None:
+    """Return the split of all rows (n,), None if the data have a variable with it.
+
+    Raises
+    ------
+    DataError
+        There are too few blocks for all splits.
+    """
+    rule = contract.split
+    if rule is None:
+        return drawn(sum(reader.n for reader in readers))
+    if rule.dimension is None:
+        return None
+    axis = contract.sample_dimensions.index(rule.dimension)
+    return drawn_by_blocks([reader.lengths for reader in readers], axis, rule.block)
 
 
 def _flag_meanings(attributes: Mapping[str, Any]) -> dict[str, float]:

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort.contract import Contract, is_path
+from emufort.contract import Contract
+from emufort.contract_files import is_path
 from emufort.dataset.dataset import Dataset
 from emufort.dataset.rows import blocks
 from emufort.errors import ContractError, DataError, did_you_mean
@@ -86,7 +87,8 @@ def target_contract(name: str, contract: Contract) -> Contract:
 
 
 def _labels(contract: Contract) -> str:
-    return "; ".join(f"{k} ({', '.join(v)})" for k, v in contract.dimensions.items()) or "none"
+    named = (f"{name} ({', '.join(contract.labels(name))})" for name in contract.dimensions)
+    return "; ".join(named) or "none"
 
 
 def _transformed(name: str, contract: Contract) -> Contract:

@@ -13,6 +13,7 @@ from typing import Any
 from emufort.contract import Contract, Input, Output
 from emufort.errors import EmufortError
 from emufort.escape import c_comment, c_member
+from emufort.export.host_arrays import has_matrices, shape_comment
 from emufort.export.render import render
 from emufort.export.weights_form import Form
 from emufort.toolchain.sources import include_folder
@@ -97,6 +98,7 @@ def headers(
         "outputs": outputs,
         "first": _initial(inputs),
         "first_output": _initial(outputs),
+        "has_matrices": has_matrices(contract),
     }
     c_header, cpp_header = header_names(module)
     return {
@@ -116,9 +118,9 @@ def variables_of(contract: Contract, variables: Iterable[Input | Output]) -> lis
     """Return the inputs or the outputs of a contract as a header has them."""
     found = []
     for variable in variables:
-        labels = contract.dimensions[variable.dimension] if variable.dimension else ()
-        comment = f"{variable.long_name or variable.name} [{variable.units}]"
-        comment += f" (ncol, {len(labels)}): {', '.join(labels)}" if labels else " (ncol)"
+        comment = f"{variable.long_name or variable.name} [{variable.units}] "
+        comment += shape_comment(contract, variable)
         name = c_member(variable.name)
-        found.append(CVariable(name, c_comment(comment, _LINE), len(labels) or 1))
+        width = contract.width(variable)
+        found.append(CVariable(name, c_comment(comment, _LINE), width))
     return found

@@ -20,6 +20,7 @@ from emufort.errors import EmufortError
 from emufort.escape import LONGEST_NAME, fortran_comment, fortran_name, fortran_real64
 from emufort.export.c_headers import check_member_names
 from emufort.export.flat import FlatEmulator
+from emufort.export.host_arrays import shape_comment, shape_text, subscripts
 from emufort.export.packing import pack
 from emufort.export.render import render
 from emufort.export.unflatten import plan_of
@@ -83,7 +84,7 @@ class _Variable:
     shape: str
     comment: str
     text: str
-    is_array: bool
+    lengths: tuple[int, ...]
     columns: tuple[_Column, ...]
 
 
@@ -222,8 +223,8 @@ def fortran_source(
     form = form_of(flat, placement)
     loads = form != "numbers"
     has_pool = requires_workspace(emulator.architecture)
-    inputs = list(_variables(contract.input, contract.dimensions, module))
-    outputs = list(_variables(contract.output, contract.dimensions, module, len(inputs)))
+    inputs = list(_variables(contract.input, contract, module))
+    outputs = list(_variables(contract.output, contract, module, len(inputs)))
     variables = [v.name for v in (*inputs, *outputs)]
     optional = ("status", "is_outside", "workspace")
     return render(
@@ -251,6 +252,7 @@ def fortran_source(
         **(_texts(file) if form == "text" else {}),
         inputs=inputs,
         outputs=outputs,
+        rank=max(1, *(len(v.lengths) for v in (*inputs, *outputs))),
         widths=wrap(str(len(v.columns)) for v in (*inputs, *outputs)),
         arguments=wrap(["ncol", *variables, *optional]),
         strided_arguments=wrap(["ncol", "strides", *variables, *optional]),
@@ -302,28 +304,25 @@ def runtime_source(precision: Precision = "single") -> str:
 
 def _variables(
     variables: Iterable[Input | Output],
-    dimensions: dict[str, tuple[str, ...]],
+    contract: Contract,
     module: str,
     n_before: int = 0,
 ) -> Iterator[_Variable]:
     place = 1
     for number, variable in enumerate(variables, n_before + 1):
-        labels = dimensions[variable.dimension] if variable.dimension else ()
-        width = len(labels) or 1
         text = f"{variable.long_name or variable.name} [{variable.units}]"
-        comment = text + (f" (ncol, {width}): {', '.join(labels)}" if labels else " (ncol)")
-        name = dummy_name(variable.name, module)
-        shape = f"(ncol, {width})" if labels else "(ncol)"
+        name, shape = dummy_name(variable.name, module), shape_text(contract, variable)
+        comment = f"{text} {shape_comment(contract, variable)}"
         yield _Variable(
             number,
             name,
             shape,
             _comment(comment, f"{_DECLARATION}{name}{shape}"),
             _comment(text, f"{_STRIDED_DECLARATION}{name}(*)"),
-            bool(labels),
-            tuple(_Column(place + i, f", {i + 1}" if labels else "") for i in range(width)),
+            contract.shape(variable),
+            tuple(_Column(place + i, at) for i, at in enumerate(subscripts(contract, variable))),
         )
-        place += width
+        place += contract.width(variable)
 
 
 def _comment(text: str, declaration: str) -> str:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort.contract import Column, Contract, Input, Output
+from emufort.contract import Contract, Input, Output
+from emufort.contract_arrays import split_columns
 from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.export.agreement import allowed_differences
@@ -126,32 +127,28 @@ class Golden:
                     **(attributes or {}),
                 }
             )
-            file.createDimension(contract.sample_dimension, len(self))
+            file.createDimension(contract.row_dimension, len(self))
             for name, labels in contract.dimensions.items():
-                file.createDimension(name, len(labels))
-                file.createVariable(name, str, (name,))[:] = np.array(labels, dtype=object)
-            self._write(file, contract.input, contract.input_columns, self.x)
-            self._write(file, contract.output, contract.output_columns, self.y)
+                file.createDimension(name, contract.size(name))
+                if not isinstance(labels, int):
+                    file.createVariable(name, str, (name,))[:] = np.array(labels, dtype=object)
+            self._write(file, contract.input, self.x)
+            self._write(file, contract.output, self.y)
 
     def _write(
         self,
         file: netCDF4.Dataset,
         variables: tuple[Input, ...] | tuple[Output, ...],
-        columns: tuple[Column, ...],
         values: Array,
     ) -> None:
+        arrays = split_columns(self.contract, variables, values)
         for variable in variables:
-            taken = [j for j, column in enumerate(columns) if column.variable == variable.name]
-            dimensions: tuple[str, ...] = (self.contract.sample_dimension,)
-            block = values[:, taken[0]]
-            if variable.dimension is not None:
-                dimensions = (*dimensions, variable.dimension)
-                block = values[:, taken]
+            dimensions = (self.contract.row_dimension, *variable.dimensions)
             stored = file.createVariable(variable.name, "f8", dimensions)
             stored.units = variable.units
             if variable.long_name:
                 stored.long_name = variable.long_name
-            stored[:] = block
+            stored[:] = arrays[variable.name]
 
     @classmethod
     def load(cls, path: Path, contract: Contract, content: bytes | None = None) -> Golden:

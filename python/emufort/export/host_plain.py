@@ -16,6 +16,7 @@ from emufort.escape import fortran_real64
 from emufort.export.bundle import Bundle
 from emufort.export.fortran import dummy_name, wrap
 from emufort.export.golden import Array, limits, single_within
+from emufort.export.host_arrays import shape_comment, shape_text, subscripts
 from emufort.export.render import render
 from emufort.processes.process import GlueFile, HostGlue
 from emufort.toolchain.sources import coupling_folder
@@ -51,12 +52,9 @@ class _Variable:
 
     name: str
     about: str
-    is_array: bool
-    middle: tuple[str, ...]
-
-    @property
-    def shape(self) -> str:
-        return f"(ncol, {len(self.middle)})" if self.is_array else "(ncol)"
+    shape: str
+    #: Subscripts behind that of the column -> value of the entry.
+    middle: Mapping[str, str]
 
 
 def plain_files(
@@ -148,10 +146,12 @@ def _variables(
     first = 0
     for variable in variables:
         width = contract.width(variable)
-        values = tuple(fortran_real64(value) for value in middle[first : first + width])
-        about = f"{variable.long_name or variable.name} [{variable.units}]"
-        if variable.dimension is not None:
-            about += f": {', '.join(contract.dimensions[variable.dimension])}"
-        name = dummy_name(variable.name, module)
-        yield _Variable(name, about, variable.dimension is not None, values)
+        values = map(fortran_real64, middle[first : first + width])
+        about = f"{variable.long_name or variable.name} [{variable.units}] "
+        yield _Variable(
+            dummy_name(variable.name, module),
+            about + shape_comment(contract, variable),
+            shape_text(contract, variable),
+            dict(zip(subscripts(contract, variable), values, strict=True)),
+        )
         first += width

@@ -15,6 +15,7 @@ from emufort.dataset.dataset import Dataset
 from emufort.dataset.splits import SPLITS
 from emufort.escape import Markdown, markdown, markdown_code
 from emufort.export.fortran import dummy_name, needs_workspace, requires_workspace
+from emufort.export.host_arrays import has_matrices, shape_text
 from emufort.export.render import render
 from emufort.export.weights_form import Form
 from emufort.network.emulator import Emulator
@@ -150,7 +151,10 @@ def model_card(
             }
             for p in contract.parameter
         ],
-        dimensions=contract.dimensions,
+        labels={
+            n: labels for n, labels in contract.dimensions.items() if isinstance(labels, tuple)
+        },
+        host_shape=_host_shape(contract),
         constants=[_constant_row(one) for one in emulator.constants],
         normalised=skill is not None and skill.normalised,
         judged=contract.skill_variables,
@@ -191,10 +195,22 @@ def _row(contract: Contract, variable: Input | Output, columns: Sequence[Column]
         "name": markdown_code(variable.name),
         "long_name": variable.long_name or variable.name.replace("_", " "),
         "units": variable.units,
-        "shape": "(ncol)" if variable.dimension is None else f"(ncol, {len(own)})",
+        "shape": _shape(contract, variable),
         "range": ranges[0] if len(set(ranges)) == 1 else "; ".join(ranges),
         "transform": _TRANSFORMS[variable.transform] if seen else "not seen by it",
     }
+
+
+def _shape(contract: Contract, variable: Input | Output) -> str:
+    names = f": {', '.join(variable.dimensions)}" if len(variable.dimensions) > 1 else ""
+    return shape_text(contract, variable) + names
+
+
+def _host_shape(contract: Contract) -> str:
+    """Return the general shape of the variables with dimensions, empty if there are none."""
+    if has_matrices(contract):
+        return "(ncol, n, ...)"
+    return "(ncol, n)" if contract.dimensions else ""
 
 
 def _input_row(emulator: Emulator, variable: Input) -> dict[str, str]:

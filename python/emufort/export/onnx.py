@@ -56,11 +56,10 @@ def build_onnx(emulator: Emulator) -> onnx.ModelProto:
         `onnx_metadata`.
     """
     import onnx
-    from onnx import TensorProto, helper
+    from onnx import helper
 
     contract = emulator.contract
     graph = _Graph(emulator.precision)
-    real = TensorProto.DOUBLE if emulator.precision == "double" else TensorProto.FLOAT
     if emulator.constants:
         _zero_or_nan(graph)
     x = _clip(graph, "x", emulator.input_ranges, "input")
@@ -72,27 +71,47 @@ def build_onnx(emulator: Emulator) -> onnx.ModelProto:
         _zero_or_nan(graph)
     _nan_where_input_is_invalid(graph, y)
 
-    def value(name: str, width: int) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, real, ["ncol", width])
+    sizes = len(contract.input_columns), len(contract.output_columns)
+    model = _model(graph, contract.name, sizes)
+    model.model_version = contract.version
+    model.doc_string = escape.onnx(contract.title)
+    helper.set_model_props(model, onnx_metadata(emulator))
+    onnx.checker.check_model(model, full_check=True)
+    return model
 
-    model = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            contract.name,
-            [value("x", len(contract.input_columns))],
-            [value("y", len(contract.output_columns))],
-            graph.initializers,
-        ),
+
+def build_network_onnx(emulator: Emulator) -> onnx.ModelProto:
+    """Return the network of an emulator alone, as frameworks export networks.
+
+    Returns
+    -------
+    onnx.ModelProto
+        One input ``x`` (ncol, n_features), scaled, and one output ``y`` (ncol, n_results). An
+        invalid input has no special treatment.
+    """
+    graph = _Graph(emulator.precision)
+    graph.node("Identity", [_network(graph, emulator, "x")], "y")
+    sizes = emulator.plan.sizes
+    ends = sizes[emulator.plan.features], sizes[emulator.plan.result]
+    return _model(graph, emulator.contract.name, ends)
+
+
+def _model(graph: _Graph, name: str, sizes: tuple[int, int]) -> onnx.ModelProto:
+    """Return the model of a graph from ``x`` to ``y`` with the given numbers of values."""
+    from onnx import TensorProto, helper
+
+    real = TensorProto.DOUBLE if graph.precision == "double" else TensorProto.FLOAT
+    x, y = (
+        helper.make_tensor_value_info(port, real, ["ncol", size])
+        for port, size in zip("xy", sizes, strict=True)
+    )
+    return helper.make_model(
+        helper.make_graph(graph.nodes, name, [x], [y], graph.initializers),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="emufort",
         producer_version=__version__,
-        model_version=contract.version,
-        doc_string=escape.onnx(contract.title),
     )
-    helper.set_model_props(model, onnx_metadata(emulator))
-    onnx.checker.check_model(model, full_check=True)
-    return model
 
 
 def onnx_metadata(emulator: Emulator) -> dict[str, str]:
@@ -177,14 +196,14 @@ class _Graph:
     """Nodes and constants of a graph under construction; methods return names of values."""
 
     def __init__(self, precision: Precision) -> None:
-        self._precision = precision
+        self.precision = precision
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
 
     def node(self, operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         from onnx import helper
 
-        if self._precision == "double":
+        if self.precision == "double":
             if operator in IN_DOUBLE:
                 return IN_DOUBLE[operator](self, *inputs, output, **attributes)
             attributes = attributes_in_double(operator, attributes)
@@ -196,7 +215,7 @@ class _Graph:
         from onnx import numpy_helper
 
         array = np.asarray(values)
-        kind = np.dtype(np.int64) if array.dtype.kind == "i" else DTYPES[self._precision]
+        kind = np.dtype(np.int64) if array.dtype.kind == "i" else DTYPES[self.precision]
         self.initializers.append(numpy_helper.from_array(array.astype(kind), name))
         return name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -25,7 +26,11 @@ _INPUTS: dict[str, tuple[ScalerKind, float]] = {
 _OUTPUTS: dict[str, tuple[ScalerKind, float]] = {**_INPUTS, "sigmoid": ("sigmoid", 1.0)}
 
 
-def derived_contract(graph: Graph, outputs: Sequence[int], name: str, title: str) -> Contract:
+#: Shape of one column, without the dimension of the columns.
+Shape = tuple[int, ...]
+
+
+def derived_contract(graph: Graph, outputs: Sequence[Shape], name: str, title: str) -> Contract:
     """Return a contract with the names and shapes of a graph: units ``"1"``, no ranges.
 
     Parameters
@@ -33,14 +38,13 @@ def derived_contract(graph: Graph, outputs: Sequence[int], name: str, title: str
     graph
         The graph.
     outputs
-        Number of values of each output of the graph.
+        Shape of each output of the graph for one column.
     name, title
         Name and title of the contract.
     """
     taken: set[str] = set()
-    dimensions: dict[str, list[str]] = {}
-    sizes = [port.size for port in graph.inputs]
-    inputs = _variables(graph.inputs, sizes, taken, dimensions)
+    dimensions: dict[str, int] = {}
+    inputs = _variables(graph.inputs, input_shapes(graph), taken, dimensions)
     return Contract.from_dict(
         {
             "name": name,
@@ -53,17 +57,27 @@ def derived_contract(graph: Graph, outputs: Sequence[int], name: str, title: str
     )
 
 
+def input_shapes(graph: Graph) -> list[Shape]:
+    """Return the shape of each input of a graph for one column."""
+    return [port.shape[1:] for port in graph.inputs]
+
+
 def _variables(
-    ports: Sequence[Port], sizes: Sequence[int], taken: set[str], dimensions: dict[str, list[str]]
+    ports: Sequence[Port], shapes: Sequence[Shape], taken: set[str], dimensions: dict[str, int]
 ) -> list[dict[str, Any]]:
+    """Return variables with a dimension of its own for each one behind that of the columns.
+
+    A single value has no dimension.
+    """
     found = []
-    for port, size in zip(ports, sizes, strict=True):
+    for port, shape in zip(ports, shapes, strict=True):
         name = _unique(word(port.name), taken)
-        variable = {"name": name, "units": "1", "transform": "none"}
-        if size > 1:
-            dimension = _unique(f"{name[:50]}_index", taken)
-            dimensions[dimension] = [str(i) for i in range(size)]
-            variable["dimension"] = dimension
+        variable: dict[str, Any] = {"name": name, "units": "1", "transform": "none"}
+        if math.prod(shape) > 1:
+            places = [f"_{i + 1}" for i in range(len(shape))] if len(shape) > 1 else [""]
+            own = [_unique(f"{name[:50]}_index{place}", taken) for place in places]
+            dimensions.update(zip(own, shape, strict=True))
+            variable["dimensions"] = own
         found.append(variable)
     return found
 
@@ -96,20 +110,36 @@ def without_default_transforms(contract: Contract) -> Contract:
     return Contract.from_dict(content, f"the contract '{contract.name}'")
 
 
-def check_contract(contract: Contract, graph: Graph, outputs: Sequence[int], source: Path) -> None:
+def check_contract(
+    contract: Contract, graph: Graph, outputs: Sequence[Shape], source: Path
+) -> None:
     """Check that the variables of a contract are the inputs and outputs of a graph in their order.
+
+    A contract may name the values of one input or output of the graph by several variables, or
+    along one dimension. The sizes of several dimensions are those of the graph.
 
     Raises
     ------
     ImportRefusedError
-        A number of variables or values differs.
+        A number of variables or values, or a shape, differs.
     """
-    for what, variables, ports, sizes in (
-        ("input", contract.input, graph.inputs, [port.size for port in graph.inputs]),
+    for what, variables, ports, shapes in (
+        ("input", contract.input, graph.inputs, input_shapes(graph)),
         ("output", contract.output, graph.outputs, outputs),
     ):
         widths = [contract.width(variable) for variable in variables]
-        if sum(widths) == sum(sizes) and (len(sizes) == 1 or widths == list(sizes)):
+        sizes = [math.prod(shape) for shape in shapes]
+        if widths == sizes:
+            for variable, port, shape in zip(variables, ports, shapes, strict=True):
+                own = contract.shape(variable)
+                if len(own) > 1 and _without_ones(own) != _without_ones(shape):
+                    raise ImportRefusedError(
+                        f"'{variable.name}' of the contract '{contract.name}' has the shape {own}, "
+                        f"{port.name} of {source.name} {shape}; write its dimensions in the order "
+                        "of the network"
+                    )
+            continue
+        if sum(widths) == sum(sizes) and len(sizes) == 1:
             continue
         of_graph = ", ".join(f"{p.name} ({n})" for p, n in zip(ports, sizes, strict=True))
         of_contract = ", ".join(f"{v.name} ({n})" for v, n in zip(variables, widths, strict=True))
@@ -129,6 +159,10 @@ def check_contract(contract: Contract, graph: Graph, outputs: Sequence[int], sou
             f"an input of the contract '{contract.name}' has feature = false; an imported network "
             "sees all inputs"
         )
+
+
+def _without_ones(shape: Shape) -> Shape:
+    return tuple(size for size in shape if size != 1)
 
 
 def input_scaler(contract: Contract, shift: Array, scale: Array) -> Scaler:

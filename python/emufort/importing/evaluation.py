@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from emufort.contract import one_line
 from emufort.importing.graph import Node
 from emufort.importing.refusal import MOST_ELEMENTS, refuse
+from emufort.messages import one_line
 
 #: Operations whose result may be much larger than their inputs, and which input gives the size.
 _GROWING = {"ConstantOfShape": 0, "Expand": 1, "Tile": 1, "Pad": 1, "OneHot": 1, "Range": 1}

@@ -12,8 +12,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, inliner, numpy_helper
 
-from emufort.contract import one_line
 from emufort.importing.refusal import MOST_ELEMENTS, ImportRefusedError, refuse
+from emufort.messages import one_line
 
 #: Oldest version of the operators that is read.
 _OLDEST_OPSET = 11

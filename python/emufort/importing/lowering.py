@@ -1,23 +1,22 @@
-"""Lower a graph to affine maps and activation functions.
+"""Lower a graph to affine maps and atoms.
 
 The graph is followed for one column. Operations without columns in their inputs are evaluated; all
-others are handled by the functions of the tables in `operators_structure`, `operators_linear` and
-`operators_elementwise`, which this module combines.
+others are handled by the functions of the table in `emufort.importing.operators`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emufort.importing.atoms import Atom, Lowering
 from emufort.importing.evaluation import evaluate
 from emufort.importing.graph import Graph, Node
 from emufort.importing.refusal import MOST_ELEMENTS, ImportRefusedError, refuse
-from emufort.importing.values import Value
+from emufort.importing.values import Value, common_kind
 
 #: Random operations: a column would not always have the same result.
 _RANDOM = {
@@ -29,87 +28,18 @@ _RANDOM = {
     "RandomUniformLike",
 }
 #: Operations whose result has a shape that depends on data.
-_DATA_DEPENDENT = {"Compress", "NonMaxSuppression", "NonZero", "Unique"}
+_DATA_DEPENDENT = {"NonMaxSuppression", "NonZero", "Unique"}
 _CONTROL_FLOW = {"If", "Loop", "Scan", "SequenceMap"}
-
-
-@dataclass(frozen=True)
-class Atom:
-    """The features, or the result of an activation function.
-
-    Attributes
-    ----------
-    size
-        Number of elements.
-    argument
-        Argument of the activation function; None for the features.
-    activation, slope
-        Name of the activation function (`emufort.network.activations`), and its parameter. ``erf``
-        is none of them; it is replaced where it is a part of gelu.
-    node
-        Name of the node that made the atom.
-    """
-
-    size: int
-    argument: Value | None = None
-    activation: str = "linear"
-    slope: float = 0.0
-    node: str = ""
-
-
-@dataclass
-class Lowering:
-    """Values of a graph while it is followed.
-
-    Attributes
-    ----------
-    opset
-        Version of the operators.
-    atoms
-        Atoms by their numbers; the first one is the features.
-    values
-        Name of a value -> a constant array, or a value that depends on the features.
-    """
-
-    opset: int
-    atoms: list[Atom]
-    values: dict[str, NDArray[Any] | Value] = field(default_factory=dict)
-
-    def activation(self, argument: Value, name: str, slope: float = 0.0, node: str = "") -> Value:
-        """Return the result of an activation function; equal ones become one atom."""
-        for number, atom in enumerate(self.atoms):
-            if (
-                atom.argument is not None
-                and (atom.activation, atom.slope) == (name, slope)
-                and _is_equal(atom.argument, argument)
-            ):
-                return Value.atom(number, argument.shape)
-        self.atoms.append(Atom(argument.size, argument, name, slope, node))
-        return Value.atom(len(self.atoms) - 1, argument.shape)
-
-    def atom_of(self, value: Value) -> Atom | None:
-        """Return the atom that a value is, element by element; None if it is none."""
-        if len(value.terms) != 1 or np.any(value.bias):
-            return None
-        ((number, _),) = value.terms.items()
-        atom = self.atoms[number]
-        is_atom = atom.size == value.size and value.is_same(Value.atom(number, value.shape))
-        return atom if is_atom else None
+#: Operations whose result is a number of the kind of their inputs.
+_ARITHMETIC = {"Abs", "Add", "CumSum", "Einsum", "Gemm", "MatMul", "Max", "Mean", "Min", "Mod"} | {
+    "Mul", "Neg", "Pow", "ReduceL1", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd"} | {
+    "ReduceSum", "ReduceSumSquare", "Relu", "Sign", "Sub", "Sum"}  # fmt: skip
 
 
 #: Takes the lowering, the node and its inputs (None: absent); returns the outputs.
 Handler = Callable[
     [Lowering, Node, list[NDArray[Any] | Value | None]], "tuple[NDArray[Any] | Value, ...]"
 ]
-
-
-def _is_equal(one: Value, other: Value) -> bool:
-    if one.terms.keys() != other.terms.keys() or not np.array_equal(one.bias, other.bias):
-        return False
-    return all(
-        one.terms[k].shape == other.terms[k].shape and (one.terms[k] != other.terms[k]).nnz == 0
-        for k in one.terms
-    )
 
 
 def lower(
@@ -155,6 +85,10 @@ def lower(
         result = state.values.get(port.name)
         if result is None:
             raise ImportRefusedError(f"no node of the model gives its output '{port.name}'")
+        if not result.size:
+            raise ImportRefusedError(
+                f"the output '{port.name}' of the model has no elements; export it without it"
+            )
         outputs.append(result if isinstance(result, Value) else Value.constant(result))
     return state, outputs
 
@@ -212,7 +146,12 @@ def _results(
             "docs/import.md lists the supported operations",
         )
     try:
-        return handler(state, node, inputs)
+        found = handler(state, node, inputs)
+        _reuse(state, node, inputs)
+        if node.operator in _ARITHMETIC:
+            kind = common_kind(Value.of(v) for v in inputs if v is not None)
+            return tuple(v.of_kind(kind) if isinstance(v, Value) else v for v in found)
+        return found
     except ImportRefusedError:
         raise
     except (ValueError, IndexError, KeyError, TypeError, StopIteration) as error:
@@ -222,3 +161,10 @@ def _results(
             f"its inputs do not fit ({str(error)[:120]})",
             "check the model with the ONNX checker",
         ) from error
+
+
+def _reuse(state: Lowering, node: Node, inputs: list[NDArray[Any] | Value | None]) -> None:
+    """Let later nodes use what a handler stored of its inputs, so that sums do not grow."""
+    for name, value in zip(node.inputs, inputs, strict=True):
+        if isinstance(value, Value):
+            state.values[name] = state.if_stored(value)

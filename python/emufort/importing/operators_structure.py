@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emufort.importing.arguments import given, text
+from emufort.importing.atoms import Lowering
 from emufort.importing.evaluation import evaluate
 from emufort.importing.graph import Node
-from emufort.importing.lowering import Handler, Lowering
+from emufort.importing.lowering import Handler
 from emufort.importing.refusal import refuse
 from emufort.importing.values import Value, selected
 
 #: Operator -> inputs that hold data; None: all of them. The other inputs must be constants.
 _DATA_INPUTS: Mapping[str, tuple[int, ...] | None] = {
-    "Cast": (0,),
-    "CastLike": (0,),
+    "CenterCropPad": (0,),
+    "Compress": (0,),
     "Concat": None,
     "DepthToSpace": (0,),
     "Expand": (0,),
@@ -27,25 +29,24 @@ _DATA_INPUTS: Mapping[str, tuple[int, ...] | None] = {
     "GatherND": (0,),
     "Identity": (0,),
     "Reshape": (0,),
+    "ReverseSequence": (0,),
+    "ScatterElements": (0, 2),
+    "ScatterND": (0, 2),
     "Slice": (0,),
     "SpaceToDepth": (0,),
     "Split": (0,),
     "Squeeze": (0,),
     "Tile": (0,),
     "Transpose": (0,),
+    "Trilu": (0,),
     "Unsqueeze": (0,),
 }
-_REAL = (1, 10, 11, 16)  # float, float16, double, bfloat16
 
 
 def _moved(
     state: Lowering, node: Node, inputs: list[NDArray[Any] | Value | None]
 ) -> tuple[Value, ...]:
-    if node.operator == "Cast" and node.attributes.get("to") not in _REAL:
-        raise refuse(
-            "Cast", node.name, "it makes integers of inputs", "keep real numbers in the model"
-        )
-    if node.operator in ("Identity", "Cast", "CastLike"):
+    if node.operator == "Identity":
         return (Value.of(inputs[0]),)
     places = _DATA_INPUTS[node.operator]
     data = [k for k, v in enumerate(inputs) if v is not None and (places is None or k in places)]
@@ -57,16 +58,21 @@ def _moved(
                 "an index or a shape depends on the inputs of the model",
                 "export the model with constant indices and shapes",
             )
+    if text(node.attributes, "reduction", "none") != "none":
+        raise refuse(node.operator, node.name, "it adds elements", "use it without a reduction")
     values = [Value.of(inputs[k]) for k in data]
     numbered: list[NDArray[Any] | None] = [
         None if value is None or isinstance(value, Value) else np.asarray(value) for value in inputs
     ]
     first = 0
     for k, value in zip(data, values, strict=True):
-        numbered[k] = np.arange(first, first + value.size, dtype=np.float64).reshape(value.shape)
+        # from 1 on, because some operations fill with 0
+        numbered[k] = 1.0 + first + np.arange(value.size).reshape(value.shape)
         first += value.size
     found = evaluate(node, numbered, state.opset)
-    return tuple(selected(values, places.astype(np.int64)) for places in found)
+    if sum(places.size for places in found) > sum(value.size for value in values):
+        values = [state.repeatable(value) for value in values]
+    return tuple(selected(values, places.astype(np.int64) - 1) for places in found)
 
 
 def _pad(
@@ -92,13 +98,13 @@ def _pad(
 
 def _dropout(
     state: Lowering, node: Node, inputs: list[NDArray[Any] | Value | None]
-) -> tuple[Value, ...]:
-    training = inputs[2] if len(inputs) > 2 else None
-    if training is not None and bool(np.any(np.asarray(training))):
+) -> tuple[NDArray[Any] | Value, ...]:
+    x = Value.of(inputs[0])
+    ratio, training = given(inputs, 1), given(inputs, 2)
+    is_training = training is not None and bool(np.any(np.asarray(training)))
+    if is_training and (ratio is None or np.any(np.asarray(ratio))):
         raise refuse("Dropout", node.name, "it is random", "export the model for inference")
-    if len([name for name in node.outputs if name]) > 1:
-        raise refuse("Dropout", node.name, "its mask is used", "export the model for inference")
-    return (Value.of(inputs[0]),)
+    return x, np.ones(x.shape, dtype=bool)
 
 
 #: ONNX operator -> function that lowers it.

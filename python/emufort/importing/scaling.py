@@ -32,7 +32,8 @@ def without_scaling(graph: Graph) -> tuple[Graph, Array, Array]:
         while (step := _step(graph, port, name)) is not None:
             node, offset, factor = step
             combined = scale * factor
-            if not (np.all(np.isfinite(combined)) and np.all(combined)):
+            is_finite = np.all(np.isfinite(combined)) and np.all(np.isfinite(offset))
+            if not (is_finite and np.all(combined)):
                 break
             # z factor + offset = (x - shift + offset / (scale factor)) scale factor
             shift, scale = shift - offset / combined, combined

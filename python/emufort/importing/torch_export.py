@@ -9,8 +9,8 @@ import onnx
 import torch
 from numpy.typing import ArrayLike
 
-from emufort.contract import one_line
 from emufort.importing.refusal import ImportRefusedError
+from emufort.messages import one_line
 
 
 def onnx_of_torch(model: Any, example: ArrayLike | None) -> onnx.ModelProto:

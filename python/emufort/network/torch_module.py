@@ -71,9 +71,12 @@ class EmulatorModule(torch.nn.Module):
                 columns.append((torch.logit(column) - shift[j]) * scale[j])
             else:
                 columns.append((column - shift[j]) * scale[j])
-        a = torch.stack(columns, dim=1).to(self._zero.dtype)
-        a = self._plan.walk(a, self._step)
+        a = self.network(torch.stack(columns, dim=1).to(self._zero.dtype))
         return torch.where(is_valid, self._to_physical(a, x), torch.nan)
+
+    def network(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the result of the network (n, n_results) for `features` (n, n_features)."""
+        return self._plan.walk(features, self._step)
 
     def _step(self, operation: Operation, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         """Return the output of an operation, including its activation function."""

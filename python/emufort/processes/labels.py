@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emufort import __version__
-from emufort.contract import Contract, is_path
+from emufort.contract import Contract
+from emufort.contract_files import is_path
 from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError
 from emufort.files import replacing

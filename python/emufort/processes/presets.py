@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from emufort.contract import is_path, one_line
+from emufort.contract_files import is_path
 from emufort.errors import ContractError, UsageError, did_you_mean
+from emufort.messages import one_line
 from emufort.processes import registry as processes
 from emufort.processes.process import Preset
 

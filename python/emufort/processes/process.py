@@ -52,9 +52,9 @@ class Head:
     ----------
     function
         Called as ``function(inputs, outputs)`` with two mappings of names to arrays: the contract's
-        inputs, of shape (n,) or (n, k), and parameters, a number or (k,); and its outputs, of shape
-        (n,) or (n, k), or the quantities that a baseline gives. Returns a mapping of names to
-        arrays of shape (n,) or (n, k). Units are those of the contract.
+        inputs, of shape (n, ...) with their dimensions behind the samples, and parameters, a number
+        or (...); and its outputs, of shape (n, ...), or the quantities that a baseline gives.
+        Returns a mapping of names to arrays of shape (n, ...). Units are those of the contract.
     inputs
         Inputs and parameters that the function reads; a contract that names the head must have
         them.
@@ -62,7 +62,7 @@ class Head:
         Outputs that the function reads.
     gives
         Names of the quantities that the function returns. As a mapping: each name with the
-        dimension of the contract along which its columns lie, None for one column.
+        dimension of the contract along which its columns lie, or several; None for one column.
     fortran
         Returns the Fortran sources of the head for a contract, in any order; none by default. They
         may use the modules of ``emufort_runtime.F90``. The host glue and `emufort bench` compile
@@ -82,7 +82,7 @@ class Head:
     function: Callable[[Mapping[str, Array], Mapping[str, Array]], Mapping[str, Array]]
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
-    gives: tuple[str, ...] | Mapping[str, str | None] = ()
+    gives: tuple[str, ...] | Mapping[str, str | tuple[str, ...] | None] = ()
     fortran: Callable[[Contract], Sequence[Path]] = _no_sources
     call: Callable[[Contract], Sequence[Path]] = _no_sources
     generated: Callable[[Contract], Mapping[str, str]] = _nothing_for
@@ -93,9 +93,12 @@ class Head:
         return _written(self.call(contract), self.generated(contract), folder)
 
     @property
-    def dimensions(self) -> Mapping[str, str | None]:
-        """Dimension of each quantity that the head returns, as far as `gives` specifies it."""
-        return self.gives if isinstance(self.gives, Mapping) else {}
+    def dimensions(self) -> Mapping[str, tuple[str, ...]]:
+        """Dimensions of each quantity that the head returns, as far as `gives` specifies them."""
+        if not isinstance(self.gives, Mapping):
+            return {}
+        named = {name: () if along is None else along for name, along in self.gives.items()}
+        return {n: (along,) if isinstance(along, str) else along for n, along in named.items()}
 
 
 @dataclass(frozen=True)

@@ -195,12 +195,14 @@ def _check_head(contract: Contract, name: str, given: set[str], complaint: str) 
                 f"{complaint}{did_you_mean(needed, given)}"
             )
     dimensions = contract.dimensions
-    for quantity, dimension in found.dimensions.items():
-        if dimension is not None and dimension not in dimensions:
-            raise ContractError(
-                f"the head '{name}' gives '{quantity}' along the dimension '{dimension}', which "
-                f"the contract '{contract.name}' lacks{did_you_mean(dimension, dimensions)}"
-            )
+    for quantity, named in found.dimensions.items():
+        for dimension in named:
+            if dimension not in dimensions:
+                raise ContractError(
+                    f"the head '{name}' gives '{quantity}' along the dimension '{dimension}', "
+                    f"which the contract '{contract.name}' lacks"
+                    f"{did_you_mean(dimension, dimensions)}"
+                )
     for judged in contract.skill_variables:
         if found.gives and judged not in found.gives:
             raise ContractError(

@@ -301,7 +301,7 @@ def dataset(data: Dataset) -> None:
 
 def processes() -> None:
     """Print every registered process, or the reason why it cannot be imported."""
-    from emufort.contract import bundled_contracts
+    from emufort.contract_files import bundled_contracts
     from emufort.processes.registry import registered
 
     bundled = bundled_contracts()

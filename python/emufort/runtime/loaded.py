@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emufort.brief import brief, listed
 from emufort.contract import Contract
+from emufort.contract_arrays import join_columns, split_columns
 from emufort.errors import EmufortError, UsageError, did_you_mean
 from emufort.export.bundle import Bundle
 from emufort.export.contents import ONNX, WEIGHTS
@@ -68,30 +70,67 @@ class LoadedEmulator:
         """Inputs and outputs: names, units, order, ranges."""
         return self.bundle.manifest.contract
 
-    def predict(self, data: xr.Dataset) -> xr.Dataset:
-        """Predict a data set.
+    @overload
+    def predict(self, data: xr.Dataset) -> xr.Dataset: ...
+
+    @overload
+    def predict(self, data: Mapping[str, ArrayLike]) -> dict[str, Real]: ...
+
+    @overload
+    def predict(self, data: ArrayLike) -> Real: ...
+
+    def predict(
+        self, data: xr.Dataset | Mapping[str, ArrayLike] | ArrayLike
+    ) -> xr.Dataset | dict[str, Real] | Real:
+        """Predict a data set, arrays by name, or a matrix; the result is of the same kind.
 
         Parameters
         ----------
         data
-            Data set with every input of the contract under its name and in its units. Dimensions of
-            the contract (such as ``mode``) are required where the contract has them and are sorted
-            by their labels. All other dimensions are free; a variable without one of these is
-            repeated along it.
+            One of three:
+
+            - A data set of xarray with every input of the contract under its name. Its values are
+              converted to the units of the contract. Dimensions of the contract (such as ``mode``)
+              are required where the contract has them; they may stand in any order and are sorted
+              by their labels. All other dimensions are free; a variable without one of these is
+              repeated along it.
+            - A mapping of the names of the inputs to arrays (n, ...) in the units of the contract,
+              with the dimensions of the variable behind the samples.
+            - A matrix (n, n_inputs), see `predict_array`.
+
+            Further variables are ignored.
 
         Returns
         -------
-        xarray.Dataset
-            The outputs of the contract, with units and coordinates, in single precision if all
-            inputs are. The attributes name the emulator and count inputs that were out of range and
-            clipped (``n_clipped``) and rows whose inputs are NaN or infinite and whose outputs are
-            NaN (``n_invalid``).
+        xarray.Dataset, dict or numpy.ndarray
+            The outputs of the contract, in single precision if all inputs are:
+
+            - as a data set over the free dimensions and those of the contract, with units, long
+              names and coordinates. The attributes name the emulator and count inputs that were out
+              of range and clipped (``n_clipped``) and rows whose inputs are NaN or infinite and
+              whose outputs are NaN (``n_invalid``).
+            - as arrays (n, ...) by name
+            - as a matrix (n, n_outputs)
 
         Raises
         ------
         DataError
-            A variable, dimension or label is missing, or units differ.
+            A variable, dimension or label is missing, an array has another shape, or units are
+            those of another quantity.
+        UsageError
+            The matrix has another shape or holds no real numbers.
         """
+        if not isinstance(data, Mapping):
+            return self.predict_array(data)
+        import xarray as xr
+
+        if isinstance(data, xr.Dataset):
+            return self._predict_dataset(data)
+        contract = self.contract
+        y = self.predict_array(join_columns(contract, contract.input, data))
+        return split_columns(contract, contract.output, y)
+
+    def _predict_dataset(self, data: xr.Dataset) -> xr.Dataset:
         from emufort.runtime.xarray_stack import Stack
 
         stack = Stack.of(data, self.contract)

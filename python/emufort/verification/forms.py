@@ -16,10 +16,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emufort.contract import Contract, Input, Output
+from emufort.contract import Contract
 from emufort.errors import EmufortError, StorageError
 from emufort.export.bundle import Bundle
 from emufort.export.contents import ONNX, WEIGHTS
+from emufort.export.fortran import wrap
+from emufort.export.host_arrays import columns_of, has_matrices, host_order
 from emufort.export.weights_form import Form
 from emufort.files import scratch_folder, write_bytes, write_text
 from emufort.native import bindings as native_bindings
@@ -245,7 +247,7 @@ program verify_bundle
   type(status_type) :: status
   type(workspace_type) :: workspace
   character(len=4096) :: inputs, outputs, weights
-{interface}
+{host}{interface}
   call get_command_argument(1, inputs)
   call get_command_argument(2, outputs)
   call get_command_argument(3, weights)
@@ -262,14 +264,14 @@ program verify_bundle
     action='write')
 {start}  call {module}_make_workspace(workspace, status)
   call check('workspace')
-  call {module}_predict(n, &
+{to_host}  call {module}_{predict_double}(n, &
     {double}, status, workspace=workspace)
   call check('generated')
-  write (unit) y
-  call {module}_predict(n, &
+{from_host}  write (unit) y
+  call {module}_{predict_single}(n, &
     {single}, status, workspace=workspace)
   call check('generated, single')
-  write (unit) real(ys, real64)
+{single_from_host}  write (unit) real(ys, real64)
   call emulator%load(trim(weights), status)
   call check('load')
   call emulator%predict(x, y, status, workspace=workspace)
@@ -294,6 +296,28 @@ contains
   end subroutine check
 
 end program verify_bundle
+"""
+
+
+_HOST = """\
+  !> Columns of x and y in the order of host arrays, and matrices with this order.
+  integer, parameter :: inputs_of_host(*) = [ &
+    {inputs}]
+  integer, parameter :: outputs_of_host(*) = [ &
+    {outputs}]
+  real(real64), allocatable :: xh(:, :), yh(:, :)
+  real(real32), allocatable :: xsh(:, :), ysh(:, :)
+"""
+
+_TO_HOST = """\
+  xh = x(:, inputs_of_host)
+  xsh = xs(:, inputs_of_host)
+  allocate (yh, source=y)
+  allocate (ysh, source=ys)
+"""
+
+_FROM_HOST = """\
+  y{single}(:, outputs_of_host) = y{single}h
 """
 
 
@@ -336,23 +360,25 @@ def driver_source(contract: Contract, module: str, form: Form, has_c: bool) -> s
     `form` says how the module gets its weights, `has_c` whether the program calls the function of
     `emufort.verification.c_interface`.
     """
-    variables: list[Input | Output] = [*contract.input, *contract.output]
-    n_inputs, n_outputs = len(contract.input_columns), len(contract.output_columns)
 
     def arguments(x: str, y: str) -> str:
         parts = []
-        start = 0
-        for variable in variables:
-            width = contract.width(variable)
-            array, first = (x, start) if start < n_inputs else (y, start - n_inputs)
-            last = first + width
-            columns = f"{first + 1}" if variable.dimension is None else f"{first + 1}:{last}"
-            parts.append(f"{array}(:, {columns})")
-            start += width
+        for array, variables in ((x, contract.input), (y, contract.output)):
+            for variable, first, last in columns_of(contract, variables):
+                columns = f"{first}:{last}" if variable.dimensions else f"{first}"
+                parts.append(f"{array}(:, {columns})")
         return ", &\n    ".join(parts)
 
+    # Host arrays of several dimensions have another order of elements than the matrices.
+    of_host = "h" if has_matrices(contract) else ""
+    predict = ("predict_real64", "predict_real32") if of_host else ("predict", "predict")
     start = "load" if form == "file" else "init"
-    names = ("predict", "make_workspace", "hash", start)
+    names = (*dict.fromkeys(predict), "make_workspace", "hash", start)
+    orders = {
+        "inputs": wrap(str(place + 1) for place in host_order(contract, contract.input)),
+        "outputs": wrap(str(place + 1) for place in host_order(contract, contract.output)),
+    }
+    n_inputs, n_outputs = len(contract.input_columns), len(contract.output_columns)
     return _DRIVER.format(
         module=module,
         names=", &\n    ".join(f"{module}_{name}" for name in names),
@@ -361,6 +387,12 @@ def driver_source(contract: Contract, module: str, form: Form, has_c: bool) -> s
         from_c=_FROM_C.format(function=c_interface.FUNCTION) if has_c else "",
         n_inputs=n_inputs,
         n_outputs=n_outputs,
-        double=arguments("x", "y"),
-        single=arguments("xs", "ys"),
+        host=_HOST.format(**orders) if of_host else "",
+        to_host=_TO_HOST if of_host else "",
+        from_host=_FROM_HOST.format(single="") if of_host else "",
+        single_from_host=_FROM_HOST.format(single="s") if of_host else "",
+        predict_double=predict[0],
+        predict_single=predict[1],
+        double=arguments(f"x{of_host}", f"y{of_host}"),
+        single=arguments(f"xs{of_host}", f"ys{of_host}"),
     )

@@ -151,7 +151,7 @@ def measured_tables(bundle: Bundle, columns: int, levels: int, rounds: int) -> s
                 results[build.name] = measured(program, columns, levels, rounds)
             parcels = results[BUILDS[0].name]["parcels"][0]
             text += [f"{command_version(compiler)}:", "", *table(results), ""]
-    modes = len(bundle.manifest.contract.dimensions["mode"])
+    modes = bundle.manifest.contract.size("mode")
     text.append(
         textwrap.fill(
             "Processor time of activation and of the preparation of its arguments [ns per "

@@ -84,7 +84,7 @@ def contract_source(contract: Contract) -> str:
         place += contract.width(variable)
     columns, output = contract.input_columns, contract.output[0]
     values = asdict(constants_of(contract))
-    modes = contract.dimensions[str(contract.input[-1].dimension)]
+    modes = contract.labels(contract.input[-1].dimensions[0])
     return template(
         CONTRACT_MODULE,
         name=contract.name,

@@ -22,10 +22,12 @@ from pydantic import (
     model_validator,
 )
 
-from emufort.contract import Contract, Name, Text, Word, explain, is_path
+from emufort.contract import Contract, Name, Text, Word
+from emufort.contract_files import is_path
 from emufort.contract_rules import check_name
 from emufort.errors import ContractError, UsageError, did_you_mean
 from emufort.export.render import render
+from emufort.messages import explain
 from emufort.processes.aerosol_activation.constants import (
     CONSTANTS,
     PhysicalConstants,

@@ -1,0 +1,117 @@
+"""Normalisation of groups of elements by their own mean and spread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from emufort.importing.arguments import Inputs, data, given, number, numbers_of, rows_along
+from emufort.importing.atoms import Lowering
+from emufort.importing.graph import Node
+from emufort.importing.lowering import Handler
+from emufort.importing.operators_activation import absolute, reciprocal
+from emufort.importing.operators_linear import summed
+from emufort.importing.operators_products import multiplied, power
+from emufort.importing.operators_reductions import spread
+from emufort.importing.refusal import refuse
+from emufort.importing.values import Integers, Value
+
+
+def _deviations(state: Lowering, x: Value, rows: Integers) -> tuple[Value, Value]:
+    """Return the differences from the mean of each row, and the means (rows,)."""
+    mean = state.sums(x, rows, (len(rows),), 1.0 / rows.shape[1])
+    return state.stored(x.minus(mean.taken(spread(x, rows)))), mean
+
+
+def _inverse_spread(state: Lowering, x: Value, rows: Integers, epsilon: float) -> Value:
+    """Return 1/sqrt(mean square + epsilon) of each row, (rows,)."""
+    square = state.combined("multiply", x, x)
+    mean = state.sums(square, rows, (len(rows),), 1.0 / rows.shape[1])
+    return reciprocal(state, state.activation(mean.shifted(epsilon), "sqrt"))
+
+
+def _scaled(state: Lowering, x: Value, scale: Value | None, shift: Value | None) -> Value:
+    if scale is not None:
+        x = multiplied(state, x, scale).reshaped(x.shape)
+    return x if shift is None else summed(state, [x, shift])
+
+
+def _of_channels(value: Value, rank: int, repeats: int = 1) -> Value:
+    """Return a value (channels,) in the shape (channels, 1, ...)."""
+    places = np.repeat(numbers_of(value.shape).ravel(), repeats)
+    return value.taken(places.reshape(-1, *(1,) * (rank - 2)))
+
+
+def _optional(inputs: Inputs, place: int) -> Value | None:
+    found = given(inputs, place)
+    return None if found is None else Value.of(found)
+
+
+def _layer(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
+    """Lower LayerNormalization and RMSNormalization."""
+    x = state.stored(Value.of(inputs[0]))
+    axis = int(node.attributes.get("axis", -1)) % len(x.shape)
+    rows = rows_along(x.shape, range(axis, len(x.shape)))
+    epsilon = number(node.attributes, "epsilon", 1e-5)
+    scale, shift = _optional(inputs, 1), _optional(inputs, 2)
+    if node.operator == "RMSNormalization":
+        inverse = _inverse_spread(state, x, rows, epsilon)
+        found = state.combined("multiply", x, inverse.taken(spread(x, rows)))
+        return (_scaled(state, found, scale, None),)
+    deviations, mean = _deviations(state, x, rows)
+    inverse = _inverse_spread(state, deviations, rows, epsilon)
+    found = state.combined("multiply", deviations, inverse.taken(spread(x, rows)))
+    shape = (*x.shape[:axis], *(1,) * (len(x.shape) - axis))
+    return _scaled(state, found, scale, shift), mean.reshaped(shape), inverse.reshaped(shape)
+
+
+def _group(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
+    """Lower GroupNormalization and InstanceNormalization."""
+    x = state.stored(Value.of(inputs[0]))
+    channels, rank = x.shape[1], len(x.shape)
+    groups = channels
+    if node.operator == "GroupNormalization":
+        groups = int(node.attributes["num_groups"])
+    if groups < 1 or channels % groups:
+        raise ValueError(f"it has {channels} channels in {groups} groups")
+    rows = numbers_of(x.shape).reshape(x.shape[0] * groups, -1)
+    deviations, _ = _deviations(state, x, rows)
+    inverse = _inverse_spread(state, deviations, rows, number(node.attributes, "epsilon", 1e-5))
+    found = state.combined("multiply", deviations, inverse.taken(spread(x, rows)))
+    factors = [Value.of(v) for v in inputs[1:3]]
+    scale, shift = (_of_channels(v, rank, channels // v.size) for v in factors)
+    return (_scaled(state, found, scale, shift),)
+
+
+def _mean_variance(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
+    x = state.stored(data(inputs))
+    axes = [int(axis) for axis in node.attributes.get("axes", (0, 2, 3))]
+    rows = rows_along(x.shape, axes)
+    deviations, _ = _deviations(state, x, rows)
+    square = state.combined("multiply", deviations, deviations)
+    mean = state.sums(square, rows, (len(rows),), 1.0 / rows.shape[1])
+    # the definition adds 1e-9 to the spread
+    inverse = reciprocal(state, state.activation(mean, "sqrt").shifted(1e-9))
+    return (state.combined("multiply", deviations, inverse.taken(spread(x, rows))),)
+
+
+def _norm(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
+    x, p = state.stored(data(inputs)), int(node.attributes.get("p", 2))
+    if p not in (1, 2):
+        raise refuse(node.operator, node.name, f"its norm is of the order {p}", "use 1 or 2")
+    rows = rows_along(x.shape, [int(node.attributes.get("axis", -1))])
+    powers = absolute(state, x) if p == 1 else state.combined("multiply", x, x)
+    norm = power(state, state.sums(powers, rows, (len(rows),)), 1.0 / p)
+    return (state.combined("multiply", x, reciprocal(state, norm).taken(spread(x, rows))),)
+
+
+#: ONNX operator -> function that lowers it.
+NORMALISATION: Mapping[str, Handler] = {
+    "GroupNormalization": _group,
+    "InstanceNormalization": _group,
+    "LayerNormalization": _layer,
+    "LpNormalization": _norm,
+    "MeanVarianceNormalization": _mean_variance,
+    "RMSNormalization": _layer,
+}
