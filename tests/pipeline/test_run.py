@@ -20,7 +20,7 @@ from emufort.search.identity import study_sha256
 from tests.pipeline.runs import command, emufort, results
 
 
-@pytest.mark.parametrize("width", [600, pytest.param(2048, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("width", [520, pytest.param(2048, marks=pytest.mark.exhaustive)])
 def test_a_wide_network_reaches_a_verified_bundle(width: int, tmp_path: Path) -> None:
     from tests.conftest import SYNTHETIC_CONFIG, SYNTHETIC_CONTRACT, synthetic_data
 
