@@ -228,6 +228,7 @@ REFUSED = {
         "Conv of the node 'Conv_y'.*its input 2 depends on the inputs",
     ),
     "random": (_of([node("RandomNormalLike", "x", "y")]), "it is random"),
+    "rows": (_of([node("Gemm", "x w", "y", transA=1)], w=np.ones((1, 2))), "4 rows for one column"),
     "infinite": (_of([node("Add", "x c", "y")], c=np.array(np.inf)), "constant that is not within"),
     "unknown": (_of([node("Det", "x", "y")], ("n", 2, 2)), "Det of the node.*not supported"),
     "columns": (
@@ -250,7 +251,7 @@ REFUSED = {
         _of([node("Tile", "x r", "t"), node("Relu", "t", "y")], r=np.array([1, 2000])),
         "8000 results",
     ),
-    "rows": (
+    "splits": (
         model_of(
             [node("Reshape", "x s", "y")],
             {"x": ["n", 4]},
