@@ -284,3 +284,29 @@ def test_the_gelu_of_a_wide_layer_is_one_layer(shape: tuple[int, ...]) -> None:
     )
     assert kinds(emulator) == ["dense*" if len(shape) > 1 else "dense"]
     assert emulator.plan.operations[0].activation == "gelu"
+
+
+def test_the_branches_of_residual_blocks_share_the_sum_that_they_read() -> None:
+    """It is computed once, so the layers of a block are not multiplied out over all before it."""
+    n_blocks, width = 4, 16
+    nodes = [node("Gemm", "x w0 b0", "h0")]
+    for block in range(n_blocks):
+        first, second = 2 * block + 1, 2 * block + 2
+        nodes += [
+            node("Gemm", f"h{block} w{first} b{first}", f"z{block}"),
+            node("Sigmoid", f"z{block}", f"s{block}"),
+            node("Mul", f"z{block} s{block}", f"a{block}"),
+            node("Gemm", f"a{block} w{second} b{second}", f"d{block}"),
+            node("Add", f"h{block} d{block}", f"h{block + 1}"),
+        ]
+    n_layers = 2 * n_blocks + 1
+    emulator = imported(
+        [*nodes, node("Relu", f"h{n_blocks}", "y")],
+        (width,),
+        **{f"w{k}": RNG.normal(0.0, 0.2, (width, width)) for k in range(n_layers)},
+        **{f"b{k}": RNG.normal(0.0, 0.2, width) for k in range(n_layers)},
+    )
+    assert emulator.plan.multiply_adds == n_layers * width**2
+    assert sorted(kinds(emulator)) == ["add"] * n_blocks + ["dense"] * n_layers
+    functions = [operation.activation for operation in emulator.plan.operations]
+    assert functions.count("silu") == n_blocks

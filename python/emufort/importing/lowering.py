@@ -6,6 +6,7 @@ others are handled by the functions of the table in `emufort.importing.operators
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -65,6 +66,7 @@ def lower(
     """
     state = Lowering(graph.opset, [Atom(n_features)], {**graph.constants, **features})
     needed = _needed(graph)
+    uses = Counter(name for node in graph.nodes for name in node.inputs)
     for node in graph.nodes:
         if node.outputs and needed.isdisjoint(node.outputs):
             continue
@@ -79,6 +81,9 @@ def lower(
                     f"its result has {value.size} values for one column",
                     f"the largest number is {MOST_ELEMENTS}",
                 )
+            if uses[name] > 1 and isinstance(value, Value):
+                # Otherwise every use, such as both branches of a residual block, repeats its sums.
+                value = state.repeatable(value).of_kind(value.kind)
             state.values[name] = value
     outputs = []
     for port in graph.outputs:
