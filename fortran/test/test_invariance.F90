@@ -95,7 +95,7 @@ contains
     real(real64), allocatable :: part(:, :)
     integer :: way, n, start, first, last, step
 
-    bytes = to_bytes(net, x(1:4, :), 1.0e-4_real64)
+    allocate (bytes, source=to_bytes(net, x(1:4, :), 1.0e-4_real64))
     call emulator%load_bytes(bytes, status)
     call check(status%code == emufort_success, trim(what)//' loads')
     do way = 1, n_ways

@@ -46,7 +46,9 @@ def test_a_wide_network_reaches_a_verified_bundle(width: int, tmp_path: Path) ->
     # the weights of a large network are text
     module = (tmp_path / "out" / "bundle" / "evaporation_emulator.F90").read_text()
     assert "subroutine emufort_decode" in module
-    assert len(module) < 100_000
+    assert "data emufort_weights" not in module
+    weights = (tmp_path / "out" / "bundle" / "weights.bin").stat().st_size
+    assert weights < len(module) < 1.5 * weights
 
 
 def test_another_process_reaches_a_verified_bundle_without_touching_python(

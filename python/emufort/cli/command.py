@@ -10,7 +10,7 @@ import typer
 
 from emufort import signals
 from emufort.cli.bench import bench
-from emufort.cli.data import data, labels, presets, processes
+from emufort.cli.data import data, init, labels, presets, processes
 from emufort.cli.importing import import_model
 from emufort.cli.single_steps import export, report, retrain, search, select, time, verify
 from emufort.cli.single_values import OnceTyper
@@ -52,7 +52,7 @@ def _options(
 
 # The order is that of the help.
 for _command in (
-    run, search, retrain, time, select, export, verify, bench, report, status, data, labels,
+    run, search, retrain, time, select, export, verify, bench, report, status, init, data, labels,
     presets, processes, check,
 ):  # fmt: skip
     app.command()(_command)

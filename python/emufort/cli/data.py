@@ -26,6 +26,21 @@ def data(
     display.dataset(Dataset.open(file, Contract.load(contract or DEFAULTS.contract)))
 
 
+def init(
+    file: Annotated[Path, typer.Argument(help="CF netCDF file, or a pattern of files in quotes.")],
+    outputs: Annotated[
+        str, typer.Option(help="Variables that the emulator should predict, separated by commas.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the drafts.")] = Path(),
+) -> None:
+    """Draft a contract and a configuration from data, with comments on what to complete."""
+    from emufort.draft import write_draft
+
+    names = [name.strip() for name in outputs.split(",")]
+    contract, configuration = write_draft(file, names, out)
+    typer.echo(f"{contract}: complete it, then run: emufort check {configuration}")
+
+
 def labels(
     out: Annotated[Path, typer.Option(help="netCDF file to write.")],
     contract: Annotated[

@@ -14,7 +14,12 @@ ConfigFile = Annotated[
 RUN_FOLDER = Path("runs/latest")
 
 Out = Annotated[Path, typer.Option("--out", help="Run folder.")]
-Data = Annotated[Path | None, typer.Option(help="CF netCDF file; default: the embedded data set.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        help="CF netCDF file, or a pattern of files in quotes; default: the embedded data set."
+    ),
+]
 ContractName = Annotated[
     str | None, typer.Option("--contract", help="Name of a bundled contract, or a TOML file.")
 ]
