@@ -70,6 +70,7 @@ def test_host_arrays_have_the_shapes_of_the_contract(
     assert first == given.size
 
 
+@pytest.mark.slow
 @needs_gfortran
 def test_every_form_is_verified(bundle: Bundle) -> None:
     done = verify(bundle, emulator(), rows=200)
@@ -116,6 +117,7 @@ def test_the_example_of_a_host_calls_it(bundle: Bundle, tmp_path: Path) -> None:
     assert "radiance(:, 2, 1, 3)" in printed
 
 
+@pytest.mark.slow
 @needs_gfortran
 def test_the_benchmark_passes_matrices_in_contract_order(bundle: Bundle, tmp_path: Path) -> None:
     options = Options.quick().changed(
