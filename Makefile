@@ -75,7 +75,7 @@ test: setup test-tools ## Build and run the Fortran tests with gfortran, flang a
 	  set -x; \
 	  cmake -S fortran -B $(BUILD)-valgrind -DCMAKE_BUILD_TYPE=Release -DEMUFORT_NATIVE=OFF -DEMUFORT_PACKAGE=OFF \
 	    --log-level=WARNING; \
-	  cmake --build $(BUILD)-valgrind --parallel $(JOBS); \
+	  cmake --build $(BUILD)-valgrind --parallel $(JOBS) --target valgrind_tests; \
 	  ctest --test-dir $(BUILD)-valgrind -C valgrind -L valgrind --output-on-failure --parallel $(JOBS); \
 	else echo "SKIPPED: the runtime is not tested with valgrind; apt-get install valgrind"; fi
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)

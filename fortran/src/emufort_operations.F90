@@ -32,9 +32,8 @@ contains
     integer :: i
 
     do i = 1, n_operations
-      if (operations(row_code, i) == operation_dense) then
-        call dense(operations(row_n_in, i), operations(row_n_out, i), operations(row_count, i), &
-                   operations(row_stride, i), operations(row_activation, i), slope(i), &
+      if (operations(row_code, i) == operation_dense .and. operations(row_count, i) == 1) then
+        call dense(operations(row_n_in, i), operations(row_n_out, i), operations(row_activation, i), slope(i), &
                    weights(operations(row_weights, i)), columns, scratch(1 + columns*operations(row_input, i)), &
                    scratch(1 + columns*operations(row_output, i)))
       else
@@ -56,26 +55,59 @@ contains
 
   end function lowest_of
 
-  !> Evaluate a dense layer, `count` times on parts of its input. The kernels write up to `lanes` neurons past the last
-  !> one, which the next repetition replaces.
-  recursive subroutine dense(n_in, n_out, count, stride, activation, slope, weights, columns, x, y)
+  !> Evaluate a dense layer.
+  recursive subroutine dense(n_in, n_out, activation, slope, weights, columns, x, y)
     integer, intent(in) :: n_in               !! number of inputs of the layer
     integer, intent(in) :: n_out              !! number of neurons of the layer
-    integer, intent(in) :: count              !! number of repetitions
-    integer, intent(in) :: stride             !! features between the inputs of two repetitions
     integer, intent(in) :: activation         !! one of the activation_* codes
     real(real64), intent(in) :: slope         !! parameter of the activation function
     real(wp), intent(in) :: weights(*)        !! packed layer
     integer, intent(in) :: columns            !! 1, lanes or block_columns
-    real(wp), intent(in) :: x(*)              !! inputs of the layer (columns, feature)
-    real(wp), intent(inout) :: y(*)           !! outputs of the layer (columns, count*n_out, padded)
+    real(wp), intent(in) :: x(*)              !! inputs of the layer (columns, n_in)
+    real(wp), intent(inout) :: y(*)           !! outputs of the layer (columns, n_out, padded)
     real(wp) :: lowest
-    integer :: r, from, to, i, n
+    integer :: i, n
 
     lowest = lowest_of(activation)
-    from = 1
-    to = 1
-    do r = 1, count
+    select case (columns)
+    case (1)
+      call dense_single(n_in, n_out, weights, x, y, lowest)
+    case (lanes)
+      call dense_half_block(n_in, n_out, weights, x, y, lowest)
+    case default
+      call dense_block(n_in, n_out, weights, x, y, lowest)
+    end select
+    if (activation == activation_relu .or. activation == activation_linear) return
+    n = columns*n_out
+    if (columns == 1) then
+      ! For one column, the activation function also gets the padding up to a full set of lanes. The kernels have written a
+      ! multiple of 4 neurons. The padding of a block may be undefined.
+      n = n_out + modulo(-n_out, lanes)
+      do i = n_out + modulo(-n_out, 4) + 1, n
+        y(i) = 0.0_wp
+      end do
+    end if
+    call activate(activation, n, y, real(slope, wp))
+
+  end subroutine dense
+
+  !> Evaluate a dense layer `count` times on parts of its input. The kernels write up to `lanes` neurons past the last one,
+  !> which the next repetition replaces.
+  recursive subroutine repeat_dense(n_in, n_out, count, stride, lowest, weights, columns, x, y)
+    integer, intent(in) :: n_in               !! number of inputs of the layer
+    integer, intent(in) :: n_out              !! number of neurons of the layer
+    integer, intent(in) :: count              !! number of repetitions
+    integer, intent(in) :: stride             !! features between the inputs of two repetitions
+    real(wp), intent(in) :: lowest            !! lower bound of the outputs [1]
+    real(wp), intent(in) :: weights(*)        !! packed layer
+    integer, intent(in) :: columns            !! 1, lanes or block_columns
+    real(wp), intent(in) :: x(*)              !! inputs of the layer (columns, feature)
+    real(wp), intent(inout) :: y(*)           !! outputs of the layer (columns, count*n_out, padded)
+    integer :: r, from, to
+
+    do r = 0, count - 1
+      from = 1 + columns*r*stride
+      to = 1 + columns*r*n_out
       select case (columns)
       case (1)
         call dense_single(n_in, n_out, weights, x(from), y(to), lowest)
@@ -84,24 +116,11 @@ contains
       case default
         call dense_block(n_in, n_out, weights, x(from), y(to), lowest)
       end select
-      from = from + columns*stride
-      to = to + columns*n_out
     end do
-    if (activation == activation_relu .or. activation == activation_linear) return
-    n = columns*count*n_out
-    if (columns == 1) then
-      ! For one column, the activation function also gets the padding up to a full set of lanes. The padding of a block may
-      ! be undefined.
-      do i = n + 1, n + modulo(-n, lanes)
-        y(i) = 0.0_wp
-      end do
-      n = n + modulo(-n, lanes)
-    end if
-    call activate(activation, n, y, real(slope, wp))
 
-  end subroutine dense
+  end subroutine repeat_dense
 
-  !> Run an operation that is not a dense layer.
+  !> Run an operation that is not a dense layer, or one that is repeated.
   recursive subroutine run_other(operation, slope, tables, weights, columns, scratch)
     integer, intent(in) :: operation(operation_size)   !! its integers
     real(real64), intent(in) :: slope                  !! parameter of the activation function
@@ -118,6 +137,11 @@ contains
     y = 1 + columns*operation(row_output)
     n = columns*n_out
     select case (operation(row_code))
+    case (operation_dense)
+      call repeat_dense(operation(row_n_in), n_out, operation(row_count), operation(row_stride), lowest_of(activation), &
+                        weights(operation(row_weights)), columns, scratch(x), scratch(y))
+      if (activation == activation_relu) return
+      n = n*operation(row_count)
     case (operation_add)
       call add(n, x, second, y, lowest_of(activation), scratch)
       if (activation == activation_relu) return

@@ -13,6 +13,7 @@ module emufort_predictor
   use emufort_workspace, only: workspace_type, choose_block, lacks_workspace, no_workspace, aligned_place, &
                                few_columns, scratch_size, physical_size, make_workspace_of => make_workspace, &
                                workspace_bytes
+  use emufort_core, only: not_a_number
   use emufort_dispatch, only: evaluate_block, evaluate_columns, evaluate_column, evaluate_inside
   implicit none
   private
@@ -289,6 +290,8 @@ contains
       call set_error(status, emufort_error_shape, 'predict_block', 'the number of columns must be 0 to that of a block')
     else if (lacks_workspace(predictor%plan, workspace)) then
       call set_error(status, emufort_error_limit, 'predict_block', no_workspace)
+      y(1:n, 1:predictor%plan(3)) = not_a_number()
+      is_outside(1:n) = .true.
     else if (n > 0) then
       call evaluate_block(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), n, is_single, &
                           x, y, status%n_clipped, status%n_invalid, is_outside, workspace)
@@ -348,6 +351,14 @@ contains
     if (predictor%plan(plan_scratch) > max_scratch) then
       if (lacks_workspace(predictor%plan, workspace)) then
         call set_error(status, emufort_error_limit, 'predict', no_workspace)
+        first = 0
+        n = ncol
+      do j = 1, n_out
+        do i = 1, n
+          y(first + i, j) = real(not_a_number(), real32)
+        end do
+      end do
+        if (present(is_outside)) is_outside = .true.
         return
       end if
     end if
@@ -435,6 +446,14 @@ contains
     if (predictor%plan(plan_scratch) > max_scratch) then
       if (lacks_workspace(predictor%plan, workspace)) then
         call set_error(status, emufort_error_limit, 'predict', no_workspace)
+        first = 0
+        n = ncol
+      do j = 1, n_out
+        do i = 1, n
+          y(first + i, j) = not_a_number()
+        end do
+      end do
+        if (present(is_outside)) is_outside = .true.
         return
       end if
     end if
@@ -522,6 +541,14 @@ contains
     if (predictor%plan(plan_scratch) > max_scratch) then
       if (lacks_workspace(predictor%plan, workspace)) then
         call set_error(status, emufort_error_limit, 'predict', no_workspace)
+        first = 0
+        n = ncol
+      do i = 1, n
+        do j = 1, n_out
+          y(j, first + i) = real(not_a_number(), real32)
+        end do
+      end do
+        if (present(is_outside)) is_outside = .true.
         return
       end if
     end if
@@ -609,6 +636,14 @@ contains
     if (predictor%plan(plan_scratch) > max_scratch) then
       if (lacks_workspace(predictor%plan, workspace)) then
         call set_error(status, emufort_error_limit, 'predict', no_workspace)
+        first = 0
+        n = ncol
+      do i = 1, n
+        do j = 1, n_out
+          y(j, first + i) = not_a_number()
+        end do
+      end do
+        if (present(is_outside)) is_outside = .true.
         return
       end if
     end if
@@ -692,6 +727,14 @@ contains
     if (predictor%plan(plan_scratch) > max_scratch) then
       if (lacks_workspace(predictor%plan, workspace)) then
         call set_error(status, emufort_error_limit, 'predict', no_workspace)
+        first = 0
+        n = ncol
+      do j = 1, n_out
+        do i = 1, n
+          y(element(first + i, j, y_strides)) = real(not_a_number(), real32)
+        end do
+      end do
+        if (present(is_outside)) is_outside = .true.
         return
       end if
     end if
@@ -775,6 +818,14 @@ contains
     if (predictor%plan(plan_scratch) > max_scratch) then
       if (lacks_workspace(predictor%plan, workspace)) then
         call set_error(status, emufort_error_limit, 'predict', no_workspace)
+        first = 0
+        n = ncol
+      do j = 1, n_out
+        do i = 1, n
+          y(element(first + i, j, y_strides)) = not_a_number()
+        end do
+      end do
+        if (present(is_outside)) is_outside = .true.
         return
       end if
     end if

@@ -15,7 +15,9 @@ module emufort_products
   public :: matmul_block, matmul_half_block, matmul_single
 
   !> Rows of the right matrix that are copied at a time. The stack of a call is short.
-  integer, parameter :: part = merge(16, 4, wp == real32)
+  integer, parameter :: part = merge(16, 3, wp == real32)
+  !> Rows of the tiles of four columns. In double precision, 16 sums exceed the registers.
+  integer, parameter :: tile_rows = merge(4, 2, wp == real32)
 
 contains
 
@@ -48,8 +50,12 @@ contains
                 end do
               end do
             end do
-            do m = 1, n_m, 4
-              call product_32_4x4(n_m, n_k, n_n, k, n_part, m, a(first + 1, 1, 1), panel, y(first + 1, n, 1))
+            do m = 1, n_m, tile_rows
+              if (tile_rows == 4) then
+                call product_32_4x4(n_m, n_k, n_n, k, n_part, m, a(first + 1, 1, 1), panel, y(first + 1, n, 1))
+              else
+                call product_32_2x4(n_m, n_k, n_n, k, n_part, m, a(first + 1, 1, 1), panel, y(first + 1, n, 1))
+              end if
             end do
           end do
           n = n + 4
@@ -101,8 +107,12 @@ contains
                 end do
               end do
             end do
-            do m = 1, n_m, 4
-              call product_16_4x4(n_m, n_k, n_n, k, n_part, m, a(first + 1, 1, 1), panel, y(first + 1, n, 1))
+            do m = 1, n_m, tile_rows
+              if (tile_rows == 4) then
+                call product_16_4x4(n_m, n_k, n_n, k, n_part, m, a(first + 1, 1, 1), panel, y(first + 1, n, 1))
+              else
+                call product_16_2x4(n_m, n_k, n_n, k, n_part, m, a(first + 1, 1, 1), panel, y(first + 1, n, 1))
+              end if
             end do
           end do
           n = n + 4
@@ -225,10 +235,10 @@ contains
     integer, intent(in) :: ld, n_n                     !! columns of the left matrix and of the product
     integer, intent(in) :: first, n_k                  !! columns of the left matrix before the part, and in it
     integer, intent(in) :: m                           !! first row
-    real(wp), intent(in) :: a(block_columns, ld, *)    !! left matrix (lane, k, m)
+    real(wp), intent(in) :: a(block_columns, *)        !! left matrix (lane, k of each m)
     real(wp), intent(in) :: b(lanes, 4, *)             !! part of the right matrix (lane, n, k)
     real(wp), intent(inout) :: y(block_columns, n_n, *) !! product (lane, n, m)
-    integer :: i, k, m1, m2, m3, m4
+    integer :: i, k, m1, m2, m3, m4, k1, k2, k3, k4
     real(wp) :: a1, a2, a3, a4, b1, b2, b3, b4
 #ifdef __flang__
     real(wp), dimension(lanes) :: p1, p2, p3, p4, q1, q2, q3, q4, r1, r2, r3, r4, s1, s2, s3, s4
@@ -238,9 +248,13 @@ contains
 
     if (n_k < 1) return
     m1 = min(m, n_m)
+    k1 = ld*(m1 - 1) + first
     m2 = min(m + 1, n_m)
+    k2 = ld*(m2 - 1) + first
     m3 = min(m + 2, n_m)
+    k3 = ld*(m3 - 1) + first
     m4 = min(m + 3, n_m)
+    k4 = ld*(m4 - 1) + first
 #ifdef __flang__
     do i = 1, lanes
       p1(i) = y(i, 1, m1)
@@ -262,10 +276,10 @@ contains
     end do
     do k = 1, n_k
       do i = 1, lanes
-        a1 = a(i, first + k, m1)
-        a2 = a(i, first + k, m2)
-        a3 = a(i, first + k, m3)
-        a4 = a(i, first + k, m4)
+        a1 = a(i, k1 + k)
+        a2 = a(i, k2 + k)
+        a3 = a(i, k3 + k)
+        a4 = a(i, k4 + k)
         b1 = b(i, 1, k)
         b2 = b(i, 2, k)
         b3 = b(i, 3, k)
@@ -325,10 +339,10 @@ contains
       s2 = y(i, 2, m4)
       s3 = y(i, 3, m4)
       s4 = y(i, 4, m4)
-      a1 = a(i, first + 1, m1)
-      a2 = a(i, first + 1, m2)
-      a3 = a(i, first + 1, m3)
-      a4 = a(i, first + 1, m4)
+      a1 = a(i, k1 + 1)
+      a2 = a(i, k2 + 1)
+      a3 = a(i, k3 + 1)
+      a4 = a(i, k4 + 1)
       b1 = b(i, 1, 1)
       b2 = b(i, 2, 1)
       b3 = b(i, 3, 1)
@@ -350,10 +364,10 @@ contains
         s2 = s2 + a4*b2
         s3 = s3 + a4*b3
         s4 = s4 + a4*b4
-        a1 = a(i, first + k + 1, m1)
-        a2 = a(i, first + k + 1, m2)
-        a3 = a(i, first + k + 1, m3)
-        a4 = a(i, first + k + 1, m4)
+        a1 = a(i, k1 + k + 1)
+        a2 = a(i, k2 + k + 1)
+        a3 = a(i, k3 + k + 1)
+        a4 = a(i, k4 + k + 1)
         b1 = b(i, 1, k + 1)
         b2 = b(i, 2, k + 1)
         b3 = b(i, 3, k + 1)
@@ -380,16 +394,123 @@ contains
 
   end subroutine product_32_4x4
 
+  !> Add a part of the sums to 2 rows and 4 columns of a product, for 16 columns of a block of 32.
+  pure recursive subroutine product_32_2x4(n_m, ld, n_n, first, n_k, m, a, b, y)
+    integer, intent(in) :: n_m                         !! rows of the product
+    integer, intent(in) :: ld, n_n                     !! columns of the left matrix and of the product
+    integer, intent(in) :: first, n_k                  !! columns of the left matrix before the part, and in it
+    integer, intent(in) :: m                           !! first row
+    real(wp), intent(in) :: a(block_columns, *)        !! left matrix (lane, k of each m)
+    real(wp), intent(in) :: b(lanes, 4, *)             !! part of the right matrix (lane, n, k)
+    real(wp), intent(inout) :: y(block_columns, n_n, *) !! product (lane, n, m)
+    integer :: i, k, m1, m2, k1, k2
+    real(wp) :: a1, a2, b1, b2, b3, b4
+#ifdef __flang__
+    real(wp), dimension(lanes) :: p1, p2, p3, p4, q1, q2, q3, q4
+#else
+    real(wp) :: p1, p2, p3, p4, q1, q2, q3, q4
+#endif
+
+    if (n_k < 1) return
+    m1 = min(m, n_m)
+    k1 = ld*(m1 - 1) + first
+    m2 = min(m + 1, n_m)
+    k2 = ld*(m2 - 1) + first
+#ifdef __flang__
+    do i = 1, lanes
+      p1(i) = y(i, 1, m1)
+      p2(i) = y(i, 2, m1)
+      p3(i) = y(i, 3, m1)
+      p4(i) = y(i, 4, m1)
+      q1(i) = y(i, 1, m2)
+      q2(i) = y(i, 2, m2)
+      q3(i) = y(i, 3, m2)
+      q4(i) = y(i, 4, m2)
+    end do
+    do k = 1, n_k
+      do i = 1, lanes
+        a1 = a(i, k1 + k)
+        a2 = a(i, k2 + k)
+        b1 = b(i, 1, k)
+        b2 = b(i, 2, k)
+        b3 = b(i, 3, k)
+        b4 = b(i, 4, k)
+        p1(i) = p1(i) + a1*b1
+        p2(i) = p2(i) + a1*b2
+        p3(i) = p3(i) + a1*b3
+        p4(i) = p4(i) + a1*b4
+        q1(i) = q1(i) + a2*b1
+        q2(i) = q2(i) + a2*b2
+        q3(i) = q3(i) + a2*b3
+        q4(i) = q4(i) + a2*b4
+      end do
+    end do
+    do i = 1, lanes
+      y(i, 1, m1) = p1(i)
+      y(i, 2, m1) = p2(i)
+      y(i, 3, m1) = p3(i)
+      y(i, 4, m1) = p4(i)
+      y(i, 1, m2) = q1(i)
+      y(i, 2, m2) = q2(i)
+      y(i, 3, m2) = q3(i)
+      y(i, 4, m2) = q4(i)
+    end do
+#else
+    !$omp simd private(a1, a2, b1, b2, b3, b4, p1, p2, p3, p4, q1, q2, q3, q4)
+    do i = 1, lanes
+      p1 = y(i, 1, m1)
+      p2 = y(i, 2, m1)
+      p3 = y(i, 3, m1)
+      p4 = y(i, 4, m1)
+      q1 = y(i, 1, m2)
+      q2 = y(i, 2, m2)
+      q3 = y(i, 3, m2)
+      q4 = y(i, 4, m2)
+      a1 = a(i, k1 + 1)
+      a2 = a(i, k2 + 1)
+      b1 = b(i, 1, 1)
+      b2 = b(i, 2, 1)
+      b3 = b(i, 3, 1)
+      b4 = b(i, 4, 1)
+      do k = 1, n_k
+        p1 = p1 + a1*b1
+        p2 = p2 + a1*b2
+        p3 = p3 + a1*b3
+        p4 = p4 + a1*b4
+        q1 = q1 + a2*b1
+        q2 = q2 + a2*b2
+        q3 = q3 + a2*b3
+        q4 = q4 + a2*b4
+        a1 = a(i, k1 + k + 1)
+        a2 = a(i, k2 + k + 1)
+        b1 = b(i, 1, k + 1)
+        b2 = b(i, 2, k + 1)
+        b3 = b(i, 3, k + 1)
+        b4 = b(i, 4, k + 1)
+      end do
+      y(i, 1, m1) = p1
+      y(i, 2, m1) = p2
+      y(i, 3, m1) = p3
+      y(i, 4, m1) = p4
+      y(i, 1, m2) = q1
+      y(i, 2, m2) = q2
+      y(i, 3, m2) = q3
+      y(i, 4, m2) = q4
+    end do
+#endif
+
+  end subroutine product_32_2x4
+
   !> Add a part of the sums to 4 rows and 1 columns of a product, for 16 columns of a block of 32.
   pure recursive subroutine product_32_4x1(n_m, ld, n_n, first, n_k, m, a, b, y)
     integer, intent(in) :: n_m                         !! rows of the product
     integer, intent(in) :: ld, n_n                     !! columns of the left matrix and of the product
     integer, intent(in) :: first, n_k                  !! columns of the left matrix before the part, and in it
     integer, intent(in) :: m                           !! first row
-    real(wp), intent(in) :: a(block_columns, ld, *)    !! left matrix (lane, k, m)
+    real(wp), intent(in) :: a(block_columns, *)        !! left matrix (lane, k of each m)
     real(wp), intent(in) :: b(lanes, 1, *)             !! part of the right matrix (lane, n, k)
     real(wp), intent(inout) :: y(block_columns, n_n, *) !! product (lane, n, m)
-    integer :: i, k, m1, m2, m3, m4
+    integer :: i, k, m1, m2, m3, m4, k1, k2, k3, k4
     real(wp) :: a1, a2, a3, a4, b1
 #ifdef __flang__
     real(wp), dimension(lanes) :: p1, q1, r1, s1
@@ -399,9 +520,13 @@ contains
 
     if (n_k < 1) return
     m1 = min(m, n_m)
+    k1 = ld*(m1 - 1) + first
     m2 = min(m + 1, n_m)
+    k2 = ld*(m2 - 1) + first
     m3 = min(m + 2, n_m)
+    k3 = ld*(m3 - 1) + first
     m4 = min(m + 3, n_m)
+    k4 = ld*(m4 - 1) + first
 #ifdef __flang__
     do i = 1, lanes
       p1(i) = y(i, 1, m1)
@@ -411,10 +536,10 @@ contains
     end do
     do k = 1, n_k
       do i = 1, lanes
-        a1 = a(i, first + k, m1)
-        a2 = a(i, first + k, m2)
-        a3 = a(i, first + k, m3)
-        a4 = a(i, first + k, m4)
+        a1 = a(i, k1 + k)
+        a2 = a(i, k2 + k)
+        a3 = a(i, k3 + k)
+        a4 = a(i, k4 + k)
         b1 = b(i, 1, k)
         p1(i) = p1(i) + a1*b1
         q1(i) = q1(i) + a2*b1
@@ -435,20 +560,20 @@ contains
       q1 = y(i, 1, m2)
       r1 = y(i, 1, m3)
       s1 = y(i, 1, m4)
-      a1 = a(i, first + 1, m1)
-      a2 = a(i, first + 1, m2)
-      a3 = a(i, first + 1, m3)
-      a4 = a(i, first + 1, m4)
+      a1 = a(i, k1 + 1)
+      a2 = a(i, k2 + 1)
+      a3 = a(i, k3 + 1)
+      a4 = a(i, k4 + 1)
       b1 = b(i, 1, 1)
       do k = 1, n_k
         p1 = p1 + a1*b1
         q1 = q1 + a2*b1
         r1 = r1 + a3*b1
         s1 = s1 + a4*b1
-        a1 = a(i, first + k + 1, m1)
-        a2 = a(i, first + k + 1, m2)
-        a3 = a(i, first + k + 1, m3)
-        a4 = a(i, first + k + 1, m4)
+        a1 = a(i, k1 + k + 1)
+        a2 = a(i, k2 + k + 1)
+        a3 = a(i, k3 + k + 1)
+        a4 = a(i, k4 + k + 1)
         b1 = b(i, 1, k + 1)
       end do
       y(i, 1, m1) = p1
@@ -466,10 +591,10 @@ contains
     integer, intent(in) :: ld, n_n                     !! columns of the left matrix and of the product
     integer, intent(in) :: first, n_k                  !! columns of the left matrix before the part, and in it
     integer, intent(in) :: m                           !! first row
-    real(wp), intent(in) :: a(lanes, ld, *)            !! left matrix (lane, k, m)
+    real(wp), intent(in) :: a(lanes, *)                !! left matrix (lane, k of each m)
     real(wp), intent(in) :: b(lanes, 4, *)             !! part of the right matrix (lane, n, k)
     real(wp), intent(inout) :: y(lanes, n_n, *)        !! product (lane, n, m)
-    integer :: i, k, m1, m2, m3, m4
+    integer :: i, k, m1, m2, m3, m4, k1, k2, k3, k4
     real(wp) :: a1, a2, a3, a4, b1, b2, b3, b4
 #ifdef __flang__
     real(wp), dimension(lanes) :: p1, p2, p3, p4, q1, q2, q3, q4, r1, r2, r3, r4, s1, s2, s3, s4
@@ -479,9 +604,13 @@ contains
 
     if (n_k < 1) return
     m1 = min(m, n_m)
+    k1 = ld*(m1 - 1) + first
     m2 = min(m + 1, n_m)
+    k2 = ld*(m2 - 1) + first
     m3 = min(m + 2, n_m)
+    k3 = ld*(m3 - 1) + first
     m4 = min(m + 3, n_m)
+    k4 = ld*(m4 - 1) + first
 #ifdef __flang__
     do i = 1, lanes
       p1(i) = y(i, 1, m1)
@@ -503,10 +632,10 @@ contains
     end do
     do k = 1, n_k
       do i = 1, lanes
-        a1 = a(i, first + k, m1)
-        a2 = a(i, first + k, m2)
-        a3 = a(i, first + k, m3)
-        a4 = a(i, first + k, m4)
+        a1 = a(i, k1 + k)
+        a2 = a(i, k2 + k)
+        a3 = a(i, k3 + k)
+        a4 = a(i, k4 + k)
         b1 = b(i, 1, k)
         b2 = b(i, 2, k)
         b3 = b(i, 3, k)
@@ -566,10 +695,10 @@ contains
       s2 = y(i, 2, m4)
       s3 = y(i, 3, m4)
       s4 = y(i, 4, m4)
-      a1 = a(i, first + 1, m1)
-      a2 = a(i, first + 1, m2)
-      a3 = a(i, first + 1, m3)
-      a4 = a(i, first + 1, m4)
+      a1 = a(i, k1 + 1)
+      a2 = a(i, k2 + 1)
+      a3 = a(i, k3 + 1)
+      a4 = a(i, k4 + 1)
       b1 = b(i, 1, 1)
       b2 = b(i, 2, 1)
       b3 = b(i, 3, 1)
@@ -591,10 +720,10 @@ contains
         s2 = s2 + a4*b2
         s3 = s3 + a4*b3
         s4 = s4 + a4*b4
-        a1 = a(i, first + k + 1, m1)
-        a2 = a(i, first + k + 1, m2)
-        a3 = a(i, first + k + 1, m3)
-        a4 = a(i, first + k + 1, m4)
+        a1 = a(i, k1 + k + 1)
+        a2 = a(i, k2 + k + 1)
+        a3 = a(i, k3 + k + 1)
+        a4 = a(i, k4 + k + 1)
         b1 = b(i, 1, k + 1)
         b2 = b(i, 2, k + 1)
         b3 = b(i, 3, k + 1)
@@ -621,16 +750,123 @@ contains
 
   end subroutine product_16_4x4
 
+  !> Add a part of the sums to 2 rows and 4 columns of a product, for 16 columns of a block of 16.
+  pure recursive subroutine product_16_2x4(n_m, ld, n_n, first, n_k, m, a, b, y)
+    integer, intent(in) :: n_m                         !! rows of the product
+    integer, intent(in) :: ld, n_n                     !! columns of the left matrix and of the product
+    integer, intent(in) :: first, n_k                  !! columns of the left matrix before the part, and in it
+    integer, intent(in) :: m                           !! first row
+    real(wp), intent(in) :: a(lanes, *)                !! left matrix (lane, k of each m)
+    real(wp), intent(in) :: b(lanes, 4, *)             !! part of the right matrix (lane, n, k)
+    real(wp), intent(inout) :: y(lanes, n_n, *)        !! product (lane, n, m)
+    integer :: i, k, m1, m2, k1, k2
+    real(wp) :: a1, a2, b1, b2, b3, b4
+#ifdef __flang__
+    real(wp), dimension(lanes) :: p1, p2, p3, p4, q1, q2, q3, q4
+#else
+    real(wp) :: p1, p2, p3, p4, q1, q2, q3, q4
+#endif
+
+    if (n_k < 1) return
+    m1 = min(m, n_m)
+    k1 = ld*(m1 - 1) + first
+    m2 = min(m + 1, n_m)
+    k2 = ld*(m2 - 1) + first
+#ifdef __flang__
+    do i = 1, lanes
+      p1(i) = y(i, 1, m1)
+      p2(i) = y(i, 2, m1)
+      p3(i) = y(i, 3, m1)
+      p4(i) = y(i, 4, m1)
+      q1(i) = y(i, 1, m2)
+      q2(i) = y(i, 2, m2)
+      q3(i) = y(i, 3, m2)
+      q4(i) = y(i, 4, m2)
+    end do
+    do k = 1, n_k
+      do i = 1, lanes
+        a1 = a(i, k1 + k)
+        a2 = a(i, k2 + k)
+        b1 = b(i, 1, k)
+        b2 = b(i, 2, k)
+        b3 = b(i, 3, k)
+        b4 = b(i, 4, k)
+        p1(i) = p1(i) + a1*b1
+        p2(i) = p2(i) + a1*b2
+        p3(i) = p3(i) + a1*b3
+        p4(i) = p4(i) + a1*b4
+        q1(i) = q1(i) + a2*b1
+        q2(i) = q2(i) + a2*b2
+        q3(i) = q3(i) + a2*b3
+        q4(i) = q4(i) + a2*b4
+      end do
+    end do
+    do i = 1, lanes
+      y(i, 1, m1) = p1(i)
+      y(i, 2, m1) = p2(i)
+      y(i, 3, m1) = p3(i)
+      y(i, 4, m1) = p4(i)
+      y(i, 1, m2) = q1(i)
+      y(i, 2, m2) = q2(i)
+      y(i, 3, m2) = q3(i)
+      y(i, 4, m2) = q4(i)
+    end do
+#else
+    !$omp simd private(a1, a2, b1, b2, b3, b4, p1, p2, p3, p4, q1, q2, q3, q4)
+    do i = 1, lanes
+      p1 = y(i, 1, m1)
+      p2 = y(i, 2, m1)
+      p3 = y(i, 3, m1)
+      p4 = y(i, 4, m1)
+      q1 = y(i, 1, m2)
+      q2 = y(i, 2, m2)
+      q3 = y(i, 3, m2)
+      q4 = y(i, 4, m2)
+      a1 = a(i, k1 + 1)
+      a2 = a(i, k2 + 1)
+      b1 = b(i, 1, 1)
+      b2 = b(i, 2, 1)
+      b3 = b(i, 3, 1)
+      b4 = b(i, 4, 1)
+      do k = 1, n_k
+        p1 = p1 + a1*b1
+        p2 = p2 + a1*b2
+        p3 = p3 + a1*b3
+        p4 = p4 + a1*b4
+        q1 = q1 + a2*b1
+        q2 = q2 + a2*b2
+        q3 = q3 + a2*b3
+        q4 = q4 + a2*b4
+        a1 = a(i, k1 + k + 1)
+        a2 = a(i, k2 + k + 1)
+        b1 = b(i, 1, k + 1)
+        b2 = b(i, 2, k + 1)
+        b3 = b(i, 3, k + 1)
+        b4 = b(i, 4, k + 1)
+      end do
+      y(i, 1, m1) = p1
+      y(i, 2, m1) = p2
+      y(i, 3, m1) = p3
+      y(i, 4, m1) = p4
+      y(i, 1, m2) = q1
+      y(i, 2, m2) = q2
+      y(i, 3, m2) = q3
+      y(i, 4, m2) = q4
+    end do
+#endif
+
+  end subroutine product_16_2x4
+
   !> Add a part of the sums to 4 rows and 1 columns of a product, for 16 columns of a block of 16.
   pure recursive subroutine product_16_4x1(n_m, ld, n_n, first, n_k, m, a, b, y)
     integer, intent(in) :: n_m                         !! rows of the product
     integer, intent(in) :: ld, n_n                     !! columns of the left matrix and of the product
     integer, intent(in) :: first, n_k                  !! columns of the left matrix before the part, and in it
     integer, intent(in) :: m                           !! first row
-    real(wp), intent(in) :: a(lanes, ld, *)            !! left matrix (lane, k, m)
+    real(wp), intent(in) :: a(lanes, *)                !! left matrix (lane, k of each m)
     real(wp), intent(in) :: b(lanes, 1, *)             !! part of the right matrix (lane, n, k)
     real(wp), intent(inout) :: y(lanes, n_n, *)        !! product (lane, n, m)
-    integer :: i, k, m1, m2, m3, m4
+    integer :: i, k, m1, m2, m3, m4, k1, k2, k3, k4
     real(wp) :: a1, a2, a3, a4, b1
 #ifdef __flang__
     real(wp), dimension(lanes) :: p1, q1, r1, s1
@@ -640,9 +876,13 @@ contains
 
     if (n_k < 1) return
     m1 = min(m, n_m)
+    k1 = ld*(m1 - 1) + first
     m2 = min(m + 1, n_m)
+    k2 = ld*(m2 - 1) + first
     m3 = min(m + 2, n_m)
+    k3 = ld*(m3 - 1) + first
     m4 = min(m + 3, n_m)
+    k4 = ld*(m4 - 1) + first
 #ifdef __flang__
     do i = 1, lanes
       p1(i) = y(i, 1, m1)
@@ -652,10 +892,10 @@ contains
     end do
     do k = 1, n_k
       do i = 1, lanes
-        a1 = a(i, first + k, m1)
-        a2 = a(i, first + k, m2)
-        a3 = a(i, first + k, m3)
-        a4 = a(i, first + k, m4)
+        a1 = a(i, k1 + k)
+        a2 = a(i, k2 + k)
+        a3 = a(i, k3 + k)
+        a4 = a(i, k4 + k)
         b1 = b(i, 1, k)
         p1(i) = p1(i) + a1*b1
         q1(i) = q1(i) + a2*b1
@@ -676,20 +916,20 @@ contains
       q1 = y(i, 1, m2)
       r1 = y(i, 1, m3)
       s1 = y(i, 1, m4)
-      a1 = a(i, first + 1, m1)
-      a2 = a(i, first + 1, m2)
-      a3 = a(i, first + 1, m3)
-      a4 = a(i, first + 1, m4)
+      a1 = a(i, k1 + 1)
+      a2 = a(i, k2 + 1)
+      a3 = a(i, k3 + 1)
+      a4 = a(i, k4 + 1)
       b1 = b(i, 1, 1)
       do k = 1, n_k
         p1 = p1 + a1*b1
         q1 = q1 + a2*b1
         r1 = r1 + a3*b1
         s1 = s1 + a4*b1
-        a1 = a(i, first + k + 1, m1)
-        a2 = a(i, first + k + 1, m2)
-        a3 = a(i, first + k + 1, m3)
-        a4 = a(i, first + k + 1, m4)
+        a1 = a(i, k1 + k + 1)
+        a2 = a(i, k2 + k + 1)
+        a3 = a(i, k3 + k + 1)
+        a4 = a(i, k4 + k + 1)
         b1 = b(i, 1, k + 1)
       end do
       y(i, 1, m1) = p1

@@ -8,7 +8,7 @@ module emufort_runtime
                             emufort_error_shape, emufort_error_contract, emufort_error_self_test, &
                             emufort_error_not_loaded
   use emufort_workspace, only: workspace_type, emufort_choose_block => choose_block, &
-                               emufort_lacks_workspace => lacks_workspace, emufort_no_workspace => no_workspace, &
+                               emufort_lacks_workspace => lacks_workspace, &
                                emufort_make_workspace => make_workspace, emufort_few_columns => few_columns, &
                                emufort_scratch_size => scratch_size, emufort_physical_size => physical_size
   use emufort_core, only: emufort_not_a_number => not_a_number

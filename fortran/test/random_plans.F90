@@ -117,8 +117,9 @@ contains
       linear = operation
       linear(row_output) = 0
       linear(row_activation) = 0
+      allocate (column(size(values, 1) + size(found, 1)))
       do k = 1, size(x, 1)
-        column = [values(:, k), (0.0_real64, i=1, size(found, 1))]
+        column(:size(values, 1)) = values(:, k)
         call plain_operation(linear, 0.0_real64, [net%tables, table], weights, column)
         found(:, k) = column(1:size(found, 1))
       end do

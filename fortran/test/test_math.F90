@@ -323,7 +323,7 @@ contains
           case default
             wanted = merge(1.0_wp, 0.0_wp, x(i) > 0.0_wp)
           end select
-          call check(.not. abs(y(i) - wanted) > 0.0_wp, trim(activation_names(codes(k)))//' is exact')
+          if (abs(y(i) - wanted) > 0.0_wp) call check(.false., trim(activation_names(codes(k)))//' is exact')
         end do
       end do
       n = 0

@@ -42,7 +42,7 @@ contains
       n_seen(net%operations(row_code, i)) = n_seen(net%operations(row_code, i)) + 1
     end do
     tolerance = merge(2.0e-3_real64, 1.0e-10_real64, emufort_kind == kind(1.0))
-    bytes = to_bytes(net, x(1:3, :), tolerance)
+    allocate (bytes, source=to_bytes(net, x(1:3, :), tolerance))
     call emulator%load_bytes(bytes, status)
     call check(status%code == emufort_success, trim(what)//' loads: '//status%message)
     call emulator%self_test(status)

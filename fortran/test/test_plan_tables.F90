@@ -1,12 +1,13 @@
 !> Tests that `check_plan` refuses repeated layers, tables and products of matrices that the operations could not run, and
 !> that a network whose buffers exceed the stack needs a workspace.
 program test_plan_tables
+  use, intrinsic :: ieee_arithmetic, only: ieee_is_nan
   use emufort_runtime, only: status_type, workspace_type, emufort_success, emufort_error_format, emufort_error_limit, &
                              emufort_block_columns
   use emufort_kinds, only: int64, real64, max_features, max_operations, max_scratch
   use emufort_plan, only: &
     operation_size, operation_dense, operation_add, operation_select, operation_gather, operation_sparse, &
-    operation_matmul, operation_maximum_of, row_code, row_input, row_second_input, row_third_input, row_output, &
+    operation_matmul, operation_maximum_of, row_code, row_input, row_third_input, row_output, &
     row_n_in, row_n_out, row_weights, row_count, row_stride, row_table, first_operation, buffer_room
   use emufort_predictor, only: predictor_type
   use test_support, only: check, same_bits
@@ -178,7 +179,7 @@ contains
     call refuse(2, row_n_in, 7, 'a gather with another number of places')
     call refuse(6, row_table, 21, 'a table whose places do not fit')
     call refuse(6, row_table, huge(1), 'a table that begins far away')
-    call refuse(6, row_n_in, huge(1)/2, 'a table with a huge number of places')
+    call refuse(6, row_n_in, 2**29, 'a table with a huge number of places')
     call refuse(6, row_n_in, -1, 'a table with a negative number of places')
     call refuse_plan(make_plan(operations, tables(:27)), 'a table that is cut off')
 
@@ -249,8 +250,10 @@ contains
     numbers_of_columns = [1, 5, ncol]
     do k = 1, 3
       last = numbers_of_columns(k)
+      y = 0.0_real64
       call predictor%predict(x(:last, :), y(:last, :), status)
       call check(status%code == emufort_error_limit .and. index(status%message, 'workspace') > 0, 'it says so')
+      call check(all(ieee_is_nan(y(:last, :))) .and. all(abs(y(last + 1:, :)) <= 0.0_real64), 'its answers are NaN')
       call predictor%predict(x(:last, :), y(:last, :), status, workspace=of_small)
       call check(status%code == emufort_error_limit, 'a workspace of a smaller network is refused')
     end do

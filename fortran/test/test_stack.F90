@@ -89,7 +89,7 @@ contains
     integer :: i, empty, used
 
     empty = 0
-    bytes = to_bytes(net, golden, 1.0e-3_real64)
+    allocate (bytes, source=to_bytes(net, golden, 1.0e-3_real64))
     call emulator%load_bytes(bytes, status)
     call check(status%code == emufort_success, trim(what)//' loads')
     call second%load_bytes(bytes, status)

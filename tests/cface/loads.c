@@ -1,4 +1,4 @@
-/* A generated module that loads its weights, called from C.
+/* A generated module that loads its weights, called from C; with -DDECODES it decodes its own.
  *
  *   loads WEIGHTS ANOTHER
  *
@@ -34,12 +34,16 @@ int main(int argc, char **argv) {
     if (!isnan(y[k]) || !outside[k % NCOL]) return 6;
   if (pond_emulator_predict_f64(NULL, layout, NCOL, &inputs, NULL, NULL, &status) != EMUFORT_ERROR_SHAPE) return 7;
 
+#ifdef DECODES
+  if (pond_emulator_init(&status) != EMUFORT_SUCCESS || pond_emulator_init(NULL) != EMUFORT_SUCCESS) return 8;
+#else
   if (pond_emulator_load("there is no such file", &status) != EMUFORT_ERROR_FILE) return 8;
   if (pond_emulator_load(NULL, &status) != EMUFORT_ERROR_FILE) return 9;
   if (pond_emulator_load(argv[2], &status) != EMUFORT_ERROR_CONTRACT || !strstr(status.message, "another export")) return 10;
   if (pond_emulator_load_bytes(NULL, 5, &status) != EMUFORT_ERROR_SHAPE) return 11;
   if (pond_emulator_load_bytes(x, sizeof x, &status) != EMUFORT_ERROR_FORMAT) return 12;
   if (pond_emulator_load(argv[1], &status) != EMUFORT_SUCCESS) return 13;
+#endif
 
   emufort_workspace *workspace = pond_emulator_make_workspace(&status);
   if (!workspace || pond_emulator_workspace_size() < 10000) return 14;

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from emufort.config.deployment import Placement
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError
@@ -87,16 +88,25 @@ def test_names_that_c_has_taken(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
+    ("placement", "form", "flag"), [("file", "file", "-DLOADS"), ("module", "text", "-DDECODES")]
+)
+@pytest.mark.parametrize(
     "fortran", ["gfortran", pytest.param("flang-22", marks=pytest.mark.exhaustive)]
 )
-def test_weights_that_are_loaded(fortran: str, data: Dataset, run: Run, tmp_path: Path) -> None:
+def test_weights_that_are_loaded_or_decoded(
+    fortran: str, placement: Placement, form: str, flag: str, data: Dataset, run: Run,
+    tmp_path: Path,
+) -> None:  # fmt: skip
     needs(fortran, "gcc")
     bundle, another = (
-        export(pond_emulator(data, (9,), seed), data, tmp_path / name, golden=4, weights="file")
+        export(
+            pond_emulator(data, (600, 450), seed), data, tmp_path / name, golden=4,
+            weights=placement,
+        )
         for seed, name in enumerate(("bundle", "another"))
-    )
-    assert bundle.form == "file"
-    run("gcc", "-std=c99", *STRICT, f"-I{bundle.path}", "-c", HERE / "loads.c")
+    )  # fmt: skip
+    assert bundle.form == form
+    run("gcc", "-std=c99", flag, *STRICT, f"-I{bundle.path}", "-c", HERE / "loads.c")
     sources = (bundle.runtime_source, bundle.module_source)
     run(fortran, "-O1", *sources, "loads.o", "-o", "loads")
     y = np.array(run("./loads", bundle.weights, another.weights).split(), dtype=float)

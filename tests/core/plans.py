@@ -10,8 +10,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from emufort.network.activations import ACTIVATIONS, parse
+from emufort.network.operation import Operation
 from emufort.network.operations import OPERATIONS
-from emufort.network.plan import Operation, Plan
+from emufort.network.plan import Plan
 from emufort.network.table import Table
 
 #: What trainers know.

@@ -185,7 +185,8 @@ import numpy as np
 import torch
 from emufort.export.weights_file import WeightsFile
 from emufort.network.activations import ACTIVATION_FUNCTIONS
-from emufort.network.plan import Operation, Plan
+from emufort.network.operation import Operation
+from emufort.network.plan import Plan
 from emufort.toolchain.sources import fortran_sources
 from emufort.training.torch_operations import Passes
 from tests.runtime.test_plans import emulator_of, outputs_without_compiler

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from emufort.errors import EmufortError
 from emufort.network.activations import ACTIVATION_FUNCTIONS, ACTIVATIONS
 from emufort.network.architecture import Architecture
+from emufort.network.operation import Operation
 from emufort.network.places import LANES, buffer_room
-from emufort.network.plan import Operation, Plan
+from emufort.network.plan import Plan
 from emufort.network.table import Table
 from tests.core.plans import EVERY, parameters_of, plans
 

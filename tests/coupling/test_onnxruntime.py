@@ -100,6 +100,7 @@ def test_several_inputs_and_outputs_of_any_rank(program: Path, tmp_path: Path) -
         ("compare_onnxruntime", (FOLDER,)),
         ("bench_onnxruntime", ("fortran/bench", FOLDER)),
         ("bench_network", ("fortran/bench",)),
+        ("bench_loaded", ("fortran/bench",)),
         ("bench_sgemm", ("fortran/bench",)),
         ("bench_peak", ("fortran/bench",)),
     ],

@@ -17,9 +17,10 @@ from emufort.export.unflatten import plan_of
 from emufort.export.weights_file import WeightsFile
 from emufort.network.activations import ACTIVATION_FUNCTIONS
 from emufort.network.imported import ImportedArchitecture, architecture_from_dict
+from emufort.network.operation import Operation
 from emufort.network.operations import OPERATIONS
 from emufort.network.operations.kind import Sizes
-from emufort.network.plan import Operation, Plan
+from emufort.network.plan import Plan
 from emufort.network.table import Table
 from tests.core.plans import EVERY, plans
 from tests.runtime.test_plans import emulator_of, outputs_without_compiler

@@ -19,7 +19,8 @@ from emufort.export.fortran import MOST_STACK_SCRATCH, fortran_source
 from emufort.native.bindings import FortranEmulator, available
 from emufort.network.emulator import Emulator
 from emufort.network.imported import ImportedArchitecture
-from emufort.network.plan import Operation, Plan
+from emufort.network.operation import Operation
+from emufort.network.plan import Plan
 from emufort.network.table import Table
 from emufort.verification import verify
 from tests.core.plans import parameters_of

@@ -32,7 +32,18 @@ from tests.conftest import SYNTHETIC_CONTRACT, synthetic_data
 from tests.export.emulators import random_emulator
 
 ENTRIES = (
-    *("format", "name", "hash", "chain", "files", "tolerance", "architecture", "plan"),
+    *(
+        "format",
+        "name",
+        "hash",
+        "chain",
+        "files",
+        "tolerance",
+        "precision",
+        "weights",
+        "architecture",
+        "plan",
+    ),
     "contract_sha256",
     *("contract", "skill", "provenance", "metadata", "manifest_sha256"),
 )

@@ -74,7 +74,7 @@ CASES = [
     Case("Flatten", "x", (2, 3)),
     Case("Gather", "x i", (2, 5), {"i": whole(3, 0, 3)}, {"axis": 2}),
     Case("GatherElements", "x i", (4,), {"i": np.array([[2, 0]])}, {"axis": 1}),
-    Case("GatherND", "x i", (4,), {"i": np.array([[0, 2], [0, 1]])}),
+    Case("GatherND", "x i", (4,), {"i": np.array([[[0, 2], [0, 1]]])}),
     Case("Gelu", "x", (5,)),
     Case("Gemm", "x w b", (6,), {"w": W, "b": RNG.normal(size=4)}, {"alpha": 0.5, "beta": 2.0}),
     Case("Gemm", "x w", (6,), {"w": W.T.copy()}, {"transB": 1}),

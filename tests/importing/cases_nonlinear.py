@@ -86,7 +86,6 @@ NONLINEAR_CASES = [
     Case("Einsum", "x v", (2, 3), attributes={"equation": "bij,bij->bi"}),
     Case("Equal", "p q", (6,)),
     Case("Gelu", "x", (5,), attributes={"approximate": "tanh"}),
-    Case("Gemm", "w x", (3,), {"w": RNG.normal(size=(1, 4))}, {"transA": 1}),
     Case("GlobalMaxPool", "x", (2, 5), by_runtime=True),
     Case("Greater", "x v", (5,)),
     Case("GreaterOrEqual", "x c", (2, 3), PAIR),

@@ -228,6 +228,7 @@ REFUSED = {
         "Conv of the node 'Conv_y'.*its input 2 depends on the inputs",
     ),
     "random": (_of([node("RandomNormalLike", "x", "y")]), "it is random"),
+    "rows": (_of([node("Gemm", "x w", "y", transA=1)], w=np.ones((1, 2))), "4 rows for one column"),
     "infinite": (_of([node("Add", "x c", "y")], c=np.array(np.inf)), "constant that is not within"),
     "unknown": (_of([node("Det", "x", "y")], ("n", 2, 2)), "Det of the node.*not supported"),
     "columns": (
@@ -250,6 +251,15 @@ REFUSED = {
         _of([node("Tile", "x r", "t"), node("Relu", "t", "y")], r=np.array([1, 2000])),
         "8000 results",
     ),
+    "splits": (
+        model_of(
+            [node("Reshape", "x s", "y")],
+            {"x": ["n", 4]},
+            {"y": ["m", 2]},
+            {"s": np.array([-1, 2])},
+        ),
+        "'y' of the model has 2 rows for one column",
+    ),
     "opset": (
         model_of([node("Relu", "x", "y")], {"x": ["n", 4]}, {"y": ["n", 4]}, {}, opset=9),
         "opset 9",
@@ -271,7 +281,11 @@ def test_files_that_are_no_models_are_refused(
 ) -> None:
     (tmp_path / "a.onnx").write_bytes(b"\x08\x07\x12\xff\xff")
     (tmp_path / "a.pt").write_bytes(b"PK")
-    for name, message in (("a.onnx", "ONNX"), ("a.pt", "no .onnx file"), ("b.onnx", "cannot read")):
+    for name, message in (
+        ("a.onnx", "ONNX"),
+        ("a.pt", "pickled objects"),
+        ("b.onnx", "cannot read"),
+    ):
         arguments = ["import", str(tmp_path / name), "--out", str(tmp_path / "out")]
         assert execute(arguments) == 2
         printed = capsys.readouterr().err
@@ -360,3 +374,19 @@ def test_a_module_of_torch(tmp_path: Path) -> None:
     np.testing.assert_allclose(y, wanted, rtol=1e-4, atol=1e-5)
     with pytest.raises(ImportRefusedError, match="example"):
         import_network(module, tmp_path / "c")
+
+
+def test_double_precision_where_onnx_runtime_has_only_single_precision(tmp_path: Path) -> None:
+    # ONNX Runtime has Elu, Softsign and others in single precision only.
+    rng = np.random.default_rng(6)
+    model = model_of(
+        [node("Gemm", "x w b", "z"), node("Elu", "z", "h"), node("Gemm", "h v", "y")],
+        {"x": ["n", 4]},
+        {"y": ["n", 2]},
+        {"w": rng.normal(size=(4, 8)), "b": rng.normal(size=8), "v": rng.normal(size=(8, 2))},
+        kind=TensorProto.DOUBLE,
+    )
+    bundle = import_network(model, tmp_path / "b", name="elu")
+    x = rng.normal(size=(20, 4))
+    (wanted,) = ReferenceEvaluator(model).run(None, {"x": x})
+    np.testing.assert_allclose(bundle.emulator().predict(x), wanted, rtol=1e-5, atol=1e-6)

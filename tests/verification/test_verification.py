@@ -155,7 +155,8 @@ def test_wrong_weights_that_numpy_restores_faithfully_are_found(copy: Bundle) ->
     golden = copy.golden
     tamper_weights(copy)
     restored = restore(WeightsFile.read(copy.weights))
-    Golden(golden.contract, golden.x, restored.predict(golden.x)).save(copy.path / "golden.nc")
+    forged = Golden(golden.contract, golden.x, restored.predict(golden.x), golden.tolerance)
+    forged.save(copy.path / "golden.nc")
     sign(copy, keep_sources=True)
     result = verify(copy.path, rows=200, flags="-O0", trust_sources=True)
     assert failures(result) >= {"model.onnx", "generated module"}
@@ -260,7 +261,7 @@ def test_without_a_compiler_nothing_is_verified(exported: Bundle, tmp_path: Path
 def test_bindings_and_onnx_runtime_may_be_missing(
     exported: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(native_bindings, "available", lambda: False)
+    monkeypatch.setattr(native_bindings, "available", lambda *_: False)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     result = verify(exported, rows=50, flags="-O0")
     result.raise_if_failed()

@@ -13,7 +13,8 @@ from emufort.paths import PathLike
 
 if TYPE_CHECKING:
     import onnx
-    from numpy.typing import ArrayLike
+
+    from emufort.importing.sources.source import Example
 
 
 def import_network(
@@ -21,7 +22,7 @@ def import_network(
     out: PathLike,
     contract: PathLike | Contract | None = None,
     name: str | None = None,
-    example: ArrayLike | None = None,
+    example: Example | None = None,
     golden: int = DEFAULTS.export.golden,
     precision: Precision = "single",
     weights: Placement = DEFAULTS.export.weights,
@@ -34,10 +35,12 @@ def import_network(
 
     Parameters
     ----------
-    model : path, onnx.ModelProto, torch.nn.Module or torch.export.ExportedProgram
-        Path of an ONNX file (operators of opset 11 or newer), or the object. The first dimension of
-        inputs and outputs is that of columns. A module needs `example`, and modules and programs
-        of torch need the package onnxscript.
+    model : path, or object of ONNX, torch, Keras or scikit-learn
+        Path of a file, onnx.ModelProto, torch.nn.Module, torch.export.ExportedProgram, keras.Model
+        or fitted regressor of scikit-learn. Files are .onnx (operators of opset 11 or newer), .pt2
+        of ``torch.export.save``, .keras of Keras 3, and .nc of RTE-RRTMGP-NN or of MOM_ANN of MOM6;
+        nothing in a file is executed. The first dimension of inputs and outputs is that of columns.
+        Networks of torch need the package onnxscript, estimators the package skl2onnx.
     out : path
         Folder of the bundle.
     contract : path or Contract, default None
@@ -46,10 +49,11 @@ def import_network(
     name : str, default None
         Name of the emulator; None: that of the file or of the contract. The Fortran module is
         ``<name>_emulator``.
-    example : array, default None
-        Inputs (n, n_inputs) in the units of the contract, for golden vectors and the comparison
-        with the original; None: random samples within the ranges of the contract, or around the
-        mean with which the network scales its inputs.
+    example : array, tuple of arrays or mapping of names to arrays, default None
+        Inputs (n, ...) in the units of the contract, for golden vectors and the comparison with the
+        original: one array, or one for each input, in order or by name. A module of torch needs it.
+        None: random samples within the ranges of the contract, or around the mean with which the
+        network scales its inputs.
     golden : int, default 64
         Number of golden vectors.
     precision : {"single", "double"}, default "single"

@@ -249,10 +249,11 @@ class Native(Ours):
 
     def start(self, bench: Bench, model: Model, threads: int) -> Worker:
         """See `Contender.start`."""
-        folder = model.folder
+        files = [model.folder / "weights.bin", model.folder / "inputs.bin"]
+        if self._form == "loaded" and model.call is None:
+            return bench.spawn([self.programs(bench).loaded(model), *files, threads], model)
         program = self.programs(bench).native(model)
-        inputs = folder / "inputs.bin"
-        return bench.spawn([program, self._form, folder / "weights.bin", inputs, threads], model)
+        return bench.spawn([program, self._form, *files, threads], model)
 
 
 class OnnxFortran(Contender):

@@ -12,7 +12,7 @@ import numpy as np
 from emufort.benchmark.agreement import TOLERANCE, largest_error
 from emufort.benchmark.model import Array, Model
 from emufort.benchmark.options import BUNDLE, STANDARD_CALLS, STANDARD_MODELS, Options
-from emufort.benchmark.originals import read_originals
+from emufort.benchmark.originals import Originals, Shapes, inputs_of, read_originals
 from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
@@ -32,8 +32,6 @@ from emufort.verification import draw_rows
 _ROWS = 4608
 #: The same for imported networks, which may have thousands of inputs. Larger calls repeat them.
 _IMPORTED_ROWS = 1152
-#: Rows on which the rounding errors of an imported network are measured.
-_COMPARED = 64
 
 
 def models_of(options: Options, work: Path) -> list[Model]:
@@ -255,8 +253,9 @@ def _imported_model(
         make_directory(work / f"{bundle.name}-network"),
     )
     network.write_files()
+    known = read_originals(originals, emulator.contract) if originals else None
     reference, exported = emulator.predict(x), bundle.read("model.onnx")
-    noise = largest_error(_in_single(exported, x[:_COMPARED]), reference, _COMPARED)
+    noise = largest_error(_in_single(exported, x, known), reference, len(x))
     tolerance = max(TOLERANCE, 2.0 * noise)
     model = Model(
         bundle.name,
@@ -269,19 +268,25 @@ def _imported_model(
         make_directory(work / bundle.name),
         dataclasses.replace(network, tolerance=tolerance),
         is_imported=True,
-        originals=read_originals(originals, emulator.contract) if originals else None,
+        originals=known,
         tolerance=tolerance,
     )
     model.write_files(exported)
     return model
 
 
-def _in_single(onnx: bytes, x: Array) -> Array:
-    """Return the outputs of a model that emufort exported, in single precision."""
+def _in_single(exported: bytes, x: Array, originals: Originals | None) -> Array:
+    """Return the outputs of the original, or of what emufort exported, in single precision."""
     import onnxruntime
 
+    model: str | bytes = exported
+    shapes: Shapes = ((x.shape[1],),)
+    if originals is not None and originals.onnx is not None:
+        model, shapes = str(originals.onnx), originals.shapes
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-    found = session.run(None, {"x": x.astype(np.float32)})[0]
-    return np.asarray(found, dtype=np.float64)
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    names = [port.name for port in session.get_inputs()]
+    given = dict(zip(names, inputs_of(x.astype(np.float32), shapes), strict=True))
+    blocks = [np.asarray(y, np.float64).reshape(len(x), -1) for y in session.run(None, given)]
+    return np.concatenate(blocks, axis=1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emufort.contract import Contract
 from emufort.errors import UsageError
@@ -82,8 +83,18 @@ def read_originals(paths: Sequence[Path], contract: Contract) -> Originals:
     return Originals(next(iter(shapes.values())), found.get(".onnx"), found.get(".pt2"))
 
 
+def inputs_of(x: NDArray[np.float32], shapes: Shapes) -> list[NDArray[np.float32]]:
+    """Return the inputs of a network (n, ...) for the values of all of them (n, n_inputs)."""
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
+    return [
+        np.ascontiguousarray(block).reshape(len(x), *shape)
+        for block, shape in zip(np.split(x, ends, axis=1), shapes, strict=True)
+    ]
+
+
 def _shapes_of_onnx(path: Path) -> Shapes:
-    from emufort.importing.graph import read_graph, read_model
+    from emufort.importing.graph import read_graph
+    from emufort.importing.sources.onnx_file import read_model
 
     ports = read_graph(read_model(path)).inputs
     _check_columns(path, all(port.has_columns for port in ports))

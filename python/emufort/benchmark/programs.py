@@ -188,6 +188,13 @@ class Programs:
         """Return the program that runs the runtime's kernels."""
         return self._build("bench_network", self._sources("bench_network"), self._flags)
 
+    def loaded(self, model: Model) -> Path:
+        """Return the program that loads weights.bin, with arrays of the model's host kind."""
+        name = f"bench_loaded_{model.host_kind}"
+        return self._build(
+            name, self._sources("bench_loaded"), f"{self._flags} {_kind_flag(model)}"
+        )
+
     def native(self, model: Model) -> Path:
         """Return the program with the model's generated module, which can also load weights.bin."""
         module = f"{model.contract.name}_emulator"

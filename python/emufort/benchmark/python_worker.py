@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.benchmark.model import ModelFiles
-from emufort.benchmark.originals import Shapes
+from emufort.benchmark.originals import inputs_of
 from emufort.benchmark.workers import Missing
 from emufort.network.emulator import Emulator
 
@@ -94,15 +94,6 @@ def read_inputs(path: Path) -> NDArray[np.float32]:
     n, n_inputs = np.frombuffer(content, "<i4", 2)
     x = np.frombuffer(content, "<f8", offset=8).reshape((n, n_inputs), order="F")
     return np.ascontiguousarray(x, dtype=np.float32)
-
-
-def inputs_of(x: NDArray[np.float32], shapes: Shapes) -> list[NDArray[np.float32]]:
-    """Return the inputs of a network (n, ...) for the values of all of them (n, n_inputs)."""
-    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
-    return [
-        np.ascontiguousarray(block).reshape(len(x), *shape)
-        for block, shape in zip(np.split(x, ends, axis=1), shapes, strict=True)
-    ]
 
 
 def with_onnxruntime(files: ModelFiles, threads: int) -> Served:

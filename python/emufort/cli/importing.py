@@ -11,7 +11,13 @@ from emufort.cli.options import ContractName, PrecisionName, WeightsPlace
 
 
 def import_model(
-    model: Annotated[Path, typer.Argument(help="Network to import: an ONNX file.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="Network to import: .onnx, .pt2 of torch.export, .keras, or .nc of RTE-RRTMGP-NN "
+            "or of MOM6."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the bundle.")],
     contract: ContractName = None,
     name: Annotated[
@@ -23,8 +29,9 @@ def import_model(
 ) -> None:
     """Import a network that was trained elsewhere, and write its bundle.
 
-    Scalers in the network stay. Without a contract, names and shapes come from the network. The
-    network in the bundle is compared with the original before anything is written.
+    Nothing in a file is executed. Scalers in the network stay. Without a contract, names and shapes
+    come from the network. The network in the bundle is compared with the original before anything
+    is written.
     """
     from emufort.api import import_network
     from emufort.config import Config

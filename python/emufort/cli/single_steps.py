@@ -193,7 +193,9 @@ def export(
     name: Annotated[str | None, typer.Option(help="Name of the Fortran module.")] = None,
     host: Annotated[
         str | None,
-        typer.Option(help="Also write glue for a host model: plain, or a host of the process."),
+        typer.Option(
+            help="Also write glue for a host model: plain, mom6, or a host of the process."
+        ),
     ] = None,
     bundle: Annotated[
         Path | None, typer.Option(help="Write the glue for this bundle instead of that of a run.")

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from emufort.export.packing import packed_size
 from emufort.network.activations import ACTIVATION_FUNCTIONS
-from emufort.network.plan import Operation, Plan
+from emufort.network.operation import Operation
+from emufort.network.plan import Plan
 
 Integers = NDArray[np.int64]
 

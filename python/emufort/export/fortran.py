@@ -52,6 +52,8 @@ _TAKEN = frozenset(
 _LONGEST_SUFFIX = "_emulator_predict_real64"
 #: Fortran 2018 allows 255 continuation lines of 132 characters.
 _VALUES_PER_STATEMENT = 1000
+#: Most statements that copy the entries of a variable one by one.
+_MOST_STATEMENTS = 32
 _LINE = 120
 _LONGEST_LINE = 132
 #: Longest texts before the names of dummy arguments, with explicit shapes and with strides.
@@ -86,6 +88,18 @@ class _Variable:
     text: str
     lengths: tuple[int, ...]
     columns: tuple[_Column, ...]
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether loops copy the variable, so that the module compiles fast."""
+        return len(self.columns) > _MOST_STATEMENTS
+
+    @property
+    def indices(self) -> str:
+        """Subscripts in these loops."""
+        rank = len(self.lengths)
+        names = [f"emufort_k{i}" for i in range(1, rank + 1)] if rank > 1 else ["emufort_k"]
+        return "".join(f", {name} + 1" for name in names)
 
 
 def check_name(name: str) -> str:

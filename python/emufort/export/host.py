@@ -12,19 +12,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from emufort.contract import Contract
 from emufort.errors import EmufortError, UsageError
 from emufort.export.bundle import Bundle
 from emufort.export.contents import CMAKE, CPU_LEVEL, LICENSE, source_files
 from emufort.export.host_plain import SchemeSource, plain_files
+from emufort.export.mom_ann import check_mom_ann_contract, mom_ann_file
 from emufort.files import scratch_folder
 from emufort.processes import registry as processes
 from emufort.processes.process import GlueFile, HostGlue
 from emufort.toolchain.flags import fill_flags
 from emufort.toolchain.sources import dependencies, in_order, license_text
 
-#: Host whose glue works for every process.
-PLAIN = "plain"
+#: Hosts whose glue works for every process. That of MOM6 is a netCDF file, see `mom_ann`.
+PLAIN, MOM6 = "plain", "mom6"
 
 _MARKER = "EMUFORT_HOST.txt"
 #: Names of sources that every build system and shell accepts without quoting.
@@ -66,7 +69,8 @@ def write_host(
     bundle
         A bundle, or the path of one.
     host
-        ``plain`` (Makefile and CMake), or another host that the process of the contract offers.
+        ``plain`` (Makefile and CMake), ``mom6`` (a netCDF file for its MOM_ANN), or another host
+        that the process of the contract offers.
     out
         The folder, default ``host/<host>`` next to the bundle.
     trust_sources
@@ -76,7 +80,7 @@ def write_host(
     Raises
     ------
     UsageError
-        There is no glue for this host and this contract.
+        There is no glue for this host and this contract, or MOM6 cannot compute the network.
     EmufortError
         A file of the bundle was changed, its sources differ from those that this version generates,
         a source of the process cannot be used, or `out` holds other files or cannot be written.
@@ -91,7 +95,7 @@ def write_host(
             "wrote it"
         )
     check_host(opened.manifest.contract, host)
-    if opened.form == "file":
+    if opened.form == "file" and host != MOM6:
         raise EmufortError(
             f"the module of '{opened.name}' loads weights.bin, which the glue for the host "
             f"'{host}' does not pass; export it with --weights module, or load weights.bin as "
@@ -100,14 +104,14 @@ def write_host(
     folder = opened.path.parent / "host" / host if out is None else Path(out)
     folder = folder.resolve()  # target of a symbolic link
     _refuse_foreign(folder)
-    contents = _contents(opened, host)
+    contents = _mom6_contents(opened) if host == MOM6 else _contents(opened, host)
     try:
         with scratch_folder(folder.parent) as scratch:
             building = scratch / folder.name
             for name, file in contents.items():
                 path = building / name
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(file.text)
+                path.write_bytes(file.text.encode() if isinstance(file.text, str) else file.text)
                 if file.executable:
                     path.chmod(path.stat().st_mode | 0o111 & ~_umask())
             if folder.exists():
@@ -141,11 +145,15 @@ def check_host(contract: Contract, host: str) -> None:
     Raises
     ------
     UsageError
-        There is none; the message lists the hosts with glue.
+        There is none; the message lists the hosts with glue. Or MOM6 cannot compute what the
+        contract describes.
     ContractError
         The process of the contract is not registered or cannot be loaded.
     """
-    offered = (PLAIN, *(name for name in host_glue(contract).hosts if name != PLAIN))
+    added = (name for name in host_glue(contract).hosts if name not in (PLAIN, MOM6))
+    offered = (PLAIN, MOM6, *added)
+    if host == MOM6:
+        check_mom_ann_contract(contract)
     if host in offered:
         return
     of = f"the contract '{contract.name}'"
@@ -158,6 +166,20 @@ def check_host(contract: Contract, host: str) -> None:
     raise UsageError(
         f"there is no glue for the host '{host}' and {of}; it offers {', '.join(offered)}"
     )
+
+
+def _marker(bundle: Bundle, host: str) -> GlueFile:
+    return GlueFile(
+        f"Glue for the host '{host}', written by 'emufort export --host {host}'; replaced by the "
+        f"next such call.\nbundle {bundle.hash}\n"
+    )
+
+
+def _mom6_contents(bundle: Bundle) -> dict[str, GlueFile]:
+    emulator = bundle.emulator()
+    inside = np.isfinite(bundle.golden.x).all(axis=1)
+    content = mom_ann_file(emulator, emulator.clip(bundle.golden.x[inside][0]))
+    return {f"{bundle.name}.nc": GlueFile(content), _MARKER: _marker(bundle, MOM6)}
 
 
 def _contents(bundle: Bundle, host: str) -> dict[str, GlueFile]:
@@ -192,10 +214,6 @@ def _contents(bundle: Bundle, host: str) -> dict[str, GlueFile]:
         files = plain_files(bundle, glue, sources)
         headers = (name for name in source_files(bundle.module_name) if name not in texts)
         texts |= {name: bundle.read(name).decode() for name in (CMAKE, *headers)}
-    marker = (
-        f"Glue for the host '{host}', written by 'emufort export --host {host}'; replaced by the "
-        f"next such call.\nbundle {bundle.hash}\n"
-    )
     paths = {name: f"src/{name}" for name in texts}
     if host in glue.sorting_hosts:
         paths |= {name: f"{_NUMBERED}/{i:02d}_{name}" for i, name in enumerate(order, start=1)}
@@ -204,13 +222,13 @@ def _contents(bundle: Bundle, host: str) -> dict[str, GlueFile]:
         **{paths[name]: GlueFile(text) for name, text in texts.items()},
         **{
             name: GlueFile(
-                _filled(file.text, bundle.module_name).replace("@SOURCES@", in_line),
+                _filled(str(file.text), bundle.module_name).replace("@SOURCES@", in_line),
                 file.executable,
             )
             for name, file in files.items()
         },
         LICENSE: GlueFile(license_text()),
-        _MARKER: GlueFile(marker),
+        _MARKER: _marker(bundle, host),
     }
 
 

@@ -27,7 +27,7 @@ from emufort.export.manifest import HashChain, Manifest, hashes
 from emufort.export.onnx_double import IN_DOUBLE, attributes_in_double
 from emufort.network.activations import ACTIVATION_FUNCTIONS, Array
 from emufort.network.emulator import Emulator
-from emufort.network.plan import Operation
+from emufort.network.operation import Operation
 from emufort.network.precision import DTYPES, Precision
 from emufort.network.scaler import Scaler
 

@@ -15,10 +15,11 @@ from emufort.export.flat import FlatEmulator
 from emufort.export.flat_plan import FlatOperation, FlatPlan
 from emufort.export.packing import packed_size
 from emufort.network.activations import ACTIVATION_FUNCTIONS
+from emufort.network.operation import Operation
 from emufort.network.operations import OPERATIONS
 from emufort.network.operations.kind import Layout, Sizes
 from emufort.network.places import LANES, buffer_room
-from emufort.network.plan import MOST_SCRATCH, Operation, Parameters, Plan
+from emufort.network.plan import MOST_SCRATCH, Parameters, Plan
 from emufort.network.table import Table
 
 #: Name of the buffer with the features.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, inliner, numpy_helper
 
+from emufort.importing.ml_domain import DOMAIN, standard_nodes
 from emufort.importing.refusal import MOST_ELEMENTS, ImportRefusedError, refuse
 from emufort.messages import one_line
 
@@ -96,23 +96,6 @@ class Graph:
     producer: str = field(default="", compare=False)
 
 
-def read_model(path: Path) -> onnx.ModelProto:
-    """Read a file with its external data, which must be in the folder of the file.
-
-    Raises
-    ------
-    ImportRefusedError
-        The file cannot be read or is not an ONNX model.
-    """
-    try:
-        return onnx.load(path)
-    except OSError as error:
-        raise ImportRefusedError(f"cannot read {path}: {error.strerror or error}") from error
-    except Exception as error:
-        # protobuf and the checks of external data raise errors of several kinds
-        raise ImportRefusedError(f"{path} is not an ONNX model: {one_line(error)}") from error
-
-
 def read_graph(model: onnx.ModelProto) -> Graph:
     """Return the graph of a model.
 
@@ -144,7 +127,7 @@ def read_graph(model: onnx.ModelProto) -> Graph:
         raise ImportRefusedError("the model has no input")
     outputs = tuple(_port(v, is_input=False) for v in graph.output)
     nodes = []
-    for node in map(_node, graph.node):
+    for node in (_node(proto) for given in graph.node for proto in _standard(given, constants)):
         held = node.attributes.get("value") if node.operator == "Constant" else None
         if isinstance(held, onnx.TensorProto):
             constants[node.outputs[0]] = numpy_helper.to_array(held)
@@ -159,6 +142,12 @@ def read_graph(model: onnx.ModelProto) -> Graph:
         graph.name,
         f"{model.producer_name} {model.producer_version}".strip(),
     )
+
+
+def _standard(
+    proto: onnx.NodeProto, constants: dict[str, NDArray[Any]]
+) -> Sequence[onnx.NodeProto]:
+    return standard_nodes(proto, constants) if proto.domain == DOMAIN else [proto]
 
 
 def _node(proto: onnx.NodeProto) -> Node:

@@ -89,6 +89,11 @@ def lower(
             raise ImportRefusedError(
                 f"the output '{port.name}' of the model has no elements; export it without it"
             )
+        if result.shape[:1] not in ((), (1,)):
+            raise ImportRefusedError(
+                f"the output '{port.name}' of the model has {result.shape[0]} rows for one "
+                "column; its first dimension must be that of the columns"
+            )
         outputs.append(result if isinstance(result, Value) else Value.constant(result))
     return state, outputs
 

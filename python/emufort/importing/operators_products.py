@@ -54,13 +54,17 @@ def _known_product(state: Lowering, x: Value, gate: Value) -> Value | None:
         return _product_with_relu(state, x, argument, number, factor, bias)
     ratio = _ratio(x, argument)
     if ratio is None:
+        ratio = _ratio(_unstored(state, x), _unstored(state, argument))
+    if ratio is None:
+        ratio = _ratio_of_layers(state, x, argument)
+    if ratio is None:
         return None
     if atom.activation == "sigmoid" and not np.any(bias):
         return state.activation(argument, "silu").scaled(_rounded(ratio * factor))
     if atom.activation == "erf" and np.array_equal(bias, factor):
-        # r u (1 + erf(u)) = r sqrt(2) gelu(sqrt(2) u)
-        gelu = state.activation(argument.scaled(math.sqrt(2.0)), "gelu")
-        return gelu.scaled(_rounded(math.sqrt(2.0) * ratio * factor))
+        # x (1 + erf(u)) = 2 c gelu(x / c), where c = r / sqrt(2) and x = r u
+        scale = _rounded(math.sqrt(0.5) * ratio)
+        return state.activation(x.scaled(1.0 / scale), "gelu").scaled(2.0 * scale * factor)
     return None
 
 
@@ -119,6 +123,46 @@ def _ratio(x: Value, reference: Value) -> Array | None:
     if not np.all(np.isfinite(ratio)) or not np.all(ratio):
         return None
     return ratio if x.is_multiple(reference, ratio) else None
+
+
+def _unstored(state: Lowering, value: Value) -> Value:
+    """Return the sums that a value holds, if it holds elements of one stored value."""
+    found = value.elements()
+    number = None if found is None else found.atom
+    if found is None or number is None:
+        return value
+    argument = state.atoms[number].argument
+    if argument is None or state.atoms[number].activation != "linear":
+        return value
+    taken = argument.taken(found.positions.reshape(value.shape))
+    return taken.scaled(found.weights).shifted(found.bias)
+
+
+def _ratio_of_layers(state: Lowering, x: Value, reference: Value) -> Array | None:
+    """Return r with ``x = r * reference`` if both are the same repeated layer but for a factor."""
+    one, other = x.elements(), reference.elements()
+    if one is None or other is None or one.atom is None or other.atom is None:
+        return None
+    layer, base = state.atoms[one.atom], state.atoms[other.atom]
+    if layer.weight is None or base.weight is None or layer.bias is None or base.bias is None:
+        return None
+    is_same_place = (
+        layer.extent == base.extent
+        and layer.weight.shape == base.weight.shape
+        and np.array_equal(one.positions, other.positions)
+        and not (np.any(one.bias) or np.any(other.bias))
+        and layer.arguments[0].is_same(base.arguments[0])
+    )
+    if not is_same_place:
+        return None
+    largest = np.unravel_index(np.abs(base.weight).argmax(), base.weight.shape)
+    factor = layer.weight[largest] / base.weight[largest]
+    for given, scaled in ((layer.weight, base.weight), (layer.bias, base.bias)):
+        size = np.abs(given).max()
+        if not np.isfinite(factor) or np.any(np.abs(given - factor * scaled) > 1e-6 * size):
+            return None
+    ratio: Array = factor * one.weights / other.weights
+    return ratio if np.all(ratio) and np.all(np.isfinite(ratio)) else None
 
 
 def _quotient(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:

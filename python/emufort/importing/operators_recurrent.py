@@ -89,14 +89,17 @@ class _Layer:
         ]
         return self.inputs.taken(places)
 
-    def of_hidden(self, hidden: Value, first: int, count: int, bias: bool = False) -> Value:
-        """Return the product of the recurrent weights of gates and the hidden units."""
+    def of_hidden(self, hidden: Value, first: int, count: int) -> list[Value]:
+        """Return the product of the recurrent weights and the hidden units for each gate.
+
+        One layer computes them; it has the biases that stand within a product.
+        """
         rows = slice(first * self.size, (first + count) * self.size)
-        found = Value.constant(np.zeros(count * self.size))
-        if hidden.terms or np.any(hidden.bias):
-            matrix = sparse.csr_array(self.recurrent[rows])
-            found = self.state.linear(hidden, matrix, (count * self.size,))
-        return found.shifted(self.bias[rows]) if bias else found
+        matrix = sparse.csr_array(self.recurrent[rows])
+        found = self.state.linear(hidden, matrix, (len(self.bias[rows]),)).shifted(self.bias[rows])
+        if found.terms:
+            found = self.state.stored(found)
+        return [found.taken(places) for places in numbers_of((count, self.size))]
 
     def activation(self, number: int, value: Value) -> Value:
         """Return an activation function of a gate, whose argument may be clipped."""
@@ -108,20 +111,20 @@ class _Layer:
     def rnn(self, step: int, states: tuple[Value, ...]) -> tuple[Value, ...]:
         """Return the hidden units after a step."""
         (hidden,) = states
-        z = self.gates(step, 0, 1).plus(self.of_hidden(hidden, 0, 1))
+        z = self.gates(step, 0, 1).plus(*self.of_hidden(hidden, 0, 1))
         return (self.activation(0, z),)
 
     def gru(self, step: int, states: tuple[Value, ...]) -> tuple[Value, ...]:
         """Return the hidden units after a step; the gates are update, reset and hidden."""
         (hidden,) = states
-        n = self.size
-        both = self.gates(step, 0, 2).plus(self.of_hidden(hidden, 0, 2))
-        gates = self.activation(0, both)
-        update, reset = gates.taken(np.arange(n)), gates.taken(np.arange(n, 2 * n))
-        if self.node.attributes.get("linear_before_reset"):
-            recurrent = multiplied(self.state, reset, self.of_hidden(hidden, 2, 1, bias=True))
+        is_before = bool(self.node.attributes.get("linear_before_reset"))
+        parts = self.of_hidden(hidden, 0, 3 if is_before else 2)
+        gates = self.activation(0, self.gates(step, 0, 2).plus(concatenated(parts[:2])))
+        update, reset = (gates.taken(places) for places in numbers_of((2, self.size)))
+        if is_before:
+            recurrent = multiplied(self.state, reset, parts[2])
         else:
-            recurrent = self.of_hidden(multiplied(self.state, reset, hidden), 2, 1)
+            (recurrent,) = self.of_hidden(multiplied(self.state, reset, hidden), 2, 1)
         new = self.activation(1, self.gates(step, 2, 1).plus(recurrent))
         kept = multiplied(self.state, update, hidden.minus(new))
         return (self.state.stored(new.plus(kept)),)
@@ -129,26 +132,28 @@ class _Layer:
     def lstm(self, step: int, states: tuple[Value, ...]) -> tuple[Value, ...]:
         """Return hidden units and cells after a step; the gates are input, output, forget, cell."""
         hidden, cell = states
-        n, state = self.size, self.state
+        state = self.state
+        parts = self.of_hidden(hidden, 0, 4)
         fused = self.peepholes is None
         if fused:
-            gates = self.activation(0, self.gates(step, 0, 3).plus(self.of_hidden(hidden, 0, 3)))
-            gate_in, gate_out, forget = (gates.taken(np.arange(k * n, k * n + n)) for k in range(3))
+            z = self.gates(step, 0, 3).plus(concatenated(parts[:3]))
+            gates = self.activation(0, z)
+            gate_in, gate_out, forget = (gates.taken(k) for k in numbers_of((3, self.size)))
         else:
-            gate_in, forget = (self._seen(step, hidden, cell, k) for k in (0, 2))
+            gate_in, forget = (self._seen(step, parts[k], cell, k) for k in (0, 2))
         if self.node.attributes.get("input_forget"):
             forget = gate_in.scaled(-1.0).shifted(1.0)
-        new = self.activation(1, self.gates(step, 3, 1).plus(self.of_hidden(hidden, 3, 1)))
+        new = self.activation(1, self.gates(step, 3, 1).plus(parts[3]))
         cell = multiplied(state, forget, cell).plus(multiplied(state, gate_in, new))
         if not fused:
-            gate_out = self._seen(step, hidden, cell, 1)
+            gate_out = self._seen(step, parts[1], cell, 1)
         return multiplied(state, gate_out, self.functions[2](cell)), cell
 
-    def _seen(self, step: int, hidden: Value, cell: Value, gate: int) -> Value:
+    def _seen(self, step: int, part: Value, cell: Value, gate: int) -> Value:
         """Return a gate that sees the cell."""
         assert self.peepholes is not None
         weights = self.peepholes[gate * self.size : (gate + 1) * self.size]
-        z = self.gates(step, gate, 1).plus(self.of_hidden(hidden, gate, 1))
+        z = self.gates(step, gate, 1).plus(part)
         return self.activation(0, z.plus(cell.scaled(weights)))
 
 

@@ -28,6 +28,8 @@ _FEATURES = "b0"
 _LINEAR = ("linear", 0.0)
 #: A multiply-add of ``sparse`` costs about as much as this number of those of ``dense``.
 _COST_OF_SPARSE = 3.0
+#: Most parts of a layer that are computed apart.
+_MOST_PARTS = 16
 #: More dense layers whose results are added become one of all their inputs.
 _MOST_LAYERS = 2
 #: Least share of a part of an atom that a dense layer uses; else it reads copies.
@@ -171,7 +173,7 @@ class _Planner:
         if found is not None and found.are_copies:
             return self.gather(found, function)
         heavy = {k: m for k, m in value.terms.items() if _is_dense(m)}
-        parts = _parts(value, heavy)
+        parts = _separate_layers(value, heavy)
         if len(parts) > 1:
             return self._joined(value, parts, function)
         light = {k: m for k, m in value.terms.items() if k not in heavy}
@@ -277,23 +279,36 @@ def _is_dense(matrix: Matrix) -> bool:
     return bool(_COST_OF_SPARSE * matrix.nnz > rows * width)
 
 
-def _parts(value: Value, heavy: Mapping[int, Matrix]) -> list[Integers]:
-    """Return elements to be computed apart: of different atoms, or too many for one layer."""
+def _separate_layers(value: Value, heavy: Mapping[int, Matrix]) -> list[Integers]:
+    """Return elements to be computed apart: of different elements, or too many for one layer."""
     rows = np.arange(value.size)
     if not heavy:
         return [rows]
-    used = np.stack([np.diff(m.indptr) > 0 for m in heavy.values()], axis=1)
-    widths = np.array([np.ptp(m.indices) + 1 for m in heavy.values()])
+    ranges = np.concatenate([_ranges(m) for m in heavy.values()], axis=1)
+    found, which = np.unique(ranges, axis=0, return_inverse=True)
+    which = which.ravel()
+    # columns of the layers of all parts, and of the layers of the whole
+    apart = (found[:, 1::2] - found[:, 0::2]).sum(axis=1)[which].sum()
+    together = len(rows) * (ranges[:, 1::2].max(axis=0) - ranges[:, 0::2].min(axis=0)).sum()
     parts = [rows]
-    if (used * widths).sum() < 0.75 * used.size / used.shape[1] * widths.sum():
-        _, which = np.unique(used, axis=0, return_inverse=True)
-        which = which.ravel()
-        parts = [np.flatnonzero(which == k) for k in range(int(which.max()) + 1)]
+    if len(found) <= _MOST_PARTS and apart < 0.75 * together:
+        parts = [np.flatnonzero(which == k) for k in range(len(found))]
     return [
         part[first : first + MOST_NEURONS]
         for part in parts
         for first in range(0, len(part), MOST_NEURONS)
     ]
+
+
+def _ranges(matrix: Matrix) -> Integers:
+    """Return the first column of each row that is used, and one more than the last, (rows, 2)."""
+    matrix.sort_indices()
+    counts = np.diff(matrix.indptr)
+    filled = np.flatnonzero(counts)
+    found = np.full((len(counts), 2), int(matrix.indices[0]))
+    found[filled, 0] = matrix.indices[matrix.indptr[filled]]
+    found[filled, 1] = matrix.indices[matrix.indptr[filled + 1] - 1] + 1
+    return found
 
 
 def _is_identity(matrix: Matrix, size: int) -> bool:

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
+from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from emufort.importing.graph import Graph
 from emufort.importing.refusal import ImportRefusedError
+from emufort.importing.sources.source import Source
 from emufort.messages import one_line
 from emufort.network.activations import Array
-
-_DTYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64}
 
 
 class Reference:
@@ -28,8 +29,8 @@ class Reference:
 
     Parameters
     ----------
-    model
-        The model as it was read.
+    source
+        The network as it was read.
     graph
         Its graph.
 
@@ -39,19 +40,20 @@ class Reference:
         ONNX Runtime does not load a model in single precision.
     """
 
-    def __init__(self, model: onnx.ModelProto, graph: Graph) -> None:
-        self._graph = graph
-        self._model = model
+    def __init__(self, source: Source, graph: Graph) -> None:
+        self._graph, self._source, self._model = graph, source, source.model
+        kinds = {port.name: port.type.tensor_type.elem_type for port in self._model.graph.input}
+        self._are_double = [kinds[port.name] == TensorProto.DOUBLE for port in graph.inputs]
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         self._session: onnxruntime.InferenceSession | None
         try:
             self._session = onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+                self._model.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:
             # ONNX Runtime has a class of errors of its own for each reason
-            if any(i.type.tensor_type.elem_type == TensorProto.DOUBLE for i in model.graph.input):
+            if any(self._are_double):
                 self._session = None
                 return
             raise ImportRefusedError(
@@ -63,9 +65,17 @@ class Reference:
 
         Columns are computed together if the network takes many, unless `one_by_one`.
         """
-        if not one_by_one and all(port.has_columns for port in self._graph.inputs):
+        if not one_by_one and self._takes_many:
             return self._run(x)
         return np.concatenate([self._run(x[i : i + 1]) for i in range(len(x))])
+
+    def outputs_of_source(self, x: Array) -> Array | None:
+        """Return the outputs (n, n_outputs) of the object that was converted; None if unknown."""
+        evaluate = self._source.evaluate
+        if evaluate is None:
+            return None
+        rows = [x] if self._takes_many else [x[i : i + 1] for i in range(len(x))]
+        return np.concatenate([_flat(evaluate(self._inputs(row)), len(row)) for row in rows])
 
     def outputs_in_double(self, x: Array) -> Array | None:
         """Return the outputs (n, n_outputs) for (n, n_inputs), computed in double precision.
@@ -97,29 +107,34 @@ class Reference:
     def _evaluator(self) -> ReferenceEvaluator:
         return ReferenceEvaluator(_in_double(self._model))
 
-    def _run(self, x: Array) -> Array:
+    @property
+    def _takes_many(self) -> bool:
+        return all(port.has_columns for port in self._graph.inputs)
+
+    def _inputs(self, x: Array) -> list[NDArray[Any]]:
+        """Return the array of each input, in the precision of the graph."""
         ends = np.cumsum([port.size for port in self._graph.inputs])[:-1]
-        blocks: Sequence[Array] = np.split(x, ends, axis=1)
-        values = [
-            block.reshape(len(x), *port.shape[1:])
-            for port, block in zip(self._graph.inputs, blocks, strict=True)
+        blocks = zip(self._are_double, self._graph.inputs, np.split(x, ends, axis=1), strict=True)
+        return [
+            block.reshape(len(x), *port.shape[1:]).astype(np.float64 if is_double else np.float32)
+            for is_double, port, block in blocks
         ]
+
+    def _run(self, x: Array) -> Array:
+        names = [port.name for port in self._graph.inputs]
+        given = dict(zip(names, self._inputs(x), strict=True))
         try:
-            if self._session is None:
-                names = (port.name for port in self._graph.inputs)
-                found = self._evaluator.run(None, dict(zip(names, values, strict=True)))
-            else:
-                wanted = self._session.get_inputs()
-                given = {
-                    i.name: v.astype(_DTYPES[i.type]) for i, v in zip(wanted, values, strict=True)
-                }
-                found = self._session.run(None, given)
+            found: Any = (self._session or self._evaluator).run(None, given)
         except Exception as error:
             raise ImportRefusedError(
                 f"the original network fails with {len(x)} columns: {one_line(error)}; export it "
                 "with a free first dimension"
             ) from error
-        return np.concatenate([np.asarray(y, np.float64).reshape(len(x), -1) for y in found], 1)
+        return _flat(found, len(x))
+
+
+def _flat(outputs: Sequence[NDArray[Any]], n: int) -> Array:
+    return np.concatenate([np.asarray(y, np.float64).reshape(n, -1) for y in outputs], axis=1)
 
 
 def _in_double(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -15,8 +15,9 @@ from typing import Any, Literal, Self, get_args
 
 from emufort.errors import EmufortError
 from emufort.network.activations import parse, text_of
+from emufort.network.operation import Operation
 from emufort.network.operations.dense import MOST_NEURONS
-from emufort.network.plan import Operation, Plan
+from emufort.network.plan import Plan
 
 #: Most dense layers of an architecture, including the last; the runtime takes 256 operations.
 MOST_LAYERS = 64

@@ -167,10 +167,10 @@ class Emulator:
     def predict(self, x: Array, precision: Precision = "double") -> Array:
         """Return outputs (n, n_outputs) for inputs `x` (n, n_inputs), physical, double precision.
 
-        The network is computed in `precision`, the transforms in double precision. Inputs outside
-        the contract's range are clipped; a row with a NaN or infinite input gives NaN in this row
-        only. The Fortran runtime does the same. A network with extreme weights overflows to
-        infinity or NaN without a warning.
+        Features and network are computed in `precision`, as in the ONNX graph. Inputs outside the
+        contract's range are clipped; a row with a NaN or infinite input gives NaN in this row only.
+        The Fortran runtime does the same. A network with extreme weights overflows to infinity or
+        NaN without a warning.
         """
         invalid = np.logical_not(np.isfinite(x).all(axis=1))
         # The values of an invalid row are arbitrary, because its outputs become NaN.
@@ -183,7 +183,7 @@ class Emulator:
 
     def _of_numbers(self, x: Array, precision: Precision) -> Array:
         """Return the outputs for finite inputs within their range."""
-        a = self.input_scaler.forward(x[:, list(self.contract.feature_indices)])
+        a = self.input_scaler.forward(x[:, list(self.contract.feature_indices)], precision)
         a = self.plan.evaluate(a, self.parameters, precision).astype(np.float64, copy=False)
         y = self.output_scaler.backward(a)
         for j, reference in enumerate(self.contract.reference_indices):

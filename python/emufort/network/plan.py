@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from emufort.errors import EmufortError
 from emufort.network.activations import ACTIVATION_FUNCTIONS, Array
+from emufort.network.operation import Operation as Operation
 from emufort.network.operations import OPERATIONS
 from emufort.network.operations.dense import MOST_NEURONS, Repetitions
-from emufort.network.operations.kind import Layout, OperationKind
+from emufort.network.operations.kind import Layout
 from emufort.network.places import Use, buffer_room, places_of
 from emufort.network.precision import DTYPES, Precision
 from emufort.network.table import Table
@@ -35,92 +36,6 @@ _MOST_VALUES = 2**24
 
 Parameters = Mapping[str, NDArray[np.floating[Any]]]
 _Value = TypeVar("_Value")
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One operation: output = activation(kind(inputs, parameters)).
-
-    Attributes
-    ----------
-    kind
-        Name of a row of `OPERATIONS`.
-    inputs, output
-        Names of buffers.
-    parameters
-        Names of the parameters, in the order of the row.
-    activation, slope
-        Name of a row of `ACTIVATION_FUNCTIONS`, and its parameter (0 for a function without one).
-    starts
-        First feature of each input that the operation reads; empty if all are 0.
-    extent
-        Sizes of the operation where those of its buffers do not say them. Of ``dense``: (count,
-        stride, n_in), see `emufort.network.operations.dense.Repetitions`. Of ``matmul``: (B, M, K,
-        N), the output (B, M, N) is the product of (B, M, K) and (B, K, N).
-    table
-        Features that the operation reads, for the operations with any number of inputs.
-    """
-
-    kind: str
-    inputs: tuple[str, ...]
-    output: str
-    parameters: tuple[str, ...] = ()
-    activation: str = "linear"
-    slope: float = 0.0
-    starts: tuple[int, ...] = ()
-    extent: tuple[int, ...] = ()
-    table: Table | None = None
-
-    def __post_init__(self) -> None:
-        if not any(self.starts):
-            object.__setattr__(self, "starts", ())
-
-    @property
-    def row(self) -> OperationKind:
-        """Row of the table of operations."""
-        return OPERATIONS[self.kind]
-
-    @property
-    def overwritable(self) -> frozenset[str]:
-        """Inputs whose place the output may take."""
-        if not self.row.in_place:
-            return frozenset()
-        starts = self.starts or (0,) * len(self.inputs)
-        shifted = {x for x, start in zip(self.inputs, starts, strict=True) if start}
-        return frozenset(self.inputs) - shifted
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data for JSON, without what has its default."""
-        found: dict[str, Any] = {"kind": self.kind, "inputs": list(self.inputs)}
-        found["output"] = self.output
-        if self.parameters:
-            found["parameters"] = list(self.parameters)
-        if self.activation != "linear":
-            found["activation"] = self.activation
-        if self.slope:
-            found["slope"] = self.slope
-        if self.starts:
-            found["starts"] = list(self.starts)
-        if self.extent:
-            found["extent"] = list(self.extent)
-        if self.table is not None:
-            found["table"] = self.table.to_dict()
-        return found
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Inverse of `to_dict`."""
-        return cls(
-            str(content["kind"]),
-            tuple(map(str, content["inputs"])),
-            str(content["output"]),
-            tuple(map(str, content.get("parameters", ()))),
-            str(content.get("activation", "linear")),
-            float(content.get("slope", 0.0)),
-            tuple(map(int, content.get("starts", ()))),
-            tuple(map(int, content.get("extent", ()))),
-            Table.from_dict(content["table"]) if "table" in content else None,
-        )
 
 
 @dataclass(frozen=True)
@@ -210,9 +125,10 @@ class Plan:
             raise EmufortError(
                 f"{what} cannot make {layout.n_out} features of {layout.inputs}{further}{table}"
             )
-        unused = set(operation.inputs).difference(self._canonical(operation).inputs)
-        if unused:
-            raise EmufortError(f"{what} has a table that names no feature of '{min(unused)}'")
+        if operation.table is not None:
+            unused = set(operation.inputs).difference(self._canonical(operation).inputs)
+            if unused:
+                raise EmufortError(f"{what} has a table that names no feature of '{min(unused)}'")
 
     def _check_parameters(
         self,
@@ -242,14 +158,22 @@ class Plan:
         return dict(self.buffers)
 
     def layout(self, operation: Operation) -> Layout:
-        """Return which features an operation reads and how many it writes."""
-        return Layout(
-            tuple(self.sizes[name] for name in operation.inputs),
-            self.sizes[operation.output],
-            operation.starts or (0,) * len(operation.inputs),
-            operation.extent,
-            operation.table,
-        )
+        """Return which features an operation of the plan reads and how many it writes."""
+        found = self._layouts.get(operation.output)
+        if found is None:
+            found = self._layouts[operation.output] = Layout(
+                tuple(self.sizes[name] for name in operation.inputs),
+                self.sizes[operation.output],
+                operation.starts or (0,) * len(operation.inputs),
+                operation.extent,
+                operation.table,
+            )
+        return found
+
+    @cached_property
+    def _layouts(self) -> dict[str, Layout]:
+        """Layouts of the operations that were asked for, by their outputs."""
+        return {}
 
     @cached_property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -399,10 +323,11 @@ class Plan:
         uses = [Use(o.inputs, o.output, o.overwritable) for o in self.operations]
         return places_of(self.sizes.__getitem__, uses, self.features, self.result)
 
-    @property
+    @cached_property
     def n_scratch(self) -> int:
         """Number of features of all slots in the scratch."""
-        return max(self.places[name] + buffer_room(size) for name, size in self.buffers)
+        places = self.places
+        return max(places[name] + buffer_room(size) for name, size in self.buffers)
 
     # -------------------------------------------------------------------- JSON
 

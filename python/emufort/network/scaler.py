@@ -14,6 +14,7 @@ from emufort.contract import Column
 from emufort.errors import DataError
 from emufort.extent import Extent
 from emufort.network.activations import Array, sigmoid
+from emufort.network.precision import DTYPES, Precision
 
 #: Kind of map between a physical and a scaled column; see `Scaler`.
 ScalerKind = Literal["affine", "ln", "logit", "sigmoid", "constant"]
@@ -134,19 +135,20 @@ class Scaler:
             kinds[j], shift[j], scale[j] = other.kinds[j], other.shift[j], other.scale[j]
         return Scaler(tuple(kinds), shift, scale)
 
-    def forward(self, x: Array) -> Array:
-        """Map physical values (n, n_columns) to scaled values (n, n_varying), float64."""
-        x = np.asarray(x, dtype=np.float64)
+    def forward(self, x: Array, precision: Precision = "double") -> Array:
+        """Map physical values (n, n_columns) to scaled values (n, n_varying), in a precision."""
+        x = np.asarray(x, dtype=DTYPES[precision])
         if len(self.varying) < len(self.kinds):
-            return self._network_side.forward(x[:, list(self.varying)])
+            return self._network_side.forward(x[:, list(self.varying)], precision)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            z = (x - self.shift) * self.scale
+            shift, scale = self.shift.astype(x.dtype), self.scale.astype(x.dtype)
+            z = (x - shift) * scale
             for j, kind in enumerate(self.kinds):
                 if kind == "ln":
-                    z[:, j] = np.log(x[:, j] / self.shift[j]) * self.scale[j]
+                    z[:, j] = np.log(x[:, j] / shift[j]) * scale[j]
                 elif kind == "logit":
                     logit = np.log(x[:, j]) - np.log1p(-x[:, j])
-                    z[:, j] = (logit - self.shift[j]) * self.scale[j]
+                    z[:, j] = (logit - shift[j]) * scale[j]
                 elif kind == "sigmoid":
                     z[:, j] = x[:, j]
         return z

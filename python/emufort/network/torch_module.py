@@ -9,7 +9,7 @@ import torch
 
 from emufort.network.activations import ACTIVATION_FUNCTIONS
 from emufort.network.emulator import Emulator
-from emufort.network.plan import Operation
+from emufort.network.operation import Operation
 
 
 class EmulatorModule(torch.nn.Module):

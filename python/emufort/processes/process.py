@@ -144,14 +144,15 @@ class GlueFile:
     Attributes
     ----------
     text
-        Content; ``@MODULE@`` is replaced by the name of the generated module, ``@SOURCES@`` by the
-        paths of the Fortran sources in the order of compilation, separated by commas, and
-        ``@GNU_FAST@`` and similar names by compiler flags (`emufort.toolchain.flags`).
+        Content, as bytes if the file is not a text. In a text, ``@MODULE@`` is replaced by the name
+        of the generated module, ``@SOURCES@`` by the paths of the Fortran sources in the order of
+        compilation, separated by commas, and ``@GNU_FAST@`` and similar names by compiler flags
+        (`emufort.toolchain.flags`).
     executable
         Whether the file is executable.
     """
 
-    text: str
+    text: str | bytes
     executable: bool = False
 
 

@@ -19,8 +19,8 @@ Array = NDArray[np.float64]
 _SEED = 7_041_776
 #: Share of the rows that differ from the median of an output that varies.
 _VARYING_SHARE = 0.01
-#: Widths of the parts of the range that `live_rows` tries, relative to that of `draw_rows`.
-_WIDTHS = (0.1, 10.0, 0.01, 100.0)
+#: Widths of the ranges that `live_rows` tries, relative to that of `draw_rows`.
+_WIDTHS = (0.01, 0.1, 10.0, 100.0)
 #: Number of additional rows out of range, and of additional rows with NaN or infinity.
 _ODD_ROWS = 8
 
@@ -66,8 +66,8 @@ def live_rows(emulator: Emulator, known: Array, n: int) -> tuple[Array, list[str
     """Draw `n` rows, as `draw_rows`, on which the outputs vary if they do so anywhere.
 
     An output that is the same in nearly all rows shows little about the network. While there is
-    one, an eighth of the rows is replaced by rows from a part of the range around its middle, and
-    for inputs without a range from a wider one.
+    one, an eighth of the rows is replaced: by rows near the known ones, then by rows from a range
+    that is wider where the contract has no limits.
 
     Parameters
     ----------
@@ -93,12 +93,13 @@ def live_rows(emulator: Emulator, known: Array, n: int) -> tuple[Array, list[str
         return share >= _VARYING_SHARE
 
     is_live = varying(rows) | np.array([name in constants for name in names])
-    middle, part = np.median(known, axis=0), len(rows) // 8
+    part = len(rows) // 8
     for number, width in enumerate(_WIDTHS, start=1):
         if is_live.all() or not part:
             break
+        centre = known[np.arange(part) % len(known)] if width < 1.0 else np.median(known, axis=0)
         drawn = draw_rows(contract, known, part)
-        around = single_within(middle + width * (drawn - middle), contract)
+        around = single_within(centre + width * (drawn - centre), contract)
         found = varying(around)
         if np.any(found & ~is_live):
             rows[number * part : (number + 1) * part] = around

@@ -6,7 +6,7 @@ gradient in ``emufort.training.torch_operations`` too.
 
 An operation has input buffers and one output, which are arrays (n, features), and may have a weight
 and a bias. The activation function is applied to the result of the row, see
-`emufort.network.plan.Operation`.
+`emufort.network.operation.Operation`.
 """
 
 from collections.abc import Mapping
