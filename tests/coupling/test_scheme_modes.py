@@ -120,7 +120,16 @@ end module fixed_emulator
 """
 
 
-@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize(
+    ("built", "same"),
+    [
+        ("gfortran", True),
+        ("gfortran", False),
+        ("flang-22", True),
+        pytest.param("flang-22", False, marks=pytest.mark.exhaustive),
+    ],
+    indirect=["built"],
+)
 def test_example_host_of_a_preset(built: list[Path], tmp_path: Path, same: bool) -> None:
     """The example host runs for five modes; a binding of another contract is refused."""
     compiler, runtime = str(built[0]), built[1]

@@ -24,16 +24,9 @@ from tests.export.emulators import inputs
 from tests.export.profiles import contract, emulator, profile_data
 
 needs_gfortran = pytest.mark.skipif(shutil.which("gfortran") is None, reason="no gfortran")
+#: The flags of other tests, so that the runtime is compiled once for all of them.
 FLAGS = {
-    "gfortran": [
-        "-std=f2018",
-        "-O1",
-        "-fopenmp-simd",
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-        "-fcheck=all",
-    ],
+    "gfortran": ["-O1", "-fopenmp-simd", "-Wall", "-Wextra", "-Werror", "-fcheck=array-temps"],
     "flang-22": ["-O1"],
 }
 
@@ -76,7 +69,8 @@ def test_host_arrays_have_the_shapes_of_the_contract(
         module,
         Path(__file__).with_name("profile_host.F90"),
     ]
-    run(tmp_path, compiler, *FLAGS[compiler], *sources, "-o", "host")
+    run(tmp_path, compiler, *FLAGS[compiler], "-c", *sources)
+    run(tmp_path, compiler, *(f"{source.stem}.o" for source in sources), "-o", "host")
     assert run(tmp_path, "./host", "x.bin", "y.bin").split() == ["the", "same", "bits"]
     given = np.fromfile(tmp_path / "y.bin")
     wanted = split_columns(contract(), contract().output, emulator().predict(x))
@@ -95,6 +89,7 @@ def _procedure(source: str, name: str) -> str:
     return source[source.index(f"recursive{first}") : source.index(last)]
 
 
+@pytest.mark.slow
 @needs_gfortran
 def test_every_form_is_verified(bundle: Bundle) -> None:
     done = verify(bundle, emulator(), rows=200)
@@ -137,15 +132,16 @@ def test_golden_vectors_keep_the_dimensions(bundle: Bundle) -> None:
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make")
 def test_the_example_of_a_host_calls_it(bundle: Bundle, tmp_path: Path) -> None:
     glue = write_host(bundle, "plain", tmp_path / "glue")
-    run(glue.path, "make", "-s", "FC=gfortran", "FFLAGS=-O1 -Wall -Wextra -Werror")
-    program = next(path for path in glue.path.rglob("example_host") if path.is_file())
-    printed = run(glue.path, program)
+    printed = run(glue.path, "make", "-s", "run", "FC=gfortran", "FFLAGS=-O0")
     assert "radiance(:, 2, 1, 3)" in printed
 
 
+@pytest.mark.slow
 @needs_gfortran
 def test_the_benchmark_passes_matrices_in_contract_order(bundle: Bundle, tmp_path: Path) -> None:
-    options = Options.quick().changed(bundle=bundle.path, models=("bundle",), ncol=(1, 33))
+    options = Options.quick().changed(
+        bundle=bundle.path, models=("bundle",), ncol=(1, 33), flags="-O0"
+    )
     contenders = [Native("embedded", "generated module"), Native("loaded", "weights.bin")]
     result = measure(options, tmp_path, contenders=contenders)
     calls = [row for row in result.rows if row.model == "profile"]

@@ -15,6 +15,8 @@ import emufort
 from emufort.api import import_network
 from emufort.cli import execute
 from emufort.export.agreement import differences
+from emufort.importing.graph import read_graph
+from emufort.importing.importer import emulator_of
 from emufort.importing.refusal import ImportRefusedError
 from emufort.verification import verify
 from tests.importing.models import model_of, node, two_headed
@@ -81,6 +83,23 @@ def test_single_precision_is_the_default_and_a_network_may_need_more(tmp_path: P
         )
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "refused").exists()
+
+
+def test_parameters_of_activation_functions_are_those_of_the_original() -> None:
+    weight = {"w": np.ones((3, 2)) / 3.0}
+
+    def slope(last: onnx.NodeProto, **more: np.ndarray) -> float:
+        nodes, constants = [node("MatMul", "x w", "z"), last], {**weight, **more}
+        model = model_of(
+            nodes, {"x": ["n", 3]}, {"y": ["n", 2]}, constants, kind=TensorProto.DOUBLE
+        )
+        emulator = emulator_of(read_graph(model), precision="double")
+        return emulator.plan.operations[-1].slope
+
+    # a tensor has the precision of the graph, an attribute of ONNX and its default have single
+    assert slope(node("PRelu", "z slope", "y"), slope=np.array([0.1])) == 0.1
+    assert slope(node("LeakyRelu", "z", "y", alpha=0.1)) == float(np.float32(0.1))
+    assert slope(node("LeakyRelu", "z", "y")) == float(np.float32(0.01))
 
 
 def test_the_command_refuses_another_precision(

@@ -50,8 +50,8 @@ def data(inputs: Inputs) -> Value:
 
 
 def number(attributes: Mapping[str, Any], name: str, default: float) -> float:
-    """Return an attribute that is a number."""
-    return float(attributes.get(name, default))
+    """Return an attribute that is a number; it and its default are in single precision in ONNX."""
+    return float(np.float32(attributes.get(name, default)))
 
 
 def text(attributes: Mapping[str, Any], name: str, default: str) -> str:

@@ -39,7 +39,7 @@ def _parametrised(state: Lowering, x: Value, name: str, parameter: float) -> Val
     """Return an activation function with a parameter, which the runtime takes from 0 on."""
     if not 0.0 <= parameter <= 1e6:
         raise ValueError(f"its parameter {parameter} is outside 0 to 1e6")
-    return state.activation(x, name, float(np.float32(parameter)))
+    return state.activation(x, name, float(parameter))
 
 
 def _leaky_relu(state: Lowering, x: Value, attributes: Mapping[str, Any]) -> Value:

@@ -93,7 +93,7 @@ def _attention(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]
     present = [v.reshaped((1, *v.shape)) for v in (key, value)]
     heads, n_queries, width = query.shape
     n_keys = key.shape[1]
-    scale = number(attributes, "scale", 1.0 / np.sqrt(width))
+    scale = number(attributes, "scale", 0.0) if "scale" in attributes else 1.0 / np.sqrt(width)
     key, value = (_of_each_query(v, heads) for v in (key, value))
     turned = key.taken(numbers_of(key.shape).swapaxes(1, 2))
     products = matrix_product(state, state.folded(query.scaled(scale)), turned)

@@ -19,8 +19,9 @@ from emufort.errors import EmufortError
 from emufort.importing.atoms import Atom
 from emufort.importing.refusal import ImportRefusedError
 from emufort.importing.values import Array, Elements, Integers, Matrix, Value
+from emufort.network.operation import Operation
 from emufort.network.operations.dense import MOST_DENSE_INPUTS, MOST_NEURONS
-from emufort.network.plan import Operation, Plan
+from emufort.network.plan import Plan
 from emufort.network.table import Table
 
 #: Name of the buffer with the features.

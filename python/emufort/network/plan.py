@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from emufort.errors import EmufortError
 from emufort.network.activations import ACTIVATION_FUNCTIONS, Array
-from emufort.network.operation import Operation as Operation
+from emufort.network.operation import Operation
 from emufort.network.operations import OPERATIONS
 from emufort.network.operations.dense import MOST_NEURONS, Repetitions
 from emufort.network.operations.kind import Layout

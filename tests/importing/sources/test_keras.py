@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -428,6 +429,38 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.keras").write_text("no archive")
     with pytest.raises(ImportRefusedError, match=r"not a \.keras file"):
         source_of(tmp_path / "text.keras", None)
+
+
+def test_mutated_configurations_are_refused_or_read(tmp_path: Path) -> None:
+    path = dense_archive(tmp_path / "net.keras")
+    with zipfile.ZipFile(path) as archive:
+        content, weights = archive.read("config.json"), archive.read("model.weights.h5")
+    rng = random.Random(3)
+    outcomes = set()
+    for number in range(120):
+        config = json.loads(content)
+        places = list(_places(config))
+        parent, key = rng.choice(places)
+        parent[key] = rng.choice([None, -1, 10**12, 1e308, "x", [], {}, True, [1, 2, 3]])
+        mutated = tmp_path / f"{number}.keras"
+        with zipfile.ZipFile(mutated, "w") as archive:
+            archive.writestr("config.json", json.dumps(config))
+            archive.writestr("model.weights.h5", weights)
+        try:
+            source_of(mutated, None)
+            outcomes.add("read")
+        except ImportRefusedError as error:
+            assert "\n" not in str(error)
+            outcomes.add("refused")
+    assert outcomes == {"read", "refused"}
+
+
+def _places(content: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every place in nested JSON: the object or list that holds it, and its key."""
+    if isinstance(content, dict | list):
+        for key in list(content) if isinstance(content, dict) else range(len(content)):
+            yield content, key
+            yield from _places(content[key])
 
 
 def test_names_of_groups_are_those_of_keras() -> None:

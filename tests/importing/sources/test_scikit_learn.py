@@ -179,3 +179,11 @@ def test_other_operations_of_the_domain_are_refused(
 ) -> None:
     with pytest.raises(ImportRefusedError, match=message):
         read_graph(model_of_ml(operator, "x", attributes))
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sklearn")
+    estimator = mlp()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportRefusedError, match=r"skl2onnx: pip install 'emufort\[sklearn-import"):
+        source_of(estimator, None)

@@ -300,3 +300,11 @@ def test_archives_that_are_no_programs_are_refused(tmp_path: Path) -> None:
     for name, message in (("a", "not a .pt2"), ("b", "0 models"), ("c", "0 models"), ("d", "read")):
         with pytest.raises(ImportRefusedError, match=message):
             source_of(tmp_path / f"{name}.pt2", None)
+
+
+def test_a_missing_package_is_named(
+    monkeypatch: pytest.MonkeyPatch, column: torch.nn.Module
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportRefusedError, match=r"onnxscript: pip install 'emufort\[torch-import"):
+        source_of(column, (PROFILE, SURFACE))
