@@ -15,8 +15,8 @@ module emufort_plan_check
                                 transform_constant
   use emufort_ranges, only: is_finite
   use emufort_plan, only: &
-    layout_type, layout_of, plan_size, numbers_size, buffer_room, packed_size_of, plan_scratch, plan_features, plan_result, &
-    plan_table, first_operation, operation_size, operation_dense, operation_add, operation_multiply, &
+    layout_type, layout_of, plan_size, numbers_size, buffer_room, packed_size_of, plan_scratch, plan_features, &
+    plan_result, plan_table, first_operation, operation_size, operation_dense, operation_add, operation_multiply, &
     operation_maximum, operation_minimum, operation_select, operation_gather, operation_sparse, operation_matmul, &
     operation_maximum_of, operation_minimum_of, operation_product_of, operation_first_maximum_of, row_code, &
     row_activation, row_input, row_second_input, row_third_input, row_output, row_n_in, row_n_out, row_weights, &
@@ -284,7 +284,7 @@ contains
   !> Get the numbers of features that an operation reads from its inputs and writes to its output.
   subroutine get_sizes(operation, sizes, size_out, status)
     integer, intent(in) :: operation(operation_size)   !! integers of the operation
-    integer(int64), intent(out) :: sizes(3)            !! features from the first to the last of each input, 0 without it
+    integer(int64), intent(out) :: sizes(3)            !! features from first to last of each input, 0 without it
     integer(int64), intent(out) :: size_out            !! features of the output, 0 if there is an error
     type(status_type), intent(inout) :: status         !! on return another error if a limit is exceeded
     integer(int64) :: n_in, n_out, count, stride

@@ -15,7 +15,7 @@ from emufort.benchmark import Options, Result, run
 from emufort.benchmark.models import models_of
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
-from emufort.errors import UsageError
+from emufort.errors import EmufortError, UsageError
 from emufort.export import export
 from emufort.export.bundle import Bundle
 from emufort.network.architecture import Family
@@ -191,11 +191,11 @@ def test_wrong_originals_are_refused(imported: Path, tmp_path: Path) -> None:
         "model.txt": "one .onnx file, one .pt2 file",
         "other.onnx": "takes 3 values for a column, the bundle takes 10",
         "one.onnx": "fixed number of columns",
-        "damaged.pt2": "cannot read damaged.pt2",
+        "damaged.pt2": "damaged.pt2 is not a .pt2 archive",
     }
     for name, message in cases.items():
         options = options_of(bundle, "torch", originals=(tmp_path / name,))
-        with pytest.raises(UsageError, match=message) as caught:
+        with pytest.raises(EmufortError, match=message) as caught:
             models_of(options, tmp_path / "work")
         assert "\n" not in str(caught.value)
 

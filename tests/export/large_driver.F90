@@ -75,7 +75,9 @@ program large_driver
   block_x = x(1:emufort_block_columns, :)
   call pond_emulator_predict_block(7, .false., block_x, block_y, status, is_outside)
   call expect(emufort_success, 'predict_block')
-  if (any(transfer(block_y(1:7, :), [0_int64]) /= transfer(columns(1:7, :), [0_int64]))) error stop 'other bits in a block'
+  if (any(transfer(block_y(1:7, :), [0_int64]) /= transfer(columns(1:7, :), [0_int64]))) then
+    error stop 'other bits in a block'
+  end if
   y = -1.0_real64
   call pond_emulator_strided_real64(ncol, reshape([1, 1, 1, ncol, 1, 1, 1, 1, 1, ncol], [2, 5]), x(:, 1), x(:, 2:3), &
                                     x(:, 4), y(:, 1), y(:, 2:3), status)

@@ -53,7 +53,7 @@ def read_originals(paths: Sequence[Path], contract: Contract) -> Originals:
         A file is of neither kind or of the same kind as another, takes a fixed number of columns
         or other inputs than the contract, or the contract puts transforms around the network.
     ImportRefusedError
-        A model of ONNX cannot be read.
+        A file cannot be read.
     """
     found = {path.suffix.lower(): path.resolve() for path in paths}
     if len(found) < len(paths) or not set(found) <= {".onnx", ".pt2"}:
@@ -102,16 +102,12 @@ def _shapes_of_onnx(path: Path) -> Shapes:
 
 
 def _shapes_of_program(path: Path) -> Shapes:
-    import torch
+    # torch takes long to import
+    from emufort.importing.sources.pt2 import module_of_pt2
 
-    try:
-        program = torch.export.load(path)
-    except Exception as error:  # torch raises many types for a file that it cannot read
-        raise UsageError(f"--original: torch cannot read {path.name}") from error
-    given = {node.name: node.meta["val"] for node in program.graph.nodes if "val" in node.meta}
-    inputs = [given[name] for name in program.graph_signature.user_inputs]
-    _check_columns(path, all(not isinstance(value.shape[0], int) for value in inputs))
-    return tuple(tuple(int(n) for n in value.shape[1:]) for value in inputs)
+    shapes = module_of_pt2(path)[1].values()
+    _check_columns(path, all(shape[0] == 0 for shape in shapes))
+    return tuple(shape[1:] for shape in shapes)
 
 
 def _check_columns(path: Path, has_columns: bool) -> None:

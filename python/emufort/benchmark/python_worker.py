@@ -146,8 +146,18 @@ def _torch_network(files: ModelFiles) -> Any:
     from emufort.network.torch_module import EmulatorModule
 
     if files.program is not None:
-        # Checks of the shapes of the arguments would be part of the time.
-        return torch.export.load(files.program).module(check_guards=False)
+        from emufort.importing.sources.pt2 import module_of_pt2
+
+        # The file is read without executing what it holds, and exported again, so that torch
+        # runs it like a program of its own. Checks of shapes would be part of the time.
+        module, shapes = module_of_pt2(files.program)
+        columns = {0: torch.export.Dim.DYNAMIC}
+        program = torch.export.export(
+            module,
+            tuple(torch.zeros(2, *shape[1:]) for shape in shapes.values()),
+            dynamic_shapes=((columns,) * len(shapes),),
+        )
+        return program.module(check_guards=False)
     emulator = Emulator.load(files.folder / "model.safetensors")
     module = EmulatorModule(emulator).float().eval()
     for parameter in module.parameters():

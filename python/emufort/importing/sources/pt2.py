@@ -107,8 +107,10 @@ def _resolved(argument: Any, values: Mapping[str, Any]) -> Any:
     return argument
 
 
-def source_of_pt2(path: Path) -> Source:
-    """Return the network of a .pt2 file.
+def module_of_pt2(path: Path) -> tuple[torch.nn.Module, Mapping[str, tuple[int, ...]]]:
+    """Return the network of a .pt2 file, and the shape of each of its inputs by name.
+
+    The first size of a shape is 0 if the number of columns is free.
 
     Raises
     ------
@@ -118,18 +120,34 @@ def source_of_pt2(path: Path) -> Source:
     """
     reader = _Reader(Archive(path), path)
     try:
-        program = reader.program()
-        return source_of_module(
-            program,
-            tuple(np.zeros(shape) for shape in reader.inputs.values()),
-            path.name,
-            input_names=list(reader.inputs),
-            one_by_one=any(shape[0] == 1 for shape in reader.inputs.values()),
-        )
+        return reader.program(), reader.inputs
     except ImportRefusedError:
         raise
     except Exception as error:
         # look-ups in a damaged file raise errors of many kinds
+        raise ImportRefusedError(f"{path} is damaged: {one_line(repr(error))}") from error
+
+
+def source_of_pt2(path: Path) -> Source:
+    """Return the network of a .pt2 file for the importer.
+
+    Raises
+    ------
+    ImportRefusedError
+        See `module_of_pt2`; or torch cannot export the network.
+    """
+    module, inputs = module_of_pt2(path)
+    try:
+        return source_of_module(
+            module,
+            tuple(np.zeros(shape) for shape in inputs.values()),
+            path.name,
+            input_names=list(inputs),
+            one_by_one=any(shape[0] == 1 for shape in inputs.values()),
+        )
+    except ImportRefusedError:
+        raise
+    except Exception as error:
         raise ImportRefusedError(f"{path} is damaged: {one_line(repr(error))}") from error
 
 
