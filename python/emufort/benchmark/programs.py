@@ -269,7 +269,7 @@ def _embedded_source(model: Model, module: str) -> str:
     # x and y are in contract order, host arrays of several dimensions in that of Fortran
     is_strided = has_matrices(contract)
     if is_strided:
-        predict = f"strided_{'real64' if model.is_physical else 'real32'}"
+        predict = f"strided_{model.host_kind}"
         arguments.append(_strides(contract))
     for array, variables in (("x", contract.input), ("y", contract.output)):
         for variable, first, last in columns_of(contract, variables):
