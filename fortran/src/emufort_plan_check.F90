@@ -228,7 +228,9 @@ contains
         if (code /= operation_gather) then
           if (tables(table) /= 0 .or. tables(table + n_out) /= n_in) return
           do j = table, table + n_out - 1
-            if (tables(j + 1) < tables(j) + merge(0, 1, code == operation_sparse)) return
+            ! Numbers from 0 to n_in have differences without overflow.
+            if (tables(j + 1) < 0 .or. tables(j + 1) > n_in) return
+            if (tables(j + 1) - tables(j) < merge(0, 1, code == operation_sparse)) return
           end do
         end if
         start = int(first)

@@ -176,6 +176,7 @@ contains
     call refuse_table(10, -huge(1), 'rows of a negative number of places')
     call refuse_table(11, huge(1), 'rows of a huge number of places')
     call refuse_table(21, 0, 'a maximum of nothing')
+    call refuse_table(22, huge(1), 'a maximum of a huge number of places')
     call refuse(2, row_table, 0, 'a gather without a table')
     call refuse(2, row_table, 22, 'a table that does not fit')
     call refuse(2, row_n_in, 7, 'a gather with another number of places')
