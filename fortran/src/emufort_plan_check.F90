@@ -7,7 +7,7 @@
 !> operations read and write, of which there is a largest number.
 module emufort_plan_check
   use emufort_kinds, only: int8, int64, real64, lanes, max_width, max_dense_inputs, max_features, max_operations, &
-                           max_plan_scratch
+                           max_plan_scratch, max_scratch
   use emufort_status, only: status_type, set_error, to_text, emufort_error_format, emufort_error_limit
   use emufort_dense, only: packed_slack
   use emufort_activations, only: n_activations
@@ -135,7 +135,7 @@ contains
     integer(int8), allocatable :: is_written(:)  ! 1 for a feature that has a value, else 0
     integer, allocatable :: layers(:)            ! operations with weights that no earlier operation has
     integer(int64) :: sizes(3), size_out, next, work
-    integer :: i, k, places(3), n_layers, n_found, failure
+    integer :: i, k, places(3), n_layers, n_found, n_needed, failure
 
     if (n_scratch < 1 .or. mod(n_scratch, lanes) /= 0) return
     if (n_scratch > max_plan_scratch) then
@@ -154,6 +154,7 @@ contains
     work = 0_int64
     n_layers = 0
     n_found = 0
+    n_needed = features + buffer_room(n_features)
     do i = 1, n_operations
       associate (operation => operations(:, i), code => operations(row_code, i), y => operations(row_output, i))
         if (operation(row_activation) < 0 .or. operation(row_activation) > n_activations) return
@@ -193,8 +194,11 @@ contains
         is_written(y + 1:y + buffer_room(int(size_out))) = 0_int8
         is_written(y + 1:y + int(size_out)) = 1_int8
         if (y == result_place) n_found = int(size_out)
+        n_needed = max(n_needed, y + buffer_room(int(size_out)))
       end associate
     end do
+    ! A small file must not ask for a large workspace that its buffers do not need.
+    if (n_scratch > max(n_needed, max_scratch)) return
     if (n_found /= n_results) return
     if (.not. is_readable(result_place, int(n_results, int64))) return
     status = status_type()

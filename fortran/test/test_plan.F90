@@ -294,6 +294,9 @@ contains
     places = [(i*buffer_room(width), i=0, n_operations)]
     plan = make_plan(places, max_plan_scratch, 7)
     call predictor%set_network(plan, numbers, weights, status)
+    call check(status%code == emufort_error_format, 'a large scratch array that no buffer needs is refused')
+    plan = make_plan([places(:n_operations - 1), max_plan_scratch - buffer_room(n_outputs)], max_plan_scratch, 7)
+    call predictor%set_network(plan, numbers, weights, status)
     call check(status%code == emufort_success, 'the largest scratch array is accepted')
     plan = make_plan(places, max_plan_scratch + lanes, 7)
     call predictor%set_network(plan, numbers, weights, status)
