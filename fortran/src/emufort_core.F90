@@ -176,8 +176,8 @@ contains
     do first = 1, columns, working
       call inputs_to_features(working, n_inputs, plan(2), leading, plan(at%feature), plan(at%feature_kind), &
                               numbers(at%feature_c), x(first, 1), scratch(1 + working*plan(plan_features)))
-    call run_operations(plan(4), plan(first_operation), numbers(at%slope), plan(at%tables), weights, working, scratch, &
-                          scratch, 0)
+      call run_operations(plan(4), plan(first_operation), numbers(at%slope), plan(at%tables), weights, working, &
+                          scratch, scratch, 0)
       call outputs_to_physical(working, n_inputs, n_outputs, leading, plan(at%output_kind), plan(at%reference), &
                                numbers(at%output_c), numbers(at%bound), x(first, 1), &
                                scratch(1 + working*plan(plan_result)), y(first, 1))
