@@ -205,12 +205,12 @@ contains
       if (n <= few_columns) columns = 1
       if (columns == block_columns .and. .not. is_wide) then
         call copy_values(lanes*n_features, features, scratch(at))
-        call run_operations(n_layers, operations, slope, no_tables, weights, lanes, scratch(at))
+        call run_operations(n_layers, operations, slope, no_tables, weights, lanes, scratch(at), scratch, 0)
         columns = lanes
       end if
       ! New features for each block, as in a host. Otherwise every call would wait for the previous one.
       call copy_values(columns*n_features, features, scratch(at))
-      call run_operations(n_layers, operations, slope, no_tables, weights, columns, scratch(at))
+      call run_operations(n_layers, operations, slope, no_tables, weights, columns, scratch(at), scratch, 0)
     end do
 
   end subroutine all_columns

@@ -113,7 +113,9 @@ contains
     type(layout_type) :: at
 
     at = layout_of(plan(1), plan(2), plan(3), plan(4))
-    call run_operations(plan(4), plan(first_operation), numbers(at%slope), plan(at%tables), weights, columns, scratch)
+    call run_operations(plan(4), plan(first_operation), numbers(at%slope), plan(at%tables), weights, columns, scratch, &
+                        scratch(1 + columns*plan(plan_scratch)), &
+                        (columns_at_once(plan(plan_scratch)) - columns)*plan(plan_scratch))
 
   end subroutine run
 

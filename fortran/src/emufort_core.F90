@@ -176,7 +176,8 @@ contains
     do first = 1, columns, working
       call inputs_to_features(working, n_inputs, plan(2), leading, plan(at%feature), plan(at%feature_kind), &
                               numbers(at%feature_c), x(first, 1), scratch(1 + working*plan(plan_features)))
-      call run_operations(plan(4), plan(first_operation), numbers(at%slope), plan(at%tables), weights, working, scratch)
+      call run_operations(plan(4), plan(first_operation), numbers(at%slope), plan(at%tables), weights, working, &
+                          scratch, scratch, 0)
       call outputs_to_physical(working, n_inputs, n_outputs, leading, plan(at%output_kind), plan(at%reference), &
                                numbers(at%output_c), numbers(at%bound), x(first, 1), &
                                scratch(1 + working*plan(plan_result)), y(first, 1))
@@ -222,9 +223,9 @@ contains
     is_within = is_column_within(n_inputs, is_single, numbers, x)
     if (.not. is_within) call check_inputs(1, n_inputs, 1, is_single, numbers, x, outside, invalid)
     if (plan(plan_scratch) <= max_scratch) then
-      call through_column(plan, numbers, weights, x, y, scratch)
+      call through_column(plan, numbers, weights, x, y, scratch, scratch_size)
     else
-      call through_column(plan, numbers, weights, x, y, workspace%scratch)
+      call through_column(plan, numbers, weights, x, y, workspace%scratch, size(workspace%scratch))
     end if
     is_outside = .not. is_within
     if (is_within) return
@@ -253,29 +254,32 @@ contains
     is_inside = plan(plan_scratch) <= max_scratch
     if (is_inside) is_inside = is_column_within(plan(1), .false., numbers, x)
     if (.not. is_inside) return
-    call through_column(plan, numbers, weights, x, y, scratch)
+    call through_column(plan, numbers, weights, x, y, scratch, scratch_size)
 
   end subroutine evaluate_inside
 
   !> Evaluate the emulator on one column whose inputs are within their ranges.
-  recursive subroutine through_column(plan, numbers, weights, x, y, scratch)
+  recursive subroutine through_column(plan, numbers, weights, x, y, scratch, n_elements)
     integer, intent(in) :: plan(*)              !! integers of the emulator
     real(real64), intent(in) :: numbers(*)      !! real numbers of the emulator
     real(wp), intent(in) :: weights(*)          !! packed weights
     real(real64), intent(in) :: x(*)            !! physical inputs (input)
     real(real64), intent(inout) :: y(*)         !! physical outputs (output)
     real(wp), intent(inout), target :: scratch(*)   !! memory for the buffers of the network and the transforms
+    integer, intent(in) :: n_elements           !! its size
     type(layout_type) :: at
-    integer :: a
+    integer :: a, free
 
     at = layout_of(plan(1), plan(2), plan(3), plan(4))
-    ! The transforms use the elements after the buffers.
+    ! The transforms and repeated layers use the elements after the buffers.
     a = aligned_place(scratch)
+    free = a + plan(plan_scratch)
     call column_to_features(plan(1), plan(2), plan(at%feature), plan(at%feature_kind), numbers(at%feature_c), x, &
-                            scratch(a + plan(plan_features)), scratch(a + plan(plan_scratch)))
-    call run_operations(plan(4), plan(first_operation), numbers(at%slope), plan(at%tables), weights, 1, scratch(a))
+                            scratch(a + plan(plan_features)), scratch(free))
+    call run_operations(plan(4), plan(first_operation), numbers(at%slope), plan(at%tables), weights, 1, scratch(a), &
+                        scratch(free), n_elements - free + 1)
     call column_to_physical(plan(1), plan(3), plan(at%output_kind), plan(at%reference), numbers(at%output_c), &
-                            numbers(at%bound), x, scratch(a + plan(plan_result)), y, scratch(a + plan(plan_scratch)))
+                            numbers(at%bound), x, scratch(a + plan(plan_result)), y, scratch(free))
 
   end subroutine through_column
 

@@ -1,7 +1,7 @@
 !> The operations of a network on a block of columns or on one column.
 module emufort_operations
   use emufort_kinds, only: wp, real64, lanes
-  use emufort_dense, only: dense_block, dense_half_block, dense_single
+  use emufort_dense, only: dense_block, dense_half_block, dense_single, is_wide
   use emufort_elementwise, only: add, multiply, maximum, minimum, choose
   use emufort_tables, only: gather_block, gather_half_block, gather_single, sparse_block, sparse_half_block, &
                             sparse_single, reduce_block, reduce_half_block, reduce_single, first_maximum_block, &
@@ -12,16 +12,25 @@ module emufort_operations
     operation_size, operation_dense, operation_add, operation_multiply, operation_maximum, operation_minimum, &
     operation_select, operation_gather, operation_sparse, operation_matmul, operation_first_maximum_of, row_code, &
     row_activation, row_input, row_second_input, row_third_input, row_output, row_n_in, row_n_out, row_weights, &
-    row_count, row_stride, row_table
+    row_count, row_stride, row_table, buffer_room
   implicit none
   private
 
   public :: run_operations
 
+  !> Smallest number of repetitions that one column computes as the lanes of half a block. With fewer, the unused lanes
+  !> cost more than they save.
+  integer, parameter :: fewest_repetitions = 12
+  !> Size in bytes of the first cache of a core, or somewhat less.
+  integer, parameter :: cache_bytes = 32768
+  !> Neurons whose outputs are copied together, and smallest number of neurons of a layer with repetitions as lanes.
+  integer, parameter :: part = 8
+
 contains
 
   !> Run the operations of a network: from the features in their buffer to the result in its buffer.
-  recursive subroutine run_operations(n_operations, operations, slope, tables, weights, columns, scratch)
+  recursive subroutine run_operations(n_operations, operations, slope, tables, weights, columns, scratch, room, &
+                                      n_room)
     integer, intent(in) :: n_operations                               !! number of operations
     integer, intent(in) :: operations(operation_size, n_operations)   !! operations of a plan that was checked
     real(real64), intent(in) :: slope(n_operations)                   !! parameter of each activation function
@@ -29,6 +38,8 @@ contains
     real(wp), intent(in) :: weights(*)                                !! packed weights
     integer, intent(in) :: columns                                    !! 1, lanes or block_columns
     real(wp), intent(inout) :: scratch(*)                             !! all buffers (columns, feature)
+    real(wp), intent(inout) :: room(*)                                !! memory that one column may use (n_room)
+    integer, intent(in) :: n_room                                     !! its size, which may be 0
     integer :: i
 
     do i = 1, n_operations
@@ -39,7 +50,7 @@ contains
       else
         ! Inlined by flang, they take registers from the dense operations, which costs one column 0.5 % of its time.
         !dir$ noinline
-        call run_other(operations(:, i), slope(i), tables, weights, columns, scratch)
+        call run_other(operations(:, i), slope(i), tables, weights, columns, scratch, room, n_room)
       end if
     end do
 
@@ -93,7 +104,7 @@ contains
 
   !> Evaluate a dense layer `count` times on parts of its input. The kernels write up to `lanes` neurons past the last one,
   !> which the next repetition replaces.
-  recursive subroutine repeat_dense(n_in, n_out, count, stride, lowest, weights, columns, x, y)
+  recursive subroutine repeat_dense(n_in, n_out, count, stride, lowest, weights, columns, x, y, room, n_room)
     integer, intent(in) :: n_in               !! number of inputs of the layer
     integer, intent(in) :: n_out              !! number of neurons of the layer
     integer, intent(in) :: count              !! number of repetitions
@@ -103,9 +114,26 @@ contains
     integer, intent(in) :: columns            !! 1, lanes or block_columns
     real(wp), intent(in) :: x(*)              !! inputs of the layer (columns, feature)
     real(wp), intent(inout) :: y(*)           !! outputs of the layer (columns, count*n_out, padded)
-    integer :: r, from, to
+    real(wp), intent(inout) :: room(*)        !! memory that one column may use (n_room)
+    integer, intent(in) :: n_room             !! its size
+    integer :: r, from, to, n_done
 
-    do r = 0, count - 1
+    n_done = 0
+    if (columns == 1 .and. gains_from_lanes(n_in, n_out) .and. &
+        n_room/lanes >= buffer_room(n_in) + buffer_room(n_out)) then
+      ! What is called twice, gfortran does not inline. Inlined, it costs one column of other networks 1 % of its time.
+      do while (count - n_done >= lanes)
+        call repeat_in_lanes(n_in, n_out, lanes, stride, lowest, weights, x(1 + n_done*stride), y(1 + n_done*n_out), &
+                             room, room(1 + lanes*buffer_room(n_in)))
+        n_done = n_done + lanes
+      end do
+      if (count - n_done >= fewest_repetitions) then
+        call repeat_in_lanes(n_in, n_out, count - n_done, stride, lowest, weights, x(1 + n_done*stride), &
+                             y(1 + n_done*n_out), room, room(1 + lanes*buffer_room(n_in)))
+        n_done = count
+      end if
+    end if
+    do r = n_done, count - 1
       from = 1 + columns*r*stride
       to = 1 + columns*r*n_out
       select case (columns)
@@ -120,14 +148,79 @@ contains
 
   end subroutine repeat_dense
 
+  !> Whether one column computes a repeated layer faster with the repetitions as lanes. The bits do not depend on it.
+  pure recursive logical function gains_from_lanes(n_in, n_out)
+    integer, intent(in) :: n_in    !! number of inputs of the layer
+    integer, intent(in) :: n_out   !! number of neurons of the layer
+
+    ! Weights that do not stay in the first cache come from the second for every repetition. The copies of the inputs
+    ! and outputs cost more than they save if there are few sums for each.
+    gains_from_lanes = n_in >= 24 .and. n_out > lanes .and. n_in*n_out > cache_bytes/(storage_size(1.0_wp)/8)
+#ifdef __GFORTRAN__
+    ! One column of a narrow layer has too few sums for the multiply-adds that a core has in flight.
+    gains_from_lanes = gains_from_lanes .or. (is_wide .and. n_out >= part .and. n_out < 32)
+#endif
+
+  end function gains_from_lanes
+
+  !> Evaluate a dense layer on up to `lanes` parts of the inputs of one column, with the repetitions as the lanes of half a
+  !> block: each weight is then read once for all of them.
+  recursive subroutine repeat_in_lanes(n_in, n_out, n, stride, lowest, weights, x, y, x_lanes, y_lanes)
+    integer, intent(in) :: n_in                      !! number of inputs of the layer
+    integer, intent(in) :: n_out                     !! number of neurons of the layer
+    integer, intent(in) :: n                         !! number of repetitions, 1 to lanes
+    integer, intent(in) :: stride                    !! features between the inputs of two repetitions
+    real(wp), intent(in) :: lowest                   !! lower bound of the outputs [1]
+    real(wp), intent(in) :: weights(*)               !! packed layer
+    real(wp), intent(in) :: x(*)                     !! inputs of the layer (feature)
+    real(wp), intent(inout) :: y(*)                  !! outputs of the layer (n*n_out)
+    real(wp), intent(inout) :: x_lanes(lanes, *)     !! scratch: inputs (repetition, n_in, padded)
+    real(wp), intent(inout) :: y_lanes(lanes, *)     !! scratch: outputs (repetition, n_out, padded)
+    integer :: from(lanes), first, to, i, j, k
+
+    ! Unused lanes repeat the last repetition.
+    do i = 1, lanes
+      from(i) = (min(i, n) - 1)*stride
+    end do
+#ifdef __flang__
+    ! As vectors, flang would scatter the values, which takes 1.5 times as long.
+    do i = 1, lanes
+      !dir$ novector
+      do k = 1, n_in
+        x_lanes(i, k) = x(from(i) + k)
+      end do
+    end do
+#else
+    do k = 1, n_in
+      do i = 1, lanes
+        x_lanes(i, k) = x(from(i) + k)
+      end do
+    end do
+#endif
+    call dense_half_block(n_in, n_out, weights, x_lanes, y_lanes, lowest)
+    ! A constant number of values is copied in half the time. The last part may overlap the one before.
+    do first = 0, n_out - 1, part
+      j = min(first, n_out - part)
+      do i = 1, n
+        to = (i - 1)*n_out + j
+        do k = 1, part
+          y(to + k) = y_lanes(i, j + k)
+        end do
+      end do
+    end do
+
+  end subroutine repeat_in_lanes
+
   !> Run an operation that is not a dense layer, or one that is repeated.
-  recursive subroutine run_other(operation, slope, tables, weights, columns, scratch)
+  recursive subroutine run_other(operation, slope, tables, weights, columns, scratch, room, n_room)
     integer, intent(in) :: operation(operation_size)   !! its integers
     real(real64), intent(in) :: slope                  !! parameter of the activation function
     integer, intent(in) :: tables(*)                   !! tables of all operations
     real(wp), intent(in) :: weights(*)                 !! packed weights
     integer, intent(in) :: columns                     !! 1, lanes or block_columns
     real(wp), intent(inout) :: scratch(*)              !! all buffers (columns, feature)
+    real(wp), intent(inout) :: room(*)                 !! memory that one column may use (n_room)
+    integer, intent(in) :: n_room                      !! its size
     integer :: n_out, activation, x, second, y, n, i
 
     n_out = operation(row_n_out)
@@ -139,7 +232,8 @@ contains
     select case (operation(row_code))
     case (operation_dense)
       call repeat_dense(operation(row_n_in), n_out, operation(row_count), operation(row_stride), &
-                        lowest_of(activation), weights(operation(row_weights)), columns, scratch(x), scratch(y))
+                        lowest_of(activation), weights(operation(row_weights)), columns, scratch(x), scratch(y), &
+                        room, n_room)
       if (activation == activation_relu) return
       n = n*operation(row_count)
     case (operation_add)

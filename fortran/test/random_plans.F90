@@ -58,8 +58,8 @@ contains
         if (i > n_operations) then
           call choose_operation(operation_dense, 1, n_outputs, n_buffers, places, sizes, operation, table, weights)
         else
-          call choose_operation(1 + mod(i + trial/20, n_codes), 4, width, n_buffers, places, sizes, operation, table, &
-                                weights)
+          call choose_operation(1 + mod(i + trial/20, n_codes), merge(20, 4, width >= 100), width, n_buffers, places, &
+                                sizes, operation, table, weights)
         end if
         if (operation(row_code) == 0) cycle
         if (allocated(found)) deallocate (found)
