@@ -105,8 +105,8 @@ contains
 
   end subroutine sparse_block
 
-  !> Find the largest or smallest feature of each row, or the product of its features, for a block of columns. The larger and the
-  !> smaller of two numbers are NaN if one of them is NaN.
+  !> Find the largest or smallest feature of each row, or the product of its features, for a block of columns. The
+  !> larger and the smaller of two numbers are NaN if one of them is NaN.
   pure recursive subroutine reduce_block(code, n_in, n_out, rows, places, x, y)
     integer, intent(in) :: code                         !! operation_maximum_of, operation_minimum_of, or for the product
     integer, intent(in) :: n_in                         !! number of places
@@ -260,8 +260,8 @@ contains
 
   end subroutine sparse_half_block
 
-  !> Find the largest or smallest feature of each row, or the product of its features, for half a block of columns. The larger and the
-  !> smaller of two numbers are NaN if one of them is NaN.
+  !> Find the largest or smallest feature of each row, or the product of its features, for half a block of columns. The
+  !> larger and the smaller of two numbers are NaN if one of them is NaN.
   pure recursive subroutine reduce_half_block(code, n_in, n_out, rows, places, x, y)
     integer, intent(in) :: code                         !! operation_maximum_of, operation_minimum_of, or for the product
     integer, intent(in) :: n_in                         !! number of places
@@ -409,8 +409,8 @@ contains
 
   end subroutine sparse_single
 
-  !> Find the largest or smallest feature of each row, or the product of its features, for one column. The larger and the
-  !> smaller of two numbers are NaN if one of them is NaN.
+  !> Find the largest or smallest feature of each row, or the product of its features, for one column. The
+  !> larger and the smaller of two numbers are NaN if one of them is NaN.
   pure recursive subroutine reduce_single(code, n_in, n_out, rows, places, x, y)
     integer, intent(in) :: code                         !! operation_maximum_of, operation_minimum_of, or for the product
     integer, intent(in) :: n_in                         !! number of places

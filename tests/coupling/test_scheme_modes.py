@@ -112,6 +112,9 @@ contains
     y(1:n, 1) = 0.003_real64
     if (is_single .or. present(workspace) .or. x(1, 1) < 0.0_real64) status%code = 1
   end subroutine fixed_emulator_predict_block
+  subroutine fixed_emulator_init(status)  ! has nothing to decode
+    type(status_type), intent(out) :: status
+  end subroutine fixed_emulator_init
   subroutine fixed_emulator_copy(emulator)  ! has no network, so the object stays empty
     type(emulator_type), intent(inout) :: emulator
     if (emulator%n_inputs() > 0) error stop 'the object is not empty'

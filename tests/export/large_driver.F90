@@ -48,6 +48,7 @@ program large_driver
 
   call refuse('predict before the workspaces are made', emufort_error_not_loaded)
 #ifdef LOADS
+  call omp_set_num_threads(n_threads)
   call pond_emulator_load(trim(path), status)
 #else
   ! A caller with a workspace needs no others.

@@ -127,7 +127,7 @@ def test_a_title_of_several_lines_stays_in_its_comment(bundle: Bundle, tmp_path:
     contract = bundle.manifest.contract.model_copy(update={"title": LINES})
     module = fortran_source(random_emulator(contract, (8,), "tanh"), bundle.hash)
     (source / bundle.module_source.name).write_text(module)
-    values = {"version": "1", "hash": bundle.hash, "runtime_sha256": "0" * 64, "loads": False}
+    values = {"version": "1", "hash": bundle.hash, "runtime_sha256": "0" * 64, "form": "numbers"}
     cmake = render("CMakeLists.txt.j2", title=LINES, module=bundle.module_name, **values)
     (source / "CMakeLists.txt").write_text(cmake)
     run("cmake", "-S", source, "-B", "build", "-DCMAKE_Fortran_FLAGS=-O0", cwd=tmp_path)

@@ -146,7 +146,7 @@ def test_the_build_report_advises_what_the_table_says() -> None:
 
 def test_a_bundle_gets_its_flags_from_the_table() -> None:
     values = dict.fromkeys(("title", "version", "runtime_sha256", "module", "hash"), "x")
-    text = render("CMakeLists.txt.j2", loads=False, **values)
+    text = render("CMakeLists.txt.j2", form="numbers", **values)
     found = re.findall(r"set\(_emufort_flags (-.*)\)", text)
     assert found == [family.fast for family in FAMILIES.values()]
     levels = re.findall(r"set\(_emufort_level_\d (-.*)\)", text)
