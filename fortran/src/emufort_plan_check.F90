@@ -27,7 +27,7 @@ module emufort_plan_check
   public :: check_plan
 
   !> Largest number of features that all operations together read and write, and of places of their tables, for one
-  !> column. The check of so many takes about a second.
+  !> column. The check of such a plan takes about a second.
   integer(int64), parameter :: most_work = 2_int64**31
 
 contains

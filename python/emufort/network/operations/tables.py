@@ -84,7 +84,7 @@ def _sparse(layout: Layout, inputs: Sequence[Array], p: Parameters) -> Array:
     return product + p[1]
 
 
-#: A matrix of so many values, or of so many values for each place, is written as a dense one.
+#: A matrix of at most this size, in total or for each place, is written as a dense one.
 _DENSE_SIZE, _DENSE_SHARE = 16_384, 16
 
 
