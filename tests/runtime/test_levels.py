@@ -135,18 +135,17 @@ def test_make_builds_all_levels_without_a_cpu(
 
 
 @pytest.mark.parametrize("is_fast", [False, True])
-def test_plain_files_without_vector_instructions_are_reported(
+def test_the_report_of_plain_files_names_their_flags(
     bundle: Bundle, compiler: str, tmp_path: Path, is_fast: bool
 ) -> None:
     flags = COMPILERS[compiler].fast if is_fast else "-O1"
     (tmp_path / "report.F90").write_text(REPORT)
     run(tmp_path, compiler, *flags.split(), bundle.runtime_source, "report.F90", "-o", "report")
     report = run(tmp_path, "./report")
-    warning = (
-        "warning: the kernels were compiled without vector instructions: several times slower; "
-        f"add {COMPILERS[compiler].fast}"
-    )
-    assert (warning in report.splitlines()) != is_fast
-    assert ("warning: " in report) != is_fast
+    lines = {line.partition(": ")[0]: line for line in report.splitlines()}
+    assert {"speed", "vector instructions"} <= set(lines)
+    # Whether there is a warning depends on the measured speed; test_build judges given speeds.
+    advice = f"several times slower; add {COMPILERS[compiler].fast}"
+    assert lines.get("warning", advice).endswith(advice)
     assert kernels(report) == "one level"
     assert flags.split()[0] in report

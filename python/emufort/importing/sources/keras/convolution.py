@@ -124,8 +124,9 @@ def transposed(call: Call) -> str:
         raise call.refusal("it has output_padding or groups")
     if size_of(call.config.get("dilation_rate", 1)) != [1] or kernel.ndim != 3:
         raise call.refusal("it is dilated or has more than one dimension")
-    # The full result has (n - 1) stride + width values. Keras keeps n stride of them ("same"), or
-    # n stride + max(width - stride, 0), of which the last may be 0 ("valid").
+    # The full result has (n - 1) stride + width values. With the padding "same", Keras keeps
+    # n stride of them. With "valid" the result has n stride + max(width - stride, 0) values; where
+    # the stride is larger than the width, the last values are 0.
     width, stride = kernel.shape[0], strides[0]
     cut = max(width - stride, 0) if call.config.get("padding") == "same" else 0
     more = max(stride - width, 0)
