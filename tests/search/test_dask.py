@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,10 +21,11 @@ from emufort.workers import dask_pool as dask_executor
 from emufort.workers.cluster_script import job_script
 from emufort.workers.dask_pool import DaskPool
 from emufort.workers.shared_arrays import SharedArrays
+from emufort.workers.unit_marks import LOADING, WORKING, Death, UnitMarks
 from tests.search.pond import config, data
 from tests.training.problems import smooth
 
-pytest.importorskip("distributed")
+KilledWorker = pytest.importorskip("distributed").KilledWorker
 
 
 def die_once(trainers, path):
@@ -165,8 +167,75 @@ def test_workers_that_connected_are_started_again_without_limit(tmp_path):
         assert workers._name == "local-7"
 
 
+# ----------------------------------------------------------------- whom a dead worker blames
+
+
 def always_die(trainers, unit):
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def leave_marks(marks, deaths):
+    """Leave the marks of workers that died; they are files in the folder that all share."""
+    for address, what, position in deaths:
+        with suppress(InterruptedError), marks.during(position, what, Death(address, "w")):
+            for path in marks.folder.glob("*"):
+                path.rename(marks.folder / f"{path.name}-kept")
+            raise InterruptedError
+
+
+def blamed(pool, marks, position):
+    try:
+        pool._blame(marks, position, KilledWorker("key", None, 4))
+    except EmufortError as error:
+        return str(error)
+    return None
+
+
+def test_a_unit_is_blamed_only_for_workers_that_worked_on_it(pool, tmp_path):
+    marks = UnitMarks.in_folder(tmp_path)
+    leave_marks(marks, [("", WORKING, 3)] * 4 + [("", WORKING, 33)] * 4)
+    assert [len(marks.left(WORKING, position)) for position in (3, 33, 0)] == [4, 4, 0]
+    assert blamed(pool, marks, 3) is None
+    leave_marks(marks, [("", WORKING, 3)])
+    assert "a unit of work killed 5 workers one after the other" in blamed(pool, marks, 3)
+    assert blamed(pool, marks, 33) is None
+    assert blamed(pool, marks, 0) is None
+
+
+def test_workers_that_die_while_they_load_the_data_are_told_apart(pool, tmp_path):
+    marks = UnitMarks.in_folder(tmp_path)
+    leave_marks(marks, [("", LOADING, position) for position in range(5)])
+    text = blamed(pool, marks, 7)
+    assert "5 workers died while they loaded the training data" in text
+    assert "workers.log ends with: " in text and "\n" not in text
+
+
+def test_a_worker_that_was_asked_to_end_blames_no_unit(pool, tmp_path):
+    """As by the time limit of a job: SLURM sends SIGTERM before SIGKILL."""
+    assert dict(pool.run(die_once, [None]))  # so that a worker is connected
+    address = next(iter(pool._client.scheduler_info(n_workers=-1)["workers"]))
+    marks = UnitMarks.in_folder(tmp_path)
+    leave_marks(marks, [(address, WORKING, 0)] * 5)
+    assert "killed 5 workers" in blamed(pool, marks, 0)
+    pool._client.restart_workers([address], timeout=60)
+    assert blamed(pool, marks, 0) is None
+
+
+def die_three_times(trainers, path):
+    """Die unless three attempts at this unit have ended so already."""
+    if path is not None and (not path.exists() or path.stat().st_size < 3):
+        with open(path, "a") as stream:
+            stream.write("x")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_units_that_only_waited_at_dead_workers_are_done(tmp_path):
+    """Three units kill nine workers, which is too many for one unit."""
+    stored = SharedArrays.write(smooth(), tmp_path)
+    units = [*(tmp_path / str(i) for i in range(3)), *[None] * 5]
+    with DaskPool(ClusterConfig(engine="dask"), 1, stored, tmp_path) as executor:
+        assert sorted(dict(executor.run(die_three_times, units))) == list(range(8))
 
 
 @pytest.mark.slow
