@@ -166,6 +166,7 @@ def test_a_worker_that_cannot_start_is_shown_with_its_log(slurm, tmp_path):
 def test_a_controller_that_does_not_answer(slurm, tmp_path, monkeypatch, capsys):
     """The jobs are named with the command that cancels them, and the next driver cancels them."""
     monkeypatch.setattr(cluster_jobs, "_PAUSES", (0.0, 0.5))
+    monkeypatch.setattr(cluster_jobs, "_CANCEL_SECONDS", 5.0)
     stored = SharedArrays.write(smooth(), tmp_path)
     slurm.set_node("DRAIN")
     try:
