@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emufort import steps
 from emufort.api.arguments import configuration, section
-from emufort.config import DEFAULTS, RetrainConfig
+from emufort.config import DEFAULTS, Config, RetrainConfig
 from emufort.dataset.dataset import Dataset
 from emufort.paths import PathLike
 from emufort.progress import Reporter, silent
 from emufort.retrain.models import Models
+from emufort.search.growth import difference_by_growth
 
 if TYPE_CHECKING:
     from emufort.search.result import SearchResult
@@ -36,6 +38,8 @@ def search(
         The data set. Candidates are compared on its validation rows.
     out : path
         Folder of the search. The same call on the same folder continues a search that was stopped.
+        A call with more `trials` continues a finished search with the same first trials; one with
+        fewer is refused.
     seed : int, default 1
         Random seed of the subset, of the candidates and of their trainings.
     workers : int, default 0
@@ -141,7 +145,14 @@ def search(
     """
     sections = {"search": _with_text(options), "retrain": retrain or {}, "cluster": cluster or {}}
     config = configuration(seed, workers, **sections)
+    _warn_of_growth(Path(out), config)
     return steps.search(data, config, Path(out), report)
+
+
+def _warn_of_growth(folder: Path, config: Config) -> None:
+    words = difference_by_growth(folder, config.search)
+    if words:
+        warnings.warn(words, stacklevel=3)
 
 
 def _with_text(options: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from emufort.network.architecture import Architecture
 from emufort.progress import Reporter, silent
 from emufort.search.batch import Batch
 from emufort.search.cost import CostModel, cost_model
+from emufort.search.growth import check_not_fewer
 from emufort.search.halving import Reached, successive_halving
 from emufort.search.identity import (
     check_same,
@@ -49,7 +50,7 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
 
     After an interruption, the same call continues and ends with the same trials, values and
     ranking. For a finished search it returns at once. With a larger ``config.search.trials`` it
-    adds trials to a finished search.
+    adds trials to a finished search, see `emufort.search.growth`.
 
     Parameters
     ----------
@@ -64,6 +65,8 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
 
     Raises
     ------
+    UsageError
+        `out` holds a search of more trials.
     EmufortError
         `out` holds a search of another configuration or other data, all trainings diverged, or
         workers kept dying.
@@ -73,6 +76,7 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
     config = _with_backend(config, out)
     identity = search_identity(data, config)
     known = check_same(out / "subset.json", identity)
+    check_not_fewer(out, config.search.trials)
     if known is not None and (finished := _finished(out, config)) is not None:
         return finished
     options = config.search
@@ -221,7 +225,7 @@ def _finished(out: Path, config: Config) -> SearchResult | None:
         result = load_search(out)
     except EmufortError:
         return None
-    enough = len(result.trials) >= config.search.trials and result.top(1)
+    enough = len(result.trials) == config.search.trials and result.top(1)
     return result if enough and (out / FILE_NAME).exists() else None
 
 
