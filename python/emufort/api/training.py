@@ -102,6 +102,22 @@ def search(
             Largest predicted inference time of a candidate [ns per sample]; None: no limit.
         cost_table : path, default None
             CSV table of measured times for `max_ns`; None: networks are measured on this machine.
+        enqueue : sequence of dict, default ()
+            Candidates to try before those of the sampler, such as the network that is in use. They
+            count as trials, may lie outside the space, and `max_ns` does not apply to them:
+
+            hidden : sequence of int
+                Widths of the hidden layers.
+            activation : str or sequence of str
+                Activation function of all hidden layers, or one for each.
+            learning_rate : float, default None
+                Peak learning rate; None: the geometric mean of the bounds of the space.
+            batch_size : int, default None
+                Samples per training step of step 2; None: the first of the space.
+            weight_decay : float, default None
+                Decoupled weight decay; None: the first of the space.
+            target : str, default None
+                One of the targets of the space; None: the first.
         space : dict, default {}
             The search space:
 

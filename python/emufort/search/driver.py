@@ -34,12 +34,20 @@ from emufort.search.plan import TRIED, Plan, fewest_rows
 from emufort.search.prediction import predicted_ranks
 from emufort.search.result import SearchResult, load_search
 from emufort.search.samplers.base import accept_all
+from emufort.search.samplers.enqueued import enqueued_candidates
 from emufort.search.samplers.options import check_options
 from emufort.search.samplers.registry import make_proposer
 from emufort.search.space import Candidate
 from emufort.search.subset import draw_subset
 from emufort.search.summary import search_summary
-from emufort.search.trials import Trial, TrialsFile, best_of, read_trials, restore_table
+from emufort.search.trials import (
+    FURTHER_COLUMNS,
+    Trial,
+    TrialsFile,
+    best_of,
+    read_trials,
+    restore_table,
+)
 from emufort.workers.pool import Executor, executor_for
 from emufort.workers.shared_arrays import SharedArrays
 from emufort.workers.watch import Watch
@@ -253,7 +261,9 @@ class _Run:
             sizes = self.targets.sizes(next(iter(self.targets.data)))
             self.trials = read_trials(table, *sizes)
         self.started = time.perf_counter()
-        self.table = TrialsFile(table, self.targets.named)
+        self.enqueued = enqueued_candidates(self.config.search)
+        used = {"target": self.targets.named, "enqueued": bool(self.enqueued)}
+        self.table = TrialsFile(table, [name for name in FURTHER_COLUMNS if used[name]])
         if self.trials:
             self.table.write(self.trials)
         self.data_sha256 = data_sha256(self.data)
@@ -265,6 +275,7 @@ class _Run:
             self.trials,
             options.sampler_options,
             accept_all if self.cost is None else self.is_cheap_enough,
+            self.enqueued,
         )
 
     def is_cheap_enough(self, candidate: Candidate) -> bool:
@@ -318,6 +329,7 @@ class _Run:
                 rungs=course.rungs,
                 weight_decay=candidate.weight_decay,
                 target=candidate.target,
+                enqueued=len(self.trials) + i < len(self.enqueued),
             )
             for i, (candidate, course, state) in enumerate(
                 zip(candidates, courses, batch.states, strict=True)
