@@ -9,7 +9,7 @@
 """
 
 from emufort.callbacks.mlflow import MLflow
-from emufort.callbacks.protocol import Callback, Callbacks
+from emufort.callbacks.protocol import Callback
 from emufort.callbacks.tensorboard import TensorBoard
 
-__all__ = ["Callback", "Callbacks", "MLflow", "TensorBoard"]
+__all__ = ["Callback", "MLflow", "TensorBoard"]
