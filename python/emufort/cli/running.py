@@ -133,7 +133,10 @@ def logging_to(names: Sequence[str], folder: Path) -> Extensions:
     from emufort.errors import did_you_mean
     from emufort.extensions import Extensions
 
-    known: dict[str, Callable[[], Callback]] = {"tensorboard": lambda: TensorBoard(folder / "logs"), "mlflow": MLflow}
+    known: dict[str, Callable[[], Callback]] = {
+        "tensorboard": lambda: TensorBoard(folder / "logs"),
+        "mlflow": MLflow,
+    }
     for name in names:
         if name not in known:
             raise UsageError(

@@ -61,7 +61,11 @@ _KNOWN = {
     "rung": ("1", "epochs of the rung"),
     "layer": ("1", "number of the hidden layer"),
     "id": ("", "identity of the network"),
-    "kind": ("", "emulator or classical scheme"),
+    "kind": ("", "emulator (candidate) or classical scheme (baseline)"),
+    "row": ("1", "number of the row"),
+    "backend": ("", "program that was timed: fortran or onnxruntime"),
+    "compiler": ("", "compiler and its version"),
+    "flags": ("", "compiler flags"),
 }
 #: Columns in the unit of the skill variables.
 _ERRORS = {
