@@ -25,7 +25,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,12 @@ def _compared(bundle: Bundle, content: bytes, seed: int) -> str:
     reference = Reference(Source(model, "mutant"), read_graph(model))
     emulator = bundle.emulator()
     shape = (_SAMPLES, len(emulator.contract.input_columns))
-    x = np.random.default_rng(seed).normal(scale=1.5, size=shape).astype(np.float32).astype(np.float64)
+    x = (
+        np.random.default_rng(seed)
+        .normal(scale=1.5, size=shape)
+        .astype(np.float32)
+        .astype(np.float64)
+    )
     with np.errstate(all="ignore"):
         found = emulator.predict(x)
         wanted = reference.outputs(x, one_by_one=True)
@@ -169,9 +174,15 @@ def _make_models(target: Path) -> None:
 
 
 def run(folder: Path, models: Sequence[bytes], seeds: Iterable[int], megabytes: int) -> None:
-    """Import the mutants of the seeds that have no line in the results of the folder yet."""
+    """Import the mutants of the seeds that have no line in the results of the folder yet.
+
+    Findings of an earlier run are imported again, because their cause may be repaired.
+    """
     context = get_context("fork")
     wanted = list(seeds)
+    good = [line for line in read_results(folder).values() if _kind(line) in GOOD]
+    text = "".join(f"{json.dumps(line)}\n" for line in good)
+    (folder / _RESULTS).write_text(text)
     while left := [seed for seed in wanted if seed not in read_results(folder)]:
         current = context.Value("q", left[0])
         child = context.Process(target=_import, args=(folder, models, left, megabytes, current))
@@ -228,6 +239,11 @@ def _memory(name: str) -> int:
 # ------------------------------------------------------------------------ summary
 
 
+def _kind(line: Mapping[str, Any]) -> str:
+    """Return the outcome of a line of the results without its reason."""
+    return str(line["outcome"]).partition(":")[0]
+
+
 def reason_of(refusal: str) -> str:
     """Return the kind of a refusal."""
     message = refusal.removeprefix("refused: ")
@@ -236,7 +252,7 @@ def reason_of(refusal: str) -> str:
 
 def summary(lines: Sequence[dict[str, Any]]) -> str:
     """Return the counts of the outcomes, of the reasons of refusals, and the largest figures."""
-    counts = Counter(line["outcome"].partition(":")[0] for line in lines)
+    counts = Counter(_kind(line) for line in lines)
     reasons = Counter(
         reason_of(line["outcome"]) for line in lines if line["outcome"].startswith("refused")
     )
@@ -274,7 +290,7 @@ def main() -> None:
     run(folder, models, seeds, arguments.megabytes)
     results = read_results(folder)
     lines = [results[seed] for seed in seeds]
-    findings = [line for line in lines if line["outcome"].partition(":")[0] not in GOOD]
+    findings = [line for line in lines if _kind(line) not in GOOD]
     for line in findings:
         print(f"mutant {line['mutant']}: {line['outcome']}")
     print(summary(lines))

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from emufort.importing.arguments import Inputs, data, given, number, numbers_of, rows_along
+from emufort.importing.arguments import (
+    Inputs,
+    axis_of,
+    data,
+    given,
+    number,
+    numbers_of,
+    rows_along,
+)
 from emufort.importing.atoms import Lowering
 from emufort.importing.graph import Node
 from emufort.importing.lowering import Handler
@@ -51,7 +59,7 @@ def _optional(inputs: Inputs, place: int) -> Value | None:
 def _layer(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
     """Lower LayerNormalization and RMSNormalization."""
     x = state.stored(Value.of(inputs[0]))
-    axis = int(node.attributes.get("axis", -1)) % len(x.shape)
+    axis = axis_of(int(node.attributes.get("axis", -1)), len(x.shape))
     rows = rows_along(x.shape, range(axis, len(x.shape)))
     epsilon = number(node.attributes, "epsilon", 1e-5)
     scale, shift = _optional(inputs, 1), _optional(inputs, 2)

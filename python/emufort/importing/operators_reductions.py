@@ -8,6 +8,7 @@ import numpy as np
 
 from emufort.importing.arguments import (
     Inputs,
+    axis_of,
     constant,
     data,
     given,
@@ -184,7 +185,7 @@ def _masked_softmax(
 def _softmax(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
     x = data(inputs)
     is_new = state.opset >= _OPSET_OF_SOFTMAX
-    axis = int(node.attributes.get("axis", -1 if is_new else 1)) % max(len(x.shape), 1)
+    axis = axis_of(int(node.attributes.get("axis", -1 if is_new else 1)), len(x.shape))
     axes = [axis] if is_new else list(range(axis, len(x.shape)))
     rows = rows_along(x.shape, axes)
     if node.operator != "Hardmax":

@@ -121,7 +121,8 @@ class Reference:
             for port, block in zip(self._graph.inputs, self._blocks(x), strict=True)
         }
         with np.errstate(all="ignore"):
-            return _flat(self._evaluator.run(None, given), len(x))
+            found: Any = self._evaluator.run(None, given)
+        return _flat(found, len(x))
 
     def _blocks(self, x: Array) -> list[Array]:
         """Return the values of each input, (n, size of the input)."""
@@ -154,6 +155,12 @@ class Reference:
                 f"the original network fails with {len(x)} columns: {one_line(error)}; export it "
                 "with a free first dimension"
             ) from error
+        for port, output in zip(self._graph.outputs, found, strict=True):
+            if np.size(output) % len(x):
+                raise ImportRefusedError(
+                    f"the output '{port.name}' of the original network has {np.size(output)} "
+                    f"values for {len(x)} columns; its first dimension must be that of the columns"
+                )
         return _flat(found, len(x))
 
 
