@@ -25,7 +25,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -173,23 +173,26 @@ def _make_models(target: Path) -> None:
 # ---------------------------------------------------------------------------- run
 
 
-def run(folder: Path, models: Sequence[bytes], seeds: Iterable[int], megabytes: int) -> None:
+def run(folder: Path, models: Sequence[bytes], seeds: Sequence[int], megabytes: int) -> None:
     """Import the mutants of the seeds that have no line in the results of the folder yet.
 
     Findings of an earlier run are imported again, because their cause may be repaired.
     """
     context = get_context("fork")
-    wanted = list(seeds)
     good = [line for line in read_results(folder).values() if _kind(line) in GOOD]
     text = "".join(f"{json.dumps(line)}\n" for line in good)
     (folder / _RESULTS).write_text(text)
-    while left := [seed for seed in wanted if seed not in read_results(folder)]:
+    while left := _without(seeds, read_results(folder)):
         current = context.Value("q", left[0])
         child = context.Process(target=_import, args=(folder, models, left, megabytes, current))
         child.start()
         child.join()
         if child.exitcode and int(current.value) not in read_results(folder):
             _write(folder, int(current.value), f"died: exit code {child.exitcode}", 0.0, 0.0)
+
+
+def _without(seeds: Sequence[int], results: Mapping[int, Any]) -> list[int]:
+    return [seed for seed in seeds if seed not in results]
 
 
 def read_results(folder: Path) -> dict[int, dict[str, Any]]:
@@ -213,12 +216,12 @@ def _import(
 ) -> None:
     """Import mutants in this process, which may take so much more memory than it has."""
     warnings.simplefilter("ignore")
-    faulthandler.enable()
+    faulthandler.enable(sys.__stderr__)
     limit = (_memory("VmSize") + megabytes) * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     for seed in seeds[:_PIECE]:
         current.value = seed
-        faulthandler.dump_traceback_later(_SECONDS, exit=True)
+        faulthandler.dump_traceback_later(_SECONDS, exit=True, file=sys.__stderr__)
         content = mutant(seed, models)
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts again
         before, start = _memory("VmRSS"), time.process_time()
