@@ -17,6 +17,7 @@ from emufort.contract import Contract
 from emufort.contract_arrays import split_columns
 from emufort.dataset.dataset import Dataset
 from emufort.export.bundle import Bundle, export
+from emufort.export.fortran import check_names
 from emufort.importing.comparison import compared
 from emufort.importing.contracts import (
     check_contract,
@@ -51,8 +52,9 @@ _CAVEAT = (
     "The network was trained elsewhere and imported from {name}. The skill compares it with the "
     "original on samples of the inputs, not with data of the process."
 )
-#: Samples on which the original is computed.
-_SAMPLES = 4096
+#: Most and fewest samples on which the original is computed, and most values of its inputs and
+#: outputs.
+_MOST_SAMPLES, _FEWEST_SAMPLES, _MOST_VALUES = 4096, 512, 2**21
 _SEED = 20_250_101
 #: Largest logarithm of a random sample in units of the middle one.
 _MOST_EXPONENT = 20.0
@@ -92,11 +94,12 @@ def import_model(
     origin = _origin(source)
     graph = read_graph(source.model)
     emulator = emulator_of(graph, origin, contract, name, precision)
+    check_names(emulator.contract, name)
     rows = _samples(emulator, graph, example)
     reference = Reference(source, graph)
     exact = partial(emulator_of, graph, origin, contract, name, "double")
     outputs = compared(emulator, exact, reference, rows)
-    _check_finite(emulator, outputs)
+    _check_outputs(emulator, outputs)
     data = Dataset.from_xarray(
         _rows(emulator.contract, rows, outputs),
         emulator.contract,
@@ -197,9 +200,11 @@ def _samples(emulator: Emulator, graph: Graph, example: Example | None) -> Array
     if example is not None:
         return _given(graph, example).astype(np.float32).astype(np.float64)
     rng = np.random.default_rng(_SEED)
+    width = len(columns) + len(emulator.contract.output_columns)
+    n = min(_MOST_SAMPLES, max(_FEWEST_SAMPLES, _MOST_VALUES // width))
     # One row for each column of the contract, because a column of x is not contiguous.
-    normal = np.ascontiguousarray(rng.standard_normal((_SAMPLES, len(columns))).T)
-    shares = rng.random((len(columns), _SAMPLES))
+    normal = np.ascontiguousarray(rng.standard_normal((n, len(columns))).T)
+    shares = rng.random((len(columns), n))
     scaler = emulator.input_scaler
     for j, (column, z, share) in enumerate(zip(columns, normal, shares, strict=True)):
         if np.isfinite(column.lower) and np.isfinite(column.upper):
@@ -218,7 +223,7 @@ def _samples(emulator: Emulator, graph: Graph, example: Example | None) -> Array
     return emulator.clip(x.astype(np.float32).astype(np.float64))
 
 
-def _check_finite(emulator: Emulator, outputs: Array) -> None:
+def _check_outputs(emulator: Emulator, outputs: Array) -> None:
     """Check that golden vectors and the skill can be made of outputs (n, n_outputs)."""
     invalid = np.logical_not(np.isfinite(outputs)).sum(axis=0)
     worst = int(np.argmax(invalid))
@@ -227,6 +232,11 @@ def _check_finite(emulator: Emulator, outputs: Array) -> None:
             f"the output '{emulator.contract.output_columns[worst].name}' of the original is NaN "
             f"or infinite for {invalid[worst]} of {len(outputs)} samples; give inputs for which it "
             "is finite as the example, or a contract with ranges of the inputs"
+        )
+    if np.all(np.ptp(outputs, axis=0) == 0.0):
+        raise ImportRefusedError(
+            "the outputs of the original are the same for all samples; give inputs for which they "
+            "vary as the example, or a contract with ranges of the inputs"
         )
 
 

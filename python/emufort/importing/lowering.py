@@ -36,6 +36,11 @@ _ARITHMETIC = {"Abs", "Add", "CumSum", "Einsum", "Gemm", "MatMul", "Max", "Mean"
     "Mul", "Neg", "Pow", "ReduceL1", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd"} | {
     "ReduceSum", "ReduceSumSquare", "Relu", "Sign", "Sub", "Sum"}  # fmt: skip
 
+#: Attributes that are 0 or 1; tools treat other numbers in different ways.
+_FLAGS = {"ceil_mode", "count_include_pad", "exclusive", "fmod", "input_forget", "interleaved"} | {
+    "is_causal", "keepdims", "layout", "linear_before_reset", "noop_with_empty_axes", "reverse"} | {
+    "select_last_index", "training_mode", "transA", "transB"}  # fmt: skip
+
 
 #: Takes the lowering, the node and its inputs (None: absent); returns the outputs.
 Handler = Callable[
@@ -156,6 +161,7 @@ def _results(
             "docs/import.md lists the supported operations",
         )
     try:
+        _check_flags(node)
         found = handler(state, node, inputs)
         _reuse(state, node, inputs)
         if node.operator in _ARITHMETIC:
@@ -181,6 +187,12 @@ def _results(
             f"its inputs do not fit ({str(error)[:120]})",
             "check the model with the ONNX checker",
         ) from error
+
+
+def _check_flags(node: Node) -> None:
+    for name in sorted(_FLAGS & node.attributes.keys()):
+        if node.attributes[name] not in (0, 1):
+            raise ValueError(f"its attribute {name} is {node.attributes[name]}, not 0 or 1")
 
 
 def _reuse(state: Lowering, node: Node, inputs: list[NDArray[Any] | Value | None]) -> None:
