@@ -30,6 +30,8 @@ _RANDOM = {
 }
 #: Operations whose result has a shape that depends on data.
 _DATA_DEPENDENT = {"NonMaxSuppression", "NonZero", "Unique"}
+#: Operations that ask for what no input of a network is: a NaN gives NaN in its column.
+_NOT_FINITE = {"IsInf", "IsNaN"}
 _CONTROL_FLOW = {"If", "Loop", "Scan", "SequenceMap"}
 #: Operations whose result is a number of the kind of their inputs.
 _ARITHMETIC = {"Abs", "Add", "CumSum", "Einsum", "Gemm", "MatMul", "Max", "Mean", "Min", "Mod"} | {
@@ -38,8 +40,8 @@ _ARITHMETIC = {"Abs", "Add", "CumSum", "Einsum", "Gemm", "MatMul", "Max", "Mean"
 
 #: Attributes that are 0 or 1; tools treat other numbers in different ways.
 _FLAGS = {"ceil_mode", "count_include_pad", "exclusive", "fmod", "input_forget", "interleaved"} | {
-    "is_causal", "keepdims", "layout", "linear_before_reset", "noop_with_empty_axes", "reverse"} | {
-    "select_last_index", "training_mode", "transA", "transB"}  # fmt: skip
+    "is_causal", "keepdims", "largest", "layout", "linear_before_reset", "noop_with_empty_axes"} | {
+    "reverse", "select_last_index", "training_mode", "transA", "transB"}  # fmt: skip
 
 
 #: Takes the lowering, the node and its inputs (None: absent); returns the outputs.
@@ -135,6 +137,13 @@ def _results(
             node.name,
             "it is control flow",
             "export the model without loops and branches",
+        )
+    if node.operator in _NOT_FINITE and isinstance(state.values.get(node.inputs[0]), Value):
+        raise refuse(
+            node.operator,
+            node.name,
+            "a column with an input that is NaN or infinite gives NaN, and no network sees it",
+            "remove it from the model",
         )
     unknown = [name for name in node.inputs if name and name not in state.values]
     if unknown:
