@@ -1,0 +1,138 @@
+"""Compare an imported network with its original."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from emufort.export.agreement import rounding_bound
+from emufort.importing.contracts import transforms_of_inputs
+from emufort.importing.reference import Reference
+from emufort.importing.refusal import ImportRefusedError
+from emufort.network.activations import Array
+from emufort.network.emulator import Emulator
+from emufort.network.precision import TOLERANCES
+
+#: If the two differ by more, in units of the spread of an output, the reference implementation of
+#: ONNX does not compute what ONNX Runtime does, and the network is compared with the latter alone.
+_MOST_NOISE = 1e-2
+#: Samples on which the original is computed in double precision.
+_COMPARED = 64
+
+
+def compared(
+    emulator: Emulator, exact: Callable[[], Emulator], reference: Reference, x: Array
+) -> Array:
+    """Compare the network with the original; return the outputs in the units of the contract.
+
+    Parameters
+    ----------
+    emulator
+        The imported network.
+    exact
+        Returns the network with weights in double precision; only called where the two differ.
+    reference
+        The original.
+    x
+        Inputs (n, n_inputs) in the units of the contract.
+
+    Raises
+    ------
+    ImportRefusedError
+        The two differ.
+    """
+    seen = x.copy()
+    transformed = transforms_of_inputs(emulator.contract).forward(x)
+    for j, column in enumerate(emulator.contract.input_columns):
+        if column.transform != "none":
+            seen[:, j] = transformed[:, j]
+    lower, upper = np.array(emulator.contract.output_bounds).T
+
+    def physical(y: Array) -> Array:
+        return np.clip(emulator.output_scaler.backward(y), lower, upper)
+
+    together = physical(reference.outputs(seen))
+    alone = physical(reference.outputs(seen[:_COMPARED], one_by_one=True))
+    spread = _spread(together)
+    double, noise = alone, np.zeros(len(spread))
+    found_in_double = reference.outputs_in_double(seen[:_COMPARED])
+    if found_in_double is not None and found_in_double.shape == alone.shape:
+        found_in_double = physical(found_in_double)
+        apart = _largest(found_in_double, alone) / spread
+        if np.all(apart < _MOST_NOISE):
+            double, noise = found_in_double, apart
+    of_original, of_import = (
+        np.maximum(TOLERANCES[p], rounding_bound(noise, p)) for p in ("single", emulator.precision)
+    )
+    source = reference.outputs_of_source(seen[:_COMPARED])
+    if source is not None:
+        # Both may be in single precision, and differ by what that gives.
+        found = _difference(physical(source), double, spread, 2.0 * of_original)
+        if found is not None:
+            raise _refusal(emulator, found, "its ONNX form does; export it to ONNX")
+    found = _difference(emulator.predict(x[:_COMPARED]), double, spread, of_import)
+    if found is not None:
+        in_double = exact().predict(x[:_COMPARED])
+        if _difference(in_double, double, spread, of_import) is None:
+            raise _refusal(
+                emulator,
+                found,
+                "the weights need more than single precision: give --precision double",
+            )
+        raise _refusal(
+            emulator,
+            found,
+            "it does so in double precision too, so emufort computes an operation in another way; "
+            "report it with the model",
+        )
+    found = _difference(alone, together[: len(alone)], spread, of_original)
+    if found is not None:
+        raise _refusal(emulator, found, "an operation of the original mixes columns")
+    return together
+
+
+def _spread(y: Array) -> Array:
+    """Return the size of each output (n, n_outputs) that differences are compared with.
+
+    Only finite values count: one that is not would hide all differences.
+    """
+    count = np.isfinite(y).sum(axis=0)
+    finite = np.where(np.isfinite(y), y, 0.0)
+    largest = np.abs(finite).max(axis=0)
+    # Scaled, because squares of large numbers overflow.
+    size = np.where(largest > 0.0, largest, 1.0)
+    n = np.maximum(count, 1)
+    mean = (finite / size).sum(axis=0) / n
+    squares = np.where(np.isfinite(y), np.square(finite / size - mean), 0.0).sum(axis=0) / n
+    spread: Array = np.maximum(np.sqrt(squares) * size, largest * 1e-3)
+    spread[spread == 0.0] = 1.0
+    return spread
+
+
+def _largest(found: Array, wanted: Array) -> Array:
+    """Return the largest difference of each output, infinite where only one is a number."""
+    same = (found == wanted) | (np.isnan(found) & np.isnan(wanted))
+    with np.errstate(invalid="ignore", over="ignore"):
+        apart = np.where(same, 0.0, np.abs(found - wanted))
+    largest: Array = np.where(np.isnan(apart), np.inf, apart).max(axis=0, initial=0.0)
+    return largest
+
+
+def _difference(
+    found: Array, wanted: Array, spread: Array, allowed: Array
+) -> tuple[int, float] | None:
+    """Return the output that differs most and by how much; None if all agree."""
+    difference = _largest(found, wanted) / spread
+    if np.all(difference <= allowed):
+        return None
+    worst = int(np.argmax(difference / allowed))
+    return worst, float(difference[worst])
+
+
+def _refusal(emulator: Emulator, found: tuple[int, float], reason: str) -> ImportRefusedError:
+    name, (column, difference) = emulator.contract.output_columns, found
+    return ImportRefusedError(
+        "the imported network does not reproduce the original: the output "
+        f"'{name[column].name}' differs by {difference:.2g} of its spread; {reason}"
+    )
