@@ -62,7 +62,7 @@ contains
       code = c_outcome(inner, status)
       return
     end if
-    if (ncol > 1) call choose_groups(plan, groups, own)
+    if (ncol > 1) call choose_groups(plan, int(ncol), groups, own)
     columns = groups%columns
     if (groups%in_workspace) then
       block_x => own%physical(1:columns*plan(1))

@@ -40,7 +40,7 @@ contains
 
     n_inputs = plan(1)
     n_outputs = plan(3)
-    if (n > 1) call choose_groups(plan, groups, workspace, in_block=.true.)
+    if (n > 1) call choose_groups(plan, n, groups, workspace, in_block=.true.)
     last = 0
     do while (last < n)
       first = last + 1
@@ -220,6 +220,11 @@ contains
     integer :: n_inputs, n_outputs, c, j
     integer(int64) :: outside(few_columns), invalid(few_columns)
 
+    if (n == 1) then
+      call evaluate_column(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside(1), scratch, &
+                           workspace)
+      return
+    end if
     n_inputs = plan(1)
     n_outputs = plan(3)
     do c = 1, n
@@ -246,6 +251,46 @@ contains
 
   end subroutine evaluate_few
 
+  !> Evaluate the emulator on one column, without the padding of a block.
+  recursive subroutine evaluate_column(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside, &
+                                       scratch, workspace)
+    integer, intent(in) :: plan(*)                        !! integers of the emulator
+    real(real64), intent(in) :: numbers(*)                !! real numbers of the emulator
+    real(wp), intent(in) :: weights(*)                    !! packed weights
+    logical, intent(in) :: is_single                      !! whether the inputs of the host are single precision
+    real(real64), intent(inout) :: x(*)                   !! physical inputs (input); clipped on return
+    real(real64), intent(inout) :: y(*)                   !! physical outputs (output)
+    integer(int64), intent(inout) :: n_clipped            !! incremented by the number of clipped values
+    integer(int64), intent(inout) :: n_invalid            !! incremented by the number of columns with NaN or infinity
+    logical, intent(inout) :: is_outside                  !! whether an input was clipped or invalid
+    real(wp), intent(inout), target :: scratch(scratch_size)   !! memory for the buffers of the network
+    type(workspace_type), intent(inout), optional :: workspace   !! of a network that needs one
+    integer :: n_inputs, n_outputs, j
+    integer(int64) :: outside(1), invalid(1)
+    logical :: is_within
+
+    n_inputs = plan(1)
+    n_outputs = plan(3)
+    is_within = is_column_within(n_inputs, is_single, numbers, x)
+    if (.not. is_within) call check_inputs(1, n_inputs, 1, is_single, numbers, x, outside, invalid)
+    if (fit_on_stack(1, plan(plan_scratch))) then
+      call through_column(plan, numbers, weights, x, y, scratch, scratch_size)
+    else
+      call through_column(plan, numbers, weights, x, y, workspace%scratch, size(workspace%scratch))
+    end if
+    is_outside = .not. is_within
+    if (is_within) return
+    n_clipped = n_clipped + outside(1)
+    is_outside = outside(1) + invalid(1) > 0_int64
+    if (invalid(1) > 0_int64) then
+      n_invalid = n_invalid + 1_int64
+      do j = 1, n_outputs
+        y(j) = not_a_number()
+      end do
+    end if
+
+  end subroutine evaluate_column
+
   !> Evaluate the emulator on one column if all inputs are within their ranges and the network needs no workspace, with the
   !> same bits as the other procedures. Otherwise the outputs are unchanged.
   recursive subroutine evaluate_inside(plan, numbers, weights, x, y, is_inside)
@@ -260,16 +305,41 @@ contains
     is_inside = plan(plan_scratch) <= max_scratch
     if (is_inside) is_inside = is_column_within(plan(1), .false., numbers, x)
     if (.not. is_inside) return
-    call through_few(plan, numbers, weights, 1, x, y, scratch, scratch_size)
+    call through_column(plan, numbers, weights, x, y, scratch, scratch_size)
 
   end subroutine evaluate_inside
 
-  !> Evaluate the emulator on one column or a few whose inputs are within their ranges.
+  !> Evaluate the emulator on one column whose inputs are within their ranges.
+  recursive subroutine through_column(plan, numbers, weights, x, y, scratch, n_elements)
+    integer, intent(in) :: plan(*)              !! integers of the emulator
+    real(real64), intent(in) :: numbers(*)      !! real numbers of the emulator
+    real(wp), intent(in) :: weights(*)          !! packed weights
+    real(real64), intent(in) :: x(*)            !! physical inputs (input)
+    real(real64), intent(inout) :: y(*)         !! physical outputs (output)
+    real(wp), intent(inout), target :: scratch(*)   !! memory for the buffers of the network and the transforms
+    integer, intent(in) :: n_elements           !! its size
+    type(layout_type) :: at
+    integer :: a, free
+
+    at = layout_of(plan(1), plan(2), plan(3), plan(4))
+    ! The transforms and repeated layers use the elements after the buffers.
+    a = aligned_place(scratch)
+    free = a + plan(plan_scratch)
+    call column_to_features(plan(1), plan(2), plan(at%feature), plan(at%feature_kind), numbers(at%feature_c), x, &
+                            scratch(a + plan(plan_features)), scratch(free))
+    call run_operations(plan(4), plan(first_operation), numbers(at%slope), plan(at%tables), weights, 1, scratch(a), &
+                        scratch(free), n_elements - free + 1)
+    call column_to_physical(plan(1), plan(3), plan(at%output_kind), plan(at%reference), numbers(at%output_c), &
+                            numbers(at%bound), x, scratch(a + plan(plan_result)), y, scratch(free))
+
+  end subroutine through_column
+
+  !> Evaluate the emulator on a few columns whose inputs are within their ranges.
   recursive subroutine through_few(plan, numbers, weights, n, x, y, scratch, n_elements)
     integer, intent(in) :: plan(*)              !! integers of the emulator
     real(real64), intent(in) :: numbers(*)      !! real numbers of the emulator
     real(wp), intent(in) :: weights(*)          !! packed weights
-    integer, intent(in) :: n                    !! number of columns, 1 to few_columns
+    integer, intent(in) :: n                    !! number of columns, 2 to few_columns
     real(real64), intent(in) :: x(*)            !! physical inputs (input, column)
     real(real64), intent(inout) :: y(*)         !! physical outputs (output, column)
     real(wp), intent(inout), target :: scratch(*)   !! memory for the buffers of the network and the transforms
@@ -286,13 +356,8 @@ contains
       call column_to_features(plan(1), plan(2), plan(at%feature), plan(at%feature_kind), numbers(at%feature_c), &
                               x(1 + c*plan(1)), scratch(a + c*step + plan(plan_features)), scratch(free))
     end do
-    if (n == 1) then
-      call run_operations(plan(4), plan(first_operation), numbers(at%slope), plan(at%tables), weights, 1, scratch(a), &
-                          scratch(free), n_elements - free + 1)
-    else
-      call run_operations_of_few(plan(4), plan(first_operation), numbers(at%slope), plan(at%tables), weights, n, step, &
-                                 scratch(a), scratch(free), n_elements - free + 1)
-    end if
+    call run_operations_of_few(plan(4), plan(first_operation), numbers(at%slope), plan(at%tables), weights, n, step, &
+                               scratch(a), scratch(free), n_elements - free + 1)
     do c = 0, n - 1
       call column_to_physical(plan(1), plan(3), plan(at%output_kind), plan(at%reference), numbers(at%output_c), &
                               numbers(at%bound), x(1 + c*plan(1)), scratch(a + c*step + plan(plan_result)), &

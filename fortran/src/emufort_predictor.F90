@@ -364,7 +364,7 @@ contains
         return
       end if
     end if
-    if (ncol > 1) call choose_groups(predictor%plan, groups, workspace)
+    if (ncol > 1) call choose_groups(predictor%plan, ncol, groups, workspace)
     columns = groups%columns
     if (groups%in_workspace) then
       block_x => workspace%physical(1:columns*n_in)
@@ -464,7 +464,7 @@ contains
         return
       end if
     end if
-    if (ncol > 1) call choose_groups(predictor%plan, groups, workspace)
+    if (ncol > 1) call choose_groups(predictor%plan, ncol, groups, workspace)
     columns = groups%columns
     if (groups%in_workspace) then
       block_x => workspace%physical(1:columns*n_in)
@@ -564,7 +564,7 @@ contains
         return
       end if
     end if
-    if (ncol > 1) call choose_groups(predictor%plan, groups, workspace)
+    if (ncol > 1) call choose_groups(predictor%plan, ncol, groups, workspace)
     columns = groups%columns
     if (groups%in_workspace) then
       block_x => workspace%physical(1:columns*n_in)
@@ -664,7 +664,7 @@ contains
         return
       end if
     end if
-    if (ncol > 1) call choose_groups(predictor%plan, groups, workspace)
+    if (ncol > 1) call choose_groups(predictor%plan, ncol, groups, workspace)
     columns = groups%columns
     if (groups%in_workspace) then
       block_x => workspace%physical(1:columns*n_in)
@@ -760,7 +760,7 @@ contains
         return
       end if
     end if
-    if (ncol > 1) call choose_groups(predictor%plan, groups, workspace)
+    if (ncol > 1) call choose_groups(predictor%plan, ncol, groups, workspace)
     columns = groups%columns
     if (groups%in_workspace) then
       block_x => workspace%physical(1:columns*n_in)
@@ -856,7 +856,7 @@ contains
         return
       end if
     end if
-    if (ncol > 1) call choose_groups(predictor%plan, groups, workspace)
+    if (ncol > 1) call choose_groups(predictor%plan, ncol, groups, workspace)
     columns = groups%columns
     if (groups%in_workspace) then
       block_x => workspace%physical(1:columns*n_in)

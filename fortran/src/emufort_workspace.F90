@@ -11,8 +11,9 @@ module emufort_workspace
   use emufort_kinds, only: wp, int64, real64, lanes, block_columns, max_width, max_scratch
   use emufort_dense, only: is_wide, few_columns
   use emufort_transforms, only: column_scratch
-  use emufort_plan, only: plan_scratch, first_operation, operation_size, operation_dense, operation_matmul, row_code, &
-                          row_n_in, row_n_out, row_count, row_stride
+  use emufort_activations, only: activation_relu
+  use emufort_plan, only: plan_scratch, first_operation, operation_size, operation_dense, operation_matmul, &
+                          operation_sparse, row_code, row_activation, row_n_in, row_n_out, row_count, row_stride
   implicit none
   private
 
@@ -62,14 +63,17 @@ module emufort_workspace
 contains
 
   !> Choose how to divide the columns of a call with more than one column.
-  pure recursive subroutine choose_groups(plan, groups, workspace, in_block)
+  pure recursive subroutine choose_groups(plan, ncol, groups, workspace, in_block)
     integer, intent(in) :: plan(*)                            !! integers of the emulator
+    integer, intent(in) :: ncol                               !! number of columns of the call
     type(groups_type), intent(out) :: groups                  !! how to divide the columns
     type(workspace_type), intent(in), optional :: workspace   !! made for this network
     logical, intent(in), optional :: in_block                 !! whether the caller holds a block of columns itself
     integer :: n_scratch, n_physical, room
 
     call choose_block(plan, groups%columns, groups%in_workspace, workspace, in_block)
+    ! Without columns beside full blocks, nothing else is to be chosen.
+    if (groups%columns > 1 .and. mod(ncol, lanes) == 0) return
     n_scratch = plan(plan_scratch)
     n_physical = plan(1) + plan(3)
     room = physical_size
@@ -82,37 +86,52 @@ contains
       if (allocated(workspace%scratch)) room = max(room, size(workspace%scratch) - lanes - column_scratch)
     end if
     groups%few = min(groups%few, max(1, room/n_scratch))
-    call limit_groups(plan(4), plan(first_operation), groups)
+    call limit_groups(plan, plan(first_operation), groups)
 
   end subroutine choose_groups
 
-  !> Choose by the work in the operations of a network between a few columns together, columns one by one, and a padded
-  !> block.
-  pure recursive subroutine limit_groups(n_operations, operations, groups)
-    integer, intent(in) :: n_operations                               !! number of operations
-    integer, intent(in) :: operations(operation_size, n_operations)   !! operations of the plan
-    type(groups_type), intent(inout) :: groups                        !! limited on return
-    integer(int64) :: work, all_work, shared_work
+  !> Choose by the operations of a network between a few columns together, columns one by one, and a padded block.
+  !>
+  !> The costs are in units of a multiply-add of a dense layer in full vectors, as measured on a core that starts one
+  !> vector per cycle. A choice that is not the best one costs time but changes no bits.
+  pure recursive subroutine limit_groups(plan, operations, groups)
+    integer, intent(in) :: plan(*)                            !! integers of the emulator
+    integer, intent(in) :: operations(operation_size, plan(4))   !! operations of the plan
+    type(groups_type), intent(inout) :: groups                !! limited on return
+    real(real64) :: shared, repeated, elements, of_tables, of_few, of_block
     integer :: i
 
-    all_work = 0_int64
-    shared_work = 0_int64
-    do i = 1, n_operations
-      select case (operations(row_code, i))
-      case (operation_dense)
-        work = int(operations(row_n_in, i), int64)*operations(row_n_out, i)*operations(row_count, i)
-        ! Narrow layers are computed column by column.
-        if (operations(row_count, i) == 1 .and. operations(row_n_out, i) > 12) shared_work = shared_work + work
-      case (operation_matmul)
-        work = int(operations(row_n_in, i), int64)*operations(row_n_out, i)*operations(row_count, i)* &
-               operations(row_stride, i)
-      case default
-        work = max(operations(row_n_in, i), operations(row_n_out, i))
-      end select
-      all_work = all_work + work
+    shared = 0.0_real64
+    repeated = 0.0_real64
+    elements = 0.0_real64
+    of_tables = 0.0_real64
+    do i = 1, plan(4)
+      associate (n_in => real(operations(row_n_in, i), real64), n_out => real(operations(row_n_out, i), real64), &
+                 count => real(operations(row_count, i), real64), rows => real(operations(row_stride, i), real64))
+        select case (operations(row_code, i))
+        case (operation_dense)
+          if (operations(row_count, i) == 1) then
+            shared = shared + n_in*n_out
+          else
+            repeated = repeated + n_in*n_out*count
+          end if
+          if (operations(row_activation, i) > activation_relu) elements = elements + n_out*count
+        case (operation_matmul)
+          repeated = repeated + n_in*n_out*count*rows
+        case (operation_sparse)
+          of_tables = of_tables + n_in
+        case default
+          elements = elements + max(n_in, n_out)
+        end select
+      end associate
     end do
-    if (2_int64*shared_work < all_work) groups%few = 1
-    if (groups%few > 1 .and. shared_work > 9_int64*(all_work - shared_work)) groups%most = 3*few_columns
+    ! With few layers whose weights are shared, the buffers of several columns would take the cache for nothing.
+    if (shared < repeated/3.0_real64) groups%few = 1
+    of_few = shared*merge(1.0_real64, 2.0_real64, groups%few > 1) + repeated + 10.0_real64*elements + &
+             80.0_real64*of_tables + 540.0_real64*plan(4) + 45.0_real64*(plan(1) + plan(3)) + 2250.0_real64
+    of_block = shared + repeated + 9.0_real64*(elements + of_tables) + 50.0_real64*plan(4) + &
+               10.0_real64*(plan(1) + plan(3))
+    groups%most = min(lanes - 1, max(few_columns, int(0.9_real64*lanes*of_block/of_few)))
 
   end subroutine limit_groups
 
