@@ -5,7 +5,8 @@ module bench_network_contender
   use emufort_kinds, only: wp, lanes, block_columns
   use emufort_operations, only: run_operations
   use emufort_plan, only: layout_type, layout_of, plan_scratch, plan_features, plan_result, first_operation
-  use emufort_workspace, only: few_columns, aligned_place, columns_at_once
+  use emufort_dense, only: few_columns
+  use emufort_workspace, only: aligned_place, columns_at_once
   use bench_worker, only: contender_type, hp, chunk_of, fail
   implicit none
   private
