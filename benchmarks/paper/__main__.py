@@ -37,9 +37,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.headline.problem import ONE_THREAD, machine
-from benchmarks.paper import document, figures, results, timing
+from benchmarks.paper import document, figures, results, sizes, timing
 from benchmarks.paper.plan import FULL, SAMPLERS, SMALL, Plan, whole
 from benchmarks.paper.problem import Problem
+from benchmarks.paper.sample import Sample, seconds
 from benchmarks.paper.searches import Search, search
 from benchmarks.paper.trainings import OutOfTimeError, Trainings
 from emufort.errors import EmufortError
@@ -103,7 +104,7 @@ def searches(plan: Plan, problem: Problem, trainings: Trainings) -> dict[str, li
 
 def evaluated(plan: Plan, problem: Problem, trainings: Trainings, out: Path) -> dict[str, Any]:
     """Return the numbers of all experiments."""
-    sample = results.Sample.of(problem, trainings, plan)
+    sample = Sample.of(problem, trainings, plan)
     if len(sample) < 3:
         raise EmufortError(
             f"only {len(sample)} candidates are trained on all subsets and on all rows; allow more "
@@ -117,11 +118,11 @@ def evaluated(plan: Plan, problem: Problem, trainings: Trainings, out: Path) -> 
         "candidates": len(sample),
         "planned": vars(plan),
         "trainings": len(trainings.done),
-        "seconds": results.seconds(list(trainings.done.values())),
+        "seconds": seconds(list(trainings.done.values())),
         "ranks": results.ranks(sample, problem, trainings, plan),
         "skills": results.skills(sample, problem),
         "speed": results.speed(sample, problem),
-        "sizes": results.sizes(sample, problem, timing.measured(out)),
+        "sizes": sizes.sizes(sample, problem, timing.measured(out)),
         "samplers": results.samplers(searches(plan, problem, trainings), problem),
     }
 
@@ -140,8 +141,8 @@ def main(words: list[str] | None = None) -> None:
         except OutOfTimeError:
             print("the time is over; the same command continues")
         if options.time:
-            sample = results.Sample.of(problem, trainings, plan)
-            timing.measure(problem, results.to_time(sample, timing.MOST), options.out)
+            sample = Sample.of(problem, trainings, plan)
+            timing.measure(problem, sizes.to_time(sample, timing.MOST), options.out)
         found = evaluated(plan, problem, trainings, options.out)
         write_json(options.out / "results.json", found)
         figures.draw(found, options.out)

@@ -8,7 +8,8 @@ from typing import Any
 
 from benchmarks.markdown_tables import replaced, table
 from benchmarks.paper import claims, figures
-from benchmarks.paper.results import PAPER_CANDIDATES, PAPER_KEPT, TOLERANCE, TOP
+from benchmarks.paper.results import PAPER_CANDIDATES, PAPER_KEPT, TOP
+from benchmarks.paper.sizes import TOLERANCE
 from emufort.files import write_text
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.paper.results import TOLERANCE
+from benchmarks.paper.sizes import TOLERANCE
 
 Results = Mapping[str, Any]
 

@@ -1,10 +1,8 @@
-"""The numbers of the experiments, from the table of trainings."""
+"""The numbers of the experiments (a), (b), (c) and (e), from the table of trainings."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,100 +17,18 @@ from benchmarks.foretell.scores import (
 )
 from benchmarks.paper.plan import Plan, whole
 from benchmarks.paper.problem import Problem
+from benchmarks.paper.sample import Sample, losses, seconds, spread
 from benchmarks.paper.searches import Search
-from benchmarks.paper.trainings import Result, Trainings, Unit
+from benchmarks.paper.trainings import Trainings
 
 #: The best so many candidates are compared between step 1 and training on all rows.
 TOP = 50
 #: Numbers K of candidates that step 2 keeps.
 KEPT = (1, 2, 5, 10, 20, 50)
-#: A network reaches the best skill if its test RMSE is at most this share above the lowest one.
-TOLERANCE = 0.1
 #: Size of the paper's search, and number of candidates that it retrained from each subset.
 PAPER_CANDIDATES, PAPER_KEPT = 10_000, 50
-#: Draws of K candidates at random, or of the order of candidates.
+#: Draws of K candidates at random.
 _DRAWS = 1000
-
-
-@dataclass(frozen=True)
-class Sample:
-    """The candidates whose trainings on subsets and on all rows are all done.
-
-    Attributes
-    ----------
-    hidden
-        Widths of the hidden layers of the n candidates.
-    whole
-        Results on all rows.
-    step_1
-        Share -> for each draw of the subset the results of the candidates.
-    multiply_adds, parameters
-        Sizes of the networks, shape (n,).
-    cost
-        Relative cost with the activation functions, shape (n,).
-    """
-
-    hidden: list[tuple[int, ...]]
-    whole: list[Result]
-    step_1: dict[float, list[list[Result]]]
-    multiply_adds: Array
-    parameters: Array
-    cost: Array
-
-    @classmethod
-    def of(cls, problem: Problem, trainings: Trainings, plan: Plan) -> Sample:
-        """Return the candidates of which no training is missing."""
-        done = trainings.done
-        hidden = [
-            c.hidden
-            for c in problem.candidates(plan.candidates)
-            if all(unit in done for unit in [*plan.step_1(c.hidden), whole(c.hidden)])
-        ]
-        networks = [problem.architecture(h) for h in hidden]
-        return cls(
-            hidden,
-            [done[whole(h)] for h in hidden],
-            {
-                share: [
-                    [done[Unit(h, share, draw)] for h in hidden]
-                    for draw in range(plan.draws_of(share))
-                ]
-                for share in plan.shares
-            },
-            np.array([n.multiply_adds for n in networks], dtype=float),
-            np.array([n.n_parameters for n in networks], dtype=float),
-            np.array([n.relative_cost for n in networks]),
-        )
-
-    def __len__(self) -> int:
-        return len(self.hidden)
-
-    @property
-    def final(self) -> Array:
-        """Validation losses after training on all rows, shape (n,)."""
-        return losses(self.whole)
-
-    @property
-    def rmse(self) -> Array:
-        """Test RMSE after training on all rows, shape (n,)."""
-        return np.array([result.rmse for result in self.whole])
-
-
-def losses(results: Sequence[Result]) -> Array:
-    """Return the losses; a training that diverged gets ten times the highest loss."""
-    found = np.array([result.loss for result in results])
-    finite = found[np.isfinite(found)]
-    return np.where(np.isfinite(found), found, 10 * finite.max() if len(finite) else 1.0)
-
-
-def seconds(results: Sequence[Result]) -> float:
-    """Return the processor time of trainings [s]."""
-    return float(sum(result.seconds for result in results))
-
-
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Return median, lowest and highest."""
-    return {"median": float(np.median(values)), "low": min(values), "high": max(values)}
 
 
 # ------------------------------------------------------------------------- (a) ranks
@@ -241,88 +157,6 @@ def speed(sample: Sample, problem: Problem) -> dict[str, Any]:
         })  # fmt: skip
     epochs = float(np.median([result.epochs for result in sample.whole]))
     return {"subsets": rows, "all": everything, "epochs": epochs}
-
-
-# ------------------------------------------------------------------------- (d) size
-
-
-def front(cost: Array, error: Array) -> list[int]:
-    """Return the candidates of which no cheaper one has a lower error, cheapest first."""
-    found: list[int] = []
-    for i in np.lexsort((error, cost)).tolist():
-        if np.isfinite(error[i]) and (not found or error[i] < error[found[-1]]):
-            found.append(i)
-    return found
-
-
-def within_tolerance(sample: Sample) -> list[int]:
-    """Return the candidates that reach the best skill, see `TOLERANCE`."""
-    return np.flatnonzero(sample.rmse <= (1 + TOLERANCE) * sample.rmse.min()).tolist()
-
-
-def to_time(sample: Sample, most: int) -> list[tuple[int, ...]]:
-    """Return the networks whose time (d) needs, at most `most`: those that may be on its front.
-
-    They are the network with the lowest error, the cheapest ones that reach the best skill, and the
-    front of error against cost.
-    """
-    cheapest_first = sorted(within_tolerance(sample), key=lambda i: sample.cost[i])
-    best = int(np.argmin(sample.rmse))
-    of_front = front(sample.cost, sample.rmse)
-    room = max(0, most - 1 - len(of_front))
-    chosen = dict.fromkeys([best, *of_front, *cheapest_first[:room]])
-    return [sample.hidden[i] for i in list(chosen)[:most]]
-
-
-def sizes(sample: Sample, problem: Problem, times: Mapping[str, Any]) -> dict[str, Any]:
-    """Return (d): skill against parameters and measured time.
-
-    Parameters
-    ----------
-    sample, problem
-        Candidates and data.
-    times
-        Label of a network -> its measured time; empty if there are none, see `timing.measure`.
-    """
-    rows: list[dict[str, Any]] = [
-        {
-            "hidden": list(hidden),
-            "label": problem.architecture(hidden).label,
-            "rmse": result.rmse,
-            "parameters": int(parameters),
-            "multiply_adds": int(multiply_adds),
-        }
-        for hidden, result, parameters, multiply_adds in zip(
-            sample.hidden, sample.whole, sample.parameters, sample.multiply_adds, strict=True
-        )
-        if math.isfinite(result.rmse)
-    ]
-    for row in rows:
-        row |= times.get("networks", {}).get(row["label"], {})
-    least = min(row["rmse"] for row in rows)
-    good = [row for row in rows if row["rmse"] <= (1 + TOLERANCE) * least]
-    timed = [row for row in good if "ns" in row]
-    return {
-        "candidates": rows,
-        "best": min(rows, key=lambda row: row["rmse"]),
-        "largest": max(rows, key=lambda row: row["parameters"]),
-        "within tolerance": len(good),
-        "fewest parameters": min(good, key=lambda row: row["parameters"]),
-        "fastest": min(timed, key=lambda row: row["ns"]) if timed else None,
-        "bins": binned(rows),
-        "baseline": times.get("baseline"),
-    }
-
-
-def binned(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the best network of each range of parameters; the limits are powers of two."""
-    found: dict[int, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        found.setdefault(math.ceil(math.log2(row["parameters"])), []).append(row)
-    return [
-        {"up to": 2**power, "candidates": len(some)} | dict(min(some, key=lambda r: r["rmse"]))
-        for power, some in sorted(found.items())
-    ]
 
 
 # ------------------------------------------------------------------------- (e) samplers

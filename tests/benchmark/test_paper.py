@@ -42,7 +42,7 @@ def sample(final: list[float], first: list[list[float]]) -> Any:
     """Candidates of 1, 2, ... neurons with these losses; all rows take 10 s and a subset 1 s."""
     n = len(final)
     size = np.arange(1.0, n + 1)
-    return load("benchmarks.paper.results").Sample(
+    return load("benchmarks.paper.sample").Sample(
         [(i + 1,) for i in range(n)],
         [result(loss, seconds=10.0) for loss in final],
         {0.01: [[result(loss) for loss in draw] for draw in first]},
@@ -233,7 +233,7 @@ def test_equal_orders_agree_fully_and_a_diverged_candidate_is_last() -> None:
 
 
 def test_the_front_has_no_dominated_network() -> None:
-    module = load("benchmarks.paper.results")
+    module = load("benchmarks.paper.sizes")
     cost = np.array([3.0, 1.0, 2.0, 4.0, 1.0])
     error = np.array([2.0, 5.0, 6.0, 1.0, 4.0])
     assert module.front(cost, error) == [4, 0, 3]
@@ -244,7 +244,7 @@ def test_the_front_has_no_dominated_network() -> None:
 
 
 def test_the_smallest_network_is_the_one_within_the_tolerance(problem: Any) -> None:
-    module = load("benchmarks.paper.results")
+    module = load("benchmarks.paper.sizes")
     of = sample([16.0, 1.05**2, 1.0, 4.0], [[1.0] * 4])
     label = problem.architecture((2,)).label
     found = module.sizes(of, problem, {"networks": {label: {"ns": 12.0}}, "baseline": {"A": 3.0}})
@@ -273,6 +273,18 @@ def test_a_subset_suffices_if_all_larger_ones_do() -> None:
     assert module.smallest_that_suffices(claimed([0.0, 0.0, 0.2])) is None
     assert module.few(claimed([0.0] * 5)) == 3  # the smallest subset of 2,000 rows or more
     assert module.few(claimed([0.0] * 2)) == 1
+
+
+def test_a_small_set_cannot_tell_the_speed() -> None:
+    claims = load("benchmarks.paper.claims")
+
+    def verdict(rows: int, faster: float) -> str:
+        row = {"rows": 5000, "step 1 alone": 1.0, "both steps": {10: 1.0}, "as the paper": faster}
+        return str(claims._speed(claimed([0.0]) | {"rows": rows, "speed": {"subsets": [row]}})[1])
+
+    assert verdict(10_000_000, 150.0) == claims.AGREES
+    assert verdict(10_000_000, 100.0) == claims.DIFFERS
+    assert verdict(250_000, 49.0) == "the set is too small to tell"
 
 
 # ------------------------------------------------------------------- the script
