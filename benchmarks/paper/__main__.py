@@ -64,7 +64,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def work(plan: Plan, problem: Problem, trainings: Trainings) -> None:
+def do_trainings(plan: Plan, problem: Problem, trainings: Trainings) -> None:
     """Do all trainings.
 
     Raises
@@ -137,7 +137,7 @@ def main(words: list[str] | None = None) -> None:
         problem = Problem.open(options.data, options.most, plan.rows)
         trainings = Trainings(problem, options.out, options.minutes)
         try:
-            work(plan, problem, trainings)
+            do_trainings(plan, problem, trainings)
         except OutOfTimeError:
             print("the time is over; the same command continues")
         if options.time:

@@ -142,4 +142,12 @@ CLAIMS = {
 def lines(found: Results) -> list[str]:
     """Return the table of claims."""
     measured = [(claim, of(found) or ("not measured yet", "")) for claim, of in CLAIMS.items()]
-    return table(["the abstract", "here", ""], [[claim, *one] for claim, one in measured])
+    done, planned = found["candidates"], found["planned"]["candidates"]
+    preliminary = [
+        "",
+        f"**Preliminary**: {done} of {planned} candidates are trained, so the verdicts may change.",
+    ]
+    return [
+        *table(["the abstract", "here", ""], [[claim, *one] for claim, one in measured]),
+        *(preliminary if done < planned else []),
+    ]

@@ -79,7 +79,8 @@ def ranks(found: Results) -> list[str]:
         ),
         "",
         f"Medians over the draws of a subset, in brackets 95 % intervals from a bootstrap over the"
-        f" {found['candidates']} candidates. By chance, {chance} would be in common.",
+        f" {found['candidates']} candidates."
+        + (f" By chance, {chance} would be in common." if chance else ""),
         *lines,
     ]  # fmt: skip
 
@@ -179,7 +180,7 @@ def samplers(found: Results) -> list[str]:
             rows,
         ),
         "",
-        f"{found['samplers'][0]['searches']} searches with each sampler, of"
+        f"Searches with each sampler: {found['samplers'][0]['searches']}, each of"
         f" {planned['search_candidates']} candidates in batches of {planned['search_batch']} on"
         f" {percent(planned['search_share'])} of the set; {planned['search_top']} are trained on"
         " all rows. Losses are geometric means, the others medians (lowest and highest).",

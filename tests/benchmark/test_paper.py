@@ -350,6 +350,7 @@ def test_the_script_does_every_experiment_and_updates_the_document(
 
     text = page.read_text()
     assert text.count("another seed |") == 1 and "`cmaes` |" in text and "6 of 6 planned" in text
+    assert "Preliminary" not in text
     assert {path.name for path in images.iterdir()} == {
         f"{name}.png" for name in load("benchmarks.paper.figures").FIGURES
     }
