@@ -12,7 +12,6 @@ from benchmarks.foretell.scores import (
     Array,
     rank_correlation,
     rank_correlation_at_equal_cost,
-    regret,
     resampled,
 )
 from benchmarks.paper.plan import Plan, whole
@@ -118,8 +117,6 @@ def skills(sample: Sample, problem: Problem) -> dict[str, Any]:
             "share": share, "rows": sum(problem.sizes(share)), "draws": len(draws),
             "step 1 alone": spread(first),
             "kept": {k: spread([after_step_2(p, sample, k) for p in predicted]) for k in kept},
-            "regret": {k: float(np.median([regret(p, sample.final, k) for p in predicted]))
-                       for k in kept},
         })  # fmt: skip
     return {
         "subsets": rows,

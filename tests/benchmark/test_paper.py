@@ -290,6 +290,47 @@ def test_a_small_set_cannot_tell_the_speed() -> None:
 # ------------------------------------------------------------------- the script
 
 
+def test_samplers_are_compared_over_the_draws_that_all_have_finished(
+    problem: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, trainings = load("benchmarks.paper.__main__"), load("benchmarks.paper.trainings")
+    plan = replace(load("benchmarks.paper.plan").SMALL, search_draws=3)
+
+    def search(sampler: str, draw: int, *rest: Any) -> str:
+        if (sampler, draw) == ("tpe", 1):
+            raise trainings.OutOfTimeError
+        return f"{sampler} {draw}"
+
+    monkeypatch.setattr(module, "search", search)
+    found = module.searches(plan, problem, trainings.Trainings(problem, tmp_path))
+    assert found == {name: [f"{name} 0", f"{name} 2"] for name in module.SAMPLERS}
+
+
+@needs_native
+def test_every_sampler_searches_within_the_limit_and_again_alike(
+    problem: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches, trainings = load("benchmarks.paper.searches"), load("benchmarks.paper.trainings")
+
+    def train(self: Any, unit: Any) -> Any:
+        # Deep networks are best in step 1, and shallow ones on all rows.
+        depth = len(unit.hidden)
+        return result(1.0 / depth if unit.share < 1 else float(depth))
+
+    monkeypatch.setattr(trainings.Trainings, "train", train)
+    table = trainings.Trainings(problem, tmp_path)
+    plan = replace(load("benchmarks.paper.plan").SMALL, search_candidates=16, search_top=3)
+    for sampler in load("benchmarks.paper.plan").SAMPLERS:
+        found = searches.search(sampler, 0, plan, problem, table)
+        assert len(found.step_1) == 16 and len(set(found.kept)) == len(found.kept) == 3
+        assert all(problem.architecture(h).multiply_adds <= 16_384 for h in found.kept)
+        depths = [len(hidden) for hidden in found.kept]
+        assert depths == sorted(depths, reverse=True)
+        assert depths[0] == round(1 / min(one.loss for one in found.step_1))
+        assert len(found.best[0]) == min(depths) and found.seconds == 19.0
+        assert searches.search(sampler, 0, plan, problem, table.only_read()) == found
+
+
 def made_up_times(candidates: dict[str, Path], *rest: Any) -> list[Time]:
     """Return 10, 20, ... ns for the networks of these files, and 5 ns for the baseline."""
     assert all(path.exists() for path in candidates.values())
