@@ -14,7 +14,8 @@ from emufort.cli import execute
 from emufort.cli.running import configured
 from emufort.config import ClusterConfig, Config
 from emufort.errors import UsageError
-from emufort.workers.dask_cluster import sbatch_script, started_scheduler
+from emufort.workers.cluster_script import job_script
+from emufort.workers.dask_cluster import started_scheduler
 from tests.core.test_escape import read_sbatch_option
 
 ADDRESS = "tcp://node:8786"
@@ -40,8 +41,10 @@ def sbatch_options(script: str) -> dict[str, str]:
         if line and not line.startswith("#"):
             break
         if line.startswith("#SBATCH "):
-            (word,) = read_sbatch_option(line)
-            name, _, value = word.partition("=")
+            words = read_sbatch_option(line)
+            if len(words) == 1:
+                words = words[0].split("=", 1)
+            name, value = words
             found[name] = value
     return found
 
@@ -56,7 +59,7 @@ def test_the_script_starts_the_interpreter_with_its_arguments(name: str, tmp_pat
     python.chmod(stat.S_IRWXU)
     link = tmp_path / f"py {name}".replace("$", "")
     link.symlink_to(python)
-    script = sbatch_script(slurm(python=str(link)), ADDRESS, tmp_path / name)
+    script = job_script(slurm(python=str(link)), ADDRESS, tmp_path / name)
     (tmp_path / "worker.sbatch").write_text(script)
     done = subprocess.run(
         ["bash", "worker.sbatch"], cwd=tmp_path, capture_output=True, text=True, check=False
@@ -71,9 +74,9 @@ def test_the_script_starts_the_interpreter_with_its_arguments(name: str, tmp_pat
 @pytest.mark.parametrize("name", [*HOSTILE, "50%", "%j"])
 def test_sbatch_reads_every_option_as_it_was_given(name: str, tmp_path: Path) -> None:
     where = slurm(partition=name, account=f"x {name}", time="01:00:00", memory="8G")
-    found = sbatch_options(sbatch_script(where, ADDRESS, tmp_path / name))
-    assert found["--partition"] == name
-    assert found["--account"] == f"x {name}"
+    found = sbatch_options(job_script(where, ADDRESS, tmp_path / name))
+    assert found["-p"] == name
+    assert found["-A"] == f"x {name}"
     assert found["--mem"] == "8G"
     log = str(tmp_path / name / "cluster").replace("%", "%%")
     assert found["--output"] == f"{log}/%j.log"
@@ -106,7 +109,7 @@ def test_a_folder_that_no_batch_script_can_name_is_one_clear_line(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        sbatch_script(slurm(), ADDRESS, tmp_path / name)
+        job_script(slurm(), ADDRESS, tmp_path / name)
     assert "\n" not in str(caught.value)
     out = str(tmp_path / name)
     assert execute(["search", "--out", out, "--cluster", "slurm", "--dry-run"]) == 2

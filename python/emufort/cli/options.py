@@ -38,7 +38,10 @@ Scheduler = Annotated[
     str | None, typer.Option(help="Use the workers of this Dask scheduler, tcp://HOST:PORT.")
 ]
 Cluster = Annotated[
-    str | None, typer.Option(help="slurm: start Dask workers in batch jobs, see --profile.")
+    str | None,
+    typer.Option(
+        metavar="slurm|pbs|lsf|sge", help="Start Dask workers in batch jobs, see --profile."
+    ),
 ]
 Profile = Annotated[
     Path | None,

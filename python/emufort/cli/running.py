@@ -67,12 +67,12 @@ def where_to_compute(
 def print_batch_script(config: Config, out: Path) -> None:
     """Print the script that would start workers in batch jobs."""
     from emufort.run.folder import RunFolder
-    from emufort.workers.dask_cluster import sbatch_script
+    from emufort.workers.cluster_script import job_script
 
     if config.cluster.kind is None:
-        raise UsageError("--dry-run shows the batch script of a cluster; give --cluster slurm")
+        raise UsageError("--dry-run shows the batch script of a cluster; give --cluster")
     host = config.cluster.host or "DRIVER"
-    typer.echo(sbatch_script(config.cluster, f"tcp://{host}:PORT", RunFolder(out).search), nl=False)
+    typer.echo(job_script(config.cluster, f"tcp://{host}:PORT", RunFolder(out).search), nl=False)
 
 
 def carry_out(
