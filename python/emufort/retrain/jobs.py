@@ -157,7 +157,7 @@ def side_by_side(jobs: Sequence[Job], backend: str) -> list[list[Job]]:
     """
     if backend != "torch":
         return [[job] for job in jobs]
-    from emufort.training.torch_ensemble import pays
+    from emufort.training.buckets import pays
 
     groups: list[list[Job]] = []
     # A warm start has one seed, and its training is shorter than those of the other seeds.
