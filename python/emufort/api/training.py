@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emufort import steps
 from emufort.api.arguments import configuration, section
-from emufort.config import DEFAULTS, RetrainConfig
+from emufort.config import DEFAULTS, Config, RetrainConfig
 from emufort.dataset.dataset import Dataset
 from emufort.paths import PathLike
 from emufort.progress import Reporter, silent
 from emufort.retrain.models import Models
+from emufort.search.growth import difference_by_growth
 
 if TYPE_CHECKING:
     from emufort.search.result import SearchResult
@@ -36,6 +38,8 @@ def search(
         The data set. Candidates are compared on its validation rows.
     out : path
         Folder of the search. The same call on the same folder continues a search that was stopped.
+        A call with more `trials` continues a finished search with the same first trials; one with
+        fewer is refused.
     seed : int, default 1
         Random seed of the subset, of the candidates and of their trainings.
     workers : int, default 0
@@ -98,6 +102,22 @@ def search(
             Largest predicted inference time of a candidate [ns per sample]; None: no limit.
         cost_table : path, default None
             CSV table of measured times for `max_ns`; None: networks are measured on this machine.
+        enqueue : sequence of dict, default ()
+            Candidates to try before those of the sampler, such as the network that is in use. They
+            count as trials, may lie outside the space, and `max_ns` does not apply to them:
+
+            hidden : sequence of int
+                Widths of the hidden layers.
+            activation : str or sequence of str
+                Activation function of all hidden layers, or one for each.
+            learning_rate : float, default None
+                Peak learning rate; None: the geometric mean of the bounds of the space.
+            batch_size : int, default None
+                Samples per training step of step 2; None: the first of the space.
+            weight_decay : float, default None
+                Decoupled weight decay; None: the first of the space.
+            target : str, default None
+                One of the targets of the space; None: the first.
         space : dict, default {}
             The search space:
 
@@ -141,7 +161,14 @@ def search(
     """
     sections = {"search": _with_text(options), "retrain": retrain or {}, "cluster": cluster or {}}
     config = configuration(seed, workers, **sections)
+    _warn_of_growth(Path(out), config)
     return steps.search(data, config, Path(out), report)
+
+
+def _warn_of_growth(folder: Path, config: Config) -> None:
+    words = difference_by_growth(folder, config.search)
+    if words:
+        warnings.warn(words, stacklevel=3)
 
 
 def _with_text(options: dict[str, Any]) -> dict[str, Any]:

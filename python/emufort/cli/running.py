@@ -94,7 +94,7 @@ def carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
         must_hold_a_run(folder)
     run = opened(folder, config)
     if "search" in steps and not run.is_finished("search"):
-        _warn_of_slow_sampler(config)
+        _warn_before_search(config, folder)
     with progress(titles(config, steps)) as shown:
         pipeline.carry_out(run, steps, shown)
     display.closing(run, steps)
@@ -152,12 +152,14 @@ def json_of(wanted: bool, result: Path) -> Iterator[None]:
     print_json(read_json(result))
 
 
-def _warn_of_slow_sampler(config: Config) -> None:
+def _warn_before_search(config: Config, folder: RunFolder) -> None:
+    from emufort.search.growth import difference_by_growth
     from emufort.search.samplers.options import slowness
 
-    warning = slowness(config.search.sampler, config.search.trials)
-    if warning is not None:
-        typer.echo(f"warning: {warning}", err=True)
+    slow = slowness(config.search.sampler, config.search.trials)
+    for warning in (slow, difference_by_growth(folder.search, config.search)):
+        if warning:
+            typer.echo(f"warning: {warning}", err=True)
 
 
 def absolute(path: Path | None) -> str | None:

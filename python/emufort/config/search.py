@@ -109,6 +109,34 @@ class SpaceConfig(Section):
         return self
 
 
+class EnqueuedConfig(Section):
+    """A candidate that the search tries before those of the sampler, see `search.enqueue`."""
+
+    hidden: tuple[int, ...] = Field(description="widths of the hidden layers")
+    activation: _ActivationFunction | tuple[_ActivationFunction, ...] = Field(
+        description="activation function of all hidden layers, or one for each"
+    )
+    learning_rate: float | None = Field(
+        None, gt=0, description="None: the geometric mean of the bounds of the space"
+    )
+    batch_size: int | None = Field(None, ge=1, description="None: the first of the space")
+    weight_decay: float | None = Field(None, ge=0, description="None: the first of the space")
+    target: Line | None = Field(None, description="None: the first of the space")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.hidden or min(self.hidden) < 1:
+            raise ValueError("hidden lists the widths of the hidden layers, each at least 1")
+        if len(self.hidden) >= MOST_LAYERS or max(self.hidden) > MOST_NEURONS:
+            raise ValueError(
+                f"the Fortran runtime takes networks of at most {MOST_LAYERS - 1} hidden layers of "
+                f"{MOST_NEURONS} neurons"
+            )
+        if not isinstance(self.activation, str) and len(self.activation) != len(self.hidden):
+            raise ValueError("activation is one activation function, or one per hidden layer")
+        return self
+
+
 class SearchConfig(Section):
     """Step 1: many candidates on a small subset."""
 
@@ -152,6 +180,9 @@ class SearchConfig(Section):
     patience: int = Field(15, ge=1)
     max_ns: float | None = Field(None, gt=0, description="largest predicted ns per sample")
     cost_table: Line | None = Field(None, description="CSV of measured times; else measured")
+    enqueue: tuple[EnqueuedConfig, ...] = Field(
+        (), description="candidates to try before those that the sampler proposes"
+    )
     space: SpaceConfig = SpaceConfig()
 
     @field_validator("sampler")
@@ -177,6 +208,7 @@ class SearchConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        self._check_enqueued()
         rungs, rows = self.rungs, self.rung_rows
         if rungs and (rungs[0] < 1 or list(rungs) != sorted(set(rungs))):
             raise ValueError("rungs are numbers of epochs in ascending order")
@@ -199,6 +231,22 @@ class SearchConfig(Section):
         if rows and rows[-1] > int(self.subset):
             raise ValueError(f"rung_rows needs {rows[-1]} rows of a subset of {self.subset}")
         return self
+
+    def _check_enqueued(self) -> None:
+        if len(self.enqueue) > self.trials:
+            raise ValueError(
+                f"enqueue lists {len(self.enqueue)} candidates, more than trials = {self.trials}"
+            )
+        for one in self.enqueue:
+            if self.space.family == "residual" and len(set(one.hidden)) > 1:
+                raise ValueError(
+                    "enqueue: all hidden layers of a residual network have the same width"
+                )
+            if one.target is not None and one.target not in self.space.target:
+                known = ", ".join(self.space.target) or "none"
+                raise ValueError(
+                    f"enqueue: the target '{one.target}' is none of space.target ({known})"
+                )
 
 
 class AdviceConfig(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,12 +13,12 @@ from emufort.config import Config
 from emufort.dataset.dataset import Dataset
 from emufort.dataset.targets import Targets, target_contract
 from emufort.errors import EmufortError
-from emufort.files import sweep, write_csv, write_json
+from emufort.files import read_json, sweep, write_csv, write_json
 from emufort.lock import only_writer
 from emufort.progress import Reporter, silent
 from emufort.retrain.agreement import agreement, mean_losses
-from emufort.retrain.jobs import Job, Unit, run_unit, side_by_side
-from emufort.retrain.networks import Finisher
+from emufort.retrain.jobs import JOB_NAME, Job, Unit, run_unit, side_by_side
+from emufort.retrain.networks import Finisher, adopt
 from emufort.retrain.ranking import RANKING_COLUMNS, ranking
 from emufort.retrain.rounds import Rounds, on_the_front
 from emufort.retrain.table import COLUMNS, PREDICTION_COLUMNS, Retrained, ordered, predictions
@@ -87,16 +88,27 @@ def retrain(
         "seed": config.seed,
         **{f"retrain.{k}": v for k, v in config.retrain.model_dump(mode="json").items()},
     }
-    check_same(out / "retrain.json", identity)
+    _check_same(out / "retrain.json", identity)
     with only_writer(out):
-        check_same(out / "retrain.json", identity)
+        _check_same(out / "retrain.json", identity)
         with _Step2(found, data, config, out, report, identity) as step:
             step.note()
             sweep(out)
             done = step.run()
         step.write(done)
+        step.remove_others()
         step.note(finished=True)
     return ordered(done)
+
+
+def _check_same(path: Path, identity: dict[str, Any]) -> None:
+    """Check the identity of earlier trainings, which may be those of fewer trials.
+
+    The trials of a search that grows stay the same, and so do their trainings.
+    """
+    known = read_json(path).get("identity", {}).get("search.trials") if path.exists() else None
+    fewer = isinstance(known, int) and known < identity["search.trials"]
+    check_same(path, {**identity, "search.trials": known} if fewer else identity)
 
 
 class _Step2(ExitStack):
@@ -123,6 +135,7 @@ class _Step2(ExitStack):
         self.done: list[Retrained] = []
         self.long: list[Retrained] = []
         self.planned = self.rounds.most
+        self._study_sha256 = study_sha256(found.folder)
         self._ready = False
 
     def __enter__(self) -> Self:
@@ -223,6 +236,7 @@ class _Step2(ExitStack):
         self.note()
         for job in jobs:
             sweep(job.folder)
+            adopt(job, self._study_sha256)
         groups = side_by_side(jobs, self.config.retrain.backend)
         waiting = [group for group in groups if not all(job.finished for job in group)]
         if waiting:
@@ -240,7 +254,7 @@ class _Step2(ExitStack):
         backend = self.config.retrain.backend
         self._finisher = Finisher(
             self.found,
-            study_sha256(self.found.folder),
+            self._study_sha256,
             self.targets,
             self.train,
             validation,
@@ -270,6 +284,13 @@ class _Step2(ExitStack):
             ]
             forget_together([job.training for job in group])
             self._watch.finished(cells[position], f"{rows[-1].label}, RMSE {rows[-1].rmse:.2e}")
+
+    def remove_others(self) -> None:
+        """Remove trainings that belong to an earlier, smaller search only."""
+        names = {one.id for one in (*self.done, *self.long)}
+        for folder in self.out.iterdir():
+            if JOB_NAME.fullmatch(folder.name) and folder.name not in names:
+                shutil.rmtree(folder, ignore_errors=True)
 
     # ------------------------------------------------------------------ tables
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Time between two checkpoints, and so the largest loss by an interruption [s].
 CHECKPOINT_SECONDS = 10.0
+#: Name of the folder of a job, see `Job.of`.
+JOB_NAME = re.compile(r"t\d{5,}-s\d+(-x\d+)?")
 #: Number of evaluations on the validation rows per training.
 _LOOKS = 100
 
@@ -121,13 +124,14 @@ class Job:
         """Whether the folder holds all results, unchanged since they were written."""
         # metrics.json is written last and lists the files that were written before.
         try:
-            files = self._metrics["files"]
+            files = self.metrics["files"]
             return all(file_sha256(self.folder / name) == sha for name, sha in files.items())
         except (EmufortError, OSError, KeyError, TypeError, AttributeError):
             return False
 
     @property
-    def _metrics(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Any]:
+        """Content of metrics.json."""
         path = self.folder / "metrics.json"
         found = read_record(path)
         # Earlier versions wrote no hash of metrics.json itself.
@@ -135,7 +139,7 @@ class Job:
 
     def read(self) -> Retrained:
         """Return the row of a finished job."""
-        row: dict[str, Any] = self._metrics["candidate"]
+        row: dict[str, Any] = self.metrics["candidate"]
         if row["validation_loss"] is None:  # diverged; JSON has no infinity
             row = {k: math.nan if v is None else v for k, v in row.items()}
             row["validation_loss"] = math.inf

@@ -69,6 +69,10 @@ class RecreatedSampler:
         self._told.extend(new)
         self._study.add_trials(new)
 
+    def learn(self, trials: Sequence[Trial]) -> None:
+        """Add finished trials that the sampler did not propose."""
+        self.add(trials)
+
     def _worth_telling(self) -> list[int]:
         """Return the positions of the trials that the sampler gets, in ascending order."""
         room = self._history - MOST_GOOD
@@ -125,6 +129,9 @@ class ReplayedSampler:
                 else:
                     self._study.tell(asked, state=states.FAIL)
         self._asked = []
+
+    def learn(self, trials: Sequence[Trial]) -> None:
+        """Ignore the trials, because a population consists of proposals of the sampler."""
 
 
 @functools.lru_cache(maxsize=4)

@@ -15,6 +15,7 @@ from emufort.config import SpaceConfig
 from emufort.errors import EmufortError
 from emufort.search.samplers.base import Accept, Proposer, accept_all
 from emufort.search.samplers.cmaes import CmaesProposer
+from emufort.search.samplers.enqueued import EnqueuedFirst
 from emufort.search.samplers.options import BUILT_IN_OPTIONS, check_options, sampler_name
 from emufort.search.samplers.optuna import RecreatedSampler, ReplayedSampler
 from emufort.search.samplers.parzen import ParzenProposer
@@ -41,6 +42,7 @@ def make_proposer(
     finished: Sequence[Trial] = (),
     options: Mapping[str, Any] | None = None,
     accept: Accept = accept_all,
+    enqueued: Sequence[Candidate] = (),
 ) -> Proposer:
     """Return a proposer that has the `finished` trials.
 
@@ -58,6 +60,8 @@ def make_proposer(
         Options of the sampler; defaults replace missing ones.
     accept
         Returns whether a candidate may be proposed.
+    enqueued
+        Candidates to propose first, see `EnqueuedFirst`.
 
     Raises
     ------
@@ -77,6 +81,8 @@ def make_proposer(
         proposer = ReplayedSampler(name, space, seed, options, accept)
     else:
         proposer = RecreatedSampler(name, space, seed, options, accept)
+    if enqueued:
+        proposer = EnqueuedFirst(enqueued, proposer, space)
     if name in _REPLAYED:
         for number, group in itertools.groupby(finished, key=lambda t: t.batch):
             trials = list(group)
@@ -86,7 +92,7 @@ def make_proposer(
                     "search started (another version of Optuna or cmaes?); choose another --out"
                 )
             proposer.add(trials)
-    else:
+    elif finished:
         proposer.add(finished)
     return proposer
 
