@@ -25,6 +25,7 @@ def search(
     out: PathLike,
     seed: int = DEFAULTS.seed,
     workers: int = DEFAULTS.workers,
+    device: str = DEFAULTS.device,
     cluster: dict[str, Any] | None = None,
     retrain: dict[str, Any] | None = None,
     report: Reporter = silent,
@@ -43,7 +44,10 @@ def search(
     seed : int, default 1
         Random seed of the subset, of the candidates and of their trainings.
     workers : int, default 0
-        Number of processes; 0 means one per core.
+        Number of processes; 0 means one per core, or one per GPU.
+    device : str, default "auto"
+        Where networks are trained: ``"cpu"``, ``"cuda"`` (all visible GPUs, in turn), ``"cuda:N"``,
+        ``"mps"``, or ``"auto"``, see docs/gpu.md.
     cluster : dict, default None
         Where to compute: the keys of the section ``[cluster]``, see `emufort.config.ClusterConfig`,
         such as ``{"scheduler": "tcp://node:8786"}``. None means this machine.
@@ -98,6 +102,8 @@ def search(
             of the batch size.
         patience : int, default 15
             Epochs without a lower validation loss after which a training stops.
+        side_by_side : bool or "auto", default "auto"
+            Whether to train candidates of similar shape together with torch. ``"auto"``: on a GPU.
         max_ns : float, default None
             Largest predicted inference time of a candidate [ns per sample]; None: no limit.
         cost_table : path, default None
@@ -160,7 +166,7 @@ def search(
         `out` holds another search, all trainings diverged, or workers died repeatedly.
     """
     sections = {"search": _with_text(options), "retrain": retrain or {}, "cluster": cluster or {}}
-    config = configuration(seed, workers, **sections)
+    config = configuration(seed, workers, device, **sections)
     _warn_of_growth(Path(out), config)
     return steps.search(data, config, Path(out), report)
 
@@ -189,6 +195,7 @@ def advise(
     out: PathLike,
     seed: int = DEFAULTS.seed,
     workers: int = DEFAULTS.workers,
+    device: str = DEFAULTS.device,
     search: dict[str, Any] | None = None,
     report: Reporter = silent,
     **options: Any,
@@ -204,7 +211,10 @@ def advise(
     seed : int, default 1
         Random seed of the subsets, of the candidates and of their trainings.
     workers : int, default 0
-        Number of processes; 0 means one per core.
+        Number of processes; 0 means one per core, or one per GPU.
+    device : str, default "auto"
+        Where networks are trained: ``"cpu"``, ``"cuda"`` (all visible GPUs, in turn), ``"cuda:N"``,
+        ``"mps"``, or ``"auto"``, see docs/gpu.md.
     search : dict, default None
         Options of the search for which the advice is given, as for `search`: space, rungs,
         patience, ... None means the defaults.
@@ -229,7 +239,7 @@ def advise(
     """
     from emufort.search.advice import advise as measure
 
-    config = configuration(seed, workers, search=_with_text(search or {}), advice=options)
+    config = configuration(seed, workers, device, search=_with_text(search or {}), advice=options)
     return measure(data, config, Path(out), report)
 
 
@@ -239,6 +249,7 @@ def retrain(
     *,
     out: PathLike,
     workers: int = DEFAULTS.workers,
+    device: str = DEFAULTS.device,
     cluster: dict[str, Any] | None = None,
     report: Reporter = silent,
     **options: Any,
@@ -258,7 +269,10 @@ def retrain(
     out : path
         Folder of the retrained networks. The same call continues a retraining that was stopped.
     workers : int, default 0
-        Number of processes; 0 means one per core.
+        Number of processes; 0 means one per core, or one per GPU.
+    device : str, default "auto"
+        Where networks are trained: ``"cpu"``, ``"cuda"`` (all visible GPUs, in turn), ``"cuda:N"``,
+        ``"mps"``, or ``"auto"``, see docs/gpu.md.
     cluster : dict, default None
         Where to compute, as for `search`.
     report : callable, default `emufort.progress.silent`
@@ -300,10 +314,11 @@ def retrain(
         The networks, sorted by validation skill, the best first.
     """
     known = study.config.retrain.model_dump(mode="json")
-    where = configuration(study.config.seed, workers, cluster=cluster or {})
+    where = configuration(study.config.seed, workers, device, cluster=cluster or {})
     config = study.config.model_copy(
         update={
             "workers": workers,
+            "device": where.device,
             "retrain": section(RetrainConfig, **{**known, **options}),
             "cluster": where.cluster,
         }

@@ -24,6 +24,7 @@ def run(
     out: PathLike,
     preset: PathLike | None = None,
     samples: int | None = None,
+    device: str | None = None,
     report: Reporter = silent,
 ) -> Bundle:
     """Carry out all steps: search, retrain, time, select, export, verify, report.
@@ -45,6 +46,8 @@ def run(
     samples : int, default None
         Number of training samples that a preset labels; None: the number in the configuration,
         32768 unless it says otherwise.
+    device : str, default None
+        Where networks are trained, see docs/gpu.md; None: as in the configuration.
     report : callable, default `emufort.progress.silent`
         Receives the progress, see `emufort.progress.Reporter`.
 
@@ -65,7 +68,7 @@ def run(
     named = None if preset is None else os.fspath(preset)
     if named is not None and (is_path(named) or not isinstance(preset, str)):
         named = str(Path(named).resolve())
-    overrides = {"preset": named, "labels.samples": samples}
+    overrides = {"preset": named, "labels.samples": samples, "device": device}
     opened = Run.open(folder, configuration(folder.path, given, overrides), report)
     carry_out(opened, STEP_NAMES, StepListener(report))
     opened.require_verified()

@@ -14,6 +14,7 @@ from emufort.cli.options import (
     ConfigFile,
     ContractName,
     Data,
+    DeviceName,
     DryRun,
     Engine,
     Json,
@@ -37,6 +38,7 @@ from emufort.cli.running import (
     contract_option,
     json_of,
     opened,
+    plain_warnings,
     print_batch_script,
     print_json,
     refuse_with_preset,
@@ -56,6 +58,7 @@ def search(
     contract: ContractName = None,
     seed: Seed = None,
     workers: Workers = None,
+    device: DeviceName = None,
     engine: Engine = None,
     scheduler: Scheduler = None,
     cluster: Cluster = None,
@@ -89,6 +92,7 @@ def search(
         "contract": contract_option(contract),
         "seed": seed,
         "workers": workers,
+        "device": device,
         "search.trials": trials,
         "search.subset": subset,
         "search.sampler": sampler,
@@ -115,7 +119,7 @@ def _advise(config: Config, out: Path) -> None:
 
     data = opened(RunFolder(out), config).data
     check_run(config, data, ())
-    with progress(titles(config, ("search",))) as shown:
+    with progress(titles(config, ("search",))) as shown, plain_warnings():
         shown.begin("search")
         found = advise(data, config, out / "advice", signals.checked(shown))
         shown.end("search")
@@ -125,6 +129,7 @@ def _advise(config: Config, out: Path) -> None:
 def retrain(
     out: Out = RUN_FOLDER,
     workers: Workers = None,
+    device: DeviceName = None,
     engine: Engine = None,
     scheduler: Scheduler = None,
     cluster: Cluster = None,
@@ -144,6 +149,7 @@ def retrain(
     """
     overrides = {
         "workers": workers,
+        "device": device,
         "retrain.top": top,
         "retrain.seeds": seeds,
         "retrain.steps": steps,

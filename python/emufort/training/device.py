@@ -42,7 +42,7 @@ def kind_of(device: str) -> str:
 
 
 def resolve_device(wanted: str, backend: str, multiply_adds: float, is_here: bool = True) -> str:
-    """Return the device that a name of the configuration stands for.
+    """Return the device that a name of the configuration stands for; it may not exist here.
 
     ``"auto"`` is a CUDA GPU if torch sees one, the backend may be torch, and the networks are large
     enough to gain (`WORTH_A_GPU`); otherwise it is the CPU.
@@ -56,8 +56,7 @@ def resolve_device(wanted: str, backend: str, multiply_adds: float, is_here: boo
     multiply_adds
         Multiply-adds per sample of a typical network.
     is_here
-        Whether the trainings run on this machine. Elsewhere the device cannot be checked, and
-        ``"auto"`` is the CPU.
+        Whether the trainings run on this machine; elsewhere ``"auto"`` is the CPU.
 
     Returns
     -------
@@ -67,19 +66,16 @@ def resolve_device(wanted: str, backend: str, multiply_adds: float, is_here: boo
     Raises
     ------
     UsageError
-        The device does not exist on this machine, or the backend cannot use it.
+        The backend cannot use the device.
     """
     if wanted == "auto":
         may_gain = is_here and backend != "native" and multiply_adds >= WORTH_A_GPU
         return "cuda" if may_gain and _sees_a_gpu() else "cpu"
-    if wanted != "cpu":
-        if backend == "native":
-            raise UsageError(
-                f"the native trainer runs on the CPU, not on the device '{wanted}'; choose "
-                'backend = "torch" or "auto", or device = "cpu"'
-            )
-        if is_here:
-            check_device(wanted)
+    if wanted != "cpu" and backend == "native":
+        raise UsageError(
+            f"the native trainer runs on the CPU, not on the device '{wanted}'; choose "
+            'backend = "torch" or "auto", or device = "cpu"'
+        )
     return wanted
 
 
@@ -149,12 +145,20 @@ def device_of_worker(device: str, worker: int) -> str:
     return f"cuda:{worker % count_of(device)}" if device == "cuda" else device
 
 
+def device_of_named_worker(device: str, name: str) -> str:
+    """Return the one device of a worker whose name ends with its number, such as ``local-1-3``."""
+    number = re.search(r"-(\d{1,9})$", name)
+    return device_of_worker(device, int(number[1]) if number else 0)
+
+
 def device_detail(device: str) -> str:
     """Return a device of this machine with the name of its hardware, for records."""
     if kind_of(device) != "cuda":
         return device
     import torch
 
+    if not torch.cuda.is_available():  # the workers are elsewhere
+        return device
     first = int(device.partition(":")[2] or 0)
     n = count_of(device)
     name = torch.cuda.get_device_name(first)

@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 
 from emufort.config import ClusterConfig
 from emufort.errors import EmufortError, UsageError
+from emufort.training.device import device_of_named_worker
 from emufort.workers.dask_cluster import BatchJobs, ExternalWorkers, LocalWorkers, started_scheduler
 from emufort.workers.shared_arrays import SharedArrays
 from emufort.workers.trainer_cache import TrainerCache
@@ -46,6 +47,8 @@ class DaskPool:
         Folder for scripts and logs of batch jobs.
     backend
         Training backend, see `emufort.training.make_trainer`.
+    device
+        Device of the workers; with ``"cuda"``, they take the GPUs that they see in turn.
     """
 
     def __init__(
@@ -55,12 +58,16 @@ class DaskPool:
         stored: SharedArrays,
         out: Path,
         backend: str = "torch",
+        device: str = "cpu",
     ) -> None:
         self._where, self._workers, self._stored, self._out = where, workers, stored, out
         self._stack = ExitStack()
         self._name = uuid.uuid4().hex[:12]
         self._calls = 0
-        self._backend = (backend, "cpu")
+        # Workers that others started take the first GPU that they see; a tool such as dask-cuda
+        # gives each of them a different one.
+        is_others = where.scheduler is not None and device == "cuda"
+        self._backend = (backend, "cuda:0" if is_others else device)
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -183,9 +190,12 @@ def run_unit(
     unit
         The unit of work.
     """
+    from distributed import get_worker
+
     with _one_at_a_time:
         key = (folder, *backend)
         if key not in _caches:
             _caches.clear()
-            _caches[key] = SharedArrays(Path(folder)).trainers(*backend)
+            device = device_of_named_worker(backend[1], str(get_worker().name))
+            _caches[key] = SharedArrays(Path(folder)).trainers(backend[0], device)
         return function(_caches[key], unit)
