@@ -187,7 +187,7 @@ class _Trainings:
                 seed=((self._config.seed * 16 + seed) << 20) + number,
                 samples=epochs * rows,
             )
-            state = TrainerState.initial(task)
+            state = TrainerState.undrawn(task)
             keys.append((rows, seed, number))
             units.append(
                 RungUnit(

@@ -58,7 +58,7 @@ class Batch:
         self._candidates, self._architectures = candidates, architectures
         self.unfinished = UnfinishedBatch(out / "unfinished", number)
         start = plan.rungs[0]
-        self.states = [TrainerState.initial(self._task(i, start)) for i in range(len(candidates))]
+        self.states = [TrainerState.undrawn(self._task(i, start)) for i in range(len(candidates))]
 
     def _task(self, position: int, epochs: int) -> TrainingTask:
         """Return the training task of a candidate up to a rung."""

@@ -72,7 +72,7 @@ def run_rung(trainers: TrainerCache, unit: RungUnit) -> TrainerState:
     judge = trainers.judges.get(unit.target)
     if judge is not None:
         state.judged = judge.error(state)
-    return state
+    return state.without_arrays() if unit.anneal else state
 
 
 def run_rungs(trainers: TrainerCache, units: Sequence[RungUnit]) -> list[TrainerState]:
@@ -88,12 +88,14 @@ def run_rungs(trainers: TrainerCache, units: Sequence[RungUnit]) -> list[Trainer
         if teller is not None:
             teller(share)
 
+    judge = trainers.judges.get(one.target)
     if one.anneal:
         states = train_together(
             trainer,
-            [TrainerState.initial(unit.state.task) for unit in units],
+            [TrainerState.undrawn(unit.state.task) for unit in units],
             lambda state: _plan(trainer, state.task, one.until_epoch),
             tell,
+            keep_arrays=judge is not None,
         )
         states = [
             replace(state, epoch=one.until_epoch, seconds=unit.state.seconds + state.seconds)
@@ -102,11 +104,10 @@ def run_rungs(trainers: TrainerCache, units: Sequence[RungUnit]) -> list[Trainer
     else:
         begun = [replace(unit.state) for unit in units]
         states = train_together(trainer, begun, (one.until_epoch, one.patience), tell)
-    judge = trainers.judges.get(one.target)
     if judge is not None:
         for state in states:
             state.judged = judge.error(state)
-    return states
+    return [state.without_arrays() for state in states] if one.anneal else states
 
 
 def groups_of(units: Sequence[RungUnit]) -> list[list[int]]:
@@ -223,7 +224,7 @@ def annealed(
         if tell is not None:
             tell(state.step / plan.steps)
 
-    state = trainer.run_steps(TrainerState.initial(task), plan, listener)
+    state = trainer.run_steps(TrainerState.undrawn(task), plan, listener)
     return replace(state, epoch=epochs, seconds=before.seconds + state.seconds)
 
 

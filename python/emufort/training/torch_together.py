@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
 
 from emufort.errors import EmufortError
 from emufort.training.buckets import buckets, shape_of
@@ -52,7 +53,7 @@ def run_steps_together(
             "step can run together"
         )
     courses = [Course.of_steps(_started(trainer, s), plan, trainer.n_train) for s in states]
-    _run(trainer, [courses], lambda course: listener(course.state), are_complete=True)
+    _run(trainer, [courses], lambda course: listener(course.state), _Keep.ALWAYS)
     return list(states)
 
 
@@ -61,6 +62,7 @@ def train_together(
     states: Sequence[TrainerState],
     length: Callable[[TrainerState], StepPlan] | tuple[int, int],
     tell: Callable[[int, float], None] = lambda position, share: None,
+    keep_arrays: bool = True,
 ) -> list[TrainerState]:
     """Train any states to the end of their plans, in buckets of similar shape.
 
@@ -75,6 +77,9 @@ def train_together(
         the plan of a state for `Trainer.run_steps`.
     tell
         Receives the position of a state and its finished share after its evaluations.
+    keep_arrays
+        Whether the states get their weights and moments in the end. Copying them takes longer than
+        a short training of a large network; the losses do not need them.
     """
     courses = []
     for state in states:
@@ -85,7 +90,9 @@ def train_together(
             courses.append(Course.of_steps(state, length(state), trainer.n_train))
     numbers = {id(course): i for i, course in enumerate(courses)}
     groups = [[courses[i] for i in one] for one in buckets([state.task for state in states])]
-    _run(trainer, groups, lambda course: tell(numbers[id(course)], course.share))
+    _run(
+        trainer, groups, lambda course: tell(numbers[id(course)], course.share), _Keep(keep_arrays)
+    )
     return list(states)
 
 
@@ -98,12 +105,9 @@ def _run(
     trainer: TorchTrainer,
     groups: Sequence[Sequence[Course]],
     told: Callable[[Course], None],
-    are_complete: bool = False,
+    keep: _Keep,
 ) -> None:
-    """Carry out all trainings; `told` receives each one after its evaluations.
-
-    With `are_complete`, its state then holds everything that a resume needs.
-    """
+    """Carry out all trainings; `told` receives each one after its evaluations."""
     at_once = _AT_ONCE if trainer.device.type == "cuda" else 1
     waiting = deque(groups)
     running: deque[tuple[Sequence[Course], Iterator[None]]] = deque()
@@ -111,7 +115,7 @@ def _run(
         while waiting or running:
             while waiting and len(running) < at_once:
                 group = waiting.popleft()
-                running.append((group, _trainings(trainer, group, told, are_complete)))
+                running.append((group, _trainings(trainer, group, told, keep)))
             group, trainings = running.popleft()
             begun = time.perf_counter()
             is_running = next(trainings, _FINISHED) is not _FINISHED
@@ -125,23 +129,31 @@ def _run(
 _FINISHED = object()
 
 
+class _Keep(Enum):
+    """When weights and moments are copied into the states.
+
+    ``ALWAYS`` is after every evaluation, so that a state then holds all that a resume needs.
+    """
+
+    NEVER = False
+    AT_THE_END = True
+    ALWAYS = "always"
+
+
 def _trainings(
     trainer: TorchTrainer,
     group: Sequence[Course],
     told: Callable[[Course], None],
-    are_complete: bool,
+    keep: _Keep,
 ) -> Iterator[None]:
     """Carry out the trainings of one bucket; yield whenever the device has work for a while."""
+    are_complete = keep is _Keep.ALWAYS
     while any(course.is_active for course in group):
-        courses = list(group) if are_complete else _members(group)
+        courses = [course for course in group if are_complete or course.is_active]
         ensemble = Ensemble(trainer, courses)
         while any(course.is_active for course in group):
             active = [course.is_active for course in courses]
-            ensemble.advance(
-                min(
-                    c.steps_to_evaluation for c, moves in zip(courses, active, strict=True) if moves
-                )
-            )
+            ensemble.advance(min(c.steps_to_evaluation for c in courses if c.is_active))
             due = [moves and c.is_due for c, moves in zip(courses, active, strict=True)]
             curve = any(course.plan is not None and course.plan.curve for course in courses)
             evaluation = ensemble.look(due, curve)
@@ -150,24 +162,15 @@ def _trainings(
             at = [i for i, is_due in enumerate(due) if is_due]
             for i in at:
                 courses[i].look(float(losses[0, i]), float(losses[1, i]) if curve else None)
-            ensemble.store([i for i in at if are_complete or not courses[i].is_active])
+            ended = [i for i in at if not courses[i].is_active]
+            ensemble.store(at if are_complete else ended if keep is _Keep.AT_THE_END else [])
             if are_complete:
                 _keep_together(group)
             for course in group if are_complete else [courses[i] for i in at]:
                 told(course)
-            if not are_complete and len(_members(group)) < len(courses):
-                break
+            if not are_complete and 2 * sum(course.is_active for course in courses) <= len(courses):
+                break  # the rest goes on in a smaller ensemble
         ensemble.store([i for i, course in enumerate(courses) if course.is_active])
-
-
-def _members(group: Sequence[Course]) -> list[Course]:
-    """Return the trainings of an ensemble: those that go on, and less than twice as many in all."""
-    active = sum(course.is_active for course in group)
-    size = len(group)
-    while (size + 1) // 2 >= active and size > 1:
-        size = (size + 1) // 2
-    ended = [course for course in group if not course.is_active][: size - active]
-    return [course for course in group if course.is_active or course in ended]
 
 
 def _keep_together(group: Sequence[Course]) -> None:
