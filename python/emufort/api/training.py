@@ -305,6 +305,12 @@ def retrain(
             Number of trainings of each candidate on the front; other candidates have one.
         batch_size : int, default None
             Samples per training step; None: the batch size of the candidate.
+        precision : str, default "single"
+            Precision of products and activation functions: ``"single"`` or ``"bfloat16"`` (with
+            weights in single precision; needs torch).
+        microbatch : int, default None
+            Most samples that pass through a network at once, where a batch of a large network needs
+            too much memory (needs torch). None: the whole batch.
         learning_rate : (float, float), default None
             Bounds to which the peak learning rate is clipped; None: no bounds.
 

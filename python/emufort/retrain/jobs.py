@@ -149,8 +149,11 @@ class Job:
 
 
 def in_buckets(config: Config) -> bool:
-    """Return whether trainings of similar shape run side by side, as they do on a GPU."""
-    return config.device != "cpu"
+    """Return whether trainings of similar shape run side by side, as they do on a GPU.
+
+    Trainings in bfloat16 or with microbatches are those of large networks and run one by one.
+    """
+    return config.device != "cpu" and not config.retrain.only_torch
 
 
 def side_by_side(jobs: Sequence[Job], config: Config) -> list[list[Job]]:

@@ -22,6 +22,7 @@ _LATER: dict[str, Any] = {
     "search.groups": [],
     "search.side_by_side": False,
     "retrain.warm_start": False,
+    "retrain.precision": "single",
 }
 
 #: Columns of trials.csv that are not part of the result: times, and values that follow from the

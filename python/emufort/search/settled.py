@@ -57,7 +57,7 @@ def settle(config: Config, step: str, path: Path, only_mlps: bool, multiply_adds
     asked = config.search.side_by_side if step == "search" else False
     if asked == "auto":
         asked = identity.get("search.side_by_side", "auto" if not known else False)
-    if asked is True and backend == "auto":
+    if backend == "auto" and (asked is True or (step == "retrain" and config.retrain.only_torch)):
         backend = "torch"
     is_here = config.cluster.kind is None and config.cluster.scheduler is None
     if config.device == "auto" and known:

@@ -34,7 +34,8 @@ def pays(tasks: Sequence[TrainingTask]) -> bool:
     """
     work = tasks[0].architecture.multiply_adds * tasks[0].batch_size
     equals = {(t.architecture, t.learning_rate, t.batch_size, t.weight_decay) for t in tasks}
-    return len(tasks) > 1 and len(equals) == 1 and work <= _MOST_WORK_ON_CPU
+    is_small = work <= _MOST_WORK_ON_CPU and tasks[0].is_plain
+    return len(tasks) > 1 and len(equals) == 1 and is_small
 
 
 def shape_of(task: TrainingTask) -> tuple[Hashable, ...]:

@@ -52,14 +52,32 @@ class Network:
             (start, start + n_out * n_in, n_out, n_in)
             for (n_out, n_in), start in zip(layout.shapes, layout.starts, strict=False)
         ]
-        weights = [self.flat[a:b].view(r, c) for a, b, r, c in views]
-        gradients = [self.gradient[a:b].view(r, c) for a, b, r, c in views]
-        self.matrices = {
-            name: Matrices(weight, gradient, weight[:, :-1].t())
-            for name, weight, gradient in zip(layout.names, weights, gradients, strict=True)
-        }
+
+        def matrices(flat: torch.Tensor, gradient: torch.Tensor) -> dict[str, Matrices]:
+            weights = [flat[a:b].view(r, c) for a, b, r, c in views]
+            gradients = [gradient[a:b].view(r, c) for a, b, r, c in views]
+            return {
+                name: Matrices(weight, gradient, weight[:, :-1].t())
+                for name, weight, gradient in zip(layout.names, weights, gradients, strict=True)
+            }
+
+        self.matrices = matrices(self.flat, self.gradient)
         self.plan = state.task.architecture.plan
-        self.passes = Passes(self.plan, self.matrices, self.batch, device, dtype)
+        part = min(state.task.microbatch or self.batch, self.batch)
+        self.parts = [slice(a, min(a + part, self.batch)) for a in range(0, self.batch, part)]
+        self.is_plain = state.task.precision == "single" and len(self.parts) == 1
+        if self.is_plain:
+            self.passes = Passes(self.plan, self.matrices, self.batch, device, dtype)
+        else:
+            self.computed = torch.bfloat16 if state.task.precision == "bfloat16" else dtype
+            # The weights that products read, and the gradient of one part of a batch.
+            self.low = self.flat if self.computed == dtype else self.flat.to(self.computed)
+            self.part_gradient = torch.zeros_like(self.low)
+            of_part = matrices(self.low, self.part_gradient)
+            sizes = {part.stop - part.start for part in self.parts}
+            self.part_passes = {
+                n: Passes(self.plan, of_part, n, device, self.computed) for n in sizes
+            }
         # The gradient is that of half the summed squares. Adam ignores this scale if epsilon has it
         # too.
         self.epsilon = EPSILON * self.batch * self.plan.sizes[self.plan.result] / 2.0
@@ -101,13 +119,39 @@ class Network:
 
     def backward(self, x: torch.Tensor, y: torch.Tensor) -> None:
         """Fill the gradient of half the summed squared error for x (n, n_features + 1)."""
+        if not self.is_plain:
+            self._backward_in_parts(x, y)
+            return
         out = self.forward(self.passes, x.t(), x)
         delta = torch.sub(out, y, out=self.passes.last.delta)
+        self._through_sigmoids(delta, out)
+        self.passes.backward()
+
+    def _backward_in_parts(self, x: torch.Tensor, y: torch.Tensor) -> None:
+        """Do the same with a part of the samples at a time, or in another precision.
+
+        Outputs, errors and the sum of the gradients have the precision of the weights.
+        """
+        if self.low is not self.flat:
+            self.low.copy_(self.flat)
+        self.gradient.zero_()
+        for part in self.parts:
+            passes = self.part_passes[part.stop - part.start]
+            features = x[part].to(self.computed)
+            out = passes.forward(features.t(), features).to(self.flat.dtype)
+            for rows in self.sigmoid:
+                out[rows] = torch.sigmoid(out[rows])
+            delta = out - y[:, part]
+            self._through_sigmoids(delta, out)
+            passes.last.delta.copy_(delta)
+            passes.backward()
+            self.gradient.add_(self.part_gradient)
+
+    def _through_sigmoids(self, delta: torch.Tensor, out: torch.Tensor) -> None:
         for part in self.sigmoid:
             torch.ops.aten.sigmoid_backward.grad_input(
                 delta[part], out[part], grad_input=delta[part]
             )
-        self.passes.backward()
 
     def step(self, x: torch.Tensor, y: torch.Tensor, learning_rate: float) -> None:
         """Take one step of Adam (AdamW with weight decay)."""
