@@ -13,7 +13,7 @@ from emufort.config import Config, SearchConfig, SpaceConfig
 from emufort.errors import EmufortError, UsageError
 from emufort.files import read_csv, read_json
 from emufort.retrain.driver import retrain
-from emufort.search import batch, optuna_mirror
+from emufort.search import optuna_mirror, rungs
 from emufort.search.driver import search
 from emufort.search.identity import study_sha256
 from emufort.search.result import load_search
@@ -86,7 +86,7 @@ def test_a_damaged_table_is_restored(damage, tmp_path, monkeypatch):
         table.unlink()
     else:
         table.write_text(table.read_text()[:200])
-    monkeypatch.setattr(batch, "run_rung", None)
+    monkeypatch.setattr(rungs, "run_rung", None)
     assert content(search(data(), config(enqueue=GIVEN, trials=6), tmp_path)) == expected
 
 

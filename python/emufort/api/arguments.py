@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from emufort.callbacks.protocol import Callback, Callbacks
-from emufort.config import Config
+from emufort.config import DEFAULTS, Config
 from emufort.errors import UsageError
 from emufort.extensions import Extensions
 from emufort.messages import explain
@@ -26,9 +26,12 @@ def section(kind: type[Section], **options: Any) -> Section:
         raise UsageError(f"arguments: {explain(error, kind)}") from error
 
 
-def configuration(seed: int, workers: int, **sections: dict[str, Any]) -> Config:
+def configuration(
+    seed: int, workers: int, device: str = DEFAULTS.device, **sections: dict[str, Any]
+) -> Config:
     """Return a configuration with the given sections; raises the errors of `Config.from_dict`."""
-    return Config.from_dict({"seed": seed, "workers": workers, **sections}, "arguments")
+    content = {"seed": seed, "workers": workers, "device": device, **sections}
+    return Config.from_dict(content, "arguments")
 
 
 def extended(sampler: object, callbacks: Sequence[Callback]) -> tuple[str | None, Extensions]:

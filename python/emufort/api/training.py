@@ -27,6 +27,7 @@ def search(
     out: PathLike,
     seed: int = DEFAULTS.seed,
     workers: int = DEFAULTS.workers,
+    device: str = DEFAULTS.device,
     cluster: dict[str, Any] | None = None,
     retrain: dict[str, Any] | None = None,
     report: Reporter = silent,
@@ -46,7 +47,10 @@ def search(
     seed : int, default 1
         Random seed of the subset, of the candidates and of their trainings.
     workers : int, default 0
-        Number of processes; 0 means one per core.
+        Number of processes; 0 means one per core, or one per GPU.
+    device : str, default "auto"
+        Where networks are trained: ``"cpu"``, ``"cuda"`` (all visible GPUs, in turn), ``"cuda:N"``,
+        ``"mps"``, or ``"auto"``, see docs/gpu.md.
     cluster : dict, default None
         Where to compute: the keys of the section ``[cluster]``, see `emufort.config.ClusterConfig`,
         such as ``{"scheduler": "tcp://node:8786"}``. None means this machine.
@@ -105,6 +109,8 @@ def search(
             of the batch size.
         patience : int, default 15
             Epochs without a lower validation loss after which a training stops.
+        side_by_side : bool or "auto", default "auto"
+            Whether to train candidates of similar shape together with torch. ``"auto"``: on a GPU.
         max_ns : float, default None
             Largest predicted inference time of a candidate [ns per sample]; None: no limit.
         cost_table : path, default None
@@ -169,7 +175,7 @@ def search(
     sampler, extensions = extended(options.get("sampler"), callbacks)
     given = _with_text({**options, **({"sampler": sampler} if "sampler" in options else {})})
     sections = {"search": given, "retrain": retrain or {}, "cluster": cluster or {}}
-    config = configuration(seed, workers, **sections)
+    config = configuration(seed, workers, device, **sections)
     _warn_of_growth(Path(out), config)
     with extensions.callbacks.step("search"):
         return steps.search(data, config, Path(out), report, extensions)
@@ -199,6 +205,7 @@ def advise(
     out: PathLike,
     seed: int = DEFAULTS.seed,
     workers: int = DEFAULTS.workers,
+    device: str = DEFAULTS.device,
     search: dict[str, Any] | None = None,
     report: Reporter = silent,
     **options: Any,
@@ -214,7 +221,10 @@ def advise(
     seed : int, default 1
         Random seed of the subsets, of the candidates and of their trainings.
     workers : int, default 0
-        Number of processes; 0 means one per core.
+        Number of processes; 0 means one per core, or one per GPU.
+    device : str, default "auto"
+        Where networks are trained: ``"cpu"``, ``"cuda"`` (all visible GPUs, in turn), ``"cuda:N"``,
+        ``"mps"``, or ``"auto"``, see docs/gpu.md.
     search : dict, default None
         Options of the search for which the advice is given, as for `search`: space, rungs,
         patience, ... None means the defaults.
@@ -239,7 +249,7 @@ def advise(
     """
     from emufort.search.advice import advise as measure
 
-    config = configuration(seed, workers, search=_with_text(search or {}), advice=options)
+    config = configuration(seed, workers, device, search=_with_text(search or {}), advice=options)
     return measure(data, config, Path(out), report)
 
 
@@ -249,6 +259,7 @@ def retrain(
     *,
     out: PathLike,
     workers: int = DEFAULTS.workers,
+    device: str = DEFAULTS.device,
     cluster: dict[str, Any] | None = None,
     report: Reporter = silent,
     callbacks: Sequence[Callback] = (),
@@ -269,7 +280,10 @@ def retrain(
     out : path
         Folder of the retrained networks. The same call continues a retraining that was stopped.
     workers : int, default 0
-        Number of processes; 0 means one per core.
+        Number of processes; 0 means one per core, or one per GPU.
+    device : str, default "auto"
+        Where networks are trained: ``"cpu"``, ``"cuda"`` (all visible GPUs, in turn), ``"cuda:N"``,
+        ``"mps"``, or ``"auto"``, see docs/gpu.md.
     cluster : dict, default None
         Where to compute, as for `search`.
     report : callable, default `emufort.progress.silent`
@@ -304,6 +318,12 @@ def retrain(
             Number of trainings of each candidate on the front; other candidates have one.
         batch_size : int, default None
             Samples per training step; None: the batch size of the candidate.
+        precision : str, default "single"
+            Precision of products and activation functions: ``"single"`` or ``"bfloat16"`` (with
+            weights in single precision; needs torch).
+        microbatch : int, default None
+            Most samples that pass through a network at once, where a batch of a large network needs
+            too much memory (needs torch). None: the whole batch.
         learning_rate : (float, float), default None
             Bounds to which the peak learning rate is clipped; None: no bounds.
 
@@ -313,10 +333,11 @@ def retrain(
         The networks, sorted by validation skill, the best first.
     """
     known = study.config.retrain.model_dump(mode="json")
-    where = configuration(study.config.seed, workers, cluster=cluster or {})
+    where = configuration(study.config.seed, workers, device, cluster=cluster or {})
     config = study.config.model_copy(
         update={
             "workers": workers,
+            "device": where.device,
             "retrain": section(RetrainConfig, **{**known, **options}),
             "cluster": where.cluster,
         }

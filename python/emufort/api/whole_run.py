@@ -30,6 +30,7 @@ def run(
     out: PathLike,
     preset: PathLike | None = None,
     samples: int | None = None,
+    device: str | None = None,
     report: Reporter = silent,
     sampler: str | optuna.samplers.BaseSampler | None = None,
     callbacks: Sequence[Callback] = (),
@@ -53,6 +54,8 @@ def run(
     samples : int, default None
         Number of training samples that a preset labels; None: the number in the configuration,
         32768 unless it says otherwise.
+    device : str, default None
+        Where networks are trained, see docs/gpu.md; None: as in the configuration.
     report : callable, default `emufort.progress.silent`
         Receives the progress, see `emufort.progress.Reporter`.
     sampler : str or optuna.samplers.BaseSampler, default None
@@ -79,7 +82,12 @@ def run(
     if named is not None and (is_path(named) or not isinstance(preset, str)):
         named = str(Path(named).resolve())
     name, extensions = extended(sampler, callbacks)
-    overrides = {"preset": named, "labels.samples": samples, "search.sampler": name}
+    overrides = {
+        "preset": named,
+        "labels.samples": samples,
+        "device": device,
+        "search.sampler": name,
+    }
     opened = Run.open(folder, configuration(folder.path, given, overrides), report, extensions)
     carry_out(opened, STEP_NAMES, StepListener(report))
     opened.require_verified()

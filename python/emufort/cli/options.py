@@ -32,7 +32,17 @@ PresetName = Annotated[
     ),
 ]
 Seed = Annotated[int | None, typer.Option(help="Random seed.")]
-Workers = Annotated[int | None, typer.Option(help="Number of processes; 0 means one per core.")]
+Workers = Annotated[
+    int | None, typer.Option(help="Number of processes; 0 means one per core, or one per GPU.")
+]
+DeviceName = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda|cuda:N|mps",
+        help="Where networks are trained; cuda: all visible GPUs.",
+    ),
+]
 Engine = Annotated[str | None, typer.Option(help="What runs the processes: pool or dask.")]
 Scheduler = Annotated[
     str | None, typer.Option(help="Use the workers of this Dask scheduler, tcp://HOST:PORT.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -109,7 +110,7 @@ def carry_out(
     run = opened(folder, config, logging_to(log or (), folder.path))
     if "search" in steps and not run.is_finished("search"):
         _warn_before_search(config, folder)
-    with progress(titles(config, steps)) as shown:
+    with progress(titles(config, steps)) as shown, plain_warnings():
         pipeline.carry_out(run, steps, shown)
     display.closing(run, steps)
     if "verify" in steps:
@@ -191,6 +192,24 @@ def json_of(wanted: bool, result: Path) -> Iterator[None]:
     finally:
         screen.be_quiet(False)
     print_json(read_json(result))
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Print emufort's own warnings as one line; other packages' warnings as Python does."""
+    from emufort.search.settled import DeviceWarning
+
+    with warnings.catch_warnings():
+        python_prints = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *more: Any) -> None:
+            if issubclass(category, DeviceWarning):
+                typer.echo(f"warning: {message}", err=True)
+            else:
+                python_prints(message, category, *more)
+
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
 
 
 def _warn_before_search(config: Config, folder: RunFolder) -> None:

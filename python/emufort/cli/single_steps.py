@@ -14,6 +14,7 @@ from emufort.cli.options import (
     ConfigFile,
     ContractName,
     Data,
+    DeviceName,
     DryRun,
     Engine,
     Json,
@@ -38,6 +39,7 @@ from emufort.cli.running import (
     contract_option,
     json_of,
     opened,
+    plain_warnings,
     print_batch_script,
     print_json,
     refuse_with_preset,
@@ -57,6 +59,7 @@ def search(
     contract: ContractName = None,
     seed: Seed = None,
     workers: Workers = None,
+    device: DeviceName = None,
     engine: Engine = None,
     scheduler: Scheduler = None,
     cluster: Cluster = None,
@@ -91,6 +94,7 @@ def search(
         "contract": contract_option(contract),
         "seed": seed,
         "workers": workers,
+        "device": device,
         "search.trials": trials,
         "search.subset": subset,
         "search.sampler": sampler,
@@ -117,7 +121,7 @@ def _advise(config: Config, out: Path) -> None:
 
     data = opened(RunFolder(out), config).data
     check_run(config, data, ())
-    with progress(titles(config, ("search",))) as shown:
+    with progress(titles(config, ("search",))) as shown, plain_warnings():
         shown.begin("search")
         found = advise(data, config, out / "advice", signals.checked(shown))
         shown.end("search")
@@ -127,6 +131,7 @@ def _advise(config: Config, out: Path) -> None:
 def retrain(
     out: Out = RUN_FOLDER,
     workers: Workers = None,
+    device: DeviceName = None,
     engine: Engine = None,
     scheduler: Scheduler = None,
     cluster: Cluster = None,
@@ -147,6 +152,7 @@ def retrain(
     """
     overrides = {
         "workers": workers,
+        "device": device,
         "retrain.top": top,
         "retrain.seeds": seeds,
         "retrain.steps": steps,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -52,6 +53,11 @@ class SpaceConfig(Section):
     target: tuple[Line, ...] = Field(
         (), description="contracts or 'output=transform'; the run's contract if empty"
     )
+
+    @property
+    def typical_multiply_adds(self) -> float:
+        """Multiply-adds per sample of a network of middle depth and width."""
+        return statistics.mean(self.depth) * statistics.median(self.width) ** 2
 
     @property
     def only_mlps(self) -> bool:
@@ -178,6 +184,9 @@ class SearchConfig(Section):
         description="samples per step of annealed rungs; None: by the length of the rung",
     )
     patience: int = Field(15, ge=1)
+    side_by_side: bool | Literal["auto"] = Field(
+        "auto", description="train the candidates of a batch together with torch; auto: on a GPU"
+    )
     max_ns: float | None = Field(None, gt=0, description="largest predicted ns per sample")
     cost_table: Line | None = Field(None, description="CSV of measured times; else measured")
     enqueue: tuple[EnqueuedConfig, ...] = Field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import statistics
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,15 +20,17 @@ from emufort.files import read_json, sweep, write_csv, write_json
 from emufort.lock import only_writer
 from emufort.progress import Reporter, silent
 from emufort.retrain.agreement import agreement, mean_losses
-from emufort.retrain.jobs import JOB_NAME, Job, Unit, run_unit, side_by_side
+from emufort.retrain.jobs import JOB_NAME, Job, Unit, in_buckets, run_unit, side_by_side
 from emufort.retrain.networks import Finisher, adopt
 from emufort.retrain.ranking import RANKING_COLUMNS, ranking
 from emufort.retrain.rounds import Rounds, on_the_front
 from emufort.retrain.table import COLUMNS, PREDICTION_COLUMNS, Retrained, ordered, predictions
-from emufort.search.identity import check_same, data_identity, settled_backend, study_sha256
+from emufort.search.identity import check_same, data_identity, study_sha256
 from emufort.search.result import SearchResult, load_search
+from emufort.search.settled import device_entry, settle
 from emufort.search.trials import Trial
 from emufort.training import backend_detail
+from emufort.training.device import device_detail
 from emufort.training.durable import forget_together
 from emufort.workers.pool import executor_for
 from emufort.workers.shared_arrays import SharedArrays
@@ -81,11 +84,8 @@ def retrain(
     """
     found = load_search(search_dir)
     only_mlps = all(trial.architecture.family == "mlp" for trial in found.trials)
-    backend = settled_backend(
-        config.retrain.backend, out / "retrain.json", "retrain.backend", only_mlps
-    )
-    options = config.retrain.model_copy(update={"backend": backend})
-    config = config.model_copy(update={"retrain": options})
+    typical = statistics.median(trial.architecture.multiply_adds for trial in found.trials)
+    config = settle(config, "retrain", out / "retrain.json", only_mlps, typical)
     contracts = {
         f"contract of {name}": target_contract(name, data.contract).sha256
         for name in {trial.target for trial in found.trials if trial.target}
@@ -192,7 +192,7 @@ class _Step2(ExitStack):
     def note(self, finished: bool = False) -> None:
         """Write the identity of this folder and the planned number of trainings."""
         content = {"finished": finished, "planned": self.planned, "identity": self.identity}
-        write_json(self.out / "retrain.json", content)
+        write_json(self.out / "retrain.json", {**content, **device_entry(self.config.device)})
 
     def job(
         self,
@@ -249,7 +249,7 @@ class _Step2(ExitStack):
         for job in jobs:
             sweep(job.folder)
             adopt(job, self._study_sha256)
-        groups = side_by_side(jobs, self.config.retrain.backend)
+        groups = side_by_side(jobs, self.config)
         waiting = [group for group in groups if not all(job.finished for job in group)]
         if waiting:
             done = len(jobs) - sum(map(len, waiting))
@@ -275,6 +275,7 @@ class _Step2(ExitStack):
             validation,
             scalers,
             backend_detail(backend),
+            device_detail(self.config.device),
         )
         watch = Watch(self.report, "retrain", self.planned, self._stored.folder)
         self._watch = self.enter_context(watch)
@@ -289,7 +290,12 @@ class _Step2(ExitStack):
         self._watch.at(done, total=self.planned)
         cells = self._watch.begin(counts)
         units = [
-            Unit(tuple(job.training for job in group), group[0].trial.target, cell)
+            Unit(
+                tuple(job.training for job in group),
+                group[0].trial.target,
+                cell,
+                len(group) > 1 or in_buckets(self.config),
+            )
             for group, cell in zip(groups, cells, strict=True)
         ]
         for position, states in self._executor.run(run_unit, units):

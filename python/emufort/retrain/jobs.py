@@ -18,7 +18,8 @@ from emufort.retrain.table import Retrained
 from emufort.run.record import read_record
 from emufort.search.candidate_task import final_plan, final_task
 from emufort.search.trials import Trial
-from emufort.training import TrainerState
+from emufort.training import StepPlan, TrainerState
+from emufort.training.buckets import buckets, pays
 from emufort.training.durable import (
     DurableUnit,
     WarmStart,
@@ -42,18 +43,19 @@ _LOOKS = 100
 
 @dataclass(frozen=True)
 class Unit:
-    """Trainings of one target for a worker; several run side by side."""
+    """Trainings of one target for a worker, side by side or a single one."""
 
     trainings: tuple[DurableUnit, ...]
     target: str
     cell: Cell | None = None
+    side_by_side: bool = False
 
 
 def run_unit(trainers: TrainerCache, unit: Unit) -> list[TrainerState]:
     """Carry out a unit."""
     trainer = trainers.trainer(target=unit.target)
     tell = tell_nothing if unit.cell is None else unit.cell.teller()
-    if len(unit.trainings) > 1:
+    if unit.side_by_side:
         return run_durably_together(cast("TorchTrainer", trainer), unit.trainings, tell)
     return [run_durably(trainer, unit.trainings[0], tell=tell)]
 
@@ -146,24 +148,39 @@ class Job:
         return Retrained(**row)
 
 
-def side_by_side(jobs: Sequence[Job], backend: str) -> list[list[Job]]:
-    """Group the jobs that are trained side by side: seeds of a small network, with torch.
+def in_buckets(config: Config) -> bool:
+    """Return whether trainings of similar shape run side by side, as they do on a GPU.
 
-    The groups depend on the jobs alone, because trainings side by side are not bitwise equal to
-    separate ones.
+    Trainings in bfloat16 or with microbatches are those of large networks and run one by one.
+    """
+    return config.device != "cpu" and not config.retrain.only_torch
+
+
+def side_by_side(jobs: Sequence[Job], config: Config) -> list[list[Job]]:
+    """Group the jobs that are trained side by side with torch.
+
+    On a CPU these are the seeds of a small network, on a GPU all trainings of one bucket
+    (`emufort.training.buckets`). The groups depend on the jobs alone, because trainings side by
+    side are not bitwise equal to separate ones.
 
     Parameters
     ----------
     jobs
         Jobs to group; seeds of the same candidate follow each other.
-    backend
-        Training backend; only ``"torch"`` trains side by side.
+    config
+        Uses `device` and the section `retrain`, both settled.
     """
-    if backend != "torch":
+    if config.retrain.backend != "torch":
         return [[job] for job in jobs]
-    from emufort.training.torch_ensemble import pays
-
     groups: list[list[Job]] = []
+    if in_buckets(config):
+        same_plan: dict[tuple[StepPlan, str], list[Job]] = {}
+        for job in jobs:
+            same_plan.setdefault((job.training.plan, job.trial.target), []).append(job)
+        for members in same_plan.values():
+            found = buckets([job.training.task for job in members])
+            groups += [[members[i] for i in bucket] for bucket in found]
+        return groups
     # A warm start has one seed, and its training is shorter than those of the other seeds.
     for _, same in itertools.groupby(
         jobs, key=lambda job: (job.trial.number, job.training.warm_start)

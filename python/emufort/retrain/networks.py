@@ -36,6 +36,7 @@ class Finisher:
     validation: Targets
     scalers: Mapping[str, tuple[Scaler, Scaler]]
     backend: str
+    device: str
 
     def finish(self, job: Job, state: TrainerState) -> Retrained:
         """Write weights.safetensors, curve.csv and, at the end, metrics.json."""
@@ -54,6 +55,7 @@ class Finisher:
         training = {
             **task.to_dict(),
             "backend": self.backend,
+            "device": self.device,
             "steps": state.step,
             "warm_up": job.training.plan.warm_up,
             "n_train": len(self.train.judge),

@@ -28,7 +28,6 @@ from emufort.search.identity import (
     data_sha256,
     rows_sha256,
     search_identity,
-    settled_backend,
 )
 from emufort.search.optuna_mirror import FILE_NAME, Mirror, mirrored_rows
 from emufort.search.plan import TRIED, Plan, fewest_rows
@@ -38,6 +37,7 @@ from emufort.search.samplers.base import accept_all
 from emufort.search.samplers.enqueued import enqueued_candidates
 from emufort.search.samplers.options import check_object, check_options
 from emufort.search.samplers.registry import make_proposer
+from emufort.search.settled import device_entry, settle
 from emufort.search.space import Candidate
 from emufort.search.subset import draw_subset
 from emufort.search.summary import search_summary
@@ -90,7 +90,10 @@ def search(
     DataError
         The subset is larger than the data, or a transform is impossible.
     """
-    config = _with_backend(config, out)
+    space = config.search.space
+    config = settle(
+        config, "search", out / "subset.json", space.only_mlps, space.typical_multiply_adds
+    )
     identity = search_identity(data, config)
     known = check_same(out / "subset.json", identity)
     check_not_fewer(out, config.search.trials)
@@ -147,18 +150,6 @@ def search(
             "search.space.learning_rate or check the data"
         )
     return load_search(out)
-
-
-def _with_backend(config: Config, out: Path) -> Config:
-    """Return the configuration with a definite backend instead of ``auto``."""
-    backend = settled_backend(
-        config.search.backend,
-        out / "subset.json",
-        "search.backend",
-        config.search.space.only_mlps,
-    )
-    options = config.search.model_copy(update={"backend": backend})
-    return config.model_copy(update={"search": options})
 
 
 def _known_plan(known: dict[str, Any], usual: Plan, out: Path) -> Plan | None:
@@ -235,6 +226,7 @@ def _keep_subset(
             "plan": plan and plan.to_dict(),
             "plan_sha256": plan and plan.sha256,
             "identity": identity,
+            **device_entry(config.device),
         },
     )
 
