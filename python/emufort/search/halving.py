@@ -1,6 +1,8 @@
 """Successive halving: train all candidates briefly and the best of them longer.
 
-This module works on values and positions only and does not depend on networks.
+The best are those with the lowest values or, where the candidates have times, those along the front
+of value against time. This module works on numbers and positions only and does not depend on
+networks.
 """
 
 from __future__ import annotations
@@ -13,18 +15,30 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from emufort.search.calibration import log_of
+from emufort.search.expected_front import Array, ExpectedFront
+
 #: Trains the candidates at these positions up to a rung's epochs; returns their values in order.
 Rung = Callable[[Sequence[int], int], Sequence[float]]
 
 #: Largest effect of the level of a whole group, in ranks within the group; see `places`.
 _PRIOR_MEMBERS = 4.0
+#: Standard deviation of the logarithm of a loss at a rung as a prediction of the loss at the next.
+NOISE = 0.3
+#: Number of draws of all losses, and their random seed, where candidates have times.
+_DRAWS, _SEED = 128, 17
+#: A loss above this multiple of the lowest loss is useless, however cheap the network is.
+_NO_USE = 100.0
+#: A front is complete when no candidate is expected to lower it by this share or more.
+_WORTH = 1e-3
 
 
 class Reached(NamedTuple):
-    """Value and group of a candidate of an earlier batch at a rung."""
+    """Value, group and time of a candidate of an earlier batch at a rung."""
 
     value: float
     group: Hashable = None
+    time: float | None = None
 
 
 @dataclass(frozen=True)
@@ -103,11 +117,13 @@ def survivors(
     eta: int,
     groups: Sequence[Hashable] | None = None,
     earlier: Sequence[Reached] = (),
+    times: Sequence[float] | None = None,
 ) -> list[int]:
     """Return the positions of the `values` that continue, in ascending order.
 
-    These are the best 1/eta by `places`, at least one. Of equal places the lower value continues,
-    of equal values the earlier one. Values that are not finite never continue.
+    These are the best 1/eta by `places` or, with `times`, the first 1/eta of `along_the_front`; at
+    least one. Of equal places the lower value continues, of equal values the earlier one. Values
+    that are not finite never continue.
 
     Parameters
     ----------
@@ -121,14 +137,74 @@ def survivors(
         Candidates of other batches at the same rung. With them, the best 1/eta are those of all
         candidates so far. This is the rule of ASHA: a batch does not wait for a rung to fill, a
         good batch promotes more candidates than a poor one, and a poor one may promote none.
+    times
+        Time of one sample of each candidate (n,), in the unit of the times in `earlier`; None
+        compares the values only.
     """
     known = len(earlier)
     everyone = [*(one.value for one in earlier), *values]
     teams = None if groups is None else [*(one.group for one in earlier), *groups]
     place = places(everyone, teams)
     finite = [i for i, value in enumerate(everyone) if math.isfinite(value)]
-    best = sorted(finite, key=lambda i: (place[i], everyone[i], i))
-    return sorted(i - known for i in best[: max(1, len(everyone) // eta)] if i >= known)
+    k = max(1, len(everyone) // eta)
+    if times is None:
+        best = sorted(finite, key=lambda i: (place[i], everyone[i], i))[:k]
+    else:
+        every_time = np.array([*(one.time for one in earlier), *times], dtype=np.float64)
+        losses = _levelled(np.array(everyone, dtype=np.float64), place)
+        best = [finite[i] for i in along_the_front(losses[finite], every_time[finite], k)]
+    return sorted(i - known for i in best if i >= known)
+
+
+def _levelled(values: Array, place: Array) -> Array:
+    """Return the logarithm (n,) of the loss that has the `place` of each candidate among all.
+
+    This removes the differences between groups: of equal places in two groups, the losses are
+    equal. If all candidates are compared together, it is the logarithm of the values.
+    """
+    ordered = np.where(np.isfinite(values), values, np.inf)
+    lowest_first = np.argsort(ordered, kind="stable")[: int(np.isfinite(values).sum())]
+    if not len(lowest_first):
+        return np.full(len(values), np.inf)
+    quantiles = _quantiles(ordered)[lowest_first]
+    return np.asarray(np.interp(place, quantiles, log_of(values[lowest_first])))
+
+
+def along_the_front(log_losses: Array, times: Array, k: int, noise: float = NOISE) -> list[int]:
+    """Return `k` candidates along the front of loss against time, best first.
+
+    The loss after a longer training is not known. It is drawn many times from a Gaussian in the
+    logarithm around the loss so far. Candidates are chosen one after the other, each time the one
+    that is expected to lower the front of the chosen ones most, see `ExpectedFront`. Where two
+    candidates cost the same, the better one is therefore chosen, and with it others that may turn
+    out better within the noise. When no candidate is expected to lower the front any more, the
+    front of the remaining candidates follows, and so on.
+
+    The result does not depend on the order of the candidates, except between equal ones.
+
+    Parameters
+    ----------
+    log_losses
+        Logarithm of the losses (n,), finite.
+    times
+        Times of one sample (n,), positive.
+    k
+        Number of candidates to return, at most n.
+    noise
+        Standard deviation of the logarithm of the loss after a longer training.
+    """
+    order = np.lexsort((np.arange(len(times)), log_losses, times))
+    losses, ordered_times = log_losses[order], times[order]
+    losses = np.minimum(losses, losses.min(initial=np.inf) + math.log(_NO_USE))
+    rng = np.random.default_rng(_SEED)
+    drawn = losses + noise * rng.standard_normal((_DRAWS, len(losses)))
+    left, chosen = np.arange(len(losses)), list[int]()
+    while len(left) and len(chosen) < k:
+        front = ExpectedFront(drawn[:, left], ordered_times[left])
+        useful = [i for i, _ in front.choose(range(len(left)), k - len(chosen), _WORTH)] or [0]
+        chosen += [int(left[i]) for i in useful]
+        left = np.delete(left, useful)
+    return [int(order[i]) for i in chosen]
 
 
 def successive_halving(
@@ -138,6 +214,7 @@ def successive_halving(
     run: Rung,
     earlier: Mapping[int, Sequence[Reached]] | None = None,
     groups: Sequence[Hashable] | None = None,
+    times: Sequence[float] | None = None,
 ) -> list[Course]:
     """Take `n` candidates through `rungs`; keep the best 1/eta at each rung except the last.
 
@@ -157,6 +234,9 @@ def successive_halving(
     groups
         Group of each of the `n` candidates, such as (activation function, batch size); candidates
         are compared within their group first, see `places`. None compares all together.
+    times
+        Time of one sample of each of the `n` candidates. With them, the candidates along the front
+        of value against time continue, see `survivors`.
 
     Returns
     -------
@@ -175,7 +255,8 @@ def successive_halving(
             break
         teams = None if groups is None else [groups[position] for position in active]
         others = (earlier or {}).get(epochs, ())
-        kept = {active[i] for i in survivors(values, eta, teams, others)}
+        costs = None if times is None else [times[position] for position in active]
+        kept = {active[i] for i in survivors(values, eta, teams, others, costs)}
         for position in active:
             if position not in kept:
                 pruned_at[position] = epochs
