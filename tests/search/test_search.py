@@ -12,7 +12,7 @@ import pytest
 
 from emufort.errors import DataError, EmufortError
 from emufort.files import read_csv, read_json
-from emufort.search import driver, unfinished
+from emufort.search import batch, driver, unfinished
 from emufort.search.cost import CostModel
 from emufort.search.driver import search
 from emufort.search.identity import study_sha256
@@ -185,8 +185,8 @@ def test_killed_within_a_batch_the_finished_units_are_kept(finished, tmp_path, m
     kept = len(list((tmp_path / "unfinished").iterdir()))
     assert kept == 8
     trained = []
-    run_rung = driver.run_rung
-    monkeypatch.setattr(driver, "run_rung", lambda t, u: (trained.append(u), run_rung(t, u))[1])
+    run_rung = batch.run_rung
+    monkeypatch.setattr(batch, "run_rung", lambda t, u: (trained.append(u), run_rung(t, u))[1])
     assert content(search(data(), config(), tmp_path)) == content(finished)
     assert len(trained) == 3 * (6 + 3 + 1) - kept
     assert not (tmp_path / "unfinished").exists()

@@ -6,12 +6,11 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from emufort.config import Config
-from emufort.dataset.constant_outputs import constant_outputs
 from emufort.dataset.dataset import Dataset
 from emufort.dataset.targets import Targets, with_target
 from emufort.errors import EmufortError
@@ -19,7 +18,7 @@ from emufort.files import read_json, sweep, write_json
 from emufort.lock import only_writer
 from emufort.network.architecture import Architecture
 from emufort.progress import Reporter, silent
-from emufort.search.candidate_task import rung_task
+from emufort.search.batch import Batch
 from emufort.search.cost import CostModel, cost_model
 from emufort.search.halving import Reached, successive_halving
 from emufort.search.identity import (
@@ -33,15 +32,13 @@ from emufort.search.optuna_mirror import FILE_NAME, Mirror, mirrored_rows
 from emufort.search.plan import TRIED, Plan, fewest_rows
 from emufort.search.prediction import predicted_ranks
 from emufort.search.result import SearchResult, load_search
-from emufort.search.rungs import RungUnit, run_rung, with_more_rows
 from emufort.search.samplers.base import accept_all
 from emufort.search.samplers.options import check_options
 from emufort.search.samplers.registry import make_proposer
 from emufort.search.space import Candidate
 from emufort.search.subset import draw_subset
+from emufort.search.summary import search_summary
 from emufort.search.trials import Trial, TrialsFile, best_of, read_trials, restore_table
-from emufort.search.unfinished import UnfinishedBatch
-from emufort.training import TrainerState, TrainingTask, backend_detail
 from emufort.workers.pool import Executor, executor_for
 from emufort.workers.shared_arrays import SharedArrays
 from emufort.workers.watch import Watch
@@ -172,7 +169,7 @@ def _tried(plan: Plan, run: _Run, rows: tuple[Targets, Targets], report: Reporte
     size = min(config.search.batch, config.search.trials)
     candidates = run.proposer.propose(size, 0)[:TRIED]
     stored, _ = SharedArrays.from_targets(*rows, out, judged=True)
-    batches = [_Batch(replace(run, plan=one), 0, candidates) for one in plans]
+    batches = [run.batch(0, candidates, one) for one in plans]
     at = range(len(candidates))
     try:
         total = len(plans) * len(candidates)
@@ -294,7 +291,7 @@ class _Run:
         number = self.trials[-1].batch + 1 if self.trials else 0
         size = min(options.batch, options.trials - len(self.trials))
         candidates = self.proposer.propose(size, number)
-        batch = _Batch(self, number, candidates)
+        batch = self.batch(number, candidates, self.plan)
         courses = successive_halving(
             size,
             self.plan.rungs,
@@ -330,6 +327,13 @@ class _Run:
         self.write_summary()
         batch.unfinished.clear()
 
+    def batch(self, number: int, candidates: Sequence[Candidate], plan: Plan) -> Batch:
+        """Return the trainings of the candidates of batch `number`."""
+        architectures = [self.architecture(candidate) for candidate in candidates]
+        return Batch(
+            self.config, plan, self.out, number, len(self.trials), candidates, architectures
+        )
+
     def earlier(self) -> dict[int, list[Reached]]:
         """Return the values of all earlier batches at every rung, by the epochs of the rung."""
         found: dict[int, list[Reached]] = {}
@@ -352,148 +356,15 @@ class _Run:
         now = time.perf_counter()
         self.seconds += now - self.started
         self.started = now
-        options = self.config.search
-        best = best_of(self.trials)
-        finite = [t for t in self.trials if t.finite]
-        sizes = self.targets.sizes(next(iter(self.targets.data)))
-        summary: dict[str, Any] = {
-            "finished": finished,
-            "trials": len(self.trials),
-            "trials_sha256": self.table.sha256,
-            "trials_wanted": options.trials,
-            "pruned": sum(t.pruned_at is not None for t in self.trials),
-            "diverged": len(self.trials) - len(finite),
-            "seconds": round(self.seconds, 3),
-            "trials_per_minute": round(60 * len(self.trials) / max(self.seconds, 1e-3), 1),
-            "workers": self.config.n_workers,
-            "backend": options.backend,
-            "backend_detail": backend_detail(options.backend),
-            "sampler": options.sampler,
-            "rungs": list(self.plan.rungs),
-            "rung_rows": list(self.plan.rung_rows),
-            "subset": self.plan.subset,
-            "subset_reason": self.plan.reason,
-            "eta": options.eta,
-            "n_inputs": sizes[0],
-            "n_outputs": sizes[1],
-            "best": _in_short(best) if best else None,
-            "config": self.config.model_dump(mode="json"),
-            "contract_sha256": self.data.contract.sha256,
-            "data_sha256": self.data_sha256,
-        }
-        constants = constant_outputs(self.data.contract, self.data.constant_outputs)
-        if constants:
-            summary["constant_outputs"] = [asdict(one) for one in constants]
-        if self.targets.named:
-            summary["targets"] = {
-                name: {
-                    "contract_sha256": data.contract.sha256,
-                    "trials": sum(t.target == name for t in self.trials),
-                }
-                for name, data in self.targets.data.items()
-            }
-            judged = ", ".join(self.data.contract.skill_variables)
-            summary["value"] = f"RMSE of {judged} over the validation rows"
-        if self.cost is not None:
-            summary["cost_model"] = self.cost.to_dict()
-        write_json(self.out / "search.json", summary)
-
-
-def _in_short(trial: Trial) -> dict[str, Any]:
-    return {
-        "trial": trial.number,
-        "label": trial.architecture.label,
-        "value": trial.value,
-        "learning_rate": trial.learning_rate,
-        "batch_size": trial.batch_size,
-        "weight_decay": trial.weight_decay,
-        **({"target": trial.target} if trial.target else {}),
-    }
-
-
-def _share_of_rung(run: _Run, level: int) -> float:
-    """Return the share of a rung in the work of a batch, if halving keeps 1/eta at each rung."""
-    options, plan = run.config.search, run.plan
-    before = (0, *plan.rungs[:-1])
-    work = [
-        (until - (0 if options.schedule == "cosine" else done)) * n / float(options.eta) ** i
-        for i, (until, done, n) in enumerate(zip(plan.rungs, before, plan.rung_rows, strict=True))
-    ]
-    return work[level] / sum(work)
-
-
-class _Batch:
-    """Trainings of the candidates of one batch."""
-
-    def __init__(self, run: _Run, number: int, candidates: Sequence[Candidate]) -> None:
-        self.run_ = run
-        self.targets = [candidate.target for candidate in candidates]
-        self.unfinished = UnfinishedBatch(run.out / "unfinished", number)
-        self.candidates = candidates
-        self._first = len(run.trials)
-        first = run.plan.rungs[0]
-        self.states = [TrainerState.initial(self._task(i, first)) for i in range(len(candidates))]
-
-    def _task(self, position: int, epochs: int) -> TrainingTask:
-        """Return the training task of a candidate up to a rung."""
-        run, candidate = self.run_, self.candidates[position]
-        return rung_task(
-            candidate,
-            run.architecture(candidate),
-            run.config,
-            # The order of samples differs between candidates: a lucky order is not a good network.
-            seed=(run.config.seed << 20) + self._first + position,
-            samples=epochs * self._rows(epochs),
+        summary = search_summary(
+            self.targets,
+            self.config,
+            self.plan,
+            self.trials,
+            trials_sha256=self.table.sha256,
+            data_sha256=self.data_sha256,
+            seconds=self.seconds,
+            cost=self.cost,
+            finished=finished,
         )
-
-    def _rows(self, epochs: int) -> int:
-        """Return the number of rows that a rung sees."""
-        plan = self.run_.plan
-        return plan.rung_rows[plan.rungs.index(epochs)]
-
-    def run(
-        self, executor: Executor, positions: Sequence[int], epochs: int, watch: Watch
-    ) -> list[float]:
-        """Train the candidates at `positions` up to `epochs`; return their values."""
-        options = self.run_.config.search
-        plan = self.run_.plan
-        level, rows = plan.rungs.index(epochs), self._rows(epochs)
-        anneal = options.schedule == "cosine"
-        if level and rows > plan.rung_rows[level - 1] and not anneal:
-            for position in positions:
-                self.states[position] = with_more_rows(self.states[position])
-        waiting = []
-        for position in positions:
-            if anneal:
-                # Another length needs another batch size; only the time spent is carried over.
-                task = self._task(position, epochs)
-                self.states[position] = replace(self.states[position], task=task)
-            saved = self.unfinished.find(self.states[position].task, position, epochs, rows)
-            if saved is not None:
-                self.states[position] = saved
-            else:
-                waiting.append(position)
-        share = len(self.states) * _share_of_rung(self.run_, level) / len(positions)
-        cells = dict(zip(positions, watch.begin([share] * len(positions)), strict=True))
-        for position in set(positions) - set(waiting):
-            watch.finished(cells[position])
-        units = {
-            p: RungUnit(
-                self.states[p],
-                epochs,
-                options.patience,
-                rows,
-                target=self.targets[p],
-                anneal=anneal,
-                cell=cells[p],
-            )
-            for p in waiting
-        }
-        waiting.sort(key=lambda p: -units[p].seconds_estimate(plan.subset))
-        for i, state in executor.run(run_rung, [units[p] for p in waiting]):
-            position = waiting[i]
-            spent = state.seconds - self.states[position].seconds
-            self.states[position] = state
-            self.unfinished.keep(state, position, epochs, rows, spent)
-            watch.finished(cells[position])
-        return [self.states[p].value for p in positions]
+        write_json(self.out / "search.json", summary)
