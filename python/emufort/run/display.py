@@ -71,9 +71,10 @@ def _search_table(run: Run) -> None:
     summary = read_json(run.folder.search / "search.json")
     _console().print(rungs_in_words(summary), markup=False)
     model = summary.get("cost_model")
-    if model is not None:
+    max_ns = summary["config"]["search"]["max_ns"]
+    if model is not None and max_ns is not None:
         _console().print(
-            f"All of them cost at most {summary['config']['search']['max_ns']:g} ns per sample as "
+            f"All of them cost at most {max_ns:g} ns per sample as "
             f"predicted from {model['n']} measured networks ({model['source']}); the prediction "
             f"errs by {100 * model['error']:.0f} % (rms).",
             markup=False,

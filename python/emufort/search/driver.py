@@ -249,7 +249,7 @@ class _Run:
             sizes = self.targets.sizes(next(iter(self.targets.data)))
             self.trials = read_trials(table, *sizes)
         self.started = time.perf_counter()
-        self.table = TrialsFile(table, self.targets.named)
+        self.table = TrialsFile(table, self.targets.named, self.has_times)
         if self.trials:
             self.table.write(self.trials)
         self.data_sha256 = data_sha256(self.data)
@@ -260,8 +260,21 @@ class _Run:
             self.config.seed,
             self.trials,
             options.sampler_options,
-            accept_all if self.cost is None else self.is_cheap_enough,
+            accept_all if options.max_ns is None else self.is_cheap_enough,
+            options.objectives,
         )
+
+    @property
+    def has_times(self) -> bool:
+        """Whether the predicted time is an objective."""
+        return "time" in self.config.search.objectives
+
+    def predicted_ns(self, architecture: Architecture) -> float | None:
+        """Return the predicted time of a network if it is an objective, else None."""
+        if not self.has_times:
+            return None
+        assert self.cost is not None
+        return self.cost.predict(architecture)
 
     def is_cheap_enough(self, candidate: Candidate) -> bool:
         limit = self.config.search.max_ns
@@ -273,7 +286,8 @@ class _Run:
         return candidate.architecture(*self.targets.sizes(candidate.target))
 
     def open_study(self) -> None:
-        self.mirror = Mirror(self.out, self.config.search.space, self.trials)
+        options = self.config.search
+        self.mirror = Mirror(self.out, options.space, self.trials, options.objectives)
 
     def note(self) -> str:
         best = best_of(self.trials)
@@ -292,6 +306,8 @@ class _Run:
         size = min(options.batch, options.trials - len(self.trials))
         candidates = self.proposer.propose(size, number)
         batch = self.batch(number, candidates, self.plan)
+        architectures = [self.architecture(candidate) for candidate in candidates]
+        times = [self.predicted_ns(architecture) for architecture in architectures]
         courses = successive_halving(
             size,
             self.plan.rungs,
@@ -299,11 +315,12 @@ class _Run:
             lambda at, epochs: batch.run(executor, at, epochs, watch),
             self.earlier() if options.halving == "asha" else None,
             [self.group(candidate) for candidate in candidates],
+            [time for time in times if time is not None] or None,
         )
         new = [
             Trial(
                 number=len(self.trials) + i,
-                architecture=self.architecture(candidate),
+                architecture=architectures[i],
                 learning_rate=candidate.learning_rate,
                 batch_size=candidate.batch_size,
                 value=course.value,
@@ -314,6 +331,7 @@ class _Run:
                 rungs=course.rungs,
                 weight_decay=candidate.weight_decay,
                 target=candidate.target,
+                predicted_ns=times[i],
             )
             for i, (candidate, course, state) in enumerate(
                 zip(candidates, courses, batch.states, strict=True)
@@ -340,7 +358,7 @@ class _Run:
         for trial in self.trials:
             group = self.group(trial.candidate)
             for epochs, value in trial.rungs:
-                found.setdefault(epochs, []).append(Reached(value, group))
+                found.setdefault(epochs, []).append(Reached(value, group, trial.predicted_ns))
         return found
 
     def group(self, candidate: Candidate) -> tuple[object, ...]:

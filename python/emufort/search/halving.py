@@ -29,6 +29,9 @@ NOISE = 0.3
 _DRAWS, _SEED = 128, 17
 #: A loss above this multiple of the lowest loss is useless, however cheap the network is.
 _NO_USE = 100.0
+#: Largest number of candidates of earlier batches that a batch is compared with along a front; an
+#: evenly spaced sample represents more of them.
+_MOST_EARLIER = 480
 #: A front is complete when no candidate is expected to lower it by this share or more.
 _WORTH = 1e-3
 
@@ -136,11 +139,15 @@ def survivors(
     earlier
         Candidates of other batches at the same rung. With them, the best 1/eta are those of all
         candidates so far. This is the rule of ASHA: a batch does not wait for a rung to fill, a
-        good batch promotes more candidates than a poor one, and a poor one may promote none.
+        good batch promotes more candidates than a poor one, and a poor one may promote none. With
+        `times`, an evenly spaced sample represents more than 480 of them.
     times
         Time of one sample of each candidate (n,), in the unit of the times in `earlier`; None
         compares the values only.
     """
+    if times is not None and len(earlier) > _MOST_EARLIER:
+        at = np.linspace(0, len(earlier) - 1, _MOST_EARLIER).round().astype(int)
+        earlier = [earlier[i] for i in at.tolist()]
     known = len(earlier)
     everyone = [*(one.value for one in earlier), *values]
     teams = None if groups is None else [*(one.group for one in earlier), *groups]

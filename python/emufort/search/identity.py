@@ -21,6 +21,7 @@ from emufort.training import resolve_backend
 _LATER: dict[str, Any] = {
     "search.schedule": "constant",
     "search.groups": [],
+    "search.objectives": ["skill"],
     "retrain.warm_start": False,
 }
 

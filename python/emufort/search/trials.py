@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 import math
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,8 +22,8 @@ COLUMNS = (
     "number", "value", "epochs", "pruned_at", "label", "hidden", "activation", "learning_rate",
     "batch_size", "weight_decay", "n_parameters", "multiply_adds", "seconds", "batch", "rungs",
 )  # fmt: skip
-#: With one more column where targets are searched.
-TARGET_COLUMNS = (*COLUMNS, "target")
+#: Columns where targets are searched, and where time is an objective.
+TARGET_COLUMN, TIME_COLUMN = "target", "predicted_ns"
 #: The last column, which follows from the others and is empty until the search is finished.
 RANK_COLUMN = "predicted_rank"
 
@@ -50,6 +51,8 @@ class Trial:
         Number of the batch that the candidate belongs to.
     rungs
         (epochs of the rung, value there) for every rung that the candidate reached.
+    predicted_ns
+        Predicted inference time [ns per sample], None unless time is an objective of the search.
     """
 
     number: int
@@ -64,6 +67,7 @@ class Trial:
     rungs: tuple[tuple[int, float], ...]
     weight_decay: float = 0.0
     target: str = ""
+    predicted_ns: float | None = None
 
     @property
     def candidate(self) -> Candidate:
@@ -78,6 +82,11 @@ class Trial:
             self.target,
             a.family,
         )
+
+    @property
+    def objective_values(self) -> tuple[float, ...]:
+        """Values of the objectives: the loss or error, and the predicted time if it is one."""
+        return (self.value,) if self.predicted_ns is None else (self.value, self.predicted_ns)
 
     @property
     def optuna_state(self) -> str:
@@ -103,6 +112,11 @@ def best_of(trials: Sequence[Trial]) -> Trial | None:
     return min((t for t in trials if t.finite), key=lambda t: t.value, default=None)
 
 
+def _columns(targets: bool, times: bool) -> tuple[str, ...]:
+    more = [(TARGET_COLUMN, targets), (TIME_COLUMN, times), (RANK_COLUMN, True)]
+    return (*COLUMNS, *(name for name, is_there in more if is_there))
+
+
 class TrialsFile:
     """The table on disk, which is complete at any time.
 
@@ -110,9 +124,9 @@ class TrialsFile:
     batch and one copy of the file.
     """
 
-    def __init__(self, path: Path, targets: bool = False) -> None:
+    def __init__(self, path: Path, targets: bool = False, times: bool = False) -> None:
         self._path = path
-        self._columns = (*(TARGET_COLUMNS if targets else COLUMNS), RANK_COLUMN)
+        self._columns = _columns(targets, times)
         self._text = ",".join(self._columns) + "\n"
         self._n = 0
 
@@ -159,7 +173,8 @@ def row_of(t: Trial) -> dict[str, Any]:
         "seconds": f"{t.seconds:.3f}",
         "batch": t.batch,
         "rungs": " ".join(f"{epochs}:{value!r}" for epochs, value in t.rungs),
-        "target": t.target,
+        TARGET_COLUMN: t.target,
+        TIME_COLUMN: "" if t.predicted_ns is None else repr(t.predicted_ns),
     }
 
 
@@ -189,9 +204,9 @@ def restore_table(path: Path, n: int, sha256: str, mirrored: Sequence[dict[str, 
         lines = path.read_text().splitlines(keepends=True)
         if _sha256("".join(lines[: n + 1])) == sha256:
             return
-    for columns in (COLUMNS, TARGET_COLUMNS):
+    for targets, times in itertools.product((False, True), repeat=2):
         buffer = io.StringIO(newline="")
-        names = (*columns, RANK_COLUMN)
+        names = _columns(targets, times)
         writer = csv.DictWriter(buffer, names, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(mirrored[:n])
@@ -226,7 +241,7 @@ def read_trials(path: Path, n_inputs: int, n_outputs: int) -> list[Trial]:
     for line, row in enumerate(read_csv(path), start=2):
         try:
             hidden = tuple(map(int, row["hidden"].split("-")))
-            target = row.get("target") or ""
+            target = row.get(TARGET_COLUMN) or ""
             if target:
                 n_inputs, *_, n_outputs = map(int, row["label"].split()[0].split("-"))
             names = tuple(row["activation"].split(","))
@@ -246,6 +261,7 @@ def read_trials(path: Path, n_inputs: int, n_outputs: int) -> list[Trial]:
                 rungs=tuple((int(epochs), float(value)) for epochs, value in rungs),
                 weight_decay=float(row["weight_decay"]),
                 target=target,
+                predicted_ns=float(row[TIME_COLUMN]) if row.get(TIME_COLUMN) else None,
             )
         except (KeyError, ValueError, AttributeError, TypeError, EmufortError) as error:
             raise EmufortError(

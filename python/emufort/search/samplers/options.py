@@ -31,6 +31,8 @@ OPTUNA = {
     "nsga3": "NSGAIIISampler",
 }
 _GENETIC = ("nsga2", "nsga3")
+#: Samplers that can search for the front of skill and time, `search.objectives`.
+TWO_OBJECTIVES = ("parzen", "random", "qmc", "nsga2", "nsga3")
 #: Samplers that can be limited to some of the trials by the option ``history``, and its minimum.
 FORGETFUL = ("tpe", "gp")
 LEAST_HISTORY = 50

@@ -82,14 +82,25 @@ class RecreatedSampler:
 
 
 class ReplayedSampler:
-    """A sampler that is created once and gets all trials in their order."""
+    """A sampler that is created once and gets all trials in their order.
+
+    If time is one of the `objectives`, the sampler gets the predicted time as a second value.
+    """
 
     def __init__(
-        self, name: str, space: SpaceConfig, seed: int, options: Mapping[str, Any], accept: Accept
+        self,
+        name: str,
+        space: SpaceConfig,
+        seed: int,
+        options: Mapping[str, Any],
+        accept: Accept,
+        objectives: Sequence[str],
     ) -> None:
         self._space, self._accept = space, accept
         self._sampler = make_optuna_sampler(name, options, seed)
-        self._study = quiet_optuna().create_study(direction="minimize", sampler=self._sampler)
+        self._study = quiet_optuna().create_study(
+            directions=["minimize"] * len(objectives), sampler=self._sampler
+        )
         self._asked: list[optuna.Trial] = []
 
     def propose(self, size: int, batch: int) -> list[Candidate]:
@@ -121,7 +132,7 @@ class ReplayedSampler:
             for asked, trial in zip(self._asked, trials, strict=True):
                 if trial.finite:
                     # Complete even if stopped early: Optuna forms populations of complete trials.
-                    self._study.tell(asked, trial.value)
+                    self._study.tell(asked, list(trial.objective_values))
                 else:
                     self._study.tell(asked, state=states.FAIL)
         self._asked = []

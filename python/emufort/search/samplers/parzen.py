@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from emufort.config import SpaceConfig
+from emufort.search.calibration import log_of
+from emufort.search.halving import along_the_front
 from emufort.search.samplers.base import Accept, CubeProposer, accepted, best_first
 from emufort.search.samplers.parzen_densities import MOST_GOOD, good_and_bad, propose_parzen
 from emufort.search.samplers.qmc import QmcProposer
@@ -44,6 +46,33 @@ def front_first(trials: Sequence[Trial]) -> np.ndarray:
     return np.array([*found, *(int(i) for i in best_first(trials) if int(i) not in taken)])
 
 
+def objectives_first(trials: Sequence[Trial]) -> np.ndarray:
+    """Return the positions of `trials`, those along the front of loss against predicted time first.
+
+    Losses of different rungs cannot be compared. The trials that reached the last rung therefore
+    come first, then those that were stopped at the rung before, and so on. Trials of the same rung
+    have the order of `along_the_front`, until there are enough good trials.
+    """
+    found: list[int] = []
+    for level in sorted({len(t.rungs) for t in trials}, reverse=True):
+        at = [i for i, t in enumerate(trials) if len(t.rungs) == level and t.finite]
+        if at and len(found) < MOST_GOOD:
+            losses = log_of(np.array([trials[i].value for i in at]))
+            times = np.array([trials[i].predicted_ns for i in at], dtype=np.float64)
+            k = min(len(at), MOST_GOOD - len(found))
+            found += [at[i] for i in along_the_front(losses, times, k)]
+    taken = set(found)
+    return np.array([*found, *(int(i) for i in best_first(trials) if int(i) not in taken)])
+
+
+#: Option `aim` -> function that orders finished trials, best first.
+_ORDERS: dict[str, Callable[[Sequence[Trial]], np.ndarray]] = {
+    "front": front_first,
+    "loss": best_first,
+    "objectives": objectives_first,
+}
+
+
 class ParzenProposer(CubeProposer):
     """Proposes points of a Sobol sequence at first, then draws from a density of good trials."""
 
@@ -66,7 +95,7 @@ class ParzenProposer(CubeProposer):
         if len(self._finished) < self._options["startup"]:
             return self._start.propose(size, batch)
         rng = np.random.default_rng([self._seed, batch])
-        order = (front_first if self._options["aim"] == "front" else best_first)(self._finished)
+        order = _ORDERS[self._options["aim"]](self._finished)
         good, bad = (
             np.array([self._points[i] for i in part]).reshape(-1, self._n)
             for part in good_and_bad(order, self._options["gamma"], self._options["history"])

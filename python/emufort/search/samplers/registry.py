@@ -41,6 +41,7 @@ def make_proposer(
     finished: Sequence[Trial] = (),
     options: Mapping[str, Any] | None = None,
     accept: Accept = accept_all,
+    objectives: Sequence[str] = ("skill",),
 ) -> Proposer:
     """Return a proposer that has the `finished` trials.
 
@@ -58,6 +59,8 @@ def make_proposer(
         Options of the sampler; defaults replace missing ones.
     accept
         Returns whether a candidate may be proposed.
+    objectives
+        ``("skill",)``, or ``("skill", "time")`` for the front of loss against predicted time.
 
     Raises
     ------
@@ -72,9 +75,11 @@ def make_proposer(
     proposer: Proposer
     if name in BUILT_IN_OPTIONS:
         merged = {**BUILT_IN_OPTIONS[name], **options}
+        if name == "parzen" and "time" in objectives:
+            merged["aim"] = "objectives"
         proposer = _BUILT_IN[name](space, seed, merged, accept)
     elif name in _REPLAYED:
-        proposer = ReplayedSampler(name, space, seed, options, accept)
+        proposer = ReplayedSampler(name, space, seed, options, accept, objectives)
     else:
         proposer = RecreatedSampler(name, space, seed, options, accept)
     if name in _REPLAYED:
