@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.objectives.trainings import RUNGS, SPACE, Key, Trained, key_of
 from emufort.network.architecture import Architecture
 from emufort.search.cost import usual_cost_model
-from emufort.search.halving import successive_halving
+from emufort.search.halving import Finished, successive_halving
 from emufort.search.samplers.registry import make_proposer
 from emufort.search.space import Candidate
 from emufort.search.trials import Trial
@@ -111,6 +111,7 @@ def replay(table: Table, method: Method, seed: int, seconds: float) -> np.ndarra
     halves = method.promotion != "none"
     rungs = RUNGS if halves else RUNGS[-1:]
     spent, batch, number = 0.0, 0, 0
+    finished: list[Finished] = []
     points: list[tuple[float, float]] = []
     progress: list[tuple[float, float]] = []
     while spent < seconds:
@@ -130,9 +131,20 @@ def replay(table: Table, method: Method, seed: int, seconds: float) -> np.ndarra
                     progress.append((spent, hypervolume(np.array(points), table.reference)))
             return found
 
+        front = method.promotion == "front"
         courses = successive_halving(
-            BATCH, rungs, ETA, train, times=times if method.promotion == "front" else None
+            BATCH,
+            rungs,
+            ETA,
+            train,
+            times=times if front else None,
+            finished=finished if front else (),
         )
+        finished += [
+            Finished(course.rungs, time)
+            for course, time in zip(courses, times, strict=True)
+            if course.pruned_at is None and math.isfinite(course.value)
+        ]
         trials = [
             _trial(number + i, batch, candidate, course, time if two else None)
             for i, (candidate, course, time) in enumerate(

@@ -30,7 +30,7 @@ from emufort.training import Trainer, TrainerState, make_trainer
 RUNGS = (1, 4, 16)
 #: Learning rates; those that a search proposes are rounded to the nearest of them.
 N_RATES = 5
-SPACE = SpaceConfig(family="taper")
+SPACE = SpaceConfig(family="taper", depth=(1, 2))
 CONFIG = Config(search=SearchConfig(space=SPACE, rungs=RUNGS, subset=16))
 
 Key = tuple[tuple[int, ...], str, int]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from emufort.network.architecture import Architecture
 from emufort.progress import Reporter, silent
 from emufort.search.batch import Batch
 from emufort.search.cost import CostModel, cost_model
-from emufort.search.halving import Reached, successive_halving
+from emufort.search.halving import Finished, Reached, successive_halving
 from emufort.search.identity import (
     check_same,
     data_sha256,
@@ -28,9 +28,10 @@ from emufort.search.identity import (
     search_identity,
     settled_backend,
 )
+from emufort.search.importances import importances
 from emufort.search.optuna_mirror import FILE_NAME, Mirror, mirrored_rows
 from emufort.search.plan import TRIED, Plan, fewest_rows
-from emufort.search.prediction import predicted_ranks
+from emufort.search.prediction import foretold_losses, predicted_ranks
 from emufort.search.result import SearchResult, load_search
 from emufort.search.samplers.base import accept_all
 from emufort.search.samplers.options import check_options
@@ -316,6 +317,7 @@ class _Run:
             self.earlier() if options.halving == "asha" else None,
             [self.group(candidate) for candidate in candidates],
             [time for time in times if time is not None] or None,
+            self.finished() if options.halving == "batch" else (),
         )
         new = [
             Trial(
@@ -361,6 +363,14 @@ class _Run:
                 found.setdefault(epochs, []).append(Reached(value, group, trial.predicted_ns))
         return found
 
+    def finished(self) -> list[Finished]:
+        """Return the candidates of all earlier batches that reached the last rung."""
+        return [
+            Finished(trial.rungs, trial.predicted_ns)
+            for trial in self.trials
+            if trial.predicted_ns is not None and trial.pruned_at is None and trial.finite
+        ]
+
     def group(self, candidate: Candidate) -> tuple[object, ...]:
         """Return the properties that define the group within which a candidate is compared."""
         return tuple(getattr(candidate, name) for name in self.config.search.groups)
@@ -368,9 +378,13 @@ class _Run:
     def finish(self) -> None:
         """Rank all candidates, then mark the search as finished."""
         self.table.rank(self.trials, predicted_ranks(self.trials))
-        self.write_summary(finished=True)
+        losses = foretold_losses(self.trials)
+        found = importances(self.config.search.space, self.trials, losses)
+        self.write_summary(found, finished=True)
 
-    def write_summary(self, finished: bool = False) -> None:
+    def write_summary(
+        self, found: Mapping[str, Mapping[str, float]] | None = None, finished: bool = False
+    ) -> None:
         now = time.perf_counter()
         self.seconds += now - self.started
         self.started = now
@@ -383,6 +397,7 @@ class _Run:
             data_sha256=self.data_sha256,
             seconds=self.seconds,
             cost=self.cost,
+            importances=found,
             finished=finished,
         )
         write_json(self.out / "search.json", summary)

@@ -24,7 +24,7 @@ STUDY_NAME = "search"
 FILE_NAME = "study.journal"
 
 
-def _distributions(space: SpaceConfig) -> dict[str, BaseDistribution]:
+def distributions(space: SpaceConfig) -> dict[str, BaseDistribution]:
     """Return Optuna's distributions of the parameters of `parameters_of`."""
     from optuna.distributions import (
         CategoricalDistribution,
@@ -73,7 +73,7 @@ class Mirror:
         self._path = folder / FILE_NAME
         self._space = space
         self._objectives = tuple(objectives)
-        self._distributions = _distributions(space)
+        self._distributions = distributions(space)
         # An interrupted search may have left its lock. There is one writer only.
         for lock in folder.glob(f"{FILE_NAME}.lock*"):
             lock.unlink(missing_ok=True)

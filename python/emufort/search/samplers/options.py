@@ -23,6 +23,9 @@ BUILT_IN_OPTIONS: dict[str, dict[str, Any]] = {
     # generation, 0 for the size of a batch. lr_adapt: smaller steps where losses are noisy.
     "cmaes": {"sigma0": 1 / 6, "popsize": 0, "lr_adapt": False},
 }
+#: Other defaults where time is an objective too; users cannot set this `aim`. Fewer draws for each
+#: proposed candidate spread the candidates along the front.
+OPTIONS_OF_TWO: dict[str, dict[str, Any]] = {"parzen": {"aim": "objectives", "candidates": 6}}
 #: Optuna's samplers; name -> class in `optuna.samplers`.
 OPTUNA = {
     "tpe": "TPESampler",

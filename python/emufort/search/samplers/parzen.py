@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,10 @@ from emufort.search.trials import Trial
 #: When the front is the aim, trials with a loss above this multiple of the lowest loss are not on
 #: the front, however cheap the network is: an error of about 3 times the lowest.
 _NO_USE = 10.0
+
+#: Two candidates that differ only in the learning rate, by at most this share of its range (in the
+#: logarithm), count as the same when the front is the objective.
+_SAME_RATE = 0.1
 
 
 def front_first(trials: Sequence[Trial]) -> np.ndarray:
@@ -82,6 +88,7 @@ class ParzenProposer(CubeProposer):
         super().__init__(space, seed, options, accept)
         self._start = QmcProposer(space, seed, {}, accept)
         self._finished: list[Trial] = []
+        self._rates: dict[Candidate, list[float]] = {}
         self._points: list[np.ndarray] = []
 
     def add(self, trials: Sequence[Trial]) -> None:
@@ -89,6 +96,10 @@ class ParzenProposer(CubeProposer):
         self._start.add(trials)
         self._finished.extend(trials)
         self._points.extend(to_point(self._space, trial.candidate) for trial in trials)
+        for trial in trials:
+            self._rates.setdefault(_without_rate(trial.candidate), []).append(
+                math.log(trial.learning_rate)
+            )
 
     def propose(self, size: int, batch: int) -> list[Candidate]:
         """Return the `size` candidates of batch number `batch`."""
@@ -100,7 +111,23 @@ class ParzenProposer(CubeProposer):
             np.array([self._points[i] for i in part]).reshape(-1, self._n)
             for part in good_and_bad(order, self._options["gamma"], self._options["history"])
         )
-        found = propose_parzen(self._space, good, bad, size, rng, self._options, self._accept)
+        accept = self._is_new if self._options["aim"] == "objectives" else self._accept
+        found = propose_parzen(self._space, good, bad, size, rng, self._options, accept)
         if len(found) < size:
             found += accepted(self._uniform(rng), size - len(found), self._accept)
         return found
+
+    def _is_new(self, candidate: Candidate) -> bool:
+        """Return whether a candidate may be proposed and is not almost a finished one.
+
+        Good candidates of a front are few and far apart. The density of the good ones is high where
+        they are, so that they would be proposed again and again.
+        """
+        low, high = map(math.log, self._space.learning_rate)
+        rate, near = math.log(candidate.learning_rate), _SAME_RATE * (high - low)
+        rates = self._rates.get(_without_rate(candidate), ())
+        return self._accept(candidate) and all(abs(rate - known) > near for known in rates)
+
+
+def _without_rate(candidate: Candidate) -> Candidate:
+    return replace(candidate, learning_rate=0.0)

@@ -15,7 +15,12 @@ from emufort.config import SpaceConfig
 from emufort.errors import EmufortError
 from emufort.search.samplers.base import Accept, Proposer, accept_all
 from emufort.search.samplers.cmaes import CmaesProposer
-from emufort.search.samplers.options import BUILT_IN_OPTIONS, check_options, sampler_name
+from emufort.search.samplers.options import (
+    BUILT_IN_OPTIONS,
+    OPTIONS_OF_TWO,
+    check_options,
+    sampler_name,
+)
 from emufort.search.samplers.optuna import RecreatedSampler, ReplayedSampler
 from emufort.search.samplers.parzen import ParzenProposer
 from emufort.search.samplers.qmc import QmcProposer
@@ -74,9 +79,10 @@ def make_proposer(
     check_options(name, options)
     proposer: Proposer
     if name in BUILT_IN_OPTIONS:
-        merged = {**BUILT_IN_OPTIONS[name], **options}
-        if name == "parzen" and "time" in objectives:
-            merged["aim"] = "objectives"
+        two = OPTIONS_OF_TWO.get(name, {}) if "time" in objectives else {}
+        merged = {**BUILT_IN_OPTIONS[name], **two, **options}
+        if "aim" in two:
+            merged["aim"] = two["aim"]
         proposer = _BUILT_IN[name](space, seed, merged, accept)
     elif name in _REPLAYED:
         proposer = ReplayedSampler(name, space, seed, options, accept, objectives)
