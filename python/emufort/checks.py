@@ -151,8 +151,10 @@ def _check_schemes(config: Config, targets: Targets) -> None:
 def _check_costs(config: Config, steps: Sequence[str]) -> None:
     from emufort.search.cost import from_table
 
-    if "search" in steps and config.search.max_ns is not None and config.search.cost_table:
-        from_table(Path(config.search.cost_table), config.select.ncol)
+    search = config.search
+    predicts = search.max_ns is not None or "time" in search.objectives
+    if "search" in steps and predicts and search.cost_table:
+        from_table(Path(search.cost_table), config.select.ncol)
 
 
 def check_compiler(config: Config, steps: Sequence[str], contract: Contract) -> None:

@@ -92,6 +92,10 @@ def search(
             Length of each rung in epochs, instead of `share`; ``schedule="constant"`` needs it.
         rung_rows : sequence of int, default ()
             Number of rows of the subset on which each rung trains; all rows if empty.
+        objectives : sequence of str, default ("skill",)
+            ``("skill",)`` looks for the lowest loss. ``("skill", "time")`` looks for the front of
+            loss against predicted inference time: candidates along the front continue from rung to
+            rung, and the sampler (``"parzen"``, ``"nsga2"`` or ``"nsga3"``) proposes more of them.
         eta : int, default 4
             One in `eta` candidates continues from each rung to the next.
         halving : str, default "batch"
@@ -114,7 +118,9 @@ def search(
         max_ns : float, default None
             Largest predicted inference time of a candidate [ns per sample]; None: no limit.
         cost_table : path, default None
-            CSV table of measured times for `max_ns`; None: networks are measured on this machine.
+            CSV table of measured times for `max_ns` and for time as an objective. None: networks
+            are measured on this machine for `max_ns`; without this limit, times are predicted with
+            fixed coefficients.
         enqueue : sequence of dict, default ()
             Candidates to try before those of the sampler, such as the network that is in use. They
             count as trials, may lie outside the space, and `max_ns` does not apply to them:

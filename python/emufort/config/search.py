@@ -12,7 +12,7 @@ from emufort.errors import EmufortError, UsageError
 from emufort.network.activations import parse, text_of
 from emufort.network.architecture import MOST_LAYERS
 from emufort.network.operations.dense import MOST_NEURONS
-from emufort.search.samplers.options import sampler_name
+from emufort.search.samplers.options import TWO_OBJECTIVES, sampler_name
 
 
 def _known_activation_function(text: str) -> str:
@@ -166,6 +166,10 @@ class SearchConfig(Section):
     rung_rows: tuple[int, ...] = Field(
         (), description="rows of the subset at each rung; all rows if empty"
     )
+    objectives: tuple[Literal["skill", "time"], ...] = Field(
+        ("skill",),
+        description="find the lowest loss, or with 'time' the front of loss and predicted time",
+    )
     eta: int = Field(4, ge=2)
     halving: Literal["batch", "asha"] = Field(
         "batch", description="candidates to compare with: the same batch, or all earlier ones"
@@ -202,6 +206,13 @@ class SearchConfig(Section):
         except UsageError as error:
             raise ValueError(str(error)) from error
 
+    @field_validator("objectives")
+    @classmethod
+    def _sort_objectives(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
+        if "skill" not in objectives:
+            raise ValueError("objectives are ['skill'] or ['skill', 'time']")
+        return tuple(sorted(set(objectives)))  # their order has no meaning
+
     @model_validator(mode="before")
     @classmethod
     def _add_rungs(cls, options: Any) -> Any:
@@ -219,6 +230,14 @@ class SearchConfig(Section):
     def _check(self) -> Self:
         self._check_enqueued()
         rungs, rows = self.rungs, self.rung_rows
+        if "time" in self.objectives:
+            if self.sampler not in TWO_OBJECTIVES:
+                raise ValueError(
+                    f"the sampler '{self.sampler}' has one objective; with objectives = ['skill', "
+                    f"'time'] choose one of {', '.join(TWO_OBJECTIVES)}"
+                )
+            if self.sampler_options.get("aim") == "loss":
+                raise ValueError("aim = 'loss' contradicts objectives = ['skill', 'time']")
         if rungs and (rungs[0] < 1 or list(rungs) != sorted(set(rungs))):
             raise ValueError("rungs are numbers of epochs in ascending order")
         if rungs and rungs[-1] > 1_000_000:

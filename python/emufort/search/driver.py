@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,16 +22,17 @@ from emufort.progress import Reporter, silent
 from emufort.search.batch import Batch
 from emufort.search.cost import CostModel, cost_model
 from emufort.search.growth import check_not_fewer
-from emufort.search.halving import Reached, successive_halving
+from emufort.search.halving import Finished, Reached, successive_halving
 from emufort.search.identity import (
     check_same,
     data_sha256,
     rows_sha256,
     search_identity,
 )
+from emufort.search.importances import importances
 from emufort.search.optuna_mirror import FILE_NAME, Mirror, mirrored_rows
 from emufort.search.plan import TRIED, Plan, fewest_rows
-from emufort.search.prediction import predicted_ranks
+from emufort.search.prediction import foretold_losses, predicted_ranks
 from emufort.search.result import SearchResult, load_search
 from emufort.search.samplers.base import accept_all
 from emufort.search.samplers.enqueued import enqueued_candidates
@@ -266,7 +267,11 @@ class _Run:
             self.trials = read_trials(table, *sizes)
         self.started = time.perf_counter()
         self.enqueued = enqueued_candidates(self.config.search)
-        used = {"target": self.targets.named, "enqueued": bool(self.enqueued)}
+        used = {
+            "target": self.targets.named,
+            "predicted_ns": self.has_times,
+            "enqueued": bool(self.enqueued),
+        }
         self.table = TrialsFile(table, [name for name in FURTHER_COLUMNS if used[name]])
         if self.trials:
             self.table.write(self.trials)
@@ -278,9 +283,22 @@ class _Run:
             self.config.seed,
             self.trials,
             options.sampler_options,
-            accept_all if self.cost is None else self.is_cheap_enough,
+            accept_all if options.max_ns is None else self.is_cheap_enough,
             self.enqueued,
+            options.objectives,
         )
+
+    @property
+    def has_times(self) -> bool:
+        """Whether the predicted time is an objective."""
+        return "time" in self.config.search.objectives
+
+    def predicted_ns(self, architecture: Architecture) -> float | None:
+        """Return the predicted time of a network if it is an objective, else None."""
+        if not self.has_times:
+            return None
+        assert self.cost is not None
+        return self.cost.predict(architecture)
 
     def is_cheap_enough(self, candidate: Candidate) -> bool:
         limit = self.config.search.max_ns
@@ -292,7 +310,8 @@ class _Run:
         return candidate.architecture(*self.targets.sizes(candidate.target))
 
     def open_study(self) -> None:
-        self.mirror = Mirror(self.out, self.config.search.space, self.trials)
+        options = self.config.search
+        self.mirror = Mirror(self.out, options.space, self.trials, options.objectives)
 
     def note(self) -> str:
         best = best_of(self.trials)
@@ -311,6 +330,8 @@ class _Run:
         size = min(options.batch, options.trials - len(self.trials))
         candidates = self.proposer.propose(size, number)
         batch = self.batch(number, candidates, self.plan)
+        architectures = [self.architecture(candidate) for candidate in candidates]
+        times = [self.predicted_ns(architecture) for architecture in architectures]
         courses = successive_halving(
             size,
             self.plan.rungs,
@@ -318,11 +339,13 @@ class _Run:
             lambda at, epochs: batch.run(executor, at, epochs, watch),
             self.earlier() if options.halving == "asha" else None,
             [self.group(candidate) for candidate in candidates],
+            [time for time in times if time is not None] or None,
+            self.finished() if options.halving == "batch" else (),
         )
         new = [
             Trial(
                 number=len(self.trials) + i,
-                architecture=self.architecture(candidate),
+                architecture=architectures[i],
                 learning_rate=candidate.learning_rate,
                 batch_size=candidate.batch_size,
                 value=course.value,
@@ -334,6 +357,7 @@ class _Run:
                 weight_decay=candidate.weight_decay,
                 target=candidate.target,
                 enqueued=len(self.trials) + i < len(self.enqueued),
+                predicted_ns=times[i],
             )
             for i, (candidate, course, state) in enumerate(
                 zip(candidates, courses, batch.states, strict=True)
@@ -361,8 +385,16 @@ class _Run:
         for trial in self.trials:
             group = self.group(trial.candidate)
             for epochs, value in trial.rungs:
-                found.setdefault(epochs, []).append(Reached(value, group))
+                found.setdefault(epochs, []).append(Reached(value, group, trial.predicted_ns))
         return found
+
+    def finished(self) -> list[Finished]:
+        """Return the candidates of all earlier batches that reached the last rung."""
+        return [
+            Finished(trial.rungs, trial.predicted_ns)
+            for trial in self.trials
+            if trial.predicted_ns is not None and trial.pruned_at is None and trial.finite
+        ]
 
     def group(self, candidate: Candidate) -> tuple[object, ...]:
         """Return the properties that define the group within which a candidate is compared."""
@@ -371,9 +403,13 @@ class _Run:
     def finish(self) -> None:
         """Rank all candidates, then mark the search as finished."""
         self.table.rank(self.trials, predicted_ranks(self.trials))
-        self.write_summary(finished=True)
+        losses = foretold_losses(self.trials)
+        found = importances(self.config.search.space, self.trials, losses)
+        self.write_summary(found, finished=True)
 
-    def write_summary(self, finished: bool = False) -> None:
+    def write_summary(
+        self, found: Mapping[str, Mapping[str, float]] | None = None, finished: bool = False
+    ) -> None:
         now = time.perf_counter()
         self.seconds += now - self.started
         self.started = now
@@ -386,6 +422,7 @@ class _Run:
             data_sha256=self.data_sha256,
             seconds=self.seconds,
             cost=self.cost,
+            importances=found,
             finished=finished,
         )
         write_json(self.out / "search.json", summary)

@@ -21,6 +21,7 @@ _LATER: dict[str, Any] = {
     "search.schedule": "constant",
     "search.groups": [],
     "search.side_by_side": False,
+    "search.objectives": ["skill"],
     "retrain.warm_start": False,
     "retrain.precision": "single",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -26,6 +26,7 @@ def search_summary(
     data_sha256: str,
     seconds: float,
     cost: CostModel | None = None,
+    importances: Mapping[str, Mapping[str, float]] | None = None,
     finished: bool = False,
 ) -> dict[str, Any]:
     """Return the content of search.json.
@@ -45,7 +46,9 @@ def search_summary(
     seconds
         Time of the search so far [s].
     cost
-        The fitted cost of networks, if the configuration limits it.
+        The model of the times of networks, if the search needs it.
+    importances
+        Importances of the hyperparameters, see `emufort.search.importances`.
     finished
         Whether no trial is missing.
     """
@@ -94,6 +97,8 @@ def search_summary(
         summary["value"] = f"RMSE of {judged} over the validation rows"
     if cost is not None:
         summary["cost_model"] = cost.to_dict()
+    if importances:
+        summary["importances"] = {name: dict(found) for name, found in importances.items()}
     return summary
 
 

@@ -23,7 +23,7 @@ COLUMNS = (
     "batch_size", "weight_decay", "n_parameters", "multiply_adds", "seconds", "batch", "rungs",
 )  # fmt: skip
 #: Further columns, which a table has only where they are used.
-FURTHER_COLUMNS = ("target", "enqueued")
+FURTHER_COLUMNS = ("target", "predicted_ns", "enqueued")
 #: The last column, which follows from the others and is empty until the search is finished.
 RANK_COLUMN = "predicted_rank"
 
@@ -51,6 +51,8 @@ class Trial:
         Number of the batch that the candidate belongs to.
     rungs
         (epochs of the rung, value there) for every rung that the candidate reached.
+    predicted_ns
+        Predicted inference time [ns per sample], None unless time is an objective of the search.
     enqueued
         Whether the user gave the candidate (`search.enqueue`) instead of the sampler.
     """
@@ -67,6 +69,7 @@ class Trial:
     rungs: tuple[tuple[int, float], ...]
     weight_decay: float = 0.0
     target: str = ""
+    predicted_ns: float | None = None
     enqueued: bool = False
 
     @property
@@ -82,6 +85,11 @@ class Trial:
             self.target,
             a.family,
         )
+
+    @property
+    def objective_values(self) -> tuple[float, ...]:
+        """Values of the objectives: the loss or error, and the predicted time if it is one."""
+        return (self.value,) if self.predicted_ns is None else (self.value, self.predicted_ns)
 
     @property
     def optuna_state(self) -> str:
@@ -171,6 +179,7 @@ def row_of(t: Trial) -> dict[str, Any]:
         "batch": t.batch,
         "rungs": " ".join(f"{epochs}:{value!r}" for epochs, value in t.rungs),
         "target": t.target,
+        "predicted_ns": "" if t.predicted_ns is None else repr(t.predicted_ns),
         "enqueued": "yes" if t.enqueued else "",
     }
 
@@ -258,6 +267,7 @@ def read_trials(path: Path, n_inputs: int, n_outputs: int) -> list[Trial]:
                 rungs=tuple((int(epochs), float(value)) for epochs, value in rungs),
                 weight_decay=float(row["weight_decay"]),
                 target=target,
+                predicted_ns=float(row["predicted_ns"]) if row.get("predicted_ns") else None,
                 enqueued=row.get("enqueued") == "yes",
             )
         except (KeyError, ValueError, AttributeError, TypeError, EmufortError) as error:

@@ -24,6 +24,9 @@ BUILT_IN_OPTIONS: dict[str, dict[str, Any]] = {
     # generation, 0 for the size of a batch. lr_adapt: smaller steps where losses are noisy.
     "cmaes": {"sigma0": 1 / 6, "popsize": 0, "lr_adapt": False},
 }
+#: Other defaults where time is an objective too; users cannot set this `aim`. Fewer draws for each
+#: proposed candidate spread the candidates along the front.
+OPTIONS_OF_TWO: dict[str, dict[str, Any]] = {"parzen": {"aim": "objectives", "candidates": 6}}
 #: Optuna's samplers; name -> class in `optuna.samplers`.
 OPTUNA = {
     "tpe": "TPESampler",
@@ -32,6 +35,8 @@ OPTUNA = {
     "nsga3": "NSGAIIISampler",
 }
 _GENETIC = ("nsga2", "nsga3")
+#: Samplers that can search for the front of skill and time, `search.objectives`.
+TWO_OBJECTIVES = ("parzen", "random", "qmc", "nsga2", "nsga3")
 #: Samplers that can be limited to some of the trials by the option ``history``, and its minimum.
 FORGETFUL = ("tpe", "gp")
 LEAST_HISTORY = 50

@@ -98,6 +98,8 @@ class ReplayedSampler:
         Returns whether a candidate may be proposed.
     whole
         Whether every trial has all parameters, also widths of layers that the candidate lacks.
+    objectives
+        With time as an objective, the sampler gets the predicted time as a second value.
     """
 
     def __init__(
@@ -106,10 +108,13 @@ class ReplayedSampler:
         space: SpaceConfig,
         accept: Accept,
         whole: bool = True,
+        objectives: Sequence[str] = ("skill",),
     ) -> None:
         self._space, self._accept, self._whole = space, accept, whole
         self._sampler: Any = sampler
-        self._study = quiet_optuna().create_study(direction="minimize", sampler=self._sampler)
+        self._study = quiet_optuna().create_study(
+            directions=["minimize"] * len(objectives), sampler=self._sampler
+        )
         self._asked: list[optuna.Trial] = []
 
     def propose(self, size: int, batch: int) -> list[Candidate]:
@@ -143,7 +148,7 @@ class ReplayedSampler:
                     self._study.tell(asked, state=states.FAIL)
                 elif trial.pruned_at is None or self._whole:
                     # Complete even if stopped early: Optuna forms populations of complete trials.
-                    self._study.tell(asked, trial.value)
+                    self._study.tell(asked, list(trial.objective_values))
                 else:
                     for epochs, value in trial.rungs:
                         asked.report(value, epochs)

@@ -19,6 +19,7 @@ from emufort.search.samplers.enqueued import EnqueuedFirst
 from emufort.search.samplers.objects import ObjectSampler, describe
 from emufort.search.samplers.options import (
     BUILT_IN_OPTIONS,
+    OPTIONS_OF_TWO,
     check_options,
     make_optuna_sampler,
     sampler_name,
@@ -52,6 +53,7 @@ def make_proposer(
     options: Mapping[str, Any] | None = None,
     accept: Accept = accept_all,
     enqueued: Sequence[Candidate] = (),
+    objectives: Sequence[str] = ("skill",),
 ) -> Proposer:
     """Return a proposer that has the `finished` trials.
 
@@ -71,6 +73,8 @@ def make_proposer(
         Returns whether a candidate may be proposed.
     enqueued
         Candidates to propose first, see `EnqueuedFirst`.
+    objectives
+        ``("skill",)``, or ``("skill", "time")`` for the front of loss against predicted time.
 
     Raises
     ------
@@ -82,7 +86,7 @@ def make_proposer(
     if isinstance(sampler, str):
         name = sampler_name(sampler)
         what, why = f"sampler '{name}'", "another version of Optuna or cmaes?"
-        proposer = _named(name, space, seed, dict(options or {}), accept)
+        proposer = _named(name, space, seed, dict(options or {}), accept, objectives)
     else:
         what = f"sampler object {describe(sampler)}"
         why = "it was used before, is another one, or draws numbers that the search cannot seed"
@@ -105,13 +109,23 @@ def make_proposer(
 
 
 def _named(
-    name: str, space: SpaceConfig, seed: int, options: dict[str, Any], accept: Accept
+    name: str,
+    space: SpaceConfig,
+    seed: int,
+    options: dict[str, Any],
+    accept: Accept,
+    objectives: Sequence[str],
 ) -> Proposer:
     check_options(name, options)
     if name in BUILT_IN_OPTIONS:
-        return _BUILT_IN[name](space, seed, {**BUILT_IN_OPTIONS[name], **options}, accept)
+        two = OPTIONS_OF_TWO.get(name, {}) if "time" in objectives else {}
+        merged = {**BUILT_IN_OPTIONS[name], **two, **options}
+        if "aim" in two:
+            merged["aim"] = two["aim"]
+        return _BUILT_IN[name](space, seed, merged, accept)
     if name in _REPLAYED:
-        return ReplayedSampler(make_optuna_sampler(name, options, seed), space, accept)
+        sampler = make_optuna_sampler(name, options, seed)
+        return ReplayedSampler(sampler, space, accept, objectives=objectives)
     return RecreatedSampler(name, space, seed, options, accept)
 
 
