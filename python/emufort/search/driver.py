@@ -121,6 +121,8 @@ def search(
             _keep_subset(out, subset, data, identity, config, settled)
         plan = settled
         run = _Run(targets, config, out, plan, model, extensions)
+        # The summary, which was checked before, may have been lost.
+        check_not_fewer(out, options.trials, len(run.trials))
         if len(run.trials) < options.trials:
             stored, _ = SharedArrays.from_targets(
                 train.at(subset.rows), validation, out, judged=True
