@@ -121,8 +121,6 @@ def search(
             _keep_subset(out, subset, data, identity, config, settled)
         plan = settled
         run = _Run(targets, config, out, plan, model, extensions)
-        # The summary, which was checked before, may have been lost.
-        check_not_fewer(out, options.trials, len(run.trials))
         if len(run.trials) < options.trials:
             stored, _ = SharedArrays.from_targets(
                 train.at(subset.rows), validation, out, judged=True
@@ -274,6 +272,8 @@ class _Run:
         if table.exists():
             sizes = self.targets.sizes(next(iter(self.targets.data)))
             self.trials = read_trials(table, *sizes)
+            # The summary, which was checked before, may have been lost.
+            check_not_fewer(self.out, self.config.search.trials, len(self.trials))
         self.started = time.perf_counter()
         self.enqueued = enqueued_candidates(self.config.search)
         used = {"target": self.targets.named, "enqueued": bool(self.enqueued)}
