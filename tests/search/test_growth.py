@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import emufort.api as ef
 from emufort.errors import EmufortError, UsageError
 from emufort.files import read_csv, read_json
 from emufort.network.emulator import Emulator
@@ -20,7 +21,7 @@ from emufort.search.driver import search
 from emufort.search.growth import check_not_fewer, difference_by_growth
 from emufort.search.identity import study_sha256
 from emufort.steps import STEPS
-from tests.search.pond import config, data
+from tests.search.pond import OPTIONS, config, data
 
 
 def content(folder: Path) -> list:
@@ -96,7 +97,9 @@ def test_the_first_trials_stay_where_the_last_batch_was_short(tmp_path):
     before = read_csv(tmp_path / "trials.csv")
     words = difference_by_growth(tmp_path, config().search)
     assert "from 8 to 18 trials, but batch 1 has only 2 of 6 candidates" in words
-    after = search(data(), config(), tmp_path).trials
+    with pytest.warns(UserWarning, match="batch 1 has only 2 of 6 candidates") as warned:
+        after = ef.search(data(), out=tmp_path, **OPTIONS["search"], workers=1).trials
+    assert warned[0].filename == __file__
     assert [t.batch for t in after] == [0] * 6 + [1] * 2 + [2] * 6 + [3] * 4
     rows = read_csv(tmp_path / "trials.csv")[:8]
     assert [row["value"] for row in rows] == [row["value"] for row in before]
