@@ -9,18 +9,19 @@ from pathlib import Path
 
 import pytest
 
+import emufort.api as ef
 from emufort.errors import EmufortError, UsageError
 from emufort.files import read_csv, read_json
 from emufort.network.emulator import Emulator
 from emufort.provenance import file_sha256
-from emufort.retrain import jobs
+from emufort.retrain import jobs, networks
 from emufort.retrain.driver import retrain
 from emufort.run.record import essences, hashes
 from emufort.search.driver import search
 from emufort.search.growth import check_not_fewer, difference_by_growth
 from emufort.search.identity import study_sha256
 from emufort.steps import STEPS
-from tests.search.pond import config, data
+from tests.search.pond import OPTIONS, config, data
 
 
 def content(folder: Path) -> list:
@@ -96,7 +97,9 @@ def test_the_first_trials_stay_where_the_last_batch_was_short(tmp_path):
     before = read_csv(tmp_path / "trials.csv")
     words = difference_by_growth(tmp_path, config().search)
     assert "from 8 to 18 trials, but batch 1 has only 2 of 6 candidates" in words
-    after = search(data(), config(), tmp_path).trials
+    with pytest.warns(UserWarning, match="batch 1 has only 2 of 6 candidates") as warned:
+        after = ef.search(data(), out=tmp_path, **OPTIONS["search"], workers=1).trials
+    assert warned[0].filename == __file__
     assert [t.batch for t in after] == [0] * 6 + [1] * 2 + [2] * 6 + [3] * 4
     rows = read_csv(tmp_path / "trials.csv")[:8]
     assert [row["value"] for row in rows] == [row["value"] for row in before]
@@ -115,8 +118,12 @@ def test_a_search_does_not_shrink(small, tmp_path):
     assert content(folder) == before
     check_not_fewer(folder, 12)
     check_not_fewer(tmp_path / "absent", 1)
+    # the table alone shows how many trials there are
     (folder / "search.json").write_text("{}")
     check_not_fewer(folder, 1)
+    with pytest.raises(UsageError, match=r"holds 12 finished trials, more than search\.trials = 6"):
+        search(data(), config(trials=6), folder)
+    assert content(folder) == before
 
 
 def test_a_grown_search_is_retrained_only_as_far_as_needed(small, tmp_path, monkeypatch):
@@ -162,6 +169,26 @@ def test_killed_while_it_is_retrained_again_it_ends_the_same(after, small, tmp_p
     folder = tmp_path / "killed"
     with monkeypatch.context() as patch:
         patch.setattr(jobs, "run_durably", deadly)
+        with pytest.raises(KeyboardInterrupt):
+            retrain(folder / "search", data(), options, folder / "retrain")
+    retrain(folder / "search", data(), options, folder / "retrain")
+    assert essence(folder) == essence(tmp_path / "whole")
+
+
+def test_killed_while_a_training_is_taken_over_it_ends_the_same(small, tmp_path, monkeypatch):
+    """The weights already name the larger study, but metrics.json does not."""
+    options = config(workers=1, retrain__longer=2, retrain__warm_start=True)
+    for name in ("killed", "whole"):
+        shutil.copytree(small, tmp_path / name)
+        search(data(), options, tmp_path / name / "search")
+    retrain(tmp_path / "whole" / "search", data(), options, tmp_path / "whole" / "retrain")
+    folder = tmp_path / "killed"
+
+    def deadly(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(networks, "write_record", deadly)
         with pytest.raises(KeyboardInterrupt):
             retrain(folder / "search", data(), options, folder / "retrain")
     retrain(folder / "search", data(), options, folder / "retrain")

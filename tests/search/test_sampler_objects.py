@@ -73,6 +73,9 @@ MADE = {
     "random": lambda: samplers.RandomSampler(),
     "nsga2": lambda: samplers.NSGAIISampler(population_size=6),
     "qmc": lambda: samplers.QMCSampler(warn_independent_sampling=False),
+    "scrambled": lambda: samplers.QMCSampler(
+        scramble=True, warn_independent_sampling=False, warn_asynchronous_seeding=False
+    ),
     "fixed": lambda: samplers.PartialFixedSampler({"depth": 2}, samplers.RandomSampler()),
     "own": lambda: Own(0.5),
 }
@@ -118,7 +121,7 @@ def run_again(name, batches, after):
     return trials
 
 
-@pytest.mark.parametrize("name", ["tpe", "random", "own"])
+@pytest.mark.parametrize("name", ["tpe", "random", "own", "scrambled"])
 def test_the_seed_of_the_search_determines_the_proposals(name):
     first = make_proposer(made(name), SPACE, 1).propose(8, 0)
     assert make_proposer(made(name), SPACE, 1).propose(8, 0) == first

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -12,6 +14,7 @@ from emufort.config import DEFAULTS, Config
 from emufort.errors import UsageError
 from emufort.extensions import Extensions
 from emufort.messages import explain
+from emufort.search.growth import difference_by_growth
 from emufort.search.samplers.objects import describe
 from emufort.search.samplers.options import OBJECT
 
@@ -53,3 +56,10 @@ def extended(sampler: object, callbacks: Sequence[Callback]) -> tuple[str | None
     if sampler is None or isinstance(sampler, str):
         return sampler, Extensions(None, called)
     return OBJECT + describe(sampler), Extensions(sampler, called)  # type: ignore[arg-type]
+
+
+def warn_of_growth(folder: Path, config: Config) -> None:
+    """Warn the caller of a function of the API if a search in `folder` grows inexactly."""
+    words = difference_by_growth(folder, config.search)
+    if words:
+        warnings.warn(words, stacklevel=3)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emufort import steps
-from emufort.api.arguments import configuration, extended, section
+from emufort.api.arguments import configuration, extended, section, warn_of_growth
 from emufort.callbacks.protocol import Callback
-from emufort.config import DEFAULTS, Config, RetrainConfig
+from emufort.config import DEFAULTS, RetrainConfig
 from emufort.dataset.dataset import Dataset
 from emufort.paths import PathLike
 from emufort.progress import Reporter, silent
 from emufort.retrain.models import Models
-from emufort.search.growth import difference_by_growth
 
 if TYPE_CHECKING:
     from emufort.search.result import SearchResult
@@ -182,15 +180,9 @@ def search(
     given = _with_text({**options, **({"sampler": sampler} if "sampler" in options else {})})
     sections = {"search": given, "retrain": retrain or {}, "cluster": cluster or {}}
     config = configuration(seed, workers, device, **sections)
-    _warn_of_growth(Path(out), config)
+    warn_of_growth(Path(out), config)
     with extensions.callbacks.step("search"):
         return steps.search(data, config, Path(out), report, extensions)
-
-
-def _warn_of_growth(folder: Path, config: Config) -> None:
-    words = difference_by_growth(folder, config.search)
-    if words:
-        warnings.warn(words, stacklevel=3)
 
 
 def _with_text(options: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emufort.api.arguments import extended
+from emufort.api.arguments import extended, warn_of_growth
 from emufort.callbacks.protocol import Callback
 from emufort.contract_files import is_path
 from emufort.export.bundle import Bundle
@@ -89,6 +89,7 @@ def run(
         "search.sampler": name,
     }
     opened = Run.open(folder, configuration(folder.path, given, overrides), report, extensions)
+    warn_of_growth(folder.search, opened.config)
     carry_out(opened, STEP_NAMES, StepListener(report))
     opened.require_verified()
     write_preset_glue(opened.config, folder.bundle)

@@ -265,6 +265,8 @@ class _Run:
         if table.exists():
             sizes = self.targets.sizes(next(iter(self.targets.data)))
             self.trials = read_trials(table, *sizes)
+            # The summary, which was checked before, may have been lost.
+            check_not_fewer(self.out, self.config.search.trials, len(self.trials))
         self.started = time.perf_counter()
         self.enqueued = enqueued_candidates(self.config.search)
         used = {

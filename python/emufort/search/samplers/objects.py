@@ -99,26 +99,28 @@ def seed(value: Any, seeds: np.random.SeedSequence) -> None:
     seeds
         Determines all seeds.
     """
-    generators = list(_generators(value, set(), 0))
+    kinds = (np.random.Generator, np.random.RandomState, random.Random)
+    generators = [part for part in _parts(value, set(), 0) if isinstance(part, kinds)]
     for generator, own in zip(generators, seeds.spawn(len(generators)), strict=True):
-        number = int(own.generate_state(1)[0])
+        number = _number(own)
         if isinstance(generator, np.random.Generator):
-            fresh = type(generator.bit_generator)(number)
-            generator.bit_generator.state = fresh.state
+            generator.bit_generator.state = type(generator.bit_generator)(number).state
         else:
             generator.seed(number)
 
 
-def _generators(value: Any, seen: set[int], depth: int) -> Iterator[Any]:
-    """Yield the generators in `value` in the order of its attributes, each once."""
+def _number(seeds: np.random.SeedSequence) -> int:
+    return int(seeds.generate_state(1)[0])
+
+
+def _parts(value: Any, seen: set[int], depth: int) -> Iterator[Any]:
+    """Yield `value` and the objects in it in the order of its attributes, each once."""
     if id(value) in seen or depth > _DEEPEST or isinstance(value, type) or inspect.isroutine(value):
         return
     seen.add(id(value))
     if type(value).__name__ == "LazyRandomState":
         value = value.rng  # created on first use
-    if isinstance(value, np.random.Generator | np.random.RandomState | random.Random):
-        yield value
-        return
+    yield value
     parts: Sequence[Any] = ()
     if isinstance(value, Mapping):
         parts = list(value.values())
@@ -127,7 +129,7 @@ def _generators(value: Any, seen: set[int], depth: int) -> Iterator[Any]:
     elif hasattr(value, "__dict__"):
         parts = list(vars(value).values())
     for part in parts:
-        yield from _generators(part, seen, depth + 1)
+        yield from _parts(part, seen, depth + 1)
 
 
 class ObjectSampler(ReplayedSampler):
@@ -164,6 +166,10 @@ class ObjectSampler(ReplayedSampler):
             raise UsageError(
                 f"the sampler object {self._name} cannot be copied: {one_line(error)}"
             ) from error
+        # A sequence, such as that of QMCSampler, has one seed for the whole study.
+        for part in _parts(copied, set(), 0):
+            if isinstance(getattr(part, "_seed", None), int):
+                part._seed = _number(np.random.SeedSequence(number))
         # TPE ignores parameters that a trial lacks; other samplers need the same ones in all.
         whole = not isinstance(sampler, quiet_optuna().samplers.TPESampler)
         super().__init__(copied, space, accept, whole)
