@@ -16,7 +16,7 @@ from emufort.importing.refusal import ImportRefusedError
 from tests.importing.models import model_of, node, two_headed
 
 RNG = np.random.default_rng(7)
-SEEDS = range(1, 41)
+SEEDS = range(1, 51)
 
 
 def levels() -> onnx.ModelProto:
