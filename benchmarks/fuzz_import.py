@@ -28,7 +28,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -47,6 +47,8 @@ from emufort.importing.sources.source import Source
 GOOD = ("imported", "refused")
 #: Longest time for a mutant [s]; then the child ends with a traceback.
 _SECONDS = 60
+#: Where a child that ends writes its traceback, whatever replaced `sys.stderr`.
+_STDERR = 2
 #: Mutants of a child, so that what one leaves in memory does not grow.
 _PIECE = 500
 #: Samples that are compared.
@@ -65,7 +67,8 @@ _REASONS = {
     r"the constant ": "a constant that cannot be read",
     r"the (input|output) |the model has no input": "an input or output",
     r"the model has the operators of opset": "the version of the operators",
-    r"the network (has|needs)": "a size or weight beyond the limits",
+    r"the network (has|needs)|.* the Fortran runtime takes": "a size or weight beyond the limits",
+    r"the outputs? .*of the original (is|are)": "outputs that are not finite or do not vary",
     r"the imported network does not reproduce": "differs from the original",
 }
 
@@ -148,7 +151,7 @@ def models_of(folder: Path) -> list[bytes]:
     target = folder / _MODELS
     if not target.exists():
         # torch stays out of this process, whose memory is limited
-        maker = get_context("fork").Process(target=_make_models, args=(target,))
+        maker = get_context("spawn").Process(target=_make_models, args=(target,))
         maker.start()
         maker.join()
     return [path.read_bytes() for path in sorted(target.iterdir())]
@@ -173,12 +176,19 @@ def _make_models(target: Path) -> None:
 # ---------------------------------------------------------------------------- run
 
 
-def run(folder: Path, models: Sequence[bytes], seeds: Sequence[int], megabytes: int) -> None:
+def run(
+    folder: Path,
+    models: Sequence[bytes],
+    seeds: Sequence[int],
+    megabytes: int,
+    start: Literal["fork", "spawn"] = "spawn",
+) -> None:
     """Import the mutants of the seeds that have no line in the results of the folder yet.
 
-    Findings of an earlier run are imported again, because their cause may be repaired.
+    Findings of an earlier run are imported again, because their cause may be repaired. Children are
+    processes of their own (`start`), because this one may have threads, which a fork would break.
     """
-    context = get_context("fork")
+    context: Any = get_context(start)
     good = [line for line in read_results(folder).values() if _kind(line) in GOOD]
     text = "".join(f"{json.dumps(line)}\n" for line in good)
     (folder / _RESULTS).write_text(text)
@@ -216,12 +226,12 @@ def _import(
 ) -> None:
     """Import mutants in this process, which may take so much more memory than it has."""
     warnings.simplefilter("ignore")
-    faulthandler.enable(sys.__stderr__)
+    faulthandler.enable(_STDERR)
     limit = (_memory("VmSize") + megabytes) * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     for seed in seeds[:_PIECE]:
         current.value = seed
-        faulthandler.dump_traceback_later(_SECONDS, exit=True, file=sys.__stderr__)
+        faulthandler.dump_traceback_later(_SECONDS, exit=True, file=_STDERR)
         content = mutant(seed, models)
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts again
         before, start = _memory("VmRSS"), time.process_time()

@@ -38,7 +38,8 @@ def mutant(seed: int, models: Sequence[bytes]) -> bytes:
     model = onnx.load_model_from_string(bytes(content))
     for _ in range(rng.choice((1, 1, 2, 4))):
         rng.choice(_CHANGES)(rng, model)
-    return model.SerializeToString()
+    damaged: bytes = model.SerializeToString()
+    return damaged
 
 
 def _change_node(rng: random.Random, model: onnx.ModelProto) -> None:

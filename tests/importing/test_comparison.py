@@ -11,11 +11,8 @@ import pytest
 import emufort
 from emufort.api import import_network
 from emufort.contract import Contract
-from emufort.importing.graph import read_graph
 from emufort.importing.operators import HANDLERS
-from emufort.importing.reference import Reference
 from emufort.importing.refusal import ImportRefusedError
-from emufort.importing.sources.source import Source
 from tests.importing.models import model_of, node, two_headed
 
 SCALED = {
@@ -96,14 +93,26 @@ def test_an_operation_that_is_computed_in_another_way_is_not_a_matter_of_precisi
     assert not (tmp_path / "b").exists()
 
 
-def test_an_output_that_overflows_for_some_samples_is_compared_for_the_others(
+@pytest.mark.parametrize(("slope", "said"), [(20.0, "infinite for"), (0.0, "the same for all")])
+def test_outputs_that_overflow_or_do_not_vary_are_refused(
+    slope: float, said: str, tmp_path: Path
+) -> None:
+    nodes = [node("MatMul", "x w", "z"), node("Exp", "z", "y")]
+    weight = np.random.default_rng(4).normal(0.0, slope, (3, 2))
+    model = model_of(nodes, {"x": ["n", 3]}, {"y": ["n", 2]}, {"w": weight})
+    with pytest.raises(ImportRefusedError, match=said):
+        import_network(model, tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+
+
+def test_small_outputs_next_to_large_ones_are_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nodes = [node("MatMul", "x w", "z"), node("Exp", "z", "e"), node("LeakyRelu", "e", "y")]
-    weight = np.random.default_rng(4).normal(0.0, 20.0, (3, 2))
-    model = model_of(nodes, {"x": ["n", 3]}, {"y": ["n", 2]}, {"w": weight})
-    reference = Reference(Source(model, "model"), read_graph(model))
-    assert np.isinf(reference.outputs(np.random.default_rng(1).normal(size=(4096, 3)))).any()
-    monkeypatch.setitem(HANDLERS, "Exp", HANDLERS["Softplus"])
+    nodes = [node("MatMul", "x w", "z"), node("Tanh", "z", "a"), node("Mul", "a c", "y")]
+    weight = np.random.default_rng(4).normal(0.0, 0.5, (3, 2))
+    constants = {"w": weight, "c": np.array([1e30, 1e-30])}
+    model = model_of(nodes, {"x": ["n", 3]}, {"y": ["n", 2]}, constants)
+    import_network(model, tmp_path / "b")
+    monkeypatch.setitem(HANDLERS, "Tanh", HANDLERS["Softsign"])
     with pytest.raises(ImportRefusedError, match="does not reproduce the original"):
-        import_network(model, tmp_path / "b")
+        import_network(model, tmp_path / "c")

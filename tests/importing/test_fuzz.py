@@ -16,7 +16,7 @@ from emufort.importing.refusal import ImportRefusedError
 from tests.importing.models import model_of, node, two_headed
 
 RNG = np.random.default_rng(7)
-SEEDS = range(1, 61)
+SEEDS = range(1, 51)
 
 
 def levels() -> onnx.ModelProto:
@@ -72,11 +72,11 @@ def test_a_run_continues_and_a_child_that_dies_is_a_finding(
     monkeypatch.setattr(fuzz_import, "outcome", outcome)
     file = tmp_path / "results.jsonl"
     file.write_text('{"mutant": 1, "outcome": "imported"}\n{"mutant": 3, "outc')
-    fuzz_import.run(tmp_path, models, range(1, 5), 512)
+    fuzz_import.run(tmp_path, models, range(1, 5), 512, "fork")
     found = {seed: line["outcome"] for seed, line in fuzz_import.read_results(tmp_path).items()}
     assert found == {1: "imported", 2: "died: exit code 7", 3: "refused: 3", 4: "refused: 4"}
     monkeypatch.setattr(fuzz_import, "outcome", lambda content, seed: "imported")
-    fuzz_import.run(tmp_path, models, range(1, 5), 512)
+    fuzz_import.run(tmp_path, models, range(1, 5), 512, "fork")
     found = {seed: line["outcome"] for seed, line in fuzz_import.read_results(tmp_path).items()}
     assert found == {1: "imported", 2: "imported", 3: "refused: 3", 4: "refused: 4"}
 

@@ -53,6 +53,7 @@ def compared(
         return np.clip(emulator.output_scaler.backward(y), lower, upper)
 
     together = physical(reference.outputs(seen))
+    _check_outputs(emulator, together)
     alone = physical(reference.outputs(seen[:_COMPARED], one_by_one=True))
     spread = _spread(together)
     double, noise = alone, np.zeros(len(spread))
@@ -92,21 +93,29 @@ def compared(
     return together
 
 
-def _spread(y: Array) -> Array:
-    """Return the size of each output (n, n_outputs) that differences are compared with.
+def _check_outputs(emulator: Emulator, outputs: Array) -> None:
+    """Check that outputs (n, n_outputs) can be compared, and a bundle can be made of them."""
+    invalid = np.logical_not(np.isfinite(outputs)).sum(axis=0)
+    worst = int(np.argmax(invalid))
+    if invalid[worst]:
+        raise ImportRefusedError(
+            f"the output '{emulator.contract.output_columns[worst].name}' of the original is NaN "
+            f"or infinite for {invalid[worst]} of {len(outputs)} samples; give inputs for which it "
+            "is finite as the example, or a contract with ranges of the inputs"
+        )
+    if np.all(np.ptp(outputs, axis=0) == 0.0):
+        raise ImportRefusedError(
+            "the outputs of the original are the same for all samples; give inputs for which they "
+            "vary as the example, or a contract with ranges of the inputs"
+        )
 
-    Only finite values count: one that is not would hide all differences.
-    """
-    count = np.isfinite(y).sum(axis=0)
-    finite = np.where(np.isfinite(y), y, 0.0)
-    largest = np.abs(finite).max(axis=0)
-    # Scaled, because squares of large numbers overflow.
+
+def _spread(y: Array) -> Array:
+    """Return the size of each output (n, n_outputs) that differences are compared with."""
+    largest = np.abs(y).max(axis=0)
     size = np.where(largest > 0.0, largest, 1.0)
-    n = np.maximum(count, 1)
-    mean = (finite / size).sum(axis=0) / n
-    squares = np.where(np.isfinite(y), np.square(finite / size - mean), 0.0).sum(axis=0) / n
-    spread: Array = np.maximum(np.sqrt(squares) * size, largest * 1e-3)
-    spread[spread == 0.0] = 1.0
+    # The squares of large numbers would overflow.
+    spread: Array = np.maximum((y / size).std(axis=0), 1e-3) * size
     return spread
 
 

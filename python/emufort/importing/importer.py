@@ -99,7 +99,6 @@ def import_model(
     reference = Reference(source, graph)
     exact = partial(emulator_of, graph, origin, contract, name, "double")
     outputs = compared(emulator, exact, reference, rows)
-    _check_outputs(emulator, outputs)
     data = Dataset.from_xarray(
         _rows(emulator.contract, rows, outputs),
         emulator.contract,
@@ -221,23 +220,6 @@ def _samples(emulator: Emulator, graph: Graph, example: Example | None) -> Array
             z[:] = scaler.shift[j] * np.exp(exponents)
     x = np.ascontiguousarray(normal.T)
     return emulator.clip(x.astype(np.float32).astype(np.float64))
-
-
-def _check_outputs(emulator: Emulator, outputs: Array) -> None:
-    """Check that golden vectors and the skill can be made of outputs (n, n_outputs)."""
-    invalid = np.logical_not(np.isfinite(outputs)).sum(axis=0)
-    worst = int(np.argmax(invalid))
-    if invalid[worst]:
-        raise ImportRefusedError(
-            f"the output '{emulator.contract.output_columns[worst].name}' of the original is NaN "
-            f"or infinite for {invalid[worst]} of {len(outputs)} samples; give inputs for which it "
-            "is finite as the example, or a contract with ranges of the inputs"
-        )
-    if np.all(np.ptp(outputs, axis=0) == 0.0):
-        raise ImportRefusedError(
-            "the outputs of the original are the same for all samples; give inputs for which they "
-            "vary as the example, or a contract with ranges of the inputs"
-        )
 
 
 def _rows(contract: Contract, x: Array, y: Array) -> xr.Dataset:
