@@ -344,6 +344,21 @@ def read_sbatch_option(line: str) -> list[str]:
 
 @values
 @given(TEXT)
+@example("select=1:ncpus=8:mem=2gb")
+@example("a b")
+def test_other_batch_systems_get_a_plain_word_or_nothing(text: str) -> None:
+    try:
+        value = escape.batch_value("queue", text)
+    except EmufortError as error:
+        assert "\n" not in str(error)
+        return
+    assert value == text
+    assert shlex.split(value, comments=True) == [text]
+    assert not set(text) & set("%$^~*?;&|<>(){}[]!")
+
+
+@values
+@given(TEXT)
 @example("s 9")
 @example('a "b" \\ #c')
 def test_sbatch_reads_the_value(text: str) -> None:

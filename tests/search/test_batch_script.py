@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -29,9 +31,12 @@ with open({{said!r}}, "w") as file:
 """
 
 
+def cluster(kind: str, **options: object) -> ClusterConfig:
+    return Config.from_dict({"cluster": {"kind": kind, **options}}).cluster
+
+
 def slurm(**options: object) -> ClusterConfig:
-    content = Config.from_dict({"cluster": {"kind": "slurm", **options}})
-    return content.cluster
+    return cluster("slurm", **options)
 
 
 def sbatch_options(script: str) -> dict[str, str]:
@@ -125,6 +130,107 @@ def test_the_command_shows_a_script_for_a_folder_with_a_space(
     )
     options = sbatch_options(capsys.readouterr().out)
     assert options["--output"] == f"{tmp_path / 's 9'}/search/cluster/%j.log"
+
+
+@pytest.mark.parametrize(
+    ("kind", "mark", "expected"),
+    [
+        (
+            "pbs",
+            "#PBS ",
+            {"-N emufort", "-q short", "-A climate", "-l select=1:ncpus=8:mem=524288kb",
+             "-l walltime=26:30:01", "-o LOG/", "-j oe", "-S /bin/bash", "-x"},
+        ),
+        (
+            "lsf",
+            "#BSUB ",
+            {"-J emufort", "-q short", '-P "climate"', "-n 8", '-R "span[hosts=1]"', "-M 536871",
+             "-W 26:31", "-o LOG/%J.log", "-x"},
+        ),
+    ],
+)  # fmt: skip
+def test_options_of_other_batch_systems(
+    kind: str, mark: str, expected: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LSF_ENVDIR", str(tmp_path))  # no file of this machine says the units
+    text = job_script(
+        cluster(
+            kind, workers_per_job=8, partition="short", account="climate", memory="512M",
+            time="26:30:01", options=["-x"], setup=["module load python"],
+        ), ADDRESS, tmp_path,
+    )  # fmt: skip
+    assert text.startswith("#!/bin/bash\n")
+    options = {line.removeprefix(mark) for line in text.splitlines() if line.startswith(mark)}
+    log = str(tmp_path / "cluster")
+    assert options == {option.replace("LOG", log) for option in expected}
+    assert "\nexport OMP_NUM_THREADS=1\nmodule load python\nexec " in text
+
+
+def test_options_of_sge(tmp_path: Path) -> None:
+    where = cluster(
+        "sge", workers_per_job=8, account="climate", resources="h_vmem=1G", options=["-pe smp 8"]
+    )
+    lines = set(job_script(where, ADDRESS, tmp_path).splitlines())
+    assert {"#$ -P climate", "#$ -l h_vmem=1G", "#$ -l h_rt=01:00:00", "#$ -pe smp 8",
+            f"#$ -o {tmp_path}/cluster/$JOB_ID.log", "#$ -j y"} < lines  # fmt: skip
+
+
+def test_resources_of_pbs_replace_those_of_the_workers(tmp_path: Path) -> None:
+    where = cluster("pbs", workers_per_job=2, memory="8G", resources="select=1:ncpus=2:ngpus=2")
+    lines = job_script(where, ADDRESS, tmp_path).splitlines()
+    found = [line for line in lines if "select" in line]
+    assert found == ["#PBS -l select=1:ncpus=2:ngpus=2"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "complaint"),
+    [
+        ("pbs", {"time": "2-00:00:00"}, "time is '2-00:00:00'; for pbs write it as HH:MM:SS"),
+        ("lsf", {"memory": "8 gigabytes"}, "memory is '8 gigabytes'; for lsf write it as 8G"),
+        ("sge", {"memory": "8G"}, "h_vmem"),
+        ("sge", {"workers_per_job": 2}, "-pe NAME 2"),
+        ("slurm", {"resources": "gpu=1"}, "resources are for pbs and sge"),
+        ("lsf", {"resources": "gpu=1"}, "resources are for pbs and sge"),
+    ],
+)
+def test_what_a_batch_system_does_not_understand(
+    kind: str, options: dict[str, object], complaint: str
+) -> None:
+    with pytest.raises(UsageError, match=complaint) as caught:
+        cluster(kind, **options)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["pbs", "lsf", "sge"])
+@pytest.mark.parametrize("value", [*HOSTILE, "a b", "$HOME", "%J", "a\\", "^x^", "ä;"])
+def test_other_batch_systems_get_no_character_with_a_meaning(
+    kind: str, value: str, tmp_path: Path
+) -> None:
+    keys = ["partition", "account"] + ["resources"] * (kind != "lsf")
+    for key in keys:
+        with pytest.raises(UsageError, match="use letters, digits and") as caught:
+            job_script(cluster(kind, **{key: value}), ADDRESS, tmp_path)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError, match=r"log|output"):
+        job_script(cluster(kind), ADDRESS, tmp_path / value)
+
+
+def documented() -> list[tuple[str, str]]:
+    text = (Path(__file__).parents[2] / "docs" / "clusters.md").read_text()
+    blocks = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    kinds = [re.match(r"# (?:for )?(\w+)", block)[1].lower() for block in blocks]  # type: ignore
+    return list(zip(kinds, blocks, strict=True))
+
+
+@pytest.mark.parametrize(("kind", "block"), documented())
+def test_documented_profiles_are_valid(kind: str, block: str, tmp_path: Path) -> None:
+    script = job_script(cluster(kind, **tomllib.loads(block)), ADDRESS, tmp_path)
+    assert script.count("-m dask worker") == 1
+
+
+def test_all_batch_systems_are_documented() -> None:
+    assert {kind for kind, _ in documented()} == {"slurm", "pbs", "lsf", "sge"}
+    assert len(documented()) == 8
 
 
 def test_a_run_folder_does_not_say_where_to_compute(tmp_path: Path) -> None:

@@ -288,3 +288,18 @@ def test_dask_jobqueue_writes_nothing_into_the_home_directory(tmp_path):
     assert "touch" not in done.stdout and "uid" not in done.stdout
     assert sorted(home.rglob("*")) == before
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_dask_jobqueue_leaves_the_handler_of_interrupts_alone():
+    script = """
+import signal, threading
+from emufort.workers.cluster_script import job_class
+before = signal.getsignal(signal.SIGINT), signal.signal
+thread = threading.Thread(target=job_class, args=("pbs",))
+thread.start()
+thread.join()
+assert job_class("slurm").submit_command == "sbatch"
+assert (signal.getsignal(signal.SIGINT), signal.signal) == before
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", script], check=True, env=environment)

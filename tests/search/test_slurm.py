@@ -22,6 +22,7 @@ from emufort.workers import cluster_jobs, dask_pool
 from emufort.workers.dask_pool import DaskPool
 from emufort.workers.shared_arrays import SharedArrays
 from tests.pipeline.runs import command, emufort
+from tests.pipeline.test_signals import default_signals
 from tests.search.one_node_slurm import OneNodeSlurm, missing
 from tests.search.pond import config, data
 from tests.training.problems import smooth
@@ -110,11 +111,11 @@ def test_a_job_that_reaches_its_time_limit_is_submitted_again(slurm, tmp_path):
 
 def test_a_drained_node_delays_the_work(slurm, tmp_path):
     def drain(job):
-        slurm.do("scontrol", "update", f"NodeName={slurm.host}", "State=DRAIN", "Reason=test")
+        slurm.set_node("DRAIN")
         slurm.wait_for_state("draining")
         slurm.do("scancel", job)
         slurm.wait_for_jobs(["PENDING"])
-        slurm.do("scontrol", "update", f"NodeName={slurm.host}", "State=RESUME")
+        slurm.set_node("RESUME")
 
     try:
         assert results_after(slurm, tmp_path, drain) == {0: True, 1: True, 2: True}
@@ -165,8 +166,9 @@ def test_a_worker_that_cannot_start_is_shown_with_its_log(slurm, tmp_path):
 def test_a_controller_that_does_not_answer(slurm, tmp_path, monkeypatch, capsys):
     """The jobs are named with the command that cancels them, and the next driver cancels them."""
     monkeypatch.setattr(cluster_jobs, "_PAUSES", (0.0, 0.5))
+    monkeypatch.setattr(cluster_jobs, "_CANCEL_SECONDS", 5.0)
     stored = SharedArrays.write(smooth(), tmp_path)
-    slurm.do("scontrol", "update", f"NodeName={slurm.host}", "State=DRAIN", "Reason=test")
+    slurm.set_node("DRAIN")
     try:
         with DaskPool(where(jobs=2), 1, stored, tmp_path):
             ids = list(slurm.wait_for_jobs(["PENDING", "PENDING"]))
@@ -177,7 +179,7 @@ def test_a_controller_that_does_not_answer(slurm, tmp_path, monkeypatch, capsys)
     finally:
         slurm.start_controller()
         slurm.wait_for_state("drained")
-        slurm.do("scontrol", "update", f"NodeName={slurm.host}", "State=RESUME")
+        slurm.set_node("RESUME")
     with DaskPool(where(), 1, stored, tmp_path) as executor:
         assert dict(executor.run(block_once, [None])) == {0: True}
         assert not set(ids) & set(slurm.jobs())
@@ -193,12 +195,13 @@ def started_search(folder, *options):
             "--profile", profile, *options,
         ),
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=default_signals,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_cancels_the_jobs(slurm, synthetic, number):
-    driver = started_search(synthetic)
+    driver = started_search(synthetic, "--trials", "4000")
     slurm.wait_for_jobs(["RUNNING"])
     driver.send_signal(number)
     _, errors = driver.communicate(timeout=60)
@@ -234,7 +237,7 @@ def test_jobs_of_a_killed_driver_end_and_the_next_one_continues(slurm, synthetic
 
 
 def test_waiting_jobs_of_a_killed_driver_are_cancelled_by_the_next(slurm, synthetic):
-    slurm.do("scontrol", "update", f"NodeName={slurm.host}", "State=DRAIN", "Reason=test")
+    slurm.set_node("DRAIN")
     try:
         driver = started_search(synthetic)
         (first,) = slurm.wait_for_jobs(["PENDING"])
@@ -243,12 +246,12 @@ def test_waiting_jobs_of_a_killed_driver_are_cancelled_by_the_next(slurm, synthe
         assert slurm.jobs() == {first: "PENDING"}
     finally:
         slurm.wait_for_state("drained")
-        slurm.do("scontrol", "update", f"NodeName={slurm.host}", "State=DOWN", "Reason=test")
+        slurm.set_node("DOWN")
     driver = started_search(synthetic)
     deadline = time.monotonic() + 60
     while first in slurm.jobs() or not slurm.jobs():
         assert time.monotonic() < deadline and driver.poll() is None
         time.sleep(0.1)
-    slurm.do("scontrol", "update", f"NodeName={slurm.host}", "State=RESUME")
+    slurm.set_node("RESUME")
     _, errors = driver.communicate(timeout=300)
     assert driver.returncode == 0, errors

@@ -11,7 +11,10 @@ their time limit ended, and do not cancel jobs when the process is ended by a si
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +29,6 @@ DEATH_SECONDS = 30
 #: A value that dask-jobqueue needs, in a line that it leaves out.
 _LEFT_OUT = "left-out"
 
-_INSTALL = "pip install 'emufort[dask]'"
-
 
 def job_class(kind: str) -> Any:
     """Return the class of jobs of dask-jobqueue for a batch system.
@@ -38,18 +39,31 @@ def job_class(kind: str) -> Any:
         The package is not installed.
     """
     try:
-        from dask import config
-
-        # The first import would write a file with comments into the home directory. It writes
-        # nothing if the place for such files is a file that exists.
-        place, config.PATH = config.PATH, str(Path(config.__file__))
-        try:
+        with _import_without_side_effects():
             module = importlib.import_module(f"dask_jobqueue.{kind}")
-        finally:
-            config.PATH = place
     except ImportError as error:
-        raise UsageError(f"batch jobs need the package dask-jobqueue: {_INSTALL}") from error
+        raise UsageError(
+            "batch jobs need the package dask-jobqueue: pip install 'emufort[dask]'"
+        ) from error
     return getattr(module, f"{kind.upper()}Job")
+
+
+@contextmanager
+def _import_without_side_effects() -> Iterator[None]:
+    """Keep the first import of dask-jobqueue from changing anything outside the package.
+
+    It would write a file with comments into the home directory, and replace the handler of SIGINT,
+    which also fails outside the main thread.
+    """
+    from dask import config
+
+    with ExitStack() as stack:
+        # No file is written if the place for such files is itself a file.
+        stack.callback(setattr, config, "PATH", config.PATH)
+        config.PATH = str(Path(config.__file__))
+        stack.callback(setattr, signal, "signal", signal.signal)
+        vars(signal)["signal"] = lambda *_: None
+        yield
 
 
 def worker_arguments(workers: int) -> list[str]:
