@@ -13,7 +13,7 @@ from emufort.errors import EmufortError, UsageError
 from emufort.files import read_csv, read_json
 from emufort.network.emulator import Emulator
 from emufort.provenance import file_sha256
-from emufort.retrain import jobs
+from emufort.retrain import jobs, networks
 from emufort.retrain.driver import retrain
 from emufort.run.record import essences, hashes
 from emufort.search.driver import search
@@ -115,8 +115,12 @@ def test_a_search_does_not_shrink(small, tmp_path):
     assert content(folder) == before
     check_not_fewer(folder, 12)
     check_not_fewer(tmp_path / "absent", 1)
+    # the table alone shows how many trials there are
     (folder / "search.json").write_text("{}")
     check_not_fewer(folder, 1)
+    with pytest.raises(UsageError, match=r"holds 12 finished trials, more than search\.trials = 6"):
+        search(data(), config(trials=6), folder)
+    assert content(folder) == before
 
 
 def test_a_grown_search_is_retrained_only_as_far_as_needed(small, tmp_path, monkeypatch):
@@ -162,6 +166,26 @@ def test_killed_while_it_is_retrained_again_it_ends_the_same(after, small, tmp_p
     folder = tmp_path / "killed"
     with monkeypatch.context() as patch:
         patch.setattr(jobs, "run_durably", deadly)
+        with pytest.raises(KeyboardInterrupt):
+            retrain(folder / "search", data(), options, folder / "retrain")
+    retrain(folder / "search", data(), options, folder / "retrain")
+    assert essence(folder) == essence(tmp_path / "whole")
+
+
+def test_killed_while_a_training_is_taken_over_it_ends_the_same(small, tmp_path, monkeypatch):
+    """The weights already name the larger study, but metrics.json does not."""
+    options = config(workers=1, retrain__longer=2, retrain__warm_start=True)
+    for name in ("killed", "whole"):
+        shutil.copytree(small, tmp_path / name)
+        search(data(), options, tmp_path / name / "search")
+    retrain(tmp_path / "whole" / "search", data(), options, tmp_path / "whole" / "retrain")
+    folder = tmp_path / "killed"
+
+    def deadly(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(networks, "write_record", deadly)
         with pytest.raises(KeyboardInterrupt):
             retrain(folder / "search", data(), options, folder / "retrain")
     retrain(folder / "search", data(), options, folder / "retrain")

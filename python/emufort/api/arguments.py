@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from emufort.callbacks.protocol import Callback, Callbacks
 from emufort.config import DEFAULTS, Config
 from emufort.errors import UsageError
+from emufort.extensions import Extensions
 from emufort.messages import explain
+from emufort.search.samplers.objects import describe
+from emufort.search.samplers.options import OBJECT
 
 Section = TypeVar("Section", bound=BaseModel)
 
@@ -27,3 +32,24 @@ def configuration(
     """Return a configuration with the given sections; raises the errors of `Config.from_dict`."""
     content = {"seed": seed, "workers": workers, "device": device, **sections}
     return Config.from_dict(content, "arguments")
+
+
+def extended(sampler: object, callbacks: Sequence[Callback]) -> tuple[str | None, Extensions]:
+    """Return the value of `search.sampler` and the objects that the caller gives.
+
+    Parameters
+    ----------
+    sampler
+        Name of a sampler, a sampler of Optuna, or None.
+    callbacks
+        Callbacks in the order in which they are called.
+
+    Raises
+    ------
+    UsageError
+        `sampler` is something else.
+    """
+    called = Callbacks(callbacks)
+    if sampler is None or isinstance(sampler, str):
+        return sampler, Extensions(None, called)
+    return OBJECT + describe(sampler), Extensions(sampler, called)  # type: ignore[arg-type]

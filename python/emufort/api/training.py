@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emufort import steps
-from emufort.api.arguments import configuration, section
+from emufort.api.arguments import configuration, extended, section
+from emufort.callbacks.protocol import Callback
 from emufort.config import DEFAULTS, Config, RetrainConfig
 from emufort.dataset.dataset import Dataset
 from emufort.paths import PathLike
@@ -29,6 +31,7 @@ def search(
     cluster: dict[str, Any] | None = None,
     retrain: dict[str, Any] | None = None,
     report: Reporter = silent,
+    callbacks: Sequence[Callback] = (),
     **options: Any,
 ) -> SearchResult:
     """Step 1: train many candidates on a small subset of the training rows.
@@ -57,6 +60,8 @@ def search(
         defaults.
     report : callable, default `emufort.progress.silent`
         Receives the progress, see `emufort.progress.Reporter`.
+    callbacks : sequence of Callback, default ()
+        Receive the finished trials of each batch, see `emufort.callbacks.Callback`.
     **options
         Options of the search:
 
@@ -74,8 +79,10 @@ def search(
             Choice of these rows: ``"random"``, ``"stratified"`` or ``"space_filling"``.
         validation : int, default 2000
             Largest number of validation rows on which candidates are compared.
-        sampler : str, default "parzen"
-            Sampler that proposes candidates: parzen, random, qmc, tpe, gp, cmaes, nsga2 or nsga3.
+        sampler : str or optuna.samplers.BaseSampler, default "parzen"
+            Sampler that proposes candidates: parzen, random, qmc, tpe, gp, cmaes, nsga2 or nsga3,
+            or a sampler of Optuna as an object. The search seeds a copy of the object. A search
+            that is continued needs an equal object again.
         sampler_options : dict, default {}
             Options of the sampler; docs/search.md lists them.
         share : sequence of float, default (0.05,)
@@ -165,10 +172,13 @@ def search(
     EmufortError
         `out` holds another search, all trainings diverged, or workers died repeatedly.
     """
-    sections = {"search": _with_text(options), "retrain": retrain or {}, "cluster": cluster or {}}
+    sampler, extensions = extended(options.get("sampler"), callbacks)
+    given = _with_text({**options, **({"sampler": sampler} if "sampler" in options else {})})
+    sections = {"search": given, "retrain": retrain or {}, "cluster": cluster or {}}
     config = configuration(seed, workers, device, **sections)
     _warn_of_growth(Path(out), config)
-    return steps.search(data, config, Path(out), report)
+    with extensions.callbacks.step("search"):
+        return steps.search(data, config, Path(out), report, extensions)
 
 
 def _warn_of_growth(folder: Path, config: Config) -> None:
@@ -252,6 +262,7 @@ def retrain(
     device: str = DEFAULTS.device,
     cluster: dict[str, Any] | None = None,
     report: Reporter = silent,
+    callbacks: Sequence[Callback] = (),
     **options: Any,
 ) -> Models:
     """Step 2: train candidates on all training rows.
@@ -277,6 +288,8 @@ def retrain(
         Where to compute, as for `search`.
     report : callable, default `emufort.progress.silent`
         Receives the progress, see `emufort.progress.Reporter`.
+    callbacks : sequence of Callback, default ()
+        Receive the trained networks, see `emufort.callbacks.Callback`.
     **options
         Options of step 2. The default of each option is its value in ``study.config.retrain``: the
         value that `search` received for step 2, or the following default:
@@ -329,4 +342,6 @@ def retrain(
             "cluster": where.cluster,
         }
     )
-    return steps.retrain(study.folder, data, config, Path(out), report)
+    _, extensions = extended(None, callbacks)
+    with extensions.callbacks.step("retrain"):
+        return steps.retrain(study.folder, data, config, Path(out), report, extensions)

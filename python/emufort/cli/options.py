@@ -54,6 +54,15 @@ Profile = Annotated[
     Path | None,
     typer.Option(help="TOML file for batch jobs with the keys of the section [cluster]."),
 ]
+Log = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log",
+        metavar="tensorboard|mlflow",
+        help="Also log trials and networks for TensorBoard (in the folder logs of the run) or to "
+        "MLflow; may be repeated.",
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the batch script.")]
 
 #: A number or ``auto``; the configuration checks the value.

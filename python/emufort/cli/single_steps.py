@@ -18,6 +18,7 @@ from emufort.cli.options import (
     DryRun,
     Engine,
     Json,
+    Log,
     Out,
     PrecisionName,
     PresetName,
@@ -82,6 +83,7 @@ def search(
     advise: Annotated[
         bool, typer.Option("--advise", help="Only measure how small the subset may be.")
     ] = False,
+    log: Log = None,
     quiet: Quiet = False,
 ) -> None:
     """Step 1: train many candidates on a small subset of the data."""
@@ -106,7 +108,7 @@ def search(
     elif advise:
         _advise(options, out)
     else:
-        carry_out(("search",), options, out)
+        carry_out(("search",), options, out, log)
 
 
 def _advise(config: Config, out: Path) -> None:
@@ -141,6 +143,7 @@ def retrain(
     steps: Annotated[
         int | None, typer.Option(help="Length of a training, in steps of 256 samples.")
     ] = None,
+    log: Log = None,
     quiet: Quiet = False,
 ) -> None:
     """Step 2: train candidates on all training data.
@@ -155,7 +158,7 @@ def retrain(
         "retrain.steps": steps,
         **where_to_compute(engine, scheduler, cluster, profile),
     }
-    carry_out(("retrain",), configured(None, out, overrides), out)
+    carry_out(("retrain",), configured(None, out, overrides), out, log)
 
 
 def time(

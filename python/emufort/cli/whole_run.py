@@ -18,6 +18,7 @@ from emufort.cli.options import (
     DryRun,
     Engine,
     Json,
+    Log,
     Out,
     PresetName,
     Profile,
@@ -64,6 +65,7 @@ def run(
         int | None, typer.Option(help="Length of a training of step 2, in steps of 256 samples.")
     ] = None,
     rule: Annotated[str | None, typer.Option(help="Rule of the selection, such as 'knee'.")] = None,
+    log: Log = None,
     quiet: Quiet = False,
 ) -> None:
     """Carry out all steps: search, retrain, time, select, export, verify, report.
@@ -96,7 +98,7 @@ def run(
     if dry_run:
         print_batch_script(options, out)
     else:
-        carry_out(STEP_NAMES, options, out)
+        carry_out(STEP_NAMES, options, out, log)
 
 
 def status(

@@ -10,10 +10,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
+from emufort.callbacks.protocol import Callbacks
 from emufort.config import Config
 from emufort.dataset.dataset import Dataset
 from emufort.dataset.targets import Targets, target_contract
 from emufort.errors import EmufortError
+from emufort.extensions import Extensions
 from emufort.files import read_json, sweep, write_csv, write_json
 from emufort.lock import only_writer
 from emufort.progress import Reporter, silent
@@ -36,7 +38,12 @@ from emufort.workers.watch import Watch
 
 
 def retrain(
-    search_dir: Path, data: Dataset, config: Config, out: Path, report: Reporter = silent
+    search_dir: Path,
+    data: Dataset,
+    config: Config,
+    out: Path,
+    report: Reporter = silent,
+    extensions: Extensions | None = None,
 ) -> list[Retrained]:
     """Train candidates of the search in `search_dir` on all training rows.
 
@@ -61,6 +68,8 @@ def retrain(
         Folder of the retrained networks.
     report
         Receives the progress, also within trainings.
+    extensions
+        Callbacks, which receive the networks; default None: none.
 
     Returns
     -------
@@ -91,7 +100,8 @@ def retrain(
     _check_same(out / "retrain.json", identity)
     with only_writer(out):
         _check_same(out / "retrain.json", identity)
-        with _Step2(found, data, config, out, report, identity) as step:
+        callbacks = (extensions or Extensions()).callbacks
+        with _Step2(found, data, config, out, report, identity, callbacks) as step:
             step.note()
             sweep(out)
             done = step.run()
@@ -122,8 +132,10 @@ class _Step2(ExitStack):
         out: Path,
         report: Reporter,
         identity: dict[str, Any],
+        callbacks: Callbacks,
     ) -> None:
         super().__init__()
+        self.callbacks = callbacks
         self.found, self.data, self.config = found, data, config
         self.out, self.report, self.identity = out, report, identity
         self.rounds = Rounds(found.trials, config.retrain, config.seed)
@@ -242,7 +254,10 @@ class _Step2(ExitStack):
         if waiting:
             done = len(jobs) - sum(map(len, waiting))
             self._train(waiting, len(self.done) + done)
-        return [job.read() for job in jobs]
+        rows = [job.read() for job in jobs]
+        if waiting:
+            self.callbacks.trained(rows)
+        return rows
 
     def _make_ready(self) -> None:
         if self._ready:

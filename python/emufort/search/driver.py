@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from emufort.config import Config
 from emufort.dataset.dataset import Dataset
 from emufort.dataset.targets import Targets, with_target
 from emufort.errors import EmufortError
+from emufort.extensions import Extensions
 from emufort.files import read_json, sweep, write_json
 from emufort.lock import only_writer
 from emufort.network.architecture import Architecture
@@ -34,7 +35,7 @@ from emufort.search.prediction import predicted_ranks
 from emufort.search.result import SearchResult, load_search
 from emufort.search.samplers.base import accept_all
 from emufort.search.samplers.enqueued import enqueued_candidates
-from emufort.search.samplers.options import check_options
+from emufort.search.samplers.options import check_object, check_options
 from emufort.search.samplers.registry import make_proposer
 from emufort.search.settled import device_entry, settle
 from emufort.search.space import Candidate
@@ -53,7 +54,13 @@ from emufort.workers.shared_arrays import SharedArrays
 from emufort.workers.watch import Watch
 
 
-def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) -> SearchResult:
+def search(
+    data: Dataset,
+    config: Config,
+    out: Path,
+    report: Reporter = silent,
+    extensions: Extensions | None = None,
+) -> SearchResult:
     """Search for good networks on a small subset of the training rows.
 
     After an interruption, the same call continues and ends with the same trials, values and
@@ -70,11 +77,13 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
         Folder of the search; the study, the table of trials and a summary are written there.
     report
         Receives the progress, also within trainings.
+    extensions
+        The sampler if it is an object of the caller, and callbacks; default None: none.
 
     Raises
     ------
     UsageError
-        `out` holds a search of more trials.
+        `out` holds a search of more trials, or the sampler object is missing.
     EmufortError
         `out` holds a search of another configuration or other data, all trainings diverged, or
         workers kept dying.
@@ -90,8 +99,9 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
     check_not_fewer(out, config.search.trials)
     if known is not None and (finished := _finished(out, config)) is not None:
         return finished
-    options = config.search
+    options, extensions = config.search, extensions or Extensions()
     check_options(options.sampler, options.sampler_options)
+    check_object(options.sampler, extensions.sampler)
     targets = Targets.of(data, options.space.target)
     train, validation = targets.part("train"), targets.part("validation")
     plan = Plan.of(config, len(train.judge))
@@ -109,10 +119,11 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
             # Whatever an interrupted comparison of row numbers leaves behind has this identity.
             _keep_subset(out, subset, data, identity, config, None)
             rows = train.at(subset.rows), validation
-            settled = _tried(plan, _Run(targets, config, out, plan, model), rows, report)
+            first = _Run(targets, config, out, plan, model, extensions)
+            settled = _tried(plan, first, rows, report)
             _keep_subset(out, subset, data, identity, config, settled)
         plan = settled
-        run = _Run(targets, config, out, plan, model)
+        run = _Run(targets, config, out, plan, model, extensions)
         if len(run.trials) < options.trials:
             stored, _ = SharedArrays.from_targets(
                 train.at(subset.rows), validation, out, judged=True
@@ -238,6 +249,7 @@ class _Run:
     out: Path
     plan: Plan
     cost: CostModel | None = None
+    extensions: Extensions = field(default_factory=Extensions)
 
     def __post_init__(self) -> None:
         self.data = self.targets.judge
@@ -252,6 +264,8 @@ class _Run:
         if table.exists():
             sizes = self.targets.sizes(next(iter(self.targets.data)))
             self.trials = read_trials(table, *sizes)
+            # The summary, which was checked before, may have been lost.
+            check_not_fewer(self.out, self.config.search.trials, len(self.trials))
         self.started = time.perf_counter()
         self.enqueued = enqueued_candidates(self.config.search)
         used = {"target": self.targets.named, "enqueued": bool(self.enqueued)}
@@ -261,7 +275,7 @@ class _Run:
         self.data_sha256 = data_sha256(self.data)
         options = self.config.search
         self.proposer = make_proposer(
-            options.sampler,
+            self.extensions.sampler or options.sampler,
             options.space,
             self.config.seed,
             self.trials,
@@ -334,6 +348,7 @@ class _Run:
         self.proposer.add(new)
         self.write_summary()
         batch.unfinished.clear()
+        self.extensions.callbacks.trials(new)
 
     def batch(self, number: int, candidates: Sequence[Candidate], plan: Plan) -> Batch:
         """Return the trainings of the candidates of batch `number`."""

@@ -17,9 +17,19 @@ def finished_trials(folder: Path) -> int:
         return 0
 
 
-def check_not_fewer(folder: Path, wanted: int) -> None:
-    """Raise `UsageError` if the search in `folder` has more than `wanted` trials already."""
-    done = finished_trials(folder)
+def check_not_fewer(folder: Path, wanted: int, done: int | None = None) -> None:
+    """Raise `UsageError` if the search in `folder` has more than `wanted` trials already.
+
+    Parameters
+    ----------
+    folder
+        Folder of the search.
+    wanted
+        Number of trials that the search shall have.
+    done
+        Number of trials that it has; default None: the number in its summary.
+    """
+    done = finished_trials(folder) if done is None else done
     if done > wanted:
         raise UsageError(
             f"{folder} holds {done} finished trials, more than search.trials = {wanted}: give "

@@ -9,20 +9,29 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emufort.config import SpaceConfig
 from emufort.errors import EmufortError
 from emufort.search.samplers.base import Accept, Proposer, accept_all
 from emufort.search.samplers.cmaes import CmaesProposer
 from emufort.search.samplers.enqueued import EnqueuedFirst
-from emufort.search.samplers.options import BUILT_IN_OPTIONS, check_options, sampler_name
+from emufort.search.samplers.objects import ObjectSampler, describe
+from emufort.search.samplers.options import (
+    BUILT_IN_OPTIONS,
+    check_options,
+    make_optuna_sampler,
+    sampler_name,
+)
 from emufort.search.samplers.optuna import RecreatedSampler, ReplayedSampler
 from emufort.search.samplers.parzen import ParzenProposer
 from emufort.search.samplers.qmc import QmcProposer
 from emufort.search.samplers.uniform import UniformProposer
 from emufort.search.space import Candidate
 from emufort.search.trials import Trial
+
+if TYPE_CHECKING:
+    import optuna
 
 #: Samplers that need no Optuna -> their proposer; `options` has their options.
 _BUILT_IN: dict[str, Callable[..., Proposer]] = {
@@ -36,7 +45,7 @@ _REPLAYED = ("cmaes", "nsga2", "nsga3")
 
 
 def make_proposer(
-    sampler: str,
+    sampler: str | optuna.samplers.BaseSampler,
     space: SpaceConfig,
     seed: int,
     finished: Sequence[Trial] = (),
@@ -49,7 +58,7 @@ def make_proposer(
     Parameters
     ----------
     sampler
-        Name of a sampler.
+        Name of a sampler, or a sampler of Optuna as an object, see `ObjectSampler`.
     space
         The search space.
     seed
@@ -70,31 +79,40 @@ def make_proposer(
     EmufortError
         A replayed sampler does not propose the candidates of `finished` again.
     """
-    name = sampler_name(sampler)
-    options = dict(options or {})
-    check_options(name, options)
-    proposer: Proposer
-    if name in BUILT_IN_OPTIONS:
-        merged = {**BUILT_IN_OPTIONS[name], **options}
-        proposer = _BUILT_IN[name](space, seed, merged, accept)
-    elif name in _REPLAYED:
-        proposer = ReplayedSampler(name, space, seed, options, accept)
+    if isinstance(sampler, str):
+        name = sampler_name(sampler)
+        what, why = f"sampler '{name}'", "another version of Optuna or cmaes?"
+        proposer = _named(name, space, seed, dict(options or {}), accept)
     else:
-        proposer = RecreatedSampler(name, space, seed, options, accept)
+        what = f"sampler object {describe(sampler)}"
+        why = "it was used before, is another one, or draws numbers that the search cannot seed"
+        proposer = ObjectSampler(sampler, space, seed, accept)
     if enqueued:
         proposer = EnqueuedFirst(enqueued, proposer, space)
-    if name in _REPLAYED:
-        for number, group in itertools.groupby(finished, key=lambda t: t.batch):
-            trials = list(group)
-            if proposer.propose(len(trials), number) != [t.candidate for t in trials]:
-                raise EmufortError(
-                    f"the sampler '{name}' does not propose again what it proposed when this "
-                    "search started (another version of Optuna or cmaes?); choose another --out"
-                )
-            proposer.add(trials)
-    elif finished:
-        proposer.add(finished)
+    if isinstance(sampler, str) and name not in _REPLAYED:
+        if finished:
+            proposer.add(finished)
+        return proposer
+    for number, group in itertools.groupby(finished, key=lambda t: t.batch):
+        trials = list(group)
+        if proposer.propose(len(trials), number) != [t.candidate for t in trials]:
+            raise EmufortError(
+                f"the {what} does not propose again what it proposed when this search started "
+                f"({why}); choose another --out"
+            )
+        proposer.add(trials)
     return proposer
+
+
+def _named(
+    name: str, space: SpaceConfig, seed: int, options: dict[str, Any], accept: Accept
+) -> Proposer:
+    check_options(name, options)
+    if name in BUILT_IN_OPTIONS:
+        return _BUILT_IN[name](space, seed, {**BUILT_IN_OPTIONS[name], **options}, accept)
+    if name in _REPLAYED:
+        return ReplayedSampler(make_optuna_sampler(name, options, seed), space, accept)
+    return RecreatedSampler(name, space, seed, options, accept)
 
 
 def propose(
