@@ -13,7 +13,7 @@ import emufort.api as ef
 from emufort.config import Config
 from emufort.errors import EmufortError, UsageError
 from emufort.files import read_json
-from emufort.search import batch
+from emufort.search import rungs
 from emufort.search.driver import search
 from emufort.search.identity import study_sha256
 from emufort.search.samplers.objects import describe
@@ -164,7 +164,7 @@ def test_a_search_with_an_object_is_reproducible(name, tmp_path):
 
 def test_killed_within_a_batch_it_ends_the_same(tmp_path, monkeypatch):
     whole = searched(tmp_path / "whole", made("tpe"))
-    original, calls = batch.run_rung, 0
+    original, calls = rungs.run_rung, 0
 
     def deadly(trainers, unit):
         nonlocal calls
@@ -174,7 +174,7 @@ def test_killed_within_a_batch_it_ends_the_same(tmp_path, monkeypatch):
         return original(trainers, unit)
 
     with monkeypatch.context() as patch:
-        patch.setattr(batch, "run_rung", deadly)
+        patch.setattr(rungs, "run_rung", deadly)
         with pytest.raises(KeyboardInterrupt):
             searched(tmp_path / "killed", made("tpe"))
     assert content(searched(tmp_path / "killed", made("tpe"))) == content(whole)

@@ -119,7 +119,8 @@ class Ensemble:
             with self._on_stream():
                 self._gather(n)
                 if self._graph is not None:
-                    self._graph.run(n)
+                    left = (c.last - c.position for c in self.courses if c.is_active)
+                    self._graph.run(n, max(left))
                 else:
                     for i in range(n):
                         self._step(self._x[i], self._y[i], self._coefficients[i])

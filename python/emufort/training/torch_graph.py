@@ -41,20 +41,25 @@ class StepGraph:
         self._may_capture = device.type == "cuda"
         self._graph: torch.cuda.CUDAGraph | None = None
 
-    def run(self, steps: int) -> None:
-        """Take the steps of the first `steps` rows."""
+    def run(self, steps: int, expected: int) -> None:
+        """Take the steps of the first `steps` rows.
+
+        Parameters
+        ----------
+        steps
+            Number of steps.
+        expected
+            Number of steps from here to the end of the training, which a graph has to be worth.
+        """
         self._at.zero_()
-        for i in range(steps):
+        for _ in range(steps):
+            if self._may_capture and self._done >= _WARM_UP and expected >= _LEAST_STEPS:
+                self._capture()
             if self._graph is not None:
                 self._graph.replay()
-                continue
-            if self._may_capture and self._done >= _WARM_UP and steps - i >= _LEAST_STEPS:
-                self._capture()
-                if self._graph is not None:
-                    self._graph.replay()
-                    continue
-            self._step()
-            self._done += 1
+            else:
+                self._step()
+                self._done += 1
 
     def _step(self) -> None:
         for row, buffer in zip(self._rows, self._buffers, strict=True):

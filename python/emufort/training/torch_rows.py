@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from emufort.errors import EmufortError
 from emufort.training.task import Arrays
 
 Blocks = list[tuple[torch.Tensor, torch.Tensor]]
@@ -21,13 +22,25 @@ _SHARE_OF_MEMORY = 0.5
 
 @contextmanager
 def lean_torch() -> Iterator[None]:
-    """Use one thread and no autograd, and flush denormals, which moments of dead neurons become."""
+    """Use one thread and no autograd, and flush denormals, which moments of dead neurons become.
+
+    Raises
+    ------
+    EmufortError
+        The memory of a GPU is exhausted.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     try:
         with torch.inference_mode():
             yield
+    except torch.OutOfMemoryError as error:
+        raise EmufortError(
+            "the GPU has too little memory for these trainings; use fewer --workers, "
+            "retrain.microbatch or search.side_by_side = false, then run the same command again: "
+            "finished work is kept"
+        ) from error
     finally:
         torch.set_flush_denormal(False)
         torch.set_num_threads(threads)
@@ -98,6 +111,8 @@ class Rows:
             return self._cut(split, size)
         if (split, size) not in self._blocks:
             self._blocks[split, size] = list(self._cut(split, size))
+            if self.device.type == "cuda":
+                torch.cuda.current_stream(self.device).synchronize()  # others use them too
         return self._blocks[split, size]
 
     def _cut(self, split: str, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
