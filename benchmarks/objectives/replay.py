@@ -95,8 +95,10 @@ def hypervolume(points: np.ndarray, reference: tuple[float, float]) -> float:
     return float(area)
 
 
-def replay(table: Table, method: Method, seed: int, seconds: float) -> np.ndarray:
-    """Search until the trainings have taken `seconds` of processor time, at least.
+def replay(
+    table: Table, method: Method, seed: int, seconds: float = math.inf, trials: float = math.inf
+) -> np.ndarray:
+    """Search until the trainings have taken `seconds` of processor time, or for `trials` trials.
 
     Returns
     -------
@@ -114,7 +116,7 @@ def replay(table: Table, method: Method, seed: int, seconds: float) -> np.ndarra
     finished: list[Finished] = []
     points: list[tuple[float, float]] = []
     progress: list[tuple[float, float]] = []
-    while spent < seconds:
+    while spent < seconds and number < trials:
         candidates = proposer.propose(BATCH, batch)
         keys = [key_of(candidate) for candidate in candidates]
         times = [predicted_ns(hidden, activation) for hidden, activation, _ in keys]
@@ -145,13 +147,13 @@ def replay(table: Table, method: Method, seed: int, seconds: float) -> np.ndarra
             for course, time in zip(courses, times, strict=True)
             if course.pruned_at is None and math.isfinite(course.value)
         ]
-        trials = [
+        new = [
             _trial(number + i, batch, candidate, course, time if two else None)
             for i, (candidate, course, time) in enumerate(
                 zip(candidates, courses, times, strict=True)
             )
         ]
-        proposer.add(trials)
+        proposer.add(new)
         number, batch = number + BATCH, batch + 1
     return np.array(progress)
 

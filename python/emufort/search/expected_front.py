@@ -23,8 +23,8 @@ class ExpectedFront:
     The front is the lowest loss among the chosen candidates that take at most as long, at times
     that are evenly spaced in the logarithm. The gain of a candidate is the amount by which it is
     expected to lower the front: the mean of the logarithm over these times and all draws. Up to a
-    factor this is the expected hypervolume that the candidate adds, with the highest loss and the
-    longest time as reference point.
+    factor this is the expected hypervolume that the candidate adds; the reference point is the
+    highest loss and the longest time.
 
     Parameters
     ----------
@@ -32,17 +32,20 @@ class ExpectedFront:
         Logarithm of the losses in every draw (n_draws, n); infinite for candidates that diverged.
     time
         Estimated time of one sample (n,), in any unit.
+    highest
+        Logarithm of the loss where no candidate is chosen that takes as little time; None for the
+        highest loss of all draws.
     """
 
-    def __init__(self, drawn: Array, time: Array) -> None:
+    def __init__(self, drawn: Array, time: Array, highest: float | None = None) -> None:
         self.drawn = drawn
         limits = np.unique(np.geomspace(np.percentile(time, _CHEAPEST), time.max(), _LIMITS))
         limits[-1] = time.max()  # without the rounding error of geomspace
         #: First limit that allows each candidate.
         self._first = np.searchsorted(limits, time)
-        finite = drawn[np.isfinite(drawn)]
-        # Where no candidate is cheap enough, the front is at the highest loss of all.
-        highest = float(finite.max()) if finite.size else 0.0
+        if highest is None:
+            finite = drawn[np.isfinite(drawn)]
+            highest = float(finite.max()) if finite.size else 0.0
         self._front = np.full((len(drawn), len(limits)), highest)
 
     def gain(self, i: int) -> float:

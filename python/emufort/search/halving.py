@@ -238,12 +238,12 @@ def along_the_front(
     normal = np.random.default_rng(_SEED).standard_normal((_DRAWS, len(order)))
     of_known = np.array([loss for loss, _ in points], dtype=np.float64)
     drawn = np.hstack([log_losses[order] + noise * normal, np.tile(of_known, (_DRAWS, 1))])
-    drawn = np.minimum(drawn, drawn.min(initial=np.inf) + math.log(_NO_USE))
+    highest = float(drawn.min(initial=np.inf)) + math.log(_NO_USE)
     every_time = np.array([*times[order], *(time for _, time in points)], dtype=np.float64)
     left, chosen = np.arange(len(order)), list[int]()
     while len(left) and len(chosen) < k:
         at = left if chosen else np.arange(len(every_time))
-        front = ExpectedFront(drawn[:, at], every_time[at])
+        front = ExpectedFront(drawn[:, at], every_time[at], highest)
         for i in range(len(left), len(at)):
             front.add(i)
         useful = [i for i, _ in front.choose(range(len(left)), k - len(chosen), _WORTH)] or [0]
