@@ -100,7 +100,7 @@ def seed(value: Any, seeds: np.random.SeedSequence) -> None:
         Determines all seeds.
     """
     kinds = (np.random.Generator, np.random.RandomState, random.Random)
-    generators = [part for part in _parts(value, set(), 0) if isinstance(part, kinds)]
+    generators = [part for part in _held_objects(value, set(), 0) if isinstance(part, kinds)]
     for generator, own in zip(generators, seeds.spawn(len(generators)), strict=True):
         number = _number(own)
         if isinstance(generator, np.random.Generator):
@@ -113,7 +113,7 @@ def _number(seeds: np.random.SeedSequence) -> int:
     return int(seeds.generate_state(1)[0])
 
 
-def _parts(value: Any, seen: set[int], depth: int) -> Iterator[Any]:
+def _held_objects(value: Any, seen: set[int], depth: int) -> Iterator[Any]:
     """Yield `value` and the objects in it in the order of its attributes, each once."""
     if id(value) in seen or depth > _DEEPEST or isinstance(value, type) or inspect.isroutine(value):
         return
@@ -129,7 +129,7 @@ def _parts(value: Any, seen: set[int], depth: int) -> Iterator[Any]:
     elif hasattr(value, "__dict__"):
         parts = list(vars(value).values())
     for part in parts:
-        yield from _parts(part, seen, depth + 1)
+        yield from _held_objects(part, seen, depth + 1)
 
 
 class ObjectSampler(ReplayedSampler):
@@ -167,7 +167,7 @@ class ObjectSampler(ReplayedSampler):
                 f"the sampler object {self._name} cannot be copied: {one_line(error)}"
             ) from error
         # A sequence, such as that of QMCSampler, has one seed for the whole study.
-        for part in _parts(copied, set(), 0):
+        for part in _held_objects(copied, set(), 0):
             if isinstance(getattr(part, "_seed", None), int):
                 part._seed = _number(np.random.SeedSequence(number))
         # TPE ignores parameters that a trial lacks; other samplers need the same ones in all.
