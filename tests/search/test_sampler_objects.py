@@ -233,6 +233,15 @@ def test_descriptions_hold_what_distinguishes_samplers():
     assert describe(kind(seed=3)) == describe(kind(seed=4)) == texts[0]
 
 
+def test_a_long_description_ends_with_a_hash():
+    first, second = (
+        describe(Own({f"parameter {i}": {i} for i in range(100)} | {"last": x})) for x in (1, 2)
+    )
+    assert len(first) == len(second) < 1100
+    assert first[:1000] == second[:1000]
+    assert first != second
+
+
 @pytest.mark.parametrize("wrong", [3, object(), samplers.TPESampler])
 def test_something_else_is_no_sampler(wrong, tmp_path):
     with pytest.raises(UsageError, match=r"the name of a sampler or an object of optuna\.samplers"):

@@ -27,6 +27,8 @@ from emufort.search.trials import Trial
 if TYPE_CHECKING:
     import optuna
 
+#: Longest description; a hash represents the rest of a longer one.
+_LONGEST = 1000
 #: Levels of nested objects that are described and seeded.
 _DEEPEST = 6
 
@@ -46,7 +48,10 @@ def describe(sampler: optuna.samplers.BaseSampler) -> str:
         raise UsageError(
             f"sampler is the name of a sampler or an object of optuna.samplers, not {sampler!r}"
         )
-    return " ".join(_described(sampler).split())
+    text = " ".join(_described(sampler).split())
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[:_LONGEST]}... {hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def _described(value: Any, depth: int = 0) -> str:
@@ -79,9 +84,14 @@ def _attributes(value: Any) -> dict[str, Any]:
     for part in list(kept.values()):
         if isinstance(part, tuple) and hasattr(part, "_asdict"):
             kept = {**part._asdict(), **kept}
-    names = [n for n in inspect.signature(type(value)).parameters if n != "seed"]
+    try:
+        names = inspect.signature(type(value)).parameters
+    except (TypeError, ValueError):  # a class of C has none
+        return {}
     found = {}
     for name in names:
+        if name == "seed":
+            continue
         for key in (f"_{name}", name):
             if key in kept:
                 found[name] = kept[key]
