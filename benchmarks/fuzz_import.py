@@ -65,10 +65,10 @@ _REASONS = {
     r"the original network fails": "ONNX Runtime does not run it",
     r"the operation \w* ?(of the node '.*' )?cannot be imported": "an operation",
     r"the constant ": "a constant that cannot be read",
-    r"the (input|output) |the model has no input": "an input or output",
+    r"the (input|output) .*of the model|the model has no input": "an input or output",
     r"the model has the operators of opset": "the version of the operators",
     r"the network (has|needs)|.* the Fortran runtime takes": "a size or weight beyond the limits",
-    r"the outputs? .*of the original (is|are)": "outputs that are not finite or do not vary",
+    r"the original has|the outputs? .*of the original": "outputs that are not finite or columns",
     r"the imported network does not reproduce": "differs from the original",
 }
 

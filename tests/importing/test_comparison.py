@@ -116,3 +116,20 @@ def test_small_outputs_next_to_large_ones_are_compared(
     monkeypatch.setitem(HANDLERS, "Tanh", HANDLERS["Softsign"])
     with pytest.raises(ImportRefusedError, match="does not reproduce the original"):
         import_network(model, tmp_path / "c")
+
+
+def test_outputs_of_a_softmax_may_be_tiny(tmp_path: Path) -> None:
+    nodes = [node("MatMul", "x w", "z"), node("Softmax", "z", "y", axis=1)]
+    weight = np.random.default_rng(4).normal(0.0, 20.0, (3, 4))
+    model = model_of(nodes, {"x": ["n", 3]}, {"y": ["n", 4]}, {"w": weight})
+    bundle = import_network(model, tmp_path / "b")
+    np.testing.assert_allclose(bundle.golden.y.sum(axis=1), 1.0, rtol=1e-6)
+    assert bundle.golden.y.min() < 1e-30
+
+
+def test_an_original_whose_outputs_are_not_columns_is_refused(tmp_path: Path) -> None:
+    constants = {"starts": np.array([0]), "ends": np.array([3]), "axes": np.array([0])}
+    nodes = [node("Slice", "x starts ends axes", "y")]
+    model = model_of(nodes, {"x": ["n", 4]}, {"y": ["n", 4]}, constants)
+    with pytest.raises(ImportRefusedError, match=r"first dimension .* that of the columns"):
+        import_network(model, tmp_path / "b")

@@ -17,7 +17,7 @@ Out = Annotated[Path, typer.Option("--out", help="Run folder.")]
 Data = Annotated[
     Path | None,
     typer.Option(
-        help="CF netCDF file, or a pattern of files in quotes; default: the embedded data set."
+        help="CF netCDF file or Zarr store, or a pattern in quotes; default: the embedded data set."
     ),
 ]
 ContractName = Annotated[
