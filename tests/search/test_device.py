@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
+import warnings
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from emufort import api
 from emufort.checks import check_run
+from emufort.cli import app
+from emufort.cli.running import plain_warnings
 from emufort.config import ClusterConfig, Config
 from emufort.errors import UsageError
 from emufort.files import read_json, write_json
@@ -207,6 +211,24 @@ def test_results_in_the_folder_decide(gpus, tmp_path):
     )
     with pytest.raises(UsageError, match="native trainer runs on the CPU"):
         settle(pond.config(device="cuda"), "search", path, True, LARGE)
+
+
+def test_a_command_prints_the_change_of_device_as_one_line(capsys):
+    with plain_warnings():
+        warnings.warn("the device is another one", DeviceWarning, stacklevel=1)
+    assert capsys.readouterr().err == "warning: the device is another one\n"
+    with pytest.warns(UserWarning, match="of another package"), plain_warnings():
+        warnings.warn("of another package", UserWarning, stacklevel=1)
+
+
+@needs_no_gpu
+@pytest.mark.parametrize("command", ["search", "run"])
+def test_commands_take_the_device(command, tmp_path):
+    done = CliRunner().invoke(app, [command, "--out", str(tmp_path / "a"), "--device", "cuda:7"])
+    assert done.exit_code != 0
+    assert "the device 'cuda:7'" in str(done.exception)
+    done = CliRunner().invoke(app, [command, "--out", str(tmp_path / "a"), "--device", "gpu"])
+    assert "there is no device 'gpu'" in str(done.exception)
 
 
 def test_side_by_side_needs_torch(tmp_path):

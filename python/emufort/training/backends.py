@@ -19,7 +19,7 @@ def _torch(arrays: Arrays, device: str) -> Trainer:
 def _native(arrays: Arrays, device: str) -> Trainer:
     if device != "cpu":
         raise UsageError(
-            f"the native trainer runs on the CPU, not on the device '{device}'; choose "
+            f"the native trainer runs on the CPU, not on '{device}'; choose "
             'backend = "torch" or "auto", or device = "cpu"'
         )
     return native_trainer.NativeTrainer(arrays)

@@ -73,7 +73,7 @@ def resolve_device(wanted: str, backend: str, multiply_adds: float, is_here: boo
         return "cuda" if may_gain and _sees_a_gpu() else "cpu"
     if wanted != "cpu" and backend == "native":
         raise UsageError(
-            f"the native trainer runs on the CPU, not on the device '{wanted}'; choose "
+            f"the native trainer runs on the CPU, not on '{wanted}'; choose "
             'backend = "torch" or "auto", or device = "cpu"'
         )
     return wanted
