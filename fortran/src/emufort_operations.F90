@@ -176,7 +176,7 @@ contains
         n_done = n_done + n
       end do
     else if (columns == 1 .and. gains_from_lanes(n_in, n_out) .and. &
-        n_room/lanes >= buffer_room(n_in) + buffer_room(n_out)) then
+             n_room/lanes >= buffer_room(n_in) + buffer_room(n_out)) then
       ! What is called twice, gfortran does not inline. Inlined, it costs one column of other networks 1 % of its time.
       do while (count - n_done >= lanes)
         call repeat_in_lanes(n_in, n_out, lanes, stride, lowest, weights, x(1 + n_done*stride), y(1 + n_done*n_out), &
