@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 
 from emufort.config import ClusterConfig
 from emufort.errors import EmufortError, UsageError
+from emufort.training.device import device_of_named_worker
 from emufort.workers.cluster_jobs import BatchJobs
 from emufort.workers.dask_cluster import ExternalWorkers, LocalWorkers, started_scheduler
 from emufort.workers.shared_arrays import SharedArrays
@@ -50,6 +51,8 @@ class DaskPool:
         Folder for scripts and logs of batch jobs.
     backend
         Training backend, see `emufort.training.make_trainer`.
+    device
+        Device of the workers; with ``"cuda"``, they take the GPUs that they see in turn.
     """
 
     def __init__(
@@ -59,12 +62,16 @@ class DaskPool:
         stored: SharedArrays,
         out: Path,
         backend: str = "torch",
+        device: str = "cpu",
     ) -> None:
         self._where, self._workers, self._stored, self._out = where, workers, stored, out
         self._stack = ExitStack()
         self._name = uuid.uuid4().hex[:12]
         self._calls = 0
-        self._backend = (backend, "cpu")
+        # Workers that others started take the first GPU that they see; a tool such as dask-cuda
+        # gives each of them a different one.
+        is_others = where.scheduler is not None and device == "cuda"
+        self._backend = (backend, "cuda:0" if is_others else device)
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -245,6 +252,7 @@ def run_unit(
         if key not in _caches:
             with marks.during(position, LOADING, worker):
                 _caches.clear()
-                _caches[key] = SharedArrays(Path(folder)).trainers(*backend)
+                device = device_of_named_worker(backend[1], worker.worker)
+                _caches[key] = SharedArrays(Path(folder)).trainers(backend[0], device)
         with marks.during(position, WORKING, worker):
             return function(_caches[key], unit)
