@@ -10,7 +10,7 @@ from emufort.config import Config
 from emufort.network.architecture import Architecture
 from emufort.search.candidate_task import rung_task
 from emufort.search.plan import Plan
-from emufort.search.rungs import RungUnit, run_rung, with_more_rows
+from emufort.search.rungs import RungUnit, carry_out, with_more_rows
 from emufort.search.space import Candidate
 from emufort.search.unfinished import UnfinishedBatch
 from emufort.training import TrainerState, TrainingTask
@@ -58,7 +58,7 @@ class Batch:
         self._candidates, self._architectures = candidates, architectures
         self.unfinished = UnfinishedBatch(out / "unfinished", number)
         start = plan.rungs[0]
-        self.states = [TrainerState.initial(self._task(i, start)) for i in range(len(candidates))]
+        self.states = [TrainerState.undrawn(self._task(i, start)) for i in range(len(candidates))]
 
     def _task(self, position: int, epochs: int) -> TrainingTask:
         """Return the training task of a candidate up to a rung."""
@@ -85,40 +85,40 @@ class Batch:
         if level and rows > plan.rung_rows[level - 1] and not anneal:
             for position in positions:
                 self.states[position] = with_more_rows(self.states[position])
-        waiting = []
-        for position in positions:
+        missing: list[int] = []
+        found: list[TrainerState | None] = []
+        for i, position in enumerate(positions):
             if anneal:
                 # Another length needs another batch size; only the time spent is carried over.
                 task = self._task(position, epochs)
                 self.states[position] = replace(self.states[position], task=task)
             saved = self.unfinished.find(self.states[position].task, position, epochs, rows)
-            if saved is not None:
-                self.states[position] = saved
-            else:
-                waiting.append(position)
+            if saved is None:
+                missing.append(i)
+            found.append(saved)
         share = len(self.states) * self._share_of_rung(level) / len(positions)
-        cells = dict(zip(positions, watch.begin([share] * len(positions)), strict=True))
-        for position in set(positions) - set(waiting):
-            watch.finished(cells[position])
-        units = {
-            p: RungUnit(
-                self.states[p],
+        cells = watch.begin([share] * len(positions))
+        units = [
+            RungUnit(
+                self.states[position],
                 epochs,
                 options.patience,
                 rows,
-                target=self._candidates[p].target,
+                target=self._candidates[position].target,
                 anneal=anneal,
-                cell=cells[p],
+                cell=cell,
             )
-            for p in waiting
-        }
-        waiting.sort(key=lambda p: -units[p].seconds_estimate(plan.subset))
-        for i, state in executor.run(run_rung, [units[p] for p in waiting]):
-            position = waiting[i]
-            spent = state.seconds - self.states[position].seconds
-            self.states[position] = state
-            self.unfinished.keep(state, position, epochs, rows, spent)
-            watch.finished(cells[position])
+            for position, cell in zip(positions, cells, strict=True)
+        ]
+        for i, saved in enumerate(found):
+            if saved is not None:
+                self.states[positions[i]] = saved
+                watch.finished(cells[i])
+        together = options.side_by_side is True
+        for i, state, spent in carry_out(executor, units, missing, together, plan.subset):
+            self.states[positions[i]] = state
+            self.unfinished.keep(state, positions[i], epochs, rows, spent)
+            watch.finished(cells[i])
         return [self.states[p].value for p in positions]
 
     def _share_of_rung(self, level: int) -> float:

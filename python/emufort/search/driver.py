@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from emufort.config import Config
 from emufort.dataset.dataset import Dataset
 from emufort.dataset.targets import Targets, with_target
 from emufort.errors import EmufortError
+from emufort.extensions import Extensions
 from emufort.files import read_json, sweep, write_json
 from emufort.lock import only_writer
 from emufort.network.architecture import Architecture
@@ -21,13 +22,13 @@ from emufort.progress import Reporter, silent
 from emufort.search.batch import Batch
 from emufort.search.cost import CostModel, cost_model
 from emufort.search.expected_front import Array
+from emufort.search.growth import check_not_fewer
 from emufort.search.halving import Foretell, Outlook, Reached, successive_halving
 from emufort.search.identity import (
     check_same,
     data_sha256,
     rows_sha256,
     search_identity,
-    settled_backend,
 )
 from emufort.search.importances import importances
 from emufort.search.optuna_mirror import FILE_NAME, Mirror, mirrored_rows
@@ -36,23 +37,38 @@ from emufort.search.plan import TRIED, Plan, fewest_rows
 from emufort.search.prediction import foretold_losses, predicted_ranks
 from emufort.search.result import SearchResult, load_search
 from emufort.search.samplers.base import accept_all
-from emufort.search.samplers.options import check_options
+from emufort.search.samplers.enqueued import enqueued_candidates
+from emufort.search.samplers.options import check_object, check_options
 from emufort.search.samplers.registry import make_proposer
+from emufort.search.settled import device_entry, settle
 from emufort.search.space import Candidate
 from emufort.search.subset import draw_subset
 from emufort.search.summary import search_summary
-from emufort.search.trials import Trial, TrialsFile, best_of, read_trials, restore_table
+from emufort.search.trials import (
+    FURTHER_COLUMNS,
+    Trial,
+    TrialsFile,
+    best_of,
+    read_trials,
+    restore_table,
+)
 from emufort.workers.pool import Executor, executor_for
 from emufort.workers.shared_arrays import SharedArrays
 from emufort.workers.watch import Watch
 
 
-def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) -> SearchResult:
+def search(
+    data: Dataset,
+    config: Config,
+    out: Path,
+    report: Reporter = silent,
+    extensions: Extensions | None = None,
+) -> SearchResult:
     """Search for good networks on a small subset of the training rows.
 
     After an interruption, the same call continues and ends with the same trials, values and
     ranking. For a finished search it returns at once. With a larger ``config.search.trials`` it
-    adds trials to a finished search.
+    adds trials to a finished search, see `emufort.search.growth`.
 
     Parameters
     ----------
@@ -64,22 +80,31 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
         Folder of the search; the study, the table of trials and a summary are written there.
     report
         Receives the progress, also within trainings.
+    extensions
+        The sampler if it is an object of the caller, and callbacks; default None: none.
 
     Raises
     ------
+    UsageError
+        `out` holds a search of more trials, or the sampler object is missing.
     EmufortError
         `out` holds a search of another configuration or other data, all trainings diverged, or
         workers kept dying.
     DataError
         The subset is larger than the data, or a transform is impossible.
     """
-    config = _with_backend(config, out)
+    space = config.search.space
+    config = settle(
+        config, "search", out / "subset.json", space.only_mlps, space.typical_multiply_adds
+    )
     identity = search_identity(data, config)
     known = check_same(out / "subset.json", identity)
+    check_not_fewer(out, config.search.trials)
     if known is not None and (finished := _finished(out, config)) is not None:
         return finished
-    options = config.search
+    options, extensions = config.search, extensions or Extensions()
     check_options(options.sampler, options.sampler_options)
+    check_object(options.sampler, extensions.sampler)
     targets = Targets.of(data, options.space.target)
     train, validation = targets.part("train"), targets.part("validation")
     plan = Plan.of(config, len(train.judge))
@@ -97,10 +122,11 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
             # Whatever an interrupted comparison of row numbers leaves behind has this identity.
             _keep_subset(out, subset, data, identity, config, None)
             rows = train.at(subset.rows), validation
-            settled = _tried(plan, _Run(targets, config, out, plan, model), rows, report)
+            first = _Run(targets, config, out, plan, model, extensions)
+            settled = _tried(plan, first, rows, report)
             _keep_subset(out, subset, data, identity, config, settled)
         plan = settled
-        run = _Run(targets, config, out, plan, model)
+        run = _Run(targets, config, out, plan, model, extensions)
         if len(run.trials) < options.trials:
             stored, _ = SharedArrays.from_targets(
                 train.at(subset.rows), validation, out, judged=True
@@ -127,18 +153,6 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
             "search.space.learning_rate or check the data"
         )
     return load_search(out)
-
-
-def _with_backend(config: Config, out: Path) -> Config:
-    """Return the configuration with a definite backend instead of ``auto``."""
-    backend = settled_backend(
-        config.search.backend,
-        out / "subset.json",
-        "search.backend",
-        config.search.space.only_mlps,
-    )
-    options = config.search.model_copy(update={"backend": backend})
-    return config.model_copy(update={"search": options})
 
 
 def _known_plan(known: dict[str, Any], usual: Plan, out: Path) -> Plan | None:
@@ -215,6 +229,7 @@ def _keep_subset(
             "plan": plan and plan.to_dict(),
             "plan_sha256": plan and plan.sha256,
             "identity": identity,
+            **device_entry(config.device),
         },
     )
 
@@ -224,7 +239,7 @@ def _finished(out: Path, config: Config) -> SearchResult | None:
         result = load_search(out)
     except EmufortError:
         return None
-    enough = len(result.trials) >= config.search.trials and result.top(1)
+    enough = len(result.trials) == config.search.trials and result.top(1)
     return result if enough and (out / FILE_NAME).exists() else None
 
 
@@ -237,6 +252,7 @@ class _Run:
     out: Path
     plan: Plan
     cost: CostModel | None = None
+    extensions: Extensions = field(default_factory=Extensions)
 
     def __post_init__(self) -> None:
         self.data = self.targets.judge
@@ -251,19 +267,28 @@ class _Run:
         if table.exists():
             sizes = self.targets.sizes(next(iter(self.targets.data)))
             self.trials = read_trials(table, *sizes)
+            # The summary, which was checked before, may have been lost.
+            check_not_fewer(self.out, self.config.search.trials, len(self.trials))
         self.started = time.perf_counter()
-        self.table = TrialsFile(table, self.targets.named, self.has_times)
+        self.enqueued = enqueued_candidates(self.config.search)
+        used = {
+            "target": self.targets.named,
+            "predicted_ns": self.has_times,
+            "enqueued": bool(self.enqueued),
+        }
+        self.table = TrialsFile(table, [name for name in FURTHER_COLUMNS if used[name]])
         if self.trials:
             self.table.write(self.trials)
         self.data_sha256 = data_sha256(self.data)
         options = self.config.search
         self.proposer = make_proposer(
-            options.sampler,
+            self.extensions.sampler or options.sampler,
             options.space,
             self.config.seed,
             self.trials,
             options.sampler_options,
             accept_all if options.max_ns is None else self.is_cheap_enough,
+            self.enqueued,
             options.objectives,
         )
 
@@ -335,6 +360,7 @@ class _Run:
                 rungs=course.rungs,
                 weight_decay=candidate.weight_decay,
                 target=candidate.target,
+                enqueued=len(self.trials) + i < len(self.enqueued),
                 predicted_ns=times[i],
             )
             for i, (candidate, course, state) in enumerate(
@@ -348,6 +374,7 @@ class _Run:
         self.proposer.add(new)
         self.write_summary()
         batch.unfinished.clear()
+        self.extensions.callbacks.trials(new)
 
     def batch(self, number: int, candidates: Sequence[Candidate], plan: Plan) -> Batch:
         """Return the trainings of the candidates of batch `number`."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from emufort.config import SpaceConfig
 from emufort.search.samplers.optuna_quiet import quiet_optuna
-from emufort.search.space import dimensions, parameters_of
+from emufort.search.space import contains, dimensions, parameters_of
 from emufort.search.trials import Trial, row_of
 
 if TYPE_CHECKING:
@@ -114,7 +114,9 @@ class Mirror:
     def _frozen(self, trial: Trial) -> optuna.trial.FrozenTrial:
         from optuna.trial import TrialState, create_trial
 
-        params = parameters_of(self._space, trial.candidate)
+        # A candidate of the user may lie outside the space, where it has no parameters.
+        inside = contains(self._space, trial.candidate)
+        params = parameters_of(self._space, trial.candidate) if inside else {}
         return create_trial(
             state=TrialState[trial.optuna_state],
             values=list(trial.objective_values),
@@ -124,6 +126,7 @@ class Mirror:
             user_attrs={
                 "label": trial.architecture.label,
                 "multiply_adds": trial.architecture.multiply_adds,
+                **({"enqueued": True} if trial.enqueued else {}),
                 "row": row_of(trial),
             },
         )

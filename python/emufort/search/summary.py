@@ -13,6 +13,7 @@ from emufort.search.cost import CostModel
 from emufort.search.plan import Plan
 from emufort.search.trials import Trial, best_of
 from emufort.training import backend_detail
+from emufort.training.device import device_detail
 
 
 def search_summary(
@@ -67,6 +68,7 @@ def search_summary(
         "workers": config.n_workers,
         "backend": options.backend,
         "backend_detail": backend_detail(options.backend),
+        "device": device_detail(config.device),
         "sampler": options.sampler,
         "rungs": list(plan.rungs),
         "rung_rows": list(plan.rung_rows),

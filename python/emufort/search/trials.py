@@ -22,8 +22,8 @@ COLUMNS = (
     "number", "value", "epochs", "pruned_at", "label", "hidden", "activation", "learning_rate",
     "batch_size", "weight_decay", "n_parameters", "multiply_adds", "seconds", "batch", "rungs",
 )  # fmt: skip
-#: Columns where targets are searched, and where time is an objective.
-TARGET_COLUMN, TIME_COLUMN = "target", "predicted_ns"
+#: Further columns, which a table has only where they are used.
+FURTHER_COLUMNS = ("target", "predicted_ns", "enqueued")
 #: The last column, which follows from the others and is empty until the search is finished.
 RANK_COLUMN = "predicted_rank"
 
@@ -53,6 +53,8 @@ class Trial:
         (epochs of the rung, value there) for every rung that the candidate reached.
     predicted_ns
         Predicted inference time [ns per sample], None unless time is an objective of the search.
+    enqueued
+        Whether the user gave the candidate (`search.enqueue`) instead of the sampler.
     """
 
     number: int
@@ -68,6 +70,7 @@ class Trial:
     weight_decay: float = 0.0
     target: str = ""
     predicted_ns: float | None = None
+    enqueued: bool = False
 
     @property
     def candidate(self) -> Candidate:
@@ -112,21 +115,23 @@ def best_of(trials: Sequence[Trial]) -> Trial | None:
     return min((t for t in trials if t.finite), key=lambda t: t.value, default=None)
 
 
-def _columns(targets: bool, times: bool) -> tuple[str, ...]:
-    more = [(TARGET_COLUMN, targets), (TIME_COLUMN, times), (RANK_COLUMN, True)]
-    return (*COLUMNS, *(name for name, is_there in more if is_there))
-
-
 class TrialsFile:
     """The table on disk, which is complete at any time.
 
     The text of earlier trials is kept in memory, so writing a batch costs only the rows of the
     batch and one copy of the file.
+
+    Parameters
+    ----------
+    path
+        The table.
+    further
+        The members of `FURTHER_COLUMNS` that the table has.
     """
 
-    def __init__(self, path: Path, targets: bool = False, times: bool = False) -> None:
+    def __init__(self, path: Path, further: Sequence[str] = ()) -> None:
         self._path = path
-        self._columns = _columns(targets, times)
+        self._columns = (*COLUMNS, *further, RANK_COLUMN)
         self._text = ",".join(self._columns) + "\n"
         self._n = 0
 
@@ -173,8 +178,9 @@ def row_of(t: Trial) -> dict[str, Any]:
         "seconds": f"{t.seconds:.3f}",
         "batch": t.batch,
         "rungs": " ".join(f"{epochs}:{value!r}" for epochs, value in t.rungs),
-        TARGET_COLUMN: t.target,
-        TIME_COLUMN: "" if t.predicted_ns is None else repr(t.predicted_ns),
+        "target": t.target,
+        "predicted_ns": "" if t.predicted_ns is None else repr(t.predicted_ns),
+        "enqueued": "yes" if t.enqueued else "",
     }
 
 
@@ -204,9 +210,9 @@ def restore_table(path: Path, n: int, sha256: str, mirrored: Sequence[dict[str, 
         lines = path.read_text().splitlines(keepends=True)
         if _sha256("".join(lines[: n + 1])) == sha256:
             return
-    for targets, times in itertools.product((False, True), repeat=2):
+    for further in itertools.product((False, True), repeat=len(FURTHER_COLUMNS)):
         buffer = io.StringIO(newline="")
-        names = _columns(targets, times)
+        names = (*COLUMNS, *itertools.compress(FURTHER_COLUMNS, further), RANK_COLUMN)
         writer = csv.DictWriter(buffer, names, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(mirrored[:n])
@@ -241,7 +247,7 @@ def read_trials(path: Path, n_inputs: int, n_outputs: int) -> list[Trial]:
     for line, row in enumerate(read_csv(path), start=2):
         try:
             hidden = tuple(map(int, row["hidden"].split("-")))
-            target = row.get(TARGET_COLUMN) or ""
+            target = row.get("target") or ""
             if target:
                 n_inputs, *_, n_outputs = map(int, row["label"].split()[0].split("-"))
             names = tuple(row["activation"].split(","))
@@ -261,7 +267,8 @@ def read_trials(path: Path, n_inputs: int, n_outputs: int) -> list[Trial]:
                 rungs=tuple((int(epochs), float(value)) for epochs, value in rungs),
                 weight_decay=float(row["weight_decay"]),
                 target=target,
-                predicted_ns=float(row[TIME_COLUMN]) if row.get(TIME_COLUMN) else None,
+                predicted_ns=float(row["predicted_ns"]) if row.get("predicted_ns") else None,
+                enqueued=row.get("enqueued") == "yes",
             )
         except (KeyError, ValueError, AttributeError, TypeError, EmufortError) as error:
             raise EmufortError(

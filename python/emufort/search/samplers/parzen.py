@@ -95,6 +95,10 @@ class ParzenProposer(CubeProposer):
     def add(self, trials: Sequence[Trial]) -> None:
         """Add the finished trials of the last batch."""
         self._start.add(trials)
+        self.learn(trials)
+
+    def learn(self, trials: Sequence[Trial]) -> None:
+        """Add finished trials that the proposer did not propose."""
         self._finished.extend(trials)
         self._points.extend(to_point(self._space, trial.candidate) for trial in trials)
         for trial in trials:
