@@ -39,9 +39,9 @@ class Atom:
     activation, slope
         Name of the activation function (`emufort.network.activations`), and its parameter.
     extent
-        Of ``matmul`` the sizes (B, M, K, N), of ``repeated`` (count, stride).
+        Of ``repeated`` (count, stride); else that of the operation.
     weight, bias
-        Of ``repeated``, (n_out, n_in) and (n_out,).
+        Of ``repeated``, (n_out, n_in) and (n_out,); else those of the operation.
     rows
         Of reductions: the elements of the argument that make each element, (size, number).
     """
@@ -241,8 +241,47 @@ class Lowering:
         )
         return self.atom(atom, (count, n_out))
 
+    def depthwise(
+        self,
+        value: Value,
+        positions: Integers,
+        counts: tuple[int, int, int],
+        weight: Array,
+        bias: Array,
+    ) -> Value:
+        """Return a depthwise convolution, (count, channels).
+
+        Parameters
+        ----------
+        value
+            Value.
+        positions
+            Elements of the value, (positions, channels); -1 stands for 0.
+        counts
+            Number of results; positions between two of them, and between two of their summands.
+        weight, bias
+            Parameters, (summands, channels) and (channels,).
+        """
+        count, stride, step = counts
+        n_taps, channels = weight.shape
+        extent = (
+            count,
+            stride * channels if count > 1 else 0,
+            n_taps,
+            step * channels if n_taps > 1 else 0,
+        )
+        atom = Atom(
+            count * channels,
+            "depthwise",
+            (self.stored(value).taken(positions.ravel()),),
+            extent=extent,
+            weight=np.asarray(weight, dtype=np.float64).ravel(),
+            bias=np.asarray(bias, dtype=np.float64),
+        )
+        return self.atom(atom, (count, channels))
+
     def folded(self, value: Value) -> Value:
-        """Return a value with its scale and shift taken into the repeated layer it comes from."""
+        """Return a value with its scale and shift taken into the layer it comes from."""
         found = value.elements()
         number = None if found is None else found.atom
         if found is None or number is None:
@@ -252,14 +291,18 @@ class Lowering:
             return value
         if found.are_copies or len(np.unique(found.positions)) != atom.size:
             return value
+        if atom.kind == "normalise":
+            return value
         scale, shift = np.empty((2, atom.size))
         scale[found.positions], shift[found.positions] = found.weights, found.bias
         scales, shifts = scale.reshape(atom.extent[0], -1), shift.reshape(atom.extent[0], -1)
         if np.any(scales != scales[0]) or np.any(shifts != shifts[0]):
             return value
-        new = replace(
-            atom, weight=scales[0][:, None] * atom.weight, bias=scales[0] * atom.bias + shifts[0]
-        )
+        if atom.kind == "depthwise":
+            weight = (atom.weight.reshape(-1, len(atom.bias)) * scales[0]).ravel()
+        else:
+            weight = scales[0][:, None] * atom.weight
+        new = replace(atom, weight=weight, bias=scales[0] * atom.bias + shifts[0])
         return self.atom(new).taken(found.positions.reshape(value.shape))
 
     # -------------------------------------------------------- several elements
