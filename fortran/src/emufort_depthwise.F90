@@ -68,7 +68,8 @@ contains
 
   end subroutine depthwise_single
 
-  !> Compute four features at a time, the last of them several times, for 16 columns of a block of 32.
+  !> Compute four repetitions, or four features if there are fewer repetitions, at a time for 16 columns of a block of
+  !> 32. The last of them are computed several times.
   pure recursive subroutine depthwise_32(n_taps, n_out, count, stride, step, weights, bias, x, y)
     integer, intent(in) :: n_taps                       !! summands of a feature
     integer, intent(in) :: n_out                        !! features of a repetition
@@ -79,42 +80,81 @@ contains
     real(wp), intent(in) :: bias(n_out)                 !! [1]
     real(wp), intent(in) :: x(block_columns, *)         !! input (column, feature)
     real(wp), intent(inout) :: y(block_columns, *)      !! output (column, n_out*count)
-    integer :: r, c, k, i, at, c1, c2, c3, c4
+    integer :: r, c, k, i, r1, r2, r3, r4, x1, x2, x3, x4
     real(wp), dimension(lanes) :: s1, s2, s3, s4
 
+    if (count >= 4) then
+      do c = 1, n_out
+        do r = 0, count - 1, 4
+          r1 = min(r, count - 1)
+          r2 = min(r + 1, count - 1)
+          r3 = min(r + 2, count - 1)
+          r4 = min(r + 3, count - 1)
+          x1 = r1*stride + c
+          x2 = r2*stride + c
+          x3 = r3*stride + c
+          x4 = r4*stride + c
+          do i = 1, lanes
+            s1(i) = bias(c)
+            s2(i) = bias(c)
+            s3(i) = bias(c)
+            s4(i) = bias(c)
+          end do
+          do k = 0, n_taps - 1
+            do i = 1, lanes
+              s1(i) = s1(i) + weights(c, k)*x(i, x1 + k*step)
+              s2(i) = s2(i) + weights(c, k)*x(i, x2 + k*step)
+              s3(i) = s3(i) + weights(c, k)*x(i, x3 + k*step)
+              s4(i) = s4(i) + weights(c, k)*x(i, x4 + k*step)
+            end do
+          end do
+          do i = 1, lanes
+            y(i, r1*n_out + c) = s1(i)
+            y(i, r2*n_out + c) = s2(i)
+            y(i, r3*n_out + c) = s3(i)
+            y(i, r4*n_out + c) = s4(i)
+          end do
+        end do
+      end do
+      return
+    end if
     do r = 0, count - 1
-      at = r*stride
       do c = 1, n_out, 4
-        c1 = min(c, n_out)
-        c2 = min(c + 1, n_out)
-        c3 = min(c + 2, n_out)
-        c4 = min(c + 3, n_out)
+        r1 = min(c, n_out)
+        r2 = min(c + 1, n_out)
+        r3 = min(c + 2, n_out)
+        r4 = min(c + 3, n_out)
+        x1 = r*stride + r1
+        x2 = r*stride + r2
+        x3 = r*stride + r3
+        x4 = r*stride + r4
         do i = 1, lanes
-          s1(i) = bias(c1)
-          s2(i) = bias(c2)
-          s3(i) = bias(c3)
-          s4(i) = bias(c4)
+          s1(i) = bias(r1)
+          s2(i) = bias(r2)
+          s3(i) = bias(r3)
+          s4(i) = bias(r4)
         end do
         do k = 0, n_taps - 1
           do i = 1, lanes
-            s1(i) = s1(i) + weights(c1, k)*x(i, at + c1 + k*step)
-            s2(i) = s2(i) + weights(c2, k)*x(i, at + c2 + k*step)
-            s3(i) = s3(i) + weights(c3, k)*x(i, at + c3 + k*step)
-            s4(i) = s4(i) + weights(c4, k)*x(i, at + c4 + k*step)
+            s1(i) = s1(i) + weights(r1, k)*x(i, x1 + k*step)
+            s2(i) = s2(i) + weights(r2, k)*x(i, x2 + k*step)
+            s3(i) = s3(i) + weights(r3, k)*x(i, x3 + k*step)
+            s4(i) = s4(i) + weights(r4, k)*x(i, x4 + k*step)
           end do
         end do
         do i = 1, lanes
-          y(i, r*n_out + c1) = s1(i)
-          y(i, r*n_out + c2) = s2(i)
-          y(i, r*n_out + c3) = s3(i)
-          y(i, r*n_out + c4) = s4(i)
+          y(i, r*n_out + r1) = s1(i)
+          y(i, r*n_out + r2) = s2(i)
+          y(i, r*n_out + r3) = s3(i)
+          y(i, r*n_out + r4) = s4(i)
         end do
       end do
     end do
 
   end subroutine depthwise_32
 
-  !> Compute four features at a time, the last of them several times, for 16 columns of a block of 16.
+  !> Compute four repetitions, or four features if there are fewer repetitions, at a time for 16 columns of a block of
+  !> 16. The last of them are computed several times.
   pure recursive subroutine depthwise_16(n_taps, n_out, count, stride, step, weights, bias, x, y)
     integer, intent(in) :: n_taps                       !! summands of a feature
     integer, intent(in) :: n_out                        !! features of a repetition
@@ -125,42 +165,81 @@ contains
     real(wp), intent(in) :: bias(n_out)                 !! [1]
     real(wp), intent(in) :: x(lanes, *)                 !! input (column, feature)
     real(wp), intent(inout) :: y(lanes, *)              !! output (column, n_out*count)
-    integer :: r, c, k, i, at, c1, c2, c3, c4
+    integer :: r, c, k, i, r1, r2, r3, r4, x1, x2, x3, x4
     real(wp), dimension(lanes) :: s1, s2, s3, s4
 
+    if (count >= 4) then
+      do c = 1, n_out
+        do r = 0, count - 1, 4
+          r1 = min(r, count - 1)
+          r2 = min(r + 1, count - 1)
+          r3 = min(r + 2, count - 1)
+          r4 = min(r + 3, count - 1)
+          x1 = r1*stride + c
+          x2 = r2*stride + c
+          x3 = r3*stride + c
+          x4 = r4*stride + c
+          do i = 1, lanes
+            s1(i) = bias(c)
+            s2(i) = bias(c)
+            s3(i) = bias(c)
+            s4(i) = bias(c)
+          end do
+          do k = 0, n_taps - 1
+            do i = 1, lanes
+              s1(i) = s1(i) + weights(c, k)*x(i, x1 + k*step)
+              s2(i) = s2(i) + weights(c, k)*x(i, x2 + k*step)
+              s3(i) = s3(i) + weights(c, k)*x(i, x3 + k*step)
+              s4(i) = s4(i) + weights(c, k)*x(i, x4 + k*step)
+            end do
+          end do
+          do i = 1, lanes
+            y(i, r1*n_out + c) = s1(i)
+            y(i, r2*n_out + c) = s2(i)
+            y(i, r3*n_out + c) = s3(i)
+            y(i, r4*n_out + c) = s4(i)
+          end do
+        end do
+      end do
+      return
+    end if
     do r = 0, count - 1
-      at = r*stride
       do c = 1, n_out, 4
-        c1 = min(c, n_out)
-        c2 = min(c + 1, n_out)
-        c3 = min(c + 2, n_out)
-        c4 = min(c + 3, n_out)
+        r1 = min(c, n_out)
+        r2 = min(c + 1, n_out)
+        r3 = min(c + 2, n_out)
+        r4 = min(c + 3, n_out)
+        x1 = r*stride + r1
+        x2 = r*stride + r2
+        x3 = r*stride + r3
+        x4 = r*stride + r4
         do i = 1, lanes
-          s1(i) = bias(c1)
-          s2(i) = bias(c2)
-          s3(i) = bias(c3)
-          s4(i) = bias(c4)
+          s1(i) = bias(r1)
+          s2(i) = bias(r2)
+          s3(i) = bias(r3)
+          s4(i) = bias(r4)
         end do
         do k = 0, n_taps - 1
           do i = 1, lanes
-            s1(i) = s1(i) + weights(c1, k)*x(i, at + c1 + k*step)
-            s2(i) = s2(i) + weights(c2, k)*x(i, at + c2 + k*step)
-            s3(i) = s3(i) + weights(c3, k)*x(i, at + c3 + k*step)
-            s4(i) = s4(i) + weights(c4, k)*x(i, at + c4 + k*step)
+            s1(i) = s1(i) + weights(r1, k)*x(i, x1 + k*step)
+            s2(i) = s2(i) + weights(r2, k)*x(i, x2 + k*step)
+            s3(i) = s3(i) + weights(r3, k)*x(i, x3 + k*step)
+            s4(i) = s4(i) + weights(r4, k)*x(i, x4 + k*step)
           end do
         end do
         do i = 1, lanes
-          y(i, r*n_out + c1) = s1(i)
-          y(i, r*n_out + c2) = s2(i)
-          y(i, r*n_out + c3) = s3(i)
-          y(i, r*n_out + c4) = s4(i)
+          y(i, r*n_out + r1) = s1(i)
+          y(i, r*n_out + r2) = s2(i)
+          y(i, r*n_out + r3) = s3(i)
+          y(i, r*n_out + r4) = s4(i)
         end do
       end do
     end do
 
   end subroutine depthwise_16
 
-  !> Compute four repetitions at a time, the last of them several times, with features as lanes.
+  !> Compute four repetitions, or four sets of features of a single one, at a time with features as lanes. The last of them
+  !> are computed several times, and the last set of features overlaps the one before.
   pure recursive subroutine with_features_as_lanes(n_taps, n_out, count, stride, step, weights, bias, x, y)
     integer, intent(in) :: n_taps                       !! summands of a feature
     integer, intent(in) :: n_out                        !! features of a repetition
@@ -171,17 +250,44 @@ contains
     real(wp), intent(in) :: bias(n_out)                 !! [1]
     real(wp), intent(in) :: x(*)                        !! input (feature)
     real(wp), intent(inout) :: y(*)                     !! output (n_out*count)
-    real(wp) :: w
     integer :: r, c, k, i, first, r1, r2, r3, r4, x1, x2, x3, x4
     real(wp), dimension(lanes) :: s1, s2, s3, s4
 
+    if (count == 1) then
+      do c = 0, n_out - 1, 4*lanes
+        r1 = min(c, n_out - lanes)
+        r2 = min(c + 1*lanes, n_out - lanes)
+        r3 = min(c + 2*lanes, n_out - lanes)
+        r4 = min(c + 3*lanes, n_out - lanes)
+        do i = 1, lanes
+          s1(i) = bias(r1 + i)
+          s2(i) = bias(r2 + i)
+          s3(i) = bias(r3 + i)
+          s4(i) = bias(r4 + i)
+        end do
+        do k = 0, n_taps - 1
+          do i = 1, lanes
+            s1(i) = s1(i) + weights(r1 + i, k)*x(r1 + k*step + i)
+            s2(i) = s2(i) + weights(r2 + i, k)*x(r2 + k*step + i)
+            s3(i) = s3(i) + weights(r3 + i, k)*x(r3 + k*step + i)
+            s4(i) = s4(i) + weights(r4 + i, k)*x(r4 + k*step + i)
+          end do
+        end do
+        do i = 1, lanes
+          y(r1 + i) = s1(i)
+          y(r2 + i) = s2(i)
+          y(r3 + i) = s3(i)
+          y(r4 + i) = s4(i)
+        end do
+      end do
+      return
+    end if
     do r = 0, count - 1, 4
       r1 = min(r, count - 1)
       r2 = min(r + 1, count - 1)
       r3 = min(r + 2, count - 1)
       r4 = min(r + 3, count - 1)
       do c = 0, n_out - 1, lanes
-        ! The last features may overlap those before them.
         first = min(c, n_out - lanes)
         x1 = r1*stride + first
         x2 = r2*stride + first
@@ -195,11 +301,10 @@ contains
         end do
         do k = 0, n_taps - 1
           do i = 1, lanes
-            w = weights(first + i, k)
-            s1(i) = s1(i) + w*x(x1 + k*step + i)
-            s2(i) = s2(i) + w*x(x2 + k*step + i)
-            s3(i) = s3(i) + w*x(x3 + k*step + i)
-            s4(i) = s4(i) + w*x(x4 + k*step + i)
+            s1(i) = s1(i) + weights(first + i, k)*x(x1 + k*step + i)
+            s2(i) = s2(i) + weights(first + i, k)*x(x2 + k*step + i)
+            s3(i) = s3(i) + weights(first + i, k)*x(x3 + k*step + i)
+            s4(i) = s4(i) + weights(first + i, k)*x(x4 + k*step + i)
           end do
         end do
         do i = 1, lanes

@@ -9,15 +9,15 @@
 !> a multiple of `lanes`, then of these `lanes` sums in pairs. A product is stored before something is added to it, because
 !> compilers fuse multiplications and additions in some forms only.
 module emufort_normalisation
-  use emufort_kinds, only: wp, lanes, block_columns
+  use emufort_kinds, only: wp, real32, lanes, block_columns
   use emufort_activations, only: activate, activation_exp
   implicit none
   private
 
   public :: normalise_block, normalise_half_block, normalise_single, softmax_block, softmax_half_block, softmax_single
 
-  !> Channels that one column normalises together.
-  integer, parameter :: part = 256
+  !> Channels that one column normalises together. The stack of a call is short.
+  integer, parameter :: part = merge(256, 128, wp == real32)
 
 contains
 
@@ -130,7 +130,7 @@ contains
     real(wp), intent(in) :: x(block_columns, n_out, *)  !! input (column, channel, repetition)
     real(wp), intent(inout) :: total(block_columns)     !! sum
     real(wp) :: partial(block_columns, lanes), of_channel(block_columns)
-    integer :: c, o, l, half, i
+    integer :: c, o, l, i
 
     do l = n_group + 1, lanes
       !$omp simd
@@ -162,15 +162,29 @@ contains
         end do
       end if
     end do
-    half = lanes/2
-    do while (half >= 1)
-      do l = 1, half
-        !$omp simd
-        do i = 1, block_columns
-          partial(i, l) = partial(i, l) + partial(i, l + half)
-        end do
+    do l = 1, 8
+      !$omp simd
+      do i = 1, block_columns
+        partial(i, l) = partial(i, l) + partial(i, l + 8)
       end do
-      half = half/2
+    end do
+    do l = 1, 4
+      !$omp simd
+      do i = 1, block_columns
+        partial(i, l) = partial(i, l) + partial(i, l + 4)
+      end do
+    end do
+    do l = 1, 2
+      !$omp simd
+      do i = 1, block_columns
+        partial(i, l) = partial(i, l) + partial(i, l + 2)
+      end do
+    end do
+    do l = 1, 1
+      !$omp simd
+      do i = 1, block_columns
+        partial(i, l) = partial(i, l) + partial(i, l + 1)
+      end do
     end do
     !$omp simd
     do i = 1, block_columns
@@ -288,7 +302,7 @@ contains
     real(wp), intent(in) :: x(lanes, n_out, *)          !! input (column, channel, repetition)
     real(wp), intent(inout) :: total(lanes)             !! sum
     real(wp) :: partial(lanes, lanes), of_channel(lanes)
-    integer :: c, o, l, half, i
+    integer :: c, o, l, i
 
     do l = n_group + 1, lanes
       !$omp simd
@@ -320,15 +334,29 @@ contains
         end do
       end if
     end do
-    half = lanes/2
-    do while (half >= 1)
-      do l = 1, half
-        !$omp simd
-        do i = 1, lanes
-          partial(i, l) = partial(i, l) + partial(i, l + half)
-        end do
+    do l = 1, 8
+      !$omp simd
+      do i = 1, lanes
+        partial(i, l) = partial(i, l) + partial(i, l + 8)
       end do
-      half = half/2
+    end do
+    do l = 1, 4
+      !$omp simd
+      do i = 1, lanes
+        partial(i, l) = partial(i, l) + partial(i, l + 4)
+      end do
+    end do
+    do l = 1, 2
+      !$omp simd
+      do i = 1, lanes
+        partial(i, l) = partial(i, l) + partial(i, l + 2)
+      end do
+    end do
+    do l = 1, 1
+      !$omp simd
+      do i = 1, lanes
+        partial(i, l) = partial(i, l) + partial(i, l + 1)
+      end do
     end do
     !$omp simd
     do i = 1, lanes
@@ -486,15 +514,27 @@ contains
           largest(l) = merge(x(j + l, r), largest(l), x(j + l, r) > largest(l))
         end do
       end do
-      do j = n - mod(n, lanes) + 1, n
-        largest(1) = merge(x(j, r), largest(1), x(j, r) > largest(1))
-      end do
-      j = lanes/2
-      do while (j >= 1)
-        do l = 1, j
-          largest(l) = merge(largest(l + j), largest(l), largest(l + j) > largest(l))
+      if (n >= lanes) then
+        ! These may be some of the last once more.
+        do l = 1, lanes
+          largest(l) = merge(x(n - lanes + l, r), largest(l), x(n - lanes + l, r) > largest(l))
         end do
-        j = j/2
+      else
+        do j = 2, n
+          largest(1) = merge(x(j, r), largest(1), x(j, r) > largest(1))
+        end do
+      end if
+      do l = 1, 8
+        largest(l) = merge(largest(l + 8), largest(l), largest(l + 8) > largest(l))
+      end do
+      do l = 1, 4
+        largest(l) = merge(largest(l + 4), largest(l), largest(l + 4) > largest(l))
+      end do
+      do l = 1, 2
+        largest(l) = merge(largest(l + 2), largest(l), largest(l + 2) > largest(l))
+      end do
+      do l = 1, 1
+        largest(l) = merge(largest(l + 1), largest(l), largest(l + 1) > largest(l))
       end do
       most = largest(1)
       !$omp simd
@@ -531,7 +571,7 @@ contains
     real(wp), intent(in) :: x(*)                        !! input (channel, repetition)
     real(wp), intent(inout) :: total(n)                 !! sums
     real(wp) :: of_channel(part), partial(lanes)
-    integer :: from, width, o, g, c, i, at, l, half
+    integer :: from, width, o, g, c, i, at, l
 
     g = 1
     i = 0
@@ -564,13 +604,17 @@ contains
         c = c + l
         i = i + l
         if (i < n_group) cycle
-        half = lanes/2
-        do while (half >= 1)
-          !$omp simd
-          do l = 1, half
-            partial(l) = partial(l) + partial(l + half)
-          end do
-          half = half/2
+        do l = 1, 8
+          partial(l) = partial(l) + partial(l + 8)
+        end do
+        do l = 1, 4
+          partial(l) = partial(l) + partial(l + 4)
+        end do
+        do l = 1, 2
+          partial(l) = partial(l) + partial(l + 2)
+        end do
+        do l = 1, 1
+          partial(l) = partial(l) + partial(l + 1)
         end do
         total(g) = partial(1)
         g = g + 1

@@ -20,6 +20,10 @@ from emufort.importing.values import Array, Integers, Matrix, Value, broadcast
 
 #: Longer sums are computed before anything else is made of them.
 _LONG_SUM = 8
+#: Sums of at most this number of parts are additions of whole buffers.
+_FEW_SUMMANDS = 3
+#: Fewer elements are not worth an operation.
+_FEW_ELEMENTS = 16
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,17 @@ class Lowering:
             else value
         )
 
+    def arranged(self, value: Value) -> Value:
+        """Return elements of several atoms, stored position by position with channels innermost.
+
+        Other values are returned as they are.
+        """
+        found = value.elements()
+        order = stored_order(value) if len(value.terms) > 1 else None
+        if found is None or not found.are_copies or order is None:
+            return value
+        return self._ordered("affine", [value], "linear", 0.0)
+
     def if_stored(self, value: Value) -> Value:
         """Return what `stored` returned for a value, or the value itself."""
         if value.nnz <= value.size or not self._stored:
@@ -166,11 +181,18 @@ class Lowering:
         found = self._stored.get(value.fingerprint, value)
         return found.reshaped(value.shape).of_kind(value.kind)
 
+    def summed(self, value: Value) -> Value:
+        """Return a value, stored if it is a sum of a few parts of atoms."""
+        is_sum = value.size < value.nnz <= _FEW_SUMMANDS * value.size
+        return self.stored(value) if is_sum and value.size > _FEW_ELEMENTS else value
+
     def linear(self, value: Value, matrix: Matrix, shape: tuple[int, ...]) -> Value:
         """Return ``matrix @ value``.
 
         The value is computed first where one matrix for both would have more elements.
         """
+        if matrix.nnz > value.size and np.all(np.diff(matrix.indptr) <= 1):
+            value = self.summed(value)
         if value.nnz > value.size:
             width = sum(np.count_nonzero(np.bincount(m.indices)) for m in value.terms.values())
             counts = sum(np.diff(m.indptr) for m in value.terms.values())
@@ -336,8 +358,9 @@ class Lowering:
 def stored_order(value: Value) -> Integers | None:
     """Return the numbers of the elements of a value in the order of the atom they come from.
 
-    Sums are ordered by the middle of what they are made of. None if elements of one atom come
-    several times, or if the elements come from several atoms.
+    Sums are ordered by the middle of what they are made of. Elements of several atoms, or that come
+    several times, are ordered by position and then by channel, if the channels follow each other in
+    the atoms. None if there is no such order.
     """
     for k in sorted(value.terms, reverse=True):
         m = value.terms[k]
@@ -351,7 +374,13 @@ def stored_order(value: Value) -> Integers | None:
             m.sort_indices()
             middle = m.indices[m.indptr[:-1]] + m.indices[m.indptr[1:] - 1]
             return np.asarray(np.argsort(middle, kind="stable"), np.int64)
-    return None
+    found = value.elements()
+    if found is None or len(value.shape) < 3 or value.shape[0] != 1:
+        return None
+    places = found.positions.reshape(value.shape[1], -1)
+    if min(places.shape) < 2 or np.mean(np.diff(places, axis=0) == 1) < 0.5:
+        return None
+    return np.arange(value.size).reshape(places.shape).T.ravel()
 
 
 def _stride(windows: Integers) -> int:

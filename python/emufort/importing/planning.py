@@ -227,8 +227,8 @@ class _Planner:
         bias = value.bias if function is not None else np.zeros(value.size)
         found = [(k, view) for k, m in terms.items() if (view := _taps_of(m, 1)) is not None]
         are_views = len(found) == len(terms) <= _MOST_SUMMANDS
-        if not are_views or (function is not None and len(found) == 1):
-            return [(self.sparse(terms, bias, function or _LINEAR), 0)] if terms else []
+        if not are_views or (function is not None and len(found) < 2):
+            return [(self.sparse(terms, bias, function or _LINEAR), 0)]
         sources = []
         for k, (first, _, weight) in found:
             source = self.places[k], first
