@@ -75,26 +75,28 @@ def _normalised_in_onnx(
 ) -> str:
     *_, n_groups, n_channels = layout.extent
     n = n_groups * n_channels
-    shape = graph.constant(f"{y}_channels", [n_groups, n_channels])
+    shape = graph.constant(f"{y}_group_channels", [n_groups, n_channels])
 
     def of_channels(name: str, what: str) -> str:
-        return graph.node("Reshape", [name, shape], f"{y}_{what}")
+        return graph.node("Reshape", [name, shape], f"{y}_group_{what}")
 
     def part(what: str, first: int, end: int) -> str:
-        ends = [graph.constant(f"{y}_{what}_{k}", [e]) for k, e in enumerate((first, end, 0))]
-        return graph.node("Slice", [p[0], *ends], f"{y}_{what}")
+        ends = [graph.constant(f"{y}_group_{what}_{k}", [e]) for k, e in enumerate((first, end, 0))]
+        return graph.node("Slice", [p[0], *ends], f"{y}_group_{what}")
 
-    x = _part_in_onnx(graph, layout, inputs[0], y)
-    mean = graph.node("ReduceMean", [x], f"{y}_mean", axes=list(_AXES), keepdims=1)
-    x = graph.node("Sub", [x, mean], f"{y}_deviation")
-    square = graph.node("Mul", [x, x], f"{y}_square")
-    variance = graph.node("ReduceMean", [square], f"{y}_variance", axes=list(_AXES), keepdims=1)
-    raised = graph.node("Add", [variance, part("epsilon", n, n + 1)], f"{y}_raised")
-    spread = graph.node("Sqrt", [raised], f"{y}_spread")
-    x = graph.node("Div", [x, spread], f"{y}_normalised")
+    x = _part_in_onnx(graph, layout, inputs[0], f"{y}_group")
+    mean = graph.node("ReduceMean", [x], f"{y}_group_mean", axes=list(_AXES), keepdims=1)
+    x = graph.node("Sub", [x, mean], f"{y}_group_deviation")
+    square = graph.node("Mul", [x, x], f"{y}_group_square")
+    variance = graph.node(
+        "ReduceMean", [square], f"{y}_group_variance", axes=list(_AXES), keepdims=1
+    )
+    raised = graph.node("Add", [variance, part("epsilon", n, n + 1)], f"{y}_group_raised")
+    spread = graph.node("Sqrt", [raised], f"{y}_group_spread")
+    x = graph.node("Div", [x, spread], f"{y}_group_normalised")
     scale = of_channels(part("scales", 0, n), "scale")
-    x = graph.node("Mul", [x, scale], f"{y}_scaled")
-    x = graph.node("Add", [x, of_channels(p[1], "shift")], f"{y}_shifted")
+    x = graph.node("Mul", [x, scale], f"{y}_group_scaled")
+    x = graph.node("Add", [x, of_channels(p[1], "shift")], f"{y}_group_shifted")
     return reshaped(graph, x, (layout.n_out,), y)
 
 
