@@ -191,7 +191,7 @@ contains
         n = n - n_out - (length - 1)*operation(row_step)
         count = pick(1, min(9, n + 1))
         if (count > 1) stride = pick(1, n/(count - 1))
-        if (min(stride, operation(row_step)) > 0 .and. pick(1, 2) == 1) then
+        if (min(stride, operation(row_step)) > 0 .and. n_out > 8) then
           stride = min(stride, operation(row_step))
           operation(row_step) = stride
         end if
