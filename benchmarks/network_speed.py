@@ -1,10 +1,11 @@
-"""Measure imported networks compared with ONNX Runtime from Fortran and torch, on one core.
+"""Measure imported networks compared with other ways to run them, on one core.
 
     python -m benchmarks.network_speed --bundles DIR [--only NAME,NAME] [--ncol 1,16,1152]
         [--repeats 5] [--keep DIR] [--update docs/benchmark.md]
 
 `python -m benchmarks.import_published --keep DIR` makes the bundles and keeps the originals, which
-the other libraries run. The results of every network are those of `emufort bench`.
+the other libraries run. onnx2c is measured if it is on the PATH. The results of every network are
+those of `emufort bench`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ NETWORKS = (
     "bigru",
     "encoder",
 )
-CONTENDERS = ("native-layers", "native-loaded", "onnxruntime-fortran", "torch")
+CONTENDERS = ("native-layers", "native-loaded", "onnxruntime-fortran", "onnx2c", "torch")
 _NCOL = (1, 4, 16, 32, 128, 1152)
 
 
@@ -75,6 +76,7 @@ HEAD = [
     "emufort, ns per column",
     "% of peak",
     "ONNX Runtime from Fortran (times slower)",
+    "onnx2c (times slower)",
     "torch (times slower)",
 ]
 

@@ -37,6 +37,7 @@ CONTENDERS = (
     "second-embedded",
     "onnxruntime-fortran",
     "onnxruntime-python",
+    "onnx2c",
     "openblas-plain",
     "openblas",
     "openblas-avx512",

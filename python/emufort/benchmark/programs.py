@@ -17,8 +17,8 @@ from emufort.errors import EmufortError
 from emufort.export.fortran import fortran_source, wrap
 from emufort.export.host_arrays import columns_of, has_matrices
 from emufort.files import write_text
-from emufort.toolchain.compiler import Compiler, CompilerMissing
-from emufort.toolchain.flags import DEFAULT_FLAGS
+from emufort.toolchain.compiler import CompilationError, Compiler, CompilerMissing
+from emufort.toolchain.flags import C_COMPILER, C_FLAGS, DEFAULT_FLAGS
 from emufort.toolchain.sources import fortran_sources
 
 _FOLDERS = ("fortran/bench", "coupling/onnxruntime")
@@ -213,6 +213,26 @@ class Programs:
             sources = [*below, *head, *others, generated, call, wrapper, *above]
         flags = f"{self._flags} {_kind_flag(model)}"
         return self._build(f"bench_native_{model.name}", sources, flags)
+
+    def onnx2c(self, model: Model, translation: Path) -> Path:
+        """Return the program that calls the C code `translation` column by column.
+
+        Raises
+        ------
+        Missing
+            There is no compiler, or the C compiler does not accept the translation.
+        """
+        name = f"bench_onnx2c_{model.name}"
+        path = self._work / "programs" / f"{name}.o"
+        try:
+            compiled = Compiler.find(C_COMPILER).build([translation], f"{C_FLAGS} -c", path)
+        except (CompilerMissing, CompilationError) as error:
+            raise Missing(f"the C code of onnx2c: {error}") from error
+        return self._build(name, [*self._sources("bench_onnx2c"), compiled], self._own_flags)
+
+    def describe_c(self) -> str:
+        """Return compiler and flags of translations to C."""
+        return f"`{C_COMPILER} {C_FLAGS}`"
 
     def baseline(self, name: str, sources: Sequence[Path]) -> Path:
         """Return the program of a classical scheme."""

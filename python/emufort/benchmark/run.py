@@ -12,7 +12,8 @@ from typing import Any
 from emufort import provenance
 from emufort.benchmark import machine
 from emufort.benchmark.agreement import TOLERANCE
-from emufort.benchmark.contenders import ALL, Bench, Contender
+from emufort.benchmark.contender import Bench, Contender
+from emufort.benchmark.contenders import ALL
 from emufort.benchmark.markdown import write_markdown
 from emufort.benchmark.measure import Entry, measure
 from emufort.benchmark.model import Model

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 #: Colours and markers of the known contenders by families: emufort in reds and oranges, ONNX
-#: Runtime in blues, OpenBLAS in greens, torch in purples, classical schemes in greys. Any two
-#: colours are at least 18 apart in CIELAB for normal sight, protanopia and deuteranopia.
+#: Runtime in blues, onnx2c in pink, OpenBLAS in greens, torch in purples, classical schemes in
+#: greys. Any two colours are at least 18 apart in CIELAB for normal sight, protanopia and
+#: deuteranopia.
 _KNOWN = {
     "native-layers": ("#6f0207", "o"),
     "native-network": ("#b66036", "s"),
@@ -15,6 +16,7 @@ _KNOWN = {
     "native-loaded": ("#e2776f", "^"),
     "onnxruntime-fortran": ("#1773d5", "v"),
     "onnxruntime-python": ("#7cc2fb", "<"),
+    "onnx2c": ("#b478b4", "."),
     "openblas-plain": ("#0f5535", ">"),
     "openblas": ("#60d5bf", "P"),
     "openblas-avx512": ("#83d96a", "X"),
@@ -26,7 +28,7 @@ _KNOWN = {
 #: Markers of any other contender, combined with all colours above.
 _MORE_MARKERS = ("8", "H", "1", "2", "3", "4", "+", "x", "|", "_")
 #: Markers that need another size to look as large as the others.
-_MARKER_SIZES = {"*": 8.0, "P": 6.0, "X": 6.0, "D": 4.5, "s": 5.0, "d": 6.0}
+_MARKER_SIZES = {"*": 8.0, "P": 6.0, "X": 6.0, "D": 4.5, "s": 5.0, "d": 6.0, ".": 11.0}
 
 
 def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:

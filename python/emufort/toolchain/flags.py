@@ -98,6 +98,10 @@ CAUTIOUS: dict[str, str] = {
 
 #: Default Fortran compiler.
 DEFAULT_COMPILER = "gfortran"
+#: Command of the C compiler, as POSIX names it.
+C_COMPILER = "cc"
+#: Flags with which the benchmark compiles C code that other translators write.
+C_FLAGS = "-O3 -march=native -ffast-math"
 #: Flags with which the runtime is timed and verified; other compilers get those that they accept.
 DEFAULT_FLAGS = FAMILIES["GNU"].fast_native
 #: Flags with which classical schemes are timed.

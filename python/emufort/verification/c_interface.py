@@ -10,9 +10,8 @@ from emufort.errors import EmufortError
 from emufort.export.c_headers import header_names, variables_of
 from emufort.files import write_text
 from emufort.toolchain.compiler import CompilationError, Compiler, CompilerMissing
+from emufort.toolchain.flags import C_COMPILER
 
-#: Command of the C compiler, as POSIX names it.
-C_COMPILER = "cc"
 #: C99 without warnings, like the hosts that include the header.
 _FLAGS = "-std=c99 -Wall -Wextra -pedantic -Werror -O1 -c"
 #: Name of the C function.

@@ -34,9 +34,8 @@ from emufort.files import make_directory, scratch_folder, write_json
 from emufort.network.emulator import Emulator
 from emufort.network.precision import TOLERANCES
 from emufort.progress import Reporter, silent
-from emufort.toolchain.flags import DEFAULT_COMPILER
+from emufort.toolchain.flags import C_COMPILER, DEFAULT_COMPILER
 from emufort.verification import chain, forms
-from emufort.verification.c_interface import C_COMPILER
 from emufort.verification.chain import Origin
 from emufort.verification.forms import Unavailable
 from emufort.verification.result import REFERENCE, UNCOMPILED, Comparison, Verification
