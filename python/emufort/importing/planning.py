@@ -229,6 +229,8 @@ class _Planner:
         are_views = len(found) == len(terms) <= _MOST_SUMMANDS
         if not are_views or (function is not None and len(found) < 2):
             return [(self.sparse(terms, bias, function or _LINEAR), 0)]
+        # The constant part is added where there are factors.
+        found.sort(key=lambda item: bool(np.all(item[1][2] == 1.0)))
         sources = []
         for k, (first, _, weight) in found:
             source = self.places[k], first
