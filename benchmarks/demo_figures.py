@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from emufort.files import read_csv, read_json, write_bytes, write_text
-from emufort.report.plots import pareto, png
+from emufort.report.plots import pareto
+from emufort.report.style import png
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"

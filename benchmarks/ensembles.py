@@ -21,7 +21,7 @@ from emufort.dataset.dataset import Dataset
 from emufort.network.architecture import Architecture
 from emufort.provenance import cpu_model
 from emufort.training import Arrays, StepPlan, TrainerState, TrainingTask, make_trainer
-from emufort.training.torch_ensemble import run_steps_together
+from emufort.training.torch_together import run_steps_together
 from emufort.training.torch_trainer import TorchTrainer
 
 CASES = [

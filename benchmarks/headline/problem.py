@@ -199,6 +199,7 @@ def keras_tuner_search(
     arrays: Arrays,
     backend: str = "torch",
     python: str = sys.executable,
+    epochs: int = EPOCHS,
 ) -> KerasCourse:
     """Search as Yu et al. (2023) published it: RandomSearch over Keras models, one after the other.
 
@@ -215,7 +216,7 @@ def keras_tuner_search(
             {"sizes": list(t.architecture.sizes), "learning_rate": t.learning_rate} for t in tasks
         ],
         "batch_size": tasks[0].batch_size,
-        "epochs": EPOCHS,
+        "epochs": epochs,
         "patience": PATIENCE,
     }
     names = ("x_train", "y_train", "x_validation", "y_validation")

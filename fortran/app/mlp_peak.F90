@@ -21,7 +21,7 @@ program mlp_peak
   use emufort_kinds, only: wp, lanes, block_columns
   use emufort_operations, only: run_operations
   use emufort_plan, only: operation_size, plan_chain
-  use emufort_workspace, only: few_columns, scratch_size, aligned_place
+  use emufort_workspace, only: scratch_size, aligned_place
   use emufort_dense, only: packed_size, packed_slack, is_wide
   implicit none
   integer, parameter :: n_repeats = 15
@@ -202,7 +202,7 @@ contains
       n = min(block_columns, ncol - first)
       columns = block_columns
       if (n <= lanes) columns = lanes
-      if (n <= few_columns) columns = 1
+      if (n == 1) columns = 1
       if (columns == block_columns .and. .not. is_wide) then
         call copy_values(lanes*n_features, features, scratch(at))
         call run_operations(n_layers, operations, slope, no_tables, weights, lanes, scratch(at), scratch, 0)

@@ -3,9 +3,10 @@ module bench_network_contender
   use, intrinsic :: iso_fortran_env, only: int64, real64
   use emufort_runtime, only: emulator_type, status_type, emufort_success
   use emufort_kinds, only: wp, lanes, block_columns
-  use emufort_operations, only: run_operations
+  use emufort_operations, only: run_operations, run_operations_of_few
   use emufort_plan, only: layout_type, layout_of, plan_scratch, plan_features, plan_result, first_operation
-  use emufort_workspace, only: few_columns, aligned_place, columns_at_once
+  use emufort_dense, only: few_columns
+  use emufort_workspace, only: workspace_type, groups_type, choose_groups, next_group, aligned_place, columns_at_once
   use bench_worker, only: contender_type, hp, chunk_of, fail
   implicit none
   private
@@ -21,6 +22,7 @@ module bench_network_contender
     real(wp), allocatable :: weights(:)        !! packed weights, from `first` on
     integer :: first = 1                       !! on a cache line, as for constants of a module
     real(wp), allocatable :: scratch(:, :)     !! buffers of the network (value, thread)
+    type(workspace_type) :: workspace          !! as a host would make it, for the choice of the blocks alone
   contains
     procedure :: prepare
     procedure :: calls
@@ -38,6 +40,8 @@ contains
     call emulator%load(filename, status)
     if (status%code /= emufort_success) call fail(trim(status%message))
     contender%n_outputs = emulator%n_outputs()
+    call emulator%make_workspace(contender%workspace, status)
+    if (status%code /= emufort_success) call fail(trim(status%message))
     call emulator%hand_over(contender%plan, contender%numbers, contender%weights, contender%first)
     associate (n_scratch => contender%plan(plan_scratch))
       allocate (contender%scratch(columns_at_once(n_scratch)*n_scratch + lanes, contender%n_threads), source=0.0_wp)
@@ -63,13 +67,14 @@ contains
       do call = 1, size(x, 3)
         if (contender%n_threads == 1 .or. ncol <= block_columns) then
           call columns_of_call(contender%plan, contender%numbers, contender%weights(contender%first), ncol, 1, ncol, &
-                               x(:, :, call), y(:, :, call), contender%scratch(:, 1))
+                               x(:, :, call), y(:, :, call), contender%scratch(:, 1), contender%workspace)
         else
           !$omp parallel do default(shared) private(first, last) num_threads(contender%n_threads)
           do thread = 0, contender%n_threads - 1
             call chunk_of(ncol, contender%n_threads, thread, first, last)
             call columns_of_call(contender%plan, contender%numbers, contender%weights(contender%first), ncol, first, &
-                                 last, x(:, :, call), y(:, :, call), contender%scratch(:, thread + 1))
+                                 last, x(:, :, call), y(:, :, call), contender%scratch(:, thread + 1), &
+                                 contender%workspace)
           end do
           !$omp end parallel do
         end if
@@ -79,7 +84,7 @@ contains
   end subroutine calls
 
   !> Evaluate some columns of a call, in the blocks of the runtime.
-  recursive subroutine columns_of_call(plan, numbers, weights, ncol, first, last, x, y, scratch)
+  recursive subroutine columns_of_call(plan, numbers, weights, ncol, first, last, x, y, scratch, workspace)
     integer, intent(in) :: plan(*)                !! integers of the emulator
     real(real64), intent(in) :: numbers(*)        !! real numbers of the emulator
     real(wp), intent(in) :: weights(*)            !! packed weights
@@ -89,15 +94,19 @@ contains
     real(hp), intent(in) :: x(ncol, *)            !! inputs
     real(hp), intent(inout) :: y(ncol, *)         !! outputs
     real(wp), intent(inout), target :: scratch(*) !! buffers of the network
-    integer :: a, at, n, columns
+    type(workspace_type), intent(in) :: workspace !! as a host would make it
+    type(groups_type) :: groups
+    integer :: a, at, n, columns, step
 
+    if (last > first) call choose_groups(plan, last - first + 1, groups, workspace)
     a = aligned_place(scratch)
+    step = plan(plan_scratch)
     at = first
     do while (at <= last)
-      call next_block(plan, last - at + 1, n, columns)
-      call gather(ncol, n, columns, plan(2), x(at, 1), scratch(a + columns*plan(plan_features)))
+      call next_block(plan, groups, last - at + 1, n, columns)
+      call gather(ncol, n, columns, step, plan(2), x(at, 1), scratch(place_of(a, columns, plan(plan_features))))
       call run(plan, numbers, weights, columns, scratch(a))
-      call scatter(ncol, n, columns, plan(3), scratch(a + columns*plan(plan_result)), y(at, 1))
+      call scatter(ncol, n, columns, step, plan(3), scratch(place_of(a, columns, plan(plan_result))), y(at, 1))
       at = at + n
     end do
 
@@ -108,16 +117,32 @@ contains
     integer, intent(in) :: plan(*)                !! integers of the emulator
     real(real64), intent(in) :: numbers(*)        !! real numbers of the emulator
     real(wp), intent(in) :: weights(*)            !! packed weights
-    integer, intent(in) :: columns                !! 1, lanes or block_columns
+    integer, intent(in) :: columns                !! lanes, block_columns, or a few
     real(wp), intent(inout) :: scratch(*)         !! buffers of the network
     type(layout_type) :: at
 
     at = layout_of(plan(1), plan(2), plan(3), plan(4))
+    if (columns > 1 .and. columns <= few_columns) then
+      call run_operations_of_few(plan(4), plan(first_operation), numbers(at%slope), plan(at%tables), weights, columns, &
+                                 plan(plan_scratch), scratch, scratch(1 + columns*plan(plan_scratch)), &
+                                 (columns_at_once(plan(plan_scratch)) - columns)*plan(plan_scratch))
+      return
+    end if
     call run_operations(plan(4), plan(first_operation), numbers(at%slope), plan(at%tables), weights, columns, scratch, &
                         scratch(1 + columns*plan(plan_scratch)), &
                         (columns_at_once(plan(plan_scratch)) - columns)*plan(plan_scratch))
 
   end subroutine run
+
+  !> Return the element at which a buffer begins.
+  pure integer function place_of(a, columns, place)
+    integer, intent(in) :: a           !! first element of all buffers
+    integer, intent(in) :: columns     !! lanes, block_columns, or a few
+    integer, intent(in) :: place       !! place of the buffer in the plan
+
+    place_of = a + merge(1, columns, columns <= few_columns)*place
+
+  end function place_of
 
   !> Evaluate the network on contiguous blocks: a call without the copies from and to the host.
   !>
@@ -132,9 +157,11 @@ contains
     real(wp), allocatable, target :: scratch(:)
     integer, allocatable :: columns(:)
     integer(int64) :: pass
-    integer :: a, at, n, width, ncol, n_in, n_out, n_blocks, call, k, from, to, at_features, at_outputs
+    type(groups_type) :: groups
+    integer :: a, at, n, width, ncol, n_in, n_out, n_blocks, call, k, c, from, to, at_features, at_outputs
 
     ncol = size(x, 1)
+    if (ncol > 1) call choose_groups(contender%plan, ncol, groups, contender%workspace)
     n_in = size(x, 2)
     n_out = size(y, 2)
     ! The blocks of one call; all calls have the same.
@@ -143,7 +170,7 @@ contains
     at = 1
     do while (at <= ncol)
       n_blocks = n_blocks + 1
-      call next_block(contender%plan, ncol - at + 1, n, columns(n_blocks))
+      call next_block(contender%plan, groups, ncol - at + 1, n, columns(n_blocks))
       at = at + n
     end do
     width = sum(columns(1:n_blocks))
@@ -153,7 +180,7 @@ contains
     allocate (scratch(size(contender%scratch, 1)))
     a = aligned_place(scratch)
     do call = 1, size(x, 3)
-      call to_blocks(contender%plan, ncol, n_in, x(:, :, call), features(at_features + (call - 1)*width*n_in))
+      call to_blocks(contender%plan, groups, ncol, n_in, x(:, :, call), features(at_features + (call - 1)*width*n_in))
     end do
 
     associate (plan => contender%plan, numbers => contender%numbers)
@@ -162,20 +189,32 @@ contains
         to = at_outputs
         do call = 1, size(x, 3)
           do k = 1, n_blocks
-            n = columns(k)*n_in
-            call copy_values(n, features(from), scratch(a + columns(k)*plan(plan_features)))
-            call run(plan, numbers, contender%weights(contender%first), columns(k), scratch(a))
-            from = from + n
-            n = columns(k)*n_out
-            call copy_values(n, scratch(a + columns(k)*plan(plan_result)), outputs(to))
-            to = to + n
+            n = columns(k)
+            if (n <= few_columns) then
+              do c = 0, n - 1
+                call copy_values(n_in, features(from + c*n_in), &
+                                 scratch(a + c*plan(plan_scratch) + plan(plan_features)))
+              end do
+            else
+              call copy_values(n*n_in, features(from), scratch(a + n*plan(plan_features)))
+            end if
+            call run(plan, numbers, contender%weights(contender%first), n, scratch(a))
+            if (n <= few_columns) then
+              do c = 0, n - 1
+                call copy_values(n_out, scratch(a + c*plan(plan_scratch) + plan(plan_result)), outputs(to + c*n_out))
+              end do
+            else
+              call copy_values(n*n_out, scratch(a + n*plan(plan_result)), outputs(to))
+            end if
+            from = from + n*n_in
+            to = to + n*n_out
           end do
         end do
       end do
     end associate
 
     do call = 1, size(x, 3)
-      call from_blocks(contender%plan, ncol, n_out, outputs(at_outputs + (call - 1)*width*n_out), y(:, :, call))
+      call from_blocks(contender%plan, groups, ncol, n_out, outputs(at_outputs + (call - 1)*width*n_out), y(:, :, call))
     end do
 
   end subroutine passes_over_blocks
@@ -200,8 +239,9 @@ contains
   end subroutine copy_values
 
   !> Divide the inputs of a call into contiguous blocks.
-  subroutine to_blocks(plan, ncol, n_inputs, x, blocks)
+  subroutine to_blocks(plan, groups, ncol, n_inputs, x, blocks)
     integer, intent(in) :: plan(:)               !! integers of the emulator
+    type(groups_type), intent(in) :: groups      !! how the columns are divided
     integer, intent(in) :: ncol                  !! columns of the call
     integer, intent(in) :: n_inputs              !! number of inputs
     real(hp), intent(in) :: x(ncol, n_inputs)    !! inputs of the host
@@ -211,8 +251,8 @@ contains
     at = 1
     place = 1
     do while (at <= ncol)
-      call next_block(plan, ncol - at + 1, n, columns)
-      call gather(ncol, n, columns, n_inputs, x(at, 1), blocks(place))
+      call next_block(plan, groups, ncol - at + 1, n, columns)
+      call gather(ncol, n, columns, n_inputs, n_inputs, x(at, 1), blocks(place))
       place = place + columns*n_inputs
       at = at + n
     end do
@@ -220,8 +260,9 @@ contains
   end subroutine to_blocks
 
   !> Copy outputs from the blocks to the array of the host.
-  subroutine from_blocks(plan, ncol, n_outputs, blocks, y)
+  subroutine from_blocks(plan, groups, ncol, n_outputs, blocks, y)
     integer, intent(in) :: plan(:)                   !! integers of the emulator
+    type(groups_type), intent(in) :: groups          !! how the columns are divided
     integer, intent(in) :: ncol                      !! columns of the call
     integer, intent(in) :: n_outputs                 !! number of outputs
     real(wp), intent(in) :: blocks(*)                !! (column, output) of each block
@@ -231,8 +272,8 @@ contains
     at = 1
     place = 1
     do while (at <= ncol)
-      call next_block(plan, ncol - at + 1, n, columns)
-      call scatter(ncol, n, columns, n_outputs, blocks(place), y(at, 1))
+      call next_block(plan, groups, ncol - at + 1, n, columns)
+      call scatter(ncol, n, columns, n_outputs, n_outputs, blocks(place), y(at, 1))
       place = place + columns*n_outputs
       at = at + n
     end do
@@ -240,34 +281,38 @@ contains
   end subroutine from_blocks
 
   !> Return the block that the runtime takes from the remaining columns.
-  pure subroutine next_block(plan, n_left, n, columns)
-    integer, intent(in) :: plan(*)     !! integers of the emulator
-    integer, intent(in) :: n_left      !! remaining columns, at least 1
-    integer, intent(out) :: n          !! columns in the block
-    integer, intent(out) :: columns    !! 1, lanes or block_columns, to which the block is padded
+  pure subroutine next_block(plan, groups, n_left, n, columns)
+    integer, intent(in) :: plan(*)             !! integers of the emulator
+    type(groups_type), intent(in) :: groups    !! how the columns are divided
+    integer, intent(in) :: n_left              !! remaining columns, at least 1
+    integer, intent(out) :: n                  !! columns in the block
+    integer, intent(out) :: columns            !! lanes or block_columns, to which the block is padded, or n if a few
 
-    n = min(columns_at_once(plan(plan_scratch)), n_left)
+    n = 1
+    if (n_left > 1) n = next_group(groups, n_left)
+    columns = n
+    if (n <= few_columns) return
+    n = min(columns_at_once(plan(plan_scratch)), n)
     columns = merge(lanes, block_columns, n <= lanes)
-    if (n <= few_columns) then
-      n = 1
-      columns = 1
-    end if
 
   end subroutine next_block
 
   !> Copy the inputs of a block from the array of the host.
-  pure recursive subroutine gather(ncol, n, columns, n_inputs, x, block)
+  pure recursive subroutine gather(ncol, n, columns, step, n_inputs, x, block)
     integer, intent(in) :: ncol                         !! columns of the call
     integer, intent(in) :: n                            !! columns of the block
-    integer, intent(in) :: columns                      !! 1, lanes or block_columns, to which the block is padded
+    integer, intent(in) :: columns                      !! as of `next_block`
+    integer, intent(in) :: step                         !! elements from one of a few columns to the next
     integer, intent(in) :: n_inputs                     !! number of inputs
     real(hp), intent(in) :: x(ncol, *)                  !! inputs of the host, from the first column of the block
-    real(wp), intent(inout) :: block(columns, *)        !! inputs of the block
+    real(wp), intent(inout) :: block(*)                 !! inputs of the block (columns, n_inputs), or (step, columns)
     integer :: i, j
 
-    if (columns == 1) then
-      do j = 1, n_inputs
-        block(1, j) = real(x(1, j), wp)
+    if (columns <= few_columns) then
+      do i = 0, n - 1
+        do j = 1, n_inputs
+          block(i*step + j) = real(x(1 + i, j), wp)
+        end do
       end do
     else if (n == block_columns) then
       call copy_block(n_inputs, ncol, x, block_columns, block)
@@ -276,10 +321,10 @@ contains
     else
       do j = 1, n_inputs
         do i = 1, n
-          block(i, j) = real(x(i, j), wp)
+          block((j - 1)*columns + i) = real(x(i, j), wp)
         end do
         do i = n + 1, columns
-          block(i, j) = block(n, j)
+          block((j - 1)*columns + i) = block((j - 1)*columns + n)
         end do
       end do
     end if
@@ -287,18 +332,21 @@ contains
   end subroutine gather
 
   !> Copy the outputs of a block to the array of the host.
-  pure recursive subroutine scatter(ncol, n, columns, n_outputs, block, y)
+  pure recursive subroutine scatter(ncol, n, columns, step, n_outputs, block, y)
     integer, intent(in) :: ncol                     !! columns of the call
     integer, intent(in) :: n                        !! columns of the block
-    integer, intent(in) :: columns                  !! 1, lanes or block_columns, to which the block is padded
+    integer, intent(in) :: columns                  !! as of `next_block`
+    integer, intent(in) :: step                     !! elements from one of a few columns to the next
     integer, intent(in) :: n_outputs                !! number of outputs
-    real(wp), intent(in) :: block(columns, *)       !! outputs of the block
+    real(wp), intent(in) :: block(*)                !! outputs of the block (columns, n_outputs), or (step, columns)
     real(hp), intent(inout) :: y(ncol, *)           !! outputs of the host, from the first column of the block
     integer :: i, j
 
-    if (columns == 1) then
-      do j = 1, n_outputs
-        y(1, j) = real(block(1, j), hp)
+    if (columns <= few_columns) then
+      do i = 0, n - 1
+        do j = 1, n_outputs
+          y(1 + i, j) = real(block(i*step + j), hp)
+        end do
       end do
     else if (n == block_columns) then
       call copy_block(n_outputs, block_columns, block, ncol, y)
@@ -307,7 +355,7 @@ contains
     else
       do j = 1, n_outputs
         do i = 1, n
-          y(i, j) = real(block(i, j), hp)
+          y(i, j) = real(block((j - 1)*columns + i), hp)
         end do
       end do
     end if

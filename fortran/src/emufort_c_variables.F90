@@ -8,10 +8,11 @@ module emufort_c_variables
   use emufort_kinds, only: wp, real64, block_columns
   use emufort_status, only: status_type, set_error, emufort_success, emufort_error_limit, emufort_error_shape, &
                             emufort_error_not_loaded
-  use emufort_workspace, only: workspace_type, choose_block, lacks_workspace, no_workspace, make_workspace, &
-                               workspace_bytes, few_columns, scratch_size, physical_size
+  use emufort_dense, only: few_columns
+  use emufort_workspace, only: workspace_type, groups_type, choose_groups, next_group, lacks_workspace, no_workspace, &
+                               make_workspace, workspace_bytes, scratch_size, physical_size
   use emufort_core, only: not_a_number
-  use emufort_dispatch, only: evaluate_columns, evaluate_column
+  use emufort_dispatch, only: evaluate_columns, evaluate_few
   use emufort_c_types, only: c_outcome, c_new_workspace, c_workspace_pointer, c_columns_contiguous, &
                              c_features_contiguous
   implicit none
@@ -43,8 +44,9 @@ contains
     type(workspace_type), pointer :: own
     type(status_type) :: inner
     logical(c_bool), pointer :: mask(:)
-    logical :: outside(block_columns), in_workspace
-    integer :: columns, block, first, n, i
+    type(groups_type) :: groups
+    logical :: outside(block_columns)
+    integer :: columns, first, last, n, y_at, i
 
     call check_variables(n_in, n_out, layout, ncol, inputs, outputs, inner)
     if (inner%code /= emufort_success .or. ncol < 1) then
@@ -60,31 +62,37 @@ contains
       code = c_outcome(inner, status)
       return
     end if
-    columns = few_columns
-    in_workspace = .false.
-    if (ncol > few_columns) call choose_block(plan, columns, in_workspace, own)
-    if (in_workspace) then
+    if (ncol > 1) call choose_groups(plan, int(ncol), groups, own)
+    columns = groups%columns
+    if (groups%in_workspace) then
       block_x => own%physical(1:columns*plan(1))
       block_y => own%physical(columns*plan(1) + 1:)
     else
       block_x => on_stack(1:min(columns*plan(1), physical_size))
       block_y => on_stack(columns*plan(1) + 1:)
     end if
-    do block = 0, (ncol - 1)/columns
-      first = block*columns
-      n = min(columns, ncol - first)
+    last = 0
+    do while (last < ncol)
+      first = last
+      n = 1
+      if (ncol > 1) n = next_group(groups, ncol - first)
+      last = first + n
       if (n <= few_columns) then
+        y_at = n*plan(1)
         do i = 1, n
-          call gather(n_in, widths, layout, ncol, first + i - 1, 1, 1, is_single, inputs, on_stack)
-          call evaluate_column(plan, numbers, weights, is_single, on_stack(1), on_stack(plan(1) + 1), inner%n_clipped, &
-                               inner%n_invalid, outside(i), scratch, own)
-          call scatter(n_out, widths(n_in + 1), layout, ncol, first + i - 1, 1, 1, is_single, on_stack(plan(1) + 1), &
-                       outputs)
+          call gather(n_in, widths, layout, ncol, first + i - 1, 1, 1, is_single, inputs, &
+                      on_stack(1 + (i - 1)*plan(1)))
+        end do
+        call evaluate_few(plan, numbers, weights, n, is_single, on_stack(1), on_stack(y_at + 1), inner%n_clipped, &
+                          inner%n_invalid, outside, scratch, own)
+        do i = 1, n
+          call scatter(n_out, widths(n_in + 1), layout, ncol, first + i - 1, 1, 1, is_single, &
+                       on_stack(y_at + 1 + (i - 1)*plan(3)), outputs)
         end do
       else
         call gather(n_in, widths, layout, ncol, first, n, columns, is_single, inputs, block_x)
         call evaluate_columns(plan, numbers, weights, n, columns, is_single, block_x, block_y, inner%n_clipped, &
-                              inner%n_invalid, outside, scratch, in_workspace, own)
+                              inner%n_invalid, outside, scratch, groups%in_workspace, own)
         call scatter(n_out, widths(n_in + 1), layout, ncol, first, n, columns, is_single, block_y, outputs)
       end if
       if (associated(mask)) then

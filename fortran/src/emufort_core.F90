@@ -5,13 +5,14 @@ module emufort_core
   use emufort_plan, only: layout_type, layout_of, plan_scratch, plan_features, plan_result, first_operation
   use emufort_ranges, only: are_within, is_column_within, check_inputs
   use emufort_transforms, only: inputs_to_features, outputs_to_physical, column_to_features, column_to_physical
-  use emufort_operations, only: run_operations
-  use emufort_workspace, only: workspace_type, choose_block, columns_at_once, aligned_place, few_columns, &
-                               stack_physical, scratch_size
+  use emufort_dense, only: few_columns
+  use emufort_operations, only: run_operations, run_operations_of_few
+  use emufort_workspace, only: workspace_type, groups_type, choose_groups, next_group, fit_on_stack, columns_at_once, &
+                               aligned_place, stack_physical, scratch_size
   implicit none
   private
 
-  public :: evaluate_block, evaluate_columns, evaluate_column, evaluate_inside, not_a_number
+  public :: evaluate_block, evaluate_columns, evaluate_few, evaluate_inside, not_a_number
 
   !> Bits of a quiet NaN in double precision.
   integer(int64), parameter :: nan_bits = ishft(4095_int64, 51)
@@ -32,46 +33,47 @@ contains
     integer(int64), intent(inout) :: n_invalid            !! incremented by the number of columns with NaN or infinity
     logical, intent(inout) :: is_outside(block_columns)   !! set if an input of the column was clipped or invalid
     type(workspace_type), intent(inout), optional :: workspace   !! for networks too large for the stack
-    real(real64) :: one(stack_physical)
+    real(real64) :: physical(stack_physical)
     real(wp), target :: scratch(scratch_size)
-    integer :: n_inputs, n_outputs, columns, first, i, j
-    logical :: in_workspace
+    type(groups_type) :: groups
+    integer :: n_inputs, n_outputs, first, last, i, j, k
 
-    columns = 1
-    if (n > few_columns) call choose_block(plan, columns, in_workspace, workspace, holds_physical=.true.)
-    if (columns > 1) then
-      do first = 1, n, columns
-        call evaluate_columns(plan, numbers, weights, min(columns, n - first + 1), block_columns, is_single, &
-                              x(first, 1), y(first, 1), n_clipped, n_invalid, is_outside(first), scratch, &
-                              in_workspace, workspace)
-      end do
-      return
-    end if
     n_inputs = plan(1)
     n_outputs = plan(3)
-    if (n_inputs + n_outputs > stack_physical) then
-      do i = 1, n
-        call bring_together(n_inputs, i, x)
-        call bring_together(n_outputs, i, y)
-        call evaluate_column(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside(i), scratch, &
-                             workspace)
-        call put_back(n_inputs, i, x)
-        call put_back(n_outputs, i, y)
-      end do
-      return
-    end if
-    do i = 1, n
-      do j = 1, n_inputs
-        one(j) = x(i, j)
-      end do
-      call evaluate_column(plan, numbers, weights, is_single, one(1), one(n_inputs + 1), n_clipped, n_invalid, &
-                           is_outside(i), scratch, workspace)
-      do j = 1, n_inputs
-        x(i, j) = one(j)
-      end do
-      do j = 1, n_outputs
-        y(i, j) = one(n_inputs + j)
-      end do
+    if (n > 1) call choose_groups(plan, n, groups, workspace, in_block=.true.)
+    last = 0
+    do while (last < n)
+      first = last + 1
+      k = 1
+      if (n > 1) k = next_group(groups, n - last)
+      last = last + k
+      if (k > few_columns) then
+        call evaluate_columns(plan, numbers, weights, k, block_columns, is_single, x(first, 1), y(first, 1), &
+                              n_clipped, n_invalid, is_outside(first), scratch, groups%in_workspace, workspace)
+      else if (k*(n_inputs + n_outputs) > stack_physical) then
+        call bring_together(n_inputs, first, x)
+        call bring_together(n_outputs, first, y)
+        call evaluate_few(plan, numbers, weights, 1, is_single, x, y, n_clipped, n_invalid, is_outside(first), &
+                          scratch, workspace)
+        call put_back(n_inputs, first, x)
+        call put_back(n_outputs, first, y)
+      else
+        do i = 0, k - 1
+          do j = 1, n_inputs
+            physical(i*n_inputs + j) = x(first + i, j)
+          end do
+        end do
+        call evaluate_few(plan, numbers, weights, k, is_single, physical(1), physical(k*n_inputs + 1), n_clipped, &
+                          n_invalid, is_outside(first), scratch, workspace)
+        do i = 0, k - 1
+          do j = 1, n_inputs
+            x(first + i, j) = physical(i*n_inputs + j)
+          end do
+          do j = 1, n_outputs
+            y(first + i, j) = physical(k*n_inputs + i*n_outputs + j)
+          end do
+        end do
+      end if
     end do
 
   end subroutine evaluate_block
@@ -110,7 +112,7 @@ contains
 
   end subroutine put_back
 
-  !> Evaluate the emulator on the number of columns from `choose_block`, or fewer.
+  !> Evaluate the emulator on the number of columns of a block, or fewer.
   recursive subroutine evaluate_columns(plan, numbers, weights, n, leading, is_single, x, y, n_clipped, n_invalid, &
                                         is_outside, scratch, in_workspace, workspace)
     integer, intent(in) :: plan(*)                        !! integers of the emulator
@@ -200,6 +202,55 @@ contains
 
   end subroutine through_block
 
+  !> Evaluate the emulator on one column or a few, each with buffers of its own and without the padding of a block.
+  recursive subroutine evaluate_few(plan, numbers, weights, n, is_single, x, y, n_clipped, n_invalid, is_outside, &
+                                    scratch, workspace)
+    integer, intent(in) :: plan(*)                        !! integers of the emulator
+    real(real64), intent(in) :: numbers(*)                !! real numbers of the emulator
+    real(wp), intent(in) :: weights(*)                    !! packed weights
+    integer, intent(in) :: n                              !! number of columns, 1 to few_columns
+    logical, intent(in) :: is_single                      !! whether the inputs of the host are single precision
+    real(real64), intent(inout) :: x(*)                   !! physical inputs (input, column); clipped on return
+    real(real64), intent(inout) :: y(*)                   !! physical outputs (output, column)
+    integer(int64), intent(inout) :: n_clipped            !! incremented by the number of clipped values
+    integer(int64), intent(inout) :: n_invalid            !! incremented by the number of columns with NaN or infinity
+    logical, intent(inout) :: is_outside(*)               !! set if an input of the column was clipped or invalid
+    real(wp), intent(inout), target :: scratch(scratch_size)   !! memory for the buffers of the network
+    type(workspace_type), intent(inout), optional :: workspace   !! of a network that needs one
+    integer :: n_inputs, n_outputs, c, j
+    integer(int64) :: outside(few_columns), invalid(few_columns)
+
+    if (n == 1) then
+      call evaluate_column(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside(1), scratch, &
+                           workspace)
+      return
+    end if
+    n_inputs = plan(1)
+    n_outputs = plan(3)
+    do c = 1, n
+      is_outside(c) = .not. is_column_within(n_inputs, is_single, numbers, x(1 + (c - 1)*n_inputs))
+      if (is_outside(c)) call check_inputs(1, n_inputs, 1, is_single, numbers, x(1 + (c - 1)*n_inputs), outside(c:c), &
+                                           invalid(c:c))
+    end do
+    if (fit_on_stack(n, plan(plan_scratch))) then
+      call through_few(plan, numbers, weights, n, x, y, scratch, scratch_size)
+    else
+      call through_few(plan, numbers, weights, n, x, y, workspace%scratch, size(workspace%scratch))
+    end if
+    do c = 1, n
+      if (.not. is_outside(c)) cycle
+      n_clipped = n_clipped + outside(c)
+      is_outside(c) = outside(c) + invalid(c) > 0_int64
+      if (invalid(c) > 0_int64) then
+        n_invalid = n_invalid + 1_int64
+        do j = 1, n_outputs
+          y((c - 1)*n_outputs + j) = not_a_number()
+        end do
+      end if
+    end do
+
+  end subroutine evaluate_few
+
   !> Evaluate the emulator on one column, without the padding of a block.
   recursive subroutine evaluate_column(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside, &
                                        scratch, workspace)
@@ -222,7 +273,7 @@ contains
     n_outputs = plan(3)
     is_within = is_column_within(n_inputs, is_single, numbers, x)
     if (.not. is_within) call check_inputs(1, n_inputs, 1, is_single, numbers, x, outside, invalid)
-    if (plan(plan_scratch) <= max_scratch) then
+    if (fit_on_stack(1, plan(plan_scratch))) then
       call through_column(plan, numbers, weights, x, y, scratch, scratch_size)
     else
       call through_column(plan, numbers, weights, x, y, workspace%scratch, size(workspace%scratch))
@@ -282,6 +333,38 @@ contains
                             numbers(at%bound), x, scratch(a + plan(plan_result)), y, scratch(free))
 
   end subroutine through_column
+
+  !> Evaluate the emulator on a few columns whose inputs are within their ranges.
+  recursive subroutine through_few(plan, numbers, weights, n, x, y, scratch, n_elements)
+    integer, intent(in) :: plan(*)              !! integers of the emulator
+    real(real64), intent(in) :: numbers(*)      !! real numbers of the emulator
+    real(wp), intent(in) :: weights(*)          !! packed weights
+    integer, intent(in) :: n                    !! number of columns, 2 to few_columns
+    real(real64), intent(in) :: x(*)            !! physical inputs (input, column)
+    real(real64), intent(inout) :: y(*)         !! physical outputs (output, column)
+    real(wp), intent(inout), target :: scratch(*)   !! memory for the buffers of the network and the transforms
+    integer, intent(in) :: n_elements           !! its size
+    type(layout_type) :: at
+    integer :: a, free, step, c
+
+    at = layout_of(plan(1), plan(2), plan(3), plan(4))
+    ! The transforms and repeated layers use the elements after the buffers.
+    a = aligned_place(scratch)
+    step = plan(plan_scratch)
+    free = a + n*step
+    do c = 0, n - 1
+      call column_to_features(plan(1), plan(2), plan(at%feature), plan(at%feature_kind), numbers(at%feature_c), &
+                              x(1 + c*plan(1)), scratch(a + c*step + plan(plan_features)), scratch(free))
+    end do
+    call run_operations_of_few(plan(4), plan(first_operation), numbers(at%slope), plan(at%tables), weights, n, step, &
+                               scratch(a), scratch(free), n_elements - free + 1)
+    do c = 0, n - 1
+      call column_to_physical(plan(1), plan(3), plan(at%output_kind), plan(at%reference), numbers(at%output_c), &
+                              numbers(at%bound), x(1 + c*plan(1)), scratch(a + c*step + plan(plan_result)), &
+                              y(1 + c*plan(3)), scratch(free))
+    end do
+
+  end subroutine through_few
 
   !> Return a quiet NaN.
   pure recursive real(real64) function not_a_number()

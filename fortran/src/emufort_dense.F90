@@ -1,4 +1,5 @@
-!> Dense layers on packed weights, for a block of columns (column fastest) and for one column.
+!> Dense layers on packed weights, for a block of columns (column fastest), for one column, and for a few columns, each
+!> with buffers of its own.
 !>
 !> Every neuron of every column is a sum of multiply-adds in an order that depends only on the sizes of the layer, so a
 !> column has the same bits in every kernel. The inputs are divided into `n_chains` chains of equal length.
@@ -12,15 +13,20 @@ module emufort_dense
     dense_16x4_of_16_in_2, dense_16x4_of_8_in_2, dense_16x4_in_2, dense_16x4_in_4, dense_16x2_of_4_in_4, &
     dense_32x1_of_4_in_4, dense_16x1_of_4_in_4, add_32x4_in_2, &
     dense_1x128, dense_1x64, dense_1x32, dense_1x16, dense_1x8, dense_1x4, &
-    dense_1x64_in_2, dense_1x32_in_2, dense_1x16_in_2, dense_1x8_in_2, dense_1x4_in_2, dense_1x4_in_4
+    dense_1x64_in_2, dense_1x32_in_2, dense_1x16_in_2, dense_1x8_in_2, dense_1x4_in_2, dense_1x4_in_4, &
+    dense_2x32, dense_2x16, dense_2x32_in_2, dense_2x16_in_2, dense_3x32, dense_3x16, dense_3x32_in_2, &
+    dense_3x16_in_2, dense_4x32, dense_4x16, dense_4x32_in_2, dense_4x16_in_2
   implicit none
   private
 
-  public :: dense_block, dense_half_block, dense_single, pack_layer, panel_width, padded_width, packed_size
-  public :: is_wide, packed_slack
+  public :: dense_block, dense_half_block, dense_single, dense_few, pack_layer, panel_width, padded_width, packed_size
+  public :: few_columns, is_wide, packed_slack
 
   !> Number of values that must follow the packed layers, because a narrow panel is read as if it were a wide one.
   integer, parameter :: packed_slack = widest_panel
+
+  !> Largest number of columns for which `dense_few` loads each weight once.
+  integer, parameter :: few_columns = 4
 
   !> Whether full blocks of `block_columns` are faster. In double precision their accumulators exceed the registers.
   logical, parameter :: is_wide = wp == real32
@@ -284,5 +290,136 @@ contains
     end select
 
   end subroutine dense_single
+
+  !> Evaluate a dense layer on a few columns, each with the layout of one column. Every weight is loaded once for all of
+  !> them, because one column of a large layer waits for its weights to come from the second cache.
+  pure recursive subroutine dense_few(n, n_in, n_out, w, x, x_step, y, y_step, lowest)
+    integer, intent(in) :: n                 !! number of columns, 1 to few_columns
+    integer, intent(in) :: n_in              !! number of inputs of the layer
+    integer, intent(in) :: n_out             !! number of neurons of the layer
+    real(wp), intent(in) :: w(*)             !! packed layer [1]
+    real(wp), intent(in) :: x(*)             !! inputs of the layer [1] (x_step, column)
+    integer, intent(in) :: x_step            !! elements between the inputs of two columns
+    real(wp), intent(inout) :: y(*)          !! outputs of the layer [1] (y_step, column), each padded
+    integer, intent(in) :: y_step            !! elements between the outputs of two columns
+    real(wp), intent(in) :: lowest           !! lower bound of the outputs [1]
+    integer :: chains, first, start, left, c
+
+    chains = n_chains(n_in, n_out)
+    if (n == 1 .or. chains == 4) then
+      do c = 0, n - 1
+        call dense_single(n_in, n_out, w, x(1 + c*x_step), y(1 + c*y_step), lowest)
+      end do
+      return
+    end if
+    left = n_out
+    first = 1
+    start = 1
+    ! The last panel of 16 may have 13 to 15 neurons.
+    do while (left > 28)
+      call few_of_32(n, chains, n_in, w(start), x, x_step, y(first), y_step, lowest)
+      left = left - 2*widest_panel
+      first = first + 2*widest_panel
+      start = start + 2*widest_panel*(n_in + 1)
+    end do
+    if (left > 12) then
+      call few_of_16(n, chains, n_in, w(start), x, x_step, y(first), y_step, lowest)
+      left = left - widest_panel
+      first = first + widest_panel
+      start = start + widest_panel*(n_in + 1)
+    end if
+    ! Narrow panels gain little, because their neurons use a part of the lanes only.
+    do c = 0, n - 1
+      call narrow_panels(left, chains, n_in, w(start), x(1 + c*x_step), y(first + c*y_step), lowest)
+    end do
+
+  end subroutine dense_few
+
+  !> Evaluate 32 neurons on 2 to 4 columns.
+  pure recursive subroutine few_of_32(n, chains, n_in, w, x, x_step, y, y_step, lowest)
+    integer, intent(in) :: n                 !! number of columns
+    integer, intent(in) :: chains            !! chains of each sum, 1 or 2
+    integer, intent(in) :: n_in              !! number of inputs of the layer
+    real(wp), intent(in) :: w(*)             !! two panels [1]
+    real(wp), intent(in) :: x(*)             !! inputs of the layer [1] (x_step, column)
+    integer, intent(in) :: x_step            !! elements between the inputs of two columns
+    real(wp), intent(inout) :: y(*)          !! outputs of the layer [1] (y_step, column)
+    integer, intent(in) :: y_step            !! elements between the outputs of two columns
+    real(wp), intent(in) :: lowest           !! lower bound of the outputs [1]
+
+    select case (10*n + chains)
+    case (21)
+      call dense_2x32(n_in, w, x, y, lowest, x_step, y_step)
+    case (31)
+      call dense_3x32(n_in, w, x, y, lowest, x_step, y_step)
+    case (41)
+      call dense_4x32(n_in, w, x, y, lowest, x_step, y_step)
+    case (22)
+      call dense_2x32_in_2(n_in, w, x, y, lowest, x_step, y_step)
+    case (32)
+      call dense_3x32_in_2(n_in, w, x, y, lowest, x_step, y_step)
+    case default
+      call dense_4x32_in_2(n_in, w, x, y, lowest, x_step, y_step)
+    end select
+
+  end subroutine few_of_32
+
+  !> Evaluate 16 neurons on 2 to 4 columns.
+  pure recursive subroutine few_of_16(n, chains, n_in, w, x, x_step, y, y_step, lowest)
+    integer, intent(in) :: n                 !! number of columns
+    integer, intent(in) :: chains            !! chains of each sum, 1 or 2
+    integer, intent(in) :: n_in              !! number of inputs of the layer
+    real(wp), intent(in) :: w(*)             !! one panel [1]
+    real(wp), intent(in) :: x(*)             !! inputs of the layer [1] (x_step, column)
+    integer, intent(in) :: x_step            !! elements between the inputs of two columns
+    real(wp), intent(inout) :: y(*)          !! outputs of the layer [1] (y_step, column)
+    integer, intent(in) :: y_step            !! elements between the outputs of two columns
+    real(wp), intent(in) :: lowest           !! lower bound of the outputs [1]
+
+    select case (10*n + chains)
+    case (21)
+      call dense_2x16(n_in, w, x, y, lowest, x_step, y_step)
+    case (31)
+      call dense_3x16(n_in, w, x, y, lowest, x_step, y_step)
+    case (41)
+      call dense_4x16(n_in, w, x, y, lowest, x_step, y_step)
+    case (22)
+      call dense_2x16_in_2(n_in, w, x, y, lowest, x_step, y_step)
+    case (32)
+      call dense_3x16_in_2(n_in, w, x, y, lowest, x_step, y_step)
+    case default
+      call dense_4x16_in_2(n_in, w, x, y, lowest, x_step, y_step)
+    end select
+
+  end subroutine few_of_16
+
+  !> Evaluate the last 1 to 12 neurons of a layer on one column.
+  pure recursive subroutine narrow_panels(left, chains, n_in, w, x, y, lowest)
+    integer, intent(in) :: left              !! number of neurons; nothing is done if there are none
+    integer, intent(in) :: chains            !! chains of each sum, 1 or 2
+    integer, intent(in) :: n_in              !! number of inputs of the layer
+    real(wp), intent(in) :: w(*)             !! panel of 8 and panel of 4, or one of them [1]
+    real(wp), intent(in) :: x(n_in)          !! inputs of the layer [1]
+    real(wp), intent(inout) :: y(*)          !! outputs of the neurons [1], padded
+    real(wp), intent(in) :: lowest           !! lower bound of the outputs [1]
+    integer :: first
+
+    first = 0
+    if (left > 4) then
+      if (chains == 1) then
+        call dense_1x8(n_in, w, x, y, lowest)
+      else
+        call dense_1x8_in_2(n_in, w, x, y, lowest)
+      end if
+      first = 8
+    end if
+    if (left <= first) return
+    if (chains == 1) then
+      call dense_1x4(n_in, w(1 + first*(n_in + 1)), x, y(1 + first), lowest)
+    else
+      call dense_1x4_in_2(n_in, w(1 + first*(n_in + 1)), x, y(1 + first), lowest)
+    end if
+
+  end subroutine narrow_panels
 
 end module emufort_dense

@@ -37,6 +37,9 @@ module emufort_dense_kernels
   public :: dense_1x128, dense_1x64, dense_1x32, dense_1x16
   public :: dense_1x8, dense_1x4, dense_1x64_in_2, dense_1x32_in_2
   public :: dense_1x16_in_2, dense_1x8_in_2, dense_1x4_in_2, dense_1x4_in_4
+  public :: dense_2x32, dense_2x16, dense_2x32_in_2, dense_2x16_in_2
+  public :: dense_3x32, dense_3x16, dense_3x32_in_2, dense_3x16_in_2
+  public :: dense_4x32, dense_4x16, dense_4x32_in_2, dense_4x16_in_2
 
 contains
 
@@ -2900,5 +2903,968 @@ contains
     y(4, 1) = max((a4 + b4) + (c4 + d4), lowest)
 
   end subroutine dense_1x4_in_4
+
+  !> 32 neurons on 2 columns: y = max(bias + weights . x, lowest).
+  pure recursive subroutine dense_2x32(n_in, w, x, y, lowest, x_step, y_step)
+    integer, intent(in) :: n_in                        !! number of inputs
+    real(wp), intent(in) :: w(widest_panel, 0:n_in, 2) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
+    real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
+    integer, intent(in) :: x_step                      !! elements between the inputs of two columns
+    integer, intent(in) :: y_step                      !! elements between the outputs of two columns
+    integer :: i, k
+    real(wp) :: w1, w2
+#ifdef __flang__
+    real(wp), dimension(lanes) :: a1, a2, b1, b2
+#else
+    real(wp) :: a1, a2, b1, b2
+#endif
+
+    if (n_in < 1) return
+#ifdef __flang__
+    do i = 1, lanes
+      a1(i) = w(i, 0, 1)
+      a2(i) = w(i, 0, 2)
+      b1(i) = w(i, 0, 1)
+      b2(i) = w(i, 0, 2)
+    end do
+    do k = 1, n_in
+      do i = 1, lanes
+        w1 = w(i, k, 1)
+        w2 = w(i, k, 2)
+        a1(i) = a1(i) + w1*x(k)
+        b1(i) = b1(i) + w1*x(k + x_step)
+        a2(i) = a2(i) + w2*x(k)
+        b2(i) = b2(i) + w2*x(k + x_step)
+      end do
+    end do
+    do i = 1, lanes
+      y(i) = max(a1(i), lowest)
+      y(i + widest_panel) = max(a2(i), lowest)
+      y(i + y_step) = max(b1(i), lowest)
+      y(i + widest_panel + y_step) = max(b2(i), lowest)
+    end do
+#else
+    !$omp simd private(w1, w2, a1, a2, b1, b2)
+    do i = 1, lanes
+      a1 = w(i, 0, 1)
+      a2 = w(i, 0, 2)
+      b1 = w(i, 0, 1)
+      b2 = w(i, 0, 2)
+      w1 = w(i, 1, 1)
+      w2 = w(i, 1, 2)
+      do k = 1, n_in
+        a1 = a1 + w1*x(k)
+        b1 = b1 + w1*x(k + x_step)
+        a2 = a2 + w2*x(k)
+        b2 = b2 + w2*x(k + x_step)
+        w1 = w(i, k + 1, 1)
+        w2 = w(i, k + 1, 2)
+      end do
+      y(i) = max(a1, lowest)
+      y(i + widest_panel) = max(a2, lowest)
+      y(i + y_step) = max(b1, lowest)
+      y(i + widest_panel + y_step) = max(b2, lowest)
+    end do
+#endif
+
+  end subroutine dense_2x32
+
+  !> 16 neurons on 2 columns: y = max(bias + weights . x, lowest).
+  pure recursive subroutine dense_2x16(n_in, w, x, y, lowest, x_step, y_step)
+    integer, intent(in) :: n_in                        !! number of inputs
+    real(wp), intent(in) :: w(widest_panel, 0:n_in, 1) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
+    real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
+    integer, intent(in) :: x_step                      !! elements between the inputs of two columns
+    integer, intent(in) :: y_step                      !! elements between the outputs of two columns
+    integer :: i, k
+    real(wp) :: w1
+#ifdef __flang__
+    real(wp), dimension(lanes) :: a1, b1
+#else
+    real(wp) :: a1, b1
+#endif
+
+    if (n_in < 1) return
+#ifdef __flang__
+    do i = 1, lanes
+      a1(i) = w(i, 0, 1)
+      b1(i) = w(i, 0, 1)
+    end do
+    do k = 1, n_in
+      do i = 1, lanes
+        w1 = w(i, k, 1)
+        a1(i) = a1(i) + w1*x(k)
+        b1(i) = b1(i) + w1*x(k + x_step)
+      end do
+    end do
+    do i = 1, lanes
+      y(i) = max(a1(i), lowest)
+      y(i + y_step) = max(b1(i), lowest)
+    end do
+#else
+    !$omp simd private(w1, a1, b1)
+    do i = 1, lanes
+      a1 = w(i, 0, 1)
+      b1 = w(i, 0, 1)
+      w1 = w(i, 1, 1)
+      do k = 1, n_in
+        a1 = a1 + w1*x(k)
+        b1 = b1 + w1*x(k + x_step)
+        w1 = w(i, k + 1, 1)
+      end do
+      y(i) = max(a1, lowest)
+      y(i + y_step) = max(b1, lowest)
+    end do
+#endif
+
+  end subroutine dense_2x16
+
+  !> 32 neurons on 2 columns, each in 2 chains: y = max(bias + weights . x, lowest).
+  pure recursive subroutine dense_2x32_in_2(n_in, w, x, y, lowest, x_step, y_step)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
+    real(wp), intent(in) :: w(widest_panel, 0:n_in, 2) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
+    real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
+    integer, intent(in) :: x_step                      !! elements between the inputs of two columns
+    integer, intent(in) :: y_step                      !! elements between the outputs of two columns
+    integer :: i, k, n
+    real(wp) :: w1, w2, w3, w4
+#ifdef __flang__
+    real(wp), dimension(lanes) :: a1, a2, b1, b2, c1, c2, d1, d2
+#else
+    real(wp) :: a1, a2, b1, b2, c1, c2, d1, d2
+#endif
+
+    if (n_in < 2) return
+    n = n_in/2
+#ifdef __flang__
+    do i = 1, lanes
+      a1(i) = w(i, 0, 1)
+      a2(i) = w(i, 0, 2)
+      b1(i) = 0.0_wp
+      b2(i) = 0.0_wp
+      c1(i) = w(i, 0, 1)
+      c2(i) = w(i, 0, 2)
+      d1(i) = 0.0_wp
+      d2(i) = 0.0_wp
+    end do
+    do k = 1, n
+      do i = 1, lanes
+        w1 = w(i, k, 1)
+        w2 = w(i, k, 2)
+        w3 = w(i, k + n, 1)
+        w4 = w(i, k + n, 2)
+        a1(i) = a1(i) + w1*x(k)
+        c1(i) = c1(i) + w1*x(k + x_step)
+        a2(i) = a2(i) + w2*x(k)
+        c2(i) = c2(i) + w2*x(k + x_step)
+        b1(i) = b1(i) + w3*x(k + n)
+        d1(i) = d1(i) + w3*x(k + n + x_step)
+        b2(i) = b2(i) + w4*x(k + n)
+        d2(i) = d2(i) + w4*x(k + n + x_step)
+      end do
+    end do
+    do i = 1, lanes
+      y(i) = max(a1(i) + b1(i), lowest)
+      y(i + widest_panel) = max(a2(i) + b2(i), lowest)
+      y(i + y_step) = max(c1(i) + d1(i), lowest)
+      y(i + widest_panel + y_step) = max(c2(i) + d2(i), lowest)
+    end do
+#else
+    !$omp simd private(w1, w2, w3, w4, a1, a2, b1, b2, c1, c2, d1, d2)
+    do i = 1, lanes
+      a1 = w(i, 0, 1)
+      a2 = w(i, 0, 2)
+      b1 = 0.0_wp
+      b2 = 0.0_wp
+      c1 = w(i, 0, 1)
+      c2 = w(i, 0, 2)
+      d1 = 0.0_wp
+      d2 = 0.0_wp
+      w1 = w(i, 1, 1)
+      w2 = w(i, 1, 2)
+      w3 = w(i, 1 + n, 1)
+      w4 = w(i, 1 + n, 2)
+      do k = 1, n
+        a1 = a1 + w1*x(k)
+        c1 = c1 + w1*x(k + x_step)
+        a2 = a2 + w2*x(k)
+        c2 = c2 + w2*x(k + x_step)
+        b1 = b1 + w3*x(k + n)
+        d1 = d1 + w3*x(k + n + x_step)
+        b2 = b2 + w4*x(k + n)
+        d2 = d2 + w4*x(k + n + x_step)
+        w1 = w(i, k + 1, 1)
+        w2 = w(i, k + 1, 2)
+        w3 = w(i, k + n + 1, 1)
+        w4 = w(i, k + n + 1, 2)
+      end do
+      y(i) = max(a1 + b1, lowest)
+      y(i + widest_panel) = max(a2 + b2, lowest)
+      y(i + y_step) = max(c1 + d1, lowest)
+      y(i + widest_panel + y_step) = max(c2 + d2, lowest)
+    end do
+#endif
+
+  end subroutine dense_2x32_in_2
+
+  !> 16 neurons on 2 columns, each in 2 chains: y = max(bias + weights . x, lowest).
+  pure recursive subroutine dense_2x16_in_2(n_in, w, x, y, lowest, x_step, y_step)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
+    real(wp), intent(in) :: w(widest_panel, 0:n_in, 1) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
+    real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
+    integer, intent(in) :: x_step                      !! elements between the inputs of two columns
+    integer, intent(in) :: y_step                      !! elements between the outputs of two columns
+    integer :: i, k, n
+    real(wp) :: w1, w2
+#ifdef __flang__
+    real(wp), dimension(lanes) :: a1, b1, c1, d1
+#else
+    real(wp) :: a1, b1, c1, d1
+#endif
+
+    if (n_in < 2) return
+    n = n_in/2
+#ifdef __flang__
+    do i = 1, lanes
+      a1(i) = w(i, 0, 1)
+      b1(i) = 0.0_wp
+      c1(i) = w(i, 0, 1)
+      d1(i) = 0.0_wp
+    end do
+    do k = 1, n
+      do i = 1, lanes
+        w1 = w(i, k, 1)
+        w2 = w(i, k + n, 1)
+        a1(i) = a1(i) + w1*x(k)
+        c1(i) = c1(i) + w1*x(k + x_step)
+        b1(i) = b1(i) + w2*x(k + n)
+        d1(i) = d1(i) + w2*x(k + n + x_step)
+      end do
+    end do
+    do i = 1, lanes
+      y(i) = max(a1(i) + b1(i), lowest)
+      y(i + y_step) = max(c1(i) + d1(i), lowest)
+    end do
+#else
+    !$omp simd private(w1, w2, a1, b1, c1, d1)
+    do i = 1, lanes
+      a1 = w(i, 0, 1)
+      b1 = 0.0_wp
+      c1 = w(i, 0, 1)
+      d1 = 0.0_wp
+      w1 = w(i, 1, 1)
+      w2 = w(i, 1 + n, 1)
+      do k = 1, n
+        a1 = a1 + w1*x(k)
+        c1 = c1 + w1*x(k + x_step)
+        b1 = b1 + w2*x(k + n)
+        d1 = d1 + w2*x(k + n + x_step)
+        w1 = w(i, k + 1, 1)
+        w2 = w(i, k + n + 1, 1)
+      end do
+      y(i) = max(a1 + b1, lowest)
+      y(i + y_step) = max(c1 + d1, lowest)
+    end do
+#endif
+
+  end subroutine dense_2x16_in_2
+
+  !> 32 neurons on 3 columns: y = max(bias + weights . x, lowest).
+  pure recursive subroutine dense_3x32(n_in, w, x, y, lowest, x_step, y_step)
+    integer, intent(in) :: n_in                        !! number of inputs
+    real(wp), intent(in) :: w(widest_panel, 0:n_in, 2) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
+    real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
+    integer, intent(in) :: x_step                      !! elements between the inputs of two columns
+    integer, intent(in) :: y_step                      !! elements between the outputs of two columns
+    integer :: i, k
+    real(wp) :: w1, w2
+#ifdef __flang__
+    real(wp), dimension(lanes) :: a1, a2, b1, b2, c1, c2
+#else
+    real(wp) :: a1, a2, b1, b2, c1, c2
+#endif
+
+    if (n_in < 1) return
+#ifdef __flang__
+    do i = 1, lanes
+      a1(i) = w(i, 0, 1)
+      a2(i) = w(i, 0, 2)
+      b1(i) = w(i, 0, 1)
+      b2(i) = w(i, 0, 2)
+      c1(i) = w(i, 0, 1)
+      c2(i) = w(i, 0, 2)
+    end do
+    do k = 1, n_in
+      do i = 1, lanes
+        w1 = w(i, k, 1)
+        w2 = w(i, k, 2)
+        a1(i) = a1(i) + w1*x(k)
+        b1(i) = b1(i) + w1*x(k + x_step)
+        c1(i) = c1(i) + w1*x(k + 2*x_step)
+        a2(i) = a2(i) + w2*x(k)
+        b2(i) = b2(i) + w2*x(k + x_step)
+        c2(i) = c2(i) + w2*x(k + 2*x_step)
+      end do
+    end do
+    do i = 1, lanes
+      y(i) = max(a1(i), lowest)
+      y(i + widest_panel) = max(a2(i), lowest)
+      y(i + y_step) = max(b1(i), lowest)
+      y(i + widest_panel + y_step) = max(b2(i), lowest)
+      y(i + 2*y_step) = max(c1(i), lowest)
+      y(i + widest_panel + 2*y_step) = max(c2(i), lowest)
+    end do
+#else
+    !$omp simd private(w1, w2, a1, a2, b1, b2, c1, c2)
+    do i = 1, lanes
+      a1 = w(i, 0, 1)
+      a2 = w(i, 0, 2)
+      b1 = w(i, 0, 1)
+      b2 = w(i, 0, 2)
+      c1 = w(i, 0, 1)
+      c2 = w(i, 0, 2)
+      w1 = w(i, 1, 1)
+      w2 = w(i, 1, 2)
+      do k = 1, n_in
+        a1 = a1 + w1*x(k)
+        b1 = b1 + w1*x(k + x_step)
+        c1 = c1 + w1*x(k + 2*x_step)
+        a2 = a2 + w2*x(k)
+        b2 = b2 + w2*x(k + x_step)
+        c2 = c2 + w2*x(k + 2*x_step)
+        w1 = w(i, k + 1, 1)
+        w2 = w(i, k + 1, 2)
+      end do
+      y(i) = max(a1, lowest)
+      y(i + widest_panel) = max(a2, lowest)
+      y(i + y_step) = max(b1, lowest)
+      y(i + widest_panel + y_step) = max(b2, lowest)
+      y(i + 2*y_step) = max(c1, lowest)
+      y(i + widest_panel + 2*y_step) = max(c2, lowest)
+    end do
+#endif
+
+  end subroutine dense_3x32
+
+  !> 16 neurons on 3 columns: y = max(bias + weights . x, lowest).
+  pure recursive subroutine dense_3x16(n_in, w, x, y, lowest, x_step, y_step)
+    integer, intent(in) :: n_in                        !! number of inputs
+    real(wp), intent(in) :: w(widest_panel, 0:n_in, 1) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
+    real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
+    integer, intent(in) :: x_step                      !! elements between the inputs of two columns
+    integer, intent(in) :: y_step                      !! elements between the outputs of two columns
+    integer :: i, k
+    real(wp) :: w1
+#ifdef __flang__
+    real(wp), dimension(lanes) :: a1, b1, c1
+#else
+    real(wp) :: a1, b1, c1
+#endif
+
+    if (n_in < 1) return
+#ifdef __flang__
+    do i = 1, lanes
+      a1(i) = w(i, 0, 1)
+      b1(i) = w(i, 0, 1)
+      c1(i) = w(i, 0, 1)
+    end do
+    do k = 1, n_in
+      do i = 1, lanes
+        w1 = w(i, k, 1)
+        a1(i) = a1(i) + w1*x(k)
+        b1(i) = b1(i) + w1*x(k + x_step)
+        c1(i) = c1(i) + w1*x(k + 2*x_step)
+      end do
+    end do
+    do i = 1, lanes
+      y(i) = max(a1(i), lowest)
+      y(i + y_step) = max(b1(i), lowest)
+      y(i + 2*y_step) = max(c1(i), lowest)
+    end do
+#else
+    !$omp simd private(w1, a1, b1, c1)
+    do i = 1, lanes
+      a1 = w(i, 0, 1)
+      b1 = w(i, 0, 1)
+      c1 = w(i, 0, 1)
+      w1 = w(i, 1, 1)
+      do k = 1, n_in
+        a1 = a1 + w1*x(k)
+        b1 = b1 + w1*x(k + x_step)
+        c1 = c1 + w1*x(k + 2*x_step)
+        w1 = w(i, k + 1, 1)
+      end do
+      y(i) = max(a1, lowest)
+      y(i + y_step) = max(b1, lowest)
+      y(i + 2*y_step) = max(c1, lowest)
+    end do
+#endif
+
+  end subroutine dense_3x16
+
+  !> 32 neurons on 3 columns, each in 2 chains: y = max(bias + weights . x, lowest).
+  pure recursive subroutine dense_3x32_in_2(n_in, w, x, y, lowest, x_step, y_step)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
+    real(wp), intent(in) :: w(widest_panel, 0:n_in, 2) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
+    real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
+    integer, intent(in) :: x_step                      !! elements between the inputs of two columns
+    integer, intent(in) :: y_step                      !! elements between the outputs of two columns
+    integer :: i, k, n
+    real(wp) :: w1, w2, w3, w4
+#ifdef __flang__
+    real(wp), dimension(lanes) :: a1, a2, b1, b2, c1, c2, d1, d2, e1, e2, f1, f2
+#else
+    real(wp) :: a1, a2, b1, b2, c1, c2, d1, d2, e1, e2, f1, f2
+#endif
+
+    if (n_in < 2) return
+    n = n_in/2
+#ifdef __flang__
+    do i = 1, lanes
+      a1(i) = w(i, 0, 1)
+      a2(i) = w(i, 0, 2)
+      b1(i) = 0.0_wp
+      b2(i) = 0.0_wp
+      c1(i) = w(i, 0, 1)
+      c2(i) = w(i, 0, 2)
+      d1(i) = 0.0_wp
+      d2(i) = 0.0_wp
+      e1(i) = w(i, 0, 1)
+      e2(i) = w(i, 0, 2)
+      f1(i) = 0.0_wp
+      f2(i) = 0.0_wp
+    end do
+    do k = 1, n
+      do i = 1, lanes
+        w1 = w(i, k, 1)
+        w2 = w(i, k, 2)
+        w3 = w(i, k + n, 1)
+        w4 = w(i, k + n, 2)
+        a1(i) = a1(i) + w1*x(k)
+        c1(i) = c1(i) + w1*x(k + x_step)
+        e1(i) = e1(i) + w1*x(k + 2*x_step)
+        a2(i) = a2(i) + w2*x(k)
+        c2(i) = c2(i) + w2*x(k + x_step)
+        e2(i) = e2(i) + w2*x(k + 2*x_step)
+        b1(i) = b1(i) + w3*x(k + n)
+        d1(i) = d1(i) + w3*x(k + n + x_step)
+        f1(i) = f1(i) + w3*x(k + n + 2*x_step)
+        b2(i) = b2(i) + w4*x(k + n)
+        d2(i) = d2(i) + w4*x(k + n + x_step)
+        f2(i) = f2(i) + w4*x(k + n + 2*x_step)
+      end do
+    end do
+    do i = 1, lanes
+      y(i) = max(a1(i) + b1(i), lowest)
+      y(i + widest_panel) = max(a2(i) + b2(i), lowest)
+      y(i + y_step) = max(c1(i) + d1(i), lowest)
+      y(i + widest_panel + y_step) = max(c2(i) + d2(i), lowest)
+      y(i + 2*y_step) = max(e1(i) + f1(i), lowest)
+      y(i + widest_panel + 2*y_step) = max(e2(i) + f2(i), lowest)
+    end do
+#else
+    !$omp simd private(w1, w2, w3, w4, a1, a2, b1, b2, c1, c2, d1, d2, e1, e2, f1, f2)
+    do i = 1, lanes
+      a1 = w(i, 0, 1)
+      a2 = w(i, 0, 2)
+      b1 = 0.0_wp
+      b2 = 0.0_wp
+      c1 = w(i, 0, 1)
+      c2 = w(i, 0, 2)
+      d1 = 0.0_wp
+      d2 = 0.0_wp
+      e1 = w(i, 0, 1)
+      e2 = w(i, 0, 2)
+      f1 = 0.0_wp
+      f2 = 0.0_wp
+      w1 = w(i, 1, 1)
+      w2 = w(i, 1, 2)
+      w3 = w(i, 1 + n, 1)
+      w4 = w(i, 1 + n, 2)
+      do k = 1, n
+        a1 = a1 + w1*x(k)
+        c1 = c1 + w1*x(k + x_step)
+        e1 = e1 + w1*x(k + 2*x_step)
+        a2 = a2 + w2*x(k)
+        c2 = c2 + w2*x(k + x_step)
+        e2 = e2 + w2*x(k + 2*x_step)
+        b1 = b1 + w3*x(k + n)
+        d1 = d1 + w3*x(k + n + x_step)
+        f1 = f1 + w3*x(k + n + 2*x_step)
+        b2 = b2 + w4*x(k + n)
+        d2 = d2 + w4*x(k + n + x_step)
+        f2 = f2 + w4*x(k + n + 2*x_step)
+        w1 = w(i, k + 1, 1)
+        w2 = w(i, k + 1, 2)
+        w3 = w(i, k + n + 1, 1)
+        w4 = w(i, k + n + 1, 2)
+      end do
+      y(i) = max(a1 + b1, lowest)
+      y(i + widest_panel) = max(a2 + b2, lowest)
+      y(i + y_step) = max(c1 + d1, lowest)
+      y(i + widest_panel + y_step) = max(c2 + d2, lowest)
+      y(i + 2*y_step) = max(e1 + f1, lowest)
+      y(i + widest_panel + 2*y_step) = max(e2 + f2, lowest)
+    end do
+#endif
+
+  end subroutine dense_3x32_in_2
+
+  !> 16 neurons on 3 columns, each in 2 chains: y = max(bias + weights . x, lowest).
+  pure recursive subroutine dense_3x16_in_2(n_in, w, x, y, lowest, x_step, y_step)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
+    real(wp), intent(in) :: w(widest_panel, 0:n_in, 1) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
+    real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
+    integer, intent(in) :: x_step                      !! elements between the inputs of two columns
+    integer, intent(in) :: y_step                      !! elements between the outputs of two columns
+    integer :: i, k, n
+    real(wp) :: w1, w2
+#ifdef __flang__
+    real(wp), dimension(lanes) :: a1, b1, c1, d1, e1, f1
+#else
+    real(wp) :: a1, b1, c1, d1, e1, f1
+#endif
+
+    if (n_in < 2) return
+    n = n_in/2
+#ifdef __flang__
+    do i = 1, lanes
+      a1(i) = w(i, 0, 1)
+      b1(i) = 0.0_wp
+      c1(i) = w(i, 0, 1)
+      d1(i) = 0.0_wp
+      e1(i) = w(i, 0, 1)
+      f1(i) = 0.0_wp
+    end do
+    do k = 1, n
+      do i = 1, lanes
+        w1 = w(i, k, 1)
+        w2 = w(i, k + n, 1)
+        a1(i) = a1(i) + w1*x(k)
+        c1(i) = c1(i) + w1*x(k + x_step)
+        e1(i) = e1(i) + w1*x(k + 2*x_step)
+        b1(i) = b1(i) + w2*x(k + n)
+        d1(i) = d1(i) + w2*x(k + n + x_step)
+        f1(i) = f1(i) + w2*x(k + n + 2*x_step)
+      end do
+    end do
+    do i = 1, lanes
+      y(i) = max(a1(i) + b1(i), lowest)
+      y(i + y_step) = max(c1(i) + d1(i), lowest)
+      y(i + 2*y_step) = max(e1(i) + f1(i), lowest)
+    end do
+#else
+    !$omp simd private(w1, w2, a1, b1, c1, d1, e1, f1)
+    do i = 1, lanes
+      a1 = w(i, 0, 1)
+      b1 = 0.0_wp
+      c1 = w(i, 0, 1)
+      d1 = 0.0_wp
+      e1 = w(i, 0, 1)
+      f1 = 0.0_wp
+      w1 = w(i, 1, 1)
+      w2 = w(i, 1 + n, 1)
+      do k = 1, n
+        a1 = a1 + w1*x(k)
+        c1 = c1 + w1*x(k + x_step)
+        e1 = e1 + w1*x(k + 2*x_step)
+        b1 = b1 + w2*x(k + n)
+        d1 = d1 + w2*x(k + n + x_step)
+        f1 = f1 + w2*x(k + n + 2*x_step)
+        w1 = w(i, k + 1, 1)
+        w2 = w(i, k + n + 1, 1)
+      end do
+      y(i) = max(a1 + b1, lowest)
+      y(i + y_step) = max(c1 + d1, lowest)
+      y(i + 2*y_step) = max(e1 + f1, lowest)
+    end do
+#endif
+
+  end subroutine dense_3x16_in_2
+
+  !> 32 neurons on 4 columns: y = max(bias + weights . x, lowest).
+  pure recursive subroutine dense_4x32(n_in, w, x, y, lowest, x_step, y_step)
+    integer, intent(in) :: n_in                        !! number of inputs
+    real(wp), intent(in) :: w(widest_panel, 0:n_in, 2) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
+    real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
+    integer, intent(in) :: x_step                      !! elements between the inputs of two columns
+    integer, intent(in) :: y_step                      !! elements between the outputs of two columns
+    integer :: i, k
+    real(wp) :: w1, w2
+#ifdef __flang__
+    real(wp), dimension(lanes) :: a1, a2, b1, b2, c1, c2, d1, d2
+#else
+    real(wp) :: a1, a2, b1, b2, c1, c2, d1, d2
+#endif
+
+    if (n_in < 1) return
+#ifdef __flang__
+    do i = 1, lanes
+      a1(i) = w(i, 0, 1)
+      a2(i) = w(i, 0, 2)
+      b1(i) = w(i, 0, 1)
+      b2(i) = w(i, 0, 2)
+      c1(i) = w(i, 0, 1)
+      c2(i) = w(i, 0, 2)
+      d1(i) = w(i, 0, 1)
+      d2(i) = w(i, 0, 2)
+    end do
+    do k = 1, n_in
+      do i = 1, lanes
+        w1 = w(i, k, 1)
+        w2 = w(i, k, 2)
+        a1(i) = a1(i) + w1*x(k)
+        b1(i) = b1(i) + w1*x(k + x_step)
+        c1(i) = c1(i) + w1*x(k + 2*x_step)
+        d1(i) = d1(i) + w1*x(k + 3*x_step)
+        a2(i) = a2(i) + w2*x(k)
+        b2(i) = b2(i) + w2*x(k + x_step)
+        c2(i) = c2(i) + w2*x(k + 2*x_step)
+        d2(i) = d2(i) + w2*x(k + 3*x_step)
+      end do
+    end do
+    do i = 1, lanes
+      y(i) = max(a1(i), lowest)
+      y(i + widest_panel) = max(a2(i), lowest)
+      y(i + y_step) = max(b1(i), lowest)
+      y(i + widest_panel + y_step) = max(b2(i), lowest)
+      y(i + 2*y_step) = max(c1(i), lowest)
+      y(i + widest_panel + 2*y_step) = max(c2(i), lowest)
+      y(i + 3*y_step) = max(d1(i), lowest)
+      y(i + widest_panel + 3*y_step) = max(d2(i), lowest)
+    end do
+#else
+    !$omp simd private(w1, w2, a1, a2, b1, b2, c1, c2, d1, d2)
+    do i = 1, lanes
+      a1 = w(i, 0, 1)
+      a2 = w(i, 0, 2)
+      b1 = w(i, 0, 1)
+      b2 = w(i, 0, 2)
+      c1 = w(i, 0, 1)
+      c2 = w(i, 0, 2)
+      d1 = w(i, 0, 1)
+      d2 = w(i, 0, 2)
+      w1 = w(i, 1, 1)
+      w2 = w(i, 1, 2)
+      do k = 1, n_in
+        a1 = a1 + w1*x(k)
+        b1 = b1 + w1*x(k + x_step)
+        c1 = c1 + w1*x(k + 2*x_step)
+        d1 = d1 + w1*x(k + 3*x_step)
+        a2 = a2 + w2*x(k)
+        b2 = b2 + w2*x(k + x_step)
+        c2 = c2 + w2*x(k + 2*x_step)
+        d2 = d2 + w2*x(k + 3*x_step)
+        w1 = w(i, k + 1, 1)
+        w2 = w(i, k + 1, 2)
+      end do
+      y(i) = max(a1, lowest)
+      y(i + widest_panel) = max(a2, lowest)
+      y(i + y_step) = max(b1, lowest)
+      y(i + widest_panel + y_step) = max(b2, lowest)
+      y(i + 2*y_step) = max(c1, lowest)
+      y(i + widest_panel + 2*y_step) = max(c2, lowest)
+      y(i + 3*y_step) = max(d1, lowest)
+      y(i + widest_panel + 3*y_step) = max(d2, lowest)
+    end do
+#endif
+
+  end subroutine dense_4x32
+
+  !> 16 neurons on 4 columns: y = max(bias + weights . x, lowest).
+  pure recursive subroutine dense_4x16(n_in, w, x, y, lowest, x_step, y_step)
+    integer, intent(in) :: n_in                        !! number of inputs
+    real(wp), intent(in) :: w(widest_panel, 0:n_in, 1) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
+    real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
+    integer, intent(in) :: x_step                      !! elements between the inputs of two columns
+    integer, intent(in) :: y_step                      !! elements between the outputs of two columns
+    integer :: i, k
+    real(wp) :: w1
+#ifdef __flang__
+    real(wp), dimension(lanes) :: a1, b1, c1, d1
+#else
+    real(wp) :: a1, b1, c1, d1
+#endif
+
+    if (n_in < 1) return
+#ifdef __flang__
+    do i = 1, lanes
+      a1(i) = w(i, 0, 1)
+      b1(i) = w(i, 0, 1)
+      c1(i) = w(i, 0, 1)
+      d1(i) = w(i, 0, 1)
+    end do
+    do k = 1, n_in
+      do i = 1, lanes
+        w1 = w(i, k, 1)
+        a1(i) = a1(i) + w1*x(k)
+        b1(i) = b1(i) + w1*x(k + x_step)
+        c1(i) = c1(i) + w1*x(k + 2*x_step)
+        d1(i) = d1(i) + w1*x(k + 3*x_step)
+      end do
+    end do
+    do i = 1, lanes
+      y(i) = max(a1(i), lowest)
+      y(i + y_step) = max(b1(i), lowest)
+      y(i + 2*y_step) = max(c1(i), lowest)
+      y(i + 3*y_step) = max(d1(i), lowest)
+    end do
+#else
+    !$omp simd private(w1, a1, b1, c1, d1)
+    do i = 1, lanes
+      a1 = w(i, 0, 1)
+      b1 = w(i, 0, 1)
+      c1 = w(i, 0, 1)
+      d1 = w(i, 0, 1)
+      w1 = w(i, 1, 1)
+      do k = 1, n_in
+        a1 = a1 + w1*x(k)
+        b1 = b1 + w1*x(k + x_step)
+        c1 = c1 + w1*x(k + 2*x_step)
+        d1 = d1 + w1*x(k + 3*x_step)
+        w1 = w(i, k + 1, 1)
+      end do
+      y(i) = max(a1, lowest)
+      y(i + y_step) = max(b1, lowest)
+      y(i + 2*y_step) = max(c1, lowest)
+      y(i + 3*y_step) = max(d1, lowest)
+    end do
+#endif
+
+  end subroutine dense_4x16
+
+  !> 32 neurons on 4 columns, each in 2 chains: y = max(bias + weights . x, lowest).
+  pure recursive subroutine dense_4x32_in_2(n_in, w, x, y, lowest, x_step, y_step)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
+    real(wp), intent(in) :: w(widest_panel, 0:n_in, 2) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
+    real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
+    integer, intent(in) :: x_step                      !! elements between the inputs of two columns
+    integer, intent(in) :: y_step                      !! elements between the outputs of two columns
+    integer :: i, k, n
+    real(wp) :: w1, w2, w3, w4
+#ifdef __flang__
+    real(wp), dimension(lanes) :: a1, a2, b1, b2, c1, c2, d1, d2, e1, e2, f1, f2, g1, g2, h1, h2
+#else
+    real(wp) :: a1, a2, b1, b2, c1, c2, d1, d2, e1, e2, f1, f2, g1, g2, h1, h2
+#endif
+
+    if (n_in < 2) return
+    n = n_in/2
+#ifdef __flang__
+    do i = 1, lanes
+      a1(i) = w(i, 0, 1)
+      a2(i) = w(i, 0, 2)
+      b1(i) = 0.0_wp
+      b2(i) = 0.0_wp
+      c1(i) = w(i, 0, 1)
+      c2(i) = w(i, 0, 2)
+      d1(i) = 0.0_wp
+      d2(i) = 0.0_wp
+      e1(i) = w(i, 0, 1)
+      e2(i) = w(i, 0, 2)
+      f1(i) = 0.0_wp
+      f2(i) = 0.0_wp
+      g1(i) = w(i, 0, 1)
+      g2(i) = w(i, 0, 2)
+      h1(i) = 0.0_wp
+      h2(i) = 0.0_wp
+    end do
+    do k = 1, n
+      do i = 1, lanes
+        w1 = w(i, k, 1)
+        w2 = w(i, k, 2)
+        w3 = w(i, k + n, 1)
+        w4 = w(i, k + n, 2)
+        a1(i) = a1(i) + w1*x(k)
+        c1(i) = c1(i) + w1*x(k + x_step)
+        e1(i) = e1(i) + w1*x(k + 2*x_step)
+        g1(i) = g1(i) + w1*x(k + 3*x_step)
+        a2(i) = a2(i) + w2*x(k)
+        c2(i) = c2(i) + w2*x(k + x_step)
+        e2(i) = e2(i) + w2*x(k + 2*x_step)
+        g2(i) = g2(i) + w2*x(k + 3*x_step)
+        b1(i) = b1(i) + w3*x(k + n)
+        d1(i) = d1(i) + w3*x(k + n + x_step)
+        f1(i) = f1(i) + w3*x(k + n + 2*x_step)
+        h1(i) = h1(i) + w3*x(k + n + 3*x_step)
+        b2(i) = b2(i) + w4*x(k + n)
+        d2(i) = d2(i) + w4*x(k + n + x_step)
+        f2(i) = f2(i) + w4*x(k + n + 2*x_step)
+        h2(i) = h2(i) + w4*x(k + n + 3*x_step)
+      end do
+    end do
+    do i = 1, lanes
+      y(i) = max(a1(i) + b1(i), lowest)
+      y(i + widest_panel) = max(a2(i) + b2(i), lowest)
+      y(i + y_step) = max(c1(i) + d1(i), lowest)
+      y(i + widest_panel + y_step) = max(c2(i) + d2(i), lowest)
+      y(i + 2*y_step) = max(e1(i) + f1(i), lowest)
+      y(i + widest_panel + 2*y_step) = max(e2(i) + f2(i), lowest)
+      y(i + 3*y_step) = max(g1(i) + h1(i), lowest)
+      y(i + widest_panel + 3*y_step) = max(g2(i) + h2(i), lowest)
+    end do
+#else
+    !$omp simd private(w1, w2, w3, w4, a1, a2, b1, b2, c1, c2, d1, d2, e1, e2, f1, f2, g1, g2, h1, h2)
+    do i = 1, lanes
+      a1 = w(i, 0, 1)
+      a2 = w(i, 0, 2)
+      b1 = 0.0_wp
+      b2 = 0.0_wp
+      c1 = w(i, 0, 1)
+      c2 = w(i, 0, 2)
+      d1 = 0.0_wp
+      d2 = 0.0_wp
+      e1 = w(i, 0, 1)
+      e2 = w(i, 0, 2)
+      f1 = 0.0_wp
+      f2 = 0.0_wp
+      g1 = w(i, 0, 1)
+      g2 = w(i, 0, 2)
+      h1 = 0.0_wp
+      h2 = 0.0_wp
+      w1 = w(i, 1, 1)
+      w2 = w(i, 1, 2)
+      w3 = w(i, 1 + n, 1)
+      w4 = w(i, 1 + n, 2)
+      do k = 1, n
+        a1 = a1 + w1*x(k)
+        c1 = c1 + w1*x(k + x_step)
+        e1 = e1 + w1*x(k + 2*x_step)
+        g1 = g1 + w1*x(k + 3*x_step)
+        a2 = a2 + w2*x(k)
+        c2 = c2 + w2*x(k + x_step)
+        e2 = e2 + w2*x(k + 2*x_step)
+        g2 = g2 + w2*x(k + 3*x_step)
+        b1 = b1 + w3*x(k + n)
+        d1 = d1 + w3*x(k + n + x_step)
+        f1 = f1 + w3*x(k + n + 2*x_step)
+        h1 = h1 + w3*x(k + n + 3*x_step)
+        b2 = b2 + w4*x(k + n)
+        d2 = d2 + w4*x(k + n + x_step)
+        f2 = f2 + w4*x(k + n + 2*x_step)
+        h2 = h2 + w4*x(k + n + 3*x_step)
+        w1 = w(i, k + 1, 1)
+        w2 = w(i, k + 1, 2)
+        w3 = w(i, k + n + 1, 1)
+        w4 = w(i, k + n + 1, 2)
+      end do
+      y(i) = max(a1 + b1, lowest)
+      y(i + widest_panel) = max(a2 + b2, lowest)
+      y(i + y_step) = max(c1 + d1, lowest)
+      y(i + widest_panel + y_step) = max(c2 + d2, lowest)
+      y(i + 2*y_step) = max(e1 + f1, lowest)
+      y(i + widest_panel + 2*y_step) = max(e2 + f2, lowest)
+      y(i + 3*y_step) = max(g1 + h1, lowest)
+      y(i + widest_panel + 3*y_step) = max(g2 + h2, lowest)
+    end do
+#endif
+
+  end subroutine dense_4x32_in_2
+
+  !> 16 neurons on 4 columns, each in 2 chains: y = max(bias + weights . x, lowest).
+  pure recursive subroutine dense_4x16_in_2(n_in, w, x, y, lowest, x_step, y_step)
+    integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
+    real(wp), intent(in) :: w(widest_panel, 0:n_in, 1) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
+    real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
+    real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
+    integer, intent(in) :: x_step                      !! elements between the inputs of two columns
+    integer, intent(in) :: y_step                      !! elements between the outputs of two columns
+    integer :: i, k, n
+    real(wp) :: w1, w2
+#ifdef __flang__
+    real(wp), dimension(lanes) :: a1, b1, c1, d1, e1, f1, g1, h1
+#else
+    real(wp) :: a1, b1, c1, d1, e1, f1, g1, h1
+#endif
+
+    if (n_in < 2) return
+    n = n_in/2
+#ifdef __flang__
+    do i = 1, lanes
+      a1(i) = w(i, 0, 1)
+      b1(i) = 0.0_wp
+      c1(i) = w(i, 0, 1)
+      d1(i) = 0.0_wp
+      e1(i) = w(i, 0, 1)
+      f1(i) = 0.0_wp
+      g1(i) = w(i, 0, 1)
+      h1(i) = 0.0_wp
+    end do
+    do k = 1, n
+      do i = 1, lanes
+        w1 = w(i, k, 1)
+        w2 = w(i, k + n, 1)
+        a1(i) = a1(i) + w1*x(k)
+        c1(i) = c1(i) + w1*x(k + x_step)
+        e1(i) = e1(i) + w1*x(k + 2*x_step)
+        g1(i) = g1(i) + w1*x(k + 3*x_step)
+        b1(i) = b1(i) + w2*x(k + n)
+        d1(i) = d1(i) + w2*x(k + n + x_step)
+        f1(i) = f1(i) + w2*x(k + n + 2*x_step)
+        h1(i) = h1(i) + w2*x(k + n + 3*x_step)
+      end do
+    end do
+    do i = 1, lanes
+      y(i) = max(a1(i) + b1(i), lowest)
+      y(i + y_step) = max(c1(i) + d1(i), lowest)
+      y(i + 2*y_step) = max(e1(i) + f1(i), lowest)
+      y(i + 3*y_step) = max(g1(i) + h1(i), lowest)
+    end do
+#else
+    !$omp simd private(w1, w2, a1, b1, c1, d1, e1, f1, g1, h1)
+    do i = 1, lanes
+      a1 = w(i, 0, 1)
+      b1 = 0.0_wp
+      c1 = w(i, 0, 1)
+      d1 = 0.0_wp
+      e1 = w(i, 0, 1)
+      f1 = 0.0_wp
+      g1 = w(i, 0, 1)
+      h1 = 0.0_wp
+      w1 = w(i, 1, 1)
+      w2 = w(i, 1 + n, 1)
+      do k = 1, n
+        a1 = a1 + w1*x(k)
+        c1 = c1 + w1*x(k + x_step)
+        e1 = e1 + w1*x(k + 2*x_step)
+        g1 = g1 + w1*x(k + 3*x_step)
+        b1 = b1 + w2*x(k + n)
+        d1 = d1 + w2*x(k + n + x_step)
+        f1 = f1 + w2*x(k + n + 2*x_step)
+        h1 = h1 + w2*x(k + n + 3*x_step)
+        w1 = w(i, k + 1, 1)
+        w2 = w(i, k + n + 1, 1)
+      end do
+      y(i) = max(a1 + b1, lowest)
+      y(i + y_step) = max(c1 + d1, lowest)
+      y(i + 2*y_step) = max(e1 + f1, lowest)
+      y(i + 3*y_step) = max(g1 + h1, lowest)
+    end do
+#endif
+
+  end subroutine dense_4x16_in_2
 
 end module emufort_dense_kernels

@@ -16,11 +16,11 @@ module emufort_dispatch
   use emufort_kinds, only: wp, int64, real64, block_columns
   use emufort_workspace, only: workspace_type, scratch_size
   use emufort_core, only: evaluate_block_v1 => evaluate_block, evaluate_columns_v1 => evaluate_columns, &
-                          evaluate_column_v1 => evaluate_column, evaluate_inside_v1 => evaluate_inside
+                          evaluate_few_v1 => evaluate_few, evaluate_inside_v1 => evaluate_inside
   use emufort_math, only: vector_exp_v1 => vector_exp, vector_ln_v1 => vector_ln, vector_erfc_v1 => vector_erfc
   use emufort_probe, only: probe_kernels_v1 => probe_kernels
 #else
-  use emufort_core, only: evaluate_block, evaluate_columns, evaluate_column, evaluate_inside
+  use emufort_core, only: evaluate_block, evaluate_columns, evaluate_few, evaluate_inside
   use emufort_math, only: vector_exp, vector_ln, vector_erfc
   use emufort_probe, only: probe_kernels
 #endif
@@ -28,7 +28,7 @@ module emufort_dispatch
   private
 
   public :: level_in_use, has_levels
-  public :: evaluate_block, evaluate_columns, evaluate_column
+  public :: evaluate_block, evaluate_columns, evaluate_few
   public :: evaluate_inside, vector_exp, vector_ln, vector_erfc, probe_kernels
 
 #ifdef EMUFORT_LEVELS
@@ -38,7 +38,7 @@ module emufort_dispatch
   procedure(evaluate_block_v1) :: emufort_evaluate_block_v2, emufort_evaluate_block_v3, emufort_evaluate_block_v4
   procedure(evaluate_columns_v1) :: emufort_evaluate_columns_v2, emufort_evaluate_columns_v3, &
     emufort_evaluate_columns_v4
-  procedure(evaluate_column_v1) :: emufort_evaluate_column_v2, emufort_evaluate_column_v3, emufort_evaluate_column_v4
+  procedure(evaluate_few_v1) :: emufort_evaluate_few_v2, emufort_evaluate_few_v3, emufort_evaluate_few_v4
   procedure(evaluate_inside_v1) :: emufort_evaluate_inside_v2, emufort_evaluate_inside_v3, emufort_evaluate_inside_v4
   procedure(vector_exp_v1) :: emufort_vector_exp_v2, emufort_vector_exp_v3, emufort_vector_exp_v4
   procedure(vector_ln_v1) :: emufort_vector_ln_v2, emufort_vector_ln_v3, emufort_vector_ln_v4
@@ -92,7 +92,7 @@ contains
 
   end subroutine evaluate_block
 
-  !> Evaluate the emulator on the number of columns from `choose_block`, or fewer.
+  !> Evaluate the emulator on the number of columns of a block, or fewer.
   recursive subroutine evaluate_columns(plan, numbers, weights, n, leading, is_single, x, y, n_clipped, n_invalid, &
                                         is_outside, scratch, in_workspace, workspace)
     integer, intent(in) :: plan(*)                               !! integers of the emulator
@@ -127,37 +127,38 @@ contains
 
   end subroutine evaluate_columns
 
-  !> Evaluate the emulator on one column, without the padding of a block.
-  recursive subroutine evaluate_column(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside, &
-                                       scratch, workspace)
+  !> Evaluate the emulator on one column or a few, each with buffers of its own and without the padding of a block.
+  recursive subroutine evaluate_few(plan, numbers, weights, n, is_single, x, y, n_clipped, n_invalid, is_outside, &
+                                    scratch, workspace)
     integer, intent(in) :: plan(*)                               !! integers of the emulator
     real(real64), intent(in) :: numbers(*)                       !! real numbers of the emulator
     real(wp), intent(in) :: weights(*)                           !! packed weights
+    integer, intent(in) :: n                                     !! number of columns, 1 to few_columns
     logical, intent(in) :: is_single                             !! whether the inputs of the host are single precision
-    real(real64), intent(inout) :: x(*)                          !! physical inputs (input); clipped on return
-    real(real64), intent(inout) :: y(*)                          !! physical outputs (output)
+    real(real64), intent(inout) :: x(*)                          !! physical inputs (input, column); clipped on return
+    real(real64), intent(inout) :: y(*)                          !! physical outputs (output, column)
     integer(int64), intent(inout) :: n_clipped                   !! incremented by the number of clipped values
     integer(int64), intent(inout) :: n_invalid                   !! incremented by the number of columns with NaN or infinity
-    logical, intent(inout) :: is_outside                         !! whether an input was clipped or invalid
+    logical, intent(inout) :: is_outside(*)                      !! set if an input of the column was clipped or invalid
     real(wp), intent(inout), target :: scratch(scratch_size)     !! memory for the buffers of the network
     type(workspace_type), intent(inout), optional :: workspace   !! for networks too large for the stack
 
     select case (emufort_level_in_use())
     case (4)
-      call emufort_evaluate_column_v4(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside, &
-                                      scratch, workspace)
+      call emufort_evaluate_few_v4(plan, numbers, weights, n, is_single, x, y, n_clipped, n_invalid, is_outside, &
+                                   scratch, workspace)
     case (3)
-      call emufort_evaluate_column_v3(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside, &
-                                      scratch, workspace)
+      call emufort_evaluate_few_v3(plan, numbers, weights, n, is_single, x, y, n_clipped, n_invalid, is_outside, &
+                                   scratch, workspace)
     case (2)
-      call emufort_evaluate_column_v2(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside, &
-                                      scratch, workspace)
+      call emufort_evaluate_few_v2(plan, numbers, weights, n, is_single, x, y, n_clipped, n_invalid, is_outside, &
+                                   scratch, workspace)
     case default
-      call evaluate_column_v1(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside, scratch, &
-                              workspace)
+      call evaluate_few_v1(plan, numbers, weights, n, is_single, x, y, n_clipped, n_invalid, is_outside, scratch, &
+                           workspace)
     end select
 
-  end subroutine evaluate_column
+  end subroutine evaluate_few
 
   !> Evaluate the emulator on one column if all inputs are within their ranges.
   recursive subroutine evaluate_inside(plan, numbers, weights, x, y, is_inside)
@@ -272,7 +273,7 @@ end module emufort_dispatch
 #if EMUFORT_LEVEL == 2
 #define emufort_evaluate_block_of_level emufort_evaluate_block_v2
 #define emufort_evaluate_columns_of_level emufort_evaluate_columns_v2
-#define emufort_evaluate_column_of_level emufort_evaluate_column_v2
+#define emufort_evaluate_few_of_level emufort_evaluate_few_v2
 #define emufort_evaluate_inside_of_level emufort_evaluate_inside_v2
 #define emufort_vector_exp_of_level emufort_vector_exp_v2
 #define emufort_vector_ln_of_level emufort_vector_ln_v2
@@ -281,7 +282,7 @@ end module emufort_dispatch
 #elif EMUFORT_LEVEL == 3
 #define emufort_evaluate_block_of_level emufort_evaluate_block_v3
 #define emufort_evaluate_columns_of_level emufort_evaluate_columns_v3
-#define emufort_evaluate_column_of_level emufort_evaluate_column_v3
+#define emufort_evaluate_few_of_level emufort_evaluate_few_v3
 #define emufort_evaluate_inside_of_level emufort_evaluate_inside_v3
 #define emufort_vector_exp_of_level emufort_vector_exp_v3
 #define emufort_vector_ln_of_level emufort_vector_ln_v3
@@ -290,7 +291,7 @@ end module emufort_dispatch
 #elif EMUFORT_LEVEL == 4
 #define emufort_evaluate_block_of_level emufort_evaluate_block_v4
 #define emufort_evaluate_columns_of_level emufort_evaluate_columns_v4
-#define emufort_evaluate_column_of_level emufort_evaluate_column_v4
+#define emufort_evaluate_few_of_level emufort_evaluate_few_v4
 #define emufort_evaluate_inside_of_level emufort_evaluate_inside_v4
 #define emufort_vector_exp_of_level emufort_vector_exp_v4
 #define emufort_vector_ln_of_level emufort_vector_ln_v4
@@ -321,7 +322,7 @@ recursive subroutine emufort_evaluate_block_of_level(plan, numbers, weights, n, 
 
 end subroutine emufort_evaluate_block_of_level
 
-!> Evaluate the emulator on the number of columns from `choose_block`, or fewer.
+!> Evaluate the emulator on the number of columns of a block, or fewer.
 recursive subroutine emufort_evaluate_columns_of_level(plan, numbers, weights, n, leading, is_single, x, y, &
                                                        n_clipped, n_invalid, is_outside, scratch, in_workspace, &
                                                        workspace)
@@ -349,28 +350,29 @@ recursive subroutine emufort_evaluate_columns_of_level(plan, numbers, weights, n
 
 end subroutine emufort_evaluate_columns_of_level
 
-!> Evaluate the emulator on one column, without the padding of a block.
-recursive subroutine emufort_evaluate_column_of_level(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, &
-                                                      is_outside, scratch, workspace)
+!> Evaluate the emulator on one column or a few, each with buffers of its own and without the padding of a block.
+recursive subroutine emufort_evaluate_few_of_level(plan, numbers, weights, n, is_single, x, y, n_clipped, n_invalid, &
+                                                   is_outside, scratch, workspace)
   use emufort_kinds, only: wp, int64, real64
   use emufort_workspace, only: workspace_type, scratch_size
-  use emufort_core, only: evaluate_column
+  use emufort_core, only: evaluate_few
   implicit none
   integer, intent(in) :: plan(*)                               !! integers of the emulator
   real(real64), intent(in) :: numbers(*)                       !! real numbers of the emulator
   real(wp), intent(in) :: weights(*)                           !! packed weights
+  integer, intent(in) :: n                                     !! number of columns, 1 to few_columns
   logical, intent(in) :: is_single                             !! whether the inputs of the host are single precision
-  real(real64), intent(inout) :: x(*)                          !! physical inputs (input); clipped on return
-  real(real64), intent(inout) :: y(*)                          !! physical outputs (output)
+  real(real64), intent(inout) :: x(*)                          !! physical inputs (input, column); clipped on return
+  real(real64), intent(inout) :: y(*)                          !! physical outputs (output, column)
   integer(int64), intent(inout) :: n_clipped                   !! incremented by the number of clipped values
   integer(int64), intent(inout) :: n_invalid                   !! incremented by the number of columns with NaN or infinity
-  logical, intent(inout) :: is_outside                         !! whether an input was clipped or invalid
+  logical, intent(inout) :: is_outside(*)                      !! set if an input of the column was clipped or invalid
   real(wp), intent(inout), target :: scratch(scratch_size)     !! memory for the buffers of the network
   type(workspace_type), intent(inout), optional :: workspace   !! for networks too large for the stack
 
-  call evaluate_column(plan, numbers, weights, is_single, x, y, n_clipped, n_invalid, is_outside, scratch, workspace)
+  call evaluate_few(plan, numbers, weights, n, is_single, x, y, n_clipped, n_invalid, is_outside, scratch, workspace)
 
-end subroutine emufort_evaluate_column_of_level
+end subroutine emufort_evaluate_few_of_level
 
 !> Evaluate the emulator on one column if all inputs are within their ranges.
 recursive subroutine emufort_evaluate_inside_of_level(plan, numbers, weights, x, y, is_inside)

@@ -1,7 +1,7 @@
-!> The operations of a network on a block of columns or on one column.
+!> The operations of a network on a block of columns, on one column, or on a few columns with separate buffers.
 module emufort_operations
-  use emufort_kinds, only: wp, real64, lanes
-  use emufort_dense, only: dense_block, dense_half_block, dense_single, is_wide
+  use emufort_kinds, only: wp, real64, lanes, widest_panel
+  use emufort_dense, only: dense_block, dense_half_block, dense_single, dense_few, few_columns, is_wide
   use emufort_elementwise, only: add, multiply, maximum, minimum, choose
   use emufort_tables, only: gather_block, gather_half_block, gather_single, sparse_block, sparse_half_block, &
                             sparse_single, reduce_block, reduce_half_block, reduce_single, first_maximum_block, &
@@ -20,7 +20,7 @@ module emufort_operations
   implicit none
   private
 
-  public :: run_operations
+  public :: run_operations, run_operations_of_few
 
   !> Smallest number of repetitions that one column computes as the lanes of half a block. With fewer, the unused lanes
   !> cost more than they save.
@@ -60,6 +60,43 @@ contains
 
   end subroutine run_operations
 
+  !> Run the operations of a network on a few columns, each with buffers of its own. Dense layers load each weight once for
+  !> all columns; other operations are run column by column.
+  recursive subroutine run_operations_of_few(n_operations, operations, slope, tables, weights, n, step, scratch, &
+                                             room, n_room)
+    integer, intent(in) :: n_operations                               !! number of operations
+    integer, intent(in) :: operations(operation_size, n_operations)   !! operations of a plan that was checked
+    real(real64), intent(in) :: slope(n_operations)                   !! parameter of each activation function
+    integer, intent(in) :: tables(*)                                  !! tables of the operations
+    real(wp), intent(in) :: weights(*)                                !! packed weights
+    integer, intent(in) :: n                                          !! number of columns, 1 to few_columns
+    integer, intent(in) :: step                                       !! features of all buffers
+    real(wp), intent(inout) :: scratch(*)                             !! all buffers of each column (step, n)
+    real(wp), intent(inout) :: room(*)                                !! memory that one column may use (n_room)
+    integer, intent(in) :: n_room                                     !! its size, which may be 0
+    integer :: i, c, x, y, n_out, activation
+
+    do i = 1, n_operations
+      if (operations(row_code, i) == operation_dense .and. operations(row_count, i) == 1) then
+        x = 1 + operations(row_input, i)
+        y = 1 + operations(row_output, i)
+        n_out = operations(row_n_out, i)
+        activation = operations(row_activation, i)
+        call dense_few(n, operations(row_n_in, i), n_out, weights(operations(row_weights, i)), scratch(x), step, &
+                       scratch(y), step, lowest_of(activation))
+        if (activation == activation_relu .or. activation == activation_linear) cycle
+        do c = 0, n - 1
+          call activate_column(activation, n_out, scratch(y + c*step), slope(i))
+        end do
+      else
+        do c = 0, n - 1
+          call run_other(operations(:, i), slope(i), tables, weights, 1, scratch(1 + c*step), room, n_room)
+        end do
+      end if
+    end do
+
+  end subroutine run_operations_of_few
+
   !> Return the lower bound that the operation applies to its outputs. For relu this bound is the activation function;
   !> for other activation functions it changes no finite number.
   pure recursive real(wp) function lowest_of(activation)
@@ -81,7 +118,6 @@ contains
     real(wp), intent(in) :: x(*)              !! inputs of the layer (columns, n_in)
     real(wp), intent(inout) :: y(*)           !! outputs of the layer (columns, n_out, padded)
     real(wp) :: lowest
-    integer :: i, n
 
     lowest = lowest_of(activation)
     select case (columns)
@@ -93,18 +129,31 @@ contains
       call dense_block(n_in, n_out, weights, x, y, lowest)
     end select
     if (activation == activation_relu .or. activation == activation_linear) return
-    n = columns*n_out
     if (columns == 1) then
-      ! For one column, the activation function also gets the padding up to a full set of lanes. The kernels have written a
-      ! multiple of 4 neurons. The padding of a block may be undefined.
-      n = n_out + modulo(-n_out, lanes)
-      do i = n_out + modulo(-n_out, 4) + 1, n
-        y(i) = 0.0_wp
-      end do
+      call activate_column(activation, n_out, y, slope)
+    else
+      call activate(activation, columns*n_out, y, real(slope, wp))
     end if
-    call activate(activation, n, y, real(slope, wp))
 
   end subroutine dense
+
+  !> Apply the activation function to the outputs of a dense layer for one column.
+  recursive subroutine activate_column(activation, n_out, y, slope)
+    integer, intent(in) :: activation         !! one of the activation_* codes
+    integer, intent(in) :: n_out              !! number of neurons of the layer
+    real(wp), intent(inout) :: y(*)           !! outputs of the layer (n_out, padded)
+    real(real64), intent(in) :: slope         !! parameter of the activation function
+    integer :: i, n
+
+    ! The activation function also gets the padding up to a full set of lanes. The kernels have written a multiple of 4
+    ! neurons.
+    n = n_out + modulo(-n_out, lanes)
+    do i = n_out + modulo(-n_out, 4) + 1, n
+      y(i) = 0.0_wp
+    end do
+    call activate(activation, n, y, real(slope, wp))
+
+  end subroutine activate_column
 
   !> Evaluate a dense layer `count` times on parts of its input. The kernels write up to `lanes` neurons past the last one,
   !> which the next repetition replaces.
@@ -120,11 +169,18 @@ contains
     real(wp), intent(inout) :: y(*)           !! outputs of the layer (columns, count*n_out, padded)
     real(wp), intent(inout) :: room(*)        !! memory that one column may use (n_room)
     integer, intent(in) :: n_room             !! its size
-    integer :: r, from, to, n_done
+    integer :: r, from, to, n_done, n
 
     n_done = 0
-    if (columns == 1 .and. gains_from_lanes(n_in, n_out) .and. &
-        n_room/lanes >= buffer_room(n_in) + buffer_room(n_out)) then
+    if (columns == 1 .and. mod(n_out, widest_panel) == 0) then
+      ! Full panels write no padding, so repetitions can be computed together as if they were columns.
+      do while (n_done < count)
+        n = min(few_columns, count - n_done)
+        call dense_few(n, n_in, n_out, weights, x(1 + n_done*stride), stride, y(1 + n_done*n_out), n_out, lowest)
+        n_done = n_done + n
+      end do
+    else if (columns == 1 .and. gains_from_lanes(n_in, n_out) .and. &
+             n_room/lanes >= buffer_room(n_in) + buffer_room(n_out)) then
       ! What is called twice, gfortran does not inline. Inlined, it costs one column of other networks 1 % of its time.
       do while (count - n_done >= lanes)
         call repeat_in_lanes(n_in, n_out, lanes, stride, lowest, weights, x(1 + n_done*stride), y(1 + n_done*n_out), &

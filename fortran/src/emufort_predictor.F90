@@ -10,11 +10,12 @@ module emufort_predictor
   use emufort_plan_check, only: check_plan
   use emufort_transforms, only: transform_affine, transform_ln
   use emufort_packing, only: pack_weights
-  use emufort_workspace, only: workspace_type, choose_block, lacks_workspace, no_workspace, aligned_place, &
-                               few_columns, scratch_size, physical_size, make_workspace_of => make_workspace, &
+  use emufort_dense, only: few_columns
+  use emufort_workspace, only: workspace_type, groups_type, choose_groups, next_group, lacks_workspace, no_workspace, &
+                               aligned_place, scratch_size, physical_size, make_workspace_of => make_workspace, &
                                workspace_bytes
   use emufort_core, only: not_a_number
-  use emufort_dispatch, only: evaluate_block, evaluate_columns, evaluate_column, evaluate_inside
+  use emufort_dispatch, only: evaluate_block, evaluate_columns, evaluate_few, evaluate_inside
   implicit none
   private
 
@@ -325,8 +326,9 @@ contains
     real(real64), target :: on_stack(physical_size)
     real(wp), target :: scratch(scratch_size)
     real(real64), pointer, contiguous :: block_x(:), block_y(:)
-    logical :: outside(block_columns), in_workspace
-    integer :: n_in, n_out, ncol, columns, block, first, n, i, j
+    type(groups_type) :: groups
+    logical :: outside(block_columns)
+    integer :: n_in, n_out, ncol, columns, first, last, n, i, j
 
     call clear_status(status)
     if (.not. allocated(predictor%plan)) then
@@ -362,29 +364,33 @@ contains
         return
       end if
     end if
-    columns = few_columns
-    in_workspace = .false.
-    if (ncol > few_columns) call choose_block(predictor%plan, columns, in_workspace, workspace)
-    if (in_workspace) then
+    if (ncol > 1) call choose_groups(predictor%plan, ncol, groups, workspace)
+    columns = groups%columns
+    if (groups%in_workspace) then
       block_x => workspace%physical(1:columns*n_in)
       block_y => workspace%physical(columns*n_in + 1:)
     else
       block_x => on_stack(1:min(columns*n_in, physical_size))
       block_y => on_stack(columns*n_in + 1:)
     end if
-    do block = 0, (ncol - 1)/columns
-      first = block*columns
-      n = min(columns, ncol - first)
+    last = 0
+    do while (last < ncol)
+      first = last
+      n = 1
+      if (ncol > 1) n = next_group(groups, ncol - first)
+      last = first + n
       if (n <= few_columns) then
         do i = 1, n
           do j = 1, n_in
-            on_stack(j) = real(x(first + i, j), real64)
+            on_stack((i - 1)*n_in + j) = real(x(first + i, j), real64)
           end do
-          call evaluate_column(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), &
-                               .true., on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, &
-                               outside(i), scratch, workspace)
+        end do
+        call evaluate_few(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), n, .true., &
+                          on_stack(1), on_stack(n*n_in + 1), status%n_clipped, status%n_invalid, outside, scratch, &
+                          workspace)
+        do i = 1, n
           do j = 1, n_out
-            y(first + i, j) = real(on_stack(n_in + j), real32)
+            y(first + i, j) = real(on_stack(n*n_in + (i - 1)*n_out + j), real32)
           end do
           if (present(is_outside)) is_outside(first + i) = outside(i)
         end do
@@ -397,7 +403,7 @@ contains
       end do
       call evaluate_columns(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), n, columns, &
                             .true., block_x, block_y, status%n_clipped, status%n_invalid, outside, scratch, &
-                            in_workspace, workspace)
+                            groups%in_workspace, workspace)
       do j = 1, n_out
         do i = 1, n
           y(first + i, j) = real(block_y(i + (j - 1)*columns), real32)
@@ -420,8 +426,9 @@ contains
     real(real64), target :: on_stack(physical_size)
     real(wp), target :: scratch(scratch_size)
     real(real64), pointer, contiguous :: block_x(:), block_y(:)
-    logical :: outside(block_columns), in_workspace
-    integer :: n_in, n_out, ncol, columns, block, first, n, i, j
+    type(groups_type) :: groups
+    logical :: outside(block_columns)
+    integer :: n_in, n_out, ncol, columns, first, last, n, i, j
 
     call clear_status(status)
     if (.not. allocated(predictor%plan)) then
@@ -457,29 +464,33 @@ contains
         return
       end if
     end if
-    columns = few_columns
-    in_workspace = .false.
-    if (ncol > few_columns) call choose_block(predictor%plan, columns, in_workspace, workspace)
-    if (in_workspace) then
+    if (ncol > 1) call choose_groups(predictor%plan, ncol, groups, workspace)
+    columns = groups%columns
+    if (groups%in_workspace) then
       block_x => workspace%physical(1:columns*n_in)
       block_y => workspace%physical(columns*n_in + 1:)
     else
       block_x => on_stack(1:min(columns*n_in, physical_size))
       block_y => on_stack(columns*n_in + 1:)
     end if
-    do block = 0, (ncol - 1)/columns
-      first = block*columns
-      n = min(columns, ncol - first)
+    last = 0
+    do while (last < ncol)
+      first = last
+      n = 1
+      if (ncol > 1) n = next_group(groups, ncol - first)
+      last = first + n
       if (n <= few_columns) then
         do i = 1, n
           do j = 1, n_in
-            on_stack(j) = x(first + i, j)
+            on_stack((i - 1)*n_in + j) = x(first + i, j)
           end do
-          call evaluate_column(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), &
-                               .false., on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, &
-                               outside(i), scratch, workspace)
+        end do
+        call evaluate_few(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), n, .false., &
+                          on_stack(1), on_stack(n*n_in + 1), status%n_clipped, status%n_invalid, outside, scratch, &
+                          workspace)
+        do i = 1, n
           do j = 1, n_out
-            y(first + i, j) = on_stack(n_in + j)
+            y(first + i, j) = on_stack(n*n_in + (i - 1)*n_out + j)
           end do
           if (present(is_outside)) is_outside(first + i) = outside(i)
         end do
@@ -492,7 +503,7 @@ contains
       end do
       call evaluate_columns(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), n, columns, &
                             .false., block_x, block_y, status%n_clipped, status%n_invalid, outside, scratch, &
-                            in_workspace, workspace)
+                            groups%in_workspace, workspace)
       do j = 1, n_out
         do i = 1, n
           y(first + i, j) = block_y(i + (j - 1)*columns)
@@ -515,8 +526,9 @@ contains
     real(real64), target :: on_stack(physical_size)
     real(wp), target :: scratch(scratch_size)
     real(real64), pointer, contiguous :: block_x(:), block_y(:)
-    logical :: outside(block_columns), in_workspace
-    integer :: n_in, n_out, ncol, columns, block, first, n, i, j
+    type(groups_type) :: groups
+    logical :: outside(block_columns)
+    integer :: n_in, n_out, ncol, columns, first, last, n, i, j
 
     call clear_status(status)
     if (.not. allocated(predictor%plan)) then
@@ -552,29 +564,33 @@ contains
         return
       end if
     end if
-    columns = few_columns
-    in_workspace = .false.
-    if (ncol > few_columns) call choose_block(predictor%plan, columns, in_workspace, workspace)
-    if (in_workspace) then
+    if (ncol > 1) call choose_groups(predictor%plan, ncol, groups, workspace)
+    columns = groups%columns
+    if (groups%in_workspace) then
       block_x => workspace%physical(1:columns*n_in)
       block_y => workspace%physical(columns*n_in + 1:)
     else
       block_x => on_stack(1:min(columns*n_in, physical_size))
       block_y => on_stack(columns*n_in + 1:)
     end if
-    do block = 0, (ncol - 1)/columns
-      first = block*columns
-      n = min(columns, ncol - first)
+    last = 0
+    do while (last < ncol)
+      first = last
+      n = 1
+      if (ncol > 1) n = next_group(groups, ncol - first)
+      last = first + n
       if (n <= few_columns) then
         do i = 1, n
           do j = 1, n_in
-            on_stack(j) = real(x(j, first + i), real64)
+            on_stack((i - 1)*n_in + j) = real(x(j, first + i), real64)
           end do
-          call evaluate_column(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), &
-                               .true., on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, &
-                               outside(i), scratch, workspace)
+        end do
+        call evaluate_few(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), n, .true., &
+                          on_stack(1), on_stack(n*n_in + 1), status%n_clipped, status%n_invalid, outside, scratch, &
+                          workspace)
+        do i = 1, n
           do j = 1, n_out
-            y(j, first + i) = real(on_stack(n_in + j), real32)
+            y(j, first + i) = real(on_stack(n*n_in + (i - 1)*n_out + j), real32)
           end do
           if (present(is_outside)) is_outside(first + i) = outside(i)
         end do
@@ -587,7 +603,7 @@ contains
       end do
       call evaluate_columns(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), n, columns, &
                             .true., block_x, block_y, status%n_clipped, status%n_invalid, outside, scratch, &
-                            in_workspace, workspace)
+                            groups%in_workspace, workspace)
       do i = 1, n
         do j = 1, n_out
           y(j, first + i) = real(block_y(i + (j - 1)*columns), real32)
@@ -610,8 +626,9 @@ contains
     real(real64), target :: on_stack(physical_size)
     real(wp), target :: scratch(scratch_size)
     real(real64), pointer, contiguous :: block_x(:), block_y(:)
-    logical :: outside(block_columns), in_workspace
-    integer :: n_in, n_out, ncol, columns, block, first, n, i, j
+    type(groups_type) :: groups
+    logical :: outside(block_columns)
+    integer :: n_in, n_out, ncol, columns, first, last, n, i, j
 
     call clear_status(status)
     if (.not. allocated(predictor%plan)) then
@@ -647,29 +664,33 @@ contains
         return
       end if
     end if
-    columns = few_columns
-    in_workspace = .false.
-    if (ncol > few_columns) call choose_block(predictor%plan, columns, in_workspace, workspace)
-    if (in_workspace) then
+    if (ncol > 1) call choose_groups(predictor%plan, ncol, groups, workspace)
+    columns = groups%columns
+    if (groups%in_workspace) then
       block_x => workspace%physical(1:columns*n_in)
       block_y => workspace%physical(columns*n_in + 1:)
     else
       block_x => on_stack(1:min(columns*n_in, physical_size))
       block_y => on_stack(columns*n_in + 1:)
     end if
-    do block = 0, (ncol - 1)/columns
-      first = block*columns
-      n = min(columns, ncol - first)
+    last = 0
+    do while (last < ncol)
+      first = last
+      n = 1
+      if (ncol > 1) n = next_group(groups, ncol - first)
+      last = first + n
       if (n <= few_columns) then
         do i = 1, n
           do j = 1, n_in
-            on_stack(j) = x(j, first + i)
+            on_stack((i - 1)*n_in + j) = x(j, first + i)
           end do
-          call evaluate_column(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), &
-                               .false., on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, &
-                               outside(i), scratch, workspace)
+        end do
+        call evaluate_few(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), n, .false., &
+                          on_stack(1), on_stack(n*n_in + 1), status%n_clipped, status%n_invalid, outside, scratch, &
+                          workspace)
+        do i = 1, n
           do j = 1, n_out
-            y(j, first + i) = on_stack(n_in + j)
+            y(j, first + i) = on_stack(n*n_in + (i - 1)*n_out + j)
           end do
           if (present(is_outside)) is_outside(first + i) = outside(i)
         end do
@@ -682,7 +703,7 @@ contains
       end do
       call evaluate_columns(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), n, columns, &
                             .false., block_x, block_y, status%n_clipped, status%n_invalid, outside, scratch, &
-                            in_workspace, workspace)
+                            groups%in_workspace, workspace)
       do i = 1, n
         do j = 1, n_out
           y(j, first + i) = block_y(i + (j - 1)*columns)
@@ -709,8 +730,9 @@ contains
     real(real64), target :: on_stack(physical_size)
     real(wp), target :: scratch(scratch_size)
     real(real64), pointer, contiguous :: block_x(:), block_y(:)
-    logical :: outside(block_columns), in_workspace
-    integer :: n_in, n_out, columns, block, first, n, i, j
+    type(groups_type) :: groups
+    logical :: outside(block_columns)
+    integer :: n_in, n_out, columns, first, last, n, i, j
 
     call clear_status(status)
     if (.not. allocated(predictor%plan)) then
@@ -738,29 +760,33 @@ contains
         return
       end if
     end if
-    columns = few_columns
-    in_workspace = .false.
-    if (ncol > few_columns) call choose_block(predictor%plan, columns, in_workspace, workspace)
-    if (in_workspace) then
+    if (ncol > 1) call choose_groups(predictor%plan, ncol, groups, workspace)
+    columns = groups%columns
+    if (groups%in_workspace) then
       block_x => workspace%physical(1:columns*n_in)
       block_y => workspace%physical(columns*n_in + 1:)
     else
       block_x => on_stack(1:min(columns*n_in, physical_size))
       block_y => on_stack(columns*n_in + 1:)
     end if
-    do block = 0, (ncol - 1)/columns
-      first = block*columns
-      n = min(columns, ncol - first)
+    last = 0
+    do while (last < ncol)
+      first = last
+      n = 1
+      if (ncol > 1) n = next_group(groups, ncol - first)
+      last = first + n
       if (n <= few_columns) then
         do i = 1, n
           do j = 1, n_in
-            on_stack(j) = real(x(element(first + i, j, x_strides)), real64)
+            on_stack((i - 1)*n_in + j) = real(x(element(first + i, j, x_strides)), real64)
           end do
-          call evaluate_column(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), &
-                               .true., on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, &
-                               outside(i), scratch, workspace)
+        end do
+        call evaluate_few(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), n, .true., &
+                          on_stack(1), on_stack(n*n_in + 1), status%n_clipped, status%n_invalid, outside, scratch, &
+                          workspace)
+        do i = 1, n
           do j = 1, n_out
-            y(element(first + i, j, y_strides)) = real(on_stack(n_in + j), real32)
+            y(element(first + i, j, y_strides)) = real(on_stack(n*n_in + (i - 1)*n_out + j), real32)
           end do
           if (present(is_outside)) is_outside(first + i) = outside(i)
         end do
@@ -773,7 +799,7 @@ contains
       end do
       call evaluate_columns(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), n, columns, &
                             .true., block_x, block_y, status%n_clipped, status%n_invalid, outside, scratch, &
-                            in_workspace, workspace)
+                            groups%in_workspace, workspace)
       do j = 1, n_out
         do i = 1, n
           y(element(first + i, j, y_strides)) = real(block_y(i + (j - 1)*columns), real32)
@@ -800,8 +826,9 @@ contains
     real(real64), target :: on_stack(physical_size)
     real(wp), target :: scratch(scratch_size)
     real(real64), pointer, contiguous :: block_x(:), block_y(:)
-    logical :: outside(block_columns), in_workspace
-    integer :: n_in, n_out, columns, block, first, n, i, j
+    type(groups_type) :: groups
+    logical :: outside(block_columns)
+    integer :: n_in, n_out, columns, first, last, n, i, j
 
     call clear_status(status)
     if (.not. allocated(predictor%plan)) then
@@ -829,29 +856,33 @@ contains
         return
       end if
     end if
-    columns = few_columns
-    in_workspace = .false.
-    if (ncol > few_columns) call choose_block(predictor%plan, columns, in_workspace, workspace)
-    if (in_workspace) then
+    if (ncol > 1) call choose_groups(predictor%plan, ncol, groups, workspace)
+    columns = groups%columns
+    if (groups%in_workspace) then
       block_x => workspace%physical(1:columns*n_in)
       block_y => workspace%physical(columns*n_in + 1:)
     else
       block_x => on_stack(1:min(columns*n_in, physical_size))
       block_y => on_stack(columns*n_in + 1:)
     end if
-    do block = 0, (ncol - 1)/columns
-      first = block*columns
-      n = min(columns, ncol - first)
+    last = 0
+    do while (last < ncol)
+      first = last
+      n = 1
+      if (ncol > 1) n = next_group(groups, ncol - first)
+      last = first + n
       if (n <= few_columns) then
         do i = 1, n
           do j = 1, n_in
-            on_stack(j) = x(element(first + i, j, x_strides))
+            on_stack((i - 1)*n_in + j) = x(element(first + i, j, x_strides))
           end do
-          call evaluate_column(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), &
-                               .false., on_stack(1), on_stack(n_in + 1), status%n_clipped, status%n_invalid, &
-                               outside(i), scratch, workspace)
+        end do
+        call evaluate_few(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), n, .false., &
+                          on_stack(1), on_stack(n*n_in + 1), status%n_clipped, status%n_invalid, outside, scratch, &
+                          workspace)
+        do i = 1, n
           do j = 1, n_out
-            y(element(first + i, j, y_strides)) = on_stack(n_in + j)
+            y(element(first + i, j, y_strides)) = on_stack(n*n_in + (i - 1)*n_out + j)
           end do
           if (present(is_outside)) is_outside(first + i) = outside(i)
         end do
@@ -864,7 +895,7 @@ contains
       end do
       call evaluate_columns(predictor%plan, predictor%numbers, predictor%weights(predictor%first_weight), n, columns, &
                             .false., block_x, block_y, status%n_clipped, status%n_invalid, outside, scratch, &
-                            in_workspace, workspace)
+                            groups%in_workspace, workspace)
       do j = 1, n_out
         do i = 1, n
           y(element(first + i, j, y_strides)) = block_y(i + (j - 1)*columns)

@@ -7,13 +7,15 @@ module emufort_runtime
                             emufort_error_format, emufort_error_version, emufort_error_checksum, emufort_error_limit, &
                             emufort_error_shape, emufort_error_contract, emufort_error_self_test, &
                             emufort_error_not_loaded
-  use emufort_workspace, only: workspace_type, emufort_choose_block => choose_block, &
+  use emufort_dense, only: emufort_few_columns => few_columns
+  use emufort_workspace, only: workspace_type, emufort_groups_type => groups_type, &
+                               emufort_choose_groups => choose_groups, emufort_next_group => next_group, &
                                emufort_lacks_workspace => lacks_workspace, &
-                               emufort_make_workspace => make_workspace, emufort_few_columns => few_columns, &
+                               emufort_make_workspace => make_workspace, &
                                emufort_scratch_size => scratch_size, emufort_physical_size => physical_size
   use emufort_core, only: emufort_not_a_number => not_a_number
   use emufort_dispatch, only: emufort_evaluate_block => evaluate_block, emufort_evaluate_columns => evaluate_columns, &
-                              emufort_evaluate_column => evaluate_column
+                              emufort_evaluate_few => evaluate_few
   use emufort_emulator, only: emulator_type
   use emufort_base62, only: emufort_append_bytes => append_bytes   ! for generated modules
   use emufort_build, only: emufort_build_report => build_report

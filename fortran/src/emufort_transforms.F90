@@ -261,6 +261,12 @@ contains
       !dir$ noinline
       call outputs_in_parts(n_inputs, n_outputs, kinds, reference, coefficients, bounds, x, z, y, scratch)
       return
+    else if (n_outputs >= lanes) then
+      if (count(kinds /= transform_affine .or. reference > 0) == 0) then
+        !dir$ noinline
+        call affine_outputs(n_outputs, coefficients, bounds, z, y)
+        return
+      end if
     end if
     ! Exponentials first, then sigmoids from the next cache line on.
     n_ln = 0
@@ -334,6 +340,25 @@ contains
     end do
 
   end subroutine column_to_physical
+
+  !> Transform outputs of one column that all have an affine transform. As vectors they take a fifth of the time.
+  pure recursive subroutine affine_outputs(n_outputs, coefficients, bounds, z, y)
+    integer, intent(in) :: n_outputs                         !! number of outputs
+    real(real64), intent(in) :: coefficients(2, n_outputs)   !! coefficients c1, c2 of the transforms
+    real(real64), intent(in) :: bounds(2, n_outputs)         !! lower and upper bound of each output
+    real(wp), intent(in) :: z(n_outputs)                     !! outputs of the network [1]
+    real(real64), intent(inout) :: y(n_outputs)              !! physical outputs
+    integer :: j
+
+    !$omp simd
+    do j = 1, n_outputs
+      y(j) = real(z(j), real64)*coefficients(1, j) + coefficients(2, j)
+      ! Comparisons are false for NaN, so that clipping keeps a NaN.
+      y(j) = merge(bounds(1, j), y(j), y(j) < bounds(1, j))
+      y(j) = merge(bounds(2, j), y(j), y(j) > bounds(2, j))
+    end do
+
+  end subroutine affine_outputs
 
   !> Transform more than `column_part` outputs of one column to physical outputs.
   pure recursive subroutine outputs_in_parts(n_inputs, n_outputs, kinds, reference, coefficients, bounds, x, z, &

@@ -9,18 +9,19 @@
 module emufort_workspace
   use, intrinsic :: iso_c_binding, only: c_loc, c_intptr_t
   use emufort_kinds, only: wp, int64, real64, lanes, block_columns, max_width, max_scratch
-  use emufort_dense, only: is_wide
+  use emufort_dense, only: is_wide, few_columns
   use emufort_transforms, only: column_scratch
-  use emufort_plan, only: plan_scratch
+  use emufort_activations, only: activation_relu
+  use emufort_plan, only: plan_scratch, first_operation, operation_size, operation_dense, operation_matmul, &
+                          operation_sparse, row_code, row_activation, row_n_in, row_n_out, row_count, row_stride
   implicit none
   private
 
   public :: workspace_type, make_workspace, workspace_bytes, lacks_workspace, choose_block, columns_at_once
+  public :: groups_type, choose_groups, next_group, fit_on_stack
   public :: aligned_place, no_workspace
-  public :: few_columns, stack_physical, scratch_size, physical_size
+  public :: stack_physical, scratch_size, physical_size
 
-  !> Up to this number, columns are computed one by one, which costs less than a padded block.
-  integer, parameter :: few_columns = 4
   !> Columns that are computed together by the operations: in double precision half a block.
   integer, parameter :: working_columns = merge(block_columns, lanes, is_wide)
   !> Largest number of features of all buffers of a network on the stack, for `working_columns`: two layers of 256
@@ -31,6 +32,8 @@ module emufort_workspace
   !> Size of the scratch array on the stack: for the buffers, or for those of one column and its transforms. The last
   !> lanes are for the alignment to 64 bytes.
   integer, parameter :: scratch_size = max(working_columns*stack_features, max_scratch + column_scratch) + lanes
+  !> Part of it for the buffers of one column or a few.
+  integer, parameter :: stack_room = scratch_size - column_scratch - lanes
   !> Size of the array on the stack for the physical inputs and outputs of a block.
   integer, parameter :: physical_size = max(stack_physical*block_columns, max_width)
 
@@ -48,7 +51,119 @@ module emufort_workspace
     real(real64), allocatable :: physical(:)          !! physical inputs and outputs of a block
   end type workspace_type
 
+  !> How the columns of a call are divided into groups that are computed together: blocks, and groups of a few columns,
+  !> each with buffers of its own. The bits of a column do not depend on it. As declared, columns are computed one by one.
+  type :: groups_type
+    integer :: columns = 1             !! columns of a full block, 1 if no block fits in the memory
+    integer :: few = 1                 !! largest number of columns of a group of a few, 1 to few_columns
+    integer :: most = few_columns      !! up to this number, columns form groups of a few instead of a padded block
+    logical :: in_workspace = .false.  !! whether blocks are evaluated in the workspace
+  end type groups_type
+
 contains
+
+  !> Choose how to divide the columns of a call with more than one column.
+  pure recursive subroutine choose_groups(plan, ncol, groups, workspace, in_block)
+    integer, intent(in) :: plan(*)                            !! integers of the emulator
+    integer, intent(in) :: ncol                               !! number of columns of the call
+    type(groups_type), intent(out) :: groups                  !! how to divide the columns
+    type(workspace_type), intent(in), optional :: workspace   !! made for this network
+    logical, intent(in), optional :: in_block                 !! whether the caller holds a block of columns itself
+    integer :: n_scratch, n_physical, room
+
+    call choose_block(plan, groups%columns, groups%in_workspace, workspace, in_block)
+    ! Without columns beside full blocks, nothing else is to be chosen.
+    if (groups%columns > 1 .and. mod(ncol, lanes) == 0) return
+    n_scratch = plan(plan_scratch)
+    n_physical = plan(1) + plan(3)
+    room = physical_size
+    if (present(in_block)) then
+      if (in_block) room = stack_physical
+    end if
+    groups%few = min(few_columns, max(1, room/n_physical))
+    room = stack_room
+    if (present(workspace)) then
+      if (allocated(workspace%scratch)) room = max(room, size(workspace%scratch) - lanes - column_scratch)
+    end if
+    groups%few = min(groups%few, max(1, room/n_scratch))
+    call limit_groups(plan, plan(first_operation), groups)
+
+  end subroutine choose_groups
+
+  !> Choose by the operations of a network between a few columns together, columns one by one, and a padded block.
+  !>
+  !> The costs are in units of a multiply-add of a dense layer in full vectors, as measured on a core that starts one
+  !> vector per cycle. A choice that is not the best one costs time but changes no bits.
+  pure recursive subroutine limit_groups(plan, operations, groups)
+    integer, intent(in) :: plan(*)                            !! integers of the emulator
+    integer, intent(in) :: operations(operation_size, plan(4))   !! operations of the plan
+    type(groups_type), intent(inout) :: groups                !! limited on return
+    real(real64) :: shared, repeated, elements, of_tables, of_few, of_block
+    integer :: i
+
+    shared = 0.0_real64
+    repeated = 0.0_real64
+    elements = 0.0_real64
+    of_tables = 0.0_real64
+    do i = 1, plan(4)
+      associate (n_in => real(operations(row_n_in, i), real64), n_out => real(operations(row_n_out, i), real64), &
+                 count => real(operations(row_count, i), real64), rows => real(operations(row_stride, i), real64))
+        select case (operations(row_code, i))
+        case (operation_dense)
+          if (operations(row_count, i) == 1) then
+            shared = shared + n_in*n_out
+          else
+            repeated = repeated + n_in*n_out*count
+          end if
+          if (operations(row_activation, i) > activation_relu) elements = elements + n_out*count
+        case (operation_matmul)
+          repeated = repeated + n_in*n_out*count*rows
+        case (operation_sparse)
+          of_tables = of_tables + n_in
+        case default
+          elements = elements + max(n_in, n_out)
+        end select
+      end associate
+    end do
+    ! With few layers whose weights are shared, the buffers of several columns would take the cache for nothing.
+    if (shared < repeated/3.0_real64) groups%few = 1
+    of_few = shared*merge(1.0_real64, 2.0_real64, groups%few > 1) + repeated + 10.0_real64*elements + &
+             80.0_real64*of_tables + 540.0_real64*plan(4) + 45.0_real64*(plan(1) + plan(3)) + 2250.0_real64
+    of_block = shared + repeated + 9.0_real64*(elements + of_tables) + 50.0_real64*plan(4) + &
+               10.0_real64*(plan(1) + plan(3))
+    groups%most = min(lanes - 1, max(few_columns, int(0.9_real64*lanes*of_block/of_few)))
+
+  end subroutine limit_groups
+
+  !> Return the number of columns in the next group. With up to `few_columns` it is a group of a few, else a block.
+  pure recursive integer function next_group(groups, n_left)
+    type(groups_type), intent(in) :: groups   !! how the columns are divided
+    integer, intent(in) :: n_left             !! columns that have no group yet, at least 1
+    integer :: n_groups
+
+    next_group = min(n_left, max(groups%columns, few_columns))
+    if (groups%columns > 1) then
+      if (next_group == groups%columns) return
+      if (next_group > lanes) then
+        if (next_group - lanes <= groups%most) next_group = lanes
+        return
+      end if
+      if (next_group > groups%most) return
+    end if
+    ! Groups of equal size, because the kernels are slowest for a single column.
+    n_groups = (n_left + groups%few - 1)/groups%few
+    next_group = (n_left + n_groups - 1)/n_groups
+
+  end function next_group
+
+  !> Whether the buffers of a few columns fit in the scratch array on the stack.
+  pure recursive logical function fit_on_stack(n, n_scratch)
+    integer, intent(in) :: n           !! number of columns
+    integer, intent(in) :: n_scratch   !! features of all buffers
+
+    fit_on_stack = n*n_scratch <= stack_room
+
+  end function fit_on_stack
 
   !> Return the number of columns that the operations compute together in a full block.
   pure recursive integer function columns_at_once(n_scratch)

@@ -1,11 +1,11 @@
 !> Compares dense layers of 1 to 130 inputs and neurons, bit by bit, with the order of summation that emufort_dense
-!> describes: in blocks of 32 and 16 columns, and column by column.
+!> describes: in blocks of 32 and 16 columns, column by column, and for a few columns with separate buffers.
 !>
 !> Weights and inputs have at most half of the digits of the kind, so that a product is exact. A fused multiply-add then
 !> gives the same bits as a multiplication and an addition, and the bits depend only on the order of the sums.
 program test_dense
-  use emufort_dense, only: dense_block, dense_half_block, dense_single, pack_layer, padded_width, packed_size, &
-                           packed_slack
+  use emufort_dense, only: dense_block, dense_half_block, dense_single, dense_few, few_columns, pack_layer, &
+                           padded_width, packed_size, packed_slack
   use emufort_kinds, only: wp, int64, real32, lanes, block_columns, widest_panel
   use test_support, only: check
   implicit none
@@ -59,8 +59,9 @@ contains
     real(wp) :: wanted(block_columns, n_out)
     real(wp) :: whole(block_columns, padded_width(n_out)), half(lanes, padded_width(n_out))
     real(wp) :: one(padded_width(n_out) + widest_panel), column_of_inputs(n_in)
+    real(wp) :: few(padded_width(n_out) + widest_panel, few_columns), inputs_of_few(n_in + 3, few_columns)
     character(len=60) :: what
-    integer :: o, column
+    integer :: o, column, n, c
 
     write (what, '(i0,a,i0,a)') n_in, ' inputs, ', n_out, ' neurons, '
     do o = 1, n_out
@@ -75,6 +76,19 @@ contains
     column_of_inputs = inputs(column, 1:n_in)
     call dense_single(n_in, n_out, packed, column_of_inputs, one, lowest)
     call check(all(same(one(1:n_out), wanted(column, :))), trim(what)//' one column')
+    do c = 1, few_columns
+      inputs_of_few(1:n_in, c) = inputs(mod(column + c, block_columns) + 1, 1:n_in)
+    end do
+    inputs_of_few(n_in + 1:, :) = huge(1.0_wp)
+    do n = 1, few_columns
+      few = huge(1.0_wp)
+      call dense_few(n, n_in, n_out, packed, inputs_of_few, size(inputs_of_few, 1), few, size(few, 1), lowest)
+      do c = 1, n
+        call check(all(same(few(1:n_out, c), wanted(mod(column + c, block_columns) + 1, :))), &
+                   trim(what)//' a few columns')
+      end do
+      call check(all(few(:, n + 1:) >= huge(1.0_wp)), trim(what)//' columns that were not asked for')
+    end do
 
   end subroutine compare
 

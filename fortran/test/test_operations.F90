@@ -10,7 +10,7 @@ program test_operations
   use test_support, only: check, network_type, make_network, make_inputs, to_bytes, reference_prediction, same_bits
   implicit none
   integer, parameter :: ncol = 41
-  integer, parameter :: widths_in(6) = [1, 3, 24, 33, 130, 300], widths_out(8) = [5, 8, 9, 16, 23, 31, 40, 100]
+  integer, parameter :: widths_in(6) = [1, 3, 24, 33, 130, 300], widths_out(10) = [5, 8, 9, 16, 23, 31, 32, 40, 80, 100]
   integer :: seed, n_seen(13), i, j, count
   integer :: n_lanes   ! repeated layers that used the memory for repetitions as lanes
 

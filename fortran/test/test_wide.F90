@@ -7,7 +7,7 @@ program test_wide
   use test_support, only: check, network_type, make_network, make_inputs, to_bytes, same_bits
   use host_ways, only: n_ways, way_names, is_single_way, predict_by
   implicit none
-  integer, parameter :: numbers(9) = [1, 4, 5, 16, 17, 20, 32, 33, 71]
+  integer, parameter :: numbers(14) = [1, 2, 3, 4, 5, 7, 10, 15, 16, 17, 30, 32, 33, 71]
   type(emulator_type) :: empty
   type(workspace_type) :: of_smaller
   type(status_type) :: status

@@ -44,8 +44,8 @@ def check_run(config: Config, data: Dataset, steps: Sequence[str]) -> None:
     EmufortError
         A split has too few rows, the subset is larger than the data, an option of the sampler is
         unknown, a name is not valid in Fortran, a head or a timing source cannot be used, the data
-        do not contain a target, the table of costs is not valid, a trainer is not built, or a
-        required compiler is missing or refuses its flags.
+        do not contain a target, the table of costs is not valid, a trainer is not built, a device
+        does not exist, or a required compiler is missing or refuses its flags.
     """
     from emufort.dataset.targets import Targets
     from emufort.export.fortran import check_names
@@ -116,10 +116,16 @@ def _unusable(contract: Contract, what: str, error: Exception) -> ContractError:
 
 def _check_trainers(config: Config, steps: Sequence[str]) -> None:
     from emufort.training.backends import resolve_backend
+    from emufort.training.device import check_device, kind_of, resolve_device
 
+    space, where = config.search.space, config.cluster
+    is_here = where.kind is None and where.scheduler is None
     for step, backend in (("search", config.search.backend), ("retrain", config.retrain.backend)):
         if step in steps:
-            resolve_backend(backend, only_mlps=config.search.space.only_mlps)
+            device = resolve_device(config.device, backend, space.typical_multiply_adds, is_here)
+            if is_here:
+                check_device(device)
+            resolve_backend(backend, kind_of(device), only_mlps=space.only_mlps)
 
 
 def _check_schemes(config: Config, targets: Targets) -> None:
@@ -145,8 +151,10 @@ def _check_schemes(config: Config, targets: Targets) -> None:
 def _check_costs(config: Config, steps: Sequence[str]) -> None:
     from emufort.search.cost import from_table
 
-    if "search" in steps and config.search.max_ns is not None and config.search.cost_table:
-        from_table(Path(config.search.cost_table), config.select.ncol)
+    search = config.search
+    predicts = search.max_ns is not None or "time" in search.objectives
+    if "search" in steps and predicts and search.cost_table:
+        from_table(Path(search.cost_table), config.select.ncol)
 
 
 def check_compiler(config: Config, steps: Sequence[str], contract: Contract) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from emufort.config import DEFAULTS
 from emufort.contract import Contract
 from emufort.contract_rules import check_name, check_text, check_units
-from emufort.dataset.netcdf import open_netcdf
+from emufort.dataset.opening import open_data
 from emufort.dataset.sources import data_files
 from emufort.dataset.splits import SPLITS
 from emufort.errors import DataError, UsageError, did_you_mean
@@ -53,7 +53,7 @@ def write_draft(data: Path, outputs: Sequence[str], out: Path) -> tuple[Path, Pa
     Parameters
     ----------
     data
-        netCDF file, or a pattern of several; the first one is read.
+        netCDF file or Zarr store, or a pattern of several; the first one is read.
     outputs
         Variables that the emulator should predict; all others that fit become inputs.
     out
@@ -68,12 +68,14 @@ def write_draft(data: Path, outputs: Sequence[str], out: Path) -> tuple[Path, Pa
     """
     files = data_files(data)
     if not files:
-        raise DataError(f"there is no data file {data}; give the path of a netCDF file")
+        raise DataError(
+            f"there is no data file {data}; give the path of a netCDF file or a Zarr store"
+        )
     paths = (out / "contract.toml", out / "run.toml")
     for path in paths:
         if path.exists():
             raise UsageError(f"{path} exists; remove it, or choose another folder with --out")
-    with open_netcdf(files[0]) as raw:
+    with open_data(files[0]) as raw:
         text = draft_contract(raw, outputs, data)
     make_directory(out)
     write_text(paths[0], text)

@@ -235,8 +235,8 @@ def _without_nul(text: str, target: str) -> str:
     return _checked(text)
 
 
-def sbatch_option(name: str, value: object) -> str:
-    """Return the line of a batch script that gives SLURM an option.
+def sbatch_value(name: str, value: object) -> str:
+    """Return the value of an option in a batch script of SLURM.
 
     sbatch parses these lines itself: double quotes preserve blanks, and a backslash escapes the
     next character, also between quotes.
@@ -255,7 +255,26 @@ def sbatch_option(name: str, value: object) -> str:
     if not re.fullmatch(r"[\w./:%@,+=-]+", _checked(text)):
         escaped = re.sub(r'[\\"#]', lambda found: "\\" + found[0], text)
         text = f'"{escaped}"'
-    return f"#SBATCH --{name}={text}"
+    return text
+
+
+def batch_value(name: str, value: object) -> str:
+    """Return the value of an option in a batch script of PBS, LSF or SGE.
+
+    Their rules of quoting differ between versions, so no character that needs a quote is accepted.
+
+    Raises
+    ------
+    UsageError
+        The value has a blank, a quote or another character with a meaning in some version.
+    """
+    text = str(value)
+    if not re.fullmatch(r"[\w./:@,+=-]+", _checked(text)):
+        raise UsageError(
+            f"the option {name} of a batch job cannot be {text!r}: use letters, digits and "
+            "the characters ._/:@,+=- only"
+        )
+    return text
 
 
 # ------------------------------------------------------------------------------------ for a person

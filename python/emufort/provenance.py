@@ -7,7 +7,9 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,12 @@ def git_revision(folder: Path) -> str | None:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python, emufort and the packages that results depend on."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> Mapping[str, str]:
+    # Each look-up searches the folders of all packages.
     found = {"python": platform.python_version(), "emufort": __version__}
     for name in _PACKAGES:
         try:

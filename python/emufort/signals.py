@@ -59,7 +59,7 @@ class _State:
         self.wake: socket.socket | None = None
         self.received: signal.Signals | None = None
         self.advice = _CONTINUES
-        self.last_acts: list[Callable[[], object]] = []
+        self.last_acts: list[Callable[[], str | None]] = []
         self.leaving = threading.Lock()
 
 
@@ -133,8 +133,11 @@ def checked(report: Callable[..., None]) -> Callable[..., None]:
 
 
 @contextmanager
-def last_act(act: Callable[[], object]) -> Iterator[None]:
-    """Call `act` if the process is ended by force in this block, such as to cancel a job."""
+def last_act(act: Callable[[], str | None]) -> Iterator[None]:
+    """Call `act` if the process is ended by force in this block, such as to cancel a job.
+
+    A text that `act` returns is shown to the user, such as what it could not do.
+    """
     _state.last_acts.append(act)
     try:
         yield
@@ -179,9 +182,12 @@ def leave() -> NoReturn:
         os.write(2, line.encode())
     # Output of the teardown is suppressed.
     with suppress(OSError):
+        errors = os.dup(2)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     for act in reversed(_state.last_acts):
-        _within(_LAST_SECONDS, act)
+        if (text := _within(_LAST_SECONDS, act)) is not None:
+            with suppress(OSError):
+                os.write(errors, f"{text}\n".encode())
     _end_children()
     if (multiprocessing := sys.modules.get("multiprocessing.util")) is not None:
         # Removes semaphores, which would otherwise stay in /dev/shm.
@@ -200,16 +206,18 @@ def _is_terminal() -> bool:
     return False
 
 
-def _within(seconds: float, act: Callable[[], object]) -> None:
-    """Call a function that may hang or fail."""
+def _within(seconds: float, act: Callable[[], str | None]) -> str | None:
+    """Call a function that may hang or fail; return its result if it has one by then."""
+    results: list[str | None] = []
 
     def quietly() -> None:
         with suppress(BaseException):
-            act()
+            results.append(act())
 
     thread = threading.Thread(target=quietly, daemon=True)
     thread.start()
     thread.join(seconds)
+    return next(iter(results), None)
 
 
 def _end_children() -> None:

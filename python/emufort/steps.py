@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from emufort.config import Config, ExportConfig, SelectConfig, TimingConfig, VerifyConfig
 from emufort.errors import EmufortError
+from emufort.extensions import Extensions
 from emufort.files import read_json, read_table, write_json
 from emufort.progress import Reporter, silent
 from emufort.run.folder import RunFolder
@@ -30,21 +31,32 @@ if TYPE_CHECKING:
     from emufort.verification import Origin, Verification
 
 
-def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) -> SearchResult:
+def search(
+    data: Dataset,
+    config: Config,
+    out: Path,
+    report: Reporter = silent,
+    extensions: Extensions | None = None,
+) -> SearchResult:
     """Carry out step 1; see `emufort.search.driver.search`."""
     from emufort.search.driver import search as run_search
 
-    return run_search(data, config, out, report)
+    return run_search(data, config, out, report, extensions)
 
 
 def retrain(
-    study: Path, data: Dataset, config: Config, out: Path, report: Reporter = silent
+    study: Path,
+    data: Dataset,
+    config: Config,
+    out: Path,
+    report: Reporter = silent,
+    extensions: Extensions | None = None,
 ) -> Models:
     """Carry out step 2 for the search in `study`; see `emufort.retrain.driver.retrain`."""
     from emufort.retrain.driver import retrain as run_retrain
     from emufort.retrain.models import Models
 
-    rows = run_retrain(study, data, config, out, report)
+    rows = run_retrain(study, data, config, out, report, extensions)
     return Models(out, tuple(rows), data, config.seed, study)
 
 
@@ -260,27 +272,39 @@ def _selection(folder: RunFolder, data: Dataset) -> Selection:
     return read_selection(folder.selection, _models(folder, data))
 
 
-def _search(folder: RunFolder, config: Config, data: Dataset, report: Reporter) -> None:
-    search(data, config, folder.search, report)
+def _search(
+    folder: RunFolder, config: Config, data: Dataset, report: Reporter, extensions: Extensions
+) -> None:
+    search(data, config, folder.search, report, extensions)
 
 
-def _retrain(folder: RunFolder, config: Config, data: Dataset, report: Reporter) -> None:
-    retrain(folder.search, data, config, folder.retrain, report)
+def _retrain(
+    folder: RunFolder, config: Config, data: Dataset, report: Reporter, extensions: Extensions
+) -> None:
+    retrain(folder.search, data, config, folder.retrain, report, extensions)
 
 
-def _time(folder: RunFolder, config: Config, data: Dataset, report: Reporter) -> None:
+def _time(
+    folder: RunFolder, config: Config, data: Dataset, report: Reporter, extensions: Extensions
+) -> None:
     time(_models(folder, data), config.timing, folder.timing, folder.work, report)
 
 
-def _select(folder: RunFolder, config: Config, data: Dataset, report: Reporter) -> None:
+def _select(
+    folder: RunFolder, config: Config, data: Dataset, report: Reporter, extensions: Extensions
+) -> None:
     select(_models(folder, data), read_times(folder.timing), config.select, folder.selection)
 
 
-def _export(folder: RunFolder, config: Config, data: Dataset, report: Reporter) -> None:
+def _export(
+    folder: RunFolder, config: Config, data: Dataset, report: Reporter, extensions: Extensions
+) -> None:
     export(_selection(folder, data), data, config.export, folder.bundle)
 
 
-def _verify(folder: RunFolder, config: Config, data: Dataset, report: Reporter) -> None:
+def _verify(
+    folder: RunFolder, config: Config, data: Dataset, report: Reporter, extensions: Extensions
+) -> None:
     result = verify(
         folder.bundle,
         _selection(folder, data),
@@ -297,7 +321,9 @@ def _verify(folder: RunFolder, config: Config, data: Dataset, report: Reporter) 
         result.raise_if_failed()
 
 
-def _report(folder: RunFolder, config: Config, data: Dataset, progress: Reporter) -> None:
+def _report(
+    folder: RunFolder, config: Config, data: Dataset, progress: Reporter, extensions: Extensions
+) -> None:
     report(folder.path, data)
 
 
@@ -326,7 +352,7 @@ class Step:
 
     name: str
     title: str
-    work: Callable[[RunFolder, Config, Dataset, Reporter], None]
+    work: Callable[[RunFolder, Config, Dataset, Reporter, Extensions], None]
     sections: tuple[str, ...]
     results: tuple[str, ...]
     is_resumable: bool = False

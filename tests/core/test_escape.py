@@ -76,7 +76,7 @@ def test_half_of_a_surrogate_pair_is_refused(surrogates: str) -> None:
         escape.cmake_string,
         escape.make_text,
         lambda text: escape.shell([text]),
-        lambda text: escape.sbatch_option("output", text),
+        lambda text: escape.sbatch_value("output", text),
         escape.html,
         escape.markdown,
         escape.markdown_code,
@@ -344,15 +344,30 @@ def read_sbatch_option(line: str) -> list[str]:
 
 @values
 @given(TEXT)
+@example("select=1:ncpus=8:mem=2gb")
+@example("a b")
+def test_other_batch_systems_get_a_plain_word_or_nothing(text: str) -> None:
+    try:
+        value = escape.batch_value("queue", text)
+    except EmufortError as error:
+        assert "\n" not in str(error)
+        return
+    assert value == text
+    assert shlex.split(value, comments=True) == [text]
+    assert not set(text) & set("%$^~*?;&|<>(){}[]!")
+
+
+@values
+@given(TEXT)
 @example("s 9")
 @example('a "b" \\ #c')
 def test_sbatch_reads_the_value(text: str) -> None:
     if re.search(r"[\x00-\x1f\x7f]", text):
         with pytest.raises(UsageError, match="control character") as caught:
-            escape.sbatch_option("output", text)
+            escape.sbatch_value("output", text)
         assert "\n" not in str(caught.value)
         return
-    line = escape.sbatch_option("output", text)
+    line = f"#SBATCH --output={escape.sbatch_value('output', text)}"
     # Blanks that are not ASCII are none to sbatch, and are not read here as such.
     assert read_sbatch_option(line) == [f"--output={text}"]
     assert not re.search(r"(?<!\\)#", line[1:]), "older versions begin a comment there"
@@ -467,5 +482,5 @@ def test_plain_words_stay_as_they_are() -> None:
     assert escape.markdown(plain) == plain
     assert escape.terminal(f"{plain}: 雪\n") == f"{plain}: 雪\n"
     assert escape.shell(["python3", "-m", "dask"]) == shlex.join(["python3", "-m", "dask"])
-    assert escape.sbatch_option("mem", "8G") == "#SBATCH --mem=8G"
-    assert escape.sbatch_option("output", "/s 9/x") == '#SBATCH --output="/s 9/x"'
+    assert escape.sbatch_value("mem", "8G") == "8G"
+    assert escape.sbatch_value("output", "/s 9/x") == '"/s 9/x"'

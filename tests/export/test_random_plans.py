@@ -116,17 +116,19 @@ def random_bundle(
     hidden = tuple(int(n) for n in rng.integers(1, widest + 1, rng.integers(1, 5)))
     n_outputs = 1 + sizes["u"] + sizes["v"] + sizes["w"]
     n_constants = int(rng.integers(0, n_outputs))
-    emulator = random_emulator(
-        contract(sizes),
-        hidden,
-        str(rng.choice(ACTIVATIONS)),
-        seed,
-        constant_outputs=rng.choice(n_outputs, n_constants, replace=False).tolist(),
-    )
+    activation = str(rng.choice(ACTIVATIONS))
+    constant_outputs = rng.choice(n_outputs, n_constants, replace=False).tolist()
+    x = inputs(contract(sizes), ROWS, seed)
+    for attempt in range(20):
+        emulator = random_emulator(
+            contract(sizes), hidden, activation, seed + 1000 * attempt, False, constant_outputs
+        )
+        # All neurons of a narrow rectified layer may give 0; a bundle needs an output that varies.
+        if np.ptp(emulator.predict(x)[:, emulator.output_scaler.varying], axis=0).max() > 1e-6:
+            break
     assert len(emulator.constants) == n_constants
     if is_imported:
         emulator = of_all_operations(emulator, seed)
-    x = inputs(emulator.contract, ROWS, seed)
     n = np.arange(ROWS)
     data = Dataset(
         emulator.contract, Path("memory.nc"), "d" * 64, x, emulator.predict(x),

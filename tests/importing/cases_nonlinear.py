@@ -64,11 +64,14 @@ PAIR = {"c": RNG.normal(size=(2, 3))}
 NONLINEAR_CASES = [
     *(Case(name, "x", (2, 4), attributes=options) for name, options in _FUNCTIONS.items()),
     *(Case(f"Reduce{name}", "x a", (2, 4), {"a": whole(2)}) for name in _REDUCTIONS),
+    Case("Acos", "v", (4,)),
     Case("Acosh", "x", (4,), first=1.0),
     Case("And", "p q", (4,)),
     Case("ArgMax", "x", (2, 4), attributes={"axis": 2, "keepdims": 0}),
     Case("ArgMax", "x", (2, 4), attributes={"axis": 1, "select_last_index": 1}),
     Case("ArgMin", "x", (2, 4), attributes={"axis": 2}),
+    Case("Asin", "v", (4,)),
+    Case("Atan", "x", (4,)),
     Case("Atanh", "v", (4,)),
     _attention("x v x", (2, 5, 4)),
     _attention("x v x m", (2, 5, 4), scale=0.3, softcap=2.0),
@@ -100,6 +103,14 @@ NONLINEAR_CASES = [
     _recurrent("GRU", 3, linear_before_reset=1),
     _recurrent("GRU", 3, 2, direction="bidirectional"),
     Case("InstanceNormalization", "x s b", (2, 6), {"s": RNG.normal(size=2), "b": np.ones(2)}),
+    Case("LRN", "x", (5, 1, 3), attributes={"size": 3, "alpha": 0.3}, by_runtime=True),
+    Case(
+        "LRN",
+        "x",
+        (4, 2, 2),
+        attributes={"size": 5, "alpha": 2.0, "beta": 0.5, "bias": 0.5},
+        by_runtime=True,
+    ),
     _recurrent("LSTM", 4),
     _recurrent("LSTM", 4, 2, direction="bidirectional"),
     Case(
@@ -146,6 +157,8 @@ NONLINEAR_CASES = [
     ),
     Case("Sqrt", "x", (4,), first=0.1),
     Case("Swish", "x", (4,), attributes={"alpha": 1.5}, opset=24),
+    Case("TopK", "x k", (3, 4), {"k": whole(1)}, {"axis": 1}, "y i"),
+    Case("TopK", "x k", (3, 4), {"k": whole(1)}, {"largest": 0}, "y i"),
     Case("Where", "p x c", (2, 3), PAIR),
     Case("Xor", "p q", (4,)),
     # linear, and more often used with values than without

@@ -269,6 +269,14 @@ REFUSED = {
         _of([node("Tile", "x r", "t"), node("Relu", "t", "y")], r=np.array([1, 2000])),
         "8000 results",
     ),
+    "finite": (
+        _of([node("IsNaN", "x", "n"), node("Where", "n c x", "y")], c=np.array(0.0)),
+        "IsNaN of the node.*gives NaN",
+    ),
+    "top": (
+        _of([node("TopK", "x k", "y i")], k=np.array([2])),
+        "TopK of the node.*the 2 largest or smallest elements; the largest number is 1",
+    ),
     "splits": (
         model_of(
             [node("Reshape", "x s", "y")],

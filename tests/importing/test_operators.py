@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 from onnx.reference import ReferenceEvaluator
 
+from emufort.export.weights_file import WeightsFile
 from emufort.importing.graph import read_graph
 from emufort.importing.importer import emulator_of
 from emufort.importing.operators import HANDLERS
+from emufort.native import bindings as native_bindings
+from emufort.native.bindings import FortranEmulator
 from tests.importing.cases import CASES, Case
 from tests.importing.cases_nonlinear import NONLINEAR_CASES
 from tests.importing.models import model_of, node
@@ -85,6 +88,29 @@ def test_the_operation_is_that_of_the_reference(case: Case) -> None:
     assert np.ptp(wanted) > 0.0
     y = emulator.predict(x.astype(np.float32).astype(float))
     np.testing.assert_allclose(y, wanted, rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.skipif(not native_bindings.available(), reason="the bindings are not built")
+@pytest.mark.parametrize(
+    ("operator", "function", "largest"),
+    [("Asin", np.arcsin, 1.0), ("Acos", np.arccos, 1.0), ("Atan", np.arctan, 3e38)],
+)
+def test_inverse_functions_have_the_accuracy_of_the_precision(
+    operator: str, function: Callable[..., Any], largest: float
+) -> None:
+    model = model_of([node(operator, "x", "y")], {"x": ["n", 1]}, {"y": ["n", 1]}, {})
+    emulator, exact = (emulator_of(read_graph(model), precision=p) for p in ("single", "double"))
+    near = np.concatenate([np.linspace(-1.0, 1.0, 401), 1.0 - np.geomspace(1e-7, 1e-2, 50)])
+    x = np.concatenate([near, -near, np.geomspace(1e-20, largest, 500)]).astype(np.float32)[:, None]
+    wanted = function(x.astype(float))
+    fortran = FortranEmulator.from_bytes(WeightsFile.from_emulator(emulator).to_bytes())
+    np.testing.assert_allclose(exact.predict(x.astype(float)), wanted, rtol=5e-15, atol=1e-15)
+    for y in (emulator.predict(x.astype(float), "single"), fortran.predict(x).y):
+        np.testing.assert_allclose(y, wanted, rtol=5e-7, atol=1e-7)
+    if largest == 1.0:
+        with np.errstate(invalid="ignore"):
+            assert np.isnan(emulator.predict(np.array([[1.5]]))).all()
+        assert np.isnan(fortran.predict(np.array([[1.5]], np.float32)).y).all()
 
 
 @pytest.mark.parametrize("is_swapped", [False, True])

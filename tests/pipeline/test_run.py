@@ -144,11 +144,46 @@ def test_a_result_that_is_lost_or_damaged_is_made_again(
     assert lost.exists()
 
 
-def test_finished_training_is_not_given_up_for_another_option(uninterrupted: Path) -> None:
-    done = emufort("run", uninterrupted / "run.toml", "--out", uninterrupted / "out", "--trials", 9)
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--seed", 77, ", not 77; give the old value or choose another --out"),
+        ("--trials", 7, "holds 8 finished trials, more than search.trials = 7"),
+    ],
+)
+def test_finished_training_is_not_given_up_for_another_option(
+    option: str, value: int, message: str, uninterrupted: Path
+) -> None:
+    out = uninterrupted / "out"
+    done = emufort("run", uninterrupted / "run.toml", "--out", out, option, value)
     assert done.returncode == 2
-    assert "search.trials = 8, not 9" in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_finished_run_can_get_more_trials(uninterrupted: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(uninterrupted / "out", out)
+    before = results(out)
+    done = emufort("search", "--out", out, "--trials", 10)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    after = read_csv(out / "search" / "trials.csv")
+    assert [r["number"] for r in after] == [str(n) for n in range(10)]
+    done = emufort("time", "--out", out)
+    assert done.returncode == 1
+    assert "the step 'retrain' of" in done.stderr
+    done = emufort("run", "--out", out, "--trials", 12)
+    assert done.returncode == 0, done.stderr
+    assert "batch 2 has only 2 of 4 candidates" in done.stderr
+    assert "already finished" not in done.stdout
+    found = results(out)
+    assert found["trials"][:8] == before["trials"]  # type: ignore[index]
+    assert read_json(out / "verification.json")["passed"]
+    study = study_sha256(out / "search")
+    assert read_json(out / "bundle" / "manifest.json")["chain"][1]["sha256"] == study
+    done = emufort("run", "--out", out)
+    assert done.stdout.count("already finished") == 7
 
 
 @pytest.mark.skipif(shutil.which("gfortran") is None, reason="needs gfortran")

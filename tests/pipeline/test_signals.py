@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -269,17 +270,23 @@ assert signal.set_wakeup_fd(-1) == -1
     subprocess.run([sys.executable, "-c", script], check=True, timeout=300, cwd=synthetic)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_batch_jobs_are_cancelled(synthetic: Path, number: int) -> None:
-    """A cluster that never starts a job: the driver waits for workers within Dask."""
-    pytest.importorskip("distributed")
-    tools, said = synthetic / "bin", synthetic / "said"
+def waiting_for_jobs(folder: Path, scancel: str) -> tuple[Started, Path]:
+    """Start a search on a cluster that never starts a job: the driver waits within Dask.
+
+    Returns
+    -------
+    started
+        The command.
+    said
+        File with the calls of SLURM's commands.
+    """
+    tools, said = folder / "bin", folder / "said"
     tools.mkdir()
-    for name, answer in (("sbatch", "7"), ("scancel", ""), ("squeue", "7 PENDING")):
-        (tools / name).write_text(f'#!/bin/sh\necho "{name} $*" >> "{said}"\necho "{answer}"\n')
+    for name, answer in (("sbatch", "echo 7"), ("scancel", scancel), ("squeue", "echo 7 PD x")):
+        (tools / name).write_text(f'#!/bin/sh\necho "{name} $*" >> "{said}"\n{answer}\n')
         (tools / name).chmod(0o755)
     arguments = command(
-        "search", synthetic / "run.toml", "--out", synthetic / "out", "--cluster", "slurm"
+        "search", folder / "run.toml", "--out", folder / "out", "--cluster", "slurm"
     )
     started = Started(arguments, PATH=f"{tools}{os.pathsep}{os.environ['PATH']}")
     deadline = time.monotonic() + 120
@@ -287,10 +294,32 @@ def test_batch_jobs_are_cancelled(synthetic: Path, number: int) -> None:
         assert started.process.poll() is None
         time.sleep(0.05)
     time.sleep(1.0)
+    return started, said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_batch_jobs_are_cancelled(synthetic: Path, number: int) -> None:
+    pytest.importorskip("dask_jobqueue")
+    started, said = waiting_for_jobs(synthetic, scancel="echo")
     code, errors, _ = started.end(number, to_group=False)
     assert (code, errors.count("\n")) == (128 + number, 1), errors
     assert said.read_text().splitlines()[-1] == "scancel 7"
     assert started.left() == []
+
+
+def test_batch_jobs_that_cannot_be_cancelled_in_time_are_named(synthetic: Path) -> None:
+    pytest.importorskip("dask_jobqueue")
+    started, said = waiting_for_jobs(synthetic, scancel="exec sleep 300")
+    code, errors, seconds = started.end(signal.SIGTERM, to_group=False)
+    lines = errors.splitlines()
+    assert (code, len(lines)) == (128 + signal.SIGTERM, 2), errors
+    assert lines[0].startswith("error: terminated")
+    assert lines[1].endswith("cancel them: scancel 7")
+    assert said.read_text().splitlines()[-1] == "scancel 7"
+    assert seconds < 60, "the command does not wait for SLURM"
+    assert started.left() == []
+    record = synthetic / "out" / "search" / "cluster" / "jobs.json"
+    assert json.loads(record.read_text())["jobs"] == ["7"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

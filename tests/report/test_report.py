@@ -21,7 +21,7 @@ from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError
 from emufort.files import read_csv, read_json, write_csv, write_json
 from emufort.processes import Head, Process
-from emufort.report import plots, write_report
+from emufort.report import plots, style, write_report
 from emufort.report.gather import Column, gather
 from emufort.report.html import duration, number, r2, render, signed
 from emufort.skill import Score, Skill
@@ -384,7 +384,7 @@ def test_a_run_without_a_choice_is_refused(tmp_path: Path, data: Dataset) -> Non
 
 def test_the_pareto_figure_stands_alone(folder: Path) -> None:
     figure = plots.pareto(read_json(folder / "selection.json"))
-    assert plots.png(figure).startswith(b"\x89PNG")
+    assert style.png(figure).startswith(b"\x89PNG")
     (legend,) = figure.legends
     names = [text.get_text() for text in legend.get_texts()]
     selection = read_json(folder / "selection.json")
@@ -418,7 +418,7 @@ def test_an_error_of_zero_can_be_drawn(folder: Path, which: str) -> None:
             if which in (kind, "everything") or (which == "all" and kind == "front" and chosen):
                 entry["rmse"] = 0.0
     figure = plots.pareto(selection, normalised=True)
-    assert plots.svg(figure).startswith(b"<?xml")
+    assert style.svg(figure).startswith(b"<?xml")
     low, high = figure.axes[0].get_ylim()
     assert 0 < low < high
     assert "standard deviations" in figure.axes[0].get_ylabel()
@@ -449,7 +449,7 @@ def test_a_perfect_baseline_is_reported(tmp_path: Path, data: Dataset) -> None:
 def test_a_constant_column_can_be_drawn(logarithmic: bool, value: float) -> None:
     values = np.full(5, value)
     column = Column("c", "K", values, values, logarithmic and value > 0)
-    assert plots.svg(plots.density(column)).startswith(b"<?xml")
+    assert style.svg(plots.density(column)).startswith(b"<?xml")
 
 
 def test_numbers_for_people() -> None:

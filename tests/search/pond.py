@@ -39,7 +39,7 @@ def config(**search: Any) -> Config:
     options: dict[str, Any] = {k: dict(v) if isinstance(v, dict) else v for k, v in OPTIONS.items()}
     for key, value in search.items():
         section, _, name = key.rpartition("__")
-        if key in ("workers", "seed"):
+        if key in ("workers", "seed", "device"):
             options[key] = value
         else:
             options[section or "search"][name] = value

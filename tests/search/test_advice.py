@@ -8,7 +8,7 @@ import pytest
 from emufort.config import AdviceConfig, Config
 from emufort.errors import DataError, EmufortError
 from emufort.files import read_csv, read_json
-from emufort.search import advice
+from emufort.search import rungs
 from emufort.search.advice import advise, conclude, sizes_to_try
 from tests.search.pond import config, data
 
@@ -75,7 +75,7 @@ def test_advice_is_resumed_and_the_same(tmp_path, monkeypatch):
     }  # fmt: skip
     assert read_json(tmp_path / "whole" / "advice.json") == whole
     calls = 0
-    run_rung = advice.run_rung
+    run_rung = rungs.run_rung
 
     def deadly(trainers, unit):
         nonlocal calls
@@ -85,7 +85,7 @@ def test_advice_is_resumed_and_the_same(tmp_path, monkeypatch):
         return run_rung(trainers, unit)
 
     with monkeypatch.context() as patch:
-        patch.setattr(advice, "run_rung", deadly)
+        patch.setattr(rungs, "run_rung", deadly)
         with pytest.raises(KilledError):
             advise(data(), small(), tmp_path / "parts")
     assert len(read_csv(tmp_path / "parts" / "losses.csv")) == 11
@@ -94,7 +94,7 @@ def test_advice_is_resumed_and_the_same(tmp_path, monkeypatch):
         return {**found, "sizes": [{**e, "seconds": 0} for e in found["sizes"]]}
 
     assert untimed(advise(data(), small(), tmp_path / "parts")) == untimed(whole)
-    monkeypatch.setattr(advice, "run_rung", None)
+    monkeypatch.setattr(rungs, "run_rung", None)
     assert advise(data(), small(), tmp_path / "whole") == whole
     with pytest.raises(EmufortError, match=r"holds results made with seed = 1"):
         advise(data(), small().model_copy(update={"seed": 2}), tmp_path / "whole")
@@ -115,14 +115,14 @@ def test_damaged_losses_are_measured_again(tmp_path, monkeypatch, damage):
         }[damage]
     )
     calls = 0
-    run_rung = advice.run_rung
+    run_rung = rungs.run_rung
 
     def counted(trainers, unit):
         nonlocal calls
         calls += 1
         return run_rung(trainers, unit)
 
-    monkeypatch.setattr(advice, "run_rung", counted)
+    monkeypatch.setattr(rungs, "run_rung", counted)
 
     def untimed(found):
         return {**found, "sizes": [{**e, "seconds": 0} for e in found["sizes"]]}

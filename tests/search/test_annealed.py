@@ -10,7 +10,7 @@ from emufort.config import AdviceConfig, Config
 from emufort.errors import EmufortError, UsageError
 from emufort.files import read_csv, read_json
 from emufort.retrain.driver import retrain
-from emufort.search import driver, unfinished
+from emufort.search import rungs, unfinished
 from emufort.search.advice import advise
 from emufort.search.candidate_task import rung_task
 from emufort.search.driver import search
@@ -105,7 +105,7 @@ def test_killed_within_a_batch_it_ends_the_same(finished, tmp_path, monkeypatch)
         with pytest.raises(KilledError):
             search(data(), options(), tmp_path)
     trained = []
-    monkeypatch.setattr(driver, "run_rung", lambda t, u: (trained.append(u), run_rung(t, u))[1])
+    monkeypatch.setattr(rungs, "run_rung", lambda t, u: (trained.append(u), run_rung(t, u))[1])
     assert content(search(data(), options(), tmp_path)) == content(finished)
     assert len(trained) == 3 * (6 + 3 + 1) - 8
 

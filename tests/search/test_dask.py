@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import stat
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +18,14 @@ from emufort.errors import EmufortError, UsageError
 from emufort.search.driver import search
 from emufort.workers import dask_cluster as dask_workers
 from emufort.workers import dask_pool as dask_executor
-from emufort.workers.dask_cluster import sbatch_script
+from emufort.workers.cluster_script import job_script
 from emufort.workers.dask_pool import DaskPool
 from emufort.workers.shared_arrays import SharedArrays
+from emufort.workers.unit_marks import LOADING, WORKING, Death, UnitMarks
 from tests.search.pond import config, data
 from tests.training.problems import smooth
 
-pytest.importorskip("distributed")
+KilledWorker = pytest.importorskip("distributed").KilledWorker
 
 
 def die_once(trainers, path):
@@ -83,8 +84,8 @@ def test_a_scheduler_without_workers(tmp_path, monkeypatch):
     monkeypatch.setattr(dask_executor, "_WORKER_SECONDS", 0.3)
     stored = SharedArrays.write(smooth(), tmp_path)
     with (
-        dask_workers.started_scheduler(ClusterConfig()) as address,
-        DaskPool(ClusterConfig(scheduler=address), 1, stored, tmp_path) as executor,
+        dask_workers.started_scheduler(ClusterConfig()) as started,
+        DaskPool(ClusterConfig(scheduler=started.address), 1, stored, tmp_path) as executor,
         pytest.raises(EmufortError, match="has had no worker for 0 s"),
     ):
         list(executor.run(fail, [None]))
@@ -92,50 +93,19 @@ def test_a_scheduler_without_workers(tmp_path, monkeypatch):
 
 # ------------------------------------------------------------------------ SLURM
 
-SBATCH = """#!/bin/bash
-echo "$*" >> "$(dirname "$0")/calls"
-setsid bash "${@: -1}" > "$(dirname "$0")/log" 2>&1 < /dev/null &
-echo $!
-"""
-SCANCEL = """#!/bin/bash
-echo "scancel $*" >> "$(dirname "$0")/calls"
-kill "$1"
-"""
-
-
-@pytest.fixture
-def slurm(tmp_path, monkeypatch):
-    """Commands of SLURM that run jobs on this machine."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for name, text in (("sbatch", SBATCH), ("scancel", SCANCEL)):
-        (folder / name).write_text(text)
-        (folder / name).chmod(stat.S_IRWXU)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    return folder
-
-
-def test_workers_in_batch_jobs(slurm, tmp_path):
-    where = ClusterConfig(kind="slurm", host="127.0.0.1", setup=("export OF_THE_PROFILE=1",))
-    stored = SharedArrays.write(smooth(), tmp_path)
-    with DaskPool(where, 1, stored, tmp_path) as executor:
-        assert sorted(dict(executor.run(die_once, [None] * 3))) == [0, 1, 2]
-    calls = (slurm / "calls").read_text().splitlines()
-    assert calls[0].startswith("--parsable") and calls[1].startswith("scancel")
-    assert "OF_THE_PROFILE" in (tmp_path / "cluster" / "worker.sbatch").read_text()
-
 
 def test_the_batch_script():
     where = ClusterConfig(
         kind="slurm", workers_per_job=16, partition="short", memory="8G", python="python3",
         options=("--exclusive",), setup=("module load python",),
     )  # fmt: skip
-    lines = sbatch_script(where, "tcp://node:8786", Path("out")).splitlines()
+    lines = job_script(where, "tcp://node:8786", Path("out")).splitlines()
     assert lines[0] == "#!/bin/bash"
-    assert {"#SBATCH --cpus-per-task=16", "#SBATCH --partition=short", "#SBATCH --mem=8G",
+    assert {"#SBATCH --cpus-per-task=16", "#SBATCH -p short", "#SBATCH --mem=8G",
             "#SBATCH --exclusive", "module load python"} < set(lines)  # fmt: skip
-    assert lines[-1].startswith("exec python3 -P -m dask worker tcp://node:8786 --nworkers 16 ")
+    worker = lines[-1].split(" --", 1)
+    assert worker[0] == "exec python3 -P -m dask worker tcp://node:8786"
+    assert {"nthreads 1", "nworkers 16", "death-timeout 30"} < set(worker[1].split(" --"))
 
 
 @pytest.mark.parametrize("header", ["", "[cluster]\n"])
@@ -146,7 +116,7 @@ def test_profile_of_the_command_line(tmp_path, capsys, header):
     command = ["search", "--out", str(tmp_path / "run"), *options]
     assert execute(command) == 0
     text = capsys.readouterr().out
-    assert "--partition=short" in text and "3" in text
+    assert "#SBATCH -p short" in text and "--nworkers 3" in text
     assert not (tmp_path / "run").exists()
     profile.write_text(f'{header}queue = "short"\n')
     assert execute(command) == 2
@@ -172,39 +142,100 @@ def test_workers_of_this_machine_end_with_the_pool(tmp_path):
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
-def test_jobs_that_ended_are_submitted_again(slurm, tmp_path):
-    (slurm / "sbatch").write_text('#!/bin/bash\necho "$*" >> "$(dirname "$0")/calls"\necho 7\n')
-    (slurm / "squeue").write_text('#!/bin/bash\ncat "$(dirname "$0")/queue"\n')
-    (slurm / "squeue").chmod(stat.S_IRWXU)
-    (slurm / "scancel").write_text("#!/bin/bash\nexit 1\n")
-    where = ClusterConfig(kind="slurm", jobs=2)
-    with dask_workers.BatchJobs(where, "tcp://node:1", tmp_path) as jobs:
-        submitted = 2
-        (slurm / "queue").write_text("7 waits\n")
-        jobs.tend(0)
-        assert len((slurm / "calls").read_text().splitlines()) == submitted
-        (slurm / "queue").write_text("")
-        jobs.tend(3)
-        for _ in range(3):
-            jobs.tend(0)
-            submitted += 2
-            assert len((slurm / "calls").read_text().splitlines()) == submitted
-        with pytest.raises(EmufortError, match="batch jobs ended 4 times without a worker"):
-            jobs.tend(0)
-
-
-def test_workers_that_do_not_start_are_given_up():
-    workers = dask_workers.LocalWorkers("tcp://127.0.0.1:1", 1)
-    workers._command = [sys.executable, "-c", "raise SystemExit(1)"]
-    with workers, pytest.raises(EmufortError, match="Dask workers ended 4 times at once"):
+def test_workers_that_do_not_start_are_given_up(tmp_path):
+    started = dask_workers.Scheduler("tcp://127.0.0.1:1")
+    workers = dask_workers.LocalWorkers(started, 1, tmp_path)
+    workers._command = [sys.executable, "-c", "raise SystemExit('no module named x')"]
+    expected = r"ended 4 times while they started.*workers\.log ends with: .*no module named x"
+    with workers, pytest.raises(EmufortError, match=expected):
         for _ in range(4):
             assert workers._process is not None
             workers._process.wait()
-            workers.tend(0)
+            workers.tend([])
+
+
+def test_workers_that_connected_are_started_again_without_limit(tmp_path):
+    started = dask_workers.Scheduler("tcp://127.0.0.1:1")
+    workers = dask_workers.LocalWorkers(started, 1, tmp_path)
+    workers._command = [sys.executable, "-c", "raise SystemExit(1)"]
+    with workers:
+        for start in range(1, 7):
+            started.arrived.add(f"local-{start}-0")
+            assert workers._process is not None
+            workers._process.wait()
+            workers.tend([])
+        assert workers._name == "local-7"
+
+
+# ----------------------------------------------------------------- whom a dead worker blames
 
 
 def always_die(trainers, unit):
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def leave_marks(marks, deaths):
+    """Leave the marks of workers that died; they are files in the folder that all share."""
+    for address, what, position in deaths:
+        with suppress(InterruptedError), marks.during(position, what, Death(address, "w")):
+            for path in marks.folder.glob("*"):
+                path.rename(marks.folder / f"{path.name}-kept")
+            raise InterruptedError
+
+
+def blamed(pool, marks, position):
+    try:
+        pool._blame(marks, position, KilledWorker("key", None, 4))
+    except EmufortError as error:
+        return str(error)
+    return None
+
+
+def test_a_unit_is_blamed_only_for_workers_that_worked_on_it(pool, tmp_path):
+    marks = UnitMarks.in_folder(tmp_path)
+    leave_marks(marks, [("", WORKING, 3)] * 4 + [("", WORKING, 33)] * 4)
+    assert [len(marks.left(WORKING, position)) for position in (3, 33, 0)] == [4, 4, 0]
+    assert blamed(pool, marks, 3) is None
+    leave_marks(marks, [("", WORKING, 3)])
+    assert "a unit of work killed 5 workers one after the other" in blamed(pool, marks, 3)
+    assert blamed(pool, marks, 33) is None
+    assert blamed(pool, marks, 0) is None
+
+
+def test_workers_that_die_while_they_load_the_data_are_told_apart(pool, tmp_path):
+    marks = UnitMarks.in_folder(tmp_path)
+    leave_marks(marks, [("", LOADING, position) for position in range(5)])
+    text = blamed(pool, marks, 7)
+    assert "5 workers died while they loaded the training data" in text
+    assert "workers.log ends with: " in text and "\n" not in text
+
+
+def test_a_worker_that_was_asked_to_end_blames_no_unit(pool, tmp_path):
+    """As by the time limit of a job: SLURM sends SIGTERM before SIGKILL."""
+    assert dict(pool.run(die_once, [None]))  # so that a worker is connected
+    address = next(iter(pool._client.scheduler_info(n_workers=-1)["workers"]))
+    marks = UnitMarks.in_folder(tmp_path)
+    leave_marks(marks, [(address, WORKING, 0)] * 5)
+    assert "killed 5 workers" in blamed(pool, marks, 0)
+    pool._client.restart_workers([address], timeout=60)
+    assert blamed(pool, marks, 0) is None
+
+
+def die_three_times(trainers, path):
+    """Die unless three attempts at this unit have ended so already."""
+    if path is not None and (not path.exists() or path.stat().st_size < 3):
+        with open(path, "a") as stream:
+            stream.write("x")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_units_that_only_waited_at_dead_workers_are_done(tmp_path):
+    """Three units kill nine workers, which is too many for one unit."""
+    stored = SharedArrays.write(smooth(), tmp_path)
+    units = [*(tmp_path / str(i) for i in range(3)), *[None] * 5]
+    with DaskPool(ClusterConfig(engine="dask"), 1, stored, tmp_path) as executor:
+        assert sorted(dict(executor.run(die_three_times, units))) == list(range(8))
 
 
 @pytest.mark.slow

@@ -10,9 +10,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from emufort.errors import DataError, EmufortError
+from emufort.errors import DataError, EmufortError, UsageError
 from emufort.files import read_csv, read_json
-from emufort.search import driver, unfinished
+from emufort.search import driver, rungs, unfinished
 from emufort.search.cost import CostModel
 from emufort.search.driver import search
 from emufort.search.identity import study_sha256
@@ -131,7 +131,8 @@ def test_a_finished_search_is_not_repeated(finished, monkeypatch):
     before = (finished.folder / "trials.csv").stat().st_mtime_ns
     assert content(search(data(), config(), finished.folder)) == content(finished)
     assert (finished.folder / "trials.csv").stat().st_mtime_ns == before
-    assert len(search(data(), config(trials=6), finished.folder).trials) == 18
+    with pytest.raises(UsageError, match="can grow but not shrink"):
+        search(data(), config(trials=6), finished.folder)
 
 
 def test_a_search_can_be_made_longer(finished, tmp_path):
@@ -185,8 +186,8 @@ def test_killed_within_a_batch_the_finished_units_are_kept(finished, tmp_path, m
     kept = len(list((tmp_path / "unfinished").iterdir()))
     assert kept == 8
     trained = []
-    run_rung = driver.run_rung
-    monkeypatch.setattr(driver, "run_rung", lambda t, u: (trained.append(u), run_rung(t, u))[1])
+    run_rung = rungs.run_rung
+    monkeypatch.setattr(rungs, "run_rung", lambda t, u: (trained.append(u), run_rung(t, u))[1])
     assert content(search(data(), config(), tmp_path)) == content(finished)
     assert len(trained) == 3 * (6 + 3 + 1) - kept
     assert not (tmp_path / "unfinished").exists()

@@ -25,7 +25,7 @@ from emufort.files import read_csv, read_json
 from emufort.network.emulator import Emulator
 from emufort.retrain.driver import retrain
 from emufort.retrain.rounds import Rounds
-from emufort.search import driver
+from emufort.search import rungs
 from emufort.search.driver import search
 from emufort.search.result import load_search
 from emufort.search.rungs import RungUnit, run_rung
@@ -264,10 +264,10 @@ def test_workers_and_kills_change_nothing(found, tmp_path, monkeypatch):
         return run_rung(trainers, unit)
 
     monkeypatch.setattr("emufort.search.unfinished.WORTH_KEEPING_SECONDS", 0.0)
-    monkeypatch.setattr(driver, "run_rung", mortal)
+    monkeypatch.setattr(rungs, "run_rung", mortal)
     with pytest.raises(KeyboardInterrupt):
         search(data(), targeted(), tmp_path / "killed")
-    monkeypatch.setattr(driver, "run_rung", run_rung)
+    monkeypatch.setattr(rungs, "run_rung", run_rung)
     resumed = search(data(), targeted(), tmp_path / "killed")
     assert told(resumed.trials) == told(whole.trials)
     assert told(load_search(tmp_path / "killed").trials) == told(whole.trials)

@@ -8,7 +8,7 @@ import pytest
 
 from emufort.errors import EmufortError
 from emufort.files import read_json, write_json
-from emufort.search import driver, unfinished
+from emufort.search import driver, rungs, unfinished
 from emufort.search import plan as plans
 from emufort.search.driver import search
 from emufort.search.identity import study_sha256
@@ -51,7 +51,7 @@ def _few(monkeypatch):
 def trained(monkeypatch):
     """Return the list of units that are trained from now on."""
     found = []
-    monkeypatch.setattr(driver, "run_rung", lambda b, u: (found.append(u), run_rung(b, u))[1])
+    monkeypatch.setattr(rungs, "run_rung", lambda b, u: (found.append(u), run_rung(b, u))[1])
     return found
 
 
@@ -127,7 +127,7 @@ def test_killed_during_the_trial_it_ends_the_same(after, keeping, trained, tmp_p
         return run_rung(trainers, unit)
 
     with monkeypatch.context() as patch:
-        patch.setattr(driver, "run_rung", deadly)
+        patch.setattr(rungs, "run_rung", deadly)
         with pytest.raises(KilledError):
             search(data(), options(trials=6), tmp_path / "killed")
     with pytest.raises(EmufortError, match="no search in"):

@@ -82,7 +82,7 @@ def test_losses_and_weights_are_those_of_the_varying_columns_alone(
 
 
 def test_networks_side_by_side_agree_too() -> None:
-    from emufort.training.torch_ensemble import run_steps_together
+    from emufort.training.torch_together import run_steps_together
 
     found = []
     for columns in ("v", "c0v"):

@@ -9,8 +9,10 @@ import torch
 
 from emufort.errors import UsageError
 from emufort.network.activations import ACTIVATION_FUNCTIONS, ACTIVATIONS
-from emufort.training import Layout, StepPlan, TrainerState, make_trainer
-from emufort.training import torch_trainer as backend
+from emufort.training import Layout, StepPlan, TrainerState, make_trainer, torch_adam, torch_network
+from emufort.training.torch_network import Network
+from emufort.training.torch_rows import lean_torch
+from emufort.training.torch_trainer import TorchTrainer
 from tests.training.problems import smooth, task
 
 ACTIVATION_NAMES = list(ACTIVATIONS)
@@ -50,12 +52,12 @@ def reference_output(flat: torch.Tensor, layout: Layout, x: torch.Tensor, sigmoi
 def test_gradient_and_loss_are_those_of_autograd(the_task, sigmoid):
     arrays = smooth(sigmoid=sigmoid)
     layout = Layout(the_task.architecture)
-    trainer = backend.TorchTrainer(arrays, dtype=torch.float64)
-    with backend._lean_torch():
-        network = backend._Network(trainer, TrainerState.initial(the_task))
+    trainer = TorchTrainer(arrays, dtype=torch.float64)
+    with lean_torch():
+        network = Network(trainer.rows, trainer.sigmoid, TrainerState.initial(the_task))
         x, y = next(iter(network.batches(0)))
         network.backward(x, y)
-        gradient, loss = network.gradient.numpy().copy(), network.loss(trainer.validation)
+        gradient, loss = network.gradient.numpy().copy(), network.loss("validation")
         x, y = x.numpy().copy(), y.numpy().copy()
     flat = torch.tensor(layout.initial(the_task.seed), dtype=torch.float64, requires_grad=True)
     out = reference_output(flat, layout, torch.tensor(x[:, :-1]), sigmoid)
@@ -68,16 +70,16 @@ def test_gradient_and_loss_are_those_of_autograd(the_task, sigmoid):
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-@pytest.mark.parametrize("adam", [backend._fused_adam, backend._plain_adam])
+@pytest.mark.parametrize("adam", [torch_adam._fused_adam, torch_adam._plain_adam])
 def test_steps_are_those_of_torchs_adam(weight_decay, adam, monkeypatch):
-    monkeypatch.setattr(backend, "_adam", adam)
+    monkeypatch.setattr(torch_network, "adam", adam)
     arrays, the_task = smooth(), task(weight_decay=weight_decay)
     layout = Layout(the_task.architecture)
-    trainer = backend.TorchTrainer(arrays, dtype=torch.float64)
+    trainer = TorchTrainer(arrays, dtype=torch.float64)
     flat = torch.tensor(layout.initial(the_task.seed), dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.AdamW([flat], lr=1e-2, weight_decay=weight_decay)
-    with backend._lean_torch():
-        network = backend._Network(trainer, TrainerState.initial(the_task))
+    with lean_torch():
+        network = Network(trainer.rows, trainer.sigmoid, TrainerState.initial(the_task))
         for x, y in network.batches(0):
             network.step(x, y, 1e-2)
             with torch.inference_mode(False), torch.enable_grad():
@@ -173,12 +175,12 @@ def test_a_batch_larger_than_the_data_is_the_data():
 
 def test_best_weights_give_the_best_loss():
     arrays = smooth(n=40)
-    trainer = backend.TorchTrainer(arrays)
+    trainer = TorchTrainer(arrays)
     state = trainer.run_epochs(TrainerState.initial(task(learning_rate=0.03)), 60, 60)
     assert not np.array_equal(state.weights, state.best_weights)
-    with backend._lean_torch():
-        network = backend._Network(trainer, replace(state, weights=state.best_weights))
-        assert network.loss(trainer.validation) == state.best_loss
+    with lean_torch():
+        network = Network(trainer.rows, trainer.sigmoid, replace(state, weights=state.best_weights))
+        assert network.loss("validation") == state.best_loss
 
 
 def test_torch_is_left_as_it_was():

@@ -12,8 +12,9 @@ from emufort.network.emulator import Emulator
 from emufort.retrain.driver import retrain
 from emufort.search.driver import search
 from emufort.training import StepPlan, TrainerState, durable
+from emufort.training.buckets import pays
 from emufort.training.durable import DurableUnit, forget_together, run_durably, run_durably_together
-from emufort.training.torch_ensemble import pays, run_steps_together
+from emufort.training.torch_together import run_steps_together
 from emufort.training.torch_trainer import TorchTrainer
 from tests.search import pond
 from tests.training.problems import smooth, task
@@ -65,14 +66,15 @@ def test_in_single_precision_losses_agree():
         assert state.best_loss == pytest.approx(alone.best_loss, rel=1e-2)
 
 
-def test_only_equals_go_together():
+def test_only_one_shape_at_one_step_goes_together():
     trainer = TorchTrainer(smooth())
     others = [TrainerState.initial(task()), TrainerState.initial(task(learning_rate=1e-3))]
-    with pytest.raises(EmufortError, match="only in their seed"):
-        run_steps_together(trainer, others, PLAN)
+    for other in ({"hidden": (8,)}, {"activation": "relu"}, {"batch_size": 16}):
+        with pytest.raises(EmufortError, match="of one depth, activation function and batch size"):
+            run_steps_together(trainer, [others[0], TrainerState.initial(task(**other))], PLAN)
     later = initial(2)
     later[1].step = 10
-    with pytest.raises(EmufortError, match="only in their seed"):
+    with pytest.raises(EmufortError, match="at the same step"):
         run_steps_together(trainer, later, PLAN)
     assert pays([s.task for s in initial()])
     assert not pays([s.task for s in others])

@@ -25,6 +25,7 @@ from emufort.dataset.dataset import Dataset
 from emufort.export.bundle import Bundle
 from emufort.network.architecture import Architecture
 from emufort.network.emulator import Emulator
+from emufort.results.load import Results, load_results
 from emufort.retrain.models import Models
 from emufort.run.status import RunStatus
 from emufort.runtime.loaded import LoadedEmulator, load
@@ -39,6 +40,7 @@ __all__ = [
     "Emulator",
     "LoadedEmulator",
     "Models",
+    "Results",
     "RunStatus",
     "Selection",
     "Verification",
@@ -46,6 +48,7 @@ __all__ = [
     "export",
     "import_network",
     "load",
+    "load_results",
     "load_search",
     "report",
     "retrain",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emufort import steps
-from emufort.api.arguments import configuration, section
+from emufort.api.arguments import configuration, extended, section, warn_of_growth
+from emufort.callbacks.protocol import Callback
 from emufort.config import DEFAULTS, RetrainConfig
 from emufort.dataset.dataset import Dataset
 from emufort.paths import PathLike
@@ -23,9 +25,11 @@ def search(
     out: PathLike,
     seed: int = DEFAULTS.seed,
     workers: int = DEFAULTS.workers,
+    device: str = DEFAULTS.device,
     cluster: dict[str, Any] | None = None,
     retrain: dict[str, Any] | None = None,
     report: Reporter = silent,
+    callbacks: Sequence[Callback] = (),
     **options: Any,
 ) -> SearchResult:
     """Step 1: train many candidates on a small subset of the training rows.
@@ -36,10 +40,15 @@ def search(
         The data set. Candidates are compared on its validation rows.
     out : path
         Folder of the search. The same call on the same folder continues a search that was stopped.
+        A call with more `trials` continues a finished search with the same first trials; one with
+        fewer is refused.
     seed : int, default 1
         Random seed of the subset, of the candidates and of their trainings.
     workers : int, default 0
-        Number of processes; 0 means one per core.
+        Number of processes; 0 means one per core, or one per GPU.
+    device : str, default "auto"
+        Where networks are trained: ``"cpu"``, ``"cuda"`` (all visible GPUs, in turn), ``"cuda:N"``,
+        ``"mps"``, or ``"auto"``, see docs/gpu.md.
     cluster : dict, default None
         Where to compute: the keys of the section ``[cluster]``, see `emufort.config.ClusterConfig`,
         such as ``{"scheduler": "tcp://node:8786"}``. None means this machine.
@@ -49,6 +58,8 @@ def search(
         defaults.
     report : callable, default `emufort.progress.silent`
         Receives the progress, see `emufort.progress.Reporter`.
+    callbacks : sequence of Callback, default ()
+        Receive the finished trials of each batch, see `emufort.callbacks.Callback`.
     **options
         Options of the search:
 
@@ -66,8 +77,10 @@ def search(
             Choice of these rows: ``"random"``, ``"stratified"`` or ``"space_filling"``.
         validation : int, default 2000
             Largest number of validation rows on which candidates are compared.
-        sampler : str, default "parzen"
-            Sampler that proposes candidates: parzen, random, qmc, tpe, gp, cmaes, nsga2 or nsga3.
+        sampler : str or optuna.samplers.BaseSampler, default "parzen"
+            Sampler that proposes candidates: parzen, random, qmc, tpe, gp, cmaes, nsga2 or nsga3,
+            or a sampler of Optuna as an object. The search seeds a copy of the object. A search
+            that is continued needs an equal object again.
         sampler_options : dict, default {}
             Options of the sampler; docs/search.md lists them.
         share : sequence of float, default (0.05,)
@@ -77,6 +90,10 @@ def search(
             Length of each rung in epochs, instead of `share`; ``schedule="constant"`` needs it.
         rung_rows : sequence of int, default ()
             Number of rows of the subset on which each rung trains; all rows if empty.
+        objectives : sequence of str, default ("skill",)
+            ``("skill",)`` looks for the lowest loss. ``("skill", "time")`` looks for the front of
+            loss against predicted inference time: candidates along the front continue from rung to
+            rung, and the sampler (``"parzen"``, ``"nsga2"`` or ``"nsga3"``) proposes more of them.
         eta : int, default 4
             One in `eta` candidates continues from each rung to the next.
         halving : str, default "batch"
@@ -94,10 +111,30 @@ def search(
             of the batch size.
         patience : int, default 15
             Epochs without a lower validation loss after which a training stops.
+        side_by_side : bool or "auto", default "auto"
+            Whether to train candidates of similar shape together with torch. ``"auto"``: on a GPU.
         max_ns : float, default None
             Largest predicted inference time of a candidate [ns per sample]; None: no limit.
         cost_table : path, default None
-            CSV table of measured times for `max_ns`; None: networks are measured on this machine.
+            CSV table of measured times for `max_ns` and for time as an objective. None: networks
+            are measured on this machine for `max_ns`; without this limit, times are predicted with
+            fixed coefficients.
+        enqueue : sequence of dict, default ()
+            Candidates to try before those of the sampler, such as the network that is in use. They
+            count as trials, may lie outside the space, and `max_ns` does not apply to them:
+
+            hidden : sequence of int
+                Widths of the hidden layers.
+            activation : str or sequence of str
+                Activation function of all hidden layers, or one for each.
+            learning_rate : float, default None
+                Peak learning rate; None: the geometric mean of the bounds of the space.
+            batch_size : int, default None
+                Samples per training step of step 2; None: the first of the space.
+            weight_decay : float, default None
+                Decoupled weight decay; None: the first of the space.
+            target : str, default None
+                One of the targets of the space; None: the first.
         space : dict, default {}
             The search space:
 
@@ -139,9 +176,13 @@ def search(
     EmufortError
         `out` holds another search, all trainings diverged, or workers died repeatedly.
     """
-    sections = {"search": _with_text(options), "retrain": retrain or {}, "cluster": cluster or {}}
-    config = configuration(seed, workers, **sections)
-    return steps.search(data, config, Path(out), report)
+    sampler, extensions = extended(options.get("sampler"), callbacks)
+    given = _with_text({**options, **({"sampler": sampler} if "sampler" in options else {})})
+    sections = {"search": given, "retrain": retrain or {}, "cluster": cluster or {}}
+    config = configuration(seed, workers, device, **sections)
+    warn_of_growth(Path(out), config)
+    with extensions.callbacks.step("search"):
+        return steps.search(data, config, Path(out), report, extensions)
 
 
 def _with_text(options: dict[str, Any]) -> dict[str, Any]:
@@ -162,6 +203,7 @@ def advise(
     out: PathLike,
     seed: int = DEFAULTS.seed,
     workers: int = DEFAULTS.workers,
+    device: str = DEFAULTS.device,
     search: dict[str, Any] | None = None,
     report: Reporter = silent,
     **options: Any,
@@ -177,7 +219,10 @@ def advise(
     seed : int, default 1
         Random seed of the subsets, of the candidates and of their trainings.
     workers : int, default 0
-        Number of processes; 0 means one per core.
+        Number of processes; 0 means one per core, or one per GPU.
+    device : str, default "auto"
+        Where networks are trained: ``"cpu"``, ``"cuda"`` (all visible GPUs, in turn), ``"cuda:N"``,
+        ``"mps"``, or ``"auto"``, see docs/gpu.md.
     search : dict, default None
         Options of the search for which the advice is given, as for `search`: space, rungs,
         patience, ... None means the defaults.
@@ -202,7 +247,7 @@ def advise(
     """
     from emufort.search.advice import advise as measure
 
-    config = configuration(seed, workers, search=_with_text(search or {}), advice=options)
+    config = configuration(seed, workers, device, search=_with_text(search or {}), advice=options)
     return measure(data, config, Path(out), report)
 
 
@@ -212,8 +257,10 @@ def retrain(
     *,
     out: PathLike,
     workers: int = DEFAULTS.workers,
+    device: str = DEFAULTS.device,
     cluster: dict[str, Any] | None = None,
     report: Reporter = silent,
+    callbacks: Sequence[Callback] = (),
     **options: Any,
 ) -> Models:
     """Step 2: train candidates on all training rows.
@@ -231,11 +278,16 @@ def retrain(
     out : path
         Folder of the retrained networks. The same call continues a retraining that was stopped.
     workers : int, default 0
-        Number of processes; 0 means one per core.
+        Number of processes; 0 means one per core, or one per GPU.
+    device : str, default "auto"
+        Where networks are trained: ``"cpu"``, ``"cuda"`` (all visible GPUs, in turn), ``"cuda:N"``,
+        ``"mps"``, or ``"auto"``, see docs/gpu.md.
     cluster : dict, default None
         Where to compute, as for `search`.
     report : callable, default `emufort.progress.silent`
         Receives the progress, see `emufort.progress.Reporter`.
+    callbacks : sequence of Callback, default ()
+        Receive the trained networks, see `emufort.callbacks.Callback`.
     **options
         Options of step 2. The default of each option is its value in ``study.config.retrain``: the
         value that `search` received for step 2, or the following default:
@@ -264,6 +316,12 @@ def retrain(
             Number of trainings of each candidate on the front; other candidates have one.
         batch_size : int, default None
             Samples per training step; None: the batch size of the candidate.
+        precision : str, default "single"
+            Precision of products and activation functions: ``"single"`` or ``"bfloat16"`` (with
+            weights in single precision; needs torch).
+        microbatch : int, default None
+            Most samples that pass through a network at once, where a batch of a large network needs
+            too much memory (needs torch). None: the whole batch.
         learning_rate : (float, float), default None
             Bounds to which the peak learning rate is clipped; None: no bounds.
 
@@ -273,12 +331,15 @@ def retrain(
         The networks, sorted by validation skill, the best first.
     """
     known = study.config.retrain.model_dump(mode="json")
-    where = configuration(study.config.seed, workers, cluster=cluster or {})
+    where = configuration(study.config.seed, workers, device, cluster=cluster or {})
     config = study.config.model_copy(
         update={
             "workers": workers,
+            "device": where.device,
             "retrain": section(RetrainConfig, **{**known, **options}),
             "cluster": where.cluster,
         }
     )
-    return steps.retrain(study.folder, data, config, Path(out), report)
+    _, extensions = extended(None, callbacks)
+    with extensions.callbacks.step("retrain"):
+        return steps.retrain(study.folder, data, config, Path(out), report, extensions)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from emufort.api.arguments import extended, warn_of_growth
+from emufort.callbacks.protocol import Callback
 from emufort.contract_files import is_path
 from emufort.export.bundle import Bundle
 from emufort.paths import PathLike
@@ -17,6 +20,9 @@ from emufort.run.pipeline import Run, carry_out
 from emufort.run.status import RunStatus
 from emufort.steps import STEP_NAMES
 
+if TYPE_CHECKING:
+    import optuna
+
 
 def run(
     config: PathLike | dict[str, Any] | None = None,
@@ -24,7 +30,10 @@ def run(
     out: PathLike,
     preset: PathLike | None = None,
     samples: int | None = None,
+    device: str | None = None,
     report: Reporter = silent,
+    sampler: str | optuna.samplers.BaseSampler | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Bundle:
     """Carry out all steps: search, retrain, time, select, export, verify, report.
 
@@ -45,8 +54,15 @@ def run(
     samples : int, default None
         Number of training samples that a preset labels; None: the number in the configuration,
         32768 unless it says otherwise.
+    device : str, default None
+        Where networks are trained, see docs/gpu.md; None: as in the configuration.
     report : callable, default `emufort.progress.silent`
         Receives the progress, see `emufort.progress.Reporter`.
+    sampler : str or optuna.samplers.BaseSampler, default None
+        Sampler of the search, also as an object, see `search`; None: that of the configuration. A
+        run with an object cannot be continued by a command before its search is finished.
+    callbacks : sequence of Callback, default ()
+        Receive finished trials and networks, see `emufort.callbacks.Callback`.
 
     Returns
     -------
@@ -65,8 +81,15 @@ def run(
     named = None if preset is None else os.fspath(preset)
     if named is not None and (is_path(named) or not isinstance(preset, str)):
         named = str(Path(named).resolve())
-    overrides = {"preset": named, "labels.samples": samples}
-    opened = Run.open(folder, configuration(folder.path, given, overrides), report)
+    name, extensions = extended(sampler, callbacks)
+    overrides = {
+        "preset": named,
+        "labels.samples": samples,
+        "device": device,
+        "search.sampler": name,
+    }
+    opened = Run.open(folder, configuration(folder.path, given, overrides), report, extensions)
+    warn_of_growth(folder.search, opened.config)
     carry_out(opened, STEP_NAMES, StepListener(report))
     opened.require_verified()
     write_preset_glue(opened.config, folder.bundle)

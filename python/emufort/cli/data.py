@@ -27,7 +27,9 @@ def data(
 
 
 def init(
-    file: Annotated[Path, typer.Argument(help="CF netCDF file, or a pattern of files in quotes.")],
+    file: Annotated[
+        Path, typer.Argument(help="CF netCDF file or Zarr store, or a pattern in quotes.")
+    ],
     outputs: Annotated[
         str, typer.Option(help="Variables that the emulator should predict, separated by commas.")
     ],

@@ -17,7 +17,7 @@ Out = Annotated[Path, typer.Option("--out", help="Run folder.")]
 Data = Annotated[
     Path | None,
     typer.Option(
-        help="CF netCDF file, or a pattern of files in quotes; default: the embedded data set."
+        help="CF netCDF file or Zarr store, or a pattern in quotes; default: the embedded data set."
     ),
 ]
 ContractName = Annotated[
@@ -32,17 +32,39 @@ PresetName = Annotated[
     ),
 ]
 Seed = Annotated[int | None, typer.Option(help="Random seed.")]
-Workers = Annotated[int | None, typer.Option(help="Number of processes; 0 means one per core.")]
+Workers = Annotated[
+    int | None, typer.Option(help="Number of processes; 0 means one per core, or one per GPU.")
+]
+DeviceName = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda|cuda:N|mps",
+        help="Where networks are trained; cuda: all visible GPUs.",
+    ),
+]
 Engine = Annotated[str | None, typer.Option(help="What runs the processes: pool or dask.")]
 Scheduler = Annotated[
     str | None, typer.Option(help="Use the workers of this Dask scheduler, tcp://HOST:PORT.")
 ]
 Cluster = Annotated[
-    str | None, typer.Option(help="slurm: start Dask workers in batch jobs, see --profile.")
+    str | None,
+    typer.Option(
+        metavar="slurm|pbs|lsf|sge", help="Start Dask workers in batch jobs, see --profile."
+    ),
 ]
 Profile = Annotated[
     Path | None,
     typer.Option(help="TOML file for batch jobs with the keys of the section [cluster]."),
+]
+Log = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log",
+        metavar="tensorboard|mlflow",
+        help="Also log trials and networks for TensorBoard (in the folder logs of the run) or to "
+        "MLflow; may be repeated.",
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the batch script.")]
 

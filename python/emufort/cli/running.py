@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from emufort.errors import UsageError, VerificationError
 
 if TYPE_CHECKING:
     from emufort.config import Config
+    from emufort.extensions import Extensions
     from emufort.run.folder import RunFolder
     from emufort.run.pipeline import Run
 
@@ -66,16 +68,29 @@ def where_to_compute(
 def print_batch_script(config: Config, out: Path) -> None:
     """Print the script that would start workers in batch jobs."""
     from emufort.run.folder import RunFolder
-    from emufort.workers.dask_cluster import sbatch_script
+    from emufort.workers.cluster_script import job_script
 
     if config.cluster.kind is None:
-        raise UsageError("--dry-run shows the batch script of a cluster; give --cluster slurm")
+        raise UsageError("--dry-run shows the batch script of a cluster; give --cluster")
     host = config.cluster.host or "DRIVER"
-    typer.echo(sbatch_script(config.cluster, f"tcp://{host}:PORT", RunFolder(out).search), nl=False)
+    typer.echo(job_script(config.cluster, f"tcp://{host}:PORT", RunFolder(out).search), nl=False)
 
 
-def carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
+def carry_out(
+    steps: tuple[str, ...], config: Config, out: Path, log: Sequence[str] | None = None
+) -> None:
     """Carry out steps of the run in the folder `out`; show their progress and results.
+
+    Parameters
+    ----------
+    steps
+        Names of the steps.
+    config
+        All options.
+    out
+        The run folder.
+    log
+        Names of the callbacks that log trials and networks.
 
     Raises
     ------
@@ -92,10 +107,10 @@ def carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
     folder = RunFolder(out)
     if steps[0] != "search":
         must_hold_a_run(folder)
-    run = opened(folder, config)
+    run = opened(folder, config, logging_to(log or (), folder.path))
     if "search" in steps and not run.is_finished("search"):
-        _warn_of_slow_sampler(config)
-    with progress(titles(config, steps)) as shown:
+        _warn_before_search(config, folder)
+    with progress(titles(config, steps)) as shown, plain_warnings():
         pipeline.carry_out(run, steps, shown)
     display.closing(run, steps)
     if "verify" in steps:
@@ -105,14 +120,41 @@ def carry_out(steps: tuple[str, ...], config: Config, out: Path) -> None:
             typer.echo(f"glue for the host: {path}")
 
 
-def opened(folder: RunFolder, config: Config) -> Run:
+def logging_to(names: Sequence[str], folder: Path) -> Extensions:
+    """Return the callbacks of these names; TensorBoard writes to `folder`.
+
+    Raises
+    ------
+    UsageError
+        There is no such callback, or its package is missing.
+    """
+    from emufort.callbacks.mlflow import MLflow
+    from emufort.callbacks.protocol import Callback, Callbacks
+    from emufort.callbacks.tensorboard import TensorBoard
+    from emufort.errors import did_you_mean
+    from emufort.extensions import Extensions
+
+    known: dict[str, Callable[[], Callback]] = {
+        "tensorboard": lambda: TensorBoard(folder / "logs"),
+        "mlflow": MLflow,
+    }
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"--log is tensorboard or mlflow, not '{name}'{did_you_mean(name, known)}"
+            )
+    made = [known[name]() for name in dict.fromkeys(names)]
+    return Extensions(None, Callbacks(made, lambda text: typer.echo(f"warning: {text}", err=True)))
+
+
+def opened(folder: RunFolder, config: Config, extensions: Extensions | None = None) -> Run:
     """Open a run; show the progress of the labels if its preset has to make them."""
     from emufort import signals
     from emufort.run.pipeline import Run
     from emufort.run.step_display import progress
 
     with progress({"labels": "labels"}) as shown:
-        return Run.open(folder, config, signals.checked(shown.following()))
+        return Run.open(folder, config, signals.checked(shown.following()), extensions)
 
 
 def refuse_with_preset(preset: str | None, options: Mapping[str, object]) -> None:
@@ -152,12 +194,32 @@ def json_of(wanted: bool, result: Path) -> Iterator[None]:
     print_json(read_json(result))
 
 
-def _warn_of_slow_sampler(config: Config) -> None:
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Print emufort's own warnings as one line; other packages' warnings as Python does."""
+    from emufort.search.settled import DeviceWarning
+
+    with warnings.catch_warnings():
+        python_prints = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *more: Any) -> None:
+            if issubclass(category, DeviceWarning):
+                typer.echo(f"warning: {message}", err=True)
+            else:
+                python_prints(message, category, *more)
+
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
+
+
+def _warn_before_search(config: Config, folder: RunFolder) -> None:
+    from emufort.search.growth import difference_by_growth
     from emufort.search.samplers.options import slowness
 
-    warning = slowness(config.search.sampler, config.search.trials)
-    if warning is not None:
-        typer.echo(f"warning: {warning}", err=True)
+    slow = slowness(config.search.sampler, config.search.trials)
+    for warning in (slow, difference_by_growth(folder.search, config.search)):
+        if warning:
+            typer.echo(f"warning: {warning}", err=True)
 
 
 def absolute(path: Path | None) -> str | None:

@@ -14,9 +14,11 @@ from emufort.cli.options import (
     ConfigFile,
     ContractName,
     Data,
+    DeviceName,
     DryRun,
     Engine,
     Json,
+    Log,
     Out,
     PrecisionName,
     PresetName,
@@ -37,6 +39,7 @@ from emufort.cli.running import (
     contract_option,
     json_of,
     opened,
+    plain_warnings,
     print_batch_script,
     print_json,
     refuse_with_preset,
@@ -56,6 +59,7 @@ def search(
     contract: ContractName = None,
     seed: Seed = None,
     workers: Workers = None,
+    device: DeviceName = None,
     engine: Engine = None,
     scheduler: Scheduler = None,
     cluster: Cluster = None,
@@ -79,6 +83,7 @@ def search(
     advise: Annotated[
         bool, typer.Option("--advise", help="Only measure how small the subset may be.")
     ] = False,
+    log: Log = None,
     quiet: Quiet = False,
 ) -> None:
     """Step 1: train many candidates on a small subset of the data."""
@@ -89,6 +94,7 @@ def search(
         "contract": contract_option(contract),
         "seed": seed,
         "workers": workers,
+        "device": device,
         "search.trials": trials,
         "search.subset": subset,
         "search.sampler": sampler,
@@ -102,7 +108,7 @@ def search(
     elif advise:
         _advise(options, out)
     else:
-        carry_out(("search",), options, out)
+        carry_out(("search",), options, out, log)
 
 
 def _advise(config: Config, out: Path) -> None:
@@ -115,7 +121,7 @@ def _advise(config: Config, out: Path) -> None:
 
     data = opened(RunFolder(out), config).data
     check_run(config, data, ())
-    with progress(titles(config, ("search",))) as shown:
+    with progress(titles(config, ("search",))) as shown, plain_warnings():
         shown.begin("search")
         found = advise(data, config, out / "advice", signals.checked(shown))
         shown.end("search")
@@ -125,6 +131,7 @@ def _advise(config: Config, out: Path) -> None:
 def retrain(
     out: Out = RUN_FOLDER,
     workers: Workers = None,
+    device: DeviceName = None,
     engine: Engine = None,
     scheduler: Scheduler = None,
     cluster: Cluster = None,
@@ -136,6 +143,7 @@ def retrain(
     steps: Annotated[
         int | None, typer.Option(help="Length of a training, in steps of 256 samples.")
     ] = None,
+    log: Log = None,
     quiet: Quiet = False,
 ) -> None:
     """Step 2: train candidates on all training data.
@@ -144,12 +152,13 @@ def retrain(
     """
     overrides = {
         "workers": workers,
+        "device": device,
         "retrain.top": top,
         "retrain.seeds": seeds,
         "retrain.steps": steps,
         **where_to_compute(engine, scheduler, cluster, profile),
     }
-    carry_out(("retrain",), configured(None, out, overrides), out)
+    carry_out(("retrain",), configured(None, out, overrides), out, log)
 
 
 def time(

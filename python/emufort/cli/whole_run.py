@@ -14,9 +14,11 @@ from emufort.cli.options import (
     ConfigFile,
     ContractName,
     Data,
+    DeviceName,
     DryRun,
     Engine,
     Json,
+    Log,
     Out,
     PresetName,
     Profile,
@@ -51,6 +53,7 @@ def run(
     ] = None,
     seed: Seed = None,
     workers: Workers = None,
+    device: DeviceName = None,
     engine: Engine = None,
     scheduler: Scheduler = None,
     cluster: Cluster = None,
@@ -62,6 +65,7 @@ def run(
         int | None, typer.Option(help="Length of a training of step 2, in steps of 256 samples.")
     ] = None,
     rule: Annotated[str | None, typer.Option(help="Rule of the selection, such as 'knee'.")] = None,
+    log: Log = None,
     quiet: Quiet = False,
 ) -> None:
     """Carry out all steps: search, retrain, time, select, export, verify, report.
@@ -81,6 +85,7 @@ def run(
         "labels.samples": samples,
         "seed": seed,
         "workers": workers,
+        "device": device,
         "search.trials": trials,
         "retrain.top": top,
         "retrain.steps": steps,
@@ -93,7 +98,7 @@ def run(
     if dry_run:
         print_batch_script(options, out)
     else:
-        carry_out(STEP_NAMES, options, out)
+        carry_out(STEP_NAMES, options, out, log)
 
 
 def status(

@@ -9,6 +9,9 @@ from pydantic import Field, field_validator, model_validator
 
 from emufort.config.section import Section
 
+#: Batch systems that can start workers.
+BatchSystem = Literal["slurm", "pbs", "lsf", "sge"]
+
 
 class ClusterConfig(Section):
     """Where steps 1 and 2 are computed; these options do not affect the results."""
@@ -19,15 +22,24 @@ class ClusterConfig(Section):
     scheduler: str | None = Field(
         None, description="address of a Dask scheduler, such as tcp://node:8786"
     )
-    kind: Literal["slurm"] | None = Field(None, description="batch system that starts the workers")
+    kind: BatchSystem | None = Field(
+        None, description="batch system that starts the workers: slurm, pbs, lsf or sge"
+    )
     jobs: int = Field(1, ge=1, description="batch jobs")
     workers_per_job: int = Field(1, ge=1, description="worker processes in each job, one core each")
-    time: str = Field("01:00:00", description="time limit of a job")
-    partition: str | None = None
-    account: str | None = None
-    memory: str | None = Field(None, description="memory of a job, such as 8G")
+    time: str = Field("01:00:00", description="time limit of a job, HH:MM:SS")
+    partition: str | None = Field(None, description="partition (slurm) or queue of the jobs")
+    account: str | None = Field(
+        None, description="account (slurm, pbs) or project (lsf, sge) of the jobs"
+    )
+    memory: str | None = Field(None, description="memory of a job, such as 8G; not for sge")
+    resources: str | None = Field(
+        None,
+        description="for pbs and sge: resources of a job (-l), such as select=1:ncpus=8:ngpus=1; "
+        "for pbs they replace those of workers_per_job and memory",
+    )
     options: tuple[str, ...] = Field(
-        (), description="further #SBATCH options as sbatch reads them, such as --gres=gpu:1"
+        (), description="further options of the batch system, such as --gres=gpu:1 for slurm"
     )
     setup: tuple[str, ...] = Field(
         (), description="shell lines before the worker, such as module load ..."
@@ -37,7 +49,9 @@ class ClusterConfig(Section):
     )
     host: str | None = Field(None, description="name or address by which nodes reach the driver")
 
-    @field_validator("scheduler", "time", "partition", "account", "memory", "python", "host")
+    @field_validator(
+        "scheduler", "time", "partition", "account", "memory", "resources", "python", "host"
+    )
     @classmethod
     def _check_text(cls, text: str | None) -> str | None:
         if text is not None and (not text.strip() or not text.isprintable()):
@@ -67,7 +81,8 @@ class ClusterConfig(Section):
         for option in options:
             if not option.startswith("-") or not option.isprintable():
                 raise ValueError(
-                    f"{option!r} is not an option of sbatch: give one line that starts with '-'"
+                    f"{option!r} is not an option of a batch system: give one line that starts "
+                    "with '-'"
                 )
         return options
 
@@ -77,4 +92,34 @@ class ClusterConfig(Section):
             raise ValueError("give a scheduler or a kind of cluster, not both")
         if self.engine == "pool" and (self.scheduler or self.kind):
             raise ValueError("engine = 'pool' uses only this machine; omit it")
+        if self.resources is not None and self.kind in ("slurm", "lsf"):
+            raise ValueError(
+                f"resources are for pbs and sge; ask for those of {self.kind} with 'options'"
+            )
+        if self.kind in ("pbs", "lsf", "sge"):
+            self._check_without_slurm(self.kind)
         return self
+
+    def _check_without_slurm(self, kind: str) -> None:
+        """Refuse values that SLURM understands, but this batch system does not."""
+        if not re.fullmatch(r"\d+:[0-5]\d:[0-5]\d", self.time):
+            raise ValueError(f"time is {self.time!r}; for {kind} write it as HH:MM:SS")
+        if kind == "sge":
+            if self.memory is not None:
+                raise ValueError(
+                    "sge has no common name for memory; ask for it with 'resources', such as "
+                    "h_vmem=8G"
+                )
+            if self.workers_per_job > 1 and not any(o.startswith("-pe ") for o in self.options):
+                raise ValueError(
+                    "a job of sge has more than one core only in a parallel environment, whose "
+                    f"name each site chooses; give options = ['-pe NAME {self.workers_per_job}']"
+                )
+        elif self.memory is not None and self.kibibytes is None:
+            raise ValueError(f"memory is {self.memory!r}; for {kind} write it as 8G or 500M")
+
+    @property
+    def kibibytes(self) -> int | None:
+        """Memory of a job [KiB]; None if `memory` is not a number with a unit."""
+        found = re.fullmatch(r"(\d+)([KMGT])B?", self.memory or "", re.IGNORECASE)
+        return int(found[1]) * 1024 ** "KMGT".index(found[2].upper()) if found else None

@@ -15,7 +15,7 @@ from emufort.config.deployment import ExportConfig, SelectConfig, TimingConfig, 
 from emufort.config.labels import LabelsConfig
 from emufort.config.retrain import RetrainConfig
 from emufort.config.search import AdviceConfig, SearchConfig
-from emufort.config.section import Line, Section
+from emufort.config.section import Device, Line, Section
 from emufort.contract_files import is_path
 from emufort.dataset.sources import data_files
 from emufort.errors import UsageError
@@ -51,6 +51,9 @@ class Config(Section):
     seed: int = Field(1, ge=0, le=2_000_000_000)
     workers: int = Field(
         0, ge=0, le=65_536, description="number of processes; 0 means one per core"
+    )
+    device: Device = Field(
+        "auto", description="where networks are trained: auto, cpu, cuda, cuda:N or mps"
     )
     labels: LabelsConfig = LabelsConfig()
     search: SearchConfig = SearchConfig()

@@ -44,12 +44,31 @@ class RetrainConfig(Section):
         None, description="bounds of the peak learning rate; None: that of the candidate"
     )
 
+    precision: Literal["single", "bfloat16"] = Field(
+        "single", description="of products and activation functions; bfloat16 needs torch"
+    )
+    microbatch: int | None = Field(
+        None,
+        ge=1,
+        description="most samples at once, where a batch needs too much memory; needs torch",
+    )
+
+    @property
+    def only_torch(self) -> bool:
+        """Whether only torch can train with these options."""
+        return self.precision != "single" or self.microbatch is not None
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.learning_rate and not 0 < self.learning_rate[0] <= self.learning_rate[1]:
             raise ValueError("learning_rate needs 0 < lowest <= highest")
         if self.warm_start and self.longer == 1:
             raise ValueError("warm_start is for longer trainings and needs longer = 2 or more")
+        if self.only_torch and self.backend == "native":
+            raise ValueError(
+                "the native trainer takes whole batches in single precision: leave out precision "
+                "and microbatch, or choose backend = 'torch'"
+            )
         return self
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -11,7 +12,7 @@ from emufort.errors import EmufortError, UsageError
 from emufort.network.activations import parse, text_of
 from emufort.network.architecture import MOST_LAYERS
 from emufort.network.operations.dense import MOST_NEURONS
-from emufort.search.samplers.options import sampler_name
+from emufort.search.samplers.options import TWO_OBJECTIVES, sampler_name
 
 
 def _known_activation_function(text: str) -> str:
@@ -52,6 +53,11 @@ class SpaceConfig(Section):
     target: tuple[Line, ...] = Field(
         (), description="contracts or 'output=transform'; the run's contract if empty"
     )
+
+    @property
+    def typical_multiply_adds(self) -> float:
+        """Multiply-adds per sample of a network of middle depth and width."""
+        return statistics.mean(self.depth) * statistics.median(self.width) ** 2
 
     @property
     def only_mlps(self) -> bool:
@@ -109,6 +115,34 @@ class SpaceConfig(Section):
         return self
 
 
+class EnqueuedConfig(Section):
+    """A candidate that the search tries before those of the sampler, see `search.enqueue`."""
+
+    hidden: tuple[int, ...] = Field(description="widths of the hidden layers")
+    activation: _ActivationFunction | tuple[_ActivationFunction, ...] = Field(
+        description="activation function of all hidden layers, or one for each"
+    )
+    learning_rate: float | None = Field(
+        None, gt=0, description="None: the geometric mean of the bounds of the space"
+    )
+    batch_size: int | None = Field(None, ge=1, description="None: the first of the space")
+    weight_decay: float | None = Field(None, ge=0, description="None: the first of the space")
+    target: Line | None = Field(None, description="None: the first of the space")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.hidden or min(self.hidden) < 1:
+            raise ValueError("hidden lists the widths of the hidden layers, each at least 1")
+        if len(self.hidden) >= MOST_LAYERS or max(self.hidden) > MOST_NEURONS:
+            raise ValueError(
+                f"the Fortran runtime takes networks of at most {MOST_LAYERS - 1} hidden layers of "
+                f"{MOST_NEURONS} neurons"
+            )
+        if not isinstance(self.activation, str) and len(self.activation) != len(self.hidden):
+            raise ValueError("activation is one activation function, or one per hidden layer")
+        return self
+
+
 class SearchConfig(Section):
     """Step 1: many candidates on a small subset."""
 
@@ -132,6 +166,10 @@ class SearchConfig(Section):
     rung_rows: tuple[int, ...] = Field(
         (), description="rows of the subset at each rung; all rows if empty"
     )
+    objectives: tuple[Literal["skill", "time"], ...] = Field(
+        ("skill",),
+        description="find the lowest loss, or with 'time' the front of loss and predicted time",
+    )
     eta: int = Field(4, ge=2)
     halving: Literal["batch", "asha"] = Field(
         "batch", description="candidates to compare with: the same batch, or all earlier ones"
@@ -150,8 +188,14 @@ class SearchConfig(Section):
         description="samples per step of annealed rungs; None: by the length of the rung",
     )
     patience: int = Field(15, ge=1)
+    side_by_side: bool | Literal["auto"] = Field(
+        "auto", description="train the candidates of a batch together with torch; auto: on a GPU"
+    )
     max_ns: float | None = Field(None, gt=0, description="largest predicted ns per sample")
     cost_table: Line | None = Field(None, description="CSV of measured times; else measured")
+    enqueue: tuple[EnqueuedConfig, ...] = Field(
+        (), description="candidates to try before those that the sampler proposes"
+    )
     space: SpaceConfig = SpaceConfig()
 
     @field_validator("sampler")
@@ -161,6 +205,13 @@ class SearchConfig(Section):
             return sampler_name(sampler)
         except UsageError as error:
             raise ValueError(str(error)) from error
+
+    @field_validator("objectives")
+    @classmethod
+    def _sort_objectives(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
+        if "skill" not in objectives:
+            raise ValueError("objectives are ['skill'] or ['skill', 'time']")
+        return tuple(sorted(set(objectives)))  # their order has no meaning
 
     @model_validator(mode="before")
     @classmethod
@@ -177,7 +228,16 @@ class SearchConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        self._check_enqueued()
         rungs, rows = self.rungs, self.rung_rows
+        if "time" in self.objectives:
+            if self.sampler not in TWO_OBJECTIVES:
+                raise ValueError(
+                    f"the sampler '{self.sampler}' has one objective; with objectives = ['skill', "
+                    f"'time'] choose one of {', '.join(TWO_OBJECTIVES)}"
+                )
+            if self.sampler_options.get("aim") == "loss":
+                raise ValueError("aim = 'loss' contradicts objectives = ['skill', 'time']")
         if rungs and (rungs[0] < 1 or list(rungs) != sorted(set(rungs))):
             raise ValueError("rungs are numbers of epochs in ascending order")
         if rungs and rungs[-1] > 1_000_000:
@@ -199,6 +259,22 @@ class SearchConfig(Section):
         if rows and rows[-1] > int(self.subset):
             raise ValueError(f"rung_rows needs {rows[-1]} rows of a subset of {self.subset}")
         return self
+
+    def _check_enqueued(self) -> None:
+        if len(self.enqueue) > self.trials:
+            raise ValueError(
+                f"enqueue lists {len(self.enqueue)} candidates, more than trials = {self.trials}"
+            )
+        for one in self.enqueue:
+            if self.space.family == "residual" and len(set(one.hidden)) > 1:
+                raise ValueError(
+                    "enqueue: all hidden layers of a residual network have the same width"
+                )
+            if one.target is not None and one.target not in self.space.target:
+                known = ", ".join(self.space.target) or "none"
+                raise ValueError(
+                    f"enqueue: the target '{one.target}' is none of space.target ({known})"
+                )
 
 
 class AdviceConfig(Section):

@@ -14,7 +14,10 @@ from pydantic import (
 )
 
 from emufort.contract_rules import check_text
+from emufort.training.device import device_name
 
+#: Where networks are trained, such as ``cpu`` or ``cuda:1``.
+Device = Annotated[str, AfterValidator(device_name)]
 #: A text of one line, such as a path.
 Line = Annotated[str, AfterValidator(check_text)]
 

@@ -16,7 +16,7 @@ from emufort.brief import brief
 from emufort.contract import Column, Contract
 from emufort.dataset import rows as tables
 from emufort.dataset.complaints import Complaints
-from emufort.dataset.netcdf import open_netcdf
+from emufort.dataset.opening import open_data
 from emufort.dataset.reader import Reader, drawn_split
 from emufort.dataset.sources import data_files, embedded_dataset, hash_of
 from emufort.dataset.splits import SPLITS
@@ -43,7 +43,7 @@ class Dataset:
     contract
         Contract that describes the columns.
     source
-        Path of the netCDF file, or pattern of several.
+        Path of the netCDF file or Zarr store, or pattern of several.
     sha256
         Hash of the file; of several, hash of their hashes in order.
     x, y
@@ -96,13 +96,13 @@ class Dataset:
     def open(
         cls, path: PathLike | None, contract: Contract, scratch: PathLike | None = None
     ) -> Self:
-        """Read netCDF files, or the data set that comes with the package if `path` is None.
+        """Read netCDF files or Zarr stores, or if `path` is None what comes with the package.
 
         Parameters
         ----------
         path
-            The netCDF file, or a pattern such as ``"era5_*.nc"``. The rows of several files follow
-            each other in the order of the names.
+            The netCDF file or Zarr store, or a pattern such as ``"era5_*.nc"``. The rows of several
+            files follow each other in the order of the names.
         contract
             Contract that describes the variables.
         scratch
@@ -120,10 +120,11 @@ class Dataset:
         files = data_files(source)
         if not files:
             raise DataError(
-                f"there is no data file {source}; give --data the path of a netCDF file"
+                f"there is no data file {source}; give --data the path of a "
+                "netCDF file or a Zarr store"
             )
         with ExitStack() as stack:
-            parts = {file: stack.enter_context(open_netcdf(file)) for file in files}
+            parts = {file: stack.enter_context(open_data(file)) for file in files}
             return cls._of_parts(parts, contract, source, hash_of(files), folder)
 
     @classmethod

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emufort import escape
 from emufort.toolchain.flags import FAMILIES
+
+if TYPE_CHECKING:
+    import jinja2
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -19,6 +23,13 @@ def render(template: str, *, folder: Path = _TEMPLATES, **values: Any) -> str:
     `emufort.escape`. Templates can read the compiler flags as ``flags``, see
     `emufort.toolchain.flags.FAMILIES`.
     """
+    environment = _environment(folder, template.endswith(".md.j2"))
+    return environment.get_template(template).render(**values)
+
+
+@cache
+def _environment(folder: Path, is_markdown: bool) -> jinja2.Environment:
+    """Return the environment of a folder, which keeps the templates that it has compiled."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -27,7 +38,7 @@ def render(template: str, *, folder: Path = _TEMPLATES, **values: Any) -> str:
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=escape.markdown if template.endswith(".md.j2") else None,
+        finalize=escape.markdown if is_markdown else None,
     )
     environment.filters.update(
         c_comment=escape.c_comment,
@@ -39,4 +50,4 @@ def render(template: str, *, folder: Path = _TEMPLATES, **values: Any) -> str:
         fortran_constant=escape.fortran_constant,
     )
     environment.globals["flags"] = FAMILIES
-    return environment.get_template(template).render(**values)
+    return environment

@@ -65,9 +65,16 @@ def numbers_of(shape: Sequence[int]) -> Integers:
     return np.arange(int(np.prod(shape, dtype=np.int64)), dtype=np.int64).reshape(shape)
 
 
+def axis_of(axis: int, rank: int) -> int:
+    """Return an axis of an array, which counts from the end if it is negative."""
+    if not -rank <= axis < rank:
+        raise ValueError(f"it has {rank} dimensions and no axis {axis}")
+    return axis % rank
+
+
 def rows_along(shape: Sequence[int], axes: Sequence[int]) -> Integers:
     """Return the numbers of the elements along axes, (rest, elements along the axes)."""
-    axes = sorted(axis % len(shape) for axis in axes)
+    axes = sorted(axis_of(axis, len(shape)) for axis in axes)
     moved = np.moveaxis(numbers_of(shape), axes, range(len(shape) - len(axes), len(shape)))
     count = int(np.prod([shape[axis] for axis in axes], dtype=np.int64))
     return moved.reshape(-1, count)
@@ -75,7 +82,7 @@ def rows_along(shape: Sequence[int], axes: Sequence[int]) -> Integers:
 
 def reduced_shape(shape: Sequence[int], axes: Sequence[int], keep: bool) -> tuple[int, ...]:
     """Return the shape of a reduction along axes."""
-    axes = [axis % len(shape) for axis in axes]
+    axes = [axis_of(axis, len(shape)) for axis in axes]
     if keep:
         return tuple(1 if k in axes else n for k, n in enumerate(shape))
     return tuple(n for k, n in enumerate(shape) if k not in axes)

@@ -24,7 +24,8 @@ _INPUTS: dict[str, tuple[ScalerKind, float]] = {
     "logit": ("logit", 1.0),
 }
 _OUTPUTS: dict[str, tuple[ScalerKind, float]] = {**_INPUTS, "sigmoid": ("sigmoid", 1.0)}
-
+#: Largest logarithm of a number in single precision, and of its reciprocal.
+_MOST_LOGARITHM = 87.0
 
 #: Shape of one column, without the dimension of the columns.
 Shape = tuple[int, ...]
@@ -165,21 +166,42 @@ def _without_ones(shape: Shape) -> Shape:
     return tuple(size for size in shape if size != 1)
 
 
+def transforms_of_inputs(contract: Contract) -> Scaler:
+    """Return the transforms of the inputs of a contract, with which the original is called."""
+    return _scaler(contract.input_columns, _INPUTS)
+
+
 def input_scaler(contract: Contract, shift: Array, scale: Array) -> Scaler:
-    """Return the scaler of the inputs.
+    """Return the scaler of the inputs: the transforms of the contract, then an affine scaling.
 
     Parameters
     ----------
     contract
         Contract with the transforms of the inputs.
     shift, scale
-        Affine scaling at the start of the network, (n_features,), z = (x - shift) scale. It is
-        applied with the double precision of the scaler where the contract has no transform.
+        Affine scaling at the start of the network, (n_features,), z = (t - shift) scale of the
+        transformed input t.
+
+    Raises
+    ------
+    ImportRefusedError
+        The mean of a logarithm is that of no number in single precision.
     """
-    found = _scaler(contract.input_columns, _INPUTS)
-    for j, kind in enumerate(found.kinds):
-        if kind == "affine":
-            found.shift[j], found.scale[j] = shift[j], scale[j]
+    found = transforms_of_inputs(contract)
+    for j, (kind, column) in enumerate(zip(found.kinds, contract.input_columns, strict=True)):
+        if kind == "ln":
+            # (c ln x - shift) scale = ln(x / exp(shift / c)) c scale
+            mean = shift[j] / found.scale[j]
+            if abs(mean) > _MOST_LOGARITHM:
+                raise ImportRefusedError(
+                    f"the network subtracts {shift[j]:.3g} from the logarithm of '{column.name}', "
+                    "whose mean would be beyond single precision; use the transform 'none' and put "
+                    "the logarithm into the network"
+                )
+            found.shift[j] = math.exp(mean)
+        else:
+            found.shift[j] = shift[j]
+        found.scale[j] *= scale[j]
     return found
 
 

@@ -69,6 +69,9 @@ def _check_size(node: Node, inputs: Sequence[NDArray[Any] | None]) -> None:
     size = 1.0
     if node.operator == "Resize":
         size = _resized(inputs)
+    elif node.operator == "Split":
+        # The reference implementation makes a list of so many parts.
+        size = float(node.attributes.get("num_outputs", 1))
     elif node.operator not in _GROWING:
         return
     elif node.operator == "Range":

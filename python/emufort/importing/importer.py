@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,9 @@ from emufort.config.deployment import Placement
 from emufort.contract import Contract
 from emufort.contract_arrays import split_columns
 from emufort.dataset.dataset import Dataset
-from emufort.export.agreement import rounding_bound
 from emufort.export.bundle import Bundle, export
+from emufort.export.fortran import check_names
+from emufort.importing.comparison import compared
 from emufort.importing.contracts import (
     check_contract,
     derived_contract,
@@ -38,7 +40,7 @@ from emufort.importing.values import Value, selected
 from emufort.network.activations import Array
 from emufort.network.emulator import Emulator
 from emufort.network.imported import architecture_of_plan
-from emufort.network.precision import DTYPES, TOLERANCES, Precision
+from emufort.network.precision import DTYPES, Precision
 from emufort.paths import PathLike
 
 if TYPE_CHECKING:
@@ -50,14 +52,12 @@ _CAVEAT = (
     "The network was trained elsewhere and imported from {name}. The skill compares it with the "
     "original on samples of the inputs, not with data of the process."
 )
-#: If the two differ by more, in units of the spread of an output, the reference implementation of
-#: ONNX does not compute what ONNX Runtime does, and the network is compared with the latter alone.
-_MOST_NOISE = 1e-2
-#: Samples on which the original is computed in double precision.
-_COMPARED = 64
-#: Samples on which the original is computed.
-_SAMPLES = 4096
+#: Most and fewest samples on which the original is computed, and most values of its inputs and
+#: outputs.
+_MOST_SAMPLES, _FEWEST_SAMPLES, _MOST_VALUES = 4096, 512, 2**21
 _SEED = 20_250_101
+#: Largest logarithm of a random sample in units of the middle one.
+_MOST_EXPONENT = 20.0
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,11 @@ def import_model(
     origin = _origin(source)
     graph = read_graph(source.model)
     emulator = emulator_of(graph, origin, contract, name, precision)
+    check_names(emulator.contract, name)
     rows = _samples(emulator, graph, example)
     reference = Reference(source, graph)
-    outputs = _compared(emulator, reference, rows)
+    exact = partial(emulator_of, graph, origin, contract, name, "double")
+    outputs = compared(emulator, exact, reference, rows)
     data = Dataset.from_xarray(
         _rows(emulator.contract, rows, outputs),
         emulator.contract,
@@ -197,75 +199,27 @@ def _samples(emulator: Emulator, graph: Graph, example: Example | None) -> Array
     if example is not None:
         return _given(graph, example).astype(np.float32).astype(np.float64)
     rng = np.random.default_rng(_SEED)
-    x = rng.standard_normal((_SAMPLES, len(columns)))
+    width = len(columns) + len(emulator.contract.output_columns)
+    n = min(_MOST_SAMPLES, max(_FEWEST_SAMPLES, _MOST_VALUES // width))
+    # One row for each column of the contract, because a column of x is not contiguous.
+    normal = np.ascontiguousarray(rng.standard_normal((n, len(columns))).T)
+    shares = rng.random((len(columns), n))
     scaler = emulator.input_scaler
-    for j, column in enumerate(columns):
-        share = rng.random(_SAMPLES)
+    for j, (column, z, share) in enumerate(zip(columns, normal, shares, strict=True)):
         if np.isfinite(column.lower) and np.isfinite(column.upper):
             if column.transform in ("ln", "log10"):
-                x[:, j] = column.lower * (column.upper / column.lower) ** share
+                z[:] = column.lower * (column.upper / column.lower) ** share
             else:
-                x[:, j] = column.lower + (column.upper - column.lower) * share
+                z[:] = column.lower + (column.upper - column.lower) * share
         elif scaler.kinds[j] == "affine":
-            x[:, j] = scaler.shift[j] + x[:, j] / scaler.scale[j]
+            z[:] = scaler.shift[j] + z / scaler.scale[j]
+        elif scaler.kinds[j] == "logit":
+            z[:] = share
         else:
-            x[:, j] = share if scaler.kinds[j] == "logit" else np.exp(x[:, j])
+            exponents = np.clip(z / scaler.scale[j], -_MOST_EXPONENT, _MOST_EXPONENT)
+            z[:] = scaler.shift[j] * np.exp(exponents)
+    x = np.ascontiguousarray(normal.T)
     return emulator.clip(x.astype(np.float32).astype(np.float64))
-
-
-def _compared(emulator: Emulator, reference: Reference, x: Array) -> Array:
-    """Compare the network with the original; return the outputs in the units of the contract.
-
-    Raises
-    ------
-    ImportRefusedError
-        The two differ.
-    """
-    seen = x.copy()
-    transformed = emulator.input_scaler.forward(x)
-    for j, column in enumerate(emulator.contract.input_columns):
-        if column.transform != "none":
-            seen[:, j] = transformed[:, j]
-    physical = emulator.output_scaler.backward
-    together = physical(reference.outputs(seen))
-    alone = physical(reference.outputs(seen[:_COMPARED], one_by_one=True))
-    spread = np.maximum(together.std(axis=0), np.abs(together).max(axis=0) * 1e-3)
-    spread[spread == 0.0] = 1.0
-    double, noise = alone, np.zeros(len(spread))
-    found_in_double = reference.outputs_in_double(seen[:_COMPARED])
-    if found_in_double is not None and found_in_double.shape == alone.shape:
-        found_in_double = physical(found_in_double)
-        apart = np.nanmax(np.abs(alone - found_in_double), axis=0, initial=0.0) / spread
-        if np.all(apart < _MOST_NOISE):
-            double, noise = found_in_double, apart
-    of_original, of_import = (
-        np.maximum(TOLERANCES[p], rounding_bound(noise, p)) for p in ("single", emulator.precision)
-    )
-    pairs = [
-        (
-            emulator.predict(x[:_COMPARED]),
-            double,
-            of_import,
-            "the weights need more than single precision: give --precision double",
-        ),
-        (alone, together, of_original, "an operation of the original mixes columns"),
-    ]
-    source = reference.outputs_of_source(seen[:_COMPARED])
-    if source is not None:
-        # Both may be in single precision, and differ by what that gives.
-        reason = "its ONNX form does; export it to ONNX"
-        pairs.insert(0, (physical(source), double, 2.0 * of_original, reason))
-    for found, wanted, allowed, reason in pairs:
-        wanted = wanted[: len(found)]
-        difference = np.nanmax(np.abs(found - wanted), axis=0, initial=0.0) / spread
-        worst = int(np.argmax(difference / allowed))
-        if not np.array_equal(np.isnan(found), np.isnan(wanted)) or np.any(difference > allowed):
-            raise ImportRefusedError(
-                "the imported network does not reproduce the original: the output "
-                f"'{emulator.contract.output_columns[worst].name}' differs by "
-                f"{difference[worst]:.2g} of its spread; {reason}"
-            )
-    return together
 
 
 def _rows(contract: Contract, x: Array, y: Array) -> xr.Dataset:

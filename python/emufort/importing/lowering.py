@@ -30,11 +30,18 @@ _RANDOM = {
 }
 #: Operations whose result has a shape that depends on data.
 _DATA_DEPENDENT = {"NonMaxSuppression", "NonZero", "Unique"}
+#: Operations that ask for what no input of a network is: a NaN gives NaN in its column.
+_NOT_FINITE = {"IsInf", "IsNaN"}
 _CONTROL_FLOW = {"If", "Loop", "Scan", "SequenceMap"}
 #: Operations whose result is a number of the kind of their inputs.
 _ARITHMETIC = {"Abs", "Add", "CumSum", "Einsum", "Gemm", "MatMul", "Max", "Mean", "Min", "Mod"} | {
     "Mul", "Neg", "Pow", "ReduceL1", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd"} | {
     "ReduceSum", "ReduceSumSquare", "Relu", "Sign", "Sub", "Sum"}  # fmt: skip
+
+#: Attributes that are 0 or 1; tools treat other numbers in different ways.
+_FLAGS = {"ceil_mode", "count_include_pad", "exclusive", "fmod", "input_forget", "interleaved"} | {
+    "is_causal", "keepdims", "largest", "layout", "linear_before_reset", "noop_with_empty_axes"} | {
+    "reverse", "select_last_index", "training_mode", "transA", "transB"}  # fmt: skip
 
 
 #: Takes the lowering, the node and its inputs (None: absent); returns the outputs.
@@ -131,6 +138,13 @@ def _results(
             "it is control flow",
             "export the model without loops and branches",
         )
+    if node.operator in _NOT_FINITE and isinstance(state.values.get(node.inputs[0]), Value):
+        raise refuse(
+            node.operator,
+            node.name,
+            "a column with an input that is NaN or infinite gives NaN, and no network sees it",
+            "remove it from the model",
+        )
     unknown = [name for name in node.inputs if name and name not in state.values]
     if unknown:
         raise refuse(
@@ -156,6 +170,7 @@ def _results(
             "docs/import.md lists the supported operations",
         )
     try:
+        _check_flags(node)
         found = handler(state, node, inputs)
         _reuse(state, node, inputs)
         if node.operator in _ARITHMETIC:
@@ -181,6 +196,12 @@ def _results(
             f"its inputs do not fit ({str(error)[:120]})",
             "check the model with the ONNX checker",
         ) from error
+
+
+def _check_flags(node: Node) -> None:
+    for name in sorted(_FLAGS & node.attributes.keys()):
+        if node.attributes[name] not in (0, 1):
+            raise ValueError(f"its attribute {name} is {node.attributes[name]}, not 0 or 1")
 
 
 def _reuse(state: Lowering, node: Node, inputs: list[NDArray[Any] | Value | None]) -> None:

@@ -6,6 +6,7 @@ from emufort.importing.lowering import Handler
 from emufort.importing.operators_activation import ACTIVATION
 from emufort.importing.operators_attention import ATTENTION
 from emufort.importing.operators_convolution import CONVOLUTION
+from emufort.importing.operators_inverse import INVERSE
 from emufort.importing.operators_linear import LINEAR
 from emufort.importing.operators_logic import LOGIC
 from emufort.importing.operators_normalisation import NORMALISATION
@@ -21,6 +22,7 @@ HANDLERS: Mapping[str, Handler] = {
     **LINEAR,
     **PRODUCTS,
     **ACTIVATION,
+    **INVERSE,
     **LOGIC,
     **CONVOLUTION,
     **POOLING,

@@ -20,7 +20,9 @@ Function = Callable[[Lowering, Value, Mapping[str, Any]], Value]
 _LARGEST_RECTIFIED = 8.0
 
 
-def _of_one(function: Function) -> Handler:
+def of_one(function: Function) -> Handler:
+    """Return the function that lowers a node with a function of one value."""
+
     def handler(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
         return (function(state, Value.of(inputs[0]), node.attributes),)
 
@@ -173,25 +175,6 @@ def _tan(state: Lowering, x: Value, _: Mapping[str, Any]) -> Value:
     return state.combined("multiply", state.activation(x, "sin"), reciprocal(state, cosine))
 
 
-def _asinh(state: Lowering, x: Value, _: Mapping[str, Any]) -> Value:
-    # sign(x) ln(|x| + sqrt(x**2 + 1)): the sum has no cancellation
-    size = absolute(state, x)
-    root = state.activation(state.combined("multiply", x, x).shifted(1.0), "sqrt")
-    return state.combined("multiply", sign(state, x), state.activation(size.plus(root), "ln"))
-
-
-def _acosh(state: Lowering, x: Value, _: Mapping[str, Any]) -> Value:
-    # x**2 - 1 as a product, which is exact near 1
-    product = state.combined("multiply", x.shifted(-1.0), x.shifted(1.0))
-    return state.activation(x.plus(state.activation(product, "sqrt")), "ln")
-
-
-def _atanh(state: Lowering, x: Value, _: Mapping[str, Any]) -> Value:
-    above, below = x.shifted(1.0), x.scaled(-1.0).shifted(1.0)
-    difference = state.activation(above, "ln").minus(state.activation(below, "ln"))
-    return difference.scaled(0.5)
-
-
 # ------------------------------------------------------------------------- bounds
 
 
@@ -260,9 +243,6 @@ def _plain(name: str) -> Function:
 #: ONNX operator -> function of one value.
 FUNCTIONS: Mapping[str, Function] = {
     "Abs": lambda state, x, _: absolute(state, x),
-    "Acosh": _acosh,
-    "Asinh": _asinh,
-    "Atanh": _atanh,
     "Ceil": _plain("ceiling"),
     "Celu": _celu,
     "Cos": _plain("cos"),
@@ -301,5 +281,5 @@ ACTIVATION: Mapping[str, Handler] = {
     "Max": _extreme,
     "Min": _extreme,
     "PRelu": _prelu,
-    **{name: _of_one(function) for name, function in FUNCTIONS.items()},
+    **{name: of_one(function) for name, function in FUNCTIONS.items()},
 }

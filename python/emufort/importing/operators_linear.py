@@ -20,6 +20,8 @@ def matrix_product(state: Lowering, left: Value, right: Value) -> Value:
     """Return the product of matrices (B, M, K) and (B, K, N); a B of 1 is broadcast."""
     b = max(left.shape[0], right.shape[0])
     m, (k, n) = left.shape[1], right.shape[1:]
+    if left.shape[2] != k:
+        raise ValueError(f"matrices of {left.shape[2]} columns and {k} rows have no product")
     if left.terms and right.terms:
         if m == k == 1 or k == n == 1:
             return multiplied(state, left, right)

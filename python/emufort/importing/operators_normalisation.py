@@ -6,7 +6,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from emufort.importing.arguments import Inputs, data, given, number, numbers_of, rows_along
+from emufort.importing.arguments import (
+    Inputs,
+    axis_of,
+    data,
+    given,
+    number,
+    numbers_of,
+    rows_along,
+)
 from emufort.importing.atoms import Atom, Lowering, stored_order
 from emufort.importing.graph import Node
 from emufort.importing.lowering import Handler
@@ -104,7 +112,7 @@ def _optional(inputs: Inputs, place: int) -> Value | None:
 def _layer(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
     """Lower LayerNormalization and RMSNormalization."""
     x = state.stored(Value.of(inputs[0]))
-    axis = int(node.attributes.get("axis", -1)) % len(x.shape)
+    axis = axis_of(int(node.attributes.get("axis", -1)), len(x.shape))
     rows = rows_along(x.shape, range(axis, len(x.shape)))
     epsilon = number(node.attributes, "epsilon", 1e-5)
     scale, shift = _optional(inputs, 1), _optional(inputs, 2)
@@ -159,10 +167,32 @@ def _norm(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
     return (state.combined("multiply", x, reciprocal(state, norm).taken(spread(x, rows))),)
 
 
+def _local_response(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
+    """Lower LRN: x / (bias + alpha/size sum(x**2))**beta, the sum over neighbouring channels."""
+    x, size = state.stored(data(inputs)), int(node.attributes["size"])
+    alpha, beta, bias = (
+        number(node.attributes, name, default)
+        for name, default in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0))
+    )
+    if not 1 <= size <= 2 * x.shape[1] + 1 or alpha < 0.0 or bias <= 0.0:
+        raise ValueError(f"it has the size {size}, alpha {alpha} and bias {bias}")
+    channels = np.arange(x.shape[1])[:, None] - (size - 1) // 2 + np.arange(size)
+    is_channel = (channels >= 0) & (channels < x.shape[1])
+    # (channels, rest, size)
+    numbers = np.moveaxis(numbers_of(x.shape), 1, 0).reshape(x.shape[1], -1)
+    rows = np.where(is_channel[:, None], numbers[channels % x.shape[1]].swapaxes(1, 2), -1)
+    order = np.argsort(numbers.ravel())
+    sums = state.sums(
+        state.combined("multiply", x, x), rows.reshape(-1, size)[order], x.shape, alpha / size
+    )
+    return (state.combined("multiply", x, power(state, sums.shifted(bias), -beta)),)
+
+
 #: ONNX operator -> function that lowers it.
 NORMALISATION: Mapping[str, Handler] = {
     "GroupNormalization": _group,
     "InstanceNormalization": _group,
+    "LRN": _local_response,
     "LayerNormalization": _layer,
     "LpNormalization": _norm,
     "MeanVarianceNormalization": _mean_variance,

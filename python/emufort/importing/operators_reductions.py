@@ -8,6 +8,7 @@ import numpy as np
 
 from emufort.importing.arguments import (
     Inputs,
+    axis_of,
     constant,
     data,
     given,
@@ -19,6 +20,7 @@ from emufort.importing.graph import Node
 from emufort.importing.lowering import Handler
 from emufort.importing.operators_activation import absolute, reciprocal
 from emufort.importing.operators_logic import greater
+from emufort.importing.refusal import refuse
 from emufort.importing.values import Integers, Value, concatenated
 
 #: Most summands of all elements of a sum from the first element on.
@@ -122,6 +124,27 @@ def _arg_extreme(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ..
     return (found.reshaped(shape).of_kind("integer"),)
 
 
+def _top(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
+    """Lower TopK of one element: the largest or smallest one, and its position."""
+    x, count = data(inputs), constant(node, inputs, 1)
+    number = 0 if count is None else int(np.ravel(count)[0])
+    if number != 1:
+        raise refuse(
+            node.operator,
+            node.name,
+            f"it gives the {number} largest or smallest elements",
+            "the largest number is 1",
+        )
+    axis, factor = int(node.attributes.get("axis", -1)), 1.0
+    if not node.attributes.get("largest", 1):
+        factor = -1.0
+    shape = reduced_shape(x.shape, [axis], True)
+    signed = x.scaled(factor)
+    found = state.reduced("maximum_of", signed, rows_along(x.shape, [axis]), shape)
+    position = _position(state, signed, axis).reshaped(shape)
+    return found.scaled(factor).of_kind(x.kind), position.of_kind("integer")
+
+
 def _cumulative(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
     x, found = data(inputs), constant(node, inputs, 1)
     if found is None:
@@ -200,7 +223,7 @@ def _masked_softmax(
 def _softmax(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
     x = data(inputs)
     is_new = state.opset >= _OPSET_OF_SOFTMAX
-    axis = int(node.attributes.get("axis", -1 if is_new else 1)) % max(len(x.shape), 1)
+    axis = axis_of(int(node.attributes.get("axis", -1 if is_new else 1)), len(x.shape))
     axes = [axis] if is_new else list(range(axis, len(x.shape)))
     rows = rows_along(x.shape, axes)
     if node.operator != "Hardmax":
@@ -224,4 +247,5 @@ REDUCTIONS: Mapping[str, Handler] = {
     "LogSoftmax": _softmax,
     **dict.fromkeys(_REDUCTIONS, _reduction),
     "Softmax": _softmax,
+    "TopK": _top,
 }

@@ -17,6 +17,8 @@ from emufort.errors import EmufortError
 from emufort.files import read_csv, read_json
 from emufort.network.emulator import Emulator
 from emufort.run.folder import RunFolder
+from emufort.search.result import load_search
+from emufort.search.trials import Trial
 from emufort.skill import (
     SKILL_BLOCK,
     Skill,
@@ -112,6 +114,8 @@ class Run:
         Content of the files of these names; empty if they do not exist.
     predictions
         Predicted final losses of all candidates; empty for runs of earlier versions.
+    trials
+        Trials of step 1, if time was an objective; else empty.
     seconds
         Step -> wall time [s].
     config
@@ -134,6 +138,7 @@ class Run:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     search: Mapping[str, Any] = field(default_factory=dict)
     predictions: Sequence[Prediction] = ()
+    trials: Sequence[Trial] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     config: str = ""
 
@@ -194,6 +199,7 @@ def gather(folder: Path, data: Dataset) -> Run:
         provenance=_optional(folder / "provenance.json"),
         search=_optional(files.search / "search.json"),
         predictions=_predictions(files.retrain / "predictions.csv"),
+        trials=_trials(files.search),
         seconds=files.seconds(),
         config=files.config.read_text() if files.config.is_file() else "",
     )
@@ -204,6 +210,14 @@ def _optional(path: Path) -> dict[str, Any]:
         return {}
     content = read_json(path)
     return content if isinstance(content, dict) else {}
+
+
+def _trials(folder: Path) -> tuple[Trial, ...]:
+    """Return the trials of a search with time as an objective; none for other searches."""
+    if not (folder / "search.json").exists():
+        return ()
+    found = load_search(folder).trials
+    return found if all(trial.predicted_ns is not None for trial in found) else ()
 
 
 def _predictions(path: Path) -> list[Prediction]:

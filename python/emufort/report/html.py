@@ -12,10 +12,12 @@ from emufort.dataset.dataset import Dataset
 from emufort.escape import html
 from emufort.files import write_text
 from emufort.progress import Reporter, silent
-from emufort.report import plots
+from emufort.report import plots, search_plots, style
 from emufort.report.gather import Run, gather
 from emufort.retrain.agreement_words import LEGEND, Agreement
 from emufort.run.folder import RunFolder
+from emufort.search.front import front_of
+from emufort.search.importance_words import IMPORTANCE_LEGEND, importance_rows
 from emufort.search.rung_words import rungs_in_words
 from emufort.skill import Score
 
@@ -73,7 +75,9 @@ def render(run: Run) -> str:
         lstrip_blocks=True,
         finalize=html,
     )
-    environment.filters.update(number=number, signed=signed, r2=r2, seconds=duration, commas=commas)
+    environment.filters.update(
+        number=number, signed=signed, r2=r2, seconds=duration, commas=commas, per_cent=per_cent
+    )
     return environment.get_template("template.html.j2").render(
         run=run,
         contract=run.contract,
@@ -95,6 +99,9 @@ def render(run: Run) -> str:
         agreement=Agreement.of(run.agreement),
         legend=LEGEND,
         rungs=rungs_in_words(run.search),
+        importances=importance_rows(run.search),
+        importance_legend=IMPORTANCE_LEGEND,
+        search_front=front_of(run.trials),
         constants=run.emulator.constants,
     )
 
@@ -134,6 +141,11 @@ def r2(value: Any) -> str:
 def commas(value: Any) -> str:
     """Return a whole number with thin spaces between thousands."""
     return f"{round(float(value)):,}".replace(",", "\u202f")
+
+
+def per_cent(share: float) -> str:
+    """Return a share as a whole number of per cent."""
+    return f"{100 * share:.0f} %"
 
 
 def duration(value: float) -> str:
@@ -334,6 +346,8 @@ def _figures(run: Run) -> dict[str, Any]:
         "curves": None,
         "agreement": None,
         "predictions": None,
+        "importances": None,
+        "search_front": None,
     }
     if run.curves:
         figures["curves"] = _inline(plots.learning_curves(run.curves, run.choice))
@@ -344,9 +358,13 @@ def _figures(run: Run) -> dict[str, Any]:
         figures["agreement"] = _inline(plots.agreement(pairs, chosen, run.measure))
     if run.predictions:
         figures["predictions"] = _inline(plots.predictions(run.predictions, chosen, run.measure))
+    if rows := importance_rows(run.search):
+        figures["importances"] = _inline(search_plots.importances(rows))
+    if run.trials:
+        figures["search_front"] = _inline(search_plots.search_front(run.trials, run.measure))
     return figures
 
 
 def _inline(figure: Figure) -> str:
     """Return a figure as a data URL."""
-    return "data:image/svg+xml;base64," + base64.b64encode(plots.svg(figure)).decode()
+    return "data:image/svg+xml;base64," + base64.b64encode(style.svg(figure)).decode()

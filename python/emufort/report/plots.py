@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +10,16 @@ from numpy.typing import NDArray
 
 from emufort.escape import mathtext
 from emufort.report.gather import Column, Curve, Prediction
+from emufort.report.style import BLUE, MARKER, ORANGE, new_figure, styled
 from emufort.ticks import plain_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, MUTED, GRID = "#1c2733", "#6b7785", "#dfe4ea"
-BLUE, ORANGE = "#2563a8", "#d9480f"
 #: Colours and markers of baselines, in the order of the contract; the first 20 pairs are unique.
 BASELINES = ("#2b8a3e", "#7048a8", "#0b7285", "#a61e4d")
-BASELINE_MARKERS = ("D", "s", "^", "v", "P")
+BASELINEMARKERS = ("D", "s", "^", "v", "P")
 
 #: Kinds of retrained candidates: their names in the legend, and their style.
 LABELS = {
@@ -34,65 +32,6 @@ _KINDS: dict[str, dict[str, Any]] = {
     "front": {"s": 38, "marker": "o", "color": BLUE},
     "choice": {"s": 190, "marker": "*", "color": ORANGE},
 }
-_MARKER: dict[str, Any] = {"edgecolors": "white", "zorder": 3}
-
-_STYLE: dict[Any, Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9.5,
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.axisbelow": True,
-    "text.color": INK,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "grid.color": GRID,
-    "grid.linewidth": 0.7,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-    # Fixed, so that the same run gives the same bytes.
-    "svg.hashsalt": "emufort",
-    "svg.fonttype": "path",
-}
-
-
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.add_subplot()
-
-
-def _styled() -> Any:
-    import matplotlib as mpl
-
-    return mpl.rc_context(_STYLE)
-
-
-def svg(figure: Figure) -> bytes:
-    """Return a figure as SVG; equal figures give equal bytes."""
-    buffer = io.BytesIO()
-    with _styled():
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, dpi=110)
-    return buffer.getvalue()
-
-
-def png(figure: Figure, dpi: int = 160) -> bytes:
-    """Return a figure as PNG on a white background."""
-    buffer = io.BytesIO()
-    with _styled():
-        figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", metadata={"Software": ""})
-    return buffer.getvalue()
-
-
 # ------------------------------------------------------------------------------------- the front
 
 
@@ -121,8 +60,8 @@ def pareto(
         for kind in ("all", "front", "baselines")
     )
     choice = next(e for e in candidates if e["id"] == selection["choice"])
-    with _styled():
-        figure, axes = _figure(width, height)
+    with styled():
+        figure, axes = new_figure(width, height)
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.grid(True, which="major")
@@ -162,7 +101,7 @@ def _baselines(axes: Axes, baselines: Sequence[Mapping[str, Any]]) -> None:
     """Draw a marker for each timed baseline, and a line for each one that was not timed."""
     for number, baseline in enumerate(baselines):
         color = BASELINES[number % len(BASELINES)]
-        marker = BASELINE_MARKERS[number % len(BASELINE_MARKERS)]
+        marker = BASELINEMARKERS[number % len(BASELINEMARKERS)]
         name = mathtext(baseline["name"])
         if baseline["ns_per_sample"] is None:
             dashes = (0, (4 + number, 3))
@@ -198,8 +137,8 @@ def density(column: Column, width: float = 3.0, height: float = 3.0) -> Figure:
     true, predicted = column.true, column.predicted
     finite = np.isfinite(true) & np.isfinite(predicted)
     true, predicted = true[finite], predicted[finite]
-    with _styled():
-        figure, axes = _figure(width, height)
+    with styled():
+        figure, axes = new_figure(width, height)
         edges = _edges(np.concatenate([true, predicted]), column.is_logarithmic)
         counts, _, _ = np.histogram2d(true, predicted, bins=(edges, edges))
         mesh = np.ma.masked_equal(counts.T, 0)
@@ -252,8 +191,8 @@ def learning_curves(
     width, height
         Size of the figure [inches].
     """
-    with _styled():
-        figure, axes = _figure(width, height)
+    with styled():
+        figure, axes = new_figure(width, height)
         axes.set_yscale("log")
         axes.grid(True, which="major")
         others = [c for c in curves if c.id != choice]
@@ -311,8 +250,8 @@ def agreement(
     width, height
         Size of the figure [inches].
     """
-    with _styled():
-        figure, axes = _figure(width, height)
+    with styled():
+        figure, axes = new_figure(width, height)
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.grid(True, which="major")
@@ -328,7 +267,7 @@ def agreement(
                 axes.scatter(
                     [p["search_loss"] for p in shown],
                     [p["validation_loss"] for p in shown],
-                    **_MARKER,
+                    **MARKER,
                     **style,
                     label=labels[kind],
                 )
@@ -365,8 +304,8 @@ def predictions(
     """
     open_ = [p for p in shown if p.trained is None]
     trained = [p for p in shown if p.trained is not None and np.isfinite(p.trained)]
-    with _styled():
-        figure, axes = _figure(width, height)
+    with styled():
+        figure, axes = new_figure(width, height)
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.grid(True, which="major")
@@ -388,7 +327,7 @@ def predictions(
                 axes.scatter(
                     [p.multiply_adds for p in points],
                     [p.trained or np.nan for p in points],
-                    **_MARKER,
+                    **MARKER,
                     **_KINDS["choice" if mine else "front"],
                     label=kind,
                 )

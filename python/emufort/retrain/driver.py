@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import math
+import shutil
+import statistics
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
+from emufort.callbacks.protocol import Callbacks
 from emufort.config import Config
 from emufort.dataset.dataset import Dataset
 from emufort.dataset.targets import Targets, target_contract
 from emufort.errors import EmufortError
-from emufort.files import sweep, write_csv, write_json
+from emufort.extensions import Extensions
+from emufort.files import read_json, sweep, write_csv, write_json
 from emufort.lock import only_writer
 from emufort.progress import Reporter, silent
 from emufort.retrain.agreement import agreement, mean_losses
-from emufort.retrain.jobs import Job, Unit, run_unit, side_by_side
-from emufort.retrain.networks import Finisher
+from emufort.retrain.jobs import JOB_NAME, Job, Unit, in_buckets, run_unit, side_by_side
+from emufort.retrain.networks import Finisher, adopt
 from emufort.retrain.ranking import RANKING_COLUMNS, ranking
 from emufort.retrain.rounds import Rounds, on_the_front
 from emufort.retrain.table import COLUMNS, PREDICTION_COLUMNS, Retrained, ordered, predictions
-from emufort.search.identity import check_same, data_identity, settled_backend, study_sha256
+from emufort.search.identity import check_same, data_identity, study_sha256
 from emufort.search.result import SearchResult, load_search
+from emufort.search.settled import device_entry, settle
 from emufort.search.trials import Trial
 from emufort.training import backend_detail
+from emufort.training.device import device_detail
 from emufort.training.durable import forget_together
 from emufort.workers.pool import executor_for
 from emufort.workers.shared_arrays import SharedArrays
@@ -32,7 +38,12 @@ from emufort.workers.watch import Watch
 
 
 def retrain(
-    search_dir: Path, data: Dataset, config: Config, out: Path, report: Reporter = silent
+    search_dir: Path,
+    data: Dataset,
+    config: Config,
+    out: Path,
+    report: Reporter = silent,
+    extensions: Extensions | None = None,
 ) -> list[Retrained]:
     """Train candidates of the search in `search_dir` on all training rows.
 
@@ -57,6 +68,8 @@ def retrain(
         Folder of the retrained networks.
     report
         Receives the progress, also within trainings.
+    extensions
+        Callbacks, which receive the networks; default None: none.
 
     Returns
     -------
@@ -71,11 +84,8 @@ def retrain(
     """
     found = load_search(search_dir)
     only_mlps = all(trial.architecture.family == "mlp" for trial in found.trials)
-    backend = settled_backend(
-        config.retrain.backend, out / "retrain.json", "retrain.backend", only_mlps
-    )
-    options = config.retrain.model_copy(update={"backend": backend})
-    config = config.model_copy(update={"retrain": options})
+    typical = statistics.median(trial.architecture.multiply_adds for trial in found.trials)
+    config = settle(config, "retrain", out / "retrain.json", only_mlps, typical)
     contracts = {
         f"contract of {name}": target_contract(name, data.contract).sha256
         for name in {trial.target for trial in found.trials if trial.target}
@@ -87,16 +97,28 @@ def retrain(
         "seed": config.seed,
         **{f"retrain.{k}": v for k, v in config.retrain.model_dump(mode="json").items()},
     }
-    check_same(out / "retrain.json", identity)
+    _check_same(out / "retrain.json", identity)
     with only_writer(out):
-        check_same(out / "retrain.json", identity)
-        with _Step2(found, data, config, out, report, identity) as step:
+        _check_same(out / "retrain.json", identity)
+        callbacks = (extensions or Extensions()).callbacks
+        with _Step2(found, data, config, out, report, identity, callbacks) as step:
             step.note()
             sweep(out)
             done = step.run()
         step.write(done)
+        step.remove_others()
         step.note(finished=True)
     return ordered(done)
+
+
+def _check_same(path: Path, identity: dict[str, Any]) -> None:
+    """Check the identity of earlier trainings, which may be those of fewer trials.
+
+    The trials of a search that grows stay the same, and so do their trainings.
+    """
+    known = read_json(path).get("identity", {}).get("search.trials") if path.exists() else None
+    fewer = isinstance(known, int) and known < identity["search.trials"]
+    check_same(path, {**identity, "search.trials": known} if fewer else identity)
 
 
 class _Step2(ExitStack):
@@ -110,8 +132,10 @@ class _Step2(ExitStack):
         out: Path,
         report: Reporter,
         identity: dict[str, Any],
+        callbacks: Callbacks,
     ) -> None:
         super().__init__()
+        self.callbacks = callbacks
         self.found, self.data, self.config = found, data, config
         self.out, self.report, self.identity = out, report, identity
         self.rounds = Rounds(found.trials, config.retrain, config.seed)
@@ -123,6 +147,7 @@ class _Step2(ExitStack):
         self.done: list[Retrained] = []
         self.long: list[Retrained] = []
         self.planned = self.rounds.most
+        self._study_sha256 = study_sha256(found.folder)
         self._ready = False
 
     def __enter__(self) -> Self:
@@ -167,7 +192,7 @@ class _Step2(ExitStack):
     def note(self, finished: bool = False) -> None:
         """Write the identity of this folder and the planned number of trainings."""
         content = {"finished": finished, "planned": self.planned, "identity": self.identity}
-        write_json(self.out / "retrain.json", content)
+        write_json(self.out / "retrain.json", {**content, **device_entry(self.config.device)})
 
     def job(
         self,
@@ -223,12 +248,16 @@ class _Step2(ExitStack):
         self.note()
         for job in jobs:
             sweep(job.folder)
-        groups = side_by_side(jobs, self.config.retrain.backend)
+            adopt(job, self._study_sha256)
+        groups = side_by_side(jobs, self.config)
         waiting = [group for group in groups if not all(job.finished for job in group)]
         if waiting:
             done = len(jobs) - sum(map(len, waiting))
             self._train(waiting, len(self.done) + done)
-        return [job.read() for job in jobs]
+        rows = [job.read() for job in jobs]
+        if waiting:
+            self.callbacks.trained(rows)
+        return rows
 
     def _make_ready(self) -> None:
         if self._ready:
@@ -240,12 +269,13 @@ class _Step2(ExitStack):
         backend = self.config.retrain.backend
         self._finisher = Finisher(
             self.found,
-            study_sha256(self.found.folder),
+            self._study_sha256,
             self.targets,
             self.train,
             validation,
             scalers,
             backend_detail(backend),
+            device_detail(self.config.device),
         )
         watch = Watch(self.report, "retrain", self.planned, self._stored.folder)
         self._watch = self.enter_context(watch)
@@ -260,7 +290,12 @@ class _Step2(ExitStack):
         self._watch.at(done, total=self.planned)
         cells = self._watch.begin(counts)
         units = [
-            Unit(tuple(job.training for job in group), group[0].trial.target, cell)
+            Unit(
+                tuple(job.training for job in group),
+                group[0].trial.target,
+                cell,
+                len(group) > 1 or in_buckets(self.config),
+            )
             for group, cell in zip(groups, cells, strict=True)
         ]
         for position, states in self._executor.run(run_unit, units):
@@ -270,6 +305,13 @@ class _Step2(ExitStack):
             ]
             forget_together([job.training for job in group])
             self._watch.finished(cells[position], f"{rows[-1].label}, RMSE {rows[-1].rmse:.2e}")
+
+    def remove_others(self) -> None:
+        """Remove trainings that belong to an earlier, smaller search only."""
+        names = {one.id for one in (*self.done, *self.long)}
+        for folder in self.out.iterdir():
+            if JOB_NAME.fullmatch(folder.name) and folder.name not in names:
+                shutil.rmtree(folder, ignore_errors=True)
 
     # ------------------------------------------------------------------ tables
 

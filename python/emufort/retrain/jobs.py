@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ from emufort.retrain.table import Retrained
 from emufort.run.record import read_record
 from emufort.search.candidate_task import final_plan, final_task
 from emufort.search.trials import Trial
-from emufort.training import TrainerState
+from emufort.training import StepPlan, TrainerState
+from emufort.training.buckets import buckets, pays
 from emufort.training.durable import (
     DurableUnit,
     WarmStart,
@@ -33,24 +35,27 @@ if TYPE_CHECKING:
 
 #: Time between two checkpoints, and so the largest loss by an interruption [s].
 CHECKPOINT_SECONDS = 10.0
+#: Name of the folder of a job, see `Job.of`.
+JOB_NAME = re.compile(r"t\d{5,}-s\d+(-x\d+)?")
 #: Number of evaluations on the validation rows per training.
 _LOOKS = 100
 
 
 @dataclass(frozen=True)
 class Unit:
-    """Trainings of one target for a worker; several run side by side."""
+    """Trainings of one target for a worker, side by side or a single one."""
 
     trainings: tuple[DurableUnit, ...]
     target: str
     cell: Cell | None = None
+    side_by_side: bool = False
 
 
 def run_unit(trainers: TrainerCache, unit: Unit) -> list[TrainerState]:
     """Carry out a unit."""
     trainer = trainers.trainer(target=unit.target)
     tell = tell_nothing if unit.cell is None else unit.cell.teller()
-    if len(unit.trainings) > 1:
+    if unit.side_by_side:
         return run_durably_together(cast("TorchTrainer", trainer), unit.trainings, tell)
     return [run_durably(trainer, unit.trainings[0], tell=tell)]
 
@@ -121,13 +126,14 @@ class Job:
         """Whether the folder holds all results, unchanged since they were written."""
         # metrics.json is written last and lists the files that were written before.
         try:
-            files = self._metrics["files"]
+            files = self.metrics["files"]
             return all(file_sha256(self.folder / name) == sha for name, sha in files.items())
         except (EmufortError, OSError, KeyError, TypeError, AttributeError):
             return False
 
     @property
-    def _metrics(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Any]:
+        """Content of metrics.json."""
         path = self.folder / "metrics.json"
         found = read_record(path)
         # Earlier versions wrote no hash of metrics.json itself.
@@ -135,31 +141,46 @@ class Job:
 
     def read(self) -> Retrained:
         """Return the row of a finished job."""
-        row: dict[str, Any] = self._metrics["candidate"]
+        row: dict[str, Any] = self.metrics["candidate"]
         if row["validation_loss"] is None:  # diverged; JSON has no infinity
             row = {k: math.nan if v is None else v for k, v in row.items()}
             row["validation_loss"] = math.inf
         return Retrained(**row)
 
 
-def side_by_side(jobs: Sequence[Job], backend: str) -> list[list[Job]]:
-    """Group the jobs that are trained side by side: seeds of a small network, with torch.
+def in_buckets(config: Config) -> bool:
+    """Return whether trainings of similar shape run side by side, as they do on a GPU.
 
-    The groups depend on the jobs alone, because trainings side by side are not bitwise equal to
-    separate ones.
+    Trainings in bfloat16 or with microbatches are those of large networks and run one by one.
+    """
+    return config.device != "cpu" and not config.retrain.only_torch
+
+
+def side_by_side(jobs: Sequence[Job], config: Config) -> list[list[Job]]:
+    """Group the jobs that are trained side by side with torch.
+
+    On a CPU these are the seeds of a small network, on a GPU all trainings of one bucket
+    (`emufort.training.buckets`). The groups depend on the jobs alone, because trainings side by
+    side are not bitwise equal to separate ones.
 
     Parameters
     ----------
     jobs
         Jobs to group; seeds of the same candidate follow each other.
-    backend
-        Training backend; only ``"torch"`` trains side by side.
+    config
+        Uses `device` and the section `retrain`, both settled.
     """
-    if backend != "torch":
+    if config.retrain.backend != "torch":
         return [[job] for job in jobs]
-    from emufort.training.torch_ensemble import pays
-
     groups: list[list[Job]] = []
+    if in_buckets(config):
+        same_plan: dict[tuple[StepPlan, str], list[Job]] = {}
+        for job in jobs:
+            same_plan.setdefault((job.training.plan, job.trial.target), []).append(job)
+        for members in same_plan.values():
+            found = buckets([job.training.task for job in members])
+            groups += [[members[i] for i in bucket] for bucket in found]
+        return groups
     # A warm start has one seed, and its training is shorter than those of the other seeds.
     for _, same in itertools.groupby(
         jobs, key=lambda job: (job.trial.number, job.training.warm_start)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from emufort.brief import brief
 from emufort.dataset.dataset import Dataset
@@ -13,7 +14,14 @@ from emufort.errors import EmufortError
 from emufort.files import read_json, read_table
 from emufort.network.emulator import Emulator
 from emufort.paths import PathLike
+from emufort.results.table import Table
+from emufort.retrain.ranking import ranking
 from emufort.retrain.table import Retrained
+from emufort.skill import units_of_errors
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,23 @@ class Models:
         """The rows of the networks that did not diverge."""
         return tuple(row for row in self.rows if math.isfinite(row.rmse))
 
+    def table(self) -> Table:
+        """Return the networks as a table, best validation skill first."""
+        return networks_table(self.rows, units_of_errors(self.data.contract))
+
+    def ranking(self) -> Table:
+        """Return the candidates as a table: their scores averaged over seeds, best first."""
+        units = units_of_errors(self.data.contract)
+        return Table.of("trial", ranking(self.rows), units)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return the networks as a DataFrame, see `Table.to_pandas`."""
+        return self.table().to_pandas()
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return the networks as a Dataset with the coordinate id."""
+        return self.table().to_xarray()
+
     def weights(self, identity: str) -> Path:
         """Return the path of the weights file of one network."""
         return self.folder / identity / "weights.safetensors"
@@ -96,3 +121,16 @@ class Models:
     def emulator(self, identity: str) -> Emulator:
         """Read one network by its identity, such as ``"t00012-s1"``."""
         return Emulator.load(self.weights(identity))
+
+
+def networks_table(rows: Sequence[Retrained], units: str) -> Table:
+    """Return networks as a table.
+
+    Parameters
+    ----------
+    rows
+        The networks, best first.
+    units
+        Unit of their errors; empty if it is not known.
+    """
+    return Table.of("id", [row.row() for row in rows], units)

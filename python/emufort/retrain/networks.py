@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from emufort.dataset.targets import Targets, with_target
+from emufort.errors import EmufortError
 from emufort.files import read_json, write_csv
 from emufort.network.emulator import Emulator
 from emufort.network.scaler import Scaler
@@ -34,6 +36,7 @@ class Finisher:
     validation: Targets
     scalers: Mapping[str, tuple[Scaler, Scaler]]
     backend: str
+    device: str
 
     def finish(self, job: Job, state: TrainerState) -> Retrained:
         """Write weights.safetensors, curve.csv and, at the end, metrics.json."""
@@ -52,6 +55,7 @@ class Finisher:
         training = {
             **task.to_dict(),
             "backend": self.backend,
+            "device": self.device,
             "steps": state.step,
             "warm_up": job.training.plan.warm_up,
             "n_train": len(self.train.judge),
@@ -111,6 +115,45 @@ class Finisher:
         }
         write_record(job.folder / "metrics.json", metrics)
         return row
+
+
+def adopt(job: Job, study_sha256: str) -> None:
+    """Let the files of a finished training name the present study.
+
+    The study of a training that was done before the search grew had fewer trials. Its trial is the
+    same, so the weights are those that the training would give again. Only a training that is not
+    exactly the one of `job` is removed.
+
+    Parameters
+    ----------
+    job
+        The training in the present study.
+    study_sha256
+        Hash of the present study.
+    """
+    try:
+        metrics = job.metrics
+        chain, row, training = (metrics[key] for key in ("provenance", "candidate", "training"))
+        if (chain["study_sha256"], row["why"]) == (study_sha256, job.why) or not job.finished:
+            return
+        # A training that diverged was repeated at a lower learning rate.
+        known = {**training, "learning_rate": job.training.task.learning_rate}
+        wanted = json.loads(json.dumps(job.training.task.to_dict()))
+        same = row["search_loss"] == job.trial.value and wanted.items() <= known.items()
+    except (EmufortError, KeyError, TypeError, AttributeError):
+        return  # not finished
+    if not same:
+        (job.folder / "metrics.json").unlink()
+        return
+    training |= _warm_start(job)
+    chain["study_sha256"] = study_sha256
+    path = job.folder / "weights.safetensors"
+    emulator = Emulator.load(path)
+    metadata = {**emulator.metadata, **chain, "training": training}
+    replace(emulator, metadata=metadata).save(path)
+    row["why"] = job.why
+    metrics["files"][path.name] = file_sha256(path)
+    write_record(job.folder / "metrics.json", metrics)
 
 
 def _warm_start(job: Job) -> dict[str, Any]:

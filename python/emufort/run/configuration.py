@@ -12,6 +12,7 @@ from emufort.files import read_json, write_text
 from emufort.processes.presets import load_preset
 from emufort.run.folder import RunFolder
 from emufort.run.untrusted_options import EXECUTED
+from emufort.search.growth import check_not_fewer
 from emufort.steps import STEPS, Step
 
 
@@ -137,7 +138,8 @@ def keep_config(
     Raises
     ------
     UsageError
-        The folder holds a search or retraining with other options or other data.
+        The folder holds a search or retraining with other options or other data, or a search of
+        more trials.
     """
     import tomli_w
 
@@ -149,6 +151,7 @@ def keep_config(
             stored = read_config(folder)[0] or config
         except UsageError:
             stored = config  # the search has its own record of its options
+        check_not_fewer(folder.search, config.search.trials)
         for step in begun:
             change = _first_change(stored, config, step.sections)
             if change:
@@ -218,6 +221,8 @@ def _first_change(stored: Config, wanted: Config, sections: tuple[str, ...]) -> 
     old, new = stored.model_dump(mode="json"), wanted.model_dump(mode="json")
 
     def differ(a: Any, b: Any, place: str) -> str | None:
+        if place == "search.trials":
+            return None  # a search may grow
         if isinstance(a, dict) and isinstance(b, dict):
             for key in a:
                 found = differ(a[key], b.get(key), f"{place}.{key}")

@@ -13,6 +13,7 @@ from emufort.escape import terminal
 from emufort.files import read_csv, read_json
 from emufort.retrain.agreement_words import LEGEND, Agreement
 from emufort.screen import Table, console
+from emufort.search.importance_words import IMPORTANCE_LEGEND, importance_rows
 from emufort.search.rung_words import rungs_in_words
 from emufort.selection.words import ONNX_RUNTIME_TIMES, nanoseconds
 from emufort.steps import STEP_NAMES
@@ -69,15 +70,47 @@ def _search_table(run: Run) -> None:
         )
     _console().print(table)
     summary = read_json(run.folder.search / "search.json")
+    _search_front(run, measure)
+    _importances(summary)
     _console().print(rungs_in_words(summary), markup=False)
     model = summary.get("cost_model")
-    if model is not None:
+    max_ns = summary["config"]["search"]["max_ns"]
+    if model is not None and max_ns is not None:
         _console().print(
-            f"All of them cost at most {summary['config']['search']['max_ns']:g} ns per sample as "
+            f"All of them cost at most {max_ns:g} ns per sample as "
             f"predicted from {model['n']} measured networks ({model['source']}); the prediction "
             f"errs by {100 * model['error']:.0f} % (rms).",
             markup=False,
         )
+
+
+def _search_front(run: Run, measure: str) -> None:
+    """Print the front of loss against predicted time, if time was an objective."""
+    from emufort.dataset.targets import with_target
+    from emufort.search.front import front_of
+    from emufort.search.result import load_search
+
+    if "time" not in run.config.search.objectives:
+        return
+    columns = ["network", measure, "predicted ns"]
+    table = _table("Front of step 1, candidates of the last rung", columns)
+    for trial in front_of(load_search(run.folder.search).trials):
+        network = with_target(trial.architecture.label, trial.target)
+        _add(table, network, _number(trial.value), _nanoseconds(trial.predicted_ns))
+    _console().print(table)
+
+
+def _importances(summary: Mapping[str, Any]) -> None:
+    """Print the importances of the hyperparameters, if the search had enough candidates."""
+    rows = importance_rows(summary)
+    if not rows:
+        return
+    columns = ["hyperparameter", "for the skill", "for the time"]
+    table = _table("Importance of the hyperparameters", columns, ("hyperparameter",))
+    for row in rows:
+        _add(table, row.name, f"{100 * row.skill:.0f} %", f"{100 * row.time:.0f} %")
+    _console().print(table)
+    _console().print(IMPORTANCE_LEGEND, markup=False)
 
 
 def _scale(run: Run) -> str:

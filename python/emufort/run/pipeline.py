@@ -16,6 +16,7 @@ from emufort.config import Config
 from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.errors import EmufortError, UsageError, VerificationError
+from emufort.extensions import Extensions
 from emufort.files import read_json
 from emufort.progress import Reporter, StepListener, silent
 from emufort.run.configuration import (
@@ -28,6 +29,7 @@ from emufort.run.finished import FinishedSteps
 from emufort.run.folder import RunFolder
 from emufort.run.inputs import contract_of, describe_preset, open_data
 from emufort.run.untrusted_options import first_untrusted
+from emufort.search.samplers.options import check_object
 from emufort.steps import STEP_NAMES, STEPS, earlier
 
 
@@ -45,15 +47,24 @@ class Run:
         The checked data set.
     target_files
         Target -> its present file, if that has moved since the run started.
+    extensions
+        Objects of the caller that take part in the run.
     """
 
     folder: RunFolder
     config: Config
     data: Dataset
     target_files: Mapping[str, str] = field(default_factory=dict)
+    extensions: Extensions = field(default_factory=Extensions)
 
     @classmethod
-    def open(cls, folder: RunFolder, config: Config, report: Reporter = silent) -> Run:
+    def open(
+        cls,
+        folder: RunFolder,
+        config: Config,
+        report: Reporter = silent,
+        extensions: Extensions | None = None,
+    ) -> Run:
         """Read and check contract and data; a preset makes its data unless it has kept them.
 
         Parameters
@@ -62,6 +73,8 @@ class Run:
             The run folder and all options.
         report
             Receives the progress of the labels of a preset.
+        extensions
+            Objects of the caller; default None: none.
 
         Raises
         ------
@@ -86,7 +99,8 @@ class Run:
         # Another contract is refused before a preset makes labels for it.
         refuse_other_inputs(folder, {"contract": contract.sha256})
         config, files = _with_known_targets(folder, config, contract)
-        return cls(folder, config, open_data(config, contract, folder.work, report), files)
+        data = open_data(config, contract, folder.work, report)
+        return cls(folder, config, data, files, extensions or Extensions())
 
     @property
     def inputs(self) -> str:
@@ -101,6 +115,8 @@ class Run:
     def check(self, steps: Sequence[str] = STEP_NAMES) -> None:
         """Check before any work what would stop one of `steps`; see `emufort.checks`."""
         check_run(self.config, self.data, steps)
+        if "search" in steps:
+            check_object(self.config.search.sampler, self.extensions.sampler)
 
     @property
     def _finished(self) -> FinishedSteps:
@@ -153,7 +169,8 @@ class Run:
         self._finished.begin(step, self.config, self.inputs)
         start = time.perf_counter()
         try:
-            STEPS[step].work(self.folder, self.config, self.data, report)
+            with self.extensions.callbacks.step(step):
+                STEPS[step].work(self.folder, self.config, self.data, report, self.extensions)
         except BaseException as error:
             # A kill leaves no such line, by which `emufort status` distinguishes the two cases.
             with suppress(EmufortError):

@@ -30,10 +30,11 @@ from emufort.files import sweep, write_csv, write_json
 from emufort.lock import only_writer
 from emufort.progress import Reporter, silent
 from emufort.search.candidate_task import rung_task
-from emufort.search.identity import check_same, search_identity, settled_backend
+from emufort.search.identity import check_same, search_identity
 from emufort.search.plan import Plan
-from emufort.search.rungs import RungUnit, run_rung
+from emufort.search.rungs import RungUnit, carry_out
 from emufort.search.samplers.registry import propose
+from emufort.search.settled import device_entry, settle
 from emufort.search.subset import draw_subset
 from emufort.training import TrainerState
 from emufort.workers.pool import Executor, executor_for
@@ -78,14 +79,10 @@ def advise(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
         `out` holds the advice for another search or other data.
     """
     options = config.advice
-    backend = settled_backend(
-        config.search.backend,
-        out / "asked.json",
-        "search.backend",
-        config.search.space.only_mlps,
+    space = config.search.space
+    config = settle(
+        config, "search", out / "asked.json", space.only_mlps, space.typical_multiply_adds
     )
-    search = config.search.model_copy(update={"backend": backend})
-    config = config.model_copy(update={"search": search})
     train, validation = data.part("train"), data.part("validation")
     validation = validation.subset(min(config.search.validation, len(validation)), config.seed)
     sizes = sizes_to_try(options, len(train))
@@ -97,7 +94,8 @@ def advise(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
     with only_writer(out):
         sweep(out)
         if check_same(out / "asked.json", identity) is None:
-            write_json(out / "asked.json", {"identity": identity})
+            entry = device_entry(config.device)
+            write_json(out / "asked.json", {"identity": identity, **entry})
         targets = Targets.of(data, config.search.space.target)
         trainings = _Trainings(targets, config, out, sizes)
         orders = [
@@ -118,7 +116,7 @@ def advise(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
             total = units * len(sizes)
             with (
                 Watch(report, "search", total, stored.folder, units * sum(sizes)) as watch,
-                executor_for(config, stored, out, backend, units) as executor,
+                executor_for(config, stored, out, config.search.backend, units) as executor,
             ):
                 for i, size in enumerate(sizes):
                     trainings.train(executor, size, watch)
@@ -181,8 +179,6 @@ class _Trainings:
         epochs = plan.rungs[-1]
         keys, units = [], []
         for seed, number in itertools.product(range(options.seeds), range(len(self._candidates))):
-            if (rows, seed, number) in self.losses:
-                continue
             candidate = self._candidates[number]
             task = rung_task(
                 candidate,
@@ -191,7 +187,7 @@ class _Trainings:
                 seed=((self._config.seed * 16 + seed) << 20) + number,
                 samples=epochs * rows,
             )
-            state = TrainerState.initial(task)
+            state = TrainerState.undrawn(task)
             keys.append((rows, seed, number))
             units.append(
                 RungUnit(
@@ -204,13 +200,21 @@ class _Trainings:
                     anneal=search.schedule == "cosine",
                 )
             )
-        order = sorted(range(len(units)), key=lambda i: -units[i].seconds_estimate(rows))
+        missing = [i for i, key in enumerate(keys) if key not in self.losses]
         note = f"{rows} rows"
         watch.at(len(self.losses), note, work=sum(n for n, _, _ in self.losses))
-        cells = watch.begin([float(rows)] * len(units), [1.0] * len(units))
-        waiting = [replace(units[i], cell=cell) for i, cell in zip(order, cells, strict=True)]
-        for i, state in executor.run(run_rung, waiting):
-            self.losses[keys[order[i]]] = (state.value, round(state.seconds, 3))
+        cells = dict(
+            zip(
+                missing,
+                watch.begin([float(rows)] * len(missing), [1.0] * len(missing)),
+                strict=True,
+            )
+        )
+        units = [replace(unit, cell=cells.get(i)) for i, unit in enumerate(units)]
+        for i, state, _ in carry_out(executor, units, missing, search.side_by_side is True, rows):
+            if i not in cells:
+                continue  # known, but trained again with its group
+            self.losses[keys[i]] = (state.value, round(state.seconds, 3))
             self._write()
             watch.finished(cells[i], note)
 

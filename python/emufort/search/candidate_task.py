@@ -26,14 +26,22 @@ def final_task(
     architecture
         Its network.
     options
-        Uses `batch_size` and `learning_rate`.
+        Uses `batch_size`, `learning_rate`, `precision` and `microbatch`.
     seed
         Random seed of the first weights and of the order of samples.
     """
     batch_size = options.batch_size or candidate.batch_size
     bounds = options.learning_rate or (0.0, math.inf)
     rate = with_batch_size(candidate.learning_rate, candidate.batch_size, batch_size, bounds)
-    return TrainingTask(architecture, rate, batch_size, seed, candidate.weight_decay)
+    return TrainingTask(
+        architecture,
+        rate,
+        batch_size,
+        seed,
+        candidate.weight_decay,
+        options.precision,
+        options.microbatch,
+    )
 
 
 def final_plan(

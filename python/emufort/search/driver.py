@@ -4,55 +4,69 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from emufort.config import Config
-from emufort.dataset.constant_outputs import constant_outputs
 from emufort.dataset.dataset import Dataset
 from emufort.dataset.targets import Targets, with_target
 from emufort.errors import EmufortError
+from emufort.extensions import Extensions
 from emufort.files import read_json, sweep, write_json
 from emufort.lock import only_writer
 from emufort.network.architecture import Architecture
 from emufort.progress import Reporter, silent
-from emufort.search.candidate_task import rung_task
+from emufort.search.batch import Batch
 from emufort.search.cost import CostModel, cost_model
-from emufort.search.halving import Reached, successive_halving
+from emufort.search.growth import check_not_fewer
+from emufort.search.halving import Finished, Reached, successive_halving
 from emufort.search.identity import (
     check_same,
     data_sha256,
     rows_sha256,
     search_identity,
-    settled_backend,
 )
+from emufort.search.importances import importances
 from emufort.search.optuna_mirror import FILE_NAME, Mirror, mirrored_rows
 from emufort.search.plan import TRIED, Plan, fewest_rows
-from emufort.search.prediction import predicted_ranks
+from emufort.search.prediction import foretold_losses, predicted_ranks
 from emufort.search.result import SearchResult, load_search
-from emufort.search.rungs import RungUnit, run_rung, with_more_rows
 from emufort.search.samplers.base import accept_all
-from emufort.search.samplers.options import check_options
+from emufort.search.samplers.enqueued import enqueued_candidates
+from emufort.search.samplers.options import check_object, check_options
 from emufort.search.samplers.registry import make_proposer
+from emufort.search.settled import device_entry, settle
 from emufort.search.space import Candidate
 from emufort.search.subset import draw_subset
-from emufort.search.trials import Trial, TrialsFile, best_of, read_trials, restore_table
-from emufort.search.unfinished import UnfinishedBatch
-from emufort.training import TrainerState, TrainingTask, backend_detail
+from emufort.search.summary import search_summary
+from emufort.search.trials import (
+    FURTHER_COLUMNS,
+    Trial,
+    TrialsFile,
+    best_of,
+    read_trials,
+    restore_table,
+)
 from emufort.workers.pool import Executor, executor_for
 from emufort.workers.shared_arrays import SharedArrays
 from emufort.workers.watch import Watch
 
 
-def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) -> SearchResult:
+def search(
+    data: Dataset,
+    config: Config,
+    out: Path,
+    report: Reporter = silent,
+    extensions: Extensions | None = None,
+) -> SearchResult:
     """Search for good networks on a small subset of the training rows.
 
     After an interruption, the same call continues and ends with the same trials, values and
     ranking. For a finished search it returns at once. With a larger ``config.search.trials`` it
-    adds trials to a finished search.
+    adds trials to a finished search, see `emufort.search.growth`.
 
     Parameters
     ----------
@@ -64,22 +78,31 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
         Folder of the search; the study, the table of trials and a summary are written there.
     report
         Receives the progress, also within trainings.
+    extensions
+        The sampler if it is an object of the caller, and callbacks; default None: none.
 
     Raises
     ------
+    UsageError
+        `out` holds a search of more trials, or the sampler object is missing.
     EmufortError
         `out` holds a search of another configuration or other data, all trainings diverged, or
         workers kept dying.
     DataError
         The subset is larger than the data, or a transform is impossible.
     """
-    config = _with_backend(config, out)
+    space = config.search.space
+    config = settle(
+        config, "search", out / "subset.json", space.only_mlps, space.typical_multiply_adds
+    )
     identity = search_identity(data, config)
     known = check_same(out / "subset.json", identity)
+    check_not_fewer(out, config.search.trials)
     if known is not None and (finished := _finished(out, config)) is not None:
         return finished
-    options = config.search
+    options, extensions = config.search, extensions or Extensions()
     check_options(options.sampler, options.sampler_options)
+    check_object(options.sampler, extensions.sampler)
     targets = Targets.of(data, options.space.target)
     train, validation = targets.part("train"), targets.part("validation")
     plan = Plan.of(config, len(train.judge))
@@ -97,10 +120,11 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
             # Whatever an interrupted comparison of row numbers leaves behind has this identity.
             _keep_subset(out, subset, data, identity, config, None)
             rows = train.at(subset.rows), validation
-            settled = _tried(plan, _Run(targets, config, out, plan, model), rows, report)
+            first = _Run(targets, config, out, plan, model, extensions)
+            settled = _tried(plan, first, rows, report)
             _keep_subset(out, subset, data, identity, config, settled)
         plan = settled
-        run = _Run(targets, config, out, plan, model)
+        run = _Run(targets, config, out, plan, model, extensions)
         if len(run.trials) < options.trials:
             stored, _ = SharedArrays.from_targets(
                 train.at(subset.rows), validation, out, judged=True
@@ -127,18 +151,6 @@ def search(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
             "search.space.learning_rate or check the data"
         )
     return load_search(out)
-
-
-def _with_backend(config: Config, out: Path) -> Config:
-    """Return the configuration with a definite backend instead of ``auto``."""
-    backend = settled_backend(
-        config.search.backend,
-        out / "subset.json",
-        "search.backend",
-        config.search.space.only_mlps,
-    )
-    options = config.search.model_copy(update={"backend": backend})
-    return config.model_copy(update={"search": options})
 
 
 def _known_plan(known: dict[str, Any], usual: Plan, out: Path) -> Plan | None:
@@ -172,7 +184,7 @@ def _tried(plan: Plan, run: _Run, rows: tuple[Targets, Targets], report: Reporte
     size = min(config.search.batch, config.search.trials)
     candidates = run.proposer.propose(size, 0)[:TRIED]
     stored, _ = SharedArrays.from_targets(*rows, out, judged=True)
-    batches = [_Batch(replace(run, plan=one), 0, candidates) for one in plans]
+    batches = [run.batch(0, candidates, one) for one in plans]
     at = range(len(candidates))
     try:
         total = len(plans) * len(candidates)
@@ -215,6 +227,7 @@ def _keep_subset(
             "plan": plan and plan.to_dict(),
             "plan_sha256": plan and plan.sha256,
             "identity": identity,
+            **device_entry(config.device),
         },
     )
 
@@ -224,7 +237,7 @@ def _finished(out: Path, config: Config) -> SearchResult | None:
         result = load_search(out)
     except EmufortError:
         return None
-    enough = len(result.trials) >= config.search.trials and result.top(1)
+    enough = len(result.trials) == config.search.trials and result.top(1)
     return result if enough and (out / FILE_NAME).exists() else None
 
 
@@ -237,6 +250,7 @@ class _Run:
     out: Path
     plan: Plan
     cost: CostModel | None = None
+    extensions: Extensions = field(default_factory=Extensions)
 
     def __post_init__(self) -> None:
         self.data = self.targets.judge
@@ -251,20 +265,42 @@ class _Run:
         if table.exists():
             sizes = self.targets.sizes(next(iter(self.targets.data)))
             self.trials = read_trials(table, *sizes)
+            # The summary, which was checked before, may have been lost.
+            check_not_fewer(self.out, self.config.search.trials, len(self.trials))
         self.started = time.perf_counter()
-        self.table = TrialsFile(table, self.targets.named)
+        self.enqueued = enqueued_candidates(self.config.search)
+        used = {
+            "target": self.targets.named,
+            "predicted_ns": self.has_times,
+            "enqueued": bool(self.enqueued),
+        }
+        self.table = TrialsFile(table, [name for name in FURTHER_COLUMNS if used[name]])
         if self.trials:
             self.table.write(self.trials)
         self.data_sha256 = data_sha256(self.data)
         options = self.config.search
         self.proposer = make_proposer(
-            options.sampler,
+            self.extensions.sampler or options.sampler,
             options.space,
             self.config.seed,
             self.trials,
             options.sampler_options,
-            accept_all if self.cost is None else self.is_cheap_enough,
+            accept_all if options.max_ns is None else self.is_cheap_enough,
+            self.enqueued,
+            options.objectives,
         )
+
+    @property
+    def has_times(self) -> bool:
+        """Whether the predicted time is an objective."""
+        return "time" in self.config.search.objectives
+
+    def predicted_ns(self, architecture: Architecture) -> float | None:
+        """Return the predicted time of a network if it is an objective, else None."""
+        if not self.has_times:
+            return None
+        assert self.cost is not None
+        return self.cost.predict(architecture)
 
     def is_cheap_enough(self, candidate: Candidate) -> bool:
         limit = self.config.search.max_ns
@@ -276,7 +312,8 @@ class _Run:
         return candidate.architecture(*self.targets.sizes(candidate.target))
 
     def open_study(self) -> None:
-        self.mirror = Mirror(self.out, self.config.search.space, self.trials)
+        options = self.config.search
+        self.mirror = Mirror(self.out, options.space, self.trials, options.objectives)
 
     def note(self) -> str:
         best = best_of(self.trials)
@@ -294,7 +331,9 @@ class _Run:
         number = self.trials[-1].batch + 1 if self.trials else 0
         size = min(options.batch, options.trials - len(self.trials))
         candidates = self.proposer.propose(size, number)
-        batch = _Batch(self, number, candidates)
+        batch = self.batch(number, candidates, self.plan)
+        architectures = [self.architecture(candidate) for candidate in candidates]
+        times = [self.predicted_ns(architecture) for architecture in architectures]
         courses = successive_halving(
             size,
             self.plan.rungs,
@@ -302,11 +341,13 @@ class _Run:
             lambda at, epochs: batch.run(executor, at, epochs, watch),
             self.earlier() if options.halving == "asha" else None,
             [self.group(candidate) for candidate in candidates],
+            [time for time in times if time is not None] or None,
+            self.finished() if options.halving == "batch" else (),
         )
         new = [
             Trial(
                 number=len(self.trials) + i,
-                architecture=self.architecture(candidate),
+                architecture=architectures[i],
                 learning_rate=candidate.learning_rate,
                 batch_size=candidate.batch_size,
                 value=course.value,
@@ -317,6 +358,8 @@ class _Run:
                 rungs=course.rungs,
                 weight_decay=candidate.weight_decay,
                 target=candidate.target,
+                enqueued=len(self.trials) + i < len(self.enqueued),
+                predicted_ns=times[i],
             )
             for i, (candidate, course, state) in enumerate(
                 zip(candidates, courses, batch.states, strict=True)
@@ -329,6 +372,14 @@ class _Run:
         self.proposer.add(new)
         self.write_summary()
         batch.unfinished.clear()
+        self.extensions.callbacks.trials(new)
+
+    def batch(self, number: int, candidates: Sequence[Candidate], plan: Plan) -> Batch:
+        """Return the trainings of the candidates of batch `number`."""
+        architectures = [self.architecture(candidate) for candidate in candidates]
+        return Batch(
+            self.config, plan, self.out, number, len(self.trials), candidates, architectures
+        )
 
     def earlier(self) -> dict[int, list[Reached]]:
         """Return the values of all earlier batches at every rung, by the epochs of the rung."""
@@ -336,8 +387,16 @@ class _Run:
         for trial in self.trials:
             group = self.group(trial.candidate)
             for epochs, value in trial.rungs:
-                found.setdefault(epochs, []).append(Reached(value, group))
+                found.setdefault(epochs, []).append(Reached(value, group, trial.predicted_ns))
         return found
+
+    def finished(self) -> list[Finished]:
+        """Return the candidates of all earlier batches that reached the last rung."""
+        return [
+            Finished(trial.rungs, trial.predicted_ns)
+            for trial in self.trials
+            if trial.predicted_ns is not None and trial.pruned_at is None and trial.finite
+        ]
 
     def group(self, candidate: Candidate) -> tuple[object, ...]:
         """Return the properties that define the group within which a candidate is compared."""
@@ -346,154 +405,26 @@ class _Run:
     def finish(self) -> None:
         """Rank all candidates, then mark the search as finished."""
         self.table.rank(self.trials, predicted_ranks(self.trials))
-        self.write_summary(finished=True)
+        losses = foretold_losses(self.trials)
+        found = importances(self.config.search.space, self.trials, losses)
+        self.write_summary(found, finished=True)
 
-    def write_summary(self, finished: bool = False) -> None:
+    def write_summary(
+        self, found: Mapping[str, Mapping[str, float]] | None = None, finished: bool = False
+    ) -> None:
         now = time.perf_counter()
         self.seconds += now - self.started
         self.started = now
-        options = self.config.search
-        best = best_of(self.trials)
-        finite = [t for t in self.trials if t.finite]
-        sizes = self.targets.sizes(next(iter(self.targets.data)))
-        summary: dict[str, Any] = {
-            "finished": finished,
-            "trials": len(self.trials),
-            "trials_sha256": self.table.sha256,
-            "trials_wanted": options.trials,
-            "pruned": sum(t.pruned_at is not None for t in self.trials),
-            "diverged": len(self.trials) - len(finite),
-            "seconds": round(self.seconds, 3),
-            "trials_per_minute": round(60 * len(self.trials) / max(self.seconds, 1e-3), 1),
-            "workers": self.config.n_workers,
-            "backend": options.backend,
-            "backend_detail": backend_detail(options.backend),
-            "sampler": options.sampler,
-            "rungs": list(self.plan.rungs),
-            "rung_rows": list(self.plan.rung_rows),
-            "subset": self.plan.subset,
-            "subset_reason": self.plan.reason,
-            "eta": options.eta,
-            "n_inputs": sizes[0],
-            "n_outputs": sizes[1],
-            "best": _in_short(best) if best else None,
-            "config": self.config.model_dump(mode="json"),
-            "contract_sha256": self.data.contract.sha256,
-            "data_sha256": self.data_sha256,
-        }
-        constants = constant_outputs(self.data.contract, self.data.constant_outputs)
-        if constants:
-            summary["constant_outputs"] = [asdict(one) for one in constants]
-        if self.targets.named:
-            summary["targets"] = {
-                name: {
-                    "contract_sha256": data.contract.sha256,
-                    "trials": sum(t.target == name for t in self.trials),
-                }
-                for name, data in self.targets.data.items()
-            }
-            judged = ", ".join(self.data.contract.skill_variables)
-            summary["value"] = f"RMSE of {judged} over the validation rows"
-        if self.cost is not None:
-            summary["cost_model"] = self.cost.to_dict()
-        write_json(self.out / "search.json", summary)
-
-
-def _in_short(trial: Trial) -> dict[str, Any]:
-    return {
-        "trial": trial.number,
-        "label": trial.architecture.label,
-        "value": trial.value,
-        "learning_rate": trial.learning_rate,
-        "batch_size": trial.batch_size,
-        "weight_decay": trial.weight_decay,
-        **({"target": trial.target} if trial.target else {}),
-    }
-
-
-def _share_of_rung(run: _Run, level: int) -> float:
-    """Return the share of a rung in the work of a batch, if halving keeps 1/eta at each rung."""
-    options, plan = run.config.search, run.plan
-    before = (0, *plan.rungs[:-1])
-    work = [
-        (until - (0 if options.schedule == "cosine" else done)) * n / float(options.eta) ** i
-        for i, (until, done, n) in enumerate(zip(plan.rungs, before, plan.rung_rows, strict=True))
-    ]
-    return work[level] / sum(work)
-
-
-class _Batch:
-    """Trainings of the candidates of one batch."""
-
-    def __init__(self, run: _Run, number: int, candidates: Sequence[Candidate]) -> None:
-        self.run_ = run
-        self.targets = [candidate.target for candidate in candidates]
-        self.unfinished = UnfinishedBatch(run.out / "unfinished", number)
-        self.candidates = candidates
-        self._first = len(run.trials)
-        first = run.plan.rungs[0]
-        self.states = [TrainerState.initial(self._task(i, first)) for i in range(len(candidates))]
-
-    def _task(self, position: int, epochs: int) -> TrainingTask:
-        """Return the training task of a candidate up to a rung."""
-        run, candidate = self.run_, self.candidates[position]
-        return rung_task(
-            candidate,
-            run.architecture(candidate),
-            run.config,
-            # The order of samples differs between candidates: a lucky order is not a good network.
-            seed=(run.config.seed << 20) + self._first + position,
-            samples=epochs * self._rows(epochs),
+        summary = search_summary(
+            self.targets,
+            self.config,
+            self.plan,
+            self.trials,
+            trials_sha256=self.table.sha256,
+            data_sha256=self.data_sha256,
+            seconds=self.seconds,
+            cost=self.cost,
+            importances=found,
+            finished=finished,
         )
-
-    def _rows(self, epochs: int) -> int:
-        """Return the number of rows that a rung sees."""
-        plan = self.run_.plan
-        return plan.rung_rows[plan.rungs.index(epochs)]
-
-    def run(
-        self, executor: Executor, positions: Sequence[int], epochs: int, watch: Watch
-    ) -> list[float]:
-        """Train the candidates at `positions` up to `epochs`; return their values."""
-        options = self.run_.config.search
-        plan = self.run_.plan
-        level, rows = plan.rungs.index(epochs), self._rows(epochs)
-        anneal = options.schedule == "cosine"
-        if level and rows > plan.rung_rows[level - 1] and not anneal:
-            for position in positions:
-                self.states[position] = with_more_rows(self.states[position])
-        waiting = []
-        for position in positions:
-            if anneal:
-                # Another length needs another batch size; only the time spent is carried over.
-                task = self._task(position, epochs)
-                self.states[position] = replace(self.states[position], task=task)
-            saved = self.unfinished.find(self.states[position].task, position, epochs, rows)
-            if saved is not None:
-                self.states[position] = saved
-            else:
-                waiting.append(position)
-        share = len(self.states) * _share_of_rung(self.run_, level) / len(positions)
-        cells = dict(zip(positions, watch.begin([share] * len(positions)), strict=True))
-        for position in set(positions) - set(waiting):
-            watch.finished(cells[position])
-        units = {
-            p: RungUnit(
-                self.states[p],
-                epochs,
-                options.patience,
-                rows,
-                target=self.targets[p],
-                anneal=anneal,
-                cell=cells[p],
-            )
-            for p in waiting
-        }
-        waiting.sort(key=lambda p: -units[p].seconds_estimate(plan.subset))
-        for i, state in executor.run(run_rung, [units[p] for p in waiting]):
-            position = waiting[i]
-            spent = state.seconds - self.states[position].seconds
-            self.states[position] = state
-            self.unfinished.keep(state, position, epochs, rows, spent)
-            watch.finished(cells[position])
-        return [self.states[p].value for p in positions]
+        write_json(self.out / "search.json", summary)

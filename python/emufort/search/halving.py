@@ -1,6 +1,8 @@
 """Successive halving: train all candidates briefly and the best of them longer.
 
-This module works on values and positions only and does not depend on networks.
+The best are those with the lowest values or, where the candidates have times, those along the front
+of value against time. This module works on numbers and positions only and does not depend on
+networks.
 """
 
 from __future__ import annotations
@@ -13,18 +15,59 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from emufort.search.calibration import log_of
+from emufort.search.expected_front import Array, ExpectedFront
+
 #: Trains the candidates at these positions up to a rung's epochs; returns their values in order.
 Rung = Callable[[Sequence[int], int], Sequence[float]]
 
 #: Largest effect of the level of a whole group, in ranks within the group; see `places`.
 _PRIOR_MEMBERS = 4.0
+#: Usual error of a loss at a rung as a prediction of the loss at the last rung, as the standard
+#: deviation of the logarithm, and its weight in candidates, see `known_at`.
+_USUAL_NOISE, _PRIOR_FINISHED = 0.5, 4.0
+#: Number of draws of all losses, and their random seed, where candidates have times.
+_DRAWS, _SEED = 128, 17
+#: A loss above this multiple of the lowest loss is useless, however cheap the network is.
+_NO_USE = 100.0
+#: Largest number of candidates of earlier batches that a batch is compared with along a front; an
+#: evenly spaced sample represents more of them.
+_MOST_EARLIER = 480
+#: A front is complete when no candidate is expected to lower it by this share or more.
+_WORTH = 1e-3
 
 
 class Reached(NamedTuple):
-    """Value and group of a candidate of an earlier batch at a rung."""
+    """Value, group and time of a candidate of an earlier batch at a rung."""
 
     value: float
     group: Hashable = None
+    time: float | None = None
+
+
+class Finished(NamedTuple):
+    """(epochs, value) at each rung and time of a candidate of an earlier batch.
+
+    The candidate reached the last rung, and its value there is finite.
+    """
+
+    rungs: tuple[tuple[int, float], ...]
+    time: float
+
+
+class Known(NamedTuple):
+    """Candidates on the front that is to be lowered, and the noise of losses at a rung.
+
+    Attributes
+    ----------
+    points
+        Logarithm of the loss and time of candidates whose loss is known.
+    noise
+        Standard deviation of the logarithm of the loss after a longer training.
+    """
+
+    points: tuple[tuple[float, float], ...] = ()
+    noise: float = _USUAL_NOISE
 
 
 @dataclass(frozen=True)
@@ -103,11 +146,14 @@ def survivors(
     eta: int,
     groups: Sequence[Hashable] | None = None,
     earlier: Sequence[Reached] = (),
+    times: Sequence[float] | None = None,
+    known: Known | None = None,
 ) -> list[int]:
     """Return the positions of the `values` that continue, in ascending order.
 
-    These are the best 1/eta by `places`, at least one. Of equal places the lower value continues,
-    of equal values the earlier one. Values that are not finite never continue.
+    These are the best 1/eta by `places` or, with `times`, the first 1/eta of `along_the_front`; at
+    least one. Of equal places the lower value continues, of equal values the earlier one. Values
+    that are not finite never continue.
 
     Parameters
     ----------
@@ -120,15 +166,115 @@ def survivors(
     earlier
         Candidates of other batches at the same rung. With them, the best 1/eta are those of all
         candidates so far. This is the rule of ASHA: a batch does not wait for a rung to fill, a
-        good batch promotes more candidates than a poor one, and a poor one may promote none.
+        good batch promotes more candidates than a poor one, and a poor one may promote none. With
+        `times`, an evenly spaced sample represents more than 480 of them.
+    times
+        Time of one sample of each candidate (n,), in the unit of the times in `earlier`; None
+        compares the values only.
+    known
+        Candidates whose front is to be lowered, see `along_the_front`; None if there are none.
     """
-    known = len(earlier)
+    if times is not None and len(earlier) > _MOST_EARLIER:
+        at = np.linspace(0, len(earlier) - 1, _MOST_EARLIER).round().astype(int)
+        earlier = [earlier[i] for i in at.tolist()]
+    first = len(earlier)
     everyone = [*(one.value for one in earlier), *values]
     teams = None if groups is None else [*(one.group for one in earlier), *groups]
     place = places(everyone, teams)
     finite = [i for i, value in enumerate(everyone) if math.isfinite(value)]
-    best = sorted(finite, key=lambda i: (place[i], everyone[i], i))
-    return sorted(i - known for i in best[: max(1, len(everyone) // eta)] if i >= known)
+    k = max(1, len(everyone) // eta)
+    if times is None:
+        best = sorted(finite, key=lambda i: (place[i], everyone[i], i))[:k]
+    else:
+        every_time = np.array([*(one.time for one in earlier), *times], dtype=np.float64)
+        losses = _levelled(np.array(everyone, dtype=np.float64), place)
+        known = known or Known()
+        best = [finite[i] for i in along_the_front(losses[finite], every_time[finite], k, known)]
+    return sorted(i - first for i in best if i >= first)
+
+
+def _levelled(values: Array, place: Array) -> Array:
+    """Return the logarithm (n,) of the loss that has the `place` of each candidate among all.
+
+    This removes the differences between groups: of equal places in two groups, the losses are
+    equal. If all candidates are compared together, it is the logarithm of the values.
+    """
+    ordered = np.where(np.isfinite(values), values, np.inf)
+    lowest_first = np.argsort(ordered, kind="stable")[: int(np.isfinite(values).sum())]
+    if not len(lowest_first):
+        return np.full(len(values), np.inf)
+    quantiles = _quantiles(ordered)[lowest_first]
+    return np.asarray(np.interp(place, quantiles, log_of(values[lowest_first])))
+
+
+def along_the_front(
+    log_losses: Array, times: Array, k: int, known: Known | None = None
+) -> list[int]:
+    """Return `k` candidates along the front of loss against time, best first.
+
+    The loss after a longer training is not known. It is drawn many times from a Gaussian in the
+    logarithm around the loss so far. Candidates are chosen one after the other, each time the one
+    that is expected to lower the front of the known and the chosen ones most, see `ExpectedFront`.
+    Of candidates with equal times, the better one is therefore chosen, and with it others that may
+    turn out better within the noise. When no candidate is expected to lower the front any more, the
+    front of the remaining candidates follows, and so on.
+
+    The result does not depend on the order of the candidates, except between equal ones.
+
+    Parameters
+    ----------
+    log_losses
+        Logarithm of the losses (n,), finite.
+    times
+        Times of one sample (n,), positive.
+    k
+        Number of candidates to return, at most n.
+    known
+        Candidates whose front is to be lowered, and the noise; None for the usual noise and no
+        candidates.
+    """
+    points, noise = known or Known()
+    order = np.lexsort((np.arange(len(times)), log_losses, times))
+    normal = np.random.default_rng(_SEED).standard_normal((_DRAWS, len(order)))
+    of_known = np.array([loss for loss, _ in points], dtype=np.float64)
+    drawn = np.hstack([log_losses[order] + noise * normal, np.tile(of_known, (_DRAWS, 1))])
+    highest = float(drawn.min(initial=np.inf)) + math.log(_NO_USE)
+    every_time = np.array([*times[order], *(time for _, time in points)], dtype=np.float64)
+    left, chosen = np.arange(len(order)), list[int]()
+    while len(left) and len(chosen) < k:
+        at = left if chosen else np.arange(len(every_time))
+        front = ExpectedFront(drawn[:, at], every_time[at], highest)
+        for i in range(len(left), len(at)):
+            front.add(i)
+        useful = [i for i, _ in front.choose(range(len(left)), k - len(chosen), _WORTH)] or [0]
+        chosen += [int(left[i]) for i in useful]
+        left = np.delete(left, useful)
+    return [int(order[i]) for i in chosen]
+
+
+def known_at(epochs: int, finished: Sequence[Finished]) -> Known:
+    """Return what candidates that reached the last rung say of the losses at a rung.
+
+    The logarithm of the loss changes by some amount from the rung to the last one. Its mean over
+    the candidates is taken off the final losses, so that they can be compared with losses at the
+    rung. Its standard deviation is the noise, where the usual noise counts as 4 candidates.
+
+    Parameters
+    ----------
+    epochs
+        Length of the rung, which all of `finished` have reached.
+    finished
+        Candidates that reached the last rung.
+    """
+    if not finished:
+        return Known()
+    here = log_of(np.array([dict(one.rungs)[epochs] for one in finished]))
+    final = log_of(np.array([one.rungs[-1][1] for one in finished]))
+    change = (final - here).mean()
+    squares = float(np.sum((final - here - change) ** 2)) + _PRIOR_FINISHED * _USUAL_NOISE**2
+    noise = math.sqrt(squares / (len(finished) + _PRIOR_FINISHED))
+    losses = (final - change).tolist()
+    return Known(tuple((loss, one.time) for loss, one in zip(losses, finished, strict=True)), noise)
 
 
 def successive_halving(
@@ -138,6 +284,8 @@ def successive_halving(
     run: Rung,
     earlier: Mapping[int, Sequence[Reached]] | None = None,
     groups: Sequence[Hashable] | None = None,
+    times: Sequence[float] | None = None,
+    finished: Sequence[Finished] = (),
 ) -> list[Course]:
     """Take `n` candidates through `rungs`; keep the best 1/eta at each rung except the last.
 
@@ -157,6 +305,13 @@ def successive_halving(
     groups
         Group of each of the `n` candidates, such as (activation function, batch size); candidates
         are compared within their group first, see `places`. None compares all together.
+    times
+        Time of one sample of each of the `n` candidates. With them, the candidates along the front
+        of value against time continue, see `survivors`.
+    finished
+        Candidates of earlier batches that reached the last rung. With `times`, those continue that
+        are expected to lower the front of these. Where `earlier` candidates are compared, leave
+        them out, because the earlier ones take their share of 1/eta already.
 
     Returns
     -------
@@ -175,7 +330,9 @@ def successive_halving(
             break
         teams = None if groups is None else [groups[position] for position in active]
         others = (earlier or {}).get(epochs, ())
-        kept = {active[i] for i in survivors(values, eta, teams, others)}
+        costs = None if times is None else [times[position] for position in active]
+        known = None if times is None else known_at(epochs, finished)
+        kept = {active[i] for i in survivors(values, eta, teams, others, costs, known)}
         for position in active:
             if position not in kept:
                 pruned_at[position] = epochs

@@ -15,13 +15,15 @@ from emufort.dataset.rows import blocks, forget
 from emufort.dataset.targets import target_contract
 from emufort.errors import EmufortError
 from emufort.files import read_csv, read_json
-from emufort.training import resolve_backend
 
 #: Options that later versions added -> the value that corresponds to the earlier behaviour.
 _LATER: dict[str, Any] = {
     "search.schedule": "constant",
     "search.groups": [],
+    "search.side_by_side": False,
+    "search.objectives": ["skill"],
     "retrain.warm_start": False,
+    "retrain.precision": "single",
 }
 
 #: Columns of trials.csv that are not part of the result: times, and values that follow from the
@@ -111,34 +113,6 @@ def search_identity(data: Dataset, config: Config) -> dict[str, Any]:
         **{f"search.{k}": v for k, v in search.items()},
         **space,
     }
-
-
-def settled_backend(wanted: str, path: Path, key: str, only_mlps: bool) -> str:
-    """Return the training backend to use: a folder with results keeps the backend of its results.
-
-    Two backends agree on a training only for its first epochs, so a search must not switch.
-
-    Parameters
-    ----------
-    wanted
-        ``"auto"`` or a backend.
-    path
-        The JSON file with the identity of earlier results; it may be missing.
-    key
-        Name of the backend in this identity.
-    only_mlps
-        Whether all networks are multilayer perceptrons.
-
-    Raises
-    ------
-    UsageError
-        The wanted backend cannot train these networks.
-    """
-    if wanted == "auto" and path.exists():
-        known = read_json(path).get("identity", {}).get(key)
-        wanted = known or wanted
-    is_open = wanted == "auto" or not only_mlps
-    return resolve_backend(wanted, only_mlps=only_mlps) if is_open else wanted
 
 
 def check_same(path: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from emufort.config import SpaceConfig
 from emufort.search.samplers.optuna_quiet import quiet_optuna
-from emufort.search.space import dimensions, parameters_of
+from emufort.search.space import contains, dimensions, parameters_of
 from emufort.search.trials import Trial, row_of
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ STUDY_NAME = "search"
 FILE_NAME = "study.journal"
 
 
-def _distributions(space: SpaceConfig) -> dict[str, BaseDistribution]:
+def distributions(space: SpaceConfig) -> dict[str, BaseDistribution]:
     """Return Optuna's distributions of the parameters of `parameters_of`."""
     from optuna.distributions import (
         CategoricalDistribution,
@@ -58,12 +58,22 @@ class Mirror:
         Folder of the file `FILE_NAME`, which may not exist yet.
     trials
         The trials of trials.csv; missing ones are added to the study.
+    objectives
+        Objectives of the search. If time is one of them, the study minimises the loss and the
+        predicted time.
     """
 
-    def __init__(self, folder: Path, space: SpaceConfig, trials: Sequence[Trial]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        space: SpaceConfig,
+        trials: Sequence[Trial],
+        objectives: Sequence[str] = ("skill",),
+    ) -> None:
         self._path = folder / FILE_NAME
         self._space = space
-        self._distributions = _distributions(space)
+        self._objectives = tuple(objectives)
+        self._distributions = distributions(space)
         # An interrupted search may have left its lock. There is one writer only.
         for lock in folder.glob(f"{FILE_NAME}.lock*"):
             lock.unlink(missing_ok=True)
@@ -84,7 +94,10 @@ class Mirror:
         self._journal = _in_batches(journal.JournalFileBackend(str(self._path)))
         storage = optuna.storages.JournalStorage(self._journal)
         self._study = optuna.create_study(
-            storage=storage, study_name=STUDY_NAME, direction="minimize", load_if_exists=True
+            storage=storage,
+            study_name=STUDY_NAME,
+            directions=["minimize"] * len(self._objectives),
+            load_if_exists=True,
         )
         return len(self._study.get_trials(deepcopy=False))
 
@@ -101,16 +114,19 @@ class Mirror:
     def _frozen(self, trial: Trial) -> optuna.trial.FrozenTrial:
         from optuna.trial import TrialState, create_trial
 
-        params = parameters_of(self._space, trial.candidate)
+        # A candidate of the user may lie outside the space, where it has no parameters.
+        inside = contains(self._space, trial.candidate)
+        params = parameters_of(self._space, trial.candidate) if inside else {}
         return create_trial(
             state=TrialState[trial.optuna_state],
-            value=trial.value,
+            values=list(trial.objective_values),
             params=params,
             distributions={name: self._distributions[name] for name in params},
             intermediate_values=dict(trial.rungs),
             user_attrs={
                 "label": trial.architecture.label,
                 "multiply_adds": trial.architecture.multiply_adds,
+                **({"enqueued": True} if trial.enqueued else {}),
                 "row": row_of(trial),
             },
         )

@@ -115,6 +115,22 @@ def at_point(space: SpaceConfig, point: Sequence[float]) -> Candidate:
     )
 
 
+def contains(space: SpaceConfig, candidate: Candidate) -> bool:
+    """Return whether `candidate` lies in the space; a sampler cannot represent others."""
+    low, high = space.learning_rate
+    try:
+        values = parameters_of(space, candidate)
+    except StopIteration:  # no ratio gives these widths
+        return False
+    return (
+        all(
+            values[d.name] in d.choices for d in dimensions(space) if d.choices and d.name in values
+        )
+        and low <= candidate.learning_rate <= high
+        and candidate_from(space, values) == candidate
+    )
+
+
 def to_point(space: SpaceConfig, candidate: Candidate) -> np.ndarray:
     """Return the coordinates of a candidate (n_dimensions,); NaN for those that it does not use."""
     values = parameters_of(space, candidate)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 import math
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,8 +22,8 @@ COLUMNS = (
     "number", "value", "epochs", "pruned_at", "label", "hidden", "activation", "learning_rate",
     "batch_size", "weight_decay", "n_parameters", "multiply_adds", "seconds", "batch", "rungs",
 )  # fmt: skip
-#: With one more column where targets are searched.
-TARGET_COLUMNS = (*COLUMNS, "target")
+#: Further columns, which a table has only where they are used.
+FURTHER_COLUMNS = ("target", "predicted_ns", "enqueued")
 #: The last column, which follows from the others and is empty until the search is finished.
 RANK_COLUMN = "predicted_rank"
 
@@ -50,6 +51,10 @@ class Trial:
         Number of the batch that the candidate belongs to.
     rungs
         (epochs of the rung, value there) for every rung that the candidate reached.
+    predicted_ns
+        Predicted inference time [ns per sample], None unless time is an objective of the search.
+    enqueued
+        Whether the user gave the candidate (`search.enqueue`) instead of the sampler.
     """
 
     number: int
@@ -64,6 +69,8 @@ class Trial:
     rungs: tuple[tuple[int, float], ...]
     weight_decay: float = 0.0
     target: str = ""
+    predicted_ns: float | None = None
+    enqueued: bool = False
 
     @property
     def candidate(self) -> Candidate:
@@ -78,6 +85,11 @@ class Trial:
             self.target,
             a.family,
         )
+
+    @property
+    def objective_values(self) -> tuple[float, ...]:
+        """Values of the objectives: the loss or error, and the predicted time if it is one."""
+        return (self.value,) if self.predicted_ns is None else (self.value, self.predicted_ns)
 
     @property
     def optuna_state(self) -> str:
@@ -108,11 +120,18 @@ class TrialsFile:
 
     The text of earlier trials is kept in memory, so writing a batch costs only the rows of the
     batch and one copy of the file.
+
+    Parameters
+    ----------
+    path
+        The table.
+    further
+        The members of `FURTHER_COLUMNS` that the table has.
     """
 
-    def __init__(self, path: Path, targets: bool = False) -> None:
+    def __init__(self, path: Path, further: Sequence[str] = ()) -> None:
         self._path = path
-        self._columns = (*(TARGET_COLUMNS if targets else COLUMNS), RANK_COLUMN)
+        self._columns = (*COLUMNS, *further, RANK_COLUMN)
         self._text = ",".join(self._columns) + "\n"
         self._n = 0
 
@@ -160,6 +179,8 @@ def row_of(t: Trial) -> dict[str, Any]:
         "batch": t.batch,
         "rungs": " ".join(f"{epochs}:{value!r}" for epochs, value in t.rungs),
         "target": t.target,
+        "predicted_ns": "" if t.predicted_ns is None else repr(t.predicted_ns),
+        "enqueued": "yes" if t.enqueued else "",
     }
 
 
@@ -189,9 +210,9 @@ def restore_table(path: Path, n: int, sha256: str, mirrored: Sequence[dict[str, 
         lines = path.read_text().splitlines(keepends=True)
         if _sha256("".join(lines[: n + 1])) == sha256:
             return
-    for columns in (COLUMNS, TARGET_COLUMNS):
+    for further in itertools.product((False, True), repeat=len(FURTHER_COLUMNS)):
         buffer = io.StringIO(newline="")
-        names = (*columns, RANK_COLUMN)
+        names = (*COLUMNS, *itertools.compress(FURTHER_COLUMNS, further), RANK_COLUMN)
         writer = csv.DictWriter(buffer, names, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(mirrored[:n])
@@ -246,6 +267,8 @@ def read_trials(path: Path, n_inputs: int, n_outputs: int) -> list[Trial]:
                 rungs=tuple((int(epochs), float(value)) for epochs, value in rungs),
                 weight_decay=float(row["weight_decay"]),
                 target=target,
+                predicted_ns=float(row["predicted_ns"]) if row.get("predicted_ns") else None,
+                enqueued=row.get("enqueued") == "yes",
             )
         except (KeyError, ValueError, AttributeError, TypeError, EmufortError) as error:
             raise EmufortError(

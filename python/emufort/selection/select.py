@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from emufort.brief import brief
 from emufort.errors import EmufortError
+from emufort.results.table import Table
 from emufort.selection.entry import BaselineEntry, Entry
 from emufort.selection.front import pareto_front
 from emufort.selection.rules import parse_rule
@@ -19,8 +20,12 @@ from emufort.selection.words import (
     front_words,
     neighbour_sentences,
 )
+from emufort.skill import units_of_errors
 
 if TYPE_CHECKING:
+    import pandas
+    import xarray
+
     from emufort.network.emulator import Emulator
     from emufort.retrain.models import Models
 
@@ -81,6 +86,19 @@ class Selection:
                 f"it is not known where {self.choice.id} is kept; use emufort.api.select to choose"
             )
         return self.models.emulator(self.choice.id)
+
+    def table(self) -> Table:
+        """Return all networks and classical schemes as a table; `chosen` marks the choice."""
+        units = "" if self.models is None else units_of_errors(self.models.data.contract)
+        return selection_table(self.to_dict(), units)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return the table as a DataFrame, see `Table.to_pandas`."""
+        return self.table().to_pandas()
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return the table as a Dataset with the coordinate id."""
+        return self.table().to_xarray()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for selection.json."""
@@ -168,3 +186,46 @@ def select(
     explained = [*neighbour_sentences(choice, front), *baseline_sentences(choice, compared)]
     reason = " ".join([why, *explained, *caveat])
     return Selection(rule, ncol, choice, reason, front, ranked, compared, backend)
+
+
+def selection_table(content: Mapping[str, Any], units: str) -> Table:
+    """Return the entries of a selection as a table.
+
+    Parameters
+    ----------
+    content
+        Content of selection.json.
+    units
+        Unit of errors; empty if it is not known.
+
+    Raises
+    ------
+    EmufortError
+        An entry is missing.
+    """
+    try:
+        on_front = {entry["id"] for entry in content["front"]}
+        rows = [
+            {
+                **{key: entry[key] for key in ("id", "label", "rmse", "ns_per_sample")},
+                "kind": "emulator",
+                "on_front": entry["id"] in on_front,
+                "chosen": entry["id"] == content["choice"],
+            }
+            for entry in content["all"]
+        ] + [
+            {
+                "id": scheme["name"],
+                "label": scheme["name"],
+                "rmse": scheme["rmse"],
+                "ns_per_sample": scheme["ns_per_sample"],
+                "kind": "scheme",
+                "on_front": False,
+                "chosen": False,
+            }
+            for scheme in content["baselines"]
+        ]
+        attrs = {key: content[key] for key in ("rule", "ncol", "reason", "backend")}
+    except (KeyError, TypeError) as error:
+        raise EmufortError("selection.json is damaged; select again: 'emufort select'") from error
+    return Table.of("id", rows, units, attrs)

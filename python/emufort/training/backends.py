@@ -18,7 +18,10 @@ def _torch(arrays: Arrays, device: str) -> Trainer:
 
 def _native(arrays: Arrays, device: str) -> Trainer:
     if device != "cpu":
-        raise UsageError(f"the native trainer runs on the CPU, not on '{device}'; choose torch")
+        raise UsageError(
+            f"the native trainer runs on the CPU, not on '{device}'; choose "
+            'backend = "torch" or "auto", or device = "cpu"'
+        )
     return native_trainer.NativeTrainer(arrays)
 
 

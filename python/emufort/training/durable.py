@@ -128,14 +128,14 @@ def run_durably(
 def run_durably_together(
     trainer: TorchTrainer, units: Sequence[DurableUnit], tell: Teller = tell_nothing
 ) -> list[TrainerState]:
-    """Do what `run_durably` does for several equal trainings at once; see `run_steps_together`.
+    """Do what `run_durably` does for several trainings of one bucket and one plan at once.
 
     All trainings are saved at the same step, in files named after this step. The last files stay,
     so that an interrupted group resumes as a whole and gives the same results as without the
     interruption. Remove the files with `forget_together` when all results are stored. A training
     that diverges is restarted alone.
     """
-    from emufort.training.torch_ensemble import run_steps_together
+    from emufort.training.torch_together import run_steps_together
 
     plan = units[0].plan
     states = _common_step(units) or [unit.first_state(unit.task) for unit in units]

@@ -182,6 +182,11 @@ class NativeTrainer:
                 f"the native trainer trains plain multilayer perceptrons, not "
                 f'{architecture.label}; choose backend = "torch"'
             )
+        if not task.is_plain:
+            raise EmufortError(
+                "the native trainer takes whole batches in single precision; choose "
+                'backend = "torch" for bfloat16 and microbatches'
+            )
         functions = [parse(text) for text in architecture.activations]
         codes = np.array([row.code for row, _ in functions], dtype=np.int32)
         parameters = np.array([parameter for _, parameter in functions])

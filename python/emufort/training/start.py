@@ -34,10 +34,14 @@ def output_biases(arrays: Arrays) -> NDArray[np.float64]:
 
 
 def start(state: TrainerState, biases: NDArray[np.float64]) -> None:
-    """Set the output biases of a training before its first step.
+    """Draw the weights of a state without arrays; set the output biases before the first step.
 
     Weights with a known loss are trained weights (`TrainerState.from_weights`) and are kept.
     """
+    if not state.weights.size:
+        drawn = TrainerState.initial(state.task)
+        state.weights, state.best_weights = drawn.weights, drawn.best_weights
+        state.moment1, state.moment2 = drawn.moment1, drawn.moment2
     if state.step or np.isfinite(state.best_loss) or not np.any(biases):
         return
     layout = Layout(state.task.architecture)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -69,6 +69,17 @@ class TrainerState:
         """Return the state before the first step."""
         weights = Layout(task.architecture).initial(task.seed)
         return cls(task, weights, np.zeros_like(weights), np.zeros_like(weights), np.copy(weights))
+
+    @classmethod
+    def undrawn(cls, task: TrainingTask) -> Self:
+        """Return the state before the first step without its arrays, which a trainer draws."""
+        none = np.zeros(0, dtype=np.float32)
+        return cls(task, none, none, none, none)
+
+    def without_arrays(self) -> Self:
+        """Return what a search needs of a training that does not continue: all but its arrays."""
+        none = np.zeros(0, dtype=np.float32)
+        return replace(self, weights=none, moment1=none, moment2=none, best_weights=none)
 
     @classmethod
     def from_weights(cls, task: TrainingTask, weights: Float32, loss: float) -> Self:

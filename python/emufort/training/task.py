@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,12 @@ class TrainingTask:
         Random seed of the initial weights and of the order of the samples.
     weight_decay
         Decoupled weight decay (AdamW) per unit of learning rate; it acts on biases too.
+    precision
+        ``"single"``, or ``"bfloat16"``: products and activation functions in bfloat16, weights and
+        moments in single precision. Only torch trains in bfloat16.
+    microbatch
+        Most samples that pass through the network at once; the gradients of a batch are summed.
+        None: the whole batch. Only torch divides batches.
     """
 
     architecture: Architecture
@@ -39,15 +45,24 @@ class TrainingTask:
     batch_size: int
     seed: int
     weight_decay: float = 0.0
+    precision: Literal["single", "bfloat16"] = "single"
+    microbatch: int | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether whole batches are trained in single precision, as every trainer can."""
+        return self.precision == "single" and self.microbatch is None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data for JSON."""
+        """Return plain data for JSON; precision and microbatch only if they are not usual."""
+        more = {} if self.is_plain else {"precision": self.precision, "microbatch": self.microbatch}
         return {
             "architecture": self.architecture.to_dict(),
             "learning_rate": self.learning_rate,
             "batch_size": self.batch_size,
             "seed": self.seed,
             "weight_decay": self.weight_decay,
+            **more,
         }
 
     @classmethod
@@ -59,6 +74,8 @@ class TrainingTask:
             content["batch_size"],
             content["seed"],
             content["weight_decay"],
+            content.get("precision", "single"),
+            content.get("microbatch"),
         )
 
     def seconds_estimate(self, steps: int) -> float:

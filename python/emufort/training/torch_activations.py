@@ -24,16 +24,24 @@ class LayerBuffers:
         `a` is the activation function of `z`, (size, n). It is a view of the upper rows of
         `with_ones`, (size + 1, n), whose last row is ones. `transposed` is `with_ones` transposed.
     delta
-        Derivative of the loss with respect to `a`, later with respect to `z`, (size, n).
+        Derivative of the loss with respect to `a`, later with respect to `z`, (size, n); empty if
+        only forward passes follow.
     """
 
     def __init__(
-        self, size: int, n: int, device: torch.device, dtype: torch.dtype, m: int | None = None
+        self,
+        size: int,
+        n: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        m: int | None = None,
+        only_forward: bool = False,
     ) -> None:
         front = () if m is None else (m,)
         self.size = size
         self.z = torch.empty((*front, size, n), device=device, dtype=dtype)
-        self.delta = torch.empty((*front, size, n), device=device, dtype=dtype)
+        shape = (0,) if only_forward else (*front, size, n)
+        self.delta = torch.empty(shape, device=device, dtype=dtype)
         self.with_ones = torch.ones((*front, size + 1, n), device=device, dtype=dtype)
         self.a = self.with_ones[..., :-1, :]
         self.transposed = self.with_ones.transpose(-2, -1)
@@ -42,6 +50,14 @@ class LayerBuffers:
 def _squared_relu(layer: LayerBuffers, _: float) -> None:
     layer.z.clamp_min_(0.0)
     torch.mul(layer.z, layer.z, out=layer.a)
+
+
+def _gelu(layer: LayerBuffers, _: float) -> None:
+    if layer.a.is_contiguous():
+        _aten.gelu.out(layer.z, out=layer.a)
+    else:
+        # On CPUs, torch 2.13 ignores the strides of `out` in single precision (oneDNN).
+        layer.a.copy_(_aten.gelu(layer.z))
 
 
 @dataclass(frozen=True)
@@ -106,7 +122,7 @@ ACTIVATIONS: dict[str, _InPlace] = {
         ),
     ),
     "gelu": _InPlace(
-        lambda layer, _: _aten.gelu.out(layer.z, out=layer.a),
+        _gelu,
         lambda layer, _: _aten.gelu_backward.grad_input(
             layer.delta, layer.z, grad_input=layer.delta
         ),

@@ -148,6 +148,8 @@ class Passes:
         Of all buffers.
     m
         Number of networks side by side; None for a single network.
+    only_forward
+        Whether there are no backward passes, which need further buffers.
     """
 
     def __init__(
@@ -158,12 +160,13 @@ class Passes:
         device: torch.device,
         dtype: torch.dtype,
         m: int | None = None,
+        only_forward: bool = False,
     ) -> None:
         self.features = Features()
         buffers: dict[str, LayerBuffers | Features] = {plan.features: self.features}
         for name, size in plan.buffers:
             if name != plan.features:
-                buffers[name] = LayerBuffers(size, n, device, dtype, m)
+                buffers[name] = LayerBuffers(size, n, device, dtype, m, only_forward)
         targets = _targets(plan)
         read = {name for operation in plan.operations for name in operation.inputs}
         forward: list[Callable[[], object]] = []

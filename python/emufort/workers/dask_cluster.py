@@ -1,4 +1,4 @@
-"""Start or find the workers of Dask: on this machine, in batch jobs or on an existing cluster."""
+"""Start a scheduler of Dask, and start or find its workers on this machine or elsewhere."""
 
 from __future__ import annotations
 
@@ -7,26 +7,61 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from emufort.config import ClusterConfig
 from emufort.errors import EmufortError, UsageError
-from emufort.escape import sbatch_option, shell
-from emufort.files import make_directory, write_text
-from emufort.signals import end_with_parent, last_act
+from emufort.escape import one_line, terminal
+from emufort.files import make_directory
+from emufort.signals import end_with_parent
+from emufort.workers.cluster_script import DEATH_SECONDS, worker_arguments
 
-#: Number of restarts of all workers in a row after which the pool gives up.
-_RESTARTS = 3
-#: Time that a worker waits for a lost scheduler [s].
-_DEATH_SECONDS = 30
+#: Number of restarts in a row, without a worker that connects, after which workers are given up.
+RESTARTS = 3
+#: Lines at the end of a log, and characters of each, that an error shows.
+_LOG_LINES, _LOG_WIDTH = 5, 200
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """A scheduler in a thread of this process.
+
+    Attributes
+    ----------
+    address
+        Address by which workers reach it.
+    arrived
+        Names of all workers that have ever connected.
+    """
+
+    address: str
+    arrived: set[str] = field(default_factory=set)
+
+
+def belongs(worker: str, name: str) -> bool:
+    """Return whether a worker was started under `name`, alone or as one of several."""
+    return worker == name or worker.startswith(f"{name}-")
+
+
+def last_lines(log: Path) -> str:
+    """Return the last lines of a log in one line."""
+    try:
+        with open(log, "rb") as stream:
+            stream.seek(max(0, log.stat().st_size - 20_000))
+            text = stream.read().decode(errors="replace")
+    except OSError as error:
+        return f"(cannot read {log}: {error.strerror})"
+    lines = [terminal(one_line(line))[:_LOG_WIDTH] for line in text.splitlines() if line.strip()]
+    return " | ".join(lines[-_LOG_LINES:]) or "(nothing)"
 
 
 @contextmanager
-def started_scheduler(where: ClusterConfig) -> Iterator[str]:
-    """Run a scheduler in a thread of this process; yield its address.
+def started_scheduler(where: ClusterConfig) -> Iterator[Scheduler]:
+    """Run a scheduler in a thread of this process.
 
     Raises
     ------
@@ -34,7 +69,15 @@ def started_scheduler(where: ClusterConfig) -> Iterator[str]:
         This machine has no address that workers can reach.
     """
     from distributed import LocalCluster
+    from distributed.diagnostics.plugin import SchedulerPlugin
 
+    class Arrivals(SchedulerPlugin):  # type: ignore[misc]
+        """Records the names of workers, because one may come and die between two checks."""
+
+        def add_worker(self, scheduler, worker):  # type: ignore[no-untyped-def]
+            arrived.add(str(scheduler.workers[worker].name))
+
+    arrived: set[str] = set()
     if where.kind is None:
         host = "127.0.0.1"
     else:
@@ -49,28 +92,8 @@ def started_scheduler(where: ClusterConfig) -> Iterator[str]:
     with LocalCluster(
         n_workers=0, host=host, scheduler_port=0, dashboard_address="127.0.0.1:0", silence_logs=50
     ) as cluster:
-        yield str(cluster.scheduler_address)
-
-
-def worker_command(python: str, address: str, workers: int) -> list[str]:
-    """Return the unquoted command that starts `workers` processes with one thread each.
-
-    The option -P prevents modules in the working directory from replacing installed ones.
-
-    Parameters
-    ----------
-    python
-        Path of the interpreter on the nodes.
-    address
-        Address of the scheduler.
-    workers
-        Number of worker processes.
-    """
-    return [
-        python, "-P", "-m", "dask", "worker", address,
-        "--nworkers", str(workers), "--nthreads", "1", "--memory-limit", "0", "--no-dashboard",
-        "--death-timeout", str(_DEATH_SECONDS),
-    ]  # fmt: skip
+        cluster.scheduler.add_plugin(Arrivals(), name="emufort-arrivals")
+        yield Scheduler(str(cluster.scheduler_address), arrived)
 
 
 class ExternalWorkers:
@@ -86,9 +109,13 @@ class ExternalWorkers:
     def __exit__(self, *ignored: object) -> None:
         pass
 
-    def tend(self, n_workers: int) -> None:
+    def log_of(self, worker: str) -> str:
+        """Return an empty text: the logs belong to the cluster."""
+        return ""
+
+    def tend(self, workers: Collection[str]) -> None:
         """Raise `EmufortError` if there have been no workers for the time limit."""
-        if n_workers:
+        if workers:
             self._seen = time.monotonic()
         elif time.monotonic() - self._seen > self._patience:
             raise EmufortError(
@@ -98,29 +125,53 @@ class ExternalWorkers:
 
 
 class LocalWorkers:
-    """Worker processes of this machine; Dask's nanny replaces processes that die."""
+    """Worker processes of this machine; Dask's nanny replaces processes that die.
 
-    def __init__(self, address: str, workers: int) -> None:
-        self._command = worker_command(sys.executable, address, workers)
+    Parameters
+    ----------
+    scheduler
+        The scheduler that the workers connect to.
+    workers
+        Number of worker processes, with one thread each.
+    out
+        Folder of the step; the log goes to its subfolder ``cluster``.
+    """
+
+    def __init__(self, scheduler: Scheduler, workers: int, out: Path) -> None:
+        self._scheduler = scheduler
+        # The option -P prevents modules in the working directory from replacing installed ones.
+        self._command = [
+            sys.executable, "-P", "-m", "dask", "worker", scheduler.address, "--nthreads", "1",
+            "--memory-limit", "0", "--death-timeout", str(DEATH_SECONDS),
+            *worker_arguments(workers),
+        ]  # fmt: skip
+        self._log = out / "cluster" / "workers.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._name = ""
+        self._submissions = 0
         self._starts = 0
 
     def __enter__(self) -> Self:
+        make_directory(self._log.parent)
+        self._log.unlink(missing_ok=True)
         self._start()
         return self
 
     def _start(self) -> None:
         self._starts += 1
-        # A separate session: Ctrl-C in the terminal must reach the driver only.
-        self._process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            preexec_fn=end_with_parent,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
-        )
+        self._submissions += 1
+        self._name = f"local-{self._submissions}"
+        with open(self._log, "ab") as log:
+            # A separate session: Ctrl-C in the terminal must reach the driver only.
+            self._process = subprocess.Popen(
+                [*self._command, "--name", self._name],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=end_with_parent,
+                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+            )
 
     def __exit__(self, *ignored: object) -> None:
         if self._process is not None:
@@ -131,146 +182,30 @@ class LocalWorkers:
                 self._process.kill()
                 self._process.wait()
 
-    def tend(self, n_workers: int) -> None:
+    def log_of(self, worker: str) -> str:
+        """Return where the log of the workers is and what it says at the end, in one line."""
+        return f"the log {self._log} ends with: {last_lines(self._log)}"
+
+    def tend(self, workers: Collection[str]) -> None:
         """Start the workers again if all have ended.
 
+        Parameters
+        ----------
+        workers
+            Names of the workers that are connected now.
+
         Raises
         ------
         EmufortError
-            The workers ended at once several times in a row.
+            The workers ended several times in a row before any of them connected.
         """
         assert self._process is not None
-        if n_workers:
-            self._starts = 1
-        elif self._process.poll() is not None:
-            if self._starts > _RESTARTS:
-                raise EmufortError(
-                    f"Dask workers ended {self._starts} times at once; check whether "
-                    f"'{' '.join(self._command[:5])} --help' works"
-                )
-            self._start()
-
-
-# ------------------------------------------------------------------------ SLURM
-
-
-def sbatch_script(where: ClusterConfig, address: str, out: Path) -> str:
-    """Return the batch script of one job.
-
-    Parameters
-    ----------
-    where
-        Batch options and number of workers.
-    address
-        Address of the scheduler.
-    out
-        Folder of the step; logs go to its subfolder ``cluster``.
-
-    Raises
-    ------
-    UsageError
-        An option or the path of the log has a line break, control character or backslash.
-    """
-    log = str(out.resolve() / "cluster")
-    if "\\" in log:
-        raise UsageError(
-            f"a batch job cannot write its log to {log!r}: SLURM interprets the backslash; choose "
-            "another --out"
-        )
-    given = {
-        "job-name": "emufort",
-        "nodes": 1,
-        "ntasks": 1,
-        "cpus-per-task": where.workers_per_job,
-        "time": where.time,
-        "partition": where.partition,
-        "account": where.account,
-        "mem": where.memory,
-        "output": log.replace("%", "%%") + "/%j.log",
-    }
-    head = [sbatch_option(name, value) for name, value in given.items() if value is not None]
-    head += [f"#SBATCH {option}" for option in where.options]
-    command = worker_command(where.python or sys.executable, address, where.workers_per_job)
-    return "\n".join(
-        [
-            "#!/bin/bash",
-            *head,
-            "export OMP_NUM_THREADS=1",
-            *where.setup,
-            f"exec {shell(command)}",
-            "",
-        ]
-    )
-
-
-class BatchJobs:
-    """Batch jobs that hold workers; they are submitted again when the time limit ends them."""
-
-    def __init__(self, where: ClusterConfig, address: str, out: Path) -> None:
-        self._where, self._address, self._out = where, address, out
-        self._ids: list[str] = []
-        self._rounds = 0
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        self._stack.enter_context(last_act(self._cancel))
-        self._stack.callback(self._cancel)
-        try:
-            self._submit()
-        except BaseException:
-            self._stack.close()
-            raise
-        return self
-
-    def _submit(self) -> None:
-        self._rounds += 1
-        script = make_directory(self._out / "cluster") / "worker.sbatch"
-        write_text(script, sbatch_script(self._where, self._address, self._out))
-        self._ids = []
-        for _ in range(self._where.jobs):
-            answer = _slurm("sbatch", "--parsable", str(script))
-            self._ids.append(answer.split(";")[0].strip())
-
-    def __exit__(self, *ignored: object) -> None:
-        self._stack.close()
-
-    def _cancel(self) -> None:
-        if self._ids:
-            # This may fail; workers without a scheduler end by themselves.
-            with suppress(EmufortError):
-                _slurm("scancel", *self._ids)
-
-    def tend(self, n_workers: int) -> None:
-        """Submit the jobs again if all have ended.
-
-        Raises
-        ------
-        EmufortError
-            The jobs ended several times in a row without a worker.
-        """
-        if n_workers:
-            self._rounds = 1
-        elif not _slurm("squeue", "--noheader", "--jobs", ",".join(self._ids), missing="").strip():
-            if self._rounds > _RESTARTS:
-                raise EmufortError(
-                    f"batch jobs ended {self._rounds} times without a worker; see "
-                    f"{self._out / 'cluster'}"
-                )
-            self._submit()
-
-
-def _slurm(*command: str, missing: str | None = None) -> str:
-    """Run a command of SLURM; return its output, or `missing` if SLURM does not know the job."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise UsageError(
-            f"cannot run {command[0]}: {error.strerror}; use --cluster slurm on a machine with "
-            "SLURM's commands, or --dry-run to show the script"
-        ) from error
-    if done.returncode != 0:
-        if missing is not None:
-            return missing
-        reason = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-        raise EmufortError(f"{command[0]} failed: {reason}")
-    return done.stdout
+        if self._process.poll() is None:
+            return
+        if any(belongs(name, self._name) for name in self._scheduler.arrived):
+            self._starts = 0
+        if self._starts > RESTARTS:
+            raise EmufortError(
+                f"Dask workers ended {self._starts} times while they started; {self.log_of('')}"
+            )
+        self._start()

@@ -6,6 +6,7 @@ are not sent: every worker maps their files into memory.
 
 from __future__ import annotations
 
+import itertools
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -15,14 +16,18 @@ from typing import Any, Self, TypeVar
 
 from emufort.config import ClusterConfig
 from emufort.errors import EmufortError, UsageError
-from emufort.workers.dask_cluster import BatchJobs, ExternalWorkers, LocalWorkers, started_scheduler
+from emufort.training.device import device_of_named_worker
+from emufort.workers.cluster_jobs import BatchJobs
+from emufort.workers.dask_cluster import ExternalWorkers, LocalWorkers, started_scheduler
 from emufort.workers.shared_arrays import SharedArrays
 from emufort.workers.trainer_cache import TrainerCache
+from emufort.workers.unit_marks import LOADING, WORKING, Death, UnitMarks
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
 
-#: Number of workers that one unit may kill, one after the other, before the run stops.
+#: Number of workers that one unit may kill, or that may die while they load the data, before the
+#: run stops.
 _DEATHS = 5
 #: Time between two checks for workers [s].
 _LOOK_SECONDS = 10.0
@@ -46,6 +51,8 @@ class DaskPool:
         Folder for scripts and logs of batch jobs.
     backend
         Training backend, see `emufort.training.make_trainer`.
+    device
+        Device of the workers; with ``"cuda"``, they take the GPUs that they see in turn.
     """
 
     def __init__(
@@ -55,12 +62,16 @@ class DaskPool:
         stored: SharedArrays,
         out: Path,
         backend: str = "torch",
+        device: str = "cpu",
     ) -> None:
         self._where, self._workers, self._stored, self._out = where, workers, stored, out
         self._stack = ExitStack()
         self._name = uuid.uuid4().hex[:12]
         self._calls = 0
-        self._backend = (backend, "cpu")
+        # Workers that others started take the first GPU that they see; a tool such as dask-cuda
+        # gives each of them a different one.
+        is_others = where.scheduler is not None and device == "cuda"
+        self._backend = (backend, "cuda:0" if is_others else device)
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -87,11 +98,12 @@ class DaskPool:
             address = self._where.scheduler
             self._keeper = ExternalWorkers(address, _WORKER_SECONDS)
         else:
-            address = stack.enter_context(started_scheduler(self._where))
+            scheduler = stack.enter_context(started_scheduler(self._where))
+            address = scheduler.address
             if self._where.kind is None:
-                self._keeper = LocalWorkers(address, self._workers)
+                self._keeper = LocalWorkers(scheduler, self._workers, self._out)
             else:
-                self._keeper = BatchJobs(self._where, address, self._out)
+                self._keeper = BatchJobs(self._where, scheduler, self._out)
         try:
             client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:  # includes TimeoutError
@@ -116,34 +128,41 @@ class DaskPool:
         from distributed.client import FutureCancelledError
 
         self._calls += 1
-        folder = str(self._stored.folder)
-        futures = {
-            self._client.submit(
-                run_unit, folder, self._backend, function, unit,
+        marks = UnitMarks.in_folder(self._stored.folder)
+        attempts = itertools.count()
+
+        def submit(position: int) -> Any:
+            return self._client.submit(
+                run_unit, str(self._stored.folder), self._backend, marks, position, function,
+                units[position],
                 # A unique key: Dask would run a unit that is submitted twice only once.
-                key=f"emufort-{self._name}-{self._calls}-{position}",
+                key=f"emufort-{self._name}-{self._calls}-{position}-{next(attempts)}",
                 priority=-position,
                 pure=False,
-            ): position
-            for position, unit in enumerate(units)
-        }  # fmt: skip
+            )  # fmt: skip
+
+        futures = {submit(position): position for position in range(len(units))}
         try:
             while futures:
+                finished = as_completed(
+                    list(futures), loop=self._client.loop, timeout=_LOOK_SECONDS
+                )
                 try:
-                    for future in as_completed(
-                        list(futures), loop=self._client.loop, timeout=_LOOK_SECONDS
-                    ):
-                        result = future.result()
-                        yield futures.pop(future), result
+                    for future in finished:
+                        position = futures[future]
+                        try:
+                            result = future.result()
+                        except KilledWorker as error:
+                            self._blame(marks, position, error)
+                            del futures[future]
+                            futures[again := submit(position)] = position
+                            finished.add(again)
+                            continue
+                        del futures[future]
+                        yield position, result
                         future.release()
                 except TimeoutError:
-                    self._keeper.tend(self._n_workers())
-                except KilledWorker as error:
-                    raise EmufortError(
-                        f"a unit of work killed {_DEATHS} workers one after the other (out of "
-                        "memory?); give workers more memory and run the same command again: "
-                        "finished work is kept"
-                    ) from error
+                    self._keeper.tend(self._worker_names())
                 except FutureCancelledError as error:
                     raise EmufortError(
                         "the Dask scheduler is lost; start it and run the same command again: "
@@ -153,11 +172,44 @@ class DaskPool:
             for future in futures:
                 future.release()
 
-    def _n_workers(self) -> int:
+    def _blame(self, marks: UnitMarks, position: int, error: Exception) -> None:
+        """Raise `EmufortError` if a unit, or loading the data, is why workers died.
+
+        Dask gives up a unit after some workers that had it have died. It does not know whether they
+        were working on it.
+        """
+        for what, unit in ((WORKING, position), (LOADING, None)):
+            deaths = [death for death in marks.left(what, unit) if not self._was_asked(death)]
+            if len(deaths) < _DEATHS:
+                continue
+            log = self._keeper.log_of(deaths[-1].worker)
+            shown = f"; {log}" if log else ""
+            if what == WORKING:
+                raise EmufortError(
+                    f"a unit of work killed {len(deaths)} workers one after the other (out of "
+                    f"memory?){shown}; give workers more memory and run the same command again: "
+                    "finished work is kept"
+                ) from error
+            raise EmufortError(
+                f"{len(deaths)} workers died while they loaded the training data (out of memory?)"
+                f"{shown}; give workers more memory and run the same command again: finished work "
+                "is kept"
+            ) from error
+
+    def _was_asked(self, death: Death) -> bool:
+        """Return whether a worker was asked to end, such as by the time limit of its job."""
+        events = self._client.get_events(death.address) if death.address else ()
+        return any(
+            isinstance(event, dict) and event.get("action") == "closing-worker"
+            for _, event in events
+        )
+
+    def _worker_names(self) -> list[str]:
         try:
-            return len(self._client.scheduler_info(n_workers=-1)["workers"])
+            workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+            return [str(worker["name"]) for worker in workers]
         except (OSError, KeyError, TypeError):
-            return 0
+            return []
 
 
 # ------------------------------------------------------------------ in a worker
@@ -168,7 +220,12 @@ _one_at_a_time = threading.Lock()
 
 
 def run_unit(
-    folder: str, backend: tuple[str, str], function: Callable[[TrainerCache, Any], Any], unit: Any
+    folder: str,
+    backend: tuple[str, str],
+    marks: UnitMarks,
+    position: int,
+    function: Callable[[TrainerCache, Any], Any],
+    unit: Any,
 ) -> Any:
     """Run a unit of work in a worker, which keeps the trainers of the most recent search.
 
@@ -178,14 +235,24 @@ def run_unit(
         Folder of the shared data.
     backend
         Training backend and device.
+    marks
+        Records what this worker does.
+    position
+        Position of the unit.
     function
         Does the work with the trainers.
     unit
         The unit of work.
     """
+    from distributed import get_worker
+
+    worker = Death(get_worker().address, str(get_worker().name))
     with _one_at_a_time:
         key = (folder, *backend)
         if key not in _caches:
-            _caches.clear()
-            _caches[key] = SharedArrays(Path(folder)).trainers(*backend)
-        return function(_caches[key], unit)
+            with marks.during(position, LOADING, worker):
+                _caches.clear()
+                device = device_of_named_worker(backend[1], worker.worker)
+                _caches[key] = SharedArrays(Path(folder)).trainers(backend[0], device)
+        with marks.during(position, WORKING, worker):
+            return function(_caches[key], unit)

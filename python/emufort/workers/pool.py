@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack
 from multiprocessing import forkserver
 from multiprocessing.connection import wait
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol, Self, TypeVar
@@ -23,6 +24,7 @@ from emufort.config import Config
 from emufort.errors import EmufortError
 from emufort.files import scratch_folder
 from emufort.training import Arrays, resolve_backend
+from emufort.training.device import check_device, device_of_worker
 from emufort.workers.dask_pool import DaskPool
 from emufort.workers.main_module import without_main
 from emufort.workers.shared_arrays import SharedArrays
@@ -60,6 +62,7 @@ class InProcess:
     def __init__(
         self, arrays: Arrays | SharedArrays, backend: str = "torch", device: str = "cpu"
     ) -> None:
+        device = device_of_worker(device, 0)
         if isinstance(arrays, Arrays):
             self._trainers = TrainerCache({"": arrays}, backend, device)
         else:
@@ -94,7 +97,7 @@ class ProcessPool:
         self._scratch = ExitStack()
         if isinstance(arrays, Arrays):
             arrays = SharedArrays.write(arrays, self._scratch.enter_context(scratch_folder()))
-        self._initial = (arrays, backend, device)
+        self._arrays, self._backend, self._device = arrays, backend, device
         self._pool: ProcessPoolExecutor | None = None
         self.warm_up()
 
@@ -105,12 +108,16 @@ class ProcessPool:
             context = multiprocessing.get_context(method)
             if _HAS_FORKSERVER:
                 # The server imports torch once; every worker is a fork of the server.
-                _, backend, _ = self._initial
-                context.set_forkserver_preload([f"emufort.training.{backend}_trainer"])
+                context.set_forkserver_preload([f"emufort.training.{self._backend}_trainer"])
                 with signals.hidden_from_children():
                     forkserver.ensure_running()
+            # With several GPUs, every worker takes the next number, which determines its GPU.
+            numbers = context.Value("i", 0) if self._device == "cuda" else None
             self._pool = ProcessPoolExecutor(
-                self._workers, mp_context=context, initializer=_start, initargs=self._initial
+                self._workers,
+                mp_context=context,
+                initializer=_start,
+                initargs=(self._arrays, self._backend, self._device, numbers),
             )
         for _ in range(self._workers):
             self._submit(os.getpid)
@@ -208,6 +215,8 @@ def executor_for(
 
     Parameters
     ----------
+    config
+        Uses `workers`, `device` (settled, see `emufort.search.settled`) and the section `cluster`.
     out
         Folder for scripts and logs of batch jobs.
     backend
@@ -216,10 +225,12 @@ def executor_for(
         Largest number of units that run at once, if known; more workers would be idle.
     """
     where = config.cluster
+    if where.kind is None and where.scheduler is None:
+        check_device(config.device)
     workers = config.n_workers if units is None else max(1, min(config.n_workers, units))
     if where.scheduler or where.kind or where.engine == "dask":
-        return DaskPool(where, workers, stored, out, backend)
-    return make_executor(workers, stored, backend)
+        return DaskPool(where, workers, stored, out, backend, config.device)
+    return make_executor(workers, stored, backend, config.device)
 
 
 def _as_completed(futures: Iterable[Future[Result]]) -> Iterator[Future[Result]]:
@@ -246,11 +257,17 @@ _HAS_FORKSERVER = "forkserver" in multiprocessing.get_all_start_methods()
 _trainers: TrainerCache | None = None
 
 
-def _start(arrays: SharedArrays, backend: str, device: str) -> None:
+def _start(
+    arrays: SharedArrays, backend: str, device: str, numbers: Synchronized[int] | None
+) -> None:
     global _trainers
     # Ctrl-C reaches every process of the terminal; the driver decides how to react.
     signals.start_worker()
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    if numbers is not None:
+        with numbers.get_lock():
+            number, numbers.value = numbers.value, numbers.value + 1
+        device = device_of_worker(device, number)
     _trainers = arrays.trainers(backend, device)
 
 

@@ -41,6 +41,9 @@ class Proposer(Protocol):
     def add(self, trials: Sequence[Trial]) -> None:
         """Add the finished trials of the last batch to what the proposer knows."""
 
+    def learn(self, trials: Sequence[Trial]) -> None:
+        """Add finished trials that the proposer did not propose, before `add` of their batch."""
+
 
 def best_first(trials: Sequence[Trial]) -> np.ndarray:
     """Return the positions of `trials`, best first.
@@ -106,6 +109,9 @@ class CubeProposer:
 
     def add(self, trials: Sequence[Trial]) -> None:
         """Ignore the trials, because proposals do not depend on them."""
+
+    def learn(self, trials: Sequence[Trial]) -> None:
+        """Ignore the trials, because only proposals of the sampler itself can direct it."""
 
     def _uniform(self, rng: np.random.Generator) -> Iterator[Candidate]:
         while True:

@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from emufort.contract_rules import check_text
 from emufort.errors import UsageError, did_you_mean
 from emufort.search.samplers.cmaes_evolution import check_cmaes
 from emufort.search.samplers.optuna_genetic import for_batches
@@ -23,6 +24,9 @@ BUILT_IN_OPTIONS: dict[str, dict[str, Any]] = {
     # generation, 0 for the size of a batch. lr_adapt: smaller steps where losses are noisy.
     "cmaes": {"sigma0": 1 / 6, "popsize": 0, "lr_adapt": False},
 }
+#: Other defaults where time is an objective too; users cannot set this `aim`. Fewer draws for each
+#: proposed candidate spread the candidates along the front.
+OPTIONS_OF_TWO: dict[str, dict[str, Any]] = {"parzen": {"aim": "objectives", "candidates": 6}}
 #: Optuna's samplers; name -> class in `optuna.samplers`.
 OPTUNA = {
     "tpe": "TPESampler",
@@ -31,6 +35,8 @@ OPTUNA = {
     "nsga3": "NSGAIIISampler",
 }
 _GENETIC = ("nsga2", "nsga3")
+#: Samplers that can search for the front of skill and time, `search.objectives`.
+TWO_OBJECTIVES = ("parzen", "random", "qmc", "nsga2", "nsga3")
 #: Samplers that can be limited to some of the trials by the option ``history``, and its minimum.
 FORGETFUL = ("tpe", "gp")
 LEAST_HISTORY = 50
@@ -56,14 +62,39 @@ _ALIASES = {
 _RESERVED = ("seed", "constraints_func", "warn_independent_sampling")
 
 
+#: Begin of the value of `search.sampler` for a sampler that is an object of the caller. The rest
+#: describes the object, see `emufort.search.samplers.objects.describe`.
+OBJECT = "object "
+
+
+def check_object(sampler: str, given: object) -> None:
+    """Raise `UsageError` if the sampler is an object of the caller and none is given.
+
+    Parameters
+    ----------
+    sampler
+        The value of `search.sampler`.
+    given
+        The object, or None.
+    """
+    if sampler.startswith(OBJECT) and given is None:
+        what = sampler.removeprefix(OBJECT)
+        raise UsageError(
+            f"the search uses a sampler that is an object of Python, {what}: continue it in Python "
+            "by emufort.api.run or emufort.api.search with an equal object as sampler"
+        )
+
+
 def sampler_name(text: str) -> str:
-    """Return the canonical name of a sampler.
+    """Return the canonical name of a sampler; the description of an object stays as it is.
 
     Raises
     ------
     UsageError
         There is no such sampler.
     """
+    if text.startswith(OBJECT):
+        return check_text(text)
     word = text.strip().lower()
     word = _ALIASES.get(word, word)
     if word not in BUILT_IN_OPTIONS and word not in OPTUNA:
@@ -90,6 +121,10 @@ def check_options(sampler: str, options: Mapping[str, Any]) -> None:
     UsageError
         An option is unknown, its value is impossible or the sampler's package is missing.
     """
+    if sampler.startswith(OBJECT):
+        if options:
+            raise UsageError("search.sampler_options is not for a sampler object: it has its own")
+        return
     known = (
         list(BUILT_IN_OPTIONS[sampler])
         if sampler in BUILT_IN_OPTIONS

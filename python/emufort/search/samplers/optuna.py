@@ -64,10 +64,14 @@ class RecreatedSampler:
 
     def add(self, trials: Sequence[Trial]) -> None:
         """Add the finished trials of the last batch."""
-        new = [_frozen(trial, self._space, whole=self._name != "tpe") for trial in trials]
+        new = [frozen(trial, self._space, whole=self._name != "tpe") for trial in trials]
         self._finished.extend(trials)
         self._told.extend(new)
         self._study.add_trials(new)
+
+    def learn(self, trials: Sequence[Trial]) -> None:
+        """Add finished trials that the sampler did not propose."""
+        self.add(trials)
 
     def _worth_telling(self) -> list[int]:
         """Return the positions of the trials that the sampler gets, in ascending order."""
@@ -82,14 +86,35 @@ class RecreatedSampler:
 
 
 class ReplayedSampler:
-    """A sampler that is created once and gets all trials in their order."""
+    """A sampler that is created once and gets all trials in their order.
+
+    Parameters
+    ----------
+    sampler
+        A sampler of Optuna in its initial state.
+    space
+        The search space.
+    accept
+        Returns whether a candidate may be proposed.
+    whole
+        Whether every trial has all parameters, also widths of layers that the candidate lacks.
+    objectives
+        With time as an objective, the sampler gets the predicted time as a second value.
+    """
 
     def __init__(
-        self, name: str, space: SpaceConfig, seed: int, options: Mapping[str, Any], accept: Accept
+        self,
+        sampler: optuna.samplers.BaseSampler,
+        space: SpaceConfig,
+        accept: Accept,
+        whole: bool = True,
+        objectives: Sequence[str] = ("skill",),
     ) -> None:
-        self._space, self._accept = space, accept
-        self._sampler = make_optuna_sampler(name, options, seed)
-        self._study = quiet_optuna().create_study(direction="minimize", sampler=self._sampler)
+        self._space, self._accept, self._whole = space, accept, whole
+        self._sampler: Any = sampler
+        self._study = quiet_optuna().create_study(
+            directions=["minimize"] * len(objectives), sampler=self._sampler
+        )
         self._asked: list[optuna.Trial] = []
 
     def propose(self, size: int, batch: int) -> list[Candidate]:
@@ -102,7 +127,7 @@ class ReplayedSampler:
         def proposals() -> Iterator[Candidate]:
             while True:
                 trial = self._study.ask()
-                candidate = _suggest(trial, self._space, whole=True)
+                candidate = _suggest(trial, self._space, self._whole)
                 if self._accept(candidate):
                     self._asked.append(trial)
                 else:
@@ -119,12 +144,19 @@ class ReplayedSampler:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for asked, trial in zip(self._asked, trials, strict=True):
-                if trial.finite:
-                    # Complete even if stopped early: Optuna forms populations of complete trials.
-                    self._study.tell(asked, trial.value)
-                else:
+                if not trial.finite:
                     self._study.tell(asked, state=states.FAIL)
+                elif trial.pruned_at is None or self._whole:
+                    # Complete even if stopped early: Optuna forms populations of complete trials.
+                    self._study.tell(asked, list(trial.objective_values))
+                else:
+                    for epochs, value in trial.rungs:
+                        asked.report(value, epochs)
+                    self._study.tell(asked, state=states.PRUNED)
         self._asked = []
+
+    def learn(self, trials: Sequence[Trial]) -> None:
+        """Ignore the trials, because a population consists of proposals of the sampler."""
 
 
 @functools.lru_cache(maxsize=4)
@@ -175,7 +207,7 @@ def _ask(trial: optuna.Trial, name: str, distribution: Any) -> Any:
     return trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
 
 
-def _frozen(trial: Trial, space: SpaceConfig, whole: bool) -> optuna.trial.FrozenTrial:
+def frozen(trial: Trial, space: SpaceConfig, whole: bool) -> optuna.trial.FrozenTrial:
     """Return a finished trial with the parameters that `_suggest` asks for."""
     optuna = quiet_optuna()
     values = parameters_of(space, trial.candidate)

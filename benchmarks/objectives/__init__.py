@@ -1,0 +1,1 @@
+"""Cost of a search for the front of skill and time: `python -m benchmarks.objectives`."""

@@ -1,0 +1,1 @@
+"""Results of a run as tables for pandas and xarray."""

@@ -1,0 +1,97 @@
+"""What a step trains with: backend, device, and whether networks are trained side by side.
+
+The configuration may leave all three open. Results that are already in the folder of the step
+decide then, because a search or a retraining should not change any of them half way.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from emufort.config import Config
+from emufort.errors import UsageError
+from emufort.files import read_json
+from emufort.training.backends import resolve_backend
+from emufort.training.device import count_of, kind_of, resolve_device
+
+
+class DeviceWarning(UserWarning):
+    """A step continues on another kind of device than it started on."""
+
+
+def settle(config: Config, step: str, path: Path, only_mlps: bool, multiply_adds: float) -> Config:
+    """Return the configuration with a definite backend and device of a step.
+
+    On a GPU, ``workers = 0`` becomes one process for each GPU.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    step
+        ``"search"`` or ``"retrain"``: the section with the backend.
+    path
+        The JSON file with the identity of earlier results of the step; it may be missing.
+    only_mlps
+        Whether all networks are multilayer perceptrons.
+    multiply_adds
+        Multiply-adds per sample of a typical network, on which ``device = "auto"`` depends.
+
+    Raises
+    ------
+    UsageError
+        The backend cannot train these networks, or cannot use the device.
+
+    Warns
+    -----
+    DeviceWarning
+        The earlier results were made on another kind of device.
+    """
+    known: dict[str, Any] = read_json(path) if path.exists() else {}
+    identity = known.get("identity", {})
+    backend = getattr(config, step).backend
+    if backend == "auto":
+        backend = identity.get(f"{step}.backend", "auto")
+    asked = config.search.side_by_side if step == "search" else False
+    if asked == "auto":
+        asked = identity.get("search.side_by_side", "auto" if not known else False)
+    if backend == "auto" and (asked is True or (step == "retrain" and config.retrain.only_torch)):
+        backend = "torch"
+    is_here = config.cluster.kind is None and config.cluster.scheduler is None
+    if config.device == "auto" and known:
+        device = known.get("device", "cpu")
+    else:
+        device = resolve_device(config.device, backend, multiply_adds, is_here)
+        _warn_of_change(known, device, path)
+    if backend == "auto" or not only_mlps:
+        backend = resolve_backend(backend, kind_of(device), only_mlps)
+    if asked is True and backend == "native":
+        raise UsageError(
+            "the native trainer trains one network at a time; choose search.side_by_side = false "
+            'or search.backend = "torch"'
+        )
+    options: dict[str, Any] = {"backend": backend}
+    if step == "search":
+        options["side_by_side"] = device != "cpu" if asked == "auto" else asked
+    section = getattr(config, step).model_copy(update=options)
+    on_gpus = device != "cpu" and is_here and config.workers == 0
+    workers = count_of(device) if on_gpus else config.workers
+    return config.model_copy(update={step: section, "device": device, "workers": workers})
+
+
+def device_entry(device: str) -> dict[str, str]:
+    """Return the entry for the file of the identity; a CPU has none."""
+    return {} if device == "cpu" else {"device": kind_of(device)}
+
+
+def _warn_of_change(known: dict[str, Any], device: str, path: Path) -> None:
+    before = known.get("device", "cpu")
+    if known and before != kind_of(device):
+        warnings.warn(
+            f"the results in {path.parent} were begun on the device '{before}' and continue on "
+            f"'{device}': they differ by rounding from those of one device",
+            DeviceWarning,
+            stacklevel=3,
+        )
