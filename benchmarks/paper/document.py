@@ -159,7 +159,7 @@ def sizes(found: Results) -> list[str]:
         f"{of['within tolerance']} of {found['candidates']} candidates are within"
         f" {100 * TOLERANCE:.0f} % of the lowest RMSE."
         + (f" Times are medians at 16 columns per call, without the input that is noise; {compared}"
-           " in the same rounds." if compared else ""),
+           f" in the same rounds. {of['compiler']}, `{of['flags']}`." if compared else ""),
     ]  # fmt: skip
 
 

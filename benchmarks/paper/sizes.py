@@ -80,7 +80,7 @@ def sizes(sample: Sample, problem: Problem, times: Mapping[str, Any]) -> dict[st
         "fewest parameters": min(good, key=lambda row: row["parameters"]),
         "fastest": min(timed, key=lambda row: row["ns"]) if timed else None,
         "bins": binned(rows),
-        "baseline": times.get("baseline"),
+        **{key: times.get(key) for key in ("baseline", "compiler", "flags")},
     }
 
 

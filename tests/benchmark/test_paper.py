@@ -262,9 +262,9 @@ def claimed(excess: list[float]) -> dict[str, Any]:
     The subsets have 10, 100, 1,000 ... rows.
     """
     subsets = [
-        {"rows": 10 ** (i + 1), "kept": {10: {"median": 1 + more}}} for i, more in enumerate(excess)
+        {"rows": 10 ** (i + 1), "kept": {5: {"median": 1 + more}}} for i, more in enumerate(excess)
     ]
-    return {"skills": {"subsets": subsets, "all": 1.0, "at random": {10: {"median": 3.0}}}}
+    return {"skills": {"subsets": subsets, "all": 1.0, "at random": {5: {"median": 3.0}}}}
 
 
 def test_a_subset_suffices_if_all_larger_ones_do() -> None:
@@ -275,16 +275,30 @@ def test_a_subset_suffices_if_all_larger_ones_do() -> None:
     assert module.few(claimed([0.0] * 2)) == 1
 
 
+def test_what_random_candidates_reach_as_well_is_no_merit_of_step_1() -> None:
+    claims = load("benchmarks.paper.claims")
+    rank = {"correlation": 0.9, "overlap": {50: 30.0}, "by chance": {50: 12.5}}
+
+    def verdict(excess: float, by_chance: float) -> str:
+        found = claimed([0.0, 0.0, 0.0, excess]) | {"ranks": {"subsets": [rank] * 4}}
+        found["skills"]["at random"][5]["median"] = by_chance
+        return str(claims._rows_suffice(found)[1])
+
+    assert verdict(0.05, 1.5) == claims.AGREES
+    assert verdict(0.15, 1.5) == claims.DIFFERS
+    assert verdict(0.05, 1.05) == claims.BY_CHANCE
+
+
 def test_a_small_set_cannot_tell_the_speed() -> None:
     claims = load("benchmarks.paper.claims")
 
     def verdict(rows: int, faster: float) -> str:
-        row = {"rows": 5000, "step 1 alone": 1.0, "both steps": {10: 1.0}, "as the paper": faster}
+        row = {"rows": 5000, "step 1 alone": 1.0, "both steps": {5: 1.0}, "as the paper": faster}
         return str(claims._speed(claimed([0.0]) | {"rows": rows, "speed": {"subsets": [row]}})[1])
 
     assert verdict(10_000_000, 150.0) == claims.AGREES
     assert verdict(10_000_000, 100.0) == claims.DIFFERS
-    assert verdict(250_000, 49.0) == "the set is too small to tell"
+    assert verdict(250_000, 49.0) == claims.TOO_SMALL
 
 
 # ------------------------------------------------------------------- the script
