@@ -127,6 +127,16 @@ def test_outputs_of_a_softmax_may_be_tiny(tmp_path: Path) -> None:
     assert bundle.golden.y.min() < 1e-30
 
 
+def test_what_is_too_small_for_single_precision_is_no_difference(tmp_path: Path) -> None:
+    nodes = [node("MatMul", "x w", "z"), node("Softmax", "z", "a", axis=1), node("Mul", "a c", "y")]
+    weight = np.random.default_rng(4).normal(0.0, 1.0, (3, 4))
+    constants = {"w": weight, "c": np.array([2e-38, 1.0, 1.0, 1.0])}
+    model = model_of(nodes, {"x": ["n", 3]}, {"y": ["n", 4]}, constants)
+    bundle = import_network(model, tmp_path / "b")
+    assert bundle.golden.y[:, 0].max() < 2e-38
+    assert bundle.golden.y[:, 1].max() > 0.1
+
+
 def test_an_original_whose_outputs_are_not_columns_is_refused(tmp_path: Path) -> None:
     constants = {"starts": np.array([0]), "ends": np.array([3]), "axes": np.array([0])}
     nodes = [node("Slice", "x starts ends axes", "y")]

@@ -17,6 +17,8 @@ from emufort.network.precision import TOLERANCES
 #: If the two differ by more, in units of the spread of an output, the reference implementation of
 #: ONNX does not compute what ONNX Runtime does, and the network is compared with the latter alone.
 _MOST_NOISE = 1e-2
+#: Smallest normal number of single precision.
+_SMALLEST = float(np.finfo(np.float32).tiny)
 #: Samples on which the original is computed in double precision.
 _COMPARED = 64
 
@@ -90,8 +92,8 @@ def compared(
         raise _refusal(
             emulator,
             found,
-            "it does so in double precision too, so emufort computes an operation in another way; "
-            "report it with the model",
+            "it does so in double precision too, so emufort computes an operation in another way "
+            "than ONNX Runtime; report it with the model",
         )
     found = _difference(alone, together[: len(alone)], spread, of_original)
     if found is not None:
@@ -105,7 +107,7 @@ def _without_subnormal(emulator: Emulator, y: Array) -> Array:
     Those of a softmax, for example. Where the contract has a transform, 0 would be outside of it.
     """
     plain = [column.transform == "none" for column in emulator.contract.output_columns]
-    found: Array = np.where((np.abs(y) < np.finfo(np.float32).tiny) & plain, 0.0, y)
+    found: Array = np.where((np.abs(y) < _SMALLEST) & plain, 0.0, y)
     return found
 
 
@@ -127,12 +129,16 @@ def _check_outputs(emulator: Emulator, outputs: Array) -> None:
 
 
 def _spread(y: Array) -> Array:
-    """Return the size of each output (n, n_outputs) that differences are compared with."""
+    """Return the size of each output (n, n_outputs) that differences are compared with.
+
+    A difference of the smallest normal number of single precision is one of rounding.
+    """
     largest = np.abs(y).max(axis=0)
     size = np.where(largest > 0.0, largest, 1.0)
     # The squares of large numbers would overflow.
-    spread: Array = np.maximum((y / size).std(axis=0), 1e-3) * size
-    return spread
+    spread = np.maximum((y / size).std(axis=0), 1e-3) * size
+    found: Array = np.maximum(spread, _SMALLEST / TOLERANCES["single"])
+    return found
 
 
 def _largest(found: Array, wanted: Array) -> Array:
