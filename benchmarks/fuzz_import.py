@@ -50,7 +50,7 @@ _SECONDS = 60
 #: Where a child that ends writes its traceback, whatever replaced `sys.stderr`.
 _STDERR = 2
 #: Mutants of a child, so that what one leaves in memory does not grow.
-_PIECE = 500
+_PIECE = 2000
 #: Samples that are compared.
 _SAMPLES = 8
 #: Largest difference in units of the largest output, and in units of the rounding error of ONNX

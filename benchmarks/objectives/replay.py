@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,14 @@ import numpy as np
 from benchmarks.objectives.trainings import RUNGS, SPACE, Key, Trained, key_of
 from emufort.network.architecture import Architecture
 from emufort.search.cost import usual_cost_model
-from emufort.search.halving import Finished, successive_halving
+from emufort.search.halving import Outlook, successive_halving
+from emufort.search.outlook import draft, outlook
 from emufort.search.samplers.registry import make_proposer
 from emufort.search.space import Candidate
 from emufort.search.trials import Trial
 
-#: Sizes of the networks: the embedded data.
-N_INPUTS, N_OUTPUTS = 15, 1
+#: Numbers of inputs and outputs of the networks: the embedded data.
+SIZES = 15, 1
 #: Candidates in a batch, and one candidate in so many continues; the defaults of a search.
 BATCH, ETA = 32, 4
 #: Losses above this multiple of the lowest loss of the table add no hypervolume, see
@@ -54,7 +55,7 @@ class Method:
 @functools.cache
 def predicted_ns(hidden: tuple[int, ...], activation: str) -> float:
     """Return the predicted time of a network [ns per sample]."""
-    return usual_cost_model().predict(Architecture(N_INPUTS, hidden, N_OUTPUTS, activation))
+    return usual_cost_model().predict(Architecture(SIZES[0], hidden, SIZES[1], activation))
 
 
 class Table:
@@ -113,7 +114,7 @@ def replay(
     halves = method.promotion != "none"
     rungs = RUNGS if halves else RUNGS[-1:]
     spent, batch, number = 0.0, 0, 0
-    finished: list[Finished] = []
+    finished: list[Trial] = []
     points: list[tuple[float, float]] = []
     progress: list[tuple[float, float]] = []
     while spent < seconds and number < trials:
@@ -133,6 +134,17 @@ def replay(
                     progress.append((spent, hypervolume(np.array(points), table.reference)))
             return found
 
+        drafts = [draft(candidate, candidate.architecture(*SIZES)) for candidate in candidates]
+
+        def foretell(
+            at: Sequence[int],
+            epochs: int,
+            losses: np.ndarray,
+            drafts: list[Trial] = drafts,
+            finished: list[Trial] = finished,
+        ) -> Outlook:
+            return outlook(finished, [drafts[i] for i in at], epochs, losses)
+
         front = method.promotion == "front"
         courses = successive_halving(
             BATCH,
@@ -140,13 +152,8 @@ def replay(
             ETA,
             train,
             times=times if front else None,
-            finished=finished if front else (),
+            foretell=foretell if front else None,
         )
-        finished += [
-            Finished(course.rungs, time)
-            for course, time in zip(courses, times, strict=True)
-            if course.pruned_at is None and math.isfinite(course.value)
-        ]
         new = [
             _trial(number + i, batch, candidate, course, time if two else None)
             for i, (candidate, course, time) in enumerate(
@@ -154,6 +161,11 @@ def replay(
             )
         ]
         proposer.add(new)
+        finished += [
+            replace(trial, predicted_ns=time)
+            for trial, time in zip(new, times, strict=True)
+            if trial.pruned_at is None and trial.finite
+        ]
         number, batch = number + BATCH, batch + 1
     return np.array(progress)
 
@@ -161,7 +173,7 @@ def replay(
 def _trial(number: int, batch: int, candidate: Candidate, course: Any, ns: float | None) -> Trial:
     return Trial(
         number=number,
-        architecture=candidate.architecture(N_INPUTS, N_OUTPUTS),
+        architecture=candidate.architecture(*SIZES),
         learning_rate=candidate.learning_rate,
         batch_size=candidate.batch_size,
         value=course.value,

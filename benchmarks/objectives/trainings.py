@@ -111,7 +111,7 @@ def table_of(path: Path, seed: int, workers: int) -> dict[Key, Trained]:
                 seconds = [f"{s:.4f}" for s in one.seconds]
                 writer.writerow(["-".join(map(str, hidden)), activation, rate, *losses, *seconds])
                 stream.flush()
-    return done
+    return {key: done[key] for key in candidates}
 
 
 def _read(path: Path) -> Iterator[tuple[Key, Trained]]:

@@ -7,6 +7,8 @@
 #define emufort_elementwise emufort_elementwise_v2
 #define emufort_tables emufort_tables_v2
 #define emufort_products emufort_products_v2
+#define emufort_depthwise emufort_depthwise_v2
+#define emufort_normalisation emufort_normalisation_v2
 #define emufort_dense_kernels emufort_dense_kernels_v2
 #define emufort_dense emufort_dense_v2
 #define emufort_math emufort_math_v2
@@ -20,6 +22,8 @@
 #define emufort_elementwise emufort_elementwise_v3
 #define emufort_tables emufort_tables_v3
 #define emufort_products emufort_products_v3
+#define emufort_depthwise emufort_depthwise_v3
+#define emufort_normalisation emufort_normalisation_v3
 #define emufort_dense_kernels emufort_dense_kernels_v3
 #define emufort_dense emufort_dense_v3
 #define emufort_math emufort_math_v3
@@ -33,6 +37,8 @@
 #define emufort_elementwise emufort_elementwise_v4
 #define emufort_tables emufort_tables_v4
 #define emufort_products emufort_products_v4
+#define emufort_depthwise emufort_depthwise_v4
+#define emufort_normalisation emufort_normalisation_v4
 #define emufort_dense_kernels emufort_dense_kernels_v4
 #define emufort_dense emufort_dense_v4
 #define emufort_math emufort_math_v4

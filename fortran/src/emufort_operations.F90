@@ -7,12 +7,16 @@ module emufort_operations
                             sparse_single, reduce_block, reduce_half_block, reduce_single, first_maximum_block, &
                             first_maximum_half_block, first_maximum_single
   use emufort_products, only: matmul_block, matmul_half_block, matmul_single
+  use emufort_depthwise, only: depthwise_block, depthwise_half_block, depthwise_single
+  use emufort_normalisation, only: normalise_block, normalise_half_block, normalise_single, softmax_block, &
+                                   softmax_half_block, softmax_single
   use emufort_activations, only: activate, activation_relu, activation_linear
   use emufort_plan, only: &
     operation_size, operation_dense, operation_add, operation_multiply, operation_maximum, operation_minimum, &
-    operation_select, operation_gather, operation_sparse, operation_matmul, operation_first_maximum_of, row_code, &
-    row_activation, row_input, row_second_input, row_third_input, row_output, row_n_in, row_n_out, row_weights, &
-    row_count, row_stride, row_table, buffer_room
+    operation_select, operation_gather, operation_sparse, operation_matmul, operation_first_maximum_of, &
+    operation_depthwise, operation_normalise, operation_softmax, row_code, row_activation, row_input, &
+    row_second_input, row_third_input, row_output, row_n_in, row_n_out, row_weights, row_count, row_stride, &
+    row_table, row_step, buffer_room
   implicit none
   private
 
@@ -307,6 +311,17 @@ contains
       call products(operation(row_count), operation(row_stride), operation(row_n_in), n_out, columns, scratch(x), &
                     scratch(second), scratch(y))
       n = n*operation(row_count)*operation(row_stride)
+    case (operation_depthwise)
+      call depthwise(operation(row_n_in)/n_out, n_out, operation(row_count), operation(row_stride), &
+                     operation(row_step), weights(operation(row_weights)), columns, scratch(x), scratch(y))
+      n = n*operation(row_count)
+    case (operation_normalise)
+      call normalise(operation(row_count), operation(row_stride), operation(row_step), n_out, &
+                     weights(operation(row_weights)), columns, scratch(x), scratch(y))
+      n = n*operation(row_count)*operation(row_stride)
+    case (operation_softmax)
+      call softmax(operation(row_count), n_out, columns, scratch(x), scratch(y))
+      n = n*operation(row_count)
     case default
       call follow_table(operation, tables(operation(row_table)), weights, columns, scratch, scratch(y))
     end select
@@ -400,5 +415,71 @@ contains
     end do
 
   end subroutine products
+
+  !> Compute a depthwise convolution.
+  recursive subroutine depthwise(n_taps, n_out, count, stride, step, weights, columns, x, y)
+    integer, intent(in) :: n_taps             !! summands of a feature
+    integer, intent(in) :: n_out              !! features of a repetition
+    integer, intent(in) :: count              !! repetitions
+    integer, intent(in) :: stride             !! features between the inputs of two repetitions
+    integer, intent(in) :: step               !! features between two summands
+    real(wp), intent(in) :: weights(*)        !! weights (n_out, n_taps), then biases
+    integer, intent(in) :: columns            !! 1, lanes or block_columns
+    real(wp), intent(in) :: x(*)              !! input (columns, feature)
+    real(wp), intent(inout) :: y(*)           !! output (columns, n_out*count)
+    integer :: bias
+
+    bias = 1 + n_taps*n_out
+    select case (columns)
+    case (1)
+      call depthwise_single(n_taps, n_out, count, stride, step, weights, weights(bias), x, y)
+    case (lanes)
+      call depthwise_half_block(n_taps, n_out, count, stride, step, weights, weights(bias), x, y)
+    case default
+      call depthwise_block(n_taps, n_out, count, stride, step, weights, weights(bias), x, y)
+    end select
+
+  end subroutine depthwise
+
+  !> Normalise groups of features.
+  recursive subroutine normalise(count, n_inner, n_groups, n_out, weights, columns, x, y)
+    integer, intent(in) :: count              !! parts of the input
+    integer, intent(in) :: n_inner            !! repetitions of the channels in a part
+    integer, intent(in) :: n_groups           !! groups of channels
+    integer, intent(in) :: n_out              !! channels
+    real(wp), intent(in) :: weights(*)        !! scales and summand of variances (n_out + 1), then shifts
+    integer, intent(in) :: columns            !! 1, lanes or block_columns
+    real(wp), intent(in) :: x(*)              !! input (columns, channel, repetition, part)
+    real(wp), intent(inout) :: y(*)           !! output, of the same shape
+
+    select case (columns)
+    case (1)
+      call normalise_single(count, n_inner, n_groups, n_out, weights, weights(n_out + 2), x, y)
+    case (lanes)
+      call normalise_half_block(count, n_inner, n_groups, n_out, weights, weights(n_out + 2), x, y)
+    case default
+      call normalise_block(count, n_inner, n_groups, n_out, weights, weights(n_out + 2), x, y)
+    end select
+
+  end subroutine normalise
+
+  !> Compute the softmax of rows of features.
+  recursive subroutine softmax(count, n, columns, x, y)
+    integer, intent(in) :: count              !! rows
+    integer, intent(in) :: n                  !! features of a row
+    integer, intent(in) :: columns            !! 1, lanes or block_columns
+    real(wp), intent(in) :: x(*)              !! input (columns, feature, row)
+    real(wp), intent(inout) :: y(*)           !! output, of the same shape
+
+    select case (columns)
+    case (1)
+      call softmax_single(count, n, x, y)
+    case (lanes)
+      call softmax_half_block(count, n, x, y)
+    case default
+      call softmax_block(count, n, x, y)
+    end select
+
+  end subroutine softmax
 
 end module emufort_operations

@@ -14,7 +14,7 @@ module emufort_packing
 
 contains
 
-  !> Pack the weights of all dense and sparse operations of a plan that was checked. Shared weights are packed once.
+  !> Pack the weights of all operations of a plan that was checked. Shared weights are packed once.
   subroutine pack_weights(n_operations, operations, values, packed, first, status)
     integer, intent(in) :: n_operations                               !! number of operations
     integer, intent(in) :: operations(operation_size, n_operations)   !! operations of the plan

@@ -11,7 +11,7 @@
 !>              output_kind(n_outputs), reference(n_outputs), tables(n_table)
 !>     numbers  range(2, n_inputs), feature_coefficient(2, n_features), output_coefficient(2, n_outputs),
 !>              output_bound(2, n_outputs), slope(n_operations)
-!>     weights  those of each dense and sparse operation, as emufort_packing packs them
+!>     weights  those of each operation with weights, as emufort_packing packs them
 !>
 !> A place counts features from 0. Buffers begin at multiples of `lanes`, and outputs are whole buffers; an input may
 !> begin at any feature of a buffer. With c columns, a buffer begins c times its place after the beginning of the scratch
@@ -25,9 +25,10 @@ module emufort_plan
   public :: layout_type, layout_of, plan_size, numbers_size, buffer_room, packed_size_of, plan_chain
   public :: operation_size, operation_dense, operation_add, operation_multiply, operation_maximum, operation_minimum, &
             operation_select, operation_gather, operation_sparse, operation_matmul, operation_maximum_of, &
-            operation_minimum_of, operation_product_of, operation_first_maximum_of
+            operation_minimum_of, operation_product_of, operation_first_maximum_of, operation_depthwise, &
+            operation_normalise, operation_softmax, has_weights
   public :: row_code, row_activation, row_input, row_second_input, row_third_input, row_output, row_n_in, row_n_out, &
-            row_weights, row_count, row_stride, row_table
+            row_weights, row_count, row_stride, row_table, row_step
   public :: plan_scratch, plan_features, plan_result, plan_table, first_operation
 
   !> Codes of the operations; the activation function is applied to the result.
@@ -44,6 +45,9 @@ module emufort_plan
   integer, parameter :: operation_minimum_of = 11        !! smallest feature of a row
   integer, parameter :: operation_product_of = 12        !! product of the features of a row
   integer, parameter :: operation_first_maximum_of = 13  !! position in the row, from 0, of its first largest feature
+  integer, parameter :: operation_depthwise = 14         !! bias + sum of weight*feature over shifted parts, see there
+  integer, parameter :: operation_normalise = 15         !! groups of features with mean 0 and variance 1, scale and shift
+  integer, parameter :: operation_softmax = 16           !! exponential over the sum of those of a row, `count` times
 
   !> Integers of an operation. Those that an operation does not have are 0, except that the count is 1.
   integer, parameter :: operation_size = 12
@@ -53,12 +57,15 @@ module emufort_plan
   integer, parameter :: row_second_input = 4  !! place of the second input
   integer, parameter :: row_third_input = 5   !! place of the third input
   integer, parameter :: row_output = 6        !! place of the output
-  integer, parameter :: row_n_in = 7          !! features of the input of one repetition; number of places of a table
-  integer, parameter :: row_n_out = 8         !! features of the output of one repetition
+  integer, parameter :: row_n_in = 7          !! features of the input of one repetition; number of places of a table or of
+                                              !! weights
+  integer, parameter :: row_n_out = 8         !! features of the output of one repetition, channels of a normalise
   integer, parameter :: row_weights = 9       !! first weight among the packed weights, from 1
-  integer, parameter :: row_count = 10        !! repetitions of a dense layer, products of a matmul
-  integer, parameter :: row_stride = 11       !! features between the inputs of two repetitions; rows of a product
+  integer, parameter :: row_count = 10        !! repetitions, products of a matmul, parts of a normalise
+  integer, parameter :: row_stride = 11       !! features between the inputs of two repetitions; rows of a product;
+                                              !! repetitions of the channels of a normalise
   integer, parameter :: row_table = 12        !! first element of the table, from 1
+  integer, parameter :: row_step = row_table  !! features between two summands of a depthwise, groups of a normalise
 
   !> Positions in the plan: size of the scratch array, place of the features, place of the result, length of the tables,
   !> first operation.
@@ -132,11 +139,11 @@ contains
 
   end function buffer_room
 
-  !> Return the number of packed values of a dense or sparse operation. It is a multiple of `lanes`, so that the next
-  !> operation begins on a cache line if this one does. A sparse operation has its weights and biases as in a file.
+  !> Return the number of packed values of an operation with weights. It is a multiple of `lanes`, so that the next
+  !> operation begins on a cache line if this one does. All but dense ones have their weights and biases as in a file.
   pure integer(int64) function packed_size_of(code, n_in, n_out)
-    integer, intent(in) :: code    !! operation_dense or operation_sparse
-    integer, intent(in) :: n_in    !! inputs of the layer, or number of places
+    integer, intent(in) :: code    !! code of an operation with weights
+    integer, intent(in) :: n_in    !! inputs of the layer, or number of weights
     integer, intent(in) :: n_out   !! neurons of the layer, or features of the output
 
     if (code == operation_dense) then
@@ -146,6 +153,15 @@ contains
     end if
 
   end function packed_size_of
+
+  !> Whether an operation has weights and biases.
+  pure logical function has_weights(code)
+    integer, intent(in) :: code   !! any number
+
+    has_weights = code == operation_dense .or. code == operation_sparse .or. code == operation_depthwise .or. &
+                  code == operation_normalise
+
+  end function has_weights
 
   !> Plan a chain of dense layers whose buffers alternate between two places; the features are at place 0.
   pure subroutine plan_chain(widths, activation, operations, n_scratch)

@@ -18,9 +18,10 @@ module emufort_plan_check
     layout_type, layout_of, plan_size, numbers_size, buffer_room, packed_size_of, plan_scratch, plan_features, &
     plan_result, plan_table, first_operation, operation_size, operation_dense, operation_add, operation_multiply, &
     operation_maximum, operation_minimum, operation_select, operation_gather, operation_sparse, operation_matmul, &
-    operation_maximum_of, operation_minimum_of, operation_product_of, operation_first_maximum_of, row_code, &
-    row_activation, row_input, row_second_input, row_third_input, row_output, row_n_in, row_n_out, row_weights, &
-    row_count, row_stride, row_table
+    operation_maximum_of, operation_minimum_of, operation_product_of, operation_first_maximum_of, &
+    operation_depthwise, operation_normalise, operation_softmax, has_weights, row_code, row_activation, row_input, &
+    row_second_input, row_third_input, row_output, row_n_in, row_n_out, row_weights, row_count, row_stride, &
+    row_table, row_step
   implicit none
   private
 
@@ -179,10 +180,10 @@ contains
         end do
         if (has_table(code)) then
           if (.not. is_table_sound(operation)) return
-        else if (operation(row_table) /= 0) then
+        else if (operation(row_step) /= 0 .and. .not. has_step(code)) then
           return
         end if
-        if (code == operation_dense .or. code == operation_sparse) then
+        if (has_weights(code)) then
           if (.not. are_weights_sound(i)) return
           if (next > huge(1) - packed_slack - lanes) then
             call set_limit_error(status, huge(1), 'packed weights')
@@ -293,7 +294,7 @@ contains
     integer(int64), intent(out) :: sizes(3)            !! features from first to last of each input, 0 without it
     integer(int64), intent(out) :: size_out            !! features of the output, 0 if there is an error
     type(status_type), intent(inout) :: status         !! on return another error if a limit is exceeded
-    integer(int64) :: n_in, n_out, count, stride
+    integer(int64) :: n_in, n_out, count, stride, step
 
     sizes = 0_int64
     size_out = 0_int64
@@ -323,6 +324,26 @@ contains
       sizes(1) = count*stride*n_in
       sizes(2) = count*n_in*n_out
       size_out = count*stride*n_out
+    case (operation_depthwise)
+      step = operation(row_step)
+      if (n_in < n_out .or. mod(n_in, n_out) /= 0_int64 .or. step < 0_int64) return
+      if ((count > 1_int64 .neqv. stride > 0_int64) .or. (n_in > n_out .neqv. step > 0_int64)) return
+      if (step > max_features .or. n_in/n_out > max_features) then
+        call set_limit_error(status, max_features, 'features in a buffer')
+        return
+      end if
+      sizes(1) = (count - 1_int64)*stride + (n_in/n_out - 1_int64)*step + n_out
+      size_out = count*n_out
+    case (operation_normalise)
+      step = operation(row_step)
+      if (min(stride, step) < 1_int64 .or. n_in /= n_out + 1_int64) return
+      if (mod(n_out, step) /= 0_int64) return
+      sizes(1) = count*stride*n_out
+      size_out = sizes(1)
+    case (operation_softmax)
+      if (n_in /= n_out .or. stride > 0_int64) return
+      sizes(1) = count*n_out
+      size_out = sizes(1)
     case default
       if (count > 1_int64 .or. stride > 0_int64) return
       if (is_elementwise(operation(row_code))) then
@@ -351,6 +372,14 @@ contains
                      code == operation_minimum .or. code == operation_select
 
   end function is_elementwise
+
+  !> Whether an operation has a step, in the place where others have their table.
+  pure logical function has_step(code)
+    integer, intent(in) :: code   !! any number
+
+    has_step = code == operation_depthwise .or. code == operation_normalise
+
+  end function has_step
 
   !> Whether a table names the features that an operation reads.
   pure logical function has_table(code)

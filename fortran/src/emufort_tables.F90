@@ -339,8 +339,47 @@ contains
     integer, intent(in) :: places(n_out)                !! one place for each
     real(wp), intent(in) :: x(1, *)                     !! all buffers (column, feature)
     real(wp), intent(inout) :: y(1, n_out)              !! output (column, feature)
+    real(wp) :: value
+    integer :: o, i, first, last, step, equal
+
+    ! Full lanes of consecutive features or of one feature are copied as vectors.
+    last = n_out - mod(n_out, lanes)
+    do o = 0, last - 1, lanes
+      first = places(o + 1)
+      step = 0
+      equal = 0
+      !$omp simd reduction(ior: step, equal)
+      do i = 1, lanes
+        step = ior(step, ieor(places(o + i), first + i - 1))
+        equal = ior(equal, ieor(places(o + i), first))
+      end do
+      if (step == 0 .and. first > 0) then
+        do i = 1, lanes
+          y(1, o + i) = x(1, first + i - 1)
+        end do
+      else if (equal == 0) then
+        value = 0.0_wp
+        if (first > 0) value = x(1, first)
+        do i = 1, lanes
+          y(1, o + i) = value
+        end do
+      else
+        call copy_one_by_one(lanes, places(o + 1), x, y(1, o + 1))
+      end if
+    end do
+    call copy_one_by_one(n_out - last, places(last + 1), x, y(1, last + 1))
+
+  end subroutine gather_single
+
+  !> Take the feature at each place, or 0 at the place 0, for one column, one feature after the other.
+  pure recursive subroutine copy_one_by_one(n_out, places, x, y)
+    integer, intent(in) :: n_out                        !! features of the output
+    integer, intent(in) :: places(n_out)                !! one place for each
+    real(wp), intent(in) :: x(1, *)                     !! all buffers (column, feature)
+    real(wp), intent(inout) :: y(1, n_out)              !! output (column, feature)
     integer :: o
 
+    !GCC$ novector
     do o = 1, n_out
       if (places(o) > 0) then
         y(1, o) = x(1, places(o))
@@ -349,7 +388,7 @@ contains
       end if
     end do
 
-  end subroutine gather_single
+  end subroutine copy_one_by_one
 
   !> Compute bias + the sum of the weighted features of each row, for one column.
   pure recursive subroutine sparse_single(n_in, n_out, rows, places, weights, bias, x, y)

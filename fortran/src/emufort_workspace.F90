@@ -98,40 +98,39 @@ contains
     integer, intent(in) :: plan(*)                            !! integers of the emulator
     integer, intent(in) :: operations(operation_size, plan(4))   !! operations of the plan
     type(groups_type), intent(inout) :: groups                !! limited on return
-    real(real64) :: shared, repeated, elements, of_tables, of_few, of_block
+    integer(int64) :: shared, repeated, elements, of_tables, outputs, of_few, of_block
     integer :: i
 
-    shared = 0.0_real64
-    repeated = 0.0_real64
-    elements = 0.0_real64
-    of_tables = 0.0_real64
+    shared = 0_int64
+    repeated = 0_int64
+    elements = 0_int64
+    of_tables = 0_int64
     do i = 1, plan(4)
-      associate (n_in => real(operations(row_n_in, i), real64), n_out => real(operations(row_n_out, i), real64), &
-                 count => real(operations(row_count, i), real64), rows => real(operations(row_stride, i), real64))
-        select case (operations(row_code, i))
-        case (operation_dense)
-          if (operations(row_count, i) == 1) then
-            shared = shared + n_in*n_out
-          else
-            repeated = repeated + n_in*n_out*count
-          end if
-          if (operations(row_activation, i) > activation_relu) elements = elements + n_out*count
-        case (operation_matmul)
-          repeated = repeated + n_in*n_out*count*rows
-        case (operation_sparse)
-          of_tables = of_tables + n_in
-        case default
-          elements = elements + max(n_in, n_out)
-        end select
-      end associate
+      outputs = int(operations(row_n_out, i), int64)*operations(row_count, i)
+      select case (operations(row_code, i))
+      case (operation_dense)
+        if (operations(row_count, i) == 1) then
+          shared = shared + operations(row_n_in, i)*outputs
+        else
+          repeated = repeated + operations(row_n_in, i)*outputs
+        end if
+        if (operations(row_activation, i) > activation_relu) elements = elements + outputs
+      case (operation_matmul)
+        repeated = repeated + operations(row_n_in, i)*outputs*operations(row_stride, i)
+      case (operation_sparse)
+        of_tables = of_tables + operations(row_n_in, i)
+      case default
+        elements = elements + max(operations(row_n_in, i), operations(row_n_out, i))
+      end select
     end do
     ! With few layers whose weights are shared, the buffers of several columns would take the cache for nothing.
-    if (shared < repeated/3.0_real64) groups%few = 1
-    of_few = shared*merge(1.0_real64, 2.0_real64, groups%few > 1) + repeated + 10.0_real64*elements + &
-             80.0_real64*of_tables + 540.0_real64*plan(4) + 45.0_real64*(plan(1) + plan(3)) + 2250.0_real64
-    of_block = shared + repeated + 9.0_real64*(elements + of_tables) + 50.0_real64*plan(4) + &
-               10.0_real64*(plan(1) + plan(3))
-    groups%most = min(lanes - 1, max(few_columns, int(0.9_real64*lanes*of_block/of_few)))
+    if (3_int64*shared < repeated) groups%few = 1
+    of_few = shared + repeated + 10_int64*elements + 80_int64*of_tables + 540_int64*plan(4) + &
+             45_int64*(plan(1) + plan(3)) + 2500_int64
+    if (groups%few == 1) of_few = of_few + shared
+    of_block = shared + repeated + 9_int64*(elements + of_tables) + 50_int64*plan(4) + 10_int64*(plan(1) + plan(3))
+    ! 14 instead of 16 columns: in doubt, the block.
+    groups%most = min(lanes - 1, max(few_columns, int((lanes - 2)*of_block/of_few)))
 
   end subroutine limit_groups
 

@@ -4,8 +4,9 @@ module plain_operations
   use emufort_plan, only: &
     operation_size, operation_dense, operation_add, operation_multiply, operation_maximum, operation_minimum, &
     operation_select, operation_gather, operation_sparse, operation_matmul, operation_maximum_of, &
-    operation_minimum_of, operation_product_of, row_code, row_activation, row_input, row_second_input, &
-    row_third_input, row_output, row_n_in, row_n_out, row_weights, row_count, row_stride, row_table
+    operation_minimum_of, operation_product_of, operation_depthwise, operation_normalise, operation_softmax, row_code, &
+    row_activation, row_input, row_second_input, row_third_input, row_output, row_n_in, row_n_out, row_weights, &
+    row_count, row_stride, row_table, row_step
   implicit none
   private
 
@@ -18,7 +19,8 @@ contains
     integer, intent(in) :: operation(:)   !! integers of the operation
 
     written_by = operation(row_count)*operation(row_n_out)
-    if (operation(row_code) == operation_matmul) written_by = written_by*operation(row_stride)
+    if (operation(row_code) == operation_matmul .or. operation(row_code) == operation_normalise) &
+      written_by = written_by*operation(row_stride)
 
   end function written_by
 
@@ -68,7 +70,8 @@ contains
     real(real32), intent(in) :: weights(:)         !! its weights, then its biases, then others
     real(real64), intent(inout) :: values(:)       !! all buffers (n_scratch)
     real(real64), allocatable :: a(:), b(:), c(:), z(:)
-    integer :: r, o, k, m, row, from, n_in, n_out, n_m
+    real(real64) :: mean, variance
+    integer :: r, o, k, m, row, from, n_in, n_out, n_m, n_group, n_inner
 
     n_in = operation(row_n_in)
     n_out = operation(row_n_out)
@@ -95,6 +98,38 @@ contains
             z(k) = sum(a((r*n_m + m)*n_in + 1:(r*n_m + m + 1)*n_in)*b(r*n_in*n_out + o:(r + 1)*n_in*n_out:n_out))
           end do
         end do
+      end do
+    case (operation_depthwise)
+      do r = 0, operation(row_count) - 1
+        do o = 1, n_out
+          z(r*n_out + o) = weights(n_in + o)
+          do k = 0, n_in/n_out - 1
+            z(r*n_out + o) = z(r*n_out + o) + &
+                             real(weights(k*n_out + o), real64)*a(r*operation(row_stride) + k*operation(row_step) + o)
+          end do
+        end do
+      end do
+    case (operation_normalise)
+      n_inner = operation(row_stride)
+      n_group = n_out/operation(row_step)
+      do r = 0, operation(row_count) - 1
+        do m = 0, operation(row_step) - 1
+          from = r*n_inner*n_out + m*n_group
+          b = [((a(from + k*n_out + o), o=1, n_group), k=0, n_inner - 1)]
+          mean = sum(b)/size(b)
+          variance = sum((b - mean)**2)/size(b)
+          do k = 0, n_inner - 1
+            do o = 1, n_group
+              z(from + k*n_out + o) = (a(from + k*n_out + o) - mean)/sqrt(variance + weights(n_in))* &
+                                      weights(m*n_group + o) + weights(n_in + m*n_group + o)
+            end do
+          end do
+        end do
+      end do
+    case (operation_softmax)
+      do r = 0, operation(row_count) - 1
+        b = exp(a(r*n_out + 1:(r + 1)*n_out))
+        z(r*n_out + 1:(r + 1)*n_out) = b/sum(b)
       end do
     case (operation_add)
       z = a(:n_out) + b(:n_out)

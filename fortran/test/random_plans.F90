@@ -6,9 +6,10 @@ module random_plans
   use emufort_kinds, only: real32, real64, lanes
   use emufort_plan, only: &
     operation_size, operation_dense, operation_add, operation_multiply, operation_maximum, operation_minimum, &
-    operation_select, operation_gather, operation_sparse, operation_matmul, operation_first_maximum_of, row_code, &
-    row_activation, row_input, row_second_input, row_third_input, row_output, row_n_in, row_n_out, row_weights, &
-    row_count, row_stride, row_table, buffer_room, packed_size_of
+    operation_select, operation_gather, operation_sparse, operation_matmul, operation_first_maximum_of, &
+    operation_depthwise, operation_normalise, operation_softmax, row_code, row_activation, row_input, &
+    row_second_input, row_third_input, row_output, row_n_in, row_n_out, row_weights, row_count, row_stride, &
+    row_table, row_step, buffer_room, packed_size_of
   use plain_operations, only: plain_operation, plain_activation, written_by
   use test_support, only: network_type, make_network, make_inputs, reference_features
   implicit none
@@ -16,7 +17,7 @@ module random_plans
 
   public :: make_mixed_network
 
-  integer, parameter :: n_codes = 13
+  integer, parameter :: n_codes = 16
   !> Values stay below this magnitude, and away from the discontinuities of functions by this distance.
   real(real64), parameter :: largest = 8.0_real64, margin = 1.0e-3_real64
 
@@ -181,6 +182,37 @@ contains
         if (code == operation_select) operation(row_third_input) = places(b(3)) + first(3)
         n_in = n
         n_out = n
+      case (operation_depthwise)
+        operation(row_input) = places(b(1)) + first(1)
+        n = sizes(b(1)) - first(1)
+        n_out = pick(1, min(n, pick(1, 2)*16 + 1))
+        length = pick(1, min(5, n - n_out + 1))
+        if (length > 1) operation(row_step) = pick(1, (n - n_out)/(length - 1))
+        n = n - n_out - (length - 1)*operation(row_step)
+        count = pick(1, min(9, n + 1))
+        if (count > 1) stride = pick(1, n/(count - 1))
+        if (min(stride, operation(row_step)) > 0 .and. n_out > 8) then
+          stride = min(stride, operation(row_step))
+          operation(row_step) = stride
+        end if
+        n_in = length*n_out
+        weights = random_weights(n_in + n_out, length)
+      case (operation_normalise)
+        operation(row_input) = places(b(1)) + first(1)
+        n = sizes(b(1)) - first(1)
+        count = pick(1, min(n, 3))
+        stride = pick(1, min(n/count, 5))
+        operation(row_step) = pick(1, min(n/(count*stride), 4))
+        n_out = operation(row_step)*pick(1, n/(count*stride*operation(row_step)))
+        n_in = n_out + 1
+        weights = random_weights(n_in + n_out, 4)
+        weights(n_in) = 0.5_real32
+      case (operation_softmax)
+        operation(row_input) = places(b(1)) + first(1)
+        n = sizes(b(1)) - first(1)
+        count = pick(1, min(n, 20))
+        n_out = n/count
+        n_in = n_out
       case default
         n_out = pick(1, width)
         allocate (rows(0:n_out), chosen(0))

@@ -7,8 +7,9 @@ program test_plan_tables
   use emufort_kinds, only: int64, real64, max_features, max_operations, max_scratch
   use emufort_plan, only: &
     operation_size, operation_dense, operation_add, operation_select, operation_gather, operation_sparse, &
-    operation_matmul, operation_maximum_of, row_code, row_input, row_third_input, row_output, &
-    row_n_in, row_n_out, row_weights, row_count, row_stride, row_table, first_operation, buffer_room
+    operation_matmul, operation_maximum_of, operation_depthwise, operation_normalise, operation_softmax, row_code, &
+    row_input, row_second_input, row_third_input, row_output, row_n_in, row_n_out, row_weights, row_count, row_stride, &
+    row_table, row_step, first_operation, buffer_room
   use emufort_predictor, only: predictor_type
   use test_support, only: check, same_bits
   implicit none
@@ -28,6 +29,16 @@ program test_plan_tables
   integer, parameter :: tables(28) = [1, 33, 42, 0, 6, 34, 35, 36, &
                                       0, 2, 2, 5, 6, 65, 1, 72, 42, 33, 66, &
                                       0, 1, 3, 5, 161, 97, 100, 164, 129]
+  !> A network with three repetitions of two features, which are then normalised in two groups.
+  integer, parameter :: n_over_levels = 4
+  integer, parameter :: over_levels(operation_size, n_over_levels) = &
+                        reshape([ &
+                                operation_depthwise, 0, 0, 0, 0, 32, 4, 2, 1, 3, 1, 2, &
+                                operation_normalise, 1, 32, 0, 0, 64, 3, 2, 17, 1, 3, 2, &
+                                operation_softmax, 0, 64, 0, 0, 96, 2, 2, 0, 3, 0, 0, &
+                                operation_dense, 0, 96, 0, 0, 128, 6, 2, 33, 1, 0, 0], &
+                                [operation_size, n_over_levels])
+  integer, parameter :: n_weights_over_levels = 4 + 2 + 3 + 2 + 6*2 + 2
   integer, parameter :: n_weights = 4*5 + 5 + 6 + 4 + 3*2 + 2
   real(real64), allocatable :: numbers(:), weights(:)
   integer :: i
@@ -37,6 +48,7 @@ program test_plan_tables
   call accept(make_plan(operations, tables), 'the network')
   call refuse_operations()
   call refuse_tables()
+  call refuse_operations_over_levels()
   call limit_work()
   call need_workspace()
   deallocate (numbers, weights)
@@ -161,6 +173,68 @@ contains
     call accept(make_plan(changed, [tables(:23), 97, 99, 98, 100, 65]), 'a select in place')
 
   end subroutine refuse_operations
+
+  !> Test depthwise convolutions, normalisations and softmaxes whose sizes or places do not fit.
+  subroutine refuse_operations_over_levels()
+    numbers = make_numbers(n_over_levels)
+    weights = [(0.03_real64*mod(7*i, 19) + 0.4_real64, i=1, n_weights_over_levels)]
+    call accept(make_plan(over_levels, tables(:0)), 'the network over levels')
+    call refuse_level(1, row_count, 1, 'a stride of one repetition')
+    call refuse_level(1, row_count, 4, 'a repetition past the features')
+    call refuse_level(1, row_count, 0, 'no repetition')
+    call refuse_level(1, row_stride, 0, 'a depthwise convolution without a stride')
+    call refuse_level(1, row_stride, 3, 'a stride past the features')
+    call refuse_level(1, row_stride, huge(1), 'a huge stride', emufort_error_limit)
+    call refuse_level(1, row_step, 0, 'two summands of the same features')
+    call refuse_level(1, row_step, 3, 'a summand past the features')
+    call refuse_level(1, row_step, -1, 'a negative step')
+    call refuse_level(1, row_step, huge(1), 'a huge step', emufort_error_limit)
+    call refuse_level(1, row_n_in, 5, 'summands of different numbers of features')
+    call refuse_level(1, row_n_in, 6, 'a summand past the features')
+    call refuse_level(1, row_n_in, 0, 'no summand')
+    call refuse_level(1, row_n_in, huge(1) - 1, 'a huge number of summands', emufort_error_limit)
+    call refuse_level(1, row_input, 1, 'a depthwise convolution from the second feature')
+    call refuse_level(1, row_second_input, 32, 'a depthwise convolution with a second input')
+    call refuse_level(1, row_weights, 0, 'a depthwise convolution without weights')
+    call refuse_level(1, row_output, 0, 'a depthwise convolution in place')
+    call refuse_level(2, row_step, 0, 'no groups')
+    call refuse_level(2, row_step, 3, 'groups that do not divide the channels')
+    call refuse_level(2, row_step, -1, 'a negative number of groups')
+    call refuse_level(2, row_stride, 0, 'channels without repetitions')
+    call refuse_level(2, row_stride, 4, 'repetitions past the input')
+    call refuse_level(2, row_stride, huge(1), 'a huge number of repetitions', emufort_error_limit)
+    call refuse_level(2, row_count, 2, 'parts past the input')
+    call refuse_level(2, row_count, huge(1), 'a huge number of parts', emufort_error_limit)
+    call refuse_level(2, row_n_in, 2, 'a normalisation with another number of weights')
+    call refuse_level(2, row_n_out, 3, 'a normalisation of another number of channels')
+    call refuse_level(2, row_weights, 1, 'a normalisation with the weights of a depthwise convolution')
+    call refuse_level(2, row_output, 32, 'a normalisation in place')
+    call refuse_level(3, row_count, 4, 'rows past the input')
+    call refuse_level(3, row_count, 0, 'no rows')
+    call refuse_level(3, row_n_in, 3, 'a softmax of other rows')
+    call refuse_level(3, row_stride, 1, 'a softmax with a stride')
+    call refuse_level(3, row_step, 1, 'a softmax with a step')
+    call refuse_level(3, row_weights, 1, 'a softmax with weights')
+    call refuse_level(3, row_output, 64, 'a softmax in place')
+    numbers = make_numbers(n_operations)
+    weights = [(0.03_real64*mod(7*i, 19) - 0.2_real64, i=1, n_weights)]
+
+  end subroutine refuse_operations_over_levels
+
+  !> Check that the network over levels is refused if one integer of an operation has another value.
+  subroutine refuse_level(i, row, value, what, code)
+    integer, intent(in) :: i                      !! number of the operation
+    integer, intent(in) :: row                    !! which integer
+    integer, intent(in) :: value                  !! its value
+    character(len=*), intent(in) :: what          !! what is wrong
+    integer, intent(in), optional :: code         !! code of the error, that of the format by default
+    integer :: changed(operation_size, n_over_levels)
+
+    changed = over_levels
+    changed(row, i) = value
+    call refuse_plan(make_plan(changed, tables(:0)), what, code)
+
+  end subroutine refuse_level
 
   !> Test tables that are wrong.
   subroutine refuse_tables()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -135,6 +136,47 @@ class Drawn:
             "matmul", inputs, batch * m * n, text, starts=starts, extent=(batch, m, k, n)
         )
 
+    def depthwise(self, first: str) -> str:
+        size = self.sizes[first]
+        n = self.one_of([1, 3, 16, 17, 40])
+        n = min(n, size)
+        n_taps = self.integer(1, min(4, 1 + size - n))
+        step = self.integer(1, (size - n) // (n_taps - 1)) if n_taps > 1 else 0
+        left = size - n - (n_taps - 1) * step
+        count = self.integer(1, min(9, 1 + left))
+        stride = self.integer(1, left // (count - 1)) if count > 1 else 0
+        names = self.parameters(len(self.operations), (n_taps * n, n, -2))
+        return self.append(
+            "depthwise",
+            (first,),
+            count * n,
+            self.function("depthwise", (first,), False),
+            parameters=names,
+            starts=(self.integer(0, left - (count - 1) * stride),),
+            extent=(count, stride, n_taps, step),
+        )
+
+    def of_groups(self, kind: str, first: str) -> str:
+        size = self.sizes[first]
+        extent = [1] * (4 if kind == "normalise" else 2)
+        for _ in range(4):
+            k = self.integer(0, len(extent) - 1)
+            extent[k] = self.integer(1, size // (math.prod(extent) // extent[k]))
+        n = math.prod(extent)
+        details = {}
+        if kind == "normalise":
+            channels = extent[2] * extent[3]
+            details["parameters"] = self.parameters(len(self.operations), (channels + 1, -3))
+        return self.append(
+            kind,
+            (first,),
+            n,
+            self.function(kind, (first,), False),
+            starts=(self.integer(0, size - n),),
+            extent=tuple(extent),
+            **details,
+        )
+
     def of_table(self, kind: str, first: str) -> str:
         names = self.exact if kind in JUMPS else self.sizes
         inputs = tuple(
@@ -195,6 +237,10 @@ def random_plan(
             output = drawn.dense(first, is_plain)
         elif kind == "matmul":
             output = drawn.matmul(first)
+        elif kind == "depthwise":
+            output = drawn.depthwise(first)
+        elif kind in ("normalise", "softmax"):
+            output = drawn.of_groups(kind, first)
         elif OPERATIONS[kind].has_table:
             output = drawn.of_table(kind, first)
         else:
@@ -222,7 +268,12 @@ def random_plan(
 
 def parameters_of(plan: Plan, seed: int = 0) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
-    return {
+    found = {
         name: (rng.normal(size=shape) / np.sqrt(max(1, shape[-1]))).astype(np.float32)
         for name, shape in plan.parameter_shapes.items()
     }
+    for operation in plan.operations:
+        if operation.kind == "normalise":
+            # Small variances enlarge errors of rounding.
+            found[operation.parameters[0]][-1] = 1.0
+    return found

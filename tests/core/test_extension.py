@@ -94,7 +94,7 @@ DIFFERENCE: Edits = {
             "    # The second input where",
             """    _elementwise(
         "difference",
-        code=14,
+        code=17,
         n_inputs=2,
         value=lambda a, b: a - b,
         onnx=lambda graph, inputs, output: graph.node("Sub", list(inputs), output),
@@ -131,7 +131,7 @@ DIFFERENCE: Edits = {
         ),
         (
             "  !> Integers of an operation.",
-            "  integer, parameter :: operation_difference = 14        !! a - b\n\n"
+            "  integer, parameter :: operation_difference = 17        !! a - b\n\n"
             "  !> Integers of an operation.",
         ),
     ],

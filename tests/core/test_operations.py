@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -42,6 +43,18 @@ def layouts(draw: st.DrawFn, kind: str) -> Layout:
         unread = draw(starts), draw(starts)
         inputs = start[0] + b * m * k + unread[0], start[1] + b * k * n + unread[1]
         return Layout(inputs, b * m * n, start, extent)
+    if kind in ("depthwise", "normalise", "softmax"):
+        start = draw(starts)
+        if kind == "depthwise":
+            count, n_taps, n_out = (draw(st.integers(1, 5)) for _ in range(3))
+            stride, step = (draw(st.integers(1, 9)) if n > 1 else 0 for n in (count, n_taps))
+            extent = count, stride, n_taps, step
+            n_read = (count - 1) * stride + (n_taps - 1) * step + n_out
+            n_out *= count
+        else:
+            extent = tuple(draw(st.integers(1, 4)) for _ in range(4 if kind == "normalise" else 2))
+            n_read = n_out = math.prod(extent)
+        return Layout((start + n_read + draw(starts),), n_out, (start,), extent)
     start = tuple(draw(starts) for _ in range(row.n_inputs))
     unread = tuple(draw(starts) for _ in start)
     if kind == "dense":
@@ -104,6 +117,30 @@ def by_loops(
         for i, j, c, o in itertools.product(*map(range, (b, m, n, k))):
             product = parts[0][(i * m + j) * k + o] * parts[1][(i * k + o) * n + c]
             out[(i * m + j) * n + c] += product
+    elif kind == "depthwise":
+        count, stride, n_taps, step = layout.extent
+        n = layout.n_out // count
+        for r, c in itertools.product(range(count), range(n)):
+            taken = [parts[0][r * stride + k * step + c] for k in range(n_taps)]
+            out[r * n + c] = p[1][c] + sum(p[0][k * n + c] * x for k, x in enumerate(taken))
+    elif kind == "normalise":
+        count, n_inner, n_groups, n = layout.extent
+        for r, g in itertools.product(range(count), range(n_groups)):
+            group = [
+                (((r * n_inner + o) * n_groups + g) * n + c, g * n + c)
+                for o, c in itertools.product(range(n_inner), range(n))
+            ]
+            values = [float(parts[0][i]) for i, _ in group]
+            mean = sum(values) / len(values)
+            variance = sum((x - mean) ** 2 for x in values) / len(values)
+            for (i, channel), x in zip(group, values, strict=True):
+                scaled = (x - mean) / math.sqrt(variance + p[0][-1]) * p[0][channel]
+                out[i] = scaled + p[1][channel]
+    elif kind == "softmax":
+        count, n = layout.extent
+        for r in range(count):
+            powers = [math.exp(x) for x in parts[0][r * n : (r + 1) * n]]
+            out[r * n : (r + 1) * n] = [power / sum(powers) for power in powers]
     elif layout.table is None:
         of = {
             "add": lambda a, b: a + b,
@@ -163,6 +200,9 @@ def test_arguments_are_refused_that_belong_to_other_operations() -> None:
         "gather": Layout((4,), 2, (0,), (), table),
         "matmul": Layout((4, 5), 6, (2, 2), (1, 2, 1, 3)),
         "maximum_of": Layout((4,), 2, (0,), (), Table((0, 1, 2), (0, 0))),
+        "depthwise": Layout((9,), 6, (1,), (2, 2, 2, 3)),
+        "normalise": Layout((25,), 24, (1,), (1, 2, 3, 4)),
+        "softmax": Layout((7,), 6, (1,), (2, 3)),
     }
     for kind, layout in good.items():
         row = OPERATIONS[kind]
@@ -180,6 +220,8 @@ def test_arguments_are_refused_that_belong_to_other_operations() -> None:
         for change in changes:
             assert not row.accepts(replace(layout, **change)), (kind, change)
     assert not OPERATIONS["dense"].accepts(Layout((4,), 2, (0,), (2, 0, 1)))
+    for extent in ((2, 0, 2, 3), (2, 2, 2, 0), (1, 2, 2, 3), (2, 2, 1, 3), (2, 2, 0, 3)):
+        assert not OPERATIONS["depthwise"].accepts(Layout((90,), 6, (1,), extent))
     assert not OPERATIONS["dense"].accepts(Layout((70_000,), 1, (0,)))
     assert not OPERATIONS["dense"].accepts(Layout((5,), 4097, (0,)))
     assert OPERATIONS["dense"].accepts(Layout((65_536,), 4096, (0,)))
@@ -192,6 +234,8 @@ def compare(kind: str, layout: Layout) -> None:
     # Few digits, so that there are equal features.
     inputs = [rng.integers(-8, 9, (3, n)).astype(np.float32) / 4 for n in layout.inputs]
     parameters = [rng.normal(size=s).astype(np.float32) for s in row.parameter_shapes(layout)]
+    if kind == "normalise":
+        parameters[0][-1] = 0.5  # added to variances
     exact, weights = ([a.astype(float) for a in arrays] for arrays in (inputs, parameters))
     expected = [by_loops(kind, layout, [x[i] for x in exact], weights) for i in range(3)]
     found = {

@@ -101,6 +101,7 @@ def test_several_inputs_and_outputs_of_any_rank(program: Path, tmp_path: Path) -
         ("bench_onnxruntime", ("fortran/bench", FOLDER)),
         ("bench_network", ("fortran/bench",)),
         ("bench_loaded", ("fortran/bench",)),
+        ("bench_operations", ("fortran/bench",)),
         ("bench_sgemm", ("fortran/bench",)),
         ("bench_peak", ("fortran/bench",)),
     ],

@@ -63,6 +63,13 @@ CASES = [
     Case("Conv", "x w b", (3, 9), {"w": KERNEL, "b": RNG.normal(size=4)}, {"pads": [1, 1]}),
     Case("Conv", "x w", (3, 9), {"w": KERNEL}, {"strides": [2], "dilations": [2]}),
     Case("Conv", "x w", (4, 9), {"w": RNG.normal(size=(4, 1, 3))}, {"group": 4}),
+    Case(
+        "Conv",
+        "x w b",
+        (4, 11),
+        {"w": RNG.normal(size=(4, 1, 3)), "b": RNG.normal(size=4)},
+        {"group": 4, "strides": [2], "dilations": [2], "pads": [3, 1]},
+    ),
     Case("ConvTranspose", "x w", (3, 5), {"w": RNG.normal(size=(3, 2, 3))}, {"strides": [2]}),
     Case("CumSum", "x axis", (2, 4), {"axis": np.array(2)}, {"reverse": 1}),
     Case("CumSum", "x axis", (2, 4), {"axis": np.array(2)}, {"exclusive": 1}),

@@ -269,6 +269,10 @@ REFUSED = {
         _of([node("Tile", "x r", "t"), node("Relu", "t", "y")], r=np.array([1, 2000])),
         "8000 results",
     ),
+    "narrow": (
+        _of([node("Cast", "x", "i", to=TensorProto.UINT8), node("Cast", "i", "y", to=1)]),
+        "Cast of the node.*use int32 or int64",
+    ),
     "finite": (
         _of([node("IsNaN", "x", "n"), node("Where", "n c x", "y")], c=np.array(0.0)),
         "IsNaN of the node.*gives NaN",

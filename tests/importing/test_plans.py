@@ -310,3 +310,120 @@ def test_the_branches_of_residual_blocks_share_the_sum_that_they_read() -> None:
     assert sorted(kinds(emulator)) == ["add"] * n_blocks + ["dense"] * n_layers
     functions = [operation.activation for operation in emulator.plan.operations]
     assert functions.count("silu") == n_blocks
+
+
+@pytest.mark.parametrize(
+    ("attributes", "extent"),
+    [
+        ({"pads": [1, 1]}, (20, 6, 3, 6)),
+        ({"strides": [3]}, (6, 18, 3, 6)),
+        ({"dilations": [2], "pads": [3, 2]}, (21, 6, 3, 12)),
+    ],
+)
+def test_a_convolution_of_each_channel_is_one_operation(
+    attributes: dict[str, Any], extent: tuple[int, ...]
+) -> None:
+    emulator = imported(
+        [
+            node("Conv", "x w0 b0", "c", group=6, **attributes),
+            node("BatchNormalization", "c s b m v", "n"),
+            node("Relu", "n", "y"),
+        ],
+        (6, 20),
+        **convolution("0", 1, 6),
+        s=RNG.normal(size=6),
+        b=RNG.normal(size=6),
+        m=RNG.normal(size=6),
+        v=RNG.uniform(0.5, 2.0, 6),
+    )
+    assert kinds(emulator) == ["gather", "depthwise", "gather"]
+    assert emulator.plan.operations[1].extent == extent
+    assert emulator.plan.operations[1].activation == "relu"
+
+
+def test_a_layer_normalisation_of_each_level_is_one_operation() -> None:
+    emulator = imported(
+        [
+            node("MatMul", "x v", "h"),
+            node("LayerNormalization", "h s b", "n", epsilon=1e-3),
+            node("Gelu", "n", "y"),
+        ],
+        (5, 8),
+        v=RNG.normal(size=(8, 8)),
+        s=RNG.normal(size=8),
+        b=RNG.normal(size=8),
+    )
+    assert kinds(emulator) == ["dense*", "normalise"]
+    assert emulator.plan.operations[1].extent == (5, 1, 1, 8)
+    assert emulator.plan.operations[1].activation == "gelu"
+
+
+def test_groups_of_channels_are_normalised_where_they_are() -> None:
+    """Channels are innermost, also where two sums are concatenated."""
+    emulator = imported(
+        [
+            node("Conv", "x w0 b0", "c0"),
+            node("Conv", "x w1 b1", "c1"),
+            node("Add", "c0 c1", "one"),
+            node("Tanh", "c1", "other"),
+            node("Concat", "one other", "both", axis=1),
+            node("Reshape", "both grouped", "g"),
+            node("InstanceNormalization", "g ones zeros", "n"),
+            node("Reshape", "n ungrouped", "u"),
+            node("Mul", "u s", "scaled"),
+            node("Sigmoid", "scaled", "t"),
+            node("Mul", "scaled t", "silu"),
+            node("Conv", "silu w2 b2", "y"),
+        ],
+        (3, 12),
+        **convolution("0", 3, 4),
+        **convolution("1", 3, 4),
+        **convolution("2", 8, 2),
+        grouped=[0, 2, -1],
+        ungrouped=[0, 8, 10],
+        ones=np.ones(2),
+        zeros=np.zeros(2),
+        s=RNG.normal(size=(8, 1)),
+    )
+    found = [o for o in emulator.plan.operations if o.kind == "normalise"]
+    assert [o.extent for o in found] == [(1, 10, 2, 4)]
+    assert "sparse" not in kinds(emulator)
+
+
+def test_the_scale_of_attention_is_that_of_the_queries() -> None:
+    emulator = imported(
+        [
+            node("MatMul", "x q", "qs"),
+            node("MatMul", "x k", "ks"),
+            node("Mul", "qs root", "left"),
+            node("Mul", "ks root", "keys"),
+            node("Transpose", "keys", "right", perm=[0, 2, 1]),
+            node("MatMul", "left right", "scores"),
+            node("Softmax", "scores", "weights", axis=-1),
+            node("MatMul", "weights x", "y"),
+        ],
+        (5, 8),
+        q=RNG.normal(size=(8, 8)),
+        k=RNG.normal(size=(8, 8)),
+        root=np.array(0.6),
+    )
+    assert "softmax" in kinds(emulator)
+    assert not {"sparse", "maximum_of"} & set(kinds(emulator))
+
+
+def test_sums_of_buffers_with_factors_are_no_tables() -> None:
+    emulator = imported(
+        [
+            node("Sigmoid", "x", "a"),
+            node("Tanh", "x", "b"),
+            node("Mul", "a s", "c"),
+            node("Add", "b c", "d"),
+            node("Add", "d t", "e"),
+            node("Relu", "e", "y"),
+        ],
+        (40,),
+        s=RNG.normal(size=40),
+        t=RNG.normal(size=40),
+    )
+    assert kinds(emulator) == ["gather", "gather", "depthwise", "add"]
+    assert emulator.plan.operations[-1].activation == "relu"

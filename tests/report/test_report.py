@@ -210,7 +210,7 @@ def test_the_same_run_gives_the_same_report(folder: Path, data: Dataset, page: s
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave figures empty: drawing is most of the time of a report."""
-    monkeypatch.setattr(plots, "svg", lambda figure: b"<svg/>")
+    monkeypatch.setattr(style, "svg", lambda figure: b"<svg/>")
 
 
 @pytest.mark.usefixtures("quick")

@@ -50,8 +50,9 @@ def jobs(system, out, lines, n=3):
     """Return jobs in which these lines of a shell stand for the worker."""
     out.mkdir(exist_ok=True)
     worker = out / "worker"
-    worker.write_text(f"#!/bin/bash\n{lines}\n")
-    worker.chmod(stat.S_IRWXU)
+    if not worker.exists():  # a job of an earlier call may be about to execute it
+        worker.write_text(f"#!/bin/bash\n{lines}\n")
+        worker.chmod(stat.S_IRWXU)
     content = {"kind": system.kind, "jobs": n, "python": str(worker)}
     where = Config.from_dict({"cluster": content}).cluster
     return BatchJobs(where, Scheduler("tcp://127.0.0.1:1"), out)
@@ -188,6 +189,20 @@ def test_an_ended_job_does_not_keep_others_from_being_cancelled(system, tmp_path
         system.end("12")
     system.wait_for([])
     assert capsys.readouterr().err == ""
+
+
+def test_jobs_of_a_killed_driver_that_still_cannot_be_cancelled_stay_on_record(
+    slurm, tmp_path, capsys
+):
+    with jobs(slurm, tmp_path / "out", "sleep 60", 1) as held:
+        held._ids = []
+    (tmp_path / "out" / "cluster" / "jobs.json").write_text('{"kind": "slurm", "jobs": ["11"]}')
+    slurm.fail("scancel")
+    with jobs(slurm, tmp_path / "out", "sleep 60", 1):
+        assert "cancel them: scancel 11 (" in capsys.readouterr().err
+        assert record(tmp_path / "out")["jobs"] == ["11", "12"]
+        slurm.repair("scancel")
+    slurm.wait_for([])
 
 
 @pytest.mark.parametrize(

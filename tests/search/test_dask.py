@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -221,6 +222,32 @@ def test_a_worker_that_was_asked_to_end_blames_no_unit(pool, tmp_path):
     assert blamed(pool, marks, 0) is None
 
 
+def test_a_worker_marks_what_it_does(tmp_path, monkeypatch):
+    marks = UnitMarks.in_folder(tmp_path)
+
+    def seen(*ignored):
+        return {what: marks.left(what, 4) for what in (LOADING, WORKING)}
+
+    def work(trainers, unit):
+        if unit == "fail":
+            raise EmufortError("the disk is full")
+        return trainers, seen()
+
+    itself = SimpleNamespace(address="tcp://node:1", name="w")
+    monkeypatch.setattr("distributed.get_worker", lambda: itself)
+    monkeypatch.setattr(SharedArrays, "trainers", seen)
+    monkeypatch.setattr(dask_executor, "_caches", {})
+    worker = [Death("tcp://node:1", "w")]
+    unit = (str(tmp_path), ("torch", "cpu"), marks, 4, work)
+    assert dask_executor.run_unit(*unit, None) == (
+        {LOADING: worker, WORKING: []},
+        {LOADING: [], WORKING: worker},
+    )
+    with pytest.raises(EmufortError, match="the disk is full"):
+        dask_executor.run_unit(*unit, "fail")
+    assert seen() == {LOADING: [], WORKING: []}
+
+
 def die_three_times(trainers, path):
     """Die unless three attempts at this unit have ended so already."""
     if path is not None and (not path.exists() or path.stat().st_size < 3):
@@ -231,11 +258,11 @@ def die_three_times(trainers, path):
 
 @pytest.mark.slow
 def test_units_that_only_waited_at_dead_workers_are_done(tmp_path):
-    """Three units kill nine workers, which is too many for one unit."""
+    """Two units kill six workers, which is too many for one unit."""
     stored = SharedArrays.write(smooth(), tmp_path)
-    units = [*(tmp_path / str(i) for i in range(3)), *[None] * 5]
+    units = [tmp_path / "a", tmp_path / "b", *[None] * 5]
     with DaskPool(ClusterConfig(engine="dask"), 1, stored, tmp_path) as executor:
-        assert sorted(dict(executor.run(die_three_times, units))) == list(range(8))
+        assert sorted(dict(executor.run(die_three_times, units))) == list(range(7))
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -10,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emufort.search.halving import (
-    Finished,
-    Known,
+    Outlook,
     Reached,
     along_the_front,
-    known_at,
     successive_halving,
     survivors,
 )
+from emufort.search.outlook import outlook
+from tests.search.candidates import made
 
 examples = settings(deadline=None, derandomize=True, max_examples=50)
 #: Few different values, so that some are equal; some are not finite.
@@ -25,6 +26,11 @@ VALUES = st.sampled_from([*(2.0**i for i in range(-6, 6)), math.inf, math.nan])
 TIMES = st.sampled_from([2.0**i for i in range(8)])
 CANDIDATES = st.lists(st.tuples(VALUES, TIMES, st.integers(0, 2)), min_size=1, max_size=40)
 ETA = st.integers(2, 5)
+
+
+def sure(losses, noise: float = 0.0, front=()) -> Outlook:
+    """Return the outlook of losses that change by nothing but the noise."""
+    return Outlook(losses, np.full(len(losses), noise), front)
 
 
 def front(n: int, seed: int = 0, spread: float = 3.0) -> tuple[list[float], list[float]]:
@@ -78,8 +84,7 @@ def test_the_units_of_loss_and_time_do_not_matter(candidates, eta, factor):
 @given(st.integers(1, 12), ETA)
 def test_at_equal_times_the_lowest_losses_continue(n, eta):
     values = [1.5**i for i in np.random.default_rng(n).permutation(n)]
-    known = Known(noise=0.0)
-    kept = survivors(values, eta, times=[7.0] * n, known=known)
+    kept = survivors(values, eta, times=[7.0] * n, foretell=sure)
     assert values.index(min(values)) in kept
 
 
@@ -100,7 +105,7 @@ def test_a_planted_front_continues(seed):
 
 def test_without_noise_exactly_the_front_continues():
     values, times = front(8)
-    order = along_the_front(np.log(values), np.array(times), 8, Known(noise=0.0))
+    order = along_the_front(sure(np.log(values)), np.array(times), 8)
     assert sorted(order) == list(range(8))
 
 
@@ -108,7 +113,7 @@ def test_behind_the_front_the_next_front_follows():
     # Two fronts of four; the second has twice the losses of the first.
     times = np.array([10.0, 30.0, 90.0, 270.0] * 2)
     losses = np.log(np.concatenate([1 / times[:4], 2 / times[4:]]))
-    order = along_the_front(losses, times, 8, Known(noise=0.0))
+    order = along_the_front(sure(losses), times, 8)
     assert sorted(order[:4]) == [0, 1, 2, 3]
     assert sorted(order) == list(range(8))
 
@@ -117,16 +122,15 @@ def test_within_the_noise_several_of_one_time_continue():
     # At the first time ten candidates are equally good; at the second one is a little better.
     times = np.array([10.0] * 10 + [100.0])
     losses = np.log(np.array([1.0] * 10 + [0.9]))
-    sure = along_the_front(losses, times, 3, Known(noise=1e-6))
-    noisy = along_the_front(losses, times, 3, Known(noise=0.5))
-    assert 10 in sure
+    noisy = along_the_front(sure(losses, 0.5), times, 3)
+    assert 10 in along_the_front(sure(losses), times, 3)
     assert len([i for i in noisy if i < 10]) >= 2
 
 
 def test_a_useless_network_does_not_continue_however_cheap():
     # The cheapest has 10,000 times the lowest loss; a network of twice the time has a tenth more.
     values, times = [1.0, 1e-4, 1.1e-4, 5e-4], [1.0, 100.0, 50.0, 80.0]
-    assert 0 not in survivors(values, 2, times=times, known=Known(noise=0.1))
+    assert 0 not in survivors(values, 2, times=times)
 
 
 # ------------------------------------------------------------------- earlier batches
@@ -135,35 +139,47 @@ def test_a_useless_network_does_not_continue_however_cheap():
 def test_candidates_that_lower_the_known_front_come_first():
     # The front of earlier batches is as good as the first candidate, the second is better.
     values, times = [1.0, 0.1, 3.0, 4.0], [10.0, 100.0, 12.0, 90.0]
-    known = Known(((math.log(0.5), 10.0), (math.log(0.4), 100.0)), 0.05)
-    assert survivors(values, 4, times=times) == [0]
-    assert survivors(values, 4, times=times, known=known) == [1]
-
-
-def test_final_losses_as_losses_at_a_rung():
-    assert known_at(1, []) == Known()
-    finished = [Finished(((1, 8.0), (4, 1.0)), 10.0), Finished(((1, 4.0), (4, 0.5)), 20.0)]
-    points, noise = known_at(1, finished)
-    # Both fall to an eighth, so that the losses at the rung are as they were.
-    assert [math.exp(loss) for loss, _ in points] == pytest.approx([8.0, 4.0])
-    assert [time for _, time in points] == [10.0, 20.0]
-    assert noise == pytest.approx(math.sqrt(4 * 0.25 / 6))
-    one = [*finished, Finished(((1, 4.0), (4, 4.0)), 20.0)]
-    assert known_at(1, one).noise > noise
-
-
-def test_rungs_use_the_front_of_finished_candidates():
-    values = [1.0, 0.1, 3.0, 4.0]
-    finished = [Finished(((1, 0.5), (2, 0.5)), 10.0), Finished(((1, 0.4), (2, 0.4)), 100.0)] * 20
+    known = [(math.log(0.5), 10.0), (math.log(0.4), 100.0)]
 
     def run(positions, epochs):
         return [values[p] for p in positions]
 
-    times = [10.0, 100.0, 12.0, 90.0]
+    def foretell(positions, epochs, losses):
+        assert (list(positions), epochs) == ([0, 1, 2, 3], 1)
+        assert losses == pytest.approx(np.log(values))
+        return sure(losses, 0.05, known)
+
     alone = successive_halving(4, (1, 2), 4, run, times=times)
-    after = successive_halving(4, (1, 2), 4, run, times=times, finished=finished)
+    after = successive_halving(4, (1, 2), 4, run, times=times, foretell=foretell)
     assert [c.pruned_at for c in alone] == [None, 1, 1, 1]
     assert [c.pruned_at for c in after] == [1, None, 1, 1]
+
+
+def test_finished_trials_calibrate_the_outlook():
+    # Networks with silu fall to a hundredth of their loss, the others to a tenth.
+    rng = np.random.default_rng(0)
+    here = np.exp(rng.normal(size=40))
+    names = ["silu", "relu"] * 20
+    finished = [
+        dataclasses.replace(
+            made(i, loss, loss / (100 if name == "silu" else 10), hidden=(8,), activation=name),
+            predicted_ns=10.0 + i,
+        )
+        for i, (loss, name) in enumerate(zip(here, names, strict=True))
+    ]
+    active = [made(50 + i, 1.0, hidden=(8,), activation=name) for i, name in enumerate(names[:2])]
+    found = outlook(finished, active, 1, np.log([0.5, 0.5]))
+    assert np.exp(found.mean) == pytest.approx([0.005, 0.05], rel=0.1)
+    assert found.front[3] == (pytest.approx(math.log(finished[3].value)), 13.0)
+    # The usual noise counts as 4 candidates.
+    assert max(found.spread) < 0.3
+    few = outlook(finished[:1], active, 1, np.log([0.5, math.inf]))
+    assert np.exp(few.mean) == pytest.approx([0.005, math.inf])
+    # The factor of one candidate is as uncertain as its prediction.
+    assert few.spread[0] > 0.5
+    nothing = outlook([], active, 1, np.log([0.5, 0.25]))
+    assert np.exp(nothing.mean) == pytest.approx([0.5, 0.25])
+    assert nothing.spread == pytest.approx([0.5, 0.5])
 
 
 def test_asha_takes_a_share_of_all_so_far():

@@ -29,7 +29,11 @@ from tests.training.problems import smooth
 
 pytest.importorskip("dask_jobqueue")
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missing())]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.exhaustive,
+    pytest.mark.skipif(bool(missing()), reason=missing()),
+]
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +105,6 @@ def test_a_cancelled_job_is_submitted_again(slurm, tmp_path):
     assert len(logs) == 2 and "CANCELLED" in logs[0].read_text()
 
 
-@pytest.mark.exhaustive
 def test_a_job_that_reaches_its_time_limit_is_submitted_again(slurm, tmp_path):
     found = results_after(slurm, tmp_path, lambda job: None, time="00:01:00")
     assert found == {0: True, 1: True, 2: True}
@@ -209,7 +212,6 @@ def test_a_signal_cancels_the_jobs(slurm, synthetic, number):
     slurm.wait_for_jobs([], 10)
 
 
-@pytest.mark.exhaustive
 def test_jobs_of_a_killed_driver_end_and_the_next_one_continues(slurm, synthetic):
     driver = started_search(synthetic, "--trials", "400")
     slurm.wait_for_jobs(["RUNNING"])

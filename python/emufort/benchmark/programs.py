@@ -188,6 +188,10 @@ class Programs:
         """Return the program that runs the runtime's kernels."""
         return self._build("bench_network", self._sources("bench_network"), self._flags)
 
+    def operations(self) -> Path:
+        """Return the program that times each operation of a network in the runtime."""
+        return self._build("bench_operations", self._sources("bench_operations"), self._flags)
+
     def loaded(self, model: Model) -> Path:
         """Return the program that loads weights.bin, with arrays of the model's host kind."""
         name = f"bench_loaded_{model.host_kind}"

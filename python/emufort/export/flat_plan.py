@@ -36,7 +36,7 @@ class FlatOperation:
     weights
         Position of the first weight among the packed weights, from 1.
     table
-        Position of the first integer of the table, from 1.
+        Position of the first integer of the table, from 1; without a table the step of the sizes.
     """
 
     code: int
@@ -143,7 +143,7 @@ def flat_plan(plan: Plan) -> FlatPlan:
                 weights,
                 sizes.count,
                 sizes.stride,
-                table,
+                table or sizes.step,
             )
         )
     ends = plan.places[plan.features], plan.places[plan.result]

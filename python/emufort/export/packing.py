@@ -25,7 +25,7 @@ def packed_size(weight: Sequence[int], n_out: int) -> int:
     Parameters
     ----------
     weight
-        Shape of the weight: (n_out, n_in) of a dense operation, (n,) of a sparse one.
+        Shape of the weight: (n_out, n_in) of a dense operation, (n,) of any other.
     n_out
         Number of biases.
     """

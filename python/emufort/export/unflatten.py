@@ -115,7 +115,8 @@ class _Reader:
         if row.code not in _KINDS or row.activation not in _FUNCTIONS:
             raise ValueError("it or its activation function is unknown")
         kind = _KINDS[row.code]
-        sizes = Sizes(row.n_in, row.n_out, row.count, row.stride)
+        step = 0 if kind.has_table else row.table
+        sizes = Sizes(row.n_in, row.n_out, row.count, row.stride, step)
         if min(astuple(sizes)) < 0:
             raise ValueError("it has a negative size")
         reading = kind.reading(sizes)
@@ -126,7 +127,7 @@ class _Reader:
         if kind.has_table:
             inputs, table = self._table(row, kind.name == "gather")
             starts: tuple[int, ...] = (0,) * len(inputs)
-        elif row.table:
+        elif step and not kind.has_step:
             raise ValueError("it has a table that it does not read")
         else:
             found = [self.scratch.find(x, n) for x, n in zip(given, reading.inputs, strict=False)]

@@ -20,6 +20,10 @@ from emufort.importing.values import Array, Integers, Matrix, Value, broadcast
 
 #: Longer sums are computed before anything else is made of them.
 _LONG_SUM = 8
+#: Sums of at most this number of parts are additions of whole buffers.
+_FEW_SUMMANDS = 3
+#: Fewer elements are not worth an operation.
+_FEW_ELEMENTS = 16
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,9 @@ class Atom:
     activation, slope
         Name of the activation function (`emufort.network.activations`), and its parameter.
     extent
-        Of ``matmul`` the sizes (B, M, K, N), of ``repeated`` (count, stride).
+        Of ``repeated`` (count, stride); else that of the operation.
     weight, bias
-        Of ``repeated``, (n_out, n_in) and (n_out,).
+        Of ``repeated``, (n_out, n_in) and (n_out,); else those of the operation.
     rows
         Of reductions: the elements of the argument that make each element, (size, number).
     """
@@ -159,6 +163,17 @@ class Lowering:
             else value
         )
 
+    def arranged(self, value: Value) -> Value:
+        """Return elements of several atoms, stored position by position with channels innermost.
+
+        Other values are returned as they are.
+        """
+        found = value.elements()
+        order = stored_order(value) if len(value.terms) > 1 else None
+        if found is None or not found.are_copies or order is None:
+            return value
+        return self._ordered("affine", [value], "linear", 0.0)
+
     def if_stored(self, value: Value) -> Value:
         """Return what `stored` returned for a value, or the value itself."""
         if value.nnz <= value.size or not self._stored:
@@ -166,11 +181,18 @@ class Lowering:
         found = self._stored.get(value.fingerprint, value)
         return found.reshaped(value.shape).of_kind(value.kind)
 
+    def summed(self, value: Value) -> Value:
+        """Return a value, stored if it is a sum of a few parts of atoms."""
+        is_sum = value.size < value.nnz <= _FEW_SUMMANDS * value.size
+        return self.stored(value) if is_sum and value.size > _FEW_ELEMENTS else value
+
     def linear(self, value: Value, matrix: Matrix, shape: tuple[int, ...]) -> Value:
         """Return ``matrix @ value``.
 
         The value is computed first where one matrix for both would have more elements.
         """
+        if matrix.nnz > value.size and np.all(np.diff(matrix.indptr) <= 1):
+            value = self.summed(value)
         if value.nnz > value.size:
             width = sum(np.count_nonzero(np.bincount(m.indices)) for m in value.terms.values())
             counts = sum(np.diff(m.indptr) for m in value.terms.values())
@@ -241,8 +263,47 @@ class Lowering:
         )
         return self.atom(atom, (count, n_out))
 
+    def depthwise(
+        self,
+        value: Value,
+        positions: Integers,
+        counts: tuple[int, int, int],
+        weight: Array,
+        bias: Array,
+    ) -> Value:
+        """Return a depthwise convolution, (count, channels).
+
+        Parameters
+        ----------
+        value
+            Value.
+        positions
+            Elements of the value, (positions, channels); -1 stands for 0.
+        counts
+            Number of results; positions between two of them, and between two of their summands.
+        weight, bias
+            Parameters, (summands, channels) and (channels,).
+        """
+        count, stride, step = counts
+        n_taps, channels = weight.shape
+        extent = (
+            count,
+            stride * channels if count > 1 else 0,
+            n_taps,
+            step * channels if n_taps > 1 else 0,
+        )
+        atom = Atom(
+            count * channels,
+            "depthwise",
+            (self.stored(value).taken(positions.ravel()),),
+            extent=extent,
+            weight=np.asarray(weight, dtype=np.float64).ravel(),
+            bias=np.asarray(bias, dtype=np.float64),
+        )
+        return self.atom(atom, (count, channels))
+
     def folded(self, value: Value) -> Value:
-        """Return a value with its scale and shift taken into the repeated layer it comes from."""
+        """Return a value with its scale and shift taken into the layer it comes from."""
         found = value.elements()
         number = None if found is None else found.atom
         if found is None or number is None:
@@ -252,14 +313,18 @@ class Lowering:
             return value
         if found.are_copies or len(np.unique(found.positions)) != atom.size:
             return value
+        if atom.kind == "normalise":
+            return value
         scale, shift = np.empty((2, atom.size))
         scale[found.positions], shift[found.positions] = found.weights, found.bias
         scales, shifts = scale.reshape(atom.extent[0], -1), shift.reshape(atom.extent[0], -1)
         if np.any(scales != scales[0]) or np.any(shifts != shifts[0]):
             return value
-        new = replace(
-            atom, weight=scales[0][:, None] * atom.weight, bias=scales[0] * atom.bias + shifts[0]
-        )
+        if atom.kind == "depthwise":
+            weight = (atom.weight.reshape(-1, len(atom.bias)) * scales[0]).ravel()
+        else:
+            weight = scales[0][:, None] * atom.weight
+        new = replace(atom, weight=weight, bias=scales[0] * atom.bias + shifts[0])
         return self.atom(new).taken(found.positions.reshape(value.shape))
 
     # -------------------------------------------------------- several elements
@@ -293,8 +358,9 @@ class Lowering:
 def stored_order(value: Value) -> Integers | None:
     """Return the numbers of the elements of a value in the order of the atom they come from.
 
-    Sums are ordered by the middle of what they are made of. None if elements of one atom come
-    several times, or if the elements come from several atoms.
+    Sums are ordered by the middle of what they are made of. Elements of several atoms, or that come
+    several times, are ordered by position and then by channel, if the channels follow each other in
+    the atoms. None if there is no such order.
     """
     for k in sorted(value.terms, reverse=True):
         m = value.terms[k]
@@ -308,7 +374,13 @@ def stored_order(value: Value) -> Integers | None:
             m.sort_indices()
             middle = m.indices[m.indptr[:-1]] + m.indices[m.indptr[1:] - 1]
             return np.asarray(np.argsort(middle, kind="stable"), np.int64)
-    return None
+    found = value.elements()
+    if found is None or len(value.shape) < 3 or value.shape[0] != 1:
+        return None
+    places = found.positions.reshape(value.shape[1], -1)
+    if min(places.shape) < 2 or np.mean(np.diff(places, axis=0) == 1) < 0.5:
+        return None
+    return np.arange(value.size).reshape(places.shape).T.ravel()
 
 
 def _stride(windows: Integers) -> int:

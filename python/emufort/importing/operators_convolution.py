@@ -53,6 +53,9 @@ def _convolution(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ..
         for g in range(groups)
     ]
     count = len(found.places)
+    if n_in == n_out == 1 < groups and len(sizes) == 1:
+        value = _depthwise(state, node, x, weight[:, 0], bias, count)
+        return (value.taken(numbers_of((count, groups)).T.reshape(shape)),)
     if groups > 1 and n_out < _FEW_CHANNELS:
         value = _each_by_itself(state, x, elements, kernels)
         shifts = np.repeat(bias, count)
@@ -64,6 +67,20 @@ def _convolution(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ..
     # parts are (count, n_out)
     places = numbers_of((groups, count, n_out)).swapaxes(1, 2)
     return (selected(parts, places.reshape(shape)),)
+
+
+def _depthwise(
+    state: Lowering, node: Node, x: Value, weight: Array, bias: Array, count: int
+) -> Value:
+    """Return a convolution (count, channels) of each channel by itself."""
+    channels, n = x.shape[1:]
+    form = geometry(node, (n,), weight.shape[1:])
+    (stride,), (step,), (before,) = form.strides, form.dilations, form.before
+    # all positions that the windows reach, with the padding
+    positions = np.arange((count - 1) * stride + form.extents[0]) - before
+    positions = np.where((positions < 0) | (positions >= n), -1, positions)
+    elements = _channels_innermost(positions[:, None], np.arange(channels), n)[:, 0]
+    return state.depthwise(x, elements, (count, stride, step), weight.T, bias)
 
 
 def _each_by_itself(state: Lowering, x: Value, elements: list[Integers], kernels: Array) -> Value:

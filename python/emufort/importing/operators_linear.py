@@ -25,7 +25,8 @@ def matrix_product(state: Lowering, left: Value, right: Value) -> Value:
     if left.terms and right.terms:
         if m == k == 1 or k == n == 1:
             return multiplied(state, left, right)
-        one, other = (_each(state, value, b) for value in (left, right))
+        factor, right = _without_factor(right)
+        one, other = (_each(state, value, b) for value in (left.scaled(factor), right))
         return state.matmul(one, other)
     if left.terms:
         return _layers(state, left, right.bias.reshape(right.shape), b)
@@ -34,6 +35,16 @@ def matrix_product(state: Lowering, left: Value, right: Value) -> Value:
     weights = left.bias.reshape(left.shape).swapaxes(1, 2)
     found = _layers(state, turned, weights, b)
     return found.taken(numbers_of(found.shape).swapaxes(1, 2)).reshaped((b, m, n))
+
+
+def _without_factor(value: Value) -> tuple[float, Value]:
+    """Return a factor that all elements have, and the elements without it."""
+    found = value.elements()
+    if found is None or np.any(found.bias) or not found.weights[0]:
+        return 1.0, value
+    if np.any(found.weights != found.weights[0]):
+        return 1.0, value
+    return float(found.weights[0]), value.unscaled()
 
 
 def _each(state: Lowering, value: Value, count: int) -> Value:

@@ -132,6 +132,8 @@ _KINDS = {
     "integer": (2, 3, 4, 5, 6, 7, 12, 13),
     "boolean": (9,),
 }
+#: Integers that may not hold a number, which tools then change in different ways.
+_NARROW_INTEGERS = (2, 3, 4, 5, 12, 13)
 
 
 def _cast(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
@@ -142,6 +144,13 @@ def _cast(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
     kind = next((kind for kind, numbers in _KINDS.items() if to in numbers), None)
     if kind is None:
         raise refuse("Cast", node.name, "its type has no numbers", "keep real numbers in the model")
+    if to in _NARROW_INTEGERS and x.kind != "boolean":
+        raise refuse(
+            "Cast",
+            node.name,
+            "integers of its type are of 8 or 16 bits or without a sign",
+            "use int32 or int64",
+        )
     return (as_kind(state, x, kind),)
 
 

@@ -15,7 +15,7 @@ from emufort.importing.arguments import (
     numbers_of,
     rows_along,
 )
-from emufort.importing.atoms import Lowering
+from emufort.importing.atoms import Atom, Lowering, stored_order
 from emufort.importing.graph import Node
 from emufort.importing.lowering import Handler
 from emufort.importing.operators_activation import absolute, reciprocal
@@ -37,6 +37,59 @@ def _inverse_spread(state: Lowering, x: Value, rows: Integers, epsilon: float) -
     square = state.combined("multiply", x, x)
     mean = state.sums(square, rows, (len(rows),), 1.0 / rows.shape[1])
     return reciprocal(state, state.activation(mean.shifted(epsilon), "sqrt"))
+
+
+def _normalised(
+    state: Lowering,
+    x: Value,
+    rows: Integers,
+    epsilon: float,
+    scale: Value | None,
+    shift: Value | None,
+) -> Value:
+    """Return the elements of each row with mean 0 and variance 1, then scaled and shifted."""
+    order = stored_order(x)
+    if order is None:
+        order = np.arange(x.size)
+    found = _extent_of(spread(x, rows).ravel()[order], rows.shape)
+    if found is None:
+        order, found = rows.ravel(), (len(rows), 1, 1, rows.shape[1])
+    factors = [
+        np.broadcast_to(default if v is None else v.bias.reshape(v.shape), x.shape)
+        for v, default in ((scale, 1.0), (shift, 0.0))
+        if v is None or not v.terms
+    ]
+    # Rows of channels; with one row for all repetitions, every element is a channel.
+    for extent in (found, (1, 1, found[0] * found[2], found[3])):
+        channels = [f.ravel()[order].reshape(-1, extent[2] * extent[3]) for f in factors]
+        is_same = all(np.all(c == c[0]) for c in channels)
+        if is_same or found[1] > 1:
+            break
+    if len(factors) < 2 or not is_same:
+        n = found[2] * found[3]
+        extent, channels = found, [np.ones((1, n)), np.zeros((1, n))]
+    else:
+        scale = shift = None
+    weight = np.append(channels[0][0], epsilon)
+    atom = Atom(
+        x.size, "normalise", (x.taken(order),), "linear", 0.0, extent, weight, channels[1][0]
+    )
+    y = state.atom(atom).taken(np.argsort(order).reshape(x.shape))
+    return _scaled(state, y, scale, shift)
+
+
+def _extent_of(row: Integers, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
+    """Return (parts, repetitions, groups, channels of a group), given the row of each element.
+
+    Rows follow each other, or each consists of some consecutive channels of all repetitions.
+    """
+    n_rows, n = shape
+    run = int(np.argmax(np.append(row, -1) != row[0]))
+    if run == n and np.all(row.reshape(shape) == row[::n, None]):
+        return n_rows, 1, 1, n
+    if n % run or np.any(row.reshape(n // run, n_rows, run) != row[: n_rows * run : run, None]):
+        return None
+    return 1, n // run, n_rows, run
 
 
 def _scaled(state: Lowering, x: Value, scale: Value | None, shift: Value | None) -> Value:
@@ -67,6 +120,8 @@ def _layer(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
         inverse = _inverse_spread(state, x, rows, epsilon)
         found = state.combined("multiply", x, inverse.taken(spread(x, rows)))
         return (_scaled(state, found, scale, None),)
+    if not any(node.outputs[1:]):
+        return (_normalised(state, x, rows, epsilon, scale, shift),)
     deviations, mean = _deviations(state, x, rows)
     inverse = _inverse_spread(state, deviations, rows, epsilon)
     found = state.combined("multiply", deviations, inverse.taken(spread(x, rows)))
@@ -84,12 +139,10 @@ def _group(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
     if groups < 1 or channels % groups:
         raise ValueError(f"it has {channels} channels in {groups} groups")
     rows = numbers_of(x.shape).reshape(x.shape[0] * groups, -1)
-    deviations, _ = _deviations(state, x, rows)
-    inverse = _inverse_spread(state, deviations, rows, number(node.attributes, "epsilon", 1e-5))
-    found = state.combined("multiply", deviations, inverse.taken(spread(x, rows)))
     factors = [Value.of(v) for v in inputs[1:3]]
     scale, shift = (_of_channels(v, rank, channels // v.size) for v in factors)
-    return (_scaled(state, found, scale, shift),)
+    epsilon = number(node.attributes, "epsilon", 1e-5)
+    return (_normalised(state, x, rows, epsilon, scale, shift),)
 
 
 def _mean_variance(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:

@@ -15,7 +15,7 @@ from emufort.importing.arguments import (
     reduced_shape,
     rows_along,
 )
-from emufort.importing.atoms import Lowering
+from emufort.importing.atoms import Atom, Lowering, stored_order
 from emufort.importing.graph import Node
 from emufort.importing.lowering import Handler
 from emufort.importing.operators_activation import absolute, reciprocal
@@ -171,6 +171,15 @@ def _cumulative(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...
 # -------------------------------------------------------------------------- softmax
 
 
+def row_order(x: Value, rows: Integers) -> Integers | None:
+    """Return the elements of a value as they are stored; None if rows are not contiguous there."""
+    order = stored_order(x)
+    if order is None:
+        order = np.arange(x.size)
+    row = spread(x, rows).ravel()[order].reshape(rows.shape)
+    return order if np.all(row == row[:, :1]) else None
+
+
 def softmax(state: Lowering, x: Value, rows: Integers, is_logarithm: bool = False) -> Value:
     """Return the softmax of the elements of each row.
 
@@ -181,6 +190,13 @@ def softmax(state: Lowering, x: Value, rows: Integers, is_logarithm: bool = Fals
         return _masked_softmax(state, x, rows, is_kept)
     x = state.stored(x)
     where = spread(x, rows)
+    if not is_logarithm and np.all(rows >= 0):
+        order = row_order(x, rows)
+        if order is None:
+            order = rows.ravel()
+        argument = x.taken(order)
+        atom = Atom(x.size, "softmax", (argument,), extent=rows.shape)
+        return state.atom(atom).taken(np.argsort(order).reshape(x.shape))
     largest = state.reduced("maximum_of", x, rows, (len(rows),))
     difference = x.minus(largest.taken(where))
     powers = state.activation(difference, "exp")

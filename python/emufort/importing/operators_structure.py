@@ -72,7 +72,13 @@ def _moved(
     found = evaluate(node, numbered, state.opset)
     if sum(places.size for places in found) > sum(value.size for value in values):
         values = [state.repeatable(value) for value in values]
-    return tuple(selected(values, places.astype(np.int64) - 1) for places in found)
+    elif node.operator == "Concat":
+        # Sums of equal numbers of summands are faster than those of different ones.
+        values = [state.summed(value) for value in values]
+    results = [selected(values, places.astype(np.int64) - 1) for places in found]
+    if node.operator == "Concat":
+        results = [state.arranged(value) for value in results]
+    return tuple(results)
 
 
 def _pad(

@@ -8,6 +8,7 @@ The matrices of an affine map decide its operation: none where it is an atom as 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -113,6 +114,10 @@ class _Planner:
         empty = sparse.csr_array((len(bias), self.atoms[0].size))
         whole = sparse.csr_array(sparse.hstack([terms.get(k, empty) for k in numbers]))
         whole.sort_indices()
+        if len(numbers) == 1 and (found := _taps_of(whole)) is not None:
+            first, step, weight = found
+            source = self.places[numbers[0]], first
+            return self.depthwise(source, weight, bias, function, step)
         return self.add_operation(
             "sparse",
             [(self.places[k], 0) for k in numbers],
@@ -121,6 +126,19 @@ class _Planner:
             self.layer(whole.data, bias),
             table=Table(whole.indptr, whole.indices),
         )
+
+    def depthwise(
+        self,
+        source: tuple[str, int],
+        weight: Array,
+        bias: Array,
+        function: tuple[str, float] = _LINEAR,
+        step: int = 0,
+    ) -> str:
+        """Plan a sum of weighted parts of a buffer; the weights are (summands, elements)."""
+        n_taps, n = weight.shape
+        names = self.layer(weight.ravel(), bias)
+        return self.add_operation("depthwise", [source], n, function, names, (1, 0, n_taps, step))
 
     def dense(self, terms: Mapping[int, Matrix], bias: Array, function: tuple[str, float]) -> str:
         """Plan a dense layer of atoms.
@@ -178,6 +196,9 @@ class _Planner:
         if len(parts) > 1:
             return self._joined(value, parts, function)
         light = {k: m for k, m in value.terms.items() if k not in heavy}
+        if found is not None and light and not heavy:
+            source = self.view(value.unscaled())
+            return self.depthwise(source, found.weights[None], found.bias, function)
         sources = self._light(value, light, function if not heavy else None)
         bias = value.bias
         layers = [{k: m} for k, m in heavy.items()]
@@ -203,22 +224,21 @@ class _Planner:
 
         `function` is the activation function if these are all terms; else the bias is not theirs.
         """
-        views = [self._copies(k, m) for k, m in terms.items()]
-        found = [view for view in views if view is not None]
-        are_views = len(found) == len(views) <= _MOST_SUMMANDS
-        if are_views and (function is None or (len(found) > 1 and not np.any(value.bias))):
-            return found
         bias = value.bias if function is not None else np.zeros(value.size)
-        return [(self.sparse(terms, bias, function or _LINEAR), 0)]
-
-    def _copies(self, number: int, matrix: Matrix) -> tuple[str, int] | None:
-        """Return where consecutive elements of an atom are that a matrix selects; else None."""
-        n = matrix.shape[0]
-        if matrix.nnz != n or np.any(matrix.data != 1.0) or np.any(np.diff(matrix.indptr) != 1):
-            return None
-        first = int(matrix.indices[0])
-        is_view = np.array_equal(matrix.indices, np.arange(first, first + n))
-        return (self.places[number], first) if is_view else None
+        found = [(k, view) for k, m in terms.items() if (view := _taps_of(m, 1)) is not None]
+        are_views = len(found) == len(terms) <= _MOST_SUMMANDS
+        if not are_views or (function is not None and len(found) < 2):
+            return [(self.sparse(terms, bias, function or _LINEAR), 0)]
+        # The constant part is added where there are factors.
+        found.sort(key=lambda item: bool(np.all(item[1][2] == 1.0)))
+        sources = []
+        for k, (first, _, weight) in found:
+            source = self.places[k], first
+            if np.any(bias) or np.any(weight != 1.0):
+                source = self.depthwise(source, weight, bias), 0
+                bias = np.zeros(value.size)
+            sources.append(source)
+        return sources
 
     def _joined(self, value: Value, parts: Sequence[Integers], function: tuple[str, float]) -> str:
         """Plan parts of the elements of a value apart, and join them."""
@@ -238,6 +258,9 @@ class _Planner:
         inputs = [self.view(value) for value in atom.arguments]
         if atom.weight is None or atom.bias is None:
             return self.add_operation(atom.kind, inputs, atom.size, function, extent=atom.extent)
+        if atom.kind != "repeated":
+            names = self.layer(atom.weight, atom.bias)
+            return self.add_operation(atom.kind, inputs, atom.size, function, names, atom.extent)
         n_out, n_in = atom.weight.shape
         if n_out > MOST_NEURONS or n_in > MOST_DENSE_INPUTS:
             raise ImportRefusedError(
@@ -258,6 +281,24 @@ class _Planner:
         counts = np.concatenate([[0], np.cumsum(taken.sum(axis=1))])
         table = Table(counts, places[rows[taken]])
         return self.add_operation(atom.kind, inputs, atom.size, function, table=table)
+
+
+def _taps_of(matrix: Matrix, most: float = math.inf) -> tuple[int, int, Array] | None:
+    """Return the parts of an atom whose weighted sum a matrix is: ``depthwise`` for one repetition.
+
+    Returns the first element, the distance of the parts, and the weights (parts, elements); None if
+    the matrix is no such sum of at most `most` parts.
+    """
+    n = matrix.shape[0]
+    n_taps = matrix.nnz // n
+    if not 1 <= n_taps <= most or np.any(np.diff(matrix.indptr) != n_taps):
+        return None
+    matrix.sort_indices()
+    parts = matrix.indices.reshape(n, n_taps) - np.arange(n)[:, None]
+    steps = np.diff(parts[0])
+    if np.any(parts != parts[0]) or np.any(steps != steps[:1]):
+        return None
+    return int(parts[0, 0]), int(steps[0]) if n_taps > 1 else 0, matrix.data.reshape(n, n_taps).T
 
 
 def _copies_of(terms: Mapping[int, Matrix], used: Integers) -> Value:

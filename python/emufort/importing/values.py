@@ -140,6 +140,14 @@ class Value:
         """Return the same elements as numbers of a kind."""
         return self if kind == self.kind else replace(self, kind=kind)
 
+    def unscaled(self) -> Value:
+        """Return the elements without weights and constants, if each is one of an atom."""
+        terms = {
+            k: _matrix(np.ones(m.nnz), m.indices, m.indptr, m.shape[1])
+            for k, m in self.terms.items()
+        }
+        return replace(self, terms=terms, bias=np.zeros(self.size))
+
     def taken(self, places: Integers) -> Value:
         """Return elements by their numbers, in the shape of `places`; -1 gives 0."""
         return selected([self], places)

@@ -30,7 +30,10 @@ class Operation:
     extent
         Sizes of the operation where those of its buffers do not say them. Of ``dense``: (count,
         stride, n_in), see `emufort.network.operations.dense.Repetitions`. Of ``matmul``: (B, M, K,
-        N), the output (B, M, N) is the product of (B, M, K) and (B, K, N).
+        N), the output (B, M, N) is the product of (B, M, K) and (B, K, N). Of ``depthwise``:
+        (count, stride, n_taps, step), see `emufort.network.operations.depthwise.Taps`. Of
+        ``normalise``: (count, repetitions, groups, channels of a group). Of ``softmax``: (rows,
+        features of a row).
     table
         Features that the operation reads, for the operations with any number of inputs.
     """

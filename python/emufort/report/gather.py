@@ -214,10 +214,15 @@ def _optional(path: Path) -> dict[str, Any]:
 
 def _trials(folder: Path) -> tuple[Trial, ...]:
     """Return the trials of a search with time as an objective; none for other searches."""
-    if not (folder / "search.json").exists():
+    config = _optional(folder / "search.json").get("config", {})
+    return load_search(folder).trials if "time" in _objectives(config) else ()
+
+
+def _objectives(config: Any) -> Sequence[str]:
+    try:
+        return tuple(config["search"]["objectives"])
+    except (KeyError, TypeError):
         return ()
-    found = load_search(folder).trials
-    return found if all(trial.predicted_ns is not None for trial in found) else ()
 
 
 def _predictions(path: Path) -> list[Prediction]:

@@ -50,6 +50,7 @@ _KNOWN = {
     "rank": ("1", "rank"),
     "ncol": ("1", "columns per call"),
     "repeats": ("1", "number of measurements"),
+    "predicted_ns": ("ns", "predicted time of one sample"),
     "ns_per_sample": ("ns", "median time of one sample"),
     "ns_min": ("ns", "shortest time of one sample"),
     "ns_max": ("ns", "longest time of one sample"),

@@ -21,8 +21,9 @@ from emufort.network.architecture import Architecture
 from emufort.progress import Reporter, silent
 from emufort.search.batch import Batch
 from emufort.search.cost import CostModel, cost_model
+from emufort.search.expected_front import Array
 from emufort.search.growth import check_not_fewer
-from emufort.search.halving import Finished, Reached, successive_halving
+from emufort.search.halving import Foretell, Outlook, Reached, successive_halving
 from emufort.search.identity import (
     check_same,
     data_sha256,
@@ -31,6 +32,7 @@ from emufort.search.identity import (
 )
 from emufort.search.importances import importances
 from emufort.search.optuna_mirror import FILE_NAME, Mirror, mirrored_rows
+from emufort.search.outlook import draft, outlook
 from emufort.search.plan import TRIED, Plan, fewest_rows
 from emufort.search.prediction import foretold_losses, predicted_ranks
 from emufort.search.result import SearchResult, load_search
@@ -342,7 +344,7 @@ class _Run:
             self.earlier() if options.halving == "asha" else None,
             [self.group(candidate) for candidate in candidates],
             [time for time in times if time is not None] or None,
-            self.finished() if options.halving == "batch" else (),
+            self.foretell(candidates) if self.has_times and options.halving == "batch" else None,
         )
         new = [
             Trial(
@@ -390,13 +392,15 @@ class _Run:
                 found.setdefault(epochs, []).append(Reached(value, group, trial.predicted_ns))
         return found
 
-    def finished(self) -> list[Finished]:
-        """Return the candidates of all earlier batches that reached the last rung."""
-        return [
-            Finished(trial.rungs, trial.predicted_ns)
-            for trial in self.trials
-            if trial.predicted_ns is not None and trial.pruned_at is None and trial.finite
-        ]
+    def foretell(self, candidates: Sequence[Candidate]) -> Foretell:
+        """Return a function that predicts losses of a batch after the last rung."""
+        drafts = [draft(candidate, self.architecture(candidate)) for candidate in candidates]
+        finished = [t for t in self.trials if t.pruned_at is None and t.finite]
+
+        def foretold(at: Sequence[int], epochs: int, losses: Array) -> Outlook:
+            return outlook(finished, [drafts[i] for i in at], epochs, losses)
+
+        return foretold
 
     def group(self, candidate: Candidate) -> tuple[object, ...]:
         """Return the properties that define the group within which a candidate is compared."""

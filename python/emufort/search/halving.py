@@ -7,6 +7,7 @@ networks.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,9 +24,9 @@ Rung = Callable[[Sequence[int], int], Sequence[float]]
 
 #: Largest effect of the level of a whole group, in ranks within the group; see `places`.
 _PRIOR_MEMBERS = 4.0
-#: Usual error of a loss at a rung as a prediction of the loss at the last rung, as the standard
-#: deviation of the logarithm, and its weight in candidates, see `known_at`.
-_USUAL_NOISE, _PRIOR_FINISHED = 0.5, 4.0
+#: Usual error of a loss at a rung as a prediction of the loss after the last rung: the standard
+#: deviation of the logarithm.
+USUAL_NOISE = 0.5
 #: Number of draws of all losses, and their random seed, where candidates have times.
 _DRAWS, _SEED = 128, 17
 #: A loss above this multiple of the lowest loss is useless, however cheap the network is.
@@ -45,29 +46,25 @@ class Reached(NamedTuple):
     time: float | None = None
 
 
-class Finished(NamedTuple):
-    """(epochs, value) at each rung and time of a candidate of an earlier batch.
-
-    The candidate reached the last rung, and its value there is finite.
-    """
-
-    rungs: tuple[tuple[int, float], ...]
-    time: float
-
-
-class Known(NamedTuple):
-    """Candidates on the front that is to be lowered, and the noise of losses at a rung.
+class Outlook(NamedTuple):
+    """What is known of the losses after the last rung.
 
     Attributes
     ----------
-    points
-        Logarithm of the loss and time of candidates whose loss is known.
-    noise
-        Standard deviation of the logarithm of the loss after a longer training.
+    mean, spread
+        Mean and standard deviation of the logarithm of the loss of each candidate (n,).
+    front
+        Logarithm of the loss and time of candidates of earlier batches that are finished.
     """
 
-    points: tuple[tuple[float, float], ...] = ()
-    noise: float = _USUAL_NOISE
+    mean: Array
+    spread: Array
+    front: Sequence[tuple[float, float]] = ()
+
+
+#: Returns the outlook of the candidates at these positions from the length of their rung in epochs
+#: and the logarithms of their losses there.
+Foretell = Callable[[Sequence[int], int, Array], Outlook]
 
 
 @dataclass(frozen=True)
@@ -147,7 +144,7 @@ def survivors(
     groups: Sequence[Hashable] | None = None,
     earlier: Sequence[Reached] = (),
     times: Sequence[float] | None = None,
-    known: Known | None = None,
+    foretell: Callable[[Array], Outlook] | None = None,
 ) -> list[int]:
     """Return the positions of the `values` that continue, in ascending order.
 
@@ -171,8 +168,9 @@ def survivors(
     times
         Time of one sample of each candidate (n,), in the unit of the times in `earlier`; None
         compares the values only.
-    known
-        Candidates whose front is to be lowered, see `along_the_front`; None if there are none.
+    foretell
+        Returns the outlook of all candidates from the logarithms of their losses; None for the
+        usual noise around these. It is used with `times` only, and not with `earlier`.
     """
     if times is not None and len(earlier) > _MOST_EARLIER:
         at = np.linspace(0, len(earlier) - 1, _MOST_EARLIER).round().astype(int)
@@ -188,8 +186,12 @@ def survivors(
     else:
         every_time = np.array([*(one.time for one in earlier), *times], dtype=np.float64)
         losses = _levelled(np.array(everyone, dtype=np.float64), place)
-        known = known or Known()
-        best = [finite[i] for i in along_the_front(losses[finite], every_time[finite], k, known)]
+        if foretell is None:
+            outlook = Outlook(losses, np.full(len(losses), USUAL_NOISE))
+        else:
+            outlook = foretell(losses)
+        usable = Outlook(outlook.mean[finite], outlook.spread[finite], outlook.front)
+        best = [finite[i] for i in along_the_front(usable, every_time[finite], k)]
     return sorted(i - first for i in best if i >= first)
 
 
@@ -207,39 +209,35 @@ def _levelled(values: Array, place: Array) -> Array:
     return np.asarray(np.interp(place, quantiles, log_of(values[lowest_first])))
 
 
-def along_the_front(
-    log_losses: Array, times: Array, k: int, known: Known | None = None
-) -> list[int]:
+def along_the_front(outlook: Outlook, times: Array, k: int) -> list[int]:
     """Return `k` candidates along the front of loss against time, best first.
 
-    The loss after a longer training is not known. It is drawn many times from a Gaussian in the
-    logarithm around the loss so far. Candidates are chosen one after the other, each time the one
-    that is expected to lower the front of the known and the chosen ones most, see `ExpectedFront`.
-    Of candidates with equal times, the better one is therefore chosen, and with it others that may
-    turn out better within the noise. When no candidate is expected to lower the front any more, the
-    front of the remaining candidates follows, and so on.
+    The losses after the last rung are drawn many times from the Gaussians of the outlook.
+    Candidates are chosen one after the other, each time the one that is expected to lower the front
+    of the finished and the chosen ones most, see `ExpectedFront`. Of candidates with equal times,
+    the better one is therefore chosen, and with it others that may turn out better within the
+    noise. When no candidate is expected to lower the front any more, the front of the remaining
+    candidates follows, and so on.
 
     The result does not depend on the order of the candidates, except between equal ones.
 
     Parameters
     ----------
-    log_losses
-        Logarithm of the losses (n,), finite.
+    outlook
+        Outlook of the candidates (n,), finite.
     times
         Times of one sample (n,), positive.
     k
         Number of candidates to return, at most n.
-    known
-        Candidates whose front is to be lowered, and the noise; None for the usual noise and no
-        candidates.
     """
-    points, noise = known or Known()
-    order = np.lexsort((np.arange(len(times)), log_losses, times))
+    order = np.lexsort((np.arange(len(times)), outlook.spread, outlook.mean, times))
     normal = np.random.default_rng(_SEED).standard_normal((_DRAWS, len(order)))
-    of_known = np.array([loss for loss, _ in points], dtype=np.float64)
-    drawn = np.hstack([log_losses[order] + noise * normal, np.tile(of_known, (_DRAWS, 1))])
+    finished = np.array([loss for loss, _ in outlook.front], dtype=np.float64)
+    drawn = np.hstack(
+        [outlook.mean[order] + outlook.spread[order] * normal, np.tile(finished, (_DRAWS, 1))]
+    )
     highest = float(drawn.min(initial=np.inf)) + math.log(_NO_USE)
-    every_time = np.array([*times[order], *(time for _, time in points)], dtype=np.float64)
+    every_time = np.array([*times[order], *(time for _, time in outlook.front)], dtype=np.float64)
     left, chosen = np.arange(len(order)), list[int]()
     while len(left) and len(chosen) < k:
         at = left if chosen else np.arange(len(every_time))
@@ -252,31 +250,6 @@ def along_the_front(
     return [int(order[i]) for i in chosen]
 
 
-def known_at(epochs: int, finished: Sequence[Finished]) -> Known:
-    """Return what candidates that reached the last rung say of the losses at a rung.
-
-    The logarithm of the loss changes by some amount from the rung to the last one. Its mean over
-    the candidates is taken off the final losses, so that they can be compared with losses at the
-    rung. Its standard deviation is the noise, where the usual noise counts as 4 candidates.
-
-    Parameters
-    ----------
-    epochs
-        Length of the rung, which all of `finished` have reached.
-    finished
-        Candidates that reached the last rung.
-    """
-    if not finished:
-        return Known()
-    here = log_of(np.array([dict(one.rungs)[epochs] for one in finished]))
-    final = log_of(np.array([one.rungs[-1][1] for one in finished]))
-    change = (final - here).mean()
-    squares = float(np.sum((final - here - change) ** 2)) + _PRIOR_FINISHED * _USUAL_NOISE**2
-    noise = math.sqrt(squares / (len(finished) + _PRIOR_FINISHED))
-    losses = (final - change).tolist()
-    return Known(tuple((loss, one.time) for loss, one in zip(losses, finished, strict=True)), noise)
-
-
 def successive_halving(
     n: int,
     rungs: Sequence[int],
@@ -285,7 +258,7 @@ def successive_halving(
     earlier: Mapping[int, Sequence[Reached]] | None = None,
     groups: Sequence[Hashable] | None = None,
     times: Sequence[float] | None = None,
-    finished: Sequence[Finished] = (),
+    foretell: Foretell | None = None,
 ) -> list[Course]:
     """Take `n` candidates through `rungs`; keep the best 1/eta at each rung except the last.
 
@@ -308,10 +281,9 @@ def successive_halving(
     times
         Time of one sample of each of the `n` candidates. With them, the candidates along the front
         of value against time continue, see `survivors`.
-    finished
-        Candidates of earlier batches that reached the last rung. With `times`, those continue that
-        are expected to lower the front of these. Where `earlier` candidates are compared, leave
-        them out, because the earlier ones take their share of 1/eta already.
+    foretell
+        Predicts the losses after the last rung, with `times`. Where `earlier` candidates are
+        compared, leave it out, because they take their share of 1/eta already.
 
     Returns
     -------
@@ -331,8 +303,8 @@ def successive_halving(
         teams = None if groups is None else [groups[position] for position in active]
         others = (earlier or {}).get(epochs, ())
         costs = None if times is None else [times[position] for position in active]
-        known = None if times is None else known_at(epochs, finished)
-        kept = {active[i] for i in survivors(values, eta, teams, others, costs, known)}
+        outlook = None if foretell is None else functools.partial(foretell, active, epochs)
+        kept = {active[i] for i in survivors(values, eta, teams, others, costs, outlook)}
         for position in active:
             if position not in kept:
                 pruned_at[position] = epochs

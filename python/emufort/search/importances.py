@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from emufort.config import SpaceConfig
 from emufort.search.optuna_mirror import distributions
 from emufort.search.samplers.optuna_quiet import quiet_optuna
-from emufort.search.space import parameters_of
+from emufort.search.space import contains, parameters_of
 from emufort.search.trials import Trial
 
 #: Share of the candidates that count as the best. The estimate needs at least five of them.
@@ -45,7 +45,9 @@ def importances(
         ``"skill"`` and ``"time"`` -> name of a hyperparameter -> its importance, largest first.
         Empty if fewer than 50 candidates did not diverge, or nothing was searched.
     """
-    finite = np.flatnonzero(np.isfinite(losses))
+    # Candidates of the user may lie outside the space, where they have no hyperparameters.
+    inside = np.array([contains(space, trial.candidate) for trial in trials], dtype=bool)
+    finite = np.flatnonzero(np.isfinite(losses) & inside)
     if len(finite) < FEWEST:
         return {}
     if len(finite) > _MOST:

@@ -89,6 +89,8 @@ class SearchResult:
         }
         if any(t.target for t in trials):
             columns["target"] = [t.target for t in trials]
+        if any(t.predicted_ns is not None for t in trials):
+            columns["predicted_ns"] = [t.predicted_ns for t in trials]
         names = ("sampler", "backend", "subset", "data_sha256", "contract_sha256")
         return Table(
             "trial",

@@ -29,7 +29,7 @@ def pays(tasks: Sequence[TrainingTask]) -> bool:
     """Return whether trainings finish sooner together than one after the other on a CPU.
 
     This holds for small networks that differ only in their seed: benchmarks/ensembles.py measures a
-    speed-up from 2.4 for 8 neurons down to 1.1 at the limit. Beyond the limit, the larger buffers
+    speed-up from 1.7 for 8 neurons down to 1.1 at the limit. Beyond the limit, the larger buffers
     make the joint training slower.
     """
     work = tasks[0].architecture.multiply_adds * tasks[0].batch_size

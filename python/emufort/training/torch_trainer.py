@@ -31,6 +31,9 @@ class TorchTrainer:
         try:
             self.device = torch.device(device)
             torch.empty(0, device=self.device)
+            if self.device.type == "cuda":
+                # Otherwise each worker also takes memory of the first GPU.
+                torch.cuda.set_device(self.device)
         except (RuntimeError, AssertionError) as error:
             raise UsageError(f"torch cannot use the device '{device}' on this machine") from error
         self.dtype = dtype

@@ -113,7 +113,7 @@ class BatchJobs:
             script = make_directory(self._folder) / "worker.sh"
             text = job_script(self._where, self._scheduler.address, self._out, place.name)
             write_text(script, text)
-            place.job = self._queue.submit(script)
+            place.job, place.refusal = self._queue.submit(script), ""
             self._jobs_by_name[place.name] = place.job
             self._note([*self._ids, place.job])
 
@@ -192,10 +192,15 @@ class BatchJobs:
 
     def _why_none_started(self) -> str:
         place = self._places[0]
-        reason = place.refusal or self._log(list(self._jobs_by_name.values())[-1])
+        if place.refusal:
+            return (
+                f"batch jobs were refused or ended {place.starts} times without a worker: "
+                f"{place.refusal}; run the same command again: finished work is kept"
+            )
+        log = self._log(list(self._jobs_by_name.values())[-1])
         return (
             f"batch jobs ended {place.starts} times without a worker: the workers die while they "
-            f"start; {reason}; see {self._folder}"
+            f"start; {log}; see {self._folder}"
         )
 
     # --------------------------------------------------------------------- cancellation
@@ -216,7 +221,6 @@ class BatchJobs:
             left = self._queue.jobs()
             self._ids = [job for job in ids if job in left and left[job].alive and left[job].ours]
             self._cancel()
-        self._record.unlink(missing_ok=True)
 
     def _cancel(self) -> None:
         """Cancel all jobs; if the batch system does not answer, name them in a warning."""

@@ -12,12 +12,14 @@ and a bias. The activation function is applied to the result of the row, see
 from collections.abc import Mapping
 
 from emufort.network.operations.dense import DENSE
+from emufort.network.operations.depthwise import DEPTHWISE
 from emufort.network.operations.elementwise import ELEMENTWISE
 from emufort.network.operations.kind import OperationKind
 from emufort.network.operations.matmul import MATMUL
+from emufort.network.operations.normalisation import NORMALISATION
 from emufort.network.operations.tables import TABLES
 
 #: Name -> row.
 OPERATIONS: Mapping[str, OperationKind] = {
-    row.name: row for row in (DENSE, *ELEMENTWISE, MATMUL, *TABLES)
+    row.name: row for row in (DENSE, *ELEMENTWISE, MATMUL, *TABLES, DEPTHWISE, *NORMALISATION)
 }

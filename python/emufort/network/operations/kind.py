@@ -54,6 +54,7 @@ class Sizes:
     n_out: int
     count: int = 1
     stride: int = 0
+    step: int = 0
 
 
 class Reading(NamedTuple):
@@ -106,6 +107,8 @@ class OperationKind:
         Returns the sizes of a layout for ``weights.bin``.
     reading
         Inverse of `sizes`, as far as they say it.
+    has_step
+        Whether the sizes may have a step.
     in_place
         Whether the runtime may write the output over an input that starts at the same place.
     takes_starts
@@ -126,6 +129,7 @@ class OperationKind:
     torch: Callable[[Any, Layout, Sequence[Any], Sequence[Any]], Any]
     sizes: Callable[[Layout], Sizes]
     reading: Callable[[Sizes], Reading]
+    has_step: bool = False
     in_place: bool = False
     takes_starts: bool = False
     extents: tuple[int, ...] = (0,)

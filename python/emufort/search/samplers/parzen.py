@@ -11,7 +11,7 @@ import numpy as np
 
 from emufort.config import SpaceConfig
 from emufort.search.calibration import log_of
-from emufort.search.halving import along_the_front
+from emufort.search.halving import USUAL_NOISE, Outlook, along_the_front
 from emufort.search.samplers.base import Accept, CubeProposer, accepted, best_first
 from emufort.search.samplers.parzen_densities import MOST_GOOD, good_and_bad, propose_parzen
 from emufort.search.samplers.qmc import QmcProposer
@@ -66,7 +66,8 @@ def objectives_first(trials: Sequence[Trial]) -> np.ndarray:
             losses = log_of(np.array([trials[i].value for i in at]))
             times = np.array([trials[i].predicted_ns for i in at], dtype=np.float64)
             k = min(len(at), MOST_GOOD - len(found))
-            found += [at[i] for i in along_the_front(losses, times, k)]
+            outlook = Outlook(losses, np.full(len(at), USUAL_NOISE))
+            found += [at[i] for i in along_the_front(outlook, times, k)]
     taken = set(found)
     return np.array([*found, *(int(i) for i in best_first(trials) if int(i) not in taken)])
 
