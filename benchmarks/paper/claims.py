@@ -49,6 +49,9 @@ def smallest_that_suffices(found: Results) -> int | None:
 
 AGREES, DIFFERS = "agrees", "**does not agree**"
 BY_CHANCE, TOO_SMALL = "as good by chance", "the set is too small to tell"
+LIMITED, TOO_FEW = "the candidates are too small to tell", "too few good candidates to tell"
+#: Number of candidates within the tolerance from which on a cheap one among them means something.
+ENOUGH = 5
 
 
 def _verdict(agrees: bool) -> str:
@@ -61,10 +64,10 @@ def _rows_suffice(found: Results) -> tuple[str, str]:
     random = found["skills"]["at random"][k]["median"]
     least = smallest_that_suffices(found)
     size = (
-        f"{found['skills']['subsets'][least]['rows']:,} rows are the smallest subset within"
+        f"from {found['skills']['subsets'][least]['rows']:,} rows on, all subsets are within"
         f" {100 * TOLERANCE:.0f} %"
         if least is not None
-        else f"no subset is within {100 * TOLERANCE:.0f} %"
+        else f"the largest subset is not within {100 * TOLERANCE:.0f} %"
     )
     common = (
         f", {rank['overlap'][TOP]:g} of the best {TOP} in common"
@@ -103,7 +106,7 @@ def _complexity(found: Results) -> tuple[str, str]:
     return (
         f"{least['parameters']:,} parameters ({least['label']}) are enough for"
         f" {100 * TOLERANCE:.0f} % above the lowest RMSE; the largest candidate has {largest:,}",
-        _verdict(least["parameters"] <= MUCH_SMALLER * largest),
+        AGREES if least["parameters"] <= MUCH_SMALLER * largest else LIMITED,
     )
 
 
@@ -115,7 +118,9 @@ def _cheap(found: Results) -> tuple[str, str] | None:
     return (
         f"within {100 * TOLERANCE:.0f} % of the lowest RMSE, {fast['label']} takes"
         f" {fast['ns']:.0f} ns a sample, and the network with the lowest RMSE {best['ns']:.0f} ns",
-        _verdict(fast["ns"] <= MUCH_SMALLER * best["ns"]),
+        TOO_FEW
+        if of["within tolerance"] < ENOUGH
+        else _verdict(fast["ns"] <= MUCH_SMALLER * best["ns"]),
     )
 
 

@@ -24,7 +24,7 @@ from benchmarks.paper.trainings import Trainings
 TOP = 50
 #: Numbers K of candidates that step 2 keeps.
 KEPT = (1, 2, 5, 10, 20, 50)
-#: Size of the paper's search, and number of candidates that it retrained from each subset.
+#: Candidates of the paper's search by its published code, and how many are kept (an assumption).
 PAPER_CANDIDATES, PAPER_KEPT = 10_000, 50
 #: Draws of K candidates at random.
 _DRAWS = 1000

@@ -289,6 +289,21 @@ def test_what_random_candidates_reach_as_well_is_no_merit_of_step_1() -> None:
     assert verdict(0.05, 1.05) == claims.BY_CHANCE
 
 
+def test_one_good_candidate_does_not_show_how_cheap_a_good_one_may_be() -> None:
+    claims = load("benchmarks.paper.claims")
+
+    def verdicts(good: int, parameters: int, ns: float) -> list[str]:
+        best = {"label": "a", "ns": 100.0}
+        some = {"label": "b", "ns": ns, "parameters": parameters}
+        sizes = {"within tolerance": good, "best": best, "fastest": some,
+                 "fewest parameters": some, "largest": {"parameters": 1000}}  # fmt: skip
+        return [str(of({"sizes": sizes})[1]) for of in (claims._complexity, claims._cheap)]
+
+    assert verdicts(9, 500, 50.0) == [claims.AGREES, claims.AGREES]
+    assert verdicts(9, 501, 51.0) == [claims.LIMITED, claims.DIFFERS]
+    assert verdicts(1, 500, 50.0) == [claims.AGREES, claims.TOO_FEW]
+
+
 def test_a_small_set_cannot_tell_the_speed() -> None:
     claims = load("benchmarks.paper.claims")
 
