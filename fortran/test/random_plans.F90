@@ -15,8 +15,9 @@ module random_plans
   implicit none
   private
 
-  public :: make_mixed_network
+  public :: make_mixed_network, n_codes
 
+  !> Number of kinds of operations.
   integer, parameter :: n_codes = 16
   !> Values stay below this magnitude, and away from the discontinuities of functions by this distance.
   real(real64), parameter :: largest = 8.0_real64, margin = 1.0e-3_real64
