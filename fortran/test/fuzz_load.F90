@@ -38,9 +38,10 @@ program fuzz_load
   call make_parent(parents(3), [1], 1, 1, 10)
   call make_parent(parents(4), [40, 40], 15, 9, 9)
   call make_parent(parents(5), [9, 9, 9], 5, 3, 7, with_residuals=.true.)
-  do i = 6, n_parents
-    call make_mixed_parent(parents(i), 5 + i, 3 + i, n_codes)
-  end do
+  ! Kernels differ from `lanes` features on.
+  call make_mixed_parent(parents(6), 11, 9, n_codes, 9)
+  call make_mixed_parent(parents(7), 12, 10, n_codes, 24)
+  call make_mixed_parent(parents(8), 40, 11, 3*n_codes, 60)
   call check_coverage(parents(6:))
   n_taken = 0
   do i = 1, n
@@ -171,12 +172,12 @@ contains
   end subroutine make_parent
 
   !> Make a file of a network with operations of all kinds.
-  subroutine make_mixed_parent(parent, n_features, n_outputs, n_operations)
-    type(parent_type), intent(out) :: parent                      !! file, network and inputs
-    integer, intent(in) :: n_features, n_outputs, n_operations    !! as in `make_mixed_network`
+  subroutine make_mixed_parent(parent, n_features, n_outputs, n_operations, width)
+    type(parent_type), intent(out) :: parent                            !! file, network and inputs
+    integer, intent(in) :: n_features, n_outputs, n_operations, width   !! as in `make_mixed_network`
 
     allocate (parent%x(n_columns, n_features + 1))
-    call make_mixed_network(seed + n_features, n_features, n_outputs, n_operations, 9, parent%net, parent%x)
+    call make_mixed_network(seed + n_features, n_features, n_outputs, n_operations, width, parent%net, parent%x)
     parent%bytes = to_bytes(parent%net, parent%x(1:3, :), 1.0e-4_real64)
 
   end subroutine make_mixed_parent
