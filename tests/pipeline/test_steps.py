@@ -23,7 +23,7 @@ from emufort.steps import STEP_NAMES, STEPS, earlier, later, read_selection, tit
 
 #: Parts of a configuration that no result of a step depends on: where to compute, what names the
 #: inputs (whose hashes count), and the options of `emufort search --advise`, which is no step.
-WITHOUT_STEP = {"contract", "data", "preset", "labels", "workers", "advice", "cluster"}
+WITHOUT_STEP = {"contract", "data", "preset", "labels", "workers", "device", "advice", "cluster"}
 
 
 def test_every_section_of_the_configuration_belongs_to_one_step() -> None:
@@ -80,7 +80,10 @@ def test_a_step_depends_on_its_options_and_those_before_it() -> None:
 
 def test_an_option_that_came_later_leaves_earlier_runs_finished() -> None:
     content = Config().model_dump(mode="json")
-    del content["retrain"]["warm_start"]
+    for name in ("warm_start", "precision", "microbatch"):
+        del content["retrain"][name]
+    for name in ("enqueue", "objectives", "side_by_side"):
+        del content["search"][name]
     relevant = {key: content[key] for key in ("seed", "search", "retrain")}
     canonical = json.dumps([relevant, "data"], sort_keys=True)
     before = hashlib.sha256(canonical.encode()).hexdigest()
@@ -88,6 +91,9 @@ def test_an_option_that_came_later_leaves_earlier_runs_finished() -> None:
     changed = Config.from_dict({"retrain": {"warm_start": True}})
     assert fingerprint("retrain", changed, "data") != before
     assert fingerprint("search", changed, "data") == fingerprint("search", Config(), "data")
+    for options in ({"objectives": ["skill", "time"]}, {"side_by_side": True}):
+        other = Config.from_dict({"search": options})
+        assert fingerprint("search", other, "data") != fingerprint("search", Config(), "data")
 
 
 def test_the_title_of_the_timing_says_what_is_timed() -> None:

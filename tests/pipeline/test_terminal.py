@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,25 @@ def text_of(console: Console) -> str:
 def numbers(text: str) -> set[str]:
     """Return the numbers of a text; "15-32-1" holds three."""
     return set(re.findall(r"(?<![\d.])\d+(?:\.\d+)?(?:e[+-]\d+)?(?![\d.])", text))
+
+
+def test_a_limit_of_the_time_does_not_cover_candidates_of_the_user(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    copy = RunFolder(shutil.copytree(run.folder.path, tmp_path / "copy"))
+    summary = read_json(copy.search / "search.json")
+    summary["config"]["search"]["max_ns"] = 50.0
+    summary["cost_model"] = {"n": 24, "source": "times.csv", "error": 0.05}
+    write_json(copy.search / "search.json", summary)
+    enqueued = Config.from_dict({"search": {"enqueue": [{"hidden": [99], "activation": "relu"}]}})
+    shown = []
+    for config in (run.config, enqueued):
+        console = screen_of(None)
+        monkeypatch.setattr(display, "_console", lambda console=console: console)
+        display.closing(replace(run, folder=copy, config=config), ("search",))
+        shown.append(text_of(console))
+    assert "All of them cost at most 50 ns" in shown[0]
+    assert "All candidates of the sampler cost at most 50 ns" in shown[1]
 
 
 @pytest.mark.parametrize("width", WIDTHS)

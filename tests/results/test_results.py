@@ -65,6 +65,16 @@ def test_trials_as_a_dataset(study, tmp_path):
         assert again.loss.equals(found.loss)
 
 
+def test_the_error_of_targets_is_no_loss(tmp_path):
+    trials = (made(0, 3.0, 2.0, target="depth=ln"),)
+    summary = {"value": "RMSE of depth over the validation rows"}
+    study = SearchResult(tmp_path, trials, summary)
+    found = study.to_xarray()
+    assert found.value.attrs == {"long_name": "RMSE of depth over the validation rows"}
+    assert found.loss.attrs == {"long_name": "RMSE of depth over the validation rows at each rung"}
+    assert "value" not in study.to_pandas().attrs["units"]
+
+
 def test_every_column_of_a_table_has_a_meaning(study):
     """A variable without a long name is one that nobody described."""
     found = study.to_xarray()

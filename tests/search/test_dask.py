@@ -211,6 +211,14 @@ def test_workers_that_die_while_they_load_the_data_are_told_apart(pool, tmp_path
     assert "workers.log ends with: " in text and "\n" not in text
 
 
+def test_a_worker_that_is_loading_the_data_did_not_die(pool, tmp_path):
+    assert dict(pool.run(die_once, [None]))  # so that a worker is connected
+    address = next(iter(pool._client.scheduler_info(n_workers=-1)["workers"]))
+    marks = UnitMarks.in_folder(tmp_path)
+    leave_marks(marks, [(address, LOADING, position) for position in range(5)])
+    assert blamed(pool, marks, 7) is None
+
+
 def test_a_worker_that_was_asked_to_end_blames_no_unit(pool, tmp_path):
     """As by the time limit of a job: SLURM sends SIGTERM before SIGKILL."""
     assert dict(pool.run(die_once, [None]))  # so that a worker is connected

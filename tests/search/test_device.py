@@ -14,7 +14,7 @@ from emufort.checks import check_run
 from emufort.cli import app
 from emufort.cli.running import plain_warnings
 from emufort.config import ClusterConfig, Config
-from emufort.errors import UsageError
+from emufort.errors import EmufortError, UsageError
 from emufort.files import read_json, write_json
 from emufort.retrain.driver import retrain
 from emufort.search.advice import advise
@@ -209,8 +209,28 @@ def test_results_in_the_folder_decide(gpus, tmp_path):
         False,
         "native",
     )
-    with pytest.raises(UsageError, match="native trainer runs on the CPU"):
+    expected = "native trainer runs on the CPU, not on 'cuda', and made the results in "
+    with pytest.raises(UsageError, match=expected):
         settle(pond.config(device="cuda"), "search", path, True, LARGE)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [1],
+        {"identity": [1]},
+        {"identity": {"search.backend": 5}},
+        {"identity": {"search.side_by_side": "maybe"}},
+        {"identity": {}, "device": "an\x1bother"},
+    ],
+)
+def test_a_damaged_identity_is_one_line(content, tmp_path):
+    path = tmp_path / "subset.json"
+    write_json(path, content)
+    with pytest.raises(EmufortError, match=r"subset\.json is damaged"):
+        settle(pond.config(), "search", path, True, LARGE)
+    with pytest.raises(EmufortError, match=r"subset\.json is damaged"):
+        search(pond.data(), pond.config(), tmp_path)
 
 
 def test_a_command_prints_the_change_of_device_as_one_line(capsys):

@@ -207,6 +207,21 @@ def test_they_are_part_of_the_identity_of_a_search(found):
         search(data(), config(), found.folder)
 
 
+@pytest.mark.parametrize("sampler", ["parzen", "nsga2"])
+def test_equal_activation_functions_are_one(sampler, tmp_path):
+    """A network has one activation function then, also in the table from which a search goes on."""
+    given = [{**INSIDE, "activation": ["relu", "relu"]}, {"hidden": [8], "activation": ["tanh"]}]
+    how = {"sampler": sampler, "enqueue": given}
+    if sampler == "parzen":
+        how["sampler_options"] = {"startup": 6}
+    options = config(**how).search
+    assert [c.activation for c in enqueued_candidates(options)] == ["relu", "tanh"]
+    assert all(contains(options.space, c) for c in enqueued_candidates(options))
+    whole = search(data(), config(**how, trials=12), tmp_path / "whole")
+    search(data(), config(**how, trials=6), tmp_path / "parts")
+    assert content(search(data(), config(**how, trials=12), tmp_path / "parts")) == content(whole)
+
+
 def test_a_configuration_file_holds_them():
     options = Config.from_dict({"search": {"enqueue": GIVEN}})
     text = tomli_w.dumps(options.model_dump(mode="json", exclude_none=True))

@@ -177,6 +177,8 @@ def test_finished_trials_calibrate_the_outlook():
     assert np.exp(few.mean) == pytest.approx([0.005, math.inf])
     # The factor of one candidate is as uncertain as its prediction.
     assert few.spread[0] > 0.5
+    perfect = outlook([dataclasses.replace(finished[0], value=0.0)], active, 1, np.log([0.5, 0.25]))
+    assert math.isfinite(perfect.front[0][0])
     nothing = outlook([], active, 1, np.log([0.5, 0.25]))
     assert np.exp(nothing.mean) == pytest.approx([0.5, 0.25])
     assert nothing.spread == pytest.approx([0.5, 0.5])

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shutil
 
 import numpy as np
+import optuna
 import pytest
 
 from emufort.config import Config, SpaceConfig
 from emufort.errors import EmufortError
-from emufort.files import read_csv, read_json, write_csv
+from emufort.files import read_csv, read_json, write_csv, write_json
 from emufort.network.architecture import Architecture
 from emufort.search import driver
-from emufort.search.cost import usual_cost_model
+from emufort.search.cost import CostModel, usual_cost_model
 from emufort.search.driver import search
 from emufort.search.front import front_of
 from emufort.search.importance_words import importance_rows
 from emufort.search.importances import FEWEST, importances
+from emufort.search.samplers.optuna_quiet import quiet_optuna
 from emufort.search.samplers.parzen import objectives_first
 from emufort.search.samplers.registry import make_proposer, propose
 from emufort.search.trials import Trial
@@ -27,6 +30,45 @@ from tests.search.test_search import KilledError, content, open_study
 
 BOTH = ("skill", "time")
 SPACE = SpaceConfig(depth=(1, 2), width=(8, 16, 32, 64), learning_rate=(1e-3, 4e-3))
+
+
+def damaged(folder, name, **changes):
+    """Change entries of a JSON file of a search."""
+    content = read_json(folder / name)
+    write_json(folder / name, {**content, **changes})
+
+
+@pytest.mark.parametrize(
+    "content", [[1], {"coefficients": {"sample": "fast"}}, {"coefficients": {"sample": -1.0}}]
+)
+def test_a_damaged_cost_model_is_one_line(content, finished, tmp_path):
+    folder = shutil.copytree(finished.folder, tmp_path / "copy")
+    if isinstance(content, dict):
+        damaged(folder, "cost_model.json", **content)
+    else:
+        write_json(folder / "cost_model.json", content)
+    with pytest.raises(EmufortError, match=r"cost_model\.json is damaged"):
+        search(data(), options(trials=24), folder)
+
+
+def test_a_predicted_time_has_a_logarithm():
+    nothing = CostModel({"sample": 0.0, "multiply_add": 0.0}, None, 0, "")
+    assert nothing.predict(Architecture(3, (4,), 2)) > 0.0
+
+
+def test_a_study_of_other_objectives_is_made_again(finished, tmp_path):
+    folder = shutil.copytree(finished.folder, tmp_path / "copy")
+    (folder / "study.journal").unlink()
+    quiet_optuna().create_study(
+        storage=optuna.storages.JournalStorage(
+            optuna.storages.journal.JournalFileBackend(str(folder / "study.journal"))
+        ),
+        study_name="search",
+    )
+    search(data(), options(trials=24), folder)
+    study = open_study(folder)
+    assert len(study.directions) == 2
+    assert len(study.trials) == 24
 
 
 def options(sampler: str = "parzen", **more) -> Config:

@@ -95,6 +95,9 @@ class Table:
         Unit of errors such as the RMSE; empty if it is not known.
     attrs
         Facts about the whole table.
+    meanings
+        Name of a column or quantity -> its meaning, where it differs from the usual one; the unit
+        is then not known.
     """
 
     index: str
@@ -103,6 +106,7 @@ class Table:
     axes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     error_units: str = ""
     attrs: Mapping[str, Any] = field(default_factory=dict)
+    meanings: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -161,7 +165,9 @@ class Table:
         return xarray.Dataset(variables, coordinates, dict(self.attrs))
 
     def _attributes(self, name: str) -> dict[str, str]:
-        if name in _ERRORS:
+        if name in self.meanings:
+            found = {"long_name": self.meanings[name]}
+        elif name in _ERRORS:
             found = {"units": self.error_units, "long_name": _ERRORS[name]}
         else:
             units, meaning = _KNOWN.get(name, ("", ""))

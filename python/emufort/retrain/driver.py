@@ -16,7 +16,7 @@ from emufort.dataset.dataset import Dataset
 from emufort.dataset.targets import Targets, target_contract
 from emufort.errors import EmufortError
 from emufort.extensions import Extensions
-from emufort.files import read_json, sweep, write_csv, write_json
+from emufort.files import sweep, write_csv, write_json
 from emufort.lock import only_writer
 from emufort.progress import Reporter, silent
 from emufort.retrain.agreement import agreement, mean_losses
@@ -25,7 +25,7 @@ from emufort.retrain.networks import Finisher, adopt
 from emufort.retrain.ranking import RANKING_COLUMNS, ranking
 from emufort.retrain.rounds import Rounds, on_the_front
 from emufort.retrain.table import COLUMNS, PREDICTION_COLUMNS, Retrained, ordered, predictions
-from emufort.search.identity import check_same, data_identity, study_sha256
+from emufort.search.identity import check_same, data_identity, read_results, study_sha256
 from emufort.search.result import SearchResult, load_search
 from emufort.search.settled import device_entry, settle
 from emufort.search.trials import Trial
@@ -88,7 +88,7 @@ def retrain(
     config = settle(config, "retrain", out / "retrain.json", only_mlps, typical)
     contracts = {
         f"contract of {name}": target_contract(name, data.contract).sha256
-        for name in {trial.target for trial in found.trials if trial.target}
+        for name in sorted({trial.target for trial in found.trials if trial.target})
     }
     searched = check_same(search_dir / "subset.json", {**data_identity(data), **contracts}) or {}
     identity = {
@@ -116,7 +116,7 @@ def _check_same(path: Path, identity: dict[str, Any]) -> None:
 
     The trials of a search that grows stay the same, and so do their trainings.
     """
-    known = read_json(path).get("identity", {}).get("search.trials") if path.exists() else None
+    known = read_results(path).get("identity", {}).get("search.trials")
     fewer = isinstance(known, int) and known < identity["search.trials"]
     check_same(path, {**identity, "search.trials": known} if fewer else identity)
 

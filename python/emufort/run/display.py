@@ -76,8 +76,11 @@ def _search_table(run: Run) -> None:
     model = summary.get("cost_model")
     max_ns = summary["config"]["search"]["max_ns"]
     if model is not None and max_ns is not None:
+        # The limit does not apply to candidates of the user.
+        enqueued = run.config.search.enqueue
+        who = "All candidates of the sampler" if enqueued else "All of them"
         _console().print(
-            f"All of them cost at most {max_ns:g} ns per sample as "
+            f"{who} cost at most {max_ns:g} ns per sample as "
             f"predicted from {model['n']} measured networks ({model['source']}); the prediction "
             f"errs by {100 * model['error']:.0f} % (rms).",
             markup=False,

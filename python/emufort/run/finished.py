@@ -15,7 +15,14 @@ from emufort.steps import STEPS, earlier, later
 
 #: Options that are newer than the first run folders. Their defaults reproduce the earlier
 #: behaviour, so that steps of an earlier folder stay finished with these defaults.
-_LATER_OPTIONS = {"retrain.warm_start", "search.enqueue"}
+_LATER_OPTIONS = {
+    "retrain.microbatch",
+    "retrain.precision",
+    "retrain.warm_start",
+    "search.enqueue",
+    "search.objectives",
+    "search.side_by_side",
+}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ coefficients of these terms are fitted to measured times and are never negative.
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -31,6 +32,8 @@ from emufort.training.scaling import fit_scalers, network_sizes
 
 #: Number of networks that a quick measurement times, and number of its rounds.
 _SAMPLES, _ROUNDS = 24, 3
+#: Shortest predicted time [ns].
+_LEAST = 1e-3
 _BLOCK = 8
 #: Usual time of a sample besides its layers, and of a multiply-add [ns]. `measured` found these
 #: values on an AMD EPYC (family 25, model 17) with gfortran 12 for calls of 16 columns.
@@ -116,10 +119,11 @@ class CostModel:
         expensive one that was.
         """
         neurons = [v for k, v in self.coefficients.items() if k.startswith("neuron")]
-        return sum(
+        predicted = sum(
             self.coefficients.get(name, max(neurons, default=0.0)) * amount
             for name, amount in _terms(architecture).items()
         )
+        return max(predicted, _LEAST)  # a time of 0 has no logarithm
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -132,8 +136,27 @@ class CostModel:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read the JSON file that holds `to_dict`."""
-        return cls(**read_json(path))
+        """Read the JSON file that holds `to_dict`; raise `EmufortError` if it is damaged."""
+        try:
+            return cls.from_dict(read_json(path))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise EmufortError(
+                f"{path} is damaged; remove the folder {path.parent} and search again"
+            ) from error
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Inverse of `to_dict`; raises ValueError for impossible coefficients."""
+        coefficients = {str(name): float(v) for name, v in content["coefficients"].items()}
+        if not all(0.0 <= value < math.inf for value in coefficients.values()):
+            raise ValueError("a time is never negative")
+        error = content["error"]
+        return cls(
+            coefficients,
+            None if error is None else float(error),
+            int(content["n"]),
+            str(content["source"]),
+        )
 
 
 def usual_cost_model() -> CostModel:
@@ -194,9 +217,9 @@ def cost_model(
     kept = out / "cost_model.json"
     if kept.exists():
         return CostModel.load(kept)
-    with suppress(EmufortError, KeyError, TypeError):
+    with suppress(EmufortError, KeyError, TypeError, ValueError, AttributeError):
         # The summary of the search also holds the model.
-        model = CostModel(**read_json(out / "search.json")["cost_model"])
+        model = CostModel.from_dict(read_json(out / "search.json")["cost_model"])
         write_json(kept, model.to_dict())
         return model
     if options.cost_table is not None:

@@ -115,6 +115,27 @@ def search_identity(data: Dataset, config: Config) -> dict[str, Any]:
     }
 
 
+def read_results(path: Path) -> dict[str, Any]:
+    """Return the content of a JSON file with the entry ``identity``; empty if it is missing.
+
+    Raises
+    ------
+    EmufortError
+        The file is damaged.
+    """
+    content = read_json(path) if path.exists() else {}
+    if not isinstance(content, dict) or not isinstance(content.get("identity", {}), dict):
+        raise damaged(path)
+    return content
+
+
+def damaged(path: Path) -> EmufortError:
+    """Return the error of a damaged file with the identity of results."""
+    return EmufortError(
+        f"{path} is damaged; remove the folder {path.parent} and run the same command again"
+    )
+
+
 def check_same(path: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
     """Return the content of `path` if it exists and its ``identity`` is `wanted`.
 
@@ -137,7 +158,7 @@ def check_same(path: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
     """
     if not path.exists():
         return None
-    content: dict[str, Any] = read_json(path)
+    content = read_results(path)
     found = content.get("identity", {})
     for key, value in wanted.items():
         if key not in found and value in ([], _LATER.get(key)):

@@ -99,6 +99,8 @@ class Mirror:
             directions=["minimize"] * len(self._objectives),
             load_if_exists=True,
         )
+        if len(self._study.directions) != len(self._objectives):
+            raise ValueError("the study has other objectives")
         return len(self._study.get_trials(deepcopy=False))
 
     def add(self, trials: Sequence[Trial]) -> None:

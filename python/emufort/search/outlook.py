@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from emufort.network.architecture import Architecture
-from emufort.search.calibration import Calibration
+from emufort.search.calibration import Calibration, log_of
 from emufort.search.expected_front import Array
 from emufort.search.halving import USUAL_NOISE, Outlook
 from emufort.search.prediction import features
@@ -44,8 +44,8 @@ def outlook(
     final = np.array([trial.value for trial in finished] + [np.nan] * len(active))
     fit = Calibration.fit(foretold, features([*finished, *active], foretold), final)
     front = [
-        (float(np.log(trial.value)), trial.predicted_ns)
-        for trial in finished
+        (loss, trial.predicted_ns)
+        for trial, loss in zip(finished, log_of(final[: len(finished)]).tolist(), strict=True)
         if trial.predicted_ns is not None
     ]
     n = len(finished)

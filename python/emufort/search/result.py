@@ -87,8 +87,12 @@ class SearchResult:
             "enqueued": [t.enqueued for t in trials],
             "predicted_rank": predicted_ranks(trials),
         }
+        meanings: dict[str, str] = {}
         if any(t.target for t in trials):
             columns["target"] = [t.target for t in trials]
+            # Losses of different targets cannot be compared, so the search compares errors.
+            error = str(self.summary.get("value", "error of the skill variables"))
+            meanings = {"value": error, "loss": f"{error} at each rung"}
         if any(t.predicted_ns is not None for t in trials):
             columns["predicted_ns"] = [t.predicted_ns for t in trials]
         names = ("sampler", "backend", "subset", "data_sha256", "contract_sha256")
@@ -98,6 +102,7 @@ class SearchResult:
             {"loss": ("rung", losses), "width": ("layer", widths)},
             {"rung": rungs, "layer": range(1, deepest + 1)},
             attrs={name: self.summary[name] for name in names if name in self.summary},
+            meanings=meanings,
         )
 
     def to_pandas(self) -> pandas.DataFrame:

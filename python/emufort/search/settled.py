@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from emufort.config import Config
+from emufort.config.section import TrainingBackend
 from emufort.errors import UsageError
-from emufort.files import read_json
+from emufort.search.identity import damaged, read_results
 from emufort.training.backends import resolve_backend
 from emufort.training.device import count_of, kind_of, resolve_device
 
@@ -43,17 +44,20 @@ def settle(config: Config, step: str, path: Path, only_mlps: bool, multiply_adds
     ------
     UsageError
         The backend cannot train these networks, or cannot use the device.
+    EmufortError
+        The file is damaged.
 
     Warns
     -----
     DeviceWarning
         The earlier results were made on another kind of device.
     """
-    known: dict[str, Any] = read_json(path) if path.exists() else {}
+    known = _known(path, step)
     identity = known.get("identity", {})
     backend = getattr(config, step).backend
     if backend == "auto":
         backend = identity.get(f"{step}.backend", "auto")
+        _check_known_backend(backend, config.device, path)
     asked = config.search.side_by_side if step == "search" else False
     if asked == "auto":
         asked = identity.get("search.side_by_side", "auto" if not known else False)
@@ -79,6 +83,29 @@ def settle(config: Config, step: str, path: Path, only_mlps: bool, multiply_adds
     on_gpus = device != "cpu" and is_here and config.workers == 0
     workers = count_of(device) if on_gpus else config.workers
     return config.model_copy(update={step: section, "device": device, "workers": workers})
+
+
+def _known(path: Path, step: str) -> dict[str, Any]:
+    """Return the content of the file with the identity; raise `EmufortError` if it is damaged."""
+    known = read_results(path)
+    identity = known.get("identity", {})
+    allowed: dict[str, tuple[object, ...]] = {
+        f"{step}.backend": get_args(TrainingBackend),
+        "search.side_by_side": (True, False),
+    }
+    is_known = all(identity.get(key, values[0]) in values for key, values in allowed.items())
+    if not is_known or known.get("device", "cpu") not in ("cpu", "cuda", "mps"):
+        raise damaged(path)
+    return known
+
+
+def _check_known_backend(backend: str, device: str, path: Path) -> None:
+    """Raise `UsageError` if earlier results of the native trainer rule out a requested device."""
+    if backend == "native" and device not in ("auto", "cpu"):
+        raise UsageError(
+            f"the native trainer runs on the CPU, not on '{device}', and made the results in "
+            f'{path.parent}; choose device = "cpu" or another --out'
+        )
 
 
 def device_entry(device: str) -> dict[str, str]:

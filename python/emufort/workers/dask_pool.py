@@ -162,7 +162,7 @@ class DaskPool:
                         yield position, result
                         future.release()
                 except TimeoutError:
-                    self._keeper.tend(self._worker_names())
+                    self._keeper.tend(list(self._workers_by_address().values()))
                 except FutureCancelledError as error:
                     raise EmufortError(
                         "the Dask scheduler is lost; start it and run the same command again: "
@@ -178,8 +178,11 @@ class DaskPool:
         Dask gives up a unit after some workers that had it have died. It does not know whether they
         were working on it.
         """
-        for what, unit in ((WORKING, position), (LOADING, None)):
-            deaths = [death for death in marks.left(what, unit) if not self._was_asked(death)]
+        alive = self._workers_by_address()
+        of_unit = marks.left(WORKING, position)  # which no worker has any more
+        while_loading = [one for one in marks.left(LOADING) if one.address not in alive]
+        for what, left in ((WORKING, of_unit), (LOADING, while_loading)):
+            deaths = [death for death in left if not self._was_asked(death)]
             if len(deaths) < _DEATHS:
                 continue
             log = self._keeper.log_of(deaths[-1].worker)
@@ -204,12 +207,13 @@ class DaskPool:
             for _, event in events
         )
 
-    def _worker_names(self) -> list[str]:
+    def _workers_by_address(self) -> dict[str, str]:
+        """Return the address and name of every connected worker."""
         try:
-            workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
-            return [str(worker["name"]) for worker in workers]
+            workers = self._client.scheduler_info(n_workers=-1)["workers"]
+            return {str(address): str(worker["name"]) for address, worker in workers.items()}
         except (OSError, KeyError, TypeError):
-            return []
+            return {}
 
 
 # ------------------------------------------------------------------ in a worker

@@ -17,7 +17,7 @@ def enqueued_candidates(options: SearchConfig) -> list[Candidate]:
     return [
         Candidate(
             one.hidden,
-            one.activation,
+            _merged(one.activation),
             one.learning_rate or math.sqrt(math.prod(space.learning_rate)),
             one.batch_size or space.batch_size[0],
             space.weight_decay[0] if one.weight_decay is None else one.weight_decay,
@@ -26,6 +26,12 @@ def enqueued_candidates(options: SearchConfig) -> list[Candidate]:
         )
         for one in options.enqueue
     ]
+
+
+def _merged(activation: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """Return one activation function instead of equal ones, as `Architecture` does."""
+    is_one = not isinstance(activation, str) and len(set(activation)) == 1
+    return activation[0] if is_one else activation
 
 
 class EnqueuedFirst:
