@@ -94,6 +94,18 @@ def test_types(values, kind):
         assert column.isna().tolist() == [v in ("", None) for v in values]
 
 
+def test_quantities_of_which_no_value_is_known_are_numbers(tmp_path):
+    rows = [{"trial": i, "rmse_spread": "", "trained": "", "target": ""} for i in range(2)]
+    table = Table.of("trial", rows)
+    frame = table.to_pandas()
+    assert frame.dtypes[["rmse_spread", "trained"]].tolist() == [np.float64, np.float64]
+    assert frame[["rmse_spread", "trained"]].isna().all(axis=None)
+    assert frame.target.tolist() == ["", ""]
+    table.to_xarray().to_netcdf(tmp_path / "table.nc")
+    with xr.open_dataset(tmp_path / "table.nc") as stored:
+        assert bool(stored.rmse_spread.isnull().all())
+
+
 def test_an_empty_table():
     table = Table.of("id", [])
     assert len(table) == len(table.to_pandas()) == 0

@@ -69,6 +69,12 @@ def _search_table(run: Run) -> None:
             _number(row["learning_rate"], 2),
         )
     _console().print(table)
+    if by == "predicted_rank" and len({r["epochs"] for r in rows}) > 1:
+        _console().print(
+            f"Order: the {measure} predicted for the last rung. A stopped candidate shows its "
+            f"last {measure}, which cannot be compared with that of a longer training.",
+            markup=False,
+        )
     summary = read_json(run.folder.search / "search.json")
     _search_front(run, measure)
     _importances(summary)
