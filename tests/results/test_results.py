@@ -14,7 +14,6 @@ from emufort.results.table import Table
 from emufort.retrain.models import Models
 from emufort.search.result import SearchResult
 from emufort.selection.select import select
-from emufort.skill import units_of_errors
 from tests.conftest import SYNTHETIC_CONTRACT
 from tests.search.candidates import made
 from tests.search.pond import data
@@ -113,12 +112,12 @@ def test_an_empty_table():
 
 
 def test_units_of_errors():
-    assert units_of_errors(Contract.from_toml(SYNTHETIC_CONTRACT)) == "1"
+    assert Contract.from_toml(SYNTHETIC_CONTRACT).error_units == "1"
     contract = Contract.from_toml(
         SYNTHETIC_CONTRACT + '\n[skill]\nvariables = ["evaporation_rate"]\n'
     )
-    assert units_of_errors(contract) == "kg m-2 s-1"
-    assert units_of_errors(Contract.load("activation")) == ""
+    assert contract.error_units == "kg m-2 s-1"
+    assert Contract.load("activation").error_units == ""
 
 
 def test_schemes_are_part_of_a_selection():
@@ -141,4 +140,4 @@ def test_searched_targets_are_a_column(tmp_path):
 
 def test_units_come_from_the_contract_of_the_data(tmp_path):
     models = Models(tmp_path, (), data())
-    assert models.table().error_units == units_of_errors(data().contract)
+    assert models.table().error_units == data().contract.error_units

@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from emufort.brief import brief, listed
 
 if TYPE_CHECKING:
     import pandas
     import xarray
+    from numpy.typing import NDArray
 
 #: Columns that several tables have -> unit and meaning. A loss has no unit, because it refers to
 #: transformed outputs; an empty unit depends on the contract.
@@ -171,6 +169,8 @@ class Table:
 
 def _typed(name: str, values: Sequence[Any]) -> NDArray[Any]:
     """Return an array; numbers that are not known are NaN, texts keep their length."""
+    import numpy as np
+
     known = [value for value in values if value is not None and value != ""]
     # A quantity has a unit, so a column of it holds numbers even if none of them is known.
     quantity = name in _ERRORS or bool(_KNOWN.get(name, ("",))[0])

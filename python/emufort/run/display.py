@@ -71,8 +71,8 @@ def _search_table(run: Run) -> None:
     _console().print(table)
     if by == "predicted_rank" and len({r["epochs"] for r in rows}) > 1:
         _console().print(
-            f"Order: the {measure} predicted for the last rung. A stopped candidate shows its "
-            f"last {measure}, which cannot be compared with that of a longer training.",
+            f"The order is that of the {measure} at the last rung, which is predicted for "
+            "candidates that stopped earlier.",
             markup=False,
         )
     summary = read_json(run.folder.search / "search.json")
