@@ -455,6 +455,14 @@ class Contract(_Part):
             return len(self.skill_variables) > 1
         return sum(self.width(v) for v in self.output if v.name in self.skill_variables) > 1
 
+    @property
+    def error_units(self) -> str:
+        """Unit of overall errors; empty if a head gives the variables without one."""
+        if self.skill_is_normalised:
+            return "1"
+        units = {v.units for v in self.output if v.name in self.skill_variables}
+        return units.pop() if self.skill.head is None and len(units) == 1 else ""
+
 
 def _range_at(variable: _Variable, index: int, length: int) -> tuple[float, float]:
     if variable.range is None:

@@ -120,15 +120,6 @@ class Skill:
         }
 
 
-def units_of_errors(contract: Contract) -> str:
-    """Return the unit of overall errors; empty if a head gives the variables without one."""
-    if contract.skill_is_normalised:
-        return "1"
-    judged = contract.skill_variables
-    units = {v.units for v in contract.output if v.name in judged}
-    return units.pop() if contract.skill.head is None and len(units) == 1 else ""
-
-
 def variables_of(contract: Contract, x: Array) -> dict[str, Array]:
     """Split the input matrix (n, n_inputs) into variables (n, ...); add the parameters."""
     found = split_columns(contract, contract.input, x)

@@ -374,6 +374,13 @@ def test_the_best_of_step_1_are_those_that_it_ranks_first(
     write_csv(path, rows, tuple(rows[0]))
     text = printed(run, monkeypatch, folder, ("search",))
     assert re.findall(r" 0\.[1-4] ", text) == [" 0.1 ", " 0.2 ", " 0.3 ", " 0.4 "]
+    order = "The order is that of the loss at the last rung, which is predicted for candidates"
+    assert len({row["epochs"] for row in rows}) == 2
+    assert order in text
+    for row in rows:
+        row["epochs"] = "4"
+    write_csv(path, rows, tuple(rows[0]))
+    assert order not in printed(run, monkeypatch, folder, ("search",))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from emufort.results.table import Table
 from emufort.retrain.models import Models
 from emufort.search.result import SearchResult
 from emufort.selection.select import select
-from emufort.skill import units_of_errors
 from tests.conftest import SYNTHETIC_CONTRACT
 from tests.search.candidates import made
 from tests.search.pond import data
@@ -104,6 +103,18 @@ def test_types(values, kind):
         assert column.isna().tolist() == [v in ("", None) for v in values]
 
 
+def test_quantities_of_which_no_value_is_known_are_numbers(tmp_path):
+    rows = [{"trial": i, "rmse_spread": "", "trained": "", "target": ""} for i in range(2)]
+    table = Table.of("trial", rows)
+    frame = table.to_pandas()
+    assert frame.dtypes[["rmse_spread", "trained"]].tolist() == [np.float64, np.float64]
+    assert frame[["rmse_spread", "trained"]].isna().all(axis=None)
+    assert frame.target.tolist() == ["", ""]
+    table.to_xarray().to_netcdf(tmp_path / "table.nc")
+    with xr.open_dataset(tmp_path / "table.nc") as stored:
+        assert bool(stored.rmse_spread.isnull().all())
+
+
 def test_an_empty_table():
     table = Table.of("id", [])
     assert len(table) == len(table.to_pandas()) == 0
@@ -111,12 +122,12 @@ def test_an_empty_table():
 
 
 def test_units_of_errors():
-    assert units_of_errors(Contract.from_toml(SYNTHETIC_CONTRACT)) == "1"
+    assert Contract.from_toml(SYNTHETIC_CONTRACT).error_units == "1"
     contract = Contract.from_toml(
         SYNTHETIC_CONTRACT + '\n[skill]\nvariables = ["evaporation_rate"]\n'
     )
-    assert units_of_errors(contract) == "kg m-2 s-1"
-    assert units_of_errors(Contract.load("activation")) == ""
+    assert contract.error_units == "kg m-2 s-1"
+    assert Contract.load("activation").error_units == ""
 
 
 def test_schemes_are_part_of_a_selection():
@@ -139,4 +150,4 @@ def test_searched_targets_are_a_column(tmp_path):
 
 def test_units_come_from_the_contract_of_the_data(tmp_path):
     models = Models(tmp_path, (), data())
-    assert models.table().error_units == units_of_errors(data().contract)
+    assert models.table().error_units == data().contract.error_units

@@ -267,10 +267,11 @@ def test_the_reason_reads_well() -> None:
     selection = select(candidates, times, baselines={"ARG2000": 0.108, "MBN2014": 0.036})
     assert selection.reason == (
         "t00002-s1 (net 2) is the knee of the front (6 members, 16 columns per call): beyond it, "
-        "more time lowers the error much less than up to it. Its RMSE is 0.0036 at 60 ns per "
-        "sample. The next slower, t00003-s1 (net 3), lowers the error by 17 % at 1.7 times the "
-        "time. The next faster, t00001-s1 (net 1), saves 43 % of the time and raises the error by "
-        "28 %. ARG2000 has 30 times the error and takes 4 times the time (240 ns per sample). "
+        "more time lowers the error much less than up to it. Its RMSE over the validation rows is "
+        "0.0036 at 60 ns per sample. The next slower, t00003-s1 (net 3), lowers the error by 17 % "
+        "at 1.7 times the time. The next faster, t00001-s1 (net 1), saves 43 % of the time and "
+        "raises the error by 28 %. ARG2000 has 30 times the error and takes 4 times the time (240 "
+        "ns per sample). "
         "MBN2014 has 10 times the error (its time was not measured)."
     )
     content = selection.to_dict()

@@ -21,7 +21,6 @@ from emufort.run.inputs import contract_of
 from emufort.run.status import must_hold_a_run
 from emufort.search.result import load_search
 from emufort.selection.select import selection_table
-from emufort.skill import units_of_errors
 
 if TYPE_CHECKING:
     import pandas
@@ -101,7 +100,7 @@ def load_results(folder: PathLike) -> Results:
     units = ""
     with suppress(EmufortError):
         config = read_config(files)[0]
-        units = units_of_errors(contract_of(config)) if config is not None else ""
+        units = contract_of(config).error_units if config is not None else ""
 
     def table(path: Path, index: str) -> Table | None:
         return Table.of(index, _rows(path), units) if path.is_file() else None

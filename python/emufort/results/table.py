@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from emufort.brief import brief, listed
 
 if TYPE_CHECKING:
     import pandas
     import xarray
+    from numpy.typing import NDArray
 
 #: Columns that several tables have -> unit and meaning. A loss has no unit, because it refers to
 #: transformed outputs; an empty unit depends on the contract.
@@ -134,7 +132,7 @@ class Table:
         """
         import pandas
 
-        found = {name: _typed(values) for name, values in self.columns.items()}
+        found = {name: _typed(name, values) for name, values in self.columns.items()}
         units = {name: self._attributes(name).get("units", "") for name in found}
         for name, (axis, values) in self.arrays.items():
             for j, at in enumerate(self.axes[axis]):
@@ -150,10 +148,10 @@ class Table:
         import xarray
 
         def coordinate(name: str, values: Sequence[Any]) -> Any:
-            return ((name,), _typed(values), self._attributes(name))
+            return ((name,), _typed(name, values), self._attributes(name))
 
         variables = {
-            name: ((self.index,), _typed(values), self._attributes(name))
+            name: ((self.index,), _typed(name, values), self._attributes(name))
             for name, values in self.columns.items()
             if name != self.index
         } | {
@@ -175,10 +173,15 @@ class Table:
         return {key: text for key, text in found.items() if text}
 
 
-def _typed(values: Sequence[Any]) -> NDArray[Any]:
+def _typed(name: str, values: Sequence[Any]) -> NDArray[Any]:
     """Return an array; numbers that are not known are NaN, texts keep their length."""
+    import numpy as np
+
     known = [value for value in values if value is not None and value != ""]
-    if known and all(isinstance(v, int | float) and not isinstance(v, bool) for v in known):
+    # A quantity has a unit, so a column of it holds numbers even if none of them is known.
+    quantity = name in _ERRORS or bool(_KNOWN.get(name, ("",))[0])
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in known)
+    if numbers and (known or quantity):
         if len(known) == len(values) and all(isinstance(v, int) for v in known):
             return np.array(values, dtype=np.int64)
         return np.array([np.nan if v is None or v == "" else v for v in values], dtype=np.float64)

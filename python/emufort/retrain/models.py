@@ -17,7 +17,6 @@ from emufort.paths import PathLike
 from emufort.results.table import Table
 from emufort.retrain.ranking import ranking
 from emufort.retrain.table import Retrained
-from emufort.skill import units_of_errors
 
 if TYPE_CHECKING:
     import pandas
@@ -99,11 +98,11 @@ class Models:
 
     def table(self) -> Table:
         """Return the networks as a table, best validation skill first."""
-        return networks_table(self.rows, units_of_errors(self.data.contract))
+        return networks_table(self.rows, self.data.contract.error_units)
 
     def ranking(self) -> Table:
         """Return the candidates as a table: their scores averaged over seeds, best first."""
-        units = units_of_errors(self.data.contract)
+        units = self.data.contract.error_units
         return Table.of("trial", ranking(self.rows), units)
 
     def to_pandas(self) -> pandas.DataFrame:

@@ -69,6 +69,12 @@ def _search_table(run: Run) -> None:
             _number(row["learning_rate"], 2),
         )
     _console().print(table)
+    if by == "predicted_rank" and len({r["epochs"] for r in rows}) > 1:
+        _console().print(
+            f"The order is that of the {measure} at the last rung, which is predicted for "
+            "candidates that stopped earlier.",
+            markup=False,
+        )
     summary = read_json(run.folder.search / "search.json")
     _search_front(run, measure)
     _importances(summary)

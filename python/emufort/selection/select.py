@@ -20,7 +20,6 @@ from emufort.selection.words import (
     front_words,
     neighbour_sentences,
 )
-from emufort.skill import units_of_errors
 
 if TYPE_CHECKING:
     import pandas
@@ -89,7 +88,7 @@ class Selection:
 
     def table(self) -> Table:
         """Return all networks and classical schemes as a table; `chosen` marks the choice."""
-        units = "" if self.models is None else units_of_errors(self.models.data.contract)
+        units = "" if self.models is None else self.models.data.contract.error_units
         return selection_table(self.to_dict(), units)
 
     def to_pandas(self) -> pandas.DataFrame:

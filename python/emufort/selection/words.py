@@ -28,7 +28,8 @@ def columns(ncol: int) -> str:
 def neighbour_sentences(choice: Entry, front: Sequence[Entry]) -> list[str]:
     """Return sentences about the error and time of the next faster and next slower member."""
     sentences = [
-        f"Its RMSE is {choice.rmse:.3g} at {nanoseconds(choice.ns_per_sample)} ns per sample."
+        f"Its RMSE over the validation rows is {choice.rmse:.3g} at "
+        f"{nanoseconds(choice.ns_per_sample)} ns per sample."
     ]
     place = front.index(choice)
     if place + 1 < len(front):
