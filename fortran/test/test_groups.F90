@@ -59,7 +59,7 @@ contains
     type(network_type) :: net
     type(emulator_type) :: emulator
     type(status_type) :: status
-    type(workspace_type) :: workspace, empty
+    type(workspace_type) :: workspace
     integer(int8), allocatable :: bytes(:)
     integer, allocatable :: plan(:)
     real(real64) :: x(ncol, n_features + 1), whole(ncol, n_outputs), part(ncol, n_outputs)
@@ -74,7 +74,7 @@ contains
     requires = plan(plan_scratch) > max_scratch
     call make_workspace(plan, workspace, failure)
     call check(failure == 0, trim(what)//' has a workspace')
-    if (.not. requires) call divide(plan, trim(what)//', on the stack', empty)
+    if (.not. requires) call divide(plan, trim(what)//', on the stack', workspace_type())
     call divide(plan, trim(what)//', with a workspace', workspace)
 
     allocate (bytes, source=to_bytes(net, x(1:3, :), 1.0e-3_real64))
