@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 
 from benchmarks import onnx_node_tests
 from benchmarks.mutants import mutant
+from benchmarks.resumable_table import whole_lines
 from emufort.api import import_network
 from emufort.errors import EmufortError
 from emufort.export.bundle import Bundle
@@ -206,13 +207,8 @@ def _without(seeds: Sequence[int], results: Mapping[int, Any]) -> list[int]:
 
 
 def read_results(folder: Path) -> dict[int, dict[str, Any]]:
-    """Return seed -> line of the results; a line that was not finished is removed."""
-    path = folder / _RESULTS
-    text = path.read_text() if path.exists() else ""
-    if not text.endswith("\n") and text:
-        text = text[: text.rfind("\n") + 1]
-        path.write_text(text)
-    return {line["mutant"]: line for line in map(json.loads, text.splitlines())}
+    """Return seed -> line of the results."""
+    return {line["mutant"]: line for line in map(json.loads, whole_lines(folder / _RESULTS))}
 
 
 def _write(folder: Path, seed: int, what: str, seconds: float, megabytes: float) -> None:

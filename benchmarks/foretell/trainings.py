@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.foretell.ways import Rungs, Way
+from benchmarks.resumable_table import whole_lines
 from emufort.config import Config
 from emufort.errors import UsageError
 from emufort.files import read_json, write_json
@@ -287,14 +288,8 @@ def trainer_of(trainers: TrainerCache, unit: Unit) -> Trainer:
 
 
 def _read(path: Path) -> Iterator[tuple[tuple[int, int, str, int], tuple[float, float]]]:
-    """Read the table; a line that an interruption has cut is left out."""
-    if not path.exists():
-        return
-    text = path.read_text()
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        path.write_text(whole)
-    for row in csv.DictReader(whole.splitlines()):
+    """Read the table."""
+    for row in csv.DictReader(whole_lines(path)):
         key = int(row["candidates"]), int(row["number"]), row["way"], int(row["again"])
         yield key, (float(row["loss"]), float(row["seconds"]))
 

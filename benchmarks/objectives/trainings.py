@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.foretell.cases import CASES, Request
+from benchmarks.resumable_table import whole_lines
 from emufort.config import Config, SearchConfig, SpaceConfig
 from emufort.search.candidate_task import rung_task
 from emufort.search.rungs import annealed
@@ -115,14 +116,8 @@ def table_of(path: Path, seed: int, workers: int) -> dict[Key, Trained]:
 
 
 def _read(path: Path) -> Iterator[tuple[Key, Trained]]:
-    """Read the table; a line that an interruption has cut is left out."""
-    if not path.exists():
-        return
-    text = path.read_text()
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        path.write_text(whole)
-    for row in csv.DictReader(whole.splitlines()):
+    """Read the table."""
+    for row in csv.DictReader(whole_lines(path)):
         hidden = tuple(map(int, row["hidden"].split("-")))
         losses = tuple(float(row[f"loss_{epochs}"]) for epochs in RUNGS)
         seconds = tuple(float(row[f"seconds_{epochs}"]) for epochs in RUNGS)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.paper.problem import EPOCHS, PATIENCE, SEED, SPACE, VALIDATION_SHARE, Problem
+from benchmarks.resumable_table import whole_lines
 from emufort.errors import UsageError
 from emufort.files import make_directory, read_json, write_json
 from emufort.training import Layout, TrainerState, TrainingTask
@@ -193,14 +194,8 @@ def _line(unit: Unit, result: Result) -> dict[str, Any]:
 
 
 def _read(path: Path) -> Iterator[tuple[Unit, Result]]:
-    """Read the table; a line that an interruption has cut is removed."""
-    if not path.exists():
-        return
-    text = path.read_text()
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        path.write_text(whole)
-    for line in map(json.loads, whole.splitlines()):
+    """Read the table."""
+    for line in map(json.loads, whole_lines(path)):
         numbers = {k: math.inf if line[k] is None else line[k] for k in ("loss", "rmse")}
         yield (
             Unit(tuple(line["hidden"]), line["share"], line["draw"], line["again"]),

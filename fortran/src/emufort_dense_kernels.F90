@@ -2907,7 +2907,7 @@ contains
   !> 32 neurons on 2 columns: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_2x32(n_in, w, x, y, lowest, x_step, y_step)
     integer, intent(in) :: n_in                        !! number of inputs
-    real(wp), intent(in) :: w(widest_panel, 0:n_in, 2) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: w(widest_panel, 0:*)       !! bias (k = 0) and weights of each panel [1], then widest_panel more
     real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
     real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
@@ -2924,15 +2924,15 @@ contains
     if (n_in < 1) return
 #ifdef __flang__
     do i = 1, lanes
-      a1(i) = w(i, 0, 1)
-      a2(i) = w(i, 0, 2)
-      b1(i) = w(i, 0, 1)
-      b2(i) = w(i, 0, 2)
+      a1(i) = w(i, 0)
+      a2(i) = w(i, n_in + 1)
+      b1(i) = w(i, 0)
+      b2(i) = w(i, n_in + 1)
     end do
     do k = 1, n_in
       do i = 1, lanes
-        w1 = w(i, k, 1)
-        w2 = w(i, k, 2)
+        w1 = w(i, k)
+        w2 = w(i, k + n_in + 1)
         a1(i) = a1(i) + w1*x(k)
         b1(i) = b1(i) + w1*x(k + x_step)
         a2(i) = a2(i) + w2*x(k)
@@ -2948,19 +2948,19 @@ contains
 #else
     !$omp simd private(w1, w2, a1, a2, b1, b2)
     do i = 1, lanes
-      a1 = w(i, 0, 1)
-      a2 = w(i, 0, 2)
-      b1 = w(i, 0, 1)
-      b2 = w(i, 0, 2)
-      w1 = w(i, 1, 1)
-      w2 = w(i, 1, 2)
+      a1 = w(i, 0)
+      a2 = w(i, n_in + 1)
+      b1 = w(i, 0)
+      b2 = w(i, n_in + 1)
+      w1 = w(i, 1)
+      w2 = w(i, 1 + n_in + 1)
       do k = 1, n_in
         a1 = a1 + w1*x(k)
         b1 = b1 + w1*x(k + x_step)
         a2 = a2 + w2*x(k)
         b2 = b2 + w2*x(k + x_step)
-        w1 = w(i, k + 1, 1)
-        w2 = w(i, k + 1, 2)
+        w1 = w(i, k + 1)
+        w2 = w(i, k + 1 + n_in + 1)
       end do
       y(i) = max(a1, lowest)
       y(i + widest_panel) = max(a2, lowest)
@@ -2974,7 +2974,7 @@ contains
   !> 16 neurons on 2 columns: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_2x16(n_in, w, x, y, lowest, x_step, y_step)
     integer, intent(in) :: n_in                        !! number of inputs
-    real(wp), intent(in) :: w(widest_panel, 0:n_in, 1) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: w(widest_panel, 0:*)       !! bias (k = 0) and weights of each panel [1], then widest_panel more
     real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
     real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
@@ -2991,12 +2991,12 @@ contains
     if (n_in < 1) return
 #ifdef __flang__
     do i = 1, lanes
-      a1(i) = w(i, 0, 1)
-      b1(i) = w(i, 0, 1)
+      a1(i) = w(i, 0)
+      b1(i) = w(i, 0)
     end do
     do k = 1, n_in
       do i = 1, lanes
-        w1 = w(i, k, 1)
+        w1 = w(i, k)
         a1(i) = a1(i) + w1*x(k)
         b1(i) = b1(i) + w1*x(k + x_step)
       end do
@@ -3008,13 +3008,13 @@ contains
 #else
     !$omp simd private(w1, a1, b1)
     do i = 1, lanes
-      a1 = w(i, 0, 1)
-      b1 = w(i, 0, 1)
-      w1 = w(i, 1, 1)
+      a1 = w(i, 0)
+      b1 = w(i, 0)
+      w1 = w(i, 1)
       do k = 1, n_in
         a1 = a1 + w1*x(k)
         b1 = b1 + w1*x(k + x_step)
-        w1 = w(i, k + 1, 1)
+        w1 = w(i, k + 1)
       end do
       y(i) = max(a1, lowest)
       y(i + y_step) = max(b1, lowest)
@@ -3026,7 +3026,7 @@ contains
   !> 32 neurons on 2 columns, each in 2 chains: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_2x32_in_2(n_in, w, x, y, lowest, x_step, y_step)
     integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
-    real(wp), intent(in) :: w(widest_panel, 0:n_in, 2) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: w(widest_panel, 0:*)       !! bias (k = 0) and weights of each panel [1], then widest_panel more
     real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
     real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
@@ -3044,21 +3044,21 @@ contains
     n = n_in/2
 #ifdef __flang__
     do i = 1, lanes
-      a1(i) = w(i, 0, 1)
-      a2(i) = w(i, 0, 2)
+      a1(i) = w(i, 0)
+      a2(i) = w(i, n_in + 1)
       b1(i) = 0.0_wp
       b2(i) = 0.0_wp
-      c1(i) = w(i, 0, 1)
-      c2(i) = w(i, 0, 2)
+      c1(i) = w(i, 0)
+      c2(i) = w(i, n_in + 1)
       d1(i) = 0.0_wp
       d2(i) = 0.0_wp
     end do
     do k = 1, n
       do i = 1, lanes
-        w1 = w(i, k, 1)
-        w2 = w(i, k, 2)
-        w3 = w(i, k + n, 1)
-        w4 = w(i, k + n, 2)
+        w1 = w(i, k)
+        w2 = w(i, k + n_in + 1)
+        w3 = w(i, k + n)
+        w4 = w(i, k + n + n_in + 1)
         a1(i) = a1(i) + w1*x(k)
         c1(i) = c1(i) + w1*x(k + x_step)
         a2(i) = a2(i) + w2*x(k)
@@ -3078,18 +3078,18 @@ contains
 #else
     !$omp simd private(w1, w2, w3, w4, a1, a2, b1, b2, c1, c2, d1, d2)
     do i = 1, lanes
-      a1 = w(i, 0, 1)
-      a2 = w(i, 0, 2)
+      a1 = w(i, 0)
+      a2 = w(i, n_in + 1)
       b1 = 0.0_wp
       b2 = 0.0_wp
-      c1 = w(i, 0, 1)
-      c2 = w(i, 0, 2)
+      c1 = w(i, 0)
+      c2 = w(i, n_in + 1)
       d1 = 0.0_wp
       d2 = 0.0_wp
-      w1 = w(i, 1, 1)
-      w2 = w(i, 1, 2)
-      w3 = w(i, 1 + n, 1)
-      w4 = w(i, 1 + n, 2)
+      w1 = w(i, 1)
+      w2 = w(i, 1 + n_in + 1)
+      w3 = w(i, 1 + n)
+      w4 = w(i, 1 + n + n_in + 1)
       do k = 1, n
         a1 = a1 + w1*x(k)
         c1 = c1 + w1*x(k + x_step)
@@ -3099,10 +3099,10 @@ contains
         d1 = d1 + w3*x(k + n + x_step)
         b2 = b2 + w4*x(k + n)
         d2 = d2 + w4*x(k + n + x_step)
-        w1 = w(i, k + 1, 1)
-        w2 = w(i, k + 1, 2)
-        w3 = w(i, k + n + 1, 1)
-        w4 = w(i, k + n + 1, 2)
+        w1 = w(i, k + 1)
+        w2 = w(i, k + 1 + n_in + 1)
+        w3 = w(i, k + n + 1)
+        w4 = w(i, k + n + 1 + n_in + 1)
       end do
       y(i) = max(a1 + b1, lowest)
       y(i + widest_panel) = max(a2 + b2, lowest)
@@ -3116,7 +3116,7 @@ contains
   !> 16 neurons on 2 columns, each in 2 chains: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_2x16_in_2(n_in, w, x, y, lowest, x_step, y_step)
     integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
-    real(wp), intent(in) :: w(widest_panel, 0:n_in, 1) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: w(widest_panel, 0:*)       !! bias (k = 0) and weights of each panel [1], then widest_panel more
     real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
     real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
@@ -3134,15 +3134,15 @@ contains
     n = n_in/2
 #ifdef __flang__
     do i = 1, lanes
-      a1(i) = w(i, 0, 1)
+      a1(i) = w(i, 0)
       b1(i) = 0.0_wp
-      c1(i) = w(i, 0, 1)
+      c1(i) = w(i, 0)
       d1(i) = 0.0_wp
     end do
     do k = 1, n
       do i = 1, lanes
-        w1 = w(i, k, 1)
-        w2 = w(i, k + n, 1)
+        w1 = w(i, k)
+        w2 = w(i, k + n)
         a1(i) = a1(i) + w1*x(k)
         c1(i) = c1(i) + w1*x(k + x_step)
         b1(i) = b1(i) + w2*x(k + n)
@@ -3156,19 +3156,19 @@ contains
 #else
     !$omp simd private(w1, w2, a1, b1, c1, d1)
     do i = 1, lanes
-      a1 = w(i, 0, 1)
+      a1 = w(i, 0)
       b1 = 0.0_wp
-      c1 = w(i, 0, 1)
+      c1 = w(i, 0)
       d1 = 0.0_wp
-      w1 = w(i, 1, 1)
-      w2 = w(i, 1 + n, 1)
+      w1 = w(i, 1)
+      w2 = w(i, 1 + n)
       do k = 1, n
         a1 = a1 + w1*x(k)
         c1 = c1 + w1*x(k + x_step)
         b1 = b1 + w2*x(k + n)
         d1 = d1 + w2*x(k + n + x_step)
-        w1 = w(i, k + 1, 1)
-        w2 = w(i, k + n + 1, 1)
+        w1 = w(i, k + 1)
+        w2 = w(i, k + n + 1)
       end do
       y(i) = max(a1 + b1, lowest)
       y(i + y_step) = max(c1 + d1, lowest)
@@ -3180,7 +3180,7 @@ contains
   !> 32 neurons on 3 columns: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_3x32(n_in, w, x, y, lowest, x_step, y_step)
     integer, intent(in) :: n_in                        !! number of inputs
-    real(wp), intent(in) :: w(widest_panel, 0:n_in, 2) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: w(widest_panel, 0:*)       !! bias (k = 0) and weights of each panel [1], then widest_panel more
     real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
     real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
@@ -3197,17 +3197,17 @@ contains
     if (n_in < 1) return
 #ifdef __flang__
     do i = 1, lanes
-      a1(i) = w(i, 0, 1)
-      a2(i) = w(i, 0, 2)
-      b1(i) = w(i, 0, 1)
-      b2(i) = w(i, 0, 2)
-      c1(i) = w(i, 0, 1)
-      c2(i) = w(i, 0, 2)
+      a1(i) = w(i, 0)
+      a2(i) = w(i, n_in + 1)
+      b1(i) = w(i, 0)
+      b2(i) = w(i, n_in + 1)
+      c1(i) = w(i, 0)
+      c2(i) = w(i, n_in + 1)
     end do
     do k = 1, n_in
       do i = 1, lanes
-        w1 = w(i, k, 1)
-        w2 = w(i, k, 2)
+        w1 = w(i, k)
+        w2 = w(i, k + n_in + 1)
         a1(i) = a1(i) + w1*x(k)
         b1(i) = b1(i) + w1*x(k + x_step)
         c1(i) = c1(i) + w1*x(k + 2*x_step)
@@ -3227,14 +3227,14 @@ contains
 #else
     !$omp simd private(w1, w2, a1, a2, b1, b2, c1, c2)
     do i = 1, lanes
-      a1 = w(i, 0, 1)
-      a2 = w(i, 0, 2)
-      b1 = w(i, 0, 1)
-      b2 = w(i, 0, 2)
-      c1 = w(i, 0, 1)
-      c2 = w(i, 0, 2)
-      w1 = w(i, 1, 1)
-      w2 = w(i, 1, 2)
+      a1 = w(i, 0)
+      a2 = w(i, n_in + 1)
+      b1 = w(i, 0)
+      b2 = w(i, n_in + 1)
+      c1 = w(i, 0)
+      c2 = w(i, n_in + 1)
+      w1 = w(i, 1)
+      w2 = w(i, 1 + n_in + 1)
       do k = 1, n_in
         a1 = a1 + w1*x(k)
         b1 = b1 + w1*x(k + x_step)
@@ -3242,8 +3242,8 @@ contains
         a2 = a2 + w2*x(k)
         b2 = b2 + w2*x(k + x_step)
         c2 = c2 + w2*x(k + 2*x_step)
-        w1 = w(i, k + 1, 1)
-        w2 = w(i, k + 1, 2)
+        w1 = w(i, k + 1)
+        w2 = w(i, k + 1 + n_in + 1)
       end do
       y(i) = max(a1, lowest)
       y(i + widest_panel) = max(a2, lowest)
@@ -3259,7 +3259,7 @@ contains
   !> 16 neurons on 3 columns: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_3x16(n_in, w, x, y, lowest, x_step, y_step)
     integer, intent(in) :: n_in                        !! number of inputs
-    real(wp), intent(in) :: w(widest_panel, 0:n_in, 1) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: w(widest_panel, 0:*)       !! bias (k = 0) and weights of each panel [1], then widest_panel more
     real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
     real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
@@ -3276,13 +3276,13 @@ contains
     if (n_in < 1) return
 #ifdef __flang__
     do i = 1, lanes
-      a1(i) = w(i, 0, 1)
-      b1(i) = w(i, 0, 1)
-      c1(i) = w(i, 0, 1)
+      a1(i) = w(i, 0)
+      b1(i) = w(i, 0)
+      c1(i) = w(i, 0)
     end do
     do k = 1, n_in
       do i = 1, lanes
-        w1 = w(i, k, 1)
+        w1 = w(i, k)
         a1(i) = a1(i) + w1*x(k)
         b1(i) = b1(i) + w1*x(k + x_step)
         c1(i) = c1(i) + w1*x(k + 2*x_step)
@@ -3296,15 +3296,15 @@ contains
 #else
     !$omp simd private(w1, a1, b1, c1)
     do i = 1, lanes
-      a1 = w(i, 0, 1)
-      b1 = w(i, 0, 1)
-      c1 = w(i, 0, 1)
-      w1 = w(i, 1, 1)
+      a1 = w(i, 0)
+      b1 = w(i, 0)
+      c1 = w(i, 0)
+      w1 = w(i, 1)
       do k = 1, n_in
         a1 = a1 + w1*x(k)
         b1 = b1 + w1*x(k + x_step)
         c1 = c1 + w1*x(k + 2*x_step)
-        w1 = w(i, k + 1, 1)
+        w1 = w(i, k + 1)
       end do
       y(i) = max(a1, lowest)
       y(i + y_step) = max(b1, lowest)
@@ -3317,7 +3317,7 @@ contains
   !> 32 neurons on 3 columns, each in 2 chains: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_3x32_in_2(n_in, w, x, y, lowest, x_step, y_step)
     integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
-    real(wp), intent(in) :: w(widest_panel, 0:n_in, 2) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: w(widest_panel, 0:*)       !! bias (k = 0) and weights of each panel [1], then widest_panel more
     real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
     real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
@@ -3335,25 +3335,25 @@ contains
     n = n_in/2
 #ifdef __flang__
     do i = 1, lanes
-      a1(i) = w(i, 0, 1)
-      a2(i) = w(i, 0, 2)
+      a1(i) = w(i, 0)
+      a2(i) = w(i, n_in + 1)
       b1(i) = 0.0_wp
       b2(i) = 0.0_wp
-      c1(i) = w(i, 0, 1)
-      c2(i) = w(i, 0, 2)
+      c1(i) = w(i, 0)
+      c2(i) = w(i, n_in + 1)
       d1(i) = 0.0_wp
       d2(i) = 0.0_wp
-      e1(i) = w(i, 0, 1)
-      e2(i) = w(i, 0, 2)
+      e1(i) = w(i, 0)
+      e2(i) = w(i, n_in + 1)
       f1(i) = 0.0_wp
       f2(i) = 0.0_wp
     end do
     do k = 1, n
       do i = 1, lanes
-        w1 = w(i, k, 1)
-        w2 = w(i, k, 2)
-        w3 = w(i, k + n, 1)
-        w4 = w(i, k + n, 2)
+        w1 = w(i, k)
+        w2 = w(i, k + n_in + 1)
+        w3 = w(i, k + n)
+        w4 = w(i, k + n + n_in + 1)
         a1(i) = a1(i) + w1*x(k)
         c1(i) = c1(i) + w1*x(k + x_step)
         e1(i) = e1(i) + w1*x(k + 2*x_step)
@@ -3379,22 +3379,22 @@ contains
 #else
     !$omp simd private(w1, w2, w3, w4, a1, a2, b1, b2, c1, c2, d1, d2, e1, e2, f1, f2)
     do i = 1, lanes
-      a1 = w(i, 0, 1)
-      a2 = w(i, 0, 2)
+      a1 = w(i, 0)
+      a2 = w(i, n_in + 1)
       b1 = 0.0_wp
       b2 = 0.0_wp
-      c1 = w(i, 0, 1)
-      c2 = w(i, 0, 2)
+      c1 = w(i, 0)
+      c2 = w(i, n_in + 1)
       d1 = 0.0_wp
       d2 = 0.0_wp
-      e1 = w(i, 0, 1)
-      e2 = w(i, 0, 2)
+      e1 = w(i, 0)
+      e2 = w(i, n_in + 1)
       f1 = 0.0_wp
       f2 = 0.0_wp
-      w1 = w(i, 1, 1)
-      w2 = w(i, 1, 2)
-      w3 = w(i, 1 + n, 1)
-      w4 = w(i, 1 + n, 2)
+      w1 = w(i, 1)
+      w2 = w(i, 1 + n_in + 1)
+      w3 = w(i, 1 + n)
+      w4 = w(i, 1 + n + n_in + 1)
       do k = 1, n
         a1 = a1 + w1*x(k)
         c1 = c1 + w1*x(k + x_step)
@@ -3408,10 +3408,10 @@ contains
         b2 = b2 + w4*x(k + n)
         d2 = d2 + w4*x(k + n + x_step)
         f2 = f2 + w4*x(k + n + 2*x_step)
-        w1 = w(i, k + 1, 1)
-        w2 = w(i, k + 1, 2)
-        w3 = w(i, k + n + 1, 1)
-        w4 = w(i, k + n + 1, 2)
+        w1 = w(i, k + 1)
+        w2 = w(i, k + 1 + n_in + 1)
+        w3 = w(i, k + n + 1)
+        w4 = w(i, k + n + 1 + n_in + 1)
       end do
       y(i) = max(a1 + b1, lowest)
       y(i + widest_panel) = max(a2 + b2, lowest)
@@ -3427,7 +3427,7 @@ contains
   !> 16 neurons on 3 columns, each in 2 chains: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_3x16_in_2(n_in, w, x, y, lowest, x_step, y_step)
     integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
-    real(wp), intent(in) :: w(widest_panel, 0:n_in, 1) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: w(widest_panel, 0:*)       !! bias (k = 0) and weights of each panel [1], then widest_panel more
     real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
     real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
@@ -3445,17 +3445,17 @@ contains
     n = n_in/2
 #ifdef __flang__
     do i = 1, lanes
-      a1(i) = w(i, 0, 1)
+      a1(i) = w(i, 0)
       b1(i) = 0.0_wp
-      c1(i) = w(i, 0, 1)
+      c1(i) = w(i, 0)
       d1(i) = 0.0_wp
-      e1(i) = w(i, 0, 1)
+      e1(i) = w(i, 0)
       f1(i) = 0.0_wp
     end do
     do k = 1, n
       do i = 1, lanes
-        w1 = w(i, k, 1)
-        w2 = w(i, k + n, 1)
+        w1 = w(i, k)
+        w2 = w(i, k + n)
         a1(i) = a1(i) + w1*x(k)
         c1(i) = c1(i) + w1*x(k + x_step)
         e1(i) = e1(i) + w1*x(k + 2*x_step)
@@ -3472,14 +3472,14 @@ contains
 #else
     !$omp simd private(w1, w2, a1, b1, c1, d1, e1, f1)
     do i = 1, lanes
-      a1 = w(i, 0, 1)
+      a1 = w(i, 0)
       b1 = 0.0_wp
-      c1 = w(i, 0, 1)
+      c1 = w(i, 0)
       d1 = 0.0_wp
-      e1 = w(i, 0, 1)
+      e1 = w(i, 0)
       f1 = 0.0_wp
-      w1 = w(i, 1, 1)
-      w2 = w(i, 1 + n, 1)
+      w1 = w(i, 1)
+      w2 = w(i, 1 + n)
       do k = 1, n
         a1 = a1 + w1*x(k)
         c1 = c1 + w1*x(k + x_step)
@@ -3487,8 +3487,8 @@ contains
         b1 = b1 + w2*x(k + n)
         d1 = d1 + w2*x(k + n + x_step)
         f1 = f1 + w2*x(k + n + 2*x_step)
-        w1 = w(i, k + 1, 1)
-        w2 = w(i, k + n + 1, 1)
+        w1 = w(i, k + 1)
+        w2 = w(i, k + n + 1)
       end do
       y(i) = max(a1 + b1, lowest)
       y(i + y_step) = max(c1 + d1, lowest)
@@ -3501,7 +3501,7 @@ contains
   !> 32 neurons on 4 columns: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_4x32(n_in, w, x, y, lowest, x_step, y_step)
     integer, intent(in) :: n_in                        !! number of inputs
-    real(wp), intent(in) :: w(widest_panel, 0:n_in, 2) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: w(widest_panel, 0:*)       !! bias (k = 0) and weights of each panel [1], then widest_panel more
     real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
     real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
@@ -3518,19 +3518,19 @@ contains
     if (n_in < 1) return
 #ifdef __flang__
     do i = 1, lanes
-      a1(i) = w(i, 0, 1)
-      a2(i) = w(i, 0, 2)
-      b1(i) = w(i, 0, 1)
-      b2(i) = w(i, 0, 2)
-      c1(i) = w(i, 0, 1)
-      c2(i) = w(i, 0, 2)
-      d1(i) = w(i, 0, 1)
-      d2(i) = w(i, 0, 2)
+      a1(i) = w(i, 0)
+      a2(i) = w(i, n_in + 1)
+      b1(i) = w(i, 0)
+      b2(i) = w(i, n_in + 1)
+      c1(i) = w(i, 0)
+      c2(i) = w(i, n_in + 1)
+      d1(i) = w(i, 0)
+      d2(i) = w(i, n_in + 1)
     end do
     do k = 1, n_in
       do i = 1, lanes
-        w1 = w(i, k, 1)
-        w2 = w(i, k, 2)
+        w1 = w(i, k)
+        w2 = w(i, k + n_in + 1)
         a1(i) = a1(i) + w1*x(k)
         b1(i) = b1(i) + w1*x(k + x_step)
         c1(i) = c1(i) + w1*x(k + 2*x_step)
@@ -3554,16 +3554,16 @@ contains
 #else
     !$omp simd private(w1, w2, a1, a2, b1, b2, c1, c2, d1, d2)
     do i = 1, lanes
-      a1 = w(i, 0, 1)
-      a2 = w(i, 0, 2)
-      b1 = w(i, 0, 1)
-      b2 = w(i, 0, 2)
-      c1 = w(i, 0, 1)
-      c2 = w(i, 0, 2)
-      d1 = w(i, 0, 1)
-      d2 = w(i, 0, 2)
-      w1 = w(i, 1, 1)
-      w2 = w(i, 1, 2)
+      a1 = w(i, 0)
+      a2 = w(i, n_in + 1)
+      b1 = w(i, 0)
+      b2 = w(i, n_in + 1)
+      c1 = w(i, 0)
+      c2 = w(i, n_in + 1)
+      d1 = w(i, 0)
+      d2 = w(i, n_in + 1)
+      w1 = w(i, 1)
+      w2 = w(i, 1 + n_in + 1)
       do k = 1, n_in
         a1 = a1 + w1*x(k)
         b1 = b1 + w1*x(k + x_step)
@@ -3573,8 +3573,8 @@ contains
         b2 = b2 + w2*x(k + x_step)
         c2 = c2 + w2*x(k + 2*x_step)
         d2 = d2 + w2*x(k + 3*x_step)
-        w1 = w(i, k + 1, 1)
-        w2 = w(i, k + 1, 2)
+        w1 = w(i, k + 1)
+        w2 = w(i, k + 1 + n_in + 1)
       end do
       y(i) = max(a1, lowest)
       y(i + widest_panel) = max(a2, lowest)
@@ -3592,7 +3592,7 @@ contains
   !> 16 neurons on 4 columns: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_4x16(n_in, w, x, y, lowest, x_step, y_step)
     integer, intent(in) :: n_in                        !! number of inputs
-    real(wp), intent(in) :: w(widest_panel, 0:n_in, 1) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: w(widest_panel, 0:*)       !! bias (k = 0) and weights of each panel [1], then widest_panel more
     real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
     real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
@@ -3609,14 +3609,14 @@ contains
     if (n_in < 1) return
 #ifdef __flang__
     do i = 1, lanes
-      a1(i) = w(i, 0, 1)
-      b1(i) = w(i, 0, 1)
-      c1(i) = w(i, 0, 1)
-      d1(i) = w(i, 0, 1)
+      a1(i) = w(i, 0)
+      b1(i) = w(i, 0)
+      c1(i) = w(i, 0)
+      d1(i) = w(i, 0)
     end do
     do k = 1, n_in
       do i = 1, lanes
-        w1 = w(i, k, 1)
+        w1 = w(i, k)
         a1(i) = a1(i) + w1*x(k)
         b1(i) = b1(i) + w1*x(k + x_step)
         c1(i) = c1(i) + w1*x(k + 2*x_step)
@@ -3632,17 +3632,17 @@ contains
 #else
     !$omp simd private(w1, a1, b1, c1, d1)
     do i = 1, lanes
-      a1 = w(i, 0, 1)
-      b1 = w(i, 0, 1)
-      c1 = w(i, 0, 1)
-      d1 = w(i, 0, 1)
-      w1 = w(i, 1, 1)
+      a1 = w(i, 0)
+      b1 = w(i, 0)
+      c1 = w(i, 0)
+      d1 = w(i, 0)
+      w1 = w(i, 1)
       do k = 1, n_in
         a1 = a1 + w1*x(k)
         b1 = b1 + w1*x(k + x_step)
         c1 = c1 + w1*x(k + 2*x_step)
         d1 = d1 + w1*x(k + 3*x_step)
-        w1 = w(i, k + 1, 1)
+        w1 = w(i, k + 1)
       end do
       y(i) = max(a1, lowest)
       y(i + y_step) = max(b1, lowest)
@@ -3656,7 +3656,7 @@ contains
   !> 32 neurons on 4 columns, each in 2 chains: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_4x32_in_2(n_in, w, x, y, lowest, x_step, y_step)
     integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
-    real(wp), intent(in) :: w(widest_panel, 0:n_in, 2) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: w(widest_panel, 0:*)       !! bias (k = 0) and weights of each panel [1], then widest_panel more
     real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
     real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
@@ -3674,29 +3674,29 @@ contains
     n = n_in/2
 #ifdef __flang__
     do i = 1, lanes
-      a1(i) = w(i, 0, 1)
-      a2(i) = w(i, 0, 2)
+      a1(i) = w(i, 0)
+      a2(i) = w(i, n_in + 1)
       b1(i) = 0.0_wp
       b2(i) = 0.0_wp
-      c1(i) = w(i, 0, 1)
-      c2(i) = w(i, 0, 2)
+      c1(i) = w(i, 0)
+      c2(i) = w(i, n_in + 1)
       d1(i) = 0.0_wp
       d2(i) = 0.0_wp
-      e1(i) = w(i, 0, 1)
-      e2(i) = w(i, 0, 2)
+      e1(i) = w(i, 0)
+      e2(i) = w(i, n_in + 1)
       f1(i) = 0.0_wp
       f2(i) = 0.0_wp
-      g1(i) = w(i, 0, 1)
-      g2(i) = w(i, 0, 2)
+      g1(i) = w(i, 0)
+      g2(i) = w(i, n_in + 1)
       h1(i) = 0.0_wp
       h2(i) = 0.0_wp
     end do
     do k = 1, n
       do i = 1, lanes
-        w1 = w(i, k, 1)
-        w2 = w(i, k, 2)
-        w3 = w(i, k + n, 1)
-        w4 = w(i, k + n, 2)
+        w1 = w(i, k)
+        w2 = w(i, k + n_in + 1)
+        w3 = w(i, k + n)
+        w4 = w(i, k + n + n_in + 1)
         a1(i) = a1(i) + w1*x(k)
         c1(i) = c1(i) + w1*x(k + x_step)
         e1(i) = e1(i) + w1*x(k + 2*x_step)
@@ -3728,26 +3728,26 @@ contains
 #else
     !$omp simd private(w1, w2, w3, w4, a1, a2, b1, b2, c1, c2, d1, d2, e1, e2, f1, f2, g1, g2, h1, h2)
     do i = 1, lanes
-      a1 = w(i, 0, 1)
-      a2 = w(i, 0, 2)
+      a1 = w(i, 0)
+      a2 = w(i, n_in + 1)
       b1 = 0.0_wp
       b2 = 0.0_wp
-      c1 = w(i, 0, 1)
-      c2 = w(i, 0, 2)
+      c1 = w(i, 0)
+      c2 = w(i, n_in + 1)
       d1 = 0.0_wp
       d2 = 0.0_wp
-      e1 = w(i, 0, 1)
-      e2 = w(i, 0, 2)
+      e1 = w(i, 0)
+      e2 = w(i, n_in + 1)
       f1 = 0.0_wp
       f2 = 0.0_wp
-      g1 = w(i, 0, 1)
-      g2 = w(i, 0, 2)
+      g1 = w(i, 0)
+      g2 = w(i, n_in + 1)
       h1 = 0.0_wp
       h2 = 0.0_wp
-      w1 = w(i, 1, 1)
-      w2 = w(i, 1, 2)
-      w3 = w(i, 1 + n, 1)
-      w4 = w(i, 1 + n, 2)
+      w1 = w(i, 1)
+      w2 = w(i, 1 + n_in + 1)
+      w3 = w(i, 1 + n)
+      w4 = w(i, 1 + n + n_in + 1)
       do k = 1, n
         a1 = a1 + w1*x(k)
         c1 = c1 + w1*x(k + x_step)
@@ -3765,10 +3765,10 @@ contains
         d2 = d2 + w4*x(k + n + x_step)
         f2 = f2 + w4*x(k + n + 2*x_step)
         h2 = h2 + w4*x(k + n + 3*x_step)
-        w1 = w(i, k + 1, 1)
-        w2 = w(i, k + 1, 2)
-        w3 = w(i, k + n + 1, 1)
-        w4 = w(i, k + n + 1, 2)
+        w1 = w(i, k + 1)
+        w2 = w(i, k + 1 + n_in + 1)
+        w3 = w(i, k + n + 1)
+        w4 = w(i, k + n + 1 + n_in + 1)
       end do
       y(i) = max(a1 + b1, lowest)
       y(i + widest_panel) = max(a2 + b2, lowest)
@@ -3786,7 +3786,7 @@ contains
   !> 16 neurons on 4 columns, each in 2 chains: y = max(bias + weights . x, lowest).
   pure recursive subroutine dense_4x16_in_2(n_in, w, x, y, lowest, x_step, y_step)
     integer, intent(in) :: n_in                        !! number of inputs, a multiple of 2
-    real(wp), intent(in) :: w(widest_panel, 0:n_in, 1) !! bias (k = 0) and weights [1], then widest_panel more
+    real(wp), intent(in) :: w(widest_panel, 0:*)       !! bias (k = 0) and weights of each panel [1], then widest_panel more
     real(wp), intent(in) :: x(*)                       !! inputs [1] (x_step, column)
     real(wp), intent(inout) :: y(*)                    !! outputs [1] (y_step, column)
     real(wp), intent(in) :: lowest                     !! lower bound of the outputs [1]
@@ -3804,19 +3804,19 @@ contains
     n = n_in/2
 #ifdef __flang__
     do i = 1, lanes
-      a1(i) = w(i, 0, 1)
+      a1(i) = w(i, 0)
       b1(i) = 0.0_wp
-      c1(i) = w(i, 0, 1)
+      c1(i) = w(i, 0)
       d1(i) = 0.0_wp
-      e1(i) = w(i, 0, 1)
+      e1(i) = w(i, 0)
       f1(i) = 0.0_wp
-      g1(i) = w(i, 0, 1)
+      g1(i) = w(i, 0)
       h1(i) = 0.0_wp
     end do
     do k = 1, n
       do i = 1, lanes
-        w1 = w(i, k, 1)
-        w2 = w(i, k + n, 1)
+        w1 = w(i, k)
+        w2 = w(i, k + n)
         a1(i) = a1(i) + w1*x(k)
         c1(i) = c1(i) + w1*x(k + x_step)
         e1(i) = e1(i) + w1*x(k + 2*x_step)
@@ -3836,16 +3836,16 @@ contains
 #else
     !$omp simd private(w1, w2, a1, b1, c1, d1, e1, f1, g1, h1)
     do i = 1, lanes
-      a1 = w(i, 0, 1)
+      a1 = w(i, 0)
       b1 = 0.0_wp
-      c1 = w(i, 0, 1)
+      c1 = w(i, 0)
       d1 = 0.0_wp
-      e1 = w(i, 0, 1)
+      e1 = w(i, 0)
       f1 = 0.0_wp
-      g1 = w(i, 0, 1)
+      g1 = w(i, 0)
       h1 = 0.0_wp
-      w1 = w(i, 1, 1)
-      w2 = w(i, 1 + n, 1)
+      w1 = w(i, 1)
+      w2 = w(i, 1 + n)
       do k = 1, n
         a1 = a1 + w1*x(k)
         c1 = c1 + w1*x(k + x_step)
@@ -3855,8 +3855,8 @@ contains
         d1 = d1 + w2*x(k + n + x_step)
         f1 = f1 + w2*x(k + n + 2*x_step)
         h1 = h1 + w2*x(k + n + 3*x_step)
-        w1 = w(i, k + 1, 1)
-        w2 = w(i, k + n + 1, 1)
+        w1 = w(i, k + 1)
+        w2 = w(i, k + n + 1)
       end do
       y(i) = max(a1 + b1, lowest)
       y(i + y_step) = max(c1 + d1, lowest)

@@ -7,7 +7,8 @@
 !> repetitions of some consecutive channels. Its sum is made in one order in every form, so that a column has the same bits in
 !> a block and alone: of each channel over the repetitions, then of every channel whose positions in the group differ by
 !> a multiple of `lanes`, then of these `lanes` sums in pairs. A product is stored before something is added to it, because
-!> compilers fuse multiplications and additions in some forms only.
+!> compilers fuse multiplications and additions in some forms only. A variance is bounded from below by a comparison, which
+!> keeps a NaN; what the intrinsic function max makes of a NaN depends on the form.
 module emufort_normalisation
   use emufort_kinds, only: wp, real32, lanes, block_columns
   use emufort_activations, only: activate, activation_exp
@@ -17,7 +18,7 @@ module emufort_normalisation
   public :: normalise_block, normalise_half_block, normalise_single, softmax_block, softmax_half_block, softmax_single
 
   !> Channels that one column normalises together. The stack of a call is short.
-  integer, parameter :: part = merge(256, 128, wp == real32)
+  integer, parameter :: part = merge(256, 64, wp == real32)
 
 contains
 
@@ -59,7 +60,8 @@ contains
         end do
         !$omp simd
         do i = 1, block_columns
-          factor(i) = 1.0_wp/sqrt(max(factor(i) + scale(n_out + 1), tiny(1.0_wp)))
+          factor(i) = factor(i) + scale(n_out + 1)
+          factor(i) = 1.0_wp/sqrt(merge(tiny(1.0_wp), factor(i), factor(i) < tiny(1.0_wp)))
         end do
         do o = 1, n_inner
           do c = first + 1, first + n_group
@@ -231,7 +233,8 @@ contains
         end do
         !$omp simd
         do i = 1, lanes
-          factor(i) = 1.0_wp/sqrt(max(factor(i) + scale(n_out + 1), tiny(1.0_wp)))
+          factor(i) = factor(i) + scale(n_out + 1)
+          factor(i) = 1.0_wp/sqrt(merge(tiny(1.0_wp), factor(i), factor(i) < tiny(1.0_wp)))
         end do
         do o = 1, n_inner
           do c = first + 1, first + n_group
@@ -429,7 +432,8 @@ contains
       factor(g) = factor(g)/n_features
     end do
     do g = 1, n
-      factor(g) = 1.0_wp/sqrt(max(factor(g) + scale(n_out + 1), tiny(1.0_wp)))
+      factor(g) = factor(g) + scale(n_out + 1)
+      factor(g) = 1.0_wp/sqrt(merge(tiny(1.0_wp), factor(g), factor(g) < tiny(1.0_wp)))
     end do
     do from = 0, n*n_group - 1, part
       width = min(part, n*n_group - from)
@@ -501,27 +505,28 @@ contains
   pure recursive subroutine softmax_single(count, n, x, y)
     integer, intent(in) :: count                        !! rows
     integer, intent(in) :: n                            !! features of a row
-    real(wp), intent(in) :: x(n, *)                     !! input (feature, row)
-    real(wp), intent(inout) :: y(n, *)                  !! output, of the same shape, with room for full lanes
+    real(wp), intent(in) :: x(*)                        !! input (n features, row)
+    real(wp), intent(inout) :: y(*)                     !! output, of the same shape, with room for full lanes
     real(wp) :: largest(lanes), total(part), most
-    integer :: r, j, l, first, rows, beyond
+    integer :: r, j, l, at, first, rows, n_all
 
-    do r = 1, count
-      largest = x(1, r)
+    n_all = n*count
+    do at = 0, n_all - n, n
+      largest = x(at + 1)
       do j = 0, n - lanes, lanes
         !$omp simd
         do l = 1, lanes
-          largest(l) = merge(x(j + l, r), largest(l), x(j + l, r) > largest(l))
+          largest(l) = merge(x(at + j + l), largest(l), x(at + j + l) > largest(l))
         end do
       end do
       if (n >= lanes) then
         ! These may be some of the last once more.
         do l = 1, lanes
-          largest(l) = merge(x(n - lanes + l, r), largest(l), x(n - lanes + l, r) > largest(l))
+          largest(l) = merge(x(at + n - lanes + l), largest(l), x(at + n - lanes + l) > largest(l))
         end do
       else
         do j = 2, n
-          largest(1) = merge(x(j, r), largest(1), x(j, r) > largest(1))
+          largest(1) = merge(x(at + j), largest(1), x(at + j) > largest(1))
         end do
       end if
       do l = 1, 8
@@ -539,23 +544,23 @@ contains
       most = largest(1)
       !$omp simd
       do j = 1, n
-        y(j, r) = x(j, r) - most
+        y(at + j) = x(at + j) - most
       end do
     end do
     ! The exponential gets full sets of lanes.
-    beyond = modulo(-n*count, lanes)
-    do j = n + 1, n + beyond
-      y(j, count) = 0.0_wp
+    do j = n_all + 1, n_all + modulo(-n_all, lanes)
+      y(j) = 0.0_wp
     end do
-    call activate(activation_exp, n*count + beyond, y, 0.0_wp)
-    do first = 1, count, part
-      rows = min(part, count - first + 1)
-      call sum_single(rows, n, 1, n, y(1, first), total)
+    call activate(activation_exp, n_all + modulo(-n_all, lanes), y, 0.0_wp)
+    do first = 0, count - 1, part
+      rows = min(part, count - first)
+      call sum_single(rows, n, 1, n, y(first*n + 1), total)
       do r = 1, rows
         most = 1.0_wp/total(r)
+        at = (first + r - 1)*n
         !$omp simd
         do j = 1, n
-          y(j, first + r - 1) = y(j, first + r - 1)*most
+          y(at + j) = y(at + j)*most
         end do
       end do
     end do

@@ -367,7 +367,7 @@ contains
         call copy_one_by_one(lanes, places(o + 1), x, y(1, o + 1))
       end if
     end do
-    call copy_one_by_one(n_out - last, places(last + 1), x, y(1, last + 1))
+    if (last < n_out) call copy_one_by_one(n_out - last, places(last + 1), x, y(1, last + 1))
 
   end subroutine gather_single
 

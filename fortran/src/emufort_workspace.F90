@@ -150,8 +150,9 @@ contains
       if (next_group > groups%most) return
     end if
     ! Groups of equal size, because the kernels are slowest for a single column.
-    n_groups = (n_left + groups%few - 1)/groups%few
-    next_group = (n_left + n_groups - 1)/n_groups
+    ! Written so that no sum exceeds the largest number of columns.
+    n_groups = 1 + (n_left - 1)/groups%few
+    next_group = 1 + (n_left - 1)/n_groups
 
   end function next_group
 

@@ -9,7 +9,8 @@ program fuzz_load
   use emufort_runtime, only: emulator_type, status_type, emufort_success
   use emufort_kinds, only: int8, int32, int64, real64
   use emufort_weights_file, only: crc32
-  use random_plans, only: make_mixed_network
+  use random_plans, only: make_mixed_network, n_codes
+  use emufort_plan, only: row_code
   use test_support, only: check, network_type, make_network, make_inputs, to_bytes
   implicit none
   integer, parameter :: n_parents = 8, n_columns = 37
@@ -37,9 +38,11 @@ program fuzz_load
   call make_parent(parents(3), [1], 1, 1, 10)
   call make_parent(parents(4), [40, 40], 15, 9, 9)
   call make_parent(parents(5), [9, 9, 9], 5, 3, 7, with_residuals=.true.)
-  do i = 6, n_parents
-    call make_mixed_parent(parents(i), 5 + i, 3 + i, 13)
-  end do
+  ! Kernels differ from `lanes` features on.
+  call make_mixed_parent(parents(6), 11, 9, n_codes, 9)
+  call make_mixed_parent(parents(7), 12, 10, n_codes, 24)
+  call make_mixed_parent(parents(8), 40, 11, 3*n_codes, 60)
+  call check_coverage(parents(6:))
   n_taken = 0
   do i = 1, n
     p = 1 + mod(i, n_parents)
@@ -82,7 +85,7 @@ contains
       if (size(bytes) < 65) exit
       ! In half of the cases, the header and the table, which contain the sizes.
       at = merge(pick(min(size(bytes), 64 + 7*32)), pick(size(bytes)), pick(2) == 1)
-      select case (pick(8))
+      select case (pick(9))
       case (1)
         bytes(at) = ieor(bytes(at), int(2**(pick(7) - 1), int8))
       case (2)
@@ -105,6 +108,11 @@ contains
         from = pick(size(other) - length + 1)
         bytes = [bytes(1:at), other(from:from + length - 1), bytes(at + 1:)]
         call mend_length(bytes)
+      case (8)
+        ! Integers of a plan that differ a little are plausible sizes and places.
+        at = 1 + 4*((at - 1)/4)
+        if (at + 3 <= size(bytes)) &
+          bytes(at:at + 3) = transfer(nearby(transfer(bytes(at:at + 3), 0_int32)), bytes, 4)
       case default
         length = min(pick(64), size(bytes) - at + 1, size(other))
         from = pick(size(other) - length + 1)
@@ -116,6 +124,16 @@ contains
       bytes(29:32) = transfer(transfer(crc32(bytes, 29_int64), [0_int32], 1), [0_int8])
 
   end subroutine mutate
+
+  !> Return an integer that differs by at most 16.
+  integer(int32) function nearby(number)
+    integer(int32), intent(in) :: number   !! any integer
+    integer(int64) :: other
+
+    other = number + int(pick(33) - 17, int64)
+    nearby = int(max(-int(huge(number), int64), min(int(huge(number), int64), other)), int32)
+
+  end function nearby
 
   !> Write the length of a file into its header.
   subroutine mend_length(bytes)
@@ -154,15 +172,31 @@ contains
   end subroutine make_parent
 
   !> Make a file of a network with operations of all kinds.
-  subroutine make_mixed_parent(parent, n_features, n_outputs, n_operations)
-    type(parent_type), intent(out) :: parent                      !! file, network and inputs
-    integer, intent(in) :: n_features, n_outputs, n_operations    !! as in `make_mixed_network`
+  subroutine make_mixed_parent(parent, n_features, n_outputs, n_operations, width)
+    type(parent_type), intent(out) :: parent                            !! file, network and inputs
+    integer, intent(in) :: n_features, n_outputs, n_operations, width   !! as in `make_mixed_network`
 
     allocate (parent%x(n_columns, n_features + 1))
-    call make_mixed_network(seed + n_features, n_features, n_outputs, n_operations, 9, parent%net, parent%x)
+    call make_mixed_network(seed + n_features, n_features, n_outputs, n_operations, width, parent%net, parent%x)
     parent%bytes = to_bytes(parent%net, parent%x(1:3, :), 1.0e-4_real64)
 
   end subroutine make_mixed_parent
+
+  !> Check that the networks together have operations of every kind.
+  subroutine check_coverage(mixed)
+    type(parent_type), intent(in) :: mixed(:)   !! files of networks with operations of several kinds
+    integer :: code, p
+    logical :: is_found
+
+    do code = 1, n_codes
+      is_found = .false.
+      do p = 1, size(mixed)
+        is_found = is_found .or. any(mixed(p)%net%operations(row_code, :) == code)
+      end do
+      call check(is_found, 'a mutated network has an operation of each kind')
+    end do
+
+  end subroutine check_coverage
 
   !> Write a file.
   subroutine write_file(bytes)

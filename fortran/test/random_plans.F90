@@ -15,8 +15,9 @@ module random_plans
   implicit none
   private
 
-  public :: make_mixed_network
+  public :: make_mixed_network, n_codes
 
+  !> Number of kinds of operations.
   integer, parameter :: n_codes = 16
   !> Values stay below this magnitude, and away from the discontinuities of functions by this distance.
   real(real64), parameter :: largest = 8.0_real64, margin = 1.0e-3_real64
@@ -230,6 +231,17 @@ contains
           end do
           rows(i) = size(chosen)
         end do
+        if (code == operation_gather .and. n_out >= lanes) then
+          ! One column copies full lanes of consecutive features, or of one feature, as vectors.
+          if (pick(1, 2) == 1) n_out = n_out - mod(n_out, lanes)
+          chosen = chosen(:n_out)
+          n = pick(1, 3)
+          if (n == 1) then
+            chosen(:lanes) = chosen(1)
+          else if (n == 2 .and. sizes(b(1)) >= lanes) then
+            chosen(:lanes) = [(places(b(1)) + j, j=1, lanes)]
+          end if
+        end if
         n_in = size(chosen)
         table = chosen
         if (code /= operation_gather) table = [rows, chosen]

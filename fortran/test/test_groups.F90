@@ -25,9 +25,29 @@ program test_groups
   call compare([64], 2800, 1200, 4)
   call check(all(most_seen > 0), 'groups of every size occur')
   call check(most_seen(few_columns) > few_columns, 'more columns than one group are computed without a padded block')
+  call divide_many()
   print '(a)', 'columns are divided into groups'
 
 contains
+
+  !> Check the first group of the largest numbers of columns, for every size of a block and of a group of a few.
+  subroutine divide_many()
+    type(groups_type) :: groups
+    integer :: columns(3), few, i, n, k
+
+    columns = [1, lanes, block_columns]
+    do i = 1, 3
+      do few = 1, few_columns
+        groups%columns = columns(i)
+        groups%few = few
+        do n = huge(n) - block_columns, huge(n) - 1
+          k = next_group(groups, n + 1)
+          call check(k >= 1 .and. k <= max(columns(i), few), 'the groups of many columns have a valid size')
+        end do
+      end do
+    end do
+
+  end subroutine divide_many
 
   !> Check the groups of a network, and the bits of its columns.
   subroutine compare(hidden, n_features, n_outputs, code, step)

@@ -2,16 +2,18 @@
 !> alone with those in blocks. Compares repeated dense layers with their repetitions one by one.
 program test_operations
   use emufort_runtime, only: emulator_type, status_type, workspace_type, emufort_success, emufort_kind
-  use emufort_kinds, only: wp, int8, real64, lanes, max_scratch
+  use, intrinsic :: ieee_arithmetic, only: ieee_value, ieee_positive_inf, ieee_is_nan
+  use emufort_kinds, only: wp, int8, real64, lanes, block_columns, max_scratch
   use emufort_dense, only: dense_single, pack_layer, packed_size, packed_slack
+  use emufort_normalisation, only: normalise_block, normalise_half_block, normalise_single
   use emufort_operations, only: run_operations
   use emufort_plan, only: operation_size, operation_dense, row_code, buffer_room
-  use random_plans, only: make_mixed_network
+  use random_plans, only: make_mixed_network, n_codes
   use test_support, only: check, network_type, make_network, make_inputs, to_bytes, reference_prediction, same_bits
   implicit none
   integer, parameter :: ncol = 41
   integer, parameter :: widths_in(6) = [1, 3, 24, 33, 130, 300], widths_out(10) = [5, 8, 9, 16, 23, 31, 32, 40, 80, 100]
-  integer :: seed, n_seen(13), i, j, count
+  integer :: seed, n_seen(n_codes), i, j, count
   integer :: n_lanes   ! repeated layers that used the memory for repetitions as lanes
 
   n_seen = 0
@@ -38,7 +40,8 @@ program test_operations
     end do
   end do
   call check(n_lanes > 50, 'repetitions are computed as lanes')
-  print '(a,13(1x,i0))', 'operations agree with plain loops; tested:', n_seen
+  call normalise_infinity()
+  print '(a,*(1x,i0))', 'operations agree with plain loops; tested:', n_seen
 
 contains
 
@@ -174,5 +177,30 @@ contains
     if (any(room < unused)) n_lanes = n_lanes + 1
 
   end subroutine repeat_layer
+
+  !> Check that an infinite feature makes its whole group NaN in every form, as in numpy, torch and ONNX, and only its group.
+  subroutine normalise_infinity()
+    integer, parameter :: n_out = 18, n_group = 9, n_inner = 3, n = n_out*n_inner
+    real(wp) :: scale(n_out + 1), shift(n_out), x(n), one(n), half(lanes, n), whole(block_columns, n)
+    logical :: is_infinite_group(n)
+    integer :: i
+
+    call random_number(x)
+    x(n_out + 4) = ieee_value(1.0_wp, ieee_positive_inf)
+    scale = 1.0_wp
+    shift = 0.0_wp
+    is_infinite_group = [(mod(i - 1, n_out) < n_group, i=1, n)]
+    call normalise_single(1, n_inner, n_out/n_group, n_out, scale, shift, x, one)
+    call normalise_half_block(1, n_inner, n_out/n_group, n_out, scale, shift, spread(x, 1, lanes), half)
+    call normalise_block(1, n_inner, n_out/n_group, n_out, scale, shift, spread(x, 1, block_columns), whole)
+    call check(all(ieee_is_nan(one) .eqv. is_infinite_group), 'infinity in a group gives NaN for one column')
+    do i = 1, lanes
+      call check(all(ieee_is_nan(half(i, :)) .eqv. is_infinite_group), 'infinity in a group gives NaN in half a block')
+    end do
+    do i = 1, block_columns
+      call check(all(ieee_is_nan(whole(i, :)) .eqv. is_infinite_group), 'infinity in a group gives NaN in a block')
+    end do
+
+  end subroutine normalise_infinity
 
 end program test_operations

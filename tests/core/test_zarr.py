@@ -153,6 +153,19 @@ def test_a_pickle_is_not_read(is_consolidated: bool, tmp_path: Path) -> None:
 
 @needs_zarr
 @pytest.mark.filterwarnings("ignore")
+@VERSIONS
+def test_a_link_to_a_folder_is_not_followed(version: int, tmp_path: Path) -> None:
+    """Zarr follows it, but neither the check of codecs nor the hash would."""
+    store = written(pond(), tmp_path / "pond.zarr", version)
+    Dataset.open(store, CONTRACT)
+    shutil.move(store / "depth", tmp_path / "elsewhere")
+    (store / "depth").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.raises(DataError, match=r"pond\.zarr has a link to a folder, 'depth'"):
+        Dataset.open(store, CONTRACT)
+
+
+@needs_zarr
+@pytest.mark.filterwarnings("ignore")
 def test_a_contract_is_drafted_of_a_store(tmp_path: Path) -> None:
     store = written(pond(), tmp_path / "pond.zarr")
     contract, _ = write_draft(store, ["evaporation"], tmp_path / "draft")

@@ -118,6 +118,18 @@ def test_small_outputs_next_to_large_ones_are_compared(
         import_network(model, tmp_path / "c")
 
 
+def test_a_nan_of_one_of_the_two_is_called_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A difference of infinitely many spreads says nothing."""
+    nodes = [node("MatMul", "x w", "z"), node("Exp", "z", "y")]
+    weight = np.random.default_rng(4).normal(0.0, 0.5, (3, 2))
+    model = model_of(nodes, {"x": ["n", 3]}, {"y": ["n", 2]}, {"w": weight})
+    monkeypatch.setitem(HANDLERS, "Exp", HANDLERS["Log"])
+    with pytest.raises(ImportRefusedError, match=r"'y\S*' is NaN or infinite for one of the two"):
+        import_network(model, tmp_path / "b")
+
+
 def test_outputs_of_a_softmax_may_be_tiny(tmp_path: Path) -> None:
     nodes = [node("MatMul", "x w", "z"), node("Softmax", "z", "y", axis=1)]
     weight = np.random.default_rng(4).normal(0.0, 20.0, (3, 4))

@@ -243,6 +243,18 @@ REFUSED = {
         _of([node("Conv", "x w", "y", group=0)], ("n", 1, 4), w=np.ones((1, 1, 2))),
         "Conv of the node.*its inputs do not fit",
     ),
+    "epsilon": (
+        _of([node("LayerNormalization", "x w", "y", epsilon=-0.01)], w=np.ones(4)),
+        "LayerNormalization of the node.*its epsilon is -0.01",
+    ),
+    "undefined epsilon": (
+        _of(
+            [node("InstanceNormalization", "x w w", "y", epsilon=np.nan)],
+            ("n", 2, 4),
+            w=np.ones(2),
+        ),
+        "InstanceNormalization of the node.*its epsilon is nan",
+    ),
     "scale": (
         _of([node("Resize", "x - f", "y")], ("n", 1, 4), f=np.array([1.0, 1.0, 1e8])),
         "Resize of the node.*too large",

@@ -37,8 +37,22 @@ def is_zarr(path: Path) -> bool:
 
 
 def files_of_zarr(path: Path) -> list[Path]:
-    """Return the files of a store in the order of their names."""
-    return sorted(file for file in path.rglob("*") if file.is_file())
+    """Return the files of a store in the order of their names.
+
+    Raises
+    ------
+    DataError
+        A folder of the store is a link. Zarr would follow it to files that are not returned here,
+        so that neither their codecs were checked nor their values were part of the hash.
+    """
+    entries = sorted(path.rglob("*"))
+    linked = next((entry for entry in entries if entry.is_symlink() and entry.is_dir()), None)
+    if linked is not None:
+        raise DataError(
+            f"{path} has a link to a folder, '{linked.relative_to(path).as_posix()}', which is not "
+            "followed; put a copy of the folder in its place"
+        )
+    return [entry for entry in entries if entry.is_file()]
 
 
 @contextmanager
@@ -48,8 +62,8 @@ def open_zarr(source: Path) -> Iterator[xr.Dataset]:
     Raises
     ------
     DataError
-        The package zarr is not installed, or the store is damaged or has a codec that could execute
-        what it reads.
+        The package zarr is not installed, or the store is damaged, has a link to a folder, or has a
+        codec that could execute what it reads.
     """
     import xarray as xr
 

@@ -163,7 +163,10 @@ def _difference(
 
 def _refusal(emulator: Emulator, found: tuple[int, float], reason: str) -> ImportRefusedError:
     name, (column, difference) = emulator.contract.output_columns, found
+    how = f"differs by {difference:.2g} of its spread"
+    if not np.isfinite(difference):
+        how = "is NaN or infinite for one of the two only"
     return ImportRefusedError(
-        "the imported network does not reproduce the original: the output "
-        f"'{name[column].name}' differs by {difference:.2g} of its spread; {reason}"
+        f"the imported network does not reproduce the original: the output '{name[column].name}' "
+        f"{how}; {reason}"
     )

@@ -70,7 +70,7 @@ def _check_size(node: Node, inputs: Sequence[NDArray[Any] | None]) -> None:
     if node.operator == "Resize":
         size = _resized(inputs)
     elif node.operator == "Split":
-        # The reference implementation makes a list of so many parts.
+        # The reference implementation makes a list of that length.
         size = float(node.attributes.get("num_outputs", 1))
     elif node.operator not in _GROWING:
         return

@@ -50,7 +50,7 @@ def _half_tangent(state: Lowering, t: Value) -> Value:
 
 
 def _angle(state: Lowering, t: Value, halvings: int) -> Value:
-    """Return the inverse tangent; so many halvings make the angle pi/16 or less."""
+    """Return the inverse tangent of t, whose angle is pi/16 or less after the halvings."""
     for _ in range(halvings):
         t = _half_tangent(state, t)
     square = state.combined("multiply", t, t)

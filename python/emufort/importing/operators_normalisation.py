@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -109,12 +110,20 @@ def _optional(inputs: Inputs, place: int) -> Value | None:
     return None if found is None else Value.of(found)
 
 
+def _epsilon(node: Node) -> float:
+    """Return what is added to variances."""
+    found = number(node.attributes, "epsilon", 1e-5)
+    if not 0.0 <= found < math.inf:
+        raise ValueError(f"its epsilon is {found:g}; it must be a number of at least 0")
+    return found
+
+
 def _layer(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
     """Lower LayerNormalization and RMSNormalization."""
     x = state.stored(Value.of(inputs[0]))
     axis = axis_of(int(node.attributes.get("axis", -1)), len(x.shape))
     rows = rows_along(x.shape, range(axis, len(x.shape)))
-    epsilon = number(node.attributes, "epsilon", 1e-5)
+    epsilon = _epsilon(node)
     scale, shift = _optional(inputs, 1), _optional(inputs, 2)
     if node.operator == "RMSNormalization":
         inverse = _inverse_spread(state, x, rows, epsilon)
@@ -141,7 +150,7 @@ def _group(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
     rows = numbers_of(x.shape).reshape(x.shape[0] * groups, -1)
     factors = [Value.of(v) for v in inputs[1:3]]
     scale, shift = (_of_channels(v, rank, channels // v.size) for v in factors)
-    epsilon = number(node.attributes, "epsilon", 1e-5)
+    epsilon = _epsilon(node)
     return (_normalised(state, x, rows, epsilon, scale, shift),)
 
 
