@@ -31,7 +31,7 @@ class Callback:
         Parameters
         ----------
         step
-            Name of the step, such as ``"search"``. Finished steps are left out.
+            Name of the step, such as ``"search"``. A run leaves out finished steps.
         event
             ``"begin"``, ``"end"`` or ``"stopped"``.
         """

@@ -23,7 +23,7 @@ from emufort.training.trainer import Listener, ignore
 
 
 class TorchTrainer:
-    """A `Trainer` on one CPU thread."""
+    """A `Trainer` on one CPU thread or a GPU."""
 
     def __init__(
         self, arrays: Arrays, device: str = "cpu", dtype: torch.dtype = torch.float32
