@@ -18,7 +18,7 @@ module emufort_normalisation
   public :: normalise_block, normalise_half_block, normalise_single, softmax_block, softmax_half_block, softmax_single
 
   !> Channels that one column normalises together. The stack of a call is short.
-  integer, parameter :: part = merge(256, 128, wp == real32)
+  integer, parameter :: part = merge(256, 64, wp == real32)
 
 contains
 
