@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, StrictBool, field_validator, model_validator
 
 from emufort.config.section import Line, OrAuto, Section, TrainingBackend
 from emufort.errors import EmufortError, UsageError
@@ -188,7 +188,7 @@ class SearchConfig(Section):
         description="samples per step of annealed rungs; None: by the length of the rung",
     )
     patience: int = Field(15, ge=1)
-    side_by_side: bool | Literal["auto"] = Field(
+    side_by_side: StrictBool | Literal["auto"] = Field(
         "auto", description="train the candidates of a batch together with torch; auto: on a GPU"
     )
     max_ns: float | None = Field(None, gt=0, description="largest predicted ns per sample")

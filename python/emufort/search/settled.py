@@ -15,7 +15,7 @@ from emufort.config.section import TrainingBackend
 from emufort.errors import UsageError
 from emufort.search.identity import damaged, read_results
 from emufort.training.backends import resolve_backend
-from emufort.training.device import count_of, kind_of, resolve_device
+from emufort.training.device import check_device, count_of, kind_of, resolve_device
 
 
 class DeviceWarning(UserWarning):
@@ -43,7 +43,8 @@ def settle(config: Config, step: str, path: Path, only_mlps: bool, multiply_adds
     Raises
     ------
     UsageError
-        The backend cannot train these networks, or cannot use the device.
+        The backend cannot train these networks or cannot use the device, or the device does not
+        exist on this machine.
     EmufortError
         The file is damaged.
 
@@ -68,6 +69,8 @@ def settle(config: Config, step: str, path: Path, only_mlps: bool, multiply_adds
         device = known.get("device", "cpu")
     else:
         device = resolve_device(config.device, backend, multiply_adds, is_here)
+        if is_here:
+            check_device(device)
         _warn_of_change(known, device, path)
     if backend == "auto" or not only_mlps:
         backend = resolve_backend(backend, kind_of(device), only_mlps)
