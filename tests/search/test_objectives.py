@@ -13,9 +13,10 @@ import pytest
 from emufort.config import Config, SpaceConfig
 from emufort.errors import EmufortError
 from emufort.files import read_csv, read_json, write_csv, write_json
+from emufort.network.activations import ACTIVATIONS
 from emufort.network.architecture import Architecture
 from emufort.search import driver
-from emufort.search.cost import CostModel, usual_cost_model
+from emufort.search.cost import CostModel, _terms, usual_cost_model
 from emufort.search.driver import search
 from emufort.search.front import front_of
 from emufort.search.importance_words import importance_rows
@@ -54,6 +55,13 @@ def test_a_damaged_cost_model_is_one_line(content, finished, tmp_path):
 def test_a_predicted_time_has_a_logarithm():
     nothing = CostModel({"sample": 0.0, "multiply_add": 0.0}, None, 0, "")
     assert nothing.predict(Architecture(3, (4,), 2)) > 0.0
+
+
+def test_the_usual_model_has_a_time_for_every_term():
+    # A term without a time would count like a neuron of the most expensive activation function.
+    model = usual_cost_model()
+    for name in ACTIVATIONS:
+        assert _terms(Architecture(3, (4, 4), 2, name)).keys() <= model.coefficients.keys()
 
 
 def test_a_study_of_other_objectives_is_made_again(finished, tmp_path):
