@@ -13,10 +13,9 @@ import pytest
 from emufort.config import Config, SpaceConfig
 from emufort.errors import EmufortError
 from emufort.files import read_csv, read_json, write_csv, write_json
-from emufort.network.activations import ACTIVATIONS
 from emufort.network.architecture import Architecture
 from emufort.search import driver
-from emufort.search.cost import CostModel, _terms, usual_cost_model
+from emufort.search.cost import CostModel, usual_cost_model
 from emufort.search.driver import search
 from emufort.search.front import front_of
 from emufort.search.importance_words import importance_rows
@@ -57,11 +56,11 @@ def test_a_predicted_time_has_a_logarithm():
     assert nothing.predict(Architecture(3, (4,), 2)) > 0.0
 
 
-def test_the_usual_model_has_a_time_for_every_term():
-    # A term without a time would count like a neuron of the most expensive activation function.
+def test_the_usual_time_of_a_further_layer_is_that_of_its_parts():
     model = usual_cost_model()
-    for name in ACTIVATIONS:
-        assert _terms(Architecture(3, (4, 4), 2, name)).keys() <= model.coefficients.keys()
+    one, two = (model.predict(Architecture(8, (8,) * depth, 8, "tanh")) for depth in (1, 2))
+    of = model.coefficients
+    assert two - one == pytest.approx(of["layer"] + 64 * of["multiply_add"] + 8 * of["neuron tanh"])
 
 
 def test_a_study_of_other_objectives_is_made_again(finished, tmp_path):
