@@ -41,7 +41,7 @@ from emufort.files import write_json, write_text
 from emufort.provenance import cpu_model
 from emufort.training import backend_detail
 
-BOTH, LOSS = ("skill", "time"), {"aim": "loss"}
+BOTH = ("skill", "time")
 #: The search with two objectives, and what it is compared with.
 OURS = Method("parzen, two objectives; front continues", "parzen", "front", BOTH)
 DEFAULT = Method("parzen (default); best quarter continues", "parzen", "loss")
