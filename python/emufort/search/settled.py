@@ -64,7 +64,7 @@ def settle(config: Config, step: str, path: Path, only_mlps: bool, multiply_adds
         asked = identity.get("search.side_by_side", "auto" if not known else False)
     if backend == "auto" and (asked is True or (step == "retrain" and config.retrain.only_torch)):
         backend = "torch"
-    is_here = config.cluster.kind is None and config.cluster.scheduler is None
+    is_here = config.cluster.is_here
     if config.device == "auto" and known:
         device = known.get("device", "cpu")
     else:
