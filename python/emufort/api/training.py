@@ -64,8 +64,8 @@ def search(
         Options of the search:
 
         backend : str, default "auto"
-            Trainer: ``"native"`` (the Fortran trainer), ``"torch"``, or ``"auto"`` (native where
-            it is built, else torch).
+            Trainer: ``"native"`` (the Fortran trainer), ``"torch"``, or ``"auto"`` (native on the
+            CPU where it is built and can train the networks, else torch).
         trials : int, default 256
             Number of candidates.
         batch : int, default 32
@@ -293,8 +293,8 @@ def retrain(
         value that `search` received for step 2, or the following default:
 
         backend : str, default "auto"
-            Trainer: ``"native"`` (the Fortran trainer), ``"torch"``, or ``"auto"`` (native where
-            it is built, else torch).
+            Trainer: ``"native"`` (the Fortran trainer), ``"torch"``, or ``"auto"`` (native on the
+            CPU where it is built and can train the networks, else torch).
         top : int or "auto", default "auto"
             Number of candidates that are chosen along the predicted front of loss and cost, without
             the control group. ``"auto"``: until more candidates would gain little, at least 12 and

@@ -152,9 +152,10 @@ def check(
             }
         )
         return
+    n_in, n_out = len(rules.input_columns), len(rules.output_columns)
     typer.echo(
-        f"contract '{rules.name}': {len(rules.input_columns)} inputs, "
-        f"{len(rules.output_columns)} outputs; {found.source}: {len(found)} usable rows; all well"
+        f"contract '{rules.name}': {n_in} input{'s' * (n_in != 1)}, "
+        f"{n_out} output{'s' * (n_out != 1)}; {found.source}: {len(found)} usable rows; all well"
     )
     for column in found.constant_columns("train"):
         if not column.is_output:
