@@ -160,8 +160,8 @@ def check(
     for column in found.constant_columns("train"):
         if not column.is_output:
             typer.echo(
-                f"note: {column.name} is the same in all training rows: a network cannot see what "
-                "it does"
+                f"note: {column.name} is the same in all training rows: it has no effect on the "
+                "emulator"
             )
     for output in constant_outputs(rules, found.constant_outputs):
         typer.echo(
