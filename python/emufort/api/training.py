@@ -191,7 +191,23 @@ def _with_text(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_search(folder: PathLike) -> SearchResult:
-    """Read a finished search from its folder; see `emufort.search.result.load_search`."""
+    """Read a finished search from its folder.
+
+    Parameters
+    ----------
+    folder : path
+        The folder that `search` wrote, such as ``search`` in a run folder.
+
+    Returns
+    -------
+    SearchResult
+        The trials in the order of their proposal.
+
+    Raises
+    ------
+    EmufortError
+        `folder` holds no search, the search was interrupted, or a file of it is damaged.
+    """
     from emufort.search.result import load_search as load_result
 
     return load_result(folder)
