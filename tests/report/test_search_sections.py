@@ -95,3 +95,5 @@ def test_figures_show_what_they_should():
     legend = [text.get_text() for text in front.get_legend().get_texts()]
     assert legend == ["stopped early", "trained to the last rung", "front"]
     assert [len(points.get_offsets()) for points in front.collections] == [1, 3, 2]
+    stopped = search_plots.search_front(trials()[3:]).axes[0]
+    assert [text.get_text() for text in stopped.get_legend().get_texts()] == ["stopped early"]

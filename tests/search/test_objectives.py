@@ -212,6 +212,8 @@ def test_the_front_has_trials_of_the_last_rung_only():
     ]
     assert [trial.number for trial in front_of(trials)] == [0, 1]
     assert front_of([]) == []
+    # With ASHA, no candidate of a short search may have reached the last rung.
+    assert front_of(trials[3:4]) == []
 
 
 def test_good_trials_are_those_along_the_front():

@@ -56,12 +56,11 @@ def search_front(
     width, height
         Size of the figure [inches].
     """
-    last = max(len(t.rungs) for t in trials)
     finite = [t for t in trials if t.finite]
     front = front_of(trials)
     kinds = (
-        ("stopped early", [t for t in finite if len(t.rungs) < last], 9, "#c9d3de"),
-        ("trained to the last rung", [t for t in finite if len(t.rungs) == last], 26, "#7f93a8"),
+        ("stopped early", [t for t in finite if t.pruned_at is not None], 9, "#c9d3de"),
+        ("trained to the last rung", [t for t in finite if t.pruned_at is None], 26, "#7f93a8"),
         ("front", front, 38, BLUE),
     )
     with styled():

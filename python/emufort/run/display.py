@@ -101,9 +101,12 @@ def _search_front(run: Run, measure: str) -> None:
 
     if "time" not in run.config.search.objectives:
         return
+    front = front_of(load_search(run.folder.search).trials)
+    if not front:
+        return
     columns = ["network", measure, "predicted ns"]
     table = _table("Front of step 1, candidates of the last rung", columns)
-    for trial in front_of(load_search(run.folder.search).trials):
+    for trial in front:
         network = with_target(trial.architecture.label, trial.target)
         _add(table, network, _number(trial.value), _nanoseconds(trial.predicted_ns))
     _console().print(table)

@@ -13,15 +13,15 @@ def front_of(trials: Sequence[Trial]) -> list[Trial]:
     """Return the trials on the front of loss against predicted time, fastest first.
 
     Only trials that reached the last rung count, because losses of different rungs cannot be
-    compared. Of the trials with the same network, the one with the lowest loss counts.
+    compared; in a short search with ASHA there may be none. Of the trials with the same network,
+    the one with the lowest loss counts.
 
     Parameters
     ----------
     trials
         Trials of a search with time as an objective.
     """
-    last = max((len(t.rungs) for t in trials), default=0)
-    finished = {str(t.number): t for t in trials if t.finite and len(t.rungs) == last}
+    finished = {str(t.number): t for t in trials if t.finite and t.pruned_at is None}
     entries = [
         Entry(number, f"{t.architecture.label} {t.target}", t.value, t.predicted_ns)
         for number, t in finished.items()

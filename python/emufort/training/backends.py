@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from emufort.errors import EmufortError, UsageError, did_you_mean
 from emufort.training import native_trainer
+from emufort.training.device import check_native
 from emufort.training.task import Arrays
 from emufort.training.trainer import Trainer
 
@@ -17,11 +18,7 @@ def _torch(arrays: Arrays, device: str) -> Trainer:
 
 
 def _native(arrays: Arrays, device: str) -> Trainer:
-    if device != "cpu":
-        raise UsageError(
-            f"the native trainer runs on the CPU, not on '{device}'; choose "
-            'backend = "torch" or "auto", or device = "cpu"'
-        )
+    check_native(device)
     return native_trainer.NativeTrainer(arrays)
 
 

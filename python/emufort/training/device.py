@@ -71,12 +71,18 @@ def resolve_device(wanted: str, backend: str, multiply_adds: float, is_here: boo
     if wanted == "auto":
         may_gain = is_here and backend != "native" and multiply_adds >= WORTH_A_GPU
         return "cuda" if may_gain and _sees_a_gpu() else "cpu"
-    if wanted != "cpu" and backend == "native":
+    if backend == "native":
+        check_native(wanted)
+    return wanted
+
+
+def check_native(device: str) -> None:
+    """Raise `UsageError` unless the native trainer can use `device`."""
+    if device != "cpu":
         raise UsageError(
-            f"the native trainer runs on the CPU, not on '{wanted}'; choose "
+            f"the native trainer runs on the CPU, not on '{device}'; choose "
             'backend = "torch" or "auto", or device = "cpu"'
         )
-    return wanted
 
 
 def _sees_a_gpu() -> bool:
