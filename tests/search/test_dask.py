@@ -41,6 +41,10 @@ def fail(trainers, unit):
     raise EmufortError("the disk is full")
 
 
+def wait_for_disk(trainers, unit):
+    raise TimeoutError("the network disk does not answer")  # as the system raises it
+
+
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dask")
@@ -59,6 +63,15 @@ def test_errors_of_workers_come_through(pool):
     with pytest.raises(EmufortError, match="the disk is full"):
         list(pool.run(fail, [None]))
     assert dict(pool.run(die_once, [None]))
+
+
+def test_a_unit_that_runs_out_of_time_is_no_wait_for_results(pool, monkeypatch):
+    def tend(workers):
+        raise AssertionError("a result was there")
+
+    monkeypatch.setattr(pool._keeper, "tend", tend)
+    with pytest.raises(TimeoutError, match="does not answer"):
+        list(pool.run(wait_for_disk, [None]))
 
 
 def test_an_existing_scheduler_finds_what_one_process_finds(pool, tmp_path):

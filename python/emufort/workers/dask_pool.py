@@ -10,7 +10,7 @@ import itertools
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -150,7 +150,7 @@ class DaskPool:
                     list(futures), loop=self._client.loop, timeout=_LOOK_SECONDS
                 )
                 try:
-                    for future in finished:
+                    for future in _in_time(finished):
                         position = futures[future]
                         try:
                             result = future.result()
@@ -164,13 +164,13 @@ class DaskPool:
                         self._keeper.restart_clock()
                         yield position, result
                         future.release()
-                except TimeoutError:
-                    self._keeper.tend(list(self._workers_by_address().values()))
                 except FutureCancelledError as error:
                     raise EmufortError(
                         "the Dask scheduler is lost; start it and run the same command again: "
                         "finished work is kept"
                     ) from error
+                if futures:
+                    self._keeper.tend(list(self._workers_by_address().values()))
         finally:
             for future in futures:
                 future.release()
@@ -217,6 +217,15 @@ class DaskPool:
             return {str(address): str(worker["name"]) for address, worker in workers.items()}
         except (OSError, KeyError, TypeError):
             return {}
+
+
+def _in_time(futures: Iterator[Any]) -> Iterator[Any]:
+    """Yield futures that finish, until the time to wait for them is over.
+
+    A unit of work may raise TimeoutError too, which is not suppressed.
+    """
+    with suppress(TimeoutError):
+        yield from futures
 
 
 # ------------------------------------------------------------------ in a worker
