@@ -297,6 +297,27 @@ def test_importances_find_what_matters():
     assert importances(SPACE, trials, losses) == found
 
 
+@pytest.mark.parametrize("weight_decay", [(0.0,), (0.0, 1e-3), (0.0, 1e-3, 1e-2)])
+def test_importances_where_all_networks_are_equally_fast(weight_decay):
+    space = SpaceConfig(
+        depth=(1, 1), width=(8,), activation=("relu",), learning_rate=(1e-3, 4e-3),
+        batch_size=(32, 64), weight_decay=weight_decay,
+    )  # fmt: skip
+    trials = [
+        made(
+            i, c.learning_rate, hidden=c.hidden, learning_rate=c.learning_rate,
+            batch_size=c.batch_size, weight_decay=c.weight_decay,
+        )
+        for i, c in enumerate(propose("random", space, [], 2000, 1, 0))
+    ]  # fmt: skip
+    found = importances(space, trials, np.array([t.value for t in trials]))
+    # A hyperparameter of few values that does not matter is not taken for one that does.
+    assert found["skill"]["learning_rate"] > 0.98
+    assert found["time"] == {}
+    first = importance_rows({"importances": found})[0]
+    assert (first.name, first.time) == ("learning rate", 0.0)
+
+
 def test_few_trials_have_no_importances():
     trials, losses = planted(FEWEST)
     assert importances(SPACE, trials, losses)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emufort.config import SpaceConfig
-from emufort.search.optuna_mirror import distributions
+from emufort.search.samplers.optuna import rank_distributions, rank_parameters
 from emufort.search.samplers.optuna_quiet import quiet_optuna
-from emufort.search.space import contains, parameters_of
+from emufort.search.space import contains
 from emufort.search.trials import Trial
 
 #: Share of the candidates that count as the best. The estimate needs at least five of them.
@@ -43,7 +43,8 @@ def importances(
     -------
     dict
         ``"skill"`` and ``"time"`` -> name of a hyperparameter -> its importance, largest first.
-        Empty if fewer than 50 candidates did not diverge, or nothing was searched.
+        There are none for the time if all networks are equally fast. Empty if fewer than 50
+        candidates did not diverge, or nothing was searched.
     """
     # Candidates of the user may lie outside the space, where they have no hyperparameters.
     inside = np.array([contains(space, trial.candidate) for trial in trials], dtype=bool)
@@ -60,7 +61,7 @@ def importances(
         "skill": _of_values(space, chosen, losses[finite].tolist()),
         "time": _of_values(space, chosen, times),
     }
-    return found if all(found.values()) else {}
+    return found if found["skill"] else {}
 
 
 def _of_values(
@@ -68,11 +69,13 @@ def _of_values(
 ) -> dict[str, float]:
     """Return the importances for low values."""
     optuna = quiet_optuna()
-    known = {name: d for name, d in distributions(space).items() if not d.single()}
+    # Ordered choices are given by their rank. PED-ANOVA smooths the few best candidates more than
+    # all of them, and would take this for a difference where choices have gaps between them.
+    known = {name: d for name, d in rank_distributions(space).items() if not d.single()}
     study = optuna.create_study(direction="minimize")
     frozen = []
     for trial, value in zip(trials, values, strict=True):
-        used = {k: v for k, v in parameters_of(space, trial.candidate).items() if k in known}
+        used = {k: v for k, v in rank_parameters(space, trial.candidate).items() if k in known}
         own = {name: known[name] for name in used}
         frozen.append(optuna.trial.create_trial(value=float(value), params=used, distributions=own))
     study.add_trials(frozen)

@@ -15,7 +15,13 @@ from emufort.search.samplers.base import Accept, accepted, best_first
 from emufort.search.samplers.options import make_optuna_sampler
 from emufort.search.samplers.optuna_quiet import quiet_optuna
 from emufort.search.samplers.parzen_densities import MOST_GOOD, good_and_bad
-from emufort.search.space import Candidate, candidate_from, dimensions, parameters_of
+from emufort.search.space import (
+    Candidate,
+    Dimension,
+    candidate_from,
+    dimensions,
+    parameters_of,
+)
 from emufort.search.trials import Trial
 
 if TYPE_CHECKING:
@@ -160,7 +166,7 @@ class ReplayedSampler:
 
 
 @functools.lru_cache(maxsize=4)
-def _distributions(space: SpaceConfig) -> dict[str, Any]:
+def rank_distributions(space: SpaceConfig) -> dict[str, Any]:
     """Return Optuna's distributions of the coordinates.
 
     Ordered choices are represented by their rank, because 48 is nearer to 64 than 8 is, and
@@ -189,12 +195,11 @@ def _suggest(trial: optuna.Trial, space: SpaceConfig, whole: bool) -> Candidate:
     """Ask Optuna for a candidate; if `whole`, also for widths of layers that it does not have."""
     known = {d.name: d for d in dimensions(space)}
     values: dict[str, Any] = {}
-    for name, distribution in _distributions(space).items():
+    for name, distribution in rank_distributions(space).items():
         if not whole and not _is_used(name, values.get("depth", space.depth[1])):
             continue
         raw = _ask(trial, name, distribution)
-        by_rank = name != "depth" and not known[name].nominal and known[name].choices
-        values[name] = known[name].choices[raw] if by_rank else raw
+        values[name] = known[name].choices[raw] if _is_by_rank(known[name]) else raw
     return candidate_from(space, values)
 
 
@@ -207,22 +212,28 @@ def _ask(trial: optuna.Trial, name: str, distribution: Any) -> Any:
     return trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
 
 
+def rank_parameters(space: SpaceConfig, candidate: Candidate) -> dict[str, Any]:
+    """Return the parameters that a candidate in the space has, as in `rank_distributions`."""
+    values = parameters_of(space, candidate)
+    return {
+        d.name: d.choices.index(values[d.name]) if _is_by_rank(d) else values[d.name]
+        for d in dimensions(space)
+        if d.name in values
+    }
+
+
+def _is_by_rank(dimension: Dimension) -> bool:
+    return bool(dimension.choices) and not dimension.nominal and dimension.name != "depth"
+
+
 def frozen(trial: Trial, space: SpaceConfig, whole: bool) -> optuna.trial.FrozenTrial:
     """Return a finished trial with the parameters that `_suggest` asks for."""
     optuna = quiet_optuna()
-    values = parameters_of(space, trial.candidate)
-    distributions = _distributions(space)
-    used = {name: d for name, d in distributions.items() if whole or name in values}
-    known = {d.name: d for d in dimensions(space)}
-    params: dict[str, Any] = {}
-    for name in used:
-        dimension = known[name]
-        if name not in values:
-            params[name] = len(dimension.choices) // 2  # a layer that the candidate does not have
-        elif name != "depth" and not dimension.nominal and dimension.choices:
-            params[name] = dimension.choices.index(values[name])
-        else:
-            params[name] = values[name]
+    known = rank_parameters(space, trial.candidate)
+    used = {n: d for n, d in rank_distributions(space).items() if whole or n in known}
+    # A layer that the candidate does not have gets the middle one of all widths.
+    middle = {d.name: len(d.choices) // 2 for d in dimensions(space)}
+    params = {name: known.get(name, middle[name]) for name in used}
     complete = trial.pruned_at is None or whole
     state = optuna.trial.TrialState.COMPLETE if complete else optuna.trial.TrialState.PRUNED
     if not math.isfinite(trial.value) and whole:
