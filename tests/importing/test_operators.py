@@ -156,3 +156,19 @@ def test_swish_and_hardswish_that_an_exporter_took_apart() -> None:
     x = np.linspace(-5.0, 5.0, 20).reshape(10, 2)
     wanted = outputs_of(model, x)
     np.testing.assert_allclose(emulator.predict(x), wanted, atol=1e-5)
+
+
+@pytest.mark.skipif(not native_bindings.available(), reason="the bindings are not built")
+def test_a_row_without_variation_is_normalised_to_the_shift_by_every_form() -> None:
+    model = model_of(
+        [node("LayerNormalization", "x s b", "y", epsilon=0.0)],
+        {"x": ["n", 4]},
+        {"y": ["n", 4]},
+        {"s": np.arange(1.0, 5.0), "b": np.arange(4.0)},
+    )
+    emulator = emulator_of(read_graph(model))
+    x = np.array([[0.3, 0.3, 0.3, 0.3], [1.0, 2.0, 4.0, 8.0]])
+    fortran = FortranEmulator.from_bytes(WeightsFile.from_emulator(emulator).to_bytes())
+    for y in (emulator.predict(x), emulator.predict(x, "single"), fortran.predict(x).y):
+        np.testing.assert_allclose(y[0], np.arange(4.0), atol=1e-6)
+        assert abs(y[1, 3] - 3.0) > 1.0

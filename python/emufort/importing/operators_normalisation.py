@@ -26,6 +26,9 @@ from emufort.importing.operators_reductions import spread
 from emufort.importing.refusal import refuse
 from emufort.importing.values import Integers, Value
 
+#: Smallest number that is added to a variance: the smallest normal one in single precision.
+_SMALLEST = float(np.finfo(np.float32).tiny)
+
 
 def _deviations(state: Lowering, x: Value, rows: Integers) -> tuple[Value, Value]:
     """Return the differences from the mean of each row, and the means (rows,)."""
@@ -71,7 +74,8 @@ def _normalised(
         extent, channels = found, [np.ones((1, n)), np.zeros((1, n))]
     else:
         scale = shift = None
-    weight = np.append(channels[0][0], epsilon)
+    # All forms give the shift for a row without variation; without epsilon, some would give NaN.
+    weight = np.append(channels[0][0], max(epsilon, _SMALLEST))
     atom = Atom(
         x.size, "normalise", (x.taken(order),), "linear", 0.0, extent, weight, channels[1][0]
     )
