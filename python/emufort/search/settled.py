@@ -59,7 +59,7 @@ def settle(config: Config, step: str, path: Path, only_mlps: bool, multiply_adds
         asked = identity.get("search.side_by_side", "auto" if not known else False)
     if backend == "auto" and (asked is True or (step == "retrain" and config.retrain.only_torch)):
         backend = "torch"
-    is_here = _is_here(config)
+    is_here = config.cluster.is_here
     if config.device == "auto" and known:
         device = known.get("device", "cpu")
     else:
@@ -102,7 +102,7 @@ def check_use(config: Config, folder: Path, known: Mapping[str, Any]) -> None:
     DeviceWarning
         The earlier results were made on another kind of device.
     """
-    if _is_here(config):
+    if config.cluster.is_here:
         check_device(config.device)
     before = known.get("device", "cpu")
     if known and before != kind_of(config.device):
@@ -112,10 +112,6 @@ def check_use(config: Config, folder: Path, known: Mapping[str, Any]) -> None:
             DeviceWarning,
             stacklevel=3,
         )
-
-
-def _is_here(config: Config) -> bool:
-    return config.cluster.kind is None and config.cluster.scheduler is None
 
 
 def _known(path: Path, step: str) -> dict[str, Any]:
