@@ -366,6 +366,15 @@ def test_mlflow_is_asked_for_before_any_work(monkeypatch):
         MLflow()
 
 
+def test_a_configuration_that_mlflow_refuses_is_one_line(client, monkeypatch):
+    def refuse(tracking_uri):
+        raise RuntimeError("no such\nstore")
+
+    monkeypatch.setattr(sys.modules["mlflow.tracking"], "MlflowClient", refuse)
+    with pytest.raises(UsageError, match="MLflow cannot be used as it is configured: no such stor"):
+        MLflow()
+
+
 def test_mlflow_itself(tmp_path, monkeypatch):
     """The same calls on the real package, where it is installed."""
     tracking = pytest.importorskip("mlflow.tracking")

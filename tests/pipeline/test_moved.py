@@ -86,7 +86,7 @@ def test_other_data_are_refused(moved: Path, capsys: pytest.CaptureFixture[str])
     synthetic_data(seed=1).to_netcdf(moved / "evaporation.nc")
     before = (moved / "out" / "config.toml").read_bytes()
     assert execute(["search", str(moved / "run.toml"), "--out", str(moved / "out")]) == 2
-    assert "holds a run of another data" in capsys.readouterr().err
+    assert "holds a run of other data" in capsys.readouterr().err
     assert (moved / "out" / "config.toml").read_bytes() == before
 
 

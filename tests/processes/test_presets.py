@@ -123,7 +123,7 @@ def test_a_run_makes_labels_once_and_ends_with_the_glue(
     assert "holds a run of another contract" in found
     assert labels(tmp_path) == [made]
     found = refused(capsys, "run", "--samples", "65", "--out", "one")
-    assert "holds a run of another data" in found
+    assert "holds a run of other data" in found
 
 
 def test_a_moved_preset_is_found_by_its_new_path(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from emufort.callbacks.protocol import Callback, Event
 from emufort.errors import UsageError
+from emufort.messages import one_line
 
 if TYPE_CHECKING:
     from emufort.retrain.table import Retrained
@@ -38,7 +39,7 @@ class MLflow(Callback):
     Raises
     ------
     UsageError
-        The package mlflow is not installed.
+        The package mlflow is not installed, or refuses its configuration.
     """
 
     def __init__(self, experiment: str = "emufort", tracking_uri: str | None = None) -> None:
@@ -50,7 +51,12 @@ class MLflow(Callback):
                 "the callback MLflow needs mlflow: pip install 'emufort[mlflow]'"
             ) from error
         # A client has no run that is active for the whole process, which other code may use.
-        self._client: Any = tracking.MlflowClient(tracking_uri)
+        try:
+            self._client: Any = tracking.MlflowClient(tracking_uri)
+        except Exception as error:  # of many kinds, such as for a kind of store that it refuses
+            raise UsageError(
+                f"MLflow cannot be used as it is configured: {one_line(error)}"
+            ) from error
         self._entities: Any = entities
         self._name = experiment
         self._experiment: str | None = None

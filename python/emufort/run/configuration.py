@@ -182,8 +182,9 @@ def refuse_other_inputs(folder: RunFolder, inputs: Mapping[str, str]) -> None:
         return
     for what, sha256 in folder.record.get("inputs", {}).items():
         if inputs.get(what, sha256) != sha256:
+            other = "other data" if what == "data" else f"another {what}"
             raise UsageError(
-                f"{folder.path} holds a run of another {what}: its SHA-256 begins with "
+                f"{folder.path} holds a run of {other}, whose SHA-256 begins with "
                 f"{sha256[:12]}; give the same {what} or choose another --out"
             )
 
