@@ -177,6 +177,25 @@ def test_projected_states_of_an_lstm() -> None:
     agree(outputs_of(source_of(module, x).model, [x]), wanted(module, x))
 
 
+class Celsius(torch.nn.Module):
+    """A module in double precision with numbers in its code."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer((x - 273.15) / 29.7)
+
+
+def test_numbers_in_the_code_of_a_module_in_double_precision_keep_their_digits() -> None:
+    module = Celsius().double()
+    x = RNG.normal(280.0, 1.0, (6, 2))
+    found = outputs_of(source_of(module, x).model, [x])[0]
+    expected = module(torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-13)
+
+
 def test_a_module_that_mixes_columns_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ImportRefusedError, match="mixes columns"):
         import_network(Anomaly(), tmp_path / "b", example=PROFILE)

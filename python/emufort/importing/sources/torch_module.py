@@ -163,7 +163,27 @@ def _exported(model: Any, arguments: tuple[Any, ...], **options: Any) -> onnx.Mo
     finally:
         logging.disable(disabled)
     assert program is not None
-    return program.model_proto
+    found = program.model_proto
+    _restore_numbers(found, program.exported_program)
+    return found
+
+
+def _restore_numbers(model: onnx.ModelProto, program: torch.export.ExportedProgram | None) -> None:
+    """Give the numbers in the code of a module in double precision, which torch rounds to single.
+
+    Parameters
+    ----------
+    model
+        The exported model, whose constants are changed.
+    program
+        The program that it was made from, which has the numbers with all digits.
+    """
+    nodes = () if program is None else program.graph.nodes
+    numbers = {n.name: n.args[0] for n in nodes if n.target is torch.ops.aten.scalar_tensor.default}
+    for constant in model.graph.initializer:
+        if constant.name in numbers and constant.data_type == onnx.TensorProto.DOUBLE:
+            exact = np.array(numbers[constant.name], np.float64)
+            constant.CopyFrom(onnx.numpy_helper.from_array(exact, constant.name))
 
 
 def _has_projected_states(program: torch.export.ExportedProgram) -> bool:
