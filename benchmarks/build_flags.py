@@ -1,6 +1,6 @@
 """Measure what compiler flags cost: the times of one emulator under several sets of flags.
 
-    python benchmarks/build_flags.py [--compilers gfortran flang-22] [--update docs/runtime.md]
+    python -m benchmarks.build_flags [--compilers gfortran flang-22] [--update docs/runtime.md]
 
 The emulator has the sizes of the demo's network and random weights. It is timed from physical
 inputs to physical outputs on one thread: in the form of plain files, which the host compiles with

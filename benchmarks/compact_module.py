@@ -1,6 +1,6 @@
 """Measure how long compilers need for a generated module with 5 MB of weights.
 
-    python benchmarks/compact_module.py [--compilers gfortran flang-22] [--update docs/runtime.md]
+    python -m benchmarks.compact_module [--compilers gfortran flang-22] [--update docs/runtime.md]
 
 The network has random weights. Its module is compiled with the flags of the benchmark, in the form
 of text, as exports write it, and a small program measures the time of ``<name>_emulator_init``.

@@ -1,7 +1,7 @@
 """Fit the cost of a sample to the measured times of a run: overhead, multiply-adds, activations.
 
 make demo
-python benchmarks/cost.py runs/demo
+python -m benchmarks.cost runs/demo
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Insert the results of a finished run into a document: table, machine and figure.
 
 make demo
-python benchmarks/demo_figures.py runs/demo
-python benchmarks/demo_figures.py runs/layer --document examples/two_stream/README.md
+python -m benchmarks.demo_figures runs/demo
+python -m benchmarks.demo_figures runs/layer --document examples/two_stream/README.md
 """
 
 from __future__ import annotations

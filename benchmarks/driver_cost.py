@@ -1,6 +1,6 @@
 """Measure the processor time of the search driver per candidate: sampling, tables, study.
 
-    python benchmarks/driver_cost.py [--trials 2000] [--samplers random,qmc,parzen,nsga2,tpe]
+    python -m benchmarks.driver_cost [--trials 2000] [--samplers random,qmc,parzen,nsga2,tpe]
                                  [--history 100] [--json FILE]
 
 Made-up losses, which are available at once, replace the trainings, so that only the driver remains.

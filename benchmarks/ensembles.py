@@ -1,6 +1,6 @@
 """Compare training several seeds of one network together with training them one after the other.
 
-    python benchmarks/ensembles.py [--seeds 4] [--steps 1000] [--json FILE]
+    python -m benchmarks.ensembles [--seeds 4] [--steps 1000] [--json FILE]
 
 The script prints the time per network and step on one thread (processor time, the best of three
 rounds) for the native trainer and the torch backend with one network at a time, and for the torch

@@ -1,6 +1,6 @@
 """Measure the memory of a search and a retraining for different numbers of rows.
 
-    python benchmarks/memory.py [--data large.nc million.nc] [--steps 4000] [--json FILE]
+    python -m benchmarks.memory [--data large.nc million.nc] [--steps 4000] [--json FILE]
 
 The script reads the embedded data and each given file, searches (64 candidates on 2,000 rows) and
 retrains (2 networks on all rows), with one process per data set. The anonymous memory of the

@@ -1,8 +1,8 @@
 """Import the node tests of ONNX: how many are accepted, refused by name, wrong.
 
     apt-get download libonnx-testdata && dpkg -x libonnx-testdata_*.deb testdata
-    python benchmarks/onnx_node_tests.py --folder testdata/usr/share/libonnx-testdata/data/node
-    python benchmarks/onnx_node_tests.py          # the tests of the installed package onnx
+    python -m benchmarks.onnx_node_tests --folder testdata/usr/share/libonnx-testdata/data/node
+    python -m benchmarks.onnx_node_tests          # the tests of the installed package onnx
 
 A test counts if its first input is an array of real numbers whose first dimension is a batch: the
 model gives the same outputs when it gets the rows of that dimension one at a time. Inputs of real

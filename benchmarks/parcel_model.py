@@ -1,6 +1,6 @@
 """Measure the parcel model: speed on one core, accuracy, and skill of the classical schemes.
 
-python benchmarks/parcel_model.py [--samples 2000] [--json results.json]
+python -m benchmarks.parcel_model [--samples 2000] [--json results.json]
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ The other cases take only the sections [search] and [retrain] of --config, such 
 benchmarks/spaces/four_batch_sizes.toml, a space of several batch sizes.
 
 After an interruption, the same command continues. foretell.json and foretell.png hold the results
-of a case. --update docs/search.md inserts the tables of the command's cases into that document.
+of a case. --update docs/step1.md inserts the tables of the command's cases into that document.
 """
 
 from __future__ import annotations

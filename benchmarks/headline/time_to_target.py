@@ -46,13 +46,10 @@ from emufort.training import (
 )
 
 GOAL = 150
-#: Number of trials in the paper's procedure.
-PAPER_TRIALS = 60
 #: emufort's search: candidates per batch, epochs of the rungs, and 1/ETA continue.
 BATCH, RUNGS, ETA = 16, (1, 4, 16), 4
 #: emufort's second training: number of steps at the batch size of the search, and the bounds of the
 #: peak learning rate (`retrain.learning_rate`).
-#: learning rate (`retrain.learning_rate`).
 STEPS, PEAK = 10_000, (3e-3, 1e-2)
 #: Share of warm-up (`retrain` takes 2 %) and number of evaluations on the validation rows.
 WARM_UP, LOOKS = 0.05, 100

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.objectives.trainings import RUNGS, SPACE, Key, Trained, key_of
 from emufort.network.architecture import Architecture
 from emufort.search.cost import usual_cost_model
-from emufort.search.halving import Outlook, successive_halving
+from emufort.search.halving import NO_USE, Outlook, successive_halving
 from emufort.search.outlook import draft, outlook
 from emufort.search.samplers.registry import make_proposer
 from emufort.search.space import Candidate
@@ -23,9 +23,6 @@ from emufort.search.trials import Trial
 SIZES = 15, 1
 #: Candidates in a batch, and one candidate in so many continues; the defaults of a search.
 BATCH, ETA = 32, 4
-#: Losses above this multiple of the lowest loss of the table add no hypervolume, see
-#: `emufort.retrain.rounds`, which counts such networks as useless too.
-NO_USE = 100.0
 
 
 @dataclass(frozen=True)
@@ -69,8 +66,9 @@ class Table:
     Attributes
     ----------
     reference
-        Reference point of the hypervolume: the logarithms of 100 times the lowest loss at the last
-        rung and of the longest predicted time.
+        Reference point of the hypervolume: the logarithms of `NO_USE` times the lowest loss at the
+        last rung, above which a search counts networks as useless, and of the longest predicted
+        time.
     """
 
     def __init__(self, rows: Mapping[Key, Trained]) -> None:

@@ -91,7 +91,7 @@ const char *emufort_contract_json(const emufort_emulator *emulator);
 /* Reproduce the golden vectors in weights.bin, as blocks and one column at a time. Call it once before a run. */
 int emufort_self_test(const emufort_emulator *emulator, emufort_status *status);
 
-/* ---- workspaces: only for wide networks, which are several times faster with one; the results are the same */
+/* ---- workspaces: only for wide networks, which are faster with one; the results are the same */
 
 /* Bytes of the workspace of one thread; 0 if the emulator needs none. */
 size_t emufort_workspace_size(const emufort_emulator *emulator);

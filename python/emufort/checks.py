@@ -118,8 +118,7 @@ def _check_trainers(config: Config, steps: Sequence[str]) -> None:
     from emufort.training.backends import resolve_backend
     from emufort.training.device import check_device, kind_of, resolve_device
 
-    space, where = config.search.space, config.cluster
-    is_here = where.kind is None and where.scheduler is None
+    space, is_here = config.search.space, config.cluster.is_here
     for step, backend in (("search", config.search.backend), ("retrain", config.retrain.backend)):
         if step in steps:
             device = resolve_device(config.device, backend, space.typical_multiply_adds, is_here)

@@ -97,13 +97,23 @@ class Output(_Variable):
 
     ``ln`` with ``relative_to = "v"`` predicts ln(output / v). ``sigmoid`` keeps the output in (0,
     1) and measures the training loss on the output itself. ``lower_bound`` and ``upper_bound`` clip
-    the returned value.
+    the returned value. ``training_weight``, one number or one for each entry of the dimensions (the
+    last one varying fastest), multiplies squared errors in the training loss.
     """
 
     transform: OutputTransform = "standardise"
     relative_to: str | None = None
     lower_bound: float | None = None
     upper_bound: float | None = None
+    training_weight: float | tuple[float, ...] = 1.0
+
+    @model_serializer(mode="wrap")
+    def _to_short_form(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content = short_form(plain(self), "dimension")
+        # The hashes of contracts without weights stay what they are.
+        if self.training_weight == 1.0:
+            del content["training_weight"]
+        return content
 
 
 class Parameter(_Dimensioned):

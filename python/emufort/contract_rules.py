@@ -31,6 +31,7 @@ MOST_COLUMNS = 65_536
 _MOST_DIMENSIONS = 14
 #: Outputs, weights and the ONNX model are single precision.
 _LARGEST = float(np.finfo(np.float32).max)
+_LARGEST_WEIGHT = 1e6
 
 
 def check_name(name: str) -> str:
@@ -203,6 +204,8 @@ def _check_variables(contract: Contract) -> None:
             f"the variables have {n_columns:,} values in one sample; at most {MOST_COLUMNS:,} are "
             "possible"
         )
+    for output in contract.output:
+        _check_weight(output, contract.width(output))
     for parameter in contract.parameter:
         length = contract.width(parameter)
         if len(parameter.values) != length:
@@ -210,6 +213,27 @@ def _check_variables(contract: Contract) -> None:
                 f"the parameter '{parameter.name}' needs {length} values and has "
                 f"{len(parameter.values)}"
             )
+
+
+def _check_weight(output: Output, width: int) -> None:
+    given = output.training_weight
+    weights = given if isinstance(given, tuple) else (given,)
+    if isinstance(given, tuple) and len(weights) != width:
+        raise ValueError(
+            f"the training_weight of '{output.name}' has {len(weights)} values; give one number, "
+            f"or {width} values"
+        )
+    for weight in weights:
+        if not 1 / _LARGEST_WEIGHT <= weight <= _LARGEST_WEIGHT:
+            raise ValueError(
+                f"the training_weight of '{output.name}', {weight:g}, is not "
+                f"{1 / _LARGEST_WEIGHT:g} to {_LARGEST_WEIGHT:g}"
+            )
+    if output.transform == "sigmoid" and given != 1.0:
+        raise ValueError(
+            f"'{output.name}' has the transform 'sigmoid', which takes no training_weight; choose "
+            "the transform 'logit' or remove the weight"
+        )
 
 
 def _check_column(column: Column) -> None:

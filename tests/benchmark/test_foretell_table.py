@@ -167,7 +167,7 @@ def test_the_tables_of_a_document_are_written_by_the_script(tmp_path: Path) -> N
 
 def test_the_document_has_a_place_for_the_tables(tmp_path: Path) -> None:
     module = load("benchmarks.foretell.table")
-    module.check(TOP / "docs" / "search.md")
+    module.check(TOP / "docs" / "step1.md")
     (tmp_path / "page.md").write_text("no markers")
     for name, wanted in (("page.md", "there is no <!-- foretell"), ("none.md", "cannot read")):
         with pytest.raises(UsageError, match=wanted):

@@ -183,7 +183,7 @@ def test_the_epochs_of_the_published_search(real: Any) -> None:
 
 def test_the_document_has_the_table_of_the_script(real: Any) -> None:
     replay = load("benchmarks.replay")
-    text = (TOP / "docs" / "search.md").read_text()
+    text = (TOP / "docs" / "step1.md").read_text()
     table = "\n".join(replay.lines([replay.replay(real, rule) for rule in replay.RULES]))
     assert table in text
 

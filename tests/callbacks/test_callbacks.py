@@ -18,6 +18,7 @@ from emufort.callbacks import Callback, MLflow, TensorBoard
 from emufort.callbacks.protocol import Callbacks
 from emufort.cli.running import logging_to
 from emufort.errors import UsageError
+from emufort.files import read_json, write_json
 from emufort.retrain import jobs
 from emufort.retrain.table import Retrained
 from tests.search.candidates import made
@@ -133,6 +134,42 @@ def test_a_round_that_was_interrupted_is_reported_as_a_whole(after, whole, tmp_p
             retrained(tmp_path, [seen])
     retrained(tmp_path, [seen])
     assert [one for one in seen.events if isinstance(one, Retrained)] == events[6:-1]
+
+
+@pytest.mark.parametrize("after", [None, 1, 4])
+@pytest.mark.parametrize("recorded", [True, False])
+def test_networks_that_a_larger_search_keeps_are_not_reported_again(
+    after, recorded, whole, tmp_path, monkeypatch
+):
+    _, events = whole
+    first, second = Recorder(), Recorder()
+    searched(tmp_path / "search", trials=12)
+    retrained(tmp_path, [first])
+    if not recorded:  # as by an earlier version
+        path = tmp_path / "retrain" / "retrain.json"
+        write_json(path, {k: v for k, v in read_json(path).items() if k != "reported"})
+    searched(tmp_path / "search")
+    if after is not None:
+        original, calls = jobs.run_durably, 0
+
+        def deadly(*arguments, **keywords):
+            nonlocal calls
+            calls += 1
+            if calls > after:
+                raise KeyboardInterrupt
+            return original(*arguments, **keywords)
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(jobs, "run_durably", deadly)
+            retrained(tmp_path, [second])
+    retrained(tmp_path, [second])
+    before = {one.id for one in first.events if isinstance(one, Retrained)}
+    networks = [one for one in events if isinstance(one, Retrained)]
+    new = [one for one in networks if one.id not in before]
+    assert [one for one in second.events if isinstance(one, Retrained)] == new
+    assert 0 < len(new) < len(networks)
+    reported = read_json(tmp_path / "retrain" / "retrain.json")["reported"]
+    assert reported == sorted(one.id for one in networks)
 
 
 class Failing(Callback):

@@ -1,6 +1,7 @@
 import itertools
 import json
 import math
+import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from emufort.contract import Contract
-from emufort.errors import DataError, EmufortError
+from emufort.errors import DataError, EmufortError, StorageError
 from emufort.network.activations import ACTIVATIONS
 from emufort.network.architecture import Architecture, Family
 from emufort.network.emulator import Emulator, dense_parameters
@@ -402,6 +403,21 @@ def test_only_what_the_first_format_cannot_say_is_written_in_the_second(
     save_file(tensors, path, header)
     with pytest.raises(EmufortError, match="lacks weights of its network"):
         Emulator.load(path)
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    """A limit on the size of files stands in for it: writing fails in the same way."""
+    path = tmp_path / "weights.safetensors"
+    emulator((7, 3), "relu", 8).save(path)
+    before, kept = resource.getrlimit(resource.RLIMIT_FSIZE), path.read_bytes()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(StorageError, match=r"cannot write .*weights\.safetensors: "):
+            emulator((7, 3), "silu", 8).save(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert path.read_bytes() == kept
 
 
 def test_a_damaged_file_is_an_error_not_a_crash(tmp_path: Path) -> None:

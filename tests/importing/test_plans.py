@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from emufort.importing.graph import read_graph
 from emufort.importing.importer import emulator_of
+from emufort.importing.refusal import MOST_ELEMENTS
 from emufort.network.emulator import Emulator
 from tests.importing.models import model_of, node
 from tests.importing.test_operators import outputs_of
@@ -427,3 +428,19 @@ def test_sums_of_buffers_with_factors_are_no_tables() -> None:
     )
     assert kinds(emulator) == ["gather", "gather", "depthwise", "add"]
     assert emulator.plan.operations[-1].activation == "relu"
+
+
+def test_transposed_weights_may_be_more_than_the_elements_of_a_value() -> None:
+    n = 1025
+    emulator = imported(
+        [
+            node("Gemm", "x a", "z", transB=1),
+            node("Relu", "z", "h"),
+            node("Gemm", "h b", "y", transB=1),
+        ],
+        (2,),
+        a=RNG.normal(size=(n, 2)),
+        b=RNG.normal(0.0, n**-0.5, (n, n)),
+    )
+    assert n * n > MOST_ELEMENTS
+    assert kinds(emulator) == ["dense", "dense"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -175,6 +176,29 @@ def test_files_of_the_repository_exist(document: Path) -> None:
             assert (TOP / name).exists(), name
 
 
+def sections(document: Path) -> set[str]:
+    """Return the anchors of the headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.*)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", h.strip().lower()).replace(" ", "-") for h in headings}
+
+
+@documents
+def test_sections_that_are_linked_exist(document: Path) -> None:
+    for page, section in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", document.read_text()):
+        if "://" not in page:
+            target = (document.parent / page) if page else document
+            assert section in sections(target), f"{page}#{section}"
+
+
+def test_the_index_links_every_page() -> None:
+    index = (TOP / "docs" / "README.md").read_text()
+    for page in DOCUMENTS[1:]:
+        if page.name != "README.md":
+            link = os.path.relpath(page, TOP / "docs")
+            assert f"({link})" in index, link
+
+
 @documents
 def test_python_modules_that_are_run_exist(document: Path) -> None:
     for name in re.findall(r"python -m ((?:benchmarks|emufort)[\w.]*)", document.read_text()):
@@ -194,7 +218,7 @@ def test_targets_of_make_exist(document: Path) -> None:
 @documents
 def test_extras_exist(document: Path) -> None:
     extras = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    for names in re.findall(r"(?:emufort|\.)\[([a-z,]+)\]", document.read_text()):
+    for names in re.findall(r"(?:emufort|\.)\[([a-z,-]+)\]", document.read_text()):
         assert set(names.split(",")) <= set(extras), names
 
 
@@ -231,13 +255,13 @@ def test_what_is_not_there_would_be_noticed(tmp_path: Path) -> None:
     document.write_text(
         "`emufort run --no-such-option`, `emufort trian`, `emufort[no]`, `search.trails`,\n"
         "`make tests`, `python/emufort/absent.py`, `--no-such`, `EMUFORT_NO_" + "SUCH`,\n"
-        "`python -m benchmarks.absent`\n"
+        "`python -m benchmarks.absent`, [a section](#absent)\n"
     )
     checks = (
         *(test_commands_and_their_options_exist, test_options_that_are_named_alone_exist),
         *(test_configuration_keys_exist, test_files_of_the_repository_exist),
         *(test_targets_of_make_exist, test_extras_exist, test_environment_variables_exist),
-        test_python_modules_that_are_run_exist,
+        *(test_python_modules_that_are_run_exist, test_sections_that_are_linked_exist),
     )
     for check in checks:
         with pytest.raises(AssertionError):

@@ -369,7 +369,7 @@ def test_constant_columns_are_named_by_check(synthetic: Path) -> None:
     assert done.returncode == 0
     assert done.stdout.splitlines()[1:] == [
         "note: water_temperature is the same in all training rows: "
-        "a network cannot see what it does",
+        "it has no effect on the emulator",
         "note: cooling is the same in all training rows: it is emitted as a constant, "
         "cooling = 0 K",
     ]

@@ -204,6 +204,14 @@ def test_trainings_are_counted_against_those_that_are_planned_so_far(
     assert cli.execute(["search", "--out", str(out), "-q"]) == 0
     assert cli.execute(["retrain", "--out", str(out), "-q"]) == 0
     assert read_json(out / "retrain" / "retrain.json") == kept
+    # Trainings of a search that has grown count when step 2 has taken them over.
+    assert cli.execute(["search", "--out", str(out), "--trials", "20", "-q"]) == 0
+    assert RunStatus.of(out).steps[1].done == 0
+    seen.clear()
+    assert cli.execute(["retrain", "--out", str(out), "-q"]) == 0
+    kept = read_json(out / "retrain" / "retrain.json")
+    assert [done for done, _ in seen] == [9, 12, kept["planned"]]
+    assert all(done <= total for done, total in seen)
 
 
 @pytest.mark.parametrize(

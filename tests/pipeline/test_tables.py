@@ -68,11 +68,21 @@ def test_tables_of_steps_that_are_not_finished_are_missing(uninterrupted, tmp_pa
         ef.load_results(tmp_path / "absent")
 
 
-@pytest.mark.parametrize("damage", ["{", '{"front": []}', "[]"])
-def test_a_damaged_selection_is_one_line(damage, uninterrupted, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("selection.json", "{"),
+        ("selection.json", '{"front": []}'),
+        ("selection.json", "[]"),
+        ("search/search.json", "[]"),
+        ("timing.csv", "id,ncol\na,16\nb\n"),
+        ("retrain/ranking.csv", "trial,rank\n1,1,1\n2,2\n"),
+    ],
+)
+def test_a_damaged_table_is_one_line(name, damage, uninterrupted, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(uninterrupted / "out", out)
-    (out / "selection.json").write_text(damage)
+    (out / name).write_text(damage)
     with pytest.raises(EmufortError) as error:
         ef.load_results(out)
     assert "\n" not in str(error.value)

@@ -255,7 +255,7 @@ def _rest(folder: Path, data: Dataset, pairs: list[dict[str, Any]]) -> None:
             "compiler": "GNU Fortran 12.2.0",
             "cpu": "a fast one",
             "cores": 2,
-            "command": ["emufort", "run"],
+            "command": ["emufort", "run", "--out", "a b"],
             "revision": None,
             "data": {"path": str(data.source), "sha256": data.sha256},
         },

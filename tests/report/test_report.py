@@ -179,6 +179,7 @@ def test_every_part_is_there(page: str, folder: Path) -> None:
     assert "Over the 5 retrained candidates alone" in text
     assert "the first of step 1 exceeds the best by 3.0 %. The" in text, "five are all"
     assert "f" * 64 in text and "a fast one" in text and 'contract = "<none>"' in text
+    assert "emufort run --out 'a b'" in text  # as a shell reads it
     assert html.escape('"<none>"') in page or "&lt;none&gt;" in page
     assert len(Reader(page).images) == 1 + 3 + 3
 

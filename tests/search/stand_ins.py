@@ -171,7 +171,12 @@ class BatchStandIn:
 
     def end(self, job: str) -> None:
         """End a job as its time limit does."""
-        os.killpg(int((self.folder / f"{job}.pid").read_text()), signal.SIGKILL)
+        pid = int((self.folder / f"{job}.pid").read_text())
+        deadline = time.monotonic() + 30.0
+        while os.getpgid(pid) != pid:  # the process has not called setsid yet
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        os.killpg(pid, signal.SIGKILL)
         self.wait_for([number for number in self.running() if number != job])
 
     def close(self) -> None:

@@ -68,10 +68,16 @@ def test_intervals_hold_the_value(seed, said, n):
     assert found["control_group"] == len(rounds.control())
     for name in ESTIMATES:
         one = found[name]
-        assert one["low"] <= one["high"]
+        assert one["low"] <= one["value"] <= one["high"]
         limits = (-1.0, 1.0) if "spearman" in name else (0.0, math.inf)
         assert all(limits[0] <= one[key] <= limits[1] for key in ("low", "value", "high"))
     assert found["error"] <= found["error_uncalibrated"]
+
+
+def test_a_regret_that_is_almost_always_zero_is_within_its_interval():
+    rounds, final = study(60, said=0.5)
+    one = about(rounds, final, also=58)["all_candidates"]["expected_regret"]
+    assert one["low"] == 0.0 < one["value"] == one["high"]
 
 
 def test_where_step_1_says_all():

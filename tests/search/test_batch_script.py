@@ -211,7 +211,7 @@ def test_other_batch_systems_get_no_character_with_a_meaning(
         with pytest.raises(UsageError, match="use letters, digits and") as caught:
             job_script(cluster(kind, **{key: value}), ADDRESS, tmp_path)
         assert "\n" not in str(caught.value)
-    with pytest.raises(UsageError, match=r"log|output"):
+    with pytest.raises(UsageError, match=r"its log|the option --out "):
         job_script(cluster(kind), ADDRESS, tmp_path / value)
 
 

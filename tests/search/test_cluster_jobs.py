@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -46,7 +47,7 @@ def slurm(tmp_path, monkeypatch):
     found.close()
 
 
-def jobs(system, out, lines, n=3):
+def jobs(system, out, lines, n=3, clock=time.monotonic):
     """Return jobs in which these lines of a shell stand for the worker."""
     out.mkdir(exist_ok=True)
     worker = out / "worker"
@@ -55,7 +56,7 @@ def jobs(system, out, lines, n=3):
         worker.chmod(stat.S_IRWXU)
     content = {"kind": system.kind, "jobs": n, "python": str(worker)}
     where = Config.from_dict({"cluster": content}).cluster
-    return BatchJobs(where, Scheduler("tcp://127.0.0.1:1"), out)
+    return BatchJobs(where, Scheduler("tcp://127.0.0.1:1"), out, clock)
 
 
 def record(out):
@@ -159,6 +160,52 @@ def test_a_silent_queue_submits_nothing_and_ends_the_run_in_time(system, tmp_pat
         with pytest.raises(EmufortError, match=r"has not answered for \d+ s.*contact the server"):
             held.tend([])
     system.wait_for([])
+
+
+@pytest.mark.parametrize(
+    ("kind", "waits", "runs", "details"),
+    [
+        ("slurm", "PD", "R", "squeue --jobs 11"),
+        ("pbs", "H", "R", "qstat -f 11"),
+        ("lsf", "PEND", "RUN", "bjobs -p 11"),
+        ("sge", "hqw", "r", "qstat -j 11"),
+    ],
+)
+def test_jobs_that_wait_for_long_are_reported_seldom(
+    kind, waits, runs, details, tmp_path, monkeypatch, capsys
+):
+    system = BatchStandIn(kind, tmp_path / "bin")
+    monkeypatch.setenv("PATH", f"{system.folder}{os.pathsep}{os.environ['PATH']}")
+    # The first two of three jobs wait.
+    listing = (system.folder / system.commands.listing).read_text()
+    head, separator, tail = listing.rpartition(f" {runs} ")
+    assert separator
+    listing = f"{head} $([ $job -lt 13 ] && echo {waits} || echo {runs}) {tail}"
+    (system.folder / system.commands.listing).write_text(listing)
+    seconds = 0.0
+    with jobs(system, tmp_path / "out", "sleep 60", clock=lambda: seconds) as held:
+
+        def said(now, workers=()):
+            nonlocal seconds
+            seconds = now
+            held.tend(workers)
+            return capsys.readouterr().err
+
+        assert said(599) == ""
+        states = sorted([(waits, 2), (runs, 1)])
+        counts = ", ".join(f"{n} in state {state}" for state, n in states)
+        line = (
+            "warning: no worker has been connected for 10 min; 3 of 3 batch jobs are in the queue "
+            f"({counts}): '{details}' shows why a job waits, and logs of jobs that run are in "
+        )
+        assert said(600) == f"{line}{tmp_path / 'out' / 'cluster'}\n"
+        assert said(4199) == ""
+        assert "for 70 min; 3 of 3" in said(4200)
+        # Jobs that wait while others work are usual.
+        assert said(9000, ["emufort-3"]) == said(20000, ["emufort-3"]) == said(20599) == ""
+        assert "for 10 min; " in said(20600)
+    system.wait_for([])
+    system.close()
 
 
 def test_jobs_that_cannot_be_cancelled_are_named(system, tmp_path, capsys):

@@ -95,6 +95,29 @@ def test_a_scheduler_without_workers(tmp_path, monkeypatch):
 # ------------------------------------------------------------------------ SLURM
 
 
+def test_the_time_without_a_worker_counts_from_the_last_result():
+    seconds = 0.0
+    workers = dask_workers.ExternalWorkers("tcp://node:1", 120.0, lambda: seconds)
+    seconds = 500.0  # results came so fast that nobody had to look for workers
+    workers.restart_clock()
+    workers.tend([])
+    seconds = 620.0
+    workers.tend([])
+    seconds = 621.0
+    with pytest.raises(EmufortError, match="has had no worker for 120 s"):
+        workers.tend([])
+
+
+def test_a_result_and_a_new_call_restart_that_time(pool, monkeypatch):
+    calls = []
+    monkeypatch.setattr(pool._keeper, "restart_clock", lambda: calls.append(None))
+    found = pool.run(die_once, [None] * 3)
+    next(found)
+    assert len(calls) == 2
+    list(found)
+    assert len(calls) == 4
+
+
 def test_the_batch_script():
     where = ClusterConfig(
         kind="slurm", workers_per_job=16, partition="short", memory="8G", python="python3",

@@ -19,7 +19,7 @@ from emufort.files import read_json, write_json
 from emufort.retrain.driver import retrain
 from emufort.search.advice import advise
 from emufort.search.driver import search
-from emufort.search.settled import DeviceWarning, settle
+from emufort.search.settled import DeviceWarning, check_use, settle
 from emufort.training import device as devices
 from emufort.training import make_trainer
 from emufort.training.device import (
@@ -200,8 +200,9 @@ def test_results_in_the_folder_decide(gpus, tmp_path):
     found = settle(config, "search", path, True, 1.0)
     assert (found.device, found.search.side_by_side) == ("cuda", True)
     # On another device only if it is asked for, and not silently.
+    found = settle(pond.config(device="cpu"), "search", path, True, LARGE)
     with pytest.warns(DeviceWarning, match=r"begun on the device 'cuda' and continue on 'cpu'"):
-        found = settle(pond.config(device="cpu"), "search", path, True, LARGE)
+        check_use(found, tmp_path, begun)
     assert (found.device, found.search.side_by_side, found.search.backend) == ("cpu", True, "torch")
     write_json(path, {"identity": {"search.backend": "native"}})
     found = settle(config, "search", path, True, LARGE)
@@ -268,6 +269,36 @@ def test_records_name_the_device(tmp_path):
     assert "device" not in read_json(tmp_path / "search" / "subset.json")
     best = retrain(tmp_path / "search", pond.data(), config, tmp_path / "retrain")[0]
     assert read_json(tmp_path / "retrain" / best.id / "metrics.json")["training"]["device"] == "cpu"
+
+
+def test_only_trainings_need_and_change_the_device(tmp_path):
+    options = {"device": "cpu", "backend": "torch", "retrain__backend": "torch"}
+    options |= {"retrain__steps": 60, "retrain__top": 2, "retrain__control": 1}
+    config = pond.config(trials=6, **options)
+    search(pond.data(), config, tmp_path / "search")
+    retrain(tmp_path / "search", pond.data(), config, tmp_path / "retrain")
+    for step in ("search/subset.json", "retrain/retrain.json"):
+        write_json(tmp_path / step, {**read_json(tmp_path / step), "device": "mps"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeviceWarning)
+        search(pond.data(), config, tmp_path / "search")
+        retrained = retrain(tmp_path / "search", pond.data(), config, tmp_path / "retrain")
+        assert read_json(tmp_path / "retrain" / "retrain.json")["device"] == "mps"
+        elsewhere = config.model_copy(update={"device": "cuda:77"})
+        search(pond.data(), elsewhere, tmp_path / "search")
+        retrain(tmp_path / "search", pond.data(), elsewhere, tmp_path / "retrain")
+    # A training that is repeated needs the device; until then its record stays.
+    (tmp_path / "retrain" / retrained[0].id / "metrics.json").unlink()
+    with pytest.raises(UsageError, match="cuda:77"):
+        retrain(tmp_path / "search", pond.data(), elsewhere, tmp_path / "retrain")
+    assert read_json(tmp_path / "retrain" / "retrain.json")["device"] == "mps"
+    with pytest.warns(DeviceWarning, match=r"begun on the device 'mps' and continue on 'cpu'"):
+        retrain(tmp_path / "search", pond.data(), config, tmp_path / "retrain")
+    assert "device" not in read_json(tmp_path / "retrain" / "retrain.json")
+    with pytest.warns(DeviceWarning, match="'mps' and continue on 'cpu'"):
+        search(
+            pond.data(), pond.config(trials=7, device="cpu", backend="torch"), tmp_path / "search"
+        )
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is here")

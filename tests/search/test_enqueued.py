@@ -104,6 +104,33 @@ def test_the_trials_do_not_depend_on_interruptions_or_workers(sampler, tmp_path)
     assert content(parts) == content(whole)
 
 
+def test_a_generation_of_cmaes_is_a_whole_batch():
+    pytest.importorskip("cmaes")
+    space = SpaceConfig(depth=(1, 2), width=(4, 8, 16))
+    given = [Candidate((16 + i,), "relu", 1e-3, 64) for i in range(12)]
+
+    def third(best: int) -> list[Candidate]:
+        """Return the third batch if this candidate of the second one is the best."""
+        proposer = make_proposer("cmaes", space, 1, enqueued=given)
+        for batch in range(2):
+            proposed = proposer.propose(16, batch)
+            losses = [2.0 + i for i in range(16)]
+            losses[best if batch else 15] = 1.0
+            proposer.add(
+                [
+                    made(
+                        16 * batch + i, loss, hidden=c.hidden, activation=c.activation,
+                        learning_rate=c.learning_rate, enqueued=not batch and i < 12,
+                    )
+                    for i, (c, loss) in enumerate(zip(proposed, losses, strict=True))
+                ]
+            )  # fmt: skip
+        return proposer.propose(16, 2)
+
+    # The first batch has 4 candidates of the sampler, so 12 of the second complete a generation.
+    assert third(0) != third(11)
+
+
 @pytest.mark.parametrize("sampler", ["parzen", "tpe"])
 def test_a_sampler_learns_from_those_that_lie_in_the_space(sampler):
     """The same candidates lead to the same proposals, whoever proposed them first."""

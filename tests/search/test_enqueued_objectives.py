@@ -49,5 +49,7 @@ def test_importances_leave_out_candidates_outside_the_space():
 
 def test_a_sampler_object_has_one_objective():
     options = {"sampler": "object a.B()", "objectives": ["skill", "time"]}
-    with pytest.raises(UsageError, match="has one objective"):
+    with pytest.raises(
+        UsageError, match=r"search: a sampler object has one objective; .*choose one of parzen"
+    ):
         Config.from_dict({"search": options})

@@ -56,6 +56,13 @@ def test_a_predicted_time_has_a_logarithm():
     assert nothing.predict(Architecture(3, (4,), 2)) > 0.0
 
 
+def test_the_usual_time_of_a_further_layer_is_that_of_its_parts():
+    model = usual_cost_model()
+    one, two = (model.predict(Architecture(8, (8,) * depth, 8, "tanh")) for depth in (1, 2))
+    of = model.coefficients
+    assert two - one == pytest.approx(of["layer"] + 64 * of["multiply_add"] + 8 * of["neuron tanh"])
+
+
 def test_a_study_of_other_objectives_is_made_again(finished, tmp_path):
     folder = shutil.copytree(finished.folder, tmp_path / "copy")
     (folder / "study.journal").unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -143,6 +144,25 @@ def test_the_path_of_a_gpu_gives_the_same(monkeypatch):
     assert made[0]._most_steps == 5
     for state, one in zip(found, expected, strict=True):
         assert_close(state, one)
+
+
+def test_trainings_leave_no_copies_of_the_data():
+    # Every bucket is evaluated in blocks of another size.
+    trainer = TorchTrainer(smooth())
+    tasks = [task("tanh", (width,) * 2) for width in (3, 6, 12, 24, 48, 96)]
+    train_together(trainer, states(tasks[:1]), (1, 9))
+    before = held_by_tensors()
+    train_together(trainer, states(tasks), (1, 9))
+    assert held_by_tensors() <= before
+
+
+def held_by_tensors() -> int:
+    """Return the memory of all tensors [bytes]."""
+    gc.collect()
+    found = [one for one in gc.get_objects() if type(one) is torch.Tensor]
+    return sum(
+        {one.untyped_storage().data_ptr(): one.untyped_storage().nbytes() for one in found}.values()
+    )
 
 
 def test_data_in_host_memory_give_the_same():

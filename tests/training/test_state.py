@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save
 
 from emufort.errors import EmufortError
 from emufort.network.architecture import Architecture
@@ -57,6 +60,34 @@ def test_damaged_state_files_are_named(tmp_path):
         TrainerState.load(tmp_path / "s")
     with pytest.raises(EmufortError, match="cannot read the training"):
         TrainerState.load(tmp_path / "absent")
+
+
+def broken(header: dict[str, str], arrays: dict[str, np.ndarray], path: Path) -> None:
+    """Write a state whose header and arrays are partly replaced."""
+    TrainerState.initial(task()).save(path)
+    with safe_open(path, framework="numpy") as stream:
+        known = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+        metadata = {**stream.metadata(), **header}
+    path.write_bytes(save({**known, **arrays}, metadata=metadata))
+
+
+@pytest.mark.parametrize(
+    ("header", "arrays"),
+    [
+        ({"numbers": "nonsense"}, {}),
+        ({"numbers": '{"steps": 1}'}, {}),
+        ({"task": "[]"}, {}),
+        ({"task": "{}"}, {}),
+        ({}, {"weights": np.zeros(16, np.float32)}),
+        ({}, {"moment1": np.zeros(0, np.float32)}),
+        ({}, {"best_weights": np.zeros(Layout(task().architecture).size)}),
+        ({}, {"curve": np.zeros(4)}),
+    ],
+)
+def test_a_state_that_does_not_fit_together_is_damaged(header, arrays, tmp_path):
+    broken(header, arrays, tmp_path / "s")
+    with pytest.raises(EmufortError, match="cannot read the training"):
+        TrainerState.load(tmp_path / "s")
 
 
 def test_schedule_rises_and_falls():

@@ -3,7 +3,7 @@
 !>
 !>     [mpirun -n RANKS] column_model NAMELIST
 !>
-!> The namelist is described in docs/coupling.md. Results do not depend on chunk, threads, ranks or restarts.
+!> The namelist is described in docs/column_model.md. Results do not depend on chunk, threads, ranks or restarts.
 program column_model
   use, intrinsic :: iso_fortran_env, only: real64, int64
 !$ use omp_lib, only: omp_get_max_threads, omp_get_thread_num

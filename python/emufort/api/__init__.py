@@ -9,7 +9,7 @@
 >>> selection = ef.select(models, times, rule="knee")
 >>> bundle = ef.export(selection, data, "runs/a/bundle")
 >>> ef.verify(bundle, selection).raise_if_failed()
->>> fractions = ef.load(bundle).predict(xarray_dataset)
+>>> predicted = ef.load(bundle).predict(xarray_dataset)
 
 `run` does all of this, like ``emufort run``. A function gives the same results as the command of
 the same name. Every path may be text or a `pathlib.Path`. A call with an unknown option raises

@@ -126,6 +126,11 @@ def export(
     weights : {"module", "file"}, default "module"
         Whether the generated Fortran module holds the network, or loads ``weights.bin``.
 
+    Returns
+    -------
+    Bundle
+        The bundle.
+
     Raises
     ------
     UsageError

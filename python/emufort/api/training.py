@@ -64,8 +64,8 @@ def search(
         Options of the search:
 
         backend : str, default "auto"
-            Trainer: ``"native"`` (the Fortran trainer), ``"torch"``, or ``"auto"`` (native where
-            it is built, else torch).
+            Trainer: ``"native"`` (the Fortran trainer), ``"torch"``, or ``"auto"`` (native on the
+            CPU where it is built and can train the networks, else torch).
         trials : int, default 256
             Number of candidates.
         batch : int, default 32
@@ -191,7 +191,23 @@ def _with_text(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_search(folder: PathLike) -> SearchResult:
-    """Read a finished search from its folder; see `emufort.search.result.load_search`."""
+    """Read a finished search from its folder.
+
+    Parameters
+    ----------
+    folder : path
+        The folder that `search` wrote, such as ``search`` in a run folder.
+
+    Returns
+    -------
+    SearchResult
+        The trials in the order of their proposal.
+
+    Raises
+    ------
+    EmufortError
+        `folder` holds no search, the search was interrupted, or a file of it is damaged.
+    """
     from emufort.search.result import load_search as load_result
 
     return load_result(folder)
@@ -293,8 +309,8 @@ def retrain(
         value that `search` received for step 2, or the following default:
 
         backend : str, default "auto"
-            Trainer: ``"native"`` (the Fortran trainer), ``"torch"``, or ``"auto"`` (native where
-            it is built, else torch).
+            Trainer: ``"native"`` (the Fortran trainer), ``"torch"``, or ``"auto"`` (native on the
+            CPU where it is built and can train the networks, else torch).
         top : int or "auto", default "auto"
             Number of candidates that are chosen along the predicted front of loss and cost, without
             the control group. ``"auto"``: until more candidates would gain little, at least 12 and

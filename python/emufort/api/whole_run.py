@@ -103,5 +103,10 @@ def status(folder: PathLike) -> RunStatus:
     ----------
     folder : path
         The run folder.
+
+    Returns
+    -------
+    RunStatus
+        State of the run and progress of each step.
     """
     return RunStatus.of(Path(folder))

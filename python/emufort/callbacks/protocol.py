@@ -22,7 +22,7 @@ class Callback:
 
     All methods are called in the driver process, after the results are on disk. The order of calls
     and their arguments depend only on the run, except for the seconds of trainings. A continued
-    run reports only what is finished from then on.
+    run reports only what is finished from then on, and a network once, also if the search grows.
     """
 
     def on_step(self, step: str, event: Event) -> None:

@@ -14,7 +14,13 @@ from emufort.errors import UsageError
 
 
 def data(
-    file: Annotated[Path | None, typer.Argument(help="CF netCDF file.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="CF netCDF file or Zarr store, or a pattern in quotes; default: the data of the "
+            "contract."
+        ),
+    ] = None,
     contract: ContractName = None,
 ) -> None:
     """Describe a data set as read by its contract."""

@@ -152,15 +152,16 @@ def check(
             }
         )
         return
+    n_in, n_out = len(rules.input_columns), len(rules.output_columns)
     typer.echo(
-        f"contract '{rules.name}': {len(rules.input_columns)} inputs, "
-        f"{len(rules.output_columns)} outputs; {found.source}: {len(found)} usable rows; all well"
+        f"contract '{rules.name}': {n_in} input{'s' * (n_in != 1)}, "
+        f"{n_out} output{'s' * (n_out != 1)}; {found.source}: {len(found)} usable rows; all well"
     )
     for column in found.constant_columns("train"):
         if not column.is_output:
             typer.echo(
-                f"note: {column.name} is the same in all training rows: a network cannot see what "
-                "it does"
+                f"note: {column.name} is the same in all training rows: it has no effect on the "
+                "emulator"
             )
     for output in constant_outputs(rules, found.constant_outputs):
         typer.echo(

@@ -90,7 +90,7 @@ class ClusterConfig(Section):
     def _check(self) -> Self:
         if self.scheduler is not None and self.kind is not None:
             raise ValueError("give a scheduler or a kind of cluster, not both")
-        if self.engine == "pool" and (self.scheduler or self.kind):
+        if self.engine == "pool" and not self.is_here:
             raise ValueError("engine = 'pool' uses only this machine; omit it")
         if self.resources is not None and self.kind in ("slurm", "lsf"):
             raise ValueError(
@@ -117,6 +117,11 @@ class ClusterConfig(Section):
                 )
         elif self.memory is not None and self.kibibytes is None:
             raise ValueError(f"memory is {self.memory!r}; for {kind} write it as 8G or 500M")
+
+    @property
+    def is_here(self) -> bool:
+        """Whether processes of this machine compute, instead of an existing cluster or jobs."""
+        return self.scheduler is None and self.kind is None
 
     @property
     def kibibytes(self) -> int | None:

@@ -12,7 +12,7 @@ from emufort.errors import EmufortError, UsageError
 from emufort.network.activations import parse, text_of
 from emufort.network.architecture import MOST_LAYERS
 from emufort.network.operations.dense import MOST_NEURONS
-from emufort.search.samplers.options import TWO_OBJECTIVES, sampler_name
+from emufort.search.samplers.options import OBJECT, TWO_OBJECTIVES, sampler_name
 
 
 def _known_activation_function(text: str) -> str:
@@ -232,9 +232,11 @@ class SearchConfig(Section):
         rungs, rows = self.rungs, self.rung_rows
         if "time" in self.objectives:
             if self.sampler not in TWO_OBJECTIVES:
+                is_object = self.sampler.startswith(OBJECT)
+                what = "a sampler object" if is_object else f"the sampler '{self.sampler}'"
                 raise ValueError(
-                    f"the sampler '{self.sampler}' has one objective; with objectives = ['skill', "
-                    f"'time'] choose one of {', '.join(TWO_OBJECTIVES)}"
+                    f"{what} has one objective; with objectives = ['skill', 'time'] choose one of "
+                    f"{', '.join(TWO_OBJECTIVES)}"
                 )
             if self.sampler_options.get("aim") == "loss":
                 raise ValueError("aim = 'loss' contradicts objectives = ['skill', 'time']")

@@ -388,11 +388,22 @@ def check_subset(size: int, n: int, source: Path) -> None:
         )
 
 
+#: Keys of a variable that have no effect on the numbers that are read.
+_NOT_READ = (
+    "transform",
+    "relative_to",
+    "lower_bound",
+    "upper_bound",
+    "feature",
+    "training_weight",
+)
+
+
 def _untransformed(contract: Contract) -> dict[str, Any]:
     """Return the entries of a contract that determine which numbers of a file are read."""
     content = contract.to_dict()
     for variable in (*content["input"], *content["output"]):
-        for key in ("transform", "relative_to", "lower_bound", "upper_bound", "feature"):
+        for key in _NOT_READ:
             variable.pop(key, None)
     kept = ("input", "output", "dimensions", "parameter", "baseline", "filter", "split")
     samples = contract.sample_dimensions

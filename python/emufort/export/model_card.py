@@ -235,7 +235,16 @@ def _output_row(contract: Contract, variable: Output) -> dict[str, str]:
         row["transform"] = Markdown(
             f"{markdown(row['transform'])} of the ratio to {markdown_code(variable.relative_to)}"
         )
+    if variable.training_weight != 1.0:
+        row["transform"] = Markdown(f"{markdown(row['transform'])}; {_weights(variable)}")
     return row
+
+
+def _weights(variable: Output) -> str:
+    if isinstance(variable.training_weight, float):
+        return f"training weight {variable.training_weight:g}"
+    lowest, highest = min(variable.training_weight), max(variable.training_weight)
+    return f"training weights {lowest:g} to {highest:g}"
 
 
 def _constant_row(constant: ConstantOutput) -> dict[str, str]:

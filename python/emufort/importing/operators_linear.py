@@ -92,12 +92,22 @@ def _matmul(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
     return (product(state, Value.of(inputs[0]), Value.of(inputs[1])),)
 
 
+def _transposed(value: Value) -> Value:
+    """Return a matrix with rows and columns exchanged.
+
+    Constants are transposed as arrays: weights have more elements than a value of one column may.
+    """
+    if value.terms:
+        return value.taken(numbers_of(value.shape).T)
+    return Value.constant(value.bias.reshape(value.shape).T).of_kind(value.kind)
+
+
 def _gemm(state: Lowering, node: Node, inputs: Inputs) -> tuple[Value, ...]:
     options = node.attributes
     alpha, beta = float(options.get("alpha", 1.0)), float(options.get("beta", 1.0))
     factors = []
     for value, name in zip(map(Value.of, inputs[:2]), ("transA", "transB"), strict=True):
-        factors.append(value.taken(numbers_of(value.shape).T) if options.get(name) else value)
+        factors.append(_transposed(value) if options.get(name) else value)
     left, right = factors
     if not right.terms:
         right = right.scaled(alpha)

@@ -20,7 +20,7 @@ from emufort.brief import brief
 from emufort.contract import Contract
 from emufort.dataset.constant_outputs import ConstantOutput, constant_outputs
 from emufort.errors import EmufortError
-from emufort.files import replacing
+from emufort.files import write_bytes
 from emufort.network.activations import Array
 from emufort.network.architecture import Architecture
 from emufort.network.imported import AnyArchitecture, architecture_from_dict
@@ -196,9 +196,7 @@ class Emulator:
 
     def save(self, path: PathLike) -> None:
         """Write the whole emulator to a safetensors file, atomically."""
-        from safetensors.numpy import save_file
-
-        path = Path(path)
+        from safetensors.numpy import save
 
         tensors = {
             name: np.ascontiguousarray(array, dtype=DTYPES[self.precision])
@@ -222,8 +220,8 @@ class Emulator:
             header["plan"] = json.dumps(self.plan.to_dict())
         if self.precision == "double":
             header["precision"] = self.precision
-        with replacing(path) as temporary:
-            save_file(tensors, temporary, metadata=header)
+        # safetensors would report a full disk by an exception that is no OSError.
+        write_bytes(Path(path), bytes(save(tensors, metadata=header)))
 
     @classmethod
     def load(cls, path: PathLike) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -326,7 +327,7 @@ def _environment(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
             inner = ((k, v) for k, v in value.items() if not isinstance(v, Mapping))
             text = ", ".join(f"{k} {v}" for k, v in inner)
         elif isinstance(value, (list, tuple)):
-            text = " ".join(map(str, value))
+            text = shlex.join(map(str, value))
         else:
             text = str(value)
         lines.append((key, text))

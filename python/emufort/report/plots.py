@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: Colours and markers of baselines, in the order of the contract; the first 20 pairs are unique.
 BASELINES = ("#2b8a3e", "#7048a8", "#0b7285", "#a61e4d")
-BASELINEMARKERS = ("D", "s", "^", "v", "P")
+BASELINE_MARKERS = ("D", "s", "^", "v", "P")
 
 #: Kinds of retrained candidates: their names in the legend, and their style.
 LABELS = {
@@ -32,6 +32,8 @@ _KINDS: dict[str, dict[str, Any]] = {
     "front": {"s": 38, "marker": "o", "color": BLUE},
     "choice": {"s": 190, "marker": "*", "color": ORANGE},
 }
+
+
 # ------------------------------------------------------------------------------------- the front
 
 
@@ -101,7 +103,7 @@ def _baselines(axes: Axes, baselines: Sequence[Mapping[str, Any]]) -> None:
     """Draw a marker for each timed baseline, and a line for each one that was not timed."""
     for number, baseline in enumerate(baselines):
         color = BASELINES[number % len(BASELINES)]
-        marker = BASELINEMARKERS[number % len(BASELINEMARKERS)]
+        marker = BASELINE_MARKERS[number % len(BASELINE_MARKERS)]
         name = mathtext(baseline["name"])
         if baseline["ns_per_sample"] is None:
             dashes = (0, (4 + number, 3))

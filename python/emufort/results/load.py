@@ -106,9 +106,11 @@ def load_results(folder: PathLike) -> Results:
         return Table.of(index, _rows(path), units) if path.is_file() else None
 
     trials = None
-    summary = files.search / "search.json"
-    if summary.is_file() and read_json(summary).get("finished"):
-        trials = load_search(files.search).table()
+    if (files.search / "search.json").is_file():
+        summary = read_json(files.search / "search.json")
+        # The error of `load_search` says what is wrong with a summary that is damaged.
+        if not isinstance(summary, dict) or summary.get("finished"):
+            trials = load_search(files.search).table()
     networks = None
     if (files.retrain / "candidates.csv").is_file():
         rows = read_table(files.retrain / "candidates.csv", Retrained)
@@ -128,7 +130,14 @@ def load_results(folder: PathLike) -> Results:
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     """Return the rows of a CSV file, numbers as numbers."""
-    return [{name: _number(text) for name, text in row.items()} for row in read_csv(path)]
+    rows = read_csv(path)
+    # The reader gives None for a cell that a row lacks, and puts further cells under None.
+    if any(None in (*row.keys(), *row.values()) for row in rows):
+        raise EmufortError(
+            f"{path} is damaged: its rows differ in length; remove it and repeat the command that "
+            "wrote it"
+        )
+    return [{name: _number(text) for name, text in row.items()} for row in rows]
 
 
 def _number(text: str) -> Any:

@@ -122,8 +122,12 @@ def _of_all(
 
 
 def _interval(value: float, draws: Array) -> dict[str, float]:
+    """Return an estimate with the interval of its draws, widened if it does not hold the estimate.
+
+    The mean of draws that are mostly zero, such as a regret, may exceed their upper percentile.
+    """
     low, high = np.percentile(draws, _INTERVAL)
-    return {"value": value, "low": float(low), "high": float(high)}
+    return {"value": value, "low": min(float(low), value), "high": max(float(high), value)}
 
 
 def spearman_at_equal_cost(step1: Array, final: Array, cost: Array) -> float:

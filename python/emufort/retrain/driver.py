@@ -27,7 +27,7 @@ from emufort.retrain.rounds import Rounds, on_the_front
 from emufort.retrain.table import COLUMNS, PREDICTION_COLUMNS, Retrained, ordered, predictions
 from emufort.search.identity import check_same, data_identity, read_results, study_sha256
 from emufort.search.result import SearchResult, load_search
-from emufort.search.settled import device_entry, settle
+from emufort.search.settled import check_use, device_entry, settle
 from emufort.search.trials import Trial
 from emufort.training import backend_detail
 from emufort.training.device import device_detail
@@ -86,6 +86,8 @@ def retrain(
     only_mlps = all(trial.architecture.family == "mlp" for trial in found.trials)
     typical = statistics.median(trial.architecture.multiply_adds for trial in found.trials)
     config = settle(config, "retrain", out / "retrain.json", only_mlps, typical)
+    if not (out / "retrain.json").exists():
+        check_use(config, out, {})
     contracts = {
         f"contract of {name}": target_contract(name, data.contract).sha256
         for name in sorted({trial.target for trial in found.trials if trial.target})
@@ -121,6 +123,17 @@ def _check_same(path: Path, identity: dict[str, Any]) -> None:
     check_same(path, {**identity, "search.trials": known} if fewer else identity)
 
 
+def _reported(earlier: dict[str, Any], out: Path) -> set[str]:
+    """Return the networks that callbacks have received in earlier runs.
+
+    Earlier versions did not record them; then these are all finished ones.
+    """
+    names = earlier.get("reported")
+    if isinstance(names, list):
+        return set(map(str, names))
+    return {path.parent.name for path in out.glob("*/metrics.json")}
+
+
 class _Step2(ExitStack):
     """The trainings of step 2; data and workers are prepared when the first training starts."""
 
@@ -147,6 +160,9 @@ class _Step2(ExitStack):
         self.done: list[Retrained] = []
         self.long: list[Retrained] = []
         self.planned = self.rounds.most
+        #: What an earlier run wrote to retrain.json; empty if there was none.
+        self._earlier = read_results(out / "retrain.json")
+        self._reported = _reported(self._earlier, out)
         self._study_sha256 = study_sha256(found.folder)
         self._ready = False
 
@@ -190,9 +206,17 @@ class _Step2(ExitStack):
         return [one for one in self.done if one.trial not in longer] + self.long
 
     def note(self, finished: bool = False) -> None:
-        """Write the identity of this folder and the planned number of trainings."""
-        content = {"finished": finished, "planned": self.planned, "identity": self.identity}
-        write_json(self.out / "retrain.json", {**content, **device_entry(self.config.device)})
+        """Write the identity of this folder, and what is planned and reported."""
+        content = {
+            "finished": finished,
+            "planned": self.planned,
+            "reported": sorted(self._reported),
+            "identity": self.identity,
+        }
+        # A run that trains nothing leaves the device as it is.
+        is_new = self._ready or not self._earlier
+        device = self.config.device if is_new else self._earlier.get("device", "cpu")
+        write_json(self.out / "retrain.json", {**content, **device_entry(device)})
 
     def job(
         self,
@@ -245,23 +269,30 @@ class _Step2(ExitStack):
         """Carry out the jobs that are not finished; return the rows of all jobs."""
         # Rounds may end before their largest number of trainings; later jobs are added to it.
         self.planned = max(self.rounds.most, len(self.done) + len(jobs))
-        self.note()
         for job in jobs:
             sweep(job.folder)
             adopt(job, self._study_sha256)
         groups = side_by_side(jobs, self.config)
         waiting = [group for group in groups if not all(job.finished for job in group)]
+        self._reported -= {job.id for group in waiting for job in group}
+        if waiting:
+            self._make_ready()
+        self.note()
         if waiting:
             done = len(jobs) - sum(map(len, waiting))
             self._train(waiting, len(self.done) + done)
         rows = [job.read() for job in jobs]
-        if waiting:
-            self.callbacks.trained(rows)
+        new = [row for row in rows if row.id not in self._reported]
+        if new:
+            self._reported |= {row.id for row in new}
+            self.note()
+            self.callbacks.trained(new)
         return rows
 
     def _make_ready(self) -> None:
         if self._ready:
             return
+        check_use(self.config, self.out, self._earlier)
         self._ready = True
         validation = self.targets.part("validation")
         self._stored, scalers = SharedArrays.from_targets(self.train, validation, self.out)
@@ -284,7 +315,6 @@ class _Step2(ExitStack):
         )
 
     def _train(self, groups: list[list[Job]], done: int) -> None:
-        self._make_ready()
         groups = sorted(groups, key=lambda group: -sum(job.seconds_estimate for job in group))
         counts = [float(len(group)) for group in groups]
         self._watch.at(done, total=self.planned)
@@ -312,6 +342,7 @@ class _Step2(ExitStack):
         for folder in self.out.iterdir():
             if JOB_NAME.fullmatch(folder.name) and folder.name not in names:
                 shutil.rmtree(folder, ignore_errors=True)
+        self._reported &= names
 
     # ------------------------------------------------------------------ tables
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from emufort.config import RetrainConfig
 from emufort.retrain.choice import Front
 from emufort.search.calibration import Calibration
+from emufort.search.halving import NO_USE
 from emufort.search.prediction import features, foretold_losses
 from emufort.search.trials import Trial
 
@@ -22,8 +23,6 @@ _FEWEST, _LARGEST_SHARE = 12, 0.125
 _WORTH = 0.01
 #: Two losses that differ by less than this share may differ only by the random seed.
 _NOISE = 0.1
-#: A loss above this multiple of the lowest loss is useless, however cheap the network is.
-_NO_USE = 100.0
 #: Default size of the control group: share of the candidates, and the minimum.
 _CONTROL_SHARE, _CONTROL_FEWEST = 0.05, 16
 
@@ -145,7 +144,7 @@ def on_the_front(cost: Mapping[int, float], loss: Mapping[int, float]) -> list[i
         Trial number -> final loss.
     """
     found: list[int] = []
-    useful = [number for number in loss if loss[number] <= _NO_USE * min(loss.values())]
+    useful = [number for number in loss if loss[number] <= NO_USE * min(loss.values())]
     lowest = math.inf
     for number in sorted(useful, key=lambda number: (cost[number], loss[number], number)):
         if loss[number] < (1.0 - _NOISE) * lowest:

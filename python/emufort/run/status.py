@@ -15,6 +15,7 @@ from emufort.lock import held_by
 from emufort.run.configuration import read_config
 from emufort.run.finished import FinishedSteps
 from emufort.run.folder import RunFolder
+from emufort.search.identity import study_sha256
 from emufort.steps import STEP_NAMES, STEPS
 
 State = Literal["running", "finished", "killed", "stopped", "unfinished"]
@@ -181,10 +182,24 @@ def _candidates(folder: RunFolder, config: Config) -> tuple[int, int]:
 
 
 def _trainings(folder: RunFolder, config: Config) -> tuple[int, int]:
-    """Return the number of finished and of planned trainings; every round may plan more."""
-    done = len(list(folder.retrain.glob("*/metrics.json")))
+    """Return the number of finished and of planned trainings; every round may plan more.
+
+    A training of the time before the search grew counts when step 2 has taken it over.
+    """
+    try:
+        study = study_sha256(folder.search)
+    except EmufortError:
+        study = None
+    names = [_study_of(_read(path)) for path in folder.retrain.glob("*/metrics.json")]
+    done = sum(None in (study, name) or name == study for name in names)
     planned = _read(folder.retrain / "retrain.json").get("planned")
     return done, max(done, planned) if isinstance(planned, int) else max(done, 1)
+
+
+def _study_of(metrics: dict[str, Any]) -> str | None:
+    provenance = metrics.get("provenance")
+    found = provenance.get("study_sha256") if isinstance(provenance, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _rounds(folder: RunFolder, config: Config) -> tuple[int, int]:

@@ -236,10 +236,15 @@ def load(
     Parameters
     ----------
     bundle
-        Folder of the bundle, or the result of `emufort.export`.
+        Folder of the bundle, or the result of `emufort.api.export`.
     backend
         ``"fortran"`` or ``"onnxruntime"``; ``"auto"`` uses the Fortran runtime if its bindings are
         built, else ONNX Runtime.
+
+    Returns
+    -------
+    LoadedEmulator
+        The emulator; its method `predict` takes data sets, arrays by name, or a matrix.
 
     Raises
     ------

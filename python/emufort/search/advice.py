@@ -30,11 +30,11 @@ from emufort.files import sweep, write_csv, write_json
 from emufort.lock import only_writer
 from emufort.progress import Reporter, silent
 from emufort.search.candidate_task import rung_task
-from emufort.search.identity import check_same, search_identity
+from emufort.search.identity import check_same, read_results, search_identity
 from emufort.search.plan import Plan
 from emufort.search.rungs import RungUnit, carry_out
 from emufort.search.samplers.registry import propose
-from emufort.search.settled import device_entry, settle
+from emufort.search.settled import check_use, device_entry, settle
 from emufort.search.subset import draw_subset
 from emufort.training import TrainerState
 from emufort.workers.pool import Executor, executor_for
@@ -83,6 +83,7 @@ def advise(data: Dataset, config: Config, out: Path, report: Reporter = silent) 
     config = settle(
         config, "search", out / "asked.json", space.only_mlps, space.typical_multiply_adds
     )
+    check_use(config, out, read_results(out / "asked.json"))
     train, validation = data.part("train"), data.part("validation")
     validation = validation.subset(min(config.search.validation, len(validation)), config.seed)
     sizes = sizes_to_try(options, len(train))

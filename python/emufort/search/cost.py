@@ -38,6 +38,8 @@ _BLOCK = 8
 #: Usual time of a sample besides its layers, and of a multiply-add [ns]. `measured` found these
 #: values on an AMD EPYC (family 25, model 17) with gfortran 12 for calls of 16 columns.
 _USUAL_SAMPLE, _USUAL_MULTIPLY_ADD = 16.0, 0.017
+#: Usual time of a layer besides its neurons, in multiply-adds. This is an estimate.
+_USUAL_LAYER = 44.0
 
 
 def _terms(architecture: Architecture) -> dict[str, float]:
@@ -166,7 +168,11 @@ def usual_cost_model() -> CostModel:
     objective are too. The order of the predicted times and their ratios matter in such a search,
     their unit does not.
     """
-    coefficients = {"sample": _USUAL_SAMPLE, "multiply_add": _USUAL_MULTIPLY_ADD}
+    coefficients = {
+        "sample": _USUAL_SAMPLE,
+        "layer": _USUAL_MULTIPLY_ADD * _USUAL_LAYER,
+        "multiply_add": _USUAL_MULTIPLY_ADD,
+    }
     neurons = {
         f"neuron {name}": _USUAL_MULTIPLY_ADD * function.cost
         for name, function in ACTIVATION_FUNCTIONS.items()

@@ -40,7 +40,7 @@ from emufort.search.samplers.base import accept_all
 from emufort.search.samplers.enqueued import enqueued_candidates
 from emufort.search.samplers.options import check_object, check_options
 from emufort.search.samplers.registry import make_proposer
-from emufort.search.settled import device_entry, settle
+from emufort.search.settled import check_use, device_entry, settle
 from emufort.search.space import Candidate
 from emufort.search.subset import draw_subset
 from emufort.search.summary import search_summary
@@ -102,6 +102,7 @@ def search(
     check_not_fewer(out, config.search.trials)
     if known is not None and (finished := _finished(out, config)) is not None:
         return finished
+    check_use(config, out, known or {})
     options, extensions = config.search, extensions or Extensions()
     check_options(options.sampler, options.sampler_options)
     check_object(options.sampler, extensions.sampler)

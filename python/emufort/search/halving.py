@@ -30,7 +30,7 @@ USUAL_NOISE = 0.5
 #: Number of draws of all losses, and their random seed, where candidates have times.
 _DRAWS, _SEED = 128, 17
 #: A loss above this multiple of the lowest loss is useless, however cheap the network is.
-_NO_USE = 100.0
+NO_USE = 100.0
 #: Largest number of candidates of earlier batches that a batch is compared with along a front; an
 #: evenly spaced sample represents more of them.
 _MOST_EARLIER = 480
@@ -236,7 +236,7 @@ def along_the_front(outlook: Outlook, times: Array, k: int) -> list[int]:
     drawn = np.hstack(
         [outlook.mean[order] + outlook.spread[order] * normal, np.tile(finished, (_DRAWS, 1))]
     )
-    highest = float(drawn.min(initial=np.inf)) + math.log(_NO_USE)
+    highest = float(drawn.min(initial=np.inf)) + math.log(NO_USE)
     every_time = np.array([*times[order], *(time for _, time in outlook.front)], dtype=np.float64)
     left, chosen = np.arange(len(order)), list[int]()
     while len(left) and len(chosen) < k:

@@ -7,6 +7,7 @@ decide then, because a search or a retraining should not change any of them half
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -43,15 +44,9 @@ def settle(config: Config, step: str, path: Path, only_mlps: bool, multiply_adds
     Raises
     ------
     UsageError
-        The backend cannot train these networks or cannot use the device, or the device does not
-        exist on this machine.
+        The backend cannot train these networks or cannot use the device.
     EmufortError
         The file is damaged.
-
-    Warns
-    -----
-    DeviceWarning
-        The earlier results were made on another kind of device.
     """
     known = _known(path, step)
     identity = known.get("identity", {})
@@ -64,14 +59,11 @@ def settle(config: Config, step: str, path: Path, only_mlps: bool, multiply_adds
         asked = identity.get("search.side_by_side", "auto" if not known else False)
     if backend == "auto" and (asked is True or (step == "retrain" and config.retrain.only_torch)):
         backend = "torch"
-    is_here = config.cluster.kind is None and config.cluster.scheduler is None
+    is_here = config.cluster.is_here
     if config.device == "auto" and known:
         device = known.get("device", "cpu")
     else:
         device = resolve_device(config.device, backend, multiply_adds, is_here)
-        if is_here:
-            check_device(device)
-        _warn_of_change(known, device, path)
     if backend == "auto" or not only_mlps:
         backend = resolve_backend(backend, kind_of(device), only_mlps)
     if asked is True and backend == "native":
@@ -86,6 +78,40 @@ def settle(config: Config, step: str, path: Path, only_mlps: bool, multiply_adds
     on_gpus = device != "cpu" and is_here and config.workers == 0
     workers = count_of(device) if on_gpus else config.workers
     return config.model_copy(update={step: section, "device": device, "workers": workers})
+
+
+def check_use(config: Config, folder: Path, known: Mapping[str, Any]) -> None:
+    """Check the device before a step trains with it.
+
+    Parameters
+    ----------
+    config
+        A settled configuration.
+    folder
+        Folder of the step.
+    known
+        Content of the file with the identity of earlier results; empty if there are none.
+
+    Raises
+    ------
+    UsageError
+        The device does not exist on this machine, where the trainings run.
+
+    Warns
+    -----
+    DeviceWarning
+        The earlier results were made on another kind of device.
+    """
+    if config.cluster.is_here:
+        check_device(config.device)
+    before = known.get("device", "cpu")
+    if known and before != kind_of(config.device):
+        warnings.warn(
+            f"the results in {folder} were begun on the device '{before}' and continue on "
+            f"'{config.device}': they differ by rounding from those of one device",
+            DeviceWarning,
+            stacklevel=3,
+        )
 
 
 def _known(path: Path, step: str) -> dict[str, Any]:
@@ -114,14 +140,3 @@ def _check_known_backend(backend: str, device: str, path: Path) -> None:
 def device_entry(device: str) -> dict[str, str]:
     """Return the entry for the file of the identity; a CPU has none."""
     return {} if device == "cpu" else {"device": kind_of(device)}
-
-
-def _warn_of_change(known: dict[str, Any], device: str, path: Path) -> None:
-    before = known.get("device", "cpu")
-    if known and before != kind_of(device):
-        warnings.warn(
-            f"the results in {path.parent} were begun on the device '{before}' and continue on "
-            f"'{device}': they differ by rounding from those of one device",
-            DeviceWarning,
-            stacklevel=3,
-        )

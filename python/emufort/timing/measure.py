@@ -99,7 +99,6 @@ def time_candidates(
         Columns per call, rounds, backend, compiler and flags. The backend ``onnxruntime`` leaves
         baselines without a time.
     out_csv
-        Path of the table.
         The table to write.
     work
         Folder for programs, their inputs and the finished rounds.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.errors import DataError
 from emufort.network.scaler import Scaler
@@ -44,7 +47,19 @@ def fit_scalers(rows: Dataset) -> tuple[Scaler, Scaler]:
                 f"{rows.whole.source}: {column.name} varies by {1 / scale:.3g} {column.units} "
                 "only, which single precision cannot scale; choose other units or omit it"
             )
-    return of_features, found
+    return of_features, _weighted(found, contract)
+
+
+def _weighted(outputs: Scaler, contract: Contract) -> Scaler:
+    """Return the scaler of outputs with the training weights of the contract."""
+    weights = np.concatenate(
+        [np.broadcast_to(v.training_weight, contract.width(v)) for v in contract.output]
+    )
+    varying = list(outputs.varying)
+    weights = weights[varying]
+    scale = outputs.scale.copy()
+    scale[varying] *= np.sqrt(weights / weights.mean())
+    return replace(outputs, scale=scale)
 
 
 def network_sizes(data: Dataset) -> tuple[int, int]:

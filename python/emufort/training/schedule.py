@@ -78,7 +78,7 @@ def with_fewer_steps(rate: float, old: float, new: float) -> float:
     training. A larger rate compensates most of this: the rate is proportional to the number of
     steps to the power of -2/3, and grows at most by a factor of 4. Both values are measured:
     trainings with a fifth of the steps predict the long ones better at 2 to 4.5 times the rate than
-    at the same rate (docs/search.md).
+    at the same rate (docs/step1.md).
     """
     factor = float((old / new) ** _POWER_OF_LENGTH)
     return rate * min(max(1.0, factor), _MOST_BY_LENGTH)

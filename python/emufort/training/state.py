@@ -156,9 +156,19 @@ class TrainerState:
                 if header.get("format") != _FORMAT:
                     raise EmufortError(f"{path} does not hold a training of the format {_FORMAT}")
                 tensors = {name: stream.get_tensor(name) for name in (*_TENSORS, "curve")}
-        except (OSError, SafetensorError) as error:
+                numbers, task = json.loads(header["numbers"]), json.loads(header["task"])
+            curve = [(int(s), float(t), float(v), float(r)) for s, t, v, r in tensors.pop("curve")]
+            state = cls(TrainingTask.from_dict(task), **tensors, **numbers, curve=curve)
+            if not state._is_whole:
+                raise ValueError("its arrays do not fit its network")
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise EmufortError(f"cannot read the training {path}: {error}; remove it") from error
-        numbers = json.loads(header["numbers"])
-        curve = [(int(s), float(t), float(v), float(r)) for s, t, v, r in tensors.pop("curve")]
-        task = TrainingTask.from_dict(json.loads(header["task"]))
-        return cls(task, **tensors, **numbers, curve=curve)
+        return state
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether the arrays are those of the network, or there are none."""
+        sizes = 0, Layout(self.task.architecture).size
+        shapes = {getattr(self, name).shape for name in _TENSORS}
+        are_single = all(getattr(self, name).dtype == np.float32 for name in _TENSORS)
+        return are_single and len(shapes) == 1 and shapes.pop() in [(size,) for size in sizes]

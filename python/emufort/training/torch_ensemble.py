@@ -11,7 +11,7 @@ gradients and moments, so that these neurons contribute nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -25,6 +25,7 @@ from emufort.training.layout import Layout
 from emufort.training.torch_adam import EPSILON, AdamRows
 from emufort.training.torch_graph import StepGraph
 from emufort.training.torch_operations import Matrices, Passes
+from emufort.training.torch_rows import Blocks
 from emufort.training.torch_trainer import TorchTrainer
 
 #: Numbers of the samples that are gathered at once, and of the largest layer of an evaluation. On a
@@ -91,6 +92,8 @@ class Ensemble:
                 EPSILON * self.batch * n_outputs / 2.0,
             )  # fmt: skip
             self._evaluation: dict[int, Passes] = {}
+            #: Blocks of the rows of an evaluation; their size is that of this ensemble alone.
+            self._blocks: dict[str, Blocks] = {}
             n_features = self.rows.x.shape[1]
             row = self.m * self.batch * (n_features + n_outputs + 1)
             self._most_steps = max(1, min(_GATHERED[device.type] // row, 4096))
@@ -195,9 +198,7 @@ class Ensemble:
         device, dtype = self.rows.device, self.rows.dtype
         total = torch.zeros(self.m, dtype=self._loss_type, device=device)
         count = 0
-        widest = max(size for _, size in self.plan.buffers)
-        block = max(32, _EVALUATED[device.type] // (self.m * widest))
-        for x, y in self.rows.blocks(split, block):
+        for x, y in self._blocks_of(split):
             n = x.shape[1]
             if n not in self._evaluation:
                 self._evaluation[n] = Passes(
@@ -208,6 +209,15 @@ class Ensemble:
             total += error.to(self._loss_type).square().sum(dim=(1, 2))
             count += y.numel()
         return total / count
+
+    def _blocks_of(self, split: str) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
+        widest = max(size for _, size in self.plan.buffers)
+        block = max(32, _EVALUATED[self.rows.device.type] // (self.m * widest))
+        if not self.rows.is_resident:
+            return self.rows.cut(split, block)
+        if split not in self._blocks:
+            self._blocks[split] = list(self.rows.cut(split, block))
+        return self._blocks[split]
 
     def store(self, numbers: Sequence[int]) -> None:
         """Copy what a resume needs into the states of the networks `numbers`."""

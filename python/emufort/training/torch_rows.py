@@ -93,7 +93,15 @@ class Rows:
         )
 
     def blocks(self, split: str, size: int) -> Blocks | Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Return blocks of `size` rows whose samples run along the columns.
+        """Return what `cut` yields; it is kept for every size, so ask for few sizes only."""
+        if not self.is_resident:
+            return self.cut(split, size)
+        if (split, size) not in self._blocks:
+            self._blocks[split, size] = list(self.cut(split, size))
+        return self._blocks[split, size]
+
+    def cut(self, split: str, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield blocks of `size` rows whose samples run along the columns.
 
         Parameters
         ----------
@@ -102,20 +110,11 @@ class Rows:
         size
             Rows of a block; the last block may have fewer.
 
-        Returns
-        -------
+        Yields
+        ------
         Features with a last row of ones (n_features + 1, n), and targets (n_outputs, n), of each
         block.
         """
-        if not self.is_resident:
-            return self._cut(split, size)
-        if (split, size) not in self._blocks:
-            self._blocks[split, size] = list(self._cut(split, size))
-            if self.device.type == "cuda":
-                torch.cuda.current_stream(self.device).synchronize()  # others use them too
-        return self._blocks[split, size]
-
-    def _cut(self, split: str, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         arrays = self._arrays
         x, y = arrays.x_validation, arrays.y_validation
         if split == "sample":

@@ -12,7 +12,8 @@ import shlex
 import sys
 import threading
 import time
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +23,14 @@ from emufort.config import ClusterConfig
 from emufort.errors import EmufortError
 from emufort.files import make_directory, read_json, write_json, write_text
 from emufort.signals import last_act
-from emufort.workers.cluster_queue import Queue
+from emufort.workers.cluster_queue import ListedJob, Queue
 from emufort.workers.cluster_script import JOB_NAME, job_script
 from emufort.workers.dask_cluster import RESTARTS, Scheduler, belongs, last_lines
 
 #: Time for which the batch system may fail to answer while no worker is left [s].
 _SILENCE_SECONDS = 300.0
+#: Time without a worker after which a line says what the jobs wait for, and until the next one [s].
+_WAIT_SECONDS, _WAIT_AGAIN_SECONDS = 600.0, 3600.0
 #: Time within which the batch system must cancel jobs [s].
 _CANCEL_SECONDS = 20.0
 #: Times to wait before each attempt to cancel the jobs [s].
@@ -70,9 +73,17 @@ class BatchJobs:
     out
         Folder of the step; scripts, logs and the numbers of the jobs go to its subfolder
         ``cluster``.
+    clock
+        Returns the time [s].
     """
 
-    def __init__(self, where: ClusterConfig, scheduler: Scheduler, out: Path) -> None:
+    def __init__(
+        self,
+        where: ClusterConfig,
+        scheduler: Scheduler,
+        out: Path,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         assert where.kind is not None
         self._where, self._scheduler, self._out = where, scheduler, out
         self._queue = Queue(where.kind)
@@ -84,7 +95,8 @@ class BatchJobs:
         #: Numbers of the jobs that may exist.
         self._ids: list[str] = []
         self._submissions = 0
-        self._answered = time.monotonic()
+        self._clock = clock
+        self.restart_clock()
         self._lock = threading.Lock()
         self._stack = ExitStack()
 
@@ -121,8 +133,13 @@ class BatchJobs:
         self._ids = ids
         write_json(self._record, {"kind": self._where.kind, "jobs": ids})
 
+    def restart_clock(self) -> None:
+        """Count the time without a worker, and without an answer of the queue, from now on."""
+        self._answered = self._had_worker = self._clock()
+        self._next_warning = self._had_worker + _WAIT_SECONDS
+
     def tend(self, workers: Collection[str]) -> None:
-        """Submit jobs again that have ended.
+        """Submit jobs again that have ended; print a warning if all wait for a long time.
 
         Parameters
         ----------
@@ -135,13 +152,15 @@ class BatchJobs:
             All jobs ended several times in a row without a worker, or there are no workers and
             the batch system does not answer.
         """
+        if workers:
+            self.restart_clock()
         idle = [p for p in self._places if not any(belongs(w, p.name) for w in workers)]
         if not idle:
             return
         try:
             listed = self._queue.jobs()
         except EmufortError as error:
-            silent = time.monotonic() - self._answered
+            silent = self._clock() - self._answered
             if not workers and silent > _SILENCE_SECONDS:
                 raise EmufortError(
                     f"there are no workers, and the batch system has not answered for "
@@ -149,12 +168,34 @@ class BatchJobs:
                     "work is kept"
                 ) from error
             return
-        self._answered = time.monotonic()
+        self._answered = self._clock()
+        self._warn_of_waiting(listed)
         for place in idle:
             if not (place.job in listed and listed[place.job].alive):
                 self._ended(place, listed)
         if not workers and all(p.job is None and p.starts > RESTARTS for p in self._places):
             raise EmufortError(self._why_none_started())
+
+    def _warn_of_waiting(self, listed: Mapping[str, ListedJob]) -> None:
+        """Say in which state the jobs are, if there has been no worker for a long time."""
+        waiting = {
+            p.job: listed[p.job].state
+            for p in self._places
+            if p.job is not None and p.job in listed and listed[p.job].alive
+        }
+        now = self._clock()
+        if not waiting or now < self._next_warning:
+            return
+        self._next_warning = now + _WAIT_AGAIN_SECONDS
+        states = sorted(Counter(waiting.values()).items())
+        counts = ", ".join(f"{n} in state {state}" for state, n in states)
+        details = self._queue.details_command(next(iter(waiting)))
+        print(
+            f"warning: no worker has been connected for {(now - self._had_worker) / 60:.0f} min; "
+            f"{len(waiting)} of {len(self._places)} batch jobs are in the queue ({counts}): "
+            f"'{details}' shows why a job waits, and logs of jobs that run are in {self._folder}",
+            file=sys.stderr,
+        )
 
     def _ended(self, place: _Place, listed: Collection[str]) -> None:
         """Submit the job of a place again, unless it failed to start too often."""

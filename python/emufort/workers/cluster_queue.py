@@ -26,12 +26,15 @@ class ListedJob:
 
     Attributes
     ----------
+    state
+        Its state, in the words of the batch system.
     alive
         Whether it waits or runs.
     ours
         Whether it has the name of the jobs of this package.
     """
 
+    state: str
     alive: bool
     ours: bool
 
@@ -65,6 +68,8 @@ class _System:
         Command that lists the jobs of the user, whose name is appended where `by_user`.
     state
         Returns the state in a line of the list.
+    details
+        Command that shows why a job waits; its number is appended.
     ended
         Pattern of states in which a job neither waits nor runs; Eqw of SGE never starts.
     empty
@@ -73,6 +78,7 @@ class _System:
 
     listing: tuple[str, ...]
     state: Callable[[Sequence[str]], str]
+    details: str
     ended: str
     submit: tuple[str, ...] = ()
     by_user: bool = True
@@ -84,19 +90,21 @@ _SYSTEMS = {
     "slurm": _System(
         ("squeue", "--noheader", "--format=%A %t %j", "--user"),
         _slurm_state,
+        "squeue --jobs",
         "BF|CA|CD|DL|F|NF|OOM|PR|TO",
         submit=("--parsable",),
     ),
-    "pbs": _System(("qstat", "-u"), _pbs_state, "[CFX]"),
+    "pbs": _System(("qstat", "-u"), _pbs_state, "qstat -f", "[CFX]"),
     "lsf": _System(
         ("bjobs", "-w"),
         _lsf_state,
+        "bjobs -p",
         "DONE|EXIT",
         by_user=False,
         script_as_input=True,
         empty="(?i)no (unfinished )?jobs? found",
     ),
-    "sge": _System(("qstat", "-u"), _sge_state, "E.*|d.*"),
+    "sge": _System(("qstat", "-u"), _sge_state, "qstat -j", "E.*|d.*"),
 }
 
 
@@ -155,8 +163,12 @@ class Queue:
             except IndexError:
                 continue
             alive = re.fullmatch(self._system.ended, state) is None
-            found[number[0]] = ListedJob(alive, JOB_NAME in fields)
+            found[number[0]] = ListedJob(state, alive, JOB_NAME in fields)
         return found
+
+    def details_command(self, job: str) -> str:
+        """Return the command that shows why a job waits."""
+        return f"{self._system.details} {job}"
 
     def cancel_command(self, ids: Iterable[str]) -> list[str]:
         """Return the command that cancels jobs."""

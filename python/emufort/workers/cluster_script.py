@@ -88,8 +88,8 @@ def log_pattern(kind: str, out: Path) -> str:
                 f"{character!r}; choose another --out"
             )
     if kind == "slurm":
-        return sbatch_value("output", log.replace("%", "%%") + "/%j.log")
-    return batch_value("output", log) + {"pbs": "/", "lsf": "/%J.log", "sge": "/$JOB_ID.log"}[kind]
+        return sbatch_value("--out", log.replace("%", "%%") + "/%j.log")
+    return batch_value("--out", log) + {"pbs": "/", "lsf": "/%J.log", "sge": "/$JOB_ID.log"}[kind]
 
 
 def job_script(where: ClusterConfig, address: str, out: Path, name: str = f"{JOB_NAME}-1") -> str:

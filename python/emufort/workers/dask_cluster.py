@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,9 +99,11 @@ def started_scheduler(where: ClusterConfig) -> Iterator[Scheduler]:
 class ExternalWorkers:
     """The workers of an existing cluster, which starts and stops them itself."""
 
-    def __init__(self, address: str, patience: float) -> None:
-        self._address, self._patience = address, patience
-        self._seen = time.monotonic()
+    def __init__(
+        self, address: str, patience: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._address, self._patience, self._clock = address, patience, clock
+        self.restart_clock()
 
     def __enter__(self) -> Self:
         return self
@@ -113,11 +115,15 @@ class ExternalWorkers:
         """Return an empty text: the logs belong to the cluster."""
         return ""
 
+    def restart_clock(self) -> None:
+        """Count the time without a worker from now on."""
+        self._seen = self._clock()
+
     def tend(self, workers: Collection[str]) -> None:
         """Raise `EmufortError` if there have been no workers for the time limit."""
         if workers:
-            self._seen = time.monotonic()
-        elif time.monotonic() - self._seen > self._patience:
+            self.restart_clock()
+        elif self._clock() - self._seen > self._patience:
             raise EmufortError(
                 f"the Dask scheduler {self._address} has had no worker for {self._patience:.0f} s; "
                 "start workers and run the same command again: finished work is kept"
@@ -185,6 +191,9 @@ class LocalWorkers:
     def log_of(self, worker: str) -> str:
         """Return where the log of the workers is and what it says at the end, in one line."""
         return f"the log {self._log} ends with: {last_lines(self._log)}"
+
+    def restart_clock(self) -> None:
+        """Do nothing: no time limit applies to these workers."""
 
     def tend(self, workers: Collection[str]) -> None:
         """Start the workers again if all have ended.

@@ -141,6 +141,8 @@ class DaskPool:
                 pure=False,
             )  # fmt: skip
 
+        # Since the previous call, nobody has looked after the workers.
+        self._keeper.restart_clock()
         futures = {submit(position): position for position in range(len(units))}
         try:
             while futures:
@@ -159,6 +161,7 @@ class DaskPool:
                             finished.add(again)
                             continue
                         del futures[future]
+                        self._keeper.restart_clock()
                         yield position, result
                         future.release()
                 except TimeoutError:

@@ -225,10 +225,10 @@ def executor_for(
         Largest number of units that run at once, if known; more workers would be idle.
     """
     where = config.cluster
-    if where.kind is None and where.scheduler is None:
+    if where.is_here:
         check_device(config.device)
     workers = config.n_workers if units is None else max(1, min(config.n_workers, units))
-    if where.scheduler or where.kind or where.engine == "dask":
+    if where.engine == "dask" or not where.is_here:
         return DaskPool(where, workers, stored, out, backend, config.device)
     return make_executor(workers, stored, backend, config.device)
 

@@ -32,6 +32,9 @@ class CmaesProposer(CubeProposer):
             population = self._options["popsize"] or max(size, least_population(n))
             self._evolution = Evolution(n, population, self._options)
         evolution = self._evolution
+        if not self._options["popsize"]:
+            # The first batch may have few candidates besides those of the user.
+            evolution.enlarge(size)
         seeds = np.random.SeedSequence([self._seed, batch])
         evolution.seed(int(seeds.generate_state(1)[0]))
         rng = np.random.default_rng(seeds)

@@ -56,6 +56,19 @@ class Evolution:
         )
         self._told: list[tuple[Array, tuple[float, ...]]] = []
 
+    def enlarge(self, population: int) -> None:
+        """Take larger generations from now on, if the distribution has not moved yet.
+
+        Parameters
+        ----------
+        population
+            Number of points of a generation; smaller numbers change nothing.
+        """
+        if population > self._population and self._cma.generation == 0:
+            told, self._population = self._told, population
+            self._begin(self._cma.mean)
+            self._told = told
+
     def seed(self, number: int) -> None:
         """Set the random seed of the next points."""
         self._cma.reseed_rng(number)
