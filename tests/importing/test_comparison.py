@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernelError
 
 import emufort
 from emufort.api import import_network
@@ -91,6 +92,23 @@ def test_an_operation_that_is_computed_in_another_way_is_not_a_matter_of_precisi
         import_network(model, tmp_path / "b")
     assert "--precision" not in str(refused.value)
     assert not (tmp_path / "b").exists()
+
+
+def test_an_operation_that_onnx_runtime_lacks_is_compared_with_the_reference_implementation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = two_headed(np.random.default_rng(5))
+    wanted = import_network(model, tmp_path / "a", name="heads").golden
+
+    def missing(*_: object, **__: object) -> object:
+        raise NoKernelError("no kernel for Swish(24)")
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", missing)
+    found = import_network(model, tmp_path / "b", name="heads").golden
+    np.testing.assert_allclose(found.y, wanted.y, rtol=1e-5, atol=1e-5)
+    monkeypatch.setitem(HANDLERS, "LeakyRelu", HANDLERS["Relu"])
+    with pytest.raises(ImportRefusedError, match="does not reproduce"):
+        import_network(model, tmp_path / "c")
 
 
 @pytest.mark.parametrize(("slope", "said"), [(20.0, "infinite for"), (0.0, "the same for all")])

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from emufort.contract import Contract
 from emufort.dataset.dataset import Dataset
 from emufort.export import Bundle, export
 from emufort.export.agreement import allowed_differences, rounding_bound
@@ -17,7 +18,7 @@ from emufort.importing.graph import read_graph
 from emufort.importing.importer import emulator_of
 from emufort.network.emulator import Emulator
 from emufort.verification import verify
-from emufort.verification.rows import draw_rows, live_rows
+from emufort.verification.rows import draw_rows, live_rows, of_single_host
 from tests.export.emulators import inputs, mixed, random_emulator
 from tests.importing.models import model_of, node
 
@@ -116,6 +117,24 @@ def test_a_deep_network_is_verified_and_its_tolerances_are_stated(tmp_path: Path
     assert all(1e-5 < value <= 1e-3 for value in stated.values())
     live = next(c for c in result.comparisons if c.name == "live inputs")
     assert live.passed
+
+
+def test_a_host_in_single_precision_clips_to_limits_that_it_can_hold() -> None:
+    contract = Contract.from_dict(
+        {
+            "name": "share",
+            "input": [{"name": "share", "transform": "logit", "range": [0.001, 0.999]}],
+            "output": [{"name": "y"}],
+        }
+    )
+    model = model_of([node("Sinh", "x", "y")], {"x": ["n", 1]}, {"y": ["n", 1]}, {})
+    emulator = emulator_of(read_graph(model), contract=contract, precision="double")
+    limit = float(np.float32(0.999))
+    found = of_single_host(emulator).predict(np.array([[2.0], [limit], [0.5]]))
+    assert found[0] == found[1]
+    np.testing.assert_allclose(found[1], np.sinh(np.log(limit / (1.0 - limit))), rtol=1e-12)
+    assert abs(emulator.predict(np.array([[2.0]]))[0] / found[0] - 1.0) > 1e-7
+    assert found[2] == emulator.predict(np.array([[0.5]]))[0]
 
 
 def test_outputs_that_never_vary_are_named(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from emufort.config import DEFAULTS
+from emufort.api.arguments import section
+from emufort.config import DEFAULTS, ExportConfig
 from emufort.config.deployment import Placement
 from emufort.contract import Contract
 from emufort.export.bundle import Bundle
@@ -74,7 +75,17 @@ def import_network(
     ContractError, UsageError, EmufortError
         The contract is not valid, or the bundle cannot be written.
     """
+    options = section(ExportConfig, name=name, golden=golden, precision=precision, weights=weights)
     # ONNX and scipy take long to import.
     from emufort.importing.importer import import_model
 
-    return import_model(model, out, contract, name, example, golden, precision, weights)
+    return import_model(
+        model,
+        out,
+        contract,
+        options.name,
+        example,
+        options.golden,
+        options.precision or "single",
+        options.weights,
+    )

@@ -74,6 +74,9 @@ def compared(
     of_original, of_import = (
         np.maximum(TOLERANCES[p], rounding_bound(noise, p)) for p in ("single", emulator.precision)
     )
+    found = _difference(alone, together[: len(alone)], spread, of_original)
+    if found is not None:
+        raise _refusal(emulator, found, "an operation of the original mixes columns")
     source = reference.outputs_of_source(seen[:_COMPARED])
     if source is not None:
         # Both may be in single precision, and differ by what that gives.
@@ -95,9 +98,6 @@ def compared(
             "it does so in double precision too, so emufort computes an operation in another way "
             "than ONNX Runtime; report it with the model",
         )
-    found = _difference(alone, together[: len(alone)], spread, of_original)
-    if found is not None:
-        raise _refusal(emulator, found, "an operation of the original mixes columns")
     return together
 
 

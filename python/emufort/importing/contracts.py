@@ -72,7 +72,9 @@ def _variables(
     """
     found = []
     for port, shape in zip(ports, shapes, strict=True):
-        name = _unique(word(port.name), taken)
+        name = word(port.name)
+        # names of the generated module begin with it
+        name = _unique(f"x_{name}" if name.lower().startswith("emufort_") else name, taken)
         variable: dict[str, Any] = {"name": name, "units": "1", "transform": "none"}
         if math.prod(shape) > 1:
             places = [f"_{i + 1}" for i in range(len(shape))] if len(shape) > 1 else [""]
@@ -98,12 +100,15 @@ def _unique(name: str, taken: set[str]) -> str:
     return found
 
 
-def without_default_transforms(contract: Contract) -> Contract:
-    """Return a contract in which variables without a transform have none.
+def contract_of_network(contract: Contract) -> Contract:
+    """Return a contract without what describes the training data, for a network that has none.
 
-    A search standardises such variables; an imported network has its scalers inside.
+    These are filter, split and baselines. Variables without a transform have none: a search
+    standardises them, and an imported network has its scalers inside.
     """
     content = contract.to_dict()
+    for key in ("baseline", "default_data", "filter", "split"):
+        content.pop(key, None)
     for side, variables in (("input", contract.input), ("output", contract.output)):
         for entry, variable in zip(content[side], variables, strict=True):
             if "transform" not in variable.model_fields_set:

@@ -182,7 +182,8 @@ def _port(value: onnx.ValueInfoProto, is_input: bool) -> Port:
     kind = value.type.tensor_type
     if kind.elem_type not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
         raise ImportRefusedError(
-            f"{what} is not an array of real numbers in single or double precision"
+            f"{what} is not an array of real numbers in single or double precision; export the "
+            "model with such inputs and outputs"
         )
     if not is_input:
         return Port(value.name, (), False)

@@ -21,10 +21,10 @@ from emufort.export.fortran import check_names
 from emufort.importing.comparison import compared
 from emufort.importing.contracts import (
     check_contract,
+    contract_of_network,
     derived_contract,
     input_scaler,
     output_scaler,
-    without_default_transforms,
     word,
 )
 from emufort.importing.graph import Graph, read_graph
@@ -35,7 +35,7 @@ from emufort.importing.reference import Reference
 from emufort.importing.refusal import ImportRefusedError
 from emufort.importing.scaling import without_scaling
 from emufort.importing.sources.reading import source_of
-from emufort.importing.sources.source import Example, Source
+from emufort.importing.sources.source import Example, Source, checked_example
 from emufort.importing.values import Value, selected
 from emufort.network.activations import Array
 from emufort.network.emulator import Emulator
@@ -90,6 +90,7 @@ def import_model(
     weights: Placement = DEFAULTS.export.weights,
 ) -> Bundle:
     """Import a network; `emufort.api.import_network` describes arguments and errors."""
+    example = None if example is None else checked_example(example)
     source = source_of(model, example)
     origin = _origin(source)
     graph = read_graph(source.model)
@@ -143,7 +144,7 @@ def emulator_of(
         found = derived_contract(graph, shapes, stem, f"Imported network {origin.name}")
     else:
         found = contract if isinstance(contract, Contract) else Contract.load(contract)
-        found = without_default_transforms(found)
+        found = contract_of_network(found)
         check_contract(found, graph, shapes, Path(origin.name))
     return Emulator(
         found,

@@ -143,7 +143,7 @@ def _results(
             node.operator,
             node.name,
             "a column with an input that is NaN or infinite gives NaN, and no network sees it",
-            "remove it from the model",
+            "remove it from the model (torch.atan2 and torch.nan_to_num have it)",
         )
     unknown = [name for name in node.inputs if name and name not in state.values]
     if unknown:

@@ -43,7 +43,9 @@ def standard_nodes(
             proto.op_type,
             proto.name,
             f"it belongs to the domain '{DOMAIN}', of which {', '.join(_REWRITERS)} are supported",
-            "use a network instead of trees, kernels or categories",
+            "remove it, because a column with a NaN gives NaN"
+            if proto.op_type == "Imputer"
+            else "use a network instead of trees, kernels or categories",
         )
     attributes = {a.name: helper.get_attribute_value(a) for a in proto.attribute}
     return list(rewrite(proto, attributes, constants))

@@ -16,6 +16,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
+from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernelError
 
 from emufort.importing.graph import Graph
 from emufort.importing.refusal import ImportRefusedError
@@ -58,7 +59,8 @@ class Reference:
             )
         except Exception as error:
             # ONNX Runtime has a class of errors of its own for each reason
-            if any(self._are_double):
+            if any(self._are_double) or isinstance(error, NoKernelError):
+                # a kernel is missing, in double precision or of a new operation
                 self._session = None
                 return
             raise ImportRefusedError(
@@ -80,7 +82,15 @@ class Reference:
         if evaluate is None:
             return None
         rows = [x] if self._takes_many else [x[i : i + 1] for i in range(len(x))]
-        return np.concatenate([_flat(evaluate(self._inputs(row)), len(row)) for row in rows])
+        try:
+            found = [_flat(evaluate(self._inputs(row)), len(row)) for row in rows]
+        except Exception as error:
+            # code of the user, of torch, Keras or scikit-learn
+            raise ImportRefusedError(
+                f"{self._source.name} fails on the samples: {one_line(error)}; give inputs that it "
+                "takes as the example, or a contract with ranges of the inputs"
+            ) from error
+        return np.concatenate(found)
 
     def outputs_in_double(self, x: Array) -> Array | None:
         """Return the outputs (n, n_outputs) for (n, n_inputs), computed in double precision.
@@ -139,10 +149,12 @@ class Reference:
         return all(port.has_columns for port in self._graph.inputs)
 
     def _inputs(self, x: Array) -> list[NDArray[Any]]:
-        """Return the array of each input, in the precision of the graph."""
+        """Return the array of each input, in the precision in which `_run` computes."""
         blocks = zip(self._are_double, self._graph.inputs, self._blocks(x), strict=True)
         return [
-            block.reshape(len(x), *port.shape[1:]).astype(np.float64 if is_double else np.float32)
+            block.reshape(len(x), *port.shape[1:]).astype(
+                np.float64 if is_double or self._session is None else np.float32
+            )
             for is_double, port, block in blocks
         ]
 

@@ -39,7 +39,7 @@ from emufort.verification import chain, forms
 from emufort.verification.chain import Origin
 from emufort.verification.forms import Unavailable
 from emufort.verification.result import REFERENCE, UNCOMPILED, Comparison, Verification
-from emufort.verification.rows import Array, live_rows, odd_rows
+from emufort.verification.rows import Array, live_rows, odd_rows, of_single_host
 
 #: Rounding of outputs to arrays in single precision.
 _ROUNDING_TO_SINGLE = float(np.finfo(np.float32).eps)
@@ -146,6 +146,7 @@ class _Checks:
         self.notes: dict[str, Any] = {}
         self.outputs: dict[str, Array] = {}
         self.x: Array = np.empty((0, len(bundle.manifest.contract.input_columns)))
+        self.y_of_single: Array = np.empty((0, 0))
         self._done = 0
 
     def belong_together(self, origin: Origin | None) -> bool:
@@ -177,6 +178,7 @@ class _Checks:
         )
         self.x = np.concatenate([self.golden.x, drawn, odd_rows(contract, drawn)])
         self.y = self.reference.predict(self.x)
+        self.y_of_single = of_single_host(self.reference).predict(self.x)
         self.spread = self.golden.spread
         self.allowed = allowed_differences(self.reference, self.x, self.spread, self.tolerance)
         columns = [c.name for c in contract.output_columns]
@@ -221,7 +223,7 @@ class _Checks:
         """Compare outputs at all rows with the reference; `is_single`: arrays of the host are."""
         self.outputs[name] = y
         allowed = np.maximum(self.allowed, _ROUNDING_TO_SINGLE if is_single else 0.0)
-        self._compare(name, backend, self.y, y, allowed)
+        self._compare(name, backend, self.y_of_single if is_single else self.y, y, allowed)
 
     def _compare(self, name: str, backend: str, wanted: Array, y: Array, allowed: Array) -> None:
         found = differences(wanted, y, self.spread)

@@ -6,11 +6,13 @@ All rows are exact in single precision, so that every form receives the same num
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emufort.contract import Contract
+from emufort.errors import ContractError
 from emufort.export.golden import limits, single_within
 from emufort.network.emulator import Emulator
 
@@ -105,6 +107,25 @@ def live_rows(emulator: Emulator, known: Array, n: int) -> tuple[Array, list[str
             rows[number * part : (number + 1) * part] = around
             is_live |= found
     return rows, [name for name, live in zip(names, is_live, strict=True) if not live]
+
+
+def of_single_host(emulator: Emulator) -> Emulator:
+    """Return the emulator as a host with arrays in single precision calls it.
+
+    The runtime then clips inputs to the range rounded to single precision, because the host cannot
+    hold its limits.
+    """
+    content = emulator.contract.to_dict()
+    for variable in content["input"]:
+        if variable.get("range") is not None:
+            limits = np.asarray(variable["range"], dtype=np.float64)
+            variable["range"] = limits.astype(np.float32).astype(np.float64).tolist()
+    try:
+        contract = Contract.from_dict(content, f"the contract '{emulator.contract.name}'")
+    except ContractError:
+        # a limit so near to 0 or 1 that its logarithm or logit would not be finite
+        return emulator
+    return replace(emulator, contract=contract)
 
 
 def odd_rows(contract: Contract, rows: Array) -> Array:

@@ -15,6 +15,7 @@ from onnx.reference import ReferenceEvaluator
 from emufort.api import import_network
 from emufort.importing.graph import read_graph
 from emufort.importing.importer import emulator_of
+from emufort.importing.reference import Reference
 from emufort.importing.refusal import ImportRefusedError
 from emufort.importing.sources.reading import source_of
 
@@ -111,6 +112,23 @@ def test_estimators_that_are_refused(make: Callable[[], Any], message: str) -> N
     pytest.importorskip("skl2onnx")
     with pytest.raises(ImportRefusedError, match=message):
         source_of(make(), None)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_estimator_that_cannot_predict_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("skl2onnx")
+    fitted = pipeline("StandardScaler").fit(X, Y)
+
+    def predict(x: Any) -> Any:
+        if np.min(x) <= 0.0:
+            raise ValueError("strictly positive data")
+        return np.zeros((len(x), 2))
+
+    monkeypatch.setattr(fitted, "predict", predict)
+    found = source_of(fitted, None)  # which asks for the prediction of positive numbers
+    reference = Reference(found, read_graph(found.model))
+    with pytest.raises(ImportRefusedError, match="fails on the samples: strictly positive"):
+        reference.outputs_of_source(-np.abs(X[:3]))
 
 
 # ------------------------------------------- operations of the domain ai.onnx.ml

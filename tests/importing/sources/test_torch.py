@@ -122,6 +122,100 @@ def test_a_module_that_takes_one_column_at_a_time(tmp_path: Path) -> None:
     np.testing.assert_allclose(bundle.emulator().predict(x.astype(float)), expected, rtol=1e-5)
 
 
+class OneProfile(torch.nn.Module):
+    """A module for one column that computes more of them, but not as columns."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(x.reshape(4, -1).t()).reshape(1, -1, 4)
+
+
+class Projected(torch.nn.Module):
+    """An LSTM with projected states."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = torch.nn.LSTM(2, 5, proj_size=3, batch_first=True, bidirectional=True)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.layers(x)[0]
+
+
+class Anomaly(torch.nn.Module):
+    """A module that mixes columns."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x - x.mean(0, keepdim=True)
+
+
+class Branch(torch.nn.Module):
+    """A module with a branch that depends on the data."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x if x.sum() > 0 else -x
+
+
+class Hypotenuse(torch.nn.Module):
+    """A module with an operation that has no form in ONNX."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.hypot(x, x)
+
+
+def test_a_module_that_is_written_for_one_column_but_takes_more(tmp_path: Path) -> None:
+    x = PROFILE[:, :2]
+    bundle = import_network(OneProfile(), tmp_path / "b", example=x, name="profile")
+    found = bundle.emulator().predict(x.reshape(6, -1).astype(float))
+    expected = np.concatenate([wanted(OneProfile(), row[None])[0] for row in x])
+    np.testing.assert_allclose(found, expected.reshape(6, -1), rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
+def test_projected_states_of_an_lstm() -> None:
+    torch.manual_seed(1)
+    module = Projected()
+    x = RNG.normal(size=(6, 3, 2)).astype(np.float32)
+    agree(outputs_of(source_of(module, x).model, [x]), wanted(module, x))
+
+
+class Celsius(torch.nn.Module):
+    """A module in double precision with numbers in its code."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer((x - 273.15) / 29.7)
+
+
+def test_numbers_in_the_code_of_a_module_in_double_precision_keep_their_digits() -> None:
+    module = Celsius().double()
+    x = RNG.normal(280.0, 1.0, (6, 2))
+    found = outputs_of(source_of(module, x).model, [x])[0]
+    expected = module(torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-13)
+
+
+def test_a_module_that_mixes_columns_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImportRefusedError, match="mixes columns"):
+        import_network(Anomaly(), tmp_path / "b", example=PROFILE)
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [(Branch(), "data-dependent"), (Hypotenuse(), "No ONNX function found for .*hypot")],
+)
+def test_the_reason_of_torch_is_one_line(
+    capfd: pytest.CaptureFixture[str], module: torch.nn.Module, message: str
+) -> None:
+    with pytest.raises(ImportRefusedError, match=f"^torch cannot export .*: .*{message}") as caught:
+        source_of(module, SURFACE)
+    assert "\n" not in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(
     ("example", "message"),
     [

@@ -48,7 +48,12 @@ def source_of_estimator(estimator: Any) -> Source:
         model = _attempt(inner, n_inputs, FloatTensorType)
     if isinstance(model, ImportRefusedError):
         raise model
-    n_targets = np.size(estimator.predict(np.zeros((1, n_inputs))))
+    try:
+        # ones, because a transformer may take positive numbers only
+        n_targets = np.size(estimator.predict(np.ones((1, n_inputs))))
+    except Exception as error:
+        # code of the steps of a pipeline
+        raise ImportRefusedError(f"the {name} cannot predict ones: {one_line(error)}") from error
     if n_targets > 1 or scale is not None:
         _finish(model, n_targets, scale, offset)
 

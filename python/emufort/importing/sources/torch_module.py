@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
+from torch._decomp import get_decompositions
 
 from emufort.importing.refusal import ImportRefusedError
 from emufort.importing.sources.source import Example, Source
 from emufort.messages import one_line
+
+_LSTM = torch.ops.aten.lstm.input
 
 
 def source_of_module(
@@ -56,13 +61,14 @@ def source_of_module(
     keys = list(example) if isinstance(example, Mapping) else None
     with _evaluation_mode(module):
         free = None if one_by_one else _attempt(module, example, keys, kind, True, input_names)
-        if isinstance(free, onnx.ModelProto):
+        if isinstance(free, onnx.ModelProto) and _has_columns(free):
             model = free
         else:
-            # A module that is written for one column cannot be exported with a free number.
+            # A module that is written for one column cannot be exported with a free number, or
+            # gives one column then.
             fixed = _attempt(module, example, keys, kind, False, input_names)
             if not isinstance(fixed, onnx.ModelProto):
-                raise free or fixed
+                raise free if isinstance(free, ImportRefusedError) else fixed
             model = fixed
 
     def evaluate(inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
@@ -126,25 +132,76 @@ def _attempt(
         return error
 
 
+def _has_columns(model: onnx.ModelProto) -> bool:
+    """Return whether the first dimension of every output is free."""
+    shapes = [output.type.tensor_type.shape.dim for output in model.graph.output]
+    return all(shape and not shape[0].HasField("dim_value") for shape in shapes)
+
+
 def _exported(model: Any, arguments: tuple[Any, ...], **options: Any) -> onnx.ModelProto:
     if importlib.util.find_spec("onnxscript") is None:
         raise ImportRefusedError(
             "networks of torch need the package onnxscript: pip install 'emufort[torch-import]'"
         )
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    # Torch logs and prints the traceback and the graph of each of its attempts.
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             program = torch.onnx.export(model, arguments, dynamo=True, verbose=False, **options)
+            followed = None if program is None else program.exported_program
+            if followed is not None and _has_projected_states(followed):
+                steps: Any = followed.run_decompositions(get_decompositions([_LSTM]))
+                names = options.get("input_names")
+                program = torch.onnx.export(
+                    steps, (), dynamo=True, verbose=False, input_names=names
+                )
     except Exception as error:
         # torch wraps whatever happens while it follows the module
-        raise ImportRefusedError(f"torch cannot export the module: {one_line(error)}") from error
+        raise ImportRefusedError(f"torch cannot export the module: {_reason(error)}") from error
     finally:
-        logger.setLevel(level)
+        logging.disable(disabled)
     assert program is not None
-    return program.model_proto
+    found = program.model_proto
+    _restore_numbers(found, program.exported_program)
+    return found
+
+
+def _restore_numbers(model: onnx.ModelProto, program: torch.export.ExportedProgram | None) -> None:
+    """Give the numbers in the code of a module in double precision, which torch rounds to single.
+
+    Parameters
+    ----------
+    model
+        The exported model, whose constants are changed.
+    program
+        The program that it was made from, which has the numbers with all digits.
+    """
+    nodes = () if program is None else program.graph.nodes
+    numbers = {n.name: n.args[0] for n in nodes if n.target is torch.ops.aten.scalar_tensor.default}
+    for constant in model.graph.initializer:
+        if constant.name in numbers and constant.data_type == onnx.TensorProto.DOUBLE:
+            exact = np.array(numbers[constant.name], np.float64)
+            constant.CopyFrom(onnx.numpy_helper.from_array(exact, constant.name))
+
+
+def _has_projected_states(program: torch.export.ExportedProgram) -> bool:
+    """Return whether an LSTM has projected states, whose weights the exporter of torch mixes up."""
+    for node in program.graph.nodes:
+        if node.target is _LSTM:
+            weights, has_biases, n_layers = node.args[2:5]
+            n_directions = 2 if node.args[7] else 1
+            if len(weights) != (4 if has_biases else 2) * n_layers * n_directions:
+                return True
+    return False
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first cause of an error, without colours of a terminal."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return one_line(re.sub(r"\x1b\[[0-9;]*m", "", str(error)))
 
 
 @contextmanager
