@@ -159,9 +159,9 @@ class Trainings:
         batch_size = even_batch_size(trainer.n_train, SPACE.batch_size[0])
         task = TrainingTask(architecture, SPACE.learning_rate[0], batch_size, unit.seed)
         state = TrainerState.initial(task)
-        begun = time.process_time()
+        begun = time.thread_time()
         state = trainer.run_epochs(state, EPOCHS, PATIENCE)
-        seconds = time.process_time() - begun
+        seconds = time.thread_time() - begun
         if not math.isfinite(state.value):
             return Result(math.inf, math.inf, state.epoch, seconds)
         error = predicted(state, self.problem.test_rows[0]) - self.problem.test_rows[1]
