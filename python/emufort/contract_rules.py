@@ -31,6 +31,7 @@ MOST_COLUMNS = 65_536
 _MOST_DIMENSIONS = 14
 #: Outputs, weights and the ONNX model are single precision.
 _LARGEST = float(np.finfo(np.float32).max)
+#: Largest training weight of an output; the smallest is its reciprocal.
 _LARGEST_WEIGHT = 1e6
 
 

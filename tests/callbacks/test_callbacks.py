@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import shutil
 import sys
 import types
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -114,24 +116,28 @@ def test_a_continued_search_reports_what_follows(whole, tmp_path):
     assert second.events == [("search", "begin"), *events[2:4], ("search", "end")]
 
 
+@contextmanager
+def interrupted(monkeypatch, after):
+    """Interrupt step 2 when `after` trainings have been done."""
+    original, numbers = jobs.run_durably, itertools.count()
+
+    def run_durably(*arguments, **keywords):
+        if next(numbers) >= after:
+            raise KeyboardInterrupt
+        return original(*arguments, **keywords)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(jobs, "run_durably", run_durably)
+        yield
+
+
 @pytest.mark.parametrize("after", [1, 4])
 def test_a_round_that_was_interrupted_is_reported_as_a_whole(after, whole, tmp_path, monkeypatch):
     out, events = whole
     shutil.copytree(out / "search", tmp_path / "search")
-    original, calls = jobs.run_durably, 0
-
-    def deadly(*arguments, **keywords):
-        nonlocal calls
-        calls += 1
-        if calls > after:
-            raise KeyboardInterrupt
-        return original(*arguments, **keywords)
-
     seen = Recorder()
-    with monkeypatch.context() as patch:
-        patch.setattr(jobs, "run_durably", deadly)
-        with pytest.raises(KeyboardInterrupt):
-            retrained(tmp_path, [seen])
+    with interrupted(monkeypatch, after):
+        retrained(tmp_path, [seen])
     retrained(tmp_path, [seen])
     assert [one for one in seen.events if isinstance(one, Retrained)] == events[6:-1]
 
@@ -150,17 +156,7 @@ def test_networks_that_a_larger_search_keeps_are_not_reported_again(
         write_json(path, {k: v for k, v in read_json(path).items() if k != "reported"})
     searched(tmp_path / "search")
     if after is not None:
-        original, calls = jobs.run_durably, 0
-
-        def deadly(*arguments, **keywords):
-            nonlocal calls
-            calls += 1
-            if calls > after:
-                raise KeyboardInterrupt
-            return original(*arguments, **keywords)
-
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(jobs, "run_durably", deadly)
+        with interrupted(monkeypatch, after):
             retrained(tmp_path, [second])
     retrained(tmp_path, [second])
     before = {one.id for one in first.events if isinstance(one, Retrained)}

@@ -111,7 +111,7 @@ def test_a_scheduler_without_workers(tmp_path, monkeypatch):
 def test_the_time_without_a_worker_counts_from_the_last_result():
     seconds = 0.0
     workers = dask_workers.ExternalWorkers("tcp://node:1", 120.0, lambda: seconds)
-    seconds = 500.0  # results came so fast that nobody had to look for workers
+    seconds = 500.0  # results came so fast that workers were never checked
     workers.restart_clock()
     workers.tend([])
     seconds = 620.0

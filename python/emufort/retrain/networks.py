@@ -121,9 +121,9 @@ def adopt(job: Job, study_sha256: str) -> None:
     """Let the files of a finished training name the present study.
 
     The study of a training that was done before the search grew had fewer trials. Its trial is the
-    same, so the weights are those that the training would give again; on a GPU, where it would run
-    beside others, they are so up to rounding. Only a training that is not exactly the one of `job`
-    is removed.
+    same, so the weights are those that the training would give again. On a GPU, where networks are
+    trained together, this holds up to rounding. Only a training that is not exactly the one of
+    `job` is removed.
 
     Parameters
     ----------

@@ -141,7 +141,7 @@ class DaskPool:
                 pure=False,
             )  # fmt: skip
 
-        # Since the previous call, nobody has looked after the workers.
+        # Workers are not checked between calls, so this time is not time without a worker.
         self._keeper.restart_clock()
         futures = {submit(position): position for position in range(len(units))}
         try:
